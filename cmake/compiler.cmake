@@ -1,0 +1,34 @@
+# Language, warnings, hardening, sanitizers.
+set(CMAKE_C_STANDARD 17)
+set(CMAKE_C_STANDARD_REQUIRED ON)
+set(CMAKE_C_EXTENSIONS ON) # __VA_OPT__, POSIX and Linux calls
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release)
+endif()
+
+option(CHECKOUT_WERROR "Warnings are errors" ON)
+set(CHECKOUT_SANITIZE "" CACHE STRING "Sanitizers, e.g. address,undefined or thread")
+
+add_compile_definitions(_GNU_SOURCE)
+add_compile_options(
+  -Wall -Wextra -Wformat=2 -Wconversion -Wsign-conversion -Wshadow -Wstrict-prototypes
+  -Wmissing-prototypes -Wvla -Wnull-dereference -Wimplicit-fallthrough -Wswitch-enum
+  -Wno-error=null-dereference)
+if(CHECKOUT_WERROR)
+  add_compile_options(-Werror)
+endif()
+
+# The hardening flags of the OpenSSF guide that gcc 12 takes.
+add_compile_options(-fstack-protector-strong -fstack-clash-protection -fcf-protection
+                    -ftrivial-auto-var-init=zero -fno-delete-null-pointer-checks)
+add_link_options(-Wl,-z,relro,-z,now,-z,noexecstack)
+include(CheckPIESupported)
+check_pie_supported(LANGUAGES C)
+
+if(CHECKOUT_SANITIZE)
+  add_compile_options(-fsanitize=${CHECKOUT_SANITIZE} -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${CHECKOUT_SANITIZE})
+elseif(NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
+  add_compile_options(-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3)
+endif()

@@ -1,0 +1,51 @@
+/*
+ * Settings: environment variables CHECKOUT_*, declared in cfg_table.h, which also drives --help and
+ * --check-config. A wrong value, and a CHECKOUT_* variable that no program knows, stop the start.
+ */
+#ifndef CHECKOUT_CFG_H
+#define CHECKOUT_CFG_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/attrs.h"
+#include "common/buf.h"
+#include "common/cfg_table.h"
+
+enum cfg_id {
+#define CFG_ENUM(id, name, type, def, low, high, programs, help) CFG_##id,
+    CFG_TABLE(CFG_ENUM)
+#undef CFG_ENUM
+        CFG_COUNT
+};
+
+struct cfg;
+
+/*
+ * Reads and checks the settings that `program` (one CFG_* program bit) uses from `environment` (as
+ * environ: NAME=VALUE, NULL at the end). A DURATION is a number with ms, s, m or h. The content of a
+ * SECRET_FILE (without one trailing newline) is read here; its bounds are its length.
+ * 0, or ERR_CONFIG with one line in `ret_problem` that names the variable and never shows a secret
+ * (nor a URL's password). Several names may be wrong: the first of the table is told.
+ */
+MUST_CHECK int cfg_load(uint32_t program, char *const *environment, struct cfg **ret_cfg,
+                        struct buf *ret_problem);
+/* Wipes the secrets. NULL is allowed. */
+void cfg_free(struct cfg *cfg);
+
+/* Text of any setting except a secret's content; "" when absent. Lives as long as `cfg`. */
+const char *cfg_str(const struct cfg *cfg, enum cfg_id id);
+/* A number; of a duration: milliseconds. */
+int64_t cfg_int(const struct cfg *cfg, enum cfg_id id);
+/* Content of a SECRET_FILE. */
+const char *cfg_secret(const struct cfg *cfg, enum cfg_id id, size_t *ret_len);
+/* Host and port of an ADDRESS ("127.0.0.1:8080", "[::1]:8080"). Lives as long as `cfg`. */
+const char *cfg_host(const struct cfg *cfg, enum cfg_id id);
+uint16_t cfg_port(const struct cfg *cfg, enum cfg_id id);
+
+/* The settings of `program` for --help: name, default, help, limits; wrapped at 80 columns. */
+int cfg_help(uint32_t program, struct buf *out);
+/* The settings in force for --check-config, secrets and passwords hidden. */
+int cfg_dump(const struct cfg *cfg, struct buf *out);
+
+#endif

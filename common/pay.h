@@ -1,0 +1,88 @@
+/* The payment gateway: charge, look up, cancel, list. pay_stripe.c speaks Stripe's PaymentIntents API. */
+#ifndef CHECKOUT_PAY_H
+#define CHECKOUT_PAY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/attrs.h"
+#include "common/loop.h"
+
+#define PAY_ID_MAX 255
+#define PAY_CODE_MAX 64
+
+struct pay;
+struct pay_call;
+
+struct pay_options {
+    const char *base_url;
+    const char *secret_key; /* copied */
+    const char *ca_file;    /* "": the system's */
+    unsigned inflight_max;
+    uint32_t timeout_ms; /* for one answer */
+};
+
+struct pay_charge {
+    const char *order_id;
+    uint32_t shard;
+    int64_t amount; /* minor units */
+    const char *currency; /* ISO 4217, any case */
+    const char *payment_method;
+    const char *idempotency_key;
+    const char *receipt_email; /* NULL: none */
+};
+
+enum pay_outcome {
+    PAY_SUCCEEDED,
+    PAY_DECLINED,        /* final: 402 with error.type=card_error */
+    PAY_BAD_INPUT,       /* final: a 400 about this order's own input (param=payment_method) */
+    PAY_REQUIRES_ACTION, /* 3-D Secure and the like */
+    PAY_UNKNOWN,         /* timeout, reset, 5xx, 429, 409, nonsense, other amount: ask again, same key */
+    PAY_MISCONFIGURED,   /* 401, 403, a 400 that is not about the order: the operator's fault */
+};
+
+struct pay_answer {
+    enum pay_outcome outcome;
+    char intent_id[PAY_ID_MAX + 1]; /* "" if not known */
+    char code[PAY_CODE_MAX];        /* decline code, error code, "http_500", "timeout", …; for people */
+    unsigned http_status;           /* 0: no answer came */
+    bool sent;                      /* false: it surely did not reach the gateway */
+    uint32_t retry_after_s;         /* 0: not said */
+};
+
+typedef void (*pay_answer_cb)(const struct pay_answer *answer, void *arg);
+
+struct pay *pay_new(struct loop *loop, const struct pay_options *options);
+/* Cancels what is in flight without callbacks. NULL is allowed. */
+void pay_free(struct pay *pay);
+const char *pay_outcome_text(enum pay_outcome outcome);
+
+/*
+ * Creates and confirms a payment intent under `idempotency_key`. The callback comes exactly once,
+ * from the loop. ERR_FULL: inflight_max is reached, call again later. Strings are copied.
+ */
+MUST_CHECK int pay_charge(struct pay *pay, const struct pay_charge *charge, pay_answer_cb cb,
+                          void *arg);
+size_t pay_inflight(const struct pay *pay);
+
+/* One intent of the gateway's list. Strings are valid during the callback. */
+struct pay_intent {
+    const char *id;
+    const char *order_id; /* metadata[order_id]; NULL: none */
+    const char *status;   /* "succeeded", "requires_payment_method", "canceled", … */
+    int64_t amount;
+    const char *currency;
+    int64_t created_s;
+};
+/* `code`: 0 or the ERR_* that ended the listing; `has_more`: page on with the last id. */
+typedef void (*pay_list_cb)(int code, const struct pay_intent *intents, size_t count, bool has_more,
+                            void *arg);
+/* Newest first; `created_from_s` 0: all; `starting_after`: NULL or the last id of the page before. */
+MUST_CHECK int pay_list(struct pay *pay, int64_t created_from_s, const char *starting_after,
+                        unsigned limit, pay_list_cb cb, void *arg);
+/* Cancels an intent that has not succeeded. PAY_SUCCEEDED here: the intent had succeeded before;
+ * PAY_DECLINED: it is cancelled now (or was). */
+MUST_CHECK int pay_cancel(struct pay *pay, const char *intent_id, pay_answer_cb cb, void *arg);
+
+#endif
