@@ -25,8 +25,8 @@ void buf_free(struct buf *b);
 void buf_reset(struct buf *b);
 
 /*
- * Appends return 0, ERR_FULL past the cap or ERR_NOMEM; then the buffer is as before and `failed` is
- * set, so a caller may append many times and look at `failed` once.
+ * Appends return 0, ERR_FULL past the cap or ERR_NOMEM; then the buffer is as before and `failed`
+ * is set, so a caller may append many times and look at `failed` once.
  */
 int buf_append(struct buf *b, const void *data, size_t len);
 int buf_str(struct buf *b, const char *text);

@@ -1,7 +1,7 @@
 /*
- * RabbitMQ (librabbitmq) on our loop. A bus is one connection that is kept up: resolving and logging
- * in happen in a background thread, everything else is asynchronous on one frame pump. Nothing here
- * blocks the loop.
+ * RabbitMQ (librabbitmq) on our loop. A bus is one connection that is kept up: resolving and
+ * logging in happen in a background thread, everything else is asynchronous on one frame pump.
+ * Nothing here blocks the loop.
  */
 #ifndef CHECKOUT_BUS_H
 #define CHECKOUT_BUS_H
@@ -19,11 +19,13 @@ struct bus_channel;
 enum bus_state {
     BUS_DOWN,
     BUS_UP,
-    BUS_BLOCKED, /* up, but the broker takes no publishes (connection.blocked: memory or disk alarm) */
+    BUS_BLOCKED, /* up, but the broker takes no publishes (connection.blocked: memory or disk alarm)
+                  */
 };
 
 struct bus_options {
-    const char *urls; /* amqp://user:password@host:port/vhost[,…]; tried in turn, starting anywhere */
+    const char
+        *urls; /* amqp://user:password@host:port/vhost[,…]; tried in turn, starting anywhere */
     const char *name; /* connection name that operators see */
     uint32_t heartbeat_s;
 };
@@ -32,7 +34,8 @@ struct bus_options {
 typedef void (*bus_state_cb)(enum bus_state state, const char *reason, void *arg);
 
 /* Starts connecting; reconnects with backoff (100 ms to 2 s) over all hosts. NULL: no memory. */
-struct bus *bus_open(struct loop *loop, const struct bus_options *options, bus_state_cb cb, void *arg);
+struct bus *bus_open(struct loop *loop, const struct bus_options *options, bus_state_cb cb,
+                     void *arg);
 /* Closes politely and frees; channels are freed with it, without callbacks. NULL is allowed. */
 void bus_close(struct bus *bus);
 enum bus_state bus_state(const struct bus *bus);
@@ -50,7 +53,7 @@ struct bus_delivery {
     bool redelivered;
     const void *body; /* what exceeds body_max of the channel is cut */
     size_t body_len;
-    uint64_t body_size; /* the whole size */
+    uint64_t body_size;       /* the whole size */
     const char *type;         /* "" if absent */
     const char *content_type; /* "" if absent */
 };
@@ -68,14 +71,14 @@ struct bus_channel_events {
 };
 
 /* A channel with publisher confirms. ERR_UNAVAILABLE while the bus is down. */
-MUST_CHECK int bus_publisher_open(struct bus *bus, const struct bus_channel_events *events, void *arg,
-                                  struct bus_channel **ret_channel);
+MUST_CHECK int bus_publisher_open(struct bus *bus, const struct bus_channel_events *events,
+                                  void *arg, struct bus_channel **ret_channel);
 /* A channel that consumes `queue` with manual acknowledgement, `prefetch` unacked at most. */
 MUST_CHECK int bus_consumer_open(struct bus *bus, const char *queue, uint16_t prefetch,
-                                 size_t body_max, const struct bus_channel_events *events, void *arg,
-                                 struct bus_channel **ret_channel);
-/* Closes (channel.close, never basic.cancel, after the acks sent before) and frees: no callback comes
- * after this, also when called inside one. NULL is allowed. */
+                                 size_t body_max, const struct bus_channel_events *events,
+                                 void *arg, struct bus_channel **ret_channel);
+/* Closes (channel.close, never basic.cancel, after the acks sent before) and frees: no callback
+ * comes after this, also when called inside one. NULL is allowed. */
 void bus_channel_close(struct bus_channel *channel);
 
 struct bus_message {
@@ -91,16 +94,18 @@ struct bus_message {
 };
 
 /*
- * Publishes persistent and mandatory. ERR_UNAVAILABLE: not open, or the bus is blocked; ERR_FULL: the
- * socket's send buffer has no room for it now (librabbitmq would block): try again in a moment.
+ * Publishes persistent and mandatory. ERR_UNAVAILABLE: not open, or the bus is blocked; ERR_FULL:
+ * the socket's send buffer has no room for it now (librabbitmq would block): try again in a moment.
  */
 MUST_CHECK int bus_publish(struct bus_channel *channel, const struct bus_message *message,
                            uint64_t *ret_sequence);
-/* Acks `tag`, and with `multiple` all before it on this channel. Lost with the channel, silently. */
+/* Acks `tag`, and with `multiple` all before it on this channel. Lost with the channel, silently.
+ */
 void bus_ack(struct bus_channel *channel, uint64_t tag, bool multiple);
 
-/* Topology: asked on a channel of its own per call. `code`: 0, ERR_NOT_FOUND (404), ERR_CONFLICT (406:
- * it exists with other arguments), ERR_REFUSED (403 and others), ERR_UNAVAILABLE; `text`: the server's. */
+/* Topology: asked on a channel of its own per call. `code`: 0, ERR_NOT_FOUND (404), ERR_CONFLICT
+ * (406: it exists with other arguments), ERR_REFUSED (403 and others), ERR_UNAVAILABLE; `text`: the
+ * server's. */
 typedef void (*bus_reply_cb)(int code, const char *text, uint32_t messages, uint32_t consumers,
                              void *arg);
 
@@ -111,11 +116,12 @@ struct bus_argument {
     bool boolean; /* with text NULL: the number is meant as a boolean */
 };
 
-MUST_CHECK int bus_declare_exchange(struct bus *bus, const char *name, const char *type, bool passive,
-                                    bus_reply_cb cb, void *arg);
+MUST_CHECK int bus_declare_exchange(struct bus *bus, const char *name, const char *type,
+                                    bool passive, bus_reply_cb cb, void *arg);
 /* Durable. Passive: only looks whether it exists and how full it is. */
-MUST_CHECK int bus_declare_queue(struct bus *bus, const char *name, const struct bus_argument *arguments,
-                                 size_t argument_count, bool passive, bus_reply_cb cb, void *arg);
+MUST_CHECK int bus_declare_queue(struct bus *bus, const char *name,
+                                 const struct bus_argument *arguments, size_t argument_count,
+                                 bool passive, bus_reply_cb cb, void *arg);
 MUST_CHECK int bus_bind(struct bus *bus, const char *queue, const char *exchange,
                         const char *routing_key, bus_reply_cb cb, void *arg);
 

@@ -23,10 +23,10 @@ struct cfg;
 
 /*
  * Reads and checks the settings that `program` (one CFG_* program bit) uses from `environment` (as
- * environ: NAME=VALUE, NULL at the end). A DURATION is a number with ms, s, m or h. The content of a
- * SECRET_FILE (without one trailing newline) is read here; its bounds are its length.
- * 0, or ERR_CONFIG with one line in `ret_problem` that names the variable and never shows a secret
- * (nor a URL's password). Several names may be wrong: the first of the table is told.
+ * environ: NAME=VALUE, NULL at the end). A DURATION is a number with ms, s, m or h. The content of
+ * a SECRET_FILE (without one trailing newline) is read here; its bounds are its length. 0, or
+ * ERR_CONFIG with one line in `ret_problem` that names the variable and never shows a secret (nor a
+ * URL's password). Several names may be wrong: the first of the table is told.
  */
 MUST_CHECK int cfg_load(uint32_t program, char *const *environment, struct cfg **ret_cfg,
                         struct buf *ret_problem);

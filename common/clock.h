@@ -14,7 +14,8 @@ uint64_t clock_mono_us(void);
 int64_t clock_wall_ms(void);
 /* UTC with milliseconds. */
 void clock_rfc3339(int64_t wall_ms, char ret_text[CLOCK_RFC3339_SIZE]);
-/* Reads what clock_rfc3339 writes (fraction of 1 to 6 digits or none, only "Z"); ERR_PARSE otherwise. */
+/* Reads what clock_rfc3339 writes (fraction of 1 to 6 digits or none, only "Z"); ERR_PARSE
+ * otherwise. */
 MUST_CHECK int clock_parse_rfc3339(const char *text, int64_t *ret_wall_ms);
 
 #endif

@@ -13,8 +13,8 @@ struct curl_client;
 struct curl_call;
 
 struct curl_options {
-    const char *ca_file;         /* NULL or "": the system's */
-    unsigned connections_max;    /* per client */
+    const char *ca_file;      /* NULL or "": the system's */
+    unsigned connections_max; /* per client */
     uint32_t connect_timeout_ms;
 };
 
@@ -24,17 +24,17 @@ struct curl_request {
     const char *const *headers; /* "Name: value" lines, copied; NULL at the end; NULL: none */
     const char *body;           /* copied; NULL: none */
     size_t body_len;
-    uint32_t timeout_ms;  /* for all of it */
-    size_t response_max;  /* a longer answer is an error */
+    uint32_t timeout_ms; /* for all of it */
+    size_t response_max; /* a longer answer is an error */
 };
 
 struct curl_response {
-    int code;         /* 0: an answer came whole; ERR_TIMEOUT, ERR_CLOSED, ERR_FULL, ERR_UNAVAILABLE */
+    int code; /* 0: an answer came whole; ERR_TIMEOUT, ERR_CLOSED, ERR_FULL, ERR_UNAVAILABLE */
     bool connected;   /* the server may have seen the request; false: it surely has not */
     unsigned status;  /* HTTP status if code is 0 */
     const char *body; /* NUL-terminated, valid during the callback */
     size_t body_len;
-    const char *problem; /* text if code is not 0 */
+    const char *problem;    /* text if code is not 0 */
     uint32_t retry_after_s; /* of a Retry-After header in seconds; 0: none */
 };
 

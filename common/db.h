@@ -1,6 +1,7 @@
 /*
  * A PostgreSQL session (libpq, non-blocking, pipeline mode) that is kept connected. Each query is a
- * transaction of its own: it leaves in one flush that ends in COMMIT. Queries are answered in order.
+ * transaction of its own: it leaves in one flush that ends in COMMIT. Queries are answered in
+ * order.
  */
 #ifndef CHECKOUT_DB_H
 #define CHECKOUT_DB_H
@@ -43,8 +44,10 @@ typedef void (*db_result_cb)(const struct db_result *result, void *arg);
 typedef void (*db_state_cb)(bool up, const char *reason, void *arg);
 typedef void (*db_notify_cb)(const char *channel, const char *payload, void *arg);
 
-/* Starts connecting; retries with backoff (100 ms to 2 s) for ever. `state` may be NULL. NULL: no memory. */
-struct db *db_open(struct loop *loop, const struct db_options *options, db_state_cb state, void *arg);
+/* Starts connecting; retries with backoff (100 ms to 2 s) for ever. `state` may be NULL. NULL: no
+ * memory. */
+struct db *db_open(struct loop *loop, const struct db_options *options, db_state_cb state,
+                   void *arg);
 /* Pending callbacks get DB_LOST. NULL is allowed. */
 void db_close(struct db *db);
 bool db_is_up(const struct db *db);
@@ -56,11 +59,11 @@ size_t db_pending(const struct db *db);
 void db_reconnect(struct db *db);
 
 /*
- * Sends a statement with text parameters (NULL: null); they are copied. `cb` comes exactly once, from
- * the loop. ERR_UNAVAILABLE while down (no callback), ERR_FULL.
+ * Sends a statement with text parameters (NULL: null); they are copied. `cb` comes exactly once,
+ * from the loop. ERR_UNAVAILABLE while down (no callback), ERR_FULL.
  */
-MUST_CHECK int db_query(struct db *db, const struct db_statement *statement, const char *const *params,
-                        db_result_cb cb, void *arg);
+MUST_CHECK int db_query(struct db *db, const struct db_statement *statement,
+                        const char *const *params, db_result_cb cb, void *arg);
 
 /* Runs a script of several statements as one transaction (outside the pipeline: waits until it is
  * empty, holds later queries back meanwhile). For migrations. `sql` is copied. */

@@ -42,7 +42,8 @@ struct http_options {
     bool reuse_port;         /* several processes share the port (SO_REUSEPORT) */
 };
 
-/* Called when the whole request is here. Must answer it now or later by http_respond/http_upgrade. */
+/* Called when the whole request is here. Must answer it now or later by http_respond/http_upgrade.
+ */
 typedef void (*http_handler)(struct http_request *request, void *arg);
 
 /* ERR_UNAVAILABLE: the address cannot be bound (errno tells why). */

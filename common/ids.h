@@ -1,8 +1,9 @@
 /*
- * Order ids: deterministic and self-authenticating UUIDv8 (RFC 9562). Of the 122 free bits, in order,
- * the first 74 are SHA-256("checkout-order\0", user, '\0', Idempotency-Key), the last 48 are
+ * Order ids: deterministic and self-authenticating UUIDv8 (RFC 9562). Of the 122 free bits, in
+ * order, the first 74 are SHA-256("checkout-order\0", user, '\0', Idempotency-Key), the last 48 are
  * HMAC-SHA-256(order secret, "checkout-id\0", those 74 bits as 10 zero-padded bytes, user). So the
- * same user and key give the same id at any producer, and an id shows whether it was made for a user.
+ * same user and key give the same id at any producer, and an id shows whether it was made for a
+ * user.
  */
 #ifndef CHECKOUT_IDS_H
 #define CHECKOUT_IDS_H
@@ -29,9 +30,9 @@ bool ids_verify(struct ids *ids, const char *user, const char *id);
 /* Whether it has the form of an order id: UUID version 8, lower-case. */
 bool ids_well_formed(const char *id);
 /* First 16 bytes of SHA-256 of `data` in hex. */
-MUST_CHECK int ids_fingerprint(const void *data, size_t len,
-                               char ret_hex[IDS_FINGERPRINT_SIZE]);
-/* Fingerprint of the secret itself, which the database keeps so that a changed secret is noticed. */
+MUST_CHECK int ids_fingerprint(const void *data, size_t len, char ret_hex[IDS_FINGERPRINT_SIZE]);
+/* Fingerprint of the secret itself, which the database keeps so that a changed secret is noticed.
+ */
 MUST_CHECK int ids_secret_fingerprint(struct ids *ids, char ret_hex[IDS_FINGERPRINT_SIZE]);
 
 #endif

@@ -11,8 +11,8 @@
 #include "common/clock.h"
 #include "common/ids.h"
 
-#define JOB_BATCH_MAX 256              /* jobs of one message */
-#define JOB_MESSAGE_MAX (64 * 1024)    /* bytes of one message as we publish it */
+#define JOB_BATCH_MAX 256               /* jobs of one message */
+#define JOB_MESSAGE_MAX (64 * 1024)     /* bytes of one message as we publish it */
 #define JOB_MESSAGE_ACCEPT (256 * 1024) /* bytes of one message as we take it */
 #define JOB_TYPE "checkout.jobs.v1"
 #define JOB_MESSAGE_HEAD "{\"version\":1,\"jobs\":["
@@ -46,12 +46,13 @@ struct job {
 /* Appends one job as a JSON object. */
 int job_encode(struct buf *out, const struct job *job);
 
-/* The job's fingerprint over sku, quantity, payment_method, receipt_email, unit_price, reference. */
+/* The job's fingerprint over sku, quantity, payment_method, receipt_email, unit_price, reference.
+ */
 MUST_CHECK int job_fingerprint(const struct job *job, char ret_hex[IDS_FINGERPRINT_SIZE]);
 
 /* Checks of single fields, shared by the door and the counter. `len` excludes any NUL. */
-bool job_sku_valid(const char *sku, size_t len);             /* 1-64 of [A-Za-z0-9._-] */
-bool job_user_valid(const char *user, size_t len);           /* 1-255 bytes, no control characters */
+bool job_sku_valid(const char *sku, size_t len);   /* 1-64 of [A-Za-z0-9._-] */
+bool job_user_valid(const char *user, size_t len); /* 1-255 bytes, no control characters */
 bool job_reference_valid(const char *reference, size_t len); /* 1-64 visible ASCII */
 bool job_method_valid(const char *method, size_t len);       /* 1-255 visible ASCII */
 bool job_email_valid(const char *email, size_t len);         /* 3-254, one @ inside, no spaces */
@@ -66,7 +67,7 @@ enum job_verdict {
 
 struct job_entry {
     enum job_verdict verdict;
-    struct job job;      /* JOB_GOOD: complete; JOB_BAD: order_id, user_id, and what else was valid */
+    struct job job; /* JOB_GOOD: complete; JOB_BAD: order_id, user_id, and what else was valid */
     const char *problem; /* static text; NULL if good */
     char *raw;           /* JOB_UNREADABLE: its JSON, owned by the batch; else NULL */
 };

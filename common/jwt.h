@@ -1,6 +1,6 @@
 /*
- * JSON Web Tokens (libjose), HS256 only, the algorithm pinned: buyers' tokens (aud=checkout) and the
- * short-lived tickets of websockets (aud=checkout-events). Verified tokens are cached.
+ * JSON Web Tokens (libjose), HS256 only, the algorithm pinned: buyers' tokens (aud=checkout) and
+ * the short-lived tickets of websockets (aud=checkout-events). Verified tokens are cached.
  */
 #ifndef CHECKOUT_JWT_H
 #define CHECKOUT_JWT_H

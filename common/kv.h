@@ -39,8 +39,8 @@ bool kv_is_up(const struct kv *kv);
 
 /* Sends one command; `cb` may be NULL, else it comes exactly once. ERR_UNAVAILABLE while down (then
  * no callback), ERR_FULL. */
-MUST_CHECK int kv_command(struct kv *kv, size_t argc, const char *const *argv, const size_t *argv_len,
-                          kv_reply_cb cb, void *arg);
+MUST_CHECK int kv_command(struct kv *kv, size_t argc, const char *const *argv,
+                          const size_t *argv_len, kv_reply_cb cb, void *arg);
 
 struct kv_subscriber;
 typedef void (*kv_message_cb)(const char *channel, size_t channel_len, const char *message,
@@ -49,7 +49,8 @@ typedef void (*kv_message_cb)(const char *channel, size_t channel_len, const cha
  * messages may have been missed. */
 typedef void (*kv_subscribed_cb)(const char *channel, size_t channel_len, void *arg);
 
-/* A connection for subscriptions only; after a reconnect it subscribes to all its channels again. */
+/* A connection for subscriptions only; after a reconnect it subscribes to all its channels again.
+ */
 struct kv_subscriber *kv_subscriber_open(struct loop *loop, const char *url, kv_message_cb message,
                                          kv_subscribed_cb subscribed, kv_state_cb state, void *arg);
 void kv_subscriber_close(struct kv_subscriber *subscriber);

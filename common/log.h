@@ -26,13 +26,16 @@ struct log_field {
 /* Both strings must live as long as the program. Lines below `lowest` are not written. */
 void log_open(const char *program, enum log_level lowest);
 
-/* Writes one line with one write(2). A NULL string is written as null; long ones are cut at 1 KiB. */
+/* Writes one line with one write(2). A NULL string is written as null; long ones are cut at 1 KiB.
+ */
 void log_fields(enum log_level level, const char *event, const struct log_field *fields);
 
-/* log_info("order accepted", LOG_STR("order_id", id), LOG_INT("jobs", n)); the fields may be absent. */
+/* log_info("order accepted", LOG_STR("order_id", id), LOG_INT("jobs", n)); the fields may be
+ * absent. */
 #define LOG_WITH(level, event, ...)                                                                \
-    log_fields((level), (event),                                                                   \
-               (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ) {NULL, LOG_FIELD_END, NULL, 0}})
+    log_fields(                                                                                    \
+        (level), (event),                                                                          \
+        (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ){NULL, LOG_FIELD_END, NULL, 0}})
 #define log_debug(event, ...) LOG_WITH(LOG_LEVEL_DEBUG, event, __VA_ARGS__)
 #define log_info(event, ...) LOG_WITH(LOG_LEVEL_INFO, event, __VA_ARGS__)
 #define log_warning(event, ...) LOG_WITH(LOG_LEVEL_WARNING, event, __VA_ARGS__)

@@ -28,7 +28,8 @@ struct loop *loop_new(void);
 /* Runs until loop_stop, or until no handle is left. */
 void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
-/* Frees the loop; every handle on it must have been freed (its close may be pending). NULL is allowed. */
+/* Frees the loop; every handle on it must have been freed (its close may be pending). NULL is
+ * allowed. */
 void loop_free(struct loop *loop);
 /* The uv_loop_t, for the few files that hand it to a library's libuv adapter. */
 void *loop_uv(struct loop *loop);
@@ -55,7 +56,8 @@ struct loop_signal *loop_signal_new(struct loop *loop, int signal_number, loop_c
 void loop_signal_free(struct loop_signal *handle);
 
 /* Runs `work` in a thread of libuv's pool, then `done` on the loop. For calls that cannot be made
- * asynchronous (resolving and logging in to a server). `work` may touch only what `arg` gives it. */
+ * asynchronous (resolving and logging in to a server). `work` may touch only what `arg` gives it.
+ */
 MUST_CHECK int loop_background(struct loop *loop, loop_cb work, loop_cb done, void *arg);
 
 #endif

@@ -1,4 +1,5 @@
-/* Metrics in Prometheus' text format. Names start with checkout_, base units; no SKU or user labels. */
+/* Metrics in Prometheus' text format. Names start with checkout_, base units; no SKU or user
+ * labels. */
 #ifndef CHECKOUT_METRICS_H
 #define CHECKOUT_METRICS_H
 

@@ -1,4 +1,5 @@
-/* The payment gateway: charge, look up, cancel, list. pay_stripe.c speaks Stripe's PaymentIntents API. */
+/* The payment gateway: charge, look up, cancel, list. pay_stripe.c speaks Stripe's PaymentIntents
+ * API. */
 #ifndef CHECKOUT_PAY_H
 #define CHECKOUT_PAY_H
 
@@ -26,7 +27,7 @@ struct pay_options {
 struct pay_charge {
     const char *order_id;
     uint32_t shard;
-    int64_t amount; /* minor units */
+    int64_t amount;       /* minor units */
     const char *currency; /* ISO 4217, any case */
     const char *payment_method;
     const char *idempotency_key;
@@ -38,17 +39,17 @@ enum pay_outcome {
     PAY_DECLINED,        /* final: 402 with error.type=card_error */
     PAY_BAD_INPUT,       /* final: a 400 about this order's own input (param=payment_method) */
     PAY_REQUIRES_ACTION, /* 3-D Secure and the like */
-    PAY_UNKNOWN,         /* timeout, reset, 5xx, 429, 409, nonsense, other amount: ask again, same key */
-    PAY_MISCONFIGURED,   /* 401, 403, a 400 that is not about the order: the operator's fault */
+    PAY_UNKNOWN, /* timeout, reset, 5xx, 429, 409, nonsense, other amount: ask again, same key */
+    PAY_MISCONFIGURED, /* 401, 403, a 400 that is not about the order: the operator's fault */
 };
 
 struct pay_answer {
     enum pay_outcome outcome;
     char intent_id[PAY_ID_MAX + 1]; /* "" if not known */
-    char code[PAY_CODE_MAX];        /* decline code, error code, "http_500", "timeout", …; for people */
-    unsigned http_status;           /* 0: no answer came */
-    bool sent;                      /* false: it surely did not reach the gateway */
-    uint32_t retry_after_s;         /* 0: not said */
+    char code[PAY_CODE_MAX]; /* decline code, error code, "http_500", "timeout", …; for people */
+    unsigned http_status;    /* 0: no answer came */
+    bool sent;               /* false: it surely did not reach the gateway */
+    uint32_t retry_after_s;  /* 0: not said */
 };
 
 typedef void (*pay_answer_cb)(const struct pay_answer *answer, void *arg);
@@ -78,7 +79,8 @@ struct pay_intent {
 /* `code`: 0 or the ERR_* that ended the listing; `has_more`: page on with the last id. */
 typedef void (*pay_list_cb)(int code, const struct pay_intent *intents, size_t count, bool has_more,
                             void *arg);
-/* Newest first; `created_from_s` 0: all; `starting_after`: NULL or the last id of the page before. */
+/* Newest first; `created_from_s` 0: all; `starting_after`: NULL or the last id of the page before.
+ */
 MUST_CHECK int pay_list(struct pay *pay, int64_t created_from_s, const char *starting_after,
                         unsigned limit, pay_list_cb cb, void *arg);
 /* Cancels an intent that has not succeeded. PAY_SUCCEEDED here: the intent had succeeded before;

@@ -19,9 +19,11 @@ struct topology_options {
 
 /* code: 0, or the first error with a line that names the exchange or queue and says what to do. */
 typedef void (*topology_cb)(int code, const char *problem, void *arg);
-typedef void (*topology_progress_cb)(uint32_t done, uint32_t total, void *arg); /* NULL is allowed */
+typedef void (*topology_progress_cb)(uint32_t done, uint32_t total,
+                                     void *arg); /* NULL is allowed */
 
-/* Declares everything, in order, idempotently; a queue that exists with other arguments is an error. */
+/* Declares everything, in order, idempotently; a queue that exists with other arguments is an
+ * error. */
 MUST_CHECK int topology_declare(struct bus *bus, const struct topology_options *options,
                                 topology_progress_cb progress, topology_cb cb, void *arg);
 /* Checks that exchange and queues of `shards` exist (passive declares). */
