@@ -1,0 +1,69 @@
+"""What the integration tests share: private servers, daemons under test, and the eyes to watch them.
+
+A test file says
+
+    import harness
+
+    class Counter(harness.TestCase):
+        daemons = ("sandbox", "producer", "consumer")
+
+        def test_something(self):
+            self.stack.item("dress", stock=1, price=19900)
+            order = self.stack.order("ann", "dress")
+            order.wait("confirmed")
+
+Each class gets a fresh database and empty queues; the servers are those of the environment
+(CHECKOUT_DATABASE_URL and its siblings, as `deploy/dev/services env` prints them), or else private
+ones that start with the first class and stop with the process. The programs under test are those of
+CHECKOUT_BUILD_DIR (default build/dev).
+"""
+
+import os
+import sys
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from harness_client import Answer, Gateway, Listener, http_call  # noqa: E402,F401
+from harness_daemon import Daemon, program  # noqa: E402,F401
+from harness_jobs import job, message, order_id, shard_of  # noqa: E402,F401
+from harness_proxy import Proxy  # noqa: E402,F401
+from harness_services import free_port, run_directory, services  # noqa: E402,F401
+from harness_stack import Stack  # noqa: E402,F401
+from harness_wait import wait_until  # noqa: E402,F401
+
+
+class TestCase(unittest.TestCase):
+    """A test with a `stack`: its own database, empty queues, and the daemons it names."""
+
+    maxDiff = None
+    daemons = ()     # started in this order before the first test
+    shards = 4       # few, so that a class starts fast
+    settings = {}    # CHECKOUT_* that differ from the harness's
+    proxied = ()     # of "database", "amqp", "redis", "gateway": daemons reach these through a Proxy
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.stack = Stack(cls.__name__, shards=cls.shards, settings=cls.settings,
+                          proxied=cls.proxied)
+        # Cleanups run even when a daemon below does not start.
+        cls.addClassCleanup(cls.stack.close)
+        for name in cls.daemons:
+            cls.stack.start(name)
+
+    def run(self, result=None):
+        seen = _troubles(result)
+        super().run(result)
+        if _troubles(result) > seen and hasattr(self, "stack"):
+            self.stack.keep_logs()
+            print(f"\n{self.id()}: logs are in {self.stack.directory}", file=sys.stderr)
+        return result
+
+
+def _troubles(result):
+    return len(result.failures) + len(result.errors) if result is not None else 0
+
+
+def main():
+    unittest.main(verbosity=2)

@@ -1,0 +1,149 @@
+"""The clients of a test: HTTP, a buyer's websocket, and the gateway's own list and controls."""
+
+import asyncio
+import http.client
+import json
+import threading
+import urllib.parse
+
+import websockets
+
+from harness_wait import wait_until
+
+EVENT_SUBPROTOCOL = "cloudevents.json"
+FINAL = ("confirmed", "rejected", "cancelled", "refunded")
+
+
+class Answer:
+    """An HTTP answer. `headers` is case-insensitive; `json` is the parsed body or None."""
+
+    def __init__(self, status, headers, body):
+        self.status, self.headers, self.body = status, headers, body
+        try:
+            self.json = json.loads(body) if body else None
+        except ValueError:
+            self.json = None
+
+    def __repr__(self):
+        return f"<{self.status} {self.body[:300]!r}>"
+
+
+def http_call(base, method, path, headers=None, body=None, timeout=15):
+    """One request on a connection of its own. `body`: bytes, text, or a value that becomes JSON."""
+    target = urllib.parse.urlsplit(base)
+    headers = dict(headers or {})
+    if body is not None and not isinstance(body, (bytes, str)):
+        body = json.dumps(body)
+        headers.setdefault("Content-Type", "application/json")
+    connection = http.client.HTTPConnection(target.hostname, target.port, timeout=timeout)
+    try:
+        connection.request(method, path, body=body, headers=headers)
+        answer = connection.getresponse()
+        return Answer(answer.status, answer.headers, answer.read())
+    except http.client.HTTPException as error:
+        raise ConnectionError(f"{method} {path}: {error!r}") from error
+    finally:
+        connection.close()
+
+
+class _Loop:
+    """One asyncio loop in a thread, for all websockets of the process."""
+
+    _loop = None
+    _lock = threading.Lock()
+
+    @classmethod
+    def run(cls, coroutine, timeout=15):
+        with cls._lock:
+            if cls._loop is None:
+                cls._loop = asyncio.new_event_loop()
+                threading.Thread(target=cls._loop.run_forever, daemon=True).start()
+        return asyncio.run_coroutine_threadsafe(coroutine, cls._loop).result(timeout)
+
+
+class Listener:
+    """A buyer's websocket. `events` are the CloudEvents in the order they came."""
+
+    def __init__(self, url, headers=None, origin=None):
+        self.events = []
+        self.close_code = None
+        self._socket = _Loop.run(self._connect(url, headers or {}, origin))
+
+    async def _connect(self, url, headers, origin):
+        made = await websockets.connect(url, extra_headers=headers, origin=origin,
+                                        subprotocols=[EVENT_SUBPROTOCOL], max_size=1 << 20)
+        self._reader = asyncio.ensure_future(self._read(made))
+        return made
+
+    async def _read(self, made):
+        try:
+            async for text in made:
+                self.events.append(json.loads(text))
+        except websockets.ConnectionClosed:
+            pass
+        self.close_code = made.close_code
+
+    def of(self, order_id):
+        return [event for event in list(self.events) if event["subject"] == order_id]
+
+    def statuses(self, order_id):
+        return [event["data"]["status"] for event in self.of(order_id)]
+
+    def wait_final(self, order_id, timeout=15):
+        """The final event of an order."""
+        wait_until(lambda: any(status in FINAL for status in self.statuses(order_id)), timeout,
+                   lambda: f"a final event of {order_id} (seen: {self.statuses(order_id)})")
+        return next(event for event in self.of(order_id) if event["data"]["status"] in FINAL)
+
+    def send(self, data):
+        _Loop.run(self._socket.send(data))
+
+    def close(self):
+        _Loop.run(self._socket.close())
+
+
+class Gateway:
+    """The sandbox gateway from the outside: its list of charges, its controls."""
+
+    def __init__(self, url, key):
+        self.url = url
+        self._headers = {"Authorization": "Bearer " + key}
+
+    def call(self, method, path, form=None):
+        headers = dict(self._headers)
+        body = None
+        if form is not None:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+            body = urllib.parse.urlencode(form)
+        return http_call(self.url, method, path, headers, body)
+
+    def control(self, **modes):
+        """POST /_control; see deploy/sandbox."""
+        answer = http_call(self.url, "POST", "/_control", self._headers, modes)
+        if answer.status >= 300:
+            raise AssertionError(f"the sandbox refused {modes}: {answer}")
+        return answer
+
+    def intents(self):
+        """All payment intents, newest first, paging through the list."""
+        found, after = [], None
+        while True:
+            query = {"limit": 100}
+            if after:
+                query["starting_after"] = after
+            answer = self.call("GET", "/v1/payment_intents?" + urllib.parse.urlencode(query))
+            if answer.status != 200:
+                raise AssertionError(f"listing payment intents: {answer}")
+            found += answer.json["data"]
+            if not answer.json.get("has_more"):
+                return found
+            after = answer.json["data"][-1]["id"]
+
+    def captured(self):
+        """order id → number of succeeded, unrefunded intents."""
+        counts = {}
+        for intent in self.intents():
+            if intent["status"] == "succeeded" and not intent.get("refunded"):
+                order = (intent.get("metadata") or {}).get("order_id")
+                counts[order] = counts.get(order, 0) + 1
+        return counts

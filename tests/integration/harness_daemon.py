@@ -1,0 +1,115 @@
+"""One process under test: started with its own log, watched, stopped by the id it was given."""
+
+import os
+import re
+import signal
+import subprocess
+import time
+
+from harness_services import ROOT
+from harness_wait import wait_until
+
+_SANITIZER = re.compile(rb"(AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error):?[^\n]*")
+
+
+def build_directory():
+    return os.environ.get("CHECKOUT_BUILD_DIR") or os.path.join(ROOT, "build", "dev")
+
+
+def program(name):
+    """Path of a built program, e.g. program("checkoutctl")."""
+    path = os.path.join(build_directory(), "bin", name)
+    if not os.access(path, os.X_OK):
+        raise FileNotFoundError(f"{path} is not built; build it or set CHECKOUT_BUILD_DIR")
+    return path
+
+
+def program_environment(settings):
+    """The environment of a program under test: ours without CHECKOUT_*, plus its settings."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("CHECKOUT_")}
+    clean.update({name: str(value) for name, value in settings.items() if value is not None})
+    return clean
+
+
+class Daemon:
+    """A running program. `url` is where it serves, `admin` its admin address."""
+
+    def __init__(self, name, settings, log, url=None, admin=None, arguments=()):
+        self.name, self.settings, self.log, self.url, self.admin = name, settings, log, url, admin
+        self._frozen = False
+        self._log_from = os.path.getsize(log) if os.path.exists(log) else 0
+        with open(log, "ab") as sink:
+            self.process = subprocess.Popen(
+                [program(name), *arguments], env=program_environment(settings), stdout=sink,
+                stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def running(self):
+        return self.process.poll() is None
+
+    def log_text(self):
+        with open(self.log, "rb") as source:
+            source.seek(self._log_from)
+            return source.read()
+
+    def wait_ready(self, probe, timeout=20):
+        def ready():
+            if not self.running():
+                raise RuntimeError(f"{self.name} ended with {self.process.returncode}: {self._tail()}")
+            return probe()
+        try:
+            wait_until(ready, timeout, f"{self.name} ready (log: {self.log})")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self._tail()}") from None
+
+    def resident_bytes(self):
+        with open(f"/proc/{self.pid}/statm", encoding="ascii") as statm:
+            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def freeze(self):
+        self.process.send_signal(signal.SIGSTOP)
+        self._frozen = True
+
+    def thaw(self):
+        self.process.send_signal(signal.SIGCONT)
+        self._frozen = False
+
+    def kill(self):
+        """kill -9, and waits until the kernel has taken it."""
+        if self.running():
+            self.process.kill()
+        self.process.wait()
+
+    def terminate(self):
+        """SIGTERM only; finish() waits for the end."""
+        if self._frozen:
+            self.thaw()
+        self.process.terminate()
+
+    def stop(self, timeout=30):
+        """SIGTERM; the daemon must drain, leave with 0, and show no sanitizer report."""
+        if self.running():
+            self.terminate()
+        self.finish(timeout)
+
+    def finish(self, timeout=30):
+        """Waits for the end and checks it. One that the test has killed is fine."""
+        try:
+            code = self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"{self.name} did not leave within {timeout} s of SIGTERM "
+                                 f"(log: {self.log})\n{self._tail()}") from None
+        report = _SANITIZER.search(self.log_text())
+        if report:
+            raise AssertionError(f"{self.name}: {report.group(0).decode(errors='replace')} "
+                                 f"(log: {self.log})")
+        if code not in (0, -signal.SIGKILL):
+            raise AssertionError(f"{self.name} left with {code} (log: {self.log})\n{self._tail()}")
+
+    def _tail(self, lines=12):
+        time.sleep(0.05)
+        return "\n".join(self.log_text().decode(errors="replace").splitlines()[-lines:])

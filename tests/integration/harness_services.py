@@ -1,0 +1,76 @@
+"""The servers that tests run against: those of the environment, or private ones."""
+
+import atexit
+import os
+import shlex
+import shutil
+import socket
+import subprocess
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+NEEDED = ("CHECKOUT_DATABASE_URL", "CHECKOUT_AMQP_URL", "CHECKOUT_REDIS_URL")
+
+_settings = None
+_run_directory = None
+
+
+def run_directory():
+    """A directory for this process's logs and secrets; removed at the end if nothing failed."""
+    global _run_directory
+    if _run_directory is None:
+        base = os.environ.get("CHECKOUT_TEST_LOGS")
+        if base:
+            os.makedirs(base, exist_ok=True)
+        _run_directory = tempfile.mkdtemp(prefix="checkout-test.", dir=base or None)
+        os.chmod(_run_directory, 0o755)
+    return _run_directory
+
+
+def services():
+    """CHECKOUT_* of the servers (database, broker, Redis), started now if the environment has none."""
+    global _settings
+    if _settings is None:
+        if all(os.environ.get(name) for name in NEEDED):
+            _settings = {name: os.environ[name] for name in NEEDED}
+        else:
+            _settings = _start_private()
+    return _settings
+
+
+def _start_private():
+    directory = tempfile.mkdtemp(prefix="checkout-services.")
+    os.chmod(directory, 0o755)  # PostgreSQL may run as another user
+    tool = os.path.join(ROOT, "deploy", "dev", "services")
+    atexit.register(_stop_private, tool, directory)
+    subprocess.run([tool, "start", "--dir", directory], check=True, stdout=subprocess.DEVNULL)
+    printed = subprocess.run([tool, "env", "--dir", directory], check=True, text=True,
+                             stdout=subprocess.PIPE).stdout
+    settings = _parse_env(printed)
+    missing = [name for name in NEEDED if name not in settings]
+    if missing:
+        raise RuntimeError(f"deploy/dev/services env does not print {', '.join(missing)}")
+    return {name: settings[name] for name in NEEDED}
+
+
+def _stop_private(tool, directory):
+    stopped = subprocess.run([tool, "stop", "--dir", directory], check=False,
+                             stdout=subprocess.DEVNULL)
+    if stopped.returncode == 0:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _parse_env(text):
+    """NAME=value lines as a shell would read them, with or without `export`."""
+    settings = {}
+    for word in shlex.split(text, comments=True):
+        name, equals, value = word.partition("=")
+        if equals and name.startswith("CHECKOUT_"):
+            settings[name] = value.rstrip(";")
+    return settings
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
