@@ -17,7 +17,7 @@ create table checkout.items (
     sku             text collate "C" primary key check (sku ~ '^[A-Za-z0-9._-]{1,64}$'),
     shard           integer not null check (shard between 0 and 1023),
     title           text not null check (char_length(title) between 1 and 200),
-    price           bigint not null check (price between 0 and 99999999999),
+    price           bigint not null check (price between 1 and 99999999999),
     currency        text not null check (currency ~ '^[a-z]{3}$'),
     stock           integer not null check (stock >= 0),
     held            integer not null default 0 check (held >= 0),
@@ -46,13 +46,14 @@ create table checkout.orders (
     reason          text check (reason in ('sold_out', 'payment_declined', 'payment_failed',
                         'limit_exceeded', 'unknown_item', 'not_on_sale', 'price_changed', 'expired',
                         'invalid')),
-    amount          bigint,
+    amount          bigint,                 -- null if no price could be fixed
     currency        text,
     fingerprint     text not null,
     reference       text,
     receipt_email   text,
     payment_method  text,                   -- forgotten when the order ends
     traceparent     text,
+    ticket          bigint,                 -- its place in checkout.line while it waits
     sequence        integer not null,       -- of its newest event
     accepted_at     timestamptz not null,
     created_at      timestamptz not null default now(),
@@ -73,8 +74,8 @@ create table checkout.line (
     expires_at      timestamptz not null,
     primary key (sku, ticket)
 );
-create unique index line_by_order on checkout.line (order_id);
 create index line_by_expiry on checkout.line (shard, expires_at);
+create index line_by_quantity on checkout.line (sku, quantity, ticket);
 
 -- Append-only history of every change of state, and the outbox. Ids of one shard are in commit order.
 create sequence checkout.event_ids as bigint cache 1;
@@ -100,8 +101,6 @@ create table checkout.payments (
     amount          bigint not null,
     currency        text not null,
     idempotency_key text not null,          -- order id + attempt
-    tries           integer not null default 0,
-    first_sent_at   timestamptz,            -- the age of the key counts from here
     intent_id       text,                   -- the gateway's
     code            text,                   -- the gateway's newest answer, for people
     created_at      timestamptz not null default now(),
@@ -109,22 +108,6 @@ create table checkout.payments (
     primary key (order_id, attempt)
 );
 create index payments_open on checkout.payments (shard, created_at) where state = 'open';
-
--- What comes from beside the line: executed by the owner of the shard, at most once.
-create table checkout.commands (
-    command_id      bigint generated always as identity primary key,
-    kind            text not null check (kind in ('cancel', 'restock', 'pause', 'resume', 'set', 'refund', 'webhook')),
-    shard           integer,                -- null: not known yet (a cancel names only its order)
-    order_id        uuid,
-    sku             text collate "C",
-    arguments       jsonb not null default '{}',
-    requested_by    text not null,
-    created_at      timestamptz not null default now(),
-    done_at         timestamptz,
-    result          text
-);
-create index commands_open on checkout.commands (shard, command_id) where done_at is null;
-create index commands_by_order on checkout.commands (order_id) where done_at is null;
 
 -- The fence: every writing transaction of a shard starts by locking its row and comparing the epoch.
 create table checkout.shards (
