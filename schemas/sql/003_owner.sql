@@ -1,0 +1,150 @@
+-- What the owner of a shard looks for, the outbox, and the pool.
+
+-- Open payments of shards that are older than p_age_ms: after a take-over all of them (0), later only
+-- those that the owner's memory may have lost.
+create function checkout.open_payments(p_shard_list integer[], p_age_ms bigint, p_limit integer)
+returns setof checkout.effect
+language plpgsql stable
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan set jit = off as $$
+begin
+    return query
+    select 'pay', p.order_id, p.attempt, p.amount, p.currency, o.payment_method, o.receipt_email, o.sku,
+           null::text, null::text
+      from checkout.payments p join checkout.orders o on o.order_id = p.order_id
+     where p.shard = any (p_shard_list) and p.state = 'open'
+       and p.created_at <= now() - p_age_ms * interval '1 ms'
+     order by p.created_at limit p_limit;
+end $$;
+
+-- Which of these shards have work that nobody may have in mind: orders that waited too long
+-- ('expired'), and lines that are not settled ('more', with the item).
+create function checkout.overdue(p_shards integer, p_shard_list integer[])
+returns table (shard integer, kind text, sku text)
+language plpgsql stable
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan set jit = off as $$
+begin
+    return query
+    select s, 'expired', null::text
+      from unnest(p_shard_list) s
+     where exists (select 1 from checkout.line l where l.shard = s and l.expires_at <= now());
+
+    return query
+    with recursive lined as (   -- each item that has a line: one step in the index for each
+        (select l.sku from checkout.line l order by l.sku limit 1)
+        union all
+        select (select l.sku from checkout.line l where l.sku > lined.sku order by l.sku limit 1)
+          from lined where lined.sku is not null)
+    select i.shard, 'more', i.sku
+      from lined join checkout.items i on i.sku = lined.sku
+      join checkout.shards s on s.shards = p_shards and s.shard = i.shard
+     where i.shard = any (p_shard_list)
+       and ((select l.quantity from checkout.line l where l.sku = i.sku
+              order by l.quantity desc, l.ticket desc limit 1) > i.stock - i.sold
+            or (not i.paused and not s.paused
+                and (select l.quantity from checkout.line l where l.sku = i.sku order by l.ticket limit 1)
+                    <= i.stock - i.sold - i.held));
+end $$;
+
+-- The next events of a shard to relay, in commit order.
+create function checkout.unrelayed(p_shard integer, p_after bigint, p_limit integer)
+returns table (event_id bigint, user_id text, sequence integer, time_ms bigint, order_id uuid, sku text,
+               quantity integer, status text, reason text, place_in_line bigint, amount bigint,
+               currency text, reference text)
+language plpgsql stable
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan set jit = off as $$
+begin
+    return query
+    select e.event_id, o.user_id, e.sequence, (extract(epoch from e.created_at) * 1000)::bigint,
+           e.order_id, o.sku, o.quantity, e.status, e.reason, e.place_in_line, o.amount, o.currency,
+           o.reference
+      from checkout.order_events e join checkout.orders o on o.order_id = e.order_id
+     where e.shard = p_shard and e.event_id > p_after
+     order by e.event_id limit p_limit;
+end $$;
+
+-- Remembers how far shards are relayed; never goes back.
+create function checkout.advance_relays(p_shard_list integer[], p_marks bigint[]) returns void
+language sql as $$
+    update checkout.relays r set relayed_to = u.mark
+      from unnest(p_shard_list, p_marks) as u(shard, mark)
+     where r.shard = u.shard and r.relayed_to < u.mark
+$$;
+
+-- An order's place among those that wait for its item, 1 = next; null if it does not wait. Exact for the
+-- first 1,000; further back it may be high by those that left the line in the middle.
+create function checkout.place_in_line(p_order uuid) returns bigint
+language sql stable as $$
+    select case when o.ticket - h.ticket < 1000
+                then (select count(*) from checkout.line l
+                       where l.sku = o.sku and l.ticket between h.ticket and o.ticket)
+                else least(o.ticket - h.ticket + 1, i.waiting) end
+      from checkout.orders o
+      join checkout.items i on i.sku = o.sku
+      cross join lateral (select l.ticket from checkout.line l where l.sku = o.sku
+                           order by l.ticket limit 1) h
+     where o.order_id = p_order and o.status = 'waiting'
+$$;
+
+-- ---------------------------------------------------------------------------------------------------
+-- The pool
+-- ---------------------------------------------------------------------------------------------------
+
+-- Class of the session advisory locks that members hold, the member's id being the object.
+create function checkout.member_lock_class() returns integer
+language sql immutable return 1128811599;
+
+create function checkout.join_pool(p_name text, p_host text, p_pid integer, p_version text)
+returns bigint
+language plpgsql as $$
+declare
+    id bigint;
+begin
+    insert into checkout.consumers (name, host, pid, version) values (p_name, p_host, p_pid, p_version)
+      returning member_id into id;
+    perform pg_advisory_lock(checkout.member_lock_class(), id::integer);
+    return id;
+end $$;
+
+-- One beat; takes the member's lock again after a lost session. Returns every member, and whether it
+-- holds its lock. No row of its own: it was taken for dead and removed, and has to join again.
+create function checkout.beat(p_member bigint, p_ready boolean, p_backends integer[])
+returns table (member_id bigint, name text, beat bigint, ready boolean, locked boolean)
+language plpgsql as $$
+begin
+    if not exists (select 1 from pg_locks k
+                    where k.locktype = 'advisory' and k.pid = pg_backend_pid()
+                      and k.classid = checkout.member_lock_class()::oid and k.objid = p_member::oid) then
+        perform pg_advisory_lock(checkout.member_lock_class(), p_member::integer);
+    end if;
+    update checkout.consumers c
+       set beat = c.beat + 1, ready = p_ready, backend_pids = p_backends, beat_at = now()
+     where c.member_id = p_member;
+    return query
+    select c.member_id, c.name, c.beat, c.ready,
+           exists (select 1 from pg_locks k
+                    where k.locktype = 'advisory' and k.granted and k.objsubid = 2
+                      and k.classid = checkout.member_lock_class()::oid
+                      and k.objid = c.member_id::oid and k.database =
+                          (select d.oid from pg_database d where d.datname = current_database()))
+      from checkout.consumers c order by c.member_id;
+end $$;
+
+-- A member leaves; so do those that have been gone for an hour.
+create function checkout.leave_pool(p_member bigint) returns void
+language sql as $$
+    delete from checkout.consumers
+     where member_id = p_member or beat_at < now() - interval '1 hour'
+$$;
+
+-- Ends the sessions of a member that holds a shard's row and does not answer.
+create function checkout.terminate_member(p_member bigint) returns integer
+language sql as $$
+    select count(*) filter (where pg_terminate_backend(b.pid))::integer
+      from checkout.consumers c
+      cross join lateral unnest(c.backend_pids) as b(pid)
+      join pg_stat_activity a on a.pid = b.pid and a.application_name like 'checkout-consumer%'
+     where c.member_id = p_member
+$$;
