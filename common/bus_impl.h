@@ -1,0 +1,66 @@
+/* The inside of a bus, shared by bus.c (the connection) and bus_channel.c (what runs on it). */
+#ifndef CHECKOUT_BUS_IMPL_H
+#define CHECKOUT_BUS_IMPL_H
+
+#include "common/backoff.h"
+#include "common/buf.h"
+#include "common/bus.h"
+#include "common/bus_confirms.h"
+#include "common/bus_url.h"
+#include "common/bus_wire.h"
+
+struct attempt; /* a connect that runs in a background thread */
+
+struct bus {
+    struct loop *loop;
+    struct bus_hosts hosts;
+    size_t next_host;
+    uint64_t failures; /* connects that failed since the last success */
+    uint64_t told_ms;  /* when a failure was last reported */
+    struct backoff backoff;
+    char *name;
+    uint32_t heartbeat_s;
+    bus_state_cb cb;
+    void *arg;
+
+    enum bus_state state;
+    bool suspended;
+    struct attempt *attempt; /* NULL: none is under way */
+    struct wire *wire;       /* NULL: down */
+    struct loop_watch *watch;
+    struct loop_timer *retry; /* the next attempt */
+    struct loop_timer *beat;  /* serves the heartbeats */
+    struct loop_timer *soon;  /* pumps in the next turn */
+    struct loop_hook *hook;   /* sees what the library read while it was sending */
+    bool broken;              /* a send failed: the pump takes the connection down */
+    char reason[WIRE_REASON_SIZE];
+
+    struct bus_channel **channels; /* by number; NULL: nobody's */
+    bool *closing;                 /* by number: our close is not answered yet */
+    uint16_t channel_max;
+    uint16_t last_number;
+
+    /* Callbacks may free channels and the bus: what is freed inside one is kept until the outermost
+     * has returned. */
+    unsigned depth;
+    bool freed;
+    struct wire *old_wire; /* no longer ours, but a callback may still read a frame of it */
+    bool polite;           /* old_wire is to be closed, not dropped */
+    struct bus_channel *graveyard;
+};
+
+void bus_enter(struct bus *bus);
+/* May free the bus, when it is the outermost. */
+void bus_leave(struct bus *bus);
+/* The connection cannot be used any more: the next turn takes it down. First reason wins. */
+void bus_break(struct bus *bus, const char *reason);
+
+/* bus_channel.c: one frame for a channel (not 0). */
+void bus_channel_frame(struct bus *bus, const struct wire_frame *frame);
+/* All channels lose their connection; they hear `reason`. */
+void bus_channels_lost(struct bus *bus, const char *reason);
+/* Frees all without a word. */
+void bus_channels_free(struct bus *bus);
+void bus_graveyard_clear(struct bus *bus);
+
+#endif
