@@ -147,3 +147,21 @@ class Gateway:
                 order = (intent.get("metadata") or {}).get("order_id")
                 counts[order] = counts.get(order, 0) + 1
         return counts
+
+    # The controls of deploy/sandbox, by what they are for.
+
+    def latency(self, milliseconds):
+        """Payments asked for from now on are answered so much later."""
+        self.control(latency_ms=milliseconds)
+
+    def fault(self, mode, times=1):
+        """The next `times` payments fail in this way."""
+        self.control(mode=mode, times=times)
+
+    def calm(self):
+        """No latency, no faults."""
+        self.control(latency_ms=0, mode="none")
+
+    def started(self, order_id):
+        """Whether a payment of this order has been asked for."""
+        raise NotImplementedError

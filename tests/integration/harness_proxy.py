@@ -22,12 +22,29 @@ class Cut:
         self.count = 0
 
 
+class Loss:
+    """Loses every answer on a connection from the moment one of `patterns` went up it.
+
+    What the client sent still reaches the server: `seen` is set then, and it may do its work. The
+    test then calls reset(), and the client learns only that its connection is gone.
+    """
+
+    def __init__(self, proxy, patterns):
+        self._proxy, self.patterns = proxy, patterns
+        self.seen = threading.Event()
+        self.link = None
+
+    def reset(self):
+        self._proxy.drop(self)
+
+
 class _Link:
     """One client connection and its server connection. Owned by the proxy's thread."""
 
     def __init__(self, client, server):
         self.client, self.server = client, server
         self.up_seen = set()   # cuts whose `up` pattern this connection has sent
+        self.mute = False      # answers are lost
         self.tails = {"up": b"", "down": b""}
 
 
@@ -42,7 +59,7 @@ class Proxy:
         self._listener = None
         self._links = {}
         self._lock = threading.RLock()
-        self._cuts = []
+        self._cuts, self._losses = [], []
         self._delay = 0.0
         self._silent = False
         self._closed = False
@@ -89,6 +106,20 @@ class Proxy:
         with self._lock:
             self._cuts.append(rule)
         return rule
+
+    def lose_answers(self, *patterns):
+        """Arms a Loss (see there) for the next connection that sends one of these; returns it."""
+        loss = Loss(self, patterns)
+        with self._lock:
+            self._losses.append(loss)
+        return loss
+
+    def drop(self, loss):
+        with self._lock:
+            if loss in self._losses:
+                self._losses.remove(loss)
+            if loss.link is not None:
+                self._drop(loss.link)
 
     def connections(self):
         with self._lock:
@@ -160,6 +191,8 @@ class Proxy:
         if self._delay:
             time.sleep(self._delay)
         passed, broken = self._apply_cuts(link, way, data)
+        if way == "down" and link.mute:
+            return
         try:
             (link.server if way == "up" else link.client).sendall(passed)
         except OSError:
@@ -172,9 +205,11 @@ class Proxy:
         tail = link.tails[way]
         window = tail + data
         link.tails[way] = window[-self.KEEP:]
+        if way == "up":
+            self._note_losses(link, tail, data)
         for rule in list(self._cuts):
             if way == "up":
-                if rule.up and rule.up in window:
+                if rule.up and _new_in(rule.up, tail, data):
                     link.up_seen.add(rule)
                 continue
             if rule.up and rule not in link.up_seen:
@@ -189,6 +224,13 @@ class Proxy:
             return data[:max(0, at - len(tail))], True
         return data, False
 
+    def _note_losses(self, link, tail, data):
+        for loss in list(self._losses):
+            if any(_new_in(pattern, tail, data) for pattern in loss.patterns):
+                self._losses.remove(loss)
+                loss.link, link.mute = link, True
+                loss.seen.set()
+
     def _drop(self, link):
         for end in (link.client, link.server):
             if self._links.pop(end, None) is None:
@@ -199,3 +241,8 @@ class Proxy:
             except OSError:
                 pass
             end.close()
+
+
+def _new_in(pattern, tail, data):
+    """Whether `pattern` ends in `data`, of which `tail` is what came before."""
+    return pattern in (tail[-(len(pattern) - 1):] if len(pattern) > 1 else b"") + data

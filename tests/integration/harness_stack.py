@@ -88,17 +88,21 @@ class Stack:
         settings = dict(self.direct)
         for name, size in (("JWT_SECRET", 32), ("ORDER_SECRET", 32), ("GATEWAY_KEY", 24)):
             self.secrets[name] = secrets.token_hex(size)
-            path = os.path.join(self.directory, name.lower())
-            with open(path, "w", encoding="ascii") as sink:
-                sink.write(self.secrets[name] + "\n")
-            os.chmod(path, 0o600)
-            settings[f"CHECKOUT_{name}_FILE"] = path
+            settings[f"CHECKOUT_{name}_FILE"] = self.write_secret(name.lower(), self.secrets[name])
         self._gateway_port = free_port()
         self._notifier_port = free_port()
         settings["CHECKOUT_SHARDS"] = str(self.shards)
         settings["CHECKOUT_GATEWAY_URL"] = f"http://127.0.0.1:{self._gateway_port}"
         settings["CHECKOUT_EVENTS_URL"] = f"ws://127.0.0.1:{self._notifier_port}/v1/events"
         return settings
+
+    def write_secret(self, name, text):
+        """A file with this secret; returns its path."""
+        path = os.path.join(self.directory, name)
+        with open(path, "w", encoding="ascii") as sink:
+            sink.write(text + "\n")
+        os.chmod(path, 0o600)
+        return path
 
     def _through_proxy(self, which):
         url = urllib.parse.urlsplit(self.settings[_URL_OF[which]])
@@ -156,7 +160,7 @@ class Stack:
         daemon = Daemon("checkout-" + name, mine, log, url=url, admin="http://" + admin)
         self.daemons.append(daemon)
         if wait:
-            daemon.wait_ready(lambda: http_call(daemon.admin, "GET", "/readyz").status == 200)
+            daemon.wait_ready(self._probe(daemon))
         return daemon
 
     def _start_sandbox(self, mine, log, wait):
@@ -165,8 +169,20 @@ class Stack:
         daemon = Daemon("checkout-sandbox-gateway", mine, log, url="http://" + mine["CHECKOUT_LISTEN"])
         self.daemons.append(daemon)
         if wait:
-            daemon.wait_ready(lambda: self.gateway.call("GET", "/v1/payment_intents?limit=1").status == 200)
+            daemon.wait_ready(self._probe(daemon))
         return daemon
+
+    def start_again(self, daemon):
+        """A new process with the settings (and the addresses) of one that has ended."""
+        again = Daemon(daemon.name, daemon.settings, daemon.log, url=daemon.url, admin=daemon.admin)
+        self.daemons.append(again)
+        again.wait_ready(self._probe(again))
+        return again
+
+    def _probe(self, daemon):
+        if daemon.admin:
+            return lambda: http_call(daemon.admin, "GET", "/readyz").status == 200
+        return lambda: self.gateway.call("GET", "/v1/payment_intents?limit=1").status == 200
 
     def daemon(self, name):
         """The newest running daemon of this kind."""

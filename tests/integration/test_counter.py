@@ -1,0 +1,272 @@
+#!/usr/bin/python3
+"""The counter decides: stock, limits, prices, times, and the strict order of a line."""
+
+import threading
+import time
+import uuid
+
+import harness
+from harness import wait_until
+
+DECLINED = "pm_card_chargeDeclined"
+
+
+class Decisions(harness.TestCase):
+    """What becomes of an order, with payments that are answered at once."""
+
+    daemons = ("sandbox", "producer", "consumer", "notifier")
+
+    def test_a_paid_order_is_confirmed_and_sold(self):
+        sku = self.stack.item(stock=3, price=19900)
+        order = self.stack.order("ann", sku, quantity=2).wait("confirmed")
+        self.assertEqual(self.stack.counts(sku), (3, 0, 2, 0))
+        self.assertEqual(self.stack.sql("select amount, currency from orders where order_id = %s",
+                                        (order.id,)), [(39800, "usd")])
+        self.assertEqual(self.stack.gateway.captured().get(order.id), 1)
+
+    def test_status_tells_the_history(self):
+        order = self.stack.order("ann", self.stack.item())
+        order.wait("confirmed")
+        answer = self.stack.status("ann", order.id)
+        self.assertEqual((answer.status, answer.json["status"]), (200, "confirmed"))
+        self.assertEqual([entry["status"] for entry in answer.json["history"]][-2:],
+                         ["reserved", "confirmed"])
+
+    def test_more_than_the_stock_is_refused_whoever_comes(self):
+        sku = self.stack.item(stock=3)
+        self.stack.order("ann", sku, quantity=4).wait("rejected", "sold_out")
+        self.assertEqual(self.stack.counts(sku), (3, 0, 0, 0))
+
+    def test_an_unknown_item_is_rejected(self):
+        self.stack.order("ann", f"nothing-{uuid.uuid4().hex[:8]}").wait("rejected", "unknown_item")
+
+    def test_a_changed_price_is_rejected_and_the_right_one_accepted(self):
+        sku = self.stack.item(price=5000)
+        self.stack.order("ann", sku, unit_price=4999).wait("rejected", "price_changed")
+        self.stack.order("ann", sku, unit_price=5000).wait("confirmed")
+
+    def test_an_item_is_sold_only_between_its_opening_and_closing(self):
+        early, late, open_now = (self.stack.item() for _ in range(3))
+        self.stack.sql("update items set opens_at = now() + interval '1 hour' where sku = %s", (early,))
+        self.stack.sql("update items set closes_at = now() - interval '1 s' where sku = %s", (late,))
+        self.stack.sql("update items set opens_at = now() - interval '1 hour', "
+                       "closes_at = now() + interval '1 hour' where sku = %s", (open_now,))
+        self.stack.order("ann", early).wait("rejected", "not_on_sale")
+        self.stack.order("ann", late).wait("rejected", "not_on_sale")
+        self.stack.order("ann", open_now).wait("confirmed")
+
+    def test_the_limit_holds_over_all_orders_of_a_user(self):
+        sku = self.stack.item(stock=20, limit_per_user=3)
+        self.stack.order("ann", sku, quantity=2).wait("confirmed")
+        self.stack.order("ann", sku, quantity=2).wait("rejected", "limit_exceeded")
+        self.stack.order("ann", sku, quantity=1).wait("confirmed")
+        self.stack.order("ann", sku, quantity=1).wait("rejected", "limit_exceeded")
+        self.stack.order("bob", sku, quantity=3).wait("confirmed")
+        self.assertEqual(self.stack.counts(sku), (20, 0, 6, 0))
+
+    def test_the_limit_holds_within_one_message(self):
+        sku = self.stack.item(stock=20, limit_per_user=2)
+        jobs = [self.stack.job("ann", sku) for _ in range(5)] + [self.stack.job("bob", sku)]
+        self.stack.publish_jobs(*jobs)
+        states = [harness.Order(self.stack, job["user_id"], job["order_id"]).wait_final()
+                  for job in jobs]
+        self.assertEqual(states[:2] + states[5:], [("confirmed", None)] * 3)
+        self.assertEqual(states[2:5], [("rejected", "limit_exceeded")] * 3)
+
+    def test_a_declined_card_frees_its_units_and_its_limit(self):
+        sku = self.stack.item(stock=1, limit_per_user=1)
+        self.stack.order("ann", sku, payment_method=DECLINED).wait("rejected", "payment_declined")
+        self.assertEqual(self.stack.counts(sku), (1, 0, 0, 0))
+        self.stack.order("ann", sku).wait("confirmed")
+
+    def test_the_same_key_is_one_order_however_often_and_where_it_is_sent(self):
+        sku, key = self.stack.item(stock=10), uuid.uuid4().hex
+        second = self.stack.start("producer")
+        answers = []
+
+        def click(producer):
+            answers.append(self.stack.post("ann", sku, key=key, producer=producer))
+        producers = [self.stack.daemon("producer"), second]
+        threads = [threading.Thread(target=click, args=(producers[n % 2],)) for n in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual({answer.status for answer in answers}, {202}, answers)
+        ids = {answer.json["id"] for answer in answers}
+        self.assertEqual(len(ids), 1)
+        order = harness.Order(self.stack, "ann", ids.pop()).wait("confirmed")
+        self.assertEqual(self.stack.order("ann", sku, key=key).id, order.id)  # also when it is over
+        self._settled()
+        self.assertEqual(self.stack.counts(sku), (10, 0, 1, 0))
+        self.assertEqual(self.stack.gateway.captured().get(order.id), 1)
+        self.assertEqual(self.stack.one("select count(*) from order_events where order_id = %s",
+                                        (order.id,)), 2)
+        second.stop()
+
+    def test_the_same_id_twice_in_one_message_and_again_later_counts_once(self):
+        sku = self.stack.item(stock=10)
+        job = self.stack.job("ann", sku)
+        changed = {**job, "quantity": 5, "fingerprint": "f" * 32}
+        self.stack.publish_jobs(job, changed, job)
+        self.stack.publish_jobs(changed)
+        harness.Order(self.stack, "ann", job["order_id"]).wait("confirmed")
+        self._settled()
+        self.assertEqual(self.stack.counts(sku), (10, 0, 1, 0))
+
+    def test_orders_come_to_the_counter_as_they_were_accepted(self):
+        sku = self.stack.item(stock=10)
+        orders = [self.stack.order(f"user-{n}", sku) for n in range(40)]
+        results = [order.wait_final() for order in orders]
+        self.assertEqual(results, [("confirmed", None)] * 10 + [("rejected", "sold_out")] * 30)
+
+    def test_units_refused_by_the_bank_go_to_the_next_in_line(self):
+        sku = self.stack.item(stock=5)
+        orders = [self.stack.order(f"user-{n}", sku, payment_method=DECLINED if n < 6 else "pm_card_visa")
+                  for n in range(15)]
+        results = [order.wait_final() for order in orders]
+        self.assertEqual(results[:6], [("rejected", "payment_declined")] * 6)
+        self.assertEqual(results[6:], [("confirmed", None)] * 5 + [("rejected", "sold_out")] * 4)
+        self.assertEqual(self.stack.counts(sku), (5, 0, 5, 0))
+
+    def test_a_buyer_is_told_everything_in_order_and_nobody_else_anything(self):
+        sku = self.stack.item(stock=1)
+        ann, bob = self.stack.listen("ann"), self.stack.listen("bob")
+        first = self.stack.order("ann", sku)
+        self.assertEqual(ann.wait_final(first.id)["data"]["status"], "confirmed")
+        second = self.stack.order("bob", sku)
+        told = bob.wait_final(second.id)["data"]
+        self.assertEqual((told["status"], told["reason"]), ("rejected", "sold_out"))
+        self.assertEqual(ann.statuses(first.id), ["reserved", "confirmed"])
+        self.assertEqual([event["sequence"] for event in ann.of(first.id)], [1, 2])
+        self.assertEqual((ann.of(second.id), bob.of(first.id)), ([], []))
+        self.assertEqual(self.stack.status("bob", first.id).status, 404)
+        ann.close()
+        bob.close()
+
+    def test_a_message_of_256_jobs_is_decided_in_order(self):
+        sku = self.stack.item(stock=100)
+        jobs = [self.stack.job(f"user-{n}", sku) for n in range(256)]
+        self.stack.publish_jobs(*jobs)
+        results = [harness.Order(self.stack, job["user_id"], job["order_id"]).wait_final() for job in jobs]
+        self.assertEqual(results, [("confirmed", None)] * 100 + [("rejected", "sold_out")] * 156)
+
+    def _settled(self):
+        """Waits until nothing is open any more, so that a second effect would have shown."""
+        wait_until(lambda: self.stack.one("select count(*) from orders where status in "
+                                          "('waiting', 'reserved')") == 0, 10, "all orders to end")
+        for shard in range(self.shards):
+            wait_until(lambda s=shard: self.stack.broker.depth(s) == 0, 10, "empty queues")
+        marker = self.stack.item()
+        self.stack.order("marker", marker).wait("confirmed")
+
+
+class Lines(harness.TestCase):
+    """Waiting lines, while payments take their time."""
+
+    daemons = ("sandbox", "producer", "consumer")
+    settings = {"CHECKOUT_WAIT_MAX": "4s"}
+
+    def tearDown(self):
+        self.stack.gateway.latency(0)
+
+    def order_slow(self, user, sku, milliseconds, **members):
+        """An order whose payment is answered so much after it was asked for."""
+        self.stack.gateway.latency(milliseconds)
+        order = self.stack.order(user, sku, **members).wait("reserved")
+        wait_until(lambda: self.stack.gateway.started(order.id), 5, f"the payment of {user} to begin")
+        return order
+
+    def test_a_waiting_buyer_gets_the_unit_that_a_declined_card_gives_back(self):
+        sku = self.stack.item(stock=1)
+        first = self.order_slow("ann", sku, 800, payment_method=DECLINED)
+        self.stack.gateway.latency(0)
+        second = self.stack.order("bob", sku).wait("waiting")
+        third = self.stack.order("eve", sku).wait("waiting")
+        self.assertEqual(self.stack.status("eve", third.id).json["place_in_line"], 2)
+        first.wait("rejected", "payment_declined")
+        second.wait("confirmed")
+        third.wait("rejected", "sold_out")
+
+    def test_a_line_of_five_then_one_does_not_wedge_when_the_five_cannot_be_served(self):
+        sku = self.stack.item(stock=7)
+        ones = [self.order_slow(f"one-{n}", sku, 900 + 500 * n) for n in range(4)]
+        self.stack.gateway.latency(0)
+        five = self.stack.order("five", sku, quantity=5).wait("waiting")
+        behind = self.stack.order("behind", sku).wait("waiting")
+        ones[0].wait("confirmed")
+        ones[1].wait("confirmed")
+        self.assertEqual((five.status(), behind.status()), ("waiting", "waiting"))
+        five.wait("rejected", "sold_out")
+        behind.wait("confirmed", timeout=2)
+        self.assertNotEqual(ones[3].status(), "rejected")
+        ones[3].wait("confirmed")
+        self.assertEqual(self.stack.counts(sku), (7, 0, 5, 0))
+
+    def test_a_line_of_five_then_one_does_not_wedge_when_the_five_expires(self):
+        sku = self.stack.item(stock=7)
+        ones = [self.order_slow(f"one-{n}", sku, 9000) for n in range(4)]
+        self.stack.gateway.latency(0)
+        five = self.stack.order("five", sku, quantity=5).wait("waiting")
+        time.sleep(1.5)  # so that it is not itself at its end when the five goes
+        behind = self.stack.order("behind", sku).wait("waiting")
+        five.wait("rejected", "expired", timeout=8)
+        behind.wait("confirmed", timeout=2)
+        self.assertEqual({order.status() for order in ones}, {"reserved"})
+        for order in ones:
+            order.wait("confirmed")
+
+    def test_nobody_waits_longer_than_allowed(self):
+        sku = self.stack.item(stock=1)
+        first = self.order_slow("ann", sku, 7000)
+        began = time.monotonic()
+        waiting = [self.stack.order(f"user-{n}", sku) for n in range(3)]
+        for order in waiting:
+            order.wait("rejected", "expired")
+        self.assertTrue(3.5 < time.monotonic() - began < 6.5)
+        first.wait("confirmed")
+        self.assertEqual(self.stack.counts(sku), (1, 0, 1, 0))
+
+    def test_a_small_order_never_passes_a_larger_one_that_waits(self):
+        sku = self.stack.item(stock=4)
+        first = self.order_slow("ann", sku, 1200, quantity=3, payment_method=DECLINED)
+        self.stack.gateway.latency(0)
+        large = self.stack.order("large", sku, quantity=2).wait("waiting")
+        small = self.stack.order("small", sku).wait("waiting")  # a unit is free, but it is not its turn
+        first.wait("rejected", "payment_declined")
+        large.wait("confirmed")
+        small.wait("confirmed")
+        self.assertEqual(self.stack.counts(sku), (4, 0, 3, 0))
+        moments = self.stack.sql(
+            "select order_id::text from order_events where status = 'reserved' and order_id = any(%s::uuid[]) "
+            "order by event_id", ([large.id, small.id],))
+        self.assertEqual(moments, [(large.id,), (small.id,)])
+
+    def test_a_long_line_is_refused_in_chunks_and_in_its_order(self):
+        sku = self.stack.item(stock=1)
+        winner = self.order_slow("winner", sku, 2500)
+        self.stack.gateway.latency(0)
+        jobs = [self.stack.job(f"user-{n}", sku) for n in range(1500)]
+        for start in range(0, len(jobs), 250):
+            self.stack.publish_jobs(*jobs[start:start + 250])
+        winner.wait("confirmed")
+        wait_until(lambda: self.stack.one("select count(*) from orders where sku = %s and "
+                                          "reason = 'sold_out'", (sku,)) == 1500, 15, "1,500 refusals")
+        refused = [row[0] for row in self.stack.sql(
+            "select e.order_id::text from order_events e join orders o using (order_id) "
+            "where o.sku = %s and e.status = 'rejected' order by e.event_id", (sku,))]
+        waited = [job["order_id"] for job in jobs]
+        self.assertEqual([order for order in refused if order in set(waited)], waited)
+        self.assertEqual(self.stack.counts(sku), (1, 0, 1, 0))
+
+    def test_a_slow_payment_delays_no_other_item(self):
+        slow, quick = self.stack.item(stock=1), self.stack.item(stock=1)
+        held = self.order_slow("ann", slow, 3000)
+        self.stack.gateway.latency(0)
+        self.stack.order("bob", quick).wait("confirmed", timeout=2)
+        self.assertEqual(held.status(), "reserved")
+        held.wait("confirmed")
+
+
+if __name__ == "__main__":
+    harness.main()
