@@ -366,6 +366,7 @@ void bus_close(struct bus *bus)
     bus->state = BUS_DOWN;
     bus->freed = true;
     bus_enter(bus);
+    bus_questions_end(bus);
     bus_leave(bus); /* frees it, unless a callback of it is still running */
 }
 

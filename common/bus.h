@@ -36,12 +36,15 @@ typedef void (*bus_state_cb)(enum bus_state state, const char *reason, void *arg
 /* Starts connecting; reconnects with backoff (100 ms to 2 s) over all hosts. NULL: no memory. */
 struct bus *bus_open(struct loop *loop, const struct bus_options *options, bus_state_cb cb,
                      void *arg);
-/* Closes politely and frees; channels are freed with it, without callbacks. NULL is allowed. */
+/* Closes politely and frees; channels are freed with it, without callbacks, but open questions
+ * about the topology are answered with ERR_CLOSED, so that what `arg` holds can be freed. NULL is
+ * allowed. */
 void bus_close(struct bus *bus);
 enum bus_state bus_state(const struct bus *bus);
 /* The server's version of the present connection, "" while down. */
 const char *bus_server_version(const struct bus *bus);
-/* Drops the connection and stays down until bus_resume. */
+/* Drops the connection and stays down until bus_resume. If it was up, the channels' `closed` and
+ * the state callback come before this returns. */
 void bus_suspend(struct bus *bus, const char *reason);
 void bus_resume(struct bus *bus);
 
@@ -104,8 +107,9 @@ MUST_CHECK int bus_publish(struct bus_channel *channel, const struct bus_message
 void bus_ack(struct bus_channel *channel, uint64_t tag, bool multiple);
 
 /* Topology: asked on a channel of its own per call. `code`: 0, ERR_NOT_FOUND (404), ERR_CONFLICT
- * (406: it exists with other arguments), ERR_REFUSED (403 and others), ERR_UNAVAILABLE; `text`: the
- * server's. */
+ * (406: it exists with other arguments), ERR_REFUSED (403 and others), ERR_UNAVAILABLE, or
+ * ERR_CLOSED from inside bus_close; `text`: the server's. Never called from inside the call that
+ * asks. */
 typedef void (*bus_reply_cb)(int code, const char *text, uint32_t messages, uint32_t consumers,
                              void *arg);
 

@@ -146,6 +146,17 @@ void bus_channels_lost(struct bus *bus, const char *reason)
     }
 }
 
+void bus_questions_end(struct bus *bus)
+{
+    for (uint32_t i = 1; bus->channels != NULL && i <= bus->channel_max; i++) {
+        struct bus_channel *channel = bus->channels[i];
+        if (channel == NULL || channel->reply == NULL || channel->released)
+            continue;
+        channel->released = true; /* it stays in its place, to be freed with the rest */
+        channel->reply(ERR_CLOSED, "the connection is being closed", 0, 0, channel->arg);
+    }
+}
+
 void bus_channels_free(struct bus *bus)
 {
     for (uint32_t i = 1; i <= bus->channel_max; i++)

@@ -59,6 +59,8 @@ void bus_break(struct bus *bus, const char *reason);
 void bus_channel_frame(struct bus *bus, const struct wire_frame *frame);
 /* All channels lose their connection; they hear `reason`. */
 void bus_channels_lost(struct bus *bus, const char *reason);
+/* Open questions are answered with ERR_CLOSED. */
+void bus_questions_end(struct bus *bus);
 /* Frees all without a word. */
 void bus_channels_free(struct bus *bus);
 void bus_graveyard_clear(struct bus *bus);
