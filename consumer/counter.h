@@ -1,0 +1,91 @@
+/*
+ * The counter's SQL: each call is one statement, so one transaction, of
+ * schemas/sql/002_counter.sql. Here parameters are put together and answers are read; when to call
+ * is the lane's business.
+ */
+#ifndef CONSUMER_COUNTER_H
+#define CONSUMER_COUNTER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/attrs.h"
+#include "common/db.h"
+#include "common/job.h"
+
+/* Whose transaction it is: the fence of every writing call. */
+struct counter_place {
+    struct db *session;
+    uint32_t shards;
+    uint32_t shard;
+    int64_t epoch;
+};
+
+/* How a call ended. */
+enum counter_status {
+    COUNTER_DONE,    /* committed */
+    COUNTER_FENCED,  /* refused: the epoch is over */
+    COUNTER_REFUSED, /* refused: PostgreSQL does not take some value; nothing was written */
+    COUNTER_RETRY, /* refused for now (deadlock, timeout, shutting down, …); nothing was written */
+    COUNTER_LOST,  /* the session went first: unknown */
+};
+
+enum counter_effect_kind {
+    COUNTER_PAY,      /* charge the order */
+    COUNTER_MORE,     /* the line of `sku` has more to settle */
+    COUNTER_CONFLICT, /* a retry of `order_id` came with another body */
+    COUNTER_TALLY,    /* `amount` orders became `detail` (`reason`) */
+};
+
+/* Strings are valid during the callback; NULL: absent. */
+struct counter_effect {
+    enum counter_effect_kind kind;
+    const char *order_id;
+    int64_t attempt;
+    int64_t amount;
+    const char *currency;
+    const char *payment_method;
+    const char *receipt_email;
+    const char *sku;
+    const char *detail;
+    const char *reason;
+};
+
+/* The end of a payment. */
+struct counter_settlement {
+    char order_id[IDS_ORDER_SIZE];
+    int64_t attempt;
+    const char *state;  /* "captured", "declined", "failed" */
+    const char *intent; /* the gateway's id; NULL: none */
+    const char *code;   /* the gateway's code; NULL: none */
+};
+
+/* All of these: 0, ERR_UNAVAILABLE or ERR_FULL as db_query, ERR_NOMEM; `cb` comes only after 0. */
+MUST_CHECK int counter_decide(const struct counter_place *place, int64_t wait_ms,
+                              struct job_entry *const *jobs, size_t count, db_result_cb cb,
+                              void *arg);
+MUST_CHECK int counter_settle(const struct counter_place *place,
+                              const struct counter_settlement *settlements, size_t count,
+                              db_result_cb cb, void *arg);
+MUST_CHECK int counter_settle_line(const struct counter_place *place, const char *sku,
+                                   unsigned limit, db_result_cb cb, void *arg);
+MUST_CHECK int counter_expire(const struct counter_place *place, unsigned limit, db_result_cb cb,
+                              void *arg);
+/* Answer: one row (epoch, relayed_to), or none if N is not in service. */
+MUST_CHECK int counter_take_over(struct db *session, uint32_t shards, uint32_t shard,
+                                 int64_t member, db_result_cb cb, void *arg);
+MUST_CHECK int counter_release(const struct counter_place *place, db_result_cb cb, void *arg);
+/* Payments to resume, as effects. */
+MUST_CHECK int counter_open_payments(struct db *session, const uint32_t *shard_list, size_t count,
+                                     int64_t age_ms, unsigned limit, db_result_cb cb, void *arg);
+/* Rows (shard, kind, sku). */
+MUST_CHECK int counter_overdue(struct db *session, uint32_t shards, const uint32_t *shard_list,
+                               size_t count, db_result_cb cb, void *arg);
+
+enum counter_status counter_status(const struct db_result *result);
+
+typedef void (*counter_effect_cb)(const struct counter_effect *effect, void *arg);
+/* Calls `cb` for each effect of a committed call. */
+void counter_each_effect(const struct db_result *result, counter_effect_cb cb, void *arg);
+
+#endif

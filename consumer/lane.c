@@ -1,0 +1,322 @@
+#include "consumer/lane.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/err.h"
+#include "common/log.h"
+
+#define RETRY_MS 200
+
+static void retry_due(void *arg)
+{
+    lane_kick(arg);
+}
+
+int lane_init(struct lane *lane, struct loop *loop, const struct counter_place *place,
+              int64_t wait_ms, struct intake *intake, struct stats *stats,
+              const struct lane_events *events, void *arg)
+{
+    *lane = (struct lane){.place = *place,
+                          .wait_ms = wait_ms,
+                          .intake = intake,
+                          .stats = stats,
+                          .events = events,
+                          .arg = arg,
+                          .settle_at_most = LANE_SETTLEMENTS_MAX};
+    lane->retry = loop_timer_new(loop, retry_due, lane);
+    return lane->retry == NULL ? ERR_NOMEM : 0;
+}
+
+static void free_settlement(struct counter_settlement *s)
+{
+    free((char *)s->intent); /* ours: strdup'ed in lane_add_settlement */
+    free((char *)s->code);
+}
+
+static void forget_settlements(struct lane *lane)
+{
+    for (size_t i = 0; i < lane->settlement_count; i++)
+        free_settlement(&lane->settlements[i]);
+    lane->settlement_count = 0;
+    lane->settling = 0;
+}
+
+void lane_free(struct lane *lane)
+{
+    forget_settlements(lane);
+    free(lane->settlements);
+    loop_timer_free(lane->retry);
+}
+
+void lane_open(struct lane *lane, int64_t epoch)
+{
+    lane->place.epoch = epoch;
+    lane->taking = true;
+    lane->expire_due = true;
+    lane->settle_at_most = LANE_SETTLEMENTS_MAX;
+}
+
+void lane_close(struct lane *lane)
+{
+    lane->place.epoch = 0;
+    lane->taking = false;
+    lane->expire_due = false;
+    lane->line_count = 0;
+    forget_settlements(lane);
+    loop_timer_stop(lane->retry);
+}
+
+bool lane_idle(const struct lane *lane)
+{
+    return lane->running == LANE_NOTHING && lane->settlement_count == 0 &&
+           !lane->intake->batch.open;
+}
+
+int lane_add_settlement(struct lane *lane, const char *order_id, int64_t attempt, const char *state,
+                        const char *intent, const char *code)
+{
+    if (lane->settlement_count == lane->settlement_capacity) {
+        size_t capacity = lane->settlement_capacity == 0 ? 64 : lane->settlement_capacity * 2;
+        struct counter_settlement *more =
+            realloc(lane->settlements, capacity * sizeof *lane->settlements);
+        if (more == NULL)
+            return ERR_NOMEM;
+        lane->settlements = more;
+        lane->settlement_capacity = capacity;
+    }
+    struct counter_settlement *s = &lane->settlements[lane->settlement_count];
+    *s = (struct counter_settlement){.attempt = attempt, .state = state};
+    memcpy(s->order_id, order_id, IDS_ORDER_SIZE);
+    s->intent = intent[0] == '\0' ? NULL : strdup(intent);
+    s->code = code[0] == '\0' ? NULL : strdup(code);
+    lane->settlement_count++;
+    return 0;
+}
+
+void lane_add_line(struct lane *lane, const char *sku)
+{
+    for (size_t i = 0; i < lane->line_count; i++)
+        if (strcmp(lane->lines[i], sku) == 0)
+            return;
+    size_t len = strlen(sku);
+    if (lane->line_count == LANE_LINES_MAX || len > JOB_SKU_MAX)
+        return;
+    memcpy(lane->lines[lane->line_count++], sku, len + 1);
+}
+
+/* ---- answers ---- */
+
+static void take_effect(const struct counter_effect *effect, void *arg)
+{
+    struct lane *lane = arg;
+    switch (effect->kind) {
+    case COUNTER_PAY:
+        lane->events->pay(effect, lane->arg);
+        return;
+    case COUNTER_MORE:
+        lane_add_line(lane, effect->sku);
+        return;
+    case COUNTER_CONFLICT:
+        metric_add(lane->stats->conflicts, 1);
+        log_warning("a retry of the order has another body; the first counts",
+                    LOG_STR("order_id", effect->order_id));
+        return;
+    case COUNTER_TALLY:
+        stats_transition(lane->stats, effect->detail, effect->reason, effect->amount);
+        return;
+    }
+}
+
+static void settled(struct lane *lane)
+{
+    for (size_t i = 0; i < lane->settling; i++)
+        free_settlement(&lane->settlements[i]);
+    lane->settlement_count -= lane->settling;
+    memmove(lane->settlements, lane->settlements + lane->settling,
+            lane->settlement_count * sizeof *lane->settlements);
+    lane->settling = 0;
+    lane->settle_at_most = LANE_SETTLEMENTS_MAX;
+}
+
+/* PostgreSQL does not take a text that the gateway sent: settle one by one, and that one without.
+ */
+static void settlement_refused(struct lane *lane)
+{
+    if (lane->settling > 1) {
+        lane->settle_at_most = 1;
+    } else {
+        struct counter_settlement *s = &lane->settlements[0];
+        log_error("the gateway's texts for a payment are dropped",
+                  LOG_STR("order_id", s->order_id));
+        free_settlement(s);
+        s->intent = NULL;
+        s->code = NULL;
+    }
+    lane->settling = 0;
+}
+
+static void done(struct lane *lane, enum lane_work work)
+{
+    double seconds = (double)(clock_mono_us() - lane->started_us) / 1e6;
+    if (work == LANE_SETTLE) {
+        metric_observe(lane->stats->settle_seconds, seconds);
+        settled(lane);
+    } else if (work == LANE_DECIDE) {
+        const struct intake_batch *batch = &lane->intake->batch;
+        metric_observe(lane->stats->decide_seconds, seconds);
+        metric_add(lane->stats->batches, 1);
+        metric_add(lane->stats->batch_jobs, (double)(batch->to - batch->from));
+        intake_part_decided(lane->intake);
+    }
+    lane->events->committed(lane->arg);
+    lane_kick(lane);
+}
+
+static void refused(struct lane *lane, enum lane_work work, const char *problem)
+{
+    log_warning("the database refuses a value", LOG_INT("shard", lane->place.shard),
+                LOG_STR("problem", problem));
+    if (work == LANE_SETTLE) {
+        settlement_refused(lane);
+    } else if (work == LANE_DECIDE && lane->intake->batch.open &&
+               intake_part_refused(lane->intake) < 0) {
+        lane->events->failed("out of memory", lane->arg);
+        return;
+    }
+    lane_kick(lane);
+}
+
+static void not_now(struct lane *lane, const char *problem)
+{
+    log_warning("the database refuses for now; trying again", LOG_INT("shard", lane->place.shard),
+                LOG_STR("problem", problem));
+    lane->settling = 0;
+    loop_timer_start(lane->retry, RETRY_MS, 0);
+}
+
+static void answered(const struct db_result *result, void *arg)
+{
+    struct lane *lane = arg;
+    enum lane_work work = lane->running;
+    lane->running = LANE_NOTHING;
+    if (lane->place.epoch != lane->running_epoch) { /* closed meanwhile */
+        lane->settling = 0;
+        lane_kick(lane);
+        return;
+    }
+    switch (counter_status(result)) {
+    case COUNTER_DONE:
+        counter_each_effect(result, take_effect, lane);
+        done(lane, work);
+        return;
+    case COUNTER_FENCED:
+        metric_add(lane->stats->fenced, 1);
+        lane->events->fenced(lane->arg);
+        return;
+    case COUNTER_REFUSED:
+        refused(lane, work, db_message(result));
+        return;
+    case COUNTER_RETRY:
+        not_now(lane, db_message(result));
+        return;
+    case COUNTER_LOST:
+        lane->settling = 0; /* the session's loss is told to the shard, which takes over anew */
+        return;
+    }
+}
+
+/* ---- the next transaction ---- */
+
+/* Jobs of an open batch, or, if we take jobs, of a new one. */
+static bool has_jobs(struct lane *lane)
+{
+    struct intake *intake = lane->intake;
+    if (!intake->batch.open) {
+        if (!lane->taking || !intake_has_work(intake))
+            return false;
+        lane->batch_told = false;
+        if (intake_open_batch(intake) < 0) {
+            lane->events->failed("out of memory", lane->arg);
+            return false;
+        }
+    }
+    if (!intake_decided_all(intake))
+        return true;
+    if (!lane->batch_told) {
+        lane->batch_told = true;
+        lane->events->batch_decided(
+            lane->arg); /* acknowledges it, unless dead letters are on their way */
+        return !intake->batch.open && has_jobs(lane);
+    }
+    return false;
+}
+
+static bool has_work(struct lane *lane, enum lane_work work)
+{
+    switch (work) {
+    case LANE_SETTLE:
+        return lane->settlement_count > 0;
+    case LANE_DECIDE:
+        return has_jobs(lane);
+    case LANE_LINE:
+        return lane->line_count > 0;
+    case LANE_EXPIRE:
+        return lane->expire_due;
+    case LANE_NOTHING:
+        return false;
+    }
+    return false;
+}
+
+static int start(struct lane *lane, enum lane_work work)
+{
+    const struct intake_batch *batch = &lane->intake->batch;
+    int code = 0;
+    switch (work) {
+    case LANE_SETTLE:
+        lane->settling = lane->settlement_count < lane->settle_at_most ? lane->settlement_count
+                                                                       : lane->settle_at_most;
+        return counter_settle(&lane->place, lane->settlements, lane->settling, answered, lane);
+    case LANE_DECIDE:
+        return counter_decide(&lane->place, lane->wait_ms, batch->jobs + batch->from,
+                              batch->to - batch->from, answered, lane);
+    case LANE_LINE:
+        code = counter_settle_line(&lane->place, lane->lines[0], LANE_CHUNK, answered, lane);
+        if (code == 0) /* if there is more, the answer says so */
+            memmove(lane->lines, lane->lines + 1, --lane->line_count * sizeof lane->lines[0]);
+        return code;
+    case LANE_EXPIRE:
+        code = counter_expire(&lane->place, LANE_CHUNK, answered, lane);
+        if (code == 0)
+            lane->expire_due = false;
+        return code;
+    case LANE_NOTHING:
+        return 0;
+    }
+    return 0;
+}
+
+void lane_kick(struct lane *lane)
+{
+    if (lane->running != LANE_NOTHING || lane->place.epoch == 0)
+        return;
+    enum lane_work work = lane->last;
+    for (int turns = 0; turns < LANE_EXPIRE; turns++) {
+        work = work >= LANE_EXPIRE ? LANE_SETTLE : (enum lane_work)(work + 1);
+        if (!has_work(lane, work))
+            continue;
+        if (lane->place.epoch == 0 || lane->running != LANE_NOTHING)
+            return; /* a callback has closed the lane, or has kicked it */
+        lane->running_epoch = lane->place.epoch;
+        lane->started_us = clock_mono_us();
+        int code = start(lane, work);
+        if (code < 0) {
+            not_now(lane, err_text(code));
+        } else {
+            lane->running = work;
+            lane->last = work;
+        }
+        return;
+    }
+}

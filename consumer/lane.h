@@ -1,0 +1,82 @@
+/*
+ * The lane of a shard: its writing transactions, one at a time. Whatever has gathered meanwhile
+ * goes into the next one: ended payments, jobs, lines with more to settle, orders that waited too
+ * long take turns, so none of them holds the others up.
+ */
+#ifndef CONSUMER_LANE_H
+#define CONSUMER_LANE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/attrs.h"
+#include "common/clock.h"
+#include "common/loop.h"
+#include "consumer/counter.h"
+#include "consumer/intake.h"
+#include "consumer/stats.h"
+
+#define LANE_LINES_MAX 256 /* items whose lines have more to settle; the sweep finds the others */
+#define LANE_SETTLEMENTS_MAX 512 /* of one transaction */
+#define LANE_CHUNK 500           /* orders of a line settled in one transaction */
+
+struct lane_events {
+    void (*fenced)(void *arg);                                   /* the epoch is over */
+    void (*committed)(void *arg);                                /* there may be events to relay */
+    void (*pay)(const struct counter_effect *effect, void *arg); /* charge this order */
+    void (*batch_decided)(void *arg);           /* all jobs of intake.batch are decided */
+    void (*failed)(const char *why, void *arg); /* memory is out: close the channel, start afresh */
+};
+
+enum lane_work { LANE_NOTHING, LANE_SETTLE, LANE_DECIDE, LANE_LINE, LANE_EXPIRE };
+
+struct lane {
+    struct counter_place place; /* epoch 0: closed, nothing is written */
+    int64_t wait_ms;
+    struct intake *intake; /* the shard's */
+    struct stats *stats;
+    const struct lane_events *events;
+    void *arg;
+
+    enum lane_work running; /* the transaction in flight */
+    int64_t running_epoch;
+    enum lane_work last;
+    uint64_t started_us;
+    bool batch_told; /* batch_decided was called for this batch */
+    bool taking;     /* jobs are taken; false while the shard is being given back */
+    bool expire_due;
+    struct loop_timer *retry;
+
+    struct counter_settlement *settlements; /* owned strings; the first `settling` are in flight */
+    size_t settlement_count;
+    size_t settlement_capacity;
+    size_t settling;
+    size_t settle_at_most; /* 1 after a refusal, until one has passed */
+    char lines[LANE_LINES_MAX][JOB_SKU_MAX + 1];
+    size_t line_count;
+};
+
+/* 0 or ERR_NOMEM. Everything passed must outlive the lane; place.epoch is 0. */
+MUST_CHECK int lane_init(struct lane *lane, struct loop *loop, const struct counter_place *place,
+                         int64_t wait_ms, struct intake *intake, struct stats *stats,
+                         const struct lane_events *events, void *arg);
+void lane_free(struct lane *lane);
+
+/* Opens it under a new epoch. */
+void lane_open(struct lane *lane, int64_t epoch);
+/* The epoch is over, or its session lost: forgets settlements and lines (the next owner finds them
+ * in the tables). A transaction in flight may still be answered. */
+void lane_close(struct lane *lane);
+/* Starts the next transaction if none is in flight. */
+void lane_kick(struct lane *lane);
+/* No transaction in flight, no settlement waiting and no batch begun. */
+bool lane_idle(const struct lane *lane);
+
+/* A payment has ended. Strings but `state` (static) are copied. 0 or ERR_NOMEM. */
+MUST_CHECK int lane_add_settlement(struct lane *lane, const char *order_id, int64_t attempt,
+                                   const char *state, const char *intent, const char *code);
+/* The line of `sku` has more to settle. */
+void lane_add_line(struct lane *lane, const char *sku);
+
+#endif

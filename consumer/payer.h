@@ -1,0 +1,44 @@
+/*
+ * Charges reserved orders at the gateway. Each has its durable intent before it comes here; what is
+ * forgotten here is found again in the tables. An unclear answer is asked for again under the same
+ * idempotency key, with backoff, until it is definite.
+ */
+#ifndef CONSUMER_PAYER_H
+#define CONSUMER_PAYER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/attrs.h"
+#include "common/loop.h"
+#include "common/pay.h"
+#include "consumer/counter.h"
+#include "consumer/stats.h"
+
+#define PAYER_MAX 16384 /* payments in memory; further ones wait in their table for the sweep */
+
+struct payer;
+
+/* A payment has ended: `state` is "captured", "declined" or "failed". Strings valid during the
+ * call. */
+typedef void (*payer_ended_cb)(uint32_t shard, const char *order_id, int64_t attempt,
+                               const char *state, const char *intent, const char *code, void *arg);
+
+/* `pay` and `stats` must outlive it. NULL: no memory. */
+struct payer *payer_new(struct loop *loop, struct pay *pay, struct stats *stats,
+                        payer_ended_cb ended, void *arg);
+/* Calls in flight must have been ended by pay_free before. */
+void payer_free(struct payer *payer);
+
+/* Queues the payment of a COUNTER_PAY effect, unless it is here already. ERR_FULL, ERR_NOMEM. */
+MUST_CHECK int payer_add(struct payer *payer, uint32_t shard, const struct counter_effect *effect);
+/* The shard is not ours any more: what is not being called is forgotten, answers to the rest are
+ * not reported (unless they are added again before). */
+void payer_forget_shard(struct payer *payer, uint32_t shard);
+/* No new calls for this shard (it is about to be given back), until payer_forget_shard. */
+void payer_hold_shard(struct payer *payer, uint32_t shard);
+/* Calls in flight for this shard. */
+size_t payer_calling(const struct payer *payer, uint32_t shard);
+
+#endif

@@ -1,0 +1,64 @@
+#include "consumer/stats.h"
+
+#include <stdio.h>
+
+#define LABELS_SIZE 96
+
+void stats_init(struct stats *s, struct metrics *m)
+{
+    *s = (struct stats){.metrics = m};
+    s->decide_seconds =
+        metrics_histogram(m, "checkout_decide_seconds", "Time of one deciding transaction.", NULL);
+    s->settle_seconds =
+        metrics_histogram(m, "checkout_settle_seconds", "Time of one settling transaction.", NULL);
+    s->batch_jobs =
+        metrics_counter(m, "checkout_jobs_decided_total", "Jobs brought to the counter.", NULL);
+    s->batches =
+        metrics_counter(m, "checkout_batches_decided_total", "Deciding transactions.", NULL);
+    s->take_overs = metrics_counter(m, "checkout_take_overs_total", "Shards taken over.", NULL);
+    s->fenced = metrics_counter(m, "checkout_fenced_writes_total",
+                                "Writes refused because the shard had moved.", NULL);
+    s->shards_owned =
+        metrics_gauge(m, "checkout_shards_owned", "Shards that this process serves.", NULL);
+    s->dead_letters = metrics_counter(m, "checkout_dead_letters_total",
+                                      "Messages and jobs that could not be read.", NULL);
+    s->conflicts = metrics_counter(m, "checkout_fingerprint_conflicts_total",
+                                   "Retries of an order with another body.", NULL);
+    s->payments_inflight =
+        metrics_gauge(m, "checkout_payments_inflight", "Calls to the gateway now.", NULL);
+    s->payments_waiting = metrics_gauge(m, "checkout_payments_waiting",
+                                        "Payments that wait for a call or a retry.", NULL);
+    s->payment_seconds =
+        metrics_histogram(m, "checkout_payment_seconds", "Time of one gateway call.", NULL);
+    s->payments_misconfigured =
+        metrics_gauge(m, "checkout_payments_misconfigured",
+                      "1 while the gateway refuses our key or our requests.", NULL);
+    s->events_relayed =
+        metrics_counter(m, "checkout_events_relayed_total", "Events published to Redis.", NULL);
+    s->relay_seconds = metrics_histogram(m, "checkout_relay_seconds",
+                                         "From an event's commit to Redis' answer.", NULL);
+    s->broker_up = metrics_gauge(m, "checkout_broker_up", "1 while connected to RabbitMQ.", NULL);
+    s->database_up =
+        metrics_gauge(m, "checkout_database_up", "1 while connected to PostgreSQL.", NULL);
+    s->redis_up = metrics_gauge(m, "checkout_redis_up", "1 while connected to Redis.", NULL);
+}
+
+/* metrics_counter returns the series that is there; it copies the labels. */
+void stats_transition(struct stats *s, const char *status, const char *reason, int64_t count)
+{
+    char labels[LABELS_SIZE];
+    (void)snprintf(labels, sizeof labels, "status=\"%s\",reason=\"%s\"", status,
+                   reason == NULL ? "" : reason);
+    metric_add(metrics_counter(s->metrics, "checkout_order_transitions_total",
+                               "Orders that changed their state.", labels),
+               (double)count);
+}
+
+void stats_payment(struct stats *s, const char *outcome)
+{
+    char labels[LABELS_SIZE];
+    (void)snprintf(labels, sizeof labels, "outcome=\"%s\"", outcome);
+    metric_add(
+        metrics_counter(s->metrics, "checkout_payments_total", "Answers of the gateway.", labels),
+        1);
+}

@@ -1,0 +1,38 @@
+/* The consumer's metrics. */
+#ifndef CONSUMER_STATS_H
+#define CONSUMER_STATS_H
+
+#include <stdint.h>
+
+#include "common/metrics.h"
+
+struct stats {
+    struct metrics *metrics;
+    struct metric *decide_seconds;
+    struct metric *settle_seconds;
+    struct metric *batch_jobs;
+    struct metric *batches;
+    struct metric *take_overs;
+    struct metric *fenced;
+    struct metric *shards_owned;
+    struct metric *dead_letters;
+    struct metric *conflicts;
+    struct metric *payments_inflight;
+    struct metric *payments_waiting;
+    struct metric *payment_seconds;
+    struct metric *payments_misconfigured;
+    struct metric *events_relayed;
+    struct metric *relay_seconds;
+    struct metric *broker_up;
+    struct metric *database_up;
+    struct metric *redis_up;
+};
+
+/* Declares them all in `metrics`, which must outlive `stats`. */
+void stats_init(struct stats *stats, struct metrics *metrics);
+/* `count` orders reached `status`; `reason` may be NULL. */
+void stats_transition(struct stats *stats, const char *status, const char *reason, int64_t count);
+/* The gateway answered; `outcome` of pay_outcome_text. */
+void stats_payment(struct stats *stats, const char *outcome);
+
+#endif
