@@ -21,6 +21,11 @@ enum cfg_id {
 
 struct cfg;
 
+/* The bit of a setting in a set of settings. */
+#define CFG_BIT(id) (UINT64_C(1) << CFG_##id)
+#define CFG_EVERY UINT64_MAX
+_Static_assert(CFG_COUNT <= 64, "a set of settings is a 64-bit mask");
+
 /*
  * Reads and checks the settings that `program` (one CFG_* program bit) uses from `environment` (as
  * environ: NAME=VALUE, NULL at the end). A DURATION is a number with ms, s, m or h. The content of
@@ -30,9 +35,15 @@ struct cfg;
  */
 MUST_CHECK int cfg_load(uint32_t program, char *const *environment, struct cfg **ret_cfg,
                         struct buf *ret_problem);
+/* The same for a command that needs only the settings in `needed` (CFG_BIT | …): of the others
+ * those that are absent, or wrong, or files that cannot be read, do not matter. */
+MUST_CHECK int cfg_load_some(uint32_t program, uint64_t needed, char *const *environment,
+                             struct cfg **ret_cfg, struct buf *ret_problem);
 /* Wipes the secrets. NULL is allowed. */
 void cfg_free(struct cfg *cfg);
 
+/* The variable's name, CHECKOUT_…; static storage. */
+const char *cfg_name(enum cfg_id id);
 /* Text of any setting except a secret's content; "" when absent. Lives as long as `cfg`. */
 const char *cfg_str(const struct cfg *cfg, enum cfg_id id);
 /* A number; of a duration: milliseconds. */
@@ -45,7 +56,7 @@ uint16_t cfg_port(const struct cfg *cfg, enum cfg_id id);
 
 /* The settings of `program` for --help: name, default, help, limits; wrapped at 80 columns. */
 int cfg_help(uint32_t program, struct buf *out);
-/* The settings in force for --check-config, secrets and passwords hidden. */
+/* The settings in force for --check-config, secrets and passwords hidden: one NAME=value a line. */
 int cfg_dump(const struct cfg *cfg, struct buf *out);
 
 #endif

@@ -17,7 +17,7 @@
 #define CFG_TABLE(X) \
 X(LISTEN, "LISTEN", ADDRESS, "127.0.0.1:8080", 0, 0, CFG_PRODUCER | CFG_NOTIFIER, "address and port to serve on") \
 X(ADMIN_LISTEN, "ADMIN_LISTEN", ADDRESS, "127.0.0.1:0", 0, 0, CFG_DAEMONS, "address and port of /livez, /readyz and /metrics; port 0 takes a free one and logs it") \
-X(LOG_LEVEL, "LOG_LEVEL", STRING, "info", 0, 0, CFG_DAEMONS, "lowest level that is logged: debug, info, warning, error") \
+X(LOG_LEVEL, "LOG_LEVEL", LEVEL, "info", 0, 0, CFG_DAEMONS, "lowest level that is logged: debug, info, warning, error") \
 X(AMQP_URL, "AMQP_URL", AMQP_URLS, NULL, 0, 0, CFG_PRODUCER | CFG_CONSUMER | CFG_CTL, "RabbitMQ, amqp://user:password@host:port/vhost; several nodes separated by commas") \
 X(AMQP_HEARTBEAT, "AMQP_HEARTBEAT", DURATION, "4s", 1000, 60000, CFG_PRODUCER | CFG_CONSUMER | CFG_CTL, "heartbeat of broker connections") \
 X(SHARDS, "SHARDS", POWER_OF_TWO, "16", 1, 1024, CFG_PRODUCER | CFG_CONSUMER | CFG_CTL, "number of shards, a power of two; the same for every program") \
@@ -30,8 +30,8 @@ X(DATABASE_SESSIONS, "DATABASE_SESSIONS", INTEGER, "2", 1, 16, CFG_CONSUMER, "se
 X(REDIS_URL, "REDIS_URL", REDIS_URL, NULL, 0, 0, CFG_DAEMONS | CFG_CTL, "Redis, redis://:password@host:port/database") \
 X(JWT_SECRET_FILE, "JWT_SECRET_FILE", SECRET_FILE, NULL, 32, 4096, CFG_PRODUCER | CFG_NOTIFIER | CFG_CTL, "file with the HS256 secret of buyers' tokens and event tickets (32 bytes at least)") \
 X(ORDER_SECRET_FILE, "ORDER_SECRET_FILE", SECRET_FILE, NULL, 32, 4096, CFG_PRODUCER | CFG_CONSUMER | CFG_CTL, "file with the secret that authenticates order ids (32 bytes at least); made once, never changed") \
-X(ORIGINS, "ORIGINS", STRING, "", 0, 0, CFG_PRODUCER | CFG_NOTIFIER, "origins of web pages that may call us, separated by commas; * for every one") \
-X(EVENTS_URL, "EVENTS_URL", STRING, "ws://127.0.0.1:8081/v1/events", 0, 0, CFG_PRODUCER, "absolute URL of the notifier as buyers reach it") \
+X(ORIGINS, "ORIGINS", ORIGINS, "", 0, 0, CFG_PRODUCER | CFG_NOTIFIER, "origins of web pages that may call us, separated by commas; * for every one") \
+X(EVENTS_URL, "EVENTS_URL", WS_URL, "ws://127.0.0.1:8081/v1/events", 0, 0, CFG_PRODUCER, "absolute URL of the notifier as buyers reach it") \
 X(TICKET_TTL, "TICKET_TTL", DURATION, "10m", 10000, 86400000, CFG_PRODUCER, "how long the ticket in an events_url opens a websocket") \
 X(WAIT_MAX, "WAIT_MAX", DURATION, "15m", 1000, 86400000, CFG_CONSUMER, "longest time an order waits in line for an item") \
 X(GATEWAY_URL, "GATEWAY_URL", HTTP_URL, NULL, 0, 0, CFG_CONSUMER, "base URL of the payment gateway (Stripe's API)") \

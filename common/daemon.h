@@ -13,8 +13,7 @@
 #include "common/cfg.h"
 #include "common/loop.h"
 #include "common/metrics.h"
-
-#define CHECKOUT_VERSION "0.1.0"
+#include "common/version.h"
 
 struct daemon {
     const char *name; /* checkout-producer */

@@ -17,6 +17,10 @@
 struct db;
 struct db_result;
 
+/* Whether `url` reads as postgresql://[user[:password]@][host][:port][/database][?option=value]. 0,
+ * or ERR_PARSE with a static text in `ret_problem` that repeats nothing of the URL. */
+MUST_CHECK int db_url_check(const char *url, const char **ret_problem);
+
 enum db_status {
     DB_OK,
     DB_ERROR, /* the server refused it: nothing of it was committed; see db_sqlstate */
@@ -51,6 +55,14 @@ struct db *db_open(struct loop *loop, const struct db_options *options, db_state
 /* Pending callbacks get DB_LOST. NULL is allowed. */
 void db_close(struct db *db);
 bool db_is_up(const struct db *db);
+/*
+ * What the last try to connect met, while down: 0 (none has ended yet, or it is up),
+ * ERR_UNAVAILABLE (nobody answers, or not now), or what will not mend by itself: ERR_NOT_FOUND (no
+ * such host or database), ERR_AUTH (the login is refused).
+ */
+int db_fault(const struct db *db);
+/* The server's version as text, such as "15.20"; "" while down. */
+const char *db_server_version(const struct db *db);
 /* Process id of the server's backend; 0 while down. */
 int db_backend_pid(const struct db *db);
 /* Queries sent and not yet answered. */
