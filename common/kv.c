@@ -1,19 +1,16 @@
 #include "common/kv.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
 #include <hiredis/hiredis.h>
-#include <netdb.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/backoff.h"
 #include "common/clock.h"
+#include "common/dial.h"
 #include "common/err.h"
+#include "common/kv_due.h"
 #include "common/kv_push.h"
 #include "common/kv_url.h"
 #include "common/log.h"
@@ -26,19 +23,14 @@
 
 #define BACKOFF_FIRST_MS 50
 #define BACKOFF_MAX_MS 2000
+#define DIAL_MS 2000
 #define TICK_MS 1000
-#define SILENT_TICKS_MAX                                                                           \
-    2                                 /* turns of the loop are counted, so our own stall is not    \
-                                         taken for the server's */
+/* Turns of the loop are counted, so that our own stall is not taken for the server's. */
+#define SILENT_TICKS_MAX 2
 #define UNSENT_MAX (16 * 1024 * 1024) /* bytes of commands not yet taken by the socket */
 #define REASON_SIZE 192
 
-enum phase { PHASE_IDLE, PHASE_RESOLVING, PHASE_CONNECTING, PHASE_LOGIN, PHASE_UP };
-
-struct pending {
-    kv_reply_cb cb; /* NULL: nobody waits */
-    void *arg;
-};
+enum phase { PHASE_IDLE, PHASE_DIALLING, PHASE_LOGIN, PHASE_UP };
 
 struct kv {
     struct loop *loop;
@@ -55,55 +47,18 @@ struct kv {
     struct loop_timer *retry;
     struct loop_timer *tick;
     struct backoff backoff;
-    struct resolve *resolve;
-    unsigned attempts;
+    struct dialling *dialling;
     unsigned login_due;
     unsigned silent_ticks;
     bool ping_out;
     size_t unsent; /* at most this many bytes wait for the socket */
 
-    struct pending *ring; /* answers due, oldest at `first` */
-    size_t ring_cap;
-    size_t first;
-    size_t count;
+    struct kv_due due;
 
     unsigned busy; /* calls on the stack that still touch this struct */
     bool closed;
     char reason[REASON_SIZE]; /* why it is down, as last told */
 };
-
-static void attempt(void *arg);
-
-/* ---- answers due ---- */
-
-static int ring_push(struct kv *kv, kv_reply_cb cb, void *arg)
-{
-    if (kv->count == kv->ring_cap) {
-        size_t cap = kv->ring_cap == 0 ? 16 : kv->ring_cap * 2;
-        struct pending *ring = calloc(cap, sizeof *ring);
-        if (ring == NULL)
-            return ERR_NOMEM;
-        for (size_t i = 0; i < kv->count; i++)
-            ring[i] = kv->ring[(kv->first + i) % kv->ring_cap];
-        free(kv->ring);
-        kv->ring = ring;
-        kv->ring_cap = cap;
-        kv->first = 0;
-    }
-    kv->ring[(kv->first + kv->count) % kv->ring_cap] = (struct pending){cb, arg};
-    kv->count++;
-    return 0;
-}
-
-static bool ring_pop(struct kv *kv, struct pending *ret_pending)
-{
-    if (kv->count == 0)
-        return false;
-    *ret_pending = kv->ring[kv->first];
-    kv->first = (kv->first + 1) % kv->ring_cap;
-    kv->count--;
-    return true;
-}
 
 /* ---- the end of a connection, and of the whole ---- */
 
@@ -113,7 +68,7 @@ static void release(struct kv *kv)
         return;
     loop_timer_free(kv->retry);
     loop_timer_free(kv->tick);
-    free(kv->ring);
+    kv_due_free(&kv->due);
     free(kv);
 }
 
@@ -133,10 +88,10 @@ static void disconnect(struct kv *kv)
 static void tell_lost(struct kv *kv)
 {
     static const struct kv_reply lost = {.type = KV_LOST};
-    struct pending pending;
-    while (ring_pop(kv, &pending)) /* nothing is added meanwhile: the phase forbids it */
-        if (pending.cb != NULL)
-            pending.cb(&lost, pending.arg);
+    struct kv_due_entry entry;
+    while (kv_due_pop(&kv->due, &entry)) /* nothing is added meanwhile: the phase forbids it */
+        if (entry.cb != NULL)
+            entry.cb(&lost, entry.arg);
 }
 
 /* Ends this connection (or try): tells everybody, tries again later. */
@@ -183,12 +138,12 @@ static int append(struct kv *kv, size_t argc, const char *const *argv, const siz
 static int enqueue(struct kv *kv, size_t argc, const char *const *argv, const size_t *argv_len,
                    kv_reply_cb cb, void *arg)
 {
-    int code = ring_push(kv, cb, arg);
+    int code = kv_due_push(&kv->due, cb, arg);
     if (code < 0)
         return code;
     code = append(kv, argc, argv, argv_len);
     if (code < 0)
-        kv->count--; /* takes back what was pushed just now */
+        kv_due_unpush(&kv->due);
     return code;
 }
 
@@ -234,10 +189,7 @@ static void tick(void *arg)
         return;
     if (++kv->silent_ticks < SILENT_TICKS_MAX)
         return;
-    if (kv->phase == PHASE_CONNECTING)
-        fail(kv, "no connection within 2 s", "");
-    else
-        fail(kv, "no answer within 2 s", "");
+    fail(kv, "no answer within 2 s", "");
 }
 
 static void login_answered(const struct kv_reply *reply, void *arg)
@@ -357,11 +309,11 @@ static void deliver(struct kv *kv, const struct kv_reply *reply)
             kv->push(reply, kv->arg);
         return;
     }
-    struct pending pending;
-    if (!ring_pop(kv, &pending))
+    struct kv_due_entry entry;
+    if (!kv_due_pop(&kv->due, &entry))
         fail(kv, "Redis sent a reply that nobody asked for", "");
-    else if (pending.cb != NULL)
-        pending.cb(reply, pending.arg);
+    else if (entry.cb != NULL)
+        entry.cb(reply, entry.arg);
 }
 
 /* Takes what has arrived. Any callback may end the connection, or close the whole. */
@@ -392,120 +344,87 @@ static void read_replies(struct kv *kv)
 
 /* ---- connecting ---- */
 
-static void connected(struct kv *kv)
-{
-    int error = 0;
-    socklen_t size = sizeof error;
-    if (getsockopt(kv->redis->fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0)
-        error = errno;
-    if (error != 0)
-        fail(kv, "cannot connect", strerror(error));
-    else
-        login(kv);
-}
-
 static void socket_ready(int events, void *arg)
 {
     struct kv *kv = arg;
     kv->busy++;
     uint64_t session = kv->session;
-    if (kv->phase == PHASE_CONNECTING)
-        connected(kv);
-    else if ((events & LOOP_READ) != 0)
+    if ((events & LOOP_READ) != 0)
         read_replies(kv);
     if (kv->session == session && (events & LOOP_WRITE) != 0)
         flush(kv);
     release(kv);
 }
 
-static void connect_to(struct kv *kv, const char *address)
+/* Takes the connected socket over. */
+static void take_socket(struct kv *kv, int fd)
 {
-    kv->redis = redisConnectNonBlock(address, kv->url.port);
-    if (kv->redis == NULL || kv->redis->err != 0) {
-        fail(kv, "cannot connect", kv->redis == NULL ? "out of memory" : kv->redis->errstr);
+    kv->redis = redisConnectFd(fd);
+    if (kv->redis == NULL) {
+        (void)close(fd);
+        fail(kv, "cannot connect", "out of memory");
         return;
     }
-    int on = 1; /* else a small command waits for the acknowledgement of the one before */
-    (void)setsockopt(kv->redis->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    kv->watch = loop_watch_new(kv->loop, kv->redis->fd, socket_ready, kv);
+    kv->redis->flags &= ~REDIS_BLOCK; /* the library supposes a blocking socket */
+    kv->watch = loop_watch_new(kv->loop, fd, socket_ready, kv);
     if (kv->watch == NULL) {
         fail(kv, "cannot watch the connection", "");
         return;
     }
-    kv->phase = PHASE_CONNECTING;
-    kv->silent_ticks = 0;
-    loop_watch_set(kv->watch, LOOP_WRITE);
     loop_timer_start(kv->tick, TICK_MS, TICK_MS);
+    login(kv);
 }
 
-/* A name is looked up in a thread: the resolver blocks. */
-struct resolve {
+/* Names are looked up and sockets connected in a thread: the resolver blocks. */
+struct dialling {
     struct kv *kv; /* NULL: closed meanwhile. Not touched by the thread. */
     char host[KV_URL_PART_MAX + 1];
-    unsigned turn; /* which of several addresses to take */
-    int error;
-    char address[NI_MAXHOST];
+    uint16_t port;
+    int code;
+    int fd;
+    char reason[REASON_SIZE - 24];
 };
 
-static void resolve_in_thread(void *arg)
+static void dial_in_thread(void *arg)
 {
-    struct resolve *resolve = arg;
-    const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-    struct addrinfo *list = NULL;
-    resolve->error = getaddrinfo(resolve->host, NULL, &hints, &list);
-    if (resolve->error != 0)
-        return;
-    unsigned count = 0;
-    for (const struct addrinfo *a = list; a != NULL; a = a->ai_next)
-        count++;
-    const struct addrinfo *chosen = list;
-    for (unsigned skip = resolve->turn % count; skip > 0; skip--)
-        chosen = chosen->ai_next;
-    resolve->error = getnameinfo(chosen->ai_addr, chosen->ai_addrlen, resolve->address,
-                                 sizeof resolve->address, NULL, 0, NI_NUMERICHOST);
-    freeaddrinfo(list);
+    struct dialling *dialling = arg;
+    dialling->code = dial_tcp(dialling->host, dialling->port, DIAL_MS, &dialling->fd,
+                              dialling->reason, sizeof dialling->reason);
 }
 
-static void resolved(void *arg)
+static void dialled(void *arg)
 {
-    struct resolve *resolve = arg;
-    struct kv *kv = resolve->kv;
-    if (kv != NULL) {
-        kv->resolve = NULL;
-        if (resolve->error != 0)
-            fail(kv, "cannot resolve the host", gai_strerror(resolve->error));
+    struct dialling *dialling = arg;
+    struct kv *kv = dialling->kv;
+    if (kv == NULL) {
+        if (dialling->code == 0)
+            (void)close(dialling->fd);
+    } else {
+        kv->dialling = NULL;
+        if (dialling->code < 0)
+            fail(kv, "cannot connect", dialling->reason);
         else
-            connect_to(kv, resolve->address);
+            take_socket(kv, dialling->fd);
     }
-    free(resolve);
-}
-
-static bool is_numeric(const char *host)
-{
-    unsigned char address[sizeof(struct in6_addr)];
-    return inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1;
+    free(dialling);
 }
 
 static void attempt(void *arg)
 {
     struct kv *kv = arg;
-    if (is_numeric(kv->url.host)) {
-        connect_to(kv, kv->url.host);
+    struct dialling *dialling = calloc(1, sizeof *dialling);
+    if (dialling != NULL) {
+        dialling->kv = kv;
+        dialling->port = kv->url.port;
+        memcpy(dialling->host, kv->url.host, sizeof dialling->host);
+    }
+    if (dialling == NULL || loop_background(kv->loop, dial_in_thread, dialled, dialling) < 0) {
+        free(dialling);
+        fail(kv, "cannot connect", "out of memory");
         return;
     }
-    kv->phase = PHASE_RESOLVING;
-    struct resolve *resolve = calloc(1, sizeof *resolve);
-    if (resolve != NULL) {
-        resolve->kv = kv;
-        resolve->turn = kv->attempts++;
-        memcpy(resolve->host, kv->url.host, sizeof resolve->host);
-    }
-    if (resolve == NULL || loop_background(kv->loop, resolve_in_thread, resolved, resolve) < 0) {
-        free(resolve);
-        fail(kv, "cannot resolve the host", "out of memory");
-        return;
-    }
-    kv->resolve = resolve;
+    kv->phase = PHASE_DIALLING;
+    kv->dialling = dialling;
 }
 
 /* ---- the public calls ---- */
@@ -559,8 +478,8 @@ void kv_close(struct kv *kv)
         return;
     kv->closed = true;
     kv->busy++;
-    if (kv->resolve != NULL)
-        kv->resolve->kv = NULL;
+    if (kv->dialling != NULL)
+        kv->dialling->kv = NULL;
     if (kv->retry != NULL)
         loop_timer_stop(kv->retry);
     if (kv->tick != NULL)
@@ -579,7 +498,7 @@ int kv_command(struct kv *kv, size_t argc, const char *const *argv, const size_t
 {
     if (kv->phase != PHASE_UP || kv->closed)
         return ERR_UNAVAILABLE;
-    if (kv->count >= kv->pending_max)
+    if (kv->due.count >= kv->pending_max)
         return ERR_FULL;
     return enqueue(kv, argc, argv, argv_len, cb, arg);
 }
