@@ -37,7 +37,7 @@ struct http_options {
     const char *host;
     uint16_t port; /* 0: a free one, see http_server_port */
     unsigned connections_max;
-    unsigned idle_timeout_s; /* for connections without a request in work */
+    unsigned idle_timeout_s; /* from connecting or the last answer to the end of the next request */
     size_t body_max;         /* a longer body is cut: http_request_body_too_large */
     bool reuse_port;         /* several processes share the port (SO_REUSEPORT) */
 };
@@ -75,7 +75,9 @@ void http_respond(struct http_request *request, const struct http_response *resp
 /*
  * Answers 101 with `headers` and hands the raw non-blocking socket to `cb`, with bytes that the
  * client sent already. The socket belongs to the upgraded connection: use http_upgraded_close, not
- * close(2). The request is invalid afterwards.
+ * close(2), within http_server_close at the latest. `headers` must hold Upgrade; Connection is
+ * added. If the client has gone, or speaks HTTP/1.0, `cb` gets NULL and -1 instead. The request is
+ * invalid afterwards.
  */
 struct http_upgraded;
 typedef void (*http_upgraded_cb)(struct http_upgraded *upgraded, int fd, const char *extra,
