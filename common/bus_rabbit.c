@@ -3,6 +3,7 @@
 #include <amqp.h>
 #include <amqp_framing.h>
 #include <amqp_tcp_socket.h>
+#include <errno.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -329,7 +330,8 @@ int wire_read(struct wire *wire, struct wire_frame *ret_frame, char ret_reason[W
     if (rc == AMQP_STATUS_TIMEOUT)
         return 0;
     if (rc != AMQP_STATUS_OK) {
-        (void)snprintf(ret_reason, WIRE_REASON_SIZE, "%s", amqp_error_string2(rc));
+        (void)snprintf(ret_reason, WIRE_REASON_SIZE, "connection lost: %s",
+                       rc == AMQP_STATUS_SOCKET_ERROR ? strerror(errno) : amqp_error_string2(rc));
         return ERR_IO;
     }
     *ret_frame = (struct wire_frame){.kind = WIRE_OTHER, .channel = frame.channel};
