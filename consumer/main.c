@@ -1,0 +1,284 @@
+/* checkout-consumer: serves the counters. Here its parts are made and tied together. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/daemon.h"
+#include "common/err.h"
+#include "common/ids.h"
+#include "common/kv.h"
+#include "common/log.h"
+#include "common/pay.h"
+#include "common/stop.h"
+#include "common/topology.h"
+#include "consumer/pool.h"
+
+#define SESSIONS_MAX 16
+#define STATEMENT_TIMEOUT_MS 30000
+#define IDLE_IN_TRANSACTION_MS 2000
+#define TCP_TIMEOUT_MS 10000
+#define DATABASE_PENDING_MAX 4096
+#define REDIS_PENDING_MAX 65536
+#define EXIT_SETTING 2
+
+struct session {
+    struct consumer *consumer;
+    struct db *db;
+};
+
+struct consumer {
+    struct daemon daemon;
+    struct stats stats;
+    struct shard_context context;
+    struct pool *pool;
+    struct pay *pay;
+    struct kv *kv;
+    struct db *control;
+    struct db *outbox; /* the relay's session */
+    struct session sessions[SESSIONS_MAX];
+    struct db *writers[SESSIONS_MAX];
+    size_t session_count;
+    int exit_code;
+};
+
+/* ---- what the servers tell ---- */
+
+static void topology_checked(int code, const char *problem, void *arg)
+{
+    (void)arg;
+    if (code < 0)
+        log_error("the broker's topology is not complete", LOG_STR("problem", problem));
+}
+
+static void bus_changed(enum bus_state state, const char *reason, void *arg)
+{
+    struct consumer *c = arg;
+    metric_set(c->stats.broker_up, state != BUS_DOWN);
+    if (state == BUS_DOWN) {
+        log_warning("RabbitMQ is not connected", LOG_STR("reason", reason));
+        return;
+    }
+    if (state == BUS_BLOCKED)
+        return; /* that stops publishers only */
+    log_info("RabbitMQ is connected", LOG_STR("version", bus_server_version(c->context.bus)));
+    if (topology_check(c->context.bus, c->context.shards, topology_checked, c) < 0)
+        log_warning("the broker's topology could not be checked");
+    pool_bus_up(c->pool);
+}
+
+static void control_changed(bool up, const char *reason, void *arg)
+{
+    struct consumer *c = arg;
+    metric_set(c->stats.database_up, up);
+    if (up) {
+        log_info("PostgreSQL is connected");
+        pool_control_up(c->pool);
+    } else {
+        log_warning("PostgreSQL is not connected", LOG_STR("reason", reason));
+    }
+}
+
+static void session_changed(bool up, const char *reason, void *arg)
+{
+    (void)reason; /* the control session tells it */
+    struct session *session = arg;
+    if (up)
+        pool_session_up(session->consumer->pool, session->db);
+    else
+        pool_session_lost(session->consumer->pool, session->db);
+}
+
+static void outbox_changed(bool up, const char *reason, void *arg)
+{
+    (void)reason;
+    struct consumer *c = arg;
+    if (up)
+        relay_kick_all(c->context.relay);
+}
+
+static void redis_changed(bool up, const char *reason, void *arg)
+{
+    struct consumer *c = arg;
+    metric_set(c->stats.redis_up, up);
+    if (up) {
+        log_info("Redis is connected");
+        relay_kick_all(c->context.relay);
+    } else {
+        log_warning("Redis is not connected; events wait in their table",
+                    LOG_STR("reason", reason));
+    }
+}
+
+static void payment_ended(uint32_t shard, const char *order_id, int64_t attempt, const char *state,
+                          const char *intent, const char *code, void *arg)
+{
+    struct consumer *c = arg;
+    shard_payment_ended(pool_shard(c->pool, shard), order_id, attempt, state, intent, code);
+}
+
+static void wrong_shards(int64_t serving, void *arg)
+{
+    struct consumer *c = arg;
+    log_error("CHECKOUT_SHARDS differs from the number of shards in service",
+              LOG_INT("CHECKOUT_SHARDS", c->context.shards), LOG_INT("in_service", serving));
+    c->exit_code = EXIT_SETTING;
+    pool_leave(c->pool);
+}
+
+/* ---- life ---- */
+
+static bool ready(void *arg, struct buf *ret_why)
+{
+    struct consumer *c = arg;
+    bool fine = true;
+    if (bus_state(c->context.bus) == BUS_DOWN) {
+        (void)buf_str(ret_why, "RabbitMQ is not connected\n");
+        fine = false;
+    }
+    if (!db_is_up(c->control)) {
+        (void)buf_str(ret_why, "PostgreSQL is not connected\n");
+        return false;
+    }
+    return pool_joined(c->pool, ret_why) && fine;
+}
+
+static void left(void *arg)
+{
+    struct consumer *c = arg;
+    log_info("left the pool");
+    loop_stop(c->daemon.loop);
+}
+
+static void drain(void *arg)
+{
+    struct consumer *c = arg;
+    log_info("leaving: finishing what was begun");
+    pool_leave(c->pool);
+}
+
+static struct db *open_session(struct consumer *c, const char *name, db_state_cb changed, void *arg)
+{
+    struct db_options options = {.url = cfg_str(c->daemon.cfg, CFG_DATABASE_URL),
+                                 .application_name = name,
+                                 .statement_timeout_ms = STATEMENT_TIMEOUT_MS,
+                                 .idle_in_transaction_timeout_ms = IDLE_IN_TRANSACTION_MS,
+                                 .tcp_user_timeout_ms = TCP_TIMEOUT_MS,
+                                 .pending_max = DATABASE_PENDING_MAX};
+    return db_open(c->daemon.loop, &options, changed, arg);
+}
+
+static bool open_sessions(struct consumer *c)
+{
+    c->session_count = (size_t)cfg_int(c->daemon.cfg, CFG_DATABASE_SESSIONS);
+    c->control = open_session(c, "checkout-consumer control", control_changed, c);
+    c->outbox = open_session(c, "checkout-consumer outbox", outbox_changed, c);
+    bool complete = c->control != NULL && c->outbox != NULL;
+    for (size_t i = 0; complete && i < c->session_count; i++) {
+        c->sessions[i].consumer = c;
+        c->sessions[i].db =
+            open_session(c, "checkout-consumer counter", session_changed, &c->sessions[i]);
+        c->writers[i] = c->sessions[i].db;
+        complete = c->writers[i] != NULL;
+    }
+    return complete;
+}
+
+static bool open_broker(struct consumer *c)
+{
+    const struct cfg *cfg = c->daemon.cfg;
+    struct bus_options options = {.urls = cfg_str(cfg, CFG_AMQP_URL),
+                                  .name = "checkout-consumer",
+                                  .heartbeat_s =
+                                      (uint32_t)(cfg_int(cfg, CFG_AMQP_HEARTBEAT) / 1000)};
+    c->context.bus = bus_open(c->daemon.loop, &options, bus_changed, c);
+    options.name = "checkout-consumer dead letters";
+    c->context.dead = deadletter_open(c->daemon.loop, &options, &c->stats);
+    return c->context.bus != NULL && c->context.dead != NULL;
+}
+
+static bool open_gateway(struct consumer *c)
+{
+    const struct cfg *cfg = c->daemon.cfg;
+    size_t key_len;
+    struct pay_options options = {.base_url = cfg_str(cfg, CFG_GATEWAY_URL),
+                                  .secret_key = cfg_secret(cfg, CFG_GATEWAY_KEY_FILE, &key_len),
+                                  .ca_file = cfg_str(cfg, CFG_GATEWAY_CA_FILE),
+                                  .inflight_max = (unsigned)cfg_int(cfg, CFG_GATEWAY_INFLIGHT),
+                                  .timeout_ms = (uint32_t)cfg_int(cfg, CFG_GATEWAY_TIMEOUT)};
+    c->pay = pay_new(c->daemon.loop, &options);
+    if (c->pay != NULL)
+        c->context.payer = payer_new(c->daemon.loop, c->pay, &c->stats, payment_ended, c);
+    return c->context.payer != NULL;
+}
+
+/* The order matters: callbacks come from the loop only, when all of it stands. */
+static bool open_all(struct consumer *c)
+{
+    const struct cfg *cfg = c->daemon.cfg;
+    struct loop *loop = c->daemon.loop;
+    size_t secret_len;
+    const char *secret = cfg_secret(cfg, CFG_ORDER_SECRET_FILE, &secret_len);
+    stats_init(&c->stats, c->daemon.metrics);
+    c->context.loop = loop;
+    c->context.stats = &c->stats;
+    c->context.shards = (uint32_t)cfg_int(cfg, CFG_SHARDS);
+    c->context.wait_ms = cfg_int(cfg, CFG_WAIT_MAX);
+    c->context.ids = ids_new(secret, secret_len);
+    if (c->context.ids == NULL || !open_sessions(c) || !open_broker(c) || !open_gateway(c))
+        return false;
+    c->kv = kv_open(loop, cfg_str(cfg, CFG_REDIS_URL), REDIS_PENDING_MAX, redis_changed, c);
+    if (c->kv == NULL)
+        return false;
+    c->context.relay = relay_new(loop, c->context.shards, c->outbox, c->kv, &c->stats);
+    struct pool_options options = {.name = cfg_str(cfg, CFG_NAME),
+                                   .control = c->control,
+                                   .sessions = c->writers,
+                                   .session_count = c->session_count,
+                                   .wrong_shards = wrong_shards,
+                                   .left = left,
+                                   .arg = c};
+    if (c->context.relay != NULL)
+        c->pool = pool_new(&c->context, &options);
+    return c->pool != NULL;
+}
+
+/* Sources of callbacks go first, then what the callbacks use. */
+static void close_all(struct consumer *c)
+{
+    deadletter_close(c->context.dead);
+    bus_close(c->context.bus);
+    pay_free(c->pay);
+    for (size_t i = 0; i < c->session_count; i++)
+        db_close(c->writers[i]);
+    db_close(c->outbox);
+    db_close(c->control);
+    kv_close(c->kv);
+    pool_free(c->pool);
+    relay_free(c->context.relay);
+    payer_free(c->context.payer);
+    ids_free(c->context.ids);
+}
+
+int main(int argc, char **argv)
+{
+    static struct consumer consumer; /* zero */
+    const struct daemon_program program = {
+        .name = "checkout-consumer",
+        .summary = "Serves the counters: decides orders in line, charges them, tells the outcome.",
+        .cfg_program = CFG_CONSUMER,
+        .ready = ready,
+        .drain = drain,
+        .arg = &consumer};
+    int end = daemon_open(&program, argc, argv, &consumer.daemon);
+    if (end > 0)
+        return end - 1;
+    if (open_all(&consumer)) {
+        stop_notify_ready();
+        loop_run(consumer.daemon.loop);
+    } else {
+        log_error("out of memory at the start");
+        consumer.exit_code = EXIT_FAILURE;
+    }
+    close_all(&consumer);
+    daemon_close(&consumer.daemon);
+    return consumer.exit_code;
+}
