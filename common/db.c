@@ -15,36 +15,34 @@ static void run_held(struct db *db);
 
 /* ---- sending ---- */
 
-static bool is_prepared(const struct db *db, const struct db_statement *statement)
+/* What this session knows of a statement; NULL: nothing yet. */
+static struct db_prepared *find_prepared(const struct db *db, const struct db_statement *statement)
 {
     for (size_t i = 0; i < db->prepared_count; i++)
-        if (db->prepared[i] == statement)
-            return true;
-    return false;
+        if (db->prepared[i].statement == statement)
+            return &db->prepared[i];
+    return NULL;
 }
 
 static int mark_prepared(struct db *db, const struct db_statement *statement)
 {
     if (db->prepared_count == db->prepared_cap) {
         size_t cap = db->prepared_cap == 0 ? 16 : db->prepared_cap * 2;
-        const struct db_statement **grown = realloc(db->prepared, cap * sizeof *grown);
+        struct db_prepared *grown = realloc(db->prepared, cap * sizeof *grown);
         if (grown == NULL)
             return ERR_NOMEM;
         db->prepared = grown;
         db->prepared_cap = cap;
     }
-    db->prepared[db->prepared_count++] = statement;
+    db->prepared[db->prepared_count++] = (struct db_prepared){statement, false};
     return 0;
 }
 
 static void unmark_prepared(struct db *db, const struct db_statement *statement)
 {
-    for (size_t i = 0; i < db->prepared_count; i++) {
-        if (db->prepared[i] == statement) {
-            db->prepared[i] = db->prepared[--db->prepared_count];
-            return;
-        }
-    }
+    struct db_prepared *prepared = find_prepared(db, statement);
+    if (prepared != NULL)
+        *prepared = db->prepared[--db->prepared_count];
 }
 
 /* Watches for room in the socket only while something waits for it; 0 or ERR_IO. */
@@ -57,12 +55,14 @@ static int flush(struct db *db)
     return 0;
 }
 
+/* The first use prepares the statement. While that is unanswered it may still fail, so a further
+ * use goes without it. */
 static int send_messages(struct db *db, const struct db_statement *statement,
-                         const char *const *params, bool prepare)
+                         const char *const *params, bool prepare, bool ready)
 {
     int code = prepare ? pg_send_prepare(db->pg, statement) : 0;
     if (code == 0)
-        code = pg_send_query(db->pg, statement, params);
+        code = pg_send_query(db->pg, statement, params, prepare || ready);
     if (code == 0)
         code = pg_send_sync(db->pg);
     return code == 0 ? flush(db) : code;
@@ -72,9 +72,10 @@ static int send_messages(struct db *db, const struct db_statement *statement,
 static int send_query(struct db *db, const struct db_statement *statement,
                       const char *const *params, db_result_cb cb, void *arg)
 {
-    bool prepare = !is_prepared(db, statement);
-    struct db_sent sent = {
-        .cb = cb, .arg = arg, .statement = statement, .preparing = prepare, .fresh = prepare};
+    const struct db_prepared *known = find_prepared(db, statement);
+    bool prepare = known == NULL;
+    bool ready = known != NULL && known->ready;
+    struct db_sent sent = {.cb = cb, .arg = arg, .statement = statement, .preparing = prepare};
     int code = prepare ? mark_prepared(db, statement) : 0;
     if (code < 0)
         return code;
@@ -84,7 +85,7 @@ static int send_query(struct db *db, const struct db_statement *statement,
             unmark_prepared(db, statement);
         return code;
     }
-    if (send_messages(db, statement, params, prepare) == 0)
+    if (send_messages(db, statement, params, prepare, ready) == 0)
         return 0;
     db->sent.count--; /* takes back what was pushed just now: the caller is told at once */
     db_give_up_with_reason(db);
@@ -171,7 +172,7 @@ static void complete(struct db *db)
 {
     struct db_sent sent = *db_ring_head(&db->sent);
     db_ring_pop(&db->sent);
-    bool outdated = sent.failed && !sent.fresh && is_outdated(sent.result);
+    bool outdated = sent.failed && !sent.preparing && is_outdated(sent.result);
     if (sent.failed && sent.preparing)
         unmark_prepared(db, sent.statement);
     db_report(sent.cb, sent.result, sent.arg);
@@ -184,7 +185,10 @@ static void take_result(struct db *db, bool error, struct db_result *result)
 {
     struct db_sent *head = db_ring_head(&db->sent);
     if (!error && head->preparing) {
+        struct db_prepared *prepared = find_prepared(db, head->statement);
         head->preparing = false;
+        if (prepared != NULL)
+            prepared->ready = true;
         pg_result_free(result);
     } else if (head->failed) {
         pg_result_free(result);

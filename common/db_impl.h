@@ -21,6 +21,11 @@ enum db_phase {
     DB_PHASE_BROKEN, /* given up inside a caller's call: the loop will say so */
 };
 
+struct db_prepared {
+    const struct db_statement *statement;
+    bool ready; /* the server has answered */
+};
+
 struct db {
     struct loop *loop;
     struct db_options options;
@@ -47,7 +52,7 @@ struct db {
     struct db_held *script; /* the one that runs */
     struct db_result *script_result;
     bool script_failed;
-    const struct db_statement **prepared; /* in this session */
+    struct db_prepared *prepared; /* in this session */
     size_t prepared_count;
     size_t prepared_cap;
 

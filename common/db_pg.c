@@ -282,10 +282,14 @@ int pg_send_prepare(struct pg *pg, const struct db_statement *statement)
     return sent(PQsendPrepare(pg->conn, statement->name, statement->sql, 0, NULL));
 }
 
-int pg_send_query(struct pg *pg, const struct db_statement *statement, const char *const *params)
+int pg_send_query(struct pg *pg, const struct db_statement *statement, const char *const *params,
+                  bool prepared)
 {
-    return sent(
-        PQsendQueryPrepared(pg->conn, statement->name, statement->params, params, NULL, NULL, 0));
+    if (prepared)
+        return sent(PQsendQueryPrepared(pg->conn, statement->name, statement->params, params, NULL,
+                                        NULL, 0));
+    return sent(PQsendQueryParams(pg->conn, statement->sql, statement->params, NULL, params, NULL,
+                                  NULL, 0));
 }
 
 int pg_send_sync(struct pg *pg)

@@ -53,7 +53,7 @@ int pg_reason(const struct pg *pg, char ret_reason[PG_REASON_SIZE]);
 /* Queue a message each for sending; 0 or ERR_IO, after which only pg_free may follow. */
 MUST_CHECK int pg_send_prepare(struct pg *pg, const struct db_statement *statement);
 MUST_CHECK int pg_send_query(struct pg *pg, const struct db_statement *statement,
-                             const char *const *params);
+                             const char *const *params, bool prepared);
 /* Ends the transaction and sends what is queued. */
 MUST_CHECK int pg_send_sync(struct pg *pg);
 /* Only outside the pipeline. */

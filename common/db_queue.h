@@ -15,7 +15,6 @@ struct db_sent {
     const struct db_statement *statement;
     struct db_result *result; /* owned; reported once its transaction has ended */
     bool preparing;           /* the answer to its preparation is still to come */
-    bool fresh;               /* prepared together with it, not before */
     bool failed;              /* `result` is the error that ended its transaction */
 };
 
