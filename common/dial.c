@@ -66,7 +66,7 @@ int dial_tcp(const char *host, uint16_t port, int timeout_ms, int *ret_fd, char 
     if (rc != 0) {
         (void)snprintf(ret_reason, reason_size, "%s: the host cannot be resolved: %s", host,
                        gai_strerror(rc));
-        return ERR_UNAVAILABLE;
+        return ERR_NOT_FOUND;
     }
     int fd = -1;
     int error = ENOENT;

@@ -9,7 +9,8 @@
 
 /*
  * Resolves `host` and tries its addresses in turn, `timeout_ms` for each. 0 with a non-blocking,
- * close-on-exec socket without Nagle's delay in `ret_fd`, or ERR_UNAVAILABLE with the reason.
+ * close-on-exec socket without Nagle's delay in `ret_fd`, or ERR_UNAVAILABLE or ERR_NOT_FOUND
+ * (the name has no address) with the reason.
  */
 MUST_CHECK int dial_tcp(const char *host, uint16_t port, int timeout_ms, int *ret_fd,
                         char *ret_reason, size_t reason_size);
