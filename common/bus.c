@@ -243,6 +243,7 @@ static void attempt_done(void *arg)
     }
     bus->attempt = NULL;
     bus_enter(bus);
+    bus->fault = attempt->rc;
     if (attempt->rc != 0) {
         attempt_failed(bus, attempt->reason);
     } else if (!adopt_wire(bus, attempt->wire)) {
@@ -378,6 +379,11 @@ enum bus_state bus_state(const struct bus *bus)
 const char *bus_server_version(const struct bus *bus)
 {
     return bus->wire == NULL ? "" : wire_server_version(bus->wire);
+}
+
+int bus_fault(const struct bus *bus)
+{
+    return bus->state == BUS_DOWN ? bus->fault : 0;
 }
 
 void bus_suspend(struct bus *bus, const char *reason)

@@ -43,6 +43,10 @@ void bus_close(struct bus *bus);
 enum bus_state bus_state(const struct bus *bus);
 /* The server's version of the present connection, "" while down. */
 const char *bus_server_version(const struct bus *bus);
+/* What the last try to connect met, while down: 0 (none has ended yet), ERR_UNAVAILABLE (nobody
+ * answers), or what will not mend by itself: ERR_NOT_FOUND (the host has no address), ERR_AUTH (the
+ * login is refused). */
+int bus_fault(const struct bus *bus);
 /* Drops the connection and stays down until bus_resume. If it was up, the channels' `closed` and
  * the state callback come before this returns. */
 void bus_suspend(struct bus *bus, const char *reason);

@@ -17,6 +17,7 @@ struct bus {
     size_t next_host;
     uint64_t failures; /* connects that failed since the last success */
     uint64_t told_ms;  /* when a failure was last reported */
+    int fault;         /* how the last connect failed; 0 once one has succeeded */
     struct backoff backoff;
     char *name;
     uint32_t heartbeat_s;

@@ -247,14 +247,20 @@ static int fault_of(const struct pg *pg, const char *state)
     return PQconnectionNeedsPassword(pg->conn) != 0 ? ERR_AUTH : ERR_UNAVAILABLE;
 }
 
+static void cut_at(char *text, const char *mark)
+{
+    char *found = strstr(text, mark);
+    if (found != NULL)
+        *found = '\0';
+}
+
 int pg_reason(const struct pg *pg, char ret_reason[PG_REASON_SIZE])
 {
     char text[PG_REASON_SIZE * 2];
     char state[6] = "";
     (void)snprintf(text, sizeof text, "%s", PQerrorMessage(pg->conn));
-    char *location = strstr(text, "\nLOCATION:"); /* of a verbose message: the server's source */
-    if (location != NULL)
-        *location = '\0';
+    cut_at(text, "\nLOCATION:");             /* of a verbose message: the server's source */
+    cut_at(text, "\tIs the server running"); /* libpq's advice */
     (void)take_sqlstate(text, state);
     size_t n = 0;
     bool gap = false;

@@ -49,6 +49,7 @@ struct kv {
     struct backoff backoff;
     struct dialling *dialling;
     unsigned login_due;
+    int fault; /* how the last try to connect failed */
     unsigned silent_ticks;
     bool ping_out;
     size_t unsent; /* at most this many bytes wait for the socket */
@@ -99,6 +100,8 @@ static void fail(struct kv *kv, const char *what, const char *detail)
 {
     char reason[REASON_SIZE];
     (void)snprintf(reason, sizeof reason, "%s%s%s", what, detail[0] == '\0' ? "" : ": ", detail);
+    if (kv->fault == 0)
+        kv->fault = ERR_UNAVAILABLE;
     bool news = kv->phase == PHASE_UP || strcmp(reason, kv->reason) != 0;
     memcpy(kv->reason, reason, sizeof reason);
     kv->busy++;
@@ -201,12 +204,15 @@ static void login_answered(const struct kv_reply *reply, void *arg)
         char text[REASON_SIZE];
         (void)snprintf(text, sizeof text, "%.*s", (int)(reply->len < 100 ? reply->len : 100),
                        reply->str);
+        bool passing = strncmp(text, "LOADING", 7) == 0 || strncmp(text, "BUSY", 4) == 0;
+        kv->fault = passing ? ERR_UNAVAILABLE : ERR_AUTH;
         fail(kv, "Redis refused the login", text);
         return;
     }
     if (--kv->login_due > 0)
         return;
     kv->phase = PHASE_UP;
+    kv->fault = 0;
     kv->reason[0] = '\0';
     kv->ping_out = false;
     kv->silent_ticks = 0;
@@ -401,6 +407,7 @@ static void dialled(void *arg)
             (void)close(dialling->fd);
     } else {
         kv->dialling = NULL;
+        kv->fault = dialling->code;
         if (dialling->code < 0)
             fail(kv, "cannot connect", dialling->reason);
         else
@@ -486,6 +493,11 @@ void kv_close(struct kv *kv)
         disconnect(kv);
     tell_lost(kv);
     release(kv);
+}
+
+int kv_fault(const struct kv *kv)
+{
+    return kv->phase == PHASE_UP ? 0 : kv->fault;
 }
 
 bool kv_is_up(const struct kv *kv)

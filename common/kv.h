@@ -37,6 +37,11 @@ struct kv *kv_open(struct loop *loop, const char *url, size_t pending_max, kv_st
 void kv_close(struct kv *kv);
 bool kv_is_up(const struct kv *kv);
 
+/* What the last try to connect met, while down: 0 (none has ended yet), ERR_UNAVAILABLE (nobody
+ * answers, or not now), or what will not mend by itself: ERR_NOT_FOUND (the host has no address),
+ * ERR_AUTH (the login or the database is refused). */
+int kv_fault(const struct kv *kv);
+
 /* Sends one command; `cb` may be NULL, else it comes exactly once. ERR_UNAVAILABLE while down (then
  * no callback), ERR_FULL. */
 MUST_CHECK int kv_command(struct kv *kv, size_t argc, const char *const *argv,
