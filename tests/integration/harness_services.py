@@ -10,6 +10,7 @@ import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 NEEDED = ("CHECKOUT_DATABASE_URL", "CHECKOUT_AMQP_URL", "CHECKOUT_REDIS_URL")
+OPTIONAL = ("CHECKOUT_QUEUE_REPLICAS",)
 
 _settings = None
 _run_directory = None
@@ -32,7 +33,7 @@ def services():
     global _settings
     if _settings is None:
         if all(os.environ.get(name) for name in NEEDED):
-            _settings = {name: os.environ[name] for name in NEEDED}
+            _settings = {name: os.environ[name] for name in NEEDED + OPTIONAL if name in os.environ}
         else:
             _settings = _start_private()
     return _settings
@@ -50,7 +51,7 @@ def _start_private():
     missing = [name for name in NEEDED if name not in settings]
     if missing:
         raise RuntimeError(f"deploy/dev/services env does not print {', '.join(missing)}")
-    return {name: settings[name] for name in NEEDED}
+    return {name: settings[name] for name in NEEDED + OPTIONAL if name in settings}
 
 
 def _stop_private(tool, directory):
