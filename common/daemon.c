@@ -72,7 +72,7 @@ static int try_servers(const struct daemon_program *program, struct cfg *cfg)
 {
     struct buf problem;
     buf_init(&problem, PROBLEM_MAX);
-    int code = startup_check(cfg, program->cfg_program, &problem);
+    int code = startup_check(cfg, &problem);
     int end = code < 0 ? complain(program, &problem) : 0;
     buf_free(&problem);
     return end;

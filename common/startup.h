@@ -3,18 +3,16 @@
 #ifndef CHECKOUT_STARTUP_H
 #define CHECKOUT_STARTUP_H
 
-#include <stdint.h>
-
 #include "common/attrs.h"
 #include "common/buf.h"
 #include "common/cfg.h"
 
 /*
- * Connects, side by side and for three seconds at most, to each server that `program` (a CFG_* bit)
- * has a URL of. 0: each is well, or merely down (nobody listens, no answer in time). ERR_CONFIG
+ * Connects, side by side and for three seconds at most, to each server that `cfg` has
+ * the URL of. 0: each is well, or merely down (nobody listens, no answer in time). ERR_CONFIG
  * with one line in `ret_problem` that names the setting: its host has no address, its login is
  * refused, or there is no such database.
  */
-MUST_CHECK int startup_check(const struct cfg *cfg, uint32_t program, struct buf *ret_problem);
+MUST_CHECK int startup_check(const struct cfg *cfg, struct buf *ret_problem);
 
 #endif
