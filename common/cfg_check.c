@@ -139,6 +139,8 @@ static int check_level(const char *text, struct cfg_value *value, struct buf *pr
 static const char *authority_problem(const char *text, size_t len)
 {
     size_t host = 0;
+    if (memchr(text, '@', len) != NULL)
+        return "must name a host only, without a user and password";
     if (len > 0 && text[0] == '[') {
         while (host < len && text[host] != ']')
             host++;
@@ -154,8 +156,7 @@ static const char *authority_problem(const char *text, size_t len)
     if (host == len)
         return NULL;
     if (text[host] != ':')
-        return "has characters in its host that no host has (a user and password do not belong "
-               "here)";
+        return "has a character in its host that no host has";
     int64_t port;
     const char *end;
     if (!read_number(text + host + 1, &end, &port) || end != text + len)

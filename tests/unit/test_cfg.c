@@ -1,0 +1,400 @@
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/cfg.h"
+#include "common/err.h"
+
+#define ENTRIES 40
+#define EVERYBODY (CFG_DAEMONS | CFG_CTL)
+
+static char directory[] = "/tmp/checkout-test-cfg.XXXXXX";
+static char secret_path[64];
+static char short_path[64];
+static char long_path[64];
+
+/* An environment that is right for every program, to be spoilt one variable at a time. */
+struct environment {
+    char *entries[ENTRIES];
+    size_t count;
+};
+
+static void put(struct environment *env, const char *name, const char *value)
+{
+    char entry[512];
+    (void)snprintf(entry, sizeof entry, "%s=%s", name, value);
+    size_t len = strlen(name) + 1;
+    for (size_t i = 0; i < env->count; i++) {
+        if (strncmp(env->entries[i], entry, len) == 0) {
+            free(env->entries[i]);
+            env->entries[i] = strdup(entry);
+            return;
+        }
+    }
+    env->entries[env->count++] = strdup(entry);
+}
+
+static void drop(struct environment *env, const char *name)
+{
+    size_t len = strlen(name);
+    for (size_t i = 0; i < env->count; i++) {
+        if (strncmp(env->entries[i], name, len) == 0 && env->entries[i][len] == '=') {
+            free(env->entries[i]);
+            env->entries[i] = env->entries[--env->count];
+            env->entries[env->count] = NULL;
+            return;
+        }
+    }
+}
+
+static struct environment right(void)
+{
+    struct environment env = {.count = 0};
+    put(&env, "PATH", "/bin");
+    put(&env, "CHECKOUT_AMQP_URL", "amqp://user:hush@127.0.0.1:5672/shop");
+    put(&env, "CHECKOUT_DATABASE_URL", "postgresql://user:hush@127.0.0.1:5432/shop");
+    put(&env, "CHECKOUT_REDIS_URL", "redis://:hush@127.0.0.1:6379/0");
+    put(&env, "CHECKOUT_JWT_SECRET_FILE", secret_path);
+    put(&env, "CHECKOUT_ORDER_SECRET_FILE", secret_path);
+    put(&env, "CHECKOUT_GATEWAY_URL", "https://gateway.example/base");
+    put(&env, "CHECKOUT_GATEWAY_KEY_FILE", secret_path);
+    return env;
+}
+
+static void clear(struct environment *env)
+{
+    while (env->count > 0)
+        free(env->entries[--env->count]);
+}
+
+static void write_file(const char *path, size_t len, const char *end)
+{
+    FILE *file = fopen(path, "w");
+    ck_assert_ptr_nonnull(file);
+    for (size_t i = 0; i < len; i++)
+        ck_assert_int_eq(fputc('a' + (int)(i % 26), file), 'a' + (int)(i % 26));
+    ck_assert_int_ge(fputs(end, file), 0);
+    ck_assert_int_eq(fclose(file), 0);
+}
+
+static void set_up(void)
+{
+    ck_assert_ptr_nonnull(mkdtemp(directory));
+    (void)snprintf(secret_path, sizeof secret_path, "%s/secret", directory);
+    (void)snprintf(short_path, sizeof short_path, "%s/short", directory);
+    (void)snprintf(long_path, sizeof long_path, "%s/long", directory);
+    write_file(secret_path, 40, "\n");
+    write_file(short_path, 7, "\n");
+    write_file(long_path, 4097, "");
+}
+
+static void tear_down(void)
+{
+    (void)unlink(secret_path);
+    (void)unlink(short_path);
+    (void)unlink(long_path);
+    (void)rmdir(directory);
+}
+
+static int load(struct environment *env, uint32_t program, struct cfg **ret_cfg,
+                struct buf *problem)
+{
+    buf_init(problem, 1024);
+    return cfg_load(program, env->entries, ret_cfg, problem);
+}
+
+/* The start must fail with one line that begins with the name and holds `expected`. */
+static void expect_problem(struct environment *env, const char *name, const char *expected)
+{
+    struct cfg *cfg = NULL;
+    struct buf problem;
+    ck_assert_int_eq(load(env, EVERYBODY, &cfg, &problem), ERR_CONFIG);
+    const char *text = buf_text(&problem);
+    ck_assert_msg(strncmp(text, name, strlen(name)) == 0 && text[strlen(name)] == ':',
+                  "\"%s\" does not begin with %s", text, name);
+    ck_assert_msg(strstr(text, expected) != NULL, "\"%s\" does not say \"%s\"", text, expected);
+    ck_assert_ptr_null(strchr(text, '\n'));
+    ck_assert_ptr_null(strstr(text, "hush"));
+    ck_assert_ptr_null(cfg);
+    buf_free(&problem);
+}
+
+static void expect_wrong(const char *name, const char *value, const char *expected)
+{
+    struct environment env = right();
+    put(&env, name, value);
+    expect_problem(&env, name, expected);
+    clear(&env);
+}
+
+START_TEST(a_right_environment_is_taken_by_every_program)
+{
+    const uint32_t programs[] = {CFG_PRODUCER, CFG_CONSUMER, CFG_NOTIFIER, CFG_CTL, EVERYBODY};
+    for (size_t i = 0; i < ARRAY_LEN(programs); i++) {
+        struct environment env = right();
+        struct cfg *cfg = NULL;
+        struct buf problem;
+        ck_assert_msg(load(&env, programs[i], &cfg, &problem) == 0, "%s", buf_text(&problem));
+        cfg_free(cfg);
+        buf_free(&problem);
+        clear(&env);
+    }
+}
+END_TEST
+
+START_TEST(values_and_defaults_are_read)
+{
+    struct environment env = right();
+    put(&env, "CHECKOUT_LISTEN", "[::1]:9090");
+    put(&env, "CHECKOUT_WAIT_MAX", "90s");
+    put(&env, "CHECKOUT_SHARDS", "64");
+    struct cfg *cfg = NULL;
+    struct buf problem;
+    size_t len;
+    ck_assert_int_eq(load(&env, EVERYBODY, &cfg, &problem), 0);
+    ck_assert_str_eq(cfg_host(cfg, CFG_LISTEN), "::1");
+    ck_assert_uint_eq(cfg_port(cfg, CFG_LISTEN), 9090);
+    ck_assert_str_eq(cfg_host(cfg, CFG_ADMIN_LISTEN), "127.0.0.1");
+    ck_assert_uint_eq(cfg_port(cfg, CFG_ADMIN_LISTEN), 0);
+    ck_assert_int_eq(cfg_int(cfg, CFG_WAIT_MAX), 90000);
+    ck_assert_int_eq(cfg_int(cfg, CFG_AMQP_HEARTBEAT), 4000);
+    ck_assert_int_eq(cfg_int(cfg, CFG_SHARDS), 64);
+    ck_assert_int_eq(cfg_int(cfg, CFG_PUBLISH_INFLIGHT), 8);
+    ck_assert_str_eq(cfg_str(cfg, CFG_ORIGINS), "");
+    ck_assert_str_eq(cfg_str(cfg, CFG_NAME), "");
+    ck_assert_str_eq(cfg_secret(cfg, CFG_JWT_SECRET_FILE, &len),
+                     "abcdefghijklmnopqrstuvwxyzabcdefghijklmn");
+    ck_assert_uint_eq(len, 40);
+    ck_assert_str_eq(cfg_str(cfg, CFG_JWT_SECRET_FILE), secret_path);
+    cfg_free(cfg);
+    buf_free(&problem);
+    clear(&env);
+}
+END_TEST
+
+static const struct {
+    const char *name;
+    const char *value;
+    const char *expected;
+} wrong_values[] = {
+    {"CHECKOUT_LISTEN", "8080", "address and a port"},
+    {"CHECKOUT_LISTEN", "127.0.0.1:", "no port number"},
+    {"CHECKOUT_LISTEN", "127.0.0.1:80x", "no port number"},
+    {"CHECKOUT_LISTEN", "127.0.0.1:65536", "out of range"},
+    {"CHECKOUT_LISTEN", ":8080", "no IP address"},
+    {"CHECKOUT_LISTEN", "::1:8080", "no IP address"},
+    {"CHECKOUT_LISTEN", "shop.example:8080", "no IP address"},
+    {"CHECKOUT_ADMIN_LISTEN", "127.0.0.1:99999", "out of range"},
+    {"CHECKOUT_LOG_LEVEL", "verbose", "debug, info, warning, error"},
+    {"CHECKOUT_LOG_LEVEL", "", "debug, info, warning, error"},
+    {"CHECKOUT_AMQP_URL", "http://user:hush@127.0.0.1/", "amqp://"},
+    {"CHECKOUT_AMQP_URL", "amqp://user:hush@127.0.0.1:70000/", "out of range"},
+    {"CHECKOUT_AMQP_URL", "amqp://user:hush@127.0.0.1:0/", "out of range"},
+    {"CHECKOUT_AMQP_URL", "amqp://user:hush@:5672/", "host"},
+    {"CHECKOUT_AMQP_URL", "amqp://127.0.0.1:5672/,", "amqp://"},
+    {"CHECKOUT_AMQP_URL", "", "amqp://"},
+    {"CHECKOUT_AMQP_HEARTBEAT", "4", "unit"},
+    {"CHECKOUT_AMQP_HEARTBEAT", "4 s", "unit"},
+    {"CHECKOUT_AMQP_HEARTBEAT", "999ms", "between"},
+    {"CHECKOUT_AMQP_HEARTBEAT", "61s", "between"},
+    {"CHECKOUT_SHARDS", "12", "power of two"},
+    {"CHECKOUT_SHARDS", "0", "power of two"},
+    {"CHECKOUT_SHARDS", "2048", "power of two"},
+    {"CHECKOUT_SHARDS", "-16", "whole number"},
+    {"CHECKOUT_SHARDS", "", "whole number"},
+    {"CHECKOUT_SHARDS", "16.0", "whole number"},
+    {"CHECKOUT_SHARDS", "99999999999999999999", "whole number"},
+    {"CHECKOUT_QUEUE_MAX_BYTES", "1024", "between"},
+    {"CHECKOUT_QUEUE_REPLICAS", "9", "between"},
+    {"CHECKOUT_PUBLISH_INFLIGHT", "0", "between"},
+    {"CHECKOUT_CONNECTIONS_MAX", "many", "whole number"},
+    {"CHECKOUT_DATABASE_URL", "mysql://user:hush@127.0.0.1/shop", "postgresql://"},
+    {"CHECKOUT_DATABASE_URL", "postgresql://user:hush@127.0.0.1:99999/shop", "out of range"},
+    {"CHECKOUT_DATABASE_URL", "postgresql://user:hush@127.0.0.1:x/shop", "not a number"},
+    {"CHECKOUT_DATABASE_URL", "postgresql://user:hush@h/shop?colour=red", "malformed"},
+    {"CHECKOUT_DATABASE_SESSIONS", "17", "between"},
+    {"CHECKOUT_REDIS_URL", "127.0.0.1:6379", "redis://"},
+    {"CHECKOUT_REDIS_URL", "redis://:hush@127.0.0.1:99999/0", "port"},
+    {"CHECKOUT_JWT_SECRET_FILE", "/nonexistent/secret", "cannot read"},
+    {"CHECKOUT_JWT_SECRET_FILE", "/tmp", "cannot read"},
+    {"CHECKOUT_JWT_SECRET_FILE", "", "cannot read"},
+    {"CHECKOUT_ORDER_SECRET_FILE", "/nonexistent/secret", "cannot read"},
+    {"CHECKOUT_ORIGINS", "https://shop.example/", "no slash"},
+    {"CHECKOUT_ORIGINS", "shop.example", "origins"},
+    {"CHECKOUT_ORIGINS", "https://a.example,,https://b.example", "origins"},
+    {"CHECKOUT_EVENTS_URL", "http://127.0.0.1/v1/events", "ws://"},
+    {"CHECKOUT_EVENTS_URL", "ws:///v1/events", "host"},
+    {"CHECKOUT_EVENTS_URL", "ws://shop.example:0/v1/events", "out of range"},
+    {"CHECKOUT_TICKET_TTL", "1s", "between"},
+    {"CHECKOUT_WAIT_MAX", "99999999999999999h", "between"},
+    {"CHECKOUT_GATEWAY_URL", "ftp://gateway.example", "http://"},
+    {"CHECKOUT_GATEWAY_URL", "http://user:hush@gateway.example", "host"},
+    {"CHECKOUT_GATEWAY_URL", "http://gateway.example:65536", "out of range"},
+    {"CHECKOUT_GATEWAY_URL", "http://gateway.example/a b", "character"},
+    {"CHECKOUT_GATEWAY_KEY_FILE", "/nonexistent/key", "cannot read"},
+    {"CHECKOUT_GATEWAY_CA_FILE", "/nonexistent/ca", "cannot read"},
+    {"CHECKOUT_GATEWAY_INFLIGHT", "10001", "between"},
+    {"CHECKOUT_GATEWAY_TIMEOUT", "50ms", "between"},
+};
+
+START_TEST(each_wrong_value_is_named)
+{
+    expect_wrong(wrong_values[_i].name, wrong_values[_i].value, wrong_values[_i].expected);
+}
+END_TEST
+
+START_TEST(a_secret_must_have_the_right_length)
+{
+    expect_wrong("CHECKOUT_JWT_SECRET_FILE", short_path, "too short: 7 bytes, at least 32");
+    expect_wrong("CHECKOUT_ORDER_SECRET_FILE", short_path, "too short");
+    expect_wrong("CHECKOUT_JWT_SECRET_FILE", long_path, "too long");
+}
+END_TEST
+
+START_TEST(each_setting_without_a_default_must_be_set)
+{
+    static const char *const needed[] = {
+        "CHECKOUT_AMQP_URL",         "CHECKOUT_DATABASE_URL",      "CHECKOUT_REDIS_URL",
+        "CHECKOUT_JWT_SECRET_FILE",  "CHECKOUT_ORDER_SECRET_FILE", "CHECKOUT_GATEWAY_URL",
+        "CHECKOUT_GATEWAY_KEY_FILE",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(needed); i++) {
+        struct environment env = right();
+        drop(&env, needed[i]);
+        expect_problem(&env, needed[i], "must be set");
+        clear(&env);
+    }
+}
+END_TEST
+
+START_TEST(an_unknown_name_stops_the_start_and_a_misspelling_is_guessed)
+{
+    static const struct {
+        const char *name;
+        const char *expected;
+    } names[] = {
+        {"CHECKOUT_DATABASE_ULR", "did you mean CHECKOUT_DATABASE_URL?"},
+        {"CHECKOUT_SHARD", "did you mean CHECKOUT_SHARDS?"},
+        {"CHECKOUT_JWT_SECRET", "no program knows this setting"},
+        {"CHECKOUT_LISTENS", "did you mean CHECKOUT_LISTEN?"},
+        {"CHECKOUT_COLOUR_OF_THE_SKY", "no program knows this setting"},
+        {"CHECKOUT_", "no program knows this setting"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        struct environment env = right();
+        put(&env, names[i].name, "1");
+        expect_problem(&env, names[i].name, names[i].expected);
+        clear(&env);
+    }
+}
+END_TEST
+
+START_TEST(a_far_name_is_not_guessed)
+{
+    struct environment env = right();
+    struct cfg *cfg = NULL;
+    struct buf problem;
+    put(&env, "CHECKOUT_COLOUR_OF_THE_SKY", "blue");
+    ck_assert_int_eq(load(&env, CFG_CTL, &cfg, &problem), ERR_CONFIG);
+    ck_assert_ptr_null(strstr(buf_text(&problem), "did you mean"));
+    buf_free(&problem);
+    clear(&env);
+}
+END_TEST
+
+START_TEST(a_setting_of_another_program_is_not_read)
+{
+    struct environment env = right();
+    struct cfg *cfg = NULL;
+    struct buf problem;
+    put(&env, "CHECKOUT_GATEWAY_URL", "nonsense");
+    ck_assert_int_eq(load(&env, CFG_PRODUCER, &cfg, &problem), 0);
+    ck_assert_str_eq(cfg_str(cfg, CFG_GATEWAY_URL), "");
+    cfg_free(cfg);
+    buf_free(&problem);
+    clear(&env);
+}
+END_TEST
+
+START_TEST(a_command_needs_only_its_own_settings)
+{
+    struct environment env = {.count = 0};
+    struct cfg *cfg = NULL;
+    struct buf problem;
+    buf_init(&problem, 1024);
+    put(&env, "CHECKOUT_DATABASE_URL", "postgresql://127.0.0.1/shop");
+    ck_assert_int_eq(cfg_load_some(CFG_CTL, CFG_BIT(DATABASE_URL), env.entries, &cfg, &problem), 0);
+    ck_assert_str_eq(cfg_str(cfg, CFG_DATABASE_URL), "postgresql://127.0.0.1/shop");
+    ck_assert_str_eq(cfg_str(cfg, CFG_AMQP_URL), "");
+    cfg_free(cfg);
+    buf_free(&problem);
+    clear(&env);
+}
+END_TEST
+
+START_TEST(the_dump_hides_passwords_and_secrets)
+{
+    struct environment env = right();
+    put(&env, "CHECKOUT_AMQP_URL", "amqp://a:hush@h1/,amqp://b:hush@h2/v");
+    put(&env, "CHECKOUT_DATABASE_URL", "postgresql://u:hu,sh@h1,h2/shop?password=hush");
+    struct cfg *cfg = NULL;
+    struct buf problem, out;
+    buf_init(&out, 65536);
+    ck_assert_int_eq(load(&env, EVERYBODY, &cfg, &problem), 0);
+    ck_assert_int_eq(cfg_dump(cfg, &out), 0);
+    const char *text = buf_text(&out);
+    ck_assert_ptr_null(strstr(text, "hush"));
+    ck_assert_ptr_null(strstr(text, "hu,sh"));
+    ck_assert_ptr_null(strstr(text, "abcdefgh"));
+    ck_assert_ptr_nonnull(strstr(text, "CHECKOUT_AMQP_URL=amqp://a:***@h1/,amqp://b:***@h2/v\n"));
+    ck_assert_ptr_nonnull(strstr(text, "CHECKOUT_DATABASE_URL=postgresql://u:***@h1,h2/shop\n"));
+    ck_assert_ptr_nonnull(strstr(text, "CHECKOUT_SHARDS=16\n"));
+    cfg_free(cfg);
+    buf_free(&problem);
+    buf_free(&out);
+    clear(&env);
+}
+END_TEST
+
+START_TEST(help_tells_every_setting_within_80_columns)
+{
+    struct buf out;
+    buf_init(&out, 65536);
+    ck_assert_int_eq(cfg_help(CFG_CONSUMER, &out), 0);
+    ck_assert_ptr_nonnull(strstr(buf_text(&out), "CHECKOUT_GATEWAY_URL  (must be set)"));
+    ck_assert_ptr_nonnull(strstr(buf_text(&out), "CHECKOUT_WAIT_MAX=15m"));
+    ck_assert_ptr_null(strstr(buf_text(&out), "CHECKOUT_LISTEN"));
+    for (const char *line = buf_text(&out); *line != '\0'; line++) {
+        size_t len = strcspn(line, "\n");
+        ck_assert_msg(len <= 80, "%.*s", (int)len, line);
+        line += len;
+    }
+    buf_free(&out);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("cfg");
+    TCase *tests = tcase_create("settings");
+    tcase_add_unchecked_fixture(tests, set_up, tear_down);
+    tcase_add_test(tests, a_right_environment_is_taken_by_every_program);
+    tcase_add_test(tests, values_and_defaults_are_read);
+    tcase_add_loop_test(tests, each_wrong_value_is_named, 0, (int)ARRAY_LEN(wrong_values));
+    tcase_add_test(tests, a_secret_must_have_the_right_length);
+    tcase_add_test(tests, each_setting_without_a_default_must_be_set);
+    tcase_add_test(tests, an_unknown_name_stops_the_start_and_a_misspelling_is_guessed);
+    tcase_add_test(tests, a_far_name_is_not_guessed);
+    tcase_add_test(tests, a_setting_of_another_program_is_not_read);
+    tcase_add_test(tests, a_command_needs_only_its_own_settings);
+    tcase_add_test(tests, the_dump_hides_passwords_and_secrets);
+    tcase_add_test(tests, help_tells_every_setting_within_80_columns);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
