@@ -1,0 +1,68 @@
+#include "notifier/envelope.h"
+
+#include <jansson.h>
+#include <string.h>
+
+#include "common/err.h"
+#include "common/event.h"
+
+#define UUID_LEN 36
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+int envelope_parse_order(const char *text, unsigned char ret_order[ENVELOPE_ORDER_SIZE])
+{
+    unsigned char order[ENVELOPE_ORDER_SIZE];
+    if (strlen(text) != UUID_LEN)
+        return ERR_PARSE;
+    size_t at = 0;
+    for (size_t n = 0; n < sizeof order; n++) {
+        if (at == 8 || at == 13 || at == 18 || at == 23)
+            if (text[at++] != '-')
+                return ERR_PARSE;
+        int high = hex_digit(text[at]);
+        int low = hex_digit(text[at + 1]);
+        if (high < 0 || low < 0)
+            return ERR_PARSE;
+        order[n] = (unsigned char)(high * 16 + low);
+        at += 2;
+    }
+    memcpy(ret_order, order, sizeof order);
+    return 0;
+}
+
+int envelope_parse(const char *text, size_t len, struct envelope *ret_envelope)
+{
+    if (len > ENVELOPE_TEXT_MAX)
+        return ERR_PARSE;
+    json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+    if (root == NULL)
+        return ERR_PARSE;
+    const char *version = NULL;
+    const char *id = NULL;
+    const char *subject = NULL;
+    const char *status = NULL;
+    json_int_t sequence = 0;
+    struct envelope envelope = {0};
+    int code = ERR_PARSE;
+    if (json_unpack(root, "{s:s, s:s, s:s, s:I, s:{s:s}}", "specversion", &version, "id", &id,
+                    "subject", &subject, "sequence", &sequence, "data", "status", &status) == 0 &&
+        strcmp(version, "1.0") == 0 && id[0] != '\0' && sequence > 0)
+        code = envelope_parse_order(subject, envelope.order);
+    if (code == 0) {
+        envelope.sequence = sequence;
+        envelope.final = event_status_final(status);
+        *ret_envelope = envelope;
+    }
+    json_decref(root);
+    return code;
+}

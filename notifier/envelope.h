@@ -1,0 +1,26 @@
+/* What the notifier needs to know of an event that it passes on as it is. No I/O. */
+#ifndef NOTIFIER_ENVELOPE_H
+#define NOTIFIER_ENVELOPE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/attrs.h"
+
+#define ENVELOPE_TEXT_MAX (16 * 1024) /* bytes of one event */
+#define ENVELOPE_ORDER_SIZE 16
+
+struct envelope {
+    unsigned char order[ENVELOPE_ORDER_SIZE]; /* the UUID in binary */
+    int64_t sequence;
+    bool final; /* the order has ended with it */
+};
+
+/* Reads a CloudEvent of ours. ERR_PARSE: it is none. */
+MUST_CHECK int envelope_parse(const char *text, size_t len, struct envelope *ret_envelope);
+
+/* Reads a UUID of 36 characters. */
+MUST_CHECK int envelope_parse_order(const char *text, unsigned char ret_order[ENVELOPE_ORDER_SIZE]);
+
+#endif

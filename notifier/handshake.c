@@ -1,0 +1,135 @@
+#include "notifier/handshake.h"
+
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "common/err.h"
+#include "common/event.h"
+
+#define WS_VERSION "13"
+#define WS_GUID "258EAFA5-E914-47DA-95CA-C5AB0DC85B11" /* RFC 6455, section 1.3 */
+#define KEY_LEN 24
+#define SHA1_SIZE 20
+
+/* Steps to the next member of a comma-separated list, blanks around it left out. */
+static bool next_member(const char **rest, const char **ret_member, size_t *ret_len)
+{
+    const char *start = *rest + strspn(*rest, ", \t");
+    if (*start == '\0')
+        return false;
+    size_t len = strcspn(start, ",");
+    *rest = start + len;
+    while (len > 0 && (start[len - 1] == ' ' || start[len - 1] == '\t'))
+        len--;
+    *ret_member = start;
+    *ret_len = len;
+    return true;
+}
+
+bool handshake_lists(const char *header, const char *token)
+{
+    const char *member = NULL;
+    size_t len = 0;
+    while (header != NULL && next_member(&header, &member, &len))
+        if (len == strlen(token) && strncasecmp(member, token, len) == 0)
+            return true;
+    return false;
+}
+
+/* Scheme and host are compared without case: browsers send them in lower case anyway. */
+static bool origin_may(const char *origin, const char *origins)
+{
+    return handshake_lists(origins, "*") || handshake_lists(origins, origin);
+}
+
+/* The form of base64 of 16 bytes. */
+static bool key_valid(const char *key)
+{
+    static const char alphabet[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    return key != NULL && strlen(key) == KEY_LEN && strspn(key, alphabet) == KEY_LEN - 2 &&
+           strcmp(key + KEY_LEN - 2, "==") == 0;
+}
+
+static bool parse_id(const char *text, int64_t *ret_id)
+{
+    int64_t id = 0;
+    if (text[0] == '\0')
+        return false;
+    for (; *text != '\0'; text++) {
+        if (*text < '0' || *text > '9' || id > (INT64_MAX - (*text - '0')) / 10)
+            return false;
+        id = id * 10 + (*text - '0');
+    }
+    *ret_id = id;
+    return true;
+}
+
+static const struct handshake_refusal not_found = {404, "not-found", "Not found",
+                                                   "Events are at " HANDSHAKE_PATH "."};
+static const struct handshake_refusal wrong_method = {
+    405, "method-not-allowed", "Method not allowed", "A websocket is opened with GET."};
+static const struct handshake_refusal no_websocket = {
+    400, "invalid-request", "Invalid request",
+    "This is no websocket handshake: the headers Connection: Upgrade and Upgrade: websocket are "
+    "needed."};
+static const struct handshake_refusal wrong_version = {426, "upgrade-required", "Upgrade required",
+                                                       "Sec-WebSocket-Version must be 13."};
+static const struct handshake_refusal wrong_key = {400, "invalid-request", "Invalid request",
+                                                   "Sec-WebSocket-Key must be 16 bytes in base64."};
+static const struct handshake_refusal wrong_protocol = {
+    400, "invalid-request", "Invalid request",
+    "Sec-WebSocket-Protocol must offer " EVENT_SUBPROTOCOL "."};
+static const struct handshake_refusal wrong_origin = {
+    403, "forbidden", "Forbidden", "Pages of this origin may not listen to events."};
+static const struct handshake_refusal wrong_id = {
+    400, "invalid-request", "Invalid request",
+    "last_event_id must be the id of an event that was received."};
+
+static const struct handshake_refusal *find_refusal(const struct handshake *h, const char *origins,
+                                                    int64_t *ret_after_id)
+{
+    if (strcmp(h->path, HANDSHAKE_PATH) != 0)
+        return &not_found;
+    if (strcmp(h->method, "GET") != 0)
+        return &wrong_method;
+    if (!handshake_lists(h->connection, "upgrade") || !handshake_lists(h->upgrade, "websocket"))
+        return &no_websocket;
+    if (h->version == NULL || strcmp(h->version, WS_VERSION) != 0)
+        return &wrong_version;
+    if (!key_valid(h->key))
+        return &wrong_key;
+    if (h->origin != NULL && !origin_may(h->origin, origins))
+        return &wrong_origin;
+    if (!handshake_lists(h->protocols, EVENT_SUBPROTOCOL))
+        return &wrong_protocol;
+    if (h->last_event_id != NULL && !parse_id(h->last_event_id, ret_after_id))
+        return &wrong_id;
+    return NULL;
+}
+
+int handshake_check(const struct handshake *handshake, const char *origins, int64_t *ret_after_id,
+                    struct handshake_refusal *ret_refusal)
+{
+    int64_t after_id = -1;
+    const struct handshake_refusal *refusal = find_refusal(handshake, origins, &after_id);
+    if (refusal != NULL) {
+        *ret_refusal = *refusal;
+        return ERR_REFUSED;
+    }
+    *ret_after_id = after_id;
+    return 0;
+}
+
+int handshake_accept(const char *key, char ret_accept[HANDSHAKE_ACCEPT_SIZE])
+{
+    char text[KEY_LEN + sizeof WS_GUID];
+    unsigned char digest[SHA1_SIZE];
+    int len = snprintf(text, sizeof text, "%s" WS_GUID, key);
+    if (EVP_Digest(text, (size_t)len, digest, NULL, EVP_sha1(), NULL) != 1)
+        return ERR_NOMEM;
+    (void)EVP_EncodeBlock((unsigned char *)ret_accept, digest, sizeof digest);
+    return 0;
+}

@@ -1,0 +1,47 @@
+/* The opening handshake of a websocket (RFC 6455): is it one, from an origin that may? No I/O. */
+#ifndef NOTIFIER_HANDSHAKE_H
+#define NOTIFIER_HANDSHAKE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/attrs.h"
+
+#define HANDSHAKE_PATH "/v1/events"
+#define HANDSHAKE_ACCEPT_SIZE 29 /* base64 of 20 bytes and NUL */
+
+/* What the request says; NULL: absent. */
+struct handshake {
+    const char *method;
+    const char *path;
+    const char *upgrade;
+    const char *connection;
+    const char *version;
+    const char *key;
+    const char *protocols;
+    const char *origin;
+    const char *last_event_id;
+};
+
+/* Why it is refused: static texts. */
+struct handshake_refusal {
+    unsigned status;
+    const char *problem; /* last part of the problem's type */
+    const char *title;
+    const char *detail;
+};
+
+/*
+ * 0 with the id to replay after (-1: none asked), or ERR_REFUSED with `ret_refusal`. `origins`:
+ * those that may, separated by commas; "*" lets in every one. Who asks is not looked at here.
+ */
+MUST_CHECK int handshake_check(const struct handshake *handshake, const char *origins,
+                               int64_t *ret_after_id, struct handshake_refusal *ret_refusal);
+
+/* Sec-WebSocket-Accept for a checked key. ERR_NOMEM at worst. */
+MUST_CHECK int handshake_accept(const char *key, char ret_accept[HANDSHAKE_ACCEPT_SIZE]);
+
+/* Whether a header that lists tokens holds `token`, in any case. NULL holds none. */
+bool handshake_lists(const char *header, const char *token);
+
+#endif

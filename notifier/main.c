@@ -1,0 +1,132 @@
+/* checkout-notifier: pushes each buyer's events by websocket. Here its parts are tied together. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/daemon.h"
+#include "common/jwt.h"
+#include "common/log.h"
+#include "common/stop.h"
+#include "notifier/feed.h"
+#include "notifier/hub.h"
+#include "notifier/replay.h"
+#include "notifier/serve.h"
+#include "notifier/stats.h"
+
+#define EXIT_SETTING 2
+
+struct notifier {
+    struct daemon daemon;
+    struct stats stats;
+    struct jwt *jwt;
+    struct hub *hub;
+    struct replay *replay;
+    struct feed *feed;
+    struct serve *serve;
+    bool complete; /* both servers have been there once */
+};
+
+/* At the start both servers must answer; later one is enough to tell buyers something, and turning
+ * them away would not help. */
+static bool ready(void *arg, struct buf *ret_why)
+{
+    struct notifier *n = arg;
+    bool database = n->replay != NULL && replay_ready(n->replay);
+    bool redis = n->feed != NULL && feed_ready(n->feed);
+    n->complete = n->complete || (database && redis);
+    if (n->complete && (database || redis))
+        return true;
+    if (!database)
+        (void)buf_str(ret_why, "PostgreSQL is not connected\n");
+    if (!redis)
+        (void)buf_str(ret_why, "Redis is not connected\n");
+    return false;
+}
+
+static void drained(void *arg)
+{
+    struct notifier *n = arg;
+    loop_stop(n->daemon.loop);
+}
+
+static void drain(void *arg)
+{
+    struct notifier *n = arg;
+    log_info("leaving", LOG_INT("sockets", n->hub == NULL ? 0 : hub_members(n->hub)));
+    stop_notify_stopping();
+    if (n->serve == NULL)
+        loop_stop(n->daemon.loop);
+    else
+        serve_drain(n->serve, drained, n);
+}
+
+static int listen_for_buyers(struct notifier *n)
+{
+    const struct cfg *cfg = n->daemon.cfg;
+    const struct serve_options options = {
+        .loop = n->daemon.loop,
+        .host = cfg_host(cfg, CFG_LISTEN),
+        .port = cfg_port(cfg, CFG_LISTEN),
+        .sockets_max = (unsigned)cfg_int(cfg, CFG_CONNECTIONS_MAX),
+        .origins = cfg_str(cfg, CFG_ORIGINS),
+        .jwt = n->jwt,
+        .hub = n->hub,
+        .feed = n->feed,
+        .replay = n->replay,
+        .stats = &n->stats,
+    };
+    errno = 0;
+    if (serve_open(&options, &n->serve) == 0)
+        return 0;
+    (void)fprintf(stderr, "%s: %s: cannot listen on %s: %s\n", n->daemon.name, cfg_name(CFG_LISTEN),
+                  cfg_str(cfg, CFG_LISTEN), strerror(errno));
+    return EXIT_SETTING;
+}
+
+static int start(struct notifier *n)
+{
+    const struct cfg *cfg = n->daemon.cfg;
+    size_t secret_len = 0;
+    const char *secret = cfg_secret(cfg, CFG_JWT_SECRET_FILE, &secret_len);
+    stats_init(&n->stats, n->daemon.metrics);
+    n->jwt = jwt_new(secret, secret_len);
+    n->hub = hub_new((size_t)cfg_int(cfg, CFG_CONNECTIONS_MAX),
+                     (size_t)cfg_int(cfg, CFG_SOCKETS_PER_USER));
+    n->replay = replay_new(n->daemon.loop, cfg_str(cfg, CFG_DATABASE_URL), &n->stats);
+    if (n->jwt != NULL && n->hub != NULL && n->replay != NULL)
+        n->feed =
+            feed_new(n->daemon.loop, cfg_str(cfg, CFG_REDIS_URL), n->hub, n->replay, &n->stats);
+    if (n->feed == NULL) {
+        log_error("cannot start", LOG_STR("problem", "out of memory"));
+        return 1;
+    }
+    return listen_for_buyers(n);
+}
+
+int main(int argc, char **argv)
+{
+    struct notifier n = {0};
+    const struct daemon_program program = {
+        .name = "checkout-notifier",
+        .summary = "Pushes to each buyer, by websocket, what becomes of their orders.",
+        .cfg_program = CFG_NOTIFIER,
+        .ready = ready,
+        .drain = drain,
+        .arg = &n,
+    };
+    int code = daemon_open(&program, argc, argv, &n.daemon);
+    if (code > 0)
+        return code - 1;
+    code = start(&n);
+    if (code == 0) {
+        stop_notify_ready();
+        loop_run(n.daemon.loop);
+    }
+    serve_close(n.serve);
+    feed_free(n.feed);
+    replay_free(n.replay);
+    hub_free(n.hub);
+    jwt_free(n.jwt);
+    daemon_close(&n.daemon);
+    return code;
+}

@@ -1,0 +1,398 @@
+#include "notifier/replay.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/clock.h"
+#include "common/err.h"
+#include "common/event.h"
+#include "common/log.h"
+
+#define RUNS_MAX 8      /* queries at once; a crowd that reconnects is served in turn */
+#define PAGE 64         /* events of one query: well below a socket's buffer */
+#define MARGIN_MS 60000 /* shards commit side by side: an older event may appear this late */
+#define STATEMENT_MS 10000
+#define TCP_TIMEOUT_MS 10000
+#define IDLE_IN_TRANSACTION_MS 2000
+#define RETRY_MS 1000
+#define NUMBER_SIZE 24
+
+enum column {
+    EVENT_ID,
+    SEQUENCE,
+    TIME_MS,
+    ORDER_ID,
+    SKU,
+    QUANTITY,
+    STATUS,
+    REASON,
+    PLACE,
+    AMOUNT,
+    CURRENCY,
+    REFERENCE
+};
+
+#define COLUMNS                                                                                    \
+    "select e.event_id, e.sequence, (extract(epoch from e.created_at) * 1000)::bigint,"            \
+    "       e.order_id, o.sku, o.quantity, e.status, e.reason, e.place_in_line, o.amount,"         \
+    "       o.currency, o.reference"
+#define PAGE_END " and e.event_id > $3::bigint order by e.event_id limit $4::integer"
+
+/* The newest event of each open order, and of each that ended within $2 ms. */
+static const struct db_statement open_orders = {
+    "replay_open",
+    COLUMNS "  from checkout.orders o join checkout.order_events e"
+            "    on e.order_id = o.order_id and e.sequence = o.sequence"
+            " where o.user_id = $1 and (o.status in ('waiting', 'reserved')"
+            "       or o.updated_at > now() - $2::bigint * interval '1 ms')" PAGE_END,
+    4};
+
+/* Every event of the last $2 ms. */
+static const struct db_statement recent_events = {
+    "replay_recent",
+    COLUMNS "  from checkout.orders o join checkout.order_events e on e.order_id = o.order_id"
+            " where o.user_id = $1 and o.updated_at > now() - $2::bigint * interval '1 ms'"
+            "   and e.created_at > now() - $2::bigint * interval '1 ms'" PAGE_END,
+    4};
+
+/* Every event after the id $2, and those of the minute before it. */
+static const struct db_statement later_events = {
+    "replay_after",
+    "with known as (select max(e.created_at) - interval '1 minute' as since"
+    "                 from checkout.orders o join checkout.order_events e"
+    "                   on e.order_id = o.order_id"
+    "                where o.user_id = $1 and e.event_id <= $2::bigint) " COLUMNS
+    "  from known cross join checkout.orders o join checkout.order_events e"
+    "    on e.order_id = o.order_id"
+    " where o.user_id = $1"
+    "   and (e.event_id > $2::bigint or e.created_at > known.since)" PAGE_END,
+    4};
+
+/* A buyer's orders are few, and found by index: the planner must not prefer the whole of a table
+ * that has grown since it was last analysed. */
+static const struct db_statement settings = {
+    "replay_settings",
+    "select set_config('enable_seqscan', 'off', false), set_config('enable_hashjoin', 'off', "
+    "false),"
+    "       set_config('enable_mergejoin', 'off', false), set_config('jit', 'off', false),"
+    "       set_config('default_transaction_read_only', 'on', false)",
+    0};
+
+TAILQ_HEAD(session_queue, session);
+
+struct replay {
+    struct db *db;
+    struct stats *stats;
+    struct loop_timer *retry; /* running: the database refused, so wait */
+    struct session_queue queue;
+    unsigned runs;
+    struct buf text;
+};
+
+/* A query in flight; the session may end before it. */
+struct replay_run {
+    struct replay *replay;
+    struct session *session; /* NULL: has ended */
+};
+
+static void pump(struct replay *replay);
+
+static void enqueue(struct replay *replay, struct session *session)
+{
+    session->replay.queued = true;
+    TAILQ_INSERT_TAIL(&replay->queue, session, replay.link);
+}
+
+static void dequeue(struct replay *replay, struct session *session)
+{
+    session->replay.queued = false;
+    TAILQ_REMOVE(&replay->queue, session, replay.link);
+}
+
+static bool can_ask(const struct replay *replay)
+{
+    return db_is_up(replay->db) && !loop_timer_active(replay->retry);
+}
+
+/* Live events flow again, though something is still owed. */
+static void postpone(struct replay *replay, struct session *session)
+{
+    session->replay.behind = false;
+    session->replay.cursor = 0;
+    session_release(session);
+    if (!session->replay.queued)
+        enqueue(replay, session);
+}
+
+static void finish(struct replay *replay, struct session *session)
+{
+    struct session_replay *r = &session->replay;
+    uint64_t now = clock_mono_ms();
+    r->first = false;
+    r->since_ms = r->began_ms;
+    r->covered = r->fresh;
+    r->cursor = 0;
+    metric_add(replay->stats->replays, 1);
+    metric_observe(replay->stats->replay_seconds, (double)(now - r->began_ms) / 1000);
+    bool again = r->again || session->held_lost;
+    if (session->held_lost)
+        buf_free(&session->held); /* what the next replay reads; and there is room again */
+    r->again = false;
+    session->held_lost = false;
+    if (again)
+        enqueue(replay, session); /* holding on: what is held comes after it */
+    else
+        session_release(session);
+}
+
+/* The text of a column, or NULL if it is null. */
+static const char *text(const struct db_result *result, int row, enum column at)
+{
+    return db_null(result, row, (int)at) ? NULL : db_text(result, row, (int)at);
+}
+
+static void push_row(struct replay *replay, struct session *session, const struct db_result *result,
+                     int row)
+{
+    const struct event event = {
+        .id = db_int(result, row, EVENT_ID),
+        .sequence = db_int(result, row, SEQUENCE),
+        .time_ms = db_int(result, row, TIME_MS),
+        .order_id = db_text(result, row, ORDER_ID),
+        .sku = text(result, row, SKU),
+        .quantity = db_int(result, row, QUANTITY),
+        .status = db_text(result, row, STATUS),
+        .reason = text(result, row, REASON),
+        .place_in_line = db_int(result, row, PLACE),
+        .has_amount = !db_null(result, row, AMOUNT),
+        .amount = db_int(result, row, AMOUNT),
+        .currency = text(result, row, CURRENCY),
+        .reference = text(result, row, REFERENCE),
+    };
+    struct envelope envelope = {.sequence = event.sequence,
+                                .final = event_status_final(event.status)};
+    buf_reset(&replay->text);
+    if (envelope_parse_order(event.order_id, envelope.order) < 0 ||
+        event_encode(&replay->text, &event) < 0)
+        log_error("an event could not be written", LOG_STR("order_id", event.order_id));
+    else
+        session_push(session, &envelope, buf_text(&replay->text), replay->text.len);
+}
+
+static void page_came(struct replay *replay, struct session *session,
+                      const struct db_result *result)
+{
+    int rows = db_rows(result);
+    for (int row = 0; row < rows; row++)
+        push_row(replay, session, result, row);
+    if (rows < PAGE) {
+        finish(replay, session);
+        return;
+    }
+    session->replay.cursor = db_int(result, rows - 1, EVENT_ID);
+    if (ws_buffered(session->ws) <= WS_BUFFER_LOW) {
+        enqueue(replay, session); /* at the end: one long history does not hold up the others */
+        return;
+    }
+    session->replay.behind = true;
+    ws_want_drained(session->ws);
+}
+
+static void refused(struct replay *replay, const struct db_result *result)
+{
+    if (!loop_timer_active(replay->retry))
+        log_warning("PostgreSQL refused a replay", LOG_STR("sqlstate", db_sqlstate(result)),
+                    LOG_STR("problem", db_message(result)));
+    loop_timer_start(replay->retry, RETRY_MS, 0);
+}
+
+static void answered(const struct db_result *result, void *arg)
+{
+    struct replay_run *run = arg;
+    struct replay *replay = run->replay;
+    struct session *session = run->session;
+    free(run);
+    replay->runs--;
+    enum db_status status = db_status(result);
+    if (status == DB_ERROR)
+        refused(replay, result);
+    if (session != NULL) {
+        session->replay.run = NULL;
+        if (status == DB_OK)
+            page_came(replay, session, result);
+        else
+            postpone(replay, session);
+    }
+    if (status != DB_LOST)
+        pump(replay);
+}
+
+/* Asks for the next page of a session. */
+static int ask(struct replay *replay, struct session *session)
+{
+    struct session_replay *r = &session->replay;
+    char span[NUMBER_SIZE];
+    char cursor[NUMBER_SIZE];
+    char page[NUMBER_SIZE];
+    const char *const params[] = {hub_user_name(session->member.user), span, cursor, page};
+    const struct db_statement *statement = &recent_events;
+    if (r->cursor == 0) {
+        r->began_ms = clock_mono_ms();
+        r->fresh = hub_user_heard(session->member.user);
+    }
+    (void)snprintf(span, sizeof span, "%" PRIu64, clock_mono_ms() - r->since_ms + MARGIN_MS);
+    if (r->first && r->after_id >= 0) {
+        statement = &later_events;
+        (void)snprintf(span, sizeof span, "%" PRId64, r->after_id);
+    } else if (r->first) {
+        statement = &open_orders;
+    }
+    (void)snprintf(page, sizeof page, "%d", PAGE);
+    (void)snprintf(cursor, sizeof cursor, "%" PRId64, r->cursor);
+    struct replay_run *run = malloc(sizeof *run);
+    if (run == NULL)
+        return ERR_NOMEM;
+    *run = (struct replay_run){replay, session};
+    int code = db_query(replay->db, statement, params, answered, run);
+    if (code < 0) {
+        free(run);
+        return code;
+    }
+    r->run = run;
+    replay->runs++;
+    session_hold(session);
+    return 0;
+}
+
+static void pump(struct replay *replay)
+{
+    struct session *session = NULL;
+    while (replay->runs < RUNS_MAX && can_ask(replay) &&
+           (session = TAILQ_FIRST(&replay->queue)) != NULL) {
+        dequeue(replay, session);
+        if (ask(replay, session) == 0)
+            continue;
+        postpone(replay, session);
+        loop_timer_start(replay->retry, RETRY_MS, 0);
+    }
+}
+
+static void retry_due(void *arg)
+{
+    pump(arg);
+}
+
+static void set_up(const struct db_result *result, void *arg)
+{
+    (void)arg;
+    if (db_status(result) == DB_ERROR)
+        log_warning("PostgreSQL refused the session's settings",
+                    LOG_STR("problem", db_message(result)));
+}
+
+static void database_changed(bool up, const char *reason, void *arg)
+{
+    struct replay *replay = arg;
+    metric_set(replay->stats->database_up, up);
+    if (up) {
+        log_info("PostgreSQL is connected");
+        if (db_query(replay->db, &settings, NULL, set_up, NULL) < 0)
+            log_warning("the session's settings could not be sent");
+        pump(replay);
+        return;
+    }
+    log_warning("PostgreSQL is not connected; live events flow, replays wait",
+                LOG_STR("reason", reason));
+    struct session *session = NULL;
+    TAILQ_FOREACH(session, &replay->queue, replay.link)
+    session_release(session);
+}
+
+struct replay *replay_new(struct loop *loop, const char *url, struct stats *stats)
+{
+    struct replay *replay = calloc(1, sizeof *replay);
+    if (replay == NULL)
+        return NULL;
+    const struct db_options options = {
+        .url = url,
+        .application_name = "checkout-notifier",
+        .statement_timeout_ms = STATEMENT_MS,
+        .idle_in_transaction_timeout_ms = IDLE_IN_TRANSACTION_MS,
+        .tcp_user_timeout_ms = TCP_TIMEOUT_MS,
+        .pending_max = RUNS_MAX + 1,
+    };
+    replay->stats = stats;
+    TAILQ_INIT(&replay->queue);
+    buf_init(&replay->text, ENVELOPE_TEXT_MAX);
+    replay->retry = loop_timer_new(loop, retry_due, replay);
+    replay->db = db_open(loop, &options, database_changed, replay);
+    if (replay->retry == NULL || replay->db == NULL) {
+        replay_free(replay);
+        return NULL;
+    }
+    return replay;
+}
+
+void replay_free(struct replay *replay)
+{
+    if (replay == NULL)
+        return;
+    db_close(replay->db);
+    loop_timer_free(replay->retry);
+    buf_free(&replay->text);
+    free(replay);
+}
+
+bool replay_ready(const struct replay *replay)
+{
+    return db_is_up(replay->db);
+}
+
+void replay_welcome(struct session *session, int64_t after_id)
+{
+    session->replay =
+        (struct session_replay){.first = true, .after_id = after_id, .since_ms = clock_mono_ms()};
+}
+
+void replay_request(struct replay *replay, struct session *session)
+{
+    struct session_replay *r = &session->replay;
+    if (r->queued && r->cursor == 0)
+        return; /* not begun: it will see everything */
+    if (r->queued || r->behind || r->run != NULL) {
+        r->again = true;
+        return;
+    }
+    if (can_ask(replay))
+        session_hold(session);
+    enqueue(replay, session);
+    pump(replay);
+}
+
+void replay_stream_lost(struct session *session)
+{
+    struct session_replay *r = &session->replay;
+    if (r->covered)
+        r->since_ms = clock_mono_ms();
+    r->covered = false;
+    r->fresh = false;
+}
+
+void replay_drained(struct replay *replay, struct session *session)
+{
+    if (!session->replay.behind)
+        return;
+    session->replay.behind = false;
+    enqueue(replay, session);
+    pump(replay);
+}
+
+void replay_forget(struct replay *replay, struct session *session)
+{
+    if (session->replay.queued)
+        dequeue(replay, session);
+    if (session->replay.run != NULL)
+        session->replay.run->session = NULL;
+    session->replay.run = NULL;
+}

@@ -1,0 +1,37 @@
+/*
+ * Tells sockets from PostgreSQL what the stream did not: the open orders of a buyer who connects,
+ * and what happened while Redis was away. Pages, a few at once, the rest in a queue.
+ */
+#ifndef NOTIFIER_REPLAY_H
+#define NOTIFIER_REPLAY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/attrs.h"
+#include "common/db.h"
+#include "common/loop.h"
+#include "notifier/session.h"
+#include "notifier/stats.h"
+
+struct replay;
+
+/* Keeps a session with the database at `url`. NULL: no memory. */
+struct replay *replay_new(struct loop *loop, const char *url, struct stats *stats);
+/* All sessions must have been forgotten. NULL is allowed. */
+void replay_free(struct replay *replay);
+bool replay_ready(const struct replay *replay);
+
+/* A new session: `after_id` as in struct session_replay. Nothing is read before the request. */
+void replay_welcome(struct session *session, int64_t after_id);
+/* Replays what the session may have missed, now or when the database is back. Live events are held
+ * meanwhile if the database is there, else they flow. */
+void replay_request(struct replay *replay, struct session *session);
+/* The stream broke: what came until now counts, nothing after it. */
+void replay_stream_lost(struct session *session);
+/* The session's socket has drained. */
+void replay_drained(struct replay *replay, struct session *session);
+/* The session ends. */
+void replay_forget(struct replay *replay, struct session *session);
+
+#endif

@@ -1,0 +1,70 @@
+#include "notifier/session.h"
+
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/err.h"
+
+/* Stands before the text of each held event. */
+struct held_head {
+    struct envelope envelope;
+    size_t len;
+};
+
+void session_push(struct session *session, const struct envelope *envelope, const char *text,
+                  size_t len)
+{
+    if (!progress_advance(&session->progress, envelope, clock_mono_ms())) {
+        metric_add(session->stats->stale, 1);
+        return;
+    }
+    int code = ws_send(session->ws, text, len);
+    if (code == 0)
+        metric_add(session->stats->pushed, 1);
+    else if (code == ERR_FULL)
+        ws_close(session->ws, WS_CLOSE_TRY_LATER, "too slow: connect again", "slow");
+    else if (code != ERR_CLOSED)
+        ws_close(session->ws, WS_CLOSE_TRY_LATER, "out of memory: connect again", "memory");
+}
+
+void session_offer(struct session *session, const struct envelope *envelope, const char *text,
+                   size_t len)
+{
+    if (!session->holding) {
+        session_push(session, envelope, text, len);
+        return;
+    }
+    const struct held_head head = {*envelope, len};
+    size_t before = session->held.len;
+    if (!session->held_lost && buf_append(&session->held, &head, sizeof head) == 0 &&
+        buf_append(&session->held, text, len) == 0)
+        return;
+    /* The database has them all: better another replay than an unbounded pile. */
+    session->held.len = before;
+    session->held_lost = true;
+}
+
+void session_hold(struct session *session)
+{
+    session->holding = true;
+}
+
+void session_release(struct session *session)
+{
+    session->holding = false;
+    size_t at = 0;
+    while (at < session->held.len) {
+        struct held_head head;
+        memcpy(&head, session->held.data + at, sizeof head);
+        at += sizeof head;
+        session_push(session, &head.envelope, session->held.data + at, head.len);
+        at += head.len;
+    }
+    buf_free(&session->held);
+}
+
+void session_clear(struct session *session)
+{
+    progress_free(&session->progress);
+    buf_free(&session->held);
+}

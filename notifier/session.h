@@ -1,0 +1,65 @@
+/*
+ * One listening buyer's socket: what it has been told, and what waits while it is being replayed.
+ * Events go out in order per order; while `holding`, live ones wait for the replay before them.
+ */
+#ifndef NOTIFIER_SESSION_H
+#define NOTIFIER_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "common/buf.h"
+#include "common/loop.h"
+#include "notifier/envelope.h"
+#include "notifier/hub.h"
+#include "notifier/progress.h"
+#include "notifier/stats.h"
+#include "notifier/ws.h"
+
+#define SESSION_HELD_MAX (64 * 1024) /* bytes of live events held during a replay */
+
+/* What replay.c keeps of a session. Times are of the monotonic clock. */
+struct session_replay {
+    bool first;             /* not replayed yet */
+    bool queued;            /* in the queue */
+    bool again;             /* wanted once more after the one that runs */
+    bool behind;            /* waits for the socket to drain before the next page */
+    bool fresh;             /* the stream has stood since this replay began */
+    bool covered;           /* complete up to now: replayed, and the stream has stood since */
+    int64_t after_id;       /* the first replay starts after this event; -1: at the open orders */
+    int64_t cursor;         /* last event id of the page before */
+    uint64_t since_ms;      /* complete up to here, when not covered */
+    uint64_t began_ms;      /* this replay's first query */
+    struct replay_run *run; /* a query in flight */
+    TAILQ_ENTRY(session) link;
+};
+
+struct session {
+    struct hub_member member;
+    struct ws *ws;
+    struct loop_timer *stay;
+    struct stats *stats;
+    struct progress progress;
+    struct session_replay replay;
+    bool holding;
+    bool held_lost; /* some held events were dropped: replay again */
+    struct buf held;
+    void *owner;
+};
+
+/* Sends an event now, unless the socket has it or a newer one of its order. Too slow a socket is
+ * closed. */
+void session_push(struct session *session, const struct envelope *envelope, const char *text,
+                  size_t len);
+/* Takes a live event: pushed, or held. */
+void session_offer(struct session *session, const struct envelope *envelope, const char *text,
+                   size_t len);
+/* Live events wait from now on. */
+void session_hold(struct session *session);
+/* Those held go out, in the order they came; live ones flow again. */
+void session_release(struct session *session);
+/* Frees what it holds, but not the session itself, its socket or its timer. */
+void session_clear(struct session *session);
+
+#endif

@@ -1,0 +1,47 @@
+#include "notifier/stats.h"
+
+#include <stdio.h>
+
+#define LABELS_SIZE 48
+
+void stats_init(struct stats *s, struct metrics *m)
+{
+    *s = (struct stats){.metrics = m};
+    s->sockets = metrics_gauge(m, "checkout_sockets", "Websockets open now.", NULL);
+    s->users =
+        metrics_gauge(m, "checkout_socket_users", "Buyers with an open websocket now.", NULL);
+    s->pushed = metrics_counter(m, "checkout_events_pushed_total",
+                                "Events queued on websockets, replayed ones included.", NULL);
+    s->received = metrics_counter(m, "checkout_events_received_total",
+                                  "Events that came from Redis for connected buyers.", NULL);
+    s->unreadable = metrics_counter(m, "checkout_events_unreadable_total",
+                                    "Messages from Redis that are no event of ours.", NULL);
+    s->stale = metrics_counter(m, "checkout_events_stale_total",
+                               "Events not sent because a websocket had them or newer ones.", NULL);
+    s->replays =
+        metrics_counter(m, "checkout_replays_total",
+                        "Replays of a websocket from PostgreSQL that were completed.", NULL);
+    s->replay_seconds = metrics_histogram(m, "checkout_replay_seconds",
+                                          "From a replay's first query to its end.", NULL);
+    s->redis_up = metrics_gauge(m, "checkout_redis_up", "1 while connected to Redis.", NULL);
+    s->database_up =
+        metrics_gauge(m, "checkout_database_up", "1 while connected to PostgreSQL.", NULL);
+}
+
+void stats_closed(struct stats *s, const char *why)
+{
+    char labels[LABELS_SIZE];
+    (void)snprintf(labels, sizeof labels, "reason=\"%s\"", why);
+    metric_add(metrics_counter(s->metrics, "checkout_socket_closes_total",
+                               "Websockets that ended, by what ended them.", labels),
+               1);
+}
+
+void stats_refused(struct stats *s, unsigned status)
+{
+    char labels[LABELS_SIZE];
+    (void)snprintf(labels, sizeof labels, "status=\"%u\"", status);
+    metric_add(metrics_counter(s->metrics, "checkout_handshakes_refused_total",
+                               "Requests that did not become a websocket, by status.", labels),
+               1);
+}

@@ -1,0 +1,27 @@
+/* The notifier's metrics. */
+#ifndef NOTIFIER_STATS_H
+#define NOTIFIER_STATS_H
+
+#include "common/metrics.h"
+
+struct stats {
+    struct metrics *metrics;
+    struct metric *sockets;
+    struct metric *users;
+    struct metric *pushed;
+    struct metric *received;
+    struct metric *unreadable;
+    struct metric *stale;
+    struct metric *replays;
+    struct metric *replay_seconds;
+    struct metric *redis_up;
+    struct metric *database_up;
+};
+
+void stats_init(struct stats *stats, struct metrics *metrics);
+/* A socket ended; `why` as ws.h has it. */
+void stats_closed(struct stats *stats, const char *why);
+/* A handshake was answered with this status. */
+void stats_refused(struct stats *stats, unsigned status);
+
+#endif

@@ -1,0 +1,50 @@
+/* One websocket on a raw socket (frames by wslay): sends text, keeps it alive, ends it politely. */
+#ifndef NOTIFIER_WS_H
+#define NOTIFIER_WS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/attrs.h"
+#include "common/http.h"
+#include "common/loop.h"
+
+#define WS_BUFFER_MAX (128 * 1024) /* bytes that wait for a slow reader */
+#define WS_BUFFER_LOW (16 * 1024)  /* drained below this, the owner may send more */
+#define WS_MESSAGE_MAX 4096        /* bytes of one incoming frame; content is ignored */
+#define WS_PING_MS 20000
+
+/* Close codes; those from 4000 are ours. */
+#define WS_CLOSE_GOING_AWAY 1001
+#define WS_CLOSE_TRY_LATER 1013
+#define WS_CLOSE_STAY_OVER 4001
+#define WS_CLOSE_SILENT 4002
+
+struct ws;
+
+struct ws_listener {
+    /* Once, from the loop, never from a call on `ws`, which is freed afterwards. `why` is a short
+     * static word for logs and metrics. */
+    void (*closed)(const char *why, void *arg);
+    /* What was buffered has gone out, after ws_want_drained. */
+    void (*drained)(void *arg);
+};
+
+/* Takes over the upgraded connection, also when it fails. `extra`: bytes that came already. NULL:
+ * no memory. */
+struct ws *ws_new(struct loop *loop, struct http_upgraded *upgraded, int fd, const char *extra,
+                  size_t extra_len, const struct ws_listener *listener, void *arg);
+
+/* Queues a text message. ERR_FULL past WS_BUFFER_MAX, ERR_CLOSED when closing, ERR_NOMEM. */
+MUST_CHECK int ws_send(struct ws *ws, const char *text, size_t len);
+/* Bytes queued and not yet taken by the kernel. */
+size_t ws_buffered(const struct ws *ws);
+/* Asks for one call of `drained`. */
+void ws_want_drained(struct ws *ws);
+
+/* Says goodbye after what is queued; `closed` follows within 10 s, with `why`. Twice is once. */
+void ws_close(struct ws *ws, uint16_t code, const char *reason, const char *why);
+/* Ends it at once, without `closed`. NULL is allowed. */
+void ws_free(struct ws *ws);
+
+#endif
