@@ -1,0 +1,88 @@
+"""On what machine, with which versions and how durably it was measured: all read back, not assumed."""
+
+import os
+import platform
+import re
+import subprocess
+
+import pika
+
+
+def _first_line(*command):
+    try:
+        text = subprocess.run(command, text=True, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT).stdout
+        return text.strip().splitlines()[0] if text.strip() else ""
+    except OSError:
+        return ""
+
+
+def _package(name):
+    return _first_line("dpkg-query", "-W", "-f", "${Version}", name)
+
+
+def _field(path, pattern):
+    with open(path, encoding="utf-8") as source:
+        found = re.search(pattern, source.read(), re.M)
+    return found.group(1).strip() if found else ""
+
+
+def machine():
+    memory = int(_field("/proc/meminfo", r"^MemTotal:\s*(\d+)") or 0)
+    return {"cpu": _field("/proc/cpuinfo", r"^model name\s*:\s*(.*)$"),
+            "cores": len(os.sched_getaffinity(0)), "memory_gib": round(memory / 1048576, 1),
+            "kernel": platform.release(),
+            "system": _field("/etc/os-release", r'^PRETTY_NAME="?([^"\n]*)')}
+
+
+def versions(stack, root):
+    connection = pika.BlockingConnection(pika.URLParameters(stack.direct["CHECKOUT_AMQP_URL"]))
+    broker = connection._impl.server_properties["version"]  # pylint: disable=protected-access
+    connection.close()
+    return {"checkout": _first_line("git", "-C", root, "describe", "--always", "--dirty"),
+            "postgresql": stack.one("show server_version"),
+            "rabbitmq": broker.decode() if isinstance(broker, bytes) else broker,
+            "redis": stack.redis().info("server")["redis_version"],
+            "librabbitmq": _package("librabbitmq4"), "libmicrohttpd": _package("libmicrohttpd12"),
+            "compiler": _first_line("cc", "--version")}
+
+
+def durability(stack):
+    """The servers' own word for it. Raises if something is weaker than in production."""
+    found = {f"postgresql {name}": stack.one(f"show {name}")
+             for name in ("fsync", "synchronous_commit", "full_page_writes")}
+    weak = [name for name, value in found.items() if value != "on"]
+    found["queue type"] = _queue_type(stack)
+    if found["queue type"] != "quorum":
+        weak.append("queue type")
+    if weak:
+        raise RuntimeError(f"measuring with weakened durability is refused: {weak} in {found}")
+    return found
+
+
+def _queue_type(stack):
+    """Declaring again answers 406 when the queue has another type (or anything else differs)."""
+    stack.ctl("topology")
+    connection = pika.BlockingConnection(pika.URLParameters(stack.direct["CHECKOUT_AMQP_URL"]))
+    try:
+        connection.channel().queue_declare(stack.broker.queue(0), durable=True,
+                                           arguments={"x-queue-type": "classic"})
+        return "classic"
+    except pika.exceptions.ChannelClosedByBroker as closed:
+        # … inequivalent arg 'x-queue-type' …: received 'classic' but current is 'quorum'
+        found = re.search(r"current is '(\w+)'|current is the value '(\w+)'", closed.reply_text)
+        return (found.group(1) or found.group(2)) if found else closed.reply_text
+    finally:
+        connection.close()
+
+
+def message_is_persistent(stack, shard):
+    """Looks at the first message of a filled queue, and leaves it there."""
+    connection = pika.BlockingConnection(pika.URLParameters(stack.direct["CHECKOUT_AMQP_URL"]))
+    try:
+        channel = connection.channel()
+        channel.basic_qos(prefetch_count=1)
+        for _, properties, _ in channel.consume(stack.broker.queue(shard), inactivity_timeout=5):
+            return properties is not None and properties.delivery_mode == 2
+    finally:
+        connection._impl._transport.abort()  # pylint: disable=protected-access
