@@ -83,8 +83,9 @@ typedef void (*pay_list_cb)(int code, const struct pay_intent *intents, size_t c
  */
 MUST_CHECK int pay_list(struct pay *pay, int64_t created_from_s, const char *starting_after,
                         unsigned limit, pay_list_cb cb, void *arg);
-/* Cancels an intent that has not succeeded. PAY_SUCCEEDED here: the intent had succeeded before;
- * PAY_DECLINED: it is cancelled now (or was). */
-MUST_CHECK int pay_cancel(struct pay *pay, const char *intent_id, pay_answer_cb cb, void *arg);
+/* Cancels the intent of a charge if it has not succeeded. PAY_SUCCEEDED here: it had succeeded
+ * before; PAY_DECLINED: it is cancelled now (or was). */
+MUST_CHECK int pay_cancel(struct pay *pay, const struct pay_charge *charge, const char *intent_id,
+                          pay_answer_cb cb, void *arg);
 
 #endif

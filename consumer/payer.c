@@ -207,17 +207,25 @@ static void unknown(struct payment *p, const struct pay_answer *answer)
 
 static void cancelled(const struct pay_answer *answer, void *arg);
 
+/* What to charge; `key` (as checkout.payments.idempotency_key) is written and pointed to. */
+static struct pay_charge charge_of(const struct payment *p, char key[KEY_SIZE])
+{
+    (void)snprintf(key, KEY_SIZE, "%s-%" PRId64, p->order_id, p->attempt);
+    return (struct pay_charge){.order_id = p->order_id,
+                               .shard = p->shard,
+                               .amount = p->amount,
+                               .currency = p->currency,
+                               .payment_method = p->payment_method,
+                               .idempotency_key = key,
+                               .receipt_email = p->receipt_email};
+}
+
 /* The buyer would have to act at the bank; that is not offered, so the intent is cancelled first:
  * its success must not come when the unit is someone else's. */
 static void cancel_intent(struct payment *p)
 {
     p->cancelling = true;
-    p->payer->calling[p->shard]++;
-    p->state = PAYMENT_CALLING;
-    if (pay_cancel(p->payer->pay, p->intent_id, cancelled, p) < 0) {
-        p->payer->calling[p->shard]--;
-        retry_later(p, 0);
-    }
+    enqueue(p);
 }
 
 static void dispatch(struct payment *p, const struct pay_answer *answer)
@@ -287,18 +295,10 @@ static void charged(const struct pay_answer *answer, void *arg)
 static int call(struct payment *p)
 {
     struct payer *payer = p->payer;
-    if (p->cancelling)
-        return pay_cancel(payer->pay, p->intent_id, cancelled, p);
-    char key[KEY_SIZE]; /* as checkout.payments.idempotency_key */
-    (void)snprintf(key, sizeof key, "%s-%" PRId64, p->order_id, p->attempt);
-    struct pay_charge charge = {.order_id = p->order_id,
-                                .shard = p->shard,
-                                .amount = p->amount,
-                                .currency = p->currency,
-                                .payment_method = p->payment_method,
-                                .idempotency_key = key,
-                                .receipt_email = p->receipt_email};
-    return pay_charge(payer->pay, &charge, charged, p);
+    char key[KEY_SIZE];
+    struct pay_charge charge = charge_of(p, key);
+    return p->cancelling ? pay_cancel(payer->pay, &charge, p->intent_id, cancelled, p)
+                         : pay_charge(payer->pay, &charge, charged, p);
 }
 
 /* Starts calls while the gateway's window has room. */
