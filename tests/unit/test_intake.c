@@ -1,0 +1,190 @@
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/err.h"
+#include "consumer/intake.h"
+
+#define SECRET "a secret of thirty-two bytes, or so"
+
+static struct ids *ids;
+static struct intake intake;
+static uint64_t next_tag;
+static int next_key;
+
+static void setup(void)
+{
+    ids = ids_new(SECRET, strlen(SECRET));
+    intake_init(&intake, 0, 1, ids);
+    next_tag = 1;
+    next_key = 0;
+}
+
+static void teardown(void)
+{
+    intake_forget(&intake);
+    ids_free(ids);
+}
+
+static void push_text(const char *body)
+{
+    ck_assert_int_eq(intake_push(&intake, next_tag++, body, strlen(body), strlen(body)), 0);
+}
+
+/* A message of `count` good jobs. */
+static void push_jobs(int count)
+{
+    struct buf text;
+    buf_init(&text, 1 << 20);
+    (void)buf_str(&text, JOB_MESSAGE_HEAD);
+    for (int i = 0; i < count; i++) {
+        struct job job = {.user_id = "u",
+                          .sku = "s",
+                          .quantity = 1,
+                          .payment_method = "pm",
+                          .accepted_at = "2026-01-31T10:00:00.123Z",
+                          .fingerprint = "0123456789abcdef0123456789abcdef"};
+        char key[16];
+        (void)snprintf(key, sizeof key, "%d", next_key++);
+        ck_assert_int_eq(ids_order(ids, "u", key, job.order_id), 0);
+        if (i > 0)
+            (void)buf_char(&text, ',');
+        (void)job_encode(&text, &job);
+    }
+    (void)buf_str(&text, JOB_MESSAGE_TAIL);
+    push_text(buf_text(&text));
+    buf_free(&text);
+}
+
+START_TEST(nothing_waits_at_first)
+{
+    ck_assert(!intake_has_work(&intake));
+    ck_assert_int_eq(intake_open_batch(&intake), ERR_NOT_FOUND);
+}
+END_TEST
+
+START_TEST(several_messages_make_one_batch_and_one_acknowledgement)
+{
+    push_jobs(3);
+    push_jobs(1);
+    push_jobs(2);
+    ck_assert_int_eq(intake_open_batch(&intake), 0);
+    ck_assert_uint_eq(intake.batch.count, 6);
+    ck_assert_uint_eq(intake.batch.to, 6);
+    intake_part_decided(&intake);
+    ck_assert(intake_decided_all(&intake));
+    ck_assert_uint_eq(intake_close_batch(&intake), 3);
+    ck_assert(!intake_has_work(&intake));
+}
+END_TEST
+
+START_TEST(a_batch_has_at_most_512_jobs)
+{
+    for (int i = 0; i < 4; i++)
+        push_jobs(200);
+    ck_assert_int_eq(intake_open_batch(&intake), 0);
+    ck_assert_uint_eq(intake.batch.count, 400);
+    intake_part_decided(&intake);
+    ck_assert_uint_eq(intake_close_batch(&intake), 2);
+    ck_assert(intake_has_work(&intake));
+}
+END_TEST
+
+START_TEST(what_cannot_be_read_is_buried_and_its_neighbours_go_on)
+{
+    push_text("not json");
+    push_jobs(2);
+    push_text("{\"version\":1,\"jobs\":[7]}");
+    push_text("");
+    ck_assert_int_eq(intake_open_batch(&intake), 0);
+    ck_assert_uint_eq(intake.batch.count, 2);
+    ck_assert_uint_eq(intake.batch.dead_count, 3);
+    ck_assert_str_eq(intake.batch.dead[0].body, "not json");
+    ck_assert_str_eq(intake.batch.dead[1].body, "7");
+    intake_part_decided(&intake);
+    ck_assert_uint_eq(intake_close_batch(&intake), 4);
+}
+END_TEST
+
+START_TEST(a_cut_message_is_buried)
+{
+    ck_assert_int_eq(intake_push(&intake, next_tag++, "{", 1, JOB_MESSAGE_ACCEPT + 1), 0);
+    ck_assert_int_eq(intake_open_batch(&intake), 0);
+    ck_assert_uint_eq(intake.batch.dead_count, 1);
+    ck_assert(intake_decided_all(&intake));
+}
+END_TEST
+
+/* PostgreSQL refuses every part that holds the job at `poison`, unless it stands there as invalid.
+ */
+static void decide_with_poison(size_t count, size_t poison, bool even_as_invalid)
+{
+    push_jobs((int)count);
+    ck_assert_int_eq(intake_open_batch(&intake), 0);
+    size_t decided = 0;
+    int calls = 0;
+    while (!intake_decided_all(&intake)) {
+        struct intake_batch *batch = &intake.batch;
+        ck_assert_uint_eq(batch->from, decided);
+        ck_assert_int_lt(calls++, 64);
+        bool has_poison = poison >= batch->from && poison < batch->to;
+        bool alone = batch->to - batch->from == 1;
+        bool invalid = batch->jobs[poison]->verdict == JOB_BAD;
+        if (has_poison && (even_as_invalid || !(alone && invalid))) {
+            ck_assert_int_eq(intake_part_refused(&intake), 0);
+            decided = batch->from;
+        } else {
+            decided = batch->to;
+            intake_part_decided(&intake);
+        }
+    }
+    ck_assert_uint_eq(intake.batch.dead_count, even_as_invalid ? 1 : 0);
+    for (size_t i = 0; i < count; i++)
+        ck_assert_int_eq(intake.batch.jobs[i]->verdict, i == poison ? JOB_BAD : JOB_GOOD);
+    (void)intake_close_batch(&intake);
+}
+
+START_TEST(halving_finds_the_bad_job_wherever_it_is)
+{
+    for (size_t poison = 0; poison < 256; poison++)
+        decide_with_poison(256, poison, false);
+    decide_with_poison(1, 0, false);
+    decide_with_poison(2, 1, true);
+    decide_with_poison(255, 100, true);
+}
+END_TEST
+
+START_TEST(forgetting_leaves_nothing)
+{
+    push_jobs(3);
+    ck_assert_int_eq(intake_open_batch(&intake), 0);
+    push_jobs(3);
+    intake_forget(&intake);
+    ck_assert(!intake_has_work(&intake));
+    push_jobs(1);
+    ck_assert_int_eq(intake_open_batch(&intake), 0);
+    ck_assert_uint_eq(intake.batch.count, 1);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("intake");
+    TCase *tests = tcase_create("intake");
+    tcase_set_timeout(tests, 60);
+    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_test(tests, nothing_waits_at_first);
+    tcase_add_test(tests, several_messages_make_one_batch_and_one_acknowledgement);
+    tcase_add_test(tests, a_batch_has_at_most_512_jobs);
+    tcase_add_test(tests, what_cannot_be_read_is_buried_and_its_neighbours_go_on);
+    tcase_add_test(tests, a_cut_message_is_buried);
+    tcase_add_test(tests, halving_finds_the_bad_job_wherever_it_is);
+    tcase_add_test(tests, forgetting_leaves_nothing);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
