@@ -100,17 +100,16 @@ static void drop_wire(struct bus *bus)
     bus->broken = false;
 }
 
+/* Between bus_enter and bus_leave. */
 static void lost(struct bus *bus, const char *reason)
 {
     char copy[WIRE_REASON_SIZE];
     (void)snprintf(copy, sizeof copy, "%s", reason);
-    bus_enter(bus);
     drop_wire(bus);
     bus->state = BUS_DOWN; /* first, so that nobody opens a channel from its callback */
     bus_channels_lost(bus, copy);
     schedule_retry(bus);
     set_state(bus, BUS_DOWN, copy);
-    bus_leave(bus);
 }
 
 void bus_break(struct bus *bus, const char *reason)
@@ -196,7 +195,7 @@ static void before_wait(void *arg)
 
 static bool alloc_channels(struct bus *bus, uint16_t channel_max)
 {
-    if (bus->channel_max == channel_max && bus->channels != NULL) {
+    if (bus->channel_max == channel_max && bus->channels != NULL && bus->closing != NULL) {
         memset(bus->closing, 0, ((size_t)channel_max + 1) * sizeof *bus->closing);
         return true; /* bus_channels_lost has emptied the rest */
     }
@@ -287,9 +286,7 @@ static void start_attempt(void *arg)
     struct attempt *attempt = attempt_new(bus);
     if (attempt == NULL || loop_background(bus->loop, attempt_work, attempt_done, attempt) != 0) {
         attempt_free(attempt);
-        bus_enter(bus);
-        attempt_failed(bus, "out of memory");
-        bus_leave(bus);
+        schedule_retry(bus); /* memory is out: nothing to say that helps, but it may pass */
         return;
     }
     bus->attempt = attempt;
@@ -393,8 +390,11 @@ void bus_suspend(struct bus *bus, const char *reason)
     if (bus->attempt != NULL)
         bus->attempt->bus = NULL;
     bus->attempt = NULL;
-    if (bus->wire != NULL)
-        lost(bus, reason);
+    if (bus->wire == NULL)
+        return;
+    bus_enter(bus);
+    lost(bus, reason);
+    bus_leave(bus);
 }
 
 void bus_resume(struct bus *bus)

@@ -17,39 +17,38 @@ struct bus {
     size_t next_host;
     uint64_t failures; /* connects that failed since the last success */
     uint64_t told_ms;  /* when a failure was last reported */
-    int fault;         /* how the last connect failed; 0 once one has succeeded */
-    struct backoff backoff;
     char *name;
-    uint32_t heartbeat_s;
     bus_state_cb cb;
     void *arg;
+    struct backoff backoff;
+    uint32_t heartbeat_s;
 
     enum bus_state state;
+    int fault; /* how the last connect failed; 0 once one has succeeded */
     bool suspended;
+    bool broken;             /* a send failed: the pump takes the connection down */
+    bool polite;             /* old_wire is to be closed, not dropped */
+    bool freed;              /* bus_close was called */
+    unsigned depth;          /* of callbacks, see bus_enter */
     struct attempt *attempt; /* NULL: none is under way */
     struct wire *wire;       /* NULL: down */
+    struct wire *old_wire;   /* no longer ours, but a callback may still read a frame of it */
     struct loop_watch *watch;
     struct loop_timer *retry; /* the next attempt */
     struct loop_timer *beat;  /* serves the heartbeats */
     struct loop_timer *soon;  /* pumps in the next turn */
     struct loop_hook *hook;   /* sees what the library read while it was sending */
-    bool broken;              /* a send failed: the pump takes the connection down */
-    char reason[WIRE_REASON_SIZE];
 
     struct bus_channel **channels; /* by number; NULL: nobody's */
     bool *closing;                 /* by number: our close is not answered yet */
+    struct bus_channel *graveyard; /* what was freed inside a callback */
     uint16_t channel_max;
     uint16_t last_number;
-
-    /* Callbacks may free channels and the bus: what is freed inside one is kept until the outermost
-     * has returned. */
-    unsigned depth;
-    bool freed;
-    struct wire *old_wire; /* no longer ours, but a callback may still read a frame of it */
-    bool polite;           /* old_wire is to be closed, not dropped */
-    struct bus_channel *graveyard;
+    char reason[WIRE_REASON_SIZE]; /* why it is broken */
 };
 
+/* Callbacks may free channels and the bus itself: what is freed between enter and leave is kept
+ * until the outermost leave, so that those who called may still look at it. */
 void bus_enter(struct bus *bus);
 /* May free the bus, when it is the outermost. */
 void bus_leave(struct bus *bus);

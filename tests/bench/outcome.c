@@ -291,5 +291,9 @@ int main(int argc, char **argv)
                  (unsigned long long)o.events, (unsigned long long)o.late);
     client_print_times("", o.times, o.finished);
     (void)printf("}\n");
+    free(o.due_us);
+    free(o.times);
+    free(o.done);
+    free(o.peers);
     return EXIT_SUCCESS;
 }
