@@ -41,7 +41,8 @@ struct curl_response {
 typedef void (*curl_done_cb)(const struct curl_response *response, void *arg);
 
 struct curl_client *curl_client_new(struct loop *loop, const struct curl_options *options);
-/* Cancels what is in flight (without callbacks) and frees. NULL is allowed. */
+/* Cancels what is in flight (without callbacks) and frees; allowed in a callback. NULL is allowed.
+ */
 void curl_client_free(struct curl_client *client);
 
 /* Starts a call; `done` comes exactly once, from the loop, unless it is cancelled before. */

@@ -37,7 +37,8 @@ struct pay_charge {
 enum pay_outcome {
     PAY_SUCCEEDED,
     PAY_DECLINED,        /* final: 402 with error.type=card_error */
-    PAY_BAD_INPUT,       /* final: a 400 about this order's own input (param=payment_method) */
+    PAY_BAD_INPUT,       /* final: a 400 about this order's own input (param=payment_method or
+                            receipt_email, code=amount_too_large) */
     PAY_REQUIRES_ACTION, /* 3-D Secure and the like */
     PAY_UNKNOWN, /* timeout, reset, 5xx, 429, 409, nonsense, other amount: ask again, same key */
     PAY_MISCONFIGURED, /* 401, 403, a 400 that is not about the order: the operator's fault */

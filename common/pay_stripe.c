@@ -1,130 +1,241 @@
+#include "common/pay.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include "common/buf.h"
 #include "common/curl.h"
 #include "common/err.h"
-#include "common/pay.h"
 #include "common/pay_stripe_answer.h"
 
-#define URL_MAX 2048
-#define HEADER_MAX 4200
-#define FORM_MAX 8192
-#define ANSWER_MAX (64U * 1024)
-#define LIST_ANSWER_MAX (1024U * 1024)
-#define CONNECTIONS_MAX 64
-#define CONNECT_TIMEOUT_MS 5000
-#define ORDER_ID_SIZE 64
-#define CURRENCY_SIZE 8
+#define FORM_MAX ((size_t)16 * 1024)
+#define HEADER_MAX ((size_t)8 * 1024)
+#define URL_MAX ((size_t)4096)
+#define ANSWER_MAX ((size_t)256 * 1024)
+#define LIST_ANSWER_MAX ((size_t)4 * 1024 * 1024)
+#define CONNECT_TIMEOUT_MS 10000
+#define ORDER_ID_MAX 63
+#define CURRENCY_MAX 7
+#define KEY_MAX 255
+#define LIST_LIMIT_MAX 100
+
+SLIST_HEAD(call_list, call);
+
+/* One call in flight: what its answer is held against. */
+struct call {
+    struct pay *pay;
+    SLIST_ENTRY(call) link; /* while idle */
+    pay_answer_cb cb;       /* of a charge or a cancel */
+    pay_list_cb list_cb;
+    void *arg;
+    char order_id[ORDER_ID_MAX + 1];
+    char currency[CURRENCY_MAX + 1];
+    int64_t amount;
+    char intent_id[PAY_ID_MAX + 1]; /* to be cancelled */
+    unsigned limit;                 /* of a listing */
+};
 
 struct pay {
     struct curl_client *client;
-    char *base_url;
-    char *authorization; /* the whole header line */
-    unsigned inflight_max;
     uint32_t timeout_ms;
+    struct call *calls; /* inflight_max of them */
+    struct call_list idle;
     size_t inflight;
+    char *intents_url; /* …/v1/payment_intents */
+    struct buf authorization;
+    struct buf key; /* header line of the call that is being made, as are the next two */
     struct buf form;
-};
-
-enum call_kind { CALL_CHARGE, CALL_CANCEL, CALL_LIST };
-
-struct pay_call {
-    struct pay *pay;
-    enum call_kind kind;
-    pay_answer_cb answered;
-    pay_list_cb listed;
-    void *arg;
-    char order_id[ORDER_ID_SIZE];
-    int64_t amount;
-    char currency[CURRENCY_SIZE];
-    struct curl_call *http;
-    struct pay_call *next, *previous; /* all in flight, to free them when cancelled */
+    struct buf url;
 };
 
 const char *pay_outcome_text(enum pay_outcome outcome)
 {
-    static const char *const texts[] = {
-        [PAY_SUCCEEDED] = "succeeded", [PAY_DECLINED] = "declined",
-        [PAY_BAD_INPUT] = "bad_input", [PAY_REQUIRES_ACTION] = "requires_action",
-        [PAY_UNKNOWN] = "unknown",     [PAY_MISCONFIGURED] = "misconfigured",
-    };
-    return texts[outcome];
-}
-
-/* Calls in flight, of all gateways (there is one in a program). */
-static struct pay_call *calls;
-
-static void add_call(struct pay_call *call)
-{
-    call->next = calls;
-    if (calls != NULL)
-        calls->previous = call;
-    calls = call;
-    call->pay->inflight++;
-}
-
-static void free_call(struct pay_call *call)
-{
-    if (call->previous != NULL)
-        call->previous->next = call->next;
-    else
-        calls = call->next;
-    if (call->next != NULL)
-        call->next->previous = call->previous;
-    call->pay->inflight--;
-    free(call);
-}
-
-struct pay *pay_new(struct loop *loop, const struct pay_options *options)
-{
-    struct pay *pay = calloc(1, sizeof *pay);
-    if (pay == NULL)
-        return NULL;
-    struct curl_options client = {.ca_file = options->ca_file,
-                                  .connections_max = options->inflight_max < CONNECTIONS_MAX
-                                                         ? options->inflight_max
-                                                         : CONNECTIONS_MAX,
-                                  .connect_timeout_ms = CONNECT_TIMEOUT_MS};
-    pay->inflight_max = options->inflight_max;
-    pay->timeout_ms = options->timeout_ms;
-    pay->base_url = strdup(options->base_url);
-    buf_init(&pay->form, FORM_MAX);
-    struct buf line;
-    buf_init(&line, HEADER_MAX);
-    (void)buf_printf(&line, "Authorization: Bearer %s", options->secret_key);
-    pay->authorization = line.data; /* ours now */
-    pay->client = curl_client_new(loop, &client);
-    if (pay->base_url == NULL || line.failed || pay->client == NULL) {
-        pay_free(pay);
-        return NULL;
+    switch (outcome) {
+    case PAY_SUCCEEDED:
+        return "succeeded";
+    case PAY_DECLINED:
+        return "declined";
+    case PAY_BAD_INPUT:
+        return "bad_input";
+    case PAY_REQUIRES_ACTION:
+        return "requires_action";
+    case PAY_UNKNOWN:
+        return "unknown";
+    case PAY_MISCONFIGURED:
+        return "misconfigured";
     }
-    size_t len = strlen(pay->base_url);
-    if (len > 0 && pay->base_url[len - 1] == '/')
-        pay->base_url[len - 1] = '\0';
-    return pay;
+    return "unknown";
 }
 
-void pay_free(struct pay *pay)
+/* ---- calls ---- */
+
+static struct call *take_call(struct pay *pay, void *arg)
 {
-    if (pay == NULL)
+    struct call *call = SLIST_FIRST(&pay->idle);
+    if (call == NULL)
+        return NULL;
+    SLIST_REMOVE_HEAD(&pay->idle, link);
+    pay->inflight++;
+    call->arg = arg;
+    return call;
+}
+
+static void give_back(struct call *call)
+{
+    SLIST_INSERT_HEAD(&call->pay->idle, call, link);
+    call->pay->inflight--;
+}
+
+/* Sends `form` (NULL: a GET) to `url`, with the key in pay->key if there is one. */
+static int send_call(struct call *call, const char *url, const struct buf *form, curl_done_cb done)
+{
+    struct pay *pay = call->pay;
+    const char *headers[] = {buf_text(&pay->authorization), "Accept: application/json",
+                             form == NULL ? NULL
+                                          : "Content-Type: application/x-www-form-urlencoded",
+                             pay->key.len == 0 ? NULL : buf_text(&pay->key), NULL};
+    struct curl_request request = {.method = form == NULL ? "GET" : "POST",
+                                   .url = url,
+                                   .headers = headers,
+                                   .body = form == NULL ? NULL : buf_text(form),
+                                   .body_len = form == NULL ? 0 : form->len,
+                                   .timeout_ms = pay->timeout_ms,
+                                   .response_max = form == NULL ? LIST_ANSWER_MAX : ANSWER_MAX};
+    int code = curl_call_start(pay->client, &request, done, call, NULL);
+    if (code < 0)
+        give_back(call);
+    return code;
+}
+
+/* The part of an answer that is no HTTP answer's, or is every one's. */
+static void read_transport(const struct curl_response *response, struct pay_answer *answer)
+{
+    answer->http_status = response->status;
+    answer->sent = response->connected;
+    answer->retry_after_s = response->retry_after_s;
+    if (response->code == 0)
         return;
-    for (struct pay_call *call = calls, *next; call != NULL; call = next) {
-        next = call->next;
-        if (call->pay == pay) {
-            curl_call_cancel(call->http);
-            free_call(call);
+    const char *code = "connection_lost";
+    if (response->code == ERR_TIMEOUT)
+        code = "timeout";
+    else if (response->code == ERR_FULL)
+        code = "answer_too_long";
+    else if (!response->connected)
+        code = "not_connected";
+    answer->outcome = PAY_UNKNOWN;
+    answer->intent_id[0] = '\0';
+    (void)snprintf(answer->code, sizeof answer->code, "%s", code);
+}
+
+/* The call is idle again before its callback, which may free everything. */
+static void finish(struct call *call, const struct pay_answer *answer)
+{
+    pay_answer_cb cb = call->cb;
+    void *arg = call->arg;
+    give_back(call);
+    cb(answer, arg);
+}
+
+/* ---- charging ---- */
+
+/* Appends `text` percent-encoded. */
+static void encode(struct buf *out, const char *text)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    static const char plain[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~";
+    for (const char *p = text; *p != '\0';) {
+        size_t len = strspn(p, plain);
+        (void)buf_append(out, p, len);
+        p += len;
+        if (*p != '\0') {
+            unsigned char c = (unsigned char)*p++;
+            const char escape[3] = {'%', hex[c >> 4], hex[c & 15]};
+            (void)buf_append(out, escape, sizeof escape);
         }
     }
-    curl_client_free(pay->client);
-    buf_free(&pay->form);
-    if (pay->authorization != NULL)
-        explicit_bzero(pay->authorization, strlen(pay->authorization));
-    free(pay->authorization);
-    free(pay->base_url);
-    free(pay);
+}
+
+static void write_form(struct buf *form, const struct pay_charge *charge)
+{
+    buf_reset(form);
+    (void)buf_str(form, "amount=");
+    (void)buf_int(form, charge->amount);
+    (void)buf_str(form, "&currency=");
+    encode(form, charge->currency);
+    (void)buf_str(form, "&payment_method=");
+    encode(form, charge->payment_method);
+    (void)buf_str(form, "&confirm=true&automatic_payment_methods[enabled]=true"
+                        "&automatic_payment_methods[allow_redirects]=never&metadata[order_id]=");
+    encode(form, charge->order_id);
+    (void)buf_str(form, "&metadata[shard]=");
+    (void)buf_int(form, charge->shard);
+    (void)buf_str(form, "&description=Order%20");
+    encode(form, charge->order_id);
+    if (charge->receipt_email != NULL) {
+        (void)buf_str(form, "&receipt_email=");
+        encode(form, charge->receipt_email);
+    }
+}
+
+static void charged(const struct curl_response *response, void *arg)
+{
+    struct call *call = arg;
+    const struct pay_expected expected = {call->order_id, call->amount, call->currency};
+    struct pay_answer answer;
+    read_transport(response, &answer);
+    if (response->code == 0)
+        pay_stripe_read_charge(response->status, response->body, response->body_len, &expected,
+                               &answer);
+    finish(call, &answer);
+}
+
+/* A header's value: visible ASCII only. */
+static bool key_valid(const char *key)
+{
+    size_t len = 0;
+    while (key[len] > ' ' && key[len] <= '~')
+        len++;
+    return len > 0 && len <= KEY_MAX && key[len] == '\0';
+}
+
+static bool charge_valid(const struct pay_charge *charge)
+{
+    return strlen(charge->order_id) <= ORDER_ID_MAX && strlen(charge->currency) <= CURRENCY_MAX &&
+           key_valid(charge->idempotency_key);
+}
+
+/* NULL: inflight_max is reached. */
+static struct call *take_charge_call(struct pay *pay, const struct pay_charge *charge,
+                                     pay_answer_cb cb, void *arg)
+{
+    struct call *call = take_call(pay, arg);
+    if (call == NULL)
+        return NULL;
+    call->cb = cb;
+    call->amount = charge->amount;
+    (void)strcpy(call->order_id, charge->order_id);
+    (void)strcpy(call->currency, charge->currency);
+    return call;
+}
+
+int pay_charge(struct pay *pay, const struct pay_charge *charge, pay_answer_cb cb, void *arg)
+{
+    if (!charge_valid(charge))
+        return ERR_INVALID;
+    write_form(&pay->form, charge);
+    if (pay->form.failed)
+        return ERR_INVALID;
+    struct call *call = take_charge_call(pay, charge, cb, arg);
+    if (call == NULL)
+        return ERR_FULL;
+    buf_reset(&pay->key);
+    (void)buf_str(&pay->key, "Idempotency-Key: ");
+    (void)buf_str(&pay->key, charge->idempotency_key);
+    return send_call(call, pay->intents_url, &pay->form, charged);
 }
 
 size_t pay_inflight(const struct pay *pay)
@@ -132,187 +243,131 @@ size_t pay_inflight(const struct pay *pay)
     return pay->inflight;
 }
 
-/* ---- answers ---- */
+/* ---- cancelling ---- */
 
-static void no_answer(const struct curl_response *response, struct pay_answer *ret_answer)
+static void cancelled(const struct curl_response *response, void *arg)
 {
-    const char *code = response->code == ERR_TIMEOUT       ? "timeout"
-                       : response->code == ERR_FULL        ? "answer_too_long"
-                       : response->code == ERR_UNAVAILABLE ? "unreachable"
-                                                           : "connection_lost";
-    *ret_answer = (struct pay_answer){.outcome = PAY_UNKNOWN, .sent = response->connected};
-    (void)snprintf(ret_answer->code, sizeof ret_answer->code, "%s", code);
-}
-
-static void answered(const struct curl_response *response, void *arg)
-{
-    struct pay_call *call = arg;
+    struct call *call = arg;
     struct pay_answer answer;
-    struct pay_expected expected = {call->order_id, call->amount, call->currency};
-    if (response->code < 0)
-        no_answer(response, &answer);
-    else if (call->kind == CALL_CHARGE)
-        pay_stripe_read_charge(response->status, response->body, response->body_len, &expected,
-                               &answer);
-    else
-        pay_stripe_read_cancel(response->status, response->body, response->body_len, &expected,
-                               &answer);
-    answer.retry_after_s = response->retry_after_s;
-    pay_answer_cb cb = call->answered;
-    void *cb_arg = call->arg;
-    free_call(call); /* so that the callback finds room for its next call */
-    cb(&answer, cb_arg);
-}
-
-static void listed(const struct curl_response *response, void *arg)
-{
-    struct pay_call *call = arg;
-    pay_list_cb cb = call->listed;
-    void *cb_arg = call->arg;
-    free_call(call);
-    if (response->code < 0)
-        cb(response->code, NULL, 0, false, cb_arg);
-    else
-        (void)pay_stripe_read_list(response->status, response->body, response->body_len, cb,
-                                   cb_arg);
-}
-
-/* ---- calls ---- */
-
-/* Appends name=value, with value percent-encoded as application/x-www-form-urlencoded. */
-static void field(struct buf *form, const char *name, const char *value)
-{
-    if (form->len > 0)
-        (void)buf_char(form, '&');
-    (void)buf_str(form, name);
-    (void)buf_char(form, '=');
-    static const char hex[] = "0123456789ABCDEF";
-    for (const char *p = value; *p != '\0'; p++) {
-        unsigned char c = (unsigned char)*p;
-        bool safe = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                    c == '-' || c == '_' || c == '.';
-        if (safe) {
-            (void)buf_char(form, *p);
-        } else {
-            const char escape[] = {'%', hex[c >> 4], hex[c & 15]};
-            (void)buf_append(form, escape, sizeof escape);
-        }
-    }
-}
-
-static void number_field(struct buf *form, const char *name, int64_t value)
-{
-    char text[24];
-    (void)snprintf(text, sizeof text, "%" PRId64, value);
-    field(form, name, text);
-}
-
-static struct pay_call *new_call(struct pay *pay, enum call_kind kind, void *arg)
-{
-    struct pay_call *call = calloc(1, sizeof *call);
-    if (call != NULL) {
-        call->pay = pay;
-        call->kind = kind;
-        call->arg = arg;
-        add_call(call);
-    }
-    return call;
-}
-
-/* Sends it; frees the call on failure. `key`: the idempotency key, or NULL. */
-static int send_call(struct pay_call *call, const char *method, const char *path, const char *key)
-{
-    struct pay *pay = call->pay;
-    char url[URL_MAX];
-    char key_line[HEADER_MAX];
-    int url_len = snprintf(url, sizeof url, "%s%s", pay->base_url, path);
-    int key_len =
-        snprintf(key_line, sizeof key_line, "Idempotency-Key: %s", key == NULL ? "" : key);
-    const char *headers[] = {pay->authorization, key == NULL ? NULL : key_line, NULL};
-    struct curl_request request = {.method = method,
-                                   .url = url,
-                                   .headers = headers,
-                                   .body = buf_text(&pay->form),
-                                   .body_len = pay->form.len,
-                                   .timeout_ms = pay->timeout_ms,
-                                   .response_max =
-                                       call->kind == CALL_LIST ? LIST_ANSWER_MAX : ANSWER_MAX};
-    int code = ERR_INVALID;
-    if (url_len > 0 && (size_t)url_len < sizeof url && key_len > 0 &&
-        (size_t)key_len < sizeof key_line && !pay->form.failed)
-        code = curl_call_start(pay->client, &request, call->kind == CALL_LIST ? listed : answered,
-                               call, &call->http);
-    if (code < 0)
-        free_call(call);
-    return code;
-}
-
-/* Room for one more call about `charge`. */
-static int charge_call(struct pay *pay, enum call_kind kind, const struct pay_charge *charge,
-                       pay_answer_cb cb, void *arg, struct pay_call **ret_call)
-{
-    if (pay->inflight >= pay->inflight_max)
-        return ERR_FULL;
-    struct pay_call *call = new_call(pay, kind, arg);
-    if (call == NULL)
-        return ERR_NOMEM;
-    call->answered = cb;
-    call->amount = charge->amount;
-    (void)snprintf(call->order_id, sizeof call->order_id, "%s", charge->order_id);
-    (void)snprintf(call->currency, sizeof call->currency, "%s", charge->currency);
-    buf_reset(&pay->form);
-    *ret_call = call;
-    return 0;
-}
-
-int pay_charge(struct pay *pay, const struct pay_charge *charge, pay_answer_cb cb, void *arg)
-{
-    struct pay_call *call;
-    int code = charge_call(pay, CALL_CHARGE, charge, cb, arg, &call);
-    if (code < 0)
-        return code;
-    struct buf *form = &pay->form;
-    number_field(form, "amount", charge->amount);
-    field(form, "currency", charge->currency);
-    field(form, "payment_method", charge->payment_method);
-    field(form, "confirm", "true");
-    field(form, "automatic_payment_methods[enabled]", "true");
-    field(form, "automatic_payment_methods[allow_redirects]", "never");
-    field(form, "description", charge->order_id);
-    field(form, "metadata[order_id]", charge->order_id);
-    number_field(form, "metadata[shard]", charge->shard);
-    if (charge->receipt_email != NULL)
-        field(form, "receipt_email", charge->receipt_email);
-    return send_call(call, "POST", "/v1/payment_intents", charge->idempotency_key);
+    read_transport(response, &answer);
+    const struct pay_expected expected = {call->order_id, call->amount, call->currency};
+    if (response->code == 0)
+        pay_stripe_read_cancel(response->status, response->body, response->body_len,
+                               call->intent_id, &expected, &answer);
+    finish(call, &answer);
 }
 
 int pay_cancel(struct pay *pay, const struct pay_charge *charge, const char *intent_id,
                pay_answer_cb cb, void *arg)
 {
-    struct pay_call *call;
-    int code = charge_call(pay, CALL_CANCEL, charge, cb, arg, &call);
-    if (code < 0)
-        return code;
-    char path[URL_MAX];
-    (void)snprintf(path, sizeof path, "/v1/payment_intents/%s/cancel", intent_id);
-    return send_call(call, "POST", path, NULL);
+    if (!charge_valid(charge) || !pay_stripe_id_valid(intent_id))
+        return ERR_INVALID;
+    struct call *call = take_charge_call(pay, charge, cb, arg);
+    if (call == NULL)
+        return ERR_FULL;
+    (void)strcpy(call->intent_id, intent_id);
+    buf_reset(&pay->key);
+    buf_reset(&pay->form);
+    buf_reset(&pay->url);
+    (void)buf_printf(&pay->url, "%s/%s/cancel", pay->intents_url, intent_id);
+    return send_call(call, buf_text(&pay->url), &pay->form, cancelled);
+}
+
+/* ---- listing ---- */
+
+static void listed(const struct curl_response *response, void *arg)
+{
+    struct call *call = arg;
+    pay_list_cb cb = call->list_cb;
+    void *cb_arg = call->arg;
+    struct pay_stripe_list list = {0};
+    int code = response->code;
+    if (code == 0)
+        code = pay_stripe_read_list(response->status, response->body, response->body_len,
+                                    call->limit, &list);
+    give_back(call);
+    cb(code, list.intents, list.count, list.has_more, cb_arg);
+    pay_stripe_list_free(&list);
 }
 
 int pay_list(struct pay *pay, int64_t created_from_s, const char *starting_after, unsigned limit,
              pay_list_cb cb, void *arg)
 {
-    struct pay_call *call = new_call(pay, CALL_LIST, arg);
+    if (limit == 0 || limit > LIST_LIMIT_MAX ||
+        (starting_after != NULL && !pay_stripe_id_valid(starting_after)))
+        return ERR_INVALID;
+    struct call *call = take_call(pay, arg);
     if (call == NULL)
-        return ERR_NOMEM;
-    call->listed = cb;
-    struct buf *query = &pay->form; /* a query is encoded like a form */
-    buf_reset(query);
-    number_field(query, "limit", limit);
+        return ERR_FULL;
+    call->list_cb = cb;
+    call->limit = limit;
+    buf_reset(&pay->key);
+    buf_reset(&pay->url);
+    (void)buf_printf(&pay->url, "%s?limit=%u", pay->intents_url, limit);
     if (created_from_s > 0)
-        number_field(query, "created[gte]", created_from_s);
+        (void)buf_printf(&pay->url, "&created%%5Bgte%%5D=%" PRId64, created_from_s);
     if (starting_after != NULL)
-        field(query, "starting_after", starting_after);
-    char path[URL_MAX];
-    (void)snprintf(path, sizeof path, "/v1/payment_intents?%s", buf_text(query));
-    return send_call(call, "GET", path, NULL);
+        (void)buf_printf(&pay->url, "&starting_after=%s", starting_after);
+    return send_call(call, buf_text(&pay->url), NULL, listed);
+}
+
+/* ---- the gateway ---- */
+
+static int copy_options(struct pay *pay, const struct pay_options *options)
+{
+    size_t len = strlen(options->base_url);
+    while (len > 0 && options->base_url[len - 1] == '/')
+        len--;
+    if (asprintf(&pay->intents_url, "%.*s/v1/payment_intents", (int)len, options->base_url) < 0) {
+        pay->intents_url = NULL;
+        return ERR_NOMEM;
+    }
+    (void)buf_str(&pay->authorization, "Authorization: Bearer ");
+    (void)buf_str(&pay->authorization, options->secret_key);
+    pay->calls = calloc(options->inflight_max, sizeof *pay->calls);
+    if (pay->calls == NULL || pay->authorization.failed)
+        return ERR_NOMEM;
+    for (size_t i = options->inflight_max; i-- > 0;) {
+        pay->calls[i].pay = pay;
+        SLIST_INSERT_HEAD(&pay->idle, &pay->calls[i], link);
+    }
+    return 0;
+}
+
+struct pay *pay_new(struct loop *loop, const struct pay_options *options)
+{
+    struct pay *pay = calloc(1, sizeof *pay);
+    if (pay == NULL)
+        return NULL;
+    pay->timeout_ms = options->timeout_ms;
+    SLIST_INIT(&pay->idle);
+    buf_init(&pay->authorization, HEADER_MAX);
+    buf_init(&pay->key, HEADER_MAX);
+    buf_init(&pay->form, FORM_MAX);
+    buf_init(&pay->url, URL_MAX);
+    const struct curl_options curl = {.ca_file = options->ca_file,
+                                      .connections_max = options->inflight_max,
+                                      .connect_timeout_ms = CONNECT_TIMEOUT_MS};
+    pay->client = curl_client_new(loop, &curl);
+    if (pay->client == NULL || copy_options(pay, options) < 0) {
+        pay_free(pay);
+        return NULL;
+    }
+    return pay;
+}
+
+void pay_free(struct pay *pay)
+{
+    if (pay == NULL)
+        return;
+    curl_client_free(pay->client);
+    free(pay->calls);
+    free(pay->intents_url);
+    if (pay->authorization.data != NULL)
+        explicit_bzero(pay->authorization.data, pay->authorization.len);
+    buf_free(&pay->authorization);
+    buf_free(&pay->key);
+    buf_free(&pay->form);
+    buf_free(&pay->url);
+    free(pay);
 }

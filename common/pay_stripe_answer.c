@@ -2,196 +2,284 @@
 
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "common/err.h"
 
-#define LIST_MAX 100
+static bool word(const char *text, size_t max)
+{
+    size_t len = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-");
+    return len > 0 && len <= max && text[len] == '\0';
+}
 
-static const char *text(const json_t *object, const char *name)
+bool pay_stripe_id_valid(const char *id)
+{
+    return word(id, PAY_ID_MAX);
+}
+
+static const char *string_at(const json_t *object, const char *name)
 {
     return json_string_value(json_object_get(object, name));
 }
 
-/* Letters, digits and _ - . only: codes and ids go to logs and tables. */
-static bool plain(const char *value)
+static bool string_is(const json_t *object, const char *name, const char *text)
 {
-    if (value == NULL || value[0] == '\0')
-        return false;
-    return value[strspn(
-               value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.")] == '\0';
+    const char *found = string_at(object, name);
+    return found != NULL && strcmp(found, text) == 0;
 }
 
-static void copy_plain(char *to, size_t size, const char *value)
-{
-    if (plain(value) && strlen(value) < size)
-        (void)snprintf(to, size, "%s", value);
-}
-
+/* The code is for people: shown only if it looks like one. */
 static void set(struct pay_answer *answer, enum pay_outcome outcome, const char *code)
 {
     answer->outcome = outcome;
-    if (plain(code))
-        copy_plain(answer->code, sizeof answer->code, code);
+    (void)snprintf(answer->code, sizeof answer->code, "%s",
+                   code != NULL && word(code, PAY_CODE_MAX - 1) ? code : "");
 }
 
-/* Whether the intent is the one we asked for: same order, amount and currency. */
-static bool is_ours(const json_t *intent, const struct pay_expected *expected)
+static void set_status(struct pay_answer *answer, enum pay_outcome outcome, unsigned status)
+{
+    char code[24];
+    (void)snprintf(code, sizeof code, "http_%u", status);
+    set(answer, outcome, code);
+}
+
+static void set_intent_id(struct pay_answer *answer, const json_t *intent)
+{
+    const char *id = string_at(intent, "id");
+    if (id != NULL && pay_stripe_id_valid(id))
+        (void)snprintf(answer->intent_id, sizeof answer->intent_id, "%s", id);
+}
+
+/* The intent is not the one that was asked for. */
+static void set_foreign(struct pay_answer *answer, const char *wrong)
+{
+    set(answer, PAY_UNKNOWN, wrong);
+    answer->intent_id[0] = '\0';
+}
+
+static const char *error_code(const json_t *error)
+{
+    static const char *const names[] = {"decline_code", "code", "type"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        const char *code = string_at(error, names[i]);
+        if (code != NULL && word(code, PAY_CODE_MAX - 1))
+            return code;
+    }
+    return NULL;
+}
+
+/* What is wrong with this intent as the one that was asked for; NULL: nothing. */
+static const char *mismatch(const json_t *intent, const struct pay_expected *expected)
 {
     const json_t *amount = json_object_get(intent, "amount");
-    const char *order_id = text(json_object_get(intent, "metadata"), "order_id");
-    const char *currency = text(intent, "currency");
-    return json_is_integer(amount) && json_integer_value(amount) == expected->amount &&
-           order_id != NULL && strcmp(order_id, expected->order_id) == 0 && currency != NULL &&
-           strcasecmp(currency, expected->currency) == 0;
+    const char *currency = string_at(intent, "currency");
+    if (!json_is_integer(amount) || json_integer_value(amount) != expected->amount)
+        return "other_amount";
+    if (currency == NULL || strcasecmp(currency, expected->currency) != 0)
+        return "other_currency";
+    if (!string_is(json_object_get(intent, "metadata"), "order_id", expected->order_id))
+        return "other_order";
+    return NULL;
 }
 
-static bool fully_received(const json_t *intent, int64_t amount)
+/* A success says, where it says it, that all of it was received. */
+static bool received_differs(const json_t *intent, int64_t amount)
 {
     const json_t *received = json_object_get(intent, "amount_received");
-    return received == NULL ||
-           (json_is_integer(received) && json_integer_value(received) == amount);
+    return received != NULL &&
+           (!json_is_integer(received) || json_integer_value(received) != amount);
+}
+
+/* Of an intent that says what it should. One that waits for another card has been declined: nobody
+ * but us could give it one. */
+static enum pay_outcome outcome_of(const char *status)
+{
+    if (strcmp(status, "succeeded") == 0)
+        return PAY_SUCCEEDED;
+    if (strcmp(status, "requires_action") == 0)
+        return PAY_REQUIRES_ACTION;
+    bool ended = strcmp(status, "canceled") == 0 || strcmp(status, "requires_payment_method") == 0;
+    return ended ? PAY_DECLINED : PAY_UNKNOWN;
 }
 
 static void read_intent(const json_t *intent, const struct pay_expected *expected,
                         struct pay_answer *answer)
 {
-    const char *kind = text(intent, "object");
-    const char *status = text(intent, "status");
-    const char *id = text(intent, "id");
-    if (kind == NULL || strcmp(kind, "payment_intent") != 0 || status == NULL || !plain(id) ||
-        strlen(id) > PAY_ID_MAX) {
-        set(answer, PAY_UNKNOWN, "unreadable_answer");
-    } else if (!is_ours(intent, expected)) {
-        set(answer, PAY_UNKNOWN, "answer_for_another_order");
-    } else {
-        copy_plain(answer->intent_id, sizeof answer->intent_id, id);
-        if (strcmp(status, "succeeded") == 0 && fully_received(intent, expected->amount))
-            set(answer, PAY_SUCCEEDED, NULL);
-        else if (strcmp(status, "requires_action") == 0)
-            set(answer, PAY_REQUIRES_ACTION, "requires_action");
-        else if (strcmp(status, "canceled") == 0)
-            set(answer, PAY_DECLINED, "canceled");
-        else if (strcmp(status, "requires_payment_method") == 0)
-            set(answer, PAY_DECLINED, "requires_payment_method");
-        else
-            set(answer, PAY_UNKNOWN, status);
+    set_intent_id(answer, intent);
+    const char *status = string_at(intent, "status");
+    if (!string_is(intent, "object", "payment_intent") || status == NULL ||
+        answer->intent_id[0] == '\0') {
+        set(answer, PAY_UNKNOWN, "malformed_answer");
+        return;
     }
-}
-
-static bool begins_with(const char *value, const char *prefix)
-{
-    return value != NULL && strncmp(value, prefix, strlen(prefix)) == 0;
-}
-
-static void read_error(unsigned status, const json_t *root, struct pay_answer *answer)
-{
-    const json_t *error = json_object_get(root, "error");
-    const char *type = text(error, "type");
-    const char *code = text(error, "code");
-    const char *decline = text(error, "decline_code");
-    const char *intent_id = text(json_object_get(error, "payment_intent"), "id");
-    bool card_error = type != NULL && strcmp(type, "card_error") == 0;
-    copy_plain(answer->intent_id, sizeof answer->intent_id, intent_id);
-    if (status == 402 && card_error)
-        set(answer, PAY_DECLINED, decline != NULL ? decline : code);
-    else if (status == 400 && begins_with(text(error, "param"), "payment_method"))
-        set(answer, PAY_BAD_INPUT, code);
-    else if (status == 401 || status == 403 || (status == 400 && type != NULL))
-        set(answer, PAY_MISCONFIGURED, code != NULL ? code : type);
+    const char *wrong = mismatch(intent, expected);
+    if (wrong == NULL && strcmp(status, "succeeded") == 0)
+        wrong = received_differs(intent, expected->amount) ? "other_amount" : NULL;
+    if (wrong != NULL)
+        set_foreign(answer, wrong);
     else
-        set(answer, PAY_UNKNOWN, code);
+        set(answer, outcome_of(status), strcmp(status, "succeeded") == 0 ? "" : status);
 }
 
-static void name_status(unsigned status, struct pay_answer *answer)
+/* 402: the card was declined, unless the answer contradicts itself. */
+static void read_decline(const json_t *error, const struct pay_expected *expected,
+                         struct pay_answer *answer)
 {
-    if (answer->code[0] == '\0' && answer->outcome != PAY_SUCCEEDED)
-        (void)snprintf(answer->code, sizeof answer->code, "http_%u", status);
+    const json_t *intent = json_object_get(error, "payment_intent");
+    if (!string_is(error, "type", "card_error")) {
+        set_status(answer, PAY_UNKNOWN, 402);
+        return;
+    }
+    if (json_is_object(intent)) {
+        const char *wrong = mismatch(intent, expected);
+        set_intent_id(answer, intent);
+        if (wrong == NULL && string_is(intent, "status", "succeeded"))
+            wrong = "malformed_answer";
+        if (wrong != NULL) {
+            set_foreign(answer, wrong);
+            return;
+        }
+    }
+    set(answer, PAY_DECLINED, error_code(error));
+}
+
+/* What only this order's own fields can cause: its buyer's card or address, or a sum (price times
+ * quantity) beyond what any card may be charged. */
+static bool about_the_order(const json_t *error)
+{
+    if (string_is(error, "type", "idempotency_error"))
+        return false;
+    return string_is(error, "param", "payment_method") ||
+           string_is(error, "param", "receipt_email") ||
+           string_is(error, "code", "amount_too_large");
+}
+
+/* 400, 401, 403, 404: somebody set something wrong. */
+static void read_refusal(unsigned status, const json_t *error, struct pay_answer *answer)
+{
+    const char *code = error_code(error);
+    enum pay_outcome outcome = PAY_MISCONFIGURED;
+    if (status == 400 && about_the_order(error))
+        outcome = PAY_BAD_INPUT;
+    if (status == 404 && code == NULL)
+        outcome = PAY_UNKNOWN; /* no error of the API: something else answered for it */
+    if (code != NULL)
+        set(answer, outcome, code);
+    else
+        set_status(answer, outcome, status);
 }
 
 void pay_stripe_read_charge(unsigned status, const char *body, size_t len,
                             const struct pay_expected *expected, struct pay_answer *ret_answer)
 {
-    *ret_answer = (struct pay_answer){.outcome = PAY_UNKNOWN, .http_status = status, .sent = true};
     json_t *root = json_loadb(body, len, JSON_REJECT_DUPLICATES, NULL);
-    if (status == 200 && json_is_object(root))
-        read_intent(root, expected, ret_answer);
-    else if (status >= 400 && status < 500)
-        read_error(status, root, ret_answer);
-    json_decref(root);
-    name_status(status, ret_answer);
-}
-
-/* Stripe refuses to cancel what has succeeded: 400, code payment_intent_unexpected_state, and the
- * intent inside the error. */
-static bool had_ended_before(unsigned status, const json_t *root, const json_t **ret_intent)
-{
     const json_t *error = json_object_get(root, "error");
-    const char *code = text(error, "code");
-    *ret_intent = json_object_get(error, "payment_intent");
-    return status == 400 && code != NULL && strcmp(code, "payment_intent_unexpected_state") == 0 &&
-           json_is_object(*ret_intent);
+    ret_answer->intent_id[0] = '\0';
+    if (status == 200 && root != NULL)
+        read_intent(root, expected, ret_answer);
+    else if (status == 200)
+        set(ret_answer, PAY_UNKNOWN, "malformed_answer");
+    else if (status == 402)
+        read_decline(error, expected, ret_answer);
+    else if (status == 400 || status == 401 || status == 403 || status == 404)
+        read_refusal(status, error, ret_answer);
+    else
+        set_status(ret_answer, PAY_UNKNOWN, status);
+    json_decref(root);
 }
 
-void pay_stripe_read_cancel(unsigned status, const char *body, size_t len,
+/* ---- cancelling ---- */
+
+void pay_stripe_read_cancel(unsigned status, const char *body, size_t len, const char *intent_id,
                             const struct pay_expected *expected, struct pay_answer *ret_answer)
 {
-    *ret_answer = (struct pay_answer){.outcome = PAY_UNKNOWN, .http_status = status, .sent = true};
     json_t *root = json_loadb(body, len, JSON_REJECT_DUPLICATES, NULL);
-    const json_t *ended;
-    if (status == 200 && json_is_object(root))
-        read_intent(root, expected, ret_answer);
-    else if (had_ended_before(status, root, &ended))
-        read_intent(ended, expected, ret_answer);
-    else if (status >= 400 && status < 500)
-        read_error(status, root, ret_answer);
-    /* only "canceled" is the end here: an intent that may still be confirmed is not */
-    if (ret_answer->outcome == PAY_REQUIRES_ACTION || ret_answer->outcome == PAY_BAD_INPUT ||
-        (ret_answer->outcome == PAY_DECLINED && strcmp(ret_answer->code, "canceled") != 0))
+    const json_t *error = json_object_get(root, "error");
+    /* 400: it is in a state that cannot be cancelled, which the error tells */
+    const json_t *intent = status == 200 ? root : json_object_get(error, "payment_intent");
+    ret_answer->intent_id[0] = '\0';
+    if (status == 401 || status == 403)
+        read_refusal(status, error, ret_answer);
+    else if (status != 200 && (status != 400 || !json_is_object(intent)))
+        set_status(ret_answer, PAY_UNKNOWN, status);
+    else if (!string_is(intent, "id", intent_id))
+        set(ret_answer, PAY_UNKNOWN, "malformed_answer");
+    else
+        read_intent(intent, expected, ret_answer);
+    /* only what cannot be confirmed any more is at its end */
+    bool open = ret_answer->outcome == PAY_DECLINED && strcmp(ret_answer->code, "canceled") != 0;
+    if (open || ret_answer->outcome == PAY_REQUIRES_ACTION)
         ret_answer->outcome = PAY_UNKNOWN;
     json_decref(root);
-    name_status(status, ret_answer);
 }
 
-static bool read_listed(const json_t *value, struct pay_intent *ret_intent)
+/* ---- listing ---- */
+
+static int read_item(const json_t *item, struct pay_intent *ret_intent)
 {
-    const json_t *amount = json_object_get(value, "amount");
-    const json_t *created = json_object_get(value, "created");
-    *ret_intent =
-        (struct pay_intent){.id = text(value, "id"),
-                            .order_id = text(json_object_get(value, "metadata"), "order_id"),
-                            .status = text(value, "status"),
-                            .amount = json_integer_value(amount),
-                            .currency = text(value, "currency"),
-                            .created_s = json_integer_value(created)};
-    return plain(ret_intent->id) && ret_intent->status != NULL && ret_intent->currency != NULL &&
-           json_is_integer(amount) && json_is_integer(created);
+    const json_t *amount = json_object_get(item, "amount");
+    const json_t *created = json_object_get(item, "created");
+    *ret_intent = (struct pay_intent){
+        .id = string_at(item, "id"),
+        .order_id = string_at(json_object_get(item, "metadata"), "order_id"),
+        .status = string_at(item, "status"),
+        .amount = json_integer_value(amount),
+        .currency = string_at(item, "currency"),
+        .created_s = json_integer_value(created),
+    };
+    bool good = string_is(item, "object", "payment_intent") && json_is_integer(amount) &&
+                json_is_integer(created) && ret_intent->id != NULL &&
+                pay_stripe_id_valid(ret_intent->id) && ret_intent->status != NULL &&
+                ret_intent->currency != NULL;
+    return good ? 0 : ERR_PARSE;
 }
 
-static int list_failed(int code, pay_list_cb cb, void *arg)
+static int read_items(const json_t *root, unsigned limit, struct pay_stripe_list *list)
 {
-    cb(code, NULL, 0, false, arg);
-    return code;
+    const json_t *data = json_object_get(root, "data");
+    const json_t *has_more = json_object_get(root, "has_more");
+    size_t count = json_array_size(data);
+    if (!string_is(root, "object", "list") || !json_is_array(data) || !json_is_boolean(has_more) ||
+        count > limit || (count == 0 && json_is_true(has_more)))
+        return ERR_PARSE;
+    list->intents = calloc(count + 1, sizeof *list->intents);
+    if (list->intents == NULL)
+        return ERR_NOMEM;
+    list->count = count;
+    list->has_more = json_is_true(has_more);
+    for (size_t i = 0; i < count; i++)
+        if (read_item(json_array_get(data, i), &list->intents[i]) < 0)
+            return ERR_PARSE;
+    return 0;
 }
 
-int pay_stripe_read_list(unsigned status, const char *body, size_t len, pay_list_cb cb, void *arg)
+static int list_error(unsigned status)
+{
+    if (status == 401 || status == 403)
+        return ERR_AUTH;
+    return status == 429 || status >= 500 ? ERR_UNAVAILABLE : ERR_REFUSED;
+}
+
+int pay_stripe_read_list(unsigned status, const char *body, size_t len, unsigned limit,
+                         struct pay_stripe_list *ret_list)
 {
     if (status != 200)
-        return list_failed(status == 401 || status == 403 ? ERR_AUTH : ERR_UNAVAILABLE, cb, arg);
+        return list_error(status);
     json_t *root = json_loadb(body, len, JSON_REJECT_DUPLICATES, NULL);
-    const json_t *data = json_object_get(root, "data");
-    const json_t *more = json_object_get(root, "has_more");
-    size_t count = json_array_size(data);
-    struct pay_intent intents[LIST_MAX];
-    bool fine = json_is_array(data) && json_is_boolean(more) && count <= LIST_MAX;
-    for (size_t i = 0; fine && i < count; i++)
-        fine = read_listed(json_array_get(data, i), &intents[i]);
-    int code = 0;
-    if (fine)
-        cb(0, intents, count, json_is_true(more), arg);
+    struct pay_stripe_list list = {.json = root};
+    int code = read_items(root, limit, &list);
+    if (code < 0)
+        pay_stripe_list_free(&list);
     else
-        code = list_failed(ERR_PARSE, cb, arg);
-    json_decref(root);
+        *ret_list = list;
     return code;
+}
+
+void pay_stripe_list_free(struct pay_stripe_list *list)
+{
+    free(list->intents);
+    json_decref(list->json);
+    *list = (struct pay_stripe_list){0};
 }

@@ -1,27 +1,47 @@
-/* Reading the answers of Stripe's API. They are hostile input: anything that is not just what it
- * should be is "unknown", never a success. Pure. */
+/*
+ * Reads the answers of a gateway that speaks Stripe's PaymentIntents API. Pure. An answer is
+ * hostile until shown otherwise: what does not say exactly what is expected is PAY_UNKNOWN.
+ */
 #ifndef CHECKOUT_PAY_STRIPE_ANSWER_H
 #define CHECKOUT_PAY_STRIPE_ANSWER_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/attrs.h"
 #include "common/pay.h"
 
-/* What a payment intent must say to count as this order's. */
+/* What a charge asked for, and its intent must therefore be about. */
 struct pay_expected {
     const char *order_id;
     int64_t amount;
-    const char *currency;
+    const char *currency; /* any case */
 };
 
-/* The answer to creating (and confirming) a payment intent. */
+/* Each fills in outcome, intent_id and code, and nothing else of `ret_answer`. The body needs no
+ * NUL. */
 void pay_stripe_read_charge(unsigned status, const char *body, size_t len,
                             const struct pay_expected *expected, struct pay_answer *ret_answer);
-/* The answer to cancelling one: PAY_DECLINED: it is cancelled; PAY_SUCCEEDED: it had succeeded. */
-void pay_stripe_read_cancel(unsigned status, const char *body, size_t len,
+/* PAY_DECLINED: it is cancelled; PAY_SUCCEEDED: it had succeeded; never PAY_REQUIRES_ACTION nor
+ * PAY_BAD_INPUT. */
+void pay_stripe_read_cancel(unsigned status, const char *body, size_t len, const char *intent_id,
                             const struct pay_expected *expected, struct pay_answer *ret_answer);
-/* A page of the list: calls `cb` once. 0, or the ERR_* that `cb` was given. */
-int pay_stripe_read_list(unsigned status, const char *body, size_t len, pay_list_cb cb, void *arg);
+
+struct pay_stripe_list {
+    struct pay_intent *intents; /* their strings live in `json` */
+    size_t count;
+    bool has_more;
+    void *json;
+};
+
+/* 0: `ret_list` is to be freed. ERR_AUTH (401, 403), ERR_UNAVAILABLE (429, 5xx), ERR_REFUSED (other
+ * errors), ERR_PARSE (no list, or one with an intent that makes no sense), ERR_NOMEM. */
+MUST_CHECK int pay_stripe_read_list(unsigned status, const char *body, size_t len, unsigned limit,
+                                    struct pay_stripe_list *ret_list);
+void pay_stripe_list_free(struct pay_stripe_list *list);
+
+/* Whether this may stand in a URL as the id of an intent. */
+bool pay_stripe_id_valid(const char *id);
 
 #endif
