@@ -26,6 +26,7 @@ X(QUEUE_REPLICAS, "QUEUE_REPLICAS", INTEGER, "1", 1, 7, CFG_CTL, "members of eac
 X(PUBLISH_INFLIGHT, "PUBLISH_INFLIGHT", INTEGER, "8", 1, 64, CFG_PRODUCER, "messages published and not yet confirmed, at most") \
 X(CONNECTIONS_MAX, "CONNECTIONS_MAX", INTEGER, "4096", 16, 65536, CFG_PRODUCER | CFG_NOTIFIER, "client connections served at once; further ones are refused") \
 X(SOCKETS_PER_USER, "SOCKETS_PER_USER", INTEGER, "16", 1, 1024, CFG_NOTIFIER, "websockets of one user at once; further ones are refused") \
+X(SOCKET_PING, "SOCKET_PING", DURATION, "20s", 500, 300000, CFG_NOTIFIER, "time between pings of a websocket; it is closed if it has not answered one by the next") \
 X(DATABASE_URL, "DATABASE_URL", DATABASE_URL, NULL, 0, 0, CFG_DAEMONS | CFG_CTL, "PostgreSQL, postgresql://user:password@host:port/database") \
 X(DATABASE_SESSIONS, "DATABASE_SESSIONS", INTEGER, "2", 1, 16, CFG_CONSUMER, "sessions a consumer writes through; its shards are spread over them") \
 X(REDIS_URL, "REDIS_URL", REDIS_URL, NULL, 0, 0, CFG_DAEMONS | CFG_CTL, "Redis, redis://:password@host:port/database") \

@@ -68,6 +68,7 @@ static int listen_for_buyers(struct notifier *n)
         .host = cfg_host(cfg, CFG_LISTEN),
         .port = cfg_port(cfg, CFG_LISTEN),
         .sockets_max = (unsigned)cfg_int(cfg, CFG_CONNECTIONS_MAX),
+        .ping_ms = (uint64_t)cfg_int(cfg, CFG_SOCKET_PING),
         .origins = cfg_str(cfg, CFG_ORIGINS),
         .jwt = n->jwt,
         .hub = n->hub,

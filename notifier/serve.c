@@ -21,6 +21,7 @@
 
 struct serve {
     struct serve_options options;
+    struct ws_options socket_options;
     struct http_server *http;
     struct loop_timer *deadline; /* of draining */
     bool draining;
@@ -207,8 +208,7 @@ static void upgraded(struct http_upgraded *connection, int fd, const char *extra
         if (session == NULL) {
             http_upgraded_close(connection);
         } else {
-            session->ws =
-                ws_new(serve->options.loop, connection, fd, extra, extra_len, &listener, session);
+            session->ws = ws_new(&serve->socket_options, connection, fd, extra, extra_len, session);
             if (session->ws != NULL) {
                 join(serve, session, welcome->user);
             } else {
@@ -298,6 +298,8 @@ int serve_open(const struct serve_options *options, struct serve **ret_serve)
     if (serve == NULL)
         return ERR_NOMEM;
     serve->options = *options;
+    serve->socket_options = (struct ws_options){
+        .loop = options->loop, .ping_ms = options->ping_ms, .listener = &listener};
     serve->deadline = loop_timer_new(options->loop, drain_over, serve);
     const struct http_options http = {.host = options->host,
                                       .port = options->port,

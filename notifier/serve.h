@@ -20,6 +20,7 @@ struct serve_options {
     const char *host;
     uint16_t port;
     unsigned sockets_max;
+    uint64_t ping_ms;
     const char *origins;
     struct jwt *jwt;
     struct hub *hub;

@@ -263,8 +263,8 @@ static void timer_fired(void *arg)
 
 /* ---- the public calls ---- */
 
-struct ws *ws_new(struct loop *loop, struct http_upgraded *upgraded, int fd, const char *extra,
-                  size_t extra_len, const struct ws_listener *listener, void *arg)
+struct ws *ws_new(const struct ws_options *options, struct http_upgraded *upgraded, int fd,
+                  const char *extra, size_t extra_len, void *arg)
 {
     struct ws *ws = calloc(1, sizeof *ws);
     if (ws == NULL) {
@@ -273,12 +273,12 @@ struct ws *ws_new(struct loop *loop, struct http_upgraded *upgraded, int fd, con
     }
     ws->upgraded = upgraded;
     ws->fd = fd;
-    ws->listener = listener;
+    ws->listener = options->listener;
     ws->arg = arg;
     buf_init(&ws->extra, extra_len);
     buf_init(&ws->out, OUT_MAX);
-    ws->watch = loop_watch_new(loop, fd, ready, ws);
-    ws->timer = loop_timer_new(loop, timer_fired, ws);
+    ws->watch = loop_watch_new(options->loop, fd, ready, ws);
+    ws->timer = loop_timer_new(options->loop, timer_fired, ws);
     if (ws->watch == NULL || ws->timer == NULL || buf_append(&ws->extra, extra, extra_len) < 0 ||
         wslay_event_context_server_init(&ws->context, &callbacks, ws) != 0) {
         ws_free(ws);
@@ -288,7 +288,7 @@ struct ws *ws_new(struct loop *loop, struct http_upgraded *upgraded, int fd, con
     wslay_event_config_set_no_buffering(ws->context, 1); /* what comes is ignored anyway */
     int size = KERNEL_BUFFER;
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size); /* a wish */
-    loop_timer_start(ws->timer, WS_PING_MS, WS_PING_MS);
+    loop_timer_start(ws->timer, options->ping_ms, options->ping_ms);
     /* Both: what came with the handshake is read in the first turn, without a byte from the wire.
      */
     loop_watch_set(ws->watch, LOOP_READ | LOOP_WRITE);

@@ -12,7 +12,6 @@
 #define WS_BUFFER_MAX (128 * 1024) /* bytes that wait for a slow reader */
 #define WS_BUFFER_LOW (16 * 1024)  /* drained below this, the owner may send more */
 #define WS_MESSAGE_MAX 4096        /* bytes of one incoming frame; content is ignored */
-#define WS_PING_MS 20000
 
 /* Close codes; those from 4000 are ours. */
 #define WS_CLOSE_GOING_AWAY 1001
@@ -30,10 +29,16 @@ struct ws_listener {
     void (*drained)(void *arg);
 };
 
-/* Takes over the upgraded connection, also when it fails. `extra`: bytes that came already. NULL:
- * no memory. */
-struct ws *ws_new(struct loop *loop, struct http_upgraded *upgraded, int fd, const char *extra,
-                  size_t extra_len, const struct ws_listener *listener, void *arg);
+struct ws_options {
+    struct loop *loop;
+    uint64_t ping_ms; /* between pings; a pong must come before the next */
+    const struct ws_listener *listener;
+};
+
+/* Takes over the upgraded connection, also when it fails; the options are only read. `extra`: bytes
+ * that came already. NULL: no memory. */
+struct ws *ws_new(const struct ws_options *options, struct http_upgraded *upgraded, int fd,
+                  const char *extra, size_t extra_len, void *arg);
 
 /* Queues a text message. ERR_FULL past WS_BUFFER_MAX, ERR_CLOSED when closing, ERR_NOMEM. */
 MUST_CHECK int ws_send(struct ws *ws, const char *text, size_t len);
