@@ -1,0 +1,327 @@
+#include "producer/batcher.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/err.h"
+
+#define SPARE_MAX 64 /* batches kept for reuse, with their memory */
+
+/* The messages of one shard: gathered ones in order, and the one on its way. */
+struct line {
+    struct batch *head;
+    struct batch *tail;
+    struct batch *sent;
+    bool ready; /* it is in the list of those that could send */
+    struct line *next_ready;
+};
+
+struct batcher {
+    uint32_t shards;
+    unsigned inflight_max;
+    unsigned inflight;
+    size_t jobs_max;
+    size_t jobs;
+    batcher_fate_cb fate;
+    void *arg;
+    struct line *ready_head; /* first come, first served */
+    struct line *ready_tail;
+    struct batch *spare;
+    size_t spare_count;
+    struct line lines[];
+};
+
+struct batcher *batcher_new(uint32_t shards, unsigned inflight_max, size_t jobs_max,
+                            batcher_fate_cb fate, void *arg)
+{
+    struct batcher *b = calloc(1, sizeof *b + shards * sizeof b->lines[0]);
+    if (b == NULL)
+        return NULL;
+    b->shards = shards;
+    b->inflight_max = inflight_max;
+    b->jobs_max = jobs_max;
+    b->fate = fate;
+    b->arg = arg;
+    return b;
+}
+
+static void batch_free(struct batch *batch)
+{
+    if (batch == NULL)
+        return;
+    buf_free(&batch->body);
+    free(batch);
+}
+
+static void list_free(struct batch *batch)
+{
+    while (batch != NULL) {
+        struct batch *next = batch->next;
+        batch_free(batch);
+        batch = next;
+    }
+}
+
+void batcher_free(struct batcher *batcher)
+{
+    if (batcher == NULL)
+        return;
+    for (uint32_t i = 0; i < batcher->shards; i++) {
+        list_free(batcher->lines[i].head);
+        batch_free(batcher->lines[i].sent);
+    }
+    list_free(batcher->spare);
+    free(batcher);
+}
+
+/* ---- gathering ---- */
+
+static struct batch *batch_new(struct batcher *b, uint32_t shard, uint64_t now_ms)
+{
+    struct batch *batch = b->spare;
+    if (batch != NULL) {
+        b->spare = batch->next;
+        b->spare_count--;
+    } else {
+        batch = calloc(1, sizeof *batch);
+        if (batch == NULL)
+            return NULL;
+        buf_init(&batch->body, JOB_MESSAGE_MAX);
+    }
+    batch->shard = shard;
+    batch->count = 0;
+    batch->since_ms = now_ms;
+    batch->sequence = 0;
+    batch->sealed = false;
+    batch->overdue = false;
+    batch->next = NULL;
+    buf_reset(&batch->body);
+    return batch;
+}
+
+static void recycle(struct batcher *b, struct batch *batch)
+{
+    if (b->spare_count >= SPARE_MAX) {
+        batch_free(batch);
+        return;
+    }
+    batch->next = b->spare;
+    b->spare = batch;
+    b->spare_count++;
+}
+
+/* Appends the job to the message, or leaves it as it was. */
+static int encode(struct batch *batch, const struct job *job)
+{
+    struct buf *body = &batch->body;
+    size_t before = body->len;
+    (void)buf_str(body, batch->count == 0 ? JOB_MESSAGE_HEAD : ",");
+    (void)job_encode(body, job);
+    if (!body->failed && body->len + sizeof JOB_MESSAGE_TAIL - 1 <= JOB_MESSAGE_MAX)
+        return 0;
+    bool full = body->len > before; /* else there was no memory for anything */
+    body->failed = false;
+    body->len = before;
+    if (body->data != NULL)
+        body->data[before] = '\0';
+    return full ? ERR_FULL : ERR_NOMEM;
+}
+
+static void make_ready(struct batcher *b, struct line *line)
+{
+    if (line->ready || line->head == NULL || line->sent != NULL)
+        return;
+    line->ready = true;
+    line->next_ready = NULL;
+    if (b->ready_tail == NULL)
+        b->ready_head = line;
+    else
+        b->ready_tail->next_ready = line;
+    b->ready_tail = line;
+}
+
+/* Opens the shard's next message with this job. */
+static int begin(struct batcher *b, struct line *line, uint32_t shard, const struct job *job,
+                 uint64_t now_ms)
+{
+    struct batch *batch = batch_new(b, shard, now_ms);
+    if (batch == NULL)
+        return ERR_NOMEM;
+    int code = encode(batch, job);
+    if (code < 0) {
+        batch_free(batch);
+        return code;
+    }
+    if (line->tail == NULL)
+        line->head = batch;
+    else
+        line->tail->next = batch;
+    line->tail = batch;
+    return 0;
+}
+
+int batcher_add(struct batcher *batcher, uint32_t shard, const struct job *job, void *waiter,
+                uint64_t now_ms)
+{
+    assert(shard < batcher->shards);
+    struct line *line = &batcher->lines[shard];
+    if (line->sent != NULL && line->sent->overdue)
+        return ERR_UNAVAILABLE;
+    if (batcher->jobs >= batcher->jobs_max)
+        return ERR_FULL;
+    struct batch *batch = line->tail;
+    int code = ERR_FULL;
+    if (batch != NULL && !batch->sealed && batch->count < JOB_BATCH_MAX)
+        code = encode(batch, job);
+    if (code == ERR_FULL)
+        code = begin(batcher, line, shard, job, now_ms);
+    if (code < 0)
+        return code;
+    batch = line->tail;
+    batch->waiters[batch->count++] = waiter;
+    batcher->jobs++;
+    make_ready(batcher, line);
+    return 0;
+}
+
+/* ---- leaving ---- */
+
+/* Takes lines off the list that have nothing to send any more. */
+static struct line *first_ready(struct batcher *b)
+{
+    struct line *line;
+    while ((line = b->ready_head) != NULL && (line->head == NULL || line->sent != NULL)) {
+        b->ready_head = line->next_ready;
+        if (b->ready_head == NULL)
+            b->ready_tail = NULL;
+        line->ready = false;
+    }
+    return line;
+}
+
+struct batch *batcher_next(struct batcher *batcher)
+{
+    if (batcher->inflight >= batcher->inflight_max)
+        return NULL;
+    struct line *line = first_ready(batcher);
+    if (line == NULL)
+        return NULL;
+    struct batch *batch = line->head;
+    if (!batch->sealed) {
+        (void)buf_str(&batch->body, JOB_MESSAGE_TAIL); /* encode left room in the bound … */
+        if (batch->body.failed)                        /* … but memory can be out */
+            return NULL;
+        batch->sealed = true;
+    }
+    return batch;
+}
+
+void batcher_sent(struct batcher *batcher, struct batch *batch, uint64_t sequence, uint64_t now_ms)
+{
+    struct line *line = &batcher->lines[batch->shard];
+    assert(line->head == batch && line->sent == NULL && batch->sealed);
+    line->head = batch->next;
+    if (line->head == NULL)
+        line->tail = NULL;
+    batch->next = NULL;
+    batch->sequence = sequence;
+    batch->since_ms = now_ms;
+    line->sent = batch;
+    batcher->inflight++;
+}
+
+/* ---- ends ---- */
+
+/* Tells the batch's waiters; it has none afterwards. */
+static void tell(struct batcher *b, struct batch *batch, enum batch_fate fate)
+{
+    size_t count = batch->count;
+    batch->count = 0;
+    b->jobs -= count;
+    for (size_t i = 0; i < count; i++)
+        b->fate(batch->waiters[i], fate, b->arg);
+}
+
+static void end_sent(struct batcher *b, struct line *line, enum batch_fate fate)
+{
+    struct batch *batch = line->sent;
+    line->sent = NULL;
+    if (!batch->overdue)
+        b->inflight--;
+    tell(b, batch, fate);
+    recycle(b, batch);
+    make_ready(b, line);
+}
+
+static void end_gathered(struct batcher *b, struct line *line, enum batch_fate fate)
+{
+    struct batch *batch = line->head;
+    line->head = NULL;
+    line->tail = NULL;
+    while (batch != NULL) {
+        struct batch *next = batch->next;
+        tell(b, batch, fate);
+        recycle(b, batch);
+        batch = next;
+    }
+}
+
+void batcher_settle(struct batcher *batcher, uint64_t sequence, enum batch_fate fate)
+{
+    for (uint32_t i = 0; i < batcher->shards; i++) {
+        struct line *line = &batcher->lines[i];
+        if (line->sent != NULL && line->sent->sequence == sequence) {
+            end_sent(batcher, line, fate);
+            return;
+        }
+    }
+}
+
+void batcher_lost(struct batcher *batcher)
+{
+    for (uint32_t i = 0; i < batcher->shards; i++) {
+        if (batcher->lines[i].sent != NULL)
+            end_sent(batcher, &batcher->lines[i], BATCH_UNKNOWN);
+        end_gathered(batcher, &batcher->lines[i], BATCH_UNAVAILABLE);
+    }
+}
+
+void batcher_refuse(struct batcher *batcher)
+{
+    for (uint32_t i = 0; i < batcher->shards; i++)
+        end_gathered(batcher, &batcher->lines[i], BATCH_UNAVAILABLE);
+}
+
+static void tick_sent(struct batcher *b, struct line *line, uint64_t now_ms)
+{
+    struct batch *batch = line->sent;
+    if (!batch->overdue && now_ms >= batch->since_ms + BATCHER_OVERDUE_MS) {
+        batch->overdue = true;
+        b->inflight--;
+        end_gathered(b, line, BATCH_OVERLOADED);
+    }
+    if (now_ms >= batch->since_ms + BATCHER_UNKNOWN_MS)
+        tell(b, batch, BATCH_UNKNOWN); /* the broker's word, if it comes, frees the shard */
+}
+
+void batcher_tick(struct batcher *batcher, uint64_t now_ms)
+{
+    for (uint32_t i = 0; i < batcher->shards; i++) {
+        struct line *line = &batcher->lines[i];
+        if (line->sent != NULL)
+            tick_sent(batcher, line, now_ms);
+        if (line->head != NULL && now_ms >= line->head->since_ms + BATCHER_GATHER_MS)
+            end_gathered(batcher, line, BATCH_OVERLOADED);
+    }
+}
+
+size_t batcher_jobs(const struct batcher *batcher)
+{
+    return batcher->jobs;
+}
+
+unsigned batcher_inflight(const struct batcher *batcher)
+{
+    return batcher->inflight;
+}

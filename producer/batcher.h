@@ -1,0 +1,80 @@
+/*
+ * Group commit at the door: which jobs leave together, and when. Pure: time and the fate of
+ * messages come in from outside.
+ *
+ * At most `inflight_max` messages are unconfirmed, at most one of them per shard. Jobs that arrive
+ * meanwhile gather per shard and leave as one message when a place frees. A message overdue by
+ * BATCHER_OVERDUE_MS no longer counts: only its own shard stands still until it is settled.
+ */
+#ifndef PRODUCER_BATCHER_H
+#define PRODUCER_BATCHER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/attrs.h"
+#include "common/buf.h"
+#include "common/job.h"
+
+#define BATCHER_OVERDUE_MS 1000
+#define BATCHER_UNKNOWN_MS 5000 /* no confirm for so long: its jobs are answered "unknown" */
+#define BATCHER_GATHER_MS 2000  /* longest time a job waits for its message to leave */
+
+enum batch_fate {
+    BATCH_CONFIRMED,
+    BATCH_REFUSED,     /* the broker refused it: surely not accepted */
+    BATCH_UNKNOWN,     /* perhaps accepted: no confirm in time, or the connection went first */
+    BATCH_UNAVAILABLE, /* never left: the broker is away */
+    BATCH_OVERLOADED,  /* never left: its turn did not come in time */
+};
+
+/* A message that is gathered or on its way. Read only. */
+struct batch {
+    uint32_t shard;
+    struct buf body;
+    size_t count;
+    void *waiters[JOB_BATCH_MAX];
+    uint64_t since_ms; /* first job; once sent: sent */
+    uint64_t sequence; /* once sent */
+    bool sealed;       /* its body is complete */
+    bool overdue;
+    struct batch *next;
+};
+
+/* One waiter's job has come to its end. May not call the batcher. */
+typedef void (*batcher_fate_cb)(void *waiter, enum batch_fate fate, void *arg);
+
+struct batcher;
+
+/* Holds up to `jobs_max` jobs. NULL: no memory. */
+struct batcher *batcher_new(uint32_t shards, unsigned inflight_max, size_t jobs_max,
+                            batcher_fate_cb fate, void *arg);
+/* Waiters are forgotten without a callback. NULL is allowed. */
+void batcher_free(struct batcher *batcher);
+
+/*
+ * Gathers a job; it is encoded at once, nothing of it is kept. ERR_FULL: jobs_max is reached;
+ * ERR_UNAVAILABLE: the shard stands still; ERR_NOMEM. Then no callback comes.
+ */
+MUST_CHECK int batcher_add(struct batcher *batcher, uint32_t shard, const struct job *job,
+                           void *waiter, uint64_t now_ms);
+
+/* The message that should leave now, or NULL. Call batcher_sent when it has. */
+struct batch *batcher_next(struct batcher *batcher);
+void batcher_sent(struct batcher *batcher, struct batch *batch, uint64_t sequence, uint64_t now_ms);
+
+/* The broker's word (BATCH_CONFIRMED or BATCH_REFUSED) on message `sequence`. */
+void batcher_settle(struct batcher *batcher, uint64_t sequence, enum batch_fate fate);
+/* The channel is gone: what was sent is unknown, what was gathered never leaves. */
+void batcher_lost(struct batcher *batcher);
+/* What was gathered shall not leave: the broker takes nothing at present. */
+void batcher_refuse(struct batcher *batcher);
+/* Call it a few times a second. */
+void batcher_tick(struct batcher *batcher, uint64_t now_ms);
+
+/* Jobs without a fate yet, and messages that count as unconfirmed. */
+size_t batcher_jobs(const struct batcher *batcher);
+unsigned batcher_inflight(const struct batcher *batcher);
+
+#endif

@@ -1,0 +1,167 @@
+#include "producer/items.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "common/clock.h"
+#include "common/job.h"
+#include "common/log.h"
+#include "producer/answer.h"
+#include "producer/view.h"
+
+#define PLACES 256  /* items that are kept; another one with the same hash takes the place over */
+#define KEEP_MS 500 /* the answer itself says "cacheable for a second" */
+#define BODY_MAX 2048
+
+static const struct db_statement find_item = {
+    "producer_find_item",
+    "select i.sku, i.title, i.price, i.currency, i.stock - i.held - i.sold,"
+    " case when i.paused then 'paused'"
+    "  when i.opens_at > now() then 'upcoming'"
+    "  when i.closes_at <= now() then 'closed'"
+    "  when i.stock = i.sold then 'sold_out'"
+    "  else 'on_sale' end,"
+    " " VIEW_TIME("i.opens_at") ", " VIEW_TIME(
+        "i.closes_at") ", i.waiting"
+                       " from checkout.items i where i.sku = $1",
+    1};
+
+struct waiter {
+    struct http_request *request;
+    struct waiter *next;
+};
+
+/* An item that is asked for at present, or whose answer is kept. */
+struct place {
+    struct door *door;
+    char sku[JOB_SKU_MAX + 1];
+    bool asking;
+    struct waiter *waiters;
+    uint64_t answered_ms; /* 0: never */
+    bool found;
+    struct buf body;
+};
+
+struct items {
+    struct place places[PLACES];
+};
+
+struct items *items_new(void)
+{
+    struct items *items = calloc(1, sizeof *items);
+    for (size_t i = 0; items != NULL && i < PLACES; i++)
+        buf_init(&items->places[i].body, BODY_MAX);
+    return items;
+}
+
+void items_free(struct items *items)
+{
+    if (items == NULL)
+        return;
+    for (size_t i = 0; i < PLACES; i++)
+        buf_free(&items->places[i].body);
+    free(items);
+}
+
+static void encode(struct buf *out, const struct db_result *result)
+{
+    static const struct {
+        int column;
+        const char *name;
+        bool text;
+    } members[] = {{1, "title", true},      {2, "price", false},  {3, "currency", true},
+                   {4, "available", false}, {5, "state", true},   {6, "opens_at", true},
+                   {7, "closes_at", true},  {8, "waiting", false}};
+    buf_reset(out);
+    (void)buf_str(out, "{\"sku\":");
+    (void)buf_json_str(out, db_text(result, 0, 0));
+    for (size_t i = 0; i < ARRAY_LEN(members); i++) {
+        if (db_null(result, 0, members[i].column))
+            continue;
+        (void)buf_printf(out, ",\"%s\":", members[i].name);
+        if (members[i].text)
+            (void)buf_json_str(out, db_text(result, 0, members[i].column));
+        else
+            (void)buf_int(out, db_int(result, 0, members[i].column));
+    }
+    (void)buf_char(out, '}');
+}
+
+static void answer(struct door *door, struct http_request *request, const struct place *place)
+{
+    const struct http_header header = {"Cache-Control", "public, max-age=1"};
+    if (place->found)
+        answer_json(door, request, STATS_ITEM, 200, &place->body, &header, 1);
+    else
+        answer_plain_problem(door, request, STATS_ITEM, PROBLEM_NOT_FOUND, "no such item");
+}
+
+static void found(const struct db_result *result, void *arg)
+{
+    struct place *place = arg;
+    bool good = db_status(result) == DB_OK;
+    place->asking = false;
+    if (good) {
+        place->found = db_rows(result) == 1;
+        place->answered_ms = clock_mono_ms();
+        if (place->found)
+            encode(&place->body, result);
+    } else if (db_status(result) == DB_ERROR) {
+        log_error("an item cannot be looked up", LOG_STR("problem", db_message(result)));
+    }
+    struct waiter *waiter = place->waiters;
+    place->waiters = NULL;
+    while (waiter != NULL) {
+        struct waiter *next = waiter->next;
+        if (good)
+            answer(place->door, waiter->request, place);
+        else
+            answer_plain_problem(place->door, waiter->request, STATS_ITEM,
+                                 PROBLEM_DATABASE_UNAVAILABLE, NULL);
+        free(waiter);
+        waiter = next;
+    }
+}
+
+/* Puts the request behind the query that is under way, or that this starts. */
+static bool ask(struct door *door, struct place *place, struct http_request *request,
+                const char *sku)
+{
+    struct waiter *waiter = malloc(sizeof *waiter);
+    if (waiter == NULL)
+        return false;
+    if (!place->asking) {
+        const char *params[] = {sku};
+        place->door = door;
+        if (db_query(door->db, &find_item, params, found, place) < 0) {
+            free(waiter);
+            return false;
+        }
+        place->asking = true;
+        place->answered_ms = 0;
+        memcpy(place->sku, sku, strlen(sku) + 1);
+    }
+    *waiter = (struct waiter){request, place->waiters};
+    place->waiters = waiter;
+    return true;
+}
+
+void items_get(struct door *door, struct http_request *request, const char *sku)
+{
+    size_t len = strlen(sku);
+    if (!job_sku_valid(sku, len)) {
+        answer_plain_problem(door, request, STATS_ITEM, PROBLEM_NOT_FOUND, "no such item");
+        return;
+    }
+    size_t first = XXH3_64bits(sku, len) % PLACES;
+    struct place *place = &door->items->places[first];
+    /* another item of the same hash is being asked for: any place that rests will do */
+    for (size_t i = 1; i < PLACES && place->asking && strcmp(place->sku, sku) != 0; i++)
+        place = &door->items->places[(first + i) % PLACES];
+    bool same = strcmp(place->sku, sku) == 0;
+    if (same && place->answered_ms > 0 && clock_mono_ms() < place->answered_ms + KEEP_MS)
+        answer(door, request, place);
+    else if ((place->asking && !same) || !ask(door, place, request, sku))
+        answer_plain_problem(door, request, STATS_ITEM, PROBLEM_DATABASE_UNAVAILABLE, NULL);
+}

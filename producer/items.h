@@ -1,0 +1,16 @@
+/* GET /v1/items/{sku}: what is on sale. Public; answers are kept for a moment, and everybody who
+ * asks for an item meanwhile shares one query: a drop is watched by thousands. */
+#ifndef PRODUCER_ITEMS_H
+#define PRODUCER_ITEMS_H
+
+#include "producer/door.h"
+
+struct items;
+
+/* NULL: no memory. */
+struct items *items_new(void);
+void items_free(struct items *items); /* after the database session; NULL is allowed */
+
+void items_get(struct door *door, struct http_request *request, const char *sku);
+
+#endif

@@ -1,0 +1,240 @@
+/* checkout-producer: the door. Here its parts are made and tied together. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/daemon.h"
+#include "common/err.h"
+#include "common/kv.h"
+#include "common/log.h"
+#include "common/stop.h"
+#include "producer/accept.h"
+#include "producer/cors.h"
+#include "producer/door.h"
+#include "producer/gate.h"
+#include "producer/items.h"
+#include "producer/lookups.h"
+#include "producer/orders.h"
+#include "producer/publisher.h"
+#include "producer/routes.h"
+#include "producer/tickets.h"
+
+#define IDLE_TIMEOUT_S 60
+#define STATEMENT_TIMEOUT_MS 5000
+#define TCP_TIMEOUT_MS 5000
+#define DATABASE_PENDING_MAX 4096
+#define REDIS_PENDING_MAX 16384
+#define ANSWER_MAX (256 * 1024) /* bytes of an answer's body: a page of 100 orders */
+#define FIRST_CONNECT_MS                                                                           \
+    2000 /* at the start, ready waits so long for PostgreSQL, which it can do without */
+#define DRAIN_TICK_MS 20
+#define DRAIN_QUIET_MS 200 /* no request for so long: all clients know that we leave */
+#define DRAIN_MAX_MS 8000
+#define EXIT_SETTING 2
+
+struct producer {
+    struct daemon daemon;
+    struct door door;
+    struct http_server *server;
+    struct kv *kv;
+    struct loop_timer *drain;
+    uint64_t started_ms;
+    uint64_t drain_until_ms;
+    uint64_t quiet_since_ms;
+    int exit_code;
+};
+
+static void database_changed(bool up, const char *reason, void *arg)
+{
+    struct producer *p = arg;
+    metric_set(p->door.stats.database_up, up);
+    if (up)
+        log_info("PostgreSQL is connected");
+    else
+        log_warning("PostgreSQL is not connected; orders are accepted nevertheless",
+                    LOG_STR("reason", reason));
+}
+
+static void redis_changed(bool up, const char *reason, void *arg)
+{
+    struct producer *p = arg;
+    metric_set(p->door.stats.redis_up, up);
+    if (up)
+        log_info("Redis is connected");
+    else
+        log_warning("Redis is not connected; the gate is open", LOG_STR("reason", reason));
+}
+
+static bool ready(void *arg, struct buf *ret_why)
+{
+    struct producer *p = arg;
+    const char *why;
+    if (p->server == NULL || p->drain_until_ms > 0) {
+        (void)buf_str(ret_why, "no new connections are taken\n");
+        return false;
+    }
+    bool fine = publisher_ready(p->door.publisher, &why);
+    if (!fine)
+        (void)buf_printf(ret_why, "RabbitMQ takes no orders: %s\n", why);
+    if (!db_is_up(p->door.db)) {
+        (void)buf_str(ret_why, "PostgreSQL is not connected\n");
+        fine = fine && clock_mono_ms() > p->started_ms + FIRST_CONNECT_MS;
+    }
+    return fine;
+}
+
+/* ---- leaving ---- */
+
+static void draining(void *arg)
+{
+    struct producer *p = arg;
+    uint64_t now_ms = clock_mono_ms();
+    if (http_server_pending(p->server) > 0)
+        p->quiet_since_ms = now_ms;
+    bool quiet = now_ms >= p->quiet_since_ms + DRAIN_QUIET_MS;
+    if (!quiet && http_server_connections(p->server) > 0 && now_ms < p->drain_until_ms)
+        return;
+    if (http_server_pending(p->server) > 0)
+        log_warning("leaving with requests unanswered",
+                    LOG_INT("requests", http_server_pending(p->server)));
+    log_info("left");
+    loop_stop(p->daemon.loop);
+}
+
+static void drain(void *arg)
+{
+    struct producer *p = arg;
+    log_info("leaving: answering what was begun",
+             LOG_INT("requests", http_server_pending(p->server)));
+    p->quiet_since_ms = clock_mono_ms();
+    p->drain_until_ms = p->quiet_since_ms + DRAIN_MAX_MS;
+    http_server_drain(p->server);
+    lookups_drain(p->door.lookups);
+    loop_timer_start(p->drain, DRAIN_TICK_MS, DRAIN_TICK_MS);
+}
+
+/* ---- life ---- */
+
+static bool open_servers(struct producer *p)
+{
+    const struct cfg *cfg = p->daemon.cfg;
+    struct door *door = &p->door;
+    const struct db_options database = {.url = cfg_str(cfg, CFG_DATABASE_URL),
+                                        .application_name = "checkout-producer",
+                                        .statement_timeout_ms = STATEMENT_TIMEOUT_MS,
+                                        .tcp_user_timeout_ms = TCP_TIMEOUT_MS,
+                                        .pending_max = DATABASE_PENDING_MAX};
+    const struct publisher_options broker = {
+        .urls = cfg_str(cfg, CFG_AMQP_URL),
+        .heartbeat_s = (uint32_t)(cfg_int(cfg, CFG_AMQP_HEARTBEAT) / 1000),
+        .shards = (uint32_t)cfg_int(cfg, CFG_SHARDS),
+        .inflight_max = (unsigned)cfg_int(cfg, CFG_PUBLISH_INFLIGHT)};
+    const char *redis = cfg_str(cfg, CFG_REDIS_URL);
+    door->db = db_open(door->loop, &database, database_changed, p);
+    p->kv = kv_open(door->loop, redis, REDIS_PENDING_MAX, redis_changed, p);
+    door->publisher = publisher_open(door->loop, &broker, &door->stats, orders_fate, door);
+    door->lookups = lookups_new(door, redis);
+    if (p->kv != NULL)
+        door->gate = gate_new(door->loop, p->kv, orders_verdict, door);
+    return door->db != NULL && door->publisher != NULL && door->lookups != NULL &&
+           door->gate != NULL;
+}
+
+static bool open_parts(struct producer *p)
+{
+    const struct cfg *cfg = p->daemon.cfg;
+    struct door *door = &p->door;
+    size_t order_len, jwt_len;
+    const char *order_secret = cfg_secret(cfg, CFG_ORDER_SECRET_FILE, &order_len);
+    const char *jwt_secret = cfg_secret(cfg, CFG_JWT_SECRET_FILE, &jwt_len);
+    p->started_ms = clock_mono_ms();
+    door->loop = p->daemon.loop;
+    buf_init(&door->out, ANSWER_MAX);
+    stats_init(&door->stats, p->daemon.metrics);
+    door->ids = ids_new(order_secret, order_len);
+    door->jwt = jwt_new(jwt_secret, jwt_len);
+    door->cors = cors_new(cfg_str(cfg, CFG_ORIGINS));
+    door->orders = orders_new(door);
+    door->items = items_new();
+    p->drain = loop_timer_new(door->loop, draining, p);
+    if (door->jwt == NULL)
+        return false;
+    door->tickets =
+        tickets_new(door->jwt, cfg_str(cfg, CFG_EVENTS_URL), cfg_int(cfg, CFG_TICKET_TTL) / 1000);
+    return door->ids != NULL && door->cors != NULL && door->orders != NULL && door->items != NULL &&
+           door->tickets != NULL && p->drain != NULL && open_servers(p);
+}
+
+/* false: the process ends with p->exit_code */
+static bool open_door(struct producer *p)
+{
+    const struct cfg *cfg = p->daemon.cfg;
+    const struct http_options options = {.host = cfg_host(cfg, CFG_LISTEN),
+                                         .port = cfg_port(cfg, CFG_LISTEN),
+                                         .connections_max =
+                                             (unsigned)cfg_int(cfg, CFG_CONNECTIONS_MAX),
+                                         .idle_timeout_s = IDLE_TIMEOUT_S,
+                                         .body_max = ACCEPT_BODY_MAX,
+                                         .reuse_port = true};
+    int code = http_server_open(p->daemon.loop, &options, routes_handle, &p->door, &p->server);
+    if (code == 0) {
+        log_info("serving", LOG_STR("address", cfg_str(cfg, CFG_LISTEN)),
+                 LOG_INT("port", http_server_port(p->server)));
+        return true;
+    }
+    if (code == ERR_UNAVAILABLE) {
+        (void)fprintf(stderr, "checkout-producer: %s: cannot listen on %s: %s\n",
+                      cfg_name(CFG_LISTEN), cfg_str(cfg, CFG_LISTEN), strerror(errno));
+        p->exit_code = EXIT_SETTING;
+    }
+    return false;
+}
+
+/* The parts whose end answers requests go first, the server with the rest of them last. */
+static void close_all(struct producer *p)
+{
+    struct door *door = &p->door;
+    door->closing = true;
+    db_close(door->db);
+    publisher_close(door->publisher);
+    gate_free(door->gate);
+    kv_close(p->kv);
+    http_server_close(p->server);
+    lookups_free(door->lookups);
+    orders_free(door->orders);
+    items_free(door->items);
+    tickets_free(door->tickets);
+    cors_free(door->cors);
+    jwt_free(door->jwt);
+    ids_free(door->ids);
+    loop_timer_free(p->drain);
+    buf_free(&door->out);
+}
+
+int main(int argc, char **argv)
+{
+    static struct producer producer; /* zero */
+    const struct daemon_program program = {
+        .name = "checkout-producer",
+        .summary = "The door: takes orders over HTTP into the queue, and tells where they are.",
+        .cfg_program = CFG_PRODUCER,
+        .ready = ready,
+        .drain = drain,
+        .arg = &producer};
+    int end = daemon_open(&program, argc, argv, &producer.daemon);
+    if (end > 0)
+        return end - 1;
+    producer.exit_code = EXIT_FAILURE;
+    if (!open_parts(&producer)) {
+        log_error("out of memory at the start");
+    } else if (open_door(&producer)) {
+        producer.exit_code = 0;
+        stop_notify_ready();
+        loop_run(producer.daemon.loop);
+    }
+    close_all(&producer);
+    daemon_close(&producer.daemon);
+    return producer.exit_code;
+}

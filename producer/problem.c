@@ -1,0 +1,99 @@
+#include "producer/problem.h"
+
+#include <string.h>
+
+#define POINTER_NAME_MAX 128 /* bytes of a member's name that are repeated to the client */
+
+struct row {
+    unsigned status;
+    const char *name;
+    const char *title;
+};
+
+static const struct row rows[] = {
+#define PROBLEM_ROW(name, status, path, title) {status, path, title},
+    PROBLEM_MAP(PROBLEM_ROW)
+#undef PROBLEM_ROW
+};
+
+unsigned problem_status(enum problem_type type)
+{
+    return rows[type].status;
+}
+
+const char *problem_name(enum problem_type type)
+{
+    return rows[type].name;
+}
+
+void problem_add(struct problem *problem, struct problem_error error)
+{
+    if (problem->error_count < PROBLEM_ERRORS_MAX)
+        problem->errors[problem->error_count++] = error;
+}
+
+/* Where a cut at `len` bytes leaves whole characters. */
+static size_t whole_characters(const char *text, size_t len)
+{
+    while (len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80)
+        len--;
+    return len;
+}
+
+/* A JSON Pointer (RFC 6901) to a member of the body. */
+static void encode_pointer(struct buf *out, const char *name, size_t len)
+{
+    char text[2 * POINTER_NAME_MAX + 1];
+    size_t n = 0;
+    if (len > POINTER_NAME_MAX)
+        len = whole_characters(name, POINTER_NAME_MAX);
+    text[n++] = '/';
+    for (size_t i = 0; i < len; i++) {
+        if (name[i] == '~' || name[i] == '/') {
+            text[n++] = '~';
+            text[n++] = name[i] == '~' ? '0' : '1';
+        } else {
+            text[n++] = name[i];
+        }
+    }
+    (void)buf_json_strn(out, text, n);
+}
+
+static void encode_error(struct buf *out, const struct problem_error *error)
+{
+    (void)buf_str(out, "{\"detail\":");
+    (void)buf_json_str(out, error->detail);
+    if (error->header != NULL) {
+        (void)buf_str(out, ",\"header\":");
+        (void)buf_json_str(out, error->header);
+    } else {
+        (void)buf_str(out, ",\"pointer\":");
+        if (error->member != NULL)
+            encode_pointer(out, error->member, error->member_len);
+        else
+            (void)buf_str(out, "\"\"");
+    }
+    (void)buf_char(out, '}');
+}
+
+void problem_encode(struct buf *out, const struct problem *problem)
+{
+    const struct row *row = &rows[problem->type];
+    (void)buf_printf(out, "{\"type\":\"/problems/%s\",\"title\":", row->name);
+    (void)buf_json_str(out, row->title);
+    (void)buf_printf(out, ",\"status\":%u", row->status);
+    if (problem->detail != NULL) {
+        (void)buf_str(out, ",\"detail\":");
+        (void)buf_json_str(out, problem->detail);
+    }
+    if (problem->order_id != NULL)
+        (void)buf_printf(out, ",\"id\":\"%s\",\"status_url\":\"/v1/orders/%s\"", problem->order_id,
+                         problem->order_id);
+    for (size_t i = 0; i < problem->error_count; i++) {
+        (void)buf_str(out, i == 0 ? ",\"errors\":[" : ",");
+        encode_error(out, &problem->errors[i]);
+    }
+    if (problem->error_count > 0)
+        (void)buf_char(out, ']');
+    (void)buf_char(out, '}');
+}

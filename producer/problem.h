@@ -1,0 +1,62 @@
+/* What the door refuses, as problem details (RFC 9457). Pure. */
+#ifndef PRODUCER_PROBLEM_H
+#define PRODUCER_PROBLEM_H
+
+#include <stddef.h>
+
+#include "common/attrs.h"
+#include "common/buf.h"
+
+/* X(name, status, path of the type, title) */
+#define PROBLEM_MAP(X)                                                                             \
+    X(INVALID_REQUEST, 400, "invalid-request", "The request is not valid")                         \
+    X(UNAUTHORIZED, 401, "unauthorized", "A valid token is needed")                                \
+    X(NOT_FOUND, 404, "not-found", "There is no such thing")                                       \
+    X(METHOD_NOT_ALLOWED, 405, "method-not-allowed", "This method is not allowed here")            \
+    X(SOLD_OUT, 409, "sold-out", "This item is sold out")                                          \
+    X(ITEM_IN_ANOTHER_CART, 409, "item-in-another-cart",                                           \
+      "Item is currently in another cart, try again!")                                             \
+    X(TOO_LARGE, 413, "too-large", "The body is too large")                                        \
+    X(UNSUPPORTED_MEDIA_TYPE, 415, "unsupported-media-type", "The body must be JSON")              \
+    X(IDEMPOTENCY_KEY_REUSED, 422, "idempotency-key-reused",                                       \
+      "This Idempotency-Key belongs to another order")                                             \
+    X(ACCEPT_UNKNOWN, 503, "accept-unknown", "It is not known yet whether the order was accepted") \
+    X(OVERLOADED, 503, "overloaded", "Too many orders at once")                                    \
+    X(BROKER_UNAVAILABLE, 503, "broker-unavailable", "Orders cannot be taken at the moment")       \
+    X(DATABASE_UNAVAILABLE, 503, "database-unavailable", "This cannot be looked up at the moment")
+
+enum problem_type {
+#define PROBLEM_ENUM(name, status, path, title) PROBLEM_##name,
+    PROBLEM_MAP(PROBLEM_ENUM)
+#undef PROBLEM_ENUM
+        PROBLEM_COUNT
+};
+
+#define PROBLEM_ERRORS_MAX 16
+
+/* One thing that is wrong. Texts are not owned. */
+struct problem_error {
+    const char *detail;
+    const char *header; /* the header it is about, or NULL: the body */
+    const char *member; /* the body's member it is about; NULL: the whole body */
+    size_t member_len;
+};
+
+struct problem {
+    enum problem_type type;
+    const char *detail;     /* NULL: the title says all */
+    const char *order_id;   /* PROBLEM_ACCEPT_UNKNOWN: which order */
+    unsigned retry_after_s; /* 0: not said */
+    struct problem_error errors[PROBLEM_ERRORS_MAX];
+    size_t error_count;
+};
+
+unsigned problem_status(enum problem_type type);
+/* The last part of the type's path. */
+const char *problem_name(enum problem_type type);
+/* Tells one more thing that is wrong; from the 17th on they are dropped. */
+void problem_add(struct problem *problem, struct problem_error error);
+/* Appends the JSON document. */
+void problem_encode(struct buf *out, const struct problem *problem);
+
+#endif

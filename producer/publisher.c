@@ -1,0 +1,250 @@
+#include "producer/publisher.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/backoff.h"
+#include "common/bus.h"
+#include "common/clock.h"
+#include "common/err.h"
+#include "common/log.h"
+#include "common/shard.h"
+#include "common/topology.h"
+
+#define JOBS_MAX 16384 /* jobs that wait for a confirm; as bytes below 32 MiB at the worst */
+#define TICK_MS 100
+#define FULL_RETRY_MS 5 /* the socket's send buffer was full */
+#define REOPEN_FIRST_MS 100
+#define REOPEN_MAX_MS 2000
+#define REASON_SIZE 256
+
+struct publisher {
+    struct loop *loop;
+    struct bus *bus;
+    struct bus_channel *channel;
+    bool open; /* the channel is ready */
+    uint32_t shards;
+    struct stats *stats;
+    struct batcher *batcher;
+    struct loop_timer *flush;
+    struct loop_timer *tick;
+    struct loop_timer *reopen;
+    struct backoff backoff;
+    char exchange[SHARD_NAME_SIZE];
+    char reason[REASON_SIZE]; /* why it is not open */
+};
+
+static void count_waiting(struct publisher *p)
+{
+    metric_set(p->stats->inflight, batcher_inflight(p->batcher));
+    metric_set(p->stats->waiting, (double)batcher_jobs(p->batcher));
+}
+
+static void set_open(struct publisher *p, bool open, const char *reason)
+{
+    p->open = open;
+    metric_set(p->stats->bus_up, open && bus_state(p->bus) == BUS_UP);
+    (void)snprintf(p->reason, sizeof p->reason, "%s", reason == NULL ? "" : reason);
+}
+
+/* ---- sending ---- */
+
+static int publish(struct publisher *p, const struct batch *batch, uint64_t *ret_sequence)
+{
+    char key[SHARD_NAME_SIZE];
+    shard_routing_key(batch->shard, key);
+    const struct bus_message message = {.exchange = p->exchange,
+                                        .routing_key = key,
+                                        .type = JOB_TYPE,
+                                        .content_type = "application/json",
+                                        .header_name = "x-job-count",
+                                        .header_number = (int64_t)batch->count,
+                                        .body = batch->body.data,
+                                        .body_len = batch->body.len};
+    return bus_publish(p->channel, &message, ret_sequence);
+}
+
+static void flush(void *arg)
+{
+    struct publisher *p = arg;
+    struct batch *batch;
+    if (!p->open)
+        return; /* batcher_refuse or batcher_lost has told them */
+    while ((batch = batcher_next(p->batcher)) != NULL) {
+        uint64_t sequence;
+        int code = publish(p, batch, &sequence);
+        if (code == ERR_FULL) {
+            loop_timer_start(p->flush, FULL_RETRY_MS, 0);
+            break;
+        }
+        if (code < 0) {
+            batcher_refuse(p->batcher);
+            break;
+        }
+        batcher_sent(p->batcher, batch, sequence, clock_mono_ms());
+    }
+    count_waiting(p);
+}
+
+/* In the next turn, so that all that came in this one leaves together. */
+static void flush_soon(struct publisher *p)
+{
+    if (!loop_timer_active(p->flush))
+        loop_timer_start(p->flush, 0, 0);
+}
+
+static void tick(void *arg)
+{
+    struct publisher *p = arg;
+    batcher_tick(p->batcher, clock_mono_ms());
+    flush(p);
+}
+
+/* ---- what the broker tells ---- */
+
+static void opened(void *arg)
+{
+    struct publisher *p = arg;
+    backoff_reset(&p->backoff);
+    set_open(p, true, NULL);
+    log_info("orders can be published");
+}
+
+static void closed(const char *reason, void *arg)
+{
+    struct publisher *p = arg;
+    log_warning("the publishing channel is closed", LOG_STR("reason", reason));
+    set_open(p, false, reason);
+    bus_channel_close(p->channel);
+    p->channel = NULL;
+    batcher_lost(p->batcher);
+    count_waiting(p);
+    loop_timer_start(p->reopen, backoff_next(&p->backoff), 0);
+}
+
+static void confirmed(uint64_t sequence, enum bus_confirm result, void *arg)
+{
+    struct publisher *p = arg;
+    size_t before = batcher_jobs(p->batcher);
+    if (result != BUS_ACKED)
+        log_warning("the broker refused a message of orders",
+                    LOG_STR("reason", result == BUS_NACKED ? "nacked: the queue is full"
+                                                           : "returned: there is no such queue"));
+    batcher_settle(p->batcher, sequence, result == BUS_ACKED ? BATCH_CONFIRMED : BATCH_REFUSED);
+    if (result == BUS_ACKED) {
+        metric_add(p->stats->batches, 1);
+        metric_add(p->stats->batch_jobs, (double)(before - batcher_jobs(p->batcher)));
+    }
+    flush_soon(p);
+}
+
+static void open_channel(void *arg)
+{
+    struct publisher *p = arg;
+    const struct bus_channel_events events = {
+        .opened = opened, .closed = closed, .confirmed = confirmed};
+    if (p->channel != NULL || bus_state(p->bus) == BUS_DOWN)
+        return; /* when it is up again, this is called again */
+    int code = bus_publisher_open(p->bus, &events, p, &p->channel);
+    if (code < 0)
+        loop_timer_start(p->reopen, backoff_next(&p->backoff), 0);
+}
+
+static void topology_checked(int code, const char *problem, void *arg)
+{
+    (void)arg;
+    if (code < 0)
+        log_error("the broker's topology is not complete", LOG_STR("problem", problem));
+}
+
+static void bus_changed(enum bus_state state, const char *reason, void *arg)
+{
+    struct publisher *p = arg;
+    if (state == BUS_DOWN) {
+        log_warning("RabbitMQ is not connected", LOG_STR("reason", reason));
+        set_open(p, false, reason); /* the channel has been told to be closed, if it was open */
+        return;
+    }
+    if (state == BUS_BLOCKED) {
+        log_warning("RabbitMQ takes no orders", LOG_STR("reason", reason));
+        set_open(p, p->open, reason);
+        batcher_refuse(p->batcher);
+        return;
+    }
+    set_open(p, p->open, NULL);
+    if (p->channel != NULL)
+        return; /* it was blocked only */
+    log_info("RabbitMQ is connected", LOG_STR("version", bus_server_version(p->bus)));
+    open_channel(p);
+    if (topology_check(p->bus, p->shards, topology_checked, p) < 0)
+        log_warning("the broker's topology could not be checked");
+}
+
+/* ---- */
+
+struct publisher *publisher_open(struct loop *loop, const struct publisher_options *options,
+                                 struct stats *stats, batcher_fate_cb fate, void *arg)
+{
+    struct publisher *p = calloc(1, sizeof *p);
+    if (p == NULL)
+        return NULL;
+    p->loop = loop;
+    p->shards = options->shards;
+    p->stats = stats;
+    (void)snprintf(p->reason, sizeof p->reason, "not connected yet");
+    shard_exchange(options->shards, p->exchange);
+    backoff_init(&p->backoff, REOPEN_FIRST_MS, REOPEN_MAX_MS, (uint64_t)getpid());
+    p->batcher = batcher_new(options->shards, options->inflight_max, JOBS_MAX, fate, arg);
+    p->flush = loop_timer_new(loop, flush, p);
+    p->tick = loop_timer_new(loop, tick, p);
+    p->reopen = loop_timer_new(loop, open_channel, p);
+    const struct bus_options bus = {
+        .urls = options->urls, .name = "checkout-producer", .heartbeat_s = options->heartbeat_s};
+    p->bus = bus_open(loop, &bus, bus_changed, p);
+    if (p->batcher == NULL || p->flush == NULL || p->tick == NULL || p->reopen == NULL ||
+        p->bus == NULL) {
+        publisher_close(p);
+        return NULL;
+    }
+    loop_timer_start(p->tick, TICK_MS, TICK_MS);
+    return p;
+}
+
+void publisher_close(struct publisher *publisher)
+{
+    if (publisher == NULL)
+        return;
+    bus_close(publisher->bus); /* and the channel with it */
+    loop_timer_free(publisher->flush);
+    loop_timer_free(publisher->tick);
+    loop_timer_free(publisher->reopen);
+    batcher_free(publisher->batcher);
+    free(publisher);
+}
+
+bool publisher_ready(const struct publisher *publisher, const char **ret_why)
+{
+    if (publisher->open && bus_state(publisher->bus) == BUS_UP)
+        return true;
+    *ret_why = publisher->reason;
+    return false;
+}
+
+int publisher_add(struct publisher *publisher, const struct job *job, void *waiter)
+{
+    const char *why;
+    if (!publisher_ready(publisher, &why))
+        return ERR_UNAVAILABLE;
+    uint32_t shard = shard_of(job->sku, strlen(job->sku), publisher->shards);
+    int code = batcher_add(publisher->batcher, shard, job, waiter, clock_mono_ms());
+    if (code == 0)
+        flush_soon(publisher);
+    return code == ERR_UNAVAILABLE ? ERR_FULL : code;
+}
+
+size_t publisher_jobs(const struct publisher *publisher)
+{
+    return batcher_jobs(publisher->batcher);
+}

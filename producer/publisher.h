@@ -1,0 +1,41 @@
+/* Brings jobs to their shard's queue and tells each one's fate. Never blocks the loop. */
+#ifndef PRODUCER_PUBLISHER_H
+#define PRODUCER_PUBLISHER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/attrs.h"
+#include "common/job.h"
+#include "common/loop.h"
+#include "producer/batcher.h"
+#include "producer/stats.h"
+
+struct publisher;
+
+struct publisher_options {
+    const char *urls;
+    uint32_t heartbeat_s;
+    uint32_t shards;
+    unsigned inflight_max;
+};
+
+/* Starts connecting. `fate` is told once for each job that publisher_add took. NULL: no memory. */
+struct publisher *publisher_open(struct loop *loop, const struct publisher_options *options,
+                                 struct stats *stats, batcher_fate_cb fate, void *arg);
+/* Forgets what is not confirmed, without telling. NULL is allowed. */
+void publisher_close(struct publisher *publisher);
+
+/* Whether jobs can be published at present; else why not, static or valid until the next turn. */
+bool publisher_ready(const struct publisher *publisher, const char **ret_why);
+
+/*
+ * The job is encoded at once, nothing of it is kept. ERR_UNAVAILABLE: the broker is away or
+ * blocked; ERR_FULL: too much waits already, in all or for this shard; ERR_NOMEM. Then `fate` is
+ * not told.
+ */
+MUST_CHECK int publisher_add(struct publisher *publisher, const struct job *job, void *waiter);
+/* Jobs whose fate is open. */
+size_t publisher_jobs(const struct publisher *publisher);
+
+#endif

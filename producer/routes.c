@@ -1,0 +1,73 @@
+#include "producer/routes.h"
+
+#include <string.h>
+
+#include "producer/answer.h"
+#include "producer/items.h"
+#include "producer/listing.h"
+#include "producer/lookups.h"
+#include "producer/orders.h"
+
+#define ORDERS "/v1/orders"
+#define ORDER_PREFIX "/v1/orders/"
+#define ITEM_PREFIX "/v1/items/"
+
+/* GET and HEAD are one: the server leaves the body of a HEAD out. */
+static bool is_get(const char *method)
+{
+    return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
+}
+
+/* The rest of `path` behind `prefix`, if it is one non-empty segment; else NULL. */
+static const char *segment(const char *path, const char *prefix)
+{
+    size_t len = strlen(prefix);
+    if (strncmp(path, prefix, len) != 0 || path[len] == '\0' || strchr(path + len, '/') != NULL)
+        return NULL;
+    return path + len;
+}
+
+static void other_method(struct door *door, struct http_request *request, const char *method,
+                         const char *allow)
+{
+    if (strcmp(method, "OPTIONS") == 0)
+        answer_preflight(door, request, allow);
+    else
+        answer_not_allowed(door, request, allow);
+}
+
+static void handle_orders(struct door *door, struct http_request *request, const char *method)
+{
+    if (strcmp(method, "POST") == 0)
+        orders_post(door, request);
+    else if (is_get(method))
+        listing_get(door, request);
+    else
+        other_method(door, request, method, "GET, HEAD, POST, OPTIONS");
+}
+
+void routes_handle(struct http_request *request, void *arg)
+{
+    struct door *door = arg;
+    const char *method = http_request_method(request);
+    const char *path = http_request_path(request);
+    if (door->closing) {
+        answer_plain_problem(door, request, STATS_OTHER, PROBLEM_OVERLOADED,
+                             "this server is leaving");
+        return;
+    }
+    if (strcmp(path, ORDERS) == 0) {
+        handle_orders(door, request, method);
+        return;
+    }
+    const char *order = segment(path, ORDER_PREFIX);
+    const char *sku = segment(path, ITEM_PREFIX);
+    if (order == NULL && sku == NULL)
+        answer_plain_problem(door, request, STATS_OTHER, PROBLEM_NOT_FOUND, "no such path");
+    else if (!is_get(method))
+        other_method(door, request, method, "GET, HEAD, OPTIONS");
+    else if (order != NULL)
+        lookups_get(door, request, order);
+    else
+        items_get(door, request, sku);
+}

@@ -1,0 +1,10 @@
+/* Which request goes where. */
+#ifndef PRODUCER_ROUTES_H
+#define PRODUCER_ROUTES_H
+
+#include "common/http.h"
+
+/* An http_handler; `door` is a struct door. */
+void routes_handle(struct http_request *request, void *door);
+
+#endif

@@ -1,0 +1,71 @@
+#include "producer/stats.h"
+
+#include <stdio.h>
+
+static const char *const routes[STATS_ROUTES] = {
+    [STATS_ORDERS_POST] = "POST /v1/orders", [STATS_ORDERS_LIST] = "GET /v1/orders",
+    [STATS_ORDER] = "GET /v1/orders/{id}",   [STATS_ITEM] = "GET /v1/items/{sku}",
+    [STATS_PREFLIGHT] = "OPTIONS",           [STATS_OTHER] = "other",
+};
+
+void stats_init(struct stats *s, struct metrics *m)
+{
+    *s = (struct stats){.metrics = m};
+    s->accepted =
+        metrics_counter(m, "checkout_orders_accepted_total", "Orders answered 202.", NULL);
+    s->accept_seconds = metrics_histogram(m, "checkout_accept_seconds",
+                                          "From an order's request to its 202.", NULL);
+    s->batches = metrics_counter(m, "checkout_publish_batches_total",
+                                 "Messages that the broker confirmed.", NULL);
+    s->batch_jobs = metrics_counter(m, "checkout_publish_batch_jobs_total",
+                                    "Jobs in the messages that the broker confirmed.", NULL);
+    s->confirm_seconds = metrics_histogram(m, "checkout_publish_confirm_seconds",
+                                           "From a message's publishing to its confirm.", NULL);
+    s->inflight = metrics_gauge(m, "checkout_publish_inflight",
+                                "Messages published and not yet confirmed.", NULL);
+    s->waiting = metrics_gauge(m, "checkout_publish_waiting_jobs",
+                               "Orders that wait for their confirm.", NULL);
+    s->bus_up = metrics_gauge(m, "checkout_bus_up", "1 while orders can be published.", NULL);
+    s->database_up =
+        metrics_gauge(m, "checkout_database_up", "1 while connected to PostgreSQL.", NULL);
+    s->redis_up = metrics_gauge(m, "checkout_redis_up", "1 while connected to Redis.", NULL);
+    s->gate_opened =
+        metrics_counter(m, "checkout_gate_opened_total",
+                        "Orders let through unasked because Redis did not answer.", NULL);
+}
+
+/* Position of `code` among those seen; the last place takes all that find none. */
+static size_t code_index(struct stats *s, unsigned code)
+{
+    for (size_t i = 0; i < STATS_CODES; i++) {
+        if (s->codes[i] == 0)
+            s->codes[i] = code;
+        if (s->codes[i] == code)
+            return i;
+    }
+    return STATS_CODES - 1;
+}
+
+void stats_request(struct stats *s, enum stats_route route, unsigned code)
+{
+    size_t i = code_index(s, code);
+    if (s->requests[route][i] == NULL) {
+        char labels[64];
+        (void)snprintf(labels, sizeof labels, "route=\"%s\",code=\"%u\"", routes[route],
+                       s->codes[i]);
+        s->requests[route][i] =
+            metrics_counter(s->metrics, "checkout_requests_total", "Requests answered.", labels);
+    }
+    metric_add(s->requests[route][i], 1);
+}
+
+void stats_problem(struct stats *s, enum problem_type type)
+{
+    if (s->problems[type] == NULL) {
+        char labels[64];
+        (void)snprintf(labels, sizeof labels, "problem=\"%s\"", problem_name(type));
+        s->problems[type] = metrics_counter(s->metrics, "checkout_rejections_total",
+                                            "Requests refused, by problem.", labels);
+    }
+    metric_add(s->problems[type], 1);
+}

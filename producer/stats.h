@@ -1,0 +1,46 @@
+/* The producer's metrics. */
+#ifndef PRODUCER_STATS_H
+#define PRODUCER_STATS_H
+
+#include <stdint.h>
+
+#include "common/metrics.h"
+#include "producer/problem.h"
+
+enum stats_route {
+    STATS_ORDERS_POST,
+    STATS_ORDERS_LIST,
+    STATS_ORDER,
+    STATS_ITEM,
+    STATS_PREFLIGHT,
+    STATS_OTHER,
+    STATS_ROUTES
+};
+
+#define STATS_CODES 16
+
+struct stats {
+    struct metrics *metrics;
+    struct metric *accepted;
+    struct metric *accept_seconds;
+    struct metric *batches;
+    struct metric *batch_jobs;
+    struct metric *confirm_seconds;
+    struct metric *inflight;
+    struct metric *waiting;
+    struct metric *bus_up;
+    struct metric *database_up;
+    struct metric *redis_up;
+    struct metric *gate_opened;
+    struct metric *problems[PROBLEM_COUNT];
+    /* made when first needed: (route, code) */
+    struct metric *requests[STATS_ROUTES][STATS_CODES];
+    unsigned codes[STATS_CODES];
+};
+
+/* Declares them in `metrics`, which must outlive `stats`. */
+void stats_init(struct stats *stats, struct metrics *metrics);
+void stats_request(struct stats *stats, enum stats_route route, unsigned code);
+void stats_problem(struct stats *stats, enum problem_type type);
+
+#endif

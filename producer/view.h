@@ -1,0 +1,29 @@
+/* How an order looks to its buyer: from a row of the tables to JSON. */
+#ifndef PRODUCER_VIEW_H
+#define PRODUCER_VIEW_H
+
+#include "common/buf.h"
+#include "common/db.h"
+
+/* The columns that view_order reads, of checkout.orders o. `VIEW_HISTORY`, one column, may follow.
+ */
+#define VIEW_TIME(column)                                                                          \
+    "to_char(" column " at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
+#define VIEW_COLUMNS                                                                               \
+    "o.order_id, o.status, o.reason, o.sku, o.quantity, o.amount, o.currency, "                    \
+    "checkout.place_in_line(o.order_id), " VIEW_TIME("o.created_at") ", " VIEW_TIME(               \
+        "o.updated_at") ", o.reference"
+#define VIEW_HISTORY                                                                               \
+    "(select json_strip_nulls(json_agg(json_build_object('status', e.status, 'reason', e.reason, " \
+    "'place_in_line', e.place_in_line, 'at', " VIEW_TIME(                                          \
+        "e.created_at") ") order by e.sequence)) "                                                 \
+                        "from checkout.order_events e where e.order_id = o.order_id)"
+
+/* Appends the members of row `row` without the braces; absent ones are left out. */
+void view_order(struct buf *out, const struct db_result *result, int row);
+/* Status of that row. */
+const char *view_status(const struct db_result *result, int row);
+/* The column VIEW_HISTORY: JSON. */
+const char *view_history(const struct db_result *result, int row);
+
+#endif
