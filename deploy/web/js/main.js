@@ -40,7 +40,7 @@ function addToShelf(entry) {
   const price = element("span", { className: "price", textContent: "…" });
   const left = element("span", { className: "left" });
   const quantity = element("select", { ariaLabel: `How many: ${entry.title}` });
-  [1, 2, 3, 4].forEach((n) => quantity.append(element("option", { value: n, textContent: n })));
+  for (let n = 1; n <= entry.most; n += 1) quantity.append(element("option", { value: n, textContent: n }));
   const button = element("button", { type: "button", textContent: "Buy now", disabled: true });
   button.setAttribute("aria-label", `Buy now: ${entry.title}`);
   const card = element("article", { className: "item" },
@@ -66,7 +66,7 @@ function showItem(place, item) {
   place.left.dataset.low = String(!soldOut && item.available <= 5);
   place.button.disabled = soldOut;
   place.button.textContent = soldOut ? "Sold out" : item.available > 0 ? "Buy now" : "Join the line";
-  place.quantity.hidden = soldOut;
+  place.quantity.hidden = soldOut || place.entry.most === 1;
 }
 
 async function lookAtShelf() {
