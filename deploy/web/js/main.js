@@ -121,6 +121,8 @@ function learn(order, news) {
   settleDown();
 }
 
+const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+
 const openOrders = () => [...orders.values()].filter((order) => order.id && !FINAL.has(order.status));
 
 function settleDown() {
@@ -136,6 +138,7 @@ async function buy(place) {
   if (!again) {
     orders.set(order.key, order);
     show(order);
+    order.view.root.scrollIntoView({ block: "center", behavior: calm() ? "auto" : "smooth" });
   }
   const answer = await api.place({ sku: place.entry.sku, quantity: order.quantity, payment_method: chosenCard(),
     unit_price: place.item.price }, order.key, (note) => { order.note = note; show(order); });
