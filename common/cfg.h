@@ -54,6 +54,8 @@ const char *cfg_secret(const struct cfg *cfg, enum cfg_id id, size_t *ret_len);
 const char *cfg_host(const struct cfg *cfg, enum cfg_id id);
 uint16_t cfg_port(const struct cfg *cfg, enum cfg_id id);
 
+/* Reads a number with ms, s, m or h, as a DURATION is written. 0 or ERR_PARSE. */
+MUST_CHECK int cfg_parse_duration(const char *text, int64_t *ret_ms);
 /* The settings of `program` for --help: name, default, help, limits; wrapped at 80 columns. */
 int cfg_help(uint32_t program, struct buf *out);
 /* The settings in force for --check-config, secrets and passwords hidden: one NAME=value a line. */

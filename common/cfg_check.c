@@ -78,21 +78,30 @@ static int64_t unit_ms(const char *unit)
     return 0;
 }
 
-static int check_duration(const struct cfg_row *row, const char *text, struct cfg_value *value,
-                          struct buf *problem)
+int cfg_parse_duration(const char *text, int64_t *ret_ms)
 {
     const char *end;
     int64_t number;
     if (!read_number(text, &end, &number) || unit_ms(end) == 0)
-        return wrong(problem, text, "is not a number with a unit of ms, s, m or h, like 30s");
+        return ERR_PARSE;
     int64_t unit = unit_ms(end);
-    if (number > INT64_MAX / unit || number * unit < row->low || number * unit > row->high) {
+    *ret_ms = number > INT64_MAX / unit ? INT64_MAX : number * unit;
+    return 0;
+}
+
+static int check_duration(const struct cfg_row *row, const char *text, struct cfg_value *value,
+                          struct buf *problem)
+{
+    int64_t ms;
+    if (cfg_parse_duration(text, &ms) < 0)
+        return wrong(problem, text, "is not a number with a unit of ms, s, m or h, like 30s");
+    if (ms < row->low || ms > row->high) {
         show(problem, text);
         (void)buf_printf(problem, " is not between %lldms and %lldms", (long long)row->low,
                          (long long)row->high);
         return ERR_CONFIG;
     }
-    value->number = number * unit;
+    value->number = ms;
     return 0;
 }
 

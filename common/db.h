@@ -88,6 +88,8 @@ void db_on_notify(struct db *db, db_notify_cb cb, void *arg);
 enum db_status db_status(const struct db_result *result);
 const char *db_sqlstate(const struct db_result *result); /* five characters, or "" */
 const char *db_message(const struct db_result *result);  /* one line for people, "" when fine */
+/* Where in the statement or script the mistake is, in characters from 1; 0: not known. */
+int db_error_position(const struct db_result *result);
 int db_rows(const struct db_result *result);
 int db_columns(const struct db_result *result);
 const char *db_column_name(const struct db_result *result, int column);

@@ -416,6 +416,13 @@ const char *db_message(const struct db_result *result)
     return message == NULL ? "" : message;
 }
 
+int db_error_position(const struct db_result *result)
+{
+    const char *position =
+        result == NULL ? NULL : PQresultErrorField(pg_of(result), PG_DIAG_STATEMENT_POSITION);
+    return position == NULL ? 0 : (int)strtol(position, NULL, 10);
+}
+
 int db_rows(const struct db_result *result)
 {
     return result == NULL ? 0 : PQntuples(pg_of(result));

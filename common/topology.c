@@ -17,6 +17,7 @@ struct run {
     struct bus *bus;
     struct topology_options options;
     bool declare; /* false: only look */
+    bool compare; /* look, then ask for what is there with its arguments */
     topology_progress_cb progress;
     topology_cb cb;
     void *arg;
@@ -33,7 +34,8 @@ struct run {
 struct question {
     struct run *run;
     uint32_t thing;
-    bool binding; /* the queue is there, now it is bound */
+    bool binding;   /* the queue is there, now it is bound … */
+    bool comparing; /* … or its arguments are compared */
 };
 
 static void advance(struct run *run);
@@ -98,7 +100,7 @@ static int declare_queue(struct question *question, const char *name, bus_reply_
         {"x-dead-letter-strategy", "at-least-once", 0, false},
     };
     size_t count = question->thing == THING_DEAD_QUEUE ? 3 : ARRAY_LEN(arguments);
-    bool declare = question->run->declare;
+    bool declare = question->run->declare || question->comparing;
     return bus_declare_queue(question->run->bus, name, arguments, declare ? count : 0, !declare, cb,
                              question);
 }
@@ -132,14 +134,23 @@ static int ask(struct question *question, bus_reply_cb cb)
     return ask_queue(question, cb);
 }
 
+/* A queue is asked for twice, unless we only look. */
+static bool has_second_step(struct question *question)
+{
+    if (question->binding || question->comparing)
+        return false;
+    question->binding = question->run->declare;
+    question->comparing = question->run->compare;
+    return question->binding || question->comparing;
+}
+
 static void on_reply(int code, const char *text, uint32_t messages, uint32_t consumers, void *arg)
 {
     struct question *question = arg;
     struct run *run = question->run;
     (void)messages;
     (void)consumers;
-    if (code == 0 && run->declare && question->thing >= THING_DEAD_QUEUE && !question->binding) {
-        question->binding = true;
+    if (code == 0 && question->thing >= THING_DEAD_QUEUE && has_second_step(question)) {
         code = ask(question, on_reply);
         if (code == 0)
             return;
@@ -163,7 +174,7 @@ static void ask_next(struct run *run)
     uint32_t thing = run->next++;
     int rc = ERR_NOMEM;
     if (question != NULL) {
-        *question = (struct question){run, thing, false};
+        *question = (struct question){run, thing, false, false};
         rc = ask(question, on_reply); /* never answers from inside */
     }
     if (rc == 0) {
@@ -220,5 +231,17 @@ int topology_declare(struct bus *bus, const struct topology_options *options,
 int topology_check(struct bus *bus, uint32_t shards, topology_cb cb, void *arg)
 {
     const struct run run = {.bus = bus, .options = {.shards = shards}, .cb = cb, .arg = arg};
+    return start(&run);
+}
+
+int topology_compare(struct bus *bus, const struct topology_options *options,
+                     topology_progress_cb progress, topology_cb cb, void *arg)
+{
+    const struct run run = {.bus = bus,
+                            .options = *options,
+                            .compare = true,
+                            .progress = progress,
+                            .cb = cb,
+                            .arg = arg};
     return start(&run);
 }

@@ -28,5 +28,8 @@ MUST_CHECK int topology_declare(struct bus *bus, const struct topology_options *
                                 topology_progress_cb progress, topology_cb cb, void *arg);
 /* Checks that exchange and queues of `shards` exist (passive declares). */
 MUST_CHECK int topology_check(struct bus *bus, uint32_t shards, topology_cb cb, void *arg);
+/* Checks that everything exists and that the queues have these arguments; makes nothing. */
+MUST_CHECK int topology_compare(struct bus *bus, const struct topology_options *options,
+                                topology_progress_cb progress, topology_cb cb, void *arg);
 
 #endif

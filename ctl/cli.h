@@ -1,0 +1,24 @@
+/* The command line: finds the command, reads its options, prints the help. */
+#ifndef CTL_CLI_H
+#define CTL_CLI_H
+
+#include <stdbool.h>
+
+#include "common/attrs.h"
+#include "common/buf.h"
+#include "ctl/command.h"
+
+struct cli {
+    const struct command *command; /* NULL: only help or the version is wanted */
+    struct command_args args;
+    bool json;
+    bool help;
+    bool version;
+};
+
+/* Pure. 0 with `ret_cli`, or CTL_USAGE with one line in `ret_problem`. Points into argv. */
+MUST_CHECK int cli_parse(int argc, char *const *argv, struct cli *ret_cli, struct buf *ret_problem);
+/* The help of one command, or (NULL) of the whole. */
+int cli_help(const struct command *command, struct buf *out);
+
+#endif

@@ -1,0 +1,68 @@
+/* The commands of checkoutctl: each is a row and a file of its family. */
+#ifndef CTL_COMMAND_H
+#define CTL_COMMAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/attrs.h"
+#include "common/cfg.h"
+#include "ctl/ctl.h"
+
+#define COMMAND_OPTIONS_MAX 8
+#define COMMAND_OPERANDS_MAX 2
+
+struct command_option {
+    const char *name;  /* without the dashes; NULL ends the list */
+    const char *value; /* what the help calls its value; NULL: a switch */
+    const char *help;
+};
+
+/* What was typed, in the terms of the command. */
+struct command_args {
+    const char *operands[COMMAND_OPERANDS_MAX];
+    const char *options[COMMAND_OPTIONS_MAX]; /* as in the command; NULL: not given; switch: "" */
+};
+
+struct command {
+    const char *words;    /* "items import" */
+    const char *operands; /* "FILE.csv", "" if it takes none */
+    size_t operand_count;
+    const char *summary; /* one line */
+    const char *details; /* for its own --help; one paragraph, "" if there is nothing more to say */
+    struct command_option options[COMMAND_OPTIONS_MAX + 1];
+    uint64_t settings;                                            /* that it needs: CFG_BIT | … */
+    int (*run)(struct ctl *ctl, const struct command_args *args); /* returns an exit code */
+};
+
+/* Every command, in the order of the help. A new one is a row here, and a `command_<row>` in a
+ * file. */
+#define COMMANDS(X)                                                                                \
+    X(migrate)                                                                                     \
+    X(topology)                                                                                    \
+    X(items_import)                                                                                \
+    X(items_list)                                                                                  \
+    X(orders_list)                                                                                 \
+    X(orders_show)                                                                                 \
+    X(token)                                                                                       \
+    X(doctor)
+
+#define COMMAND_DECLARE(row) extern const struct command command_##row;
+COMMANDS(COMMAND_DECLARE)
+#undef COMMAND_DECLARE
+
+extern const struct command *const commands[]; /* NULL at the end */
+
+/* The value of an option of `command`, NULL if it was not given. */
+const char *command_option(const struct command *command, const struct command_args *args,
+                           const char *name);
+bool command_switch(const struct command *command, const struct command_args *args,
+                    const char *name);
+/* A number within limits; `fallback` if it was not given. 0, or CTL_USAGE and the complaint is
+ * printed. */
+MUST_CHECK int command_number(const struct command *command, const struct command_args *args,
+                              const char *name, int64_t fallback, int64_t low, int64_t high,
+                              int64_t *ret_number);
+
+#endif

@@ -1,0 +1,64 @@
+/* What every command of checkoutctl works with: settings, servers, and how to complain. */
+#ifndef CTL_CTL_H
+#define CTL_CTL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/attrs.h"
+#include "common/bus.h"
+#include "common/cfg.h"
+#include "common/db.h"
+#include "common/kv.h"
+#include "common/loop.h"
+
+/* Exit codes. */
+enum { CTL_FINE = 0, CTL_FAILED = 1, CTL_USAGE = 2 };
+
+#define CTL_REASON_SIZE 320
+#define CTL_PROBLEM_SIZE 512
+
+struct ctl {
+    struct cfg *cfg;
+    bool json;
+    struct loop *loop;
+    struct db *db; /* NULL until ctl_need_db, and so on */
+    struct bus *bus;
+    struct kv *kv;
+    char sqlstate[8];               /* of the last query that failed */
+    char problem[CTL_PROBLEM_SIZE]; /* and what it said */
+};
+
+/* Prints "checkoutctl: …" on stderr; returns `exit_code`. */
+int ctl_complain(int exit_code, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* Which answer a server gave at the first contact. */
+enum ctl_link { CTL_LINK_UP, CTL_LINK_DOWN, CTL_LINK_WRONG /* the setting is */ };
+
+/* Connect and wait until that has worked or failed; the reason is without secrets. */
+enum ctl_link ctl_link_db(struct ctl *ctl, char ret_reason[CTL_REASON_SIZE]);
+enum ctl_link ctl_link_bus(struct ctl *ctl, char ret_reason[CTL_REASON_SIZE]);
+enum ctl_link ctl_link_kv(struct ctl *ctl, char ret_reason[CTL_REASON_SIZE]);
+
+/* The same for a command that cannot do without: 0, or an exit code and the complaint is printed.
+ */
+MUST_CHECK int ctl_need_db(struct ctl *ctl);
+MUST_CHECK int ctl_need_bus(struct ctl *ctl);
+
+/*
+ * Sends a query and waits; `rows` (may be NULL) gets the answer if it is DB_OK. 0, or CTL_FAILED:
+ * then ctl->sqlstate and ctl->problem tell what the server said.
+ */
+MUST_CHECK int ctl_try_query(struct ctl *ctl, const struct db_statement *statement,
+                             const char *const *params, db_result_cb rows, void *arg);
+/* The same, and prints the complaint. */
+MUST_CHECK int ctl_query(struct ctl *ctl, const struct db_statement *statement,
+                         const char *const *params, db_result_cb rows, void *arg);
+/* Complains about the last query that failed. Returns CTL_FAILED. */
+int ctl_complain_query(const struct ctl *ctl);
+
+/* Closes what is open. */
+void ctl_close(struct ctl *ctl);
+
+#endif

@@ -1,0 +1,80 @@
+#include "ctl/migrations.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FILES_BYTES_MAX (64 * 1024 * 1024)
+
+static const struct db_statement exists = {
+    "ctl_migrations_exist", "select to_regclass('public.checkout_migrations') is not null", 0};
+
+static const struct db_statement compare = {
+    "ctl_migrations_compare",
+    "select m.checksum is null, m.checksum = encode(sha256(convert_to(f.content, 'UTF8')), 'hex'),"
+    " (select coalesce(max(version), 0) from public.checkout_migrations)"
+    "  from unnest($1::integer[], $2::text[]) with ordinality as f(version, content, n)"
+    "  left join public.checkout_migrations m on m.version = f.version"
+    " order by f.n",
+    2};
+
+static void read_exists(const struct db_result *result, void *arg)
+{
+    *(bool *)arg = db_bool(result, 0, 0);
+}
+
+static void read_states(const struct db_result *result, void *arg)
+{
+    struct migrations *migrations = arg;
+    for (int row = 0; row < db_rows(result); row++) {
+        migrations->states[row] = db_bool(result, row, 0)   ? MIGRATION_MISSING
+                                  : db_bool(result, row, 1) ? MIGRATION_PRESENT
+                                                            : MIGRATION_CHANGED;
+        migrations->newest = (int)db_int(result, row, 2);
+    }
+}
+
+static int ask(struct ctl *ctl, const struct sql_files *files, struct migrations *migrations)
+{
+    struct buf versions, contents;
+    buf_init(&versions, 16 * 1024);
+    buf_init(&contents, FILES_BYTES_MAX);
+    db_array_begin(&versions);
+    db_array_begin(&contents);
+    for (size_t i = 0; i < files->count; i++) {
+        db_array_int(&versions, files->files[i].version);
+        db_array_text(&contents, buf_text(&files->files[i].text));
+    }
+    db_array_end(&versions);
+    db_array_end(&contents);
+    const char *const params[] = {buf_text(&versions), buf_text(&contents)};
+    int exit_code = ctl_try_query(ctl, &compare, params, read_states, migrations);
+    buf_free(&versions);
+    buf_free(&contents);
+    return exit_code;
+}
+
+int migrations_compare(struct ctl *ctl, const struct sql_files *files,
+                       struct migrations *ret_migrations)
+{
+    bool present = false;
+    struct migrations migrations = {calloc(files->count, sizeof *migrations.states), 0};
+    if (migrations.states == NULL) {
+        (void)snprintf(ctl->problem, sizeof ctl->problem, "out of memory");
+        return CTL_FAILED;
+    }
+    int exit_code = ctl_try_query(ctl, &exists, NULL, read_exists, &present);
+    if (exit_code == CTL_FINE && present)
+        exit_code = ask(ctl, files, &migrations);
+    if (exit_code == CTL_FINE)
+        *ret_migrations = migrations;
+    else
+        migrations_free(&migrations);
+    return exit_code;
+}
+
+void migrations_free(struct migrations *migrations)
+{
+    free(migrations->states);
+    migrations->states = NULL;
+}

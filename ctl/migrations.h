@@ -1,0 +1,27 @@
+/* Which migrations a database has had, compared with the files. */
+#ifndef CTL_MIGRATIONS_H
+#define CTL_MIGRATIONS_H
+
+#include <stddef.h>
+
+#include "common/attrs.h"
+#include "ctl/ctl.h"
+#include "ctl/sql_files.h"
+
+enum migration_state {
+    MIGRATION_MISSING, /* not applied yet */
+    MIGRATION_PRESENT,
+    MIGRATION_CHANGED, /* applied, but with other content */
+};
+
+struct migrations {
+    enum migration_state *states; /* one for each file */
+    int newest;                   /* highest number that was applied; 0: none */
+};
+
+/* Compares. The table may be absent: nothing was applied. 0 or CTL_FAILED (see ctl_try_query). */
+MUST_CHECK int migrations_compare(struct ctl *ctl, const struct sql_files *files,
+                                  struct migrations *ret_migrations);
+void migrations_free(struct migrations *migrations);
+
+#endif

@@ -1,0 +1,20 @@
+/* One line on a terminal's stderr that tells how far long work is. Nothing without a terminal. */
+#ifndef CTL_PROGRESS_H
+#define CTL_PROGRESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/attrs.h"
+
+struct progress {
+    bool shown;
+    uint64_t last_ms;
+};
+
+/* `total` 0: unknown, only `what` is shown. Redrawn ten times a second at most. */
+void progress_show(struct progress *progress, const char *what, uint64_t done, uint64_t total);
+/* Wipes the line. */
+void progress_end(struct progress *progress);
+
+#endif

@@ -1,0 +1,209 @@
+#include "ctl/table.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/err.h"
+
+#define GAP 2
+#define LINE_MAX_BYTES (256 * 1024)
+
+struct table {
+    const struct table_column *columns;
+    size_t column_count;
+    char **cells; /* row by row; NULL: absent */
+    size_t row_count;
+    size_t row_cap;
+};
+
+struct table *table_new(const struct table_column *columns, size_t count)
+{
+    struct table *table = calloc(1, sizeof *table);
+    if (table == NULL)
+        return NULL;
+    table->columns = columns;
+    table->column_count = count;
+    return table;
+}
+
+void table_free(struct table *table)
+{
+    if (table == NULL)
+        return;
+    for (size_t i = 0; i < table->row_count * table->column_count; i++)
+        free(table->cells[i]);
+    free(table->cells);
+    free(table);
+}
+
+static int make_room(struct table *table)
+{
+    if (table->row_count < table->row_cap)
+        return 0;
+    size_t cap = table->row_cap == 0 ? 16 : table->row_cap * 2;
+    char **cells = realloc(table->cells, cap * table->column_count * sizeof *cells);
+    if (cells == NULL)
+        return ERR_NOMEM;
+    table->cells = cells;
+    table->row_cap = cap;
+    return 0;
+}
+
+int table_add(struct table *table, const char *const *values)
+{
+    int code = make_room(table);
+    if (code < 0)
+        return code;
+    char **row = table->cells + table->row_count * table->column_count;
+    for (size_t i = 0; i < table->column_count; i++) {
+        row[i] = values[i] == NULL ? NULL : strdup(values[i]);
+        if (values[i] != NULL && row[i] == NULL)
+            code = ERR_NOMEM;
+    }
+    table->row_count++;
+    return code;
+}
+
+int table_add_result(struct table *table, const struct db_result *result)
+{
+    int code = 0;
+    for (int row = 0; row < db_rows(result) && code == 0; row++) {
+        const char *values[TABLE_COLUMNS_MAX];
+        for (size_t i = 0; i < table->column_count; i++)
+            values[i] = db_null(result, row, (int)i) ? NULL : db_text(result, row, (int)i);
+        code = table_add(table, values);
+    }
+    return code;
+}
+
+size_t table_rows(const struct table *table)
+{
+    return table->row_count;
+}
+
+const char *table_value(const struct table *table, size_t row, size_t column)
+{
+    return table->cells[row * table->column_count + column];
+}
+
+/* What people see of a cell. */
+static const char *shown(const struct table *table, size_t row, size_t column)
+{
+    const char *value = table_value(table, row, column);
+    if (value == NULL)
+        return "-";
+    if (table->columns[column].type == TABLE_BOOL)
+        return value[0] == 't' ? "yes" : "no";
+    return value;
+}
+
+/* Characters of UTF-8, each taken for one column wide. */
+static size_t width_of(const char *text)
+{
+    size_t width = 0;
+    for (; *text != '\0'; text++)
+        if (((unsigned char)*text & 0xc0) != 0x80)
+            width++;
+    return width;
+}
+
+static void pad(size_t count)
+{
+    (void)printf("%*s", (int)count, "");
+}
+
+static void print_cell(const struct table *table, const char *text, size_t column, size_t width)
+{
+    size_t own = width_of(text);
+    size_t fill = own < width ? width - own : 0;
+    bool last = column + 1 == table->column_count;
+    if (table->columns[column].type == TABLE_NUMBER)
+        pad(fill);
+    (void)fputs(text, stdout);
+    if (table->columns[column].type != TABLE_NUMBER && !last)
+        pad(fill);
+    if (last)
+        (void)putchar('\n');
+    else
+        pad(GAP);
+}
+
+void table_print(const struct table *table)
+{
+    size_t widths[TABLE_COLUMNS_MAX];
+    for (size_t c = 0; c < table->column_count; c++) {
+        widths[c] = width_of(table->columns[c].heading);
+        for (size_t r = 0; r < table->row_count; r++) {
+            size_t width = width_of(shown(table, r, c));
+            widths[c] = width > widths[c] ? width : widths[c];
+        }
+    }
+    for (size_t c = 0; c < table->column_count; c++)
+        print_cell(table, table->columns[c].heading, c, widths[c]);
+    for (size_t r = 0; r < table->row_count; r++)
+        for (size_t c = 0; c < table->column_count; c++)
+            print_cell(table, shown(table, r, c), c, widths[c]);
+}
+
+static void json_value(struct buf *out, enum table_type type, const char *value)
+{
+    if (value == NULL)
+        (void)buf_str(out, "null");
+    else if (type == TABLE_NUMBER)
+        (void)buf_str(out, value);
+    else if (type == TABLE_BOOL)
+        (void)buf_str(out, value[0] == 't' ? "true" : "false");
+    else
+        (void)buf_json_str(out, value);
+}
+
+void table_json_open_row(const struct table *table, size_t row, struct buf *out)
+{
+    for (size_t c = 0; c < table->column_count; c++) {
+        (void)buf_char(out, c == 0 ? '{' : ',');
+        (void)buf_json_str(out, table->columns[c].name);
+        (void)buf_char(out, ':');
+        json_value(out, table->columns[c].type, table_value(table, row, c));
+    }
+}
+
+void table_json(const struct table *table, struct buf *out)
+{
+    (void)buf_char(out, '[');
+    for (size_t r = 0; r < table->row_count; r++) {
+        if (r > 0)
+            (void)buf_char(out, ',');
+        table_json_open_row(table, r, out);
+        (void)buf_char(out, '}');
+    }
+    (void)buf_char(out, ']');
+}
+
+void table_print_json_lines(const struct table *table)
+{
+    struct buf line;
+    buf_init(&line, LINE_MAX_BYTES);
+    for (size_t r = 0; r < table->row_count; r++) {
+        buf_reset(&line);
+        table_json_open_row(table, r, &line);
+        (void)printf("%s}\n", buf_text(&line));
+    }
+    buf_free(&line);
+}
+
+void table_print_record(const struct table *table, size_t row)
+{
+    size_t width = 0;
+    for (size_t c = 0; c < table->column_count; c++) {
+        size_t own = width_of(table->columns[c].heading);
+        width = own > width ? own : width;
+    }
+    for (size_t c = 0; c < table->column_count; c++) {
+        if (table_value(table, row, c) == NULL)
+            continue; /* nothing to tell */
+        (void)fputs(table->columns[c].heading, stdout);
+        pad(width - width_of(table->columns[c].heading) + GAP);
+        (void)printf("%s\n", shown(table, row, c));
+    }
+}

@@ -1,0 +1,48 @@
+/* Rows for people (aligned columns) and for programs (JSON). */
+#ifndef CTL_TABLE_H
+#define CTL_TABLE_H
+
+#include <stddef.h>
+
+#include "common/attrs.h"
+#include "common/buf.h"
+#include "common/db.h"
+
+enum table_type {
+    TABLE_TEXT,
+    TABLE_NUMBER, /* to the right; in JSON a number */
+    TABLE_BOOL,   /* PostgreSQL's t and f */
+};
+
+struct table_column {
+    const char *heading; /* for people */
+    const char *name;    /* in JSON */
+    enum table_type type;
+};
+
+#define TABLE_COLUMNS_MAX 20
+
+struct table;
+
+/* `columns` must outlive it. NULL: no memory. */
+struct table *table_new(const struct table_column *columns, size_t count);
+void table_free(struct table *table);
+/* Adds a row of `count` texts (NULL: absent, "-" for people and null in JSON), which are copied. */
+MUST_CHECK int table_add(struct table *table, const char *const *values);
+/* Adds all rows of a result whose first columns are the table's. */
+MUST_CHECK int table_add_result(struct table *table, const struct db_result *result);
+size_t table_rows(const struct table *table);
+const char *table_value(const struct table *table, size_t row, size_t column); /* may be NULL */
+
+/* Aligned, with headings, two spaces apart. */
+void table_print(const struct table *table);
+/* One object a line. */
+void table_print_json_lines(const struct table *table);
+/* Appends an array of objects. */
+void table_json(const struct table *table, struct buf *out);
+/* Appends one row as an object without its closing brace, so that more can follow. */
+void table_json_open_row(const struct table *table, size_t row, struct buf *out);
+/* One row as "heading: value" lines, aligned. */
+void table_print_record(const struct table *table, size_t row);
+
+#endif

@@ -1,0 +1,143 @@
+#include "common/topology.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/err.h"
+#include "common/ids.h"
+#include "common/shard.h"
+#include "ctl/command.h"
+#include "ctl/progress.h"
+#include "ctl/secret.h"
+
+static const struct db_statement serving = {"ctl_topology_serving",
+                                            "select shards from checkout.service", 0};
+static const struct db_statement serve = {"ctl_topology_serve",
+                                          "select checkout.serve_shards($1::integer)", 1};
+static const struct db_statement keep_secret = {"ctl_topology_keep_secret",
+                                                "select checkout.keep_secret($1::text)", 1};
+
+struct declaring {
+    struct ctl *ctl;
+    struct progress progress;
+    int exit_code;
+};
+
+static void declared_some(uint32_t done, uint32_t total, void *arg)
+{
+    struct declaring *declaring = arg;
+    progress_show(&declaring->progress, "declaring exchanges and queues:", done, total);
+}
+
+static void declared(int code, const char *problem, void *arg)
+{
+    struct declaring *declaring = arg;
+    progress_end(&declaring->progress);
+    if (code < 0)
+        declaring->exit_code = ctl_complain(CTL_FAILED, "RabbitMQ: %s", problem);
+    loop_stop(declaring->ctl->loop);
+}
+
+static int declare(struct ctl *ctl)
+{
+    const struct topology_options options = {
+        .shards = (uint32_t)cfg_int(ctl->cfg, CFG_SHARDS),
+        .queue_max_bytes = cfg_int(ctl->cfg, CFG_QUEUE_MAX_BYTES),
+        .replicas = cfg_int(ctl->cfg, CFG_QUEUE_REPLICAS),
+    };
+    struct declaring declaring = {.ctl = ctl, .exit_code = CTL_FINE};
+    int code = topology_declare(ctl->bus, &options, declared_some, declared, &declaring);
+    if (code < 0)
+        return ctl_complain(CTL_FAILED, "RabbitMQ: %s", err_text(code));
+    loop_run(ctl->loop);
+    return declaring.exit_code;
+}
+
+static void read_serving(const struct db_result *result, void *arg)
+{
+    *(int64_t *)arg = db_rows(result) == 0 ? 0 : db_int(result, 0, 0);
+}
+
+/* Before anything is declared: a number that cannot be served leaves nothing behind. */
+static int check_serving(struct ctl *ctl)
+{
+    int64_t now = 0;
+    int64_t wanted = cfg_int(ctl->cfg, CFG_SHARDS);
+    int exit_code = ctl_query(ctl, &serving, NULL, read_serving, &now);
+    if (exit_code != CTL_FINE || now == 0 || now == wanted)
+        return exit_code;
+    return ctl_complain(CTL_USAGE, "%s: %lld shards are in service, not %lld; use that number",
+                        cfg_name(CFG_SHARDS), (long long)now, (long long)wanted);
+}
+
+/* The database's own refusals name what is set wrong. */
+static int complain_refusal(const struct ctl *ctl)
+{
+    if (strcmp(ctl->sqlstate, "CK002") == 0)
+        return ctl_complain(CTL_USAGE, "%s: %s", cfg_name(CFG_SHARDS), ctl->problem);
+    if (strcmp(ctl->sqlstate, "CK003") == 0)
+        return ctl_complain(CTL_USAGE, "%s: %s", cfg_name(CFG_ORDER_SECRET_FILE), ctl->problem);
+    return ctl_complain_query(ctl);
+}
+
+static int take_into_service(struct ctl *ctl)
+{
+    char number[16];
+    char fingerprint[IDS_FINGERPRINT_SIZE];
+    (void)snprintf(number, sizeof number, "%lld", (long long)cfg_int(ctl->cfg, CFG_SHARDS));
+    if (secret_fingerprint(ctl, fingerprint) < 0)
+        return ctl_complain(CTL_FAILED, "out of memory");
+    const char *const shards_param[] = {number};
+    const char *const secret_param[] = {fingerprint};
+    if (ctl_try_query(ctl, &serve, shards_param, NULL, NULL) != CTL_FINE ||
+        ctl_try_query(ctl, &keep_secret, secret_param, NULL, NULL) != CTL_FINE)
+        return complain_refusal(ctl);
+    return CTL_FINE;
+}
+
+static void tell(const struct ctl *ctl)
+{
+    uint32_t shards = (uint32_t)cfg_int(ctl->cfg, CFG_SHARDS);
+    char exchange[SHARD_NAME_SIZE];
+    shard_exchange(shards, exchange);
+    if (ctl->json)
+        (void)printf("{\"shards\":%u,\"exchange\":\"%s\",\"dead\":\"%s\",\"replicas\":%lld,"
+                     "\"queue_max_bytes\":%lld}\n",
+                     shards, exchange, SHARD_DEAD, (long long)cfg_int(ctl->cfg, CFG_QUEUE_REPLICAS),
+                     (long long)cfg_int(ctl->cfg, CFG_QUEUE_MAX_BYTES));
+    else
+        (void)printf("exchange %s with %u shard queues, and %s for dead messages, are declared\n"
+                     "%u shards are in service\n",
+                     exchange, shards, SHARD_DEAD, shards);
+}
+
+static int run(struct ctl *ctl, const struct command_args *args)
+{
+    (void)args;
+    int exit_code = ctl_need_db(ctl);
+    if (exit_code == CTL_FINE)
+        exit_code = check_serving(ctl);
+    if (exit_code == CTL_FINE)
+        exit_code = ctl_need_bus(ctl);
+    if (exit_code == CTL_FINE)
+        exit_code = declare(ctl);
+    if (exit_code == CTL_FINE)
+        exit_code = take_into_service(ctl);
+    if (exit_code == CTL_FINE)
+        tell(ctl);
+    return exit_code;
+}
+
+const struct command command_topology = {
+    .words = "topology",
+    .operands = "",
+    .summary = "declares exchanges and queues, puts the shards into service",
+    .details = "Declares exchange checkout.jobs.N, its N quorum queues, and checkout.dead; then "
+               "records in the database that N shards are in service, and the fingerprint of the "
+               "secret of order ids. Doing it again does nothing. Another N than the one in "
+               "service, or another secret, is refused.",
+    .settings = CFG_BIT(AMQP_URL) | CFG_BIT(AMQP_HEARTBEAT) | CFG_BIT(DATABASE_URL) |
+                CFG_BIT(SHARDS) | CFG_BIT(QUEUE_MAX_BYTES) | CFG_BIT(QUEUE_REPLICAS) |
+                CFG_BIT(ORDER_SECRET_FILE),
+    .run = run,
+};
