@@ -4,7 +4,6 @@
 Events are made as the consumer makes them: rows in PostgreSQL first, then a message in Redis.
 """
 
-import asyncio
 import base64
 import json
 import os
@@ -12,15 +11,19 @@ import re
 import socket
 import struct
 import time
-import unittest
 import uuid
 
+import jsonschema
+
 import harness
-import websockets
-from harness_client import EVENT_SUBPROTOCOL, FINAL, Listener, http_call
+from harness_client import EVENT_SUBPROTOCOL, Listener, http_call
+from harness_services import ROOT
 from harness_wait import wait_until
 
 ORIGIN = "https://shop.example"
+
+with open(os.path.join(ROOT, "schemas", "checkout.event.v1.schema.json"), encoding="utf-8") as source:
+    SCHEMA = jsonschema.Draft202012Validator(json.load(source))
 
 
 def event_text(event_id, order, sequence, status, sku="dress", **data):
@@ -304,6 +307,8 @@ class Replays(NotifierCase):
         self.assertEqual(event["data"], {
             "order_id": fresh, "sku": "dress", "quantity": 1, "status": "rejected",
             "reason": "payment_declined", "amount": 19900, "currency": "usd"})
+        for event in listener.events:
+            SCHEMA.validate(event)
 
     def test_a_replayed_event_keeps_its_id(self):
         first = self.ready(self.listen())
@@ -423,6 +428,33 @@ class Replays(NotifierCase):
         self.stack.proxies["database"].freeze(False)
         self.heard(listener, order)
         self.heard(listener, live)
+
+    def test_live_events_wait_for_the_replay_before_them(self):
+        order = self.buyer.place("waiting", publish=False)
+        self.buyer.move(order, "waiting", publish=False)
+        replays = self.metric("checkout_replays_total")
+        self.stack.proxies["database"].delay(1)
+        self.addCleanup(self.stack.proxies["database"].delay, 0)
+        listener = self.listen(query="?last_event_id=0")
+        time.sleep(0.3)
+        self.buyer.move(order, "reserved")
+        self.assertEqual(self.metric("checkout_replays_total"), replays)
+        self.assertEqual(self.heard(listener, order, 3), [1, 2, 3])
+
+    def test_more_live_events_than_can_wait_are_replayed(self):
+        order = self.buyer.place("waiting", publish=False)
+        replays = self.metric("checkout_replays_total")
+        self.stack.proxies["database"].delay(2)
+        self.addCleanup(self.stack.proxies["database"].delay, 0)
+        listener = self.listen(query="?last_event_id=0")
+        time.sleep(2.5)                         # the answer is on its way, and knows one event
+        for _ in range(300):                    # of 400 bytes each: more than is held
+            self.buyer.move(order, "waiting")
+        self.assertEqual(self.metric("checkout_replays_total"), replays)
+        self.stack.proxies["database"].delay(0)
+        last = self.buyer.sequences[order]
+        self.assertEqual(self.heard(listener, order, last), list(range(1, last + 1)))
+        self.assertGreaterEqual(self.metric("checkout_replays_total"), replays + 2)
 
     def test_redis_emptied_changes_nothing(self):
         listener = self.ready(self.listen())
