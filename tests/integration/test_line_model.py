@@ -1,0 +1,331 @@
+#!/usr/bin/python3
+"""The counter's SQL against a plain model of the rules, over thousands of random steps.
+
+The model decides one order after another, as the rules are told to people; the SQL decides sets. After
+each step every order, item, line, payment and event must be as the model says.
+"""
+
+import os
+import random
+import unittest
+import uuid
+
+import psycopg2
+
+from harness import services, shard_of
+from harness_services import ROOT
+
+SHARDS, PRICE = 1, 500
+SEED = int(os.environ.get("CHECKOUT_TEST_SEED") or random.randrange(1 << 30))
+WAIT_MS = 900000
+
+
+class Item:
+    def __init__(self, sku, stock, limit):
+        self.sku, self.stock, self.limit = sku, stock, limit
+        self.held = self.sold = 0
+        self.line = []
+
+    @property
+    def servable(self):
+        return self.stock - self.sold
+
+    @property
+    def free(self):
+        return self.servable - self.held
+
+
+class Order:
+    def __init__(self, user, sku, quantity, fingerprint):
+        self.user, self.sku, self.quantity, self.fingerprint = user, sku, quantity, fingerprint
+        self.status = self.reason = None
+        self.history = []
+
+    def become(self, status, reason=None):
+        self.status, self.reason = status, reason
+        self.history.append((status, reason))
+
+
+class Model:
+    def __init__(self, items):
+        self.items = {item.sku: item for item in items}
+        self.orders = {}
+
+    def units_of(self, user, sku):
+        return sum(o.quantity for o in self.orders.values() if o.user == user and o.sku == sku
+                   and o.status in ("waiting", "reserved", "confirmed"))
+
+    def refusal(self, job, item):
+        if job["flaw"]:
+            return "invalid"
+        if item is None:
+            return "unknown_item"
+        if job["unit_price"] not in (None, PRICE):
+            return "price_changed"
+        if item.limit and self.units_of(job["user"], job["sku"]) + job["quantity"] > item.limit:
+            return "limit_exceeded"
+        return "sold_out" if job["quantity"] > item.servable else None
+
+    def decide(self, job):
+        if job["id"] in self.orders:
+            return
+        item = self.items.get(job["sku"])
+        order = Order(job["user"], job["sku"], job["quantity"], job["fingerprint"])
+        refusal = self.refusal(job, item)
+        self.orders[job["id"]] = order
+        if refusal:
+            order.become("rejected", refusal)
+        elif not item.line and job["quantity"] <= item.free:
+            item.held += job["quantity"]
+            order.become("reserved")
+        else:
+            item.line.append(job["id"])
+            order.become("waiting")
+
+    def settle(self, order_id, state):
+        order = self.orders[order_id]
+        if order.status != "reserved":
+            return
+        item = self.items[order.sku]
+        item.held -= order.quantity
+        if state == "captured":
+            item.sold += order.quantity
+            order.become("confirmed")
+        else:
+            order.become("rejected", "payment_" + state)
+
+    def expire(self, order_id):
+        order = self.orders[order_id]
+        self.items[order.sku].line.remove(order_id)
+        order.become("rejected", "expired")
+
+    def settle_lines(self):
+        for item in self.items.values():
+            for order_id in [i for i in item.line if self.orders[i].quantity > item.servable]:
+                item.line.remove(order_id)
+                self.orders[order_id].become("rejected", "sold_out")
+            while item.line and self.orders[item.line[0]].quantity <= item.free:
+                order = self.orders[item.line.pop(0)]
+                item.held += order.quantity
+                order.become("reserved")
+
+
+class LineModel(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.name = "line_model_" + uuid.uuid4().hex[:8]
+        cls.admin = psycopg2.connect(services()["CHECKOUT_DATABASE_URL"])
+        cls.admin.autocommit = True
+        cls.admin.cursor().execute(f"create database {cls.name}")
+        parameters = cls.admin.get_dsn_parameters() | {"dbname": cls.name,
+                                                       "password": cls.admin.info.password}
+        cls.db = psycopg2.connect(**parameters)
+        cls.db.autocommit = True
+        folder = os.path.join(ROOT, "schemas", "sql")
+        for file in sorted(os.listdir(folder)):
+            with open(os.path.join(folder, file), encoding="utf-8") as source:
+                cls.db.cursor().execute(source.read())
+        cls.call("select checkout.serve_shards(%s)", SHARDS)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.db.close()
+        cls.admin.cursor().execute(f"drop database {cls.name} with (force)")
+        cls.admin.close()
+
+    @classmethod
+    def call(cls, sql, *values):
+        cursor = cls.db.cursor()
+        cursor.execute(sql, values)
+        return cursor.fetchall() if cursor.description else []
+
+    def setUp(self):
+        for table in ("orders", "order_events", "payments", "line", "items"):
+            self.call(f"truncate checkout.{table}")
+        self.epoch = self.call("select epoch from checkout.take_over(%s, 0, 1)", SHARDS)[0][0]
+
+    def begin(self, *items):
+        for item in items:
+            self.call("insert into checkout.items (sku, shard, title, price, currency, stock, limit_per_user)"
+                      " values (%s, %s, 'x', %s, 'usd', %s, %s)",
+                      item.sku, shard_of(item.sku, SHARDS), PRICE, item.stock, item.limit)
+        self.model = Model(items)
+
+    # ---- steps, on both sides ----
+
+    def more(self, effects):
+        """Goes on with lines that have more to settle, as the lane does."""
+        while lines := {effect[7] for effect in effects if effect[0] == "more"}:
+            effects = [effect for sku in lines for effect in self.call(
+                "select * from checkout.settle_line(%s, 0, %s, %s, 5)", SHARDS, self.epoch, sku)]
+
+    def decide(self, jobs):
+        columns = [[job[name] for job in jobs] for name in (
+            "id", "user", "sku", "quantity", "method", "email", "unit_price", "reference", "accepted",
+            "fingerprint", "trace", "flaw")]
+        self.more(self.call(
+            "select * from checkout.decide(%s, 0, %s, %s, %s::uuid[], %s::text[], %s::text[], %s::integer[],"
+            " %s::text[], %s::text[], %s::bigint[], %s::text[], %s::timestamptz[], %s::text[], %s::text[],"
+            " %s::text[])", SHARDS, self.epoch, WAIT_MS, *columns))
+        for job in jobs:
+            self.model.decide(job)
+        self.model.settle_lines()
+
+    def settle(self, ends):
+        self.more(self.call(
+            "select * from checkout.settle(%s, 0, %s, %s::uuid[], %s::integer[], %s::text[], %s::text[],"
+            " %s::text[])", SHARDS, self.epoch, [e[0] for e in ends], [1] * len(ends),
+            [e[1] for e in ends], ["pi_1"] * len(ends), [None] * len(ends)))
+        for order_id, state in ends:
+            self.model.settle(order_id, state)
+        self.model.settle_lines()
+
+    def expire(self, order_ids):
+        self.call("update checkout.line set expires_at = now() - interval '1 s' where order_id = any (%s::uuid[])",
+                  order_ids)
+        self.more(self.call("select * from checkout.expire(%s, 0, %s, 500)", SHARDS, self.epoch))
+        for order_id in order_ids:
+            self.model.expire(order_id)
+        self.model.settle_lines()
+
+    # ---- comparison ----
+
+    def compare(self):
+        items = {sku: rest for sku, *rest in self.call(
+            "select sku, held, sold, waiting from checkout.items")}
+        for item in self.model.items.values():
+            self.assertEqual(items[item.sku], [item.held, item.sold, len(item.line)], item.sku)
+        orders = {order_id: rest for order_id, *rest in self.call(
+            "select order_id::text, status, reason, sequence from checkout.orders")}
+        self.assertEqual(set(orders), set(self.model.orders))
+        for order_id, order in self.model.orders.items():
+            self.assertEqual(orders[order_id], [order.status, order.reason, len(order.history)])
+        self.compare_line_and_payments()
+        events = {}
+        for order_id, status, reason in self.call(
+                "select order_id::text, status, reason from checkout.order_events order by event_id"):
+            events.setdefault(order_id, []).append((status, reason))
+        self.assertEqual(events, {i: o.history for i, o in self.model.orders.items()})
+
+    def compare_line_and_payments(self):
+        lines = {}
+        for sku, order_id in self.call("select sku, order_id::text from checkout.line order by sku, ticket"):
+            lines.setdefault(sku, []).append(order_id)
+        self.assertEqual(lines, {i.sku: i.line for i in self.model.items.values() if i.line})
+        for sku, line in lines.items():
+            for place, order_id in enumerate(line, start=1):
+                if place % 7 == 1:
+                    self.assertEqual(self.call("select checkout.place_in_line(%s)", order_id), [(place,)], sku)
+        payments = dict(self.call("select order_id::text, state from checkout.payments"))
+        for order_id, order in self.model.orders.items():
+            expected = {"reserved": "open", "confirmed": "captured"}.get(order.status)
+            if order.reason in ("payment_declined", "payment_failed"):
+                expected = order.reason.removeprefix("payment_")
+            self.assertEqual(payments.get(order_id), expected)
+        self.assertEqual(self.call("select * from checkout.overdue(%s, array[0])", SHARDS), [])
+
+    def job(self, chance, **members):
+        job = {"id": str(uuid.UUID(int=chance.getrandbits(128))), "user": f"u{chance.randrange(6)}",
+               "sku": chance.choice(list(self.model.items)), "quantity": chance.choice((1, 1, 1, 2, 3, 5)),
+               "method": "pm", "email": None, "unit_price": chance.choice((None, PRICE)), "reference": None,
+               "accepted": "2026-01-01T00:00:00Z", "fingerprint": "f" * 32, "trace": None, "flaw": None}
+        oddity = chance.random()
+        if oddity < 0.03:
+            job["flaw"] = "quantity is out of range"
+        elif oddity < 0.06:
+            job["sku"] = "unknown"
+        elif oddity < 0.09:
+            job["unit_price"] = PRICE + 1
+        elif oddity < 0.2 and self.model.orders:
+            job["id"] = chance.choice(list(self.model.orders))
+        return job | members
+
+    def step(self, chance):
+        reserved = [i for i, o in self.model.orders.items() if o.status == "reserved"]
+        waiting = [i for i, o in self.model.orders.items() if o.status == "waiting"]
+        what = chance.random()
+        if what < 0.45:
+            jobs = [self.job(chance) for _ in range(chance.randrange(1, 9))]
+            if chance.random() < 0.2:
+                jobs.append(dict(chance.choice(jobs)))  # the same message twice in one batch
+            self.decide(jobs)
+        elif what < 0.85 and reserved:
+            ended = chance.sample(reserved, min(len(reserved), chance.randrange(1, 4)))
+            if chance.random() < 0.2:  # an answer that comes again
+                ended = list({*ended, chance.choice([i for i, o in self.model.orders.items()
+                                                     if o.status != "waiting"])})
+            self.settle([(i, chance.choice(("captured", "captured", "declined", "failed"))) for i in ended])
+        elif waiting:
+            self.expire(chance.sample(waiting, min(len(waiting), chance.randrange(1, 3))))
+
+    # ---- the tests ----
+
+    def test_random_steps_agree_with_the_model(self):
+        chance = random.Random(SEED)
+        for round_number in range(25):
+            with self.subTest(seed=SEED, round=round_number):
+                self.setUp()
+                self.begin(Item("a", chance.randrange(1, 9), None), Item("b", chance.randrange(1, 30), 4),
+                           Item("c", chance.randrange(0, 4), 2))
+                for _ in range(40):
+                    self.step(chance)
+                    self.compare()
+
+    def test_stock_seven_with_a_buyer_of_five_in_front(self):
+        """Four units go one by one; the five is refused as soon as it cannot be served, the one gets a unit."""
+        for end in ("served", "expires"):
+            with self.subTest(end=end):
+                self.setUp()
+                self.begin(Item("dress", 7, None))
+                chance = random.Random(7)
+                plain = {"sku": "dress", "flaw": None, "unit_price": None}
+                singles = [self.job(chance, quantity=1, id=str(uuid.uuid4()), **plain) for _ in range(4)]
+                five = self.job(chance, quantity=5, id=str(uuid.uuid4()), **plain)
+                last = self.job(chance, quantity=1, id=str(uuid.uuid4()), **plain)
+                self.decide([*singles, five, last])
+                self.compare()
+                self.assertEqual(self.model.orders[five["id"]].status, "waiting")
+                self.assertEqual(self.model.orders[last["id"]].status, "waiting")
+                if end == "expires":
+                    self.expire([five["id"]])
+                    self.compare()
+                    self.assertEqual(self.model.orders[last["id"]].status, "reserved")
+                    continue
+                for number, job in enumerate(singles, start=1):
+                    self.settle([(job["id"], "captured")])
+                    self.compare()
+                    self.assertEqual(self.model.orders[five["id"]].status,
+                                     "waiting" if number < 3 else "rejected")
+                self.assertEqual(self.model.orders[last["id"]].status, "reserved")
+
+    def test_a_long_line_is_refused_in_chunks_and_promoted_in_chunks(self):
+        self.begin(Item("drop", 150, None))
+        chance = random.Random(3)
+        plain = {"sku": "drop", "flaw": None, "unit_price": None, "quantity": 1}
+        jobs = [self.job(chance, id=str(uuid.uuid4()), **plain) for _ in range(700)]
+        self.decide(jobs[:400])
+        self.decide(jobs[400:])
+        self.compare()
+        self.settle([(job["id"], "declined") for job in jobs[:150]])  # 150 are promoted
+        self.compare()
+        self.settle([(job["id"], "captured") for job in jobs[150:300]])  # 400 are refused
+        self.compare()
+        self.assertEqual(self.model.orders[jobs[-1]["id"]].reason, "sold_out")
+
+    def test_a_stale_epoch_writes_nothing(self):
+        self.begin(Item("a", 5, None))
+        chance = random.Random(1)
+        self.decide([self.job(chance, id=str(uuid.uuid4()), sku="a", flaw=None, unit_price=None)])
+        stale = self.epoch
+        self.call("select * from checkout.take_over(%s, 0, 2)", SHARDS)
+        for statement in ("checkout.settle_line(1, 0, %s, 'a', 5)", "checkout.expire(1, 0, %s, 5)",
+                          "checkout.settle(1, 0, %s, '{}', '{}', '{}', '{}', '{}')"):
+            with self.assertRaises(psycopg2.Error) as caught:
+                self.call(f"select * from {statement}", stale)
+            self.assertEqual(caught.exception.pgcode, "CK001")
+        self.assertFalse(self.call("select checkout.release(1, 0, %s)", stale)[0][0])
+        self.compare()
+
+
+if __name__ == "__main__":
+    unittest.main()
