@@ -94,8 +94,10 @@ static void apply_ranking(struct pool *pool)
         bool wanted = place->owner == self || place->standby == self ||
                       (place->owner == RANK_NOBODY && shard_held(shard));
         shard_want(shard, wanted && !pool->leaving);
-        if (place->owner != self && place->owner != RANK_NOBODY &&
-            members_ready(&pool->members, place->owner))
+        if (pool->leaving)
+            shard_yield(shard, "leaving", LEAVE_PATIENCE_MS);
+        else if (place->owner != self && place->owner != RANK_NOBODY &&
+                 members_ready(&pool->members, place->owner))
             shard_yield(shard, "another member is its named owner", YIELD_PATIENCE_MS);
     }
 }
@@ -421,10 +423,7 @@ void pool_leave(struct pool *pool)
     loop_timer_start(pool->leave_limit, LEAVE_AT_MOST_MS, 0);
     if (pool->context->member != 0 && !pool->asking && db_is_up(pool->options.control))
         send_beat(pool); /* not ready any more: the others rank without us */
-    for (uint32_t i = 0; i < pool->context->shards; i++) {
-        shard_want(&pool->shards[i], false);
-        shard_yield(&pool->shards[i], "leaving", LEAVE_PATIENCE_MS);
-    }
+    apply_ranking(pool);
     leave_if_empty(pool);
 }
 

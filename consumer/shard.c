@@ -220,14 +220,11 @@ void shard_session_lost(struct shard *shard)
 {
     if (!shard_held(shard))
         return;
-    shard->resume = shard->state == SHARD_SERVING || shard->state == SHARD_TAKING;
+    shard->resume = true; /* in PostgreSQL it is still ours: nobody else takes it while we live */
     lane_close(&shard->lane);
     relay_stop(shard->context->relay, shard->number);
     loop_timer_stop(shard->stuck);
-    enter(shard, SHARD_NOT_OURS, "database session lost");
-    if (shard->resume)
-        return; /* the broker may still feed us: deliveries are kept */
-    reopen_channel(shard);
+    enter(shard, SHARD_NOT_OURS, "database session lost"); /* deliveries are kept */
 }
 
 void shard_session_up(struct shard *shard)
