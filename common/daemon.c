@@ -35,8 +35,8 @@ static int help(const struct daemon_program *program)
                      "  --version       the version\n"
                      "  --check-config  check the settings, show them (no secret among them), and "
                      "end\n\n"
-                     "It runs in the foreground, logs one JSON object a line on stderr, and leaves "
-                     "in order\non SIGTERM. Settings are environment variables:\n\n",
+                     "It runs in the foreground, logs one JSON object a line on stderr, and "
+                     "leaves in\norder on SIGTERM. Settings are environment variables:\n\n",
                      program->name, program->summary);
     (void)cfg_help(program->cfg_program, &text); /* a failure sticks to the buffer */
     int end = print(&text);

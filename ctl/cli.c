@@ -216,7 +216,7 @@ static void help_whole(struct buf *out)
 {
     (void)buf_str(out, "usage: checkoutctl COMMAND [--json] [--help]\n\n"
                        "The operator's tool of Checkout " CHECKOUT_VERSION
-                       ": prepares the servers, looks after items and\norders.\n\ncommands:\n");
+                       ": prepares the servers, looks after items\nand orders.\n\ncommands:\n");
     for (const struct command *const *c = commands; *c != NULL; c++) {
         struct buf name;
         buf_init(&name, 128);

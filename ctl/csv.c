@@ -37,6 +37,8 @@ static bool field_ends(const struct csv *csv)
     return csv->at == csv->end || *csv->at == ',' || line_break(csv) > 0;
 }
 
+static const char not_closed[] = "a quote is not closed";
+
 static const char *read_quoted(struct csv *csv, struct buf *text)
 {
     csv->at++; /* the opening quote */
@@ -53,7 +55,7 @@ static const char *read_quoted(struct csv *csv, struct buf *text)
         else
             return field_ends(csv) ? NULL : "something follows a closing quote";
     }
-    return "a quote is not closed";
+    return not_closed;
 }
 
 static const char *read_plain(struct csv *csv, struct buf *text)
@@ -109,9 +111,14 @@ int csv_next(struct csv *csv, struct csv_row *row, const char **ret_problem)
     buf_reset(&row->text);
     row->count = 0;
     row->line = csv->line;
+    const char *start = csv->at;
     if (csv->at == csv->end)
         return 0;
     const char *problem = read_fields(csv, row, starts);
+    if (problem == not_closed) { /* it has swallowed the lines behind it: give them back */
+        csv->at = start;
+        csv->line = row->line;
+    }
     if (problem != NULL) {
         skip_line(csv);
         *ret_problem = problem;

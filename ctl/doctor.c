@@ -111,7 +111,9 @@ const struct command command_doctor = {
                "durability, migrations, shards in service, live consumers), RabbitMQ (version, "
                "exchanges, queues and their arguments, dead messages) and Redis. Changes nothing. "
                "Exit code 1 if anything fails.",
-    .settings = CFG_EVERY,
+    .settings = CFG_BIT(AMQP_URL) | CFG_BIT(AMQP_HEARTBEAT) | CFG_BIT(SHARDS) |
+                CFG_BIT(QUEUE_MAX_BYTES) | CFG_BIT(QUEUE_REPLICAS) | CFG_BIT(DATABASE_URL) |
+                CFG_BIT(REDIS_URL) | CFG_BIT(JWT_SECRET_FILE) | CFG_BIT(ORDER_SECRET_FILE),
     .run = run,
 };
 
@@ -136,6 +138,7 @@ static void read_info(const struct kv_reply *reply, void *arg)
         while (len < left && len < sizeof asking->version - 1 && found[len] > ' ')
             len++;
         memcpy(asking->version, found, len);
+        asking->version[len] = '\0';
     }
     loop_stop(asking->ctl->loop);
 }
