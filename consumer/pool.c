@@ -102,18 +102,19 @@ static void apply_ranking(struct pool *pool)
     }
 }
 
-/* The named owner takes over what is released, or whose owner is dead. */
+/* The named owner takes over what is released, or whose owner is dead. And whoever has its name on a
+ * shard that it does not hold (an answer was lost) takes it again: nobody else will while it lives. */
 static void take_what_is_ours(struct pool *pool)
 {
     int64_t self = pool->context->member;
-    for (uint32_t i = 0; i < pool->context->shards; i++) {
-        if (pool->places[i].owner != self || pool->leaving)
-            continue;
+    for (uint32_t i = 0; i < pool->context->shards && !pool->leaving; i++) {
         int64_t owner = pool->owners[i];
-        if (owner == 0)
-            shard_take_over(&pool->shards[i], "it was released");
-        else if (owner == self)
+        if (owner == self)
             shard_take_over(&pool->shards[i], "it was ours");
+        else if (pool->places[i].owner != self)
+            continue;
+        else if (owner == 0)
+            shard_take_over(&pool->shards[i], "it was released");
         else if (!members_alive(&pool->members, owner))
             shard_take_over(&pool->shards[i], "its owner is dead");
     }
