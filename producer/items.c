@@ -90,9 +90,11 @@ static void encode(struct buf *out, const struct db_result *result)
 
 static void answer(struct door *door, struct http_request *request, const struct place *place)
 {
-    const struct http_header header = {"Cache-Control", "public, max-age=1"};
+    /* a cache may not give a page the answer that another origin got */
+    const struct http_header headers[] = {{"Cache-Control", "public, max-age=1"},
+                                          {"Vary", "Origin"}};
     if (place->found)
-        answer_json(door, request, STATS_ITEM, 200, &place->body, &header, 1);
+        answer_json(door, request, STATS_ITEM, 200, &place->body, headers, ARRAY_LEN(headers));
     else
         answer_plain_problem(door, request, STATS_ITEM, PROBLEM_NOT_FOUND, "no such item");
 }

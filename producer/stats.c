@@ -19,8 +19,6 @@ void stats_init(struct stats *s, struct metrics *m)
                                  "Messages that the broker confirmed.", NULL);
     s->batch_jobs = metrics_counter(m, "checkout_publish_batch_jobs_total",
                                     "Jobs in the messages that the broker confirmed.", NULL);
-    s->confirm_seconds = metrics_histogram(m, "checkout_publish_confirm_seconds",
-                                           "From a message's publishing to its confirm.", NULL);
     s->inflight = metrics_gauge(m, "checkout_publish_inflight",
                                 "Messages published and not yet confirmed.", NULL);
     s->waiting = metrics_gauge(m, "checkout_publish_waiting_jobs",

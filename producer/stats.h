@@ -25,7 +25,6 @@ struct stats {
     struct metric *accept_seconds;
     struct metric *batches;
     struct metric *batch_jobs;
-    struct metric *confirm_seconds;
     struct metric *inflight;
     struct metric *waiting;
     struct metric *bus_up;

@@ -1,0 +1,391 @@
+#include "producer/batcher.h"
+
+#include <check.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/err.h"
+
+#define SHARDS 16
+#define INFLIGHT 8
+#define JOBS 1000
+
+static struct batcher *batcher;
+static size_t fates[BATCH_OVERLOADED + 1];
+static enum batch_fate last_fate[20000];
+static size_t told[20000]; /* how often each waiter was told */
+static uint64_t sequence;
+
+static void fate_of(void *waiter, enum batch_fate fate, void *arg)
+{
+    (void)arg;
+    size_t i = (size_t)(uintptr_t)waiter;
+    fates[fate]++;
+    last_fate[i] = fate;
+    told[i]++;
+}
+
+static void setup(void)
+{
+    batcher = batcher_new(SHARDS, INFLIGHT, JOBS, fate_of, NULL);
+    ck_assert_ptr_nonnull(batcher);
+    memset(fates, 0, sizeof fates);
+    memset(told, 0, sizeof told);
+    sequence = 0;
+}
+
+static void teardown(void)
+{
+    batcher_free(batcher);
+}
+
+static struct job job(const char *user)
+{
+    return (struct job){.order_id = "fe26c749-3126-8d97-b674-1cc3fa175761",
+                        .user_id = user,
+                        .sku = "dress",
+                        .quantity = 1,
+                        .payment_method = "pm_card_visa",
+                        .accepted_at = "2027-01-15T08:00:00.123Z",
+                        .fingerprint = "00112233445566778899aabbccddeeff"};
+}
+
+static int add(uint32_t shard, size_t waiter, uint64_t now_ms)
+{
+    struct job one = job("ann");
+    return batcher_add(batcher, shard, &one, (void *)(uintptr_t)waiter, now_ms);
+}
+
+/* Sends the next message if one may leave; its number of jobs, or 0. */
+static size_t send_next(uint64_t now_ms)
+{
+    struct batch *batch = batcher_next(batcher);
+    if (batch == NULL)
+        return 0;
+    size_t count = batch->count;
+    batcher_sent(batcher, batch, ++sequence, now_ms);
+    return count;
+}
+
+START_TEST(one_job_leaves_at_once)
+{
+    ck_assert_ptr_null(batcher_next(batcher));
+    ck_assert_int_eq(add(3, 1, 0), 0);
+    struct batch *batch = batcher_next(batcher);
+    ck_assert_ptr_nonnull(batch);
+    ck_assert_uint_eq(batch->shard, 3);
+    ck_assert_uint_eq(batch->count, 1);
+    ck_assert_ptr_eq(batcher_next(batcher), batch); /* asked again, nothing changes */
+    json_t *message = json_loadb(batch->body.data, batch->body.len, JSON_REJECT_DUPLICATES, NULL);
+    ck_assert_int_eq(json_integer_value(json_object_get(message, "version")), 1);
+    ck_assert_uint_eq(json_array_size(json_object_get(message, "jobs")), 1);
+    json_decref(message);
+    batcher_sent(batcher, batch, 1, 0);
+    ck_assert_uint_eq(batcher_inflight(batcher), 1);
+    ck_assert_uint_eq(batcher_jobs(batcher), 1);
+    batcher_settle(batcher, 1, BATCH_CONFIRMED);
+    ck_assert_uint_eq(fates[BATCH_CONFIRMED], 1);
+    ck_assert_uint_eq(batcher_inflight(batcher), 0);
+    ck_assert_uint_eq(batcher_jobs(batcher), 0);
+}
+END_TEST
+
+START_TEST(jobs_gather_behind_their_shards_message)
+{
+    ck_assert_int_eq(add(3, 1, 0), 0);
+    ck_assert_uint_eq(send_next(0), 1);
+    for (size_t i = 2; i < 12; i++)
+        ck_assert_int_eq(add(3, i, 0), 0);
+    ck_assert_uint_eq(send_next(0), 0); /* one message per shard at a time */
+    ck_assert_int_eq(add(4, 12, 0), 0);
+    ck_assert_uint_eq(send_next(0), 1); /* another shard goes on */
+    batcher_settle(batcher, 1, BATCH_CONFIRMED);
+    ck_assert_uint_eq(send_next(0), 10);
+    batcher_settle(batcher, 3, BATCH_CONFIRMED);
+    batcher_settle(batcher, 2, BATCH_CONFIRMED);
+    ck_assert_uint_eq(fates[BATCH_CONFIRMED], 12);
+}
+END_TEST
+
+START_TEST(a_job_that_comes_after_sealing_waits_for_the_next_message)
+{
+    ck_assert_int_eq(add(3, 1, 0), 0);
+    struct batch *batch = batcher_next(batcher); /* sealed, but the socket is full */
+    ck_assert_int_eq(add(3, 2, 0), 0);
+    ck_assert_uint_eq(batch->count, 1);
+    ck_assert_ptr_eq(batcher_next(batcher), batch);
+    ck_assert_uint_eq(send_next(0), 1);
+    batcher_settle(batcher, 1, BATCH_CONFIRMED);
+    ck_assert_uint_eq(send_next(0), 1);
+}
+END_TEST
+
+START_TEST(at_most_inflight_messages)
+{
+    for (uint32_t shard = 0; shard < SHARDS; shard++)
+        ck_assert_int_eq(add(shard, shard, 0), 0);
+    size_t sent = 0;
+    while (send_next(0) > 0)
+        sent++;
+    ck_assert_uint_eq(sent, INFLIGHT);
+    batcher_settle(batcher, 5, BATCH_CONFIRMED);
+    ck_assert_uint_eq(send_next(0), 1);
+    ck_assert_uint_eq(send_next(0), 0);
+}
+END_TEST
+
+START_TEST(shards_leave_in_the_order_they_came)
+{
+    static const uint32_t order[] = {7, 2, 9, 0};
+    for (size_t i = 0; i < 4; i++)
+        ck_assert_int_eq(add(order[i], i, 0), 0);
+    for (size_t i = 0; i < 4; i++) {
+        struct batch *batch = batcher_next(batcher);
+        ck_assert_uint_eq(batch->shard, order[i]);
+        batcher_sent(batcher, batch, i + 1, 0);
+    }
+}
+END_TEST
+
+START_TEST(a_message_has_256_jobs_at_most)
+{
+    for (size_t i = 0; i < 600; i++)
+        ck_assert_int_eq(add(1, i, 0), 0);
+    size_t sizes[4] = {0};
+    for (size_t i = 0; i < 4; i++) {
+        struct batch *batch = batcher_next(batcher);
+        if (batch == NULL)
+            break;
+        sizes[i] = batch->count;
+        ck_assert_uint_le(batch->body.len, JOB_MESSAGE_MAX);
+        /* in the order they came, without a gap */
+        for (size_t j = 0; j < batch->count; j++)
+            ck_assert_uint_eq((size_t)(uintptr_t)batch->waiters[j], (i > 0 ? sizes[0] : 0) +
+                                                                        (i > 1 ? sizes[1] : 0) +
+                                                                        (i > 2 ? sizes[2] : 0) + j);
+        batcher_sent(batcher, batch, i + 1, 0);
+        batcher_settle(batcher, i + 1, BATCH_CONFIRMED);
+    }
+    ck_assert_uint_eq(sizes[0], 256);
+    ck_assert_uint_eq(fates[BATCH_CONFIRMED], 600);
+}
+END_TEST
+
+START_TEST(a_message_has_a_bound_in_bytes)
+{
+    char user[256];
+    memset(user, '"', 255); /* each needs two bytes */
+    user[255] = '\0';
+    struct job one = job(user);
+    for (size_t i = 0; i < 200; i++)
+        ck_assert_int_eq(batcher_add(batcher, 1, &one, (void *)(uintptr_t)i, 0), 0);
+    size_t jobs = 0;
+    while (jobs < 200) {
+        struct batch *batch = batcher_next(batcher);
+        ck_assert_ptr_nonnull(batch);
+        ck_assert_uint_le(batch->body.len, JOB_MESSAGE_MAX);
+        json_t *message =
+            json_loadb(batch->body.data, batch->body.len, JSON_REJECT_DUPLICATES, NULL);
+        ck_assert_uint_eq(json_array_size(json_object_get(message, "jobs")), batch->count);
+        json_decref(message);
+        jobs += batch->count;
+        batcher_sent(batcher, batch, ++sequence, 0);
+        batcher_settle(batcher, sequence, BATCH_CONFIRMED);
+    }
+    ck_assert_uint_ge(sequence, 2);
+    ck_assert_uint_eq(fates[BATCH_CONFIRMED], 200);
+}
+END_TEST
+
+START_TEST(jobs_are_bounded)
+{
+    for (size_t i = 0; i < JOBS; i++)
+        ck_assert_int_eq(add((uint32_t)(i % SHARDS), i, 0), 0);
+    ck_assert_int_eq(add(0, JOBS, 0), ERR_FULL);
+    ck_assert_uint_gt(send_next(0), 0);
+    ck_assert_int_eq(add(0, JOBS, 0), ERR_FULL); /* what is on its way counts as well */
+    batcher_settle(batcher, 1, BATCH_CONFIRMED);
+    ck_assert_int_eq(add(0, JOBS, 0), 0);
+}
+END_TEST
+
+START_TEST(a_refused_message)
+{
+    ck_assert_int_eq(add(3, 1, 0), 0);
+    ck_assert_uint_eq(send_next(0), 1);
+    ck_assert_int_eq(add(3, 2, 0), 0);
+    batcher_settle(batcher, 1, BATCH_REFUSED);
+    ck_assert_uint_eq(fates[BATCH_REFUSED], 1);
+    ck_assert_uint_eq(send_next(0), 1); /* the next one tries for itself */
+}
+END_TEST
+
+START_TEST(an_unknown_sequence_settles_nothing)
+{
+    ck_assert_int_eq(add(3, 1, 0), 0);
+    ck_assert_uint_eq(send_next(0), 1);
+    batcher_settle(batcher, 99, BATCH_CONFIRMED);
+    ck_assert_uint_eq(fates[BATCH_CONFIRMED], 0);
+    batcher_settle(batcher, 1, BATCH_CONFIRMED);
+    batcher_settle(batcher, 1, BATCH_CONFIRMED);
+    ck_assert_uint_eq(fates[BATCH_CONFIRMED], 1);
+}
+END_TEST
+
+START_TEST(an_overdue_message_stops_only_its_shard)
+{
+    for (uint32_t shard = 0; shard < INFLIGHT; shard++) {
+        ck_assert_int_eq(add(shard, shard, 0), 0);
+        ck_assert_uint_eq(send_next(0), 1);
+    }
+    ck_assert_int_eq(add(0, 20, 0), 0);
+    ck_assert_int_eq(add(9, 21, 0), 0);
+    batcher_tick(batcher, BATCHER_OVERDUE_MS - 1);
+    ck_assert_uint_eq(send_next(0), 0);
+    for (uint32_t shard = 1; shard < INFLIGHT; shard++)
+        batcher_settle(batcher, shard + 1, BATCH_CONFIRMED);
+    ck_assert_int_eq(add(9, 22, BATCHER_OVERDUE_MS - 1), 0);
+    batcher_tick(batcher, BATCHER_OVERDUE_MS);
+    ck_assert_uint_eq(batcher_inflight(batcher), 0);
+    ck_assert_int_eq(last_fate[20], BATCH_OVERLOADED); /* it was gathered behind */
+    ck_assert_int_eq(add(0, 23, BATCHER_OVERDUE_MS), ERR_UNAVAILABLE);
+    ck_assert_uint_eq(send_next(BATCHER_OVERDUE_MS), 2);
+    ck_assert_uint_eq(told[0], 0);
+    batcher_settle(batcher, 1, BATCH_CONFIRMED); /* late, but before 5 s: still a 202 */
+    ck_assert_int_eq(last_fate[0], BATCH_CONFIRMED);
+    ck_assert_uint_eq(told[0], 1);
+    ck_assert_int_eq(add(0, 23, BATCHER_OVERDUE_MS), 0);
+}
+END_TEST
+
+START_TEST(no_confirm_in_time_is_unknown_once)
+{
+    ck_assert_int_eq(add(0, 1, 0), 0);
+    ck_assert_uint_eq(send_next(0), 1);
+    batcher_tick(batcher, BATCHER_OVERDUE_MS);
+    batcher_tick(batcher, BATCHER_UNKNOWN_MS - 1);
+    ck_assert_uint_eq(told[1], 0);
+    batcher_tick(batcher, BATCHER_UNKNOWN_MS);
+    ck_assert_int_eq(last_fate[1], BATCH_UNKNOWN);
+    ck_assert_int_eq(add(0, 2, BATCHER_UNKNOWN_MS), ERR_UNAVAILABLE);
+    batcher_tick(batcher, 2 * BATCHER_UNKNOWN_MS);
+    batcher_settle(batcher, 1, BATCH_CONFIRMED);
+    ck_assert_uint_eq(told[1], 1);
+    ck_assert_int_eq(add(0, 2, 2 * BATCHER_UNKNOWN_MS), 0);
+    ck_assert_uint_eq(batcher_jobs(batcher), 1);
+}
+END_TEST
+
+START_TEST(a_turn_that_does_not_come)
+{
+    for (uint32_t shard = 0; shard < SHARDS; shard++)
+        ck_assert_int_eq(add(shard, shard, 500), 0);
+    while (send_next(2499) > 0)
+        ;
+    batcher_tick(batcher, 500 + BATCHER_GATHER_MS);
+    ck_assert_uint_eq(fates[BATCH_OVERLOADED], SHARDS - INFLIGHT);
+    ck_assert_uint_eq(batcher_jobs(batcher), INFLIGHT);
+    for (uint64_t i = 1; i <= INFLIGHT; i++)
+        batcher_settle(batcher, i, BATCH_CONFIRMED);
+    ck_assert_ptr_null(batcher_next(batcher));
+}
+END_TEST
+
+START_TEST(a_lost_channel)
+{
+    for (uint32_t shard = 0; shard < SHARDS; shard++)
+        ck_assert_int_eq(add(shard, shard, 0), 0);
+    while (send_next(0) > 0)
+        ;
+    ck_assert_int_eq(add(0, 20, 0), 0);
+    batcher_tick(batcher, BATCHER_OVERDUE_MS);
+    batcher_lost(batcher);
+    ck_assert_uint_eq(fates[BATCH_UNKNOWN], INFLIGHT);
+    ck_assert_uint_eq(fates[BATCH_UNAVAILABLE] + fates[BATCH_OVERLOADED], SHARDS - INFLIGHT + 1);
+    ck_assert_uint_eq(batcher_jobs(batcher), 0);
+    ck_assert_uint_eq(batcher_inflight(batcher), 0);
+    ck_assert_ptr_null(batcher_next(batcher));
+    ck_assert_int_eq(add(0, 21, 0), 0);
+    ck_assert_uint_eq(send_next(0), 1);
+}
+END_TEST
+
+START_TEST(a_blocked_broker)
+{
+    ck_assert_int_eq(add(0, 1, 0), 0);
+    ck_assert_uint_eq(send_next(0), 1);
+    ck_assert_int_eq(add(0, 2, 0), 0);
+    ck_assert_int_eq(add(1, 3, 0), 0);
+    batcher_refuse(batcher);
+    ck_assert_uint_eq(fates[BATCH_UNAVAILABLE], 2);
+    ck_assert_uint_eq(told[1], 0); /* its confirm may still come */
+    batcher_settle(batcher, 1, BATCH_CONFIRMED);
+    ck_assert_uint_eq(fates[BATCH_CONFIRMED], 1);
+}
+END_TEST
+
+/* Any mixture of what can happen: each job has exactly one fate, and the bounds hold throughout. */
+START_TEST(every_job_has_one_fate)
+{
+    unsigned long state = 42;
+    uint64_t now_ms = 0;
+    size_t waiter = 0;
+    uint64_t open_from = 1;
+    while (waiter < 20000) {
+        state = state * 6364136223846793005UL + 1442695040888963407UL;
+        unsigned what = (unsigned)(state >> 40) % 100;
+        uint32_t shard = (uint32_t)(state >> 33) % SHARDS;
+        if (what < 70)
+            waiter += add(shard, waiter, now_ms) == 0;
+        else if (what < 85)
+            (void)send_next(now_ms);
+        else if (what < 97 && sequence >= open_from)
+            batcher_settle(batcher, open_from + (state >> 20) % (sequence - open_from + 1),
+                           what < 96 ? BATCH_CONFIRMED : BATCH_REFUSED);
+        else if (what == 97)
+            batcher_tick(batcher, now_ms += (state >> 45) % 300);
+        else if (what == 98 && (state >> 50) % 50 == 0) {
+            batcher_lost(batcher);
+            open_from = sequence + 1;
+        } else if (what == 99 && (state >> 50) % 50 == 0)
+            batcher_refuse(batcher);
+        ck_assert_uint_le(batcher_inflight(batcher), INFLIGHT);
+        ck_assert_uint_le(batcher_jobs(batcher), JOBS);
+    }
+    batcher_lost(batcher);
+    ck_assert_uint_eq(batcher_jobs(batcher), 0);
+    for (size_t i = 0; i < waiter; i++)
+        ck_assert_uint_eq(told[i], 1);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("batcher");
+    TCase *tc = tcase_create("batcher");
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_test(tc, one_job_leaves_at_once);
+    tcase_add_test(tc, jobs_gather_behind_their_shards_message);
+    tcase_add_test(tc, a_job_that_comes_after_sealing_waits_for_the_next_message);
+    tcase_add_test(tc, at_most_inflight_messages);
+    tcase_add_test(tc, shards_leave_in_the_order_they_came);
+    tcase_add_test(tc, a_message_has_256_jobs_at_most);
+    tcase_add_test(tc, a_message_has_a_bound_in_bytes);
+    tcase_add_test(tc, jobs_are_bounded);
+    tcase_add_test(tc, a_refused_message);
+    tcase_add_test(tc, an_unknown_sequence_settles_nothing);
+    tcase_add_test(tc, an_overdue_message_stops_only_its_shard);
+    tcase_add_test(tc, no_confirm_in_time_is_unknown_once);
+    tcase_add_test(tc, a_turn_that_does_not_come);
+    tcase_add_test(tc, a_lost_channel);
+    tcase_add_test(tc, a_blocked_broker);
+    tcase_add_test(tc, every_job_has_one_fate);
+    suite_add_tcase(suite, tc);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}
