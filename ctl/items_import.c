@@ -9,7 +9,7 @@
 #include "ctl/items_file.h"
 #include "ctl/progress.h"
 
-#define SHOWN_MAX 20 /* lines of one kind that people are shown */
+#define SHOWN_MAX 20 /* items left alone that people are shown */
 #define PARAM_MAX (128 * 1024 * 1024)
 
 static const struct db_statement serving = {"ctl_import_serving",
@@ -82,13 +82,11 @@ static int read_file(struct import *import)
 static void tell_problems(const struct import *import)
 {
     const struct items_file *file = &import->file;
-    for (size_t i = 0; i < file->problem_count && i < SHOWN_MAX; i++) {
+    for (size_t i = 0; i < file->problem_count; i++) {
         const struct items_problem *problem = &file->problems[i];
         (void)fprintf(stderr, "%s:%u: %s%s%s\n", import->path, problem->line, problem->field,
                       problem->field[0] == '\0' ? "" : ": ", problem->text);
     }
-    if (file->problem_count > SHOWN_MAX)
-        (void)fprintf(stderr, "... and %zu more\n", file->problem_count - SHOWN_MAX);
 }
 
 static void json_problems(const struct items_file *file, struct buf *out)
