@@ -50,6 +50,7 @@ struct http_request {
     int fd;
     enum request_state state;
     bool suspended;
+    bool aborted;      /* by http_abort */
     uint64_t since_ms; /* connected, or answered last */
     TAILQ_ENTRY(http_request) link;
 
@@ -212,6 +213,8 @@ static void answer_problem(struct http_request *r, unsigned status, const char *
 static enum MHD_Result queue_answer(struct http_request *r)
 {
     struct MHD_Response *response = r->response;
+    if (r->aborted)
+        return MHD_NO;
     if (response == NULL) {
         log_error("no memory for an answer");
         return MHD_NO; /* the connection is closed */
@@ -379,6 +382,18 @@ void http_respond(struct http_request *request, const struct http_response *resp
     }
     request->response = made;
     request->status = response->status;
+    go_on(request);
+}
+
+void http_abort(struct http_request *request, const char *raw, size_t len)
+{
+    assert(request->state == REQUEST_OPEN);
+    const struct linger reset = {.l_onoff = 1, .l_linger = 0};
+    if (len == 0)
+        (void)setsockopt(request->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    else if (send(request->fd, raw, len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+        log_debug("an aborted connection took no bytes");
+    request->aborted = true;
     go_on(request);
 }
 

@@ -72,6 +72,11 @@ bool http_request_body_too_large(const struct http_request *request);
 /* Answers the request, which is invalid afterwards (also when the client has gone meanwhile). */
 void http_respond(struct http_request *request, const struct http_response *response);
 
+/* Closes the connection instead of answering: after `len` raw bytes, if the socket takes them at
+ * once, or with a reset if there are none. For servers that play a broken one. The request is
+ * invalid afterwards. */
+void http_abort(struct http_request *request, const char *raw, size_t len);
+
 /*
  * Answers 101 with `headers` and hands the raw non-blocking socket to `cb`, with bytes that the
  * client sent already. The socket belongs to the upgraded connection: use http_upgraded_close, not

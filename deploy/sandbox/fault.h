@@ -1,0 +1,66 @@
+/* What goes wrong on purpose: how late answers are, and which payments meet which fault. Pure. */
+#ifndef SANDBOX_FAULT_H
+#define SANDBOX_FAULT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/attrs.h"
+#include "common/buf.h"
+
+/* X(name, text, charged): whether the payment is executed, and its result stored, all the same. */
+#define FAULT_MAP(X)                                                                               \
+    X(NONE, "none", true)                                                                          \
+    X(SLOW, "slow", true)                                                                          \
+    X(NEVER, "never", false)                                                                       \
+    X(CHARGE_THEN_NEVER, "charge-then-never", true)                                                \
+    X(RESET, "reset", false)                                                                       \
+    X(CHARGE_THEN_RESET, "charge-then-reset", true)                                                \
+    X(500, "500", true) /* executed and failed: no intent, but its key is used up */               \
+    X(500_AFTER_CHARGE, "500-after-charge", true)                                                  \
+    X(429, "429", false)                                                                           \
+    X(409, "409", false)                                                                           \
+    X(GARBAGE, "garbage", true)                                                                    \
+    X(WRONG_AMOUNT, "wrong-amount", true)                                                          \
+    X(PARTIAL, "partial", true)
+
+enum fault {
+#define FAULT_ENUM(name, text, charged) FAULT_##name,
+    FAULT_MAP(FAULT_ENUM)
+#undef FAULT_ENUM
+        FAULT_COUNT
+};
+
+struct faults {
+    uint32_t latency_ms; /* of every answer about a payment */
+    uint32_t jitter_ms;  /* up to so much more */
+    uint32_t slow_ms;    /* of "slow" */
+    enum fault mode;
+    uint32_t times; /* payments that are still to meet `mode` */
+    bool forever;   /* all of them */
+    double chances[FAULT_COUNT];
+    uint64_t random; /* state of the dice (splitmix64) */
+};
+
+void faults_init(struct faults *faults, uint64_t seed);
+/* The fault of the next payment. */
+enum fault faults_pick(struct faults *faults);
+/* How late its answer shall be. */
+uint32_t faults_delay_ms(struct faults *faults);
+/*
+ * Changes what `json` names: {"latency_ms":N,"jitter_ms":N,"slow_ms":N,"seed":N,
+ * "mode":"500","times":N,"modes":{"reset":0.01,…}}. "mode":"none" ends every fault; without "times"
+ * a mode holds until then; "modes" gives a chance to each of several (others: 0). Nothing changes
+ * on ERR_PARSE, with a line in `ret_problem`.
+ */
+MUST_CHECK int faults_read(struct faults *faults, const char *json, size_t len,
+                           struct buf *ret_problem);
+/* Appends members of a JSON object, without its braces. */
+void faults_write(const struct faults *faults, struct buf *out);
+
+bool fault_find(const char *text, enum fault *ret_fault);
+const char *fault_text(enum fault fault);
+bool fault_charges(enum fault fault);
+
+#endif

@@ -1,0 +1,128 @@
+#include "deploy/sandbox/form.h"
+
+#include <string.h>
+#include <xxhash.h>
+
+#include "common/err.h"
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+/* Bytes of the UTF-8 sequence at `s`, 0 if it is none (overlong and surrogates are none). */
+static size_t sequence(const unsigned char *s, size_t left)
+{
+    if (s[0] < 0x80)
+        return 1;
+    size_t len = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
+    if (s[0] < 0xc2 || s[0] > 0xf4 || left < len)
+        return 0;
+    for (size_t i = 1; i < len; i++)
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+    bool overlong = (s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xf0 && s[1] < 0x90);
+    bool outside = (s[0] == 0xed && s[1] >= 0xa0) || (s[0] == 0xf4 && s[1] >= 0x90);
+    return overlong || outside ? 0 : len;
+}
+
+static bool utf8(const char *text, size_t len)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    for (size_t i = 0, step; i < len; i += step) {
+        step = sequence(s + i, len - i);
+        if (step == 0)
+            return false;
+    }
+    return true;
+}
+
+/* Decodes in place, ends with NUL. */
+static int decode(char *text, size_t len)
+{
+    size_t out = 0;
+    for (size_t i = 0; i < len; i++) {
+        char c = text[i] == '+' ? ' ' : text[i];
+        if (c == '%') {
+            int high = i + 2 < len ? hex_value(text[i + 1]) : -1;
+            int low = i + 2 < len ? hex_value(text[i + 2]) : -1;
+            if (high < 0 || low < 0)
+                return ERR_PARSE;
+            c = (char)(high * 16 + low);
+            i += 2;
+        }
+        if (c == '\0')
+            return ERR_PARSE;
+        text[out++] = c;
+    }
+    text[out] = '\0';
+    return utf8(text, out) ? 0 : ERR_PARSE;
+}
+
+static int add_field(char *text, size_t len, struct form *form)
+{
+    if (form->count == FORM_FIELDS_MAX)
+        return ERR_FULL;
+    char *equals = memchr(text, '=', len);
+    size_t name_len = equals == NULL ? len : (size_t)(equals - text);
+    char *value = equals == NULL ? text + len : equals + 1;
+    size_t value_len = equals == NULL ? 0 : len - name_len - 1;
+    if (name_len == 0 || decode(value, value_len) < 0 || decode(text, name_len) < 0 ||
+        form_get(form, text) != NULL)
+        return ERR_PARSE;
+    form->fields[form->count++] = (struct form_field){text, value};
+    return 0;
+}
+
+int form_parse(char *text, size_t len, struct form *ret_form)
+{
+    ret_form->count = 0;
+    if (memchr(text, '\0', len) != NULL)
+        return ERR_PARSE;
+    char *end = text + len;
+    for (char *p = text; p < end;) {
+        char *next = memchr(p, '&', (size_t)(end - p));
+        size_t field_len = (size_t)((next == NULL ? end : next) - p);
+        int code = field_len == 0 ? 0 : add_field(p, field_len, ret_form);
+        if (code < 0)
+            return code;
+        p += field_len + 1;
+    }
+    return 0;
+}
+
+const char *form_get(const struct form *form, const char *name)
+{
+    for (size_t i = 0; i < form->count; i++)
+        if (strcmp(form->fields[i].name, name) == 0)
+            return form->fields[i].value;
+    return NULL;
+}
+
+const char *form_member(const struct form_field *field, const char *prefix, size_t *ret_len)
+{
+    size_t prefix_len = strlen(prefix);
+    size_t len = strlen(field->name);
+    if (len < prefix_len + 3 || strncmp(field->name, prefix, prefix_len) != 0 ||
+        field->name[prefix_len] != '[' || field->name[len - 1] != ']')
+        return NULL;
+    *ret_len = len - prefix_len - 2;
+    return field->name + prefix_len + 1;
+}
+
+uint64_t form_fingerprint(const struct form *form, const char *target)
+{
+    uint64_t sum = XXH3_64bits(target, strlen(target));
+    for (size_t i = 0; i < form->count; i++) { /* a sum, so that the order does not matter */
+        const struct form_field *field = &form->fields[i];
+        XXH64_hash_t name = XXH3_64bits(field->name, strlen(field->name));
+        sum += XXH3_64bits_withSeed(field->value, strlen(field->value), name);
+    }
+    return sum;
+}

@@ -1,0 +1,34 @@
+/* The gateway: requests in, records into the ledger, answers out once they are durable. */
+#ifndef SANDBOX_GATEWAY_H
+#define SANDBOX_GATEWAY_H
+
+#include <stdint.h>
+
+#include "common/attrs.h"
+#include "common/buf.h"
+#include "common/loop.h"
+
+struct gateway;
+
+struct gateway_options {
+    const char *host;
+    uint16_t port; /* 0: a free one */
+    const char *ledger;
+    const char *secret_key; /* "": any is taken */
+    uint32_t latency_ms;
+    uint64_t seed;  /* of the dice of faults */
+    loop_cb broken; /* the ledger cannot be written any more: leave */
+    void *arg;
+};
+
+/* On a negative result `ret_problem` holds a line for people. `secret_key` must outlive it. */
+MUST_CHECK int gateway_open(struct loop *loop, const struct gateway_options *options,
+                            struct gateway **ret_gateway, struct buf *ret_problem);
+uint16_t gateway_port(const struct gateway *gateway);
+/* Takes nothing new, ends what waits on purpose, and calls `done` when what was begun is durable
+ * and answered. */
+void gateway_drain(struct gateway *gateway, loop_cb done, void *arg);
+/* NULL is allowed. */
+void gateway_close(struct gateway *gateway);
+
+#endif

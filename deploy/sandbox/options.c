@@ -1,0 +1,120 @@
+#include "deploy/sandbox/options.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/err.h"
+
+#define LATENCY_MAX_MS 600000
+
+const char options_help[] =
+    "Usage: checkout-sandbox-gateway --ledger FILE [OPTION]...\n"
+    "A payment gateway for tests and demonstrations, shaped like Stripe's API: no money moves.\n"
+    "\n"
+    "  --listen HOST:PORT  serve here; port 0 takes a free one      [CHECKOUT_LISTEN, "
+    "127.0.0.1:0]\n"
+    "  --ledger FILE       keep charges and idempotency keys here   [CHECKOUT_SANDBOX_LEDGER]\n"
+    "  --key-file FILE     the secret key to ask for; else any will do\n"
+    "                                                               [CHECKOUT_GATEWAY_KEY_FILE]\n"
+    "  --latency MS        answer payments so much later            [0]\n"
+    "  --seed N            make faults by chance repeatable         [random]\n"
+    "  --help\n"
+    "\n"
+    "The address is printed on standard output. POST /_control changes latency and faults.\n"
+    "Payment methods: pm_card_visa, pm_card_mastercard, pm_card_chargeDeclined,\n"
+    "pm_card_chargeDeclinedInsufficientFunds, pm_card_authenticationRequired, ...,\n"
+    "and pm_sandbox_MODE, which meets the fault MODE at the first request for its order: slow,\n"
+    "never, charge-then-never, reset, charge-then-reset, 500, 500-after-charge, 429, 409, "
+    "garbage,\n"
+    "wrong-amount, partial.\n";
+
+static int wrong(struct buf *problem, const char *name, const char *why)
+{
+    (void)buf_printf(problem, "%s %s", name, why);
+    return ERR_CONFIG;
+}
+
+static int read_number(const char *name, const char *text, uint64_t most, uint64_t *ret_number,
+                       struct buf *problem)
+{
+    char *end;
+    errno = 0;
+    unsigned long long number = strtoull(text, &end, 10);
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || number > most)
+        return wrong(problem, name, "needs a whole number in its range");
+    *ret_number = number;
+    return 0;
+}
+
+static int read_listen(const char *name, const char *text, struct options *options,
+                       struct buf *problem)
+{
+    const char *colon = strrchr(text, ':');
+    size_t len = colon == NULL ? 0 : (size_t)(colon - text);
+    uint64_t port;
+    if (len == 0 || len >= sizeof options->host)
+        return wrong(problem, name, "needs HOST:PORT, like 127.0.0.1:8090");
+    int code = read_number(name, colon + 1, UINT16_MAX, &port, problem);
+    if (code < 0)
+        return code;
+    bool bracketed = len > 2 && text[0] == '[' && colon[-1] == ']';
+    memcpy(options->host, text + (bracketed ? 1 : 0), len - (bracketed ? 2 : 0));
+    options->host[len - (bracketed ? 2 : 0)] = '\0';
+    options->port = (uint16_t)port;
+    return 0;
+}
+
+static int read_option(const char *name, const char *value, struct options *options,
+                       struct buf *problem)
+{
+    uint64_t number = 0;
+    int code = 0;
+    if (strcmp(name, "--listen") == 0)
+        return read_listen(name, value, options, problem);
+    if (strcmp(name, "--ledger") == 0) {
+        options->ledger = value;
+    } else if (strcmp(name, "--key-file") == 0) {
+        options->key_file = value;
+    } else if (strcmp(name, "--latency") == 0) {
+        code = read_number(name, value, LATENCY_MAX_MS, &number, problem);
+        options->latency_ms = (uint32_t)number;
+    } else if (strcmp(name, "--seed") == 0) {
+        code = read_number(name, value, UINT64_MAX, &options->seed, problem);
+        options->seeded = true;
+    } else {
+        return wrong(problem, name, "is no option; see --help");
+    }
+    return code;
+}
+
+static int read_environment(char *(*get)(const char *name), struct options *options,
+                            struct buf *problem)
+{
+    const char *listen = get("CHECKOUT_LISTEN");
+    options->ledger = get("CHECKOUT_SANDBOX_LEDGER");
+    options->key_file = get("CHECKOUT_GATEWAY_KEY_FILE");
+    return read_listen("CHECKOUT_LISTEN", listen == NULL ? "127.0.0.1:0" : listen, options,
+                       problem);
+}
+
+int options_read(int argc, char *const *argv, char *(*get_environment)(const char *name),
+                 struct options *ret_options, struct buf *ret_problem)
+{
+    struct options options = {0};
+    int code = read_environment(get_environment, &options, ret_problem);
+    for (int i = 1; i < argc && code == 0; i += 2) {
+        if (strcmp(argv[i], "--help") == 0) {
+            ret_options->help = true;
+            return 0;
+        }
+        code = i + 1 < argc ? read_option(argv[i], argv[i + 1], &options, ret_problem)
+                            : wrong(ret_problem, argv[i], "needs a value; see --help");
+    }
+    if (code < 0)
+        return code;
+    if (options.ledger == NULL || options.ledger[0] == '\0')
+        return wrong(ret_problem, "--ledger", "is needed: the file that keeps the charges");
+    *ret_options = options;
+    return 0;
+}

@@ -1,0 +1,64 @@
+/*
+ * What the gateway remembers of its ledger: for every intent, refund and idempotency key, where its
+ * record is. Some 100 bytes for each charge. Pure.
+ */
+#ifndef SANDBOX_STORE_H
+#define SANDBOX_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/attrs.h"
+#include "deploy/sandbox/ledger.h"
+#include "deploy/sandbox/record.h"
+
+struct store;
+
+struct store_intent {
+    struct ledger_place place; /* of its last durable record */
+    int64_t created;
+    bool busy; /* a change of it is not durable yet */
+};
+
+enum store_key_state {
+    STORE_KEY_NEW,
+    STORE_KEY_BUSY,  /* its first request is not answered yet */
+    STORE_KEY_OTHER, /* it was used for something else */
+    STORE_KEY_KNOWN,
+};
+
+struct store *store_new(void);
+void store_free(struct store *store); /* NULL is allowed */
+
+/* Gives the next intent or refund its number; it is not to be seen yet. An intent is never created
+ * before the one before it: lists are by time. ERR_NOMEM. */
+MUST_CHECK int store_add_intent(struct store *store, int64_t now, struct intent *ret_intent);
+MUST_CHECK int store_add_refund(struct store *store, uint64_t *ret_number);
+/* The number taken last could not be recorded, and is free again. */
+void store_drop_intent(struct store *store);
+void store_drop_refund(struct store *store);
+/* The record is durable: it can be seen and read. Also ends `busy`, and fills in its key. */
+void store_settle(struct store *store, const struct record *record, struct ledger_place place);
+/* A record from the file, in order. ERR_INVALID: its numbers do not count up; ERR_NOMEM. */
+MUST_CHECK int store_load(struct store *store, const struct record *record,
+                          struct ledger_place place);
+
+/* Intents that can be seen are those below this number. */
+uint64_t store_intent_count(const struct store *store);
+/* NULL: no such intent (to be seen). Valid until the next store_add_intent. */
+struct store_intent *store_intent(struct store *store, uint64_t number);
+/* len 0: no such refund. */
+struct ledger_place store_refund(const struct store *store, uint64_t number);
+
+/* Looks a key up. A new one becomes busy, until store_settle or store_drop_key. ERR_NOMEM. */
+MUST_CHECK int store_use_key(struct store *store, const char *key, uint64_t fingerprint,
+                             enum store_key_state *ret_state, struct ledger_place *ret_place);
+/* Its request was not executed: the key is new again. */
+void store_drop_key(struct store *store, const char *key);
+
+/* Counts one more request for an order; how many there were before, in this process. */
+unsigned store_ask(struct store *store, const char *order_id);
+unsigned store_asked(const struct store *store, const char *order_id);
+
+#endif
