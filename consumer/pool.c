@@ -102,8 +102,9 @@ static void apply_ranking(struct pool *pool)
     }
 }
 
-/* The named owner takes over what is released, or whose owner is dead. And whoever has its name on a
- * shard that it does not hold (an answer was lost) takes it again: nobody else will while it lives. */
+/* The named owner takes over what is released, or whose owner is dead. And whoever has its name on
+ * a shard that it does not hold (an answer was lost) takes it again: nobody else will while it
+ * lives. */
 static void take_what_is_ours(struct pool *pool)
 {
     int64_t self = pool->context->member;

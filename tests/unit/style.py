@@ -1,0 +1,109 @@
+#!/usr/bin/python3
+"""Holds what the reader relies on: who may include whom, and that each foreign library has one door.
+
+    style.py includes | format | shellcheck
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+PROGRAMS = ("producer", "consumer", "notifier", "ctl", "deploy/sandbox")
+SKIPPED = 77
+
+# A library that does I/O, by the headers that begin with these words: one .c file of the product.
+DOORS = {
+    "librabbitmq": r"amqp|rabbitmq-c/", "libmicrohttpd": r"microhttpd", "libpq": r"libpq-fe",
+    "hiredis": r"hiredis/", "libcurl": r"curl/", "wslay": r"wslay/", "libjose": r"jose/",
+    "libsystemd": r"systemd/",
+}
+INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]', re.MULTILINE)
+
+
+def sources(*suffixes):
+    """Files of the product and its tests, as git knows them or, without git, as they lie there."""
+    listed = subprocess.run(["git", "-C", ROOT, "ls-files", "--cached", "--others", "--exclude-standard"],
+                            check=False, capture_output=True, text=True)
+    names = listed.stdout.split("\n") if listed.returncode == 0 else [
+        os.path.relpath(os.path.join(folder, name), ROOT)
+        for folder, _, files in os.walk(ROOT) if "/build" not in folder for name in files]
+    return sorted(name for name in names if name.endswith(suffixes)
+                  and os.path.isfile(os.path.join(ROOT, name)))
+
+
+def includes(path):
+    with open(os.path.join(ROOT, path), encoding="utf-8") as source:
+        return INCLUDE.findall(source.read())
+
+
+def home(path):
+    """The folder that a file belongs to: common, one of the programs, or None (tests)."""
+    return next((place for place in ("common", *PROGRAMS) if path.startswith(place + "/")), None)
+
+
+def check_directions(problems):
+    for path in sources(".c", ".h"):
+        place = home(path)
+        for kind, name in includes(path):
+            target = home(name)
+            if place is None or kind == "<" or target is None:
+                continue
+            if target not in ("common", place):
+                problems.append(f"{path} includes {name}: programs include common/ and themselves")
+        own = path[:-2] + ".h"
+        if path.endswith(".c") and place and os.path.isfile(os.path.join(ROOT, own)):
+            first = next(iter(includes(path)), ("", ""))[1]
+            if first not in (own, own[:-2] + "_impl.h"):  # what several files of a module share
+                problems.append(f"{path} includes {first} before its own header {own}")
+
+
+def check_doors(problems):
+    doors = {}
+    for path in sources(".c", ".h"):
+        if home(path) is None:
+            continue
+        for kind, name in includes(path):
+            for library, pattern in DOORS.items():
+                if kind == "<" and re.match(pattern, name):
+                    doors.setdefault(library, set()).add(path)
+            if name == "uv.h" and (path.endswith(".h") or home(path) != "common"):
+                problems.append(f"{path} includes uv.h: only .c files in common/ may")
+    for library, files in doors.items():
+        if len(files) != 1:
+            problems.append(f"{library} is included by {len(files)} files: {', '.join(sorted(files))}")
+        problems += [f"{path} is a header and includes {library}" for path in files if path.endswith(".h")]
+
+
+def run_tool(tool, arguments, files):
+    if shutil.which(tool) is None:
+        print(f"{tool} is not installed")
+        sys.exit(SKIPPED)
+    return subprocess.run([tool, *arguments, *files], cwd=ROOT, check=False).returncode
+
+
+def scripts():
+    found = []
+    for path in sources(""):
+        with open(os.path.join(ROOT, path), "rb") as source:
+            if re.match(rb"#!.*\b(ba)?sh\b", source.readline()):
+                found.append(path)
+    return found
+
+
+def main():
+    what = sys.argv[1]
+    if what == "format":
+        sys.exit(run_tool("clang-format", ["--dry-run", "--Werror"], sources(".c", ".h")))
+    if what == "shellcheck":
+        sys.exit(run_tool("shellcheck", [], scripts()))
+    problems = []
+    check_directions(problems)
+    check_doors(problems)
+    print("\n".join(problems) or "every include is where it belongs")
+    sys.exit(1 if problems else 0)
+
+
+main()
