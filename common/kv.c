@@ -27,7 +27,7 @@
 #define TICK_MS 1000
 /* Turns of the loop are counted, so that our own stall is not taken for the server's. */
 #define SILENT_TICKS_MAX 2
-#define UNSENT_MAX (16 * 1024 * 1024) /* bytes of commands not yet taken by the socket */
+#define UNSENT_MAX ((size_t)16 * 1024 * 1024) /* bytes of commands not yet taken by the socket */
 #define REASON_SIZE 192
 
 enum phase { PHASE_IDLE, PHASE_DIALLING, PHASE_LOGIN, PHASE_UP };
@@ -56,22 +56,12 @@ struct kv {
 
     struct kv_due due;
 
-    unsigned busy; /* calls on the stack that still touch this struct */
-    bool closed;
+    bool closed; /* to be freed in the next turn of the loop: callers of callbacks still look at it
+                  */
     char reason[REASON_SIZE]; /* why it is down, as last told */
 };
 
 /* ---- the end of a connection, and of the whole ---- */
-
-static void release(struct kv *kv)
-{
-    if (--kv->busy > 0 || !kv->closed)
-        return;
-    loop_timer_free(kv->retry);
-    loop_timer_free(kv->tick);
-    kv_due_free(&kv->due);
-    free(kv);
-}
 
 static void disconnect(struct kv *kv)
 {
@@ -104,14 +94,12 @@ static void fail(struct kv *kv, const char *what, const char *detail)
         kv->fault = ERR_UNAVAILABLE;
     bool news = kv->phase == PHASE_UP || strcmp(reason, kv->reason) != 0;
     memcpy(kv->reason, reason, sizeof reason);
-    kv->busy++;
     disconnect(kv);
     tell_lost(kv);
     if (!kv->closed && news && kv->state != NULL)
         kv->state(false, kv->reason, kv->arg);
     if (!kv->closed)
         loop_timer_start(kv->retry, backoff_next(&kv->backoff), 0);
-    release(kv);
 }
 
 /* ---- sending ---- */
@@ -353,13 +341,11 @@ static void read_replies(struct kv *kv)
 static void socket_ready(int events, void *arg)
 {
     struct kv *kv = arg;
-    kv->busy++;
     uint64_t session = kv->session;
     if ((events & LOOP_READ) != 0)
         read_replies(kv);
     if (kv->session == session && (events & LOOP_WRITE) != 0)
         flush(kv);
-    release(kv);
 }
 
 /* Takes the connected socket over. */
@@ -416,9 +402,21 @@ static void dialled(void *arg)
     free(dialling);
 }
 
+static void destroy(struct kv *kv)
+{
+    loop_timer_free(kv->retry);
+    loop_timer_free(kv->tick);
+    kv_due_free(&kv->due);
+    free(kv);
+}
+
 static void attempt(void *arg)
 {
     struct kv *kv = arg;
+    if (kv->closed) {
+        destroy(kv);
+        return;
+    }
     struct dialling *dialling = calloc(1, sizeof *dialling);
     if (dialling != NULL) {
         dialling->kv = kv;
@@ -457,7 +455,7 @@ static struct kv *open_any(struct loop *loop, const char *url, kv_push_cb push, 
     backoff_init(&kv->backoff, BACKOFF_FIRST_MS, BACKOFF_MAX_MS,
                  clock_mono_us() ^ ((uint64_t)getpid() << 40));
     if (kv->retry == NULL || kv->tick == NULL) {
-        kv_close(kv);
+        destroy(kv);
         return NULL;
     }
     loop_timer_start(kv->retry, 0, 0); /* not from here: the caller does not hold `kv` yet */
@@ -484,15 +482,11 @@ void kv_close(struct kv *kv)
     if (kv == NULL || kv->closed)
         return;
     kv->closed = true;
-    kv->busy++;
     if (kv->dialling != NULL)
         kv->dialling->kv = NULL;
-    if (kv->retry != NULL)
-        loop_timer_stop(kv->retry);
-    if (kv->tick != NULL)
-        disconnect(kv);
+    disconnect(kv);
     tell_lost(kv);
-    release(kv);
+    loop_timer_start(kv->retry, 0, 0); /* frees it */
 }
 
 int kv_fault(const struct kv *kv)

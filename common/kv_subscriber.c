@@ -26,7 +26,7 @@ struct kv_subscriber {
     kv_subscribed_cb subscribed;
     kv_state_cb state;
     void *arg;
-    unsigned busy; /* callbacks of ours on the stack */
+    struct loop_timer *end; /* frees it in the next turn of the loop: we may be in its callback */
     bool closed;
 };
 
@@ -117,10 +117,10 @@ static void forget_unwanted(struct kv_subscriber *subscriber)
     }
 }
 
-static void leave(struct kv_subscriber *subscriber)
+static void destroy(void *arg)
 {
-    if (--subscriber->busy > 0 || !subscriber->closed)
-        return;
+    struct kv_subscriber *subscriber = arg;
+    loop_timer_free(subscriber->end);
     tdestroy(subscriber->channels, free);
     free(subscriber);
 }
@@ -128,7 +128,6 @@ static void leave(struct kv_subscriber *subscriber)
 static void state_changed(bool up, const char *reason, void *arg)
 {
     struct kv_subscriber *subscriber = arg;
-    subscriber->busy++;
     if (up) {
         struct walk walk = {.subscriber = subscriber, .up = true};
         twalk_r(subscriber->channels, walk_channel, &walk);
@@ -139,7 +138,6 @@ static void state_changed(bool up, const char *reason, void *arg)
     }
     if (subscriber->state != NULL)
         subscriber->state(up, reason, subscriber->arg);
-    leave(subscriber);
 }
 
 static bool kind_is(const struct kv_reply *push, const char *kind)
@@ -173,12 +171,10 @@ static void pushed(const struct kv_reply *push, void *arg)
         return;
     const struct kv_reply *name = &push->items[1];
     const struct kv_reply *text = &push->items[2];
-    subscriber->busy++;
     if (kind_is(push, "message") && text->type == KV_STRING)
         subscriber->message(name->str, name->len, text->str, text->len, subscriber->arg);
     else if (kind_is(push, "subscribe"))
         acknowledged(subscriber, name->str, name->len);
-    leave(subscriber);
 }
 
 struct kv_subscriber *kv_subscriber_open(struct loop *loop, const char *url, kv_message_cb message,
@@ -191,9 +187,11 @@ struct kv_subscriber *kv_subscriber_open(struct loop *loop, const char *url, kv_
     subscriber->subscribed = subscribed;
     subscriber->state = state;
     subscriber->arg = arg;
-    subscriber->kv = kv_open_push(loop, url, pushed, state_changed, subscriber);
+    subscriber->end = loop_timer_new(loop, destroy, subscriber);
+    if (subscriber->end != NULL)
+        subscriber->kv = kv_open_push(loop, url, pushed, state_changed, subscriber);
     if (subscriber->kv == NULL) {
-        free(subscriber);
+        destroy(subscriber);
         return NULL;
     }
     return subscriber;
@@ -204,9 +202,8 @@ void kv_subscriber_close(struct kv_subscriber *subscriber)
     if (subscriber == NULL || subscriber->closed)
         return;
     subscriber->closed = true;
-    subscriber->busy++;
     kv_close(subscriber->kv);
-    leave(subscriber);
+    loop_timer_start(subscriber->end, 0, 0);
 }
 
 int kv_subscribe(struct kv_subscriber *subscriber, const char *channel_name)

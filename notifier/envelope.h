@@ -8,7 +8,7 @@
 
 #include "common/attrs.h"
 
-#define ENVELOPE_TEXT_MAX (16 * 1024) /* bytes of one event */
+#define ENVELOPE_TEXT_MAX ((size_t)16 * 1024) /* bytes of one event */
 #define ENVELOPE_ORDER_SIZE 16
 
 struct envelope {

@@ -10,8 +10,8 @@
 
 #define PROGRESS_MAX 1024 /* orders remembered */
 #define PROGRESS_FINAL_KEPT_MS                                                                     \
-    (5 * 60 * 1000) /* an ended order is remembered this long at least                             \
-                     */
+    ((uint64_t)5 * 60 * 1000) /* an ended order is remembered this long at least                   \
+                               */
 
 struct progress_entry {
     unsigned char order[ENVELOPE_ORDER_SIZE];

@@ -17,7 +17,7 @@
 #include "notifier/stats.h"
 #include "notifier/ws.h"
 
-#define SESSION_HELD_MAX (64 * 1024) /* bytes of live events held during a replay */
+#define SESSION_HELD_MAX ((size_t)64 * 1024) /* bytes of live events held during a replay */
 
 /* What replay.c keeps of a session. Times are of the monotonic clock. */
 struct session_replay {

@@ -10,12 +10,12 @@
 #include "common/buf.h"
 #include "common/err.h"
 
-#define OUT_MAX (16 * 1024)       /* frames gathered for one send(2) */
-#define KERNEL_BUFFER (64 * 1024) /* asked of the kernel, so that slowness shows here */
-#define READ_BUDGET (16 * 1024)   /* bytes taken of one socket in one turn of the loop */
-#define QUEUE_MAX 1024            /* frames queued: a flood of pings makes as many pongs */
-#define CLOSE_WAIT_MS 10000       /* for what is queued, our close frame and the peer's */
-#define LINGER_MS 2000            /* for the peer to read our close frame before the reset */
+#define OUT_MAX ((size_t)16 * 1024)     /* frames gathered for one send(2) */
+#define KERNEL_BUFFER (64 * 1024)       /* asked of the kernel, so that slowness shows here */
+#define READ_BUDGET ((size_t)16 * 1024) /* bytes taken of one socket in one turn of the loop */
+#define QUEUE_MAX 1024                  /* frames queued: a flood of pings makes as many pongs */
+#define CLOSE_WAIT_MS 10000             /* for what is queued, our close frame and the peer's */
+#define LINGER_MS 2000                  /* for the peer to read our close frame before the reset */
 
 enum state {
     STATE_OPEN,

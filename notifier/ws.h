@@ -9,9 +9,9 @@
 #include "common/http.h"
 #include "common/loop.h"
 
-#define WS_BUFFER_MAX (128 * 1024) /* bytes that wait for a slow reader */
-#define WS_BUFFER_LOW (16 * 1024)  /* drained below this, the owner may send more */
-#define WS_MESSAGE_MAX 4096        /* bytes of one incoming frame; content is ignored */
+#define WS_BUFFER_MAX ((size_t)128 * 1024) /* bytes that wait for a slow reader */
+#define WS_BUFFER_LOW ((size_t)16 * 1024)  /* drained below this, the owner may send more */
+#define WS_MESSAGE_MAX 4096                /* bytes of one incoming frame; content is ignored */
 
 /* Close codes; those from 4000 are ours. */
 #define WS_CLOSE_GOING_AWAY 1001
