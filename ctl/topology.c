@@ -131,7 +131,7 @@ static int run(struct ctl *ctl, const struct command_args *args)
 const struct command command_topology = {
     .words = "topology",
     .operands = "",
-    .summary = "declares exchanges and queues, puts shards into service",
+    .summary = "makes exchanges and queues, puts shards into service",
     .details = "Declares exchange checkout.jobs.N, its N quorum queues, and checkout.dead; then "
                "records in the database that N shards are in service, and the fingerprint of the "
                "secret of order ids. Doing it again does nothing. Another N than the one in "
