@@ -1,0 +1,358 @@
+#!/usr/bin/python3
+"""The door when servers are away, slow or full; when it leaves; and when there are several."""
+
+import http.client
+import json
+import socket
+import threading
+import time
+import urllib.parse
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+import pika
+
+import harness
+from harness import wait_until
+from test_producer import Door, take_all
+
+SKU = "dress"
+
+
+def metric(daemon, name):
+    """Value of a series without labels."""
+    text = harness.http_call(daemon.admin, "GET", "/metrics").body.decode()
+    for line in text.splitlines():
+        if line.startswith(name + " "):
+            return float(line.split()[1])
+    return None
+
+
+class BrokerFaults(Door):
+    proxied = ("amqp",)
+    settings = {"CHECKOUT_QUEUE_MAX_BYTES": 1048576}
+
+    def setUp(self):
+        self.proxy = self.stack.proxies["amqp"]
+        self.stack.broker.purge()
+
+    def tearDown(self):
+        self.proxy.delay(0)
+        self.proxy.freeze(False)
+        self.proxy.up()
+        wait_until(lambda: self.send().status == 202, 20, "the door takes orders again")
+
+    def jobs(self):
+        return [job["order_id"] for _, _, body in take_all(self.stack)
+                for job in json.loads(body)["jobs"]]
+
+    def test_away_is_told_at_once_and_it_recovers_by_itself(self):
+        daemon = self.stack.daemon("producer")
+        self.proxy.down()
+        wait_until(lambda: metric(daemon, "checkout_bus_up") == 0, 10, "the loss is noticed")
+        begun = time.monotonic()
+        for _ in range(20):
+            self.assert_problem(self.send(), 503, "broker-unavailable")
+        self.assertLess(time.monotonic() - begun, 2)
+        self.assertEqual(harness.http_call(daemon.admin, "GET", "/readyz").status, 503)
+        self.assertEqual(harness.http_call(daemon.admin, "GET", "/livez").status, 200)
+        self.assertEqual(self.send({}).status, 400)  # what is wrong is told all the same
+        self.proxy.up()
+        wait_until(lambda: self.send().status == 202, 10, "orders are taken again")
+        wait_until(lambda: harness.http_call(daemon.admin, "GET", "/readyz").status == 200, 5, "ready")
+
+    def test_202_comes_after_the_confirm(self):
+        self.proxy.delay(0.4)
+        begun = time.monotonic()
+        self.assertEqual(self.send().status, 202)
+        self.assertGreater(time.monotonic() - begun, 0.7)  # there and back
+
+    def test_a_connection_lost_before_the_confirm(self):
+        key = uuid.uuid4().hex
+        self.proxy.freeze(True)
+        with ThreadPoolExecutor(1) as pool:
+            future = pool.submit(self.send, key=key)
+            time.sleep(0.3)
+            self.proxy.freeze(False)
+            self.proxy.reset()
+            answer = future.result()
+        if answer.status != 202:  # the confirm may have been faster than the reset
+            self.assert_problem(answer, 503, "accept-unknown")
+            order = harness.order_id(self.stack.secrets["ORDER_SECRET"], "ann", key)
+            self.assertEqual((answer.json["id"], answer.json["status_url"]),
+                             (order, f"/v1/orders/{order}"))
+        again = wait_until(lambda: self.accepted(key), 10, "the retry is accepted")
+        self.assertEqual(again.json["id"], harness.order_id(
+            self.stack.secrets["ORDER_SECRET"], "ann", key))
+        self.assertEqual(set(self.jobs()), {again.json["id"]})
+
+    def accepted(self, key):
+        answer = self.send(key=key)
+        return answer if answer.status == 202 else None
+
+    def test_no_confirm_within_five_seconds(self):
+        key = uuid.uuid4().hex
+        order = harness.order_id(self.stack.secrets["ORDER_SECRET"], "ann", key)
+        self.proxy.freeze(True)
+        begun = time.monotonic()
+        answer = self.send(key=key)
+        took = time.monotonic() - begun
+        self.assert_problem(answer, 503, "accept-unknown")
+        self.assertEqual((answer.json["id"], answer.json["status_url"]),
+                         (order, f"/v1/orders/{order}"))
+        self.assertTrue(4.5 < took < 7, took)
+        self.assertEqual(self.stack.status("ann", order).json["status"], "queued")
+        begun = time.monotonic()
+        answer = self.send()  # the shard of the stuck message, or the whole broker by now
+        self.assertEqual(answer.status, 503)
+        self.assertLess(time.monotonic() - begun, 1)
+        self.proxy.freeze(False)
+        again = wait_until(lambda: self.accepted(key), 20, "the retry is accepted")
+        self.assertEqual(again.json["id"], order)
+
+    def test_a_queue_that_is_gone(self):
+        shard = self.stack.shard(SKU)
+        queue = self.stack.broker.queue(shard)
+        connection = pika.BlockingConnection(pika.URLParameters(self.stack.direct["CHECKOUT_AMQP_URL"]))
+        channel = connection.channel()
+        channel.queue_unbind(queue, f"checkout.jobs.{self.stack.shards}", str(shard))
+        try:
+            key = uuid.uuid4().hex
+            self.assert_problem(self.send(key=key), 503, "overloaded")
+            # it was surely not accepted, so the key is free for another order
+            other = next(f"sku-{i}" for i in range(1000) if self.stack.shard(f"sku-{i}") != shard)
+            answer = self.send({"sku": other, "quantity": 3, "payment_method": "pm"}, key=key)
+            self.assertEqual(answer.status, 202, answer)
+        finally:
+            channel.queue_bind(queue, f"checkout.jobs.{self.stack.shards}", str(shard))
+            connection.close()
+        self.assertEqual(self.send().status, 202)
+
+    def test_a_full_queue(self):
+        shard = self.stack.shard(SKU)
+        filler = b"x" * 700000
+        for _ in range(4):  # the limit is 1 MiB, and it overshoots
+            try:
+                self.stack.publish(shard, filler)
+            except pika.exceptions.NackError:
+                break
+        def full():
+            answer = self.send()
+            if answer.status == 503:
+                self.assert_problem(answer, 503, "overloaded")
+            return answer.status == 503
+        wait_until(full, 10, "the full queue is told")
+        other = next(f"sku-{i}" for i in range(1000) if self.stack.shard(f"sku-{i}") != shard)
+        self.assertEqual(self.send({"sku": other, "quantity": 1, "payment_method": "pm"}).status, 202)
+        self.stack.broker.purge()
+
+
+class OtherFaults(Door):
+    """PostgreSQL and Redis are not needed for accepting."""
+
+    proxied = ("database", "redis")
+
+    def tearDown(self):
+        for proxy in self.stack.proxies.values():
+            proxy.freeze(False)
+            proxy.up()
+
+    def test_without_the_database(self):
+        order = self.send().json["id"]
+        self.stack.proxies["database"].down()
+        self.assertEqual(self.send().status, 202)
+        answer = wait_until(lambda: self.unavailable(f"/v1/orders/{order}", "ann"), 5, "503")
+        self.assert_problem(answer, 503, "database-unavailable")
+        self.assert_problem(self.stack.call("ann", "GET", "/v1/orders"), 503, "database-unavailable")
+        self.assert_problem(self.stack.call(None, "GET", "/v1/items/x"), 503, "database-unavailable")
+        forged = harness.order_id("another secret", "ann", "key")
+        self.assert_problem(self.stack.status("ann", forged), 404, "not-found")
+        self.assertEqual(harness.http_call(self.stack.daemon("producer").admin, "GET",
+                                           "/readyz").status, 200)
+        self.stack.proxies["database"].up()
+        wait_until(lambda: self.stack.status("ann", order).status == 200, 10, "status is told again")
+
+    def unavailable(self, path, user):
+        answer = self.stack.call(user, "GET", path)
+        return answer if answer.status == 503 else None
+
+    def test_without_redis(self):
+        self.stack.proxies["redis"].down()
+        for _ in range(5):
+            begun = time.monotonic()
+            self.assertEqual(self.send().status, 202)
+            self.assertLess(time.monotonic() - begun, 1)
+
+    def test_redis_that_does_not_answer(self):
+        self.assertEqual(self.send().status, 202)
+        self.stack.proxies["redis"].freeze(True)
+        for _ in range(10):
+            begun = time.monotonic()
+            self.assertEqual(self.send().status, 202)
+            self.assertLess(time.monotonic() - begun, 1)
+        self.assertGreater(metric(self.stack.daemon("producer"), "checkout_gate_opened_total"), 0)
+
+    def test_started_without_database_and_redis(self):
+        for proxy in self.stack.proxies.values():
+            proxy.down()
+        late = self.stack.start("producer")
+        try:
+            self.assertEqual(self.stack.post("ann", SKU, producer=late).status, 202)
+        finally:
+            late.stop()
+
+
+class Outcome(Door):
+    """With the counter: a status that is waited for."""
+
+    daemons = ("sandbox", "producer", "consumer")
+
+    def test_waiting_for_the_final_state(self):
+        sku = self.stack.item(stock=5, price=700)
+        order = self.send({"sku": sku, "quantity": 2, "payment_method": "pm_card_visa",
+                           "reference": "cart-9"}).json["id"]
+        begun = time.monotonic()
+        answer = self.stack.call("ann", "GET", f"/v1/orders/{order}", headers={"Prefer": "wait=20"},
+                                 timeout=25)
+        self.assertLess(time.monotonic() - begun, 8)
+        told = answer.json
+        self.assertEqual((told["status"], told["sku"], told["quantity"], told["amount"],
+                          told["currency"], told["reference"]),
+                         ("confirmed", sku, 2, 1400, "usd", "cart-9"))
+        self.assertEqual([entry["status"] for entry in told["history"]], ["reserved", "confirmed"])
+        self.assertNotIn("reason", told)
+        for name in ("created_at", "updated_at"):
+            self.assertRegex(told[name], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
+
+    def test_waiting_for_a_declined_card(self):
+        sku = self.stack.item(stock=5)
+        order = self.send({"sku": sku, "quantity": 1,
+                           "payment_method": "pm_card_chargeDeclined"}).json["id"]
+        answer = self.stack.call("ann", "GET", f"/v1/orders/{order}", headers={"Prefer": "wait=20"},
+                                 timeout=25)
+        self.assertEqual((answer.json["status"], answer.json["reason"]),
+                         ("rejected", "payment_declined"))
+
+
+class Leaving(Door):
+    proxied = ("amqp",)
+
+    def test_sigterm_answers_what_it_has_accepted(self):
+        proxy = self.stack.proxies["amqp"]
+        leaver = self.stack.start("producer")
+        proxy.delay(0.4)
+        with ThreadPoolExecutor(20) as pool:
+            futures = [pool.submit(self.stack.post, "ann", SKU, producer=leaver) for _ in range(20)]
+            time.sleep(0.3)
+            begun = time.monotonic()
+            leaver.terminate()
+            answers = [future.result() for future in futures]
+        self.assertEqual([answer.status for answer in answers], [202] * 20)
+        leaver.finish(10)
+        self.assertLess(time.monotonic() - begun, 6)
+        proxy.delay(0)
+        target = urllib.parse.urlsplit(leaver.url)
+        with self.assertRaises(ConnectionError):
+            socket.create_connection((target.hostname, target.port), 2)
+
+    def test_sigterm_ends_waiting_lookups(self):
+        leaver = self.stack.start("producer")
+        order = self.stack.post("ann", SKU, producer=leaver).json["id"]
+        with ThreadPoolExecutor(1) as pool:
+            future = pool.submit(self.stack.call, "ann", "GET", f"/v1/orders/{order}", None,
+                                 {"Prefer": "wait=25"}, leaver, 30)
+            time.sleep(0.5)
+            begun = time.monotonic()
+            leaver.terminate()
+            self.assertEqual(future.result().json["status"], "queued")
+            self.assertLess(time.monotonic() - begun, 4)
+        leaver.finish(10)
+
+
+class Several(Door):
+    """Two producers on one port."""
+
+    daemons = ()
+
+    def test_both_serve_and_one_may_die(self):
+        port = harness.free_port()
+        pair = [self.stack.start("producer", CHECKOUT_LISTEN=f"127.0.0.1:{port}") for _ in range(2)]
+        def order():
+            return self.stack.post("ann", SKU, producer=pair[0])
+        with ThreadPoolExecutor(20) as pool:
+            answers = list(pool.map(lambda _: order(), range(200)))
+        self.assertEqual({answer.status for answer in answers}, {202})
+        shares = [metric(daemon, "checkout_orders_accepted_total") for daemon in pair]
+        self.assertEqual(sum(shares), 200)
+        self.assertGreater(min(shares), 20)
+        pair[1].kill()
+        answers = [order() for _ in range(20)]
+        self.assertEqual({answer.status for answer in answers}, {202})
+
+    def test_a_retry_at_the_other_gives_the_same_id(self):
+        pair = [self.stack.start("producer") for _ in range(2)]
+        ids = {self.stack.post("ann", SKU, key="same", producer=daemon).json["id"] for daemon in pair}
+        self.assertEqual(len(ids), 1)
+
+
+class Crowd(Door):
+    """Many at once, and clients that are slow or gone."""
+
+    def test_a_thousand_connections(self):
+        target = urllib.parse.urlsplit(self.url)
+        token = self.stack.token("ann")
+        sockets = [socket.create_connection((target.hostname, target.port), 10) for _ in range(1000)]
+        try:
+            for i, one in enumerate(sockets):
+                body = json.dumps({"sku": f"sku-{i}", "quantity": 1, "payment_method": "pm"})
+                one.sendall((f"POST /v1/orders HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
+                             f"Content-Type: application/json\r\nIdempotency-Key: crowd-{i}\r\n"
+                             f"Content-Length: {len(body)}\r\n\r\n{body}").encode())
+            for one in sockets:
+                self.assertTrue(one.recv(65536).startswith(b"HTTP/1.1 202 "))
+        finally:
+            for one in sockets:
+                one.close()
+        found = [job["order_id"] for _, _, body in take_all(self.stack)
+                 for job in json.loads(body)["jobs"]]
+        self.assertGreaterEqual(len(set(found)), 1000)
+        self.assertLess(self.stack.daemon("producer").resident_bytes(), 64 << 20)
+
+    def test_clients_that_do_not_wait_for_their_answer(self):
+        target = urllib.parse.urlsplit(self.url)
+        for i in range(100):
+            connection = http.client.HTTPConnection(target.hostname, target.port, timeout=5)
+            connection.request("POST", "/v1/orders", json.dumps(
+                {"sku": SKU, "quantity": 1, "payment_method": "pm"}),
+                {"Authorization": "Bearer " + self.stack.token("ann"), "Idempotency-Key": f"gone-{i}",
+                 "Content-Type": "application/json"})
+            connection.sock.close() if i % 2 else connection.close()
+        self.assertEqual(self.send().status, 202)
+        wait_until(lambda: metric(self.stack.daemon("producer"), "checkout_publish_waiting_jobs") == 0,
+                   5, "nothing waits any more")
+
+    def test_clients_that_drip_do_not_stop_others(self):
+        target = urllib.parse.urlsplit(self.url)
+        drips = [socket.create_connection((target.hostname, target.port), 5) for _ in range(200)]
+        stop = threading.Event()
+
+        def drip():
+            while not stop.wait(0.05):
+                for one in drips:
+                    one.send(b"G")
+        dripping = threading.Thread(target=drip)
+        dripping.start()
+        try:
+            for _ in range(20):
+                begun = time.monotonic()
+                self.assertEqual(self.send().status, 202)
+                self.assertLess(time.monotonic() - begun, 1)
+        finally:
+            stop.set()
+            dripping.join()
+            for one in drips:
+                one.close()
+
+
+if __name__ == "__main__":
+    harness.main()
