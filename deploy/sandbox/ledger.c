@@ -10,9 +10,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/err.h"
 #include "common/log.h"
 
+/* Under load, syncs begin so far apart (each costs as much as several charges), unless so many
+ * records wait already. A record alone never waits. */
+#define SYNC_APART_MS 3
+#define SYNC_ENOUGH 32
 #define WAITING_MAX ((size_t)64 * 1024 * 1024) /* bytes that wait for the next sync, at most */
 
 TAILQ_HEAD(wait_list, ledger_wait);
@@ -26,6 +31,10 @@ struct ledger {
     struct loop_hook *hook;
     struct buf gathering;
     struct wait_list gatherers;
+    size_t gathered;   /* records in `gathering` */
+    size_t synced;     /* records in the last batch */
+    uint64_t begun_ms; /* when it was */
+    struct loop_timer *pace;
     bool writing; /* the thread has the next three */
     struct buf batch;
     struct wait_list waiters;
@@ -81,12 +90,28 @@ static void batch_written(void *arg)
     }
 }
 
+/* Whether more records should gather first; then `pace` brings the loop back here. */
+static bool too_soon(struct ledger *l, uint64_t now_ms)
+{
+    if (l->synced <= 1 || l->gathered >= SYNC_ENOUGH || now_ms >= l->begun_ms + SYNC_APART_MS)
+        return false;
+    if (!loop_timer_active(l->pace))
+        loop_timer_start(l->pace, l->begun_ms + SYNC_APART_MS - now_ms, 0);
+    return true;
+}
+
 /* Before the loop waits: what this turn has gathered goes out together. */
 static void flush(void *arg)
 {
     struct ledger *l = arg;
     if (l->writing || l->broken || l->gathering.len == 0)
         return;
+    uint64_t now_ms = clock_mono_ms();
+    if (too_soon(l, now_ms))
+        return;
+    l->begun_ms = now_ms;
+    l->synced = l->gathered;
+    l->gathered = 0;
     struct buf empty = l->batch;
     l->batch = l->gathering;
     l->gathering = empty;
@@ -96,6 +121,12 @@ static void flush(void *arg)
         l->writing = false;
         break_down(l, ENOMEM);
     }
+}
+
+/* The loop has turned, which is all. */
+static void wake(void *arg)
+{
+    (void)arg;
 }
 
 int ledger_append(struct ledger *ledger, const struct record *record, struct ledger_wait *wait,
@@ -111,6 +142,7 @@ int ledger_append(struct ledger *ledger, const struct record *record, struct led
     }
     *ret_place = (struct ledger_place){ledger->end, (uint32_t)(len - 1)};
     ledger->end += len;
+    ledger->gathered++;
     TAILQ_INSERT_TAIL(&ledger->gatherers, wait, link);
     return 0;
 }
@@ -318,8 +350,10 @@ int ledger_open(struct loop *loop, const struct ledger_options *options, struct 
     TAILQ_INIT(&l->gatherers);
     TAILQ_INIT(&l->waiters);
     l->hook = loop_hook_new(loop, flush, l);
-    int code = l->hook == NULL ? told(ret_problem, ERR_NOMEM, options->path, "found no memory")
-                               : open_file(l, ret_problem);
+    l->pace = loop_timer_new(loop, wake, l);
+    int code = l->hook == NULL || l->pace == NULL
+                   ? told(ret_problem, ERR_NOMEM, options->path, "found no memory")
+                   : open_file(l, ret_problem);
     if (code < 0)
         ledger_close(l);
     else
@@ -332,6 +366,7 @@ void ledger_close(struct ledger *ledger)
     if (ledger == NULL)
         return;
     loop_hook_free(ledger->hook);
+    loop_timer_free(ledger->pace);
     if (ledger->fd >= 0)
         (void)close(ledger->fd);
     buf_free(&ledger->gathering);
