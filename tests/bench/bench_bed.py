@@ -57,7 +57,7 @@ class Bed:
 
     def fresh(self, items=0, stock=0):
         """Empty tables and queues, `items` items with `stock` units of each."""
-        self.stack.sql("truncate orders, order_events, payments, line, commands")
+        self.stack.sql("truncate orders, order_events, payments, line")
         self.stack.sql("delete from items")
         self.stack.redis().flushall()
         self.stack.broker.purge()
@@ -69,7 +69,7 @@ class Bed:
                 "select sku, shard, sku, 1999, 'usd', %s, 'none' "
                 "from unnest(%s, %s::integer[]) as t(sku, shard)",
                 (stock, skus, [self.stack.shard(sku) for sku in skus]))
-        self.stack.sql("vacuum analyze")
+        self.stack.sql("vacuum analyze items")
         self.stack.sql("checkpoint")  # so that none falls into one sample and not into another
 
     # -- loads -----------------------------------------------------------------------------------
