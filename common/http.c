@@ -52,6 +52,7 @@ struct http_request {
     bool suspended;
     bool aborted;      /* by http_abort */
     uint64_t since_ms; /* connected, or answered last */
+    bool looked;       /* whether the client has ended, since then */
     TAILQ_ENTRY(http_request) link;
 
     const char *method;
@@ -110,6 +111,7 @@ static void enter_state(struct http_request *r, enum request_state state)
     s->upgraded_count -= r->state == REQUEST_UPGRADED;
     r->state = state;
     r->since_ms = s->now_ms;
+    r->looked = false;
     TAILQ_INSERT_TAIL(list_of(r), r, link);
     s->open_count += state == REQUEST_OPEN;
     s->upgraded_count += state == REQUEST_UPGRADED;
@@ -467,6 +469,18 @@ static void on_soon(void *arg)
     run(arg);
 }
 
+/* The library asks epoll for edges, and can miss the end of a client that came together with its
+ * last bytes: look once whether a quiet connection has ended. */
+static void look_for_end(struct http_request *r)
+{
+    char byte;
+    if (r->looked || r->state != REQUEST_IDLE)
+        return;
+    r->looked = true;
+    if (recv(r->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+        (void)shutdown(r->fd, SHUT_RDWR); /* makes an edge */
+}
+
 /* A client has idle_ms from its last answer for its whole next request, however it drips in. */
 static void on_sweep(void *arg)
 {
@@ -476,6 +490,12 @@ static void on_sweep(void *arg)
     while ((r = TAILQ_FIRST(&s->waiting)) != NULL && r->since_ms + s->idle_ms <= s->now_ms) {
         (void)shutdown(r->fd, SHUT_RDWR); /* the library sees the end of it, or has already */
         enter_state(r, r->state);         /* to the tail */
+    }
+    TAILQ_FOREACH(r, &s->waiting, link)
+    {
+        if (r->since_ms + SWEEP_MS > s->now_ms)
+            break;
+        look_for_end(r);
     }
 }
 

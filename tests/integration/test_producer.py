@@ -326,7 +326,7 @@ class BadInput(Door):
             target = urllib.parse.urlsplit(self.url)
             with socket.create_connection((target.hostname, target.port), 5) as connection:
                 connection.sendall(noise)
-                connection.shutdown(socket.SHUT_WR)
+                connection.shutdown(socket.SHUT_WR)  # it sees the end, within seconds
                 try:
                     self.assertFalse(connection.recv(65536).startswith(b"HTTP/1.1 2"))
                 except ConnectionError:

@@ -240,10 +240,10 @@ class Leaving(Door):
     def test_sigterm_answers_what_it_has_accepted(self):
         proxy = self.stack.proxies["amqp"]
         leaver = self.stack.start("producer")
-        proxy.delay(0.4)
+        proxy.delay(0.15)  # far from overdue
         with ThreadPoolExecutor(20) as pool:
             futures = [pool.submit(self.stack.post, "ann", SKU, producer=leaver) for _ in range(20)]
-            time.sleep(0.3)
+            time.sleep(0.1)
             begun = time.monotonic()
             leaver.terminate()
             answers = [future.result() for future in futures]
