@@ -11,7 +11,7 @@
 #define CONNECTIONS_MAX 32
 #define IDLE_TIMEOUT_S 60
 #define BODY_MAX 1024
-#define ANSWER_MAX (1024 * 1024)
+#define ANSWER_MAX ((size_t)1024 * 1024)
 
 struct admin {
     struct http_server *server;

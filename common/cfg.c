@@ -10,8 +10,14 @@
 #define TYPO_MAX 3      /* letters that may differ for a "did you mean" */
 
 const struct cfg_row cfg_rows[CFG_COUNT] = {
-#define CFG_ROW(id, name, type, def, low, high, programs, help)                                    \
-    [CFG_##id] = {CFG_PREFIX name, CFG_TYPE_##type, def, low, high, programs, help},
+#define CFG_ROW(id, row_name, row_type, row_def, row_low, row_high, row_programs, row_help)        \
+    [CFG_##id] = {.name = CFG_PREFIX row_name,                                                     \
+                  .def = row_def,                                                                  \
+                  .help = row_help,                                                                \
+                  .low = row_low,                                                                  \
+                  .high = row_high,                                                                \
+                  .type = CFG_TYPE_##row_type,                                                     \
+                  .programs = row_programs},
     CFG_TABLE(CFG_ROW)
 #undef CFG_ROW
 };

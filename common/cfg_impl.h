@@ -31,12 +31,12 @@ enum cfg_type {
 
 struct cfg_row {
     const char *name;
-    enum cfg_type type;
     const char *def; /* NULL: must be set */
+    const char *help;
     int64_t low;
     int64_t high;
+    enum cfg_type type;
     uint32_t programs;
-    const char *help;
 };
 
 extern const struct cfg_row cfg_rows[CFG_COUNT];

@@ -16,7 +16,7 @@
 #define END_FAILED 2
 #define END_USAGE 3
 
-#define TEXT_MAX (64 * 1024)
+#define TEXT_MAX ((size_t)64 * 1024)
 #define PROBLEM_MAX 1024
 
 static int print(const struct buf *text)

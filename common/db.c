@@ -266,7 +266,6 @@ void db_socket_ready(int events, void *arg)
 {
     struct db *db = arg;
     uint64_t session = db->session;
-    db->busy++;
     if (db->phase == DB_PHASE_CONNECTING) {
         db_session_step(db);
     } else if (db->phase == DB_PHASE_UP || db->phase == DB_PHASE_SCRIPT) {
@@ -275,7 +274,6 @@ void db_socket_ready(int events, void *arg)
         if ((events & LOOP_READ) != 0 && db->session == session)
             receive(db);
     }
-    db_release(db);
 }
 
 /* ---- the public calls ---- */
@@ -296,9 +294,7 @@ struct db *db_open(struct loop *loop, const struct db_options *options, db_state
     backoff_init(&db->backoff, BACKOFF_FIRST_MS, BACKOFF_MAX_MS,
                  clock_mono_us() ^ ((uint64_t)getpid() << 40));
     if (db->url == NULL || db->application_name == NULL || db->timer == NULL) {
-        db->closed = true;
-        db->busy++;
-        db_release(db);
+        db_free(db);
         return NULL;
     }
     loop_timer_start(db->timer, 0, 0); /* not from here: the caller does not hold `db` yet */
@@ -310,10 +306,9 @@ void db_close(struct db *db)
     if (db == NULL || db->closed)
         return;
     db->closed = true;
-    db->busy++;
     db_disconnect(db);
     db_tell_lost(db);
-    db_release(db);
+    loop_timer_start(db->timer, 0, 0); /* frees it */
 }
 
 bool db_is_up(const struct db *db)

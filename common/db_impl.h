@@ -56,15 +56,15 @@ struct db {
     size_t prepared_count;
     size_t prepared_cap;
 
-    unsigned busy; /* calls on the stack that still touch this struct */
     bool closed;
     char reason[PG_REASON_SIZE]; /* why it is down, as last told */
 };
 
 /* Hands a result (NULL: lost) to a callback that may be NULL. */
 void db_report(db_result_cb cb, const struct db_result *result, void *arg);
-/* Undoes `busy++`; frees the session when it is closed and nobody touches it any more. */
-void db_release(struct db *db);
+/* Frees everything. A session that is in use is only closed; its timer frees it in the loop's next
+ * turn, so callbacks may close it while their callers still look at it. */
+void db_free(struct db *db);
 void db_disconnect(struct db *db);
 /* Everybody who waits hears that the answer will not come. */
 void db_tell_lost(struct db *db);

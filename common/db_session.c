@@ -22,10 +22,8 @@ struct resolve {
 
 /* ---- the end of a session, and of the whole ---- */
 
-void db_release(struct db *db)
+void db_free(struct db *db)
 {
-    if (--db->busy > 0 || !db->closed)
-        return;
     loop_timer_free(db->timer);
     db_ring_free(&db->sent);
     free(db->prepared);
@@ -86,7 +84,6 @@ void db_fail(struct db *db, int fault, const char *reason)
     char copy[PG_REASON_SIZE]; /* `reason` may be ours */
     (void)snprintf(copy, sizeof copy, "%s", reason);
     bool news = db->told_up || strcmp(copy, db->reason) != 0;
-    db->busy++;
     db_disconnect(db);
     db->told_up = false;
     db->fault = fault;
@@ -96,7 +93,6 @@ void db_fail(struct db *db, int fault, const char *reason)
         db->state(false, db->reason, db->arg);
     if (!db->closed)
         loop_timer_start(db->timer, backoff_next(&db->backoff), 0);
-    db_release(db);
 }
 
 void db_fail_with_reason(struct db *db)
@@ -255,7 +251,10 @@ static void attempt(struct db *db)
 void db_timer_fired(void *arg)
 {
     struct db *db = arg;
-    db->busy++;
+    if (db->closed) {
+        db_free(db);
+        return;
+    }
     switch (db->phase) {
     case DB_PHASE_IDLE:
         attempt(db);
@@ -273,5 +272,4 @@ void db_timer_fired(void *arg)
     case DB_PHASE_SCRIPT:
         break;
     }
-    db_release(db);
 }

@@ -105,7 +105,7 @@ static void skip_line(struct csv *csv)
 
 int csv_next(struct csv *csv, struct csv_row *row, const char **ret_problem)
 {
-    size_t starts[CSV_FIELDS_MAX];
+    size_t starts[CSV_FIELDS_MAX] = {0};
     while (csv->at < csv->end && line_break(csv) > 0)
         end_line(csv);
     buf_reset(&row->text);

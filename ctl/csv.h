@@ -9,7 +9,7 @@
 #include "common/buf.h"
 
 #define CSV_FIELDS_MAX 64
-#define CSV_ROW_MAX (64 * 1024) /* bytes of the fields of one row */
+#define CSV_ROW_MAX ((size_t)64 * 1024) /* bytes of the fields of one row */
 
 struct csv {
     const char *at; /* not owned */

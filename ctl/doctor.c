@@ -9,7 +9,7 @@
 #include "common/err.h"
 #include "ctl/command.h"
 
-#define DOCUMENT_MAX (256 * 1024)
+#define DOCUMENT_MAX ((size_t)256 * 1024)
 #define SUBJECT_WIDTH 12
 
 static const char *level_name(enum finding_level level)

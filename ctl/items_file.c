@@ -266,11 +266,18 @@ static int read_row(struct items_file *file, const struct header *header, const 
 
 /* ---- one SKU, one line ---- */
 
+/* An item's SKU and where it stands. */
+struct place {
+    const char *sku;
+    unsigned line;
+    size_t index;
+};
+
 static int by_sku(const void *a, const void *b)
 {
-    const struct item *left = *(const struct item *const *)a;
-    const struct item *right = *(const struct item *const *)b;
-    int order = strcmp(left->fields[ITEMS_SKU], right->fields[ITEMS_SKU]);
+    const struct place *left = a;
+    const struct place *right = b;
+    int order = strcmp(left->sku, right->sku);
     return order != 0 ? order : left->line < right->line ? -1 : 1;
 }
 
@@ -281,29 +288,18 @@ static int by_line(const void *a, const void *b)
     return left->line < right->line ? -1 : left->line > right->line ? 1 : 0;
 }
 
-/* A line whose SKU an earlier one has is a problem, and no item. */
-static int find_doubles(struct items_file *file)
+static int tell_double(struct items_file *file, const struct place *first,
+                       const struct place *second)
 {
-    int code = 0;
+    char text[TEXT_SIZE];
+    (void)snprintf(text, sizeof text, "stands in line %u already", first->line);
+    return tell_field(file, second->line, "sku", second->sku, text);
+}
+
+/* Takes out the items that were marked with line 0. */
+static void drop_marked(struct items_file *file)
+{
     size_t kept = 0;
-    struct item **sorted = calloc(file->count + 1, sizeof *sorted);
-    if (sorted == NULL)
-        return ERR_NOMEM;
-    for (size_t i = 0; i < file->count; i++)
-        sorted[i] = &file->items[i];
-    qsort(sorted, file->count, sizeof *sorted, by_sku);
-    size_t first = 0;
-    for (size_t i = 1; i < file->count && code == 0; i++) {
-        const char *sku = sorted[i]->fields[ITEMS_SKU];
-        if (strcmp(sorted[first]->fields[ITEMS_SKU], sku) != 0) {
-            first = i;
-            continue;
-        }
-        char text[TEXT_SIZE];
-        (void)snprintf(text, sizeof text, "stands in line %u already", sorted[first]->line);
-        code = tell_field(file, sorted[i]->line, "sku", sku, text);
-        sorted[i]->line = 0; /* marks it; `sku` is still needed for the next comparison */
-    }
     for (size_t i = 0; i < file->count; i++) {
         if (file->items[i].line == 0)
             item_clear(&file->items[i]);
@@ -311,7 +307,29 @@ static int find_doubles(struct items_file *file)
             file->items[kept++] = file->items[i];
     }
     file->count = kept;
-    free(sorted);
+}
+
+/* A line whose SKU an earlier one has is a problem, and no item. */
+static int find_doubles(struct items_file *file)
+{
+    int code = 0;
+    size_t first = 0;
+    struct place *places = calloc(file->count + 1, sizeof *places);
+    if (places == NULL)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < file->count; i++)
+        places[i] = (struct place){file->items[i].fields[ITEMS_SKU], file->items[i].line, i};
+    qsort(places, file->count, sizeof *places, by_sku);
+    for (size_t i = 1; i < file->count && code == 0; i++) {
+        if (strcmp(places[first].sku, places[i].sku) != 0) {
+            first = i;
+            continue;
+        }
+        code = tell_double(file, &places[first], &places[i]);
+        file->items[places[i].index].line = 0;
+    }
+    drop_marked(file);
+    free(places);
     return code;
 }
 

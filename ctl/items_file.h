@@ -7,7 +7,7 @@
 
 #include "common/attrs.h"
 
-#define ITEMS_FILE_MAX (64 * 1024 * 1024) /* bytes */
+#define ITEMS_FILE_MAX ((size_t)64 * 1024 * 1024) /* bytes */
 #define ITEMS_MAX 200000
 #define ITEMS_COLUMNS 9
 

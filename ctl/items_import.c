@@ -10,7 +10,7 @@
 #include "ctl/progress.h"
 
 #define SHOWN_MAX 20 /* items left alone that people are shown */
-#define PARAM_MAX (128 * 1024 * 1024)
+#define PARAM_MAX ((size_t)128 * 1024 * 1024)
 
 static const struct db_statement serving = {"ctl_import_serving",
                                             "select shards from checkout.service", 0};
@@ -61,7 +61,7 @@ static int read_all(const char *path, struct buf *out)
     if (failed)
         return ctl_complain(CTL_FAILED, "cannot read %s: %s", path, strerror(error));
     if (out->failed)
-        return ctl_complain(CTL_FAILED, "%s is larger than %d MiB; split it", path,
+        return ctl_complain(CTL_FAILED, "%s is larger than %zu MiB; split it", path,
                             ITEMS_FILE_MAX / 1024 / 1024);
     return CTL_FINE;
 }

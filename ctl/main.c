@@ -7,7 +7,7 @@
 #include "ctl/cli.h"
 #include "ctl/ctl.h"
 
-#define TEXT_MAX (64 * 1024)
+#define TEXT_MAX ((size_t)64 * 1024)
 
 static int print_help(const struct command *command)
 {

@@ -8,7 +8,7 @@
 #include "ctl/progress.h"
 #include "ctl/sql_files.h"
 
-#define REPORT_MAX (256 * 1024)
+#define REPORT_MAX ((size_t)256 * 1024)
 
 /* Held by the session until it ends; another migrate waits meanwhile. */
 static const struct db_statement lock = {

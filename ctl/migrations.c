@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FILES_BYTES_MAX (64 * 1024 * 1024)
+#define VERSIONS_BYTES_MAX ((size_t)16 * 1024)
+#define FILES_BYTES_MAX ((size_t)64 * 1024 * 1024)
 
 static const struct db_statement exists = {
     "ctl_migrations_exist", "select to_regclass('public.checkout_migrations') is not null", 0};
@@ -37,7 +38,7 @@ static void read_states(const struct db_result *result, void *arg)
 static int ask(struct ctl *ctl, const struct sql_files *files, struct migrations *migrations)
 {
     struct buf versions, contents;
-    buf_init(&versions, 16 * 1024);
+    buf_init(&versions, VERSIONS_BYTES_MAX);
     buf_init(&contents, FILES_BYTES_MAX);
     db_array_begin(&versions);
     db_array_begin(&contents);

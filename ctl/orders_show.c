@@ -6,7 +6,7 @@
 #include "ctl/command.h"
 #include "ctl/table.h"
 
-#define DOCUMENT_MAX (1024 * 1024)
+#define DOCUMENT_MAX ((size_t)1024 * 1024)
 
 /* The payment method and the buyer's address stay where they are. */
 static const struct db_statement show_order = {

@@ -8,7 +8,7 @@
 #include "common/buf.h"
 
 #define SQL_FILE_NAME_SIZE 128
-#define SQL_FILE_MAX (4 * 1024 * 1024)
+#define SQL_FILE_MAX ((size_t)4 * 1024 * 1024)
 
 struct sql_file {
     int version; /* NNN */

@@ -1,5 +1,6 @@
 #include "ctl/table.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +8,7 @@
 #include "common/err.h"
 
 #define GAP 2
-#define LINE_MAX_BYTES (256 * 1024)
+#define LINE_MAX_BYTES ((size_t)256 * 1024)
 
 struct table {
     const struct table_column *columns;
@@ -41,6 +42,7 @@ static int make_room(struct table *table)
 {
     if (table->row_count < table->row_cap)
         return 0;
+    assert(table->column_count > 0);
     size_t cap = table->row_cap == 0 ? 16 : table->row_cap * 2;
     char **cells = realloc(table->cells, cap * table->column_count * sizeof *cells);
     if (cells == NULL)

@@ -8,6 +8,7 @@
 #include "common/jwt.h"
 #include "ctl/command.h"
 
+#define ANSWER_MAX ((size_t)16 * 1024)
 #define TTL_USUAL_MS 3600000
 #define TTL_MAX_MS (INT64_C(365) * 24 * 3600000)
 
@@ -21,7 +22,7 @@ static int print(const struct ctl *ctl, const char *user, const char *audience, 
     char expires[CLOCK_RFC3339_SIZE];
     struct buf out;
     clock_rfc3339(expires_s * 1000, expires);
-    buf_init(&out, 16 * 1024);
+    buf_init(&out, ANSWER_MAX);
     (void)buf_str(&out, "{\"token\":");
     (void)buf_json_str(&out, token);
     (void)buf_str(&out, ",\"user\":");

@@ -1,4 +1,5 @@
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,10 +31,10 @@ static void expect_row(unsigned line, const char *fields)
 {
     char found[512] = "";
     ck_assert_int_eq(csv_next(&csv, &row, &problem), 1);
-    for (size_t i = 0; i < row.count; i++) {
-        (void)strcat(found, i == 0 ? "" : "|");
-        (void)strcat(found, row.fields[i]);
-    }
+    size_t len = 0;
+    for (size_t i = 0; i < row.count && len < sizeof found; i++)
+        len += (size_t)snprintf(found + len, sizeof found - len, "%s%s", i == 0 ? "" : "|",
+                                row.fields[i]);
     ck_assert_str_eq(found, fields);
     ck_assert_uint_eq(row.line, line);
 }

@@ -1,4 +1,5 @@
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,7 +52,7 @@ START_TEST(directories_need_no_lookup)
                  {"127.0.0.1", true}};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct db_host host = {.port = ""};
-        (void)strcpy(host.name, cases[i].name);
+        (void)snprintf(host.name, sizeof host.name, "%s", cases[i].name);
         ck_assert_int_eq(db_hosts_resolvable(&host), cases[i].resolvable);
     }
 }
