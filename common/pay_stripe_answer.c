@@ -111,7 +111,7 @@ static void read_intent(const json_t *intent, const struct pay_expected *expecte
     const char *status = string_at(intent, "status");
     if (!string_is(intent, "object", "payment_intent") || status == NULL ||
         answer->intent_id[0] == '\0') {
-        set(answer, PAY_UNKNOWN, "malformed_answer");
+        set_foreign(answer, "malformed_answer");
         return;
     }
     const char *wrong = mismatch(intent, expected);
