@@ -1,0 +1,102 @@
+#!/usr/bin/python3
+"""What every daemon does the same way: the admin address, leaving in order, talking to systemd."""
+
+import os
+import re
+import signal
+import socket
+import unittest
+
+import harness
+
+DAEMONS = ("producer", "consumer", "notifier")
+SAMPLE = re.compile(r'^[a-z_]+(\{[a-z_]+="[^"]*"(,[a-z_]+="[^"]*")*\})? (\S+)$')
+
+
+class Daemon(harness.TestCase):
+    daemons = ("sandbox",)
+
+    def start(self, name, **settings):
+        daemon = self.stack.start(name, **settings)
+        self.addCleanup(daemon.kill)
+        return daemon
+
+    def test_the_admin_address(self):
+        for name in DAEMONS:
+            with self.subTest(daemon=name):
+                daemon = self.start(name)
+                self.assertEqual(harness.http_call(daemon.admin, "GET", "/livez").status, 200)
+                self.assertEqual(harness.http_call(daemon.admin, "GET", "/readyz").status, 200)
+                self.assertEqual(harness.http_call(daemon.admin, "GET", "/").status, 404)
+                self.assertEqual(harness.http_call(daemon.admin, "POST", "/livez").status, 405)
+                daemon.stop()
+
+    def test_metrics_are_well_formed(self):
+        for name in DAEMONS:
+            with self.subTest(daemon=name):
+                daemon = self.start(name)
+                text = harness.http_call(daemon.admin, "GET", "/metrics").body.decode()
+                kinds = {}
+                for line in text.splitlines():
+                    if line.startswith("# TYPE "):
+                        _, _, metric, kind = line.split(" ")
+                        self.assertNotIn(metric, kinds, "declared twice")
+                        kinds[metric] = kind
+                    elif not line.startswith("# HELP "):
+                        self.assertRegex(line, SAMPLE)
+                        float(SAMPLE.match(line).group(3))
+                        base = re.sub(r"_(bucket|sum|count)$", "", re.split(r"[{ ]", line)[0])
+                        self.assertTrue(base in kinds or re.split(r"[{ ]", line)[0] in kinds, line)
+                for metric, kind in kinds.items():
+                    self.assertRegex(metric, r"^(checkout|process)_")
+                    self.assertEqual(metric.endswith("_total"), kind == "counter", metric)
+                for label in ("sku", "user"):
+                    self.assertNotIn(f"{label}=", text)
+                daemon.stop()
+
+    def test_readiness_follows_the_servers(self):
+        broker = self.stack.settings["CHECKOUT_AMQP_URL"]
+        down = re.sub(r":\d+/", f":{harness.free_port()}/", broker)
+        for name in ("producer", "consumer"):
+            with self.subTest(daemon=name):
+                daemon = self.stack.start(name, wait=False, CHECKOUT_AMQP_URL=down)
+                self.addCleanup(daemon.kill)
+
+                def reached():
+                    try:
+                        return harness.http_call(daemon.admin, "GET", "/livez").status == 200
+                    except OSError:
+                        return False
+                harness.wait_until(reached, 10, "the admin address")
+                answer = harness.http_call(daemon.admin, "GET", "/readyz")
+                self.assertEqual(answer.status, 503)
+                self.assertTrue(answer.body.strip(), "it does not say why")
+                daemon.stop()
+
+    def test_systemd_is_told(self):
+        for name in DAEMONS:
+            with self.subTest(daemon=name), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
+                path = os.path.join(self.stack.directory, f"notify-{name}")
+                ear.bind(path)
+                ear.settimeout(10)
+                daemon = self.start(name, NOTIFY_SOCKET=path, WATCHDOG_USEC="400000")
+                heard = set()
+                while not {"READY=1", "WATCHDOG=1"} <= heard:
+                    heard.update(ear.recv(4096).decode().split("\n"))
+                daemon.terminate()
+                while "STOPPING=1" not in heard:
+                    heard.update(ear.recv(4096).decode().split("\n"))
+                daemon.finish()
+
+    def test_either_signal_ends_it_in_order(self):
+        for name in DAEMONS:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                with self.subTest(daemon=name, signal=number):
+                    daemon = self.start(name)
+                    daemon.process.send_signal(number)
+                    daemon.finish(15)
+                    self.assertEqual(daemon.process.returncode, 0)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
