@@ -83,8 +83,8 @@ size_t client_request(const struct client_order *order, const char *token, uint6
     unsigned sku = order->items > 1 ? (unsigned)random() % order->items : 0;
     int body_len = snprintf(body, sizeof body,
                             "{\"sku\":\"bench-%06u\",\"quantity\":1,\"payment_method\":\"%s\","
-                            "\"reference\":\"b%llu\"}",
-                            sku, order->method, (unsigned long long)number);
+                            "\"reference\":\"%s.%llu\"}",
+                            sku, order->method, order->key_prefix, (unsigned long long)number);
     int len = snprintf(out, CLIENT_REQUEST_MAX,
                        "POST /v1/orders HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n"
                        "Idempotency-Key: %s-%llu\r\nContent-Type: application/json\r\n"

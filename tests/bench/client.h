@@ -27,14 +27,15 @@ struct client_tokens client_tokens_read(const char *path);
 /* What every order of a run has in common. */
 struct client_order {
     const char *address;
-    const char *key_prefix; /* of the Idempotency-Keys; differs between runs */
+    const char *key_prefix; /* of Idempotency-Keys and references; differs between runs */
     const char *method;     /* payment method */
     uint32_t items;         /* SKUs bench-000000 … are ordered at random; 1: a hot item */
 };
 
 #define CLIENT_REQUEST_MAX 4096
 
-/* Writes the POST of order `number`; its `reference` is "b<number>". Returns its length. */
+/* Writes the POST of order `number`; its `reference` is "<key_prefix>.<number>". Returns its
+ * length. */
 size_t client_request(const struct client_order *order, const char *token, uint64_t number,
                       char out[CLIENT_REQUEST_MAX]);
 

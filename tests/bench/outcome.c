@@ -89,14 +89,16 @@ static void shake_hands(const struct outcome *o, const struct peer *peer, const 
 
 static void on_event(struct outcome *o, const char *text, size_t len)
 {
-    static const char reference[] = "\"reference\":\"b";
+    char reference[128]; /* with the run's own prefix: a replay may tell of earlier runs */
+    size_t reference_len =
+        (size_t)snprintf(reference, sizeof reference, "\"reference\":\"%s.", o->order.key_prefix);
     o->events++;
-    const char *found = memmem(text, len, reference, sizeof reference - 1);
+    const char *found = memmem(text, len, reference, reference_len);
     bool final = memmem(text, len, "checkout.order.confirmed", 24) != NULL ||
                  memmem(text, len, "checkout.order.rejected", 23) != NULL;
     if (found == NULL || !final)
         return;
-    uint64_t number = strtoull(found + sizeof reference - 1, NULL, 10);
+    uint64_t number = strtoull(found + reference_len, NULL, 10);
     if (number >= o->wanted || o->done[number])
         return;
     o->done[number] = true;
