@@ -127,6 +127,21 @@ void loop_timer_free(struct loop_timer *timer)
     close_handle(timer);
 }
 
+static void watch_fired(uv_poll_t *uv, int status, int uv_events);
+
+static void poll_again(struct loop_watch *watch)
+{
+    int uv_events = 0;
+    if ((watch->events & LOOP_READ) != 0)
+        uv_events |= UV_READABLE;
+    if ((watch->events & LOOP_WRITE) != 0)
+        uv_events |= UV_WRITABLE;
+    if (uv_events == 0)
+        (void)uv_poll_stop(&watch->uv);
+    else
+        (void)uv_poll_start(&watch->uv, uv_events, watch_fired);
+}
+
 static void watch_fired(uv_poll_t *uv, int status, int uv_events)
 {
     struct loop_watch *watch = (struct loop_watch *)uv;
@@ -138,6 +153,9 @@ static void watch_fired(uv_poll_t *uv, int status, int uv_events)
     if ((uv_events & UV_WRITABLE) != 0)
         events |= LOOP_WRITE;
     watch->cb(events, watch->arg);
+    /* libuv stops polling at an error; but there may be more to read before the reader meets it */
+    if (status < 0 && uv_is_closing((uv_handle_t *)uv) == 0)
+        poll_again(watch);
 }
 
 struct loop_watch *loop_watch_new(struct loop *loop, int fd, loop_watch_cb cb, void *arg)
@@ -159,15 +177,7 @@ void loop_watch_set(struct loop_watch *watch, int events)
     if (watch->events == events)
         return;
     watch->events = events;
-    int uv_events = 0;
-    if ((events & LOOP_READ) != 0)
-        uv_events |= UV_READABLE;
-    if ((events & LOOP_WRITE) != 0)
-        uv_events |= UV_WRITABLE;
-    if (uv_events == 0)
-        (void)uv_poll_stop(&watch->uv);
-    else
-        (void)uv_poll_start(&watch->uv, uv_events, watch_fired);
+    poll_again(watch);
 }
 
 void loop_watch_free(struct loop_watch *watch)
