@@ -9,8 +9,9 @@ import urllib.parse
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
-sys.path.insert(0, os.path.join(ROOT, "tests", "integration"))
+sys.path[:0] = [HERE, os.path.join(ROOT, "tests", "integration")]
 
+from bench_facts import unsynced_pages  # noqa: E402
 from harness_daemon import program  # noqa: E402
 from harness_stack import Stack  # noqa: E402
 
@@ -28,6 +29,7 @@ class Bed:
     def __init__(self):
         self.stack = Stack("bench", shards=SHARDS)
         self._loads = 0
+        self.ledger_synced = "not checked: no payment, or a kernel before 6.5"
         self.tokens = self._write_tokens("tokens", BUYERS)
         self.listener_tokens = self._write_tokens("listener-tokens", LISTENERS)
         self.producer = self.stack.start("producer")
@@ -137,6 +139,14 @@ class Bed:
         finally:
             consumer.stop()
         return orders / (end - start), used * 1e6 / orders
+
+    def check_ledger(self):
+        """Every charge that was answered must be on the disk, not only on its way there."""
+        pages = unsynced_pages(os.path.join(self.stack.directory, "ledger"))
+        if pages:
+            raise RuntimeError(f"{pages} pages of the gateway's ledger were answered but not synced")
+        if pages == 0:
+            self.ledger_synced = "synced: no page of it was dirty after the payments"
 
     def _wait_final(self, orders, before, consumer, patience=180):
         """The wall-clock time at which all were final. Counts only when it can be true: counting

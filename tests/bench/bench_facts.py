@@ -1,5 +1,6 @@
 """On what machine, with which versions and how durably it was measured: all read back, not assumed."""
 
+import ctypes
 import os
 import platform
 import re
@@ -86,3 +87,20 @@ def message_is_persistent(stack, shard):
             return properties is not None and properties.delivery_mode == 2
     finally:
         connection._impl._transport.abort()  # pylint: disable=protected-access
+
+
+_CACHESTAT = 451  # Linux 6.5 and later
+
+
+def unsynced_pages(path):
+    """Pages of a file that are not on the disk yet, or None where the kernel cannot tell."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    whole = (ctypes.c_uint64 * 2)(0, 0)
+    found = (ctypes.c_uint64 * 5)()  # cached, dirty, under writeback, evicted, recently evicted
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        if libc.syscall(_CACHESTAT, descriptor, whole, found, 0) != 0:
+            return None
+        return found[1] + found[2]
+    finally:
+        os.close(descriptor)

@@ -82,6 +82,7 @@ class Measure:
         self.bed.load(256, self.orders, items)
         self.tell("the counter")
         rate, cpu_us = self.bed.drain(self.orders)
+        self.bed.check_ledger()
         self._check(items, stock)
         self.add(f"{name}_per_s", rate)
         return rate, cpu_us
