@@ -18,6 +18,7 @@
  * records wait already. A record alone never waits. */
 #define SYNC_APART_MS 3
 #define SYNC_ENOUGH 32
+#define OPENED_MAX 64                          /* bytes of a ledger's first record, at most */
 #define WAITING_MAX ((size_t)64 * 1024 * 1024) /* bytes that wait for the next sync, at most */
 
 TAILQ_HEAD(wait_list, ledger_wait);
@@ -254,6 +255,19 @@ static int load_records(struct ledger *l, const char *text, size_t size, size_t 
     return code;
 }
 
+/* Whether a file without a whole record may be a ledger whose first record was torn, and not
+ * somebody's other file. */
+static bool begins_ledger(const char *text, size_t size)
+{
+    size_t checksum = size < 16 ? size : 16;
+    if (size >= OPENED_MAX || memchr(text, '\n', size) != NULL)
+        return false;
+    for (size_t i = 0; i < checksum; i++)
+        if (strchr("0123456789abcdef", text[i]) == NULL)
+            return false;
+    return (size <= 16 || text[16] == ' ') && (size <= 17 || text[17] == '{');
+}
+
 static int load_text(struct ledger *l, const char *text, size_t size, struct buf *problem)
 {
     size_t good;
@@ -263,7 +277,7 @@ static int load_text(struct ledger *l, const char *text, size_t size, struct buf
     l->end = good;
     if (good == size)
         return 0;
-    if (good == 0 && size > RECORD_MAX)
+    if (good == 0 && !begins_ledger(text, size))
         return told(problem, ERR_PARSE, l->options.path, "is no ledger");
     if (holds_record(text + good, size - good)) {
         (void)buf_printf(problem,

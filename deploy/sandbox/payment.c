@@ -4,21 +4,19 @@
  *   charge: key and form checked -> (half the delay) -> recorded -> durable -> (the rest) ->
  * answered cancel, refund: the same without delay and faults
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/attrs.h"
 #include "common/clock.h"
 #include "common/err.h"
 #include "common/log.h"
 #include "deploy/sandbox/card.h"
 #include "deploy/sandbox/form.h"
 #include "deploy/sandbox/gateway_impl.h"
+#include "deploy/sandbox/request.h"
 
 #define TEXT_MAX ((size_t)8192)
 #define METADATA_MAX ((size_t)20 * 1024)
-#define AMOUNT_MAX 99999999
 #define KEY_MAX 255
 #define NEVER_MS 600000 /* an answer that never comes: its connection is given up then */
 
@@ -351,138 +349,7 @@ static bool begin(struct payment *p)
     return false;
 }
 
-/* Writes the metadata[…] fields as a JSON object. */
-static const char *read_metadata(struct payment *p)
-{
-    struct buf *out = &p->metadata;
-    const char *comma = "";
-    buf_reset(out);
-    (void)buf_char(out, '{');
-    for (size_t i = 0; i < p->form.count; i++) {
-        size_t len;
-        const char *name = form_member(&p->form.fields[i], "metadata", &len);
-        if (name == NULL)
-            continue;
-        (void)buf_str(out, comma);
-        (void)buf_json_strn(out, name, len);
-        (void)buf_char(out, ':');
-        (void)buf_json_str(out, p->form.fields[i].value);
-        comma = ",";
-    }
-    (void)buf_char(out, '}');
-    return out->failed ? NULL : buf_text(out);
-}
-
-/* True: all fields are among `known` or metadata. */
-static bool check_names(struct payment *p, const char *const *known, size_t count)
-{
-    for (size_t i = 0; i < p->form.count; i++) {
-        const struct form_field *field = &p->form.fields[i];
-        size_t len;
-        bool found = form_member(field, "metadata", &len) != NULL;
-        for (size_t j = 0; !found && j < count; j++)
-            found = strcmp(field->name, known[j]) == 0;
-        if (!found) {
-            refuse(p, 400, "parameter_unknown", field->name, "Received unknown parameter.");
-            return false;
-        }
-    }
-    return true;
-}
-
-/* An amount of money; `most` is refused past with its own code. */
-static bool read_amount(struct payment *p, const char *text, int64_t most, int64_t *ret_amount)
-{
-    char *end;
-    errno = 0;
-    int64_t amount = strtoll(text, &end, 10);
-    if (end == text || *end != '\0' || text[0] < '0' || text[0] > '9')
-        refuse(p, 400, "parameter_invalid_integer", "amount", "Invalid integer.");
-    else if (amount < 1)
-        refuse(p, 400, "amount_too_small", "amount", "The amount must be at least 1.");
-    else if (errno != 0 || amount > most)
-        refuse(p, 400, "amount_too_large", "amount", "The amount is too large.");
-    else {
-        *ret_amount = amount;
-        return true;
-    }
-    return false;
-}
-
 /* ---- charging ---- */
-
-static bool is_currency(const char *text)
-{
-    return strlen(text) == 3 && strspn(text, "abcdefghijklmnopqrstuvwxyz") == 3;
-}
-
-/* The sum and its currency. */
-static bool read_money(struct payment *p)
-{
-    const char *amount = form_get(&p->form, "amount");
-    const char *currency = form_get(&p->form, "currency");
-    if (amount == NULL || currency == NULL) {
-        refuse(p, 400, "parameter_missing", amount == NULL ? "amount" : "currency",
-               "Missing required param.");
-        return false;
-    }
-    /* in any case, shown in lower case; the cast: it points into our own text */
-    for (char *c = (char *)(uintptr_t)currency; *c != '\0'; c++)
-        *c = *c >= 'A' && *c <= 'Z' ? (char)(*c - 'A' + 'a') : *c;
-    if (!is_currency(currency)) {
-        refuse(p, 400, "parameter_invalid_string", "currency", "Invalid currency.");
-        return false;
-    }
-    p->record.intent.currency = currency;
-    return read_amount(p, amount, AMOUNT_MAX, &p->record.intent.amount);
-}
-
-static bool read_card(struct payment *p, struct card *ret_card)
-{
-    const char *method = form_get(&p->form, "payment_method");
-    const char *confirm = form_get(&p->form, "confirm");
-    const char *email = form_get(&p->form, "receipt_email");
-    if (confirm == NULL || strcmp(confirm, "true") != 0)
-        refuse(p, 400, "parameter_missing", "confirm", "This sandbox needs confirm=true.");
-    else if (method == NULL)
-        refuse(p, 400, "parameter_missing", "payment_method", "Missing required param.");
-    else if (!card_find(method, ret_card))
-        refuse(p, 400, "resource_missing", "payment_method", "No such PaymentMethod.");
-    else if (email != NULL && strchr(email, '@') == NULL)
-        refuse(p, 400, "email_invalid", "receipt_email", "Invalid email address.");
-    else
-        return true;
-    return false;
-}
-
-static bool read_charge(struct payment *p, struct card *ret_card)
-{
-    static const char *const known[] = {"amount",
-                                        "currency",
-                                        "payment_method",
-                                        "confirm",
-                                        "automatic_payment_methods[enabled]",
-                                        "automatic_payment_methods[allow_redirects]",
-                                        "description",
-                                        "receipt_email",
-                                        "off_session",
-                                        "error_on_requires_action",
-                                        "statement_descriptor_suffix"};
-    static const enum intent_status statuses[] = {[CARD_PAYS] = INTENT_SUCCEEDED,
-                                                  [CARD_DECLINES] = INTENT_REQUIRES_PAYMENT_METHOD,
-                                                  [CARD_ASKS] = INTENT_REQUIRES_ACTION};
-    struct intent *intent = &p->record.intent;
-    if (!check_names(p, known, ARRAY_LEN(known)) || !read_card(p, ret_card) || !read_money(p))
-        return false;
-    intent->method = form_get(&p->form, "payment_method");
-    intent->description = form_get(&p->form, "description");
-    intent->receipt_email = form_get(&p->form, "receipt_email");
-    intent->metadata = read_metadata(p);
-    intent->status = statuses[ret_card->result];
-    if (intent->metadata == NULL)
-        refuse(p, 400, NULL, "metadata", "The metadata is too long.");
-    return intent->metadata != NULL;
-}
 
 /* The faults after which nothing is executed. */
 static void fail_before(struct payment *p)
@@ -517,8 +384,13 @@ void payment_charge(struct gateway *gateway, struct http_request *request)
         return;
     gateway->requests++;
     p->delay_ms = faults_delay_ms(&gateway->faults);
-    if (!begin(p) || !read_charge(p, &card))
+    if (!begin(p))
         return;
+    struct answer_error error;
+    if (request_charge(&p->form, &p->metadata, &p->record.intent, &card, &error) < 0) {
+        refuse_showing(p, &error, NULL);
+        return;
+    }
     const char *order = form_get(&p->form, "metadata[order_id]");
     unsigned asked_before = order == NULL ? 0 : store_ask(gateway->store, order);
     p->fault = pick_fault(gateway, &card, asked_before);
@@ -559,25 +431,25 @@ static struct store_intent *read_base(struct payment *p, const char *id, const c
     return intent;
 }
 
-static void refuse_state(struct payment *p, const char *code, const char *message)
-{
-    const struct answer_error error = {400, "invalid_request_error", code, NULL, message};
-    refuse_showing(p, &error, &p->base.intent);
-}
-
 void payment_cancel(struct gateway *gateway, struct http_request *request, const char *id)
 {
-    static const char *const known[] = {"cancellation_reason"};
     struct payment *p = take_payment(gateway, request);
-    if (p == NULL || !begin(p) || !check_names(p, known, ARRAY_LEN(known)))
+    if (p == NULL || !begin(p))
         return;
+    struct answer_error error;
+    if (request_cancel(&p->form, &error) < 0) {
+        refuse_showing(p, &error, NULL);
+        return;
+    }
     struct store_intent *intent = read_base(p, id, "intent", 404);
     if (intent == NULL)
         return;
     enum intent_status status = p->record.intent.status;
     if (status == INTENT_SUCCEEDED || status == INTENT_CANCELED) {
-        refuse_state(p, "payment_intent_unexpected_state",
-                     "You cannot cancel this PaymentIntent because of its status.");
+        const struct answer_error ended = {
+            400, "invalid_request_error", "payment_intent_unexpected_state", NULL,
+            "You cannot cancel this PaymentIntent because of its status."};
+        refuse_showing(p, &ended, &p->base.intent);
         return;
     }
     p->record.kind = RECORD_CANCEL;
@@ -588,55 +460,44 @@ void payment_cancel(struct gateway *gateway, struct http_request *request, const
         intent->busy = true;
 }
 
-static bool read_refund(struct payment *p, struct store_intent **ret_intent)
+/* Gives the refund its number and records it. */
+static void execute_refund(struct payment *p, struct store_intent *intent)
 {
-    static const char *const known[] = {"payment_intent", "amount", "reason"};
-    const char *id = form_get(&p->form, "payment_intent");
-    const char *amount = form_get(&p->form, "amount");
-    if (!check_names(p, known, ARRAY_LEN(known)))
-        return false;
-    if (id == NULL) {
-        refuse(p, 400, "parameter_missing", "payment_intent", "Missing required param.");
-        return false;
+    struct gateway *g = p->gateway;
+    struct refund *refund = &p->record.refund;
+    p->record.kind = RECORD_REFUND;
+    p->record.intent.refunded += refund->amount;
+    refund->created = clock_wall_ms() / 1000;
+    if (store_add_refund(g->store, &refund->number) < 0) {
+        refuse_unavailable(p);
+        return;
     }
-    *ret_intent = read_base(p, id, "payment_intent", 400);
-    if (*ret_intent == NULL)
-        return false;
-    const struct intent *intent = &p->record.intent;
-    int64_t left = intent->status == INTENT_SUCCEEDED ? intent->amount - intent->refunded : 0;
-    p->record.refund.amount = left;
-    if (left == 0) {
-        refuse_state(p,
-                     intent->status == INTENT_SUCCEEDED ? "charge_already_refunded"
-                                                        : "payment_intent_unexpected_state",
-                     "There is nothing (more) to be refunded.");
-        return false;
+    if (append(p) < 0) {
+        store_drop_refund(g->store);
+        refuse_unavailable(p);
+        return;
     }
-    return amount == NULL || read_amount(p, amount, left, &p->record.refund.amount);
+    intent->busy = true;
 }
 
 void payment_refund(struct gateway *gateway, struct http_request *request)
 {
     struct payment *p = take_payment(gateway, request);
-    struct store_intent *intent;
-    if (p == NULL || !begin(p) || !read_refund(p, &intent))
+    if (p == NULL || !begin(p))
         return;
-    struct refund *refund = &p->record.refund;
-    p->record.kind = RECORD_REFUND;
-    p->record.intent.refunded += refund->amount;
-    refund->created = clock_wall_ms() / 1000;
-    refund->reason = form_get(&p->form, "reason");
-    refund->metadata = read_metadata(p);
-    if (refund->metadata == NULL || store_add_refund(gateway->store, &refund->number) < 0) {
-        refuse_unavailable(p);
+    const char *id = form_get(&p->form, "payment_intent");
+    if (id == NULL) {
+        refuse(p, 400, "parameter_missing", "payment_intent", "Missing required param.");
         return;
     }
-    if (append(p) < 0) {
-        store_drop_refund(gateway->store);
-        refuse_unavailable(p);
+    struct store_intent *intent = read_base(p, id, "payment_intent", 400);
+    if (intent == NULL)
         return;
-    }
-    intent->busy = true;
+    struct answer_error error;
+    if (request_refund(&p->form, &p->record.intent, &p->metadata, &p->record.refund, &error) < 0)
+        refuse_showing(p, &error, NULL);
+    else
+        execute_refund(p, intent);
 }
 
 /* ---- the end ---- */
