@@ -163,5 +163,9 @@ class Gateway:
         self.control(latency_ms=0, mode="none")
 
     def started(self, order_id):
-        """How often a payment of this order has been asked for since the gateway's start."""
+        """How often a payment of this order has begun since the gateway's start."""
         return self.call("GET", f"/_control?order_id={order_id}").json["order_requests"]
+
+    def replays(self):
+        """How many payments were asked for under a key that had its result already."""
+        return self.call("GET", "/_control").json["replays"]

@@ -165,7 +165,7 @@ class Lines(harness.TestCase):
     """Waiting lines, while payments take their time."""
 
     daemons = ("sandbox", "producer", "consumer")
-    settings = {"CHECKOUT_WAIT_MAX": "4s"}
+    settings = {"CHECKOUT_WAIT_MAX": "3s"}
 
     def tearDown(self):
         self.stack.gateway.latency(0)
@@ -205,10 +205,10 @@ class Lines(harness.TestCase):
 
     def test_a_line_of_five_then_one_does_not_wedge_when_the_five_expires(self):
         sku = self.stack.item(stock=7)
-        ones = [self.order_slow(f"one-{n}", sku, 9000) for n in range(4)]
+        ones = [self.order_slow(f"one-{n}", sku, 6000) for n in range(4)]
         self.stack.gateway.latency(0)
         five = self.stack.order("five", sku, quantity=5).wait("waiting")
-        time.sleep(1.5)  # so that it is not itself at its end when the five goes
+        time.sleep(1)  # so that it is not itself at its end when the five goes
         behind = self.stack.order("behind", sku).wait("waiting")
         five.wait("rejected", "expired", timeout=8)
         behind.wait("confirmed", timeout=2)
@@ -218,12 +218,12 @@ class Lines(harness.TestCase):
 
     def test_nobody_waits_longer_than_allowed(self):
         sku = self.stack.item(stock=1)
-        first = self.order_slow("ann", sku, 7000)
+        first = self.order_slow("ann", sku, 5000)
         began = time.monotonic()
         waiting = [self.stack.order(f"user-{n}", sku) for n in range(3)]
         for order in waiting:
             order.wait("rejected", "expired")
-        self.assertTrue(3.5 < time.monotonic() - began < 6.5)
+        self.assertTrue(2.8 < time.monotonic() - began < 5)
         first.wait("confirmed")
         self.assertEqual(self.stack.counts(sku), (1, 0, 1, 0))
 

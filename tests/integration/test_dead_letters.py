@@ -206,7 +206,7 @@ class DeadLetters(harness.TestCase):
         self.bad_field(fingerprint="not hex")
 
     def test_a_sku_that_is_a_path(self):
-        job = self.stack.job("ann", self.sku, sku="../../etc/passwd")
+        job = {**self.stack.job("ann", self.sku), "sku": "../../etc/passwd"}
         self.assert_rejected_alone(json.dumps(job), job)
 
     # -- both at once ------------------------------------------------------------------------------
