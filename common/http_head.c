@@ -62,7 +62,7 @@ const char *http_head_ambiguity(const struct http_head *head, const char *versio
     return head->has_nul ? "a header contains NUL" : NULL;
 }
 
-static int digit(char c)
+static int digit(unsigned char c)
 {
     if (c >= '0' && c <= '9')
         return c - '0';
@@ -73,14 +73,15 @@ static int digit(char c)
 
 size_t http_unescape(char *text)
 {
-    char *to = text;
-    for (const char *from = text; *from != '\0';) {
+    unsigned char *start = (unsigned char *)text;
+    unsigned char *to = start;
+    for (const unsigned char *from = start; *from != '\0';) {
         int high = *from == '%' ? digit(from[1]) : -1;
         int low = high >= 0 ? digit(from[2]) : -1;
         int value = low >= 0 ? high * 16 + low : 0;
-        *to++ = value > 0 ? (char)value : *from;
+        *to++ = value > 0 ? (unsigned char)value : *from;
         from += value > 0 ? 3 : 1;
     }
     *to = '\0';
-    return (size_t)(to - text);
+    return (size_t)(to - start);
 }

@@ -85,7 +85,7 @@ int http_listen(const struct http_options *options, int *ret_fd, uint16_t *ret_p
         struct sockaddr any;
         struct sockaddr_in ipv4;
         struct sockaddr_in6 ipv6;
-    } bound;
+    } bound = {0};
     socklen_t len = sizeof bound;
     if (getsockname(fd, &bound.any, &len) != 0) {
         (void)close_failed(fd);

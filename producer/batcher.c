@@ -6,6 +6,7 @@
 
 #include "common/err.h"
 
+#define BODY_MAX ((size_t)JOB_MESSAGE_MAX)
 #define SPARE_MAX 64 /* batches kept for reuse, with their memory */
 
 /* The messages of one shard: gathered ones in order, and the one on its way. */
@@ -87,7 +88,7 @@ static struct batch *batch_new(struct batcher *b, uint32_t shard, uint64_t now_m
         batch = calloc(1, sizeof *batch);
         if (batch == NULL)
             return NULL;
-        buf_init(&batch->body, JOB_MESSAGE_MAX);
+        buf_init(&batch->body, BODY_MAX);
     }
     batch->shard = shard;
     batch->count = 0;
@@ -118,7 +119,7 @@ static int encode(struct batch *batch, const struct job *job)
     size_t before = body->len;
     (void)buf_str(body, batch->count == 0 ? JOB_MESSAGE_HEAD : ",");
     (void)job_encode(body, job);
-    if (!body->failed && body->len + sizeof JOB_MESSAGE_TAIL - 1 <= JOB_MESSAGE_MAX)
+    if (!body->failed && body->len + sizeof JOB_MESSAGE_TAIL - 1 <= BODY_MAX)
         return 0;
     bool full = body->len > before; /* else there was no memory for anything */
     body->failed = false;

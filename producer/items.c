@@ -67,12 +67,12 @@ void items_free(struct items *items)
 static void encode(struct buf *out, const struct db_result *result)
 {
     static const struct {
-        int column;
         const char *name;
+        int column;
         bool text;
-    } members[] = {{1, "title", true},      {2, "price", false},  {3, "currency", true},
-                   {4, "available", false}, {5, "state", true},   {6, "opens_at", true},
-                   {7, "closes_at", true},  {8, "waiting", false}};
+    } members[] = {{"title", 1, true},      {"price", 2, false},  {"currency", 3, true},
+                   {"available", 4, false}, {"state", 5, true},   {"opens_at", 6, true},
+                   {"closes_at", 7, true},  {"waiting", 8, false}};
     buf_reset(out);
     (void)buf_str(out, "{\"sku\":");
     (void)buf_json_str(out, db_text(result, 0, 0));

@@ -287,9 +287,12 @@ void lookups_free(struct lookups *lookups)
 {
     if (lookups == NULL)
         return;
-    struct lookup *l;
-    while ((l = TAILQ_FIRST(&lookups->waiting)) != NULL)
-        end(l);
+    struct lookup *next;
+    for (struct lookup *l = TAILQ_FIRST(&lookups->waiting); l != NULL; l = next) {
+        next = TAILQ_NEXT(l, of_all);
+        unlisten(lookups, l);
+        free(l);
+    }
     kv_subscriber_close(lookups->subscriber);
     loop_timer_free(lookups->tick);
     free(lookups);

@@ -26,7 +26,7 @@
 #define TCP_TIMEOUT_MS 5000
 #define DATABASE_PENDING_MAX 4096
 #define REDIS_PENDING_MAX 16384
-#define ANSWER_MAX (256 * 1024) /* bytes of an answer's body: a page of 100 orders */
+#define ANSWER_MAX ((size_t)256 * 1024) /* bytes of an answer's body: a page of 100 orders */
 #define FIRST_CONNECT_MS                                                                           \
     2000 /* at the start, ready waits so long for PostgreSQL, which it can do without */
 #define DRAIN_TICK_MS 20
