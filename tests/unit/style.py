@@ -88,7 +88,7 @@ def scripts():
     found = []
     for path in sources(""):
         with open(os.path.join(ROOT, path), "rb") as source:
-            if re.match(rb"#!.*\b(ba)?sh\b", source.readline()):
+            if path.endswith(".sh") or re.match(rb"#!.*\b(ba)?sh\b", source.readline()):
                 found.append(path)
     return found
 
