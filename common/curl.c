@@ -456,11 +456,14 @@ static void read_info(struct curl_call *call, CURLcode result, struct curl_respo
 
 static void destroy(struct curl_client *client)
 {
-    struct curl_call *call;
-    while ((call = TAILQ_FIRST(&client->busy)) != NULL)
-        curl_call_cancel(call);
-    while ((call = TAILQ_FIRST(&client->idle)) != NULL) {
-        TAILQ_REMOVE(&client->idle, call, link);
+    struct curl_call *next;
+    for (struct curl_call *call = TAILQ_FIRST(&client->busy); call != NULL; call = next) {
+        next = TAILQ_NEXT(call, link);
+        (void)curl_multi_remove_handle(client->multi, call->easy);
+        free_call(call);
+    }
+    for (struct curl_call *call = TAILQ_FIRST(&client->idle); call != NULL; call = next) {
+        next = TAILQ_NEXT(call, link);
         free_call(call);
     }
     (void)curl_multi_cleanup(client->multi); /* closes the connections: close_socket */

@@ -217,8 +217,8 @@ static struct call *take_charge_call(struct pay *pay, const struct pay_charge *c
         return NULL;
     call->cb = cb;
     call->amount = charge->amount;
-    (void)strcpy(call->order_id, charge->order_id);
-    (void)strcpy(call->currency, charge->currency);
+    memcpy(call->order_id, charge->order_id, strlen(charge->order_id) + 1);
+    memcpy(call->currency, charge->currency, strlen(charge->currency) + 1);
     return call;
 }
 
@@ -265,7 +265,7 @@ int pay_cancel(struct pay *pay, const struct pay_charge *charge, const char *int
     struct call *call = take_charge_call(pay, charge, cb, arg);
     if (call == NULL)
         return ERR_FULL;
-    (void)strcpy(call->intent_id, intent_id);
+    memcpy(call->intent_id, intent_id, strlen(intent_id) + 1);
     buf_reset(&pay->key);
     buf_reset(&pay->form);
     buf_reset(&pay->url);

@@ -7,15 +7,15 @@
 #define FAULT_PREFIX "pm_sandbox_"
 #define DECLINE(method, code, decline_code, message)                                               \
     {                                                                                              \
-        (method), CARD_DECLINES, (code), (decline_code), (message), FAULT_NONE                     \
+        (method), (code), (decline_code), (message), CARD_DECLINES, FAULT_NONE                     \
     }
 #define PAYS(method)                                                                               \
     {                                                                                              \
-        (method), CARD_PAYS, NULL, NULL, NULL, FAULT_NONE                                          \
+        (method), NULL, NULL, NULL, CARD_PAYS, FAULT_NONE                                          \
     }
 #define ASKS(method)                                                                               \
     {                                                                                              \
-        (method), CARD_ASKS, NULL, NULL, NULL, FAULT_NONE                                          \
+        (method), NULL, NULL, NULL, CARD_ASKS, FAULT_NONE                                          \
     }
 
 static const struct card cards[] = {
@@ -63,6 +63,6 @@ bool card_find(const char *method, struct card *ret_card)
     if (strncmp(method, FAULT_PREFIX, strlen(FAULT_PREFIX)) != 0 ||
         !fault_find(method + strlen(FAULT_PREFIX), &fault))
         return false;
-    *ret_card = (struct card){method, CARD_PAYS, NULL, NULL, NULL, fault};
+    *ret_card = (struct card){method, NULL, NULL, NULL, CARD_PAYS, fault};
     return true;
 }

@@ -7,12 +7,12 @@
 enum card_result { CARD_PAYS, CARD_DECLINES, CARD_ASKS };
 
 struct card {
-    const char *method; /* pm_card_visa */
-    enum card_result result;
+    const char *method;       /* pm_card_visa */
     const char *code;         /* of a decline */
     const char *decline_code; /* of a decline; NULL: none */
     const char *message;      /* of a decline */
-    enum fault fault;         /* at the first request for an order; FAULT_NONE: none */
+    enum card_result result;
+    enum fault fault; /* at the first request for an order; FAULT_NONE: none */
 };
 
 /* False: there is no such payment method. pm_sandbox_MODE is a card that pays, and that meets the

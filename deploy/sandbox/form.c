@@ -48,8 +48,10 @@ static int decode(char *text, size_t len)
 {
     size_t out = 0;
     for (size_t i = 0; i < len; i++) {
-        char c = text[i] == '+' ? ' ' : text[i];
-        if (c == '%') {
+        char c = text[i];
+        if (c == '+') {
+            c = ' ';
+        } else if (c == '%') {
             int high = i + 2 < len ? hex_value(text[i + 1]) : -1;
             int low = i + 2 < len ? hex_value(text[i + 2]) : -1;
             if (high < 0 || low < 0)

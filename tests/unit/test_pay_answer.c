@@ -32,7 +32,7 @@ static struct pay_answer cancel(unsigned status, const char *body)
 }
 
 struct row {
-    unsigned status;
+    unsigned long status;
     const char *body;
     enum pay_outcome outcome;
     const char *intent_id;
@@ -187,15 +187,16 @@ static const struct row charges[] = {
 
 static void check(const struct row *row, const struct pay_answer *answer)
 {
-    ck_assert_msg(answer->outcome == row->outcome, "%u %s: %s (%s), not %s", row->status, row->body,
-                  pay_outcome_text(answer->outcome), answer->code, pay_outcome_text(row->outcome));
+    ck_assert_msg(answer->outcome == row->outcome, "%lu %s: %s (%s), not %s", row->status,
+                  row->body, pay_outcome_text(answer->outcome), answer->code,
+                  pay_outcome_text(row->outcome));
     ck_assert_str_eq(answer->code, row->code);
     ck_assert_str_eq(answer->intent_id, row->intent_id);
 }
 
 START_TEST(a_charge_is_what_its_answer_proves)
 {
-    struct pay_answer answer = charge(charges[_i].status, charges[_i].body);
+    struct pay_answer answer = charge((unsigned)charges[_i].status, charges[_i].body);
     check(&charges[_i], &answer);
 }
 END_TEST
@@ -232,7 +233,7 @@ static const struct row cancels[] = {
 
 START_TEST(only_what_cannot_be_confirmed_any_more_is_cancelled)
 {
-    struct pay_answer answer = cancel(cancels[_i].status, cancels[_i].body);
+    struct pay_answer answer = cancel((unsigned)cancels[_i].status, cancels[_i].body);
     check(&cancels[_i], &answer);
 }
 END_TEST
@@ -341,7 +342,7 @@ START_TEST(a_list_is_read_whole)
 END_TEST
 
 static const struct {
-    unsigned status;
+    unsigned long status;
     const char *body;
     int code;
 } bad_lists[] = {
@@ -371,7 +372,8 @@ static const struct {
 START_TEST(a_list_that_is_none_is_an_error)
 {
     struct pay_stripe_list page = {.count = 77};
-    ck_assert_int_eq(list(bad_lists[_i].status, bad_lists[_i].body, &page), bad_lists[_i].code);
+    ck_assert_int_eq(list((unsigned)bad_lists[_i].status, bad_lists[_i].body, &page),
+                     bad_lists[_i].code);
     ck_assert_uint_eq(page.count, 77);
 }
 END_TEST
