@@ -62,19 +62,38 @@ def durability(stack):
 
 
 def _queue_type(stack):
-    """Declaring again answers 406 when the queue has another type (or anything else differs)."""
+    """Declaring again with other arguments answers 406 and says what one of them really is, in no
+    certain order: that one is then given as it is, until the complaint is about the type."""
     stack.ctl("topology")
+    arguments = {"x-queue-type": "classic"}
     connection = pika.BlockingConnection(pika.URLParameters(stack.direct["CHECKOUT_AMQP_URL"]))
     try:
-        connection.channel().queue_declare(stack.broker.queue(0), durable=True,
-                                           arguments={"x-queue-type": "classic"})
-        return "classic"
-    except pika.exceptions.ChannelClosedByBroker as closed:
-        # … inequivalent arg 'x-queue-type' …: received 'classic' but current is 'quorum'
-        found = re.search(r"current is '(\w+)'|current is the value '(\w+)'", closed.reply_text)
-        return (found.group(1) or found.group(2)) if found else closed.reply_text
+        for _ in range(16):
+            complaint = _declare_complaint(connection, stack.broker.queue(0), arguments)
+            if complaint is None:
+                return "classic"
+            found = _INEQUIVALENT.search(complaint)
+            if found is None:
+                return complaint
+            name, value, kind = found.groups()
+            if name == "x-queue-type":
+                return value
+            arguments[name] = value == "true" if kind == "bool" else value if kind == "longstr" else int(value)
+        return complaint
     finally:
         connection.close()
+
+
+_INEQUIVALENT = re.compile(
+    r"inequivalent arg '([\w-]+)'.* current is (?:the value )?'([^']*)'(?: of type '(\w+)')?")
+
+
+def _declare_complaint(connection, queue, arguments):
+    try:
+        connection.channel().queue_declare(queue, durable=True, arguments=arguments)
+        return None
+    except pika.exceptions.ChannelClosedByBroker as closed:
+        return closed.reply_text
 
 
 def message_is_persistent(stack, shard):
