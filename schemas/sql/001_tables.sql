@@ -88,6 +88,9 @@ create table checkout.order_events (
     reason          text,
     place_in_line   bigint,
     created_at      timestamptz not null default now(),
+    -- who wrote it: checkout.fence() names the epoch, and an epoch belongs to one session (take_overs)
+    epoch           bigint default nullif(current_setting('checkout.epoch', true), '')::bigint,
+    backend         integer default pg_backend_pid(),
     primary key (order_id, sequence)
 );
 create unique index order_events_by_shard on checkout.order_events (shard, event_id);
@@ -119,6 +122,20 @@ create table checkout.shards (
     paused          boolean not null default false,
     primary key (shards, shard)
 ) with (fillfactor = 50);
+
+-- Which member served a shard under which epoch, and through which session. Append-only.
+create table checkout.take_overs (
+    take_over_id    bigint generated always as identity primary key,
+    shards          integer not null,
+    shard           integer not null,
+    epoch           bigint not null,
+    member          bigint not null,        -- consumers.member_id
+    name            text,                   -- and its name: the member may be gone
+    backend         integer not null default pg_backend_pid(),
+    taken_at        timestamptz not null default clock_timestamp(),
+    released_at     timestamptz             -- null: taken from it, or still served
+);
+create index take_overs_by_epoch on checkout.take_overs (shards, shard, epoch);
 
 -- How far the events of a shard are relayed to Redis. Apart from shards, so that it never waits there.
 create table checkout.relays (

@@ -23,7 +23,8 @@ create aggregate checkout.taken(units bigint, room bigint) (
     sfunc = checkout.take_if_fits, stype = bigint
 );
 
--- Locks the shard for this transaction, and refuses a writer whose epoch is over. SQLSTATE CK001.
+-- Locks the shard for this transaction, and refuses a writer whose epoch is over. SQLSTATE CK001. What the
+-- transaction appends to order_events carries the epoch.
 create function checkout.fence(p_shards integer, p_shard integer, p_epoch bigint) returns void
 language plpgsql as $$
 begin
@@ -33,6 +34,7 @@ begin
     if not found then
         raise exception 'shard % of %: epoch % is over', p_shard, p_shards, p_epoch using errcode = 'CK001';
     end if;
+    perform set_config('checkout.epoch', p_epoch::text, true);
 end $$;
 
 -- Puts N shards into service. Another N than the one in service is refused (SQLSTATE CK002).
@@ -74,11 +76,18 @@ end $$;
 create function checkout.take_over(p_shards integer, p_shard integer, p_member bigint)
 returns table (epoch bigint, relayed_to bigint)
 language sql as $$
-    update checkout.shards s
-       set epoch = s.epoch + 1, owner = p_member, taken_at = now()
-      from checkout.service v, checkout.relays r
-     where s.shards = p_shards and s.shard = p_shard and v.shards = p_shards and r.shard = p_shard
-    returning s.epoch, r.relayed_to
+    with taken as (
+        update checkout.shards s
+           set epoch = s.epoch + 1, owner = p_member, taken_at = now()
+          from checkout.service v, checkout.relays r
+         where s.shards = p_shards and s.shard = p_shard and v.shards = p_shards and r.shard = p_shard
+        returning s.epoch, r.relayed_to),
+    noted as (
+        insert into checkout.take_overs (shards, shard, epoch, member, name)
+        select p_shards, p_shard, t.epoch, p_member,
+               (select c.name from checkout.consumers c where c.member_id = p_member)
+          from taken t)
+    select t.epoch, t.relayed_to from taken t
 $$;
 
 -- Gives a shard back, if it is still ours.
@@ -87,7 +96,11 @@ language sql as $$
     with released as (
         update checkout.shards set owner = null
          where shards = p_shards and shard = p_shard and epoch = p_epoch
-        returning 1)
+        returning 1),
+    noted as (
+        update checkout.take_overs t set released_at = clock_timestamp()
+          from released
+         where t.shards = p_shards and t.shard = p_shard and t.epoch = p_epoch)
     select exists (select 1 from released)
 $$;
 
