@@ -43,6 +43,12 @@ static const struct db_statement settle_line_statement = {
 static const struct db_statement expire_statement = {
     "expire", "select * from checkout.expire($1::integer, $2::integer, $3::bigint, $4::integer)",
     4};
+static const struct db_statement execute_commands_statement = {
+    "execute_commands",
+    "select * from checkout.execute_commands($1::integer, $2::integer, $3::bigint, $4::integer)",
+    4};
+static const struct db_statement place_cancels_statement = {
+    "place_cancels", "select checkout.place_cancels($1::bigint, $2::integer)", 2};
 static const struct db_statement take_over_statement = {
     "take_over",
     "select epoch, relayed_to from checkout.take_over($1::integer, $2::integer, $3::bigint)", 3};
@@ -171,6 +177,22 @@ int counter_expire(const struct counter_place *place, unsigned limit, db_result_
     return db_query(place->session, &expire_statement, params, cb, arg);
 }
 
+int counter_execute_commands(const struct counter_place *place, unsigned limit, db_result_cb cb,
+                             void *arg)
+{
+    const char *params[4];
+    put_place(place, params);
+    params[3] = number(3, limit);
+    return db_query(place->session, &execute_commands_statement, params, cb, arg);
+}
+
+int counter_place_cancels(struct db *session, int64_t after, unsigned limit, db_result_cb cb,
+                          void *arg)
+{
+    const char *params[2] = {number(0, after), number(1, limit)};
+    return db_query(session, &place_cancels_statement, params, cb, arg);
+}
+
 int counter_take_over(struct db *session, uint32_t shards, uint32_t shard, int64_t member,
                       db_result_cb cb, void *arg)
 {
@@ -226,16 +248,16 @@ enum counter_status counter_status(const struct db_result *result)
 
 static enum counter_effect_kind effect_kind(const char *text)
 {
-    switch (text[0]) {
-    case 'p':
-        return COUNTER_PAY;
-    case 'm':
-        return COUNTER_MORE;
-    case 'c':
-        return COUNTER_CONFLICT;
-    default:
-        return COUNTER_TALLY;
-    }
+    static const struct {
+        const char *text;
+        enum counter_effect_kind kind;
+    } kinds[] = {{"pay", COUNTER_PAY},           {"more", COUNTER_MORE},
+                 {"conflict", COUNTER_CONFLICT}, {"tally", COUNTER_TALLY},
+                 {"command", COUNTER_COMMAND},   {"commands", COUNTER_COMMANDS}};
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+        if (strcmp(text, kinds[i].text) == 0)
+            return kinds[i].kind;
+    return COUNTER_TALLY;
 }
 
 static const char *column(const struct db_result *result, int row, enum effect_column at)

@@ -1,7 +1,6 @@
 /*
- * The counter's SQL: each call is one statement, so one transaction, of
- * schemas/sql/002_counter.sql. Here parameters are put together and answers are read; when to call
- * is the lane's business.
+ * The counter's SQL: each call is one statement, so one transaction, of schemas/sql. Here
+ * parameters are put together and answers are read; when to call is the lane's business.
  */
 #ifndef CONSUMER_COUNTER_H
 #define CONSUMER_COUNTER_H
@@ -35,6 +34,8 @@ enum counter_effect_kind {
     COUNTER_MORE,     /* the line of `sku` has more to settle */
     COUNTER_CONFLICT, /* a retry of `order_id` came with another body */
     COUNTER_TALLY,    /* `amount` orders became `detail` (`reason`) */
+    COUNTER_COMMAND,  /* command `amount` is `detail` ("done", "refused"): `reason` */
+    COUNTER_COMMANDS, /* there may be more commands to execute */
 };
 
 /* Strings are valid during the callback; NULL: absent. */
@@ -71,6 +72,12 @@ MUST_CHECK int counter_settle_line(const struct counter_place *place, const char
                                    unsigned limit, db_result_cb cb, void *arg);
 MUST_CHECK int counter_expire(const struct counter_place *place, unsigned limit, db_result_cb cb,
                               void *arg);
+MUST_CHECK int counter_execute_commands(const struct counter_place *place, unsigned limit,
+                                        db_result_cb cb, void *arg);
+/* Gives cancels that missed their order its shard, beginning behind command `after`. Answer: where
+ * to go on next time. */
+MUST_CHECK int counter_place_cancels(struct db *session, int64_t after, unsigned limit,
+                                     db_result_cb cb, void *arg);
 /* Answer: one row (epoch, relayed_to), or none if N is not in service. */
 MUST_CHECK int counter_take_over(struct db *session, uint32_t shards, uint32_t shard,
                                  int64_t member, db_result_cb cb, void *arg);

@@ -54,6 +54,7 @@ void lane_open(struct lane *lane, int64_t epoch)
     lane->place.epoch = epoch;
     lane->taking = true;
     lane->expire_due = true;
+    lane->command_due = true;
     lane->settle_at_most = LANE_SETTLEMENTS_MAX;
 }
 
@@ -62,6 +63,7 @@ void lane_close(struct lane *lane)
     lane->place.epoch = 0;
     lane->taking = false;
     lane->expire_due = false;
+    lane->command_due = false;
     lane->line_count = 0;
     forget_settlements(lane);
     loop_timer_stop(lane->retry);
@@ -124,6 +126,14 @@ static void take_effect(const struct counter_effect *effect, void *arg)
         return;
     case COUNTER_TALLY:
         stats_transition(lane->stats, effect->detail, effect->reason, effect->amount);
+        return;
+    case COUNTER_COMMAND:
+        stats_command(lane->stats, effect->detail);
+        log_info("command", LOG_INT("command", effect->amount), LOG_STR("state", effect->detail),
+                 LOG_STR("result", effect->reason));
+        return;
+    case COUNTER_COMMANDS:
+        lane->command_due = true;
         return;
     }
 }
@@ -259,6 +269,8 @@ static bool has_work(struct lane *lane, enum lane_work work)
         return lane->settlement_count > 0;
     case LANE_DECIDE:
         return has_jobs(lane);
+    case LANE_COMMAND:
+        return lane->command_due;
     case LANE_LINE:
         return lane->line_count > 0;
     case LANE_EXPIRE:
@@ -281,6 +293,11 @@ static int start(struct lane *lane, enum lane_work work)
     case LANE_DECIDE:
         return counter_decide(&lane->place, lane->wait_ms, batch->jobs + batch->from,
                               batch->to - batch->from, answered, lane);
+    case LANE_COMMAND:
+        code = counter_execute_commands(&lane->place, LANE_COMMANDS, answered, lane);
+        if (code == 0)
+            lane->command_due = false;
+        return code;
     case LANE_LINE:
         code = counter_settle_line(&lane->place, lane->lines[0], LANE_CHUNK, answered, lane);
         if (code == 0) /* if there is more, the answer says so */

@@ -1,7 +1,7 @@
 /*
  * The lane of a shard: its writing transactions, one at a time. Whatever has gathered meanwhile
- * goes into the next one: ended payments, jobs, lines with more to settle, orders that waited too
- * long take turns, so none of them holds the others up.
+ * goes into the next one: ended payments, jobs, commands, lines with more to settle, orders that
+ * waited too long take turns, so none of them holds the others up.
  */
 #ifndef CONSUMER_LANE_H
 #define CONSUMER_LANE_H
@@ -20,6 +20,7 @@
 #define LANE_LINES_MAX 256 /* items whose lines have more to settle; the sweep finds the others */
 #define LANE_SETTLEMENTS_MAX 512 /* of one transaction */
 #define LANE_CHUNK 500           /* orders of a line settled in one transaction */
+#define LANE_COMMANDS 64         /* commands of one transaction */
 
 struct lane_events {
     void (*fenced)(void *arg);                                   /* the epoch is over */
@@ -29,7 +30,7 @@ struct lane_events {
     void (*failed)(const char *why, void *arg); /* memory is out: close the channel, start afresh */
 };
 
-enum lane_work { LANE_NOTHING, LANE_SETTLE, LANE_DECIDE, LANE_LINE, LANE_EXPIRE };
+enum lane_work { LANE_NOTHING, LANE_SETTLE, LANE_DECIDE, LANE_COMMAND, LANE_LINE, LANE_EXPIRE };
 
 struct lane {
     struct counter_place place; /* epoch 0: closed, nothing is written */
@@ -46,6 +47,7 @@ struct lane {
     bool batch_told; /* batch_decided was called for this batch */
     bool taking;     /* jobs are taken; false while the shard is being given back */
     bool expire_due;
+    bool command_due;
     struct loop_timer *retry;
 
     struct counter_settlement *settlements; /* owned strings; the first `settling` are in flight */

@@ -21,6 +21,7 @@
 #define LEAVE_AT_MOST_MS 9000
 #define SWEEP_PAYMENT_AGE_MS 5000
 #define SWEEP_PAYMENTS_MAX 4096
+#define SWEEP_CANCELS_MAX 1000
 #define NUMBER_SIZE 24
 #define HOST_SIZE 128
 
@@ -36,6 +37,7 @@ struct pool {
     int64_t *owners; /* of each shard by the newest look; 0: released */
     struct shard *shards;
     uint32_t *serving_list;
+    int64_t cancels_seen; /* how far the sweep has come in cancels without a shard */
     struct loop_timer *beat;
     struct loop_timer *leave_limit;
     bool asking; /* a beat or a join is on its way */
@@ -59,6 +61,7 @@ static const struct db_statement owners_statement = {
     "owners", "select shard, owner from checkout.shards where shards = $1::integer", 1};
 static const struct db_statement leave_statement = {"leave_pool",
                                                     "select checkout.leave_pool($1::bigint)", 1};
+static const struct db_statement listen_statement = {"listen", "listen checkout_commands", 0};
 static const struct db_statement terminate_statement = {
     "terminate_member", "select checkout.terminate_member($1::bigint)", 1};
 
@@ -143,11 +146,21 @@ static void overdue_swept(const struct db_result *result, void *arg)
         return;
     for (int row = 0; row < db_rows(result); row++) {
         struct shard *shard = &pool->shards[db_int(result, row, 0)];
-        if (strcmp(db_text(result, row, 1), "expired") == 0)
+        const char *kind = db_text(result, row, 1);
+        if (strcmp(kind, "expired") == 0)
             shard_found_expired(shard);
+        else if (strcmp(kind, "command") == 0)
+            shard_found_commands(shard);
         else
             shard_found_line(shard, db_text(result, row, 2));
     }
+}
+
+static void cancels_placed(const struct db_result *result, void *arg)
+{
+    struct pool *pool = arg;
+    if (db_status(result) == DB_OK) /* their owners are notified, and find them in their sweeps */
+        pool->cancels_seen = db_int(result, 0, 0);
 }
 
 static void sweep(struct pool *pool)
@@ -159,7 +172,9 @@ static void sweep(struct pool *pool)
     if (count == 0)
         return;
     struct db *control = pool->options.control;
-    if (counter_overdue(control, pool->context->shards, pool->serving_list, count, overdue_swept,
+    if (counter_place_cancels(control, pool->cancels_seen, SWEEP_CANCELS_MAX, cancels_placed,
+                              pool) < 0 ||
+        counter_overdue(control, pool->context->shards, pool->serving_list, count, overdue_swept,
                         pool) < 0 ||
         counter_open_payments(control, pool->serving_list, count, SWEEP_PAYMENT_AGE_MS,
                               SWEEP_PAYMENTS_MAX, payments_swept, pool) < 0)
@@ -307,9 +322,22 @@ static void beat_due(void *arg)
         join(pool);
 }
 
+/* A command was written; the payload is its shard. */
+static void notified(const char *channel, const char *payload, void *arg)
+{
+    (void)channel;
+    struct pool *pool = arg;
+    char *end;
+    unsigned long shard = strtoul(payload, &end, 10);
+    if (end != payload && *end == '\0' && shard < pool->context->shards)
+        shard_found_commands(&pool->shards[shard]);
+}
+
 void pool_control_up(struct pool *pool)
 {
     pool->asking = false;
+    if (db_query(pool->options.control, &listen_statement, NULL, NULL, NULL) < 0)
+        log_warning("commands are found by the sweep alone");
     beat_due(pool);
 }
 
@@ -468,6 +496,7 @@ struct pool *pool_new(struct shard_context *context, const struct pool_options *
         log_error("out of memory");
         exit(EXIT_FAILURE); /* at the start, with nothing begun */
     }
+    db_on_notify(options->control, notified, pool);
     loop_timer_start(pool->beat, BEAT_MS, BEAT_MS);
     return pool;
 }

@@ -372,6 +372,14 @@ void shard_found_expired(struct shard *shard)
     lane_kick(&shard->lane);
 }
 
+void shard_found_commands(struct shard *shard)
+{
+    if (!shard_serving(shard))
+        return;
+    shard->lane.command_due = true;
+    lane_kick(&shard->lane);
+}
+
 void shard_found_line(struct shard *shard, const char *sku)
 {
     if (!shard_serving(shard))

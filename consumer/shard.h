@@ -92,6 +92,7 @@ void shard_payment_ended(struct shard *shard, const char *order_id, int64_t atte
                          const char *state, const char *intent, const char *code);
 /* What the sweep found. */
 void shard_found_expired(struct shard *shard);
+void shard_found_commands(struct shard *shard);
 void shard_found_line(struct shard *shard, const char *sku);
 void shard_found_payment(struct shard *shard, const struct counter_effect *effect);
 

@@ -54,6 +54,14 @@ void stats_transition(struct stats *s, const char *status, const char *reason, i
                (double)count);
 }
 
+void stats_command(struct stats *s, const char *state)
+{
+    char labels[LABELS_SIZE];
+    (void)snprintf(labels, sizeof labels, "state=\"%s\"", state);
+    metric_add(metrics_counter(s->metrics, "checkout_commands_total", "Commands executed.", labels),
+               1);
+}
+
 void stats_payment(struct stats *s, const char *outcome)
 {
     char labels[LABELS_SIZE];

@@ -32,6 +32,8 @@ struct stats {
 void stats_init(struct stats *stats, struct metrics *metrics);
 /* `count` orders reached `status`; `reason` may be NULL. */
 void stats_transition(struct stats *stats, const char *status, const char *reason, int64_t count);
+/* A command was executed; `state` "done" or "refused". */
+void stats_command(struct stats *stats, const char *state);
 /* The gateway answered; `outcome` of pay_outcome_text. */
 void stats_payment(struct stats *stats, const char *outcome);
 

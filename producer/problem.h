@@ -16,6 +16,7 @@
     X(SOLD_OUT, 409, "sold-out", "This item is sold out")                                          \
     X(ITEM_IN_ANOTHER_CART, 409, "item-in-another-cart",                                           \
       "Item is currently in another cart, try again!")                                             \
+    X(NOT_CANCELLABLE, 409, "not-cancellable", "This order cannot be cancelled any more")          \
     X(TOO_LARGE, 413, "too-large", "The body is too large")                                        \
     X(UNSUPPORTED_MEDIA_TYPE, 415, "unsupported-media-type", "The body must be JSON")              \
     X(IDEMPOTENCY_KEY_REUSED, 422, "idempotency-key-reused",                                       \
@@ -23,7 +24,7 @@
     X(ACCEPT_UNKNOWN, 503, "accept-unknown", "It is not known yet whether the order was accepted") \
     X(OVERLOADED, 503, "overloaded", "Too many orders at once")                                    \
     X(BROKER_UNAVAILABLE, 503, "broker-unavailable", "Orders cannot be taken at the moment")       \
-    X(DATABASE_UNAVAILABLE, 503, "database-unavailable", "This cannot be looked up at the moment")
+    X(DATABASE_UNAVAILABLE, 503, "database-unavailable", "This cannot be done at the moment")
 
 enum problem_type {
 #define PROBLEM_ENUM(name, status, path, title) PROBLEM_##name,
@@ -45,7 +46,7 @@ struct problem_error {
 struct problem {
     enum problem_type type;
     const char *detail;     /* NULL: the title says all */
-    const char *order_id;   /* PROBLEM_ACCEPT_UNKNOWN: which order */
+    const char *order_id;   /* PROBLEM_ACCEPT_UNKNOWN, _NOT_CANCELLABLE: which order */
     unsigned retry_after_s; /* 0: not said */
     struct problem_error errors[PROBLEM_ERRORS_MAX];
     size_t error_count;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "producer/answer.h"
+#include "producer/cancel.h"
 #include "producer/items.h"
 #include "producer/listing.h"
 #include "producer/lookups.h"
@@ -46,6 +47,26 @@ static void handle_orders(struct door *door, struct http_request *request, const
         other_method(door, request, method, "GET, HEAD, POST, OPTIONS");
 }
 
+static void handle_order(struct door *door, struct http_request *request, const char *method,
+                         const char *id)
+{
+    if (is_get(method))
+        lookups_get(door, request, id);
+    else if (strcmp(method, "DELETE") == 0)
+        cancel_delete(door, request, id);
+    else
+        other_method(door, request, method, "GET, HEAD, DELETE, OPTIONS");
+}
+
+static void handle_item(struct door *door, struct http_request *request, const char *method,
+                        const char *sku)
+{
+    if (is_get(method))
+        items_get(door, request, sku);
+    else
+        other_method(door, request, method, "GET, HEAD, OPTIONS");
+}
+
 void routes_handle(struct http_request *request, void *arg)
 {
     struct door *door = arg;
@@ -64,10 +85,8 @@ void routes_handle(struct http_request *request, void *arg)
     const char *sku = segment(path, ITEM_PREFIX);
     if (order == NULL && sku == NULL)
         answer_plain_problem(door, request, STATS_OTHER, PROBLEM_NOT_FOUND, "no such path");
-    else if (!is_get(method))
-        other_method(door, request, method, "GET, HEAD, OPTIONS");
     else if (order != NULL)
-        lookups_get(door, request, order);
+        handle_order(door, request, method, order);
     else
-        items_get(door, request, sku);
+        handle_item(door, request, method, sku);
 }

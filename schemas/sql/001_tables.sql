@@ -27,6 +27,10 @@ create table checkout.items (
     closes_at       timestamptz,
     gate            text not null default 'soldout' check (gate in ('none', 'soldout', 'lock')),
     paused          boolean not null default false,
+    -- the item's own clock, by which its line expires (checkout.item_clock): when it was stopped, on the
+    -- clock of its shard (null: it runs), and how long it stood still before
+    stopped_at      timestamptz,
+    stopped_ms      bigint not null default 0,
     -- the line: the ticket that the next waiting order draws, and how many wait now
     next_ticket     bigint not null default 1,
     waiting         integer not null default 0 check (waiting >= 0),
@@ -71,10 +75,9 @@ create table checkout.line (
     order_id        uuid not null,
     shard           integer not null,
     quantity        integer not null,
-    expires_at      timestamptz not null,
+    expires_at      timestamptz not null,   -- on the item's clock; never falls along the line
     primary key (sku, ticket)
 );
-create index line_by_expiry on checkout.line (shard, expires_at);
 create index line_by_quantity on checkout.line (sku, quantity, ticket);
 
 -- Append-only history of every change of state, and the outbox. Ids of one shard are in commit order.
@@ -120,6 +123,8 @@ create table checkout.shards (
     owner           bigint,                 -- consumers.member_id; null: released
     taken_at        timestamptz,
     paused          boolean not null default false,
+    stopped_at      timestamptz,            -- as of items, for all lines of the shard
+    stopped_ms      bigint not null default 0,
     primary key (shards, shard)
 ) with (fillfactor = 50);
 

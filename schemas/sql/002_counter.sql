@@ -210,6 +210,17 @@ begin
       from changed c;
 end $$;
 
+-- The clock of a shard's lines, which stands still while the shard is paused; and on it the clock of an
+-- item, which stands still while the item is paused too. Nobody's waiting time passes meanwhile, and no
+-- row of a line has to be rewritten for that.
+create function checkout.shard_clock(s checkout.shards) returns timestamptz
+language sql stable parallel safe
+return coalesce(s.stopped_at, now()) - s.stopped_ms * interval '1 ms';
+
+create function checkout.item_clock(i checkout.items, s checkout.shards) returns timestamptz
+language sql stable parallel safe
+return coalesce(i.stopped_at, checkout.shard_clock(s)) - i.stopped_ms * interval '1 ms';
+
 -- Settles an item's line, the end of every transaction that touches an item: refuses who can no longer
 -- be served, promotes who fits. Bounded by p_limit each; says `more` when that was not all. The caller
 -- holds the fence and the item's row.
@@ -292,10 +303,13 @@ begin
                  order by u.order_id, u.n) j
          where not exists (select 1 from checkout.orders o where o.order_id = j.order_id)),
     checked as (            -- what each job's fate is but for limits and stock
-        select j.*, i.price, i.currency, i.next_ticket, i.waiting as ahead, i.limit_per_user,
+        select j.*, checkout.item_clock(i, s) as clock, i.price, i.currency, i.next_ticket, i.waiting as ahead, i.limit_per_user,
                i.paused or s.paused as paused, i.stock - i.sold as servable,
                i.stock - i.sold - i.held as free,
-               case when j.flaw is not null then 'invalid'
+               case when exists (select 1 from checkout.commands c
+                                  where c.order_id = j.order_id and c.kind = 'cancel'
+                                    and c.state = 'pending') then 'cancelled'
+                    when j.flaw is not null then 'invalid'
                     when i.sku is null then 'unknown_item'
                     when i.opens_at > now() or i.closes_at <= now() then 'not_on_sale'
                     when j.unit_price <> i.price then 'price_changed'
@@ -326,11 +340,13 @@ begin
           from limited l),
     fate as (               -- once one waits, everyone behind waits too: `units` only grows
         select t.*,
-               case when not t.eligible then 'rejected'
+               case when t.refusal = 'cancelled' then 'cancelled'
+                    when not t.eligible then 'rejected'
                     when not t.paused and t.ahead = 0 and t.units <= t.free then 'reserved'
                     else 'waiting' end as status,
-               coalesce(t.refusal, case when t.above_limit then 'limit_exceeded'
-                                        when not t.eligible then 'sold_out' end) as reason
+               coalesce(nullif(t.refusal, 'cancelled'),
+                        case when t.above_limit then 'limit_exceeded'
+                             when not t.eligible and t.refusal is null then 'sold_out' end) as reason
           from stocked t),
     decided as (
         select f.*, count(*) filter (where f.status = 'waiting') over (partition by f.sku order by f.n)
@@ -342,7 +358,8 @@ begin
              reference, receipt_email, payment_method, traceparent, ticket, sequence, accepted_at)
         select d.order_id, d.user_id, coalesce(d.sku, ''), p_shard, coalesce(d.quantity, 0), d.status,
                d.reason, d.price * d.quantity, d.currency, coalesce(d.fingerprint, ''), d.reference,
-               d.receipt_email, case when d.status <> 'rejected' then d.payment_method end,
+               d.receipt_email,
+               case when d.status in ('waiting', 'reserved') then d.payment_method end,
                d.traceparent,
                case when d.status = 'waiting' then d.next_ticket + d.nth_waiting - 1 end, 1,
                coalesce(d.accepted_at, now())
@@ -355,8 +372,15 @@ begin
     joined as (
         insert into checkout.line (sku, ticket, order_id, shard, quantity, expires_at)
         select d.sku, d.next_ticket + d.nth_waiting - 1, d.order_id, p_shard, d.quantity,
-               now() + p_wait_ms * interval '1 ms'
+               d.clock + p_wait_ms * interval '1 ms'
           from decided d where d.status = 'waiting' order by d.n),
+    cancelled as (
+        update checkout.commands c
+           set state = 'done', shard = p_shard, result = 'cancelled before it reached the counter',
+               finished_at = now()
+          from decided d
+         where d.status = 'cancelled' and c.order_id = d.order_id and c.kind = 'cancel'
+           and c.state = 'pending'),
     intent as (
         insert into checkout.payments (order_id, shard, state, amount, currency, idempotency_key)
         select d.order_id, p_shard, 'open', d.price * d.quantity, d.currency, d.order_id || '-1'
@@ -368,7 +392,7 @@ begin
           from (select d.sku, coalesce(sum(d.quantity) filter (where d.status = 'reserved'), 0)::integer
                            as units,
                        (count(*) filter (where d.status = 'waiting'))::integer as waiters
-                  from decided d where d.status <> 'rejected' group by d.sku) s
+                  from decided d where d.status in ('waiting', 'reserved') group by d.sku) s
          where i.sku = s.sku)
     (select 'pay', d.order_id, 1, d.price * d.quantity, d.currency, d.payment_method, d.receipt_email,
             d.sku, null::text, null::text
@@ -455,7 +479,8 @@ begin
     end loop;
 end $$;
 
--- Rejects up to p_limit orders of a shard that have waited too long, and settles their lines.
+-- Rejects up to p_limit orders of a shard that have waited too long, and settles their lines. The orders
+-- of a line expire in their order, by the clock of its item, so only heads are looked at.
 create function checkout.expire(p_shards integer, p_shard integer, p_epoch bigint, p_limit integer)
 returns setof checkout.effect
 language plpgsql
@@ -464,40 +489,45 @@ set plan_cache_mode = force_generic_plan set jit = off as $$
 declare
     touched text;
     skus text[];
+    expired integer;
+    room integer := p_limit;
 begin
     perform checkout.fence(p_shards, p_shard, p_epoch);
-    select coalesce(array_agg(distinct l.sku), '{}') into skus
-      from (select sku from checkout.line where shard = p_shard and expires_at <= now()
-             order by expires_at limit p_limit) l;
+    select coalesce(array_agg(l.sku order by l.sku), '{}') into skus
+      from (select e.sku from checkout.expired_lines(p_shards, array[p_shard]) e limit p_limit) l;
     perform 1 from checkout.items where sku = any (skus) order by sku for update;
 
-    return query
-    with gone as (
-        delete from checkout.line l
-         using (select sku, ticket from checkout.line where shard = p_shard and expires_at <= now()
-                 order by expires_at limit p_limit) d
-         where l.sku = d.sku and l.ticket = d.ticket and l.sku = any (skus)
-        returning l.order_id, l.sku),
-    changed as (
-        update checkout.orders o
-           set status = 'rejected', reason = 'expired', ticket = null, payment_method = null,
-               sequence = o.sequence + 1, updated_at = now()
-          from gone where o.order_id = gone.order_id
-        returning o.order_id, o.sku, o.sequence),
-    told as (
-        insert into checkout.order_events (shard, order_id, sequence, status, reason)
-        select p_shard, c.order_id, c.sequence, 'rejected', 'expired' from changed c),
-    item as (
-        update checkout.items i set waiting = i.waiting - s.orders
-          from (select c.sku, count(*)::integer as orders from changed c group by c.sku) s
-         where i.sku = s.sku)
-    select 'tally', null::uuid, null::integer, count(*), null::text, null::text, null::text, null::text,
-           'rejected', 'expired'
-      from changed c having count(*) > 0;
-
-    for touched in
-        select sku from checkout.items where sku = any (skus) and waiting > 0 order by sku
+    foreach touched in array skus
     loop
-        return query select * from checkout.settle_item(p_shards, touched, 64);
+        exit when room <= 0;
+        with gone as (
+            delete from checkout.line l
+             using (select h.ticket
+                      from (select ticket, expires_at from checkout.line where sku = touched
+                             order by ticket limit room) h
+                     where h.expires_at <= (select checkout.item_clock(i, s)
+                                              from checkout.items i
+                                              join checkout.shards s
+                                                on s.shards = p_shards and s.shard = i.shard
+                                             where i.sku = touched)) d
+             where l.sku = touched and l.ticket = d.ticket
+            returning l.order_id),
+        changed as (
+            update checkout.orders o
+               set status = 'rejected', reason = 'expired', ticket = null, payment_method = null,
+                   sequence = o.sequence + 1, updated_at = now()
+              from gone where o.order_id = gone.order_id
+            returning o.order_id, o.sequence),
+        told as (
+            insert into checkout.order_events (shard, order_id, sequence, status, reason)
+            select p_shard, c.order_id, c.sequence, 'rejected', 'expired' from changed c)
+        select count(*) into expired from changed;
+        if expired > 0 then
+            room := room - expired;
+            update checkout.items set waiting = waiting - expired where sku = touched;
+            return next row('tally', null, null, expired, null, null, null, null, 'rejected',
+                            'expired')::checkout.effect;
+            return query select * from checkout.settle_item(p_shards, touched, 64);
+        end if;
     end loop;
 end $$;

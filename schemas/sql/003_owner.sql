@@ -17,8 +17,38 @@ begin
      order by p.created_at limit p_limit;
 end $$;
 
--- Which of these shards have work that nobody may have in mind: orders that waited too long
--- ('expired'), and lines that are not settled ('more', with the item).
+-- The items of these shards that have a line: one step in the index for each.
+create function checkout.lined_items(p_shard_list integer[]) returns setof checkout.items
+language plpgsql stable
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan set jit = off as $$
+begin
+    return query
+    with recursive lined as (
+        (select l.sku from checkout.line l order by l.sku limit 1)
+        union all
+        select (select l.sku from checkout.line l where l.sku > lined.sku order by l.sku limit 1)
+          from lined where lined.sku is not null)
+    select i.* from lined join checkout.items i on i.sku = lined.sku where i.shard = any (p_shard_list);
+end $$;
+
+-- Those of them at whose head somebody has waited too long.
+create function checkout.expired_lines(p_shards integer, p_shard_list integer[])
+returns table (shard integer, sku text)
+language plpgsql stable
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan set jit = off as $$
+begin
+    return query
+    select i.shard, i.sku
+      from checkout.lined_items(p_shard_list) i
+      join checkout.shards s on s.shards = p_shards and s.shard = i.shard
+     where (select l.expires_at from checkout.line l where l.sku = i.sku order by l.ticket limit 1)
+           <= checkout.item_clock(i, s);
+end $$;
+
+-- Which of these shards have work that nobody may have in mind: commands ('command'), orders that waited
+-- too long ('expired'), and lines that are not settled ('more', with the item).
 create function checkout.overdue(p_shards integer, p_shard_list integer[])
 returns table (shard integer, kind text, sku text)
 language plpgsql stable
@@ -26,25 +56,22 @@ set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 set plan_cache_mode = force_generic_plan set jit = off as $$
 begin
     return query
-    select s, 'expired', null::text
+    select s, 'command', null::text
       from unnest(p_shard_list) s
-     where exists (select 1 from checkout.line l where l.shard = s and l.expires_at <= now());
+     where exists (select 1 from checkout.commands c where c.shard = s and c.state = 'pending');
 
     return query
-    with recursive lined as (   -- each item that has a line: one step in the index for each
-        (select l.sku from checkout.line l order by l.sku limit 1)
-        union all
-        select (select l.sku from checkout.line l where l.sku > lined.sku order by l.sku limit 1)
-          from lined where lined.sku is not null)
+    select e.shard, 'expired', e.sku from checkout.expired_lines(p_shards, p_shard_list) e;
+
+    return query
     select i.shard, 'more', i.sku
-      from lined join checkout.items i on i.sku = lined.sku
+      from checkout.lined_items(p_shard_list) i
       join checkout.shards s on s.shards = p_shards and s.shard = i.shard
-     where i.shard = any (p_shard_list)
-       and ((select l.quantity from checkout.line l where l.sku = i.sku
-              order by l.quantity desc, l.ticket desc limit 1) > i.stock - i.sold
-            or (not i.paused and not s.paused
-                and (select l.quantity from checkout.line l where l.sku = i.sku order by l.ticket limit 1)
-                    <= i.stock - i.sold - i.held));
+     where (select l.quantity from checkout.line l where l.sku = i.sku
+             order by l.quantity desc, l.ticket desc limit 1) > i.stock - i.sold
+        or (not i.paused and not s.paused
+            and (select l.quantity from checkout.line l where l.sku = i.sku order by l.ticket limit 1)
+                <= i.stock - i.sold - i.held);
 end $$;
 
 -- The next events of a shard to relay, in commit order.

@@ -5,6 +5,7 @@ The model decides one order after another, as the rules are told to people; the 
 each step every order, item, line, payment and event must be as the model says.
 """
 
+import json
 import os
 import random
 import unittest
@@ -24,6 +25,7 @@ class Item:
     def __init__(self, sku, stock, limit):
         self.sku, self.stock, self.limit = sku, stock, limit
         self.held = self.sold = 0
+        self.paused = False
         self.line = []
 
     @property
@@ -50,6 +52,8 @@ class Model:
     def __init__(self, items):
         self.items = {item.sku: item for item in items}
         self.orders = {}
+        self.cancels = set()    # of orders that have not come yet
+        self.paused = False     # the shard
 
     def units_of(self, user, sku):
         return sum(o.quantity for o in self.orders.values() if o.user == user and o.sku == sku
@@ -71,11 +75,14 @@ class Model:
             return
         item = self.items.get(job["sku"])
         order = Order(job["user"], job["sku"], job["quantity"], job["fingerprint"])
-        refusal = self.refusal(job, item)
+        cancelled = job["id"] in self.cancels
+        refusal = None if cancelled else self.refusal(job, item)
         self.orders[job["id"]] = order
-        if refusal:
+        if cancelled:
+            order.become("cancelled")
+        elif refusal:
             order.become("rejected", refusal)
-        elif not item.line and job["quantity"] <= item.free:
+        elif not item.line and not item.paused and not self.paused and job["quantity"] <= item.free:
             item.held += job["quantity"]
             order.become("reserved")
         else:
@@ -99,12 +106,32 @@ class Model:
         self.items[order.sku].line.remove(order_id)
         order.become("rejected", "expired")
 
+    def cancel(self, order_id):
+        """Returns the state in which the command ends."""
+        order = self.orders.get(order_id)
+        if order is None:
+            self.cancels.add(order_id)
+            return "pending"
+        if order.status == "waiting":
+            self.items[order.sku].line.remove(order_id)
+            order.become("cancelled")
+            return "done"
+        return "done" if order.status == "cancelled" else "refused"
+
+    def restock(self, sku, units):
+        item = self.items[sku]
+        if item.free + units < 0:
+            return "refused"
+        item.stock += units
+        return "done"
+
     def settle_lines(self):
         for item in self.items.values():
             for order_id in [i for i in item.line if self.orders[i].quantity > item.servable]:
                 item.line.remove(order_id)
                 self.orders[order_id].become("rejected", "sold_out")
-            while item.line and self.orders[item.line[0]].quantity <= item.free:
+            while (item.line and not item.paused and not self.paused
+                   and self.orders[item.line[0]].quantity <= item.free):
                 order = self.orders[item.line.pop(0)]
                 item.held += order.quantity
                 order.become("reserved")
@@ -140,8 +167,9 @@ class LineModel(unittest.TestCase):
         return cursor.fetchall() if cursor.description else []
 
     def setUp(self):
-        for table in ("orders", "order_events", "payments", "line", "items"):
+        for table in ("orders", "order_events", "payments", "line", "items", "commands"):
             self.call(f"truncate checkout.{table}")
+        self.call("update checkout.shards set paused = false, stopped_at = null, stopped_ms = 0")
         self.epoch = self.call("select epoch from checkout.take_over(%s, 0, 1)", SHARDS)[0][0]
 
     def begin(self, *items):
@@ -155,7 +183,7 @@ class LineModel(unittest.TestCase):
 
     def more(self, effects):
         """Goes on with lines that have more to settle, as the lane does."""
-        while lines := {effect[7] for effect in effects if effect[0] == "more"}:
+        while lines := sorted({effect[7] for effect in effects if effect[0] == "more"}):
             effects = [effect for sku in lines for effect in self.call(
                 "select * from checkout.settle_line(%s, 0, %s, %s, 5)", SHARDS, self.epoch, sku)]
 
@@ -181,20 +209,60 @@ class LineModel(unittest.TestCase):
         self.model.settle_lines()
 
     def expire(self, order_ids):
-        self.call("update checkout.line set expires_at = now() - interval '1 s' where order_id = any (%s::uuid[])",
+        self.call("update checkout.line l set expires_at = checkout.item_clock(i, s) - interval '1 s' "
+                  "from checkout.items i, checkout.shards s where l.order_id = any (%s::uuid[]) and i.sku = l.sku",
                   order_ids)
         self.more(self.call("select * from checkout.expire(%s, 0, %s, 500)", SHARDS, self.epoch))
         for order_id in order_ids:
             self.model.expire(order_id)
         self.model.settle_lines()
 
+    def command(self, kind, **columns):
+        columns = {"kind": kind, "shard": 0, "requested_by": "test", **columns}
+        return self.call(f"insert into checkout.commands ({', '.join(columns)}) "
+                         f"values ({', '.join(['%s'] * len(columns))}) returning command_id",
+                         *columns.values())[0][0]
+
+    def execute(self, *expected):
+        """Executes what is pending; pairs (command id, the state it must end in)."""
+        self.more(self.call("select * from checkout.execute_commands(%s, 0, %s, 64)", SHARDS, self.epoch))
+        for command, state in expected:
+            self.assertEqual(self.call("select state, (result is null) from checkout.commands "
+                                       "where command_id = %s", command), [(state, state == "pending")])
+        self.model.settle_lines()
+
+    def commands(self, chance):
+        """Some commands of any kind, executed together. Lines are settled behind all of them."""
+        expected = []
+        for _ in range(chance.randrange(1, 6)):
+            kind = chance.choice(("cancel", "cancel", "restock", "pause", "resume"))
+            sku = chance.choice(list(self.model.items))
+            if kind == "cancel":
+                order_id = (chance.choice(list(self.model.orders)) if self.model.orders and chance.random() < 0.8
+                            else str(uuid.UUID(int=chance.getrandbits(128))))
+                if self.call("select 1 from checkout.commands where order_id = %s and state = 'pending'", order_id):
+                    continue
+                known = order_id in self.model.orders
+                command = self.command(kind, order_id=order_id, shard=0 if known else None)
+                expected.append((command, self.model.cancel(order_id)))
+            elif kind == "restock":
+                units = chance.choice((-9, -2, -1, 1, 2, 5))
+                command = self.command(kind, sku=sku, argument=json.dumps({"units": units}))
+                expected.append((command, self.model.restock(sku, units)))
+            else:
+                whole = chance.random() < 0.2
+                expected.append((self.command(kind, sku=None if whole else sku), "done"))
+                (self.model if whole else self.model.items[sku]).paused = kind == "pause"
+        self.execute(*expected)
+
     # ---- comparison ----
 
     def compare(self):
         items = {sku: rest for sku, *rest in self.call(
-            "select sku, held, sold, waiting from checkout.items")}
+            "select sku, stock, held, sold, waiting, paused from checkout.items")}
         for item in self.model.items.values():
-            self.assertEqual(items[item.sku], [item.held, item.sold, len(item.line)], item.sku)
+            self.assertEqual(items[item.sku], [item.stock, item.held, item.sold, len(item.line), item.paused],
+                             item.sku)
         orders = {order_id: rest for order_id, *rest in self.call(
             "select order_id::text, status, reason, sequence from checkout.orders")}
         self.assertEqual(set(orders), set(self.model.orders))
@@ -238,6 +306,8 @@ class LineModel(unittest.TestCase):
             job["unit_price"] = PRICE + 1
         elif oddity < 0.2 and self.model.orders:
             job["id"] = chance.choice(list(self.model.orders))
+        elif oddity < 0.3 and self.model.cancels:
+            job["id"] = chance.choice(sorted(self.model.cancels))
         return job | members
 
     def step(self, chance):
@@ -255,8 +325,11 @@ class LineModel(unittest.TestCase):
                 ended = list({*ended, chance.choice([i for i, o in self.model.orders.items()
                                                      if o.status != "waiting"])})
             self.settle([(i, chance.choice(("captured", "captured", "declined", "failed"))) for i in ended])
-        elif waiting:
-            self.expire(chance.sample(waiting, min(len(waiting), chance.randrange(1, 3))))
+        elif what < 0.93:
+            self.commands(chance)
+        elif waiting:   # those at the head: the orders of a line expire in their order
+            line = self.model.items[self.model.orders[chance.choice(waiting)].sku].line
+            self.expire(line[:chance.randrange(1, 3)])
 
     # ---- the tests ----
 
@@ -312,6 +385,67 @@ class LineModel(unittest.TestCase):
         self.compare()
         self.assertEqual(self.model.orders[jobs[-1]["id"]].reason, "sold_out")
 
+    def test_a_bad_command_is_refused_with_its_reason_and_delays_nobody(self):
+        self.begin(Item("a", 5, None))
+        self.call("update checkout.items set held = 2, sold = 1")
+        self.model.items["a"].held, self.model.items["a"].sold = 2, 1
+        bad = [self.command("restock", sku="a", argument=argument) for argument in
+               ('{"units": "many"}', '{"units": 99999999999999999999}', '{"units": 2147483647}', "{}", "[1]", None,
+                '{"units": -3}')]
+        bad += [self.command("restock", sku="none", argument='{"units": 1}'),
+                self.command("pause", sku="none"), self.command("resume", sku="none"),
+                self.command("cancel", order_id=str(uuid.uuid4()))]
+        good = self.command("restock", sku="a", argument='{"units": -2}')
+        self.model.items["a"].stock = 3
+        self.execute(*[(command, "refused") for command in bad], (good, "done"))
+        self.compare()
+        results = dict(self.call("select command_id, result from checkout.commands"))
+        self.assertTrue(all(results.values()))
+        self.assertIn("2 are held for payments, 1 are sold", results[bad[6]])
+        self.assertIn("no such item", results[bad[7]])
+        again = self.call("select * from checkout.execute_commands(1, 0, %s, 64)", self.epoch)
+        self.assertEqual(again, [])
+
+    def test_commands_are_executed_in_their_order_and_in_portions(self):
+        self.begin(Item("a", 0, None))
+        commands = [self.command("restock", sku="a", argument=json.dumps({"units": 1 if n % 2 == 0 else -1}))
+                    for n in range(8)]
+        kinds = []
+        for _ in range(3):
+            effects = self.call("select * from checkout.execute_commands(1, 0, %s, 4)", self.epoch)
+            kinds.append([(effect[0], effect[3]) for effect in effects])
+        self.assertEqual(kinds, [[("command", c) for c in commands[:4]] + [("commands", None)],
+                                 [("command", c) for c in commands[4:]] + [("commands", None)], []])
+        self.assertEqual(self.call("select distinct state from checkout.commands"), [("done",)])
+
+    def test_no_time_passes_for_a_line_while_its_item_or_its_shard_is_paused(self):
+        """Pauses of both may overlap in any way; what counts is when neither was on."""
+        self.begin(Item("a", 1, None))
+        self.call("update checkout.items set held = 1")
+        self.model.items["a"].held = 1
+
+        def clock():
+            return self.call("select checkout.item_clock(i, s) from checkout.items i, checkout.shards s")[0][0]
+
+        def moves():
+            before = clock()
+            self.call("select pg_sleep(0.03)")
+            return (clock() - before).total_seconds()
+
+        began, wall = clock(), self.call("select now()")[0][0]
+        paused = {"item": False, "shard": False}
+        for what in ("item", "shard", "item", "shard", "shard", "item", "shard", "item"):
+            paused[what] = not paused[what]
+            self.execute((self.command("pause" if paused[what] else "resume",
+                                       sku="a" if what == "item" else None), "done"))
+            moved = moves()
+            if any(paused.values()):
+                self.assertEqual(moved, 0, paused)
+            else:
+                self.assertGreater(moved, 0.02)
+        lost = (self.call("select now()")[0][0] - wall) - (clock() - began)
+        self.assertGreater(lost.total_seconds(), 6 * 0.03 - 0.01)
+
     def test_a_stale_epoch_writes_nothing(self):
         self.begin(Item("a", 5, None))
         chance = random.Random(1)
@@ -319,6 +453,7 @@ class LineModel(unittest.TestCase):
         stale = self.epoch
         self.call("select * from checkout.take_over(%s, 0, 2)", SHARDS)
         for statement in ("checkout.settle_line(1, 0, %s, 'a', 5)", "checkout.expire(1, 0, %s, 5)",
+                          "checkout.execute_commands(1, 0, %s, 5)",
                           "checkout.settle(1, 0, %s, '{}', '{}', '{}', '{}', '{}')"):
             with self.assertRaises(psycopg2.Error) as caught:
                 self.call(f"select * from {statement}", stale)
