@@ -26,8 +26,8 @@
  * a reset; what is longer is answered at once, or cut off if its length was not told. */
 #define DISCARD_MAX ((uint64_t)64 * 1024)
 #define BODY_KEPT 4096 /* memory for a body that an idle connection keeps, at most */
-#define RUNS_MAX 4     /* in one turn of the loop, then the others get theirs */
 #define SWEEP_MS 1000
+#define CROWDED_IDLE_MS 5000 /* the longest idle time when nearly all connections are taken */
 
 enum request_state {
     REQUEST_IDLE,     /* no request, or one that is still arriving */
@@ -75,8 +75,10 @@ struct http_server {
     void *arg;
     size_t body_max;
     uint64_t idle_ms;
+    size_t connections_max;
     uint16_t port;
     int listen_fd; /* -1 once draining */
+    bool full;     /* at its limit of connections after the last run */
     bool draining;
     bool running; /* inside MHD_run */
 
@@ -447,15 +449,15 @@ static void run(struct http_server *s)
 {
     s->running = true;
     s->now_ms = clock_mono_ms();
-    MHD_UNSIGNED_LONG_LONG wait_ms = 0;
-    bool more = true;
-    for (int i = 0; more && i < RUNS_MAX; i++) {
-        (void)MHD_run(s->daemon); /* fails only when it was stopped */
-        more = MHD_get_timeout(s->daemon, &wait_ms) == MHD_YES && wait_ms == 0;
-    }
+    (void)MHD_run(s->daemon); /* fails only when it was stopped */
     s->running = false;
-    if (more)
+    MHD_UNSIGNED_LONG_LONG wait_ms = 0;
+    bool more = MHD_get_timeout(s->daemon, &wait_ms) == MHD_YES && wait_ms == 0;
+    /* The library stops listening when it is full, and listens again only in a later run. */
+    bool full = s->connection_count >= s->connections_max;
+    if (more || (s->full && !full))
         loop_timer_start(s->soon, 0, 0);
+    s->full = full;
 }
 
 static void on_readable(int events, void *arg)
@@ -481,13 +483,20 @@ static void look_for_end(struct http_request *r)
         (void)shutdown(r->fd, SHUT_RDWR); /* makes an edge */
 }
 
-/* A client has idle_ms from its last answer for its whole next request, however it drips in. */
+/* A client has this long from its last answer for its whole next request, however it drips in. */
+static uint64_t idle_limit(const struct http_server *s)
+{
+    bool crowded = s->connection_count >= s->connections_max / 8 * 7;
+    return crowded && s->idle_ms > CROWDED_IDLE_MS ? CROWDED_IDLE_MS : s->idle_ms;
+}
+
 static void on_sweep(void *arg)
 {
     struct http_server *s = arg;
     s->now_ms = clock_mono_ms();
+    uint64_t limit_ms = idle_limit(s);
     struct http_request *r;
-    while ((r = TAILQ_FIRST(&s->waiting)) != NULL && r->since_ms + s->idle_ms <= s->now_ms) {
+    while ((r = TAILQ_FIRST(&s->waiting)) != NULL && r->since_ms + limit_ms <= s->now_ms) {
         (void)shutdown(r->fd, SHUT_RDWR); /* the library sees the end of it, or has already */
         enter_state(r, r->state);         /* to the tail */
     }
@@ -497,6 +506,7 @@ static void on_sweep(void *arg)
             break;
         look_for_end(r);
     }
+    run(s); /* it also stops listening when the process is out of descriptors */
 }
 
 static size_t unescape(void *cls, struct MHD_Connection *mhd, char *text)
@@ -530,6 +540,7 @@ int http_server_open(struct loop *loop, const struct http_options *options, http
     s->arg = arg;
     s->body_max = options->body_max;
     s->idle_ms = (uint64_t)options->idle_timeout_s * 1000;
+    s->connections_max = options->connections_max;
     s->now_ms = clock_mono_ms();
     TAILQ_INIT(&s->waiting);
     TAILQ_INIT(&s->open);

@@ -37,7 +37,8 @@ struct http_options {
     const char *host;
     uint16_t port; /* 0: a free one, see http_server_port */
     unsigned connections_max;
-    unsigned idle_timeout_s; /* from connecting or the last answer to the end of the next request */
+    unsigned idle_timeout_s; /* from connecting or the last answer to the end of the next request;
+                                shorter when nearly all connections are taken */
     size_t body_max;         /* a longer body is cut: http_request_body_too_large */
     bool reuse_port;         /* several processes share the port (SO_REUSEPORT) */
 };

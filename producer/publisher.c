@@ -132,12 +132,12 @@ static void confirmed(uint64_t sequence, enum bus_confirm result, void *arg)
         log_warning("the broker refused a message of orders",
                     LOG_STR("reason", result == BUS_NACKED ? "nacked: the queue is full"
                                                            : "returned: there is no such queue"));
+    flush_soon(p); /* before the answers are sent: the broker works meanwhile */
     batcher_settle(p->batcher, sequence, result == BUS_ACKED ? BATCH_CONFIRMED : BATCH_REFUSED);
     if (result == BUS_ACKED) {
         metric_add(p->stats->batches, 1);
         metric_add(p->stats->batch_jobs, (double)(before - batcher_jobs(p->batcher)));
     }
-    flush_soon(p);
 }
 
 static void open_channel(void *arg)

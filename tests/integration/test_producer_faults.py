@@ -354,5 +354,24 @@ class Crowd(Door):
                 one.close()
 
 
+class Crowded(Door):
+    settings = {"CHECKOUT_CONNECTIONS_MAX": 16}
+
+    def test_the_idle_make_room_soon(self):
+        target = urllib.parse.urlsplit(self.url)
+        idle = [socket.create_connection((target.hostname, target.port), 5) for _ in range(16)]
+
+        def served():
+            try:
+                return self.send().status == 202
+            except OSError:  # closed at once: no room yet
+                return False
+        try:
+            wait_until(served, 20, "the door has room again")  # the usual idle time is a minute
+        finally:
+            for one in idle:
+                one.close()
+
+
 if __name__ == "__main__":
     harness.main()
