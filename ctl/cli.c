@@ -107,6 +107,12 @@ static int take_option(int argc, char *const *argv, int *at, struct cli *cli, st
     return unknown_option(word, cli->command, problem);
 }
 
+/* "-5" is a number, no option. */
+static bool is_option(const char *word)
+{
+    return word[0] == '-' && word[1] != '\0' && (word[1] < '0' || word[1] > '9');
+}
+
 static int take_words(int argc, char *const *argv, int at, struct cli *cli, struct buf *problem)
 {
     size_t operands = 0;
@@ -120,7 +126,7 @@ static int take_words(int argc, char *const *argv, int at, struct cli *cli, stru
             continue;
         else if (!only_operands && strncmp(word, "--", 2) == 0)
             code = take_option(argc, argv, &at, cli, problem);
-        else if (!only_operands && word[0] == '-' && word[1] != '\0')
+        else if (!only_operands && is_option(word))
             code = unknown_option(word, cli->command, problem);
         else if (operands < cli->command->operand_count)
             cli->args.operands[operands++] = word;
@@ -132,7 +138,7 @@ static int take_words(int argc, char *const *argv, int at, struct cli *cli, stru
         if (code != CTL_FINE)
             return code;
     }
-    if (!cli->help && operands < cli->command->operand_count) {
+    if (!cli->help && operands + cli->command->optional_count < cli->command->operand_count) {
         (void)buf_printf(problem, "%s needs %s", cli->command->words, cli->command->operands);
         return CTL_USAGE;
     }

@@ -29,7 +29,8 @@ struct command {
     const char *words;    /* "items import" */
     const char *operands; /* "FILE.csv", "" if it takes none */
     size_t operand_count;
-    const char *summary; /* one line */
+    size_t optional_count; /* so many of them, the last ones, may be left out */
+    const char *summary;   /* one line */
     const char *details; /* for its own --help; one paragraph, "" if there is nothing more to say */
     struct command_option options[COMMAND_OPTIONS_MAX + 1];
     uint64_t settings;                                            /* that it needs: CFG_BIT | … */
@@ -43,6 +44,9 @@ struct command {
     X(topology)                                                                                    \
     X(items_import)                                                                                \
     X(items_list)                                                                                  \
+    X(items_restock)                                                                               \
+    X(pause)                                                                                       \
+    X(resume)                                                                                      \
     X(orders_list)                                                                                 \
     X(orders_show)                                                                                 \
     X(token)                                                                                       \

@@ -56,6 +56,19 @@ begin
     return coalesce(known.status, 'queued');
 end $$;
 
+-- An operator wants something of an item, or (p_sku null) of a shard. No row: there is no such thing.
+create function checkout.request_command(p_kind text, p_sku text, p_shard integer, p_argument jsonb,
+                                         p_requested_by text)
+returns table (command_id bigint, shard integer)
+language sql as $$
+    insert into checkout.commands (kind, shard, sku, argument, requested_by)
+    select p_kind, i.shard, i.sku, p_argument, p_requested_by from checkout.items i where i.sku = p_sku
+    union all
+    select p_kind, p_shard, null, p_argument, p_requested_by from checkout.service v
+     where p_sku is null and p_shard between 0 and v.shards - 1
+    returning command_id, shard
+$$;
+
 -- A cancel and its order that were written at the same time have not seen each other: gives such cancels
 -- their shard. Looks at p_limit cancels behind p_after; returns where to go on, 0 at the end.
 create function checkout.place_cancels(p_after bigint, p_limit integer) returns bigint

@@ -14,8 +14,8 @@ import jwt
 
 import harness
 
-COMMANDS = ("migrate", "topology", "items import", "items list", "orders list", "orders show", "token",
-            "doctor")
+COMMANDS = ("migrate", "topology", "items import", "items list", "items restock", "pause", "resume",
+            "orders list", "orders show", "token", "doctor")
 
 
 class CtlTestCase(harness.TestCase):

@@ -1,0 +1,175 @@
+#include "ctl/request.h"
+
+#include <inttypes.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/err.h"
+#include "ctl/progress.h"
+#include "ctl/table.h"
+
+#define TIMEOUT_USUAL_MS 30000
+#define TIMEOUT_MAX_MS 3600000
+#define LOOK_FIRST_MS 20
+#define LOOK_MAX_MS 250
+#define NUMBER_SIZE 24
+#define WHO_SIZE 160
+
+static const struct db_statement write_command = {
+    "ctl_request_command",
+    "select command_id, shard from checkout.request_command($1::text, $2::text, $3::integer,"
+    " $4::jsonb, $5::text)",
+    5};
+static const struct db_statement look = {
+    "ctl_request_look",
+    "select command_id, kind, sku, shard, state, result, requested_by from checkout.commands"
+    " where command_id = $1::bigint",
+    1};
+
+enum { COLUMN_STATE = 4, COLUMN_RESULT = 5 };
+
+static const struct table_column columns[] = {
+    {"COMMAND", "command", TABLE_NUMBER}, {"KIND", "kind", TABLE_TEXT},
+    {"SKU", "sku", TABLE_TEXT},           {"SHARD", "shard", TABLE_NUMBER},
+    {"STATE", "state", TABLE_TEXT},       {"RESULT", "result", TABLE_TEXT},
+    {"BY", "requested_by", TABLE_TEXT},
+};
+
+/* A command that was written. */
+struct pending {
+    struct ctl *ctl;
+    char id[NUMBER_SIZE]; /* "": not written */
+    int64_t shard;
+    struct table *newest; /* its row */
+    int code;
+};
+
+int request_timeout(const struct command *command, const struct command_args *args, int64_t *ret_ms)
+{
+    const char *text = command_option(command, args, "timeout");
+    int64_t ms = TIMEOUT_USUAL_MS;
+    if (text != NULL && (cfg_parse_duration(text, &ms) < 0 || ms < 1000 || ms > TIMEOUT_MAX_MS))
+        return ctl_complain(CTL_USAGE,
+                            "--timeout: \"%.40s\" is not between 1s and 1h, with its unit", text);
+    *ret_ms = ms;
+    return CTL_FINE;
+}
+
+/* Who asks, for the record: user and host. */
+static void who(char ret_text[WHO_SIZE])
+{
+    char host[64] = "";
+    const struct passwd *user = getpwuid(geteuid());
+    if (gethostname(host, sizeof host - 1) != 0)
+        host[0] = '\0';
+    (void)snprintf(ret_text, WHO_SIZE, "%.64s@%.64s", user == NULL ? "unknown" : user->pw_name,
+                   host);
+}
+
+static void written(const struct db_result *result, void *arg)
+{
+    struct pending *pending = arg;
+    if (db_rows(result) == 0)
+        return;
+    (void)snprintf(pending->id, sizeof pending->id, "%s", db_text(result, 0, 0));
+    pending->shard = db_int(result, 0, 1);
+}
+
+static int write_it(struct ctl *ctl, const struct request *request, struct pending *pending)
+{
+    char shard[NUMBER_SIZE];
+    char by[WHO_SIZE];
+    who(by);
+    (void)snprintf(shard, sizeof shard, "%" PRId64, request->shard);
+    const char *params[] = {request->kind, request->sku, request->sku == NULL ? shard : NULL,
+                            request->argument, by};
+    int exit_code = ctl_query(ctl, &write_command, params, written, pending);
+    if (exit_code != CTL_FINE || pending->id[0] != '\0')
+        return exit_code;
+    if (request->sku != NULL)
+        return ctl_complain(CTL_FAILED, "there is no item \"%.64s\"", request->sku);
+    return ctl_complain(CTL_FAILED, "there is no shard %" PRId64, request->shard);
+}
+
+static void seen(const struct db_result *result, void *arg)
+{
+    struct pending *pending = arg;
+    table_free(pending->newest);
+    pending->newest = table_new(columns, ARRAY_LEN(columns));
+    pending->code = pending->newest == NULL ? ERR_NOMEM : table_add_result(pending->newest, result);
+}
+
+static void stop(void *arg)
+{
+    loop_stop(arg);
+}
+
+/* Looks until it is finished or the time is up; in the latter case its row says pending. */
+static int await(struct pending *pending, int64_t timeout_ms)
+{
+    struct ctl *ctl = pending->ctl;
+    struct progress progress = {0};
+    const char *params[] = {pending->id};
+    char what[96];
+    struct loop_timer *timer = loop_timer_new(ctl->loop, stop, ctl->loop);
+    uint64_t until_ms = clock_mono_ms() + (uint64_t)timeout_ms;
+    uint64_t delay_ms = LOOK_FIRST_MS;
+    int exit_code = timer == NULL ? ctl_complain(CTL_FAILED, "out of memory") : CTL_FINE;
+    (void)snprintf(what, sizeof what, "command %s: waiting for the owner of shard %" PRId64,
+                   pending->id, pending->shard);
+    while (exit_code == CTL_FINE) {
+        exit_code = ctl_query(ctl, &look, params, seen, pending);
+        if (exit_code == CTL_FINE && pending->code < 0)
+            exit_code = ctl_complain(CTL_FAILED, "out of memory");
+        if (exit_code != CTL_FINE || table_rows(pending->newest) == 0 ||
+            strcmp(table_value(pending->newest, 0, COLUMN_STATE), "pending") != 0 ||
+            clock_mono_ms() >= until_ms)
+            break;
+        progress_show(&progress, what, 0, 0);
+        loop_timer_start(timer, delay_ms, 0);
+        loop_run(ctl->loop);
+        delay_ms = delay_ms * 2 > LOOK_MAX_MS ? LOOK_MAX_MS : delay_ms * 2;
+    }
+    progress_end(&progress);
+    loop_timer_free(timer);
+    return exit_code;
+}
+
+static int report(const struct pending *pending, int64_t timeout_ms)
+{
+    const struct ctl *ctl = pending->ctl;
+    if (table_rows(pending->newest) == 0)
+        return ctl_complain(CTL_FAILED, "command %s is gone", pending->id);
+    const char *state = table_value(pending->newest, 0, COLUMN_STATE);
+    const char *result = table_value(pending->newest, 0, COLUMN_RESULT);
+    if (ctl->json)
+        table_print_json_lines(pending->newest);
+    if (strcmp(state, "done") == 0) {
+        if (!ctl->json)
+            (void)puts(result);
+        return CTL_FINE;
+    }
+    if (strcmp(state, "pending") == 0)
+        return ctl_complain(CTL_FAILED,
+                            "command %s stays pending: nobody has executed it within %" PRId64
+                            " s (shard %" PRId64 "); it will be when a consumer serves the shard",
+                            pending->id, timeout_ms / 1000, pending->shard);
+    return ctl_complain(CTL_FAILED, "refused: %s", result == NULL ? "" : result);
+}
+
+int request_run(struct ctl *ctl, const struct request *request)
+{
+    struct pending pending = {.ctl = ctl};
+    int exit_code = ctl_need_db(ctl);
+    if (exit_code == CTL_FINE)
+        exit_code = write_it(ctl, request, &pending);
+    if (exit_code == CTL_FINE)
+        exit_code = await(&pending, request->timeout_ms);
+    if (exit_code == CTL_FINE)
+        exit_code = report(&pending, request->timeout_ms);
+    table_free(pending.newest);
+    return exit_code;
+}

@@ -1,0 +1,33 @@
+/*
+ * Commands for the counter: a row that the owner of the item's line executes. Written, awaited, and
+ * its result printed.
+ */
+#ifndef CTL_REQUEST_H
+#define CTL_REQUEST_H
+
+#include <stdint.h>
+
+#include "common/attrs.h"
+#include "ctl/command.h"
+
+/* The option that every command of this kind has; request_timeout reads it. */
+#define REQUEST_TIMEOUT_OPTION                                                                     \
+    {                                                                                              \
+        "timeout", "30s", "how long to wait for the result, with s, m or h"                        \
+    }
+
+struct request {
+    const char *kind;     /* of checkout.commands */
+    const char *sku;      /* NULL: of the shard */
+    int64_t shard;        /* if there is no sku */
+    const char *argument; /* JSON; NULL: none */
+    int64_t timeout_ms;
+};
+
+/* 0, or CTL_USAGE and the complaint is printed. */
+MUST_CHECK int request_timeout(const struct command *command, const struct command_args *args,
+                               int64_t *ret_ms);
+/* Returns an exit code: CTL_FINE if it was done, CTL_FAILED if it was refused or stays pending. */
+MUST_CHECK int request_run(struct ctl *ctl, const struct request *request);
+
+#endif

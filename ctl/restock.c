@@ -1,0 +1,42 @@
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "ctl/request.h"
+
+#define UNITS_MAX INT32_MAX
+
+static int run(struct ctl *ctl, const struct command_args *args)
+{
+    struct request request = {.kind = "restock", .sku = args->operands[0]};
+    char argument[48];
+    char *end;
+    errno = 0;
+    long long units = strtoll(args->operands[1], &end, 10);
+    if (errno != 0 || end == args->operands[1] || *end != '\0' || units == 0 || units > UNITS_MAX ||
+        units < -(long long)UNITS_MAX)
+        return ctl_complain(CTL_USAGE,
+                            "items restock: \"%.40s\" is no number of units to add (or, with a "
+                            "minus, to take away)",
+                            args->operands[1]);
+    int exit_code = request_timeout(&command_items_restock, args, &request.timeout_ms);
+    if (exit_code != CTL_FINE)
+        return exit_code;
+    (void)snprintf(argument, sizeof argument, "{\"units\":%lld}", units);
+    request.argument = argument;
+    return request_run(ctl, &request);
+}
+
+const struct command command_items_restock = {
+    .words = "items restock",
+    .operands = "SKU N",
+    .operand_count = 2,
+    .summary = "adds N units to an item, or takes some away",
+    .details = "With a negative N units are taken away, down to those that are held or sold. "
+               "Executed by the consumer that serves the item; a line that waits moves at once, "
+               "and an item that was sold out takes orders again.",
+    .options = {REQUEST_TIMEOUT_OPTION},
+    .settings = CFG_BIT(DATABASE_URL),
+    .run = run,
+};
