@@ -13,7 +13,6 @@ from harness import wait_until
 
 class Operators(harness.TestCase):
     daemons = ("sandbox", "producer", "consumer")
-    settings = {"CHECKOUT_WAIT_MAX": "3s"}
 
     def setUp(self):
         self.stack.gateway.calm()
@@ -26,7 +25,7 @@ class Operators(harness.TestCase):
     def held_unit(self, **item):
         """An item whose only unit is held by a payment that takes its time."""
         sku = self.stack.item(stock=1, **item)
-        self.stack.gateway.latency(8000)
+        self.stack.gateway.latency(20000)
         order = self.stack.order("holder", sku).wait("reserved")
         wait_until(lambda: self.stack.gateway.started(order.id), 5, "its payment to begin")
         self.stack.gateway.latency(0)
@@ -53,7 +52,7 @@ class Restocking(Operators):
         orders = [self.stack.order(f"user-{n}", sku).wait("waiting") for n in range(3)]
         self.ctl("items", "restock", sku, "2")
         for order in orders[:2]:
-            order.wait("confirmed", timeout=2)
+            order.wait("confirmed", timeout=5)
         self.assertEqual((orders[2].status(), self.stack.counts(sku)), ("waiting", (3, 1, 2, 1)))
 
     def test_units_that_are_held_or_sold_stay(self):
@@ -72,14 +71,14 @@ class Restocking(Operators):
 
     def test_fewer_units_refuse_those_who_cannot_be_served_any_more(self):
         sku = self.stack.item(stock=4)
-        self.stack.gateway.latency(8000)
+        self.stack.gateway.latency(20000)
         self.stack.order("holder", sku, quantity=2).wait("reserved")
         self.stack.gateway.latency(0)
         large = self.stack.order("large", sku, quantity=4).wait("waiting")
         small = self.stack.order("small", sku, quantity=1).wait("waiting")
         self.ctl("items", "restock", sku, "-1")
-        large.wait("rejected", "sold_out", timeout=2)
-        small.wait("confirmed", timeout=2)
+        large.wait("rejected", "sold_out", timeout=5)
+        small.wait("confirmed", timeout=5)
 
     def test_what_does_not_exist_is_told(self):
         self.assertIn('no item "nothing"', self.ctl("items", "restock", "nothing", "1", code=1).stderr)
@@ -100,6 +99,8 @@ class Restocking(Operators):
 
 
 class Pausing(Operators):
+    settings = {"CHECKOUT_WAIT_MAX": "5s"}
+
     def test_a_paused_item_lets_everybody_wait_and_then_serves_them_in_order(self):
         sku, other = self.stack.item(stock=2), self.stack.item()
         self.assertEqual(self.ctl("pause", sku).stdout, "paused: orders wait in line\n")
@@ -110,26 +111,26 @@ class Pausing(Operators):
         self.assertEqual({order.status() for order in orders}, {"waiting"})
         self.assertEqual(self.ctl("resume", sku).stdout, "resumed: the line moves\n")
         for order, state in zip(orders, ("confirmed", "confirmed", "rejected")):
-            order.wait(state, timeout=3)
+            order.wait(state, timeout=5)
         self.assertEqual(self.ctl("resume", sku).stdout, "it was not paused\n")
 
     def test_the_waiting_time_stands_still_while_the_item_is_paused(self):
         sku = self.held_unit()
         began = time.monotonic()
         early = self.stack.order("early", sku).wait("waiting")
-        time.sleep(1)  # of its three seconds this one is gone
+        time.sleep(1)  # of its five seconds this one is gone
         self.ctl("pause", sku)
         paused = time.monotonic()
         late = self.stack.order("late", sku).wait("waiting")
-        time.sleep(3)
+        time.sleep(4.5)
         self.assertEqual((early.status(), late.status()), ("waiting", "waiting"))
         self.ctl("resume", sku)
         stood = time.monotonic() - paused
-        early.wait("rejected", "expired", timeout=6)
-        self.assertGreater(time.monotonic() - began - stood, 2.7)
+        early.wait("rejected", "expired", timeout=8)
+        self.assertGreater(time.monotonic() - began - stood, 4.7)
         self.assertEqual(late.status(), "waiting")
-        late.wait("rejected", "expired", timeout=6)
-        self.assertGreater(time.monotonic() - paused - stood, 2.7)
+        late.wait("rejected", "expired", timeout=8)
+        self.assertGreater(time.monotonic() - paused - stood, 4.7)
 
     def test_the_waiting_time_stands_still_while_the_shard_is_paused(self):
         sku = self.held_unit()
@@ -143,13 +144,13 @@ class Pausing(Operators):
                     if self.stack.shard(item) == int(shard))
         self.stack.order("bob", elsewhere).wait("confirmed")
         behind = self.stack.order("bob", same).wait("waiting")
-        time.sleep(2)
+        time.sleep(3)
         self.ctl("resume", "--shard", shard)
-        behind.wait("confirmed", timeout=3)
-        time.sleep(2)
+        behind.wait("confirmed", timeout=5)
+        time.sleep(3)
         self.assertEqual(order.status(), "waiting")
         self.ctl("resume", sku)
-        order.wait("rejected", "expired", timeout=6)
+        order.wait("rejected", "expired", timeout=8)
 
     def test_a_pause_outlives_its_consumer(self):
         sku = self.stack.item()
@@ -162,7 +163,7 @@ class Pausing(Operators):
         self.stack.order("bob", self.stack.item()).wait("confirmed")
         self.assertEqual(order.status(), "waiting")
         self.ctl("resume", sku)
-        order.wait("confirmed", timeout=3)
+        order.wait("confirmed", timeout=5)
 
 
 class NobodyServes(harness.TestCase):
