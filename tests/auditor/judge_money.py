@@ -1,0 +1,66 @@
+"""P4: the gateway's book against the orders."""
+
+import collections
+
+from evidence import Violation, seconds
+
+CLOCK_S = 1.5  # the ledger knows whole seconds
+
+
+def judge(found):
+    attempts = collections.defaultdict(list)
+    for row in found.tables["payments"]:
+        attempts[row["order_id"]].append(row)
+    captures = collections.defaultdict(list)
+    for intent in found.intents.values():
+        if intent["status"] == "succeeded" and intent["refunded"] < intent["amount"]:
+            captures[intent["order_id"]].append(intent)
+    violations = list(judge_charges(found, attempts))
+    for order_id in captures:
+        if order_id not in found.orders:
+            violations.append(Violation("P4", f"money was taken for {order_id}, which is no order",
+                                        {"intents": captures[order_id]}))
+    for order_id, order in found.orders.items():
+        violations += judge_order(found, order, captures.get(order_id, []), attempts[order_id])
+    return violations
+
+
+def judge_order(found, order, captures, attempts):
+    order_id, status = order["order_id"], order["status"]
+    facts = {"order": (status, order["reason"], order["amount"], order["currency"]),
+             "intents": [(i["number"], i["key"], i["amount"], i["status"]) for i in captures],
+             "attempts": [(p["attempt"], p["state"], p["idempotency_key"], p["code"]) for p in attempts]}
+    if len(captures) > 1:
+        yield Violation("P4", f"order {order_id} was charged {len(captures)} times", facts)
+    if status == "confirmed":
+        if not captures:
+            yield Violation("P4", f"order {order_id} is confirmed and not paid", facts)
+        elif (captures[0]["amount"] - captures[0]["refunded"], captures[0]["currency"]) != (
+                order["amount"], order["currency"]):
+            yield Violation("P4", f"order {order_id} was charged another amount", facts)
+    elif captures:
+        yield Violation("P4", f"order {order_id} is {status} and was charged", facts)
+    states = [row["state"] for row in attempts]
+    if states.count("captured") != (status in ("confirmed", "refunded")):
+        yield Violation("P4", f"order {order_id} is {status}, its payments are {states}", facts)
+    item = found.items.get(order["sku"])
+    if item and attempts and order["amount"] != item["price"] * order["quantity"]:
+        yield Violation("P4", f"order {order_id} has a wrong amount", {**facts, "price": item["price"]})
+    wish = found.wish_of.get(order_id)
+    if wish and status in ("confirmed", "refunded") and wish.method in found.run.get("declining", ()):
+        yield Violation("P4", f"order {order_id} is {status} on a card that declines", facts)
+    if wish and order["reason"] == "payment_declined" and wish.method not in found.run.get("declining", ()):
+        yield Violation("P4", f"order {order_id} was declined on a card that pays", facts)
+
+
+def judge_charges(found, attempts):
+    """Each charge has its durable intent, which was there before."""
+    for order_id, key, record in found.charges:
+        intent = next((row for row in attempts.get(order_id, []) if row["idempotency_key"] == key), None)
+        if intent is None:
+            yield Violation("P4", f"a charge for {order_id} under a key that no intent has",
+                            {"key": key, "intent": record["number"], "status": record["status"],
+                             "intents": [row["idempotency_key"] for row in attempts.get(order_id, [])]})
+        elif seconds(intent["created_at"]) > record["created"] + CLOCK_S:
+            yield Violation("P4", f"a charge for {order_id} came before its intent",
+                            {"key": key, "charged": record["created"], "intent": intent["created_at"]})

@@ -1,0 +1,314 @@
+"""What goes wrong: a schedule drawn from one seed, and the threads that carry it out."""
+
+import collections
+import random
+import threading
+import time
+
+import redis
+
+from chaos_world import CONSUMERS
+
+GAP_S = 1.2                  # mean time between faults
+SCALES = (1, 8, 2, 4, 6, 3)
+LIES = {"charge-then-reset": 0.12, "charge-then-never": 0.03, "reset": 0.08, "429": 0.08, "409": 0.05,
+        "garbage": 0.08, "slow": 0.05}
+CALM = {"latency_ms": 20, "jitter_ms": 120, "slow_ms": 4000, "modes": {}}
+TOO_MUCH_DISK = "100000GB"   # no disk has so much free: an alarm
+NORMAL_DISK = "50MB"
+
+Fault = collections.namedtuple("Fault", "at name function arguments")
+
+
+# ---- programs ---------------------------------------------------------------------------------------
+
+def slot_of(storm, kind, number):
+    """The number-th program of this kind that serves; None if there is none to disturb."""
+    serving = [slot for slot in storm.world.of_kind(kind) if slot.serving() and not slot.busy]
+    slot = serving[number % len(serving)] if serving else None
+    return slot if slot is not None and storm.world.claim(slot) else None
+
+
+def kill(storm, kind, number, down_s):
+    slot = slot_of(storm, kind, number)
+    if slot is None:
+        return False
+    try:
+        slot.kill()
+        storm.kills += 1
+        storm.pause(down_s)
+        slot.start()
+    finally:
+        storm.world.release(slot)
+    return True
+
+
+def freeze(storm, kind, number, seconds):
+    slot = slot_of(storm, kind, number)
+    if slot is None:
+        return False
+    try:
+        slot.freeze()
+        storm.pause(seconds)
+        slot.thaw()
+    finally:
+        storm.world.release(slot)
+    return True
+
+
+def leave(storm, number, down_s):
+    """SIGTERM of a consumer, and another one comes."""
+    slot = slot_of(storm, "consumer", number)
+    if slot is None:
+        return False
+    try:
+        slot.leave()
+        wait_gone(storm, [slot])
+        storm.pause(down_s)
+        slot.start()
+    finally:
+        storm.world.release(slot)
+    return True
+
+
+def scale(storm, count, seconds):
+    """So many consumers for a while; then as many as usual."""
+    for target in (count, CONSUMERS):
+        slots = [slot for slot in storm.world.consumers if storm.world.claim(slot)]
+        try:
+            running = [slot for slot in slots if slot.running()]
+            busy = len([slot for slot in storm.world.consumers if slot not in slots])
+            spare = [slot for slot in slots if not slot.running()]
+            for slot in spare[:max(0, target - len(running) - busy)]:
+                slot.start()
+            surplus = running[max(0, target - busy):]
+            for slot in surplus:
+                slot.leave()
+            wait_gone(storm, surplus)
+            for slot in surplus:
+                slot.daemon = None
+        finally:
+            for slot in slots:
+                storm.world.release(slot)
+        if target == count:
+            storm.pause(seconds)
+    return True
+
+
+def wait_gone(storm, slots):
+    deadline = time.monotonic() + 15
+    while not all(slot.gone() for slot in slots):
+        if time.monotonic() > deadline:
+            storm.world.problems.append("a consumer did not leave within 15 s of SIGTERM")
+            for slot in slots:
+                slot.kill()
+        time.sleep(0.05)
+
+
+# ---- wires ------------------------------------------------------------------------------------------
+
+def wire_of(storm, kind, number, server):
+    slots = [slot for slot in storm.world.of_kind(kind) if slot.running()]
+    return slots[number % len(slots)].wires.get(server) if slots else None
+
+
+def disturb(storm, kind, number, server, how, seconds, delay_s):
+    """One program's connection to one server: reset, refused, delayed, or nothing passes."""
+    wire = wire_of(storm, kind, number, server)
+    if wire is None:
+        return False
+    tell = storm.world.wires.tell
+    if how == "reset":
+        tell(wire, "reset")
+    elif how == "down":
+        tell(wire, "down")
+        storm.pause(seconds)
+        tell(wire, "up")
+    elif how == "hold":
+        tell(wire, "hold")
+        storm.pause(seconds)
+        tell(wire, "pass")
+    else:
+        tell(wire, "delay", seconds=delay_s)
+        storm.pause(seconds)
+        tell(wire, "delay", seconds=0)
+        if how == "delay and reset":
+            tell(wire, "reset")
+    return True
+
+
+# ---- servers ----------------------------------------------------------------------------------------
+
+def restart_database(storm):
+    return storm.with_server("database", lambda: (storm.world.crash_database(),
+                                                  storm.world.server("start", "database")))
+
+
+def restart_broker(storm, by_kill):
+    return storm.with_server("broker", lambda: (storm.world.server("stop", "broker", kill=by_kill),
+                                                storm.world.server("start", "broker")))
+
+
+def restart_redis(storm, by_kill):
+    return storm.with_server("redis", lambda: (storm.world.server("stop", "redis", kill=by_kill),
+                                               storm.world.server("start", "redis")))
+
+
+def flush_redis(storm):
+    try:
+        redis.Redis.from_url(storm.world.stack.direct["CHECKOUT_REDIS_URL"]).flushall()
+    except redis.RedisError:
+        return False
+    return True
+
+
+def alarm_disk(storm, seconds):
+    """RabbitMQ's disk alarm: publishers are blocked."""
+    def alarm():
+        storm.world.broker_control("set_disk_free_limit", TOO_MUCH_DISK)
+        storm.pause(seconds)
+        storm.world.broker_control("set_disk_free_limit", NORMAL_DISK)
+    return storm.with_server("broker", alarm)
+
+
+# ---- the gateway ------------------------------------------------------------------------------------
+
+def control_gateway(storm, seconds, **modes):
+    if not storm.control(**{**CALM, **modes}):
+        return False
+    storm.pause(seconds)
+    storm.control(**CALM)
+    return True
+
+
+# ---- the schedule -----------------------------------------------------------------------------------
+
+def draw_kill(rng, kind):
+    return kill, (kind, rng.randrange(8), rng.choice((0, 0.1, 0.5, 1.5, 4)))
+
+
+def draw_freeze(rng, kind, longest=12):
+    return freeze, (kind, rng.randrange(8), rng.choice((0.3, 1, 2.5, longest / 2, longest)))
+
+
+def draw_disturb(rng, how):
+    kind = rng.choice(("consumer", "consumer", "consumer", "producer", "notifier"))
+    server = rng.choice({"consumer": ("broker", "database", "database", "redis", "gateway"),
+                         "producer": ("broker", "broker", "database", "redis"),
+                         "notifier": ("database", "redis")}[kind])
+    return disturb, (kind, rng.randrange(8), server, how, rng.choice((0.5, 2, 5, 8)),
+                     rng.choice((0.02, 0.1, 0.3)))
+
+
+DRAWS = {
+    "kill -9 consumer": (10, lambda rng: draw_kill(rng, "consumer")),
+    "kill -9 producer": (4, lambda rng: draw_kill(rng, "producer")),
+    "kill -9 notifier": (2, lambda rng: draw_kill(rng, "notifier")),
+    "kill -9 gateway": (1.5, lambda rng: draw_kill(rng, "sandbox")),
+    "freeze consumer": (5, lambda rng: draw_freeze(rng, "consumer")),
+    "freeze producer": (2, lambda rng: draw_freeze(rng, "producer", 5)),
+    "freeze notifier": (1, lambda rng: draw_freeze(rng, "notifier", 5)),
+    "freeze gateway": (1, lambda rng: draw_freeze(rng, "sandbox", 5)),
+    "SIGTERM consumer": (3, lambda rng: (leave, (rng.randrange(8), rng.choice((0, 1, 3))))),
+    "scale": (1.5, lambda rng: (scale, (rng.choice(SCALES), rng.uniform(2, 8)))),
+    "reset a connection": (5, lambda rng: draw_disturb(rng, "reset")),
+    "refuse connections": (1.5, lambda rng: draw_disturb(rng, "down")),
+    "delay a connection": (2, lambda rng: draw_disturb(rng, "delay")),
+    "delay, then reset": (1, lambda rng: draw_disturb(rng, "delay and reset")),
+    "swallow a connection": (1.5, lambda rng: draw_disturb(rng, "hold")),
+    "Redis FLUSHALL": (1.5, lambda rng: (flush_redis, ())),
+    "gateway lies": (2, lambda rng: (control_gateway, (rng.uniform(2, 8),), {"modes": LIES})),
+    "gateway slow": (1, lambda rng: (control_gateway, (rng.uniform(2, 6),),
+                                     {"latency_ms": rng.choice((300, 1000, 2500))})),
+}
+
+# Those that take long: at least once in a run, and so often in a minute.
+RARE = {
+    "restart Redis": (0.5, lambda rng: (restart_redis, (rng.random() < 0.5,))),
+    "crash PostgreSQL": (0.5, lambda rng: (restart_database, ())),
+    "restart RabbitMQ": (0.35, lambda rng: (restart_broker, (rng.random() < 0.5,))),
+    "disk alarm": (0.25, lambda rng: (alarm_disk, (rng.uniform(2, 6),))),
+}
+
+
+def schedule(seed, seconds, weights=None, rare=True, gap_s=GAP_S):
+    """Faults in the order of their times. `weights`: name → weight instead of the usual ones."""
+    rng = random.Random(f"faults {seed}")
+    names = sorted(weights or DRAWS)
+    shares = [(weights or {name: DRAWS[name][0] for name in names})[name] for name in names]
+    plan, at = [], 2.0
+    while at < seconds - 3:
+        name = rng.choices(names, shares)[0]
+        plan.append((at, name, {**DRAWS, **RARE}[name][1](rng)))
+        at += min(rng.expovariate(1 / gap_s), 4 * gap_s)
+    for name in sorted(RARE) if rare else ():
+        rate, draw = RARE[name]
+        for _ in range(max(1, round(rate * seconds / 60))):
+            plan.append((rng.uniform(0.08, 0.8) * seconds, name, draw(rng)))
+    return [Fault(at, name, drawn[0], drawn[1:]) for at, name, drawn in sorted(plan, key=lambda f: f[:2])]
+
+
+class Storm:
+    """Carries a schedule out, each fault in a thread of its own; `fired` and `skipped` by name."""
+
+    def __init__(self, world, plan, say):
+        self.world, self.plan, self._say = world, plan, say
+        self.fired, self.skipped = collections.Counter(), collections.Counter()
+        self.kills = 0
+        self._over = threading.Event()
+        self._servers = {name: threading.Lock() for name in ("database", "broker", "redis")}
+        self._threads = []
+        self._leader = threading.Thread(target=self._lead)
+
+    def start(self):
+        self.control(**CALM)
+        self._leader.start()
+
+    def stop(self):
+        """No further faults; those at work end now."""
+        self._over.set()
+        if self._leader.ident is not None:
+            self._leader.join()
+        for thread in self._threads:
+            thread.join(120)
+        self.control(**CALM)
+
+    def pause(self, seconds):
+        self._over.wait(seconds)
+
+    def _lead(self):
+        began = time.monotonic()
+        for fault in self.plan:
+            if self._over.wait(max(0.0, began + fault.at - time.monotonic())):
+                return
+            thread = threading.Thread(target=self._fire, args=(fault,))
+            self._threads.append(thread)
+            thread.start()
+
+    def _fire(self, fault):
+        positional, named = fault.arguments[0], fault.arguments[1] if len(fault.arguments) > 1 else {}
+        try:
+            done = fault.function(self, *positional, **named)
+            (self.fired if done else self.skipped)[fault.name] += 1
+        except Exception as error:
+            self.world.problems.append(f"{fault.name}: {error!r}")
+
+    def with_server(self, which, work):
+        """One thing at a time with each server."""
+        if not self._servers[which].acquire(blocking=False):
+            return False
+        try:
+            work()
+        finally:
+            self._servers[which].release()
+        return True
+
+    def control(self, **modes):
+        """POST /_control of the gateway, which may be dead or frozen just now."""
+        try:
+            self.world.stack.gateway.control(**modes)
+        except (OSError, AssertionError):
+            return False
+        return True
+
+

@@ -1,0 +1,68 @@
+"""The buyers' websockets: one for each, opened again when it is lost, every frame on record."""
+
+import asyncio
+import json
+import random
+import time
+
+import websockets
+
+FINAL = ("confirmed", "rejected", "cancelled", "refunded")
+
+
+class Sockets:
+    """`ended`: ids of orders whose final event was seen by somebody."""
+
+    def __init__(self, users, token, url, log):
+        self.users, self._token, self._url, self._log = users, token, url, log
+        self._number = 0
+        self._tasks = []
+        self.open = set()
+        self.ended = set()
+        self.frames = self.reconnects = 0
+
+    def start(self):
+        self._tasks = [asyncio.ensure_future(self._keep(user)) for user in self.users]
+
+    async def stop(self):
+        """Without a word in the log: who is there is there at the end."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _write(self, socket, user, saw, event=None):
+        line = {"socket": socket, "user": user, "at": time.monotonic(), "saw": saw}
+        self._log.write(json.dumps({**line, "event": event} if event else line) + "\n")
+
+    async def _keep(self, user):
+        last, known = 0, False
+        while True:
+            url = f"{self._url}?last_event_id={last}" if known else self._url
+            try:
+                async with websockets.connect(
+                        url, extra_headers={"Authorization": "Bearer " + self._token(user)},
+                        subprotocols=["cloudevents.json"], open_timeout=5, ping_interval=3, ping_timeout=4,
+                        close_timeout=1, max_size=1 << 20) as socket:
+                    self._number += 1
+                    number = self._number
+                    known = True
+                    self.open.add(user)
+                    self._write(number, user, "open")
+                    try:
+                        async for text in socket:
+                            last = self._saw(number, user, json.loads(text))
+                    except websockets.ConnectionClosed:
+                        pass
+                    self._write(number, user, "close")
+            except (OSError, asyncio.TimeoutError, websockets.WebSocketException):
+                pass
+            self.open.discard(user)
+            self.reconnects += 1
+            await asyncio.sleep(random.uniform(0.1, 0.6))
+
+    def _saw(self, number, user, event):
+        self.frames += 1
+        self._write(number, user, "frame", event)
+        if event["data"]["status"] in FINAL:
+            self.ended.add(event["subject"])
+        return event["id"]
