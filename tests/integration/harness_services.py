@@ -55,9 +55,9 @@ def _start_private():
 
 
 def _stop_private(tool, directory):
-    stopped = subprocess.run([tool, "stop", "--dir", directory], check=False,
+    removed = subprocess.run([tool, "remove", "--dir", directory], check=False,
                              stdout=subprocess.DEVNULL)
-    if stopped.returncode == 0:
+    if removed.returncode == 0:
         shutil.rmtree(directory, ignore_errors=True)
 
 
