@@ -110,6 +110,14 @@ MUST_CHECK int bus_publish(struct bus_channel *channel, const struct bus_message
  */
 void bus_ack(struct bus_channel *channel, uint64_t tag, bool multiple);
 
+#ifdef CHECKOUT_PLANTS
+/* Gives every eighth delivery back by basic.nack; whether it did. */
+bool bus_plant_nack(struct bus_channel *channel, uint64_t tag);
+void bus_plant_cancel(struct bus_channel *channel); /* basic.cancel; NULL is allowed */
+#else
+#define bus_plant_nack(channel, tag) false
+#endif
+
 /* Topology: asked on a channel of its own per call. `code`: 0, ERR_NOT_FOUND (404), ERR_CONFLICT
  * (406: it exists with other arguments), ERR_REFUSED (403 and others), ERR_UNAVAILABLE, or
  * ERR_CLOSED from inside bus_close; `text`: the server's. Never called from inside the call that

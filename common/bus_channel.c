@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/err.h"
+#include "common/plant.h"
 
 #define SMALL_FRAME 1024 /* more than any method without a body of ours needs */
 
@@ -401,6 +402,22 @@ void bus_ack(struct bus_channel *channel, uint64_t tag, bool multiple)
     else if (wire_ack(bus->wire, channel->number, tag, multiple) != 0)
         bus_break(bus, "cannot send to the broker");
 }
+
+#ifdef CHECKOUT_PLANTS
+bool bus_plant_nack(struct bus_channel *channel, uint64_t tag)
+{
+    if (channel == NULL || channel->bus->wire == NULL || !plant_once_in(8))
+        return false;
+    return wire_plant_nack(channel->bus->wire, channel->number, tag) == 0;
+}
+
+void bus_plant_cancel(struct bus_channel *channel)
+{
+    if (channel != NULL && channel->bus->wire != NULL &&
+        wire_plant_cancel(channel->bus->wire, channel->number) != 0)
+        bus_break(channel->bus, "cannot send to the broker");
+}
+#endif
 
 /* ------------------------------------------------------------------ topology */
 

@@ -25,6 +25,7 @@
 #define CONNECT_TIMEOUT_MS 3000
 #define HANDSHAKE_TIMEOUT_S 5
 #define CLOSE_TIMEOUT_S 1
+#define CONSUMER_TAG "checkout" /* a channel has one consumer */
 #define SEND_BUFFER (1024 * 1024)
 
 struct wire {
@@ -393,8 +394,9 @@ int wire_open_publisher(struct wire *wire, uint16_t channel)
 int wire_open_consumer(struct wire *wire, uint16_t channel, const char *queue, uint16_t prefetch)
 {
     amqp_basic_qos_t qos = {.prefetch_size = 0, .prefetch_count = prefetch, .global = 0};
-    amqp_basic_consume_t consume = {
-        .queue = bytes_of(queue), .consumer_tag = amqp_empty_bytes, .arguments = amqp_empty_table};
+    amqp_basic_consume_t consume = {.queue = bytes_of(queue),
+                                    .consumer_tag = bytes_of(CONSUMER_TAG),
+                                    .arguments = amqp_empty_table};
     int rc = wire_open_channel(wire, channel);
     if (rc == 0)
         rc = send_method(wire, channel, AMQP_BASIC_QOS_METHOD, &qos);
@@ -421,6 +423,20 @@ int wire_ack(struct wire *wire, uint16_t channel, uint64_t tag, bool multiple)
     amqp_basic_ack_t ack = {.delivery_tag = tag, .multiple = multiple};
     return send_method(wire, channel, AMQP_BASIC_ACK_METHOD, &ack);
 }
+
+#ifdef CHECKOUT_PLANTS
+int wire_plant_nack(struct wire *wire, uint16_t channel, uint64_t tag)
+{
+    amqp_basic_nack_t nack = {.delivery_tag = tag, .requeue = 1};
+    return send_method(wire, channel, AMQP_BASIC_NACK_METHOD, &nack);
+}
+
+int wire_plant_cancel(struct wire *wire, uint16_t channel)
+{
+    amqp_basic_cancel_t cancel = {.consumer_tag = bytes_of(CONSUMER_TAG)};
+    return send_method(wire, channel, AMQP_BASIC_CANCEL_METHOD, &cancel);
+}
+#endif
 
 int wire_publish(struct wire *wire, uint16_t channel, const struct bus_message *message,
                  uint64_t message_id)

@@ -103,4 +103,9 @@ MUST_CHECK int wire_declare_queue(struct wire *wire, uint16_t channel, const cha
 MUST_CHECK int wire_bind(struct wire *wire, uint16_t channel, const char *queue,
                          const char *exchange, const char *routing_key);
 
+#ifdef CHECKOUT_PLANTS
+MUST_CHECK int wire_plant_nack(struct wire *wire, uint16_t channel, uint64_t tag);
+MUST_CHECK int wire_plant_cancel(struct wire *wire, uint16_t channel);
+#endif
+
 #endif

@@ -5,6 +5,7 @@
 
 #include "common/cfg_impl.h"
 #include "common/err.h"
+#include "common/plant.h"
 
 #define NAME_MAX_LEN 64 /* of a variable that is worth a guess */
 #define TYPO_MAX 3      /* letters that may differ for a "did you mean" */
@@ -82,11 +83,23 @@ static bool is_known(const char *name, size_t len)
     return false;
 }
 
+#ifdef CHECKOUT_PLANTS
+/* A plant that there is not is a wrong value, too. */
+static bool is_plant(const char *entry)
+{
+    static const char name[] = CFG_PREFIX "PLANT=";
+    return strncmp(entry, name, sizeof name - 1) == 0 && plant_known(entry + sizeof name - 1);
+}
+#else
+#define is_plant(entry) false
+#endif
+
 static int check_names(char *const *environment, struct buf *problem)
 {
     for (char *const *entry = environment; *entry != NULL; entry++) {
         size_t len = strcspn(*entry, "=");
-        if (strncmp(*entry, CFG_PREFIX, sizeof CFG_PREFIX - 1) != 0 || is_known(*entry, len))
+        if (strncmp(*entry, CFG_PREFIX, sizeof CFG_PREFIX - 1) != 0 || is_known(*entry, len) ||
+            is_plant(*entry))
             continue;
         (void)buf_printf(problem, "%.*s: no program knows this setting",
                          (int)least(len, NAME_MAX_LEN), *entry);

@@ -9,6 +9,7 @@
 #include "common/clock.h"
 #include "common/err.h"
 #include "common/log.h"
+#include "common/plant.h"
 
 #define BUCKETS 4096 /* a power of two */
 #define RETRY_FIRST_MS 200
@@ -211,6 +212,8 @@ static void cancelled(const struct pay_answer *answer, void *arg);
 static struct pay_charge charge_of(const struct payment *p, char key[KEY_SIZE])
 {
     (void)snprintf(key, KEY_SIZE, "%s-%" PRId64, p->order_id, p->attempt);
+    PLANT(FRESH_KEY,
+          (void)snprintf(key, KEY_SIZE, "%s-%" PRIx32, p->order_id, (uint32_t)clock_mono_us()));
     return (struct pay_charge){.order_id = p->order_id,
                                .shard = p->shard,
                                .amount = p->amount,

@@ -9,6 +9,7 @@
 #include "common/clock.h"
 #include "common/err.h"
 #include "common/log.h"
+#include "common/plant.h"
 #include "common/shard.h"
 #include "common/version.h"
 #include "consumer/members.h"
@@ -115,6 +116,8 @@ static void take_what_is_ours(struct pool *pool)
         int64_t owner = pool->owners[i];
         if (owner == self)
             shard_take_over(&pool->shards[i], "it was ours");
+        else if (PLANT_IS(EAGER) && pool->places[i].standby == self)
+            shard_take_over(&pool->shards[i], "planted");
         else if (pool->places[i].owner != self)
             continue;
         else if (owner == 0)

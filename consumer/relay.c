@@ -9,6 +9,7 @@
 #include "common/err.h"
 #include "common/event.h"
 #include "common/log.h"
+#include "common/plant.h"
 
 #define PAGE 256
 #define SAVE_MS 250
@@ -247,6 +248,8 @@ static void publish_page(struct lane *lane, const struct db_result *result)
     struct relay *relay = lane->relay;
     int rows = db_rows(result);
     lane->failed = false;
+    PLANT(EARLY_MARK, lane->mark = db_int(result, rows - 1, EVENT_ID); relay_save(relay);
+          plant_pause(30));
     lane->unanswered = 1; /* ours, so that no answer ends the page before all are sent */
     for (int row = 0; row < rows && !lane->failed; row++)
         if (publish(lane, result, row) < 0)

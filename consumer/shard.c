@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "common/err.h"
 #include "common/log.h"
+#include "common/plant.h"
 #include "common/shard.h"
 
 #define REOPEN_FIRST_MS 100
@@ -103,6 +104,9 @@ static void delivered(const struct bus_delivery *delivery, void *arg)
     if (shard->state == SHARD_YIELDING || shard->state == SHARD_RELEASING)
         return; /* it goes back undecided when the channel is closed */
     backoff_reset(&shard->backoff);
+    if (PLANT_IS(NACK) && bus_plant_nack(shard->channel, delivery->tag))
+        return;
+    PLANT(ACK_EARLY, bus_ack(shard->channel, delivery->tag, false); plant_pause(20));
     shard->had_delivery = true;
     if (intake_push(&shard->intake, delivery->tag, delivery->body, delivery->body_len,
                     delivery->body_size) < 0) {
@@ -263,6 +267,7 @@ void shard_yield(struct shard *shard, const char *why, uint64_t patience_ms)
     if (shard->state != SHARD_SERVING)
         return;
     enter(shard, SHARD_YIELDING, why);
+    PLANT(CANCEL, bus_plant_cancel(shard->channel));
     shard->lane.taking = false;
     shard->yield_deadline_ms = clock_mono_ms() + patience_ms;
     payer_hold_shard(shard->context->payer, shard->number);
@@ -305,7 +310,7 @@ static void finish_batch(struct shard *shard)
 {
     uint64_t tag = intake_close_batch(&shard->intake);
     shard->batch_number++;
-    if (shard->channel != NULL)
+    if (shard->channel != NULL && !PLANT_IS(ACK_EARLY))
         bus_ack(shard->channel, tag, true);
 }
 

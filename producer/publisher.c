@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "common/err.h"
 #include "common/log.h"
+#include "common/plant.h"
 #include "common/shard.h"
 #include "common/topology.h"
 
@@ -84,6 +85,7 @@ static void flush(void *arg)
             break;
         }
         batcher_sent(p->batcher, batch, sequence, clock_mono_ms());
+        PLANT(EARLY_202, batcher_settle(p->batcher, sequence, BATCH_CONFIRMED));
     }
     count_waiting(p);
 }

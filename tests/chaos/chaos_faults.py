@@ -231,18 +231,19 @@ RARE = {
 }
 
 
-def schedule(seed, seconds, weights=None, rare=True, gap_s=GAP_S):
-    """Faults in the order of their times. `weights`: name → weight instead of the usual ones."""
+def schedule(seed, seconds, draws=None, rare=None, gap_s=GAP_S):
+    """Faults in the order of their times. `draws`, `rare`: others than the usual ones."""
     rng = random.Random(f"faults {seed}")
-    names = sorted(weights or DRAWS)
-    shares = [(weights or {name: DRAWS[name][0] for name in names})[name] for name in names]
+    draws = DRAWS if draws is None else draws
+    rare = RARE if rare is None else rare
+    names = sorted(draws)
     plan, at = [], 2.0
     while at < seconds - 3:
-        name = rng.choices(names, shares)[0]
-        plan.append((at, name, {**DRAWS, **RARE}[name][1](rng)))
+        name = rng.choices(names, [draws[name][0] for name in names])[0]
+        plan.append((at, name, draws[name][1](rng)))
         at += min(rng.expovariate(1 / gap_s), 4 * gap_s)
-    for name in sorted(RARE) if rare else ():
-        rate, draw = RARE[name]
+    for name in sorted(rare):
+        rate, draw = rare[name]
         for _ in range(max(1, round(rate * seconds / 60))):
             plan.append((rng.uniform(0.08, 0.8) * seconds, name, draw(rng)))
     return [Fault(at, name, drawn[0], drawn[1:]) for at, name, drawn in sorted(plan, key=lambda f: f[:2])]

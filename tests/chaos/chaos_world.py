@@ -114,10 +114,11 @@ class Slot:
 
 
 class World:
-    """Everything that runs. `close` ends exactly that."""
+    """Everything that runs. `close` ends exactly that. `plant`: CHECKOUT_PLANT of the programs, or
+    None; `sow(url)` then plants what belongs into the database."""
 
-    def __init__(self, directory, plant=None):
-        self.directory, self.plant = directory, plant
+    def __init__(self, directory, plant=None, sow=None):
+        self.directory, self.plant, self._sow = directory, plant, sow
         self.problems = []       # programs that ended by themselves, or not well
         self.wires = None
         self.stack = None
@@ -137,6 +138,8 @@ class World:
             settings["CHECKOUT_PLANT"] = self.plant
         self.stack = harness.Stack("chaos", shards=SHARDS, settings=settings)
         self.stack.keep_logs()
+        if self.plant:
+            self._sow(self.stack.direct["CHECKOUT_DATABASE_URL"])
         atexit.unregister(harness_stack._drop_database)  # its servers go, and all that is in them
         self.wires = Wires()
         self._make_slots()

@@ -1,0 +1,32 @@
+/* Prints the plants as JSON: name, promise, text, and the edits of SQL functions that they need. */
+#include <jansson.h>
+#include <stdlib.h>
+
+#include "common/plant.h"
+
+static json_t *edits_of(enum plant plant)
+{
+    json_t *list = json_array();
+    size_t count;
+    const struct plant_edit *edits = plant_edits(&count);
+    for (size_t i = 0; i < count; i++)
+        if (edits[i].plant == plant)
+            json_array_append_new(list,
+                                  json_pack("{s:s, s:s, s:s}", "function", edits[i].function,
+                                            "find", edits[i].find, "replace", edits[i].replace));
+    return list;
+}
+
+int main(void)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < PLANT_COUNT; i++) {
+        enum plant plant = (enum plant)i;
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:o}", "name", plant_name(plant),
+                                              "promise", plant_promise(plant), "text",
+                                              plant_text(plant), "edits", edits_of(plant)));
+    }
+    int code = json_dumpf(list, stdout, JSON_INDENT(1));
+    json_decref(list);
+    return code == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,72 @@
+#!/usr/bin/python3
+"""The bugs that tests/chaos plants on purpose are in the build for that, and in no other."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import unittest
+
+import harness
+from harness_services import ROOT
+
+sys.path.insert(0, os.path.join(ROOT, "tests", "chaos"))
+
+import chaos_plants  # noqa: E402
+
+DAEMONS = ("checkout-producer", "checkout-consumer", "checkout-notifier")
+PLANTS_BUILD = os.path.join(ROOT, "build", "plants")
+
+
+def names_in_code():
+    with open(os.path.join(ROOT, "common", "plant.h"), encoding="utf-8") as source:
+        return re.findall(r'^\s*X\(\w+,\s*"([\w-]+)"', source.read(), re.MULTILINE)
+
+
+def builds():
+    """The build under test, and the one that is for use."""
+    release = os.path.join(ROOT, "build", "release")
+    return {harness.build_directory(), *([release] if os.path.isdir(os.path.join(release, "bin")) else [])}
+
+
+def check_config(build, plant):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("CHECKOUT_")}
+    return subprocess.run([os.path.join(build, "bin", "checkout-consumer"), "--check-config"], check=False,
+                          env={**environment, "CHECKOUT_PLANT": plant}, text=True, capture_output=True,
+                          timeout=10)
+
+
+class Plants(unittest.TestCase):
+    def test_no_program_for_use_has_one(self):
+        names = names_in_code()
+        self.assertGreaterEqual(len(names), 11)
+        traces = [name.encode() for name in names] + [b"CHECKOUT_PLANT", b"plant_is", b"bus_plant"]
+        for build in builds():
+            for program in sorted(os.listdir(os.path.join(build, "bin"))):
+                with open(os.path.join(build, "bin", program), "rb") as source:
+                    text = source.read()
+                for trace in traces:
+                    self.assertNotIn(trace, text, f"{build}/bin/{program}")
+
+    def test_the_setting_is_unknown_there(self):
+        for build in builds():
+            done = check_config(build, names_in_code()[0])
+            self.assertEqual(done.returncode, 2)
+            self.assertIn("CHECKOUT_PLANT: no program knows this setting", done.stderr)
+
+    @unittest.skipUnless(os.access(os.path.join(PLANTS_BUILD, "bin", "checkout-plants"), os.X_OK),
+                         "the preset plants is not built")
+    def test_the_build_for_plants_takes_them_and_no_others(self):
+        known = json.loads(subprocess.run([os.path.join(PLANTS_BUILD, "bin", "checkout-plants")], check=True,
+                                          stdout=subprocess.PIPE).stdout)
+        self.assertEqual([plant["name"] for plant in known], names_in_code())
+        self.assertNotIn("CHECKOUT_PLANT", check_config(PLANTS_BUILD, "no-fence").stderr)
+        self.assertIn("CHECKOUT_PLANT", check_config(PLANTS_BUILD, "no-fense").stderr)
+
+    def test_each_has_faults_that_show_it(self):
+        self.assertEqual(sorted(chaos_plants.FAVOURED), sorted(names_in_code()))
+
+
+if __name__ == "__main__":
+    unittest.main()
