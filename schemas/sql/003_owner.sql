@@ -58,7 +58,8 @@ begin
     return query
     select s, 'command', null::text
       from unnest(p_shard_list) s
-     where exists (select 1 from checkout.commands c where c.shard = s and c.state = 'pending');
+     where (select c.command_id from checkout.commands c where c.shard = s and c.state = 'pending'
+             order by c.command_id limit 1) is not null;
 
     return query
     select e.shard, 'expired', e.sku from checkout.expired_lines(p_shards, p_shard_list) e;

@@ -19,6 +19,8 @@ create table checkout.commands (
         check ((state = 'pending') = (finished_at is null) and (state = 'pending') = (result is null))
 );
 create index commands_pending on checkout.commands (shard, command_id) where state = 'pending';
+create index commands_without_shard on checkout.commands (command_id)
+    where state = 'pending' and shard is null;
 create unique index commands_cancel on checkout.commands (order_id)
     where kind = 'cancel' and state = 'pending';
 
@@ -76,17 +78,24 @@ language plpgsql
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 set plan_cache_mode = force_generic_plan set jit = off as $$
 declare
-    seen bigint[];
+    seen record;
+    here bigint[];
 begin
-    seen := array(select c.command_id from checkout.commands c
-                   where c.shard is null and c.state = 'pending' and c.command_id > p_after
-                   order by c.command_id limit p_limit);
-    update checkout.commands c set shard = o.shard
-      from unnest(seen) as u(command_id)
-      join checkout.commands d on d.command_id = u.command_id
-      join checkout.orders o on o.order_id = d.order_id
-     where c.command_id = u.command_id and c.shard is null and c.state = 'pending';
-    return case when cardinality(seen) < p_limit then 0 else seen[p_limit] end;
+    select coalesce(array_agg(c.command_id), '{}') as commands, coalesce(array_agg(c.order_id), '{}') as orders,
+           max(c.command_id) as newest, count(*) as count
+      into seen
+      from (select command_id, order_id from checkout.commands
+             where shard is null and state = 'pending' and command_id > p_after
+             order by command_id limit p_limit) c;
+    here := array(select u.command_id
+                    from unnest(seen.commands, seen.orders) as u(command_id, order_id)
+                    join checkout.orders o on o.order_id = u.order_id);
+    if cardinality(here) > 0 then
+        update checkout.commands c
+           set shard = (select o.shard from checkout.orders o where o.order_id = c.order_id)
+         where c.command_id = any (here) and c.state || '' = 'pending';    -- not by the index of all such
+    end if;
+    return case when seen.count < p_limit then 0 else seen.newest end;
 end $$;
 
 -- ---------------------------------------------------------------------------------------------------

@@ -1,0 +1,327 @@
+#!/usr/bin/python3
+"""Long lines: every step goes by index and looks at no more rows than it changes; others are served meanwhile.
+
+CHECKOUT_TEST_LINE sets how many orders wait (default 20,000; tests/run --full takes 1,000,000).
+"""
+
+import json
+import os
+import threading
+import uuid
+
+import psycopg2
+
+import harness
+from harness import wait_until
+from test_memory import sanitized
+
+LONG = int(os.environ.get("CHECKOUT_TEST_LINE", "20000"))
+SHORT = 10
+CHUNK = 500
+TABLES = {"items", "orders", "line", "order_events", "payments", "commands"}
+
+
+def nodes(plan):
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from nodes(child)
+
+
+class Line(harness.TestCase):
+    """Lines that are written into the tables as deciding would have left them."""
+
+    def fill(self, sku, count, quantity=1, wait="15 minutes"):
+        """`count` orders wait for an item."""
+        self.stack.sql(
+            "with made as (insert into orders (order_id, user_id, sku, shard, quantity, status, amount, currency, "
+            "fingerprint, payment_method, ticket, sequence, accepted_at) "
+            "select gen_random_uuid(), 'user-' || n %% 5000, %s, %s, %s, 'waiting', 1000, 'usd', 'f', "
+            "'pm_card_visa', n, 1, now() from generate_series(1, %s) n returning order_id, ticket), "
+            "told as (insert into order_events (shard, order_id, sequence, status, place_in_line) "
+            "select %s, order_id, 1, 'waiting', ticket from made) "
+            "insert into line (sku, ticket, order_id, shard, quantity, expires_at) "
+            "select %s, ticket, order_id, %s, %s, now() + %s::interval from made",
+            (sku, self.stack.shard(sku), quantity, count, self.stack.shard(sku), sku, self.stack.shard(sku),
+             quantity, wait))
+        self.stack.sql("update items set waiting = %s, next_ticket = %s where sku = %s", (count, count + 1, sku))
+
+
+class Plans(Line):
+    """What each function really does, told by auto_explain, with tables that nobody has analyzed."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.long = cls.stack.item(stock=1, held=1)
+        cls().fill(cls.long, LONG)
+
+    def setUp(self):
+        self.db = psycopg2.connect(self.stack.direct["CHECKOUT_DATABASE_URL"])
+        self.db.autocommit = True
+        self.addCleanup(self.db.close)
+        with self.db.cursor() as cursor:
+            cursor.execute("load 'auto_explain'; set auto_explain.log_min_duration = 0; "
+                           "set auto_explain.log_nested_statements = on; set auto_explain.log_analyze = on; "
+                           "set auto_explain.log_buffers = on; set auto_explain.log_timing = off; "
+                           "set auto_explain.log_format = 'json'; set client_min_messages = log")
+
+    def explain(self, statement, *values):
+        """Runs it; returns its rows and the plans of all statements inside."""
+        self.db.notices.clear()
+        with self.db.cursor() as cursor:
+            cursor.execute(statement, values)
+            rows = cursor.fetchall()
+        plans = [json.loads(notice[notice.index("{"):])["Plan"] for notice in self.db.notices if "plan:" in notice]
+        self.assertGreater(len(plans), 1)
+        return rows, plans
+
+    def work(self, plans, most):
+        """No table is read from end to end, no step sees more than `most` rows; returns the pages touched."""
+        for plan in plans:
+            for node in nodes(plan):
+                told = json.dumps({k: v for k, v in node.items() if k != "Plans"})
+                if node.get("Relation Name") in TABLES:
+                    self.assertNotEqual(node["Node Type"], "Seq Scan", told)
+                seen = node["Actual Rows"] * node["Actual Loops"] + node.get("Rows Removed by Filter", 0)
+                self.assertLessEqual(seen, most, told)
+        return sum(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] for plan in plans)
+
+    def serve(self, sku):
+        shard = self.stack.shard(sku)
+        return shard, self.stack.one("select epoch from take_over(%s, %s, 1)", (self.shards, shard))
+
+    def compare(self, step, most, short=SHORT, pages=1.6):
+        """`step(sku)` returns plans; over a long line it may touch hardly more pages than over a short one."""
+        touched = []
+        few = self.stack.item(stock=1, held=1)
+        self.fill(few, short)
+        for sku in (few, self.long):
+            step(sku)                                   # the first call plans, and reads the catalog
+            touched.append(self.work(step(sku), most))
+        self.assertLess(touched[1], touched[0] * pages + 40,
+                        f"pages touched: {touched[0]} with {short} waiting, {touched[1]} with {LONG}")
+        print(f"{self._testMethodName}: {touched[0]} pages with {short} waiting, {touched[1]} with {LONG}", flush=True)
+
+    def free(self, sku, units):
+        """So many units of the item are neither held nor sold."""
+        self.stack.sql("update items set stock = held + sold + %s where sku = %s", (units, sku))
+
+    def test_a_promotion(self):
+        def step(sku):
+            shard, epoch = self.serve(sku)
+            self.free(sku, 1)
+            rows, plans = self.explain("select * from checkout.settle_line(%s, %s, %s, %s, 500)", self.shards, shard,
+                                       epoch, sku)
+            self.assertEqual([row[0] for row in rows], ["pay"])
+            return plans
+        self.compare(step, 2)
+
+    def test_a_settlement_that_frees_a_unit(self):
+        def step(sku):
+            shard, epoch = self.serve(sku)
+            self.free(sku, 1)
+            order = self.stack.one("select order_id from settle_line(%s, %s, %s, %s, 500)",
+                                   (self.shards, shard, epoch, sku))
+            rows, plans = self.explain("select * from checkout.settle(%s, %s, %s, %s::uuid[], '{1}', '{declined}', "
+                                       "'{null}', '{null}')", self.shards, shard, epoch, [order])
+            self.assertEqual(sorted(row[0] for row in rows), ["pay", "tally"])
+            return plans
+        self.compare(step, 2)
+
+    def test_a_cancel(self):
+        def step(sku):
+            shard, epoch = self.serve(sku)
+            self.stack.sql("select request_cancel(o.order_id, o.user_id) from line l join orders o using (order_id) "
+                           "where l.sku = %s order by l.ticket desc limit 1", (sku,))
+            rows, plans = self.explain("select * from checkout.execute_commands(%s, %s, %s, 64)", self.shards, shard,
+                                       epoch)
+            self.assertIn(("command", "done"), [(row[0], row[8]) for row in rows])
+            return plans
+        self.compare(step, 2)
+
+    def test_pausing_and_resuming(self):
+        def step(sku):
+            shard, epoch = self.serve(sku)
+            for kind in ("pause", "resume"):
+                self.stack.sql("select * from request_command(%s, %s, null, null, 'test')", (kind, sku))
+            rows, plans = self.explain("select * from checkout.execute_commands(%s, %s, %s, 64)", self.shards, shard,
+                                       epoch)
+            self.assertEqual([row[8] for row in rows if row[0] == "command"], ["done", "done"])
+            return plans
+        self.compare(step, 2)
+
+    def test_a_chunk_of_a_sold_out_line(self):
+        def step(sku):
+            shard, epoch = self.serve(sku)
+            self.stack.sql("update orders set status = 'confirmed' where sku = %s and status = 'reserved'", (sku,))
+            self.stack.sql("update items set stock = sold + held, sold = sold + held, held = 0 where sku = %s", (sku,))
+            rows, plans = self.explain("select * from checkout.settle_line(%s, %s, %s, %s, %s)", self.shards, shard,
+                                       epoch, sku, CHUNK)
+            self.assertEqual([(row[0], row[3]) for row in rows], [("tally", CHUNK), ("more", None)])
+            self.stack.sql("update items set stock = sold + 1, held = 1 where sku = %s", (sku,))
+            return plans
+        self.compare(step, CHUNK, short=3 * CHUNK)
+
+    def test_a_chunk_of_orders_that_are_too_large(self):
+        def step(sku):
+            shard, epoch = self.serve(sku)
+            self.free(sku, 1)
+            self.stack.sql("select * from settle_line(%s, %s, %s, %s, 500)", (self.shards, shard, epoch, sku))
+            self.stack.sql("update line set quantity = 100 where sku = %s and ticket > (select max(ticket) from line "
+                           "where sku = %s) - %s", (sku, sku, CHUNK))
+            rows, plans = self.explain("select * from checkout.settle_line(%s, %s, %s, %s, %s)", self.shards, shard,
+                                       epoch, sku, CHUNK)
+            self.assertEqual([(row[0], row[3]) for row in rows], [("tally", CHUNK), ("more", None)])
+            return plans
+        self.compare(step, CHUNK, short=3 * CHUNK)
+
+    def test_a_chunk_that_has_waited_too_long(self):
+        def step(sku):
+            shard, epoch = self.serve(sku)
+            self.stack.sql("update line set expires_at = now() - interval '1 s' where sku = %s and ticket <= "
+                           "(select min(ticket) + %s from line where sku = %s)", (sku, CHUNK - 1, sku))
+            rows, plans = self.explain("select * from checkout.expire(%s, %s, %s, %s)", self.shards, shard, epoch,
+                                       CHUNK)
+            self.assertEqual([(row[0], row[3]) for row in rows], [("tally", CHUNK)])
+            return plans
+        self.compare(step, 2 * CHUNK, short=3 * CHUNK)  # the rows above, and their older versions
+
+    def test_a_decision_behind_a_line(self):
+        def step(sku):
+            shard, epoch = self.serve(sku)
+            self.stack.sql("update items set limit_per_user = 5, stock = sold + held + 1, held = held + 1 "
+                           "where sku = %s", (sku,))
+            buyer = uuid.uuid4().hex
+            job = self.stack.job(buyer, sku)
+            rows, plans = self.explain(
+                "select * from checkout.decide(%s, %s, %s, 900000, %s::uuid[], %s, %s::text[], '{1}', '{pm}', "
+                "'{null}', '{null}', '{null}', '{2026-01-01T00:00:00Z}', '{f}', '{null}', '{null}')", self.shards,
+                shard, epoch, [job["order_id"]], [buyer], [sku])
+            self.assertEqual([(row[0], row[8]) for row in rows], [("tally", "waiting")])
+            return plans
+        self.compare(step, 2)
+
+    def test_the_sweep(self):
+        def step(sku):
+            _, plans = self.explain("select * from checkout.overdue(%s, %s)", self.shards, [self.stack.shard(sku)])
+            return plans
+        self.compare(step, 40)  # a few for each item that has a line, and this class has some
+
+    def test_cancels_that_wait_for_their_orders(self):
+        """Many may wait while the queue is long; each sweep looks at its portion, and comes to all of them."""
+        self.stack.sql("insert into commands (kind, order_id, user_id, requested_by) select 'cancel', "
+                       "gen_random_uuid(), 'ann', 'buyer' from generate_series(1, 2500)")
+        sku = self.stack.item(stock=1)
+        self.fill(sku, SHORT)
+        last = self.stack.one("select order_id from orders where sku = %s limit 1", (sku,))
+        self.stack.sql("insert into commands (kind, order_id, user_id, requested_by) values ('cancel', %s, 'ann', "
+                       "'buyer')", (last,))
+        after, calls = 0, []
+        while True:
+            rows, plans = self.explain("select checkout.place_cancels(%s, 1000)", after)
+            self.work(plans, 1000)
+            after = rows[0][0]
+            calls.append(after)
+            if after == 0:
+                break
+        self.assertEqual(len(calls), 3)
+        self.assertEqual(self.stack.one("select shard from commands where order_id = %s", (last,)),
+                         self.stack.shard(sku))
+        self.stack.sql("delete from commands")
+
+
+class Served(Line):
+    """One consumer, one shard, a long line, and other items beside it."""
+
+    daemons = ("sandbox", "consumer")
+    shards = 1
+
+    def others(self, sku, stop, orders):
+        """Somebody orders another item of the shard again and again."""
+        while not stop.is_set():
+            job = self.stack.job("ann", sku)
+            self.stack.publish_jobs(job)
+            orders.append(job["order_id"])
+            stop.wait(0.02)
+
+    def long_line(self):
+        sku = self.stack.item(stock=1)
+        self.stack.gateway.latency(60000)
+        self.stack.publish_jobs(self.stack.job("holder", sku))
+        wait_until(lambda: self.stack.counts(sku)[1] == 1, 10, "the only unit to be held")
+        self.stack.gateway.latency(0)
+        self.fill_behind(sku)
+        return sku
+
+    def fill_behind(self, sku):
+        self.stack.sql("update items set next_ticket = 1 where sku = %s", (sku,))
+        self.fill(sku, LONG)
+
+    def test_a_line_that_is_refused_delays_no_other_item_and_takes_no_memory(self):
+        consumer = self.stack.daemon("consumer")
+        other = self.stack.item(stock=1000000)
+        self.stack.publish_jobs(self.stack.job("warm", other))
+        sku = self.long_line()
+        before = consumer.resident_bytes()
+        orders, stop = [], threading.Event()
+        thread = threading.Thread(target=self.others, args=(other, stop, orders), daemon=True)
+        thread.start()
+        try:
+            wait_until(lambda: len(orders) > 3, 10, "orders of the other item")
+            self.stack.sql("update items set held = 0, sold = 1 where sku = %s", (sku,))  # paid for
+            wait_until(lambda: self.stack.counts(sku)[3] == 0, 60 + LONG / 2000, "the line to be refused",
+                       interval=0.1)
+        finally:
+            stop.set()
+            thread.join()
+        grown = consumer.resident_bytes() - before
+        first, last, seconds, count = self.stack.sql(
+            "select min(event_id), max(event_id), extract(epoch from max(e.created_at) - min(e.created_at))::float, "
+            "count(*) from order_events e join orders o using (order_id) where o.sku = %s and e.status = 'rejected'",
+            (sku,))[0]
+        self.assertEqual(count, LONG)
+        between = self.stack.one(
+            "select count(*) from order_events e join orders o using (order_id) where o.sku = %s "
+            "and e.status = 'reserved' and e.event_id between %s and %s", (other, first, last))
+        chunks = self.stack.one("select count(distinct e.created_at) from order_events e join orders o "
+                                "using (order_id) where o.sku = %s and e.status = 'rejected'", (sku,))
+        print(f"{LONG} refused in {seconds:.2f} s and {chunks} chunks, {between} decisions of another item between "
+              f"them; the consumer grew by {grown / 1048576:.1f} MiB", flush=True)
+        self.assertGreaterEqual(chunks, LONG // CHUNK)
+        self.assertGreater(between, 3)
+        refused = [row[0] for row in self.stack.sql(
+            "select w.place_in_line from order_events r join order_events w on w.order_id = r.order_id and "
+            "w.status = 'waiting' join orders o on o.order_id = r.order_id where o.sku = %s and "
+            "r.status = 'rejected' order by r.event_id limit 20000", (sku,))]
+        self.assertEqual(refused, sorted(refused), "from the head")
+        if not sanitized():
+            self.assertLess(grown, 16 << 20)
+
+    def test_a_message_that_cannot_be_read_delays_nobody(self):
+        sku = self.stack.item(stock=10)
+        jobs = [self.stack.job(f"user-{n}", sku) for n in range(10)]
+        for number, job in enumerate(jobs):
+            self.stack.publish(0, (b"{", b"\xff\xfe", b'{"version":1}', b"[" * 3000)[number % 4])
+            self.stack.publish_jobs(job)
+        for job in jobs:
+            harness.Order(self.stack, job["user_id"], job["order_id"]).wait("confirmed", timeout=5)
+
+    def test_payments_that_take_five_seconds_delay_no_other_item(self):
+        slow, quick = self.stack.item(stock=40), self.stack.item(stock=40)
+        self.stack.gateway.latency(5000)
+        held = [self.stack.job(f"slow-{n}", slow) for n in range(60)]
+        self.stack.publish_jobs(*held)
+        wait_until(lambda: self.stack.gateway.started(held[39]["order_id"]), 5, "their payments to begin")
+        self.stack.gateway.latency(0)
+        jobs = [self.stack.job(f"quick-{n}", quick) for n in range(40)]
+        self.stack.publish_jobs(*jobs)
+        for job in jobs:
+            harness.Order(self.stack, job["user_id"], job["order_id"]).wait("confirmed", timeout=4)
+        states = {harness.Order(self.stack, job["user_id"], job["order_id"]).status() for job in held[:40]}
+        self.assertEqual(states, {"reserved"})
+        ends = [harness.Order(self.stack, job["user_id"], job["order_id"]).wait_final() for job in held]
+        self.assertEqual(ends, [("confirmed", None)] * 40 + [("rejected", "sold_out")] * 20)
+
+
+if __name__ == "__main__":
+    harness.main()
