@@ -31,7 +31,9 @@ create table checkout.items (
     -- clock of its shard (null: it runs), and how long it stood still before
     stopped_at      timestamptz,
     stopped_ms      bigint not null default 0,
-    -- the line: the ticket that the next waiting order draws, and how many wait now
+    -- the line: nobody in it has a lower ticket than line_head (so that its head is found without walking
+    -- over what left the line before), the ticket that the next waiting order draws, and how many wait now
+    line_head       bigint not null default 1,
     next_ticket     bigint not null default 1,
     waiting         integer not null default 0 check (waiting >= 0),
     created_at      timestamptz not null default now(),

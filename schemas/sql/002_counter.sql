@@ -116,15 +116,18 @@ set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 set plan_cache_mode = force_generic_plan set jit = off as $$
 declare
     servable integer;
+    head bigint;
     rejected integer;
+    newest bigint;
 begin
-    select stock - sold into servable from checkout.items where sku = p_sku;
+    select stock - sold, line_head into servable, head from checkout.items where sku = p_sku;
     if servable = 0 then    -- the whole line, from its head
         with gone as (
             delete from checkout.line l
-             using (select ticket from checkout.line where sku = p_sku order by ticket limit p_limit) h
+             using (select ticket from checkout.line where sku = p_sku and ticket >= head
+                     order by ticket limit p_limit) h
              where l.sku = p_sku and l.ticket = h.ticket
-            returning l.order_id),
+            returning l.order_id, l.ticket),
         changed as (
             update checkout.orders o
                set status = 'rejected', reason = 'sold_out', ticket = null, payment_method = null,
@@ -135,7 +138,7 @@ begin
             insert into checkout.order_events (shard, order_id, sequence, status, reason)
             select shard, order_id, sequence, 'rejected', 'sold_out' from changed
             returning 1)
-        select count(*) into rejected from told;
+        select count(*), max(gone.ticket) into rejected, newest from gone;
     else                    -- only the large orders in it
         with gone as (
             delete from checkout.line l
@@ -156,7 +159,9 @@ begin
         select count(*) into rejected from told;
     end if;
     if rejected > 0 then
-        update checkout.items set waiting = waiting - rejected where sku = p_sku;
+        update checkout.items
+           set waiting = waiting - rejected, line_head = coalesce(newest + 1, line_head)
+         where sku = p_sku;
     end if;
     return rejected;
 end $$;
@@ -170,18 +175,20 @@ set plan_cache_mode = force_generic_plan set jit = off as $$
 declare
     servable integer;
     free integer;
+    head bigint;
 begin
-    select stock - sold, stock - sold - held into servable, free from checkout.items where sku = p_sku;
+    select stock - sold, stock - sold - held, line_head into servable, free, head
+      from checkout.items where sku = p_sku;
     return query
-    with head as (          -- an order takes a unit at least, so no more than `free` can fit
+    with first as (         -- an order takes a unit at least, so no more than `free` can fit
         select l.ticket, l.order_id, l.quantity
           from checkout.line l
-         where l.sku = p_sku and l.quantity <= servable
+         where l.sku = p_sku and l.ticket >= head and l.quantity <= servable
          order by l.ticket limit least(free, p_limit)),
     fits as (
-        select h.ticket, h.order_id
-          from (select head.*, sum(quantity) over (order by ticket) as units from head) h
-         where h.units <= free),
+        select f.ticket, f.order_id
+          from (select first.*, sum(quantity) over (order by ticket) as units from first) f
+         where f.units <= free),
     left_line as (
         delete from checkout.line l using fits where l.sku = p_sku and l.ticket = fits.ticket
         returning l.order_id),
@@ -200,7 +207,11 @@ begin
         returning 1),
     item as (
         update checkout.items i
-           set held = i.held + s.units, waiting = i.waiting - s.orders
+           set held = i.held + s.units, waiting = i.waiting - s.orders,
+               line_head = coalesce((select l.ticket from checkout.line l
+                                      where l.sku = p_sku and l.ticket >= head
+                                        and not exists (select 1 from fits f where f.ticket = l.ticket)
+                                      order by l.ticket limit 1), i.next_ticket)
           from (select coalesce(sum(quantity), 0)::integer as units, count(*)::integer as orders
                   from changed) s
          where i.sku = p_sku and s.orders > 0
@@ -503,8 +514,11 @@ begin
         with gone as (
             delete from checkout.line l
              using (select h.ticket
-                      from (select ticket, expires_at from checkout.line where sku = touched
-                             order by ticket limit room) h
+                      from (select l.ticket, l.expires_at
+                              from checkout.line l
+                             where l.sku = touched
+                               and l.ticket >= (select i.line_head from checkout.items i where i.sku = touched)
+                             order by l.ticket limit room) h
                      where h.expires_at <= (select checkout.item_clock(i, s)
                                               from checkout.items i
                                               join checkout.shards s
@@ -521,10 +535,15 @@ begin
         told as (
             insert into checkout.order_events (shard, order_id, sequence, status, reason)
             select p_shard, c.order_id, c.sequence, 'rejected', 'expired' from changed c)
-        select count(*) into expired from changed;
+        select count(*) into expired from gone;
         if expired > 0 then
             room := room - expired;
-            update checkout.items set waiting = waiting - expired where sku = touched;
+            update checkout.items i
+               set waiting = i.waiting - expired,
+                   line_head = coalesce((select l.ticket from checkout.line l
+                                          where l.sku = touched and l.ticket >= i.line_head
+                                          order by l.ticket limit 1), i.next_ticket)
+             where i.sku = touched;
             return next row('tally', null, null, expired, null, null, null, null, 'rejected',
                             'expired')::checkout.effect;
             return query select * from checkout.settle_item(p_shards, touched, 64);

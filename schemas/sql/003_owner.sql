@@ -43,7 +43,8 @@ begin
     select i.shard, i.sku
       from checkout.lined_items(p_shard_list) i
       join checkout.shards s on s.shards = p_shards and s.shard = i.shard
-     where (select l.expires_at from checkout.line l where l.sku = i.sku order by l.ticket limit 1)
+     where (select l.expires_at from checkout.line l where l.sku = i.sku and l.ticket >= i.line_head
+             order by l.ticket limit 1)
            <= checkout.item_clock(i, s);
 end $$;
 
@@ -71,7 +72,8 @@ begin
      where (select l.quantity from checkout.line l where l.sku = i.sku
              order by l.quantity desc, l.ticket desc limit 1) > i.stock - i.sold
         or (not i.paused and not s.paused
-            and (select l.quantity from checkout.line l where l.sku = i.sku order by l.ticket limit 1)
+            and (select l.quantity from checkout.line l where l.sku = i.sku and l.ticket >= i.line_head
+                  order by l.ticket limit 1)
                 <= i.stock - i.sold - i.held);
 end $$;
 
@@ -111,8 +113,8 @@ language sql stable as $$
                 else least(o.ticket - h.ticket + 1, i.waiting) end
       from checkout.orders o
       join checkout.items i on i.sku = o.sku
-      cross join lateral (select l.ticket from checkout.line l where l.sku = o.sku
-                           order by l.ticket limit 1) h
+      cross join lateral (select l.ticket from checkout.line l
+                           where l.sku = o.sku and l.ticket >= i.line_head order by l.ticket limit 1) h
      where o.order_id = p_order and o.status = 'waiting'
 $$;
 

@@ -280,6 +280,8 @@ class LineModel(unittest.TestCase):
         for sku, order_id in self.call("select sku, order_id::text from checkout.line order by sku, ticket"):
             lines.setdefault(sku, []).append(order_id)
         self.assertEqual(lines, {i.sku: i.line for i in self.model.items.values() if i.line})
+        self.assertEqual(self.call("select sku, ticket, line_head from checkout.line join checkout.items using (sku) "
+                                   "where ticket < line_head"), [])
         for sku, line in lines.items():
             for place, order_id in enumerate(line, start=1):
                 if place % 7 == 1:
@@ -384,6 +386,20 @@ class LineModel(unittest.TestCase):
         self.settle([(job["id"], "captured") for job in jobs[150:300]])  # 400 are refused
         self.compare()
         self.assertEqual(self.model.orders[jobs[-1]["id"]].reason, "sold_out")
+
+    def test_orders_that_may_wait_longer_than_those_behind_them_are_not_passed_over(self):
+        """CHECKOUT_WAIT_MAX was longer when they came."""
+        self.begin(Item("a", 1, None))
+        chance = random.Random(9)
+        plain = {"sku": "a", "flaw": None, "unit_price": None, "quantity": 1}
+        jobs = [self.job(chance, id=str(uuid.uuid4()), **plain) for _ in range(7)]
+        self.decide(jobs)
+        self.expire([jobs[1]["id"], jobs[4]["id"], jobs[5]["id"]])
+        self.compare()
+        self.settle([(jobs[0]["id"], "declined")])
+        self.compare()
+        self.assertEqual([self.model.orders[job["id"]].status for job in jobs],
+                         ["rejected", "rejected", "reserved", "waiting", "rejected", "rejected", "waiting"])
 
     def test_a_bad_command_is_refused_with_its_reason_and_delays_nobody(self):
         self.begin(Item("a", 5, None))
