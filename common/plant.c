@@ -21,13 +21,12 @@ static const struct plant_edit edits[] = {
     {PLANT_UNFAIR, "promote", "over (order by ticket)", "over (order by ticket desc)"},
     {PLANT_LEAK, "settle", "held = i.held - s.units", "held = i.held - s.sold_units"},
     /* whoever is not the owner gets the owner's epoch, and nothing is bumped */
-    {PLANT_EAGER, "take_over", "and r.shard = p_shard\n        returning",
-     "and r.shard = p_shard and coalesce(s.owner, p_member) = p_member\n        returning"},
-    {PLANT_EAGER, "take_over", "select t.epoch, t.relayed_to from taken t\n",
-     "select t.epoch, t.relayed_to from taken t union all\n"
-     "    select s.epoch, r.relayed_to from checkout.shards s, checkout.relays r\n"
-     "     where s.shards = p_shards and s.shard = p_shard and r.shard = p_shard\n"
-     "       and s.owner <> p_member\n"},
+    {PLANT_EAGER, "take_over", "and r.shard = p_shard\n",
+     "and r.shard = p_shard and coalesce(s.owner, p_member) = p_member\n"},
+    {PLANT_EAGER, "take_over",
+     "select null, null from checkout.service v where v.shards = p_shards",
+     "select s.epoch, r.relayed_to from checkout.shards s, checkout.relays r\n"
+     "     where s.shards = p_shards and s.shard = p_shard and r.shard = p_shard"},
 };
 
 const char *plant_name(enum plant plant)

@@ -51,7 +51,9 @@ static const struct db_statement place_cancels_statement = {
     "place_cancels", "select checkout.place_cancels($1::bigint, $2::integer)", 2};
 static const struct db_statement take_over_statement = {
     "take_over",
-    "select epoch, relayed_to from checkout.take_over($1::integer, $2::integer, $3::bigint)", 3};
+    "select epoch, relayed_to from checkout.take_over($1::integer, $2::integer, $3::bigint,"
+    " $4::bigint)",
+    4};
 static const struct db_statement release_statement = {
     "release", "select checkout.release($1::integer, $2::integer, $3::bigint)", 3};
 static const struct db_statement open_payments_statement = {
@@ -194,9 +196,10 @@ int counter_place_cancels(struct db *session, int64_t after, unsigned limit, db_
 }
 
 int counter_take_over(struct db *session, uint32_t shards, uint32_t shard, int64_t member,
-                      db_result_cb cb, void *arg)
+                      int64_t seen, db_result_cb cb, void *arg)
 {
-    const char *params[3] = {number(0, shards), number(1, shard), number(2, member)};
+    const char *params[4] = {number(0, shards), number(1, shard), number(2, member),
+                             seen == COUNTER_ANY_EPOCH ? NULL : number(3, seen)};
     return db_query(session, &take_over_statement, params, cb, arg);
 }
 

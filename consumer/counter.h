@@ -78,9 +78,13 @@ MUST_CHECK int counter_execute_commands(const struct counter_place *place, unsig
  * to go on next time. */
 MUST_CHECK int counter_place_cancels(struct db *session, int64_t after, unsigned limit,
                                      db_result_cb cb, void *arg);
-/* Answer: one row (epoch, relayed_to), or none if N is not in service. */
+/* If `seen` is not the shard's epoch any more, only a shard whose owner is `member` is taken.
+ * Answer: one row (epoch, relayed_to), the epoch null if it was not taken; no row if N is not in
+ * service. */
+#define COUNTER_ANY_EPOCH (-1)
+#define COUNTER_IF_OURS (-2) /* no shard is at this epoch */
 MUST_CHECK int counter_take_over(struct db *session, uint32_t shards, uint32_t shard,
-                                 int64_t member, db_result_cb cb, void *arg);
+                                 int64_t member, int64_t seen, db_result_cb cb, void *arg);
 MUST_CHECK int counter_release(const struct counter_place *place, db_result_cb cb, void *arg);
 /* Payments to resume, as effects. */
 MUST_CHECK int counter_open_payments(struct db *session, const uint32_t *shard_list, size_t count,

@@ -22,11 +22,13 @@ static struct member judge(const struct members *m, const struct member *before,
     bool moved = before == NULL || before->beat != row->beat;
     member.changed_ms = moved || gap ? now_ms : before->changed_ms;
     if (!row->locked)
-        member.unlocked = before == NULL || gap ? 1 : before->unlocked + 1;
+        member.unlocked = moved || gap ? 1 : before->unlocked + 1;
+    bool trusted = m->afresh_ms == 0 || now_ms - m->afresh_ms >= MEMBERS_DEAD_MS;
+    bool lock_lost = trusted && member.unlocked >= 2;
     /* a stranger without its lock is what is left of a crash from before our time */
     bool leftover = before == NULL && !row->locked;
-    member.alive = row->id == m->self || (!leftover && member.unlocked < 2 &&
-                                          now_ms - member.changed_ms < MEMBERS_DEAD_MS);
+    member.alive = row->id == m->self ||
+                   (!leftover && !lock_lost && now_ms - member.changed_ms < MEMBERS_DEAD_MS);
     if (before != NULL && !before->alive && !moved && row->id != m->self)
         member.alive = false; /* the dead come back only by beating */
     return member;
@@ -45,6 +47,8 @@ void members_observe(struct members *m, const struct member_row *rows, size_t co
     bool gap = m->observed_ms == 0 || now_ms - m->observed_ms > MEMBERS_GAP_MS;
     struct member list[MEMBERS_MAX];
     size_t kept = 0;
+    if (gap && m->observed_ms != 0)
+        m->afresh_ms = now_ms;
     for (size_t i = 0; i < count && kept < MEMBERS_MAX; i++)
         list[kept++] = judge(m, find(m->list, m->count, rows[i].id), &rows[i], gap, now_ms);
     qsort(list, kept, sizeof list[0], by_id);

@@ -10,21 +10,24 @@
 #include "common/err.h"
 #include "common/log.h"
 #include "common/plant.h"
-#include "common/shard.h"
 #include "common/version.h"
 #include "consumer/members.h"
 #include "consumer/rank.h"
+#include "consumer/sweep.h"
 
 #define BEAT_MS 1000
 #define DATABASE_LOST_MS 5000
 #define YIELD_PATIENCE_MS 200
 #define LEAVE_PATIENCE_MS 6000
 #define LEAVE_AT_MOST_MS 9000
-#define SWEEP_PAYMENT_AGE_MS 5000
-#define SWEEP_PAYMENTS_MAX 4096
-#define SWEEP_CANCELS_MAX 1000
 #define NUMBER_SIZE 24
 #define HOST_SIZE 128
+
+/* A shard as PostgreSQL had it when we looked. */
+struct look {
+    int64_t owner; /* 0: released */
+    int64_t epoch;
+};
 
 struct pool {
     struct shard_context *context;
@@ -34,15 +37,15 @@ struct pool {
     struct members members;
     int64_t ranked[MEMBERS_MAX]; /* the members that `places` was made from */
     size_t ranked_count;
+    bool reranked; /* at the newest beat: the others may not have seen it yet */
     struct rank_place *places;
-    int64_t *owners; /* of each shard by the newest look; 0: released */
+    struct look *looks; /* of each shard, the newest */
     struct shard *shards;
-    uint32_t *serving_list;
-    int64_t cancels_seen; /* how far the sweep has come in cancels without a shard */
+    struct sweep sweep;
     struct loop_timer *beat;
     struct loop_timer *leave_limit;
     bool asking; /* a beat or a join is on its way */
-    bool leaving;
+    bool leave_sent;
     bool left;
     bool suspended;     /* we closed the broker's connection because the database is away */
     uint64_t beaten_ms; /* when the newest beat that succeeded was sent */
@@ -59,12 +62,12 @@ static const struct db_statement beat_statement = {
     " $3::integer[])",
     3};
 static const struct db_statement owners_statement = {
-    "owners", "select shard, owner from checkout.shards where shards = $1::integer", 1};
+    "owners", "select shard, owner, epoch from checkout.shards where shards = $1::integer", 1};
 static const struct db_statement leave_statement = {"leave_pool",
                                                     "select checkout.leave_pool($1::bigint)", 1};
 static const struct db_statement listen_statement = {"listen", "listen checkout_commands", 0};
-static const struct db_statement terminate_statement = {
-    "terminate_member", "select checkout.terminate_member($1::bigint)", 1};
+static const struct db_statement free_shard_statement = {
+    "free_shard", "select checkout.free_shard($1::integer, $2::bigint)", 2};
 
 /* ---- ranking ---- */
 
@@ -77,7 +80,8 @@ static void rank(struct pool *pool)
 {
     int64_t ids[MEMBERS_MAX];
     size_t count = members_ready_ids(&pool->members, ids);
-    if (same_members(pool, ids, count))
+    pool->reranked = !same_members(pool, ids, count);
+    if (!pool->reranked)
         return;
     if (rank_assign(ids, count, pool->context->shards, pool->places) < 0) {
         log_error("out of memory: the ranking stays as it was");
@@ -97,10 +101,10 @@ static void apply_ranking(struct pool *pool)
         /* while nobody is ready, what we hold stays ours */
         bool wanted = place->owner == self || place->standby == self ||
                       (place->owner == RANK_NOBODY && shard_held(shard));
-        shard_want(shard, wanted && !pool->leaving);
-        if (pool->leaving)
+        shard_want(shard, place->owner, wanted && !pool->context->leaving);
+        if (pool->context->leaving)
             shard_yield(shard, "leaving", LEAVE_PATIENCE_MS);
-        else if (place->owner != self && place->owner != RANK_NOBODY &&
+        else if (!pool->reranked && place->owner != self && place->owner != RANK_NOBODY &&
                  members_ready(&pool->members, place->owner))
             shard_yield(shard, "another member is its named owner", YIELD_PATIENCE_MS);
     }
@@ -108,98 +112,40 @@ static void apply_ranking(struct pool *pool)
 
 /* The named owner takes over what is released, or whose owner is dead. And whoever has its name on
  * a shard that it does not hold (an answer was lost) takes it again: nobody else will while it
- * lives. */
+ * lives. A look may be old when we act by it: what has moved on since is not taken. */
 static void take_what_is_ours(struct pool *pool)
 {
     int64_t self = pool->context->member;
-    for (uint32_t i = 0; i < pool->context->shards && !pool->leaving; i++) {
-        int64_t owner = pool->owners[i];
-        if (owner == self)
-            shard_take_over(&pool->shards[i], "it was ours");
+    for (uint32_t i = 0; i < pool->context->shards; i++) {
+        struct look look = pool->looks[i];
+        shard_seen(&pool->shards[i], look.epoch);
+        if (look.owner == self)
+            shard_take_over(&pool->shards[i], "it was ours", COUNTER_IF_OURS);
         else if (PLANT_IS(EAGER) && pool->places[i].standby == self)
-            shard_take_over(&pool->shards[i], "planted");
+            shard_take_over(&pool->shards[i], "planted", COUNTER_ANY_EPOCH);
         else if (pool->places[i].owner != self)
             continue;
-        else if (owner == 0)
-            shard_take_over(&pool->shards[i], "it was released");
-        else if (!members_alive(&pool->members, owner))
-            shard_take_over(&pool->shards[i], "its owner is dead");
+        else if (look.owner == 0)
+            shard_take_over(&pool->shards[i], "it was released", look.epoch);
+        else if (!members_alive(&pool->members, look.owner))
+            shard_take_over(&pool->shards[i], "its owner is dead", look.epoch);
     }
-}
-
-/* ---- the sweep ---- */
-
-static void found_payment(const struct counter_effect *effect, void *arg)
-{
-    struct pool *pool = arg;
-    uint32_t number = shard_of(effect->sku, strlen(effect->sku), pool->context->shards);
-    shard_found_payment(&pool->shards[number], effect);
-}
-
-static void payments_swept(const struct db_result *result, void *arg)
-{
-    if (db_status(result) == DB_OK)
-        counter_each_effect(result, found_payment, arg);
-}
-
-static void overdue_swept(const struct db_result *result, void *arg)
-{
-    struct pool *pool = arg;
-    if (db_status(result) != DB_OK)
-        return;
-    for (int row = 0; row < db_rows(result); row++) {
-        struct shard *shard = &pool->shards[db_int(result, row, 0)];
-        const char *kind = db_text(result, row, 1);
-        if (strcmp(kind, "expired") == 0)
-            shard_found_expired(shard);
-        else if (strcmp(kind, "command") == 0)
-            shard_found_commands(shard);
-        else
-            shard_found_line(shard, db_text(result, row, 2));
-    }
-}
-
-static void cancels_placed(const struct db_result *result, void *arg)
-{
-    struct pool *pool = arg;
-    if (db_status(result) == DB_OK) /* their owners are notified, and find them in their sweeps */
-        pool->cancels_seen = db_int(result, 0, 0);
-}
-
-static void sweep(struct pool *pool)
-{
-    size_t count = 0;
-    for (uint32_t i = 0; i < pool->context->shards; i++)
-        if (shard_serving(&pool->shards[i]))
-            pool->serving_list[count++] = i;
-    if (count == 0)
-        return;
-    struct db *control = pool->options.control;
-    if (counter_place_cancels(control, pool->cancels_seen, SWEEP_CANCELS_MAX, cancels_placed,
-                              pool) < 0 ||
-        counter_overdue(control, pool->context->shards, pool->serving_list, count, overdue_swept,
-                        pool) < 0 ||
-        counter_open_payments(control, pool->serving_list, count, SWEEP_PAYMENT_AGE_MS,
-                              SWEEP_PAYMENTS_MAX, payments_swept, pool) < 0)
-        log_debug("the sweep waits for the next beat");
 }
 
 /* ---- beats ---- */
 
+static void leave_if_empty(struct pool *pool);
+
+/* Asked for before the beat, so that whoever owns a shard here has joined before the members were
+ * listed. */
 static void owners_seen(const struct db_result *result, void *arg)
 {
     struct pool *pool = arg;
-    pool->asking = false;
-    if (db_status(result) != DB_OK)
-        return;
-    for (int row = 0; row < db_rows(result); row++) {
+    for (int row = 0; db_status(result) == DB_OK && row < db_rows(result); row++) {
         int64_t shard = db_int(result, row, 0);
         if (shard >= 0 && shard < pool->context->shards)
-            pool->owners[shard] = db_int(result, row, 1);
+            pool->looks[shard] = (struct look){db_int(result, row, 1), db_int(result, row, 2)};
     }
-    apply_ranking(pool);
-    take_what_is_ours(pool);
-    sweep(pool);
 }
 
 static void take_rows(struct pool *pool, const struct db_result *result)
@@ -217,17 +163,26 @@ static void take_rows(struct pool *pool, const struct db_result *result)
 static void database_answers(struct pool *pool)
 {
     pool->beaten_ms = pool->sent_ms;
-    if (pool->suspended && !pool->leaving) {
+    if (pool->suspended && !pool->context->leaving) {
         pool->suspended = false;
         bus_resume(pool->context->bus);
     }
 }
 
+/* Whatever was served under the old number is taken over under the new one. */
+static void removed(struct pool *pool)
+{
+    log_warning("we were taken for dead and removed: joining again");
+    pool->context->member = 0;
+    for (uint32_t i = 0; i < pool->context->shards; i++)
+        shard_disown(&pool->shards[i]);
+}
+
 static void beaten(const struct db_result *result, void *arg)
 {
     struct pool *pool = arg;
+    pool->asking = false;
     if (db_status(result) != DB_OK) {
-        pool->asking = false;
         if (db_status(result) == DB_ERROR)
             log_error("the beat is refused", LOG_STR("problem", db_message(result)));
         return;
@@ -235,17 +190,16 @@ static void beaten(const struct db_result *result, void *arg)
     database_answers(pool);
     take_rows(pool, result);
     if (!members_alive(&pool->members, pool->context->member)) {
-        log_warning("we were taken for dead and removed: joining again");
-        pool->context->member = 0;
-        pool->asking = false;
+        removed(pool);
         return;
     }
     rank(pool);
-    char shards[NUMBER_SIZE];
-    (void)snprintf(shards, sizeof shards, "%u", pool->context->shards);
-    const char *params[] = {shards};
-    if (db_query(pool->options.control, &owners_statement, params, owners_seen, pool) < 0)
-        pool->asking = false;
+    apply_ranking(pool);
+    if (pool->context->leaving)
+        leave_if_empty(pool);
+    else
+        take_what_is_ours(pool);
+    sweep_run(&pool->sweep);
 }
 
 static void send_beat(struct pool *pool)
@@ -256,12 +210,16 @@ static void send_beat(struct pool *pool)
     for (size_t i = 0; i < pool->options.session_count; i++)
         db_array_int(&pids, db_backend_pid(pool->options.sessions[i]));
     db_array_end(&pids);
-    char member[NUMBER_SIZE];
+    char shards[NUMBER_SIZE], member[NUMBER_SIZE];
+    (void)snprintf(shards, sizeof shards, "%u", pool->context->shards);
     (void)snprintf(member, sizeof member, "%" PRId64, pool->context->member);
-    bool ready = bus_state(pool->context->bus) != BUS_DOWN && !pool->leaving;
+    bool ready = bus_state(pool->context->bus) != BUS_DOWN && !pool->context->leaving;
+    const char *look_params[] = {shards};
     const char *params[] = {member, ready ? "true" : "false", buf_text(&pids)};
     pool->sent_ms = clock_mono_ms();
-    pool->asking = db_query(pool->options.control, &beat_statement, params, beaten, pool) == 0;
+    struct db *control = pool->options.control;
+    pool->asking = db_query(control, &owners_statement, look_params, owners_seen, pool) == 0 &&
+                   db_query(control, &beat_statement, params, beaten, pool) == 0;
     buf_free(&pids);
 }
 
@@ -306,7 +264,7 @@ static void join(struct pool *pool)
 /* A broker must not feed somebody who cannot write. */
 static void leave_broker_without_database(struct pool *pool)
 {
-    if (pool->suspended || pool->leaving || pool->context->member == 0 ||
+    if (pool->suspended || pool->context->leaving || pool->context->member == 0 ||
         clock_mono_ms() - pool->beaten_ms < DATABASE_LOST_MS)
         return;
     pool->suspended = true;
@@ -321,7 +279,7 @@ static void beat_due(void *arg)
         return;
     if (pool->context->member != 0)
         send_beat(pool);
-    else if (!pool->leaving)
+    else if (!pool->context->leaving)
         join(pool);
 }
 
@@ -385,25 +343,27 @@ bool pool_joined(const struct pool *pool, struct buf *ret_why)
 
 /* ---- a take-over that waits, and leaving ---- */
 
-static void terminated(const struct db_result *result, void *arg)
+static void shard_freed(const struct db_result *result, void *arg)
 {
     (void)arg;
     if (db_status(result) == DB_OK)
-        log_warning("ended the sessions of a member that holds a shard and does not answer",
+        log_warning("a take-over waits: ended sessions that hold the shard",
                     LOG_INT("sessions", db_int(result, 0, 0)));
 }
 
-static void take_over_stuck(uint32_t shard, void *arg)
+/* Whoever holds the row for so long is frozen, or gone without the server having noticed; it may be
+ * an old session of our own. */
+static void take_over_stuck(uint32_t number, void *arg)
 {
     struct pool *pool = arg;
-    int64_t owner = pool->owners[shard];
-    if (owner == 0 || owner == pool->context->member)
-        return;
-    char member[NUMBER_SIZE];
-    (void)snprintf(member, sizeof member, "%" PRId64, owner);
-    const char *params[] = {member};
-    if (db_query(pool->options.control, &terminate_statement, params, terminated, NULL) < 0)
-        log_warning("a take-over waits for its shard", LOG_INT("shard", shard));
+    int64_t owner = pool->looks[number].owner;
+    char waiting[NUMBER_SIZE], dead[NUMBER_SIZE];
+    (void)snprintf(waiting, sizeof waiting, "%d", db_backend_pid(pool->shards[number].session));
+    (void)snprintf(dead, sizeof dead, "%" PRId64, owner);
+    bool alive = owner == 0 || members_alive(&pool->members, owner);
+    const char *params[] = {waiting, alive ? NULL : dead};
+    if (db_query(pool->options.control, &free_shard_statement, params, shard_freed, NULL) < 0)
+        log_warning("a take-over waits for its shard", LOG_INT("shard", number));
 }
 
 static void finish_leaving(struct pool *pool)
@@ -429,9 +389,12 @@ static void leave_limit_due(void *arg)
 
 static void leave_if_empty(struct pool *pool)
 {
+    if (pool->left || pool->leave_sent)
+        return;
     for (uint32_t i = 0; i < pool->context->shards; i++)
         if (shard_held(&pool->shards[i]))
             return;
+    pool->leave_sent = true;
     char member[NUMBER_SIZE];
     (void)snprintf(member, sizeof member, "%" PRId64, pool->context->member);
     const char *params[] = {member};
@@ -444,15 +407,15 @@ static void shard_released(uint32_t shard, void *arg)
 {
     (void)shard;
     struct pool *pool = arg;
-    if (pool->leaving)
+    if (pool->context->leaving)
         leave_if_empty(pool);
 }
 
 void pool_leave(struct pool *pool)
 {
-    if (pool->leaving)
+    if (pool->context->leaving)
         return;
-    pool->leaving = true;
+    pool->context->leaving = true;
     loop_timer_start(pool->leave_limit, LEAVE_AT_MOST_MS, 0);
     if (pool->context->member != 0 && !pool->asking && db_is_up(pool->options.control))
         send_beat(pool); /* not ready any more: the others rank without us */
@@ -485,13 +448,14 @@ struct pool *pool_new(struct shard_context *context, const struct pool_options *
     context->member = 0;
     name_ourselves(pool);
     pool->places = calloc(context->shards, sizeof *pool->places);
-    pool->owners = calloc(context->shards, sizeof *pool->owners);
-    pool->serving_list = calloc(context->shards, sizeof *pool->serving_list);
+    pool->looks = calloc(context->shards, sizeof *pool->looks);
     pool->shards = calloc(context->shards, sizeof *pool->shards);
     pool->beat = loop_timer_new(context->loop, beat_due, pool);
     pool->leave_limit = loop_timer_new(context->loop, leave_limit_due, pool);
-    bool complete = pool->places != NULL && pool->owners != NULL && pool->serving_list != NULL &&
-                    pool->shards != NULL && pool->beat != NULL && pool->leave_limit != NULL;
+    bool complete =
+        pool->places != NULL && pool->looks != NULL &&
+        sweep_init(&pool->sweep, options->control, pool->shards, context->shards) == 0 &&
+        pool->shards != NULL && pool->beat != NULL && pool->leave_limit != NULL;
     for (uint32_t i = 0; complete && i < context->shards; i++)
         complete = shard_init(&pool->shards[i], context, i,
                               options->sessions[i % options->session_count]) == 0;
@@ -513,8 +477,8 @@ void pool_free(struct pool *pool)
     loop_timer_free(pool->beat);
     loop_timer_free(pool->leave_limit);
     free(pool->places);
-    free(pool->owners);
-    free(pool->serving_list);
+    free(pool->looks);
+    sweep_free(&pool->sweep);
     free(pool->shards);
     free(pool);
 }

@@ -52,8 +52,9 @@ static const struct bus_channel_events channel_events;
 
 static void open_channel(struct shard *shard)
 {
-    if (shard->channel != NULL || !shard->wanted || bus_state(shard->context->bus) == BUS_DOWN)
-        return;
+    if (shard->channel != NULL || !shard->wanted || bus_state(shard->context->bus) == BUS_DOWN ||
+        shard->state == SHARD_YIELDING || shard->state == SHARD_RELEASING)
+        return; /* a yield ends with a new channel */
     char queue[SHARD_NAME_SIZE];
     shard_queue(shard->context->shards, shard->number, queue);
     int code = bus_consumer_open(shard->context->bus, queue, SHARD_PREFETCH, JOB_MESSAGE_ACCEPT,
@@ -102,7 +103,7 @@ static void delivered(const struct bus_delivery *delivery, void *arg)
 {
     struct shard *shard = arg;
     if (shard->state == SHARD_YIELDING || shard->state == SHARD_RELEASING)
-        return; /* it goes back undecided when the channel is closed */
+        return; /* it goes back undecided: this channel acknowledges nothing behind it */
     backoff_reset(&shard->backoff);
     if (PLANT_IS(NACK) && bus_plant_nack(shard->channel, delivery->tag))
         return;
@@ -116,14 +117,27 @@ static void delivered(const struct bus_delivery *delivery, void *arg)
     if (shard->state == SHARD_SERVING)
         lane_kick(&shard->lane);
     else
-        shard_take_over(shard, "a delivery");
+        shard_take_over(shard, "a delivery", COUNTER_ANY_EPOCH);
 }
 
 static const struct bus_channel_events channel_events = {
     .opened = channel_opened, .closed = channel_closed, .delivered = delivered};
 
-void shard_want(struct shard *shard, bool wanted)
+/* The broker feeds consumers in the order in which their channels were opened: a standby makes room
+ * for a new owner, or it would be fed first when the shard is given back. */
+static void stand_behind(struct shard *shard)
 {
+    if (shard->channel == NULL || shard->had_delivery || shard->state != SHARD_NOT_OURS)
+        return;
+    close_channel(shard);
+    loop_timer_start(shard->reopen, REOPEN_FIRST_MS, 0);
+}
+
+void shard_want(struct shard *shard, int64_t owner, bool wanted)
+{
+    if (owner != shard->named && owner != shard->context->member)
+        stand_behind(shard);
+    shard->named = owner;
     shard->wanted = wanted;
     if (wanted && !loop_timer_active(shard->reopen))
         open_channel(shard);
@@ -141,6 +155,31 @@ void shard_bus_up(struct shard *shard)
 /* ---- taking over ---- */
 
 static void swept(const struct db_result *result, void *arg);
+static void lose(struct shard *shard, const char *why);
+
+static void not_taken(struct shard *shard, const struct db_result *result)
+{
+    if (db_status(result) == DB_ERROR)
+        log_error("a shard cannot be taken over", LOG_INT("shard", shard->number),
+                  LOG_STR("problem", db_message(result)));
+    else
+        log_error("the database serves another number of shards: run checkoutctl topology, or "
+                  "correct CHECKOUT_SHARDS",
+                  LOG_INT("shards", shard->context->shards));
+    lose(shard, "not taken");
+}
+
+/* The shard is at another epoch than the one that we went by. */
+static void moved_on(struct shard *shard)
+{
+    if (shard->resume) { /* what we have of it in memory is of an epoch that is over */
+        lose(shard, "another consumer has taken it over meanwhile");
+        return;
+    }
+    enter(shard, SHARD_NOT_OURS, "it has moved on");
+    if (shard->had_delivery) /* meanwhile the broker has begun to feed us */
+        shard_take_over(shard, "a delivery", COUNTER_ANY_EPOCH);
+}
 
 static void taken(const struct db_result *result, void *arg)
 {
@@ -149,21 +188,16 @@ static void taken(const struct db_result *result, void *arg)
     loop_timer_stop(shard->stuck);
     if (shard->state != SHARD_TAKING)
         return;
-    if (db_status(result) == DB_LOST) {
-        shard->resume = true;
+    if (db_status(result) == DB_LOST) { /* with the next session it is tried again */
         enter(shard, SHARD_NOT_OURS, "database session lost");
         return;
     }
     if (db_status(result) != DB_OK || db_rows(result) != 1) {
-        enter(shard, SHARD_NOT_OURS, "not taken");
-        if (db_status(result) == DB_OK)
-            log_error("the database serves another number of shards: run checkoutctl topology, or "
-                      "correct CHECKOUT_SHARDS",
-                      LOG_INT("shards", context->shards));
-        else if (db_status(result) == DB_ERROR)
-            log_error("a shard cannot be taken over", LOG_INT("shard", shard->number),
-                      LOG_STR("problem", db_message(result)));
-        reopen_channel(shard);
+        not_taken(shard, result);
+        return;
+    }
+    if (db_null(result, 0, 0)) {
+        moved_on(shard);
         return;
     }
     metric_add(context->stats->take_overs, 1);
@@ -188,12 +222,14 @@ static void swept(const struct db_result *result, void *arg)
         counter_each_effect(result, resume_payment, arg);
 }
 
-void shard_take_over(struct shard *shard, const char *why)
+void shard_take_over(struct shard *shard, const char *why, int64_t seen)
 {
-    if (shard->state != SHARD_NOT_OURS || shard->context->member == 0 || !db_is_up(shard->session))
-        return; /* when the session is up, it is asked again */
-    if (counter_take_over(shard->session, shard->context->shards, shard->number,
-                          shard->context->member, taken, shard) < 0)
+    const struct shard_context *context = shard->context;
+    if (shard->state != SHARD_NOT_OURS || context->member == 0 || context->leaving ||
+        !db_is_up(shard->session))
+        return; /* the next session, or the next look, asks again */
+    if (counter_take_over(shard->session, context->shards, shard->number, context->member, seen,
+                          taken, shard) < 0)
         return;
     enter(shard, SHARD_TAKING, why);
     loop_timer_start(shard->stuck, STUCK_MS, STUCK_MS);
@@ -214,27 +250,64 @@ static void lose(struct shard *shard, const char *why)
     relay_stop(shard->context->relay, shard->number);
     payer_forget_shard(shard->context->payer, shard->number);
     loop_timer_stop(shard->stuck);
+    loop_timer_stop(shard->yielding);
+    shard->resume = false;
     enter(shard, SHARD_NOT_OURS, why);
     reopen_channel(shard);
     if (!shard->wanted)
         loop_timer_stop(shard->reopen);
 }
 
-void shard_session_lost(struct shard *shard)
+/* The epoch cannot be used any more, but the shard may still be ours. */
+static void suspend(struct shard *shard, const char *why)
 {
-    if (!shard_held(shard))
+    if (shard->state == SHARD_YIELDING || shard->state == SHARD_RELEASING) {
+        lose(shard, why); /* deliveries were left aside, so the channel has to go */
         return;
-    shard->resume = true; /* in PostgreSQL it is still ours: nobody else takes it while we live */
+    }
+    if (shard->state == SHARD_SERVING) {
+        shard->resume = true;
+        shard->served = shard->lane.place.epoch;
+    }
     lane_close(&shard->lane);
     relay_stop(shard->context->relay, shard->number);
     loop_timer_stop(shard->stuck);
-    enter(shard, SHARD_NOT_OURS, "database session lost"); /* deliveries are kept */
+    enter(shard, SHARD_NOT_OURS, why); /* deliveries are kept */
+}
+
+void shard_session_lost(struct shard *shard)
+{
+    if (shard_held(shard))
+        suspend(shard, "database session lost");
+}
+
+void shard_disown(struct shard *shard)
+{
+    if (shard_held(shard))
+        suspend(shard, "we are another member now");
 }
 
 void shard_session_up(struct shard *shard)
 {
-    if (shard->resume || shard->had_delivery)
-        shard_take_over(shard, "database session is back");
+    if (shard->resume)
+        shard_take_over(shard, "database session is back", shard->served);
+    else if (shard->had_delivery)
+        shard_take_over(shard, "a delivery", COUNTER_ANY_EPOCH);
+}
+
+static void fenced(struct shard *shard)
+{
+    log_warning("fenced off: another consumer serves the shard", LOG_INT("shard", shard->number),
+                LOG_INT("epoch", shard->lane.place.epoch));
+    lose(shard, "fenced");
+}
+
+void shard_seen(struct shard *shard, int64_t epoch)
+{
+    if (shard_serving(shard) && epoch > shard->lane.place.epoch)
+        fenced(shard);
+    else if (shard->state == SHARD_NOT_OURS)
+        shard_session_up(shard);
 }
 
 static void released(const struct db_result *result, void *arg)
@@ -253,7 +326,7 @@ static void release_when_done(struct shard *shard)
     bool patient = clock_mono_ms() < shard->yield_deadline_ms;
     if (!lane_idle(&shard->lane) || (patient && (payer_calling(context->payer, shard->number) > 0 ||
                                                  !relay_idle(context->relay, shard->number)))) {
-        loop_timer_start(shard->reopen, YIELD_POLL_MS, 0);
+        loop_timer_start(shard->yielding, YIELD_POLL_MS, 0);
         return;
     }
     relay_save(context->relay);
@@ -274,23 +347,21 @@ void shard_yield(struct shard *shard, const char *why, uint64_t patience_ms)
     release_when_done(shard);
 }
 
+static void yielding_due(void *arg)
+{
+    release_when_done(arg);
+}
+
 static void reopen_due(void *arg)
 {
-    struct shard *shard = arg;
-    if (shard->state == SHARD_YIELDING)
-        release_when_done(shard);
-    else
-        open_channel(shard);
+    open_channel(arg);
 }
 
 /* ---- the lane's events ---- */
 
 static void on_fenced(void *arg)
 {
-    struct shard *shard = arg;
-    log_warning("fenced off: another consumer serves the shard", LOG_INT("shard", shard->number),
-                LOG_INT("epoch", shard->lane.place.epoch));
-    lose(shard, "fenced");
+    fenced(arg);
 }
 
 static void on_committed(void *arg)
@@ -411,9 +482,11 @@ int shard_init(struct shard *shard, struct shard_context *context, uint32_t numb
     struct counter_place place = {.session = session, .shards = context->shards, .shard = number};
     shard->reopen = loop_timer_new(context->loop, reopen_due, shard);
     shard->stuck = loop_timer_new(context->loop, stuck_due, shard);
+    shard->yielding = loop_timer_new(context->loop, yielding_due, shard);
     int code = lane_init(&shard->lane, context->loop, &place, context->wait_ms, &shard->intake,
                          context->stats, &lane_events, shard);
-    return shard->reopen == NULL || shard->stuck == NULL ? ERR_NOMEM : code;
+    bool timers = shard->reopen != NULL && shard->stuck != NULL && shard->yielding != NULL;
+    return timers ? code : ERR_NOMEM;
 }
 
 void shard_free(struct shard *shard)
@@ -422,4 +495,5 @@ void shard_free(struct shard *shard)
     lane_free(&shard->lane);
     loop_timer_free(shard->reopen);
     loop_timer_free(shard->stuck);
+    loop_timer_free(shard->yielding);
 }

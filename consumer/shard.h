@@ -33,6 +33,7 @@ struct shard_context {
     uint32_t shards;
     int64_t wait_ms;
     int64_t member;                           /* our id in the pool; 0: not joined yet */
+    bool leaving;                             /* nothing is taken over any more */
     void (*stuck)(uint32_t shard, void *arg); /* a take-over waits for the holder before */
     void (*released)(uint32_t shard, void *arg);
     void *arg;
@@ -51,13 +52,16 @@ struct shard {
     uint32_t number;
     struct db *session;
     enum shard_state state;
+    int64_t named;     /* the owner by the ranking */
     bool wanted;       /* we are its named owner or standby: keep a channel */
-    bool resume;       /* we served it when the session was lost: take it over anew */
+    bool resume;       /* we served it when the session was lost: take it over anew, … */
+    int64_t served;    /* … if it is still at this epoch */
     bool had_delivery; /* the broker feeds us: take it over as soon as that can be done */
     struct bus_channel *channel;
     struct backoff backoff;
-    struct loop_timer *reopen; /* the channel; also the give-up of a polite yield */
+    struct loop_timer *reopen; /* the channel */
     struct loop_timer *stuck;
+    struct loop_timer *yielding; /* looks whether what was begun is finished */
     uint64_t yield_deadline_ms;
     uint64_t batch_number; /* cookie of its dead letters */
     size_t dead_unconfirmed;
@@ -71,16 +75,22 @@ MUST_CHECK int shard_init(struct shard *shard, struct shard_context *context, ui
                           struct db *session);
 void shard_free(struct shard *shard);
 
-/* The ranking wants us on this shard (as owner or standby), or not. */
-void shard_want(struct shard *shard, bool wanted);
+/* The ranking names `owner`, and wants us on this shard (as owner or standby), or not. */
+void shard_want(struct shard *shard, int64_t owner, bool wanted);
 /* The broker's connection came up. (Its loss closes the channels.) */
 void shard_bus_up(struct shard *shard);
 /* The shard's database session came up, or was lost. */
 void shard_session_up(struct shard *shard);
 void shard_session_lost(struct shard *shard);
 
-/* Takes it over, unless that is under way or done. `why` is for the log. */
-void shard_take_over(struct shard *shard, const char *why);
+/* Takes it over, unless that is under way or done; `seen` as of counter_take_over. `why` is for the
+ * log. */
+void shard_take_over(struct shard *shard, const char *why, int64_t seen);
+/* What a look into PostgreSQL shows: a later epoch than ours fences us off. Takes over again what a
+ * lost answer or session has left undone. */
+void shard_seen(struct shard *shard, int64_t epoch);
+/* We are not the member any more that the shard's epoch was given to. */
+void shard_disown(struct shard *shard);
 /* Gives it back: finishes what was begun, for up to `patience_ms` also the payments in flight. */
 void shard_yield(struct shard *shard, const char *why, uint64_t patience_ms);
 /* We hold an epoch (or are getting one). */

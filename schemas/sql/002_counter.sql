@@ -72,8 +72,10 @@ begin
 end $$;
 
 -- Takes a shard over: from here on, whoever held it before is fenced off. Waits for a transaction of
--- theirs that has begun. No row: the shard is not of the topology in service.
-create function checkout.take_over(p_shards integer, p_shard integer, p_member bigint)
+-- theirs that has begun. p_seen: the epoch that the caller decided by; if the shard has moved on since, and
+-- not to the caller, nothing happens and the epoch is null. p_seen null: takes it over in any case.
+-- No row: the shard is not of the topology in service.
+create function checkout.take_over(p_shards integer, p_shard integer, p_member bigint, p_seen bigint)
 returns table (epoch bigint, relayed_to bigint)
 language sql as $$
     with taken as (
@@ -81,6 +83,7 @@ language sql as $$
            set epoch = s.epoch + 1, owner = p_member, taken_at = now()
           from checkout.service v, checkout.relays r
          where s.shards = p_shards and s.shard = p_shard and v.shards = p_shards and r.shard = p_shard
+           and (p_seen is null or s.epoch = p_seen or s.owner = p_member)
         returning s.epoch, r.relayed_to),
     noted as (
         insert into checkout.take_overs (shards, shard, epoch, member, name)
@@ -88,6 +91,8 @@ language sql as $$
                (select c.name from checkout.consumers c where c.member_id = p_member)
           from taken t)
     select t.epoch, t.relayed_to from taken t
+    union all
+    select null, null from checkout.service v where v.shards = p_shards and not exists (select 1 from taken)
 $$;
 
 -- Gives a shard back, if it is still ours.

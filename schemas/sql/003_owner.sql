@@ -13,7 +13,8 @@ begin
            null::text, null::text
       from checkout.payments p join checkout.orders o on o.order_id = p.order_id
      where p.shard = any (p_shard_list) and p.state = 'open'
-       and p.created_at <= now() - p_age_ms * interval '1 ms'
+       and (p.created_at <= now() - p_age_ms * interval '1 ms'
+            or p.created_at > now() or p_age_ms = 0)    -- the clock may have been set back
      order by p.created_at limit p_limit;
 end $$;
 
@@ -126,20 +127,36 @@ $$;
 create function checkout.member_lock_class() returns integer
 language sql immutable return 1128811599;
 
+-- Whether a session of this database holds the member's lock: its process lives, or it is frozen.
+create function checkout.member_locked(p_member bigint) returns boolean
+language sql stable as $$
+    select exists (
+        select 1 from pg_locks k
+         where k.locktype = 'advisory' and k.granted and k.objsubid = 2
+           and k.classid = checkout.member_lock_class()::oid and k.objid = p_member::oid
+           and k.database = (select d.oid from pg_database d where d.datname = current_database()))
+$$;
+
+-- A new member. Forgets those that are gone: without their lock, and without a beat for a minute. (Should
+-- a jump of the clock meet a member between two sessions, it joins again.)
 create function checkout.join_pool(p_name text, p_host text, p_pid integer, p_version text)
 returns bigint
 language plpgsql as $$
 declare
     id bigint;
 begin
+    delete from checkout.consumers c
+     where c.beat_at < now() - interval '1 minute' and not checkout.member_locked(c.member_id);
     insert into checkout.consumers (name, host, pid, version) values (p_name, p_host, p_pid, p_version)
       returning member_id into id;
     perform pg_advisory_lock(checkout.member_lock_class(), id::integer);
     return id;
 end $$;
 
--- One beat; takes the member's lock again after a lost session. Returns every member, and whether it
--- holds its lock. No row of its own: it was taken for dead and removed, and has to join again.
+-- One beat; takes the member's lock again after a lost session. It does not wait for it: the server may
+-- not have noticed yet that the session before is gone, and until then that one still holds it.
+-- Returns the members, whether each holds its lock, and those of which something is known first.
+-- No row of its own: it was taken for dead and removed, and has to join again.
 create function checkout.beat(p_member bigint, p_ready boolean, p_backends integer[])
 returns table (member_id bigint, name text, beat bigint, ready boolean, locked boolean)
 language plpgsql as $$
@@ -147,34 +164,38 @@ begin
     if not exists (select 1 from pg_locks k
                     where k.locktype = 'advisory' and k.pid = pg_backend_pid()
                       and k.classid = checkout.member_lock_class()::oid and k.objid = p_member::oid) then
-        perform pg_advisory_lock(checkout.member_lock_class(), p_member::integer);
+        perform pg_try_advisory_lock(checkout.member_lock_class(), p_member::integer);
     end if;
     update checkout.consumers c
        set beat = c.beat + 1, ready = p_ready, backend_pids = p_backends, beat_at = now()
      where c.member_id = p_member;
     return query
-    select c.member_id, c.name, c.beat, c.ready,
-           exists (select 1 from pg_locks k
-                    where k.locktype = 'advisory' and k.granted and k.objsubid = 2
-                      and k.classid = checkout.member_lock_class()::oid
-                      and k.objid = c.member_id::oid and k.database =
-                          (select d.oid from pg_database d where d.datname = current_database()))
-      from checkout.consumers c order by c.member_id;
+    with held as materialized (
+        select k.objid::bigint as member_id from pg_locks k
+         where k.locktype = 'advisory' and k.granted and k.objsubid = 2
+           and k.classid = checkout.member_lock_class()::oid
+           and k.database = (select d.oid from pg_database d where d.datname = current_database()))
+    select c.member_id, c.name, c.beat, c.ready, l.locked
+      from checkout.consumers c
+      cross join lateral (select exists (select 1 from held h where h.member_id = c.member_id)) as l(locked)
+     order by c.member_id = p_member desc, l.locked desc, c.beat_at desc;
 end $$;
 
--- A member leaves; so do those that have been gone for an hour.
+-- A member leaves.
 create function checkout.leave_pool(p_member bigint) returns void
 language sql as $$
-    delete from checkout.consumers
-     where member_id = p_member or beat_at < now() - interval '1 hour'
+    delete from checkout.consumers where member_id = p_member
 $$;
 
--- Ends the sessions of a member that holds a shard's row and does not answer.
-create function checkout.terminate_member(p_member bigint) returns integer
+-- Ends what keeps a take-over waiting in session p_waiting: consumers' sessions that hold the row, and all
+-- those of the owner p_owner, which is dead (null: it is not). Others that wait to take over are left alone.
+create function checkout.free_shard(p_waiting integer, p_owner bigint) returns integer
 language sql as $$
-    select count(*) filter (where pg_terminate_backend(b.pid))::integer
-      from checkout.consumers c
-      cross join lateral unnest(c.backend_pids) as b(pid)
-      join pg_stat_activity a on a.pid = b.pid and a.application_name like 'checkout-consumer%'
-     where c.member_id = p_member
+    select count(*) filter (where pg_terminate_backend(a.pid))::integer
+      from pg_stat_activity a
+     where a.application_name like 'checkout-consumer%' and a.pid <> p_waiting
+       and a.datname = current_database()
+       and not (a.wait_event_type is not distinct from 'Lock' and a.query like '%checkout.take_over(%')
+       and (a.pid = any (pg_blocking_pids(p_waiting))
+            or a.pid in (select unnest(c.backend_pids) from checkout.consumers c where c.member_id = p_owner))
 $$;

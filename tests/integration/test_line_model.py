@@ -170,7 +170,7 @@ class LineModel(unittest.TestCase):
         for table in ("orders", "order_events", "payments", "line", "items", "commands"):
             self.call(f"truncate checkout.{table}")
         self.call("update checkout.shards set paused = false, stopped_at = null, stopped_ms = 0")
-        self.epoch = self.call("select epoch from checkout.take_over(%s, 0, 1)", SHARDS)[0][0]
+        self.epoch = self.call("select epoch from checkout.take_over(%s, 0, 1, null)", SHARDS)[0][0]
 
     def begin(self, *items):
         for item in items:
@@ -467,7 +467,7 @@ class LineModel(unittest.TestCase):
         chance = random.Random(1)
         self.decide([self.job(chance, id=str(uuid.uuid4()), sku="a", flaw=None, unit_price=None)])
         stale = self.epoch
-        self.call("select * from checkout.take_over(%s, 0, 2)", SHARDS)
+        self.call("select * from checkout.take_over(%s, 0, 2, null)", SHARDS)
         for statement in ("checkout.settle_line(1, 0, %s, 'a', 5)", "checkout.expire(1, 0, %s, 5)",
                           "checkout.execute_commands(1, 0, %s, 5)",
                           "checkout.settle(1, 0, %s, '{}', '{}', '{}', '{}', '{}')"):
