@@ -56,6 +56,29 @@ def _database_url(name):
     return urllib.parse.urlunsplit(url._replace(path="/" + name))
 
 
+_PROGRAMS = ("producer", "consumer", "notifier", "operator")
+_LOGIN = """
+do $$ begin
+    begin
+        create role {login} login password '{login}' in role checkout_{program};
+    exception when duplicate_object or unique_violation then null;
+    end;
+end $$"""
+
+
+def _make_logins():
+    """A login for each program, with its own role's rights: so each test shows that they suffice."""
+    for program_name in _PROGRAMS:
+        _administer(_LOGIN.format(login=f"test_{program_name}", program=program_name))
+
+
+def as_login(url, program_name):
+    login = f"test_{program_name}"
+    parts = urllib.parse.urlsplit(url)
+    return urllib.parse.urlunsplit(
+        parts._replace(netloc=f"{login}:{login}@{parts.netloc.rpartition('@')[2]}"))
+
+
 class Stack:
     """See the module. `settings` (CHECKOUT_* → value) wins over the harness's; `close` ends it all."""
 
@@ -117,6 +140,7 @@ class Stack:
             fresh = _create_database()
             self.settings["CHECKOUT_DATABASE_URL"] = _database_url(fresh)
             self.ctl("migrate")
+            _make_logins()
             _template = fresh
             atexit.register(_drop_database, fresh)
         self.database = _create_database(_template)
@@ -152,6 +176,8 @@ class Stack:
         log = os.path.join(self.directory, f"{name}-{serial}.log")
         if name == "sandbox":
             return self._start_sandbox(mine, log, wait)
+        if "CHECKOUT_DATABASE_URL" not in settings:
+            mine["CHECKOUT_DATABASE_URL"] = as_login(mine["CHECKOUT_DATABASE_URL"], name)
         admin = mine.setdefault("CHECKOUT_ADMIN_LISTEN", f"127.0.0.1:{free_port()}")
         url = None
         if name != "consumer":

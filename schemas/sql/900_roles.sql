@@ -1,0 +1,53 @@
+-- A role for each program, with what it needs and no more; last, when all tables are there. The roles
+-- cannot log in: make a login for each program and give it its role, e.g.
+--   create role shop_producer login password '…' in role checkout_producer;
+-- A table or column that a later file adds needs its own grants there.
+
+do $$
+declare
+    program text;
+begin
+    foreach program in array array['producer', 'consumer', 'notifier', 'operator'] loop
+        begin               -- roles belong to the whole server: another database may have made it
+            execute format('create role %I nologin', 'checkout_' || program);
+        exception
+            when duplicate_object or unique_violation then null;
+        end;
+    end loop;
+end $$;
+
+grant usage on schema checkout to checkout_producer, checkout_consumer, checkout_notifier, checkout_operator;
+
+-- The door reads what it tells its buyers, and writes only what they ask for.
+grant select on checkout.service, checkout.items, checkout.order_events, checkout.line, checkout.commands
+    to checkout_producer;
+grant select (order_id, user_id, sku, shard, quantity, status, reason, amount, currency, fingerprint, reference,
+              ticket, sequence, accepted_at, created_at, updated_at) on checkout.orders to checkout_producer;
+grant insert on checkout.commands to checkout_producer;
+
+-- The notifier reads events, of orders without their buyers' secrets.
+grant select on checkout.order_events, checkout.items, checkout.line to checkout_notifier;
+grant select (order_id, user_id, sku, shard, quantity, status, reason, amount, currency, reference, ticket,
+              sequence, accepted_at, created_at, updated_at) on checkout.orders to checkout_notifier;
+
+-- The counter writes everything but what is in service; it makes no items, and takes no history back.
+grant select, insert, update, delete on all tables in schema checkout to checkout_consumer;
+revoke insert, update, delete on checkout.service from checkout_consumer;
+revoke insert, delete on checkout.items from checkout_consumer;
+revoke update, delete on checkout.order_events from checkout_consumer;
+revoke delete on checkout.orders, checkout.payments, checkout.commands from checkout_consumer;
+grant usage on all sequences in schema checkout to checkout_consumer;
+
+-- checkoutctl, but for migrate: it reads all, puts items on sale and shards into service, and asks the
+-- owners of the lines for the rest.
+grant select on all tables in schema checkout to checkout_operator;
+grant insert on checkout.items, checkout.commands, checkout.service, checkout.shards, checkout.relays
+    to checkout_operator;
+grant update on checkout.service, checkout.relays to checkout_operator;
+
+do $$                       -- doctor compares what migrate has applied with its files
+begin
+    if to_regclass('public.checkout_migrations') is not null then
+        grant select on public.checkout_migrations to checkout_operator;
+    end if;
+end $$;
