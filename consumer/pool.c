@@ -10,9 +10,9 @@
 #include "common/err.h"
 #include "common/log.h"
 #include "common/plant.h"
+#include "common/rank.h"
 #include "common/version.h"
 #include "consumer/members.h"
-#include "consumer/rank.h"
 #include "consumer/sweep.h"
 
 #define BEAT_MS 1000

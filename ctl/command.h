@@ -49,6 +49,8 @@ struct command {
     X(resume)                                                                                      \
     X(orders_list)                                                                                 \
     X(orders_show)                                                                                 \
+    X(shards)                                                                                      \
+    X(consumers)                                                                                   \
     X(token)                                                                                       \
     X(doctor)
 

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "consumer/rank.h"
+#include "common/rank.h"
 
 #define SHARDS_MAX 1024
 

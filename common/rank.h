@@ -6,8 +6,8 @@
  * and has room for ceil(1.15 * N / M). The assignment is the stable one (Gale and Shapley 1962,
  * hospitals and residents): nobody could swap for a higher number, so a change moves little.
  */
-#ifndef CONSUMER_RANK_H
-#define CONSUMER_RANK_H
+#ifndef CHECKOUT_RANK_H
+#define CHECKOUT_RANK_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-#include "consumer/rank.h"
+#include "common/rank.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
