@@ -153,6 +153,8 @@ class Proxy:
                 with self._lock:
                     if self._closed:
                         return
+                    if self._silent:  # since we began to wait
+                        break
                     if key.data == "listener":
                         self._accept()
                     elif key.fileobj in self._links:
