@@ -349,6 +349,10 @@ static void shard_freed(const struct db_result *result, void *arg)
     if (db_status(result) == DB_OK)
         log_warning("a take-over waits: ended sessions that hold the shard",
                     LOG_INT("sessions", db_int(result, 0, 0)));
+    else if (db_status(result) == DB_ERROR)
+        log_error("a take-over waits, and the sessions that hold the shard cannot be ended; do all "
+                  "consumers log in to PostgreSQL as the same user?",
+                  LOG_STR("problem", db_message(result)));
 }
 
 /* Whoever holds the row for so long is frozen, or gone without the server having noticed; it may be

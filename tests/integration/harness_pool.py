@@ -13,6 +13,7 @@ import harness_jobs
 from harness_broker import Broker
 from harness_client import http_call
 from harness_proxy import Proxy
+from harness_stack import as_login
 from harness_wait import wait_until
 
 _PORTS = {"CHECKOUT_DATABASE_URL": 5432, "CHECKOUT_AMQP_URL": 5672, "CHECKOUT_REDIS_URL": 6379}
@@ -92,6 +93,8 @@ class PoolCase(harness.TestCase):
             login, at, _ = url.netloc.rpartition("@")
             settings[name] = urllib.parse.urlunsplit(
                 url._replace(netloc=f"{login}{at}127.0.0.1:{proxies[which].port}"))
+            if which == "database":
+                settings[name] = as_login(settings[name], "consumer")
         daemon = self.stack.start("consumer", **settings)
         daemon.proxies = proxies
         daemon.member = self.member_of(daemon)

@@ -8,6 +8,7 @@ import psycopg2
 
 from harness import main, wait_until
 from harness_pool import PoolCase
+from harness_stack import as_login
 
 DECIDE = (b"checkout.decide(", b"\0decide\0")
 
@@ -137,7 +138,8 @@ class Holder(PoolCase):
     """The row of a shard is held by a session of which nothing more comes."""
 
     def hold(self, shard, name):
-        holder = psycopg2.connect(self.stack.direct["CHECKOUT_DATABASE_URL"], application_name=name)
+        holder = psycopg2.connect(as_login(self.stack.direct["CHECKOUT_DATABASE_URL"], "consumer"),
+                                  application_name=name)
         self.addCleanup(holder.close)
         holder.cursor().execute("select 1 from checkout.shards where shards = %s and shard = %s "
                                 "for no key update", (self.shards, shard))
