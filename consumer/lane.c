@@ -150,13 +150,19 @@ static void settled(struct lane *lane)
 }
 
 /* PostgreSQL does not take a text that the gateway sent: settle one by one, and that one without.
+ * If that is not it, it must not hold up the others: its intent stays open, and the sweep tries
+ * again.
  */
 static void settlement_refused(struct lane *lane)
 {
+    struct counter_settlement *s = &lane->settlements[0];
     if (lane->settling > 1) {
         lane->settle_at_most = 1;
+    } else if (s->intent == NULL && s->code == NULL) {
+        log_error("a payment that has ended cannot be settled now",
+                  LOG_STR("order_id", s->order_id));
+        settled(lane);
     } else {
-        struct counter_settlement *s = &lane->settlements[0];
         log_error("the gateway's texts for a payment are dropped",
                   LOG_STR("order_id", s->order_id));
         free_settlement(s);
