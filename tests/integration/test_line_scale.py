@@ -88,7 +88,7 @@ class Plans(Line):
 
     def serve(self, sku):
         shard = self.stack.shard(sku)
-        return shard, self.stack.one("select epoch from take_over(%s, %s, 1)", (self.shards, shard))
+        return shard, self.stack.one("select epoch from take_over(%s, %s, 1, null)", (self.shards, shard))
 
     def compare(self, step, most, short=SHORT, pages=1.6):
         """`step(sku)` returns plans; over a long line it may touch hardly more pages than over a short one."""
