@@ -5,6 +5,7 @@ A directory of evidence holds
     clients.jsonl  a line for each request of a buyer:
                    {"do":"order","user","key","sku","quantity","method","sent","answered","status","order"}
                    {"do":"cancel","user","order","sent","answered","status"}
+                   {"do":"look","user","order","sent","answered","status","says"}: its status at the end
                    sent and answered are seconds of one monotonic clock; a request without an answer has
                    status 0 and no order
     frames.jsonl   a line for each thing that happened on a buyer's websocket:
@@ -19,7 +20,7 @@ import datetime
 import json
 import os
 
-TABLES = ("items", "orders", "order_events", "payments", "shards", "take_overs")
+TABLES = ("items", "orders", "order_events", "payments", "shards", "take_overs", "commands")
 FINAL = ("confirmed", "rejected", "cancelled", "refunded")
 
 Violation = collections.namedtuple("Violation", "promise text evidence")
@@ -40,14 +41,15 @@ class Wish:
 
 
 class Evidence:
-    """`wishes`: (user, key) → Wish; `wish_of`: order id → Wish of a 202; `frames`: lines in order;
+    """`wishes`: (user, key) → Wish; `wish_of`: order id → Wish of a 202; `cancels`, `looks`: requests of
+    these kinds; `frames`: lines in order;
     tables by name as lists of dicts; `history`: order id → its events by sequence; `intents`: the
     last state of each; `charges`: (order id, idempotency key, intent) of each charge in the ledger."""
 
     def __init__(self):
         self.run = {}
         self.wishes, self.wish_of = {}, {}
-        self.requests, self.cancels, self.frames = 0, [], []
+        self.requests, self.cancels, self.looks, self.frames = 0, [], [], []
         self.tables = {name: [] for name in TABLES}
         self.items, self.orders, self.history = {}, {}, {}
         self.intents, self.charges = {}, []
@@ -92,8 +94,8 @@ def load(directory):
 
 def add_request(found, line):
     found.requests += 1
-    if line["do"] == "cancel":
-        found.cancels.append(line)
+    if line["do"] != "order":
+        {"cancel": found.cancels, "look": found.looks}[line["do"]].append(line)
         return
     wish = found.wishes.setdefault((line["user"], line["key"]), None) or Wish(line)
     found.wishes[line["user"], line["key"]] = wish

@@ -49,8 +49,9 @@ def judge_order(found, order, captures, attempts):
     wish = found.wish_of.get(order_id)
     if wish and status in ("confirmed", "refunded") and wish.method in found.run.get("declining", ()):
         yield Violation("P4", f"order {order_id} is {status} on a card that declines", facts)
-    if wish and order["reason"] == "payment_declined" and wish.method not in found.run.get("declining", ()):
-        yield Violation("P4", f"order {order_id} was declined on a card that pays", facts)
+    if wish and order["reason"] in ("payment_declined", "payment_failed") and \
+            wish.method not in found.run.get("declining", ()):
+        yield Violation("P4", f"order {order_id}: {order['reason']} on a card that pays", facts)
 
 
 def judge_charges(found, attempts):

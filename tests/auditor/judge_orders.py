@@ -1,4 +1,4 @@
-"""P2 and P8: what was accepted is there, as it was ordered, and has exactly one end."""
+"""P2 and P8: what was accepted is there, as it was ordered, and has exactly one end, with a cause."""
 
 from evidence import FINAL, Violation
 
@@ -9,6 +9,9 @@ NEXT = {
     "confirmed": ("refunded",),
 }
 
+# Reasons that may be: the buyers send valid orders, without a price, for items that are on sale.
+CAUSES = (None, "sold_out", "payment_declined", "payment_failed", "limit_exceeded", "expired")
+
 
 def judge(found):
     violations = []
@@ -17,6 +20,8 @@ def judge(found):
     for order_id, row in found.orders.items():
         violations += judge_row(found, order_id, row)
         violations += judge_history(order_id, row, found.history.get(order_id, []))
+    violations += judge_cancels(found)
+    violations += judge_looks(found)
     for order_id in found.history:
         if order_id not in found.orders:
             violations.append(Violation("P2", f"events of {order_id}, which is no order",
@@ -47,9 +52,8 @@ def judge_row(found, order_id, row):
         yield Violation("P2", f"order {order_id} never ended: {row['status']}",
                         {"sku": row["sku"], "quantity": row["quantity"],
                          "accepted": order_id in found.wish_of, "updated": row["updated_at"]})
-    if row["reason"] == "invalid":
-        yield Violation("P2", f"order {order_id} was accepted at the door and is invalid at the counter",
-                        {"order": row})
+    if row["reason"] not in CAUSES:
+        yield Violation("P2", f"order {order_id} was rejected without cause: {row['reason']}", {"order": row})
     wish = found.wish_of.get(order_id)
     if wish is None:
         if not any(w.user == row["user_id"] and w.sku == row["sku"] and not w.ids
@@ -77,3 +81,23 @@ def judge_history(order_id, row, events):
     ids = [event["event_id"] for event in events]
     if ids != sorted(ids):
         yield Violation("P6", f"the events of {order_id} have ids against their order", {"events": told})
+
+
+def judge_cancels(found):
+    """Nobody's order was cancelled but at his wish, and each wish was answered."""
+    wanted = {(line["user"], line["order"]) for line in found.cancels}
+    for order_id, row in found.orders.items():
+        if row["status"] == "cancelled" and (row["user_id"], order_id) not in wanted:
+            yield Violation("P2", f"order {order_id} was cancelled, which nobody wanted", {"order": row})
+    for command in found.tables["commands"]:
+        if command["state"] == "pending":
+            yield Violation("P2", f"a {command['kind']} was never executed", {"command": command})
+
+
+def judge_looks(found):
+    """The status that buyers read is that of the table."""
+    for line in found.looks:
+        row = found.orders.get(line["order"])
+        if line["status"] != 200 or row is None or line["says"] != row["status"]:
+            yield Violation("P6", f"{line['user']} read another status of {line['order']}",
+                            {"read": (line["status"], line["says"]), "order": row})

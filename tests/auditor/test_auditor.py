@@ -218,6 +218,30 @@ class Auditor(unittest.TestCase):
         self.world.clients.pop()
         self.assert_found("P2", "nobody ordered dan2")
 
+    def test_rejected_without_cause(self):
+        for table in ("orders", "order_events"):
+            self.row(table, order_id="cat")["reason"] = "unknown_item"
+        self.assert_found("P2", "order cat was rejected without cause")
+
+    def test_cancelled_at_nobodys_wish(self):
+        self.world.order("eve", "ring", 6.0, 6.1)
+        self.world.event("eve", "cancelled")
+        self.assert_found("P2", "order eve was cancelled, which nobody wanted")
+        self.world.clients.append({"do": "cancel", "user": "eve", "order": "eve", "sent": 6.2,
+                                   "answered": 6.3, "status": 202})
+        self.assertEqual(self.world.violations(), [])
+
+    def test_a_command_that_was_forgotten(self):
+        self.world.tables["commands"].append({"kind": "cancel", "order_id": "cat", "state": "pending"})
+        self.assert_found("P2", "a cancel was never executed")
+
+    def test_another_status_at_the_url(self):
+        look = {"do": "look", "user": "cat", "order": "cat", "sent": 9.0, "answered": 9.1, "status": 200}
+        self.world.clients.append({**look, "says": "rejected"})
+        self.assertEqual(self.world.violations(), [])
+        self.world.clients.append({**look, "says": "queued"})
+        self.assert_found("P6", "cat read another status of cat")
+
     # P3
 
     def test_the_later_came_first(self):
@@ -299,6 +323,10 @@ class Auditor(unittest.TestCase):
     def test_a_declining_card_that_paid(self):
         self.world.clients[1]["method"] = DECLINED
         self.assert_found("P4", "on a card that declines")
+
+    def test_a_paying_card_that_declined(self):
+        self.world.clients[0]["method"] = VISA
+        self.assert_found("P4", "order ann: payment_declined on a card that pays")
 
     # P5
 

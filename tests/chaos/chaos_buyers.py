@@ -11,6 +11,7 @@ CONNECTIONS = 48
 TIMEOUT_S = 4.0
 PATIENCE_S = 25.0
 BACKLOG_MAX = 2000
+NO_ANSWER = (OSError, EOFError, asyncio.TimeoutError, ValueError, IndexError, asyncio.LimitOverrunError)
 RETRIED = (429, 500, 502, 503, 504)
 LOSE_ANSWER, CLICK_TWICE, TAKE_BACK = 0.03, 0.03, 0.05
 
@@ -130,7 +131,7 @@ class Buyers:
             wish.first = sent
         try:
             status, answer, head = await connection.call("POST", "/v1/orders", headers, wish.body, lose)
-        except (OSError, EOFError, asyncio.TimeoutError, ValueError, IndexError, asyncio.LimitOverrunError):
+        except NO_ANSWER:
             connection.close()
             status, answer, head = 0, {}, {}
         except asyncio.CancelledError:
@@ -158,12 +159,26 @@ class Buyers:
                 pause = min(float(head.get("retry-after", 0.1)), 2.0)
                 self._put_later(pause * self._random.uniform(0.5, 1.5), self._order, wish)
 
+    async def look(self, count):
+        """Reads the status of so many accepted orders; for after stop()."""
+        connection = Connection(*self._address)
+        for order in self._random.sample(list(self.accepted), min(count, len(self.accepted))):
+            user, sent = self.accepted[order], time.monotonic()
+            try:
+                status, answer, _ = await connection.call("GET", f"/v1/orders/{order}", self._headers(user))
+            except NO_ANSWER:
+                connection.close()
+                status, answer = 0, {}
+            self._write({"do": "look", "user": user, "order": order, "sent": sent,
+                         "answered": time.monotonic(), "status": status, "says": answer.get("status")})
+        connection.close()
+
     async def _cancel(self, connection, wish):
         sent = time.monotonic()
         try:
             status, _, _ = await connection.call("DELETE", f"/v1/orders/{wish.order}",
                                                  self._headers(wish.user))
-        except (OSError, EOFError, asyncio.TimeoutError, ValueError, IndexError, asyncio.LimitOverrunError):
+        except NO_ANSWER:
             connection.close()
             status = 0
         self._write({"do": "cancel", "user": wish.user, "order": wish.order, "sent": sent,
