@@ -17,7 +17,8 @@ static const struct {
 static const struct plant_edit edits[] = {
     {PLANT_NO_FENCE, "fence", "and epoch = p_epoch\n      for no key update", ""},
     {PLANT_NO_BUMP, "take_over", "epoch = s.epoch + 1", "epoch = greatest(s.epoch, 1)"},
-    {PLANT_UNFAIR, "promote", "order by l.ticket limit", "order by l.ticket desc limit"},
+    {PLANT_UNFAIR, "promote", "order by l.ticket limit least",
+     "order by l.ticket desc limit least"},
     {PLANT_UNFAIR, "promote", "over (order by ticket)", "over (order by ticket desc)"},
     {PLANT_LEAK, "settle", "held = i.held - s.units", "held = i.held - s.sold_units"},
     /* whoever is not the owner gets the owner's epoch, and nothing is bumped */

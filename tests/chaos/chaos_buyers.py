@@ -7,6 +7,8 @@ import random
 import time
 import urllib.parse
 
+from chaos_sockets import end_tasks
+
 CONNECTIONS = 48
 TIMEOUT_S = 4.0
 PATIENCE_S = 25.0
@@ -76,9 +78,7 @@ class Buyers:
     async def stop(self):
         """No new orders; what is under way is given up."""
         self._stopping = True
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(self._tasks)
 
     async def _pace(self):
         start, number = time.monotonic(), 0

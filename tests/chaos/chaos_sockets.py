@@ -10,6 +10,14 @@ import websockets
 FINAL = ("confirmed", "rejected", "cancelled", "refunded")
 
 
+async def end_tasks(tasks):
+    """Cancels them until they have ended: a cancellation can be lost inside wait_for()."""
+    while tasks:
+        for task in tasks:
+            task.cancel()
+        _, tasks = await asyncio.wait(tasks, timeout=1)
+
+
 class Sockets:
     """`ended`: ids of orders whose final event was seen by somebody."""
 
@@ -26,9 +34,7 @@ class Sockets:
 
     async def stop(self):
         """Without a word in the log: who is there is there at the end."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(self._tasks)
 
     def _write(self, socket, user, saw, event=None):
         line = {"socket": socket, "user": user, "at": time.monotonic(), "saw": saw}

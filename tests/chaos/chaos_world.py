@@ -138,9 +138,9 @@ class World:
             settings["CHECKOUT_PLANT"] = self.plant
         self.stack = harness.Stack("chaos", shards=SHARDS, settings=settings)
         self.stack.keep_logs()
+        atexit.unregister(harness_stack._drop_database)  # its servers go, and all that is in them
         if self.plant:
             self._sow(self.stack.direct["CHECKOUT_DATABASE_URL"])
-        atexit.unregister(harness_stack._drop_database)  # its servers go, and all that is in them
         self.wires = Wires()
         self._make_slots()
         for slot in [*self.sandboxes, *self.producers, *self.consumers[:CONSUMERS], *self.notifiers]:

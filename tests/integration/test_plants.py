@@ -1,7 +1,6 @@
 #!/usr/bin/python3
 """The bugs that tests/chaos plants on purpose are in the build for that, and in no other."""
 
-import json
 import os
 import re
 import subprocess
@@ -15,8 +14,8 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "chaos"))
 
 import chaos_plants  # noqa: E402
 
-DAEMONS = ("checkout-producer", "checkout-consumer", "checkout-notifier")
 PLANTS_BUILD = os.path.join(ROOT, "build", "plants")
+HAVE_PLANTS = os.access(os.path.join(PLANTS_BUILD, "bin", "checkout-plants"), os.X_OK)
 
 
 def names_in_code():
@@ -55,14 +54,20 @@ class Plants(unittest.TestCase):
             self.assertEqual(done.returncode, 2)
             self.assertIn("CHECKOUT_PLANT: no program knows this setting", done.stderr)
 
-    @unittest.skipUnless(os.access(os.path.join(PLANTS_BUILD, "bin", "checkout-plants"), os.X_OK),
-                         "the preset plants is not built")
+    @unittest.skipUnless(HAVE_PLANTS, "the preset plants is not built")
     def test_the_build_for_plants_takes_them_and_no_others(self):
-        known = json.loads(subprocess.run([os.path.join(PLANTS_BUILD, "bin", "checkout-plants")], check=True,
-                                          stdout=subprocess.PIPE).stdout)
-        self.assertEqual([plant["name"] for plant in known], names_in_code())
+        self.assertEqual(list(chaos_plants.known(PLANTS_BUILD)), names_in_code())
         self.assertNotIn("CHECKOUT_PLANT", check_config(PLANTS_BUILD, "no-fence").stderr)
         self.assertIn("CHECKOUT_PLANT", check_config(PLANTS_BUILD, "no-fense").stderr)
+
+    @unittest.skipUnless(HAVE_PLANTS, "the preset plants is not built")
+    def test_the_functions_that_they_change_are_as_they_know_them(self):
+        stack = harness.Stack("plants")
+        try:
+            for plant in chaos_plants.known(PLANTS_BUILD).values():
+                chaos_plants.sow(stack.direct["CHECKOUT_DATABASE_URL"], plant["edits"])
+        finally:
+            stack.close()
 
     def test_each_has_faults_that_show_it(self):
         self.assertEqual(sorted(chaos_plants.FAVOURED), sorted(names_in_code()))
