@@ -134,7 +134,7 @@ static int run(struct ctl *ctl, const struct command_args *args)
 const struct command command_consumers = {
     .words = "consumers",
     .operands = "",
-    .summary = "shows the members of the pool, and who of them is alive",
+    .summary = "shows the members of the pool, and who is alive",
     .details = "BEATS: its counter moved while we looked (up to 3 s); a member that does not beat "
                "hangs, or is gone. READY: it is connected to RabbitMQ. LOCK: its process holds its "
                "session in PostgreSQL. OWNS: shards that it serves; STANDBY: shards for which it "
