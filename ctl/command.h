@@ -49,6 +49,7 @@ struct command {
     X(resume)                                                                                      \
     X(orders_list)                                                                                 \
     X(orders_show)                                                                                 \
+    X(orders_explain)                                                                              \
     X(shards)                                                                                      \
     X(consumers)                                                                                   \
     X(token)                                                                                       \

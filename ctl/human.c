@@ -9,6 +9,8 @@ void human_age(int64_t ms, char ret_text[HUMAN_SIZE])
     int64_t s = ms / 1000;
     if (ms < 0)
         (void)snprintf(ret_text, HUMAN_SIZE, "-");
+    else if (ms < 1000)
+        (void)snprintf(ret_text, HUMAN_SIZE, "%" PRId64 "ms", ms);
     else if (ms < 10000)
         (void)snprintf(ret_text, HUMAN_SIZE, "%" PRId64 ".%" PRId64 "s", s, ms % 1000 / 100);
     else if (s < 60)

@@ -7,7 +7,7 @@
 
 #define HUMAN_SIZE 24
 
-/* "0.4s", "12s", "3m12s", "2h05m", "4d07h"; "-" if negative. */
+/* "40ms", "1.2s", "12s", "3m12s", "2h05m", "4d07h"; "-" if negative. */
 void human_age(int64_t ms, char ret_text[HUMAN_SIZE]);
 /* "0", "0.3", "12", "1204". */
 void human_rate(double per_s, char ret_text[HUMAN_SIZE]);

@@ -1,9 +1,9 @@
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "common/err.h"
 #include "ctl/command.h"
+#include "ctl/order_text.h"
 #include "ctl/table.h"
 
 #define DOCUMENT_MAX ((size_t)1024 * 1024)
@@ -142,21 +142,9 @@ static int show(struct ctl *ctl, const char *id)
     return exit_code;
 }
 
-/* 8-4-4-4-12 hex digits. */
-static bool is_uuid(const char *text)
-{
-    static const char shape[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
-    if (strlen(text) != sizeof shape - 1)
-        return false;
-    for (size_t i = 0; i < sizeof shape - 1; i++)
-        if (shape[i] == 'x' ? isxdigit((unsigned char)text[i]) == 0 : text[i] != '-')
-            return false;
-    return true;
-}
-
 static int run(struct ctl *ctl, const struct command_args *args)
 {
-    if (!is_uuid(args->operands[0]))
+    if (!order_text_is_id(args->operands[0]))
         return ctl_complain(CTL_USAGE, "\"%.40s\" is no order id", args->operands[0]);
     int exit_code = ctl_need_db(ctl);
     return exit_code == CTL_FINE ? show(ctl, args->operands[0]) : exit_code;

@@ -170,6 +170,22 @@ void table_json_open_row(const struct table *table, size_t row, struct buf *out)
     }
 }
 
+void table_json_known(const struct table *table, size_t row, struct buf *out)
+{
+    const char *comma = "";
+    (void)buf_char(out, '{');
+    for (size_t c = 0; c < table->column_count; c++) {
+        if (table_value(table, row, c) == NULL)
+            continue;
+        (void)buf_str(out, comma);
+        (void)buf_json_str(out, table->columns[c].name);
+        (void)buf_char(out, ':');
+        json_value(out, table->columns[c].type, table_value(table, row, c));
+        comma = ",";
+    }
+    (void)buf_char(out, '}');
+}
+
 void table_json(const struct table *table, struct buf *out)
 {
     (void)buf_char(out, '[');

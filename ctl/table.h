@@ -20,7 +20,7 @@ struct table_column {
     enum table_type type;
 };
 
-#define TABLE_COLUMNS_MAX 20
+#define TABLE_COLUMNS_MAX 24
 
 struct table;
 
@@ -42,6 +42,8 @@ void table_print_json_lines(const struct table *table);
 void table_json(const struct table *table, struct buf *out);
 /* Appends one row as an object without its closing brace, so that more can follow. */
 void table_json_open_row(const struct table *table, size_t row, struct buf *out);
+/* Appends one row as an object of what is not absent. */
+void table_json_known(const struct table *table, size_t row, struct buf *out);
 /* One row as "heading: value" lines, aligned. */
 void table_print_record(const struct table *table, size_t row);
 

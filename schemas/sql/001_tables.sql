@@ -150,6 +150,15 @@ create table checkout.relays (
     relayed_to      bigint not null default 0
 ) with (fillfactor = 50);
 
+-- When the marks were advanced, so that it can be told when an event was relayed. Append-only; never more
+-- rows than events, and at most four a second of a shard.
+create table checkout.relay_log (
+    shard           integer not null,
+    relayed_to      bigint not null,
+    saved_at        timestamptz not null default now(),
+    primary key (shard, relayed_to)
+);
+
 -- The pool's members. Judged by the change of `beat`, never by a clock.
 create table checkout.consumers (
     member_id       bigint generated always as identity primary key,

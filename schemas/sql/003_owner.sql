@@ -96,12 +96,16 @@ begin
      order by e.event_id limit p_limit;
 end $$;
 
--- Remembers how far shards are relayed; never goes back.
+-- Remembers how far shards are relayed, and since when; never goes back.
 create function checkout.advance_relays(p_shard_list integer[], p_marks bigint[]) returns void
 language sql as $$
-    update checkout.relays r set relayed_to = u.mark
-      from unnest(p_shard_list, p_marks) as u(shard, mark)
-     where r.shard = u.shard and r.relayed_to < u.mark
+    with moved as (
+        update checkout.relays r set relayed_to = u.mark
+          from unnest(p_shard_list, p_marks) as u(shard, mark)
+         where r.shard = u.shard and r.relayed_to < u.mark
+        returning r.shard, r.relayed_to)
+    insert into checkout.relay_log (shard, relayed_to)
+    select m.shard, m.relayed_to from moved m on conflict do nothing
 $$;
 
 -- An order's place among those that wait for its item, 1 = next; null if it does not wait. Exact for the

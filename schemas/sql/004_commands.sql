@@ -23,6 +23,11 @@ create index commands_without_shard on checkout.commands (command_id)
     where state = 'pending' and shard is null;
 create unique index commands_cancel on checkout.commands (order_id)
     where kind = 'cancel' and state = 'pending';
+-- for people who look at what was done
+create index commands_of_orders on checkout.commands (order_id, command_id)
+    where order_id is not null and state <> 'pending';
+create index commands_of_items on checkout.commands (sku, command_id) where sku is not null;
+create index commands_of_shards on checkout.commands (shard, command_id) where sku is null and order_id is null;
 
 -- Wakes the owner of the shard; the sweep finds what it did not hear.
 create function checkout.tell_command() returns trigger

@@ -76,3 +76,120 @@ begin
      where s.shards = n
      order by s.shard;
 end $$;
+
+-- What is known of one order, in the order in which it happened:
+--   accepted  by the door (its own clock)
+--   asked     a command: of the buyer to cancel it, or of an operator to its item or shard while it lived;
+--             finished_at, state and result tell what came of it
+--   payment   an attempt began: its intent was committed
+--   answer    … and ended
+--   event     it changed its state: by which member under which epoch, and when that was relayed
+create function checkout.show_story(p_order uuid)
+returns table (at timestamptz, kind text, status text, reason text, sequence integer, event_id bigint,
+               place_in_line bigint, epoch bigint, member text, relayed boolean, relayed_at timestamptz,
+               attempt integer, amount bigint, currency text, code text, intent_id text, key text,
+               asked_by text, what text, units bigint, result text, finished_at timestamptz)
+language plpgsql stable
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan set jit = off as $$
+declare
+    o checkout.orders;
+    n integer;
+begin
+    select * into o from checkout.orders t where t.order_id = p_order;
+    select v.shards into n from checkout.service v;
+    return query
+    select s.* from (
+        select o.accepted_at as at, 'accepted'::text, null::text, null::text, null::integer, null::bigint,
+               null::bigint, null::bigint, null::text, null::boolean, null::timestamptz, null::integer,
+               null::bigint, null::text, null::text, null::text, null::text, null::text, null::text,
+               null::bigint, null::text, null::timestamptz
+         where o.order_id is not null
+        union all
+        select e.created_at, 'event', e.status, e.reason, e.sequence, e.event_id, e.place_in_line, e.epoch,
+               (select coalesce(t.name, 'member ' || t.member) from checkout.take_overs t
+                 where t.shards = n and t.shard = e.shard and t.epoch = e.epoch limit 1),
+               e.event_id <= (select r.relayed_to from checkout.relays r where r.shard = e.shard),
+               (select l.saved_at from checkout.relay_log l
+                 where l.shard = e.shard and l.relayed_to >= e.event_id
+                 order by l.relayed_to limit 1),
+               null, null, null, null, null, null, null, null, null, null, null
+          from checkout.order_events e where e.order_id = p_order
+        union all
+        select p.created_at, 'payment', p.state, null, null, null, null, null, null, null, null, p.attempt,
+               p.amount, p.currency, p.code, p.intent_id, p.idempotency_key, null, null, null, null, null
+          from checkout.payments p where p.order_id = p_order
+        union all
+        select p.updated_at, 'answer', p.state, null, null, null, null, null, null, null, null, p.attempt,
+               p.amount, p.currency, p.code, p.intent_id, p.idempotency_key, null, null, null, null, null
+          from checkout.payments p where p.order_id = p_order and p.state <> 'open'
+        union all
+        select c.created_at, 'asked', c.state, null, null, null, null, null, null, null, null, null,
+               null, null, null, null, null, c.requested_by,
+               c.kind || case when c.order_id is null and c.sku is null then ' shard' else '' end,
+               (c.argument ->> 'units')::bigint, c.result, c.finished_at
+          from (select c.* from checkout.commands c where c.order_id = p_order and c.state <> 'pending'
+                union all
+                select c.* from checkout.commands c
+                 where c.order_id = p_order and c.kind = 'cancel' and c.state = 'pending'
+                union all
+                select c.* from checkout.commands c where c.sku = o.sku
+                union all
+                select c.* from checkout.commands c
+                 where c.shard = o.shard and c.sku is null and c.order_id is null) c
+         where c.order_id = p_order
+            or c.created_at between o.created_at
+                                and case when o.status in ('waiting', 'reserved') then now()
+                                         else o.updated_at end)
+        s(happened, what_kind, c3, c4, n)
+     order by s.happened,
+              array_position(array['accepted', 'asked', 'answer', 'event', 'payment'], s.what_kind), s.n;
+end $$;
+
+-- Who was before an order when it began to wait: those in line, and those that held units. Found among
+-- the p_depth events of its shard before its own; the nearest p_limit of them, nearest first.
+create function checkout.show_ahead(p_order uuid, p_depth integer, p_limit integer)
+returns table (order_id uuid, was text, status text, reason text, updated_at timestamptz)
+language plpgsql stable
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan set jit = off as $$
+begin
+    return query
+    select b.order_id, b.status, o.status, o.reason, o.updated_at
+      from checkout.order_events w
+      join checkout.orders own on own.order_id = w.order_id
+      cross join lateral (
+          select e.order_id, e.sequence, e.status, e.event_id from checkout.order_events e
+           where e.shard = w.shard and e.event_id < w.event_id
+           order by e.event_id desc limit p_depth) b
+      join checkout.orders o on o.order_id = b.order_id and o.sku = own.sku
+      left join checkout.order_events after
+        on after.order_id = b.order_id and after.sequence = b.sequence + 1
+     where w.order_id = p_order and w.sequence = 1 and w.status = 'waiting'
+       and b.status in ('waiting', 'reserved')
+       and (after.event_id is null or after.event_id > w.event_id)
+     order by b.event_id desc limit p_limit;
+end $$;
+
+-- How an order that is not final stands now. No row: it is final, or has not come to the counter.
+--   ahead        orders before it in line
+--   may_wait_ms  until it expires, on its item's clock; `stopped`: that clock stands still
+create function checkout.show_standing(p_order uuid)
+returns table (ahead bigint, may_wait_ms bigint, stopped boolean, stock integer, held integer, sold integer,
+               waiting integer, paused boolean, shard_paused boolean)
+language plpgsql stable
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan set jit = off as $$
+begin
+    return query
+    select checkout.place_in_line(p_order) - 1,
+           (extract(epoch from l.expires_at - checkout.item_clock(i, s)) * 1000)::bigint,
+           i.stopped_at is not null or s.stopped_at is not null, i.stock, i.held, i.sold, i.waiting,
+           i.paused, s.paused
+      from checkout.orders o
+      join checkout.items i on i.sku = o.sku
+      join checkout.service v on true
+      join checkout.shards s on s.shards = v.shards and s.shard = o.shard
+      left join checkout.line l on l.sku = o.sku and l.ticket = o.ticket
+     where o.order_id = p_order and o.status in ('waiting', 'reserved');
+end $$;
