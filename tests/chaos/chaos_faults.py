@@ -1,6 +1,7 @@
 """What goes wrong: a schedule drawn from one seed, and the threads that carry it out."""
 
 import collections
+import json
 import random
 import threading
 import time
@@ -250,10 +251,11 @@ def schedule(seed, seconds, draws=None, rare=None, gap_s=GAP_S):
 
 
 class Storm:
-    """Carries a schedule out, each fault in a thread of its own; `fired` and `skipped` by name."""
+    """Carries a schedule out, each fault in a thread of its own, with a line for each in `log`; `fired`
+    and `skipped` by name."""
 
-    def __init__(self, world, plan, say):
-        self.world, self.plan, self._say = world, plan, say
+    def __init__(self, world, plan, log):
+        self.world, self.plan, self._log = world, plan, log
         self.fired, self.skipped = collections.Counter(), collections.Counter()
         self.kills = 0
         self._over = threading.Event()
@@ -288,11 +290,15 @@ class Storm:
 
     def _fire(self, fault):
         positional, named = fault.arguments[0], fault.arguments[1] if len(fault.arguments) > 1 else {}
+        began = time.monotonic()
         try:
             done = fault.function(self, *positional, **named)
             (self.fired if done else self.skipped)[fault.name] += 1
         except Exception as error:
+            done = None
             self.world.problems.append(f"{fault.name}: {error!r}")
+        self._log.write(json.dumps({"began": began, "ended": time.monotonic(), "fault": fault.name,
+                                    "arguments": [*positional, named], "done": done}) + "\n")
 
     def with_server(self, which, work):
         """One thing at a time with each server."""

@@ -81,7 +81,7 @@ class Market:
             drop = self._drops[-1 - min(int(rng.expovariate(0.7)), len(self._drops) - 1)]
             sku = rng.choice(drop)
         quantity = 1 if sku.startswith("unique") or rng.random() < 0.7 else rng.randint(1, 4)
-        method = rng.choice(DECLINING if rng.random() < 0.2 else PAYING)
+        method = rng.choice(DECLINING if rng.random() < 0.35 else PAYING)
         return Wish(rng.choice(self.users), sku, quantity, method)
 
     def close(self):

@@ -25,7 +25,7 @@ LINKS = {"producer": ("broker", "database", "redis"),
          "notifier": ("database", "redis"), "sandbox": ()}
 SERVERS = {"database": "postgres", "broker": "rabbitmq", "redis": "redis"}
 PRODUCERS, CONSUMERS, CONSUMERS_MAX, SHARDS = 2, 4, 8, 16
-WAIT_MAX_S = 30
+WAIT_MAX_S = 10
 
 
 class Wires:
