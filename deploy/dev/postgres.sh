@@ -78,7 +78,8 @@ start_postgres() {
     postgres_init "$bin"
     forget_dead_postgres
     still_wanted
-    local command=("$bin/postgres" -D "$data" -p "$POSTGRES_PORT")
+    # a test may start it through a program of its own, which sets its clock
+    local command=("${POSTGRES_PROGRAM:-$bin/postgres}" -D "$data" -p "$POSTGRES_PORT")
     if ((EUID == 0)); then
         command=(setpriv --reuid=postgres --regid=postgres --init-groups -- "${command[@]}")
     fi

@@ -39,6 +39,20 @@ def services():
     return _settings
 
 
+def start_private_database(program):
+    """From now on tests use a PostgreSQL of their own, started by this program (a wrapper)."""
+    everything = services()
+    directory = tempfile.mkdtemp(prefix="checkout-services.")
+    os.chmod(directory, 0o755)  # PostgreSQL may run as another user
+    tool = os.path.join(ROOT, "deploy", "dev", "services")
+    atexit.register(_stop_private, tool, directory)
+    subprocess.run([tool, "start", "--dir", directory, "--only", "postgres"], check=True,
+                   stdout=subprocess.DEVNULL, env={**os.environ, "POSTGRES_PROGRAM": program})
+    printed = subprocess.run([tool, "env", "--dir", directory], check=True, text=True,
+                             stdout=subprocess.PIPE).stdout
+    everything["CHECKOUT_DATABASE_URL"] = _parse_env(printed)["CHECKOUT_DATABASE_URL"]
+
+
 def _start_private():
     directory = tempfile.mkdtemp(prefix="checkout-services.")
     os.chmod(directory, 0o755)  # PostgreSQL may run as another user

@@ -1,0 +1,149 @@
+#!/usr/bin/python3
+"""Clocks that jump by an hour: nobody looks dead, no shard moves, nothing is lost."""
+
+import glob
+import json
+import os
+import shlex
+import tempfile
+import time
+
+import harness_services
+from harness import main, wait_until
+from harness_pool import PoolCase
+
+class Clock:
+    """A clock that a process sees by libfaketime, and that we can set. The monotonic one is true."""
+
+    def __init__(self):
+        libraries = glob.glob("/usr/lib/*/faketime/libfaketime.so.1")
+        if not libraries:
+            raise FileNotFoundError("libfaketime is not installed; run deploy/dev/packages --test")
+        self.directory = tempfile.mkdtemp(prefix="checkout-clock.")
+        os.chmod(self.directory, 0o755)  # PostgreSQL may run as another user
+        self.file = os.path.join(self.directory, "offset")
+        self.set("+0")
+        self.environment = {"LD_PRELOAD": libraries[0], "FAKETIME_TIMESTAMP_FILE": self.file,
+                            "FAKETIME_NO_CACHE": "1", "DONT_FAKE_MONOTONIC": "1",
+                            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+                            "ASAN_OPTIONS": "verify_asan_link_order=0"}
+
+    def wrapper(self, program):
+        """A program that becomes this one, with our clock."""
+        path = os.path.join(self.directory, os.path.basename(program))
+        settings = " ".join(f"{name}={shlex.quote(value)}" for name, value in self.environment.items())
+        with open(path, "w", encoding="ascii") as sink:
+            sink.write(f'#!/bin/sh\nexec env {settings} {shlex.quote(program)} "$@"\n')
+        os.chmod(path, 0o755)
+        return path
+
+    def set(self, offset):
+        """"+3600" is an hour ahead."""
+        fresh = self.file + ".new"
+        with open(fresh, "w", encoding="ascii") as sink:
+            sink.write(offset + "\n")
+        os.chmod(fresh, 0o644)
+        os.rename(fresh, self.file)
+
+
+CLOCK = None  # that of PostgreSQL
+
+
+def setUpModule():
+    global CLOCK
+    CLOCK = Clock()
+    harness_services.start_private_database(CLOCK.wrapper(
+        sorted(glob.glob("/usr/lib/postgresql/*/bin/postgres"), key=lambda path: int(path.split("/")[4]))[-1]))
+
+
+class ClockCase(PoolCase):
+    settings = {"CHECKOUT_WAIT_MAX": "20h"}  # what waits is measured by the database's clock
+
+    def setUp(self):
+        super().setUp()
+        self.addCleanup(CLOCK.set, "+0")
+
+    def beats(self):
+        return dict(self.stack.sql("select member_id, beat from consumers where member_id = any(%s)",
+                                   ([daemon.member for daemon in self.running()],)))
+
+    def wait_beats(self, count):
+        was = self.beats()
+        wait_until(lambda: all(now >= was[member] + count for member, now in self.beats().items()), 30,
+                   f"{count} beats")
+
+    def database_time(self):
+        return float(self.stack.one("select extract(epoch from clock_timestamp())"))
+
+    def jump(self, offset):
+        """The database's clock, against the true one."""
+        CLOCK.set(offset)
+        wait_until(lambda: abs(self.database_time() - time.time() - int(offset)) < 60, 5, "the clock to jump")
+
+
+class HostClock(ClockCase):
+    def test_of_one_member_jumps_back_and_forth(self):
+        clock = Clock()
+        first, second = self.consumer(**clock.environment), self.consumer()
+        self.settled(first, second)
+        epochs = self.epochs()
+        load = self.load(jobs=2, pause=0.1)
+        for offset in ("+3600", "-3600", "+0"):
+            clock.set(offset)
+            self.wait_beats(7)
+        self.assertEqual(self.epochs(), epochs, "a shard has moved because of a clock")
+        self.assert_in_order(load.finish())
+        self.assert_served_once()
+        self.wait_decided(self.publish(self.item_on(self.served_by(first)[0])))
+        clock.set("+3600")
+        first.stop()  # its log tells the time that it saw
+        hours = {json.loads(line)["time"][:13] for line in first.log_text().decode().splitlines()}
+        self.assertGreater(len(hours), 1, "the clock did not jump")
+
+
+class DatabaseClock(ClockCase):
+    def test_jumps_back_and_forth(self):
+        first, second = self.consumer(), self.consumer()
+        self.settled(first, second)
+        epochs = self.epochs()
+        load = self.load(jobs=2, pause=0.1)
+        for offset in ("+7200", "-7200", "+0"):
+            self.jump(offset)
+            self.wait_beats(7)
+        self.assertEqual(self.epochs(), epochs, "a shard has moved because of a clock")
+        self.assert_in_order(load.finish())
+        self.assert_served_once()
+
+    def test_jumps_while_one_leaves_and_one_comes(self):
+        """Whoever comes or goes forgets the dead, by the database's clock: not the living."""
+        first, second = self.consumer(), self.consumer()
+        self.settled(first, second)
+        load = self.load(jobs=2, pause=0.1)
+        self.jump("+7200")
+        second.stop()
+        third = self.consumer()
+        self.jump("-7200")
+        self.settled(first, third)
+        self.assertEqual(self.member_of(first), first.member, "one that lives was removed")
+        self.assertNotIn(b"joining again", first.log_text())
+        self.assert_in_order(load.finish())
+        self.assert_served_once()
+
+    def test_is_set_back_and_a_member_dies_with_a_payment_in_flight(self):
+        """What was begun later than now is found all the same."""
+        first, second = self.consumer(), self.consumer()
+        self.settled(first, second)
+        sku = self.item_on(self.served_by(first)[0])
+        self.stack.gateway.latency(2000)
+        order, = self.publish(sku)
+        wait_until(lambda: self.stack.gateway.started(order), 10, "the payment to begin")
+        self.stack.gateway.latency(0)
+        self.jump("-7200")
+        first.kill()
+        self.wait_status(order, "confirmed")
+        self.assertEqual(self.stack.gateway.captured().get(order), 1)
+        self.assert_served_once()
+
+
+if __name__ == "__main__":
+    main()
