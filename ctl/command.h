@@ -50,6 +50,7 @@ struct command {
     X(orders_list)                                                                                 \
     X(orders_show)                                                                                 \
     X(orders_explain)                                                                              \
+    X(events_follow)                                                                               \
     X(shards)                                                                                      \
     X(consumers)                                                                                   \
     X(token)                                                                                       \
