@@ -18,6 +18,9 @@
 #define BEAT_MS 1000
 #define DATABASE_LOST_MS 5000
 #define YIELD_PATIENCE_MS 200
+/* Younger ones are kept: by then the named owner has looked, and does not cross our take-over with
+ * its own. (tests/model shows the two fencing each other off for ever.) */
+#define YIELD_AGE_MS 2000
 #define LEAVE_PATIENCE_MS 6000
 #define LEAVE_AT_MOST_MS 9000
 #define NUMBER_SIZE 24
@@ -105,7 +108,8 @@ static void apply_ranking(struct pool *pool)
         if (pool->context->leaving)
             shard_yield(shard, "leaving", LEAVE_PATIENCE_MS);
         else if (!pool->reranked && place->owner != self && place->owner != RANK_NOBODY &&
-                 members_ready(&pool->members, place->owner))
+                 members_ready(&pool->members, place->owner) &&
+                 clock_mono_ms() - shard->taken_ms >= YIELD_AGE_MS)
             shard_yield(shard, "another member is its named owner", YIELD_PATIENCE_MS);
     }
 }
