@@ -1,6 +1,7 @@
 """P1 and P3: each item's history told again, event by event, and held against the rules.
 
-Ids of events are in commit order within a shard, and an item is in one shard.
+Ids of events are in commit order within a shard, and an item is in one shard. Those of one transaction
+come together, so who leaves the line in it has not been passed over.
 """
 
 import collections
@@ -21,6 +22,7 @@ class Item:
         self.held = self.sold = 0
         self.refunds = False
         self.line = collections.OrderedDict()    # order id → its waiting event
+        self.leaves = {}                         # order id → the event with which it leaves the line
         self.status = {}                         # order id → status
         self.units = collections.Counter()       # user → units that count towards the limit
 
@@ -45,6 +47,7 @@ def judge(found):
         violations += judge_arrival(found, sku, steps)
         if sku in found.items:
             item = Item(found, found.items[sku])
+            item.leaves = {event["order_id"]: event for event, _ in steps if event["sequence"] == 2}
             for event, order in steps:
                 violations += step(item, event, order)
             violations += judge_sums(item, steps)
@@ -79,7 +82,7 @@ def step(item, event, order):
     before = item.status.get(order_id)
     facts = item.facts(event, order)
     if status == "reserved":
-        yield from passed_over(item, order_id, facts)
+        yield from passed_over(item, event, order_id, facts)
         item.line.pop(order_id, None)
         item.held += quantity
     elif status == "waiting":
@@ -106,12 +109,19 @@ def step(item, event, order):
                         {**facts, "limit": item.limit, "units": item.units[order["user_id"]]})
 
 
-def passed_over(item, order_id, facts):
-    """Somebody who came before still waits, and could be served."""
+def transaction(event):
+    """What the events of one transaction have in common: they begin at one instant, in one session."""
+    return event["backend"], event["created_at"]
+
+
+def passed_over(item, event, order_id, facts):
+    """Somebody who came before still waits, after this transaction too, and could be served."""
     for other, waiting in item.line.items():
         if other == order_id:
             return
-        if waiting["quantity"] <= item.servable:
+        leaves = item.leaves.get(other)
+        if waiting["quantity"] <= item.servable and (
+                leaves is None or transaction(leaves) != transaction(event)):
             yield Violation("P3", f"order {order_id} got units that {other} still waits for",
                             {**facts, "the other waits since event": waiting["event_id"],
                              "the other's quantity": waiting["quantity"]})

@@ -261,6 +261,21 @@ class Auditor(unittest.TestCase):
         self.world.event("fay", "reserved")
         self.assert_found("P3", "order fay got units that eve still waits for")
 
+    def test_promoted_together_in_any_order(self):
+        self.world.order("eve", "ring", 6.0, 6.1)
+        self.world.order("fay", "ring", 7.0, 7.1)
+        self.row("items", sku="ring")["stock"] = 4
+        self.world.order("gus", "ring", 5.5, 5.6, quantity=2)
+        self.world.event("gus", "reserved")
+        self.world.event("eve", "waiting")
+        self.world.event("fay", "waiting")
+        self.world.event("gus", "rejected", "expired")
+        self.world.event("fay", "reserved")
+        self.world.event("eve", "reserved")
+        self.assert_found("P3", "order fay got units that eve still waits for")
+        self.event("eve", 2)["created_at"] = self.event("fay", 2)["created_at"]
+        self.assertFalse([v for v in self.world.violations() if "still waits for" in v.text])
+
     def test_waited_for_nothing(self):
         self.world.order("eve", "ring", 6.0, 6.1)
         self.world.event("eve", "waiting")

@@ -174,15 +174,15 @@ class Buyers:
         connection.close()
 
     async def _cancel(self, connection, wish):
-        sent = time.monotonic()
+        sent, status = time.monotonic(), 0
         try:
             status, _, _ = await connection.call("DELETE", f"/v1/orders/{wish.order}",
                                                  self._headers(wish.user))
         except NO_ANSWER:
             connection.close()
-            status = 0
-        self._write({"do": "cancel", "user": wish.user, "order": wish.order, "sent": sent,
-                     "answered": time.monotonic(), "status": status})
+        finally:  # also when the run ends: it may have been heard
+            self._write({"do": "cancel", "user": wish.user, "order": wish.order, "sent": sent,
+                         "answered": time.monotonic(), "status": status})
         if status in (404, 405) and self._cancels_answered is None:
             self._cancels_answered = False  # this door does not offer it
         elif status in (202, 409):

@@ -28,8 +28,10 @@ class Side(asyncio.Protocol):
 
     def __init__(self, wire):
         self.wire, self.peer, self.transport = wire, None, None
+        self.broken = self.ended = False
         self.waiting = []        # while the wire holds, or the server is not reached yet
-        self.latest = 0.0        # when the last chunk passes
+        self.delayed = 0         # chunks under way
+        self.latest = 0.0        # when the last of them passes
 
     def connection_made(self, transport):
         self.transport = transport
@@ -43,19 +45,24 @@ class Side(asyncio.Protocol):
             self.send(data)
 
     def send(self, data):
-        loop = asyncio.get_running_loop()
-        now = loop.time()
-        at = max(now + self.wire.delay, self.latest + TICK_S)
-        if at <= now + TICK_S:
+        if self.delayed == 0 and self.wire.delay == 0:
             self.peer.write(data)
             return
-        self.latest = at
-        loop.call_at(at, self.peer.write, data)
+        loop = asyncio.get_running_loop()
+        self.latest = max(loop.time() + self.wire.delay, self.latest + TICK_S)
+        self.delayed += 1
+        loop.call_at(self.latest, self.arrive, data)
+
+    def arrive(self, data):
+        self.delayed -= 1
+        self.peer.write(data)
 
     def flush(self):
         waiting, self.waiting = self.waiting, []
         for data in waiting:
             self.send(data)
+        if self.ended:
+            self.connection_lost(None)
 
     def write(self, data):
         if self.transport is not None and not self.transport.is_closing():
@@ -69,13 +76,26 @@ class Side(asyncio.Protocol):
         if self.peer.transport is not None:
             self.peer.transport.resume_reading()
 
-    def connection_lost(self, _error):
+    def connection_lost(self, error):
+        """A close comes after what was sent before it; anything else is a reset at once."""
+        if error is None and not self.broken and self.waiting:
+            self.ended = True    # flush() goes on with it
+            return
         self.wire.sides.discard(self)
-        if self.peer is not None:
+        if self.peer is None:
+            return
+        if error is not None or self.broken:
             self.peer.break_off()
+        else:
+            asyncio.get_running_loop().call_at(self.latest + TICK_S, self.peer.finish)
+
+    def finish(self):
+        if self.transport is not None:
+            self.transport.close()
 
     def break_off(self):
-        if self.transport is None or self.transport.is_closing():
+        self.broken = True
+        if self.transport is None:
             return
         try:
             self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
