@@ -54,15 +54,26 @@ void bus_resume(struct bus *bus);
 
 enum bus_confirm { BUS_ACKED, BUS_NACKED, BUS_RETURNED };
 
+#define BUS_HEADERS_MAX 4
+
+/* A header of a message whose value is text; longer ones are cut. */
+struct bus_header {
+    char name[32];
+    char text[256];
+};
+
 /* One delivery. Pointers are valid during the callback. */
 struct bus_delivery {
     uint64_t tag;
     bool redelivered;
     const void *body; /* what exceeds body_max of the channel is cut */
     size_t body_len;
-    uint64_t body_size;       /* the whole size */
-    const char *type;         /* "" if absent */
-    const char *content_type; /* "" if absent */
+    uint64_t body_size;               /* the whole size */
+    const char *type;                 /* "" if absent */
+    const char *content_type;         /* "" if absent */
+    const struct bus_header *headers; /* the first of those that are text */
+    size_t header_count;
+    int64_t timestamp_s; /* since 1970, as its publisher says; 0: absent */
 };
 
 struct bus_channel_events {
@@ -96,6 +107,7 @@ struct bus_message {
     const char *header_name;  /* one header; NULL: none */
     const char *header_text;  /* its value as text, or NULL: … */
     int64_t header_number;    /* … as a number */
+    int64_t timestamp_s;      /* since 1970; 0: none */
     const void *body;
     size_t body_len;
 };

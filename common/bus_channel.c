@@ -29,6 +29,7 @@ struct bus_channel {
     struct buf body;
     char type[WIRE_SHORT_MAX + 1];
     char content_type[WIRE_SHORT_MAX + 1];
+    struct bus_header *headers; /* NULL until a message has some */
 
     struct bus_confirms confirms;
 
@@ -76,6 +77,7 @@ static void channel_free(struct bus_channel *channel)
 {
     buf_free(&channel->body);
     bus_confirms_free(&channel->confirms);
+    free(channel->headers);
     free(channel);
 }
 
@@ -174,6 +176,31 @@ static void deliver(struct bus_channel *channel)
         channel->events.delivered(&channel->delivery, channel->arg);
 }
 
+static void copy_cut(char *out, size_t size, const char *text, size_t len)
+{
+    size_t kept = len < size - 1 ? len : size - 1;
+    memcpy(out, text, kept);
+    out[kept] = '\0';
+}
+
+/* Without memory for them the message comes without its headers. */
+static void keep_headers(struct bus_channel *channel, const struct wire_frame *frame)
+{
+    channel->delivery.header_count = 0;
+    if (frame->header_count > 0 && channel->headers == NULL)
+        channel->headers = calloc(BUS_HEADERS_MAX, sizeof *channel->headers);
+    if (frame->header_count == 0 || channel->headers == NULL)
+        return;
+    for (size_t i = 0; i < frame->header_count; i++) {
+        const struct wire_header *from = &frame->headers[i];
+        struct bus_header *to = &channel->headers[i];
+        copy_cut(to->name, sizeof to->name, from->name, from->name_len);
+        copy_cut(to->text, sizeof to->text, from->text, from->text_len);
+    }
+    channel->delivery.headers = channel->headers;
+    channel->delivery.header_count = frame->header_count;
+}
+
 static void on_header(struct bus_channel *channel, const struct wire_frame *frame)
 {
     enum intake was = channel->intake;
@@ -190,6 +217,8 @@ static void on_header(struct bus_channel *channel, const struct wire_frame *fram
     channel->delivery.type = channel->type;
     channel->delivery.content_type = channel->content_type;
     channel->delivery.body_size = frame->size;
+    channel->delivery.timestamp_s = frame->timestamp_s;
+    keep_headers(channel, frame);
     channel->delivery.body = "";
     channel->delivery.body_len = 0;
     buf_reset(&channel->body);

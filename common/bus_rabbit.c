@@ -311,6 +311,20 @@ static uint64_t read_id(amqp_bytes_t text)
     return *end == '\0' ? id : 0;
 }
 
+static void read_headers(const amqp_table_t *table, struct wire_frame *out)
+{
+    for (int i = 0; i < table->num_entries && out->header_count < BUS_HEADERS_MAX; i++) {
+        const amqp_table_entry_t *entry = &table->entries[i];
+        if (entry->value.kind != AMQP_FIELD_KIND_UTF8)
+            continue;
+        out->headers[out->header_count++] =
+            (struct wire_header){.name = entry->key.bytes,
+                                 .name_len = entry->key.len,
+                                 .text = entry->value.value.bytes.bytes,
+                                 .text_len = entry->value.value.bytes.len};
+    }
+}
+
 static void read_header(const amqp_frame_t *frame, struct wire_frame *out)
 {
     const amqp_basic_properties_t *p = frame->payload.properties.decoded;
@@ -322,6 +336,10 @@ static void read_header(const amqp_frame_t *frame, struct wire_frame *out)
         copy_text(out->content_type, sizeof out->content_type, p->content_type);
     if ((p->_flags & AMQP_BASIC_MESSAGE_ID_FLAG) != 0)
         out->message_id = read_id(p->message_id);
+    if ((p->_flags & AMQP_BASIC_TIMESTAMP_FLAG) != 0)
+        out->timestamp_s = (int64_t)p->timestamp;
+    if ((p->_flags & AMQP_BASIC_HEADERS_FLAG) != 0)
+        read_headers(&p->headers, out);
 }
 
 int wire_read(struct wire *wire, struct wire_frame *ret_frame, char ret_reason[WIRE_REASON_SIZE])
@@ -454,6 +472,10 @@ int wire_publish(struct wire *wire, uint16_t channel, const struct bus_message *
     if (message->content_type != NULL) {
         p._flags |= AMQP_BASIC_CONTENT_TYPE_FLAG;
         p.content_type = bytes_of(message->content_type);
+    }
+    if (message->timestamp_s > 0) {
+        p._flags |= AMQP_BASIC_TIMESTAMP_FLAG;
+        p.timestamp = (uint64_t)message->timestamp_s;
     }
     amqp_table_entry_t header;
     if (message->header_name != NULL) {

@@ -41,7 +41,7 @@ enum wire_kind {
     WIRE_CANCEL,     /* the server ended the consumer: its queue is gone */
     WIRE_DELIVER,    /* tag, redelivered; header and bodies follow on this channel */
     WIRE_RETURN,     /* likewise */
-    WIRE_HEADER,     /* size, type, content_type, message_id */
+    WIRE_HEADER,     /* size, type, content_type, message_id, timestamp_s, headers */
     WIRE_BODY,       /* data, len */
     WIRE_ACK,        /* tag, multiple */
     WIRE_NACK,       /* tag, multiple */
@@ -51,6 +51,14 @@ enum wire_kind {
 };
 
 #define WIRE_SHORT_MAX 255 /* AMQP's short strings */
+
+/* A header that is text; not NUL-terminated. */
+struct wire_header {
+    const char *name;
+    size_t name_len;
+    const char *text;
+    size_t text_len;
+};
 
 /* One frame. Pointers are valid until wire_release. */
 struct wire_frame {
@@ -68,6 +76,9 @@ struct wire_frame {
     char text[WIRE_SHORT_MAX + 1]; /* also the type */
     char content_type[WIRE_SHORT_MAX + 1];
     uint64_t message_id; /* 0: none, or not ours */
+    int64_t timestamp_s;
+    struct wire_header headers[BUS_HEADERS_MAX];
+    size_t header_count;
 };
 
 /*

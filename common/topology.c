@@ -8,6 +8,8 @@
 
 #define IN_FLIGHT 16        /* questions at once: keeps the broker busy, also with 1,024 shards */
 #define DELIVERY_LIMIT 1000 /* a crash counts for every message that was out: a small one loses */
+/* whoever looks at the dead letters has them delivered, and they must never be dropped for that */
+#define DEAD_DELIVERY_LIMIT 1000000
 #define PROBLEM_SIZE 512
 
 /* The things, in order. The shared ones come one by one, the shards' side by side. */
@@ -87,19 +89,20 @@ static void fail(struct run *run, uint32_t thing, int code, const char *text)
 static int declare_queue(struct question *question, const char *name, bus_reply_cb cb)
 {
     const struct topology_options *options = &question->run->options;
+    bool dead = question->thing == THING_DEAD_QUEUE;
     const struct bus_argument arguments[] = {
         {"x-queue-type", "quorum", 0, false},
         {"x-queue-leader-locator", "balanced", 0, false},
         {"x-quorum-initial-group-size", NULL, options->replicas, false},
+        {"x-delivery-limit", NULL, dead ? DEAD_DELIVERY_LIMIT : DELIVERY_LIMIT, false},
         /* from here on only queues of shards */
         {"x-single-active-consumer", NULL, 1, true},
-        {"x-delivery-limit", NULL, DELIVERY_LIMIT, false},
         {"x-overflow", "reject-publish", 0, false},
         {"x-max-length-bytes", NULL, options->queue_max_bytes, false},
         {"x-dead-letter-exchange", SHARD_DEAD, 0, false},
         {"x-dead-letter-strategy", "at-least-once", 0, false},
     };
-    size_t count = question->thing == THING_DEAD_QUEUE ? 3 : ARRAY_LEN(arguments);
+    size_t count = dead ? 4 : ARRAY_LEN(arguments);
     bool declare = question->run->declare || question->comparing;
     return bus_declare_queue(question->run->bus, name, arguments, declare ? count : 0, !declare, cb,
                              question);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/err.h"
 #include "common/log.h"
 #include "common/shard.h"
@@ -97,6 +98,7 @@ static void publish_all(struct deadletter *d)
                                       .routing_key = "",
                                       .header_name = "x-checkout-reason",
                                       .header_text = letter->reason,
+                                      .timestamp_s = clock_wall_ms() / 1000,
                                       .body = letter->body,
                                       .body_len = letter->len};
         if (bus_publish(d->channel, &message, &letter->sequence) < 0) {

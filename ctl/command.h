@@ -53,6 +53,10 @@ struct command {
     X(events_follow)                                                                               \
     X(shards)                                                                                      \
     X(consumers)                                                                                   \
+    X(dead_list)                                                                                   \
+    X(dead_show)                                                                                   \
+    X(dead_replay)                                                                                 \
+    X(dead_drop)                                                                                   \
     X(token)                                                                                       \
     X(doctor)
 

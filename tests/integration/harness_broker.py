@@ -1,5 +1,7 @@
 """The broker as another program sees it: raw publishing, depths, dead letters."""
 
+import contextlib
+
 import pika
 
 import harness_jobs
@@ -36,6 +38,27 @@ class Broker:
             if method is None:
                 return found
             found.append((body, properties.headers or {}))
+
+    def publish_dead(self, body, headers=None):
+        """Puts a body into checkout.dead, confirmed."""
+        self._channel().basic_publish("checkout.dead", "", body, mandatory=True,
+                                      properties=pika.BasicProperties(headers=headers, delivery_mode=2))
+
+    def dead_depth(self):
+        """Messages in checkout.dead that nobody has out."""
+        return self._channel().queue_declare("checkout.dead", passive=True).method.message_count
+
+    @contextlib.contextmanager
+    def consuming_dead(self):
+        """Another program that has the dead letters out; they go back when its connection drops."""
+        connection = pika.BlockingConnection(pika.URLParameters(self.url))
+        channel = connection.channel()
+        channel.basic_consume("checkout.dead", lambda *_: None)
+        connection.process_data_events(0)
+        try:
+            yield
+        finally:
+            connection.close()
 
     def purge(self):
         for queue in [self.queue(shard) for shard in range(self.shards)] + ["checkout.dead"]:
