@@ -19,6 +19,7 @@ CHECKOUT_BUILD_DIR (default build/dev).
 """
 
 import os
+import signal
 import sys
 import unittest
 
@@ -66,4 +67,5 @@ def _troubles(result):
 
 
 def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what runs at the exit does run
     unittest.main(verbosity=2)

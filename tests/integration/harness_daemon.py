@@ -1,5 +1,6 @@
 """One process under test: started with its own log, watched, stopped by the id it was given."""
 
+import atexit
 import os
 import re
 import signal
@@ -31,6 +32,17 @@ def program_environment(settings):
     return clean
 
 
+_started = []
+
+
+@atexit.register
+def _end_what_is_left():
+    """When a run is cut off, nothing that it started goes on."""
+    for daemon in _started:
+        if daemon.process.poll() is None:
+            daemon.process.kill()
+
+
 class Daemon:
     """A running program. `url` is where it serves, `admin` its admin address."""
 
@@ -42,6 +54,7 @@ class Daemon:
             self.process = subprocess.Popen(
                 [program(name), *arguments], env=program_environment(settings), stdout=sink,
                 stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+        _started.append(self)
 
     @property
     def pid(self):
