@@ -51,6 +51,7 @@ struct command {
     X(orders_show)                                                                                 \
     X(orders_explain)                                                                              \
     X(events_follow)                                                                               \
+    X(top)                                                                                         \
     X(shards)                                                                                      \
     X(consumers)                                                                                   \
     X(dead_list)                                                                                   \

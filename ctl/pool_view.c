@@ -176,7 +176,7 @@ void pool_view_note(const struct pool_view *view, const struct view_shard *shard
 
 int pool_view_read(struct ctl *ctl, struct pool_view *ret_view)
 {
-    struct pool_view view = {0};
+    struct pool_view view = {.dead_letters = VIEW_UNKNOWN};
     struct reading reading = {&view, 0};
     int exit_code = ctl_query(ctl, &show_members, NULL, read_members, &reading);
     if (exit_code == CTL_FINE && reading.code == 0)
@@ -203,6 +203,24 @@ void pool_view_free(struct pool_view *view)
 }
 
 /* ---- the broker ---- */
+
+struct dead {
+    struct ctl *ctl;
+    struct pool_view *view;
+};
+
+static void dead_counted(int code, const char *text, uint32_t messages, uint32_t consumers,
+                         void *arg)
+{
+    struct dead *dead = arg;
+    (void)text;
+    (void)consumers;
+    if (code == ERR_CLOSED)
+        return;
+    if (code == 0)
+        dead->view->dead_letters = messages;
+    loop_stop(dead->ctl->loop);
+}
 
 struct counting {
     struct ctl *ctl;
@@ -263,6 +281,7 @@ static void ask(struct counting *counting)
 void pool_view_read_queues(struct ctl *ctl, struct pool_view *view)
 {
     struct counting counting = {.ctl = ctl, .view = view};
+    view->dead_letters = VIEW_UNKNOWN;
     if (ctl->bus == NULL || bus_state(ctl->bus) == BUS_DOWN || view->shard_count == 0)
         return;
     for (size_t i = 0; i < QUESTIONS_AT_ONCE && i < view->shard_count; i++)
@@ -273,5 +292,8 @@ void pool_view_read_queues(struct ctl *ctl, struct pool_view *view)
             break;
         }
     if (counting.in_flight > 0)
+        loop_run(ctl->loop);
+    struct dead dead = {ctl, view};
+    if (bus_declare_queue(ctl->bus, SHARD_DEAD, NULL, 0, true, dead_counted, &dead) == 0)
         loop_run(ctl->loop);
 }

@@ -53,6 +53,7 @@ struct pool_view {
     size_t member_count;
     struct view_shard *shards;
     size_t shard_count;
+    int64_t dead_letters; /* in checkout.dead; VIEW_UNKNOWN */
 };
 
 /* Reads members and shards, and ranks. 0 with `ret_view` (pool_view_free), or an exit code and the

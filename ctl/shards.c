@@ -154,11 +154,12 @@ void shards_sum(const struct pool_view *view, struct shards_sum *ret_sum)
 
 void shards_print_sum(const struct pool_view *view, const struct shards_sum *sum)
 {
-    char queued[HUMAN_SIZE], rate[HUMAN_SIZE];
+    char queued[HUMAN_SIZE], rate[HUMAN_SIZE], dead[HUMAN_SIZE];
     human_count(sum->queued, queued);
+    human_count(view->dead_letters, dead);
     human_rate(sum->decided_per_s, rate);
-    (void)printf("%zu shards, %zu of them unserved; %zu of %zu consumers ready\n",
-                 view->shard_count, sum->unserved, sum->members_ready, view->member_count);
+    (void)printf("%zu shards, %zu of them unserved; %zu of %zu consumers ready; dead letters %s\n",
+                 view->shard_count, sum->unserved, sum->members_ready, view->member_count, dead);
     (void)printf("queued messages %s, orders in line %" PRId64 ", open payments %" PRId64
                  ", decided %s/s\n",
                  queued, sum->waiting, sum->open_payments, rate);

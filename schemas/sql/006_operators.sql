@@ -233,3 +233,38 @@ begin
                           order by e.event_id desc limit 1), 0)
           from checkout.service v cross join generate_series(0, v.shards - 1) s order by s);
 end $$;
+
+-- The items at which somebody waits or is being paid for, by how long the first of them has; of payments
+-- the 1000 oldest are looked at. With the same snapshot's counts.
+create function checkout.show_busy_items(p_limit integer)
+returns table (sku text, shard integer, stock integer, held integer, sold integer, waiting integer,
+               oldest_ms bigint, paused boolean)
+language plpgsql stable
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan set jit = off as $$
+declare
+    n integer;
+begin
+    select v.shards into n from checkout.service v;
+    return query
+    with since as (
+        select i.sku, o.created_at as at
+          from checkout.lined_items(array(select s from generate_series(0, n - 1) s)) i
+          cross join lateral (select l.order_id from checkout.line l
+                               where l.sku = i.sku and l.ticket >= i.line_head
+                               order by l.ticket limit 1) h
+          join checkout.orders o on o.order_id = h.order_id
+        union all
+        select o.sku, p.created_at
+          from (select p.order_id, p.created_at
+                  from generate_series(0, n - 1) s
+                  cross join lateral (select q.order_id, q.created_at from checkout.payments q
+                                       where q.shard = s and q.state = 'open'
+                                       order by q.created_at limit greatest(1, 1000 / n)) p) p
+          join checkout.orders o on o.order_id = p.order_id),
+    oldest as (select c.sku, min(c.at) as at from since c group by c.sku)
+    select i.sku, i.shard, i.stock, i.held, i.sold, i.waiting,
+           (extract(epoch from now() - d.at) * 1000)::bigint, i.paused
+      from oldest d join checkout.items i on i.sku = d.sku
+     order by d.at limit p_limit;
+end $$;

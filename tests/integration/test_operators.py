@@ -3,7 +3,9 @@
 
 import json
 import os
+import pty
 import signal
+import subprocess
 
 import harness
 from harness import wait_until
@@ -104,6 +106,54 @@ class Pool(harness.TestCase):
                    "the other one to take all over")
         for row in self.rows("shards"):
             self.assertIsNone(row["standby"])
+
+    def test_top_shows_first_what_hurts(self):
+        self.settled()
+        quiet, old, young = (self.stack.item(stock=1) for _ in range(3))
+        self.stack.order("ann", quiet).wait("confirmed")
+        self.stack.gateway.latency(20000)
+        self.stack.order("ann", old).wait("reserved")
+        self.stack.order("bob", young).wait("reserved")
+        self.stack.order("carl", young).wait("waiting")
+        look = json.loads(self.stack.ctl("top", "--json", "--once").stdout)
+        mine = [item for item in look["items"] if item["sku"] in (quiet, old, young)]
+        self.assertEqual([(item["sku"], item["held"], item["waiting"]) for item in mine],
+                         [(old, 1, 0), (young, 1, 1)])
+        self.assertGreater(mine[0]["oldest_ms"], mine[1]["oldest_ms"])
+        ages = [max(shard["oldest_waiting_seconds"] or 0, shard["oldest_payment_seconds"] or 0)
+                for shard in look["shards"]]
+        self.assertEqual(ages, sorted(ages, reverse=True))
+        text = self.stack.ctl("top", "--once").stdout
+        self.assertLess(text.index(old), text.index(young))
+
+    def test_top_is_drawn_again_on_a_terminal_and_leaves_it_as_it_was(self):
+        self.settled()
+        process, screen = pty.fork()
+        if process == 0:
+            os.execve(harness.program("checkoutctl"), ["checkoutctl", "top", "--interval", "100ms"],
+                      harness.program_environment(self.stack.settings))
+        drawn = b""
+        while drawn.count(b"what hurts most") < 3:
+            drawn += os.read(screen, 65536)
+        os.kill(process, signal.SIGINT)
+        try:
+            while True:
+                drawn += os.read(screen, 65536)
+        except OSError:  # it has ended
+            pass
+        self.assertEqual(os.waitpid(process, 0)[1], 0)
+        os.close(screen)
+        self.assertTrue(drawn.startswith(b"\x1b[?1049h"))
+        self.assertTrue(drawn.endswith(b"\x1b[?25h\x1b[?1049l"), drawn[-80:])
+
+    def test_top_prints_a_line_for_each_look(self):
+        top = subprocess.Popen([harness.program("checkoutctl"), "top", "--json", "--interval", "100ms"],
+                               stdout=subprocess.PIPE, env=harness.program_environment(self.stack.settings))
+        for _ in range(3):
+            self.assertEqual(len(json.loads(top.stdout.readline())["shards"]), 4)
+        top.terminate()
+        self.assertEqual(top.wait(10), 0)
+        top.stdout.close()
 
     def test_a_paused_shard_is_noted(self):
         self.settled()
