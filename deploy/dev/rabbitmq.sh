@@ -57,6 +57,7 @@ disk_free_limit.absolute = 50MB
 log.file.level = info
 CONF
     ((NODES > 1)) || return 0
+    echo "cluster_partition_handling = pause_minority"
     echo "cluster_formation.peer_discovery_backend = classic_config"
     for ((other = 1; other <= NODES; other++)); do
         echo "cluster_formation.classic_config.nodes.$other = $(node_name "$other")"
@@ -65,6 +66,8 @@ CONF
 
 # The whole environment of a node and its tools: nothing of a system-wide one is looked at. Told that something
 # waits for its end (as systemd would), the start script becomes the server instead of waiting in front of it.
+# A node that hangs is given up by the others after net_ticktime (75 s if unsaid): till then consumers that were
+# connected there count as the active ones.
 rabbitmq_environment() { # NODE
     local home=$DIR/rabbitmq$1
     cat <<ENV
@@ -84,7 +87,7 @@ RABBITMQ_ENABLED_PLUGINS_FILE=$home/enabled_plugins
 RABBITMQ_CONFIG_FILE=$home/rabbitmq.conf
 RABBITMQ_CONF_ENV_FILE=/dev/null
 RABBITMQ_PID_FILE=$home/pid
-RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-kernel inet_dist_use_interface {127,0,0,1} +sbwt none +sbwtdcpu none +sbwtdio none
+RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-kernel inet_dist_use_interface {127,0,0,1} -kernel net_ticktime 10 +sbwt none +sbwtdcpu none +sbwtdio none
 ENV
 }
 

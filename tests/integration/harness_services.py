@@ -39,6 +39,22 @@ def services():
     return _settings
 
 
+def start_three_nodes():
+    """From now on tests use servers of their own, with three RabbitMQ nodes; returns their directory."""
+    global _settings
+    directory = tempfile.mkdtemp(prefix="checkout-services.")
+    os.chmod(directory, 0o755)  # PostgreSQL may run as another user
+    tool = os.path.join(ROOT, "deploy", "dev", "services")
+    atexit.register(_stop_private, tool, directory)
+    subprocess.run([tool, "start", "--dir", directory, "--nodes", "3"], check=True,
+                   stdout=subprocess.DEVNULL)
+    printed = subprocess.run([tool, "env", "--dir", directory], check=True, text=True,
+                             stdout=subprocess.PIPE).stdout
+    found = _parse_env(printed)
+    _settings = {name: found[name] for name in NEEDED + OPTIONAL}
+    return directory
+
+
 def start_private_database(program):
     """From now on tests use a PostgreSQL of their own, started by this program (a wrapper)."""
     everything = services()

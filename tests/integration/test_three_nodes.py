@@ -1,0 +1,169 @@
+#!/usr/bin/python3
+"""Three RabbitMQ nodes, of which one is killed or hangs: every order is accepted once, in order, and ends.
+
+One case by default, drawn by CHECKOUT_TEST_SEED; all of them with CHECKOUT_TEST_FULL=1.
+"""
+
+import datetime
+import json
+import os
+import random
+import signal
+import subprocess
+import threading
+import time
+import uuid
+
+import harness
+import harness_services
+from harness import wait_until
+
+SERVICES = os.path.join(harness_services.ROOT, "deploy", "dev", "services")
+CASES = [(how, node) for how in ("killed", "frozen") for node in (1, 2, 3)]
+
+
+class Buyer(threading.Thread):
+    """Orders one item again and again, each time after the 202 of the time before."""
+
+    def __init__(self, stack, sku):
+        super().__init__(daemon=True)
+        self._stack, self._sku = stack, sku
+        self._end = threading.Event()
+        self.accepted = []
+        self.longest = 0.0  # seconds from the first POST of an order to its 202
+        self.problem = None
+
+    def run(self):
+        try:
+            while not self._end.is_set():
+                self._order(uuid.uuid4().hex)
+        except Exception as error:  # shown by finish(), in the test's own thread
+            self.problem = error
+
+    def _order(self, key):
+        began = time.monotonic()
+        while True:
+            try:
+                answer = self._stack.post("ann", self._sku, key=key)
+            except OSError:
+                continue
+            if answer.status == 202:
+                break
+            if answer.status not in (429, 503) or time.monotonic() - began > 60:
+                raise AssertionError(f"an order was answered {answer}")
+            time.sleep(0.1)
+        self.longest = max(self.longest, time.monotonic() - began)
+        self.accepted.append(answer.json["id"])
+
+    def finish(self):
+        self._end.set()
+        self.join(90)
+        if self.problem is not None:
+            raise self.problem
+        return self.accepted
+
+
+class ThreeNodes(harness.TestCase):
+    daemons = ("sandbox", "producer", "consumer", "consumer")
+    shards = 16
+
+    @classmethod
+    def setUpClass(cls):
+        cls.directory = harness_services.start_three_nodes()
+        cls.settings = {"CHECKOUT_AMQP_URL": harness_services.services()["CHECKOUT_AMQP_URL"],
+                        "CHECKOUT_GATEWAY_TIMEOUT": "5s"}
+        super().setUpClass()
+
+    def services(self, *arguments):
+        return subprocess.run([SERVICES, *arguments, "--dir", self.directory], check=True, text=True,
+                              stdout=subprocess.PIPE).stdout
+
+    def node(self, number):
+        """What runs as this node: its pid and port."""
+        return next(server for server in json.loads(self.services("status", "--json"))
+                    if server["server"] == f"rabbitmq{number}")
+
+    def break_node(self, how, number):
+        """Breaks it; what mends it again is run at the end in any case."""
+        if how == "killed":
+            self.services("stop", "--only", f"rabbitmq{number}", "--kill")
+            return lambda: self.services("start", "--only", f"rabbitmq{number}")
+        pid = self.node(number)["pid"]
+        os.kill(pid, signal.SIGSTOP)
+        return lambda: os.kill(pid, signal.SIGCONT)
+
+    def reconnects(self):
+        """Seconds from each lost connection to the next that stood, by the daemons' logs."""
+        found = []
+        for daemon in self.stack.daemons:
+            lost = None
+            for line in daemon.log_text().decode(errors="replace").splitlines():
+                if "RabbitMQ is" not in line:
+                    continue
+                entry = json.loads(line)
+                when = datetime.datetime.fromisoformat(entry["time"].rstrip("Z"))
+                if entry["event"] == "RabbitMQ is connected":
+                    if lost is not None:
+                        found.append((when - lost).total_seconds())
+                    lost = None
+                elif lost is None:
+                    lost = when
+        return found
+
+    def replicas(self):
+        """Queues of three members show when one is missing: all of them are declared so."""
+        return self.stack.settings["CHECKOUT_QUEUE_REPLICAS"]
+
+    def survive(self, how, number):
+        self.assertEqual(self.replicas(), "3")
+        skus = [self.stack.item(stock=1000000) for _ in range(12)]
+        buyers = {sku: Buyer(self.stack, sku) for sku in skus}
+        for buyer in buyers.values():
+            buyer.start()
+        wait_until(lambda: all(len(buyer.accepted) >= 5 for buyer in buyers.values()), 30, "first orders")
+        mend = self.break_node(how, number)
+        try:
+            broken = {sku: len(buyer.accepted) for sku, buyer in buyers.items()}
+            wait_until(lambda: all(len(buyer.accepted) >= broken[sku] + 5 for sku, buyer in buyers.items()
+                                   if buyer.problem is None), 60, "orders while a node is missing")
+            during = {sku: buyer.accepted[broken[sku]:][:5] for sku, buyer in buyers.items()}
+            wait_until(lambda: self.final(sum(during.values(), [])), 60, "them to end while it is missing")
+        finally:
+            mend()
+        mended = {sku: len(buyer.accepted) for sku, buyer in buyers.items()}
+        wait_until(lambda: all(len(buyer.accepted) >= mended[sku] + 5 for sku, buyer in buyers.items()
+                               if buyer.problem is None), 60, "orders after it is back")
+        lines = {sku: buyer.finish() for sku, buyer in buyers.items()}
+        orders = sum(lines.values(), [])
+        wait_until(lambda: self.final(orders), 90, f"all {len(orders)} orders to end")
+        self.check(lines)
+        print(f"{how} node {number}: {len(orders)} orders; longest wait for a 202 "
+              f"{max(buyer.longest for buyer in buyers.values()):.1f} s; "
+              f"connected again after {self.reconnects()} s")
+        for seconds in self.reconnects():
+            self.assertLessEqual(seconds, 2.0, "from noticing the loss to the next connection")
+
+    def final(self, orders):
+        return self.stack.one("select count(*) from orders where status = 'confirmed' "
+                              "and order_id = any(%s::uuid[])", (orders,)) == len(orders)
+
+    def check(self, lines):
+        for sku, line in lines.items():
+            came = [row[0] for row in self.stack.sql(
+                "select e.order_id::text from order_events e join orders o using (order_id) "
+                "where o.sku = %s and e.sequence = 1 order by e.event_id", (sku,))]
+            self.assertEqual(came, line)
+            self.assertEqual(self.stack.counts(sku), (1000000, 0, len(line), 0))
+        captured = self.stack.gateway.captured()
+        wrong = [order for order in sum(lines.values(), []) if captured.get(order) != 1]
+        self.assertEqual(wrong, [], "not captured exactly once")
+
+    def test_one_node_of_three(self):
+        chance = random.Random(int(os.environ.get("CHECKOUT_TEST_SEED", "0") or 0))
+        for how, number in CASES if os.environ.get("CHECKOUT_TEST_FULL") else [chance.choice(CASES)]:
+            with self.subTest(how=how, node=number):
+                self.survive(how, number)
+
+
+if __name__ == "__main__":
+    harness.main()
