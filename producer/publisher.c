@@ -19,6 +19,9 @@
 #define FULL_RETRY_MS 5 /* the socket's send buffer was full */
 #define REOPEN_FIRST_MS 100
 #define REOPEN_MAX_MS 2000
+#define RENEW_FIRST_MS 1000 /* the channel, while the broker refuses messages */
+#define RENEW_MAX_MS 30000
+#define RENEW_FORGOTTEN_MS 60000
 #define REASON_SIZE 256
 
 struct publisher {
@@ -33,6 +36,9 @@ struct publisher {
     struct loop_timer *tick;
     struct loop_timer *reopen;
     struct backoff backoff;
+    struct backoff renewals;
+    uint64_t renew_ms;  /* when to renew the channel; 0: not at all */
+    uint64_t nacked_ms; /* the newest */
     char exchange[SHARD_NAME_SIZE];
     char reason[REASON_SIZE]; /* why it is not open */
 };
@@ -73,6 +79,8 @@ static void flush(void *arg)
     struct batch *batch;
     if (!p->open)
         return; /* batcher_refuse or batcher_lost has told them */
+    if (p->renew_ms != 0 && clock_mono_ms() >= p->renew_ms)
+        return; /* what was sent is settled first */
     while ((batch = batcher_next(p->batcher)) != NULL) {
         uint64_t sequence;
         int code = publish(p, batch, &sequence);
@@ -97,10 +105,43 @@ static void flush_soon(struct publisher *p)
         loop_timer_start(p->flush, 0, 0);
 }
 
+static void open_channel(void *arg);
+
+/*
+ * A channel on which the first message to a queue came while its leader was gone is refused for
+ * that queue until that node is back, whoever leads now (seen with RabbitMQ 3.10.8): while messages
+ * are refused, a new channel is tried now and then.
+ */
+static void renew_if_refused(struct publisher *p, uint64_t now_ms)
+{
+    if (p->renew_ms == 0 || now_ms < p->renew_ms || !p->open)
+        return;
+    if (batcher_inflight(p->batcher) > 0)
+        return; /* those that are overdue do not count: nobody waits for them much longer */
+    log_info("trying a new channel: the broker has refused orders");
+    p->renew_ms = 0;
+    bus_channel_close(p->channel);
+    p->channel = NULL;
+    set_open(p, false, "the publishing channel is being renewed");
+    batcher_lost(p->batcher);
+    open_channel(p);
+}
+
+static void refused(struct publisher *p)
+{
+    uint64_t now_ms = clock_mono_ms();
+    if (now_ms - p->nacked_ms > RENEW_FORGOTTEN_MS)
+        backoff_reset(&p->renewals);
+    p->nacked_ms = now_ms;
+    if (p->renew_ms == 0)
+        p->renew_ms = now_ms + backoff_next(&p->renewals);
+}
+
 static void tick(void *arg)
 {
     struct publisher *p = arg;
     batcher_tick(p->batcher, clock_mono_ms());
+    renew_if_refused(p, clock_mono_ms());
     flush(p);
 }
 
@@ -110,6 +151,7 @@ static void opened(void *arg)
 {
     struct publisher *p = arg;
     backoff_reset(&p->backoff);
+    p->renew_ms = 0;
     set_open(p, true, NULL);
     log_info("orders can be published");
 }
@@ -132,8 +174,11 @@ static void confirmed(uint64_t sequence, enum bus_confirm result, void *arg)
     size_t before = batcher_jobs(p->batcher);
     if (result != BUS_ACKED)
         log_warning("the broker refused a message of orders",
-                    LOG_STR("reason", result == BUS_NACKED ? "nacked: the queue is full"
-                                                           : "returned: there is no such queue"));
+                    LOG_STR("reason", result == BUS_NACKED
+                                          ? "nacked: the queue is full, or has no leader"
+                                          : "returned: there is no such queue"));
+    if (result == BUS_NACKED)
+        refused(p);
     flush_soon(p); /* before the answers are sent: the broker works meanwhile */
     batcher_settle(p->batcher, sequence, result == BUS_ACKED ? BATCH_CONFIRMED : BATCH_REFUSED);
     if (result == BUS_ACKED) {
@@ -198,6 +243,7 @@ struct publisher *publisher_open(struct loop *loop, const struct publisher_optio
     (void)snprintf(p->reason, sizeof p->reason, "not connected yet");
     shard_exchange(options->shards, p->exchange);
     backoff_init(&p->backoff, REOPEN_FIRST_MS, REOPEN_MAX_MS, (uint64_t)getpid());
+    backoff_init(&p->renewals, RENEW_FIRST_MS, RENEW_MAX_MS, (uint64_t)getpid());
     p->batcher = batcher_new(options->shards, options->inflight_max, JOBS_MAX, fate, arg);
     p->flush = loop_timer_new(loop, flush, p);
     p->tick = loop_timer_new(loop, tick, p);

@@ -72,7 +72,10 @@ class Broker:
 
     def close(self):
         if self._connection is not None and self._connection.is_open:
-            self._connection.close()
+            try:
+                self._connection.close()
+            except pika.exceptions.AMQPError:
+                pass  # the broker was restarted meanwhile
 
     def _channel(self):
         if self._connection is None or self._connection.is_closed:

@@ -141,6 +141,43 @@ START_TEST(a_join_or_leave_moves_little)
 }
 END_TEST
 
+/* All pairs of a set of up to eight and the same without one of them: read forwards one has left,
+ * backwards one has joined. */
+START_TEST(every_change_of_up_to_eight_members_moves_little)
+{
+    for (uint32_t shards = 16; shards <= 256; shards *= 4) {
+        uint64_t must_all = 0;
+        uint64_t moved_all = 0;
+        for (unsigned set = 1; set < 256; set++) {
+            for (int gone = 0; gone < 8; gone++) {
+                int64_t members[8];
+                int64_t rest[8];
+                size_t count = 0;
+                size_t kept = 0;
+                for (int bit = 0; bit < 8; bit++) {
+                    if ((set >> bit & 1) == 0)
+                        continue;
+                    members[count++] = bit + 1;
+                    if (bit != gone)
+                        rest[kept++] = bit + 1;
+                }
+                if (kept == count || kept == 0)
+                    continue;
+                ck_assert_int_eq(rank_assign(members, count, shards, places), 0);
+                ck_assert_int_eq(rank_assign(rest, kept, shards, others), 0);
+                uint32_t must = owned_by(places, shards, gone + 1);
+                uint32_t did = moved(places, others, shards);
+                must_all += must;
+                moved_all += did;
+                ck_assert_uint_le(did * 2, must * 3 + 6); /* each by itself: but for 3 shards */
+            }
+        }
+        ck_assert_msg(moved_all * 2 <= must_all * 3, "%u shards: moved %lu, must %lu", shards,
+                      (unsigned long)moved_all, (unsigned long)must_all);
+    }
+}
+END_TEST
+
 START_TEST(thousands_of_random_sets_are_balanced)
 {
     srand(2);
@@ -175,6 +212,7 @@ int main(void)
     tcase_add_test(tests, every_set_of_up_to_eight_is_balanced_with_true_standbys);
     tcase_add_test(tests, the_order_of_members_does_not_matter);
     tcase_add_test(tests, a_join_or_leave_moves_little);
+    tcase_add_test(tests, every_change_of_up_to_eight_members_moves_little);
     tcase_add_test(tests, thousands_of_random_sets_are_balanced);
     tcase_add_test(tests, the_largest_topology_is_ranked);
     suite_add_tcase(suite, tests);
