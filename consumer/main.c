@@ -206,7 +206,9 @@ static bool open_gateway(struct consumer *c)
                                   .timeout_ms = (uint32_t)cfg_int(cfg, CFG_GATEWAY_TIMEOUT)};
     c->pay = pay_new(c->daemon.loop, &options);
     if (c->pay != NULL)
-        c->context.payer = payer_new(c->daemon.loop, c->pay, &c->stats, payment_ended, c);
+        c->context.payer =
+            payer_new(c->daemon.loop, c->pay, &c->stats,
+                      (unsigned)cfg_int(cfg, CFG_GATEWAY_INFLIGHT), payment_ended, c);
     return c->context.payer != NULL;
 }
 

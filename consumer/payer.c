@@ -10,6 +10,7 @@
 #include "common/err.h"
 #include "common/log.h"
 #include "common/plant.h"
+#include "consumer/payer_queue.h"
 
 #define BUCKETS 4096 /* a power of two */
 #define RETRY_FIRST_MS 200
@@ -22,13 +23,14 @@
 enum payment_state { PAYMENT_QUEUED, PAYMENT_CALLING, PAYMENT_WAITING };
 
 struct payment {
+    struct payer_queue_entry entry; /* first: a payment is found by its entry */
     struct payer *payer;
     struct payment *next_in_bucket;
-    struct payment *next_in_queue;
     enum payment_state state;
     bool orphaned; /* its shard is not ours (any more) */
     bool cancelling;
     uint32_t shard;
+    char sku[JOB_SKU_MAX + 1];
     char order_id[IDS_ORDER_SIZE];
     int64_t attempt;
     int64_t amount;
@@ -48,7 +50,7 @@ struct payer {
     payer_ended_cb ended;
     void *arg;
     struct payment *buckets[BUCKETS];
-    struct payment *head, *tail; /* queued */
+    struct payer_queue *queue;
     size_t count;
     size_t calling[SHARDS_MAX];
     bool held[SHARDS_MAX];
@@ -63,15 +65,16 @@ static void pump_due(void *arg)
 }
 
 struct payer *payer_new(struct loop *loop, struct pay *pay, struct stats *stats,
-                        payer_ended_cb ended, void *arg)
+                        unsigned inflight_max, payer_ended_cb ended, void *arg)
 {
     struct payer *payer = calloc(1, sizeof *payer);
     if (payer == NULL)
         return NULL;
     *payer = (struct payer){.loop = loop, .pay = pay, .stats = stats, .ended = ended, .arg = arg};
     payer->pump_again = loop_timer_new(loop, pump_due, payer);
-    if (payer->pump_again == NULL) {
-        free(payer);
+    payer->queue = payer_queue_new(inflight_max < 2 ? 1 : inflight_max / 2);
+    if (payer->pump_again == NULL || payer->queue == NULL) {
+        payer_free(payer);
         return NULL;
     }
     return payer;
@@ -125,26 +128,15 @@ void payer_free(struct payer *payer)
         }
     }
     loop_timer_free(payer->pump_again);
+    payer_queue_free(payer->queue);
     free(payer);
 }
 
 static void enqueue(struct payment *p)
 {
-    struct payer *payer = p->payer;
     p->state = PAYMENT_QUEUED;
-    p->next_in_queue = NULL;
-    if (payer->tail == NULL)
-        payer->head = p;
-    else
-        payer->tail->next_in_queue = p;
-    payer->tail = p;
-}
-
-static void dequeue_head(struct payer *payer)
-{
-    payer->head = payer->head->next_in_queue;
-    if (payer->head == NULL)
-        payer->tail = NULL;
+    if (payer_queue_push(p->payer->queue, &p->entry, p->sku) < 0)
+        forget(p); /* the sweep finds it again */
 }
 
 static void show_counts(struct payer *payer)
@@ -261,6 +253,7 @@ static bool back_from_call(struct payment *p, const struct pay_answer *answer)
 {
     struct payer *payer = p->payer;
     payer->calling[p->shard]--;
+    payer_queue_done(payer->queue, &p->entry);
     stats_payment(payer->stats, pay_outcome_text(answer->outcome));
     if (answer->outcome != PAY_MISCONFIGURED && answer->outcome != PAY_UNKNOWN)
         metric_set(payer->stats->payments_misconfigured, 0);
@@ -307,10 +300,10 @@ static int call(struct payment *p)
 /* Starts calls while the gateway's window has room. */
 static void pump(struct payer *payer)
 {
-    while (payer->head != NULL) {
-        struct payment *p = payer->head;
+    struct payment *p;
+    while ((p = (struct payment *)payer_queue_first(payer->queue)) != NULL) {
         if (p->orphaned || payer->held[p->shard]) {
-            dequeue_head(payer);
+            payer_queue_drop(payer->queue);
             forget(p);
             continue;
         }
@@ -322,7 +315,7 @@ static void pump(struct payer *payer)
             loop_timer_start(payer->pump_again, PUMP_AGAIN_MS, 0);
             break;
         }
-        dequeue_head(payer);
+        payer_queue_take(payer->queue);
         p->state = PAYMENT_CALLING;
         payer->calling[p->shard]++;
     }
@@ -339,6 +332,7 @@ static struct payment *new_payment(struct payer *payer, uint32_t shard,
     p->shard = shard;
     p->attempt = effect->attempt;
     p->amount = effect->amount;
+    (void)snprintf(p->sku, sizeof p->sku, "%s", effect->sku);
     (void)snprintf(p->order_id, sizeof p->order_id, "%s", effect->order_id);
     (void)snprintf(p->currency, sizeof p->currency, "%s", effect->currency);
     p->payment_method = strdup(effect->payment_method);

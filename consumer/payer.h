@@ -25,9 +25,11 @@ struct payer;
 typedef void (*payer_ended_cb)(uint32_t shard, const char *order_id, int64_t attempt,
                                const char *state, const char *intent, const char *code, void *arg);
 
-/* `pay` and `stats` must outlive it. NULL: no memory. */
+/* `pay` and `stats` must outlive it. Items take turns, and none gets more than half of
+ * `inflight_max` (pay's) calls at once: so one whose payments are slow holds up no other.
+ * NULL: no memory. */
 struct payer *payer_new(struct loop *loop, struct pay *pay, struct stats *stats,
-                        payer_ended_cb ended, void *arg);
+                        unsigned inflight_max, payer_ended_cb ended, void *arg);
 /* Calls in flight must have been ended by pay_free before. */
 void payer_free(struct payer *payer);
 

@@ -9,6 +9,28 @@ from harness import wait_until
 DECLINED = "pm_card_chargeDeclined"
 
 
+class FewAtOnce(harness.TestCase):
+    daemons = ("sandbox", "producer", "consumer")
+    settings = {"CHECKOUT_GATEWAY_INFLIGHT": 8}
+
+    def test_an_item_with_slow_payments_leaves_places_to_others(self):
+        slow, quick = self.stack.item(stock=40), self.stack.item(stock=40)
+        self.stack.gateway.latency(10000)
+        held = [self.stack.job(f"slow-{n}", slow) for n in range(40)]
+        self.stack.publish_jobs(*held)
+        wait_until(lambda: self.stack.gateway.started(held[3]["order_id"]), 5, "their payments to begin")
+        self.stack.gateway.latency(0)
+        jobs = [self.stack.job(f"quick-{n}", quick) for n in range(40)]
+        self.stack.publish_jobs(*jobs)
+        for job in jobs:
+            harness.Order(self.stack, job["user_id"], job["order_id"]).wait("confirmed", timeout=5)
+        self.assertEqual(self.stack.one("select count(*) from orders where sku = %s and "
+                                        "status = 'reserved'", (slow,)), 40)
+        for job in held:
+            harness.Order(self.stack, job["user_id"], job["order_id"]).wait("confirmed", timeout=20)
+        self.assertEqual(self.stack.gateway.captured(), {job["order_id"]: 1 for job in held + jobs})
+
+
 class Payments(harness.TestCase):
     daemons = ("sandbox", "producer", "consumer")
     settings = {"CHECKOUT_GATEWAY_TIMEOUT": "2s"}
