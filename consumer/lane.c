@@ -182,7 +182,8 @@ static void done(struct lane *lane, enum lane_work work)
         const struct intake_batch *batch = &lane->intake->batch;
         metric_observe(lane->stats->decide_seconds, seconds);
         metric_add(lane->stats->batches, 1);
-        metric_add(lane->stats->batch_jobs, (double)(batch->to - batch->from));
+        metric_add(lane->stats->of_shard[lane->place.shard].jobs,
+                   (double)(batch->to - batch->from));
         intake_part_decided(lane->intake);
     }
     lane->events->committed(lane->arg);
@@ -227,7 +228,7 @@ static void answered(const struct db_result *result, void *arg)
         done(lane, work);
         return;
     case COUNTER_FENCED:
-        metric_add(lane->stats->fenced, 1);
+        metric_add(lane->stats->of_shard[lane->place.shard].fenced, 1);
         lane->events->fenced(lane->arg);
         return;
     case COUNTER_REFUSED:

@@ -219,10 +219,11 @@ static bool open_all(struct consumer *c)
     struct loop *loop = c->daemon.loop;
     size_t secret_len;
     const char *secret = cfg_secret(cfg, CFG_ORDER_SECRET_FILE, &secret_len);
-    stats_init(&c->stats, c->daemon.metrics);
     c->context.loop = loop;
     c->context.stats = &c->stats;
     c->context.shards = (uint32_t)cfg_int(cfg, CFG_SHARDS);
+    if (stats_init(&c->stats, c->daemon.metrics, c->context.shards) < 0)
+        return false;
     c->context.wait_ms = cfg_int(cfg, CFG_WAIT_MAX);
     c->context.ids = ids_new(secret, secret_len);
     if (c->context.ids == NULL || !open_sessions(c) || !open_broker(c) || !open_gateway(c))
@@ -258,6 +259,7 @@ static void close_all(struct consumer *c)
     relay_free(c->context.relay);
     payer_free(c->context.payer);
     ids_free(c->context.ids);
+    stats_free(&c->stats);
 }
 
 int main(int argc, char **argv)

@@ -114,6 +114,7 @@ static void forget(struct payment *p)
         link = &(*link)->next_in_bucket;
     *link = p->next_in_bucket;
     payer->count--;
+    metric_add(payer->stats->of_shard[p->shard].payments, -1);
     free_payment(p);
 }
 
@@ -362,6 +363,7 @@ int payer_add(struct payer *payer, uint32_t shard, const struct counter_effect *
     p->next_in_bucket = *bucket;
     *bucket = p;
     payer->count++;
+    metric_add(payer->stats->of_shard[shard].payments, 1);
     enqueue(p);
     pump(payer);
     return 0;

@@ -44,7 +44,9 @@ struct lane {
     uint64_t generation; /* counts starts and stops: an older page's answers are void */
     int64_t mark;        /* published up to here */
     int64_t saved;
-    size_t unanswered; /* publishes of this page */
+    uint64_t
+        stuck_since_ms; /* monotonic: events wait since then and none was relayed; 0: none wait */
+    size_t unanswered;  /* publishes of this page */
     int64_t page_end;
     bool page_full;
 };
@@ -78,9 +80,24 @@ static void retry_due(void *arg)
     relay_kick_all(arg);
 }
 
+static void show_stuck(struct relay *relay)
+{
+    uint64_t now_ms = clock_mono_ms();
+    for (uint32_t i = 0; i < relay->shards; i++) {
+        struct lane *lane = &relay->lanes[i];
+        if (relay_idle(relay, i))
+            lane->stuck_since_ms = 0;
+        else if (lane->stuck_since_ms == 0)
+            lane->stuck_since_ms = now_ms;
+        metric_set(relay->stats->of_shard[i].relay_stuck_seconds,
+                   lane->stuck_since_ms == 0 ? 0 : (double)(now_ms - lane->stuck_since_ms) / 1000);
+    }
+}
+
 static void save_due(void *arg)
 {
     relay_save(arg);
+    show_stuck(arg);
 }
 
 struct relay *relay_new(struct loop *loop, uint32_t shards, struct db *session, struct kv *kv,
@@ -175,6 +192,7 @@ static void page_published(struct lane *lane)
     }
     lane->busy = false;
     lane->mark = lane->page_end;
+    lane->stuck_since_ms = 0;
     if (lane->page_full)
         lane->dirty = true;
     read_page(lane);

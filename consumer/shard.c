@@ -32,6 +32,9 @@ static void enter(struct shard *shard, enum shard_state state, const char *why)
     bool served = shard_serving(shard);
     shard->state = state;
     metric_add(shard->context->stats->shards_owned, (double)shard_serving(shard) - (double)served);
+    const struct stats_shard *stats = &shard->context->stats->of_shard[shard->number];
+    metric_set(stats->owned, shard_serving(shard));
+    metric_set(stats->epoch, shard_serving(shard) ? (double)shard->lane.place.epoch : 0);
     if (state == SHARD_SERVING)
         shard->taken_ms = clock_mono_ms();
 }
@@ -200,7 +203,7 @@ static void taken(const struct db_result *result, void *arg)
         moved_on(shard);
         return;
     }
-    metric_add(context->stats->take_overs, 1);
+    metric_add(context->stats->of_shard[shard->number].take_overs, 1);
     lane_open(&shard->lane, db_int(result, 0, 0));
     shard->resume = false;
     enter(shard, SHARD_SERVING, "taken over");

@@ -1,23 +1,47 @@
 #include "consumer/stats.h"
 
+#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
+
+#include "common/err.h"
 
 #define LABELS_SIZE 96
 
-void stats_init(struct stats *s, struct metrics *m)
+static void init_shard(struct stats_shard *s, struct metrics *m, uint32_t shard)
 {
-    *s = (struct stats){.metrics = m};
+    char labels[LABELS_SIZE];
+    (void)snprintf(labels, sizeof labels, "shard=\"%" PRIu32 "\"", shard);
+    s->owned =
+        metrics_gauge(m, "checkout_shard_owned", "1 while this process serves the shard.", labels);
+    s->epoch = metrics_gauge(m, "checkout_shard_epoch",
+                             "The epoch under which it serves the shard; 0: it does not.", labels);
+    s->jobs =
+        metrics_counter(m, "checkout_jobs_decided_total", "Jobs brought to the counter.", labels);
+    s->take_overs = metrics_counter(m, "checkout_take_overs_total", "Shards taken over.", labels);
+    s->fenced = metrics_counter(m, "checkout_fenced_writes_total",
+                                "Writes refused because the shard had moved.", labels);
+    s->payments = metrics_gauge(m, "checkout_payments_open",
+                                "Payments without an end that this process takes care of.", labels);
+    s->relay_stuck_seconds =
+        metrics_gauge(m, "checkout_relay_stuck_seconds",
+                      "How long events have waited without one being relayed.", labels);
+}
+
+int stats_init(struct stats *s, struct metrics *m, uint32_t shards)
+{
+    struct stats_shard *of_shard = calloc(shards, sizeof *of_shard);
+    if (of_shard == NULL)
+        return ERR_NOMEM;
+    *s = (struct stats){.metrics = m, .of_shard = of_shard};
+    for (uint32_t i = 0; i < shards; i++)
+        init_shard(&of_shard[i], m, i);
     s->decide_seconds =
         metrics_histogram(m, "checkout_decide_seconds", "Time of one deciding transaction.", NULL);
     s->settle_seconds =
         metrics_histogram(m, "checkout_settle_seconds", "Time of one settling transaction.", NULL);
-    s->batch_jobs =
-        metrics_counter(m, "checkout_jobs_decided_total", "Jobs brought to the counter.", NULL);
     s->batches =
         metrics_counter(m, "checkout_batches_decided_total", "Deciding transactions.", NULL);
-    s->take_overs = metrics_counter(m, "checkout_take_overs_total", "Shards taken over.", NULL);
-    s->fenced = metrics_counter(m, "checkout_fenced_writes_total",
-                                "Writes refused because the shard had moved.", NULL);
     s->shards_owned =
         metrics_gauge(m, "checkout_shards_owned", "Shards that this process serves.", NULL);
     s->dead_letters = metrics_counter(m, "checkout_dead_letters_total",
@@ -41,6 +65,13 @@ void stats_init(struct stats *s, struct metrics *m)
     s->database_up =
         metrics_gauge(m, "checkout_database_up", "1 while connected to PostgreSQL.", NULL);
     s->redis_up = metrics_gauge(m, "checkout_redis_up", "1 while connected to Redis.", NULL);
+    return 0;
+}
+
+void stats_free(struct stats *s)
+{
+    free(s->of_shard);
+    s->of_shard = NULL;
 }
 
 /* metrics_counter returns the series that is there; it copies the labels. */

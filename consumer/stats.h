@@ -4,16 +4,26 @@
 
 #include <stdint.h>
 
+#include "common/attrs.h"
 #include "common/metrics.h"
+
+/* Series of one shard, as this process sees it. */
+struct stats_shard {
+    struct metric *owned;
+    struct metric *epoch;
+    struct metric *jobs;
+    struct metric *take_overs;
+    struct metric *fenced;
+    struct metric *payments;
+    struct metric *relay_stuck_seconds;
+};
 
 struct stats {
     struct metrics *metrics;
+    struct stats_shard *of_shard;
     struct metric *decide_seconds;
     struct metric *settle_seconds;
-    struct metric *batch_jobs;
     struct metric *batches;
-    struct metric *take_overs;
-    struct metric *fenced;
     struct metric *shards_owned;
     struct metric *dead_letters;
     struct metric *conflicts;
@@ -28,8 +38,9 @@ struct stats {
     struct metric *redis_up;
 };
 
-/* Declares them all in `metrics`, which must outlive `stats`. */
-void stats_init(struct stats *stats, struct metrics *metrics);
+/* Declares them all in `metrics`, which must outlive `stats`. 0 or ERR_NOMEM. */
+MUST_CHECK int stats_init(struct stats *stats, struct metrics *metrics, uint32_t shards);
+void stats_free(struct stats *stats);
 /* `count` orders reached `status`; `reason` may be NULL. */
 void stats_transition(struct stats *stats, const char *status, const char *reason, int64_t count);
 /* A command was executed; `state` "done" or "refused". */

@@ -4,6 +4,7 @@
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 
@@ -160,6 +161,45 @@ class Pool(harness.TestCase):
         self.stack.ctl("pause", "--shard", "1")
         self.addCleanup(self.stack.ctl, "resume", "--shard", "1")
         self.assertEqual((self.shard(1)["paused"], self.shard(1)["note"]), (True, "paused"))
+
+    def series(self, name):
+        """{(process id, shard): value} of a metric of the consumers."""
+        found = {}
+        for daemon in self.stack.daemons:
+            if daemon.name == "checkout-consumer" and daemon.running():
+                text = harness.http_call(daemon.admin, "GET", "/metrics").body.decode()
+                for shard, value in re.findall(rf'^{name}{{shard="(\d+)"}} (\S+)$', text, re.MULTILINE):
+                    found[daemon.pid, int(shard)] = float(value)
+        self.assertTrue(found, name)
+        return found
+
+    def test_metrics_of_each_shard(self):
+        rows = self.settled()
+        pids = dict(self.stack.sql("select name, pid from consumers"))
+        owned, epochs = self.series("checkout_shard_owned"), self.series("checkout_shard_epoch")
+        for (pid, shard), value in owned.items():
+            owner = pids[rows[shard]["owner"]] == pid
+            self.assertEqual((value, epochs[pid, shard]), (owner, rows[shard]["epoch"] if owner else 0))
+        sku = self.stack.item(stock=1)
+        at = (pids[rows[self.stack.shard(sku)]["owner"]], self.stack.shard(sku))
+        before = self.series("checkout_jobs_decided_total")
+        self.stack.gateway.latency(3000)
+        order = self.stack.order("ann", sku).wait("reserved")
+        self.assertEqual(self.series("checkout_payments_open")[at], 1)
+        order.wait("confirmed")
+        wait_until(lambda: self.series("checkout_payments_open")[at] == 0, 5, "no open payment")
+        after = self.series("checkout_jobs_decided_total")
+        self.assertEqual({key: after[key] - before[key] for key in after if after[key] != before[key]}, {at: 1})
+        self.assertGreaterEqual(self.series("checkout_take_overs_total")[at], 1)
+        self.assertEqual(set(self.series("checkout_fenced_writes_total")), set(owned))
+
+    def test_a_relay_that_is_stuck_shows_for_how_long(self):
+        self.settled()
+        self.stack.redis().execute_command("CLIENT", "PAUSE", "4000", "ALL")
+        sku = self.stack.item()
+        self.stack.publish_jobs(self.stack.job("ann", sku))
+        wait_until(lambda: max(self.series("checkout_relay_stuck_seconds").values()) > 1, 15, "it to be stuck")
+        wait_until(lambda: max(self.series("checkout_relay_stuck_seconds").values()) == 0, 15, "it to go on")
 
     def test_without_the_broker_the_rest_is_shown(self):
         done = self.stack.ctl("shards", "--json", CHECKOUT_AMQP_URL="amqp://127.0.0.1:1/")
