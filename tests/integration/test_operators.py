@@ -17,6 +17,8 @@ class Pool(harness.TestCase):
 
     def setUp(self):
         self.stack.gateway.calm()
+        wait_until(lambda: self.stack.one("select (select count(*) from line) + (select count(*) from payments "
+                                          "where state = 'open')") == 0, 30, "what was begun before to end")
 
     def rows(self, *words):
         return [json.loads(line) for line in self.stack.ctl(*words, "--json").stdout.splitlines()]
@@ -53,7 +55,7 @@ class Pool(harness.TestCase):
         sku = self.stack.item(stock=1)
         before = self.shard(self.stack.shard(sku))
         self.assertEqual((before["waiting"], before["open_payments"]), (0, 0))
-        self.stack.gateway.latency(20000)
+        self.stack.gateway.latency(6000)
         self.stack.order("ann", sku).wait("reserved")
         for n in range(3):
             self.stack.order(f"user-{n}", sku).wait("waiting")
@@ -112,7 +114,7 @@ class Pool(harness.TestCase):
         self.settled()
         quiet, old, young = (self.stack.item(stock=1) for _ in range(3))
         self.stack.order("ann", quiet).wait("confirmed")
-        self.stack.gateway.latency(20000)
+        self.stack.gateway.latency(6000)
         self.stack.order("ann", old).wait("reserved")
         self.stack.order("bob", young).wait("reserved")
         self.stack.order("carl", young).wait("waiting")
