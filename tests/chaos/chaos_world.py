@@ -3,6 +3,7 @@
 import atexit
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -26,6 +27,7 @@ LINKS = {"producer": ("broker", "database", "redis"),
 SERVERS = {"database": "postgres", "broker": "rabbitmq", "redis": "redis"}
 PRODUCERS, CONSUMERS, CONSUMERS_MAX, SHARDS = 2, 4, 8, 16
 WAIT_MAX_S = 10
+HARDLY_BEGUN_S = 2.0
 
 
 class Wires:
@@ -62,6 +64,7 @@ class Slot:
         self.world, self.kind, self.name = world, kind, f"{kind}-{number}"
         self.settings = settings
         self.daemon = None
+        self.began = self.ended = 0.0    # its newest start, and SIGTERM
         self.frozen = self.leaving = False
         self.busy = False        # a fault is at work here
         self.wires = {}
@@ -79,6 +82,7 @@ class Slot:
     def start(self):
         if not self.running():
             self.daemon = self.world.stack.start(self.kind, wait=False, **self.settings)
+            self.began = time.monotonic()
             self.frozen = self.leaving = False
 
     def kill(self):
@@ -100,6 +104,7 @@ class Slot:
         """SIGTERM; it drains by itself."""
         if self.running():
             self.thaw()
+            self.ended = time.monotonic()
             self.daemon.terminate()
             self.leaving = True
 
@@ -127,6 +132,9 @@ class World:
         self._watching = False
 
     def open(self):
+        os.chdir(self.directory)  # a program that crashes leaves its core here
+        _, most = resource.getrlimit(resource.RLIMIT_CORE)
+        resource.setrlimit(resource.RLIMIT_CORE, (most, most))
         subprocess.run([SERVICES, "start", "--dir", self._servers], check=True,
                        stdout=subprocess.DEVNULL, start_new_session=True)
         printed = subprocess.run([SERVICES, "env", "--dir", self._servers], check=True, text=True,
@@ -172,8 +180,14 @@ class World:
     # -- programs that end --------------------------------------------------------------------------
 
     def note_exit(self, slot):
+        """It left after SIGTERM: well, or, when it had hardly begun, by the signal itself."""
+        daemon = slot.daemon
+        if daemon in self.stack.daemons:
+            self.stack.daemons.remove(daemon)
+        if daemon.process.returncode == -signal.SIGTERM and slot.ended - slot.began < HARDLY_BEGUN_S:
+            return
         try:
-            slot.daemon.finish(1)
+            daemon.finish(1)
         except AssertionError as error:
             self.problems.append(f"{slot.name}: {error}")
 
@@ -184,6 +198,8 @@ class World:
                 if slot.leaving or slot.busy or slot.daemon is None or slot.running():
                     continue
                 code = slot.daemon.process.returncode
+                if slot.daemon in self.stack.daemons:
+                    self.stack.daemons.remove(slot.daemon)
                 self.problems.append(f"{slot.name} ended by itself with {code} (log: {slot.daemon.log})")
                 slot.start()
 
