@@ -151,16 +151,17 @@ static void mask_array(const json_t *array, const char *name, int depth, struct 
 static void mask_value(const json_t *value, const char *name, int depth, struct buf *out)
 {
     const char *text = json_string_value(value);
-    if (depth > DEPTH_MAX)
+    bool holds = json_is_object(value) || json_is_array(value); /* its parts are masked */
+    bool plain = json_is_null(value) || json_is_boolean(value);
+    bool secret = !holds && !plain && (!may_show(name) || (text != NULL && looks_secret(text)));
+    if (depth > DEPTH_MAX || secret)
         (void)buf_str(out, "\"" MASK "\"");
     else if (json_is_object(value))
         mask_object(value, depth, out);
     else if (json_is_array(value))
         mask_array(value, name, depth, out);
-    else if (json_is_null(value) || json_is_boolean(value))
+    else if (plain)
         (void)buf_str(out, json_is_null(value) ? "null" : json_is_true(value) ? "true" : "false");
-    else if (!may_show(name) || (text != NULL && looks_secret(text)))
-        (void)buf_str(out, "\"" MASK "\"");
     else if (text != NULL)
         (void)buf_json_strn(out, text, strnlen(text, SHOWN_MAX));
     else if (json_is_integer(value))

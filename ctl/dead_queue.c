@@ -11,6 +11,7 @@
 #include "common/shard.h"
 #include "ctl/progress.h"
 
+#define BODY_MAX ((size_t)JOB_MESSAGE_ACCEPT)
 #define LETTERS_MAX 65535 /* unacknowledged at once */
 #define BUSY_PATIENCE_MS 15000
 #define BUSY_LOOK_MS 200
@@ -183,8 +184,8 @@ static int read_all(struct dead_queue *queue)
     }
     if (queue->expected == 0)
         return CTL_FINE;
-    int code = bus_consumer_open(queue->ctl->bus, SHARD_DEAD, (uint16_t)queue->expected,
-                                 JOB_MESSAGE_ACCEPT, &events, queue, &queue->channel);
+    int code = bus_consumer_open(queue->ctl->bus, SHARD_DEAD, (uint16_t)queue->expected, BODY_MAX,
+                                 &events, queue, &queue->channel);
     if (code < 0)
         return ctl_complain(CTL_FAILED, "RabbitMQ: %s: %s", SHARD_DEAD, err_text(code));
     rest(queue, SILENCE_MS);

@@ -13,7 +13,7 @@
 #include "ctl/progress.h"
 
 #define CONFIRM_MS 5000
-#define MESSAGE_MAX ((size_t)2 * JOB_MESSAGE_ACCEPT)
+#define MESSAGE_MAX ((size_t)JOB_MESSAGE_ACCEPT + 1024) /* a single job gets a frame */
 
 /* A letter that can be replayed. */
 struct parcel {

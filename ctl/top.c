@@ -92,13 +92,13 @@ static int by_hurt(const void *left, const void *right)
 
 static const struct view_shard **sort(const struct pool_view *view)
 {
-    const struct view_shard **order = calloc(view->shard_count, sizeof *order);
+    const struct view_shard **order = calloc(view->shard_count, sizeof(void *));
     if (order == NULL)
         return NULL;
     for (size_t i = 0; i < view->shard_count; i++)
         order[i] = &view->shards[i];
     sorted_view = view;
-    qsort(order, view->shard_count, sizeof *order, by_hurt);
+    qsort(order, view->shard_count, sizeof(void *), by_hurt);
     return order;
 }
 
