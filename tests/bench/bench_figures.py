@@ -2,6 +2,7 @@
 
 import time
 
+import bench_pool
 from bench_bed import ROW_LOCK_CLIENTS, cpu_seconds
 
 RATE = 200            # orders a second for the time from click to news
@@ -19,6 +20,7 @@ UNITS = {
     "decide_cpu_us": "us/order", "decide_paid_cpu_us": "us/order",
     "outcome_p50_ms": "ms", "outcome_p99_ms": "ms",
     "producer_rss_mib": "MiB", "consumer_rss_mib": "MiB", "notifier_rss_mib": "MiB",
+    **bench_pool.UNITS,
 }
 
 # What must hold on the reference machine of two cores: (at least, at most).
@@ -27,10 +29,14 @@ FLOORS = {
     "hot_vs_row_lock": (5, None), "hot_paid_vs_row_lock": (2, None),
     "spread_vs_row_lock": (0.8, None), "outcome_p99_ms": (None, 40),
     "producer_rss_mib": (None, 64), "consumer_rss_mib": (None, 64), "notifier_rss_mib": (None, 64),
+    **bench_pool.FLOORS,
 }
 
+# Of these the worst sample counts, not the median.
+WORST_COUNTS = {"producer_rss_mib", "consumer_rss_mib", "notifier_rss_mib", *bench_pool.WORST_COUNTS}
 
-class Measure:
+
+class Measure(bench_pool.PoolFigures):
     """Collects samples; `tell` shows progress."""
 
     def __init__(self, bed, orders, tell):
@@ -166,4 +172,5 @@ GROUPS = {
     "spread": (("spread_vs_row_lock", "decide_paid_cpu_us"), True),
     "outcome": (("outcome_p50_ms", "outcome_p99_ms"), True),
     "memory": (("producer_rss_mib", "consumer_rss_mib", "notifier_rss_mib"), False),
+    **bench_pool.GROUPS,
 }
