@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 
 import harness
 from harness import wait_until
@@ -48,13 +49,22 @@ class Memory(harness.TestCase):
         return {daemon.name: daemon.resident_bytes() for daemon in self.stack.daemons
                 if daemon.name != "checkout-sandbox-gateway"}
 
+    def warm_up(self):
+        """The deepest backlog that can be: the consumer stands still while the orders come in."""
+        consumer = self.stack.daemon("consumer")
+        thaw = threading.Timer(3, consumer.thaw)
+        consumer.freeze()
+        thaw.start()
+        self.load(WARM_UP, WARM_UP)
+        thaw.join()
+
     def test_small_and_flat(self):
         if sanitized():
             self.skipTest("a sanitizer's own memory would be measured")
         orders = (int(os.environ.get("CHECKOUT_TEST_ORDERS", "20000")) - WARM_UP) // ROUNDS
         self.stack.item("vip-pass", stock=1000000)
         self.stack.item("dress-1920s", stock=1)
-        self.load(WARM_UP, WARM_UP)
+        self.warm_up()
         measured = []
         for _ in range(ROUNDS):
             self.load(orders)
