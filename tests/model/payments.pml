@@ -1,17 +1,18 @@
 /*
- * payments.pml: the last unit of an item, two buyers who wait for it, two members, the gateway. Checked by
+ * payments.pml: the only unit of an item, two buyers who want it, two members, the gateway. Checked by
  * ./run (Spin 6). README.md beside it says which function or SQL each step stands for.
  *
- * A unit that a declined card gives back goes to the next in line; a buyer may cancel while waiting. Which
- * member serves, and that the lock excludes others, is pool.pml's business: here a member may take over at
- * any time as a fault, which bumps the epoch; a transaction is one step, under the fence, of a session that
- * may be lost before or after it.
+ * Orders come to the counter in their order; a unit that a declined card gives back goes to the next in line;
+ * a buyer may cancel at any time, also before the order is decided. Which member serves, and that the lock
+ * excludes others, is pool.pml's business: here a member may take over at any time as a fault, which bumps
+ * the epoch; a transaction is one step, under the fence, of a session that may be lost before or after it.
  *
  * A plant (-DNAME) breaks one rule and must give a counterexample:
  *   FRESH_KEY    ask again under a new key          CALL_FIRST  charge before the intent is committed
  *   GIVE_UP      an unclear answer is a refusal     NO_FENCE    settle and promote without the epoch, and
  *   NO_SWEEP     trust memory, do not look for                  without looking at the payment's state
- *                open intents at a take-over
+ *                open intents at a take-over        NO_VOID     refuse who has to act at the bank, without
+ *                                                               cancelling at the gateway first
  */
 #define ORDERS  2
 #define MEMBERS 2
@@ -20,17 +21,19 @@
 #endif
 #define KEYS    (2 * ORDERS)              /* an order's key is its number; + ORDERS: a fresh one (plant) */
 
-mtype:status = { WAITING, RESERVED, CONFIRMED, REJECTED, CANCELLED }
-mtype:result = { NONE, CAPTURED, DECLINED }
+mtype:status = { QUEUED, WAITING, RESERVED, CONFIRMED, REJECTED, CANCELLED }
+mtype:result = { NONE, CAPTURED, DECLINED, ACTION }       /* ACTION: the buyer has to act at the bank */
+mtype:wish   = { NO, PENDING, DONE }
 
 /* PostgreSQL */
-mtype:status status[ORDERS] = WAITING;
+mtype:status status[ORDERS] = QUEUED;
 bit intent[ORDERS];                       /* an open row of payments */
+mtype:wish wish[ORDERS] = NO;             /* a row of commands: a cancel */
 bit held, sold;                           /* stock is 1 */
 byte epoch = 1;
 
-/* The gateway: what each key came to; captures of each order */
-mtype:result kept[KEYS] = NONE;
+/* The gateway: what each key is answered, and what became of its intent; captures of each order */
+mtype:result kept[KEYS] = NONE, fate[KEYS] = NONE;
 byte captures[ORDERS];
 byte wire[KEYS];                          /* requests on their way, whoever has sent them */
 
@@ -50,19 +53,38 @@ byte faults = FAULTS;
 #define open_still(o) (intent[o])
 #endif
 #define free (!held && !sold)
+#define first_queued  (status[0] == QUEUED -> 0 : (status[1] == QUEUED -> 1 : ORDERS))
 #define first_waiting (status[0] == WAITING -> 0 : (status[1] == WAITING -> 1 : ORDERS))
+#define nobody_waits  (first_waiting == ORDERS)
+#define commanded(o)  (wish[o] == PENDING && status[o] != QUEUED)
 
-inline forget(who) {                       /* what it has in memory */
+inline forget(who) {                      /* what it has in memory */
   o = 0;
   do :: o < ORDERS -> known[at(who, o)] = 0; calling[at(who, o)] = 0; got[at(who, o)] = NONE; o++ :: else -> break od;
   o = 0; my_epoch[who] = 0
 }
-inline settle_line() {                    /* the line's head is promoted, or all are refused */
+inline settle_line() {                    /* all are refused, or the line's head is promoted */
   if :: sold -> status[0] = (status[0] == WAITING -> REJECTED : status[0]);
                 status[1] = (status[1] == WAITING -> REJECTED : status[1])
      :: !sold && free && first_waiting < ORDERS -> o = first_waiting;
         status[o] = RESERVED; held = 1; intent[o] = 1; o = 0
      :: else -> skip fi
+}
+inline pay() {                            /* effects of a transaction: what is to be charged */
+  known[at(m, 0)] = known[at(m, 0)] || (intent[0] && got[at(m, 0)] == NONE);
+  known[at(m, 1)] = known[at(m, 1)] || (intent[1] && got[at(m, 1)] == NONE)
+}
+inline decide() {                         /* a cancel that came first; a free unit for which nobody waits; the line */
+  n = first_queued;
+  if :: wish[n] == PENDING -> status[n] = CANCELLED; wish[n] = DONE
+     :: wish[n] != PENDING && free && nobody_waits -> status[n] = RESERVED; held = 1; intent[n] = 1;
+        assert(n == 0 || status[0] != WAITING)                       /* first come, first served */
+     :: wish[n] != PENDING && !(free && nobody_waits) -> status[n] = (sold -> REJECTED : WAITING) fi;
+  n = 0; settle_line()
+}
+inline command() {                        /* one that waits is taken out of the line; else it is refused */
+  n = (commanded(0) -> 0 : 1); wish[n] = DONE;
+  status[n] = (status[n] == WAITING -> CANCELLED : status[n]); n = 0; settle_line()
 }
 inline ask(who, order, k) { calling[at(who, order)] = k + 1; wire[k]++ }
 
@@ -77,19 +99,35 @@ end: do
 #endif
      }
   :: d_step { my_epoch[m] && my_epoch[m] != epoch -> forget(m) }     /* sees at its next look that it is over */
-  /* promotes the head of the line: the intent is committed, then known */
-  :: d_step { my_epoch[m] && free && first_waiting < ORDERS ->
+  /* decides the next order; executes a command; settles the line: the intent is committed, then known */
+  :: d_step { my_epoch[m] && first_queued < ORDERS ->
 #ifdef CALL_FIRST
-       n = first_waiting; if :: !calling[at(m, n)] -> ask(m, n, n) :: else -> skip fi; n = 0;
+       n = first_queued; if :: !calling[at(m, n)] -> ask(m, n, n) :: else -> skip fi; n = 0;
 #endif
-       if :: fenced(m) -> forget(m)
-          :: else -> n = first_waiting; settle_line(); known[at(m, n)] = 1; n = 0 fi }
-  /* ... and its answer is lost: the member has no session, so no epoch; what it had in flight is void */
-  :: d_step { my_epoch[m] && free && first_waiting < ORDERS && faults && !fenced(m) -> faults--; settle_line(); forget(m) }
+       if :: fenced(m) -> forget(m) :: else -> decide(); pay() fi }
+  :: d_step { my_epoch[m] && (commanded(0) || commanded(1)) ->
+       if :: fenced(m) -> forget(m) :: else -> command(); pay() fi }
+  :: d_step { my_epoch[m] && free && first_waiting < ORDERS ->
+       if :: fenced(m) -> forget(m) :: else -> settle_line(); pay() fi }
+  /* ... and the answer is lost: the member has no session, so no epoch; what it had in flight is void */
+  :: d_step { my_epoch[m] && first_queued < ORDERS && faults && !fenced(m) -> faults--; decide(); forget(m) }
+  :: d_step { my_epoch[m] && (commanded(0) || commanded(1)) && faults && !fenced(m) -> faults--; command(); forget(m) }
   od
 }
 
 /* One payment of one member */
+inline settle() {                         /* payment, order, units and the line behind, in one transaction */
+  if :: open_still(n) ->
+        assert(status[n] == RESERVED);                               /* what has ended is left alone */
+        status[n] = (got[at(m, n)] == CAPTURED -> CONFIRMED : REJECTED);
+        held = 0; sold = (got[at(m, n)] == CAPTURED -> 1 : sold); intent[n] = 0; settle_line()
+     :: else -> skip fi
+}
+#ifdef NO_VOID
+#define definite(r) (r != NONE)
+#else
+#define definite(r) (r == CAPTURED || r == DECLINED)
+#endif
 proctype Payer(byte m, n) {
   byte o;
 end: do
@@ -106,25 +144,18 @@ end: do
      }
   :: d_step { calling[at(m, n)] && kept[calling[at(m, n)] - 1] != NONE ->
        got[at(m, n)] = kept[calling[at(m, n)] - 1]; calling[at(m, n)] = 0 }
-  /* settles: payment, order, units and the line behind, in one transaction */
-  :: d_step { my_epoch[m] && got[at(m, n)] != NONE ->
+#ifndef NO_VOID
+  /* who has to act at the bank is refused, but the intent is cancelled first; it may have succeeded */
+  :: d_step { my_epoch[m] && got[at(m, n)] == ACTION ->
+       fate[n] = (fate[n] == ACTION -> DECLINED : fate[n]); got[at(m, n)] = fate[n] }
+  :: d_step { my_epoch[m] && got[at(m, n)] == ACTION && faults -> faults--;      /* ... and the answer is lost */
+       fate[n] = (fate[n] == ACTION -> DECLINED : fate[n]); got[at(m, n)] = NONE }
+#endif
+  :: d_step { my_epoch[m] && definite(got[at(m, n)]) ->
        if :: fenced(m) -> forget(m)
-          :: else ->
-             if :: open_still(n) ->
-                   assert(status[n] == RESERVED);                    /* what has ended is left alone */
-                   status[n] = (got[at(m, n)] == CAPTURED -> CONFIRMED : REJECTED);
-                   held = 0; sold = (got[at(m, n)] == CAPTURED -> 1 : sold); intent[n] = 0; settle_line()
-                :: else -> skip fi;
-             known[at(m, n)] = 0; got[at(m, n)] = NONE;
-             known[at(m, 0)] = known[at(m, 0)] || (intent[0] && n == 1);      /* `pay` of who was promoted */
-             known[at(m, 1)] = known[at(m, 1)] || (intent[1] && n == 0) fi }
+          :: else -> settle(); known[at(m, n)] = 0; got[at(m, n)] = NONE; pay() fi }
   /* ... and its answer is lost */
-  :: d_step { my_epoch[m] && got[at(m, n)] != NONE && faults && !fenced(m) -> faults--;
-       if :: open_still(n) -> assert(status[n] == RESERVED);
-             status[n] = (got[at(m, n)] == CAPTURED -> CONFIRMED : REJECTED);
-             held = 0; sold = (got[at(m, n)] == CAPTURED -> 1 : sold); intent[n] = 0; settle_line()
-          :: else -> skip fi;
-       forget(m) }
+  :: d_step { my_epoch[m] && definite(got[at(m, n)]) && faults && !fenced(m) -> faults--; settle(); forget(m) }
   od
 }
 
@@ -133,27 +164,31 @@ proctype Crash(byte m) {
 end: do :: d_step { my_epoch[m] && faults -> faults--; forget(m) } od
 }
 
-proctype Gateway(byte key) {              /* each request of a key gets the result of the first */
+inline first_time(result) { wire[key]--; kept[key] = result; fate[key] = result }
+proctype Gateway(byte key) {              /* each request of a key gets the answer of the first */
 end: do
-  :: d_step { wire[key] && kept[key] == NONE -> wire[key]--; kept[key] = CAPTURED; captures[key % ORDERS]++ }
-  :: d_step { wire[key] && kept[key] == NONE -> wire[key]--; kept[key] = DECLINED }
+  :: d_step { wire[key] && kept[key] == NONE -> first_time(CAPTURED); captures[key % ORDERS]++ }
+  :: d_step { wire[key] && kept[key] == NONE -> first_time(DECLINED) }
+  :: d_step { wire[key] && kept[key] == NONE -> first_time(ACTION) }
   :: d_step { wire[key] && kept[key] != NONE -> wire[key]-- }
+  :: d_step { fate[key] == ACTION -> fate[key] = CAPTURED; captures[key % ORDERS]++ }    /* the buyer has acted */
   od
 }
 
-proctype Buyer(byte n) {                  /* may cancel while waiting; the owner executes it */
-end: do :: d_step { status[n] == WAITING && faults -> faults--; status[n] = CANCELLED } od
+proctype Buyer(byte n) {                  /* may ask for a cancel, once */
+end: do :: d_step { wish[n] == NO && faults -> faults--; wish[n] = PENDING } od
 }
 
+#define ended(s) (s == CONFIRMED || s == REJECTED || s == CANCELLED)
 proctype Always() {
   do :: held + sold > 1 -> assert(held + sold <= 1)                  /* never oversold, */
      :: captures[0] > 1 || captures[1] > 1 ->
           assert(captures[0] <= 1 && captures[1] <= 1)               /* never charged twice */
      :: timeout -> break od;
-  assert(status[0] != WAITING && status[0] != RESERVED);             /* everybody is answered, */
-  assert(status[1] != WAITING && status[1] != RESERVED);
+  assert(ended(status[0]) && ended(status[1]));                      /* everybody is answered, */
   assert((captures[0] == 1) == (status[0] == CONFIRMED));            /* captured if and only if confirmed, */
   assert((captures[1] == 1) == (status[1] == CONFIRMED));
+  assert(wish[0] != PENDING && wish[1] != PENDING);                  /* every command has its result, */
   assert(held == 0)                                                  /* and no unit is left aside */
 }
 

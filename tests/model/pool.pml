@@ -26,19 +26,20 @@
 #define MEMBERS 2
 #define SLOTS   (MEMBERS + FAULTS)        /* database sessions: one per member, then one per lost session */
 #define NOBODY  255
-#define ANY     0                         /* of a take-over: whatever the epoch is */
 #define OLD     1                         /* epochs: only equality with the shard's matters, */
 #define CURRENT 2                         /* so a bump turns every older number into OLD; 0: none */
+#define ANY     0                         /* what a take-over went by, if not an epoch: anything, */
+#define OURS    3                         /* or that the shard has its own name on it */
 #ifndef PREFETCH
 #define PREFETCH JOBS                     /* the window of member 1; that of member 0 is JOBS */
 #endif
 #define room    (len(mine[serving]) < (serving == 0 -> JOBS : PREFETCH))
 #define consumes(m) (linked[m] && !cancelled[m])
 #ifdef NAMED
-#define ready(m) (linked[m] && !frozen[m])
+#define ready(m) (linked[m] && !frozen[m] && !away[m])
 #define named   (ready(first) -> first : (ready(1 - first) -> 1 - first : NOBODY))
 /* Time, as far as it is relied on: a beat is a second, a take-over milliseconds, and a member yields only
-   what it has served for two beats. So by then the other one has its answer, and has looked since. */
+   what it has served for two beats (YIELD_AGE_MS). So by then the other one has its answer, and has looked. */
 #define beat(m) (tx[1 - m] != BUMP && tx[1 - m] != BUMPED && (frozen[1 - m] || my_epoch[1 - m] != OLD))
 #define is_named(m) (named == m && beat(m))
 #else
@@ -65,25 +66,31 @@ byte serving = NOBODY;                    /* the single active consumer */
 byte acked;                               /* jobs the broker has forgotten */
 
 /* Members: what each process has in memory */
-mtype:mode = { SERVE, STOP, RELEASED }    /* a yield: stop taking, release the shard, close the channel */
+mtype:mode = { SERVE, STOP, RELEASING }   /* a yield: stop taking, release the shard, close the channel */
 mtype:mode mode[MEMBERS] = SERVE;
 chan mine[MEMBERS] = [JOBS] of { byte };  /* unacked deliveries in order; while linked, the broker's view too */
 bit  open[MEMBERS], frozen[MEMBERS];      /* open: the member holds its channel for open */
 byte my_epoch[MEMBERS];                   /* OLD or CURRENT: it thinks it owns the shard */
 byte served[MEMBERS];                     /* the epoch that it had when it lost its session, to take over again */
 byte batch[MEMBERS];                      /* deliveries to ack when the call in flight has committed */
-byte todo[MEMBERS];                       /* committed events it has to publish */
-byte top[MEMBERS];                        /* the mark to write next; 0: none */
+byte my_mark[MEMBERS];                    /* events below it are published; 0: it does not relay */
+#ifdef RELAY_EARLY
+byte todo[MEMBERS];                       /* events behind a mark that was written first */
+#endif
 byte first;                               /* the member that the ranking prefers (NAMED) */
+bit  away[MEMBERS];                       /* it was told to leave (NAMED) */
 
 /* PostgreSQL: the tables; each session's one request, which the server ends whatever the client does */
 byte owner = NOBODY;                      /* shards (whose epoch is CURRENT by definition) */
 byte decided;                             /* orders */
 byte events, next_event;                  /* order_events: the committed ids; its sequence */
 byte mark;                                /* relays: ids below it are published */
+byte writer = NOBODY;                     /* the session that has taken the shard over last (nobody knows it) */
 byte holders;                             /* transactions that hold the lock on the shard's row */
-mtype:tx = { IDLE, BUMP, BUMPED, MOVED, DECIDE, LOCKED, COMMITTED, REFUSED }
+mtype:tx = { IDLE, BUMP, BUMPED, MOVED, DECIDE, LOCKED, COMMITTED, REFUSED, AGAIN, RELEASE, RELEASED }
 mtype:tx tx[SLOTS] = IDLE;
+byte orphan_of[FAULTS];                   /* whose number is in the request of a lost session; NOBODY: a dead one's */
+#define by(s) (s < MEMBERS -> s : orphan_of[s - MEMBERS])
 byte tx_epoch[SLOTS], tx_look[SLOTS], tx_jobs[SLOTS], tx_new[SLOTS], tx_event[SLOTS];
 
 byte published;                           /* Redis: events seen there at least once */
@@ -108,9 +115,14 @@ inline forget_channel(m) {                /* deliveries and tags of a closed cha
   do :: len(mine[m]) > 0 -> mine[m]?j :: else -> break od;
   open[m] = 0; batch[m] = 0
 }
+#ifdef RELAY_EARLY
+inline stop_relay(m) { my_mark[m] = 0; todo[m] = 0 }
+#else
+inline stop_relay(m) { my_mark[m] = 0 }
+#endif
 inline drop(m) {                          /* close the channel, own nothing */
   broker_closed(m); forget_channel(m);
-  my_epoch[m] = 0; served[m] = 0; todo[m] = 0; top[m] = 0; mode[m] = SERVE
+  my_epoch[m] = 0; served[m] = 0; stop_relay(m); mode[m] = SERVE
 }
 inline ack(m) {                           /* `batch` is the head of `mine` */
   do
@@ -128,33 +140,43 @@ inline send_decide(m, count) {            /* the first `count` of mine */
   ack(m)
 #endif
 }
-inline set_top(m) { top[m] = 0; do :: todo[m] >> top[m] -> top[m]++ :: else -> break od; j = 0 }
 inline clear(s) { tx[s] = IDLE; tx_epoch[s] = 0; tx_look[s] = 0; tx_jobs[s] = 0; tx_new[s] = 0; tx_event[s] = 0 }
-inline lose_session(m) {                  /* a fault: what is in flight lives on in a session nobody reads */
+inline lose_session(one, who) {          /* a fault: what is in flight lives on in a session nobody reads */
   faults--;
-  if :: tx[m] == BUMP || tx[m] == DECIDE || tx[m] == LOCKED ->
-     i = MEMBERS + faults; tx[i] = tx[m]; tx_look[i] = tx_look[m];
-     tx_epoch[i] = tx_epoch[m]; tx_jobs[i] = tx_jobs[m]; tx_new[i] = tx_new[m]; tx_event[i] = tx_event[m]
-  :: else -> skip fi;
-  clear(m); batch[m] = 0;
-  owner = (owner == m -> NOBODY : owner)  /* its session lock is gone, so it counts as dead */
+  if :: tx[one] == BUMP || tx[one] == DECIDE || tx[one] == LOCKED || tx[one] == RELEASE ->
+     i = MEMBERS + faults; tx[i] = tx[one]; tx_look[i] = tx_look[one]; orphan_of[faults] = who;
+     tx_epoch[i] = tx_epoch[one]; tx_jobs[i] = tx_jobs[one]; tx_new[i] = tx_new[one]; tx_event[i] = tx_event[one]
+     writer = (writer == one -> i : writer)
+  :: else -> writer = (writer == one -> NOBODY : writer) fi;
+  clear(one); batch[one] = 0
 }
+inline die(m) {                           /* who comes again is another member; its number is a dead one's */
+  lose_session(m, NOBODY);
+  for (i : 0 .. FAULTS - 1) { orphan_of[i] = (tx[MEMBERS + i] != IDLE && orphan_of[i] == m -> NOBODY : orphan_of[i]) }
+  owner = (owner == m -> NOBODY : owner); drop(m); frozen[m] = 0
+}
+/* The shard is as the take-over saw it, or has the caller's own name on it. (Of two dead ones it is not told
+   whether they are the same.) */
+#define may_take(s)   (tx_look[s] == ANY || tx_look[s] == CURRENT || owner == by(s))
+#define may_refuse(s) ((tx_look[s] == OLD || tx_look[s] == OURS) && (owner != by(s) || owner == NOBODY))
 inline unlock() { holders = (holders -> holders - 1 : 0) }
 inline answer(s, result) {
   tx[s] = result; tx_jobs[s] = 0; tx_look[s] = 0; tx_epoch[s] = (result == BUMPED -> CURRENT : 0);
-  if :: s >= MEMBERS -> clear(s) :: else -> skip fi       /* nobody reads it */
+  if :: s >= MEMBERS -> clear(s); orphan_of[s - MEMBERS] = 0; writer = (writer == s -> NOBODY : writer) :: else -> skip fi       /* nobody reads it */
 }
 
 proctype Session(byte s) {
 end: do
-  :: d_step { tx[s] == BUMP && holders == 0 ->            /* waits for the lock; then is it still as it was seen? */
-       if :: tx_look[s] == OLD -> answer(s, MOVED)
-       :: else ->
+  :: d_step { tx[s] == BUMP && holders == 0 && may_take(s) ->     /* waits for the lock; then looks whether */
 #ifndef NO_BUMP
-          for (i : 0 .. MEMBERS - 1) { my_epoch[i] = (my_epoch[i] -> OLD : 0); served[i] = (served[i] -> OLD : 0) }
-          for (i : 0 .. SLOTS - 1)   { tx_epoch[i] = (tx_epoch[i] -> OLD : 0); tx_look[i] = (tx_look[i] -> OLD : 0) }
+       for (i : 0 .. MEMBERS - 1) { my_epoch[i] = (my_epoch[i] -> OLD : 0); served[i] = (served[i] -> OLD : 0) }
+       for (i : 0 .. SLOTS - 1) {
+         tx_epoch[i] = (tx_epoch[i] -> OLD : 0); tx_look[i] = (tx_look[i] == CURRENT -> OLD : tx_look[i]) }
 #endif
-          owner = (s < MEMBERS -> s : NOBODY); answer(s, BUMPED) fi }
+       owner = by(s); writer = s; answer(s, BUMPED) }
+  :: d_step { tx[s] == BUMP && holders == 0 && may_refuse(s) -> answer(s, MOVED) }       /* ... it has moved on */
+  :: d_step { tx[s] == RELEASE && holders == 0 ->
+       owner = (tx_epoch[s] == CURRENT -> NOBODY : owner); answer(s, RELEASED) }
   :: d_step { tx[s] == DECIDE && may_lock ->              /* the lock, the fence, then who is new */
        if
 #ifndef NO_FENCE
@@ -168,7 +190,9 @@ end: do
           if :: tx_new[s] -> tx_event[s] = next_event; next_event++ :: else -> skip fi fi }
   :: d_step { tx[s] == LOCKED ->                          /* ... and commits */
        if :: tx_new[s] ->
-          assert(tx_epoch[s] == CURRENT);                 /* no write is committed under an old epoch, */
+#ifndef KEEP_EPOCH
+          assert(writer == s);                            /* only who has taken the shard over last writes, */
+#endif
           assert((tx_new[s] & decided) == 0);             /* each job is decided once, */
           decided = decided | tx_new[s];
           assert((decided & (decided + 1)) == 0);         /* in queue order, */
@@ -176,56 +200,64 @@ end: do
           events = events | (1 << tx_event[s])
        :: else -> skip fi;
        unlock(); answer(s, COMMITTED) }
-  :: d_step { tx[s] == LOCKED && s >= MEMBERS -> unlock(); answer(s, REFUSED) }   /* ... or, orphaned, rolls back */
+  :: d_step { tx[s] == LOCKED && s >= MEMBERS -> unlock(); answer(s, AGAIN) }     /* ... or rolls back: orphaned, */
+  :: d_step { tx[s] == LOCKED && s < MEMBERS && faults -> faults--; unlock(); answer(s, AGAIN) }      /* or refused */
   od
 }
 
+#define may_ask(m) (!frozen[m] && my_epoch[m] == 0 && tx[m] == IDLE && mode[m] == SERVE && !away[m])
+inline set_mark(m) { do :: events >> my_mark[m] -> my_mark[m]++ :: else -> break od; j = 0 }
+
 proctype Member(byte m) {
 end: do
-  :: d_step { !frozen[m] && !open[m] -> open[m] = 1; linked[m] = 1; broker_serve() }
+  :: d_step { !frozen[m] && !open[m] && !away[m] -> open[m] = 1; linked[m] = 1; broker_serve() }
   :: d_step { !frozen[m] && open[m] && !linked[m] -> forget_channel(m) }        /* notices the loss */
-  /* takes the shard over: (a) it is fed; it is named, and (b) nobody owns it or (c) its owner is dead or
-     taken for dead; or it served it when it lost its session */
-  :: d_step { !frozen[m] && my_epoch[m] == 0 && tx[m] == IDLE && mode[m] == SERVE && served[m] == 0 &&
-              len(mine[m]) > 0 -> send_bump(m, ANY) }
-  :: d_step { !frozen[m] && my_epoch[m] == 0 && tx[m] == IDLE && mode[m] == SERVE && served[m] == 0 &&
-              is_named(m) && (owner == NOBODY || (owner != m && frozen[owner])) -> send_bump(m, CURRENT) }
-  :: d_step { !frozen[m] && my_epoch[m] == 0 && tx[m] == IDLE && served[m] -> send_bump(m, served[m]) }
+  /* takes the shard over: (a) it is fed; it is named, and (b) nobody owns it or (c) its owner is dead or taken
+     for dead; it served it when it lost its session; the shard has its name, but it does not hold it */
+  :: d_step { may_ask(m) && served[m] == 0 && len(mine[m]) > 0 -> send_bump(m, ANY) }
+  :: d_step { may_ask(m) && served[m] == 0 && is_named(m) &&
+              (owner == NOBODY || (owner != m && frozen[owner])) -> send_bump(m, CURRENT) }
+  :: d_step { may_ask(m) && served[m] -> send_bump(m, served[m]) }
+  :: d_step { may_ask(m) && owner == m -> send_bump(m, OURS) }
   :: d_step { !frozen[m] && tx[m] == BUMPED ->
-       my_epoch[m] = tx_epoch[m]; served[m] = 0; clear(m); todo[m] = (events >> mark) << mark }  /* what is not relayed */
+       my_epoch[m] = tx_epoch[m]; served[m] = 0; clear(m); my_mark[m] = mark }
   :: d_step { !frozen[m] && tx[m] == MOVED -> clear(m);
        if :: served[m] -> drop(m) :: else -> skip fi }    /* what it has in memory is of an epoch that is over */
   /* decides: all it has, or the first; one call at a time */
   :: d_step { !frozen[m] && my_epoch[m] && tx[m] == IDLE && mode[m] == SERVE && len(mine[m]) > 0 -> send_decide(m, JOBS) }
   :: d_step { !frozen[m] && my_epoch[m] && tx[m] == IDLE && mode[m] == SERVE && len(mine[m]) > 1 -> send_decide(m, 1) }
-  :: d_step { !frozen[m] && tx[m] == COMMITTED ->
-       if :: tx_new[m] -> todo[m] = todo[m] | (1 << tx_event[m]) :: else -> skip fi;
-       ack(m); batch[m] = 0; clear(m) }
+  :: d_step { !frozen[m] && tx[m] == COMMITTED -> ack(m); batch[m] = 0; clear(m) }
+  :: d_step { !frozen[m] && tx[m] == AGAIN -> batch[m] = 0; clear(m) }          /* nothing was written */
   :: d_step { !frozen[m] && tx[m] == REFUSED -> clear(m); drop(m) }             /* fenced off */
 #ifndef NO_BUMP
   :: d_step { !frozen[m] && my_epoch[m] == OLD && tx[m] == IDLE -> drop(m) }    /* ... or sees it at its next look */
 #endif
-  /* relays: publish, then advance the mark (not fenced: at worst it goes back) */
+  /* relays: publishes what the table has past its mark, then writes the mark (not fenced; it only grows) */
 #ifdef RELAY_EARLY
-  :: d_step { !frozen[m] && todo[m] && !top[m] -> set_top(m); mark = top[m] }
-  :: d_step { !frozen[m] && top[m] -> published = published | todo[m]; todo[m] = 0; top[m] = 0 }
+  :: d_step { !frozen[m] && my_epoch[m] && (events >> my_mark[m]) -> todo[m] = (events >> my_mark[m]) << my_mark[m];
+       set_mark(m); mark = my_mark[m] }
+  :: d_step { !frozen[m] && todo[m] -> published = published | todo[m]; todo[m] = 0 }
 #else
-  :: d_step { !frozen[m] && todo[m] && !top[m] -> published = published | todo[m]; set_top(m); todo[m] = 0 }
-  :: d_step { !frozen[m] && top[m] -> mark = (top[m] > mark -> top[m] : mark); top[m] = 0 }
+  :: d_step { !frozen[m] && my_epoch[m] && (events >> my_mark[m]) ->
+       published = published | ((events >> my_mark[m]) << my_mark[m]); set_mark(m) }
+  :: d_step { !frozen[m] && my_mark[m] > mark -> mark = my_mark[m] }
 #endif
   /* yields: finishes, releases the shard, then closes the channel */
 #ifdef NAMED
-  :: d_step { !frozen[m] && my_epoch[m] && mode[m] == SERVE && must_yield(m) -> mode[m] = STOP }
+  :: d_step { !frozen[m] && my_epoch[m] && mode[m] == SERVE && (away[m] || must_yield(m)) -> mode[m] = STOP }
+  :: d_step { !frozen[m] && away[m] && my_epoch[m] == 0 && tx[m] == IDLE && (open[m] || served[m]) -> drop(m) }
+  :: d_step { !frozen[m] && away[m] && my_epoch[m] == 0 && tx[m] == IDLE && !open[m] && !served[m] ->
+       owner = (owner == m -> NOBODY : owner); away[m] = 0 }      /* ... has left, and joins again */
 #endif
-  :: d_step { !frozen[m] && mode[m] == STOP && tx[m] == IDLE && !todo[m] && !top[m] ->
-       owner = (my_epoch[m] == CURRENT -> NOBODY : owner); my_epoch[m] = 0; mode[m] = RELEASED }
-  :: d_step { !frozen[m] && mode[m] == RELEASED -> drop(m) }
+  :: d_step { !frozen[m] && mode[m] == STOP && tx[m] == IDLE ->
+       tx[m] = RELEASE; tx_epoch[m] = my_epoch[m]; mode[m] = RELEASING }
+  :: d_step { !frozen[m] && tx[m] == RELEASED -> clear(m); drop(m) }
   od
 }
 
 proctype Fault(byte m) {
 end: do
-  :: d_step { faults -> lose_session(m); drop(m); frozen[m] = 0 }               /* crash, and a clean restart */
+  :: d_step { faults -> die(m) }                          /* crash, and a clean restart */
   :: d_step { faults && !frozen[m] -> faults--; frozen[m] = 1 }
   :: d_step { frozen[m] && linked[m] -> broker_closed(m) }                      /* the broker gives it up, or not */
   :: d_step { frozen[m] -> frozen[m] = 0 }
@@ -233,11 +265,12 @@ end: do
 #ifndef KEEP_EPOCH
        /* an epoch belongs to one session: take over again, or if it was yielding, begin anew */
        if :: mode[m] != SERVE -> drop(m)
-       :: else -> served[m] = my_epoch[m]; my_epoch[m] = 0; todo[m] = 0; top[m] = 0 fi;
+       :: else -> served[m] = my_epoch[m]; my_epoch[m] = 0; stop_relay(m) fi;
 #endif
-       lose_session(m) }
+       lose_session(m, m) }
 #ifdef NAMED
   :: d_step { m == 0 && faults -> faults--; first = 1 - first }                 /* the ranking changes */
+  :: d_step { faults && !away[m] && !frozen[m] -> faults--; away[m] = 1 }       /* it is told to leave */
 #else
   :: d_step { faults && my_epoch[m] && mode[m] == SERVE -> faults--;            /* no longer first: yields */
 #ifdef CANCEL
