@@ -15,7 +15,7 @@
  * the test's database, see plant.c. */
 #define PLANT_MAP(X)                                                                               \
     X(ACK_EARLY, "ack-before-commit", "P8", "messages are acked before their jobs are decided")    \
-    X(NO_FENCE, "no-fence", "P5", "the fence neither locks nor compares (SQL)")                    \
+    X(NO_FENCE, "no-fence", "P5", "who was away goes on, and the fence lets it (SQL)")             \
     X(NO_BUMP, "no-epoch-bump", "P5", "a take-over keeps the epoch (SQL)")                         \
     X(CANCEL, "basic-cancel", "P3", "a shard is handed over by basic.cancel")                      \
     X(NACK, "nack-requeue", "P3", "a message is given back by nack to be tried again")             \

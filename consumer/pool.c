@@ -122,7 +122,8 @@ static void take_what_is_ours(struct pool *pool)
     int64_t self = pool->context->member;
     for (uint32_t i = 0; i < pool->context->shards; i++) {
         struct look look = pool->looks[i];
-        shard_seen(&pool->shards[i], look.epoch);
+        if (!PLANT_IS(NO_FENCE))
+            shard_seen(&pool->shards[i], look.epoch);
         if (look.owner == self)
             shard_take_over(&pool->shards[i], "it was ours", COUNTER_IF_OURS);
         else if (PLANT_IS(EAGER) && pool->places[i].standby == self)
@@ -268,8 +269,8 @@ static void join(struct pool *pool)
 /* A broker must not feed somebody who cannot write. */
 static void leave_broker_without_database(struct pool *pool)
 {
-    if (pool->suspended || pool->context->leaving || pool->context->member == 0 ||
-        clock_mono_ms() - pool->beaten_ms < DATABASE_LOST_MS)
+    if (PLANT_IS(NO_FENCE) || pool->suspended || pool->context->leaving ||
+        pool->context->member == 0 || clock_mono_ms() - pool->beaten_ms < DATABASE_LOST_MS)
         return;
     pool->suspended = true;
     bus_suspend(pool->context->bus, "the database does not answer");

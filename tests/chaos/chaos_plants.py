@@ -10,8 +10,9 @@ import chaos_faults as faults
 
 KILLS = {"kill -9 consumer": (1, lambda rng: (faults.kill, ("consumer", rng.randrange(8),
                                                            rng.choice((0, 0.2, 0.6)))))}
+# Others take over after 5 s; the broker feeds the frozen one until its heartbeats have been missed.
 LONG_FREEZES = {"freeze consumer": (1, lambda rng: (faults.freeze, ("consumer", rng.randrange(8),
-                                                                   rng.uniform(6, 9))))}
+                                                                   rng.uniform(5.5, 8))))}
 SHORT_FREEZES = {"freeze consumer": (1, lambda rng: (faults.freeze, ("consumer", rng.randrange(8),
                                                                     rng.uniform(0.5, 2))))}
 LEAVES = {"SIGTERM consumer": (2, lambda rng: (faults.leave, (rng.randrange(8), 0.5))),
