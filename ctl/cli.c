@@ -26,12 +26,18 @@ static int match(const struct command *command, int argc, char *const *argv, int
     return count;
 }
 
+/* Whether the command is one of "items …". */
+static bool is_of_family(const struct command *command, const char *family)
+{
+    size_t len = strlen(family);
+    return strncmp(command->words, family, len) == 0 && command->words[len] == ' ';
+}
+
 /* Whether `word` begins some command: then the next word is missing or wrong. */
 static bool is_family(const char *word)
 {
-    size_t len = strlen(word);
     for (const struct command *const *c = commands; *c != NULL; c++)
-        if (strncmp((*c)->words, word, len) == 0 && (*c)->words[len] == ' ')
+        if (is_of_family(*c, word))
             return true;
     return false;
 }
@@ -47,8 +53,7 @@ static int unknown_command(int argc, char *const *argv, int first, struct buf *p
                          next == NULL ? "" : " ", next == NULL ? "" : next);
         const char *comma = " ";
         for (const struct command *const *c = commands; *c != NULL; c++) {
-            size_t len = strlen(argv[first]);
-            if (strncmp((*c)->words, argv[first], len) != 0 || (*c)->words[len] != ' ')
+            if (!is_of_family(*c, argv[first]))
                 continue;
             (void)buf_printf(problem, "%s\"%s\"", comma, (*c)->words);
             comma = ", ";
@@ -167,8 +172,16 @@ int cli_parse(int argc, char *const *argv, struct cli *ret_cli, struct buf *ret_
         if (words > 0)
             cli.command = *c;
     }
-    if (cli.command == NULL)
-        return unknown_command(argc, argv, at, ret_problem);
+    if (cli.command == NULL) {
+        int rest = at + 1;
+        while (rest < argc && take_common(argv[rest], &cli))
+            rest++;
+        if (!cli.help || rest < argc || !is_family(argv[at]))
+            return unknown_command(argc, argv, at, ret_problem);
+        cli.family = argv[at];
+        *ret_cli = cli;
+        return CTL_FINE;
+    }
     int code = take_words(argc, argv, at + words, &cli, ret_problem);
     if (code == CTL_FINE)
         *ret_cli = cli;
@@ -218,19 +231,31 @@ static void option_line(struct buf *out, const struct command_option *option)
     buf_free(&name);
 }
 
+static void command_line(struct buf *out, const struct command *command)
+{
+    struct buf name;
+    buf_init(&name, 128);
+    (void)buf_printf(&name, "%s%s%s", command->words, command->operands[0] == '\0' ? "" : " ",
+                     command->operands);
+    help_line(out, buf_text(&name), command->summary);
+    buf_free(&name);
+}
+
+static void help_family(const char *family, struct buf *out)
+{
+    (void)buf_printf(out, "usage: checkoutctl %.40s COMMAND [--help]\n\ncommands:\n", family);
+    for (const struct command *const *c = commands; *c != NULL; c++)
+        if (is_of_family(*c, family))
+            command_line(out, *c);
+}
+
 static void help_whole(struct buf *out)
 {
     (void)buf_str(out, "usage: checkoutctl COMMAND [--json] [--help]\n\n"
                        "The operator's tool of Checkout " CHECKOUT_VERSION
                        ": prepares the servers, looks after items\nand orders.\n\ncommands:\n");
-    for (const struct command *const *c = commands; *c != NULL; c++) {
-        struct buf name;
-        buf_init(&name, 128);
-        (void)buf_printf(&name, "%s%s%s", (*c)->words, (*c)->operands[0] == '\0' ? "" : " ",
-                         (*c)->operands);
-        help_line(out, buf_text(&name), (*c)->summary);
-        buf_free(&name);
-    }
+    for (const struct command *const *c = commands; *c != NULL; c++)
+        command_line(out, *c);
     (void)buf_str(out, "\noptions of all:\n");
     help_line(out, "--json", "one JSON document, or of lists one object a line");
     help_line(out, "--help", "this text, or after a command what it does");
@@ -262,11 +287,13 @@ static void help_command(const struct command *command, struct buf *out)
     (void)buf_printf(out, "\n%s", exit_codes);
 }
 
-int cli_help(const struct command *command, struct buf *out)
+int cli_help(const struct cli *cli, struct buf *out)
 {
-    if (command == NULL)
-        help_whole(out);
+    if (cli->command != NULL)
+        help_command(cli->command, out);
+    else if (cli->family != NULL)
+        help_family(cli->family, out);
     else
-        help_command(command, out);
+        help_whole(out);
     return out->failed ? CTL_FAILED : CTL_FINE;
 }

@@ -10,6 +10,7 @@
 
 struct cli {
     const struct command *command; /* NULL: only help or the version is wanted */
+    const char *family;            /* "items", whose help is wanted; NULL: none */
     struct command_args args;
     bool json;
     bool help;
@@ -18,7 +19,7 @@ struct cli {
 
 /* Pure. 0 with `ret_cli`, or CTL_USAGE with one line in `ret_problem`. Points into argv. */
 MUST_CHECK int cli_parse(int argc, char *const *argv, struct cli *ret_cli, struct buf *ret_problem);
-/* The help of one command, or (NULL) of the whole. */
-int cli_help(const struct command *command, struct buf *out);
+/* The help that is wanted: of a command, of a family of commands, or of the whole. */
+int cli_help(const struct cli *cli, struct buf *out);
 
 #endif

@@ -9,11 +9,11 @@
 
 #define TEXT_MAX ((size_t)64 * 1024)
 
-static int print_help(const struct command *command)
+static int print_help(const struct cli *cli)
 {
     struct buf text;
     buf_init(&text, TEXT_MAX);
-    int exit_code = cli_help(command, &text);
+    int exit_code = cli_help(cli, &text);
     if (fputs(buf_text(&text), stdout) < 0)
         exit_code = CTL_FAILED;
     buf_free(&text);
@@ -51,7 +51,7 @@ int main(int argc, char **argv)
     if (exit_code != CTL_FINE)
         (void)ctl_complain(exit_code, "%s", buf_text(&problem));
     else if (cli.help)
-        exit_code = print_help(cli.command);
+        exit_code = print_help(&cli);
     else if (cli.version || cli.command == NULL)
         (void)printf("checkoutctl %s\n", CHECKOUT_VERSION);
     else

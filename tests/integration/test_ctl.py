@@ -14,8 +14,9 @@ import jwt
 
 import harness
 
-COMMANDS = ("migrate", "topology", "items import", "items list", "items restock", "pause", "resume",
-            "orders list", "orders show", "token", "doctor")
+COMMANDS = ("migrate", "topology", "items import", "items list", "items restock", "pause", "resume", "orders list",
+            "orders show", "orders explain", "events follow", "top", "shards", "consumers", "dead list", "dead show",
+            "dead replay", "dead drop", "token", "doctor")
 
 
 class CtlTestCase(harness.TestCase):
@@ -48,6 +49,11 @@ class Help(CtlTestCase):
         text = self.ctl("--help").stdout
         for command in COMMANDS:
             self.assertRegex(text, rf"(?m)^  {command}\b")
+
+    def test_a_family_names_its_commands(self):
+        text = self.ctl("dead", "--help").stdout
+        self.assertEqual([line.split()[:2] for line in text.splitlines() if line.startswith("  ")],
+                         [command.split() for command in COMMANDS if command.startswith("dead ")])
 
     def test_wrong_usage_says_what_is_wrong(self):
         for words, expected in (
