@@ -70,22 +70,31 @@ class PoolBed(Bed):
             return sum(shares) == SHARDS and max(shares) <= most and young == 0
         wait_until(still, 60, lambda: f"{len(daemons)} consumers to share the shards: {self.owners()}", interval=0.2)
 
-    def next_decisions(self, shards, since):
-        """Milliseconds from `since` (epoch seconds) to the next decision on each of these shards."""
+    def epochs(self, shards):
+        return dict(self.stack.sql("select shard, epoch from shards where shards = %s and shard = any(%s)",
+                                   (SHARDS, list(shards))))
+
+    def next_decisions(self, epochs, since):
+        """Milliseconds from `since` (epoch seconds) to the next owner's first decision on each of these shards
+        (shard → its epoch until then): what the owner before still decided as it was struck does not count."""
+        shards = list(epochs)
+
         def seen():
             return dict(self.stack.sql(
-                "select shard, (extract(epoch from min(created_at))::float8 - %s) * 1000 from order_events "
-                "where shard = any(%s) and sequence = 1 and created_at > to_timestamp(%s) group by shard",
-                (since, list(shards), since)))
+                "select e.shard, (extract(epoch from min(e.created_at))::float8 - %s) * 1000 from order_events e "
+                "join unnest(%s, %s::bigint[]) as old(shard, epoch) on old.shard = e.shard and e.epoch > old.epoch "
+                "where e.shard = any(%s) and e.sequence = 1 and e.created_at > to_timestamp(%s) group by e.shard",
+                (since, shards, list(epochs.values()), shards, since)))
         wait_until(lambda: len(seen()) == len(shards), 60, "decisions on all shards that were orphaned")
         return seen()
 
     def longest_gaps(self, since, until):
-        """shard → longest time between decisions, in milliseconds."""
+        """shard → longest time without a decision, in milliseconds; one that has not ended by `until` counts too."""
         return dict(self.stack.sql(
-            "select shard, max(gap) from (select shard, extract(epoch from created_at - lag(created_at) over "
-            "(partition by shard order by event_id))::float8 * 1000 as gap from order_events where sequence = 1 "
-            "and created_at between to_timestamp(%s) and to_timestamp(%s)) g group by shard", (since, until)))
+            "select shard, max(gap) from (select shard, extract(epoch from coalesce(lead(created_at) over "
+            "(partition by shard order by event_id), to_timestamp(%s)) - created_at)::float8 * 1000 as gap "
+            "from order_events where sequence = 1 and created_at between to_timestamp(%s) and to_timestamp(%s)) g "
+            "group by shard", (until, since, until)))
 
     def fill_line(self, sku, count):
         """`count` orders wait for the item, as deciding would have left them."""
@@ -164,20 +173,20 @@ class PoolFigures:
                 if number % 5 == 1:
                     self.tell(f"kill -9 of a consumer, {number} of {KILLS}")
                 victim = consumers.pop(0)
-                shards = self.bed.owned(victim)
+                epochs = self.bed.epochs(self.bed.owned(victim))
                 since = time.time()
                 victim.kill()
-                self.add("failover_kill9_ms", max(self.bed.next_decisions(shards, since).values()))
+                self.add("failover_kill9_ms", max(self.bed.next_decisions(epochs, since).values()))
                 consumers.append(self.bed.stack.start("consumer"))
                 self.bed.settled(*consumers)
             for number in range(1, HANGS + 1):
                 self.tell(f"a consumer that hangs, {number} of {HANGS}")
                 victim = consumers[0]
-                shards = self.bed.owned(victim)
+                epochs = self.bed.epochs(self.bed.owned(victim))
                 since = time.time()
                 victim.freeze()
                 try:
-                    self.add("failover_hang_ms", max(self.bed.next_decisions(shards, since).values()))
+                    self.add("failover_hang_ms", max(self.bed.next_decisions(epochs, since).values()))
                 finally:
                     victim.thaw()
                 self.bed.settled(*consumers)
@@ -222,9 +231,9 @@ class PoolFigures:
                 self.tell(f"its shard is taken over, {number} of 3")
                 self.bed.settled(*consumers)
                 victim = next(one for one in consumers if 0 in self.bed.owned(one))
-                since = time.time()
+                epochs, since = self.bed.epochs([0]), time.time()
                 victim.kill()
-                self.add("takeover_1m_ms", self.bed.next_decisions([0], since)[0])
+                self.add("takeover_1m_ms", self.bed.next_decisions(epochs, since)[0])
                 consumers.remove(victim)
                 consumers.append(self.bed.stack.start("consumer"))
             self.bed.settled(*consumers)
