@@ -326,12 +326,22 @@ static int check_database(const char *text, struct buf *problem)
     return ERR_CONFIG;
 }
 
+static int check_word(const char *text, struct buf *problem)
+{
+    size_t len = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
+    if (text[len] != '\0' || len > SHOWN_MAX)
+        return wrong(problem, text, "is not made of up to 64 letters, digits, '.', '_' and '-'");
+    return 0;
+}
+
 int cfg_check(const struct cfg_row *row, const char *text, struct cfg_value *value,
               struct buf *problem)
 {
     switch (row->type) {
     case CFG_TYPE_STRING:
         return 0;
+    case CFG_TYPE_WORD:
+        return check_word(text, problem);
     case CFG_TYPE_INTEGER:
     case CFG_TYPE_POWER_OF_TWO:
         return check_integer(row, text, value, problem);

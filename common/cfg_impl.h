@@ -14,6 +14,7 @@
 
 enum cfg_type {
     CFG_TYPE_STRING,
+    CFG_TYPE_WORD, /* may stand in a header */
     CFG_TYPE_INTEGER,
     CFG_TYPE_POWER_OF_TWO,
     CFG_TYPE_DURATION,

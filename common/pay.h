@@ -18,8 +18,9 @@ struct pay_call;
 
 struct pay_options {
     const char *base_url;
-    const char *secret_key; /* copied */
-    const char *ca_file;    /* "": the system's */
+    const char *secret_key;  /* copied */
+    const char *api_version; /* Stripe-Version; "": not said */
+    const char *ca_file;     /* "": the system's */
     unsigned inflight_max;
     uint32_t timeout_ms; /* for one answer */
 };

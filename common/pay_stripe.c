@@ -46,7 +46,8 @@ struct pay {
     size_t inflight;
     char *intents_url; /* …/v1/payment_intents */
     struct buf authorization;
-    struct buf key; /* header line of the call that is being made, as are the next two */
+    struct buf version; /* header line; empty: none */
+    struct buf key;     /* header line of the call that is being made, as are the next two */
     struct buf form;
     struct buf url;
 };
@@ -93,10 +94,18 @@ static void give_back(struct call *call)
 static int send_call(struct call *call, const char *url, const struct buf *form, curl_done_cb done)
 {
     struct pay *pay = call->pay;
-    const char *headers[] = {buf_text(&pay->authorization), "Accept: application/json",
-                             form == NULL ? NULL
-                                          : "Content-Type: application/x-www-form-urlencoded",
-                             pay->key.len == 0 ? NULL : buf_text(&pay->key), NULL};
+    const char *headers[6] = {buf_text(&pay->authorization),
+                              "Accept: application/json",
+                              form == NULL ? NULL
+                                           : "Content-Type: application/x-www-form-urlencoded",
+                              NULL,
+                              NULL,
+                              NULL};
+    size_t count = form == NULL ? 2 : 3;
+    if (pay->version.len > 0)
+        headers[count++] = buf_text(&pay->version);
+    if (pay->key.len > 0)
+        headers[count] = buf_text(&pay->key);
     struct curl_request request = {.method = form == NULL ? "GET" : "POST",
                                    .url = url,
                                    .headers = headers,
@@ -324,8 +333,10 @@ static int copy_options(struct pay *pay, const struct pay_options *options)
     }
     (void)buf_str(&pay->authorization, "Authorization: Bearer ");
     (void)buf_str(&pay->authorization, options->secret_key);
+    if (options->api_version[0] != '\0')
+        (void)buf_printf(&pay->version, "Stripe-Version: %s", options->api_version);
     pay->calls = calloc(options->inflight_max, sizeof *pay->calls);
-    if (pay->calls == NULL || pay->authorization.failed)
+    if (pay->calls == NULL || pay->authorization.failed || pay->version.failed)
         return ERR_NOMEM;
     for (size_t i = options->inflight_max; i-- > 0;) {
         pay->calls[i].pay = pay;
@@ -342,6 +353,7 @@ struct pay *pay_new(struct loop *loop, const struct pay_options *options)
     pay->timeout_ms = options->timeout_ms;
     SLIST_INIT(&pay->idle);
     buf_init(&pay->authorization, HEADER_MAX);
+    buf_init(&pay->version, HEADER_MAX);
     buf_init(&pay->key, HEADER_MAX);
     buf_init(&pay->form, FORM_MAX);
     buf_init(&pay->url, URL_MAX);
@@ -366,6 +378,7 @@ void pay_free(struct pay *pay)
     if (pay->authorization.data != NULL)
         explicit_bzero(pay->authorization.data, pay->authorization.len);
     buf_free(&pay->authorization);
+    buf_free(&pay->version);
     buf_free(&pay->key);
     buf_free(&pay->form);
     buf_free(&pay->url);

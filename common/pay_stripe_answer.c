@@ -151,9 +151,14 @@ static bool about_the_order(const json_t *error)
 {
     if (string_is(error, "type", "idempotency_error"))
         return false;
+    static const char *const codes[] = {"amount_too_large", "payment_method_unsupported_type",
+                                        "payment_method_unexpected_state",
+                                        "payment_method_customer_decline"};
+    for (size_t i = 0; i < ARRAY_LEN(codes); i++)
+        if (string_is(error, "code", codes[i]))
+            return true;
     return string_is(error, "param", "payment_method") ||
-           string_is(error, "param", "receipt_email") ||
-           string_is(error, "code", "amount_too_large");
+           string_is(error, "param", "receipt_email");
 }
 
 /* 400, 401, 403, 404: somebody set something wrong. */

@@ -43,6 +43,9 @@ static const struct db_statement settle_line_statement = {
 static const struct db_statement expire_statement = {
     "expire", "select * from checkout.expire($1::integer, $2::integer, $3::bigint, $4::integer)",
     4};
+static const struct db_statement stop_payments_statement = {
+    "stop_payments",
+    "select checkout.stop_payments($1::integer, $2::integer, $3::bigint, $4::text)", 4};
 static const struct db_statement execute_commands_statement = {
     "execute_commands",
     "select * from checkout.execute_commands($1::integer, $2::integer, $3::bigint, $4::integer)",
@@ -177,6 +180,15 @@ int counter_expire(const struct counter_place *place, unsigned limit, db_result_
     put_place(place, params);
     params[3] = number(3, limit);
     return db_query(place->session, &expire_statement, params, cb, arg);
+}
+
+int counter_stop_payments(const struct counter_place *place, const char *why, db_result_cb cb,
+                          void *arg)
+{
+    const char *params[4];
+    put_place(place, params);
+    params[3] = why;
+    return db_query(place->session, &stop_payments_statement, params, cb, arg);
 }
 
 int counter_execute_commands(const struct counter_place *place, unsigned limit, db_result_cb cb,

@@ -72,6 +72,9 @@ MUST_CHECK int counter_settle_line(const struct counter_place *place, const char
                                    unsigned limit, db_result_cb cb, void *arg);
 MUST_CHECK int counter_expire(const struct counter_place *place, unsigned limit, db_result_cb cb,
                               void *arg);
+/* `why`: payments are stopped, and with them the shard's clock; NULL: both go on. */
+MUST_CHECK int counter_stop_payments(const struct counter_place *place, const char *why,
+                                     db_result_cb cb, void *arg);
 MUST_CHECK int counter_execute_commands(const struct counter_place *place, unsigned limit,
                                         db_result_cb cb, void *arg);
 /* Gives cancels that missed their order its shard, beginning behind command `after`. Answer: where

@@ -55,6 +55,7 @@ void lane_open(struct lane *lane, int64_t epoch)
     lane->taking = true;
     lane->expire_due = true;
     lane->command_due = true;
+    lane->clock_due = true;
     lane->settle_at_most = LANE_SETTLEMENTS_MAX;
 }
 
@@ -64,6 +65,7 @@ void lane_close(struct lane *lane)
     lane->taking = false;
     lane->expire_due = false;
     lane->command_due = false;
+    lane->clock_due = false;
     lane->line_count = 0;
     forget_settlements(lane);
     loop_timer_stop(lane->retry);
@@ -105,6 +107,13 @@ void lane_add_line(struct lane *lane, const char *sku)
     if (lane->line_count == LANE_LINES_MAX || len > JOB_SKU_MAX)
         return;
     memcpy(lane->lines[lane->line_count++], sku, len + 1);
+}
+
+void lane_stop_payments(struct lane *lane, const char *why)
+{
+    lane->stopped = why;
+    lane->clock_due = lane->place.epoch != 0;
+    lane_kick(lane);
 }
 
 /* ---- answers ---- */
@@ -204,8 +213,10 @@ static void refused(struct lane *lane, enum lane_work work, const char *problem)
     lane_kick(lane);
 }
 
-static void not_now(struct lane *lane, const char *problem)
+static void not_now(struct lane *lane, enum lane_work work, const char *problem)
 {
+    if (work == LANE_CLOCK)
+        lane->clock_due = true; /* nobody else would ask again */
     log_warning("the database refuses for now; trying again", LOG_INT("shard", lane->place.shard),
                 LOG_STR("problem", problem));
     lane->settling = 0;
@@ -235,7 +246,7 @@ static void answered(const struct db_result *result, void *arg)
         refused(lane, work, db_message(result));
         return;
     case COUNTER_RETRY:
-        not_now(lane, db_message(result));
+        not_now(lane, work, db_message(result));
         return;
     case COUNTER_LOST:
         lane->settling = 0; /* the session's loss is told to the shard, which takes over anew */
@@ -280,6 +291,8 @@ static bool has_work(struct lane *lane, enum lane_work work)
         return lane->command_due;
     case LANE_LINE:
         return lane->line_count > 0;
+    case LANE_CLOCK:
+        return lane->clock_due;
     case LANE_EXPIRE:
         return lane->expire_due;
     case LANE_NOTHING:
@@ -310,6 +323,11 @@ static int start(struct lane *lane, enum lane_work work)
         if (code == 0) /* if there is more, the answer says so */
             memmove(lane->lines, lane->lines + 1, --lane->line_count * sizeof lane->lines[0]);
         return code;
+    case LANE_CLOCK:
+        code = counter_stop_payments(&lane->place, lane->stopped, answered, lane);
+        if (code == 0)
+            lane->clock_due = false;
+        return code;
     case LANE_EXPIRE:
         code = counter_expire(&lane->place, LANE_CHUNK, answered, lane);
         if (code == 0)
@@ -336,7 +354,7 @@ void lane_kick(struct lane *lane)
         lane->started_us = clock_mono_us();
         int code = start(lane, work);
         if (code < 0) {
-            not_now(lane, err_text(code));
+            not_now(lane, work, err_text(code));
         } else {
             lane->running = work;
             lane->last = work;

@@ -30,7 +30,15 @@ struct lane_events {
     void (*failed)(const char *why, void *arg); /* memory is out: close the channel, start afresh */
 };
 
-enum lane_work { LANE_NOTHING, LANE_SETTLE, LANE_DECIDE, LANE_COMMAND, LANE_LINE, LANE_EXPIRE };
+enum lane_work {
+    LANE_NOTHING,
+    LANE_SETTLE,
+    LANE_DECIDE,
+    LANE_COMMAND,
+    LANE_LINE,
+    LANE_CLOCK,
+    LANE_EXPIRE
+};
 
 struct lane {
     struct counter_place place; /* epoch 0: closed, nothing is written */
@@ -48,6 +56,8 @@ struct lane {
     bool taking;     /* jobs are taken; false while the shard is being given back */
     bool expire_due;
     bool command_due;
+    const char *stopped; /* why payments are stopped (static); NULL: they go on */
+    bool clock_due;      /* ... and the shard's clock may not know it yet */
     struct loop_timer *retry;
 
     struct counter_settlement *settlements; /* owned strings; the first `settling` are in flight */
@@ -78,6 +88,9 @@ bool lane_idle(const struct lane *lane);
 /* A payment has ended. Strings but `state` (static) are copied. 0 or ERR_NOMEM. */
 MUST_CHECK int lane_add_settlement(struct lane *lane, const char *order_id, int64_t attempt,
                                    const char *state, const char *intent, const char *code);
+/* Payments are stopped (`why`: static), and so is the clock by which lines expire; or (NULL) both
+ * go on. */
+void lane_stop_payments(struct lane *lane, const char *why);
 /* The line of `sku` has more to settle. */
 void lane_add_line(struct lane *lane, const char *sku);
 

@@ -115,6 +115,13 @@ static void payment_ended(uint32_t shard, const char *order_id, int64_t attempt,
     shard_payment_ended(pool_shard(c->pool, shard), order_id, attempt, state, intent, code);
 }
 
+static void payments_stopped(const char *why, void *arg)
+{
+    struct consumer *c = arg;
+    for (uint32_t i = 0; i < c->context.shards; i++)
+        shard_stop_payments(pool_shard(c->pool, i), why);
+}
+
 static void wrong_shards(int64_t serving, void *arg)
 {
     struct consumer *c = arg;
@@ -130,6 +137,11 @@ static bool ready(void *arg, struct buf *ret_why)
 {
     struct consumer *c = arg;
     bool fine = true;
+    const char *stopped = payer_stopped(c->context.payer);
+    if (stopped != NULL) {
+        (void)buf_printf(ret_why, "payments are stopped: %s\n", stopped);
+        fine = strcmp(stopped, "failing") == 0; /* that is not for us to mend */
+    }
     if (bus_state(c->context.bus) == BUS_DOWN) {
         (void)buf_str(ret_why, "RabbitMQ is not connected\n");
         fine = false;
@@ -201,14 +213,15 @@ static bool open_gateway(struct consumer *c)
     size_t key_len;
     struct pay_options options = {.base_url = cfg_str(cfg, CFG_GATEWAY_URL),
                                   .secret_key = cfg_secret(cfg, CFG_GATEWAY_KEY_FILE, &key_len),
+                                  .api_version = cfg_str(cfg, CFG_GATEWAY_VERSION),
                                   .ca_file = cfg_str(cfg, CFG_GATEWAY_CA_FILE),
                                   .inflight_max = (unsigned)cfg_int(cfg, CFG_GATEWAY_INFLIGHT),
                                   .timeout_ms = (uint32_t)cfg_int(cfg, CFG_GATEWAY_TIMEOUT)};
     c->pay = pay_new(c->daemon.loop, &options);
     if (c->pay != NULL)
-        c->context.payer =
-            payer_new(c->daemon.loop, c->pay, &c->stats,
-                      (unsigned)cfg_int(cfg, CFG_GATEWAY_INFLIGHT), payment_ended, c);
+        c->context.payer = payer_new(c->daemon.loop, c->pay, &c->stats,
+                                     (unsigned)cfg_int(cfg, CFG_GATEWAY_INFLIGHT), payment_ended,
+                                     payments_stopped, c);
     return c->context.payer != NULL;
 }
 

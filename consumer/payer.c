@@ -10,12 +10,13 @@
 #include "common/err.h"
 #include "common/log.h"
 #include "common/plant.h"
+#include "consumer/payer_gate.h"
 #include "consumer/payer_queue.h"
 
 #define BUCKETS 4096 /* a power of two */
 #define RETRY_FIRST_MS 200
 #define RETRY_MAX_MS 30000
-#define MISCONFIGURED_RETRY_MS 5000
+#define REFUSED_RETRY_MS 1000
 #define PUMP_AGAIN_MS 100
 #define SHARDS_MAX 1024
 #define KEY_SIZE (IDS_ORDER_SIZE + 24)
@@ -29,6 +30,7 @@ struct payment {
     enum payment_state state;
     bool orphaned; /* its shard is not ours (any more) */
     bool cancelling;
+    bool probe; /* its call tells whether others may go on */
     uint32_t shard;
     char sku[JOB_SKU_MAX + 1];
     char order_id[IDS_ORDER_SIZE];
@@ -48,9 +50,11 @@ struct payer {
     struct pay *pay;
     struct stats *stats;
     payer_ended_cb ended;
+    payer_stopped_cb stopped;
     void *arg;
     struct payment *buckets[BUCKETS];
     struct payer_queue *queue;
+    struct payer_gate gate;
     size_t count;
     size_t calling[SHARDS_MAX];
     bool held[SHARDS_MAX];
@@ -65,12 +69,14 @@ static void pump_due(void *arg)
 }
 
 struct payer *payer_new(struct loop *loop, struct pay *pay, struct stats *stats,
-                        unsigned inflight_max, payer_ended_cb ended, void *arg)
+                        unsigned inflight_max, payer_ended_cb ended, payer_stopped_cb stopped,
+                        void *arg)
 {
     struct payer *payer = calloc(1, sizeof *payer);
     if (payer == NULL)
         return NULL;
-    *payer = (struct payer){.loop = loop, .pay = pay, .stats = stats, .ended = ended, .arg = arg};
+    *payer = (struct payer){
+        .loop = loop, .pay = pay, .stats = stats, .ended = ended, .stopped = stopped, .arg = arg};
     payer->pump_again = loop_timer_new(loop, pump_due, payer);
     payer->queue = payer_queue_new(inflight_max < 2 ? 1 : inflight_max / 2);
     if (payer->pump_again == NULL || payer->queue == NULL) {
@@ -182,13 +188,13 @@ static void end(struct payment *p, const char *state, const struct pay_answer *a
     forget(p);
 }
 
-static void misconfigured(struct payment *p, const struct pay_answer *answer)
+/* Nobody is rejected for it. */
+static void refused(struct payment *p, const struct pay_answer *answer)
 {
-    metric_set(p->payer->stats->payments_misconfigured, 1);
-    log_error("the gateway refuses our requests: check the gateway's key and settings; payments "
-              "wait, nobody is rejected",
-              LOG_INT("http_status", answer->http_status), LOG_STR("code", answer->code));
-    retry_later(p, MISCONFIGURED_RETRY_MS);
+    log_warning("the gateway refuses a payment for no fault of its buyer; it waits",
+                LOG_STR("order_id", p->order_id), LOG_INT("http_status", answer->http_status),
+                LOG_STR("code", answer->code));
+    retry_later(p, REFUSED_RETRY_MS);
 }
 
 static void unknown(struct payment *p, const struct pay_answer *answer)
@@ -244,9 +250,57 @@ static void dispatch(struct payment *p, const struct pay_answer *answer)
         unknown(p, answer);
         return;
     case PAY_MISCONFIGURED:
-        misconfigured(p, answer);
+        refused(p, answer);
         return;
     }
+}
+
+/* ---- the gate ---- */
+
+static enum payer_gate_news news_of(const struct pay_answer *answer)
+{
+    switch (answer->outcome) {
+    case PAY_SUCCEEDED:
+    case PAY_DECLINED:
+    case PAY_BAD_INPUT:
+    case PAY_REQUIRES_ACTION:
+        return PAYER_GATE_DEFINITE;
+    case PAY_UNKNOWN:
+        return PAYER_GATE_FAILED;
+    case PAY_MISCONFIGURED:
+        return answer->http_status == 401 || answer->http_status == 403
+                   ? PAYER_GATE_REFUSED_US
+                   : PAYER_GATE_REFUSED_REQUEST;
+    }
+    return PAYER_GATE_FAILED;
+}
+
+static void tell_gate(struct payer *payer, const struct pay_answer *answer)
+{
+    const struct stats *stats = payer->stats;
+    enum payer_gate_state state = payer->gate.state;
+    metric_set(stats->payments_stopped, state != PAYER_GATE_OPEN);
+    metric_set(stats->payments_misconfigured, state == PAYER_GATE_MISCONFIGURED);
+    if (state == PAYER_GATE_MISCONFIGURED)
+        log_error("payments are stopped: the gateway refuses our key or our requests; check "
+                  "CHECKOUT_GATEWAY_*; orders wait, nobody is rejected",
+                  LOG_INT("http_status", answer->http_status), LOG_STR("code", answer->code));
+    else if (state == PAYER_GATE_FAILING)
+        log_error("payments are stopped: the gateway fails mostly; orders wait, nobody is rejected",
+                  LOG_INT("http_status", answer->http_status), LOG_STR("code", answer->code));
+    else
+        log_info("payments go on: the gateway serves us again");
+    payer->stopped(payer_gate_text(&payer->gate), payer->arg);
+}
+
+static void pass_gate(struct payment *p, const struct pay_answer *answer)
+{
+    struct payer_gate *gate = &p->payer->gate;
+    enum payer_gate_state before = gate->state;
+    payer_gate_answer(gate, news_of(answer), p->probe, clock_mono_ms());
+    p->probe = false;
+    if (gate->state != before)
+        tell_gate(p->payer, answer);
 }
 
 /* Common to every answer; false if the payment is not ours to go on with. */
@@ -256,9 +310,8 @@ static bool back_from_call(struct payment *p, const struct pay_answer *answer)
     payer->calling[p->shard]--;
     payer_queue_done(payer->queue, &p->entry);
     stats_payment(payer->stats, pay_outcome_text(answer->outcome));
-    if (answer->outcome != PAY_MISCONFIGURED && answer->outcome != PAY_UNKNOWN)
-        metric_set(payer->stats->payments_misconfigured, 0);
     metric_observe(payer->stats->payment_seconds, (double)(clock_mono_us() - p->called_us) / 1e6);
+    pass_gate(p, answer);
     if (!p->orphaned)
         return true;
     forget(p);
@@ -298,6 +351,18 @@ static int call(struct payment *p)
                          : pay_charge(payer->pay, &charge, charged, p);
 }
 
+/* Whether one may be called now; else it is looked at again in time. */
+static bool gate_lets(struct payer *payer)
+{
+    uint64_t now_ms = clock_mono_ms();
+    if (payer_gate_lets(&payer->gate, now_ms))
+        return true;
+    uint32_t wait_ms = payer_gate_wait_ms(&payer->gate, now_ms);
+    if (wait_ms > 0) /* else the answer to the probe is waited for */
+        loop_timer_start(payer->pump_again, wait_ms, 0);
+    return false;
+}
+
 /* Starts calls while the gateway's window has room. */
 static void pump(struct payer *payer)
 {
@@ -308,6 +373,8 @@ static void pump(struct payer *payer)
             forget(p);
             continue;
         }
+        if (!gate_lets(payer))
+            break;
         p->called_us = clock_mono_us();
         int code = call(p);
         if (code == ERR_FULL && pay_inflight(payer->pay) > 0)
@@ -316,6 +383,7 @@ static void pump(struct payer *payer)
             loop_timer_start(payer->pump_again, PUMP_AGAIN_MS, 0);
             break;
         }
+        p->probe = payer_gate_call(&payer->gate);
         payer_queue_take(payer->queue);
         p->state = PAYMENT_CALLING;
         payer->calling[p->shard]++;
@@ -388,6 +456,11 @@ void payer_forget_shard(struct payer *payer, uint32_t shard)
 void payer_hold_shard(struct payer *payer, uint32_t shard)
 {
     payer->held[shard] = true;
+}
+
+const char *payer_stopped(const struct payer *payer)
+{
+    return payer_gate_text(&payer->gate);
 }
 
 size_t payer_calling(const struct payer *payer, uint32_t shard)

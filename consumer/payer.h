@@ -25,11 +25,15 @@ struct payer;
 typedef void (*payer_ended_cb)(uint32_t shard, const char *order_id, int64_t attempt,
                                const char *state, const char *intent, const char *code, void *arg);
 
+/* Payments have been stopped, or (NULL) go on; `why` as payer_stopped. */
+typedef void (*payer_stopped_cb)(const char *why, void *arg);
+
 /* `pay` and `stats` must outlive it. Items take turns, and none gets more than half of
  * `inflight_max` (pay's) calls at once: so one whose payments are slow holds up no other.
  * NULL: no memory. */
 struct payer *payer_new(struct loop *loop, struct pay *pay, struct stats *stats,
-                        unsigned inflight_max, payer_ended_cb ended, void *arg);
+                        unsigned inflight_max, payer_ended_cb ended, payer_stopped_cb stopped,
+                        void *arg);
 /* Calls in flight must have been ended by pay_free before. */
 void payer_free(struct payer *payer);
 
@@ -40,6 +44,9 @@ MUST_CHECK int payer_add(struct payer *payer, uint32_t shard, const struct count
 void payer_forget_shard(struct payer *payer, uint32_t shard);
 /* No new calls for this shard (it is about to be given back), until payer_forget_shard. */
 void payer_hold_shard(struct payer *payer, uint32_t shard);
+/* Why only probes are sent to the gateway: "misconfigured" (it refuses our key or requests),
+ * "failing"; NULL: payments go on. */
+const char *payer_stopped(const struct payer *payer);
 /* Calls in flight for this shard. */
 size_t payer_calling(const struct payer *payer, uint32_t shard);
 

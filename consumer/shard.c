@@ -204,6 +204,7 @@ static void taken(const struct db_result *result, void *arg)
         return;
     }
     metric_add(context->stats->of_shard[shard->number].take_overs, 1);
+    shard->lane.stopped = payer_stopped(context->payer);
     lane_open(&shard->lane, db_int(result, 0, 0));
     shard->resume = false;
     enter(shard, SHARD_SERVING, "taken over");
@@ -441,6 +442,11 @@ void shard_payment_ended(struct shard *shard, const char *order_id, int64_t atte
     if (lane_add_settlement(&shard->lane, order_id, attempt, state, intent, code) < 0)
         log_error("out of memory: a settlement waits for the sweep", LOG_STR("order_id", order_id));
     lane_kick(&shard->lane);
+}
+
+void shard_stop_payments(struct shard *shard, const char *why)
+{
+    lane_stop_payments(&shard->lane, why);
 }
 
 void shard_found_expired(struct shard *shard)

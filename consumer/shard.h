@@ -100,6 +100,8 @@ bool shard_serving(const struct shard *shard);
 /* A payment of it has ended. */
 void shard_payment_ended(struct shard *shard, const char *order_id, int64_t attempt,
                          const char *state, const char *intent, const char *code);
+/* As lane_stop_payments. */
+void shard_stop_payments(struct shard *shard, const char *why);
 /* What the sweep found. */
 void shard_found_expired(struct shard *shard);
 void shard_found_commands(struct shard *shard);

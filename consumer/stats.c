@@ -54,6 +54,9 @@ int stats_init(struct stats *s, struct metrics *m, uint32_t shards)
                                         "Payments that wait for a call or a retry.", NULL);
     s->payment_seconds =
         metrics_histogram(m, "checkout_payment_seconds", "Time of one gateway call.", NULL);
+    s->payments_stopped =
+        metrics_gauge(m, "checkout_payments_stopped",
+                      "1 while the gateway is only probed: it refuses us, or fails mostly.", NULL);
     s->payments_misconfigured =
         metrics_gauge(m, "checkout_payments_misconfigured",
                       "1 while the gateway refuses our key or our requests.", NULL);

@@ -30,6 +30,7 @@ struct stats {
     struct metric *payments_inflight;
     struct metric *payments_waiting;
     struct metric *payment_seconds;
+    struct metric *payments_stopped;
     struct metric *payments_misconfigured;
     struct metric *events_relayed;
     struct metric *relay_seconds;

@@ -39,6 +39,13 @@ static const struct db_statement unowned = {
     "  from checkout.shards s join checkout.service v on v.shards = s.shards",
     0};
 
+static const struct db_statement stopped = {
+    "ctl_doctor_payments",
+    "select count(*), max(s.payments_stopped)" /* misconfigured is the later word */
+    "  from checkout.shards s join checkout.service v on v.shards = s.shards"
+    " where s.payments_stopped is not null",
+    0};
+
 static const struct db_statement oversold = {
     "ctl_doctor_items", "select count(*) from checkout.items where held + sold > stock", 0};
 
@@ -220,6 +227,25 @@ static void check_consumers(struct doctor *doctor)
                    shards.numbers[1]);
 }
 
+static void check_payments(struct doctor *doctor)
+{
+    struct answer answer;
+    if (!ask(doctor, &stopped, &answer))
+        return;
+    if (answer.numbers[0] == 0)
+        doctor_say(doctor, FINDING_OK, "payments", "", "they go on");
+    else if (strcmp(answer.texts[0][1], "misconfigured") == 0)
+        doctor_say(doctor, FINDING_FAIL, "payments",
+                   "set CHECKOUT_GATEWAY_URL, CHECKOUT_GATEWAY_KEY_FILE and "
+                   "CHECKOUT_GATEWAY_VERSION right; orders wait meanwhile, nobody is rejected",
+                   "the gateway refuses our key or our requests: stopped in %" PRId64 " shards",
+                   answer.numbers[0]);
+    else
+        doctor_say(doctor, FINDING_WARN, "payments",
+                   "ask the gateway's operators; payments go on when it answers again",
+                   "the gateway fails mostly: stopped in %" PRId64 " shards", answer.numbers[0]);
+}
+
 static void check_stock(struct doctor *doctor)
 {
     struct answer answer;
@@ -252,5 +278,6 @@ void doctor_database(struct doctor *doctor)
         return;
     check_service(doctor);
     check_consumers(doctor);
+    check_payments(doctor);
     check_stock(doctor);
 }

@@ -125,6 +125,7 @@ create table checkout.shards (
     owner           bigint,                 -- consumers.member_id; null: released
     taken_at        timestamptz,
     paused          boolean not null default false,
+    payments_stopped text,                  -- why only probes are sent to the gateway; null: payments go on
     stopped_at      timestamptz,            -- as of items, for all lines of the shard
     stopped_ms      bigint not null default 0,
     primary key (shards, shard)

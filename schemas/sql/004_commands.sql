@@ -202,11 +202,10 @@ declare
     changed boolean;
 begin
     if c.sku is null then
-        update checkout.shards
-           set paused = false, stopped_at = null,
-               stopped_ms = stopped_ms + coalesce(extract(epoch from now() - stopped_at) * 1000, 0)
+        update checkout.shards set paused = false
          where shards = p_shards and shard = c.shard and paused;
         changed := found;
+        perform checkout.run_clock(p_shards, c.shard);
         return query
         select 'more', null::uuid, null::integer, null::bigint, null::text, null::text, null::text, i.sku,
                null::text, null::text

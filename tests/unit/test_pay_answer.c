@@ -148,7 +148,15 @@ static const struct row charges[] = {
     {400,
      ERROR("\"type\":\"invalid_request_error\",\"code\":\"amount_too_large\",\"param\":\"amount\""),
      PAY_BAD_INPUT, "", "amount_too_large"},
+    {400, ERROR("\"code\":\"payment_method_unsupported_type\""), PAY_BAD_INPUT, "",
+     "payment_method_unsupported_type"},
+    {400, ERROR("\"code\":\"payment_method_unexpected_state\",\"param\":\"confirm\""),
+     PAY_BAD_INPUT, "", "payment_method_unexpected_state"},
+    {400, ERROR("\"code\":\"payment_method_customer_decline\""), PAY_BAD_INPUT, "",
+     "payment_method_customer_decline"},
     /* the operator's */
+    {400, ERROR("\"code\":\"payment_method_configuration_failures\""), PAY_MISCONFIGURED, "",
+     "payment_method_configuration_failures"},
     {400,
      ERROR(
          "\"type\":\"invalid_request_error\",\"code\":\"parameter_missing\",\"param\":\"amount\""),
