@@ -48,6 +48,7 @@ struct socket {
     struct loop_watch *watch; /* NULL: none yet */
     bool ours;                /* made by open_socket: close_socket will be told its end */
     bool active;              /* libcurl waits for it */
+    bool read;                /* it has waited for an answer: the connection came about */
 };
 
 struct curl_client {
@@ -111,6 +112,7 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_so
                     address->protocol);
     if (fd < 0)
         return CURL_SOCKET_BAD;
+    forget_socket(arg, fd); /* the number of one that was closed behind our back */
     struct socket *s = add_socket(arg, fd);
     if (s == NULL) {
         (void)close(fd);
@@ -142,11 +144,13 @@ static void on_socket(int events, void *arg)
 }
 
 /* A connection that becomes idle is watched on, and so is ready for its next call without a system
- * call. */
+ * call. One that only waited to be writable may never have come about: libcurl 7.88 closes such a
+ * socket itself, without telling close_socket, and a poll of a closed descriptor ends in abort().
+ */
 static void release_socket(struct curl_client *client, struct socket *s)
 {
     s->active = false;
-    if (!s->ours)
+    if (!s->ours || !s->read)
         forget_socket(client, s->fd);
     else if (s->watch != NULL)
         loop_watch_set(s->watch, LOOP_READ);
@@ -172,6 +176,7 @@ static int want_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *
         return 0;
     }
     s->active = true;
+    s->read = s->read || (what & CURL_POLL_IN) != 0;
     loop_watch_set(s->watch, ((what & CURL_POLL_IN) != 0 ? LOOP_READ : 0) |
                                  ((what & CURL_POLL_OUT) != 0 ? LOOP_WRITE : 0));
     return 0;

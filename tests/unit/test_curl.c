@@ -280,6 +280,49 @@ START_TEST(a_refused_connection_was_surely_not_heard)
 }
 END_TEST
 
+/* A port whose connections stay pending: its backlog is full. */
+static uint16_t silent_port(int *ret_listener, int fillers[], size_t count)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    *ret_listener = socket(AF_INET, SOCK_STREAM, 0);
+    ck_assert_int_eq(bind(*ret_listener, (struct sockaddr *)&address, len), 0);
+    ck_assert_int_eq(listen(*ret_listener, 0), 0);
+    ck_assert_int_eq(getsockname(*ret_listener, (struct sockaddr *)&address, &len), 0);
+    for (size_t i = 0; i < count; i++) {
+        fillers[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        (void)connect(fillers[i], (struct sockaddr *)&address, len);
+    }
+    return ntohs(address.sin_port);
+}
+
+START_TEST(connections_that_never_come_about_end_at_the_timeout)
+{
+    enum { FILLERS = 4, CALLS = 8, ROUNDS = 3 };
+    struct stage *s = stage_new();
+    int listener, fillers[FILLERS];
+    char url[64];
+    (void)snprintf(url, sizeof url, "http://127.0.0.1:%u/",
+                   silent_port(&listener, fillers, FILLERS));
+    const struct curl_request request = {
+        .method = "GET", .url = url, .timeout_ms = 100, .response_max = 1000};
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        s->wanted = s->done + CALLS;
+        for (int i = 0; i < CALLS; i++)
+            ck_assert_int_eq(curl_call_start(s->client, &request, on_done, s, NULL), 0);
+        loop_run(s->loop);
+        ck_assert_int_eq(s->response.code, ERR_TIMEOUT);
+        ck_assert(!s->response.connected);
+        run(s, "GET", "/echo", NULL); /* under numbers that theirs may have had */
+        ck_assert_int_eq(s->response.code, 0);
+    }
+    for (size_t i = 0; i < FILLERS; i++)
+        (void)close(fillers[i]);
+    (void)close(listener);
+    stage_free(s);
+}
+END_TEST
+
 START_TEST(only_the_web_is_spoken)
 {
     struct stage *s = stage_new();
@@ -383,6 +426,7 @@ int main(void)
     tcase_add_loop_test(tcase, a_lost_connection_may_have_been_heard, 0, 3);
     tcase_add_test(tcase, silence_ends_at_the_timeout);
     tcase_add_test(tcase, a_refused_connection_was_surely_not_heard);
+    tcase_add_test(tcase, connections_that_never_come_about_end_at_the_timeout);
     tcase_add_test(tcase, only_the_web_is_spoken);
     tcase_add_test(tcase, proxies_of_the_environment_are_not_used);
     tcase_add_test(tcase, a_cancelled_call_is_never_reported);
