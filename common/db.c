@@ -10,6 +10,10 @@
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MAX_MS 2000
 #define READS_MAX 64 /* in one turn of the loop, then others have theirs */
+/* So much is sent ahead, or one larger query alone. The server works on one at a time: more would
+ * only fill its receive buffer, and a window that was closed for long has been seen to stay so for
+ * seconds. */
+#define UNANSWERED_MAX ((size_t)48 * 1024)
 
 static void run_held(struct db *db);
 
@@ -75,7 +79,11 @@ static int send_query(struct db *db, const struct db_statement *statement,
     const struct db_prepared *known = find_prepared(db, statement);
     bool prepare = known == NULL;
     bool ready = known != NULL && known->ready;
-    struct db_sent sent = {.cb = cb, .arg = arg, .statement = statement, .preparing = prepare};
+    struct db_sent sent = {.cb = cb,
+                           .arg = arg,
+                           .statement = statement,
+                           .bytes = db_params_bytes(params, (size_t)statement->params),
+                           .preparing = prepare};
     int code = prepare ? mark_prepared(db, statement) : 0;
     if (code < 0)
         return code;
@@ -85,8 +93,10 @@ static int send_query(struct db *db, const struct db_statement *statement,
             unmark_prepared(db, statement);
         return code;
     }
-    if (send_messages(db, statement, params, prepare, ready) == 0)
+    if (send_messages(db, statement, params, prepare, ready) == 0) {
+        db->unanswered += sent.bytes;
         return 0;
+    }
     db->sent.count--; /* takes back what was pushed just now: the caller is told at once */
     db_give_up_with_reason(db);
     return ERR_UNAVAILABLE;
@@ -105,6 +115,14 @@ static void start_script(struct db *db, struct db_held *script)
         db_give_up_with_reason(db);
 }
 
+/* Whether a query of these parameters may be sent before what is sent is answered. */
+static bool may_send(const struct db *db, const struct db_statement *statement,
+                     const char *const *params)
+{
+    return db->sent.count == 0 ||
+           db->unanswered + db_params_bytes(params, (size_t)statement->params) <= UNANSWERED_MAX;
+}
+
 /* Sends what was held back, up to the next script, which waits until the pipeline is empty. */
 static void run_held(struct db *db)
 {
@@ -115,6 +133,8 @@ static void run_held(struct db *db)
             return;
         }
         struct db_held *held = db->held.first;
+        if (!may_send(db, held->statement, held->params))
+            return;
         if (send_query(db, held->statement, held->params, held->cb, held->arg) < 0) {
             if (db->phase == DB_PHASE_UP)
                 db_give_up(db, "out of memory");
@@ -172,6 +192,7 @@ static void complete(struct db *db)
 {
     struct db_sent sent = *db_ring_head(&db->sent);
     db_ring_pop(&db->sent);
+    db->unanswered -= sent.bytes;
     bool outdated = sent.failed && !sent.preparing && is_outdated(sent.result);
     if (sent.failed && sent.preparing)
         unmark_prepared(db, sent.statement);
@@ -366,7 +387,7 @@ int db_query(struct db *db, const struct db_statement *statement, const char *co
     int code = admit(db);
     if (code < 0)
         return code;
-    if (db->phase == DB_PHASE_SCRIPT || db->held.first != NULL)
+    if (db->phase == DB_PHASE_SCRIPT || db->held.first != NULL || !may_send(db, statement, params))
         return hold(db, statement, params, (size_t)statement->params, cb, arg);
     return send_query(db, statement, params, cb, arg);
 }

@@ -48,6 +48,7 @@ struct db {
     int fault;
 
     struct db_ring sent;
+    size_t unanswered; /* bytes of what is sent */
     struct db_line held;
     struct db_held *script; /* the one that runs */
     struct db_result *script_result;

@@ -43,6 +43,14 @@ void db_ring_free(struct db_ring *ring)
     *ring = (struct db_ring){0};
 }
 
+size_t db_params_bytes(const char *const *params, size_t count)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < count; i++)
+        bytes += params[i] == NULL ? 0 : strlen(params[i]);
+    return bytes;
+}
+
 struct db_held *db_held_new(const struct db_statement *statement, const char *const *params,
                             size_t count, db_result_cb cb, void *arg)
 {

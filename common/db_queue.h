@@ -1,4 +1,5 @@
-/* The two queues of a session: what is sent and not yet answered, and what a script holds back. */
+/* The two queues of a session: what is sent and not yet answered, and what is held back by a script
+ * or because enough is unanswered. */
 #ifndef CHECKOUT_DB_QUEUE_H
 #define CHECKOUT_DB_QUEUE_H
 
@@ -13,6 +14,7 @@ struct db_sent {
     db_result_cb cb; /* NULL: nobody waits */
     void *arg;
     const struct db_statement *statement;
+    size_t bytes;             /* of its parameters */
     struct db_result *result; /* owned; reported once its transaction has ended */
     bool preparing;           /* the answer to its preparation is still to come */
     bool failed;              /* `result` is the error that ended its transaction */
@@ -30,6 +32,9 @@ MUST_CHECK int db_ring_push(struct db_ring *ring, const struct db_sent *sent);
 struct db_sent *db_ring_head(struct db_ring *ring); /* NULL: empty; valid until the next push */
 void db_ring_pop(struct db_ring *ring);
 void db_ring_free(struct db_ring *ring);
+
+/* Bytes of all parameters. */
+size_t db_params_bytes(const char *const *params, size_t count);
 
 /* A query or a script that waits for its turn, with a copy of what it is made of. */
 struct db_held {

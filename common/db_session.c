@@ -60,6 +60,7 @@ void db_report(db_result_cb cb, const struct db_result *result, void *arg)
 void db_tell_lost(struct db *db)
 {
     struct db_sent *head;
+    db->unanswered = 0;
     while ((head = db_ring_head(&db->sent)) != NULL) {
         struct db_sent sent = *head;
         db_ring_pop(&db->sent);

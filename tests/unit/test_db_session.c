@@ -332,6 +332,34 @@ START_TEST(large_arrays_there_and_back)
 }
 END_TEST
 
+/* More than is sent ahead: some wait, in their place, and small ones with them. */
+START_TEST(large_queries_wait_for_each_other)
+{
+    static const struct db_statement length = {"length", "select length($1::text)::text", 1};
+    enum { LARGE = 100000 };
+    static char text[LARGE + 1];
+    memset(text, 'x', LARGE);
+    for (int round = 0; round < 3; round++) {
+        ask(&length, "small", "");
+        ask(&length, text, "");
+        ask(&length, text, "");
+        script("select 'script'", "");
+        ask(&length, text + LARGE - 30000, "");
+        ask(&length, text + LARGE - 30000, "");
+        ask(&length, "tiny", "");
+        expect("5 100000 100000 script 30000 30000 4 ");
+    }
+    ask(&length, text, "");
+    ask(&length, text, "");
+    ask(&length, text, "");
+    db_reconnect(db); /* those that were held back hear of it too */
+    expect("lost lost lost down ");
+    expect_new_session("up ");
+    ask(&length, text, "");
+    expect("100000 ");
+}
+END_TEST
+
 static void close_it(const struct db_result *result, void *arg)
 {
     (void)result;
@@ -385,6 +413,7 @@ int main(void)
     tcase_add_test(tests, a_statement_outdated_by_a_change_of_tables_costs_one_session);
     tcase_add_test(tests, notifications);
     tcase_add_test(tests, large_arrays_there_and_back);
+    tcase_add_test(tests, large_queries_wait_for_each_other);
     tcase_add_test(tests, closing_inside_a_callback);
     tcase_add_test(tests, the_session_has_its_settings);
     suite_add_tcase(suite, tests);
