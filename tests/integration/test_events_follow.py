@@ -26,7 +26,8 @@ class Follower:
             [harness.program("checkoutctl"), *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             env=harness.program_environment({**stack.settings, **settings}))
         self.events, self.cursor, self.complaints = [], after, b""
-        self._threads = [threading.Thread(target=self._read), threading.Thread(target=self._read_errors)]
+        self._threads = [threading.Thread(target=self._read, daemon=True),
+                         threading.Thread(target=self._read_errors, daemon=True)]
         for thread in self._threads:
             thread.start()
 
