@@ -42,6 +42,7 @@ X(GATEWAY_VERSION, "GATEWAY_VERSION", WORD, "2023-10-16", 0, 0, CFG_CONSUMER, "v
 X(GATEWAY_CA_FILE, "GATEWAY_CA_FILE", FILE, "", 0, 0, CFG_CONSUMER, "CA certificates that the gateway's TLS certificate is checked against; empty: the system's") \
 X(GATEWAY_INFLIGHT, "GATEWAY_INFLIGHT", INTEGER, "256", 1, 10000, CFG_CONSUMER, "payments in flight at once, at most") \
 X(GATEWAY_TIMEOUT, "GATEWAY_TIMEOUT", DURATION, "30s", 100, 300000, CFG_CONSUMER, "longest wait for one answer of the gateway") \
+X(GATEWAY_KEY_AGE, "GATEWAY_KEY_AGE", DURATION, "20h", 1000, 82800000, CFG_CONSUMER, "age from which an idempotency key is looked up and not sent again: less than the gateway keeps it") \
 X(NAME, "NAME", STRING, "", 0, 0, CFG_CONSUMER, "name that operators see for this process; empty: host:pid") \
 X(SANDBOX_LEDGER, "SANDBOX_LEDGER", STRING, "", 0, 0, CFG_SANDBOX, "file of the sandbox gateway's charges")
 /* clang-format on */

@@ -3,6 +3,7 @@
 #include <curl/curl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -435,6 +436,14 @@ static int error_of(CURLcode result, const struct curl_call *call)
     }
 }
 
+static bool is_replayed(CURL *easy)
+{
+    struct curl_header *header;
+    return curl_easy_header(easy, "Idempotent-Replayed", 0, CURLH_HEADER, -1, &header) ==
+               CURLHE_OK &&
+           strcasecmp(header->value, "true") == 0;
+}
+
 static void read_info(struct curl_call *call, CURLcode result, struct curl_response *response)
 {
     long status = 0;
@@ -453,6 +462,7 @@ static void read_info(struct curl_call *call, CURLcode result, struct curl_respo
     response->body = buf_text(&call->answer);
     response->body_len = call->answer.len;
     if (status >= 300) {
+        response->replayed = is_replayed(call->easy);
         (void)curl_easy_getinfo(call->easy, CURLINFO_RETRY_AFTER, &retry_after);
         response->retry_after_s =
             (uint32_t)(retry_after > RETRY_AFTER_MAX ? RETRY_AFTER_MAX : retry_after);

@@ -36,6 +36,7 @@ struct curl_response {
     size_t body_len;
     const char *problem;    /* text if code is not 0 */
     uint32_t retry_after_s; /* of a Retry-After header in seconds; 0: none */
+    bool replayed;          /* "Idempotent-Replayed: true": the stored result of its key */
 };
 
 typedef void (*curl_done_cb)(const struct curl_response *response, void *arg);

@@ -50,6 +50,8 @@ struct pay_answer {
     char intent_id[PAY_ID_MAX + 1]; /* "" if not known */
     char code[PAY_CODE_MAX]; /* decline code, error code, "http_500", "timeout", …; for people */
     unsigned http_status;    /* 0: no answer came */
+    bool of_the_api;         /* an error that the API itself has written, not something before it */
+    bool replayed;           /* the result that the gateway has stored for this key */
     bool sent;               /* false: it surely did not reach the gateway */
     uint32_t retry_after_s;  /* 0: not said */
 };

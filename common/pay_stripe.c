@@ -124,6 +124,7 @@ static void read_transport(const struct curl_response *response, struct pay_answ
 {
     answer->http_status = response->status;
     answer->sent = response->connected;
+    answer->replayed = response->code == 0 && response->replayed;
     answer->retry_after_s = response->retry_after_s;
     if (response->code == 0)
         return;
@@ -135,6 +136,7 @@ static void read_transport(const struct curl_response *response, struct pay_answ
     else if (!response->connected)
         code = "not_connected";
     answer->outcome = PAY_UNKNOWN;
+    answer->of_the_api = false;
     answer->intent_id[0] = '\0';
     (void)snprintf(answer->code, sizeof answer->code, "%s", code);
 }

@@ -182,6 +182,7 @@ void pay_stripe_read_charge(unsigned status, const char *body, size_t len,
     json_t *root = json_loadb(body, len, JSON_REJECT_DUPLICATES, NULL);
     const json_t *error = json_object_get(root, "error");
     ret_answer->intent_id[0] = '\0';
+    ret_answer->of_the_api = status != 200 && string_at(error, "type") != NULL;
     if (status == 200 && root != NULL)
         read_intent(root, expected, ret_answer);
     else if (status == 200)
@@ -205,6 +206,7 @@ void pay_stripe_read_cancel(unsigned status, const char *body, size_t len, const
     /* 400: it is in a state that cannot be cancelled, which the error tells */
     const json_t *intent = status == 200 ? root : json_object_get(error, "payment_intent");
     ret_answer->intent_id[0] = '\0';
+    ret_answer->of_the_api = status != 200 && string_at(error, "type") != NULL;
     if (status == 401 || status == 403)
         read_refusal(status, error, ret_answer);
     else if (status != 200 && (status != 400 || !json_is_object(intent)))

@@ -19,8 +19,8 @@ struct pay_expected {
     const char *currency; /* any case */
 };
 
-/* Each fills in outcome, intent_id and code, and nothing else of `ret_answer`. The body needs no
- * NUL. */
+/* Each fills in outcome, intent_id, code and of_the_api, and nothing else of `ret_answer`. The body
+ * needs no NUL. */
 void pay_stripe_read_charge(unsigned status, const char *body, size_t len,
                             const struct pay_expected *expected, struct pay_answer *ret_answer);
 /* PAY_DECLINED: it is cancelled; PAY_SUCCEEDED: it had succeeded; never PAY_REQUIRES_ACTION nor

@@ -295,6 +295,8 @@ void counter_each_effect(const struct db_result *result, counter_effect_cb cb, v
             .detail = column(result, row, DETAIL),
             .reason = column(result, row, REASON),
         };
+        if (effect.kind == COUNTER_PAY && effect.detail != NULL)
+            effect.age_ms = db_int(result, row, DETAIL);
         cb(&effect, arg);
     }
 }

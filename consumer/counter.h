@@ -30,7 +30,7 @@ enum counter_status {
 };
 
 enum counter_effect_kind {
-    COUNTER_PAY,      /* charge the order */
+    COUNTER_PAY,      /* charge the order; `age_ms`: how long ago its intent became durable */
     COUNTER_MORE,     /* the line of `sku` has more to settle */
     COUNTER_CONFLICT, /* a retry of `order_id` came with another body */
     COUNTER_TALLY,    /* `amount` orders became `detail` (`reason`) */
@@ -50,13 +50,14 @@ struct counter_effect {
     const char *sku;
     const char *detail;
     const char *reason;
+    int64_t age_ms;
 };
 
 /* The end of a payment. */
 struct counter_settlement {
     char order_id[IDS_ORDER_SIZE];
     int64_t attempt;
-    const char *state;  /* "captured", "declined", "failed" */
+    const char *state;  /* "captured", "declined", "failed", "superseded", "unclear" */
     const char *intent; /* the gateway's id; NULL: none */
     const char *code;   /* the gateway's code; NULL: none */
 };

@@ -218,10 +218,17 @@ static bool open_gateway(struct consumer *c)
                                   .inflight_max = (unsigned)cfg_int(cfg, CFG_GATEWAY_INFLIGHT),
                                   .timeout_ms = (uint32_t)cfg_int(cfg, CFG_GATEWAY_TIMEOUT)};
     c->pay = pay_new(c->daemon.loop, &options);
+    struct payer_options payer = {.loop = c->daemon.loop,
+                                  .pay = c->pay,
+                                  .stats = &c->stats,
+                                  .inflight_max = options.inflight_max,
+                                  .timeout_ms = options.timeout_ms,
+                                  .key_age_ms = (uint64_t)cfg_int(cfg, CFG_GATEWAY_KEY_AGE),
+                                  .ended = payment_ended,
+                                  .stopped = payments_stopped,
+                                  .arg = c};
     if (c->pay != NULL)
-        c->context.payer = payer_new(c->daemon.loop, c->pay, &c->stats,
-                                     (unsigned)cfg_int(cfg, CFG_GATEWAY_INFLIGHT), payment_ended,
-                                     payments_stopped, c);
+        c->context.payer = payer_new(&payer);
     return c->context.payer != NULL;
 }
 

@@ -1,7 +1,8 @@
 /*
  * Charges reserved orders at the gateway. Each has its durable intent before it comes here; what is
  * forgotten here is found again in the tables. An unclear answer is asked for again under the same
- * idempotency key, with backoff, until it is definite.
+ * idempotency key, with backoff, until it is definite. When that key can tell nothing more, the
+ * gateway's list does: what it knows counts, and only if it knows nothing there is another attempt.
  */
 #ifndef CONSUMER_PAYER_H
 #define CONSUMER_PAYER_H
@@ -20,20 +21,31 @@
 
 struct payer;
 
-/* A payment has ended: `state` is "captured", "declined" or "failed". Strings valid during the
- * call. */
+/* A payment has ended: `state` is "captured", "declined", "failed", or "superseded" (this attempt
+ * took no money, the next one may be made). Or "unclear": it goes on, and this is to be recorded.
+ * Strings valid during the call. */
 typedef void (*payer_ended_cb)(uint32_t shard, const char *order_id, int64_t attempt,
                                const char *state, const char *intent, const char *code, void *arg);
 
 /* Payments have been stopped, or (NULL) go on; `why` as payer_stopped. */
 typedef void (*payer_stopped_cb)(const char *why, void *arg);
 
-/* `pay` and `stats` must outlive it. Items take turns, and none gets more than half of
- * `inflight_max` (pay's) calls at once: so one whose payments are slow holds up no other.
+struct payer_options {
+    struct loop *loop;
+    struct pay *pay;
+    struct stats *stats;
+    unsigned inflight_max; /* pay's */
+    uint32_t timeout_ms;   /* of one call */
+    uint64_t key_age_ms;   /* an older idempotency key is not sent any more */
+    payer_ended_cb ended;
+    payer_stopped_cb stopped;
+    void *arg;
+};
+
+/* What the options point to must outlive it. Items take turns, and none gets more than half of
+ * `inflight_max` calls at once: so one whose payments are slow holds up no other.
  * NULL: no memory. */
-struct payer *payer_new(struct loop *loop, struct pay *pay, struct stats *stats,
-                        unsigned inflight_max, payer_ended_cb ended, payer_stopped_cb stopped,
-                        void *arg);
+struct payer *payer_new(const struct payer_options *options);
 /* Calls in flight must have been ended by pay_free before. */
 void payer_free(struct payer *payer);
 

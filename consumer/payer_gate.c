@@ -77,6 +77,10 @@ static bool refuses_all(const struct payer_gate *gate, enum payer_gate_news news
 void payer_gate_answer(struct payer_gate *gate, enum payer_gate_news news, bool probe,
                        uint64_t now_ms)
 {
+    if (news == PAYER_GATE_OLD) { /* the next one may be the probe at once */
+        gate->probing = gate->probing && !probe;
+        return;
+    }
     bool refused = refuses_all(gate, news, now_ms);
     count(gate, news, now_ms);
     if (gate->state == PAYER_GATE_OPEN) {

@@ -22,6 +22,7 @@ enum payer_gate_news {
     PAYER_GATE_DEFINITE,        /* it serves us */
     PAYER_GATE_FAILED,          /* no answer, or none that says anything */
     PAYER_GATE_REFUSED_US,      /* 401, 403: every payment would be refused */
+    PAYER_GATE_OLD,             /* a result of earlier: nothing about now */
     PAYER_GATE_REFUSED_REQUEST, /* perhaps every one would, perhaps only this one */
 };
 

@@ -5,7 +5,7 @@
 -- empty must still be good with a million rows.
 
 -- What a transaction asks its caller to do, or tells it.
---   pay       charge this order (its intent is durable now)
+--   pay       charge this order: its intent is durable, for `detail` milliseconds if not just now
 --   more      the line of `sku` has more to settle: call checkout.settle_line
 --   conflict  this order was known with another fingerprint; the first counts
 --   tally     `amount` orders got the status `detail` (with `reason`)
@@ -438,7 +438,9 @@ end $$;
 -- ---------------------------------------------------------------------------------------------------
 
 -- Ends payments and their orders: p_states 'captured' (confirmed), 'declined' or 'failed' (rejected, the
--- units go to the next in line). A payment that has ended before is left alone. No order twice.
+-- units go to the next in line). 'superseded': this attempt has failed without taking money, and the next
+-- one has its own intent and key. 'unclear': it goes on, and this is recorded. A payment that has ended
+-- before is left alone. No order ends twice.
 create function checkout.settle(
     p_shards integer, p_shard integer, p_epoch bigint,
     p_ids uuid[], p_attempts integer[], p_states text[], p_intents text[], p_codes text[])
@@ -458,20 +460,37 @@ begin
     return query
     with ended as (
         update checkout.payments p
-           set state = u.state, intent_id = u.intent_id, code = u.code, updated_at = now()
+           set state = case u.state when 'superseded' then 'failed' else u.state end,
+               intent_id = u.intent_id, code = u.code, updated_at = now()
           from unnest(p_ids, p_attempts, p_states, p_intents, p_codes)
                as u(order_id, attempt, state, intent_id, code)
-         where p.order_id = u.order_id and p.attempt = u.attempt
+         where p.order_id = u.order_id and p.attempt = u.attempt and u.state <> 'unclear'
            and p.state || '' = 'open'   -- not by the index of all open ones
            and p.shard + 0 = p_shard
-        returning p.order_id, p.state),
+        returning p.order_id, p.attempt, u.state),
+    noted as (              -- not what ends in this very statement
+        update checkout.payments p
+           set unclear_since = coalesce(p.unclear_since, now()), code = u.code, updated_at = now()
+          from unnest(p_ids, p_attempts, p_states, p_codes) as u(order_id, attempt, state, code)
+         where p.order_id = u.order_id and p.attempt = u.attempt and u.state = 'unclear'
+           and p.state || '' = 'open' and p.shard + 0 = p_shard
+           and not exists (select 1 from unnest(p_ids, p_states) as e(order_id, state)
+                            where e.order_id = u.order_id and e.state <> 'unclear')),
+    again as (
+        insert into checkout.payments (order_id, attempt, shard, state, amount, currency, idempotency_key)
+        select o.order_id, e.attempt + 1, o.shard, 'open', o.amount, o.currency,
+               o.order_id || '-' || e.attempt + 1
+          from ended e join checkout.orders o on o.order_id = e.order_id
+         where e.state = 'superseded' and o.status = 'reserved'
+        returning order_id, attempt),
     changed as (
         update checkout.orders o
            set status = case e.state when 'captured' then 'confirmed' else 'rejected' end,
                reason = case e.state when 'declined' then 'payment_declined'
                                      when 'failed' then 'payment_failed' end,
                payment_method = null, sequence = o.sequence + 1, updated_at = now()
-          from ended e where o.order_id = e.order_id and o.status = 'reserved'
+          from ended e
+         where o.order_id = e.order_id and o.status = 'reserved' and e.state <> 'superseded'
         returning o.order_id, o.sku, o.quantity, o.status, o.reason, o.sequence),
     told as (
         insert into checkout.order_events (shard, order_id, sequence, status, reason)
@@ -486,7 +505,11 @@ begin
          where i.sku = s.sku)
     select 'tally', null::uuid, null::integer, count(*), null::text, null::text, null::text, null::text,
            c.status, c.reason
-      from changed c group by c.status, c.reason;
+      from changed c group by c.status, c.reason
+    union all
+    select 'pay', a.order_id, a.attempt, o.amount, o.currency, o.payment_method, o.receipt_email, o.sku,
+           null, null
+      from again a join checkout.orders o on o.order_id = a.order_id;
 
     for touched in
         select sku from checkout.items where sku = any (skus) and waiting > 0 order by sku

@@ -2,18 +2,25 @@
 
 import http.server
 import json
+import socket
 import ssl
 import threading
 import urllib.parse
 
+import harness
+
 
 class ScriptedGateway:
-    """Answers each charge by `answer(form)`: (status, value that becomes JSON, or bytes). Thread-safe as far
-    as the test's function is. `requests` are (method, path, headers, form)."""
+    """Answers each charge by `answer(form)`: (status, value that becomes JSON, or bytes), or None: the
+    connection is cut. `cancel(id)` answers cancels likewise, `list(query)` the list, which shows `intents`
+    (newest first) unless a test says otherwise. `requests` are (method, path, headers, form)."""
 
     def __init__(self, answer, certificate=None):
         self.answer = answer
         self.requests = []
+        self.intents = []
+        self.cancel = lambda intent_id: (404, {"error": {"code": "resource_missing"}})
+        self.list = self._list
         gateway = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -23,14 +30,20 @@ class ScriptedGateway:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
                 form = dict(urllib.parse.parse_qsl(body))
                 gateway.requests.append(("POST", self.path, dict(self.headers), form))
-                status, answer = gateway.answer(form)
-                self.reply(status, answer)
+                parts = self.path.split("/")
+                self.reply(gateway.cancel(parts[3]) if parts[-1] == "cancel" else gateway.answer(form))
 
             def do_GET(self):
                 gateway.requests.append(("GET", self.path, dict(self.headers), {}))
-                self.reply(200, {"object": "list", "data": [], "has_more": False})
+                url = urllib.parse.urlsplit(self.path)
+                self.reply(gateway.list(dict(urllib.parse.parse_qsl(url.query))))
 
-            def reply(self, status, answer):
+            def reply(self, reply):
+                if reply is None:
+                    self.close_connection = True
+                    self.connection.shutdown(socket.SHUT_RDWR)
+                    return
+                status, answer = reply
                 body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
@@ -57,6 +70,18 @@ class ScriptedGateway:
         self.url = f"{scheme}://localhost:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
+    def _list(self, query):
+        shown = list(self.intents)
+        ids = [intent["id"] for intent in shown]
+        begin = ids.index(query["starting_after"]) + 1 if "starting_after" in query else 0
+        end = begin + int(query["limit"])
+        return 200, {"object": "list", "data": shown[begin:end], "has_more": end < len(shown)}
+
+    def listings(self):
+        """How often the list was asked for from its beginning."""
+        return sum(method == "GET" and "starting_after" not in path
+                   for method, path, _, _ in list(self.requests))
+
     def charges(self):
         """The forms of all charges so far."""
         return [form for method, path, _, form in list(self.requests)
@@ -73,3 +98,31 @@ def intent(form, status="succeeded", **members):
     return {"id": "pi_" + order.replace("-", ""), "object": "payment_intent", "status": status,
             "amount": int(form["amount"]), "currency": form["currency"], "created": 1700000000,
             "metadata": {"order_id": order, "shard": form["metadata[shard]"]}, **members}
+
+
+class Scripted(harness.TestCase):
+    """Each test has a consumer of its own, which calls a gateway that the test scripts."""
+
+    daemons = ("producer",)
+    certificate = None
+
+    def setUp(self):
+        self.answer = lambda form: (200, intent(form))
+        self.gateway = ScriptedGateway(lambda form: self.answer(form), self.certificate)
+        self.addCleanup(self.gateway.close)
+        self.consumer = None
+
+    def tearDown(self):
+        if self.consumer is not None:
+            self.consumer.stop()
+
+    def consume(self, **settings):
+        self.consumer = self.stack.start("consumer", CHECKOUT_GATEWAY_URL=self.gateway.url, **settings)
+        return self.consumer
+
+    def ready(self):
+        return harness.http_call(self.consumer.admin, "GET", "/readyz")
+
+    def metric(self, name):
+        text = harness.http_call(self.consumer.admin, "GET", "/metrics").body.decode()
+        return float(next((line.split()[1] for line in text.splitlines() if line.startswith(name + " ")), 0))

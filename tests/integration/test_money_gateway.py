@@ -6,39 +6,11 @@ import subprocess
 
 import harness
 from harness import wait_until
-from harness_gateway import ScriptedGateway, intent
+from harness_gateway import Scripted, intent
 
 
 def error(**members):
     return {"error": {"type": "invalid_request_error", **members}}
-
-
-class Scripted(harness.TestCase):
-    """Each test has a consumer of its own, which calls a gateway that the test scripts."""
-
-    daemons = ("producer",)
-    certificate = None
-
-    def setUp(self):
-        self.answer = lambda form: (200, intent(form))
-        self.gateway = ScriptedGateway(lambda form: self.answer(form), self.certificate)
-        self.addCleanup(self.gateway.close)
-        self.consumer = None
-
-    def tearDown(self):
-        if self.consumer is not None:
-            self.consumer.stop()
-
-    def consume(self, **settings):
-        self.consumer = self.stack.start("consumer", CHECKOUT_GATEWAY_URL=self.gateway.url, **settings)
-        return self.consumer
-
-    def ready(self):
-        return harness.http_call(self.consumer.admin, "GET", "/readyz")
-
-    def metric(self, name):
-        text = harness.http_call(self.consumer.admin, "GET", "/metrics").body.decode()
-        return float(next((line.split()[1] for line in text.splitlines() if line.startswith(name + " ")), 0))
 
 
 class Answers(Scripted):

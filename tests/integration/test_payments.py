@@ -172,32 +172,6 @@ class Payments(harness.TestCase):
             order.wait("confirmed", timeout=30)
 
 
-class StoredErrors(harness.TestCase):
-    """A 5xx is the result of its key for good: whether money moved cannot be told by asking again."""
-
-    daemons = ("sandbox", "producer", "consumer")
-
-    def held(self, mode):
-        """An order that meets this stays reserved, under its one key; returns it."""
-        sku = self.stack.item(stock=1)
-        order = self.stack.order("ann", sku, payment_method=f"pm_sandbox_{mode}").wait("reserved")
-        behind = self.stack.order("bob", sku).wait("waiting")
-        replays = self.stack.gateway.replays()
-        wait_until(lambda: self.stack.gateway.replays() >= replays + 2, 20, "it to be asked for again")
-        self.assertEqual((order.status(), behind.status()), ("reserved", "waiting"))
-        self.assertEqual(self.stack.sql("select attempt, state from payments where order_id = %s",
-                                        (order.id,)), [(1, "open")])
-        return order
-
-    def test_an_error_after_the_charge_is_never_followed_by_a_second_charge(self):
-        order = self.held("500-after-charge")
-        self.assertEqual(self.stack.gateway.captured().get(order.id), 1)
-
-    def test_an_error_instead_of_a_charge_gives_the_unit_to_nobody_else(self):
-        order = self.held("500")
-        self.assertNotIn(order.id, self.stack.gateway.captured())
-
-
 class WrongKey(harness.TestCase):
     """A key that the gateway refuses is the operator's fault, and no buyer pays for it."""
 

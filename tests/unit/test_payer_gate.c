@@ -129,6 +129,22 @@ START_TEST(a_few_failures_shut_it_only_if_they_last)
 }
 END_TEST
 
+START_TEST(a_result_of_earlier_tells_nothing_and_the_next_may_probe_at_once)
+{
+    answers(PAYER_GATE_OLD, 100);
+    ck_assert_int_eq(gate.state, PAYER_GATE_OPEN);
+    shut();
+    probe(PAYER_GATE_FAILED);
+    probe(PAYER_GATE_OLD);
+    ck_assert_int_eq(gate.state, PAYER_GATE_MISCONFIGURED);
+    ck_assert_uint_eq(payer_gate_wait_ms(&gate, now), 0);
+    ck_assert(payer_gate_lets(&gate, now));
+    ck_assert(payer_gate_call(&gate));
+    answers(PAYER_GATE_OLD, 1); /* of another call */
+    ck_assert(!payer_gate_lets(&gate, now));
+}
+END_TEST
+
 START_TEST(a_failing_gateway_that_refuses_us_is_misconfigured)
 {
     answers(PAYER_GATE_FAILED, 32);
@@ -150,6 +166,7 @@ int main(void)
     tcase_add_test(tcase, an_answer_to_an_older_call_opens_nothing);
     tcase_add_test(tcase, many_failures_among_the_newest_shut_it);
     tcase_add_test(tcase, a_few_failures_shut_it_only_if_they_last);
+    tcase_add_test(tcase, a_result_of_earlier_tells_nothing_and_the_next_may_probe_at_once);
     tcase_add_test(tcase, a_failing_gateway_that_refuses_us_is_misconfigured);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
