@@ -36,12 +36,12 @@ X(ORIGINS, "ORIGINS", ORIGINS, "", 0, 0, CFG_PRODUCER | CFG_NOTIFIER, "origins o
 X(EVENTS_URL, "EVENTS_URL", WS_URL, "ws://127.0.0.1:8081/v1/events", 0, 0, CFG_PRODUCER, "absolute URL of the notifier as buyers reach it") \
 X(TICKET_TTL, "TICKET_TTL", DURATION, "10m", 10000, 86400000, CFG_PRODUCER, "how long the ticket in an events_url opens a websocket") \
 X(WAIT_MAX, "WAIT_MAX", DURATION, "15m", 1000, 86400000, CFG_CONSUMER, "longest time an order waits in line for an item") \
-X(GATEWAY_URL, "GATEWAY_URL", HTTP_URL, NULL, 0, 0, CFG_CONSUMER, "base URL of the payment gateway (Stripe's API)") \
-X(GATEWAY_KEY_FILE, "GATEWAY_KEY_FILE", SECRET_FILE, NULL, 8, 4096, CFG_CONSUMER, "file with the gateway's secret key") \
-X(GATEWAY_VERSION, "GATEWAY_VERSION", WORD, "2023-10-16", 0, 0, CFG_CONSUMER, "version of the gateway's API that is asked for (Stripe-Version); empty: the account's own") \
-X(GATEWAY_CA_FILE, "GATEWAY_CA_FILE", FILE, "", 0, 0, CFG_CONSUMER, "CA certificates that the gateway's TLS certificate is checked against; empty: the system's") \
+X(GATEWAY_URL, "GATEWAY_URL", HTTP_URL, NULL, 0, 0, CFG_CONSUMER | CFG_CTL, "base URL of the payment gateway (Stripe's API)") \
+X(GATEWAY_KEY_FILE, "GATEWAY_KEY_FILE", SECRET_FILE, NULL, 8, 4096, CFG_CONSUMER | CFG_CTL, "file with the gateway's secret key") \
+X(GATEWAY_VERSION, "GATEWAY_VERSION", WORD, "2023-10-16", 0, 0, CFG_CONSUMER | CFG_CTL, "version of the gateway's API that is asked for (Stripe-Version); empty: the account's own") \
+X(GATEWAY_CA_FILE, "GATEWAY_CA_FILE", FILE, "", 0, 0, CFG_CONSUMER | CFG_CTL, "CA certificates that the gateway's TLS certificate is checked against; empty: the system's") \
 X(GATEWAY_INFLIGHT, "GATEWAY_INFLIGHT", INTEGER, "256", 1, 10000, CFG_CONSUMER, "payments in flight at once, at most") \
-X(GATEWAY_TIMEOUT, "GATEWAY_TIMEOUT", DURATION, "30s", 100, 300000, CFG_CONSUMER, "longest wait for one answer of the gateway") \
+X(GATEWAY_TIMEOUT, "GATEWAY_TIMEOUT", DURATION, "30s", 100, 300000, CFG_CONSUMER | CFG_CTL, "longest wait for one answer of the gateway") \
 X(GATEWAY_KEY_AGE, "GATEWAY_KEY_AGE", DURATION, "20h", 1000, 82800000, CFG_CONSUMER, "age from which an idempotency key is looked up and not sent again: less than the gateway keeps it") \
 X(NAME, "NAME", STRING, "", 0, 0, CFG_CONSUMER, "name that operators see for this process; empty: host:pid") \
 X(SANDBOX_LEDGER, "SANDBOX_LEDGER", STRING, "", 0, 0, CFG_SANDBOX, "file of the sandbox gateway's charges")

@@ -58,6 +58,7 @@ struct command {
     X(dead_show)                                                                                   \
     X(dead_replay)                                                                                 \
     X(dead_drop)                                                                                   \
+    X(audit)                                                                                       \
     X(token)                                                                                       \
     X(doctor)
 
