@@ -72,7 +72,7 @@ static int run(struct ctl *ctl, const struct command_args *args)
 const struct command command_audit = {
     .words = "audit",
     .operands = "",
-    .summary = "checks the promises against the tables and the gateway's list",
+    .summary = "checks the promises by the tables and the gateway",
     .details =
         "Reads only, and may run during a sale. In the tables (one snapshot): the sums of each "
         "item, each order's history, lines and turns, payments, epochs. At the gateway: each "

@@ -60,7 +60,20 @@ class Sale:
             result = json.loads(self.output.strip().splitlines()[-1])
         except (IndexError, ValueError):
             result = {}
-        return {**result, "code": driver.returncode}
+        audit = self._audit()
+        if audit is None or audit["violations"]:
+            self.output += f"\nthe audit: {audit}"
+        violations = None if audit is None else audit["violation_count"]
+        return {**result, "code": driver.returncode or int(violations != 0), "violations": violations}
+
+    def _audit(self):
+        """One more opinion, of checkoutctl; None: it could not be had."""
+        done = self.stack.ctl("audit", "--json", check=False)
+        try:
+            told = json.loads(done.stdout)
+        except ValueError:
+            return None
+        return told if told["complete"] else None
 
     def close(self):
         self.stack.close()
@@ -102,7 +115,7 @@ def one_sale(kind, arguments, number, runs):
         except AssertionError as error:
             kept = False
             print(error, file=sys.stderr)
-    names = ("accepted", "confirmed", "rejected", "unfinished", "oversold", "double_charged", "notified",
+    names = ("accepted", "confirmed", "rejected", "unfinished", "oversold", "double_charged", "violations", "notified",
              "notify_expected", "retries", "accept_p99_ms", "outcome_p99_ms")
     told = "  ".join(f"{name} {result.get(name)}" for name in names)
     print(f"{'kept  ' if kept else 'BROKEN'} {number}/{runs}  kill {kind}  {told}  "
