@@ -155,6 +155,10 @@ struct pay_charge payer_charge_of(const struct payment *p, char key[PAYER_KEY_SI
  * is looked up, when nobody's call can be under way any more. */
 static bool key_good(struct payment *p)
 {
+    if (p->resolution != RESOLVED_NOT && !p->cancelling) {
+        payer_queue_drop(p->payer->queue);
+        return !payer_resolved(p);
+    }
     const struct payer_options *o = &p->payer->o;
     uint64_t age_ms = clock_mono_ms() - p->born_ms;
     if (p->cancelling || age_ms < o->key_age_ms)
@@ -218,6 +222,13 @@ void payer_pump(struct payer *payer)
     show_counts(payer);
 }
 
+static enum payment_resolution resolution_of(const struct counter_effect *effect)
+{
+    if (effect->reason == NULL)
+        return RESOLVED_NOT;
+    return strcmp(effect->reason, "captured") == 0 ? RESOLVED_CAPTURED : RESOLVED_NOT_CAPTURED;
+}
+
 static struct payment *new_payment(struct payer *payer, uint32_t shard,
                                    const struct counter_effect *effect)
 {
@@ -234,6 +245,7 @@ static struct payment *new_payment(struct payer *payer, uint32_t shard,
     p->payment_method = strdup(effect->payment_method);
     p->receipt_email = effect->receipt_email == NULL ? NULL : strdup(effect->receipt_email);
     p->born_ms = clock_mono_ms() - (uint64_t)effect->age_ms;
+    p->resolution = resolution_of(effect);
     backoff_init(&p->backoff, RETRY_FIRST_MS, RETRY_MAX_MS, clock_mono_us());
     if (p->payment_method == NULL || (effect->receipt_email != NULL && p->receipt_email == NULL)) {
         free_payment(p);
@@ -242,15 +254,32 @@ static struct payment *new_payment(struct payer *payer, uint32_t shard,
     return p;
 }
 
+/* One that is here already, and was found or resolved again. */
+static void refresh(struct payment *p, const struct counter_effect *effect)
+{
+    uint64_t born_ms = clock_mono_ms() - (uint64_t)effect->age_ms;
+    if (born_ms < p->born_ms) /* our clock may have stood still */
+        p->born_ms = born_ms;
+    p->orphaned = false;
+    enum payment_resolution resolution = resolution_of(effect);
+    if (resolution == RESOLVED_NOT || resolution == p->resolution)
+        return; /* the first may just be a look of before */
+    p->resolution = resolution;
+    if (p->state == PAYMENT_WAITING) {
+        loop_timer_stop(p->timer);
+        payer_enqueue(p); /* its turn ends it */
+    } else if (p->state == PAYMENT_UNCLEAR && p->resolution == RESOLVED_CAPTURED) {
+        (void)payer_resolved(p);
+    }
+}
+
 int payer_add(struct payer *payer, uint32_t shard, const struct counter_effect *effect)
 {
     payer->held[shard] = false;
     struct payment *known = find(payer, effect->order_id, effect->attempt);
     if (known != NULL) {
-        known->orphaned = false;
-        uint64_t born_ms = clock_mono_ms() - (uint64_t)effect->age_ms;
-        if (born_ms < known->born_ms) /* our clock may have stood still */
-            known->born_ms = born_ms;
+        refresh(known, effect);
+        payer_pump(payer);
         return 0;
     }
     if (payer->count >= PAYER_MAX)

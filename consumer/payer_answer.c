@@ -23,12 +23,27 @@ static void end(struct payment *p, const char *state, const struct pay_answer *a
               answer->code);
 }
 
+bool payer_resolved(struct payment *p)
+{
+    if (p->resolution == RESOLVED_NOT)
+        return false;
+    if (p->resolution == RESOLVED_CAPTURED) {
+        payer_end(p, "captured", p->intent_id, "resolved");
+    } else { /* what may still succeed is found, and cancelled */
+        p->cancelling = false;
+        payer_look_up(p, "resolved");
+    }
+    return true;
+}
+
 void payer_note(struct payment *p, const char *code)
 {
     const struct payer_options *o = &p->payer->o;
     uint64_t now_ms = clock_mono_ms();
-    if (p->noted_ms != 0 && now_ms - p->noted_ms < NOTE_AGAIN_MS)
+    bool same = strncmp(p->noted, code, sizeof p->noted) == 0;
+    if (p->noted_ms != 0 && same && now_ms - p->noted_ms < NOTE_AGAIN_MS)
         return;
+    (void)snprintf(p->noted, sizeof p->noted, "%s", code);
     p->noted_ms = now_ms;
     o->ended(p->shard, p->order_id, p->attempt, "unclear", "", code, o->arg);
 }
@@ -46,6 +61,8 @@ static void refused(struct payment *p, const struct pay_answer *answer)
     log_warning("the gateway refuses a payment for no fault of its buyer; it waits",
                 LOG_STR("order_id", p->order_id), LOG_INT("http_status", answer->http_status),
                 LOG_STR("code", answer->code));
+    if (payer_resolved(p))
+        return;
     note_if_late(p, answer->code);
     payer_retry_later(p, REFUSED_RETRY_MS);
 }
@@ -60,6 +77,8 @@ static bool is_stored(const struct payment *p, const struct pay_answer *answer)
 
 static void unknown(struct payment *p, const struct pay_answer *answer)
 {
+    if (payer_resolved(p))
+        return;
     if (is_stored(p, answer)) {
         payer_look_up(p, answer->code);
         return;

@@ -22,6 +22,9 @@ enum payment_state {
     PAYMENT_UNCLEAR, /* asking again tells nothing more: looked up in the gateway's list */
 };
 
+/* What an operator says of one that is unclear. */
+enum payment_resolution { RESOLVED_NOT, RESOLVED_CAPTURED, RESOLVED_NOT_CAPTURED };
+
 /* What the gateway's list says of an order; a later one outweighs those before. */
 enum payment_found {
     FOUND_NONE,
@@ -38,6 +41,7 @@ struct payment {
     enum payment_state state;
     bool orphaned; /* its shard is not ours (any more) */
     bool cancelling;
+    enum payment_resolution resolution;
     bool probe;     /* its call tells whether others may go on */
     bool in_lookup; /* the lookup under way is for it, too */
     enum payment_found found;
@@ -53,6 +57,7 @@ struct payment {
     unsigned stored_error; /* status of the newest answer if that was an error of the API itself */
     uint64_t born_ms;      /* monotonic: when its intent became durable, before its first call */
     uint64_t noted_ms;     /* when it was last recorded as unclear; 0: never */
+    char noted[PAY_CODE_MAX]; /* and with what */
     struct backoff backoff;
     struct loop_timer *timer; /* NULL until the first retry */
     uint64_t called_us;
@@ -98,6 +103,9 @@ void payer_charged(const struct pay_answer *answer, void *arg);
 void payer_cancelled(const struct pay_answer *answer, void *arg);
 /* Reports its end, and forgets it. */
 void payer_end(struct payment *p, const char *state, const char *intent, const char *code);
+/* If an operator has said what became of it, it is not sent again: ends it, or looks it up. It is
+ * neither queued nor called. */
+bool payer_resolved(struct payment *p);
 /* Records, not too often, that its end is unclear. */
 void payer_note(struct payment *p, const char *code);
 

@@ -74,6 +74,7 @@ static void take_intent(struct payer *payer, const struct pay_intent *intent)
 static bool conclude(struct payment *p)
 {
     p->in_lookup = false;
+    bool given_up = p->resolution == RESOLVED_NOT_CAPTURED;
     switch (p->found) {
     case FOUND_SUCCEEDED:
         payer_end(p, "captured", p->intent_id, "");
@@ -88,9 +89,16 @@ static bool conclude(struct payment *p)
     case FOUND_OTHER:
         log_error("the gateway has charged an order for another amount; a person must look at it",
                   LOG_STR("order_id", p->order_id), LOG_STR("intent", p->intent_id));
-        payer_note(p, "other_amount");
-        return true;
+        if (given_up)
+            payer_end(p, "failed", "", "resolved");
+        else
+            payer_note(p, "other_amount");
+        return !given_up;
     case FOUND_NONE:
+        if (given_up) {
+            payer_end(p, "failed", "", "resolved");
+            return false;
+        }
         log_info("the gateway knows of no payment for the order; another attempt may be made",
                  LOG_STR("order_id", p->order_id), LOG_INT("attempt", p->attempt));
         payer_end(p, "superseded", "", "not_found");

@@ -50,6 +50,8 @@ struct command {
     X(orders_list)                                                                                 \
     X(orders_show)                                                                                 \
     X(orders_explain)                                                                              \
+    X(payments_unknown)                                                                            \
+    X(payments_resolve)                                                                            \
     X(events_follow)                                                                               \
     X(top)                                                                                         \
     X(shards)                                                                                      \

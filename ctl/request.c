@@ -23,6 +23,11 @@ static const struct db_statement write_command = {
     "select command_id, shard from checkout.request_command($1::text, $2::text, $3::integer,"
     " $4::jsonb, $5::text)",
     5};
+static const struct db_statement write_order_command = {
+    "ctl_request_order_command",
+    "select command_id, shard from checkout.request_order_command($1::text, $2::uuid, $3::jsonb,"
+    " $4::text)",
+    4};
 static const struct db_statement look = {
     "ctl_request_look",
     "select command_id, kind, sku, shard, state, result, requested_by from checkout.commands"
@@ -86,9 +91,14 @@ static int write_it(struct ctl *ctl, const struct request *request, struct pendi
     (void)snprintf(shard, sizeof shard, "%" PRId64, request->shard);
     const char *params[] = {request->kind, request->sku, request->sku == NULL ? shard : NULL,
                             request->argument, by};
-    int exit_code = ctl_query(ctl, &write_command, params, written, pending);
+    const char *order_params[] = {request->kind, request->order_id, request->argument, by};
+    bool of_order = request->order_id != NULL;
+    int exit_code = ctl_query(ctl, of_order ? &write_order_command : &write_command,
+                              of_order ? order_params : params, written, pending);
     if (exit_code != CTL_FINE || pending->id[0] != '\0')
         return exit_code;
+    if (of_order)
+        return ctl_complain(CTL_FAILED, "no order %s has reached the counter", request->order_id);
     if (request->sku != NULL)
         return ctl_complain(CTL_FAILED, "there is no item \"%.64s\"", request->sku);
     return ctl_complain(CTL_FAILED, "there is no shard %" PRId64, request->shard);

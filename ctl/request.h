@@ -19,7 +19,8 @@
 struct request {
     const char *kind;     /* of checkout.commands */
     const char *sku;      /* NULL: of the shard */
-    int64_t shard;        /* if there is no sku */
+    const char *order_id; /* not NULL: of this order */
+    int64_t shard;        /* if there is neither */
     const char *argument; /* JSON; NULL: none */
     int64_t timeout_ms;
 };

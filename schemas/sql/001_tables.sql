@@ -111,6 +111,7 @@ create table checkout.payments (
     idempotency_key text not null,          -- order id + attempt
     intent_id       text,                   -- the gateway's
     code            text,                   -- the gateway's newest answer, for people
+    resolution      text check (resolution in ('captured', 'not-captured')),    -- what an operator says
     unclear_since   timestamptz,            -- since when it is known that its end is hard to find out
     created_at      timestamptz not null default now(),
     updated_at      timestamptz not null default now(),

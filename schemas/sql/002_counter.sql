@@ -5,7 +5,8 @@
 -- empty must still be good with a million rows.
 
 -- What a transaction asks its caller to do, or tells it.
---   pay       charge this order: its intent is durable, for `detail` milliseconds if not just now
+--   pay       charge this order: its intent is durable, for `detail` milliseconds if not just now; with a
+--             `reason`: what an operator says became of it
 --   more      the line of `sku` has more to settle: call checkout.settle_line
 --   conflict  this order was known with another fingerprint; the first counts
 --   tally     `amount` orders got the status `detail` (with `reason`)

@@ -10,7 +10,7 @@ set plan_cache_mode = force_generic_plan set jit = off as $$
 begin
     return query
     select 'pay', p.order_id, p.attempt, p.amount, p.currency, o.payment_method, o.receipt_email, o.sku,
-           greatest(0, (extract(epoch from now() - p.created_at) * 1000)::bigint)::text, null::text
+           greatest(0, (extract(epoch from now() - p.created_at) * 1000)::bigint)::text, p.resolution
       from checkout.payments p join checkout.orders o on o.order_id = p.order_id
      where p.shard = any (p_shard_list) and p.state = 'open'
        and (p.created_at <= now() - p_age_ms * interval '1 ms'

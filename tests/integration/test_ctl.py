@@ -15,8 +15,8 @@ import jwt
 import harness
 
 COMMANDS = ("migrate", "topology", "items import", "items list", "items restock", "pause", "resume", "orders list",
-            "orders show", "orders explain", "events follow", "top", "shards", "consumers", "dead list", "dead show",
-            "dead replay", "dead drop", "token", "doctor")
+            "orders show", "orders explain", "payments unknown", "payments resolve", "events follow", "top", "shards",
+            "consumers", "dead list", "dead show", "dead replay", "dead drop", "token", "doctor")
 
 
 class CtlTestCase(harness.TestCase):

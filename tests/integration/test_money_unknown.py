@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Unknown is a state: what no answer tells, the gateway's list does; and nobody is ever charged twice."""
 
+import json
 import time
 
 import harness
@@ -235,6 +236,108 @@ class OldKeys(Listed):
         order, asked = self.ages(charged=False)
         self.assertEqual([self.key_of(n) for n in range(asked, len(self.gateway.charges()))], [f"{order.id}-2"])
         self.assertEqual(attempts(self.stack, order), keys(order, "failed", "captured"))
+
+
+class Resolving(Listed):
+    """An operator tells what the gateway does not."""
+
+    settings = {"CHECKOUT_WAIT_MAX": "2m"}
+
+    def unclear(self):
+        """An order about which the gateway shows a charge of another amount; one waits behind it."""
+        def answer(form):
+            if form["payment_method"] == "pm_card_visa":
+                return 200, intent(form)
+            if not self.gateway.intents:
+                self.charge(form, amount=1)
+            return FAILED
+        self.answer = answer
+        self.consume()
+        sku = self.stack.item(stock=1)
+        order = self.stack.order("ann", sku, payment_method="pm_odd").wait("reserved")
+        behind = self.stack.order("bob", sku).wait("waiting")
+        wait_until(lambda: self.listed(order) == "other_amount", 15, "it to be shown as unclear")
+        return order, behind
+
+    def listed(self, order):
+        lines = self.stack.ctl("payments", "unknown", "--json").stdout.splitlines()
+        found = [json.loads(line) for line in lines]
+        return next((row["code"] for row in found if row["order_id"] == order.id), None)
+
+    def resolve(self, order, outcome, code=0):
+        done = self.stack.ctl("payments", "resolve", order.id, outcome, "--note", 'seen "there"', check=False)
+        self.assertEqual(done.returncode, code, done.stderr + done.stdout)
+        return done.stdout + done.stderr
+
+    def test_captured_confirms_it(self):
+        order, behind = self.unclear()
+        self.resolve(order, "captured")
+        order.wait("confirmed")
+        behind.wait("rejected", "sold_out")
+        self.assertIsNone(self.listed(order))
+        self.assertEqual(self.stack.one("select argument ->> 'note' from commands where order_id = %s",
+                                        (order.id,)), 'seen "there"')
+        self.assertIn("has ended: captured", self.resolve(order, "not-captured", code=1))
+
+    def test_not_captured_cancels_at_the_gateway_before_the_unit_goes_on(self):
+        order, behind = self.unclear()
+        cancelled = []
+
+        def cancel(intent_id):
+            found = self.gateway.intents[0]
+            cancelled.append((intent_id, behind.status()))
+            found["status"] = "canceled"
+            return 200, found
+        self.gateway.cancel = cancel
+        found = self.gateway.intents[0]
+        found.update(amount=1000, status="requires_capture")
+        self.resolve(order, "not-captured")
+        order.wait("rejected")
+        behind.wait("confirmed")
+        self.assertEqual(cancelled, [(found["id"], "waiting")])
+
+    def test_not_captured_with_nothing_at_the_gateway_fails_the_order(self):
+        order, behind = self.unclear()
+        self.gateway.intents.clear()
+        asked = len(self.gateway.charges())
+        self.answer = lambda form: (200, intent(form))
+        self.resolve(order, "not-captured")
+        order.wait("rejected", "payment_failed")
+        behind.wait("confirmed")
+        self.assertEqual([form["metadata[order_id]"] for form in self.gateway.charges()[asked:]
+                          if form["metadata[order_id]"] != behind.id], [])
+
+    def test_a_success_that_the_list_shows_outweighs_what_was_said(self):
+        order, behind = self.unclear()
+        self.gateway.intents[0].update(amount=1000)
+        self.resolve(order, "not-captured")
+        order.wait("confirmed")
+        behind.wait("rejected", "sold_out")
+
+    def test_what_was_said_outlives_its_consumer(self):
+        order, behind = self.unclear()
+        self.gateway.list = lambda query: (500, b"")
+        self.resolve(order, "not-captured")
+        self.consumer.kill()
+        self.assertEqual(order.status(), "reserved")
+        self.gateway.intents.clear()
+        self.gateway.list = self.gateway._list
+        self.consume()
+        order.wait("rejected", "payment_failed")
+        behind.wait("confirmed")
+
+    def test_nothing_else_can_be_resolved(self):
+        self.consume()
+        self.gateway.answer = lambda form: (time.sleep(1.5), (200, intent(form)))[1]
+        order = self.stack.order("ann", self.stack.item()).wait("reserved")
+        self.assertIn("nothing is unclear", self.resolve(order, "not-captured", code=1))
+        order.wait("confirmed")
+        self.assertIn("has ended", self.resolve(order, "captured", code=1))
+        nobody = "00000000-0000-8000-8000-000000000000"
+        done = self.stack.ctl("payments", "resolve", nobody, "captured", "--note", "x", check=False)
+        self.assertEqual((done.returncode, "has reached the counter" in done.stderr), (1, True))
+        for words in ((order.id, "perhaps", "--note", "x"), (order.id, "captured"), ("x", "captured", "--note", "y")):
+            self.assertEqual(self.stack.ctl("payments", "resolve", *words, check=False).returncode, 2)
 
 
 if __name__ == "__main__":
