@@ -99,7 +99,7 @@ void payer_free(struct payer *payer)
 void payer_enqueue(struct payment *p)
 {
     p->state = PAYMENT_QUEUED;
-    if (payer_queue_push(p->payer->queue, &p->entry, p->sku) < 0)
+    if (payer_queue_push(p->payer->queue, &p->entry, p->sku, p->called_us != 0) < 0)
         payer_forget(p); /* the sweep finds it again */
 }
 

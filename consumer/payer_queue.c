@@ -10,9 +10,13 @@
 
 #define BUCKETS 1024 /* a power of two */
 
+struct fifo {
+    struct payer_queue_entry *head, *tail;
+};
+
 struct payer_queue_item {
     char sku[JOB_SKU_MAX + 1];
-    struct payer_queue_entry *head, *tail;
+    struct fifo again, fresh;
     size_t calling;
     bool in_turn; /* in the ring */
     TAILQ_ENTRY(payer_queue_item) ring;
@@ -76,47 +80,59 @@ static struct payer_queue_item *item_of(struct payer_queue *queue, const char *s
     return item;
 }
 
+/* Whose turn it is in the item; NULL: nobody waits. */
+static struct fifo *first_of(struct payer_queue_item *item)
+{
+    if (item->again.head != NULL)
+        return &item->again;
+    return item->fresh.head == NULL ? NULL : &item->fresh;
+}
+
 /* Puts the item where it belongs now: into the ring, out of it, or away. */
 static void settle(struct payer_queue *queue, struct payer_queue_item *item)
 {
-    bool ready = item->head != NULL && item->calling < queue->at_most_per_item;
+    bool waits = first_of(item) != NULL;
+    bool ready = waits && item->calling < queue->at_most_per_item;
     if (item->in_turn && !ready)
         TAILQ_REMOVE(&queue->ring, item, ring);
     else if (!item->in_turn && ready)
         TAILQ_INSERT_TAIL(&queue->ring, item, ring);
     item->in_turn = ready;
-    if (item->head == NULL && item->calling == 0) {
+    if (!waits && item->calling == 0) {
         LIST_REMOVE(item, bucket);
         free(item);
     }
 }
 
-int payer_queue_push(struct payer_queue *queue, struct payer_queue_entry *entry, const char *sku)
+int payer_queue_push(struct payer_queue *queue, struct payer_queue_entry *entry, const char *sku,
+                     bool again)
 {
     struct payer_queue_item *item = item_of(queue, sku);
     if (item == NULL)
         return ERR_NOMEM;
     entry->item = item;
     entry->next = NULL;
-    if (item->head == NULL)
-        item->head = entry;
+    struct fifo *fifo = again ? &item->again : &item->fresh;
+    if (fifo->head == NULL)
+        fifo->head = entry;
     else
-        item->tail->next = entry;
-    item->tail = entry;
+        fifo->tail->next = entry;
+    fifo->tail = entry;
     settle(queue, item);
     return 0;
 }
 
 struct payer_queue_entry *payer_queue_first(const struct payer_queue *queue)
 {
-    const struct payer_queue_item *item = TAILQ_FIRST(&queue->ring);
-    return item == NULL ? NULL : item->head;
+    struct payer_queue_item *item = TAILQ_FIRST(&queue->ring);
+    return item == NULL ? NULL : first_of(item)->head;
 }
 
 static struct payer_queue_entry *pop(struct payer_queue_item *item)
 {
-    struct payer_queue_entry *entry = item->head;
-    item->head = entry->next;
+    struct fifo *fifo = first_of(item);
+    struct payer_queue_entry *entry = fifo->head;
+    fifo->head = entry->next;
     entry->next = NULL;
     return entry;
 }

@@ -1,7 +1,9 @@
 /*
  * Payments that wait for their call at the gateway: items take turns, and one item has at most so
  * many calls in flight, so that an item whose payments are slow leaves places to the others. Within
- * an item, first come, first called. Pure.
+ * an item, those that were called already go before the fresh ones: what is unclear is cleared up
+ * before more is begun, and a gateway in trouble is not probed with ever more payments. Else first
+ * come, first called. Pure.
  */
 #ifndef CONSUMER_PAYER_QUEUE_H
 #define CONSUMER_PAYER_QUEUE_H
@@ -25,9 +27,9 @@ struct payer_queue *payer_queue_new(size_t at_most_per_item);
 /* Entries that are queued or taken are not touched. */
 void payer_queue_free(struct payer_queue *queue);
 
-/* Behind the others of its item. 0 or ERR_NOMEM. */
+/* Behind the others of its item that were called already, or that were not. 0 or ERR_NOMEM. */
 MUST_CHECK int payer_queue_push(struct payer_queue *queue, struct payer_queue_entry *entry,
-                                const char *sku);
+                                const char *sku, bool again);
 /* Whose turn it is; it stays queued. NULL: nobody's, or those that wait have to wait for calls of
  * their items to end. */
 struct payer_queue_entry *payer_queue_first(const struct payer_queue *queue);

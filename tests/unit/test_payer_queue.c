@@ -24,7 +24,7 @@ static void teardown(void)
 
 static void push(size_t number, const char *sku)
 {
-    ck_assert_int_eq(payer_queue_push(queue, &entries[number], sku), 0);
+    ck_assert_int_eq(payer_queue_push(queue, &entries[number], sku, false), 0);
 }
 
 /* The number of the first, which is taken; -1: none. */
@@ -52,6 +52,25 @@ START_TEST(within_an_item_who_came_first_is_called_first)
         payer_queue_done(queue, &entries[i]);
     }
     ck_assert_int_eq(take(), -1);
+}
+END_TEST
+
+START_TEST(within_an_item_who_was_called_already_goes_first)
+{
+    for (size_t i = 0; i < 4; i++)
+        push(i, "dress");
+    ck_assert_int_eq(take(), 0);
+    ck_assert_int_eq(take(), 1);
+    for (size_t i = 0; i < 2; i++) {
+        payer_queue_done(queue, &entries[i]);
+        ck_assert_int_eq(payer_queue_push(queue, &entries[i], "dress", true), 0);
+    }
+    const int turns[] = {0, 1, 2, 3, -1};
+    for (size_t i = 0; i < sizeof turns / sizeof turns[0]; i++) {
+        ck_assert_int_eq(take(), turns[i]);
+        if (i < 2)
+            payer_queue_done(queue, &entries[i]);
+    }
 }
 END_TEST
 
@@ -156,6 +175,7 @@ int main(void)
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, an_empty_one_has_nobody);
     tcase_add_test(tcase, within_an_item_who_came_first_is_called_first);
+    tcase_add_test(tcase, within_an_item_who_was_called_already_goes_first);
     tcase_add_test(tcase, items_take_turns);
     tcase_add_test(tcase, an_item_has_at_most_so_many_calls);
     tcase_add_test(tcase, who_is_dropped_is_not_counted);
