@@ -140,6 +140,8 @@ static void take_effect(const struct counter_effect *effect, void *arg)
         stats_command(lane->stats, effect->detail);
         log_info("command", LOG_INT("command", effect->amount), LOG_STR("state", effect->detail),
                  LOG_STR("result", effect->reason));
+        if (effect->sku != NULL)
+            lane->events->item_changed(effect->sku, lane->arg);
         return;
     case COUNTER_COMMANDS:
         lane->command_due = true;

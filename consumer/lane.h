@@ -26,6 +26,7 @@ struct lane_events {
     void (*fenced)(void *arg);                                   /* the epoch is over */
     void (*committed)(void *arg);                                /* there may be events to relay */
     void (*pay)(const struct counter_effect *effect, void *arg); /* charge this order */
+    void (*item_changed)(const char *sku, void *arg);            /* by an operator's command */
     void (*batch_decided)(void *arg);           /* all jobs of intake.batch are decided */
     void (*failed)(const char *why, void *arg); /* memory is out: close the channel, start afresh */
 };

@@ -251,7 +251,11 @@ static bool open_all(struct consumer *c)
     c->kv = kv_open(loop, cfg_str(cfg, CFG_REDIS_URL), REDIS_PENDING_MAX, redis_changed, c);
     if (c->kv == NULL)
         return false;
-    c->context.relay = relay_new(loop, c->context.shards, c->outbox, c->kv, &c->stats);
+    c->context.gatekeys = gatekeys_new(loop, c->context.shards, c->outbox, c->kv);
+    if (c->context.gatekeys == NULL)
+        return false;
+    c->context.relay =
+        relay_new(loop, c->context.shards, c->outbox, c->kv, c->context.gatekeys, &c->stats);
     struct pool_options options = {.name = cfg_str(cfg, CFG_NAME),
                                    .control = c->control,
                                    .sessions = c->writers,
@@ -277,6 +281,7 @@ static void close_all(struct consumer *c)
     kv_close(c->kv);
     pool_free(c->pool);
     relay_free(c->context.relay);
+    gatekeys_free(c->context.gatekeys);
     payer_free(c->context.payer);
     ids_free(c->context.ids);
     stats_free(&c->stats);

@@ -61,6 +61,7 @@ struct relay {
     uint32_t shards;
     struct db *session;
     struct kv *kv;
+    struct gatekeys *keys;
     struct stats *stats;
     struct loop_timer *save;
     struct loop_timer *retry;
@@ -101,7 +102,7 @@ static void save_due(void *arg)
 }
 
 struct relay *relay_new(struct loop *loop, uint32_t shards, struct db *session, struct kv *kv,
-                        struct stats *stats)
+                        struct gatekeys *keys, struct stats *stats)
 {
     struct relay *relay = calloc(1, sizeof *relay + shards * sizeof relay->lanes[0]);
     if (relay == NULL)
@@ -109,6 +110,7 @@ struct relay *relay_new(struct loop *loop, uint32_t shards, struct db *session, 
     relay->shards = shards;
     relay->session = session;
     relay->kv = kv;
+    relay->keys = keys;
     relay->stats = stats;
     buf_init(&relay->message, EVENT_MAX);
     for (uint32_t i = 0; i < shards; i++)
@@ -142,6 +144,7 @@ void relay_start(struct relay *relay, uint32_t shard, int64_t mark)
     lane->dirty = true;
     lane->mark = mark;
     lane->saved = mark;
+    gatekeys_serve(relay->keys, shard, true);
     read_page(lane);
 }
 
@@ -152,6 +155,7 @@ void relay_stop(struct relay *relay, uint32_t shard)
     lane->active = false;
     lane->busy = false;
     lane->dirty = false;
+    gatekeys_serve(relay->keys, shard, false);
 }
 
 void relay_kick(struct relay *relay, uint32_t shard)
@@ -258,6 +262,8 @@ static int publish(struct lane *lane, const struct db_result *result, int row)
         free(page);
     else
         lane->unanswered++;
+    gatekeys_saw(relay->keys, lane->shard, text(result, row, SKU), db_text(result, row, ORDER_ID),
+                 db_text(result, row, STATUS), text(result, row, REASON));
     return code;
 }
 

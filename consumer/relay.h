@@ -13,14 +13,15 @@
 #include "common/db.h"
 #include "common/kv.h"
 #include "common/loop.h"
+#include "consumer/gatekeys.h"
 #include "consumer/stats.h"
 
 struct relay;
 
-/* `session` is read from and keeps the marks, `kv` is published to; both outlive it. NULL: no
- * memory. */
+/* `session` is read from and keeps the marks, `kv` is published to, `keys` is told what is
+ * published and for which shards; all outlive it. NULL: no memory. */
 struct relay *relay_new(struct loop *loop, uint32_t shards, struct db *session, struct kv *kv,
-                        struct stats *stats);
+                        struct gatekeys *keys, struct stats *stats);
 void relay_free(struct relay *relay);
 
 /* The shard is ours; its events up to `mark` are relayed. */

@@ -381,6 +381,12 @@ static void on_pay(const struct counter_effect *effect, void *arg)
         shard_found_payment(shard, effect);
 }
 
+static void on_item_changed(const char *sku, void *arg)
+{
+    const struct shard *shard = arg;
+    gatekeys_changed(shard->context->gatekeys, sku);
+}
+
 static void finish_batch(struct shard *shard)
 {
     uint64_t tag = intake_close_batch(&shard->intake);
@@ -431,6 +437,7 @@ static void on_failed(const char *why, void *arg)
 static const struct lane_events lane_events = {.fenced = on_fenced,
                                                .committed = on_committed,
                                                .pay = on_pay,
+                                               .item_changed = on_item_changed,
                                                .batch_decided = on_batch_decided,
                                                .failed = on_failed};
 

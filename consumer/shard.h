@@ -28,6 +28,7 @@ struct shard_context {
     struct ids *ids;
     struct payer *payer;
     struct relay *relay;
+    struct gatekeys *gatekeys;
     struct deadletter *dead;
     struct stats *stats;
     uint32_t shards;

@@ -39,6 +39,7 @@ create table checkout.items (
     created_at      timestamptz not null default now(),
     constraint never_oversold check (held + sold <= stock)
 ) with (fillfactor = 50);
+create index items_locked on checkout.items (shard) where gate = 'lock';
 
 -- One row for each order that reached the counter.
 create table checkout.orders (

@@ -96,6 +96,24 @@ begin
      order by e.event_id limit p_limit;
 end $$;
 
+-- What the door may be told of items of these shards: of those in p_skus, and (up to p_limit) of all that
+-- are locked while somebody buys them.
+create function checkout.gate_states(p_shard_list integer[], p_skus text[], p_limit integer)
+returns table (sku text, shard integer, gate text, state text)
+language plpgsql stable
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan set jit = off as $$
+begin
+    return query
+    select i.sku, i.shard, i.gate, case when i.stock = i.sold then 'sold' else 'open' end
+      from (select l.sku from (select c.sku from checkout.items c
+                                where c.gate = 'lock' and c.shard = any (p_shard_list) limit p_limit) l
+            union
+            select u.sku from unnest(p_skus) as u(sku)) w
+      join checkout.items i on i.sku = w.sku
+     where i.shard = any (p_shard_list);
+end $$;
+
 -- Remembers how far shards are relayed, and since when; never goes back.
 create function checkout.advance_relays(p_shard_list integer[], p_marks bigint[]) returns void
 language sql as $$

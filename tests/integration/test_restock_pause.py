@@ -44,6 +44,7 @@ class Restocking(Operators):
         done = self.ctl("items", "restock", sku, "2")
         self.assertEqual(done.stdout, "stock 3, was 1 (0 held, 1 sold, 0 waiting)\n")
         wait_until(lambda: self.state(sku) == "on_sale", 5, "the door to say on sale")
+        wait_until(lambda: self.stack.redis().get(f"checkout:gate:{sku}") is None, 1, "the gate to open")
         self.stack.order("bob", sku).wait("confirmed")
         self.assertEqual(self.stack.counts(sku), (3, 0, 2, 0))
 
