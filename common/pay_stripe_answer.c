@@ -19,6 +19,18 @@ bool pay_stripe_id_valid(const char *id)
     return word(id, PAY_ID_MAX);
 }
 
+/* Codes are shown to people and written to logs, so nothing that looks like a payment method, a key
+ * or a client secret is one: these have capital letters, or a head of this kind. */
+static bool code_valid(const char *code)
+{
+    static const char *const heads[] = {"pm_", "pi_", "sk_", "rk_", "pk_", "src_", "tok_", "seti_"};
+    size_t len = strspn(code, "abcdefghijklmnopqrstuvwxyz0123456789_");
+    for (size_t i = 0; i < ARRAY_LEN(heads); i++)
+        if (strncmp(code, heads[i], strlen(heads[i])) == 0)
+            return false;
+    return len > 0 && len < PAY_CODE_MAX && code[len] == '\0';
+}
+
 static const char *string_at(const json_t *object, const char *name)
 {
     return json_string_value(json_object_get(object, name));
@@ -35,7 +47,7 @@ static void set(struct pay_answer *answer, enum pay_outcome outcome, const char 
 {
     answer->outcome = outcome;
     (void)snprintf(answer->code, sizeof answer->code, "%s",
-                   code != NULL && word(code, PAY_CODE_MAX - 1) ? code : "");
+                   code != NULL && code_valid(code) ? code : "");
 }
 
 static void set_status(struct pay_answer *answer, enum pay_outcome outcome, unsigned status)
@@ -64,7 +76,7 @@ static const char *error_code(const json_t *error)
     static const char *const names[] = {"decline_code", "code", "type"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         const char *code = string_at(error, names[i]);
-        if (code != NULL && word(code, PAY_CODE_MAX - 1))
+        if (code != NULL && code_valid(code))
             return code;
     }
     return NULL;

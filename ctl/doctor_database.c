@@ -18,6 +18,14 @@ static const struct db_statement durability = {
     " where name in ('fsync', 'synchronous_commit', 'full_page_writes') order by name",
     0};
 
+/* Which of the log's settings would show rows. */
+static const struct db_statement talkative = {
+    "ctl_doctor_log",
+    "select name, setting from pg_settings"
+    " where (name = 'log_error_verbosity' and setting <> 'terse')"
+    " or (name like 'log_parameter_max_length%' and setting <> '0') order by name",
+    0};
+
 static const struct db_statement server_clock = {
     "ctl_doctor_clock", "select (extract(epoch from clock_timestamp()) * 1000)::bigint", 0};
 
@@ -116,6 +124,16 @@ static void check_durability(struct doctor *doctor)
     if (fine)
         doctor_say(doctor, FINDING_OK, "postgresql", "",
                    "durable: fsync, synchronous_commit and full_page_writes are on");
+}
+
+static void check_log(struct doctor *doctor)
+{
+    struct answer answer;
+    if (ask(doctor, &talkative, &answer) && answer.rows > 0)
+        doctor_say(doctor, FINDING_WARN, "postgresql",
+                   "let a superuser call checkout.keep_rows_out_of_the_log()",
+                   "%s is %s: its log may show payment methods and addresses", answer.texts[0][0],
+                   answer.texts[0][1]);
 }
 
 static void check_clock(struct doctor *doctor)
@@ -273,6 +291,7 @@ void doctor_database(struct doctor *doctor)
     }
     check_version(doctor);
     check_durability(doctor);
+    check_log(doctor);
     check_clock(doctor);
     if (!check_migrations(doctor))
         return;

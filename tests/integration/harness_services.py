@@ -41,13 +41,17 @@ def services():
 
 def start_three_nodes():
     """From now on tests use servers of their own, with three RabbitMQ nodes; returns their directory."""
+    return start_own("--nodes", "3")
+
+
+def start_own(*options):
+    """From now on tests use servers of their own; returns their directory."""
     global _settings
     directory = tempfile.mkdtemp(prefix="checkout-services.")
     os.chmod(directory, 0o755)  # PostgreSQL may run as another user
     tool = os.path.join(ROOT, "deploy", "dev", "services")
     atexit.register(_stop_private, tool, directory)
-    subprocess.run([tool, "start", "--dir", directory, "--nodes", "3"], check=True,
-                   stdout=subprocess.DEVNULL)
+    subprocess.run([tool, "start", "--dir", directory, *options], check=True, stdout=subprocess.DEVNULL)
     printed = subprocess.run([tool, "env", "--dir", directory], check=True, text=True,
                              stdout=subprocess.PIPE).stdout
     found = _parse_env(printed)

@@ -41,8 +41,9 @@ def _drop_database(name):
     _administer(f"drop database if exists {name} with (force)")
 
 
-def _administer(statement):
-    connection = psycopg2.connect(services()["CHECKOUT_DATABASE_URL"])
+def _administer(statement, database=None):
+    url = services()["CHECKOUT_DATABASE_URL"] if database is None else _database_url(database)
+    connection = psycopg2.connect(url)
     try:
         connection.autocommit = True
         with connection.cursor() as cursor:
@@ -144,6 +145,7 @@ class Stack:
             _template = fresh
             atexit.register(_drop_database, fresh)
         self.database = _create_database(_template)
+        _administer("select checkout.keep_rows_out_of_the_log()", self.database)  # as migrate does
         self.direct["CHECKOUT_DATABASE_URL"] = _database_url(self.database)
         self.settings["CHECKOUT_DATABASE_URL"] = self.direct["CHECKOUT_DATABASE_URL"]
 

@@ -117,6 +117,10 @@ static const struct row charges[] = {
      "expired_card"},
     {402, ERROR("\"type\":\"card_error\""), PAY_DECLINED, "", "card_error"},
     {402, ERROR("\"type\":\"card_error\",\"code\":\"not a code\""), PAY_DECLINED, "", "card_error"},
+    {402, ERROR("\"type\":\"card_error\",\"code\":\"pm_card_visa\",\"decline_code\":\"pm_1Nq\""),
+     PAY_DECLINED, "", "card_error"},
+    {402, ERROR("\"type\":\"card_error\",\"code\":\"4a1Bc9\",\"decline_code\":\"sk_test_0\""),
+     PAY_DECLINED, "", "card_error"},
     {402, ERROR("\"type\":\"card_error\",\"code\":[]"), PAY_DECLINED, "", "card_error"},
     {402,
      ERROR("\"type\":\"card_error\",\"code\":\"card_declined\",\"payment_intent\":" INTENT(
