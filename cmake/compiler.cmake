@@ -15,6 +15,7 @@ option(CHECKOUT_PLANTS "Take bugs planted on purpose (common/plant.h); never for
 if(CHECKOUT_PLANTS)
   add_compile_definitions(CHECKOUT_PLANTS)
 endif()
+option(CHECKOUT_FUZZ "Build the fuzz targets, and nothing else" OFF)
 add_compile_options(
   -Wall -Wextra -Wformat=2 -Wconversion -Wsign-conversion -Wshadow -Wstrict-prototypes
   -Wmissing-prototypes -Wvla -Wnull-dereference -Wimplicit-fallthrough -Wswitch-enum
@@ -25,7 +26,10 @@ endif()
 
 # The hardening flags of the OpenSSF guide that gcc 12 takes.
 add_compile_options(-fstack-protector-strong -fstack-clash-protection -fcf-protection
-                    -ftrivial-auto-var-init=zero -fno-delete-null-pointer-checks)
+                    -fno-delete-null-pointer-checks)
+if(CMAKE_C_COMPILER_ID STREQUAL "GNU") # what is not set is to be found when clang's sanitizers look
+  add_compile_options(-ftrivial-auto-var-init=zero)
+endif()
 add_link_options(-Wl,-z,relro,-z,now,-z,noexecstack)
 include(CheckPIESupported)
 check_pie_supported(LANGUAGES C)

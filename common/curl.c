@@ -16,10 +16,10 @@
 #define HEADERS_MAX 16
 #define REQUEST_MAX ((size_t)1024 * 1024) /* header lines and body of one call */
 #define URL_MAX ((size_t)8192)
-#define READ_SIZE 16384L  /* bytes libcurl reads at once */
-#define MEMORY_KEPT 32768 /* that an idle call keeps of an answer or a request, at most */
-#define CALLS_KEPT 256    /* idle calls kept for later ones, at most */
-#define RETRY_AFTER_MAX 86400
+#define READ_SIZE 16384L   /* bytes libcurl reads at once */
+#define MEMORY_KEPT 32768  /* that an idle call keeps of an answer or a request, at most */
+#define CALLS_KEPT 256     /* idle calls kept for later ones, at most */
+#define RETRY_AFTER_MAX 60 /* seconds; a call that waits may hold something */
 
 TAILQ_HEAD(call_list, curl_call);
 
@@ -464,8 +464,9 @@ static void read_info(struct curl_call *call, CURLcode result, struct curl_respo
     if (status >= 300) {
         response->replayed = is_replayed(call->easy);
         (void)curl_easy_getinfo(call->easy, CURLINFO_RETRY_AFTER, &retry_after);
-        response->retry_after_s =
-            (uint32_t)(retry_after > RETRY_AFTER_MAX ? RETRY_AFTER_MAX : retry_after);
+        if (retry_after > 0) /* negative: a date in the past */
+            response->retry_after_s =
+                retry_after > RETRY_AFTER_MAX ? RETRY_AFTER_MAX : (uint32_t)retry_after;
     }
 }
 

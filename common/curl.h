@@ -35,7 +35,7 @@ struct curl_response {
     const char *body; /* NUL-terminated, valid during the callback */
     size_t body_len;
     const char *problem;    /* text if code is not 0 */
-    uint32_t retry_after_s; /* of a Retry-After header in seconds; 0: none */
+    uint32_t retry_after_s; /* of a Retry-After header, a minute at most; 0: none */
     bool replayed;          /* "Idempotent-Replayed: true": the stored result of its key */
 };
 

@@ -13,6 +13,7 @@
 
 /* A client and a server on one loop. */
 struct stage {
+    const char *retry_after;
     struct loop *loop;
     struct http_server *server;
     struct curl_client *client;
@@ -47,9 +48,9 @@ static void respond(struct http_request *request, unsigned status, const char *b
 static void handle(struct http_request *request, void *arg)
 {
     static const char large[100000];
-    static const struct http_header retry = {"Retry-After", "7"};
-    static const struct http_header location = {"Location", "/echo"};
     struct stage *s = arg;
+    const struct http_header retry = {"Retry-After", s->retry_after};
+    static const struct http_header location = {"Location", "/echo"};
     size_t len;
     const char *path = http_request_path(request);
     const char *header = http_request_header(request, "X-Test");
@@ -202,12 +203,37 @@ END_TEST
 START_TEST(retry_after_is_told)
 {
     struct stage *s = stage_new();
+    s->retry_after = "7";
     run(s, "GET", "/busy", NULL);
     ck_assert_int_eq(s->response.code, 0);
     ck_assert_uint_eq(s->response.status, 429);
     ck_assert_uint_eq(s->response.retry_after_s, 7);
     run(s, "GET", "/echo", NULL);
     ck_assert_uint_eq(s->response.retry_after_s, 0);
+    stage_free(s);
+}
+END_TEST
+
+/* A payment holds a unit, so no server makes us wait for long. */
+START_TEST(a_retry_after_of_no_sense_is_none_and_a_long_one_is_cut)
+{
+    static const struct {
+        const char *value;
+        uint32_t seconds;
+    } rows[] = {{"-5", 0},
+                {"soon", 0},
+                {"Wed, 21 Oct 2015 07:28:00 GMT", 0},
+                {"Thu, 21 Oct 2094 07:28:00 GMT", 60},
+                {"86400", 60},
+                {"9999999999", 60},
+                {"99999999999999999999999", 0}};
+    struct stage *s = stage_new();
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        s->retry_after = rows[i].value;
+        run(s, "GET", "/busy", NULL);
+        ck_assert_msg(s->response.retry_after_s == rows[i].seconds, "%s: %u", rows[i].value,
+                      s->response.retry_after_s);
+    }
     stage_free(s);
 }
 END_TEST
@@ -422,6 +448,7 @@ int main(void)
     tcase_add_test(tcase, calls_beyond_the_connections_wait_for_one);
     tcase_add_test(tcase, an_answer_over_its_bound_is_an_error);
     tcase_add_test(tcase, retry_after_is_told);
+    tcase_add_test(tcase, a_retry_after_of_no_sense_is_none_and_a_long_one_is_cut);
     tcase_add_test(tcase, a_redirect_is_not_followed);
     tcase_add_loop_test(tcase, a_lost_connection_may_have_been_heard, 0, 3);
     tcase_add_test(tcase, silence_ends_at_the_timeout);
