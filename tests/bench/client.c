@@ -76,15 +76,29 @@ struct client_tokens client_tokens_read(const char *path)
     return tokens;
 }
 
+/* One of several names that commas separate, in turn; `ret_len` of its characters. */
+static const char *turn_of(const char *names, uint64_t number, int *ret_len)
+{
+    uint64_t count = 1;
+    for (const char *p = names; *p != '\0'; p++)
+        count += *p == ',';
+    for (number %= count; number > 0; number--)
+        names = strchr(names, ',') + 1;
+    *ret_len = (int)strcspn(names, ",");
+    return names;
+}
+
 size_t client_request(const struct client_order *order, const char *token, uint64_t number,
                       char out[CLIENT_REQUEST_MAX])
 {
     char body[512];
+    int method_len;
+    const char *method = turn_of(order->method, number, &method_len);
     unsigned sku = order->items > 1 ? (unsigned)random() % order->items : 0;
     int body_len = snprintf(body, sizeof body,
-                            "{\"sku\":\"bench-%06u\",\"quantity\":1,\"payment_method\":\"%s\","
+                            "{\"sku\":\"bench-%06u\",\"quantity\":1,\"payment_method\":\"%.*s\","
                             "\"reference\":\"%s.%llu\"}",
-                            sku, order->method, order->key_prefix, (unsigned long long)number);
+                            sku, method_len, method, order->key_prefix, (unsigned long long)number);
     int len = snprintf(out, CLIENT_REQUEST_MAX,
                        "POST /v1/orders HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n"
                        "Idempotency-Key: %s-%llu\r\nContent-Type: application/json\r\n"

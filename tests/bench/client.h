@@ -28,7 +28,7 @@ struct client_tokens client_tokens_read(const char *path);
 struct client_order {
     const char *address;
     const char *key_prefix; /* of Idempotency-Keys and references; differs between runs */
-    const char *method;     /* payment method */
+    const char *method;     /* payment method, or several in turn, separated by commas */
     uint32_t items;         /* SKUs bench-000000 … are ordered at random; 1: a hot item */
 };
 

@@ -17,7 +17,7 @@
 #define LISTENERS_MAX 1024
 #define DOORS 64 /* keep-alive connections that orders are sent on */
 #define FRAME_MAX 65536
-#define PATIENCE_US 20000000 /* for the last events */
+#define PATIENCE_US 20000000 /* for the last events, unless said otherwise */
 
 enum kind { KIND_DOOR, KIND_LISTENER };
 
@@ -35,6 +35,7 @@ struct outcome {
     const char *events_address;
     struct client_tokens tokens;
     uint64_t wanted;
+    uint64_t patience_us;
     uint64_t sent;
     uint64_t accepted;
     uint64_t finished;
@@ -253,7 +254,7 @@ static void run(struct outcome *o, uint64_t rate)
     uint64_t start = client_now_us() + 1000;
     for (uint64_t i = 0; i < o->wanted; i++)
         o->due_us[i] = start + i * 1000000 / rate;
-    uint64_t end = start + PATIENCE_US + (o->wanted > 0 ? o->wanted * 1000000 / rate : 0);
+    uint64_t end = start + o->patience_us + (o->wanted > 0 ? o->wanted * 1000000 / rate : 0);
     while (stopping == 0 && (o->wanted == 0 || o->finished < o->wanted)) {
         if (o->wanted > 0 && client_now_us() > end)
             break;
@@ -264,10 +265,10 @@ static void run(struct outcome *o, uint64_t rate)
 
 int main(int argc, char **argv)
 {
-    if (argc != 9) {
+    if (argc != 9 && argc != 10) {
         (void)fprintf(stderr,
                       "usage: %s HOST:PORT EVENTS_HOST:PORT ORDERS RATE ITEMS TOKENS_FILE "
-                      "KEY_PREFIX PAYMENT_METHOD\n",
+                      "KEY_PREFIX PAYMENT_METHOD[,…] [PATIENCE_S]\n",
                       argv[0]);
         return EXIT_FAILURE;
     }
@@ -278,6 +279,8 @@ int main(int argc, char **argv)
                         .events_address = argv[2],
                         .tokens = client_tokens_read(argv[6]),
                         .wanted = strtoull(argv[3], NULL, 10),
+                        .patience_us =
+                            argc < 10 ? PATIENCE_US : strtoull(argv[9], NULL, 10) * 1000000,
                         .poll = epoll_create1(EPOLL_CLOEXEC)};
     (void)signal(SIGTERM, on_signal);
     srandom((unsigned)client_now_us());
