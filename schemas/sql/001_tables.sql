@@ -154,8 +154,8 @@ create table checkout.relays (
     relayed_to      bigint not null default 0
 ) with (fillfactor = 50);
 
--- When the marks were advanced, so that it can be told when an event was relayed. Append-only; never more
--- rows than events, and at most four a second of a shard.
+-- When the marks were advanced, so that it can be told when an event was relayed. Never more rows than
+-- events, at most four a second of a shard, and of the newest 30 days.
 create table checkout.relay_log (
     shard           integer not null,
     relayed_to      bigint not null,

@@ -114,14 +114,22 @@ begin
      where i.shard = any (p_shard_list);
 end $$;
 
--- Remembers how far shards are relayed, and since when; never goes back.
+-- Remembers how far shards are relayed, and since when; never goes back. What was relayed 30 days ago is
+-- forgotten, a few rows at a time: the oldest of a shard are the first of the index.
 create function checkout.advance_relays(p_shard_list integer[], p_marks bigint[]) returns void
 language sql as $$
     with moved as (
         update checkout.relays r set relayed_to = u.mark
           from unnest(p_shard_list, p_marks) as u(shard, mark)
          where r.shard = u.shard and r.relayed_to < u.mark
-        returning r.shard, r.relayed_to)
+        returning r.shard, r.relayed_to),
+    forgotten as (
+        delete from checkout.relay_log l
+         using moved m
+          cross join lateral (select o.relayed_to, o.saved_at from checkout.relay_log o
+                               where o.shard = m.shard order by o.relayed_to limit 8) old
+         where l.shard = m.shard and l.relayed_to = old.relayed_to
+           and old.saved_at < now() - interval '30 days')
     insert into checkout.relay_log (shard, relayed_to)
     select m.shard, m.relayed_to from moved m on conflict do nothing
 $$;

@@ -119,7 +119,7 @@ class PoolCase(harness.TestCase):
         return sorted(shard for shard, owner in self.owners().items() if owner == daemon.member)
 
     def settled(self, *daemons, timeout=20):
-        """Waits until these serve all shards, none too many, and nothing moves any more."""
+        """Waits until these serve all shards, each the ones it is named for, and nothing moves any more."""
         seen = {}
 
         def still():
@@ -129,9 +129,14 @@ class PoolCase(harness.TestCase):
             shares = [list(owners.values()).count(member) for member in members]
             good = set(owners.values()) <= members and max(shares) <= most
             was, seen["epochs"] = seen.get("epochs"), epochs
-            return good and was == epochs
+            return good and was == epochs and self.owned_as_named()
         wait_until(still, timeout, lambda: f"{len(daemons)} owners; now {self.owners()}, members "
                    f"{[daemon.member for daemon in daemons]}", interval=1.1)
+
+    def owned_as_named(self):
+        """Whether nothing is still to move: what was just taken is kept for a while before it is given on."""
+        rows = [json.loads(line) for line in self.stack.ctl("shards", "--json").stdout.splitlines()]
+        return all(row["owner"] is not None and row["owner"] == row["named_owner"] for row in rows)
 
     def metric(self, daemon, name):
         """Sum of a metric over its labels."""

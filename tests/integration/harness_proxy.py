@@ -96,6 +96,11 @@ class Proxy:
         with self._lock:
             self._silent = silent
 
+    def holds(self, pattern):
+        """While frozen: whether a client has sent `pattern`, which has not passed."""
+        with self._lock:
+            return any(pattern in _waiting(link.client) for link in set(self._links.values()))
+
     def delay(self, seconds):
         """Every chunk passes this much later."""
         self._delay = seconds
@@ -243,6 +248,18 @@ class Proxy:
             except OSError:
                 pass
             end.close()
+
+
+def _waiting(end):
+    """What has arrived at a socket and was not read."""
+    limit = end.gettimeout()
+    end.settimeout(0)
+    try:
+        return end.recv(262144, socket.MSG_PEEK)
+    except BlockingIOError:
+        return b""
+    finally:
+        end.settimeout(limit)
 
 
 def _new_in(pattern, tail, data):

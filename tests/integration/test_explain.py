@@ -103,6 +103,18 @@ class Explain(Explaining):
         self.assertIn("relayed to the buyer's channel, when is not recorded", text)
         self.assertNotIn("Decided by", text)
 
+    def test_when_marks_advanced_is_remembered_for_a_month(self):
+        order = self.stack.order("ann", self.stack.item()).wait("confirmed")
+        self.relayed(order.id)
+        self.stack.sql("update relay_log set saved_at = now() - interval '31 days' where shard in "
+                       "(select shard from orders where order_id = %s)", (order.id,))
+        again = self.stack.order("bob", self.stack.one(
+            "select sku from orders where order_id = %s", (order.id,))).wait("confirmed")
+        self.relayed(again.id)
+        self.assertEqual(self.stack.one("select count(*) from relay_log where saved_at < now() - "
+                                        "interval '30 days' and shard in (select shard from orders "
+                                        "where order_id = %s)", (again.id,)), 0)
+
     def test_no_secret_of_the_buyer_is_shown(self):
         sku = self.stack.item(stock=1)
         self.stack.gateway.latency(20000)

@@ -19,8 +19,16 @@ class Frozen(PoolCase):
     def pair(self, *cut):
         """The member that will freeze, another, a shard of the first."""
         frozen, other = self.consumer(*cut), self.consumer()
+
+        def fed():  # the broker may feed the other, who then takes the shard over and gives it on
+            self.settled(frozen, other)
+            shard = self.served_by(frozen)[0]
+            orders = self.publish(self.item_on(shard))
+            self.wait_decided(orders)
+            return (shard,) if self.writers(orders, sequence=1) == {frozen.member} else None
+        shard, = wait_until(fed, 30, "the first to serve a shard that the broker feeds it")
         self.settled(frozen, other)
-        return frozen, other, self.served_by(frozen)[0]
+        return frozen, other, shard
 
     def wait_moved(self, other):
         """All shards are the other's, within 15 s of the freeze."""
@@ -61,7 +69,8 @@ class Frozen(PoolCase):
         sku = self.item_on(shard)
         frozen.proxies["database"].freeze()
         line = self.publish(sku, 3)
-        time.sleep(0.3)  # it sends the transaction; the wire holds it, so nothing shows it
+        wait_until(lambda: any(map(frozen.proxies["database"].holds, DECIDE)), 10,
+                   "the transaction to be sent, and held by the wire")
         frozen.freeze()
         self.wait_moved(other)
         line += self.publish(sku, 2)
