@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/err.h"
+#include "common/percent.h"
 
 #define SCHEME "amqp://"
 #define PORT_DEFAULT 5672
@@ -15,39 +16,9 @@ struct part {
     size_t len;
 };
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
-/* Percent-decodes `part` into `out`; false if it is malformed, holds a NUL, or is too long. */
 static bool decode(struct part part, char *out, size_t size)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < part.len; i++) {
-        int c = (unsigned char)part.text[i];
-        if (c == '%') {
-            if (i + 2 >= part.len)
-                return false;
-            int high = hex_digit(part.text[i + 1]);
-            int low = hex_digit(part.text[i + 2]);
-            if (high < 0 || low < 0)
-                return false;
-            c = high * 16 + low;
-            i += 2;
-        }
-        if (c == '\0' || n + 1 >= size)
-            return false;
-        out[n++] = (char)c;
-    }
-    out[n] = '\0';
-    return true;
+    return percent_decode(part.text, part.len, out, size) == 0;
 }
 
 /* The part of `rest` before the first `c`, which is taken off with it; false if there is none. */

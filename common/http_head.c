@@ -3,6 +3,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/percent.h"
+
 static bool is_header(const char *name, size_t len, const char *wanted)
 {
     return len == strlen(wanted) && strcasecmp(name, wanted) == 0;
@@ -62,22 +64,13 @@ const char *http_head_ambiguity(const struct http_head *head, const char *versio
     return head->has_nul ? "a header contains NUL" : NULL;
 }
 
-static int digit(unsigned char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 size_t http_unescape(char *text)
 {
     unsigned char *start = (unsigned char *)text;
     unsigned char *to = start;
     for (const unsigned char *from = start; *from != '\0';) {
-        int high = *from == '%' ? digit(from[1]) : -1;
-        int low = high >= 0 ? digit(from[2]) : -1;
+        int high = *from == '%' ? hex_digit((char)from[1]) : -1;
+        int low = high >= 0 ? hex_digit((char)from[2]) : -1;
         int value = low >= 0 ? high * 16 + low : 0;
         *to++ = value > 0 ? (unsigned char)value : *from;
         from += value > 0 ? 3 : 1;

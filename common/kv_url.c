@@ -5,42 +5,10 @@
 #include <string.h>
 
 #include "common/err.h"
+#include "common/percent.h"
 
 #define DEFAULT_PORT 6379
 #define DATABASE_MAX 65535
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
-/* Copies `len` bytes with %XX decoded. False: too long, a broken escape or a NUL. */
-static bool decode(const char *from, size_t len, char to[KV_URL_PART_MAX + 1])
-{
-    size_t n = 0;
-    for (size_t i = 0; i < len; i++, n++) {
-        if (n == KV_URL_PART_MAX)
-            return false;
-        if (from[i] != '%') {
-            to[n] = from[i];
-            continue;
-        }
-        if (len - i < 3 || hex_digit(from[i + 1]) < 0 || hex_digit(from[i + 2]) < 0)
-            return false;
-        to[n] = (char)(hex_digit(from[i + 1]) * 16 + hex_digit(from[i + 2]));
-        if (to[n] == '\0')
-            return false;
-        i += 2;
-    }
-    to[n] = '\0';
-    return true;
-}
 
 /* A number of digits only, up to `max`. */
 static bool number(const char *text, size_t len, uint32_t max, uint32_t *ret_number)
@@ -64,7 +32,8 @@ static const char *parse_login(const char *text, size_t len, struct kv_url *url)
     if (colon == NULL)
         return "has a user without a password";
     size_t user_len = (size_t)(colon - text);
-    if (!decode(text, user_len, url->user) || !decode(colon + 1, len - user_len - 1, url->password))
+    if (percent_decode(text, user_len, url->user, sizeof url->user) < 0 ||
+        percent_decode(colon + 1, len - user_len - 1, url->password, sizeof url->password) < 0)
         return "has a user or password that cannot be decoded";
     if (url->user[0] != '\0' && url->password[0] == '\0')
         return "has a user without a password";
@@ -90,7 +59,7 @@ static const char *parse_address(const char *text, size_t len, struct kv_url *ur
             host_len = (size_t)(colon - text);
         rest = text + host_len;
     }
-    if (host_len == 0 || !decode(host, host_len, url->host))
+    if (host_len == 0 || percent_decode(host, host_len, url->host, sizeof url->host) < 0)
         return "has no usable host";
     size_t rest_len = len - (size_t)(rest - text);
     if (rest_len == 0)

@@ -5,19 +5,9 @@
 
 #include "common/err.h"
 #include "common/event.h"
+#include "common/percent.h"
 
 #define UUID_LEN 36
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
 
 int envelope_parse_order(const char *text, unsigned char ret_order[ENVELOPE_ORDER_SIZE])
 {

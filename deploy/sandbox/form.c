@@ -4,17 +4,7 @@
 #include <xxhash.h>
 
 #include "common/err.h"
-
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
+#include "common/percent.h"
 
 /* Bytes of the UTF-8 sequence at `s`, 0 if it is none (overlong and surrogates are none). */
 static size_t sequence(const unsigned char *s, size_t left)
@@ -46,25 +36,11 @@ static bool utf8(const char *text, size_t len)
 /* Decodes in place, ends with NUL. */
 static int decode(char *text, size_t len)
 {
-    size_t out = 0;
-    for (size_t i = 0; i < len; i++) {
-        char c = text[i];
-        if (c == '+') {
-            c = ' ';
-        } else if (c == '%') {
-            int high = i + 2 < len ? hex_value(text[i + 1]) : -1;
-            int low = i + 2 < len ? hex_value(text[i + 2]) : -1;
-            if (high < 0 || low < 0)
-                return ERR_PARSE;
-            c = (char)(high * 16 + low);
-            i += 2;
-        }
-        if (c == '\0')
-            return ERR_PARSE;
-        text[out++] = c;
-    }
-    text[out] = '\0';
-    return utf8(text, out) ? 0 : ERR_PARSE;
+    for (size_t i = 0; i < len; i++)
+        if (text[i] == '+')
+            text[i] = ' ';
+    int code = percent_decode(text, len, text, len + 1);
+    return code < 0 || utf8(text, strlen(text)) ? code : ERR_PARSE;
 }
 
 static int add_field(char *text, size_t len, struct form *form)
