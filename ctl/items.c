@@ -2,6 +2,7 @@
 
 #include "common/err.h"
 #include "ctl/command.h"
+#include "ctl/listing.h"
 #include "ctl/table.h"
 
 #define LIMIT_USUAL 100
@@ -29,17 +30,6 @@ static const struct table_column columns[] = {
     {"OPENS", "opens_at", TABLE_TEXT},    {"CLOSES", "closes_at", TABLE_TEXT},
     {"SHARD", "shard", TABLE_NUMBER},
 };
-
-struct listing {
-    struct table *table;
-    int code;
-};
-
-static void read_rows(const struct db_result *result, void *arg)
-{
-    struct listing *listing = arg;
-    listing->code = table_add_result(listing->table, result);
-}
 
 static void print(const struct ctl *ctl, const struct table *table, int64_t limit)
 {
@@ -69,15 +59,13 @@ static int run(struct ctl *ctl, const struct command_args *args)
     char number[24];
     (void)snprintf(number, sizeof number, "%lld", (long long)limit);
     const char *const params[] = {after == NULL ? "" : after, number};
-    struct listing listing = {table_new(columns, ARRAY_LEN(columns)), ERR_NOMEM};
-    if (listing.table != NULL)
-        exit_code = ctl_query(ctl, &list_items, params, read_rows, &listing);
-    if (exit_code == CTL_FINE && listing.code < 0)
-        exit_code = ctl_complain(CTL_FAILED, "out of memory");
-    if (exit_code == CTL_FINE)
-        print(ctl, listing.table, limit);
-    table_free(listing.table);
-    return exit_code;
+    struct table *table;
+    exit_code = listing_query(ctl, &list_items, params, columns, ARRAY_LEN(columns), &table);
+    if (exit_code != CTL_FINE)
+        return exit_code;
+    print(ctl, table, limit);
+    table_free(table);
+    return CTL_FINE;
 }
 
 const struct command command_items_list = {

@@ -3,6 +3,7 @@
 
 #include "common/err.h"
 #include "ctl/command.h"
+#include "ctl/listing.h"
 #include "ctl/table.h"
 
 #define LIMIT_USUAL 50
@@ -32,17 +33,6 @@ static const struct table_column columns[] = {
     {"CREATED", "created_at", TABLE_TEXT},
     {"UPDATED", "updated_at", TABLE_TEXT},
 };
-
-struct listing {
-    struct table *table;
-    int code;
-};
-
-static void read_rows(const struct db_result *result, void *arg)
-{
-    struct listing *listing = arg;
-    listing->code = table_add_result(listing->table, result);
-}
 
 static void print(const struct ctl *ctl, const struct table *table, int64_t limit)
 {
@@ -75,16 +65,13 @@ static int check_status(const char *status)
 
 static int query(struct ctl *ctl, const char *const *params, int64_t limit)
 {
-    struct listing listing = {table_new(columns, ARRAY_LEN(columns)), ERR_NOMEM};
-    int exit_code = listing.table == NULL
-                        ? CTL_FINE
-                        : ctl_query(ctl, &list_orders, params, read_rows, &listing);
-    if (exit_code == CTL_FINE && listing.code < 0)
-        exit_code = ctl_complain(CTL_FAILED, "out of memory");
-    if (exit_code == CTL_FINE)
-        print(ctl, listing.table, limit);
-    table_free(listing.table);
-    return exit_code;
+    struct table *table;
+    int exit_code = listing_query(ctl, &list_orders, params, columns, ARRAY_LEN(columns), &table);
+    if (exit_code != CTL_FINE)
+        return exit_code;
+    print(ctl, table, limit);
+    table_free(table);
+    return CTL_FINE;
 }
 
 static int run(struct ctl *ctl, const struct command_args *args)

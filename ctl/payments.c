@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/err.h"
+#include "ctl/listing.h"
 #include "ctl/order_text.h"
 #include "ctl/request.h"
 #include "ctl/table.h"
@@ -30,17 +31,6 @@ static const struct table_column columns[] = {
     {"KEY AGE s", "key_age_seconds", TABLE_NUMBER},
 };
 
-struct listing {
-    struct table *table;
-    int code;
-};
-
-static void read_rows(const struct db_result *result, void *arg)
-{
-    struct listing *listing = arg;
-    listing->code = table_add_result(listing->table, result);
-}
-
 static void print(const struct ctl *ctl, const struct table *table)
 {
     if (ctl->json)
@@ -63,15 +53,13 @@ static int run_unknown(struct ctl *ctl, const struct command_args *args)
     if (exit_code != CTL_FINE)
         return exit_code;
     (void)snprintf(number, sizeof number, "%lld", (long long)limit);
-    struct listing listing = {table_new(columns, ARRAY_LEN(columns)), 0};
-    if (listing.table != NULL)
-        exit_code = ctl_query(ctl, &list_unclear, params, read_rows, &listing);
-    if (listing.table == NULL || listing.code < 0)
-        exit_code = ctl_complain(CTL_FAILED, "out of memory");
-    if (exit_code == CTL_FINE)
-        print(ctl, listing.table);
-    table_free(listing.table);
-    return exit_code;
+    struct table *table;
+    exit_code = listing_query(ctl, &list_unclear, params, columns, ARRAY_LEN(columns), &table);
+    if (exit_code != CTL_FINE)
+        return exit_code;
+    print(ctl, table);
+    table_free(table);
+    return CTL_FINE;
 }
 
 const struct command command_payments_unknown = {

@@ -1,0 +1,30 @@
+#include "ctl/listing.h"
+
+#include "common/err.h"
+
+struct listing {
+    struct table *table;
+    int code;
+};
+
+static void read_rows(const struct db_result *result, void *arg)
+{
+    struct listing *listing = arg;
+    listing->code = table_add_result(listing->table, result);
+}
+
+int listing_query(struct ctl *ctl, const struct db_statement *statement, const char *const *params,
+                  const struct table_column *columns, size_t column_count, struct table **ret_table)
+{
+    struct listing listing = {table_new(columns, column_count), ERR_NOMEM};
+    int exit_code = CTL_FINE;
+    if (listing.table != NULL)
+        exit_code = ctl_query(ctl, statement, params, read_rows, &listing);
+    if (exit_code == CTL_FINE && listing.code < 0)
+        exit_code = ctl_complain(CTL_FAILED, "%s", err_text(listing.code));
+    if (exit_code == CTL_FINE)
+        *ret_table = listing.table;
+    else
+        table_free(listing.table);
+    return exit_code;
+}
