@@ -114,6 +114,36 @@ $$;
 -- The line
 -- ---------------------------------------------------------------------------------------------------
 
+-- Ends waiting orders of an item, which leave its line. The one place where that happens. The item's row is
+-- locked by the caller. Returns how many there were.
+create function checkout.leave_line(p_sku text, p_tickets bigint[], p_status text, p_reason text)
+returns integer
+language plpgsql
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan set jit = off as $$
+declare
+    ended integer;
+begin
+    with gone as (
+        delete from checkout.line l using unnest(p_tickets) as u(ticket)
+         where l.sku = p_sku and l.ticket = u.ticket
+        returning l.order_id),
+    changed as (
+        update checkout.orders o
+           set status = p_status, reason = p_reason, ticket = null, payment_method = null,
+               sequence = o.sequence + 1, updated_at = now()
+          from gone where o.order_id = gone.order_id
+        returning o.order_id, o.shard, o.sequence),
+    told as (
+        insert into checkout.order_events (shard, order_id, sequence, status, reason)
+        select c.shard, c.order_id, c.sequence, p_status, p_reason from changed c)
+    select count(*) into ended from gone;
+    if ended > 0 then
+        update checkout.items set waiting = waiting - ended where sku = p_sku;
+    end if;
+    return ended;
+end $$;
+
 -- Rejects up to p_limit waiting orders of an item that can no longer be served: those that want more
 -- than stock - sold. The item's row is locked by the caller. Returns how many it rejected.
 create function checkout.reject_unservable(p_sku text, p_limit integer) returns integer
@@ -123,53 +153,20 @@ set plan_cache_mode = force_generic_plan set jit = off as $$
 declare
     servable integer;
     head bigint;
-    rejected integer;
-    newest bigint;
+    tickets bigint[];
 begin
     select stock - sold, line_head into servable, head from checkout.items where sku = p_sku;
     if servable = 0 then    -- the whole line, from its head
-        with gone as (
-            delete from checkout.line l
-             using (select ticket from checkout.line where sku = p_sku and ticket >= head
-                     order by ticket limit p_limit) h
-             where l.sku = p_sku and l.ticket = h.ticket
-            returning l.order_id, l.ticket),
-        changed as (
-            update checkout.orders o
-               set status = 'rejected', reason = 'sold_out', ticket = null, payment_method = null,
-                   sequence = o.sequence + 1, updated_at = now()
-              from gone where o.order_id = gone.order_id
-            returning o.order_id, o.shard, o.sequence),
-        told as (
-            insert into checkout.order_events (shard, order_id, sequence, status, reason)
-            select shard, order_id, sequence, 'rejected', 'sold_out' from changed
-            returning 1)
-        select count(*), max(gone.ticket) into rejected, newest from gone;
+        tickets := array(select ticket from checkout.line where sku = p_sku and ticket >= head
+                          order by ticket limit p_limit);
+        if cardinality(tickets) > 0 then
+            update checkout.items set line_head = tickets[cardinality(tickets)] + 1 where sku = p_sku;
+        end if;
     else                    -- only the large orders in it
-        with gone as (
-            delete from checkout.line l
-             using (select ticket from checkout.line where sku = p_sku and quantity > servable
-                     order by quantity, ticket limit p_limit) h
-             where l.sku = p_sku and l.ticket = h.ticket
-            returning l.order_id),
-        changed as (
-            update checkout.orders o
-               set status = 'rejected', reason = 'sold_out', ticket = null, payment_method = null,
-                   sequence = o.sequence + 1, updated_at = now()
-              from gone where o.order_id = gone.order_id
-            returning o.order_id, o.shard, o.sequence),
-        told as (
-            insert into checkout.order_events (shard, order_id, sequence, status, reason)
-            select shard, order_id, sequence, 'rejected', 'sold_out' from changed
-            returning 1)
-        select count(*) into rejected from told;
+        tickets := array(select ticket from checkout.line where sku = p_sku and quantity > servable
+                          order by quantity, ticket limit p_limit);
     end if;
-    if rejected > 0 then
-        update checkout.items
-           set waiting = waiting - rejected, line_head = coalesce(newest + 1, line_head)
-         where sku = p_sku;
-    end if;
-    return rejected;
+    return checkout.leave_line(p_sku, tickets, 'rejected', 'sold_out');
 end $$;
 
 -- Promotes waiting orders from the head of an item's line while they fit into the free units, up to
@@ -529,6 +526,7 @@ set plan_cache_mode = force_generic_plan set jit = off as $$
 declare
     touched text;
     skus text[];
+    tickets bigint[];
     expired integer;
     room integer := p_limit;
 begin
@@ -540,36 +538,22 @@ begin
     foreach touched in array skus
     loop
         exit when room <= 0;
-        with gone as (
-            delete from checkout.line l
-             using (select h.ticket
-                      from (select l.ticket, l.expires_at
-                              from checkout.line l
-                             where l.sku = touched
-                               and l.ticket >= (select i.line_head from checkout.items i where i.sku = touched)
-                             order by l.ticket limit room) h
-                     where h.expires_at <= (select checkout.item_clock(i, s)
-                                              from checkout.items i
-                                              join checkout.shards s
-                                                on s.shards = p_shards and s.shard = i.shard
-                                             where i.sku = touched)) d
-             where l.sku = touched and l.ticket = d.ticket
-            returning l.order_id),
-        changed as (
-            update checkout.orders o
-               set status = 'rejected', reason = 'expired', ticket = null, payment_method = null,
-                   sequence = o.sequence + 1, updated_at = now()
-              from gone where o.order_id = gone.order_id
-            returning o.order_id, o.sequence),
-        told as (
-            insert into checkout.order_events (shard, order_id, sequence, status, reason)
-            select p_shard, c.order_id, c.sequence, 'rejected', 'expired' from changed c)
-        select count(*) into expired from gone;
+        tickets := array(
+            select h.ticket
+              from (select l.ticket, l.expires_at
+                      from checkout.line l
+                     where l.sku = touched
+                       and l.ticket >= (select i.line_head from checkout.items i where i.sku = touched)
+                     order by l.ticket limit room) h
+             where h.expires_at <= (select checkout.item_clock(i, s)
+                                      from checkout.items i
+                                      join checkout.shards s on s.shards = p_shards and s.shard = i.shard
+                                     where i.sku = touched));
+        expired := checkout.leave_line(touched, tickets, 'rejected', 'expired');
         if expired > 0 then
             room := room - expired;
             update checkout.items i
-               set waiting = i.waiting - expired,
-                   line_head = coalesce((select l.ticket from checkout.line l
+               set line_head = coalesce((select l.ticket from checkout.line l
                                           where l.sku = touched and l.ticket >= i.line_head
                                           order by l.ticket limit 1), i.next_ticket)
              where i.sku = touched;

@@ -130,14 +130,7 @@ begin
     elsif o.status <> 'waiting' then
         return next checkout.command_result('refused', 'too late: it is ' || o.status);
     else
-        delete from checkout.line where sku = o.sku and ticket = o.ticket;
-        update checkout.orders
-           set status = 'cancelled', ticket = null, payment_method = null, sequence = o.sequence + 1,
-               updated_at = now()
-         where order_id = o.order_id;
-        insert into checkout.order_events (shard, order_id, sequence, status)
-        values (o.shard, o.order_id, o.sequence + 1, 'cancelled');
-        update checkout.items set waiting = waiting - 1 where sku = o.sku;
+        perform checkout.leave_line(o.sku, array[o.ticket], 'cancelled', null);
         return next row('tally', null, null, 1, null, null, null, null, 'cancelled', null)::checkout.effect;
         return next checkout.command_result('done', 'cancelled while it waited');
     end if;
