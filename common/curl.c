@@ -16,7 +16,7 @@
 #define HEADERS_MAX 16
 #define REQUEST_MAX ((size_t)1024 * 1024) /* header lines and body of one call */
 #define URL_MAX ((size_t)8192)
-#define READ_SIZE 16384L   /* bytes libcurl reads at once */
+#define READ_SIZE 4096L    /* bytes libcurl reads at once */
 #define MEMORY_KEPT 32768  /* that an idle call keeps of an answer or a request, at most */
 #define CALLS_KEPT 256     /* idle calls kept for later ones, at most */
 #define RETRY_AFTER_MAX 60 /* seconds; a call that waits may hold something */
@@ -239,6 +239,8 @@ static CURLcode prepare_easy(struct curl_call *call)
     SET(CURLOPT_SSL_VERIFYHOST, 2L);
     if (client->ca_file != NULL)
         SET(CURLOPT_CAINFO, client->ca_file);
+    /* with a folder of them, too, libcurl would read all certificates anew for each connection */
+    SET(CURLOPT_CAPATH, NULL);
     SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
     SET(CURLOPT_OPENSOCKETDATA, client);
     SET(CURLOPT_CLOSESOCKETFUNCTION, close_socket);

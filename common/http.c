@@ -516,17 +516,26 @@ static size_t unescape(void *cls, struct MHD_Connection *mhd, char *text)
     return http_unescape(text);
 }
 
-static struct MHD_Daemon *start(struct http_server *s, unsigned connections, bool ipv6)
+static struct MHD_Daemon *start(struct http_server *s, const struct http_options *options,
+                                bool ipv6)
 {
     unsigned flags = MHD_USE_EPOLL | MHD_USE_TURBO | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE;
+    struct MHD_OptionItem tls[] = {{MHD_OPTION_END, 0, NULL}, {0}, {MHD_OPTION_END, 0, NULL}};
     if (ipv6)
         flags |= MHD_USE_IPv6;
-    return MHD_start_daemon(flags, 0, NULL, NULL, on_request, s, MHD_OPTION_LISTEN_SOCKET,
-                            s->listen_fd, MHD_OPTION_CONNECTION_LIMIT, connections,
-                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY,
-                            MHD_OPTION_CONNECTION_TIMEOUT, 0U, MHD_OPTION_NOTIFY_CONNECTION,
-                            on_connection, s, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
-                            MHD_OPTION_UNESCAPE_CALLBACK, unescape, s, MHD_OPTION_END);
+    if (options->tls_certificate != NULL) {
+        flags |= MHD_USE_TLS;
+        tls[0] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0,
+                                         (void *)(uintptr_t)options->tls_certificate};
+        tls[1] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0,
+                                         (void *)(uintptr_t)options->tls_key};
+    }
+    return MHD_start_daemon(
+        flags, 0, NULL, NULL, on_request, s, MHD_OPTION_LISTEN_SOCKET, s->listen_fd,
+        MHD_OPTION_CONNECTION_LIMIT, options->connections_max, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT, 0U, MHD_OPTION_NOTIFY_CONNECTION,
+        on_connection, s, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
+        MHD_OPTION_UNESCAPE_CALLBACK, unescape, s, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
 }
 
 int http_server_open(struct loop *loop, const struct http_options *options, http_handler handler,
@@ -551,7 +560,7 @@ int http_server_open(struct loop *loop, const struct http_options *options, http
         free(s);
         return code;
     }
-    s->daemon = start(s, options->connections_max, ipv6);
+    s->daemon = start(s, options, ipv6);
     const union MHD_DaemonInfo *info =
         s->daemon == NULL ? NULL : MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD);
     if (info != NULL)

@@ -41,6 +41,8 @@ struct http_options {
                                 shorter when nearly all connections are taken */
     size_t body_max;         /* a longer body is cut: http_request_body_too_large */
     bool reuse_port;         /* several processes share the port (SO_REUSEPORT) */
+    const char *tls_certificate; /* PEM text; NULL: no TLS */
+    const char *tls_key;         /* PEM text, too; both must outlive the server */
 };
 
 /* Called when the whole request is here. Must answer it now or later by http_respond/http_upgrade.

@@ -1,4 +1,5 @@
 /* checkout-consumer: serves the counters. Here its parts are made and tied together. */
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +19,7 @@
 #define TCP_TIMEOUT_MS 10000
 #define DATABASE_PENDING_MAX 4096
 #define REDIS_PENDING_MAX 65536
+#define LARGE (32 * 1024) /* bytes of a block that is mapped, and unmapped, by itself */
 #define EXIT_SETTING 2
 
 struct session {
@@ -289,6 +291,9 @@ static void close_all(struct consumer *c)
 
 int main(int argc, char **argv)
 {
+    /* Bodies of messages, large and gone soon, do not come to lie between what lives long: so the
+     * heap does not grow by both. */
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE);
     static struct consumer consumer; /* zero */
     const struct daemon_program program = {
         .name = "checkout-consumer",

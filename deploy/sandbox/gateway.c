@@ -304,7 +304,9 @@ static int open_http(struct gateway *g, const struct gateway_options *options, s
                                       .port = options->port,
                                       .connections_max = CONNECTIONS_MAX,
                                       .idle_timeout_s = IDLE_TIMEOUT_S,
-                                      .body_max = BODY_MAX};
+                                      .body_max = BODY_MAX,
+                                      .tls_certificate = options->tls_certificate,
+                                      .tls_key = options->tls_key};
     int code = http_server_open(g->loop, &http, handle, g, &g->http);
     if (code < 0)
         (void)buf_printf(problem, "cannot serve on %s:%u: %s", options->host, options->port,

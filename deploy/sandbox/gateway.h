@@ -14,14 +14,17 @@ struct gateway_options {
     const char *host;
     uint16_t port; /* 0: a free one */
     const char *ledger;
-    const char *secret_key; /* "": any is taken */
+    const char *secret_key;      /* "": any is taken */
+    const char *tls_certificate; /* PEM text; NULL: HTTP without TLS */
+    const char *tls_key;
     uint32_t latency_ms;
     uint64_t seed;  /* of the dice of faults */
     loop_cb broken; /* the ledger cannot be written any more: leave */
     void *arg;
 };
 
-/* On a negative result `ret_problem` holds a line for people. `secret_key` must outlive it. */
+/* On a negative result `ret_problem` holds a line for people. `secret_key` and the PEM texts must
+ * outlive it. */
 MUST_CHECK int gateway_open(struct loop *loop, const struct gateway_options *options,
                             struct gateway **ret_gateway, struct buf *ret_problem);
 uint16_t gateway_port(const struct gateway *gateway);

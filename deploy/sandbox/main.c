@@ -16,6 +16,7 @@
 
 #define PROBLEM_MAX 1024
 #define KEY_SIZE 512
+#define TLS_FILE_MAX 65536
 #define EXIT_SETTING 2
 #define DRAIN_MS 5000
 
@@ -45,6 +46,20 @@ static int read_key(const char *path, char *ret_key, struct buf *problem)
     return ERR_CONFIG;
 }
 
+/* All of the file, ended by NUL. */
+static int read_tls(const char *path, char ret_pem[TLS_FILE_MAX], struct buf *problem)
+{
+    FILE *file = fopen(path, "re");
+    size_t len = file == NULL ? 0 : fread(ret_pem, 1, TLS_FILE_MAX - 1, file);
+    if (file != NULL)
+        (void)fclose(file); /* only read */
+    ret_pem[len] = '\0';
+    if (len > 0)
+        return 0;
+    (void)buf_printf(problem, "--tls: cannot read %s", path);
+    return ERR_CONFIG;
+}
+
 static void leave(void *arg)
 {
     struct program *program = arg;
@@ -70,7 +85,8 @@ static void stop_asked(void *arg)
 static void serve(struct program *program, const struct options *options)
 {
     bool ipv6 = strchr(options->host, ':') != NULL;
-    (void)printf(ipv6 ? "http://[%s]:%u\n" : "http://%s:%u\n", options->host,
+    (void)printf(ipv6 ? "%s://[%s]:%u\n" : "%s://%s:%u\n",
+                 options->tls_file == NULL ? "http" : "https", options->host,
                  gateway_port(program->gateway));
     (void)fflush(stdout);
     log_info("serving", LOG_STR("host", options->host),
@@ -81,7 +97,7 @@ static void serve(struct program *program, const struct options *options)
     loop_run(program->loop);
 }
 
-static int run(const struct options *options, const char *key, struct buf *problem)
+static int run(const struct options *options, const char *key, const char *pem, struct buf *problem)
 {
     struct program program = {.loop = loop_new(), .exit_code = EXIT_SUCCESS};
     uint64_t seed = options->seed;
@@ -91,6 +107,8 @@ static int run(const struct options *options, const char *key, struct buf *probl
                                             .port = options->port,
                                             .ledger = options->ledger,
                                             .secret_key = key,
+                                            .tls_certificate = pem,
+                                            .tls_key = pem,
                                             .latency_ms = options->latency_ms,
                                             .seed = seed,
                                             .broken = broken,
@@ -119,6 +137,7 @@ int main(int argc, char **argv)
 {
     struct options options = {0};
     char key[KEY_SIZE] = "";
+    static char pem[TLS_FILE_MAX];
     struct buf problem;
     buf_init(&problem, PROBLEM_MAX);
     log_open("checkout-sandbox-gateway", LOG_LEVEL_INFO);
@@ -126,12 +145,14 @@ int main(int argc, char **argv)
     if (options_read(argc, argv, getenv, &options, &problem) == 0) {
         if (options.help)
             exit_code = fputs(options_help, stdout) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
-        else if (options.key_file == NULL || read_key(options.key_file, key, &problem) == 0)
-            exit_code = run(&options, key, &problem);
+        else if ((options.key_file == NULL || read_key(options.key_file, key, &problem) == 0) &&
+                 (options.tls_file == NULL || read_tls(options.tls_file, pem, &problem) == 0))
+            exit_code = run(&options, key, options.tls_file == NULL ? NULL : pem, &problem);
     }
     if (problem.len > 0)
         (void)fprintf(stderr, "checkout-sandbox-gateway: %s\n", buf_text(&problem));
     explicit_bzero(key, sizeof key);
+    explicit_bzero(pem, sizeof pem);
     buf_free(&problem);
     return exit_code;
 }

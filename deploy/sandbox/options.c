@@ -17,6 +17,7 @@ const char options_help[] =
     "  --ledger FILE       keep charges and idempotency keys here   [CHECKOUT_SANDBOX_LEDGER]\n"
     "  --key-file FILE     the secret key to ask for; else any will do\n"
     "                                                               [CHECKOUT_GATEWAY_KEY_FILE]\n"
+    "  --tls FILE          speak TLS with this certificate and its key, both in one PEM file\n"
     "  --latency MS        answer payments so much later            [0]\n"
     "  --seed N            make faults by chance repeatable         [random]\n"
     "  --help\n"
@@ -76,6 +77,8 @@ static int read_option(const char *name, const char *value, struct options *opti
         options->ledger = value;
     } else if (strcmp(name, "--key-file") == 0) {
         options->key_file = value;
+    } else if (strcmp(name, "--tls") == 0) {
+        options->tls_file = value;
     } else if (strcmp(name, "--latency") == 0) {
         code = read_number(name, value, LATENCY_MAX_MS, &number, problem);
         options->latency_ms = (uint32_t)number;

@@ -13,6 +13,7 @@ struct options {
     uint16_t port;
     const char *ledger;
     const char *key_file; /* NULL: any key is taken */
+    const char *tls_file; /* certificate and key; NULL: HTTP without TLS */
     uint32_t latency_ms;
     bool seeded; /* else the seed is random */
     uint64_t seed;

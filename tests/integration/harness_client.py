@@ -3,6 +3,7 @@
 import asyncio
 import http.client
 import json
+import ssl
 import threading
 import urllib.parse
 
@@ -28,14 +29,19 @@ class Answer:
         return f"<{self.status} {self.body[:300]!r}>"
 
 
-def http_call(base, method, path, headers=None, body=None, timeout=15):
-    """One request on a connection of its own. `body`: bytes, text, or a value that becomes JSON."""
+def http_call(base, method, path, headers=None, body=None, timeout=15, authority=None):
+    """One request on a connection of its own. `body`: bytes, text, or a value that becomes JSON.
+    `authority`: the file of the certificate that an https server is to show."""
     target = urllib.parse.urlsplit(base)
     headers = dict(headers or {})
     if body is not None and not isinstance(body, (bytes, str)):
         body = json.dumps(body)
         headers.setdefault("Content-Type", "application/json")
-    connection = http.client.HTTPConnection(target.hostname, target.port, timeout=timeout)
+    if authority:
+        connection = http.client.HTTPSConnection(target.hostname, target.port, timeout=timeout,
+                                                 context=ssl.create_default_context(cafile=authority))
+    else:
+        connection = http.client.HTTPConnection(target.hostname, target.port, timeout=timeout)
     try:
         connection.request(method, path, body=body, headers=headers)
         answer = connection.getresponse()
@@ -105,8 +111,8 @@ class Listener:
 class Gateway:
     """The sandbox gateway from the outside: its list of charges, its controls."""
 
-    def __init__(self, url, key):
-        self.url = url
+    def __init__(self, url, key, authority=None):
+        self.url, self._authority = url, authority
         self._headers = {"Authorization": "Bearer " + key}
 
     def call(self, method, path, form=None):
@@ -115,11 +121,11 @@ class Gateway:
         if form is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
             body = urllib.parse.urlencode(form)
-        return http_call(self.url, method, path, headers, body)
+        return http_call(self.url, method, path, headers, body, authority=self._authority)
 
     def control(self, **modes):
         """POST /_control; see deploy/sandbox."""
-        answer = http_call(self.url, "POST", "/_control", self._headers, modes)
+        answer = http_call(self.url, "POST", "/_control", self._headers, modes, authority=self._authority)
         if answer.status >= 300:
             raise AssertionError(f"the sandbox refused {modes}: {answer}")
         return answer

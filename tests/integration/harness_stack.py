@@ -25,6 +25,8 @@ _DEFAULT_PORTS = {"database": 5432, "amqp": 5672, "redis": 6379}
 _URL_OF = {"database": "CHECKOUT_DATABASE_URL", "amqp": "CHECKOUT_AMQP_URL",
            "redis": "CHECKOUT_REDIS_URL", "gateway": "CHECKOUT_GATEWAY_URL"}
 
+_SYSTEM_AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
+
 _template = None        # a migrated database that others are copied from
 _declared = set()       # topologies that this process has declared
 _number = 0
@@ -80,6 +82,13 @@ def as_login(url, program_name):
         parts._replace(netloc=f"{login}:{login}@{parts.netloc.rpartition('@')[2]}"))
 
 
+def _join(path, *parts):
+    with open(path, "wb") as sink:
+        for part in parts:
+            with open(part, "rb") as source:
+                sink.write(source.read())
+
+
 class Stack:
     """See the module. `settings` (CHECKOUT_* → value) wins over the harness's; `close` ends it all."""
 
@@ -91,6 +100,7 @@ class Stack:
         os.makedirs(self.directory)
         self.daemons = []
         self.proxies = {}
+        self.certificate = None     # of the sandbox: (the certificate, both it and its key)
         self._keep = False
         self._counts = {}
         self._connection = None
@@ -119,6 +129,20 @@ class Stack:
         settings["CHECKOUT_GATEWAY_URL"] = f"http://127.0.0.1:{self._gateway_port}"
         settings["CHECKOUT_EVENTS_URL"] = f"ws://127.0.0.1:{self._notifier_port}/v1/events"
         return settings
+
+    def gateway_over_tls(self):
+        """From now on the sandbox speaks TLS, and programs are told so. They trust its certificate beside those
+        of the system, as many as a program in service does."""
+        certificate, key, both, trusted = (os.path.join(self.directory, name) for name in (
+            "tls.pem", "tls.key", "tls-both.pem", "trusted.pem"))
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
+                        "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out",
+                        certificate], check=True, capture_output=True)
+        _join(both, certificate, key)
+        _join(trusted, *filter(os.path.exists, [_SYSTEM_AUTHORITIES]), certificate)
+        self.certificate = certificate, both
+        self.settings["CHECKOUT_GATEWAY_URL"] = f"https://localhost:{self._gateway_port}"
+        self.settings["CHECKOUT_GATEWAY_CA_FILE"] = trusted
 
     def write_secret(self, name, text):
         """A file with this secret; returns its path."""
@@ -194,7 +218,9 @@ class Stack:
     def _start_sandbox(self, mine, log, wait):
         mine["CHECKOUT_LISTEN"] = f"127.0.0.1:{self._gateway_port}"
         mine.setdefault("CHECKOUT_SANDBOX_LEDGER", os.path.join(self.directory, "ledger"))
-        daemon = Daemon("checkout-sandbox-gateway", mine, log, url="http://" + mine["CHECKOUT_LISTEN"])
+        arguments = ("--tls", self.certificate[1]) if self.certificate else ()
+        daemon = Daemon("checkout-sandbox-gateway", mine, log, arguments=arguments,
+                        url=self.settings["CHECKOUT_GATEWAY_URL"])
         self.daemons.append(daemon)
         if wait:
             daemon.wait_ready(self._probe(daemon))
@@ -224,6 +250,8 @@ class Stack:
 
     @property
     def gateway(self):
+        if self.certificate:
+            return Gateway(self.settings["CHECKOUT_GATEWAY_URL"], self.secrets["GATEWAY_KEY"], self.certificate[0])
         return Gateway(f"http://127.0.0.1:{self._gateway_port}", self.secrets["GATEWAY_KEY"])
 
     def sql(self, statement, arguments=None):

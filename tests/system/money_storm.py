@@ -51,9 +51,11 @@ def say(began, text):
 class Scene:
     """A stack with one item for each of `items`, and what all scenes ask of money afterwards."""
 
-    def __init__(self, name, items, stock, consumers=2, **settings):
+    def __init__(self, name, items, stock, consumers=2, tls=False, **settings):
         self.began = time.monotonic()
         self.stack = harness.Stack(name, shards=16, settings=settings)
+        if tls:
+            self.stack.gateway_over_tls()
         for number in range(items):
             self.stack.item(f"bench-{number:06d}", stock=stock, price=1999)
         self.stack.start("sandbox")
