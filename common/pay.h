@@ -1,5 +1,5 @@
-/* The payment gateway: charge, look up, cancel, list. pay_stripe.c speaks Stripe's PaymentIntents
- * API. */
+/* The payment gateway: charge, look up, cancel, list, refund. pay_stripe.c speaks Stripe's
+ * PaymentIntents API. */
 #ifndef CHECKOUT_PAY_H
 #define CHECKOUT_PAY_H
 
@@ -91,5 +91,28 @@ MUST_CHECK int pay_list(struct pay *pay, int64_t created_from_s, const char *sta
  * before; PAY_DECLINED: it is cancelled now (or was). */
 MUST_CHECK int pay_cancel(struct pay *pay, const struct pay_charge *charge, const char *intent_id,
                           pay_answer_cb cb, void *arg);
+
+/* What is given back: the payment `intent_id`, of which `amount` is all. */
+struct pay_refund {
+    const char *order_id;
+    int64_t amount;
+    const char *currency;
+    const char *intent_id;
+    const char *idempotency_key;
+};
+
+/*
+ * Gives a payment back under `idempotency_key`; as pay_charge. The answer's intent_id is the id of
+ * the refund. PAY_SUCCEEDED; PAY_DECLINED: it failed, the money stays where it is; PAY_BAD_INPUT:
+ * refused for good, and for a reason of this payment's own; PAY_UNKNOWN also with the codes
+ * "pending" (it is under way) and "charge_already_refunded": ask pay_find_refund.
+ */
+MUST_CHECK int pay_refund(struct pay *pay, const struct pay_refund *refund, pay_answer_cb cb,
+                          void *arg);
+/* What the gateway knows of refunds of the payment. PAY_SUCCEEDED: all of it was given back;
+ * PAY_DECLINED: nothing is under way, and not all was given back ("not_found": nothing was tried,
+ * "failed"); PAY_UNKNOWN: else ("pending": under way, "partly_refunded": less was given back). */
+MUST_CHECK int pay_find_refund(struct pay *pay, const struct pay_refund *refund, pay_answer_cb cb,
+                               void *arg);
 
 #endif

@@ -1,13 +1,10 @@
-#include "common/pay.h"
+#include "common/pay_stripe_impl.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 
-#include "common/buf.h"
-#include "common/curl.h"
 #include "common/err.h"
 #include "common/pay_stripe_answer.h"
 
@@ -17,40 +14,8 @@
 #define ANSWER_MAX ((size_t)256 * 1024)
 #define LIST_ANSWER_MAX ((size_t)4 * 1024 * 1024)
 #define CONNECT_TIMEOUT_MS 10000
-#define ORDER_ID_MAX 63
-#define CURRENCY_MAX 7
 #define KEY_MAX 255
 #define LIST_LIMIT_MAX 100
-
-SLIST_HEAD(call_list, call);
-
-/* One call in flight: what its answer is held against. */
-struct call {
-    struct pay *pay;
-    SLIST_ENTRY(call) link; /* while idle */
-    pay_answer_cb cb;       /* of a charge or a cancel */
-    pay_list_cb list_cb;
-    void *arg;
-    char order_id[ORDER_ID_MAX + 1];
-    char currency[CURRENCY_MAX + 1];
-    int64_t amount;
-    char intent_id[PAY_ID_MAX + 1]; /* to be cancelled */
-    unsigned limit;                 /* of a listing */
-};
-
-struct pay {
-    struct curl_client *client;
-    uint32_t timeout_ms;
-    struct call *calls; /* inflight_max of them */
-    struct call_list idle;
-    size_t inflight;
-    char *intents_url; /* …/v1/payment_intents */
-    struct buf authorization;
-    struct buf version; /* header line; empty: none */
-    struct buf key;     /* header line of the call that is being made, as are the next two */
-    struct buf form;
-    struct buf url;
-};
 
 const char *pay_outcome_text(enum pay_outcome outcome)
 {
@@ -73,9 +38,9 @@ const char *pay_outcome_text(enum pay_outcome outcome)
 
 /* ---- calls ---- */
 
-static struct call *take_call(struct pay *pay, void *arg)
+struct pay_call *pay_stripe_take_call(struct pay *pay, void *arg)
 {
-    struct call *call = SLIST_FIRST(&pay->idle);
+    struct pay_call *call = SLIST_FIRST(&pay->idle);
     if (call == NULL)
         return NULL;
     SLIST_REMOVE_HEAD(&pay->idle, link);
@@ -84,14 +49,15 @@ static struct call *take_call(struct pay *pay, void *arg)
     return call;
 }
 
-static void give_back(struct call *call)
+static void give_back(struct pay_call *call)
 {
     SLIST_INSERT_HEAD(&call->pay->idle, call, link);
     call->pay->inflight--;
 }
 
 /* Sends `form` (NULL: a GET) to `url`, with the key in pay->key if there is one. */
-static int send_call(struct call *call, const char *url, const struct buf *form, curl_done_cb done)
+int pay_stripe_send(struct pay_call *call, const char *url, const struct buf *form,
+                    curl_done_cb done)
 {
     struct pay *pay = call->pay;
     const char *headers[6] = {buf_text(&pay->authorization),
@@ -120,7 +86,7 @@ static int send_call(struct call *call, const char *url, const struct buf *form,
 }
 
 /* The part of an answer that is no HTTP answer's, or is every one's. */
-static void read_transport(const struct curl_response *response, struct pay_answer *answer)
+void pay_stripe_read_transport(const struct curl_response *response, struct pay_answer *answer)
 {
     answer->http_status = response->status;
     answer->sent = response->connected;
@@ -142,7 +108,7 @@ static void read_transport(const struct curl_response *response, struct pay_answ
 }
 
 /* The call is idle again before its callback, which may free everything. */
-static void finish(struct call *call, const struct pay_answer *answer)
+void pay_stripe_finish(struct pay_call *call, const struct pay_answer *answer)
 {
     pay_answer_cb cb = call->cb;
     void *arg = call->arg;
@@ -153,7 +119,7 @@ static void finish(struct call *call, const struct pay_answer *answer)
 /* ---- charging ---- */
 
 /* Appends `text` percent-encoded. */
-static void encode(struct buf *out, const char *text)
+void pay_stripe_encode(struct buf *out, const char *text)
 {
     static const char hex[] = "0123456789ABCDEF";
     static const char plain[] =
@@ -176,36 +142,36 @@ static void write_form(struct buf *form, const struct pay_charge *charge)
     (void)buf_str(form, "amount=");
     (void)buf_int(form, charge->amount);
     (void)buf_str(form, "&currency=");
-    encode(form, charge->currency);
+    pay_stripe_encode(form, charge->currency);
     (void)buf_str(form, "&payment_method=");
-    encode(form, charge->payment_method);
+    pay_stripe_encode(form, charge->payment_method);
     (void)buf_str(form, "&confirm=true&automatic_payment_methods[enabled]=true"
                         "&automatic_payment_methods[allow_redirects]=never&metadata[order_id]=");
-    encode(form, charge->order_id);
+    pay_stripe_encode(form, charge->order_id);
     (void)buf_str(form, "&metadata[shard]=");
     (void)buf_int(form, charge->shard);
     (void)buf_str(form, "&description=Order%20");
-    encode(form, charge->order_id);
+    pay_stripe_encode(form, charge->order_id);
     if (charge->receipt_email != NULL) {
         (void)buf_str(form, "&receipt_email=");
-        encode(form, charge->receipt_email);
+        pay_stripe_encode(form, charge->receipt_email);
     }
 }
 
 static void charged(const struct curl_response *response, void *arg)
 {
-    struct call *call = arg;
+    struct pay_call *call = arg;
     const struct pay_expected expected = {call->order_id, call->amount, call->currency};
     struct pay_answer answer;
-    read_transport(response, &answer);
+    pay_stripe_read_transport(response, &answer);
     if (response->code == 0)
         pay_stripe_read_charge(response->status, response->body, response->body_len, &expected,
                                &answer);
-    finish(call, &answer);
+    pay_stripe_finish(call, &answer);
 }
 
 /* A header's value: visible ASCII only. */
-static bool key_valid(const char *key)
+bool pay_stripe_key_valid(const char *key)
 {
     size_t len = 0;
     while (key[len] > ' ' && key[len] <= '~')
@@ -215,15 +181,16 @@ static bool key_valid(const char *key)
 
 static bool charge_valid(const struct pay_charge *charge)
 {
-    return strlen(charge->order_id) <= ORDER_ID_MAX && strlen(charge->currency) <= CURRENCY_MAX &&
-           key_valid(charge->idempotency_key);
+    return strlen(charge->order_id) <= PAY_ORDER_ID_MAX &&
+           strlen(charge->currency) <= PAY_CURRENCY_MAX &&
+           pay_stripe_key_valid(charge->idempotency_key);
 }
 
 /* NULL: inflight_max is reached. */
-static struct call *take_charge_call(struct pay *pay, const struct pay_charge *charge,
-                                     pay_answer_cb cb, void *arg)
+static struct pay_call *take_charge_call(struct pay *pay, const struct pay_charge *charge,
+                                         pay_answer_cb cb, void *arg)
 {
-    struct call *call = take_call(pay, arg);
+    struct pay_call *call = pay_stripe_take_call(pay, arg);
     if (call == NULL)
         return NULL;
     call->cb = cb;
@@ -240,13 +207,13 @@ int pay_charge(struct pay *pay, const struct pay_charge *charge, pay_answer_cb c
     write_form(&pay->form, charge);
     if (pay->form.failed)
         return ERR_INVALID;
-    struct call *call = take_charge_call(pay, charge, cb, arg);
+    struct pay_call *call = take_charge_call(pay, charge, cb, arg);
     if (call == NULL)
         return ERR_FULL;
     buf_reset(&pay->key);
     (void)buf_str(&pay->key, "Idempotency-Key: ");
     (void)buf_str(&pay->key, charge->idempotency_key);
-    return send_call(call, pay->intents_url, &pay->form, charged);
+    return pay_stripe_send(call, pay->intents_url, &pay->form, charged);
 }
 
 size_t pay_inflight(const struct pay *pay)
@@ -258,14 +225,14 @@ size_t pay_inflight(const struct pay *pay)
 
 static void cancelled(const struct curl_response *response, void *arg)
 {
-    struct call *call = arg;
+    struct pay_call *call = arg;
     struct pay_answer answer;
-    read_transport(response, &answer);
+    pay_stripe_read_transport(response, &answer);
     const struct pay_expected expected = {call->order_id, call->amount, call->currency};
     if (response->code == 0)
         pay_stripe_read_cancel(response->status, response->body, response->body_len,
                                call->intent_id, &expected, &answer);
-    finish(call, &answer);
+    pay_stripe_finish(call, &answer);
 }
 
 int pay_cancel(struct pay *pay, const struct pay_charge *charge, const char *intent_id,
@@ -273,7 +240,7 @@ int pay_cancel(struct pay *pay, const struct pay_charge *charge, const char *int
 {
     if (!charge_valid(charge) || !pay_stripe_id_valid(intent_id))
         return ERR_INVALID;
-    struct call *call = take_charge_call(pay, charge, cb, arg);
+    struct pay_call *call = take_charge_call(pay, charge, cb, arg);
     if (call == NULL)
         return ERR_FULL;
     memcpy(call->intent_id, intent_id, strlen(intent_id) + 1);
@@ -281,14 +248,14 @@ int pay_cancel(struct pay *pay, const struct pay_charge *charge, const char *int
     buf_reset(&pay->form);
     buf_reset(&pay->url);
     (void)buf_printf(&pay->url, "%s/%s/cancel", pay->intents_url, intent_id);
-    return send_call(call, buf_text(&pay->url), &pay->form, cancelled);
+    return pay_stripe_send(call, buf_text(&pay->url), &pay->form, cancelled);
 }
 
 /* ---- listing ---- */
 
 static void listed(const struct curl_response *response, void *arg)
 {
-    struct call *call = arg;
+    struct pay_call *call = arg;
     pay_list_cb cb = call->list_cb;
     void *cb_arg = call->arg;
     struct pay_stripe_list list = {0};
@@ -307,7 +274,7 @@ int pay_list(struct pay *pay, int64_t created_from_s, const char *starting_after
     if (limit == 0 || limit > LIST_LIMIT_MAX ||
         (starting_after != NULL && !pay_stripe_id_valid(starting_after)))
         return ERR_INVALID;
-    struct call *call = take_call(pay, arg);
+    struct pay_call *call = pay_stripe_take_call(pay, arg);
     if (call == NULL)
         return ERR_FULL;
     call->list_cb = cb;
@@ -319,7 +286,7 @@ int pay_list(struct pay *pay, int64_t created_from_s, const char *starting_after
         (void)buf_printf(&pay->url, "&created%%5Bgte%%5D=%" PRId64, created_from_s);
     if (starting_after != NULL)
         (void)buf_printf(&pay->url, "&starting_after=%s", starting_after);
-    return send_call(call, buf_text(&pay->url), NULL, listed);
+    return pay_stripe_send(call, buf_text(&pay->url), NULL, listed);
 }
 
 /* ---- the gateway ---- */
@@ -331,6 +298,10 @@ static int copy_options(struct pay *pay, const struct pay_options *options)
         len--;
     if (asprintf(&pay->intents_url, "%.*s/v1/payment_intents", (int)len, options->base_url) < 0) {
         pay->intents_url = NULL;
+        return ERR_NOMEM;
+    }
+    if (asprintf(&pay->refunds_url, "%.*s/v1/refunds", (int)len, options->base_url) < 0) {
+        pay->refunds_url = NULL;
         return ERR_NOMEM;
     }
     (void)buf_str(&pay->authorization, "Authorization: Bearer ");
@@ -377,6 +348,7 @@ void pay_free(struct pay *pay)
     curl_client_free(pay->client);
     free(pay->calls);
     free(pay->intents_url);
+    free(pay->refunds_url);
     if (pay->authorization.data != NULL)
         explicit_bzero(pay->authorization.data, pay->authorization.len);
     buf_free(&pay->authorization);

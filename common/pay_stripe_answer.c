@@ -234,6 +234,139 @@ void pay_stripe_read_cancel(unsigned status, const char *body, size_t len, const
     json_decref(root);
 }
 
+/* ---- refunds ---- */
+
+/* What is wrong with this refund as one of the payment that was asked for; NULL: nothing. */
+static const char *refund_mismatch(const json_t *refund, const char *intent_id,
+                                   const struct pay_expected *expected)
+{
+    const json_t *amount = json_object_get(refund, "amount");
+    const char *currency = string_at(refund, "currency");
+    const char *id = string_at(refund, "id");
+    if (!string_is(refund, "object", "refund") || string_at(refund, "status") == NULL ||
+        id == NULL || !pay_stripe_id_valid(id))
+        return "malformed_answer";
+    if (!string_is(refund, "payment_intent", intent_id))
+        return "other_payment";
+    if (!json_is_integer(amount) || json_integer_value(amount) < 1 ||
+        json_integer_value(amount) > expected->amount)
+        return "other_amount";
+    return currency == NULL || strcasecmp(currency, expected->currency) != 0 ? "other_currency"
+                                                                             : NULL;
+}
+
+static bool refund_ended_badly(const json_t *refund)
+{
+    return string_is(refund, "status", "failed") || string_is(refund, "status", "canceled");
+}
+
+static void read_new_refund(const json_t *refund, const char *intent_id,
+                            const struct pay_expected *expected, struct pay_answer *answer)
+{
+    const char *wrong = refund_mismatch(refund, intent_id, expected);
+    if (wrong == NULL && json_integer_value(json_object_get(refund, "amount")) != expected->amount)
+        wrong = "other_amount";
+    if (wrong != NULL) {
+        set_foreign(answer, wrong);
+        return;
+    }
+    set_intent_id(answer, refund);
+    if (string_is(refund, "status", "succeeded"))
+        set(answer, PAY_SUCCEEDED, NULL);
+    else if (refund_ended_badly(refund))
+        set(answer, PAY_DECLINED, "failed");
+    else
+        set(answer, PAY_UNKNOWN, "pending");
+}
+
+/* A 400 or 404 that only this payment can cause. */
+static bool about_the_payment(const json_t *error)
+{
+    static const char *const codes[] = {
+        "charge_disputed", "charge_not_refundable", "payment_intent_unexpected_state",
+        "refund_disputed_payment", "charge_exceeds_transaction_limit"};
+    for (size_t i = 0; i < ARRAY_LEN(codes); i++)
+        if (string_is(error, "code", codes[i]))
+            return true;
+    return !string_is(error, "type", "idempotency_error") &&
+           string_is(error, "code", "resource_missing") &&
+           string_is(error, "param", "payment_intent");
+}
+
+void pay_stripe_read_refund(unsigned status, const char *body, size_t len, const char *intent_id,
+                            const struct pay_expected *expected, struct pay_answer *ret_answer)
+{
+    json_t *root = json_loadb(body, len, JSON_REJECT_DUPLICATES, NULL);
+    const json_t *error = json_object_get(root, "error");
+    ret_answer->intent_id[0] = '\0';
+    ret_answer->of_the_api = status != 200 && string_at(error, "type") != NULL;
+    if (status == 200)
+        read_new_refund(root, intent_id, expected, ret_answer);
+    else if (status == 400 && string_is(error, "code", "charge_already_refunded"))
+        set(ret_answer, PAY_UNKNOWN, "charge_already_refunded");
+    else if ((status == 400 || status == 404) && about_the_payment(error))
+        set(ret_answer, PAY_BAD_INPUT, error_code(error));
+    else if (status == 400 || status == 401 || status == 403 || status == 404)
+        read_refusal(status, error, ret_answer);
+    else
+        set_status(ret_answer, PAY_UNKNOWN, status);
+    if (ret_answer->outcome == PAY_BAD_INPUT && !about_the_payment(error))
+        ret_answer->outcome = PAY_MISCONFIGURED; /* what blames an order's card says nothing here */
+    json_decref(root);
+}
+
+/* What the refunds of a page say together. */
+static void sum_refunds(const json_t *data, const char *intent_id,
+                        const struct pay_expected *expected, struct pay_answer *answer)
+{
+    int64_t given_back = 0;
+    bool pending = false;
+    const char *nothing = "not_found";
+    for (size_t i = 0; i < json_array_size(data); i++) {
+        const json_t *refund = json_array_get(data, i);
+        const char *wrong = refund_mismatch(refund, intent_id, expected);
+        if (wrong != NULL) {
+            set_foreign(answer, wrong);
+            return;
+        }
+        if (string_is(refund, "status", "succeeded")) {
+            given_back += json_integer_value(json_object_get(refund, "amount"));
+            set_intent_id(answer, refund);
+        } else if (refund_ended_badly(refund)) {
+            nothing = "failed";
+        } else {
+            pending = true;
+        }
+    }
+    if (given_back >= expected->amount)
+        set(answer, PAY_SUCCEEDED, NULL);
+    else if (pending)
+        set(answer, PAY_UNKNOWN, "pending");
+    else if (given_back > 0)
+        set(answer, PAY_UNKNOWN, "partly_refunded");
+    else
+        set(answer, PAY_DECLINED, nothing);
+}
+
+void pay_stripe_read_refunds(unsigned status, const char *body, size_t len, const char *intent_id,
+                             const struct pay_expected *expected, struct pay_answer *ret_answer)
+{
+    json_t *root = json_loadb(body, len, JSON_REJECT_DUPLICATES, NULL);
+    const json_t *data = json_object_get(root, "data");
+    ret_answer->intent_id[0] = '\0';
+    ret_answer->of_the_api = false;
+    if (status == 401 || status == 403)
+        read_refusal(status, json_object_get(root, "error"), ret_answer);
+    else if (status != 200)
+        set_status(ret_answer, PAY_UNKNOWN, status);
+    else if (!string_is(root, "object", "list") || !json_is_array(data) ||
+             !json_is_false(json_object_get(root, "has_more")))
+        set(ret_answer, PAY_UNKNOWN, "malformed_answer");
+    else
+        sum_refunds(data, intent_id, expected, ret_answer);
+    json_decref(root);
+}
+
 /* ---- listing ---- */
 
 static int read_item(const json_t *item, struct pay_intent *ret_intent)

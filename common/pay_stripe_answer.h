@@ -28,6 +28,12 @@ void pay_stripe_read_charge(unsigned status, const char *body, size_t len,
 void pay_stripe_read_cancel(unsigned status, const char *body, size_t len, const char *intent_id,
                             const struct pay_expected *expected, struct pay_answer *ret_answer);
 
+/* As pay_refund and pay_find_refund say; `ret_answer->intent_id` is the refund's. */
+void pay_stripe_read_refund(unsigned status, const char *body, size_t len, const char *intent_id,
+                            const struct pay_expected *expected, struct pay_answer *ret_answer);
+void pay_stripe_read_refunds(unsigned status, const char *body, size_t len, const char *intent_id,
+                             const struct pay_expected *expected, struct pay_answer *ret_answer);
+
 struct pay_stripe_list {
     struct pay_intent *intents; /* their strings live in `json` */
     size_t count;

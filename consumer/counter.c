@@ -35,6 +35,11 @@ static const struct db_statement settle_statement = {
     "select * from checkout.settle($1::integer, $2::integer, $3::bigint, $4::uuid[], $5::integer[],"
     " $6::text[], $7::text[], $8::text[])",
     8};
+static const struct db_statement settle_refunds_statement = {
+    "settle_refunds",
+    "select * from checkout.settle_refunds($1::integer, $2::integer, $3::bigint, $4::uuid[],"
+    " $5::integer[], $6::text[], $7::text[], $8::bigint[], $9::text[])",
+    9};
 static const struct db_statement settle_line_statement = {
     "settle_line",
     "select * from checkout.settle_line($1::integer, $2::integer, $3::bigint, $4::text,"
@@ -61,6 +66,9 @@ static const struct db_statement release_statement = {
     "release", "select checkout.release($1::integer, $2::integer, $3::bigint)", 3};
 static const struct db_statement open_payments_statement = {
     "open_payments", "select * from checkout.open_payments($1::integer[], $2::bigint, $3::integer)",
+    3};
+static const struct db_statement open_refunds_statement = {
+    "open_refunds", "select * from checkout.open_refunds($1::integer[], $2::bigint, $3::integer)",
     3};
 static const struct db_statement overdue_statement = {
     "overdue", "select shard, kind, sku from checkout.overdue($1::integer, $2::integer[])", 2};
@@ -164,6 +172,26 @@ int counter_settle(const struct counter_place *place, const struct counter_settl
     return code < 0 ? code : db_query(place->session, &settle_statement, params, cb, arg);
 }
 
+int counter_settle_refunds(const struct counter_place *place,
+                           const struct counter_settlement *settlements, size_t count,
+                           db_result_cb cb, void *arg)
+{
+    const char *params[9];
+    put_place(place, params);
+    begin_arrays(6);
+    for (size_t i = 0; i < count; i++) {
+        const struct counter_settlement *s = &settlements[i];
+        db_array_text(&scratch.arrays[0], s->order_id);
+        db_array_int(&scratch.arrays[1], s->attempt);
+        db_array_text(&scratch.arrays[2], s->state);
+        db_array_text(&scratch.arrays[3], s->intent);
+        db_array_int(&scratch.arrays[4], s->amount);
+        db_array_text(&scratch.arrays[5], s->code);
+    }
+    int code = end_arrays(6, params + 3);
+    return code < 0 ? code : db_query(place->session, &settle_refunds_statement, params, cb, arg);
+}
+
 int counter_settle_line(const struct counter_place *place, const char *sku, unsigned limit,
                         db_result_cb cb, void *arg)
 {
@@ -238,6 +266,14 @@ int counter_open_payments(struct db *session, const uint32_t *shard_list, size_t
     return code < 0 ? code : db_query(session, &open_payments_statement, params, cb, arg);
 }
 
+int counter_open_refunds(struct db *session, const uint32_t *shard_list, size_t count,
+                         int64_t age_ms, unsigned limit, db_result_cb cb, void *arg)
+{
+    const char *params[3] = {NULL, number(0, age_ms), number(1, limit)};
+    int code = put_shards(shard_list, count, &params[0]);
+    return code < 0 ? code : db_query(session, &open_refunds_statement, params, cb, arg);
+}
+
 int counter_overdue(struct db *session, uint32_t shards, const uint32_t *shard_list, size_t count,
                     db_result_cb cb, void *arg)
 {
@@ -267,6 +303,7 @@ static enum counter_effect_kind effect_kind(const char *text)
         const char *text;
         enum counter_effect_kind kind;
     } kinds[] = {{"pay", COUNTER_PAY},           {"more", COUNTER_MORE},
+                 {"refund", COUNTER_REFUND},     {"look", COUNTER_LOOK},
                  {"conflict", COUNTER_CONFLICT}, {"tally", COUNTER_TALLY},
                  {"command", COUNTER_COMMAND},   {"commands", COUNTER_COMMANDS}};
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
@@ -295,7 +332,9 @@ void counter_each_effect(const struct db_result *result, counter_effect_cb cb, v
             .detail = column(result, row, DETAIL),
             .reason = column(result, row, REASON),
         };
-        if (effect.kind == COUNTER_PAY && effect.detail != NULL)
+        bool of_gateway = effect.kind == COUNTER_PAY || effect.kind == COUNTER_REFUND ||
+                          effect.kind == COUNTER_LOOK;
+        if (of_gateway && effect.detail != NULL)
             effect.age_ms = db_int(result, row, DETAIL);
         cb(&effect, arg);
     }

@@ -30,8 +30,10 @@ enum counter_status {
 };
 
 enum counter_effect_kind {
-    COUNTER_PAY,      /* charge the order; `age_ms`: how long ago its intent became durable */
-    COUNTER_MORE,     /* the line of `sku` has more to settle */
+    COUNTER_PAY,    /* charge the order; `age_ms`: how long ago its intent became durable */
+    COUNTER_REFUND, /* give a payment back: payment_method is the intent's id, reason the key */
+    COUNTER_LOOK,   /* look whether the payment took money after all; `age_ms` as for COUNTER_PAY */
+    COUNTER_MORE,   /* the line of `sku` has more to settle */
     COUNTER_CONFLICT, /* a retry of `order_id` came with another body */
     COUNTER_TALLY,    /* `amount` orders became `detail` (`reason`) */
     COUNTER_COMMAND,  /* command `amount` is `detail` ("done", "refused"): `reason` */
@@ -53,12 +55,13 @@ struct counter_effect {
     int64_t age_ms;
 };
 
-/* The end of a payment. */
+/* The end of a payment, or of a refund. */
 struct counter_settlement {
     char order_id[IDS_ORDER_SIZE];
     int64_t attempt;
-    const char *state;  /* "captured", "declined", "failed", "superseded", "unclear" */
-    const char *intent; /* the gateway's id; NULL: none */
+    const char *state;  /* of checkout.settle, or of checkout.settle_refunds; static */
+    const char *intent; /* the gateway's id, of the refund if it is one; NULL: none */
+    int64_t amount;     /* of a late success */
     const char *code;   /* the gateway's code; NULL: none */
 };
 
@@ -69,6 +72,9 @@ MUST_CHECK int counter_decide(const struct counter_place *place, int64_t wait_ms
 MUST_CHECK int counter_settle(const struct counter_place *place,
                               const struct counter_settlement *settlements, size_t count,
                               db_result_cb cb, void *arg);
+MUST_CHECK int counter_settle_refunds(const struct counter_place *place,
+                                      const struct counter_settlement *settlements, size_t count,
+                                      db_result_cb cb, void *arg);
 MUST_CHECK int counter_settle_line(const struct counter_place *place, const char *sku,
                                    unsigned limit, db_result_cb cb, void *arg);
 MUST_CHECK int counter_expire(const struct counter_place *place, unsigned limit, db_result_cb cb,
@@ -93,6 +99,9 @@ MUST_CHECK int counter_release(const struct counter_place *place, db_result_cb c
 /* Payments to resume, as effects. */
 MUST_CHECK int counter_open_payments(struct db *session, const uint32_t *shard_list, size_t count,
                                      int64_t age_ms, unsigned limit, db_result_cb cb, void *arg);
+/* Refunds to resume and late looks that are due, as effects. */
+MUST_CHECK int counter_open_refunds(struct db *session, const uint32_t *shard_list, size_t count,
+                                    int64_t age_ms, unsigned limit, db_result_cb cb, void *arg);
 /* Rows (shard, kind, sku). */
 MUST_CHECK int counter_overdue(struct db *session, uint32_t shards, const uint32_t *shard_list,
                                size_t count, db_result_cb cb, void *arg);

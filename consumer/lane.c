@@ -1,6 +1,5 @@
 #include "consumer/lane.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/err.h"
@@ -22,30 +21,15 @@ int lane_init(struct lane *lane, struct loop *loop, const struct counter_place *
                           .intake = intake,
                           .stats = stats,
                           .events = events,
-                          .arg = arg,
-                          .settle_at_most = LANE_SETTLEMENTS_MAX};
+                          .arg = arg};
     lane->retry = loop_timer_new(loop, retry_due, lane);
     return lane->retry == NULL ? ERR_NOMEM : 0;
 }
 
-static void free_settlement(struct counter_settlement *s)
-{
-    free((char *)s->intent); /* ours: strdup'ed in lane_add_settlement */
-    free((char *)s->code);
-}
-
-static void forget_settlements(struct lane *lane)
-{
-    for (size_t i = 0; i < lane->settlement_count; i++)
-        free_settlement(&lane->settlements[i]);
-    lane->settlement_count = 0;
-    lane->settling = 0;
-}
-
 void lane_free(struct lane *lane)
 {
-    forget_settlements(lane);
-    free(lane->settlements);
+    endings_free(&lane->payments);
+    endings_free(&lane->refunds);
     loop_timer_free(lane->retry);
 }
 
@@ -56,7 +40,6 @@ void lane_open(struct lane *lane, int64_t epoch)
     lane->expire_due = true;
     lane->command_due = true;
     lane->clock_due = true;
-    lane->settle_at_most = LANE_SETTLEMENTS_MAX;
 }
 
 void lane_close(struct lane *lane)
@@ -67,35 +50,27 @@ void lane_close(struct lane *lane)
     lane->command_due = false;
     lane->clock_due = false;
     lane->line_count = 0;
-    forget_settlements(lane);
+    endings_forget(&lane->payments);
+    endings_forget(&lane->refunds);
     loop_timer_stop(lane->retry);
 }
 
 bool lane_idle(const struct lane *lane)
 {
-    return lane->running == LANE_NOTHING && lane->settlement_count == 0 &&
+    return lane->running == LANE_NOTHING && lane->payments.count == 0 && lane->refunds.count == 0 &&
            !lane->intake->batch.open;
 }
 
 int lane_add_settlement(struct lane *lane, const char *order_id, int64_t attempt, const char *state,
                         const char *intent, const char *code)
 {
-    if (lane->settlement_count == lane->settlement_capacity) {
-        size_t capacity = lane->settlement_capacity == 0 ? 64 : lane->settlement_capacity * 2;
-        struct counter_settlement *more =
-            realloc(lane->settlements, capacity * sizeof *lane->settlements);
-        if (more == NULL)
-            return ERR_NOMEM;
-        lane->settlements = more;
-        lane->settlement_capacity = capacity;
-    }
-    struct counter_settlement *s = &lane->settlements[lane->settlement_count];
-    *s = (struct counter_settlement){.attempt = attempt, .state = state};
-    memcpy(s->order_id, order_id, IDS_ORDER_SIZE);
-    s->intent = intent[0] == '\0' ? NULL : strdup(intent);
-    s->code = code[0] == '\0' ? NULL : strdup(code);
-    lane->settlement_count++;
-    return 0;
+    return endings_add(&lane->payments, order_id, attempt, state, intent, 0, code);
+}
+
+int lane_add_refund(struct lane *lane, const char *order_id, int64_t attempt, const char *state,
+                    const char *ref, int64_t amount, const char *code)
+{
+    return endings_add(&lane->refunds, order_id, attempt, state, ref, amount, code);
 }
 
 void lane_add_line(struct lane *lane, const char *sku)
@@ -123,6 +98,8 @@ static void take_effect(const struct counter_effect *effect, void *arg)
     struct lane *lane = arg;
     switch (effect->kind) {
     case COUNTER_PAY:
+    case COUNTER_REFUND:
+    case COUNTER_LOOK:
         lane->events->pay(effect, lane->arg);
         return;
     case COUNTER_MORE:
@@ -149,46 +126,21 @@ static void take_effect(const struct counter_effect *effect, void *arg)
     }
 }
 
-static void settled(struct lane *lane)
+/* What the transaction of this kind takes from; NULL: it is of another kind. */
+static struct endings *endings_of(struct lane *lane, enum lane_work work)
 {
-    for (size_t i = 0; i < lane->settling; i++)
-        free_settlement(&lane->settlements[i]);
-    lane->settlement_count -= lane->settling;
-    memmove(lane->settlements, lane->settlements + lane->settling,
-            lane->settlement_count * sizeof *lane->settlements);
-    lane->settling = 0;
-    lane->settle_at_most = LANE_SETTLEMENTS_MAX;
-}
-
-/* PostgreSQL does not take a text that the gateway sent: settle one by one, and that one without.
- * If that is not it, it must not hold up the others: its intent stays open, and the sweep tries
- * again.
- */
-static void settlement_refused(struct lane *lane)
-{
-    struct counter_settlement *s = &lane->settlements[0];
-    if (lane->settling > 1) {
-        lane->settle_at_most = 1;
-    } else if (s->intent == NULL && s->code == NULL) {
-        log_error("a payment that has ended cannot be settled now",
-                  LOG_STR("order_id", s->order_id));
-        settled(lane);
-    } else {
-        log_error("the gateway's texts for a payment are dropped",
-                  LOG_STR("order_id", s->order_id));
-        free_settlement(s);
-        s->intent = NULL;
-        s->code = NULL;
-    }
-    lane->settling = 0;
+    if (work == LANE_SETTLE)
+        return &lane->payments;
+    return work == LANE_REFUND ? &lane->refunds : NULL;
 }
 
 static void done(struct lane *lane, enum lane_work work)
 {
     double seconds = (double)(clock_mono_us() - lane->started_us) / 1e6;
-    if (work == LANE_SETTLE) {
+    struct endings *ended = endings_of(lane, work);
+    if (ended != NULL) {
         metric_observe(lane->stats->settle_seconds, seconds);
-        settled(lane);
+        endings_recorded(ended);
     } else if (work == LANE_DECIDE) {
         const struct intake_batch *batch = &lane->intake->batch;
         metric_observe(lane->stats->decide_seconds, seconds);
@@ -205,8 +157,9 @@ static void refused(struct lane *lane, enum lane_work work, const char *problem)
 {
     log_warning("the database refuses a value", LOG_INT("shard", lane->place.shard),
                 LOG_STR("problem", problem));
-    if (work == LANE_SETTLE) {
-        settlement_refused(lane);
+    struct endings *ended = endings_of(lane, work);
+    if (ended != NULL) {
+        endings_refused(ended);
     } else if (work == LANE_DECIDE && lane->intake->batch.open &&
                intake_part_refused(lane->intake) < 0) {
         lane->events->failed("out of memory", lane->arg);
@@ -215,13 +168,19 @@ static void refused(struct lane *lane, enum lane_work work, const char *problem)
     lane_kick(lane);
 }
 
+static void again(struct lane *lane)
+{
+    endings_again(&lane->payments);
+    endings_again(&lane->refunds);
+}
+
 static void not_now(struct lane *lane, enum lane_work work, const char *problem)
 {
     if (work == LANE_CLOCK)
         lane->clock_due = true; /* nobody else would ask again */
     log_warning("the database refuses for now; trying again", LOG_INT("shard", lane->place.shard),
                 LOG_STR("problem", problem));
-    lane->settling = 0;
+    again(lane);
     loop_timer_start(lane->retry, RETRY_MS, 0);
 }
 
@@ -231,7 +190,7 @@ static void answered(const struct db_result *result, void *arg)
     enum lane_work work = lane->running;
     lane->running = LANE_NOTHING;
     if (lane->place.epoch != lane->running_epoch) { /* closed meanwhile */
-        lane->settling = 0;
+        again(lane);
         lane_kick(lane);
         return;
     }
@@ -251,7 +210,7 @@ static void answered(const struct db_result *result, void *arg)
         not_now(lane, work, db_message(result));
         return;
     case COUNTER_LOST:
-        lane->settling = 0; /* the session's loss is told to the shard, which takes over anew */
+        again(lane); /* the session's loss is told to the shard, which takes over anew */
         return;
     }
 }
@@ -286,7 +245,9 @@ static bool has_work(struct lane *lane, enum lane_work work)
 {
     switch (work) {
     case LANE_SETTLE:
-        return lane->settlement_count > 0;
+        return lane->payments.count > 0;
+    case LANE_REFUND:
+        return lane->refunds.count > 0;
     case LANE_DECIDE:
         return has_jobs(lane);
     case LANE_COMMAND:
@@ -309,9 +270,11 @@ static int start(struct lane *lane, enum lane_work work)
     int code = 0;
     switch (work) {
     case LANE_SETTLE:
-        lane->settling = lane->settlement_count < lane->settle_at_most ? lane->settlement_count
-                                                                       : lane->settle_at_most;
-        return counter_settle(&lane->place, lane->settlements, lane->settling, answered, lane);
+        return counter_settle(&lane->place, lane->payments.items, endings_begin(&lane->payments),
+                              answered, lane);
+    case LANE_REFUND:
+        return counter_settle_refunds(&lane->place, lane->refunds.items,
+                                      endings_begin(&lane->refunds), answered, lane);
     case LANE_DECIDE:
         return counter_decide(&lane->place, lane->wait_ms, batch->jobs + batch->from,
                               batch->to - batch->from, answered, lane);

@@ -14,26 +14,28 @@
 #include "common/clock.h"
 #include "common/loop.h"
 #include "consumer/counter.h"
+#include "consumer/endings.h"
 #include "consumer/intake.h"
 #include "consumer/stats.h"
 
 #define LANE_LINES_MAX 256 /* items whose lines have more to settle; the sweep finds the others */
-#define LANE_SETTLEMENTS_MAX 512 /* of one transaction */
-#define LANE_CHUNK 500           /* orders of a line settled in one transaction */
-#define LANE_COMMANDS 64         /* commands of one transaction */
+#define LANE_CHUNK 500     /* orders of a line settled in one transaction */
+#define LANE_COMMANDS 64   /* commands of one transaction */
 
 struct lane_events {
-    void (*fenced)(void *arg);                                   /* the epoch is over */
-    void (*committed)(void *arg);                                /* there may be events to relay */
-    void (*pay)(const struct counter_effect *effect, void *arg); /* charge this order */
-    void (*item_changed)(const char *sku, void *arg);            /* by an operator's command */
-    void (*batch_decided)(void *arg);           /* all jobs of intake.batch are decided */
+    void (*fenced)(void *arg);    /* the epoch is over */
+    void (*committed)(void *arg); /* there may be events to relay */
+    /* charge this order, give this payment back, look whether it took money */
+    void (*pay)(const struct counter_effect *effect, void *arg);
+    void (*item_changed)(const char *sku, void *arg); /* by an operator's command */
+    void (*batch_decided)(void *arg);                 /* all jobs of intake.batch are decided */
     void (*failed)(const char *why, void *arg); /* memory is out: close the channel, start afresh */
 };
 
 enum lane_work {
     LANE_NOTHING,
     LANE_SETTLE,
+    LANE_REFUND,
     LANE_DECIDE,
     LANE_COMMAND,
     LANE_LINE,
@@ -61,11 +63,8 @@ struct lane {
     bool clock_due;      /* ... and the shard's clock may not know it yet */
     struct loop_timer *retry;
 
-    struct counter_settlement *settlements; /* owned strings; the first `settling` are in flight */
-    size_t settlement_count;
-    size_t settlement_capacity;
-    size_t settling;
-    size_t settle_at_most; /* 1 after a refusal, until one has passed */
+    struct endings payments;
+    struct endings refunds; /* and late looks */
     char lines[LANE_LINES_MAX][JOB_SKU_MAX + 1];
     size_t line_count;
 };
@@ -83,12 +82,16 @@ void lane_open(struct lane *lane, int64_t epoch);
 void lane_close(struct lane *lane);
 /* Starts the next transaction if none is in flight. */
 void lane_kick(struct lane *lane);
-/* No transaction in flight, no settlement waiting and no batch begun. */
+/* No transaction in flight, nothing that has ended at the gateway waiting, no batch begun. */
 bool lane_idle(const struct lane *lane);
 
 /* A payment has ended. Strings but `state` (static) are copied. 0 or ERR_NOMEM. */
 MUST_CHECK int lane_add_settlement(struct lane *lane, const char *order_id, int64_t attempt,
                                    const char *state, const char *intent, const char *code);
+/* A refund has ended, or something is to be recorded of it: a state of checkout.settle_refunds. */
+MUST_CHECK int lane_add_refund(struct lane *lane, const char *order_id, int64_t attempt,
+                               const char *state, const char *ref, int64_t amount,
+                               const char *code);
 /* Payments are stopped (`why`: static), and so is the clock by which lines expire; or (NULL) both
  * go on. */
 void lane_stop_payments(struct lane *lane, const char *why);

@@ -117,6 +117,13 @@ static void payment_ended(uint32_t shard, const char *order_id, int64_t attempt,
     shard_payment_ended(pool_shard(c->pool, shard), order_id, attempt, state, intent, code);
 }
 
+static void refund_ended(uint32_t shard, const char *order_id, int64_t attempt, const char *state,
+                         const char *ref, int64_t amount, const char *code, void *arg)
+{
+    struct consumer *c = arg;
+    shard_refund_ended(pool_shard(c->pool, shard), order_id, attempt, state, ref, amount, code);
+}
+
 static void payments_stopped(const char *why, void *arg)
 {
     struct consumer *c = arg;
@@ -231,7 +238,19 @@ static bool open_gateway(struct consumer *c)
                                   .arg = c};
     if (c->pay != NULL)
         c->context.payer = payer_new(&payer);
-    return c->context.payer != NULL;
+    if (c->context.payer == NULL)
+        return false;
+    const struct refunder_options refunder = {.loop = c->daemon.loop,
+                                              .pay = c->pay,
+                                              .payer = c->context.payer,
+                                              .stats = &c->stats,
+                                              .timeout_ms = options.timeout_ms,
+                                              .key_age_ms = payer.key_age_ms,
+                                              .ended = refund_ended,
+                                              .arg = c};
+    c->context.refunder = refunder_new(&refunder);
+    c->context.latelook = latelook_new(&refunder);
+    return c->context.refunder != NULL && c->context.latelook != NULL;
 }
 
 /* The order matters: callbacks come from the loop only, when all of it stands. */
@@ -284,6 +303,8 @@ static void close_all(struct consumer *c)
     pool_free(c->pool);
     relay_free(c->context.relay);
     gatekeys_free(c->context.gatekeys);
+    refunder_free(c->context.refunder);
+    latelook_free(c->context.latelook);
     payer_free(c->context.payer);
     ids_free(c->context.ids);
     stats_free(&c->stats);

@@ -333,3 +333,18 @@ size_t payer_calling(const struct payer *payer, uint32_t shard)
 {
     return payer->calling[shard];
 }
+
+bool payer_gate_open(const struct payer *payer, uint32_t *ret_wait_ms)
+{
+    uint64_t now_ms = clock_mono_ms();
+    if (payer_gate_lets(&payer->gate, now_ms))
+        return true;
+    uint32_t wait_ms = payer_gate_wait_ms(&payer->gate, now_ms);
+    *ret_wait_ms = wait_ms > PUMP_AGAIN_MS ? wait_ms : PUMP_AGAIN_MS;
+    return false;
+}
+
+bool payer_gate_called(struct payer *payer)
+{
+    return payer_gate_call(&payer->gate);
+}

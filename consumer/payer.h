@@ -62,4 +62,14 @@ const char *payer_stopped(const struct payer *payer);
 /* Calls in flight for this shard. */
 size_t payer_calling(const struct payer *payer, uint32_t shard);
 
+/* For other calls at the same gateway, which the same gate keeps back. Whether one may begin now;
+ * else `ret_wait_ms` says when to ask again. */
+bool payer_gate_open(const struct payer *payer, uint32_t *ret_wait_ms);
+/* It begins. True: it is the probe, which its answer is to be told with. */
+bool payer_gate_called(struct payer *payer);
+/* It was answered; `old`: with a result of earlier; `definite`: it tells what it should, whatever
+ * its outcome is. */
+void payer_gate_answered(struct payer *payer, const struct pay_answer *answer, bool old,
+                         bool definite, bool probe);
+
 #endif

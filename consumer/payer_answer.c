@@ -126,10 +126,8 @@ static void dispatch(struct payment *p, const struct pay_answer *answer)
 
 /* ---- the gate ---- */
 
-static enum payer_gate_news news_of(const struct payment *p, const struct pay_answer *answer)
+static enum payer_gate_news news_of(const struct pay_answer *answer)
 {
-    if (is_stored(p, answer))
-        return PAYER_GATE_OLD;
     switch (answer->outcome) {
     case PAY_SUCCEEDED:
     case PAY_DECLINED:
@@ -164,14 +162,21 @@ static void tell_gate(struct payer *payer, const struct pay_answer *answer)
     payer->o.stopped(payer_gate_text(&payer->gate), payer->o.arg);
 }
 
-static void pass_gate(struct payment *p, const struct pay_answer *answer)
+static void pass_gate(struct payer *payer, const struct pay_answer *answer,
+                      enum payer_gate_news news, bool probe)
 {
-    struct payer_gate *gate = &p->payer->gate;
-    enum payer_gate_state before = gate->state;
-    payer_gate_answer(gate, news_of(p, answer), p->probe, clock_mono_ms());
-    p->probe = false;
-    if (gate->state != before)
-        tell_gate(p->payer, answer);
+    enum payer_gate_state before = payer->gate.state;
+    payer_gate_answer(&payer->gate, news, probe, clock_mono_ms());
+    if (payer->gate.state != before)
+        tell_gate(payer, answer);
+}
+
+void payer_gate_answered(struct payer *payer, const struct pay_answer *answer, bool old,
+                         bool definite, bool probe)
+{
+    enum payer_gate_news news = definite ? PAYER_GATE_DEFINITE : news_of(answer);
+    pass_gate(payer, answer, old ? PAYER_GATE_OLD : news, probe);
+    payer_pump(payer); /* a place at the gateway is free */
 }
 
 /* Common to every answer; false if the payment is not ours to go on with. */
@@ -182,7 +187,8 @@ static bool back_from_call(struct payment *p, const struct pay_answer *answer)
     payer_queue_done(payer->queue, &p->entry);
     stats_payment(payer->o.stats, pay_outcome_text(answer->outcome));
     metric_observe(payer->o.stats->payment_seconds, (double)(clock_mono_us() - p->called_us) / 1e6);
-    pass_gate(p, answer);
+    pass_gate(payer, answer, is_stored(p, answer) ? PAYER_GATE_OLD : news_of(answer), p->probe);
+    p->probe = false;
     if (!p->orphaned)
         return true;
     payer_forget(p);

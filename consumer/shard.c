@@ -210,7 +210,8 @@ static void taken(const struct db_result *result, void *arg)
     enter(shard, SHARD_SERVING, "taken over");
     relay_start(context->relay, shard->number, db_int(result, 0, 1));
     if (counter_open_payments(shard->session, &shard->number, 1, 0, OPEN_PAYMENTS_MAX, swept,
-                              shard) < 0)
+                              shard) < 0 ||
+        counter_open_refunds(shard->session, &shard->number, 1, 0, REFUNDER_MAX, swept, shard) < 0)
         log_warning("open payments are left to the next sweep", LOG_INT("shard", shard->number));
     lane_kick(&shard->lane);
 }
@@ -253,6 +254,7 @@ static void lose(struct shard *shard, const char *why)
     lane_close(&shard->lane);
     relay_stop(shard->context->relay, shard->number);
     payer_forget_shard(shard->context->payer, shard->number);
+    refunder_forget_shard(shard->context->refunder, shard->number);
     loop_timer_stop(shard->stuck);
     loop_timer_stop(shard->yielding);
     shard->resume = false;
@@ -328,8 +330,10 @@ static void release_when_done(struct shard *shard)
 {
     struct shard_context *context = shard->context;
     bool patient = clock_mono_ms() < shard->yield_deadline_ms;
-    if (!lane_idle(&shard->lane) || (patient && (payer_calling(context->payer, shard->number) > 0 ||
-                                                 !relay_idle(context->relay, shard->number)))) {
+    bool calling = payer_calling(context->payer, shard->number) > 0 ||
+                   refunder_calling(context->refunder, shard->number) > 0;
+    if (!lane_idle(&shard->lane) ||
+        (patient && (calling || !relay_idle(context->relay, shard->number)))) {
         loop_timer_start(shard->yielding, YIELD_POLL_MS, 0);
         return;
     }
@@ -451,6 +455,16 @@ void shard_payment_ended(struct shard *shard, const char *order_id, int64_t atte
     lane_kick(&shard->lane);
 }
 
+void shard_refund_ended(struct shard *shard, const char *order_id, int64_t attempt,
+                        const char *state, const char *ref, int64_t amount, const char *code)
+{
+    if (!shard_serving(shard))
+        return; /* it is still open in its table */
+    if (lane_add_refund(&shard->lane, order_id, attempt, state, ref, amount, code) < 0)
+        log_error("out of memory: a refund waits for the sweep", LOG_STR("order_id", order_id));
+    lane_kick(&shard->lane);
+}
+
 void shard_stop_payments(struct shard *shard, const char *why)
 {
     lane_stop_payments(&shard->lane, why);
@@ -484,7 +498,14 @@ void shard_found_payment(struct shard *shard, const struct counter_effect *effec
 {
     if (shard->state != SHARD_SERVING)
         return;
-    if (payer_add(shard->context->payer, shard->number, effect) < 0)
+    if (effect->kind == COUNTER_LOOK) {
+        latelook_add(shard->context->latelook, shard->number, effect);
+        return;
+    }
+    int code = effect->kind == COUNTER_REFUND
+                   ? refunder_add(shard->context->refunder, shard->number, effect)
+                   : payer_add(shard->context->payer, shard->number, effect);
+    if (code < 0)
         log_debug("a payment waits in its table for the sweep",
                   LOG_STR("order_id", effect->order_id));
 }

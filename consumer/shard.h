@@ -17,7 +17,9 @@
 #include "common/loop.h"
 #include "consumer/deadletter.h"
 #include "consumer/lane.h"
+#include "consumer/latelook.h"
 #include "consumer/payer.h"
+#include "consumer/refunder.h"
 #include "consumer/relay.h"
 #include "consumer/stats.h"
 
@@ -27,6 +29,8 @@ struct shard_context {
     struct bus *bus;
     struct ids *ids;
     struct payer *payer;
+    struct refunder *refunder;
+    struct latelook *latelook;
     struct relay *relay;
     struct gatekeys *gatekeys;
     struct deadletter *dead;
@@ -101,12 +105,16 @@ bool shard_serving(const struct shard *shard);
 /* A payment of it has ended. */
 void shard_payment_ended(struct shard *shard, const char *order_id, int64_t attempt,
                          const char *state, const char *intent, const char *code);
+/* Something is to be recorded about a refund of it, as lane_add_refund. */
+void shard_refund_ended(struct shard *shard, const char *order_id, int64_t attempt,
+                        const char *state, const char *ref, int64_t amount, const char *code);
 /* As lane_stop_payments. */
 void shard_stop_payments(struct shard *shard, const char *why);
 /* What the sweep found. */
 void shard_found_expired(struct shard *shard);
 void shard_found_commands(struct shard *shard);
 void shard_found_line(struct shard *shard, const char *sku);
+/* A payment to charge, to give back, or to look at. */
 void shard_found_payment(struct shard *shard, const struct counter_effect *effect);
 
 #endif

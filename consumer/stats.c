@@ -60,6 +60,9 @@ int stats_init(struct stats *s, struct metrics *m, uint32_t shards)
     s->payments_misconfigured =
         metrics_gauge(m, "checkout_payments_misconfigured",
                       "1 while the gateway refuses our key or our requests.", NULL);
+    s->refunds_open =
+        metrics_gauge(m, "checkout_refunds_open",
+                      "Refunds without an end that this process takes care of.", NULL);
     s->events_relayed =
         metrics_counter(m, "checkout_events_relayed_total", "Events published to Redis.", NULL);
     s->relay_seconds = metrics_histogram(m, "checkout_relay_seconds",
@@ -103,4 +106,13 @@ void stats_payment(struct stats *s, const char *outcome)
     metric_add(
         metrics_counter(s->metrics, "checkout_payments_total", "Answers of the gateway.", labels),
         1);
+}
+
+void stats_refund(struct stats *s, const char *outcome)
+{
+    char labels[LABELS_SIZE];
+    (void)snprintf(labels, sizeof labels, "outcome=\"%s\"", outcome);
+    metric_add(metrics_counter(s->metrics, "checkout_refunds_total",
+                               "Answers of the gateway about refunds.", labels),
+               1);
 }

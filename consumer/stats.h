@@ -32,6 +32,7 @@ struct stats {
     struct metric *payment_seconds;
     struct metric *payments_stopped;
     struct metric *payments_misconfigured;
+    struct metric *refunds_open;
     struct metric *events_relayed;
     struct metric *relay_seconds;
     struct metric *broker_up;
@@ -48,5 +49,7 @@ void stats_transition(struct stats *stats, const char *status, const char *reaso
 void stats_command(struct stats *stats, const char *state);
 /* The gateway answered; `outcome` of pay_outcome_text. */
 void stats_payment(struct stats *stats, const char *outcome);
+/* ... about a refund. */
+void stats_refund(struct stats *stats, const char *outcome);
 
 #endif

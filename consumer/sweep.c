@@ -73,6 +73,8 @@ void sweep_run(struct sweep *sweep)
         counter_overdue(sweep->session, sweep->count, sweep->serving, count, overdue_swept, sweep) <
             0 ||
         counter_open_payments(sweep->session, sweep->serving, count, PAYMENT_AGE_MS, PAYMENTS_MAX,
-                              payments_swept, sweep) < 0)
+                              payments_swept, sweep) < 0 ||
+        counter_open_refunds(sweep->session, sweep->serving, count, PAYMENT_AGE_MS, REFUNDER_MAX,
+                             payments_swept, sweep) < 0)
         log_debug("the sweep waits for the next beat");
 }

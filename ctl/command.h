@@ -50,6 +50,7 @@ struct command {
     X(orders_list)                                                                                 \
     X(orders_show)                                                                                 \
     X(orders_explain)                                                                              \
+    X(orders_refund)                                                                               \
     X(payments_unknown)                                                                            \
     X(payments_resolve)                                                                            \
     X(events_follow)                                                                               \

@@ -114,7 +114,7 @@ static void answer_decline(const struct intent *intent, const struct card *card,
     (void)buf_str(out, "}}");
 }
 
-static void answer_refund(const struct record *record, uint32_t salt, struct buf *out)
+void answer_refund(const struct record *record, uint32_t salt, struct buf *out)
 {
     char id[RECORD_ID_SIZE];
     const struct refund *refund = &record->refund;

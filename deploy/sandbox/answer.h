@@ -21,6 +21,8 @@ unsigned answer_record(const struct record *record, uint32_t salt, struct buf *o
 /* Appends an error; `intent` is shown in it unless NULL. */
 void answer_error(const struct answer_error *error, const struct intent *intent, uint32_t salt,
                   struct buf *out);
+/* Appends the refund of a record, whatever was answered when it was made. */
+void answer_refund(const struct record *record, uint32_t salt, struct buf *out);
 /* Appends a payment intent. */
 void answer_intent(const struct intent *intent, uint32_t salt, struct buf *out);
 

@@ -8,6 +8,7 @@
 #include "common/err.h"
 #include "common/log.h"
 #include "deploy/sandbox/gateway_impl.h"
+#include "deploy/sandbox/refund.h"
 
 #define CONNECTIONS_MAX 8192
 #define IDLE_TIMEOUT_S 120
@@ -43,21 +44,21 @@ void gateway_refuse(struct gateway *gateway, struct http_request *request,
     gateway_respond(request, error->status, &gateway->out, error->status == 429 ? &retry : NULL);
 }
 
-static void refuse_missing(struct gateway *g, struct http_request *request, const char *param)
+void gateway_refuse_missing(struct gateway *g, struct http_request *request, const char *param)
 {
     const struct answer_error error = {404, "invalid_request_error", "resource_missing", param,
                                        "There is no such object here."};
     gateway_refuse(g, request, &error, NULL);
 }
 
-static void refuse_parameter(struct gateway *g, struct http_request *request, const char *param)
+void gateway_refuse_parameter(struct gateway *g, struct http_request *request, const char *param)
 {
     const struct answer_error error = {400, "invalid_request_error", "parameter_invalid_integer",
                                        param, "This is no whole number in its range."};
     gateway_refuse(g, request, &error, NULL);
 }
 
-static void refuse_unreadable(struct gateway *g, struct http_request *request)
+void gateway_refuse_unreadable(struct gateway *g, struct http_request *request)
 {
     const struct answer_error error = {500, "api_error", NULL, NULL,
                                        "The ledger cannot be read; see the log."};
@@ -72,12 +73,12 @@ static void get_record(struct gateway *g, struct http_request *request, struct l
 {
     struct record record;
     if (ledger_read(g->ledger, place, &record) < 0) {
-        refuse_unreadable(g, request);
+        gateway_refuse_unreadable(g, request);
         return;
     }
     buf_reset(&g->out);
     if (refund)
-        (void)answer_record(&record, ledger_salt(g->ledger), &g->out);
+        answer_refund(&record, ledger_salt(g->ledger), &g->out);
     else
         answer_intent(&record.intent, ledger_salt(g->ledger), &g->out);
     record_free(&record);
@@ -91,7 +92,7 @@ static void get_intent(struct gateway *g, struct http_request *request, const ch
     if (record_number(id, "pi_", ledger_salt(g->ledger), &number) == 0)
         intent = store_intent(g->store, number);
     if (intent == NULL)
-        refuse_missing(g, request, "intent");
+        gateway_refuse_missing(g, request, "intent");
     else
         get_record(g, request, intent->place, false);
 }
@@ -103,13 +104,12 @@ static void get_refund(struct gateway *g, struct http_request *request, const ch
     if (record_number(id, "re_", ledger_salt(g->ledger), &number) == 0)
         place = store_refund(g->store, number);
     if (place.len == 0)
-        refuse_missing(g, request, "id");
+        gateway_refuse_missing(g, request, "id");
     else
         get_record(g, request, place, true);
 }
 
-/* A query argument; `fallback` if it is absent; -1 if it is none. */
-static int64_t query_number(struct http_request *request, const char *name, int64_t fallback)
+int64_t gateway_query_number(struct http_request *request, const char *name, int64_t fallback)
 {
     const char *text = http_request_query(request, name);
     if (text == NULL)
@@ -146,26 +146,26 @@ static int write_page(struct gateway *g, uint64_t before, int64_t since, int64_t
 
 static void list_intents(struct gateway *g, struct http_request *request)
 {
-    int64_t limit = query_number(request, "limit", LIMIT_DEFAULT);
-    int64_t since = query_number(request, "created[gte]", 0);
+    int64_t limit = gateway_query_number(request, "limit", LIMIT_DEFAULT);
+    int64_t since = gateway_query_number(request, "created[gte]", 0);
     const char *after = http_request_query(request, "starting_after");
     uint64_t before = store_intent_count(g->store);
     if (limit < 1 || limit > LIMIT_MAX) {
-        refuse_parameter(g, request, "limit");
+        gateway_refuse_parameter(g, request, "limit");
         return;
     }
     if (since < 0) {
-        refuse_parameter(g, request, "created[gte]");
+        gateway_refuse_parameter(g, request, "created[gte]");
         return;
     }
     if (after != NULL && (record_number(after, "pi_", ledger_salt(g->ledger), &before) < 0 ||
                           store_intent(g->store, before) == NULL)) {
-        refuse_missing(g, request, "starting_after");
+        gateway_refuse_missing(g, request, "starting_after");
         return;
     }
     buf_reset(&g->out);
     if (write_page(g, before, since, limit) < 0)
-        refuse_unreadable(g, request);
+        gateway_refuse_unreadable(g, request);
     else
         gateway_respond(request, 200, &g->out, NULL);
 }
@@ -238,6 +238,8 @@ static void route_get(struct gateway *g, struct http_request *request, const cha
         list_intents(g, request);
     else if (strncmp(path, INTENTS "/", sizeof INTENTS) == 0)
         get_intent(g, request, path + sizeof INTENTS);
+    else if (strcmp(path, REFUNDS) == 0)
+        refund_list(g, request);
     else if (strncmp(path, REFUNDS "/", sizeof REFUNDS) == 0)
         get_refund(g, request, path + sizeof REFUNDS);
     else if (strcmp(path, CONTROL) == 0)
@@ -279,7 +281,7 @@ static void handle(struct http_request *request, void *arg)
     else if (strcmp(method, "POST") != 0)
         refuse_route(g, request);
     else if (http_request_body_too_large(request))
-        refuse_parameter(g, request, NULL);
+        gateway_refuse_parameter(g, request, NULL);
     else
         route_post(g, request, path);
 }

@@ -47,6 +47,15 @@ void gateway_respond(struct http_request *request, unsigned status, const struct
 void gateway_refuse(struct gateway *gateway, struct http_request *request,
                     const struct answer_error *error, const struct intent *intent);
 
+/* Answers with an error about a record of the ledger, an id, a number. */
+void gateway_refuse_unreadable(struct gateway *gateway, struct http_request *request);
+void gateway_refuse_missing(struct gateway *gateway, struct http_request *request,
+                            const char *param);
+void gateway_refuse_parameter(struct gateway *gateway, struct http_request *request,
+                              const char *param);
+/* A query argument; `fallback` if it is absent; -1 if it is no number. */
+int64_t gateway_query_number(struct http_request *request, const char *name, int64_t fallback);
+
 /* POST /v1/payment_intents, …/{id}/cancel, /v1/refunds. They answer, sooner or later. */
 void payment_charge(struct gateway *gateway, struct http_request *request);
 void payment_cancel(struct gateway *gateway, struct http_request *request, const char *id);

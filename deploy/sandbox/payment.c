@@ -1,8 +1,8 @@
 /*
  * Payments: one request that changes something, from its form to its durable record and its answer.
  *
- *   charge: key and form checked -> (half the delay) -> recorded -> durable -> (the rest) ->
- * answered cancel, refund: the same without delay and faults
+ *   charge, refund: key and form checked -> (half the delay) -> recorded -> durable -> (the rest)
+ *   -> answered; cancel: the same without delay and faults
  */
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +41,7 @@ struct payment {
     struct ledger_place place;
     struct ledger_wait wait;
     enum fault fault;
+    bool refunding;
     uint32_t delay_ms;
     struct loop_timer *timer;
 };
@@ -92,6 +93,7 @@ static struct payment *take_payment(struct gateway *g, struct http_request *requ
     p->request = request;
     p->state = PAYMENT_DELAYED;
     p->fault = FAULT_NONE;
+    p->refunding = false;
     p->delay_ms = 0;
     p->record = (struct record){0};
     TAILQ_INSERT_TAIL(&g->open, p, link);
@@ -192,8 +194,10 @@ static void answer(struct payment *p)
 {
     struct gateway *g = p->gateway;
     struct record shown = p->record;
-    if (p->fault == FAULT_WRONG_AMOUNT)
+    if (p->fault == FAULT_WRONG_AMOUNT) {
         shown.intent.amount++;
+        shown.refund.amount++;
+    }
     buf_reset(&g->out);
     unsigned status = answer_record(&shown, ledger_salt(g->ledger), &g->out);
     if (p->fault == FAULT_CHARGE_THEN_RESET) {
@@ -279,7 +283,9 @@ static int append(struct payment *p)
     return ledger_append(p->gateway->ledger, &p->record, &p->wait, &p->place);
 }
 
-/* Executes a charge: takes its number and records it. */
+static void execute_refund(struct payment *p);
+
+/* Executes a charge or a refund: takes its number and records it. */
 static void execute(struct payment *p)
 {
     struct gateway *g = p->gateway;
@@ -292,6 +298,10 @@ static void execute(struct payment *p)
     if (p->record.kind == RECORD_FAILED) {
         if (append(p) < 0)
             refuse_unavailable(p);
+        return;
+    }
+    if (p->refunding) {
+        execute_refund(p);
         return;
     }
     if (store_add_intent(g->store, clock_wall_ms() / 1000, &p->record.intent) < 0) {
@@ -370,6 +380,18 @@ static void fail_before(struct payment *p)
     }
 }
 
+/* Executes it now, or as late and as wrong as the faults want it. */
+static void meet_fault(struct payment *p)
+{
+    if (!fault_charges(p->fault)) {
+        fail_before(p);
+        return;
+    }
+    if (p->fault == FAULT_SLOW)
+        p->delay_ms += p->gateway->faults.slow_ms;
+    delay(p, PAYMENT_DELAYED, p->delay_ms / 2);
+}
+
 static enum fault pick_fault(struct gateway *g, const struct card *card, unsigned asked_before)
 {
     enum fault fault = faults_pick(&g->faults);
@@ -394,13 +416,7 @@ void payment_charge(struct gateway *gateway, struct http_request *request)
     const char *order = form_get(&p->form, "metadata[order_id]");
     unsigned asked_before = order == NULL ? 0 : store_ask(gateway->store, order);
     p->fault = pick_fault(gateway, &card, asked_before);
-    if (!fault_charges(p->fault)) {
-        fail_before(p);
-        return;
-    }
-    if (p->fault == FAULT_SLOW)
-        p->delay_ms += gateway->faults.slow_ms;
-    delay(p, PAYMENT_DELAYED, p->delay_ms / 2);
+    meet_fault(p);
 }
 
 /* ---- cancelling and refunding ---- */
@@ -461,7 +477,7 @@ void payment_cancel(struct gateway *gateway, struct http_request *request, const
 }
 
 /* Gives the refund its number and records it. */
-static void execute_refund(struct payment *p, struct store_intent *intent)
+static void record_refund(struct payment *p, struct store_intent *intent)
 {
     struct gateway *g = p->gateway;
     struct refund *refund = &p->record.refund;
@@ -480,16 +496,9 @@ static void execute_refund(struct payment *p, struct store_intent *intent)
     intent->busy = true;
 }
 
-void payment_refund(struct gateway *gateway, struct http_request *request)
+static void execute_refund(struct payment *p)
 {
-    struct payment *p = take_payment(gateway, request);
-    if (p == NULL || !begin(p))
-        return;
     const char *id = form_get(&p->form, "payment_intent");
-    if (id == NULL) {
-        refuse(p, 400, "parameter_missing", "payment_intent", "Missing required param.");
-        return;
-    }
     struct store_intent *intent = read_base(p, id, "payment_intent", 400);
     if (intent == NULL)
         return;
@@ -497,7 +506,24 @@ void payment_refund(struct gateway *gateway, struct http_request *request)
     if (request_refund(&p->form, &p->record.intent, &p->metadata, &p->record.refund, &error) < 0)
         refuse_showing(p, &error, NULL);
     else
-        execute_refund(p, intent);
+        record_refund(p, intent);
+}
+
+void payment_refund(struct gateway *gateway, struct http_request *request)
+{
+    struct payment *p = take_payment(gateway, request);
+    if (p == NULL)
+        return;
+    p->delay_ms = faults_delay_ms(&gateway->faults);
+    if (!begin(p))
+        return;
+    if (form_get(&p->form, "payment_intent") == NULL) {
+        refuse(p, 400, "parameter_missing", "payment_intent", "Missing required param.");
+        return;
+    }
+    p->refunding = true;
+    p->fault = faults_pick(&gateway->faults);
+    meet_fault(p);
 }
 
 /* ---- the end ---- */

@@ -20,12 +20,17 @@ struct asked_slot {
     unsigned count;
 };
 
+struct store_refund {
+    struct ledger_place place;
+    uint64_t intent;
+};
+
 struct store {
     struct store_intent *intents;
     uint64_t intent_count;
     uint64_t intent_cap;
     uint64_t intents_seen; /* durable */
-    struct ledger_place *refunds;
+    struct store_refund *refunds;
     uint64_t refund_count;
     uint64_t refund_cap;
     struct key_slot *keys; /* open addressing, at most half full */
@@ -92,13 +97,13 @@ int store_add_intent(struct store *store, int64_t now, struct intent *ret_intent
 
 int store_add_refund(struct store *store, uint64_t *ret_number)
 {
-    struct ledger_place *grown =
+    struct store_refund *grown =
         grow(store->refunds, store->refund_count, &store->refund_cap, sizeof *store->refunds);
     if (grown == NULL)
         return ERR_NOMEM;
     store->refunds = grown;
     *ret_number = store->refund_count++;
-    grown[*ret_number] = (struct ledger_place){0};
+    grown[*ret_number] = (struct store_refund){0};
     return 0;
 }
 
@@ -124,7 +129,24 @@ struct store_intent *store_intent(struct store *store, uint64_t number)
 
 struct ledger_place store_refund(const struct store *store, uint64_t number)
 {
-    return number < store->refund_count ? store->refunds[number] : (struct ledger_place){0};
+    return number < store->refund_count ? store->refunds[number].place : (struct ledger_place){0};
+}
+
+uint64_t store_refund_count(const struct store *store)
+{
+    return store->refund_count;
+}
+
+bool store_refund_before(const struct store *store, const uint64_t *intent, uint64_t *number)
+{
+    for (uint64_t i = *number; i-- > 0;) {
+        const struct store_refund *refund = &store->refunds[i];
+        if (refund->place.len > 0 && (intent == NULL || refund->intent == *intent)) {
+            *number = i;
+            return true;
+        }
+    }
+    return false;
 }
 
 /* ---- keys ---- */
@@ -207,7 +229,7 @@ void store_settle(struct store *store, const struct record *record, struct ledge
     if (record->key != NULL)
         settle_key(store, record->key, place);
     if (record->kind == RECORD_REFUND)
-        store->refunds[record->refund.number] = place;
+        store->refunds[record->refund.number] = (struct store_refund){place, record->intent.number};
     if (record->kind != RECORD_CHARGE && record->kind != RECORD_CANCEL &&
         record->kind != RECORD_REFUND)
         return;

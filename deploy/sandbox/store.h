@@ -50,6 +50,11 @@ uint64_t store_intent_count(const struct store *store);
 struct store_intent *store_intent(struct store *store, uint64_t number);
 /* len 0: no such refund. */
 struct ledger_place store_refund(const struct store *store, uint64_t number);
+/* Numbers of refunds that can be seen are below this one. */
+uint64_t store_refund_count(const struct store *store);
+/* Goes back from `*number` to the newest refund before it, of this intent (NULL: of any), that can
+ * be seen. False: there is none. */
+bool store_refund_before(const struct store *store, const uint64_t *intent, uint64_t *number);
 
 /* Looks a key up. A new one becomes busy, until store_settle or store_drop_key. ERR_NOMEM. */
 MUST_CHECK int store_use_key(struct store *store, const char *key, uint64_t fingerprint,

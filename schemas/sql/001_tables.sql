@@ -114,6 +114,8 @@ create table checkout.payments (
     code            text,                   -- the gateway's newest answer, for people
     resolution      text check (resolution in ('captured', 'not-captured')),    -- what an operator says
     unclear_since   timestamptz,            -- since when it is known that its end is hard to find out
+    look_at         timestamptz,            -- when to look next whether it took money after all (see 008)
+    looks           integer not null default 0,     -- how often that was done
     created_at      timestamptz not null default now(),
     updated_at      timestamptz not null default now(),
     primary key (order_id, attempt)

@@ -9,6 +9,8 @@
 --             `reason`: what an operator says became of it
 --   more      the line of `sku` has more to settle: call checkout.settle_line
 --   conflict  this order was known with another fingerprint; the first counts
+--   refund    give this payment back: see checkout.refund_effect
+--   look      look at the gateway whether this payment took money after all
 --   tally     `amount` orders got the status `detail` (with `reason`)
 create type checkout.effect as (
     kind text, order_id uuid, attempt integer, amount bigint, currency text, payment_method text,
@@ -459,7 +461,9 @@ begin
     with ended as (
         update checkout.payments p
            set state = case u.state when 'superseded' then 'failed' else u.state end,
-               intent_id = u.intent_id, code = u.code, updated_at = now()
+               intent_id = u.intent_id, code = u.code, updated_at = now(),
+               look_at = case when u.state = 'superseded' or u.state = 'failed' and u.code = 'resolved'
+                              then now() + checkout.next_look(0) end
           from unnest(p_ids, p_attempts, p_states, p_intents, p_codes)
                as u(order_id, attempt, state, intent_id, code)
          where p.order_id = u.order_id and p.attempt = u.attempt and u.state <> 'unclear'

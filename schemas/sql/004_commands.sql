@@ -4,12 +4,12 @@
 create table checkout.commands (
     command_id      bigint generated always as identity primary key,
     kind            text not null constraint known_kind
-                        check (kind in ('cancel', 'restock', 'pause', 'resume', 'resolve')),
+                        check (kind in ('cancel', 'restock', 'pause', 'resume', 'resolve', 'refund')),
     shard           integer,                -- null: a cancel whose order has not come to the counter yet
     sku             text collate "C",
     order_id        uuid,
     user_id         text collate "C",       -- the buyer who asks for it; null: an operator does
-    argument        jsonb,                  -- of its kind; restock: {"units": N}, resolve: see 005
+    argument        jsonb,                  -- of its kind; restock: {"units": N}, resolve: see 005; refund: 008
     requested_by    text not null,
     created_at      timestamptz not null default now(),
     state           text not null default 'pending' check (state in ('pending', 'done', 'refused')),
@@ -238,6 +238,7 @@ begin
             when 'pause' then array(select e from checkout.do_pause(p_shards, c) e)
             when 'resume' then array(select e from checkout.do_resume(p_shards, c) e)
             when 'resolve' then array(select e from checkout.do_resolve(c) e)
+            when 'refund' then array(select e from checkout.do_refund(c) e)
         end;
     exception when others then
         if left(sqlstate, 2) in ('40', '53', '55', '57', '58') then

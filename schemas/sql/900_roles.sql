@@ -35,7 +35,7 @@ grant select, insert, update, delete on all tables in schema checkout to checkou
 revoke insert, update, delete on checkout.service from checkout_consumer;
 revoke insert, delete on checkout.items from checkout_consumer;
 revoke update, delete on checkout.order_events from checkout_consumer;
-revoke delete on checkout.orders, checkout.payments, checkout.commands from checkout_consumer;
+revoke delete on checkout.orders, checkout.payments, checkout.refunds, checkout.commands from checkout_consumer;
 grant usage on all sequences in schema checkout to checkout_consumer;
 
 -- checkoutctl, but for migrate: it reads all, puts items on sale and shards into service, and asks the

@@ -1,0 +1,10 @@
+/* GET /v1/refunds: which refunds there are, all or of one payment intent. */
+#ifndef SANDBOX_REFUND_H
+#define SANDBOX_REFUND_H
+
+#include "deploy/sandbox/gateway_impl.h"
+
+/* Answers `request`: newest first, up to limit=, behind starting_after=, of payment_intent=. */
+void refund_list(struct gateway *gateway, struct http_request *request);
+
+#endif
