@@ -44,7 +44,7 @@ class Evidence:
     """`wishes`: (user, key) → Wish; `wish_of`: order id → Wish of a 202; `cancels`, `looks`: requests of
     these kinds; `frames`: lines in order;
     tables by name as lists of dicts; `history`: order id → its events by sequence; `intents`: the
-    last state of each; `charges`: (order id, idempotency key, intent) of each charge in the ledger."""
+    last state of each; `commands`: those of operators that were executed, in their order; `charges`: (order id, idempotency key, intent) of each charge in the ledger."""
 
     def __init__(self):
         self.run = {}
@@ -52,7 +52,7 @@ class Evidence:
         self.requests, self.cancels, self.looks, self.frames = 0, [], [], []
         self.tables = {name: [] for name in TABLES}
         self.items, self.orders, self.history = {}, {}, {}
-        self.intents, self.charges = {}, []
+        self.intents, self.charges, self.commands = {}, [], []
 
     def summary(self):
         sockets = {frame["socket"] for frame in self.frames}
@@ -111,6 +111,9 @@ def add_request(found, line):
 def index_tables(found):
     found.items = {row["sku"]: row for row in found.tables["items"]}
     found.orders = {row["order_id"]: row for row in found.tables["orders"]}
+    found.commands = sorted((row for row in found.tables["commands"]
+                             if row["state"] == "done" and row["kind"] in ("restock", "pause", "resume")),
+                            key=lambda row: (seconds(row["finished_at"]), row["command_id"]))
     found.history = collections.defaultdict(list)
     for event in sorted(found.tables["order_events"], key=lambda e: e["sequence"]):
         found.history[event["order_id"]].append(event)

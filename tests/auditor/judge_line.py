@@ -13,10 +13,15 @@ EARLY_S = 1.0                                # how much too early an order may e
 
 
 class Item:
-    """An item as its events leave it."""
+    """An item as its events, and the operators' commands, leave it."""
 
     def __init__(self, found, row):
-        self.row, self.sku, self.stock = row, row["sku"], row["stock"]
+        self.row, self.sku = row, row["sku"]
+        self.commands = collections.deque(
+            command for command in found.commands
+            if command["sku"] == self.sku or (command["sku"] is None and command["shard"] == row.get("shard")))
+        self.stock = row["stock"] - sum(units_of(command) for command in self.commands)
+        self.paused = set()                      # of "item", "shard"
         self.limit = row["limit_per_user"]
         self.wait_max_s = found.run.get("wait_max_s")
         self.held = self.sold = 0
@@ -30,10 +35,26 @@ class Item:
     def servable(self):
         return self.stock - self.sold
 
+    def obey(self, event):
+        """The commands of the transactions before this event's, and of its own."""
+        while self.commands and (event is None or
+                                 seconds(self.commands[0]["finished_at"]) <= seconds(event["created_at"])):
+            command = self.commands.popleft()
+            self.stock += units_of(command)
+            what = "shard" if command["sku"] is None else "item"
+            if command["kind"] == "pause":
+                self.paused.add(what)
+            elif command["kind"] == "resume":
+                self.paused.discard(what)
+
     def facts(self, event, order):
         return {"item": self.sku, "stock": self.stock, "held": self.held, "sold": self.sold,
                 "quantity": order["quantity"], "event": event["event_id"],
                 "in line": list(self.line)[:5]}
+
+
+def units_of(command):
+    return int(command["argument"]["units"]) if command["kind"] == "restock" else 0
 
 
 def judge(found):
@@ -49,7 +70,9 @@ def judge(found):
             item = Item(found, found.items[sku])
             item.leaves = {event["order_id"]: event for event, _ in steps if event["sequence"] == 2}
             for event, order in steps:
+                item.obey(event)
                 violations += step(item, event, order)
+            item.obey(None)
             violations += judge_sums(item, steps)
     for sku, row in found.items.items():
         if row["held"] + row["sold"] > row["stock"]:
@@ -83,10 +106,13 @@ def step(item, event, order):
     facts = item.facts(event, order)
     if status == "reserved":
         yield from passed_over(item, event, order_id, facts)
+        if item.paused:
+            yield Violation("P3", f"order {order_id} got its units while they were paused",
+                            {**facts, "paused": sorted(item.paused)})
         item.line.pop(order_id, None)
         item.held += quantity
     elif status == "waiting":
-        if not item.line and quantity <= item.servable - item.held and not item.row["paused"]:
+        if not item.line and quantity <= item.servable - item.held and not item.paused:
             yield Violation("P3", f"order {order_id} waits although units are free", facts)
         item.line[order_id] = {**event, "quantity": quantity}
     elif status == "confirmed":

@@ -281,6 +281,55 @@ class Auditor(unittest.TestCase):
         self.world.event("eve", "waiting")
         self.assert_found("P3", "order eve waits although units are free")
 
+    def command(self, kind, sku, **argument):
+        """An operator's command, executed between the newest event and the next."""
+        commands = self.world.tables["commands"]
+        commands.append({"command_id": len(commands) + 1, "kind": kind, "sku": sku, "shard": 0, "state": "done",
+                         "argument": argument or None, "finished_at": self.world.now().replace(".5", ".7")})
+
+    def test_a_restock(self):
+        self.command("restock", "dress", units=2)
+        self.row("items", sku="dress")["stock"] = 3
+        self.world.order("eve", "dress", 6.0, 6.1)
+        self.world.event("eve", "reserved")
+        self.world.charge("eve")
+        self.world.event("eve", "confirmed")
+        self.assertEqual(self.world.violations(), [])
+        self.world.tables["commands"][0]["state"] = "refused"
+        self.assert_found("P3", "order cat was refused as sold out")
+
+    def test_sold_out_after_a_restock(self):
+        self.command("restock", "dress", units=2)
+        self.row("items", sku="dress")["stock"] = 3
+        self.world.order("eve", "dress", 6.0, 6.1)
+        self.world.event("eve", "rejected", "sold_out")
+        self.assert_found("P3", "order eve was refused as sold out")
+
+    def test_promoted_while_paused(self):
+        for sku, what in (("ring", "item"), (None, "shard")):
+            with self.subTest(what):
+                self.world = World()
+                self.row("items", sku="ring")["shard"] = 0
+                self.command("pause", sku)
+                self.world.order("eve", "ring", 6.0, 6.1)
+                self.world.event("eve", "waiting")
+                self.assertFalse([v for v in self.world.violations() if "waits although" in v.text])
+                self.world.event("eve", "reserved")
+                self.world.charge("eve")
+                self.world.event("eve", "confirmed")
+                self.assert_found("P3", "order eve got its units while they were paused")
+                self.assertIn(what, str(self.world.violations()[0].evidence["paused"]))
+
+    def test_promoted_when_resumed(self):
+        self.command("pause", "ring")
+        self.world.order("eve", "ring", 6.0, 6.1)
+        self.world.event("eve", "waiting")
+        self.command("resume", "ring")
+        self.world.event("eve", "reserved")
+        self.world.charge("eve")
+        self.world.event("eve", "confirmed")
+        self.assertEqual(self.world.violations(), [])
+
     def test_sold_out_too_early(self):
         self.world.order("eve", "ring", 6.0, 6.1)
         self.world.event("eve", "rejected", "sold_out")

@@ -8,12 +8,14 @@ import time
 
 import redis
 
-from chaos_world import CONSUMERS
+import chaos_operators
+from chaos_world import CONSUMERS, SHARDS
 
 GAP_S = 1.2                  # mean time between faults
 SCALES = (1, 8, 2, 4, 6, 3)
-LIES = {"charge-then-reset": 0.12, "charge-then-never": 0.03, "reset": 0.08, "429": 0.08, "409": 0.05,
-        "garbage": 0.08, "slow": 0.05}
+LIES = {"charge-then-reset": 0.08, "charge-then-never": 0.03, "never": 0.03, "reset": 0.06, "429": 0.06,
+        "409": 0.04, "garbage": 0.05, "slow": 0.04, "500": 0.06, "500-after-charge": 0.06, "wrong-amount": 0.05,
+        "partial": 0.05}
 CALM = {"latency_ms": 20, "jitter_ms": 120, "slow_ms": 4000, "modes": {}}
 TOO_MUCH_DISK = "100000GB"   # no disk has so much free: an alarm
 NORMAL_DISK = "50MB"
@@ -218,6 +220,11 @@ DRAWS = {
     "delay, then reset": (1, lambda rng: draw_disturb(rng, "delay and reset")),
     "swallow a connection": (1.5, lambda rng: draw_disturb(rng, "hold")),
     "Redis FLUSHALL": (1.5, lambda rng: (flush_redis, ())),
+    "operator restocks": (2, lambda rng: (chaos_operators.restock, (rng.randrange(18), rng.choice((-2, -1, 1, 2, 5))))),
+    "operator pauses an item": (1.5, lambda rng: (chaos_operators.pause_item, (rng.randrange(18),
+                                                                               rng.uniform(0.2, 4)))),
+    "operator pauses a shard": (1, lambda rng: (chaos_operators.pause_shard, (rng.randrange(SHARDS),
+                                                                              rng.uniform(0.2, 3)))),
     "gateway lies": (2, lambda rng: (control_gateway, (rng.uniform(2, 8),), {"modes": LIES})),
     "gateway slow": (1, lambda rng: (control_gateway, (rng.uniform(2, 6),),
                                      {"latency_ms": rng.choice((300, 1000, 2500))})),

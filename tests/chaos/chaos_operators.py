@@ -1,0 +1,52 @@
+"""What operators do meanwhile: they restock, and they pause and resume items and shards, by checkoutctl."""
+
+import psycopg2
+
+PATIENCE = "3s"      # of a command for its result; it stays, and is executed later
+
+
+def newest(storm, number):
+    """The number-th of the newest items; None: nobody can tell just now."""
+    try:
+        rows = storm.world.stack.sql("select sku from items where sku not like 'ample-%%' "
+                                     "order by created_at desc, sku limit 1 offset %s", (number,))
+    except psycopg2.Error:
+        return None
+    return rows[0][0] if rows else None
+
+
+def ask(storm, *words):
+    """Whether the command was executed in time. It may have been written all the same."""
+    return storm.world.stack.ctl(*words, "--timeout", PATIENCE, check=False).returncode == 0
+
+
+def restock(storm, number, units):
+    """More units, or fewer; which is refused if they are held or sold."""
+    sku = newest(storm, number)
+    return sku is not None and ask(storm, "items", "restock", sku, str(units))
+
+
+def pause_item(storm, number, seconds):
+    sku = newest(storm, number)
+    return sku is not None and pause(storm, seconds, sku)
+
+
+def pause_shard(storm, shard, seconds):
+    return pause(storm, seconds, "--shard", str(shard))
+
+
+def pause(storm, seconds, *what):
+    """Pauses for a while. If the resume is not heard now, resume_all() comes."""
+    done = ask(storm, "pause", *what)
+    storm.pause(seconds)
+    return ask(storm, "resume", *what) and done
+
+
+def resume_all(world):
+    """What is still paused, or will be by a command that waits, goes on."""
+    paused = world.stack.sql(
+        "select distinct sku, null::integer from items where paused union "
+        "select sku, case when sku is null then shard end from commands where kind = 'pause' and state = 'pending'"
+        " union select null, shard from shards where paused")
+    for sku, shard in paused:
+        world.stack.ctl("resume", *([sku] if sku else ["--shard", str(shard)]))
