@@ -100,12 +100,63 @@ static void try_list(unsigned status, const char *body, size_t len)
     pay_stripe_list_free(&list);
 }
 
+/* One that gives `amount` of the payment back, or may. */
+static json_int_t refunded(const json_t *refund, const char *status)
+{
+    const char *of = json_string_value(json_object_get(refund, "payment_intent"));
+    const char *is = json_string_value(json_object_get(refund, "status"));
+    MUST(of != NULL && strcmp(of, "pi_1") == 0 && is != NULL);
+    return strcmp(is, status) == 0 ? json_integer_value(json_object_get(refund, "amount")) : 0;
+}
+
+static void try_refund(unsigned status, const char *body, size_t len)
+{
+    struct pay_answer answer;
+    memset(&answer, 0x5a, sizeof answer);
+    pay_stripe_read_refund(status, body, len, "pi_1", &expected, &answer);
+    check_answer(&answer);
+    MUST(answer.outcome != PAY_REQUIRES_ACTION);
+    if (answer.outcome != PAY_SUCCEEDED)
+        return;
+    MUST(status == 200 && answer.intent_id[0] != '\0');
+    json_t *root = json_loadb(body, len, 0, NULL);
+    MUST(refunded(root, "succeeded") == expected.amount);
+    json_decref(root);
+}
+
+/* "It was not given back" makes us ask again under another key: nothing may hide behind it. */
+static void try_refunds(unsigned status, const char *body, size_t len)
+{
+    struct pay_answer answer;
+    memset(&answer, 0x5a, sizeof answer);
+    pay_stripe_read_refunds(status, body, len, "pi_1", &expected, &answer);
+    check_answer(&answer);
+    MUST(answer.outcome != PAY_REQUIRES_ACTION && answer.outcome != PAY_BAD_INPUT);
+    if (answer.outcome != PAY_SUCCEEDED && answer.outcome != PAY_DECLINED)
+        return;
+    json_t *root = json_loadb(body, len, 0, NULL);
+    const json_t *data = json_object_get(root, "data");
+    MUST(status == 200 && json_is_array(data) && json_is_false(json_object_get(root, "has_more")));
+    json_int_t sum = 0;
+    for (size_t i = 0; i < json_array_size(data); i++) {
+        const json_t *refund = json_array_get(data, i);
+        sum += refunded(refund, "succeeded");
+        MUST(answer.outcome == PAY_SUCCEEDED || refunded(refund, "pending") == 0);
+    }
+    MUST(answer.outcome == PAY_SUCCEEDED ? sum >= expected.amount : sum == 0);
+    json_decref(root);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct {
         const char *word;
         void (*try)(unsigned status, const char *body, size_t len);
-    } kinds[] = {{"charge", try_charge}, {"cancel", try_cancel}, {"list", try_list}};
+    } kinds[] = {{"charge", try_charge},
+                 {"cancel", try_cancel},
+                 {"list", try_list},
+                 {"refund", try_refund},
+                 {"refunds", try_refunds}};
     const char *text = (const char *)data;
     const char *end = size == 0 ? NULL : memchr(text, '\n', size < HEAD_MAX ? size : HEAD_MAX);
     if (end == NULL)
