@@ -10,7 +10,7 @@ A directory of evidence holds
                    status 0 and no order
     frames.jsonl   a line for each thing that happened on a buyer's websocket:
                    {"socket":N,"user","at","saw":"open"|"frame"|"close","event":{CloudEvent}}
-    tables/X.jsonl the rows of checkout.X: items, orders, order_events, payments, shards, take_overs
+    tables/X.jsonl the rows of checkout.X, for each X in TABLES
     ledger         the gateway's own book: a checksum, a blank and a JSON object in each line
     run.json       {"wait_max_s","declining":[payment methods that decline]}
 """
@@ -20,7 +20,7 @@ import datetime
 import json
 import os
 
-TABLES = ("items", "orders", "order_events", "payments", "shards", "take_overs", "commands")
+TABLES = ("items", "orders", "order_events", "payments", "refunds", "shards", "take_overs", "commands")
 FINAL = ("confirmed", "rejected", "cancelled", "refunded")
 
 Violation = collections.namedtuple("Violation", "promise text evidence")
@@ -44,7 +44,7 @@ class Evidence:
     """`wishes`: (user, key) → Wish; `wish_of`: order id → Wish of a 202; `cancels`, `looks`: requests of
     these kinds; `frames`: lines in order;
     tables by name as lists of dicts; `history`: order id → its events by sequence; `intents`: the
-    last state of each; `commands`: those of operators that were executed, in their order; `charges`: (order id, idempotency key, intent) of each charge in the ledger."""
+    last state of each; `commands`: those of operators that were executed, in their order; `charges`, `given_back`: (order id, idempotency key, record) of each charge and refund in the ledger."""
 
     def __init__(self):
         self.run = {}
@@ -52,7 +52,7 @@ class Evidence:
         self.requests, self.cancels, self.looks, self.frames = 0, [], [], []
         self.tables = {name: [] for name in TABLES}
         self.items, self.orders, self.history = {}, {}, {}
-        self.intents, self.charges, self.commands = {}, [], []
+        self.intents, self.charges, self.given_back, self.commands = {}, [], [], []
 
     def summary(self):
         sockets = {frame["socket"] for frame in self.frames}
@@ -126,6 +126,8 @@ def add_ledger_record(found, record):
     found.intents[record["number"]] = {**record, "order_id": order}
     if record["kind"] == "charge":
         found.charges.append((order, record.get("key"), record))
+    elif record["kind"] == "refund":
+        found.given_back.append((order, record.get("key"), record))
 
 
 def seconds(timestamp):

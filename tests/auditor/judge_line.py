@@ -25,7 +25,8 @@ class Item:
         self.limit = row["limit_per_user"]
         self.wait_max_s = found.run.get("wait_max_s")
         self.held = self.sold = 0
-        self.refunds = False
+        self.restocked = {refund["order_id"] for refund in found.tables["refunds"]
+                          if refund["restock"] and refund["reason"] == "requested"}  # by their refunds
         self.line = collections.OrderedDict()    # order id → its waiting event
         self.leaves = {}                         # order id → the event with which it leaves the line
         self.status = {}                         # order id → status
@@ -119,7 +120,7 @@ def step(item, event, order):
         item.held -= quantity
         item.sold += quantity
     elif status == "refunded":
-        item.refunds = True
+        item.sold -= quantity if order_id in item.restocked else 0
     else:
         yield from refused(item, event, order, before, facts)
         item.line.pop(order_id, None)
@@ -157,7 +158,7 @@ def passed_over(item, event, order_id, facts):
 def refused(item, event, order, before, facts):
     """A rejection must have its reason."""
     order_id, quantity, reason = order["order_id"], order["quantity"], event["reason"]
-    if reason == "sold_out" and quantity <= item.servable and not item.refunds:
+    if reason == "sold_out" and quantity <= item.servable:
         yield Violation("P3", f"order {order_id} was refused as sold out while it could be served", facts)
     elif reason == "limit_exceeded":
         room = item.limit - item.units[order["user_id"]] if item.limit else None
@@ -174,9 +175,7 @@ def refused(item, event, order, before, facts):
 def judge_sums(item, steps):
     """The item's counters are what its orders add up to."""
     waiting = sum(status == "waiting" for status in item.status.values())
-    expected = {"held": item.held, "waiting": waiting}
-    if not item.refunds:
-        expected["sold"] = item.sold
+    expected = {"held": item.held, "waiting": waiting, "sold": item.sold}
     for name, value in expected.items():
         if item.row[name] != value:
             yield Violation("P1", f"{item.sku}: its row says {name} {item.row[name]}, its orders {value}",

@@ -15,7 +15,7 @@ def judge(found):
     for intent in found.intents.values():
         if intent["status"] == "succeeded" and intent["refunded"] < intent["amount"]:
             captures[intent["order_id"]].append(intent)
-    violations = list(judge_charges(found, attempts))
+    violations = [*judge_charges(found, attempts), *judge_refunds(found)]
     for order_id in captures:
         if order_id not in found.orders:
             violations.append(Violation("P4", f"money was taken for {order_id}, which is no order",
@@ -65,3 +65,38 @@ def judge_charges(found, attempts):
         elif seconds(intent["created_at"]) > record["created"] + CLOCK_S:
             yield Violation("P4", f"a charge for {order_id} came before its intent",
                             {"key": key, "charged": record["created"], "intent": intent["created_at"]})
+
+
+def judge_refunds(found):
+    """What was given back had its durable intent, and what was to be given back was, once."""
+    asked = collections.defaultdict(list)
+    for row in found.tables["refunds"]:
+        asked[row["order_id"]].append(row)
+        if row["state"] == "open":
+            yield Violation("P4", f"a refund of {row['order_id']} has no end", {"refund": row})
+    back = collections.Counter()
+    for order_id, key, record in found.given_back:
+        back[record["number"]] += record["refund"]["amount"]
+        intent = next((row for row in asked.get(order_id, []) if is_key_of(row, key)), None)
+        if intent is None:
+            yield Violation("P4", f"a refund for {order_id} under a key that no intent has",
+                            {"key": key, "intents": [row["idempotency_key"] for row in asked.get(order_id, [])]})
+        elif seconds(intent["created_at"]) > record["refund"]["created"] + CLOCK_S:
+            yield Violation("P4", f"a refund for {order_id} came before its intent",
+                            {"key": key, "refunded": record["refund"]["created"], "intent": intent["created_at"]})
+    for number, amount in back.items():
+        intent = found.intents[number]
+        if amount != intent["amount"]:
+            yield Violation("P4", f"order {intent['order_id']} was given back another amount than it paid",
+                            {"paid": intent["amount"], "given back": amount})
+    for order_id, rows in asked.items():
+        ended = [row["state"] for row in rows if row["reason"] == "requested"]
+        if order_id in found.orders and ended.count("succeeded") != (found.orders[order_id]["status"] == "refunded"):
+            yield Violation("P4", f"order {order_id} is {found.orders[order_id]['status']}, its refunds are {ended}",
+                            {"refunds": rows})
+
+
+def is_key_of(row, key):
+    """A refund's later tries have keys of their own, behind the first."""
+    first = f"{row['order_id']}-{row['attempt']}-refund"
+    return key is not None and (key == first or key.startswith(first + "-"))

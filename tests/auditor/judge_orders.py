@@ -84,11 +84,16 @@ def judge_history(order_id, row, events):
 
 
 def judge_cancels(found):
-    """Nobody's order was cancelled but at his wish, and each wish was answered."""
+    """Nobody's order was cancelled but at his wish, none refunded but at an operator's, and each wish was
+    answered."""
     wanted = {(line["user"], line["order"]) for line in found.cancels}
+    refunds = {row["order_id"] for row in found.tables["commands"]
+               if row["kind"] == "refund" and row["state"] == "done"}
     for order_id, row in found.orders.items():
         if row["status"] == "cancelled" and (row["user_id"], order_id) not in wanted:
             yield Violation("P2", f"order {order_id} was cancelled, which nobody wanted", {"order": row})
+        if row["status"] == "refunded" and order_id not in refunds:
+            yield Violation("P2", f"order {order_id} was refunded, which nobody wanted", {"order": row})
     for command in found.tables["commands"]:
         if command["state"] == "pending":
             yield Violation("P2", f"a {command['kind']} was never executed", {"command": command})

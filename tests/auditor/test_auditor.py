@@ -372,6 +372,55 @@ class Auditor(unittest.TestCase):
         self.world.records[0]["refunded"] = 100
         self.assert_found("P4", "order ben is confirmed and not paid")
 
+    def refund(self, name, restock=False):
+        """An operator asks for it, and it is done."""
+        order = self.row("orders", order_id=name)
+        self.world.tables["commands"].append({"command_id": 1, "kind": "refund", "sku": None, "shard": 0,
+                                              "order_id": name, "state": "done", "argument": {"restock": restock},
+                                              "finished_at": self.world.now()})
+        self.world.tables["refunds"].append({
+            "order_id": name, "attempt": 1, "state": "succeeded", "amount": order["amount"], "reason": "requested",
+            "idempotency_key": name + "-1-refund", "restock": restock, "created_at": self.world.now()})
+        charge = next(r for r in self.world.records if r["metadata"]["order_id"] == name)
+        self.world.records.append({**charge, "kind": "refund", "key": name + "-1-refund", "refunded": order["amount"],
+                                   "refund": {"amount": order["amount"], "created": charge["created"] + 5}})
+        item = self.row("items", sku=order["sku"])
+        sold = item["sold"]
+        self.world.event(name, "refunded")
+        item["sold"] = sold - order["quantity"] * restock
+
+    def test_a_refund(self):
+        for restock in (False, True):
+            with self.subTest(restock=restock):
+                self.world = World()
+                self.refund("dan", restock)
+                self.assertEqual(self.world.violations(), [])
+                self.row("items", sku="ring")["sold"] += 1
+                self.assert_found("P1", "its row says sold")
+
+    def test_a_refund_that_nobody_wanted(self):
+        self.refund("dan")
+        self.world.tables["commands"].clear()
+        self.assert_found("P2", "order dan was refunded, which nobody wanted")
+
+    def test_refunds_that_do_not_agree(self):
+        def two(world):
+            world.records.append({**world.records[-1], "key": "dan-1-refund-2"})
+
+        def part(world):
+            world.records[-1]["refund"]["amount"] = 1
+
+        for bend, words in ((lambda world: world.records[-1].update(key="dan-2-refund"), "under a key that no intent"),
+                            (two, "given back another amount"), (part, "given back another amount"),
+                            (lambda world: world.tables["refunds"][0].update(state="open"), "has no end"),
+                            (lambda world: world.tables["refunds"][0].update(state="failed"), "its refunds are"),
+                            (lambda world: world.records.pop(), "order dan is refunded and was charged")):
+            with self.subTest(words):
+                self.world = World()
+                self.refund("dan")
+                bend(self.world)
+                self.assert_found("P4", words)
+
     def test_rejected_and_charged(self):
         self.world.charge("cat")
         self.assert_found("P4", "order cat is rejected and was charged")

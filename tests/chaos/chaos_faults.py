@@ -221,6 +221,7 @@ DRAWS = {
     "swallow a connection": (1.5, lambda rng: draw_disturb(rng, "hold")),
     "Redis FLUSHALL": (1.5, lambda rng: (flush_redis, ())),
     "operator restocks": (2, lambda rng: (chaos_operators.restock, (rng.randrange(18), rng.choice((-2, -1, 1, 2, 5))))),
+    "operator refunds": (3, lambda rng: (chaos_operators.refund, (rng.randrange(100), rng.random() < 0.7))),
     "operator pauses an item": (1.5, lambda rng: (chaos_operators.pause_item, (rng.randrange(18),
                                                                                rng.uniform(0.2, 4)))),
     "operator pauses a shard": (1, lambda rng: (chaos_operators.pause_shard, (rng.randrange(SHARDS),

@@ -1,4 +1,4 @@
-"""What operators do meanwhile: they restock, and they pause and resume items and shards, by checkoutctl."""
+"""What operators do meanwhile, by checkoutctl: they restock, refund, and pause and resume items and shards."""
 
 import psycopg2
 
@@ -24,6 +24,16 @@ def restock(storm, number, units):
     """More units, or fewer; which is refused if they are held or sold."""
     sku = newest(storm, number)
     return sku is not None and ask(storm, "items", "restock", sku, str(units))
+
+
+def refund(storm, number, restock_too):
+    """One of the newest confirmed orders."""
+    try:
+        rows = storm.world.stack.sql("select order_id::text from orders where status = 'confirmed' "
+                                     "order by updated_at desc limit 1 offset %s", (number,))
+    except psycopg2.Error:
+        return False
+    return bool(rows) and ask(storm, "orders", "refund", rows[0][0], *(["--restock"] if restock_too else []))
 
 
 def pause_item(storm, number, seconds):
