@@ -93,10 +93,11 @@ static void end(struct refund *r, const char *state, const char *ref, const char
     forget(r);
 }
 
-/* So long without an end that an operator may want to know. */
+/* So long without an end that an operator may want to know; at once if it may take days. */
 static void note_if_late(struct refund *r, const char *code)
 {
-    if (r->noted || clock_mono_ms() - r->born_ms < NOTE_AFTER_MS)
+    bool late = clock_mono_ms() - r->born_ms >= NOTE_AFTER_MS;
+    if (r->noted || !(late || strcmp(code, "pending") == 0))
         return;
     r->noted = true;
     report(r, "unclear", "", code);

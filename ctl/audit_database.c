@@ -45,6 +45,7 @@ static const struct check {
     {"lines", CHECK("line", "audit_line($1::bigint)", 1)},
     {"turns in line", CHECK("turns", "audit_turns()", 0)},
     {"payments", CHECK("payments", "audit_payments($1::bigint)", 1)},
+    {"refunds", CHECK("refunds", "audit_refunds($1::bigint)", 1)},
     {"epochs and relays", CHECK("shards", "audit_shards()", 0)},
 };
 

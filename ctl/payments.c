@@ -15,13 +15,14 @@
 
 static const struct db_statement list_unclear = {
     "ctl_payments_unknown",
-    "select order_id, attempt, sku, amount, currency, code, resolution, unclear_s, key_age_s"
+    "select order_id, attempt, what, sku, amount, currency, code, resolution, unclear_s, key_age_s"
     "  from checkout.unclear_payments($1::integer)",
     1};
 
 static const struct table_column columns[] = {
     {"ORDER", "order_id", TABLE_TEXT},
     {"ATTEMPT", "attempt", TABLE_NUMBER},
+    {"WHAT", "what", TABLE_TEXT},
     {"SKU", "sku", TABLE_TEXT},
     {"AMOUNT", "amount", TABLE_NUMBER},
     {"CUR", "currency", TABLE_TEXT},
@@ -65,11 +66,12 @@ static int run_unknown(struct ctl *ctl, const struct command_args *args)
 const struct command command_payments_unknown = {
     .words = "payments unknown",
     .operands = "",
-    .summary = "shows payments whose outcome is not known yet",
-    .details = "Their units stay held. Most clear up by themselves: they are asked for again, or "
-               "looked up in the gateway's list. ANSWER is the gateway's newest. For one that does "
-               "not clear up, look at the gateway for the order's id, and tell with payments "
-               "resolve.",
+    .summary = "shows charges and refunds whose outcome is not known yet",
+    .details =
+        "A charge's units stay held. Most clear up by themselves: they are asked for again, or "
+        "looked up in the gateway's list. ANSWER is the gateway's newest. For a charge "
+        "that does not clear up, look at the gateway for the order's id, and tell with "
+        "payments resolve; a refund goes on until the gateway says what became of it.",
     .options = {{"limit", "N", "at most N payments (50)"}},
     .settings = CFG_BIT(DATABASE_URL),
     .run = run_unknown,

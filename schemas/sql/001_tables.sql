@@ -122,6 +122,34 @@ create table checkout.payments (
 );
 create index payments_open on checkout.payments (shard, created_at) where state = 'open';
 
+create index payments_to_look_at on checkout.payments (shard, look_at) where look_at is not null;
+
+-- Money that goes back. A row is the durable intent, committed before the gateway is called, as that of a
+-- payment is.
+create table checkout.refunds (
+    order_id        uuid not null,
+    attempt         integer not null,       -- of the payment that is given back
+    shard           integer not null,
+    state           text not null check (state in ('open', 'succeeded', 'failed')),
+    amount          bigint not null,
+    currency        text not null,
+    intent_id       text not null unique,   -- the gateway's, of the payment
+    idempotency_key text not null,          -- order id + attempt + "refund" (+ number of the try, from 2 on)
+    tries           integer not null default 1,
+    key_since       timestamptz not null default now(),
+    refund_id       text,                   -- the gateway's
+    reason          text not null check (reason in ('requested', 'late_success')),
+    restock         boolean not null default false,
+    note            text,                   -- an operator's
+    code            text,                   -- the gateway's newest answer, for people
+    unclear_since   timestamptz,
+    created_at      timestamptz not null default now(),
+    updated_at      timestamptz not null default now(),
+    primary key (order_id, attempt)
+);
+create index refunds_open on checkout.refunds (shard, created_at) where state = 'open';
+create index refunds_unclear on checkout.refunds (unclear_since) where state = 'open' and unclear_since is not null;
+
 -- The fence: every writing transaction of a shard starts by locking its row and comparing the epoch.
 create table checkout.shards (
     shards          integer not null,       -- N: another N is another topology

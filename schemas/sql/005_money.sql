@@ -31,21 +31,30 @@ end $$;
 -- Payments whose end nobody but a person can tell
 -- ---------------------------------------------------------------------------------------------------
 
--- Open payments that asking the gateway has not cleared up, the oldest first.
+-- Open payments and refunds that asking the gateway has not cleared up, the oldest first.
 create function checkout.unclear_payments(p_limit integer)
-returns table (order_id uuid, attempt integer, sku text, amount bigint, currency text, code text,
+returns table (order_id uuid, attempt integer, what text, sku text, amount bigint, currency text, code text,
                resolution text, unclear_s bigint, key_age_s bigint)
 language plpgsql stable
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 set plan_cache_mode = force_generic_plan set jit = off as $$
 begin
     return query
-    select p.order_id, p.attempt, o.sku, p.amount, p.currency, p.code, p.resolution,
-           extract(epoch from now() - p.unclear_since)::bigint,
-           extract(epoch from now() - p.created_at)::bigint
-      from checkout.payments p join checkout.orders o on o.order_id = p.order_id
-     where p.state = 'open' and p.unclear_since is not null
-     order by p.unclear_since limit p_limit;
+    select u.order_id, u.attempt, u.what, o.sku, u.amount, u.currency, u.code, u.resolution,
+           extract(epoch from now() - u.unclear_since)::bigint, extract(epoch from now() - u.since)::bigint
+      from ((select p.order_id, p.attempt, 'charge' as what, p.amount, p.currency, p.code, p.resolution,
+                    p.unclear_since, p.created_at as since
+               from checkout.payments p
+              where p.state = 'open' and p.unclear_since is not null
+              order by p.unclear_since limit p_limit)
+            union all
+            (select r.order_id, r.attempt, 'refund', r.amount, r.currency, r.code, null, r.unclear_since,
+                    r.key_since
+               from checkout.refunds r
+              where r.state = 'open' and r.unclear_since is not null
+              order by r.unclear_since limit p_limit)) u
+      join checkout.orders o on o.order_id = u.order_id
+     order by u.unclear_since limit p_limit;
 end $$;
 
 -- An operator wants something of an order. No row: there is no such order.

@@ -23,13 +23,15 @@ language sql stable as $$
 $$;
 
 -- The sums that items carry, against the orders and the line. A refunded order has given its units back, or
--- not: the operator chose.
+-- they stay sold: the operator chose.
 create function checkout.audit_items() returns setof checkout.finding
 language sql stable as $$
     with counted as (
         select o.sku, coalesce(sum(o.quantity) filter (where o.status = 'reserved'), 0) as held,
                coalesce(sum(o.quantity) filter (where o.status = 'confirmed'), 0) as sold,
-               coalesce(sum(o.quantity) filter (where o.status = 'refunded'), 0) as refunded,
+               coalesce(sum(o.quantity) filter (where o.status = 'refunded' and not exists (
+                   select 1 from checkout.refunds r
+                    where r.order_id = o.order_id and r.reason = 'requested' and r.restock)), 0) as refunded,
                count(*) filter (where o.status = 'waiting') as waiting
           from checkout.orders o
          where o.status in ('waiting', 'reserved', 'confirmed', 'refunded') group by o.sku),
@@ -52,9 +54,9 @@ language sql stable as $$
            format('%s held and %s sold of a stock of %s', c.held, c.sold, c.stock)),
           (c.held <> c.o_held, 'held-differs',
            format('the item says %s held, its reserved orders have %s', c.held, c.o_held)),
-          (c.sold < c.o_sold or c.sold > c.o_sold + c.o_refunded, 'sold-differs',
+          (c.sold <> c.o_sold + c.o_refunded, 'sold-differs',
            format('the item says %s sold, its confirmed orders have %s', c.sold, c.o_sold)
-           || case when c.o_refunded > 0 then format(' (and refunded ones %s)', c.o_refunded) else '' end),
+           || case when c.o_refunded > 0 then format(' and refunded ones that were not restocked %s', c.o_refunded) else '' end),
           (c.waiting <> c.o_waiting or c.waiting <> c.lined, 'waiting-differs',
            format('the item says %s waiting, %s orders wait, %s stand in its line', c.waiting, c.o_waiting,
                   c.lined)),
@@ -253,6 +255,37 @@ language sql stable as $$
      where p.state = 'open' and p.created_at < now() - p_older_ms * interval '1 ms'
 $$;
 
+-- Refunds: a refunded order's money was given back because somebody asked for it, and no confirmed order's
+-- was; what was taken for nothing is given back; no refund is without an end for longer than p_older_ms.
+create function checkout.audit_refunds(p_older_ms bigint) returns setof checkout.finding
+language sql stable as $$
+    select 'refund-missing', o.sku, o.order_id::text, o.shard, null, 'it is refunded, and no money went back'
+      from checkout.orders o
+     where o.status = 'refunded'
+       and not exists (select 1 from checkout.refunds r where r.order_id = o.order_id
+                          and r.reason = 'requested' and r.state = 'succeeded')
+    union all
+    select v.kind, o.sku, r.order_id::text, r.shard, r.intent_id, v.found
+      from checkout.refunds r
+      left join checkout.orders o on o.order_id = r.order_id
+      left join checkout.payments p on p.order_id = r.order_id and p.intent_id = r.intent_id
+                                   and p.state = 'captured'
+      cross join lateral (values
+          (r.state = 'succeeded' and p.order_id is not null and o.status is distinct from 'refunded',
+           'refund-left-over', format('its money went back, and the order is %s',
+                                      coalesce(o.status, 'missing'))),
+          (r.reason = 'requested' and p.order_id is null, 'refund-undue',
+           'the payment that was given back is not the order''s captured one'),
+          (r.state = 'failed' and r.reason = 'late_success', 'refund-failed',
+           format('the gateway took money for nothing and refuses to give it back%s',
+                  coalesce(': ' || r.code, ''))),
+          (r.state = 'open' and r.created_at < now() - p_older_ms * interval '1 ms', 'refund-too-old',
+           format('its refund is open since %s%s', r.created_at,
+                  coalesce('; the gateway''s last answer: ' || r.code, ''))))
+          as v(broken, kind, found)
+     where v.broken
+$$;
+
 -- Shards: the epochs of their events never fall, and nothing is marked as relayed that was not written.
 create function checkout.audit_shards() returns setof checkout.finding
 language sql stable as $$
@@ -280,8 +313,9 @@ language sql stable as $$
 $$;
 
 -- Captures of the gateway's list (arrays of equal length) against the tables, which are newer than the list:
--- the intent of each was durable before the call. `unsettled` is no violation: its order is reserved and its
--- payment open, so its settlement is on its way (or audit_payments finds it too old).
+-- the intent of each was durable before the call. What was given back is left out. `unsettled` is no violation:
+-- its order is reserved and its payment open, so its settlement is on its way (or audit_payments finds it too
+-- old); or it is being given back (audit_refunds), or its owner will soon look for it.
 create function checkout.audit_captures(p_intents text[], p_orders text[], p_amounts bigint[],
                                         p_currencies text[])
 returns table (kind text, sku text, order_id text, shard integer, intent_id text, found text,
@@ -292,10 +326,15 @@ language sql stable as $$
                case when g.order_id ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then g.order_id::uuid end
                    as id
           from unnest(p_intents, p_orders, p_amounts, p_currencies)
-               as g(intent_id, order_id, amount, currency)),
+               as g(intent_id, order_id, amount, currency)
+         where not exists (select 1 from checkout.refunds r
+                            where r.intent_id = g.intent_id and r.state = 'succeeded')),
     compared as (
         select g.*, o.sku, o.shard, o.status, o.amount as o_amount, o.currency as o_currency,
-               p.open, p.captured, p.other
+               p.open, p.captured, p.other,
+               not p.captured and (p.looked_at or exists (
+                   select 1 from checkout.refunds r where r.intent_id = g.intent_id and r.state = 'open'))
+                   as returning
           from listed g
           left join checkout.orders o on o.order_id = g.id
           cross join lateral (
@@ -304,9 +343,11 @@ language sql stable as $$
                                       and (p.intent_id = g.intent_id
                                            or p.intent_id is null and g.times = 1)), false) as captured,
                      max(p.intent_id) filter (where p.state = 'captured' and p.intent_id <> g.intent_id)
-                         as other
+                         as other,
+                     coalesce(bool_or(p.look_at < now() + interval '10 min'), false) as looked_at
                 from checkout.payments p where p.order_id = g.id) p)
     select case when c.status is null then 'charged-for-nothing'
+                when c.returning then 'unsettled'
                 when not c.captured and (c.times > 1 or c.other is not null) then 'charged-twice'
                 when c.amount <> c.o_amount or lower(c.currency) <> c.o_currency then 'charge-differs'
                 when c.open and c.status = 'reserved' then 'unsettled'

@@ -1,34 +1,7 @@
--- Refunds: money that goes back. A row is the durable intent, committed before the gateway is called, as
--- checkout.payments is for a charge.
-
-create table checkout.refunds (
-    order_id        uuid not null,
-    attempt         integer not null,       -- of the payment that is given back
-    shard           integer not null,
-    state           text not null check (state in ('open', 'succeeded', 'failed')),
-    amount          bigint not null,
-    currency        text not null,
-    intent_id       text not null unique,   -- the gateway's, of the payment
-    idempotency_key text not null,          -- order id + attempt + "refund" (+ number of the try, from 2 on)
-    tries           integer not null default 1,
-    key_since       timestamptz not null default now(),
-    refund_id       text,                   -- the gateway's
-    reason          text not null check (reason in ('requested', 'late_success')),
-    restock         boolean not null default false,
-    note            text,                   -- an operator's
-    code            text,                   -- the gateway's newest answer, for people
-    unclear_since   timestamptz,
-    created_at      timestamptz not null default now(),
-    updated_at      timestamptz not null default now(),
-    primary key (order_id, attempt)
-);
-create index refunds_open on checkout.refunds (shard, created_at) where state = 'open';
-create index refunds_unclear on checkout.refunds (unclear_since) where state = 'open' and unclear_since is not null;
+-- Refunds: money that goes back.
 
 -- Payments that ended without a capture, and by a word that the gateway did not give for good: it is looked
 -- at again, so often and so late, whether money was taken after all.
-create index payments_to_look_at on checkout.payments (shard, look_at) where look_at is not null;
-
 create function checkout.next_look(p_looks integer) returns interval
 language sql immutable
 return (array['5 s', '30 s', '3 min', '15 min', '1 h', '6 h', '24 h']::interval[])[p_looks + 1];

@@ -13,7 +13,8 @@ import harness
 class ScriptedGateway:
     """Answers each charge by `answer(form)`: (status, value that becomes JSON, or bytes), or None: the
     connection is cut. `cancel(id)` answers cancels likewise, `list(query)` the list, which shows `intents`
-    (newest first) unless a test says otherwise. `requests` are (method, path, headers, form)."""
+    (newest first) unless a test says otherwise. `refund(form)` answers refunds, and makes one that `refunds` holds,
+    the list of which `find(query)` answers with. `requests` are (method, path, headers, form)."""
 
     def __init__(self, answer, certificate=None):
         self.answer = answer
@@ -21,6 +22,9 @@ class ScriptedGateway:
         self.intents = []
         self.cancel = lambda intent_id: (404, {"error": {"code": "resource_missing"}})
         self.list = self._list
+        self.refunds = []
+        self.refund = self._refund
+        self.find = self._find
         gateway = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -31,12 +35,16 @@ class ScriptedGateway:
                 form = dict(urllib.parse.parse_qsl(body))
                 gateway.requests.append(("POST", self.path, dict(self.headers), form))
                 parts = self.path.split("/")
-                self.reply(gateway.cancel(parts[3]) if parts[-1] == "cancel" else gateway.answer(form))
+                if parts[-1] == "refunds":
+                    self.reply(gateway.refund(form))
+                else:
+                    self.reply(gateway.cancel(parts[3]) if parts[-1] == "cancel" else gateway.answer(form))
 
             def do_GET(self):
                 gateway.requests.append(("GET", self.path, dict(self.headers), {}))
                 url = urllib.parse.urlsplit(self.path)
-                self.reply(gateway.list(dict(urllib.parse.parse_qsl(url.query))))
+                ask = gateway.find if url.path == "/v1/refunds" else gateway.list
+                self.reply(ask(dict(urllib.parse.parse_qsl(url.query))))
 
             def reply(self, reply):
                 if reply is None:
@@ -77,9 +85,28 @@ class ScriptedGateway:
         end = begin + int(query["limit"])
         return 200, {"object": "list", "data": shown[begin:end], "has_more": end < len(shown)}
 
+    def _refund(self, form, status="succeeded"):
+        paid = next((i for i in self.intents if i["id"] == form["payment_intent"]), None)
+        if paid is None:
+            return 404, {"error": {"type": "invalid_request_error", "code": "resource_missing",
+                                   "param": "payment_intent"}}
+        self.refunds.insert(0, {"id": f"re_{len(self.refunds)}", "object": "refund", "status": status,
+                                "amount": paid["amount"], "currency": paid["currency"],
+                                "payment_intent": paid["id"], "metadata": {}})
+        return 200, self.refunds[0]
+
+    def _find(self, query):
+        found = [refund for refund in self.refunds if refund["payment_intent"] == query["payment_intent"]]
+        return 200, {"object": "list", "data": found, "has_more": False}
+
+    def asked_for_refunds(self):
+        """The idempotency keys of all refunds that were asked for."""
+        return [headers["Idempotency-Key"] for method, path, headers, _ in list(self.requests)
+                if method == "POST" and path == "/v1/refunds"]
+
     def listings(self):
         """How often the list was asked for from its beginning."""
-        return sum(method == "GET" and "starting_after" not in path
+        return sum(method == "GET" and path.startswith("/v1/payment_intents") and "starting_after" not in path
                    for method, path, _, _ in list(self.requests))
 
     def charges(self):

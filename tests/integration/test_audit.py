@@ -143,7 +143,7 @@ class Damage(Audited):
 
     def setUp(self):
         """A copy of the tables, to be put back at the end: what is damaged stays in this test."""
-        self.saved = ("items", "orders", "order_events", "line", "payments", "relays")
+        self.saved = ("items", "orders", "order_events", "line", "payments", "refunds", "relays")
         for table in self.saved:
             self.stack.sql(f"create table public.saved_{table} as table {table}")
         self.stack.sql("update relays set relayed_to = 0")  # else it is ahead when the newest event goes
@@ -187,15 +187,51 @@ class Damage(Audited):
         self.damage("update items set sold = sold - 1 where sku = %s", self.sku)
         self.assert_found(("sold-differs", self.sku, None))
 
-    def test_refunded_units_are_back_or_not(self):
+    def refunded(self, restock=False, state="succeeded", reason="requested"):
         self.damage("update orders set status = 'refunded', sequence = 3 where order_id = %s", self.sold[0])
         self.damage("insert into order_events (shard, order_id, sequence, status) values (%s, %s, 3, 'refunded')",
                     self.stack.shard(self.sku), self.sold[0])
-        self.assert_found()
-        self.damage("update items set sold = sold - 1 where sku = %s", self.sku)
+        self.refund(restock, state, reason)
+
+    def refund(self, restock=False, state="succeeded", reason="requested"):
+        self.damage("insert into refunds (order_id, attempt, shard, state, amount, currency, intent_id,"
+                    " idempotency_key, reason, restock, created_at)"
+                    " select order_id, attempt, shard, %s, amount, currency, intent_id, 'key', %s, %s,"
+                    " now() - interval '1 h' from payments where order_id = %s", state, reason, restock,
+                    self.sold[0])
+
+    def test_refunded_units_stay_sold(self):
+        self.refunded()
         self.assert_found()
         self.damage("update items set sold = sold - 1 where sku = %s", self.sku)
         self.assert_found(("sold-differs", self.sku, None))
+
+    def test_refunded_units_are_back(self):
+        self.refunded(restock=True)
+        self.assert_found(("sold-differs", self.sku, None))
+        self.damage("update items set sold = sold - 1 where sku = %s", self.sku)
+        self.assert_found()
+
+    def test_refunded_without_a_refund(self):
+        self.refunded(state="failed")
+        self.assert_found(("refund-missing", self.sku, self.sold[0]))
+
+    def test_given_back_and_still_confirmed(self):
+        self.refund()
+        self.assert_found(("refund-left-over", self.sku, self.sold[0]))
+
+    def test_a_refund_of_what_is_not_the_orders_payment(self):
+        self.refunded()
+        self.damage("update payments set intent_id = 'pi_other' where order_id = %s", self.sold[0])
+        self.assert_found(("refund-undue", self.sku, self.sold[0]))
+
+    def test_money_for_nothing_that_does_not_come_back(self):
+        self.refund(state="failed", reason="late_success")
+        self.assert_found(("refund-failed", self.sku, self.sold[0]))
+
+    def test_a_refund_that_does_not_end(self):
+        self.refund(state="open")
+        self.assert_found(("refund-too-old", self.sku, self.sold[0]))
 
     def test_an_item_that_is_gone(self):
         self.damage("delete from items where sku = %s", self.sku)

@@ -2,7 +2,6 @@
 """Refunds: what an operator gives back, and what must not have been taken; each once, whatever gets lost."""
 
 import json
-import subprocess
 import threading
 import time
 
@@ -116,6 +115,231 @@ class AtTheSandbox(harness.TestCase):
 
     def test_an_error_instead_of_it_is_followed_by_a_key_of_its_own(self):
         self.lost("500", tries=2)
+
+
+
+class Killed(harness.TestCase):
+    """Consumer or gateway die in mid refund; whoever comes next ends it, once."""
+
+    daemons = ("sandbox", "producer", "consumer")
+    settings = {"CHECKOUT_GATEWAY_TIMEOUT": "2s"}
+    tearDown = AtTheSandbox.tearDown
+
+    def begun(self):
+        """Orders, and the clerk who refunds them, at a gateway that takes its time."""
+        self.sku = self.stack.item(stock=12)
+        orders = [self.stack.order(f"user-{n}", self.sku).wait("confirmed") for n in range(12)]
+        self.stack.gateway.latency(300)
+        for n, order in enumerate(orders):
+            self.stack.sql("select * from checkout.request_order_command('refund', %s, %s, 'test')",
+                           (order.id, json.dumps({"restock": n < 6, "note": None})))
+        wait_until(lambda: self.stack.one("select count(*) from refunds where state = 'open'") > 4, 10,
+                   "refunds to be under way")
+        return orders
+
+    def ended(self, orders):
+        for order in orders:
+            order.wait("refunded", timeout=40)
+        self.assertEqual(self.stack.counts(self.sku), (12, 0, 6, 0))
+        self.assertEqual(self.stack.one("select count(*) from order_events e join orders o using (order_id)"
+                                        " where o.sku = %s and e.status = 'refunded'", (self.sku,)), 12)
+
+    def test_the_consumer_dies_again_and_again(self):
+        orders = self.begun()
+        for _ in range(4):
+            consumer = self.stack.daemon("consumer")
+            time.sleep(0.35)    # wherever it is by then
+            consumer.kill()
+            self.stack.start_again(consumer)
+        self.ended(orders)
+
+    def test_the_gateway_dies_again_and_again(self):
+        orders = self.begun()
+        for _ in range(3):
+            sandbox = self.stack.daemon("sandbox")
+            time.sleep(0.25)
+            sandbox.kill()
+            self.stack.start_again(sandbox)
+            self.stack.gateway.latency(300)
+        self.ended(orders)
+
+    def test_another_consumer_takes_over(self):
+        first = self.stack.daemon("consumer")
+        orders = self.begun()
+        self.stack.start("consumer")
+        first.kill()
+        self.ended(orders)
+
+
+class Misbehaving(harness.TestCase):
+    """Many refunds at a gateway that misbehaves in 40 % of its answers."""
+
+    daemons = ("sandbox", "producer", "consumer")
+    settings = {"CHECKOUT_GATEWAY_TIMEOUT": "1s"}
+    tearDown = AtTheSandbox.tearDown
+
+    def test_all_end_and_none_twice(self):
+        sku = self.stack.item(stock=60)
+        orders = [self.stack.order(f"user-{n}", sku) for n in range(60)]
+        for order in orders:
+            order.wait("confirmed")
+        modes = ("reset", "charge-then-reset", "500", "500-after-charge", "429", "409", "garbage", "wrong-amount",
+                 "partial", "never")
+        self.stack.gateway.control(seed=7, modes={mode: 0.04 for mode in modes})
+        for order in orders:
+            self.stack.sql("select * from checkout.request_order_command('refund', %s, '{}', 'test')", (order.id,))
+        for order in orders:
+            order.wait("refunded", timeout=60)
+        self.assertEqual(self.stack.counts(sku), (60, 0, 60, 0))
+
+
+class AsTheGatewaySays(Scripted):
+    settings = {"CHECKOUT_GATEWAY_KEY_AGE": "3s", "CHECKOUT_GATEWAY_TIMEOUT": "1s"}
+
+    def setUp(self):
+        super().setUp()
+
+        def answer(form):
+            self.gateway.intents.insert(0, intent(form))
+            return 200, self.gateway.intents[0]
+        self.answer = answer
+
+    def confirmed(self):
+        self.consume()
+        return self.stack.order("ann", self.stack.item()).wait("confirmed")
+
+    def refund(self, order, *options, code=0):
+        return refund_command(self.stack, order, *options, code=code)
+
+    def test_one_that_is_pending_is_awaited(self):
+        self.gateway.refund = lambda form: self.gateway._refund(form, status="pending")
+        order = self.confirmed()
+        self.assertIn("not answered for good yet (pending)", self.refund(order, "--timeout", "3s", code=1))
+        listed = [json.loads(line) for line in self.stack.ctl("payments", "unknown", "--json").stdout.splitlines()]
+        self.assertEqual([(row["order_id"], row["what"], row["code"]) for row in listed],
+                         [(order.id, "refund", "pending")])
+        self.gateway.refunds[0]["status"] = "succeeded"
+        order.wait("refunded", timeout=35)
+        self.assertEqual(self.gateway.asked_for_refunds(), [f"{order.id}-1-refund"])
+
+    def test_one_that_fails_leaves_the_order_confirmed_and_can_be_asked_for_again(self):
+        self.gateway.refund = lambda form: (400, {"error": {"type": "invalid_request_error",
+                                                            "code": "charge_disputed"}})
+        order = self.confirmed()
+        self.assertIn("refused the refund (charge_disputed); the order stays confirmed", self.refund(order, code=1))
+        self.assertEqual(order.status(), "confirmed")
+        self.gateway.refund = self.gateway._refund
+        self.refund(order)
+        self.assertEqual(order.status(), "refunded")
+        self.assertEqual(self.gateway.asked_for_refunds(), [f"{order.id}-1-refund", f"{order.id}-1-refund-2"])
+
+    def test_what_was_given_back_at_the_gateway_itself_counts(self):
+        order = self.confirmed()
+        self.gateway._refund({"payment_intent": self.gateway.intents[0]["id"]})
+        self.gateway.refund = lambda form: (400, {"error": {"type": "invalid_request_error",
+                                                            "code": "charge_already_refunded"}})
+        self.assertIn("the gateway's id is re_0", self.refund(order))
+
+    def test_a_key_that_is_old_is_looked_up_and_not_sent_again(self):
+        def cut(form):
+            if not self.gateway.refunds:
+                self.gateway._refund(form)
+        self.gateway.refund = cut
+        order = self.confirmed()
+        self.stack.sql("select * from checkout.request_order_command('refund', %s, '{}', 'test')", (order.id,))
+        wait_until(lambda: self.gateway.refunds, 5, "its first call")
+        self.consumer.kill()
+        wait_until(lambda: self.stack.one("select now() - key_since > interval '4500 ms' from refunds"
+                                          " where order_id = %s", (order.id,)), 8, "its key to be old")
+        asked = len(self.gateway.asked_for_refunds())
+        self.consume()
+        order.wait("refunded", timeout=20)
+        self.assertEqual(len(self.gateway.asked_for_refunds()), asked)
+
+    def test_a_gateway_that_refuses_our_key_makes_it_wait(self):
+        order = self.confirmed()
+        self.gateway.refund = lambda form: (401, {"error": {"type": "invalid_request_error"}})
+        self.stack.sql("select * from checkout.request_order_command('refund', %s, '{}', 'test')", (order.id,))
+        wait_until(lambda: self.metric("checkout_payments_misconfigured") == 1, 10, "payments to be stopped")
+        self.assertEqual(order.status(), "confirmed")
+        self.gateway.refund = self.gateway._refund
+        order.wait("refunded", timeout=30)
+        wait_until(lambda: self.metric("checkout_payments_misconfigured") == 0, 10, "payments to go on")
+        self.assertEqual(self.metric("checkout_refunds_open"), 0)
+
+
+class LateSuccess(Scripted):
+    """Money that the gateway took for an order that is not wanted any more goes back, once."""
+
+    def setUp(self):
+        super().setUp()
+        self.stack.sql("update payments set look_at = null where look_at is not null")
+
+    def late(self, order, **members):
+        form = {"metadata[order_id]": order.id, "metadata[shard]": "0", "amount": "1000", "currency": "usd"}
+        self.gateway.intents.insert(0, intent(form, **members))
+
+    def refunds(self, order):
+        return [(state, reason) for _, state, reason, _ in refunds(self.stack, order)]
+
+    def test_after_an_operator_said_that_it_was_not_captured(self):
+        self.consume()
+
+        def answer(form):
+            if not self.gateway.intents:
+                self.gateway.intents.append(intent(form, amount=1))
+            return FAILED
+        self.answer = answer
+        order = self.stack.order("ann", self.stack.item()).wait("reserved")
+        wait_until(lambda: self.stack.one("select unclear_since from payments where order_id = %s", (order.id,)),
+                   15, "it to be unclear")
+        self.gateway.intents.clear()
+        self.stack.ctl("payments", "resolve", order.id, "not-captured", "--note", "nothing there", check=False)
+        order.wait("rejected", "payment_failed")
+        self.late(order)
+        wait_until(lambda: self.refunds(order) == [("succeeded", "late_success")], 20, "it to be given back")
+        self.assertEqual(self.gateway.asked_for_refunds(), [f"{order.id}-1-refund"])
+        self.assertEqual(order.row(), ("rejected", "payment_failed"))
+        self.assertEqual(self.stack.one("select count(*) from order_events where order_id = %s", (order.id,)), 2)
+        # the next look finds it again, and leaves it
+        self.stack.sql("update payments set look_at = now() where order_id = %s", (order.id,))
+        wait_until(lambda: self.stack.one("select looks from payments where order_id = %s", (order.id,)) == 2, 10,
+                   "the next look")
+        self.assertEqual(len(self.gateway.asked_for_refunds()), 1)
+
+    def test_of_an_attempt_before_the_one_that_paid(self):
+        self.consume()
+        keys = []
+
+        def answer(form):
+            keys.append(form["metadata[order_id]"])
+            if len(keys) <= 2:      # the same stored error twice: looked up, not found, another attempt
+                return FAILED
+            self.gateway.intents.insert(0, intent(form, id="pi_second"))
+            return 200, self.gateway.intents[0]
+        self.answer = answer
+        order = self.stack.order("ann", self.stack.item()).wait("confirmed")
+        self.late(order, id="pi_first")
+        wait_until(lambda: self.refunds(order) == [("succeeded", "late_success")], 20, "it to be given back")
+        self.assertEqual(self.stack.sql("select attempt, intent_id from refunds where order_id = %s", (order.id,)),
+                         [(1, "pi_first")])
+        self.assertEqual(order.status(), "confirmed")
+        refund_command(self.stack, order)
+        self.assertEqual(self.stack.sql("select attempt, intent_id, reason from refunds where order_id = %s"
+                                        " order by attempt", (order.id,)),
+                         [(1, "pi_first", "late_success"), (2, "pi_second", "requested")])
+        self.assertEqual(order.status(), "refunded")
+
+    def test_what_an_operator_called_captured_gets_its_id_and_can_be_refunded(self):
+        self.consume()
+        order = self.stack.order("ann", self.stack.item()).wait("confirmed")
+        self.stack.sql("update payments set intent_id = null, look_at = now() where order_id = %s", (order.id,))
+        self.assertIn("refund it at the gateway", refund_command(self.stack, order, code=1))
+        self.late(order)
+        wait_until(lambda: self.stack.one("select intent_id from payments where order_id = %s", (order.id,)), 10,
+                   "its id to be found")
+        refund_command(self.stack, order)
+        self.assertEqual(order.status(), "refunded")
 
 
 if __name__ == "__main__":
