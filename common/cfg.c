@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/cfg_impl.h"
+#include "common/crash.h"
 #include "common/err.h"
 #include "common/plant.h"
 
@@ -84,14 +85,16 @@ static bool is_known(const char *name, size_t len)
 }
 
 #ifdef CHECKOUT_PLANTS
-/* A plant that there is not is a wrong value, too. */
-static bool is_plant(const char *entry)
+/* What only builds for tests know; one that there is not is a wrong value, too. */
+static bool is_for_tests(const char *entry)
 {
-    static const char name[] = CFG_PREFIX "PLANT=";
-    return strncmp(entry, name, sizeof name - 1) == 0 && plant_known(entry + sizeof name - 1);
+    static const char plant[] = CFG_PREFIX "PLANT=", crash[] = CFG_PREFIX "CRASH_AT=";
+    if (strncmp(entry, plant, sizeof plant - 1) == 0)
+        return plant_known(entry + sizeof plant - 1);
+    return strncmp(entry, crash, sizeof crash - 1) == 0 && crash_known(entry + sizeof crash - 1);
 }
 #else
-#define is_plant(entry) false
+#define is_for_tests(entry) false
 #endif
 
 static int check_names(char *const *environment, struct buf *problem)
@@ -99,7 +102,7 @@ static int check_names(char *const *environment, struct buf *problem)
     for (char *const *entry = environment; *entry != NULL; entry++) {
         size_t len = strcspn(*entry, "=");
         if (strncmp(*entry, CFG_PREFIX, sizeof CFG_PREFIX - 1) != 0 || is_known(*entry, len) ||
-            is_plant(*entry))
+            is_for_tests(*entry))
             continue;
         (void)buf_printf(problem, "%.*s: no program knows this setting",
                          (int)least(len, NAME_MAX_LEN), *entry);

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "common/crash.h"
 #include "common/err.h"
 #include "common/log.h"
 
@@ -134,6 +135,21 @@ static struct endings *endings_of(struct lane *lane, enum lane_work work)
     return work == LANE_REFUND ? &lane->refunds : NULL;
 }
 
+#ifdef CHECKOUT_PLANTS
+enum { BEFORE, SENT, COMMITTED, DONE };
+
+static void crash_step(enum lane_work work, int step)
+{
+    static const enum crash_point first[] = {
+        [LANE_SETTLE] = CRASH_SETTLE,   [LANE_REFUND] = CRASH_REFUND, [LANE_DECIDE] = CRASH_DECIDE,
+        [LANE_COMMAND] = CRASH_COMMAND, [LANE_LINE] = CRASH_LINE,     [LANE_CLOCK] = CRASH_CLOCK,
+        [LANE_EXPIRE] = CRASH_EXPIRE};
+    crash_at((enum crash_point)((int)first[work] + step));
+}
+#else
+#define crash_step(work, step) ((void)0)
+#endif
+
 static void done(struct lane *lane, enum lane_work work)
 {
     double seconds = (double)(clock_mono_us() - lane->started_us) / 1e6;
@@ -150,6 +166,7 @@ static void done(struct lane *lane, enum lane_work work)
         intake_part_decided(lane->intake);
     }
     lane->events->committed(lane->arg);
+    crash_step(work, DONE);
     lane_kick(lane);
 }
 
@@ -196,6 +213,7 @@ static void answered(const struct db_result *result, void *arg)
     }
     switch (counter_status(result)) {
     case COUNTER_DONE:
+        crash_step(work, COMMITTED);
         counter_each_effect(result, take_effect, lane);
         done(lane, work);
         return;
@@ -317,10 +335,12 @@ void lane_kick(struct lane *lane)
             return; /* a callback has closed the lane, or has kicked it */
         lane->running_epoch = lane->place.epoch;
         lane->started_us = clock_mono_us();
+        crash_step(work, BEFORE);
         int code = start(lane, work);
         if (code < 0) {
             not_now(lane, work, err_text(code));
         } else {
+            crash_step(work, SENT);
             lane->running = work;
             lane->last = work;
         }

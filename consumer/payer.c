@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/crash.h"
 #include "common/err.h"
 #include "common/plant.h"
 
@@ -214,6 +215,10 @@ void payer_pump(struct payer *payer)
             loop_timer_start(payer->pump_again, PUMP_AGAIN_MS, 0);
             break;
         }
+        if (p->cancelling)
+            CRASH_POINT_SOON(CANCEL_SENT);
+        else
+            CRASH_POINT_SOON(PAY_SENT);
         p->probe = payer_gate_call(&payer->gate);
         payer_queue_take(payer->queue);
         p->state = PAYMENT_CALLING;
@@ -299,6 +304,7 @@ int payer_add(struct payer *payer, uint32_t shard, const struct counter_effect *
             (void)backoff_next(&p->backoff);
         payer_retry_later(p, 0);
     }
+    CRASH_POINT(PAY);
     payer_pump(payer);
     return 0;
 }

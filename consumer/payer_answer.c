@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/crash.h"
 #include "common/log.h"
 
 #define REFUSED_RETRY_MS 1000
@@ -89,6 +90,7 @@ static void unknown(struct payment *p, const struct pay_answer *answer)
                 LOG_STR("order_id", p->order_id), LOG_INT("http_status", answer->http_status),
                 LOG_STR("code", answer->code));
     payer_retry_later(p, answer->retry_after_s * 1000);
+    CRASH_POINT(PAY_UNKNOWN);
 }
 
 /* The buyer would have to act at the bank; that is not offered, so the intent is cancelled first:
@@ -199,6 +201,7 @@ void payer_cancelled(const struct pay_answer *answer, void *arg)
 {
     struct payment *p = arg;
     struct payer *payer = p->payer;
+    CRASH_POINT(CANCEL_ANSWERED);
     if (back_from_call(p, answer)) {
         struct pay_answer declined = *answer;
         if (answer->outcome == PAY_DECLINED && p->found == FOUND_NONE)
@@ -212,6 +215,7 @@ void payer_charged(const struct pay_answer *answer, void *arg)
 {
     struct payment *p = arg;
     struct payer *payer = p->payer;
+    CRASH_POINT(PAY_ANSWERED);
     if (back_from_call(p, answer))
         dispatch(p, answer);
     payer_pump(payer);

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "common/clock.h"
+#include "common/crash.h"
 #include "common/err.h"
 #include "common/log.h"
 
@@ -172,12 +173,14 @@ static void ask_page(struct payer *payer, const char *after)
                    : pay_list(payer->o.pay, lookup->from_s, after, PAGE_SIZE, paged, payer);
     if (code < 0)
         fail(payer, err_text(code));
+    CRASH_POINT_SOON(LOOK_UP_SENT);
 }
 
 static void paged(int code, const struct pay_intent *intents, size_t count, bool has_more,
                   void *arg)
 {
     struct payer *payer = arg;
+    CRASH_POINT(LOOK_UP_ANSWERED);
     if (code < 0) {
         fail(payer, err_text(code));
     } else {

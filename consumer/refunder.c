@@ -7,6 +7,7 @@
 
 #include "common/backoff.h"
 #include "common/clock.h"
+#include "common/crash.h"
 #include "common/err.h"
 #include "common/ids.h"
 #include "common/log.h"
@@ -194,6 +195,7 @@ static void answered(const struct pay_answer *answer, void *arg)
 {
     struct refund *r = arg;
     struct refunder *refunder = r->refunder;
+    CRASH_POINT(REFUND_ANSWERED);
     bool old = is_stored(r, answer);
     bool definite = says(answer, "pending") || says(answer, "partly_refunded") ||
                     says(answer, "charge_already_refunded");
@@ -259,6 +261,7 @@ static void step(void *arg)
         loop_timer_start(r->timer, NO_PLACE_MS, 0);
         return;
     }
+    CRASH_POINT_SOON(REFUND_CALL_SENT);
     r->calling = true;
     refunder->calls++;
     r->probe = payer_gate_called(refunder->o.payer);
@@ -330,6 +333,7 @@ int refunder_add(struct refunder *refunder, uint32_t shard, const struct counter
     for (long i = 0; i < tries && wait_ms < RETRY_MAX_MS / 2; i++)
         wait_ms = backoff_next(&r->backoff); /* the one before has failed: not at once */
     loop_timer_start(r->timer, wait_ms, 0);
+    CRASH_POINT(REFUND_CALL);
     return 0;
 }
 

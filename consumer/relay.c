@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/crash.h"
 #include "common/err.h"
 #include "common/event.h"
 #include "common/log.h"
@@ -194,6 +195,7 @@ static void page_published(struct lane *lane)
         try_later(lane);
         return;
     }
+    CRASH_POINT(RELAY_PUBLISHED);
     lane->busy = false;
     lane->mark = lane->page_end;
     lane->stuck_since_ms = 0;
@@ -274,6 +276,7 @@ static void publish_page(struct lane *lane, const struct db_result *result)
     lane->failed = false;
     PLANT(EARLY_MARK, lane->mark = db_int(result, rows - 1, EVENT_ID); relay_save(relay);
           plant_pause(30));
+    CRASH_POINT(RELAY_READ);
     lane->unanswered = 1; /* ours, so that no answer ends the page before all are sent */
     for (int row = 0; row < rows && !lane->failed; row++)
         if (publish(lane, result, row) < 0)
@@ -284,6 +287,7 @@ static void publish_page(struct lane *lane, const struct db_result *result)
         int64_t age_ms = clock_wall_ms() - db_int(result, 0, TIME_MS);
         metric_observe(relay->stats->relay_seconds, age_ms < 0 ? 0 : (double)age_ms / 1000);
     }
+    CRASH_POINT_SOON(RELAY_SENT);
     lane->page_full = rows == PAGE;
     if (--lane->unanswered == 0)
         page_published(lane);
@@ -342,6 +346,7 @@ static void read_page(struct lane *lane)
 static void saved(const struct db_result *result, void *arg)
 {
     (void)arg; /* a mark that was not written goes out with a later one, or is published again */
+    CRASH_POINT(RELAY_MARK_SAVED);
     if (db_status(result) == DB_ERROR)
         log_error("the relay's marks cannot be written", LOG_STR("problem", db_message(result)));
 }
@@ -366,9 +371,11 @@ void relay_save(struct relay *relay)
     db_array_end(&marks);
     const char *params[] = {buf_text(&shard_list), buf_text(&marks)};
     if (any && db_is_up(relay->session) &&
-        db_query(relay->session, &advance, params, saved, NULL) == 0)
+        db_query(relay->session, &advance, params, saved, NULL) == 0) {
         for (uint32_t i = 0; i < relay->shards; i++)
             relay->lanes[i].saved = relay->lanes[i].mark;
+        CRASH_POINT(RELAY_MARK_SENT);
+    }
     buf_free(&shard_list);
     buf_free(&marks);
 }

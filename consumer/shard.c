@@ -1,6 +1,7 @@
 #include "consumer/shard.h"
 
 #include "common/clock.h"
+#include "common/crash.h"
 #include "common/err.h"
 #include "common/log.h"
 #include "common/plant.h"
@@ -117,6 +118,7 @@ static void delivered(const struct bus_delivery *delivery, void *arg)
         reopen_channel(shard);
         return;
     }
+    CRASH_POINT(DELIVERED);
     if (shard->state == SHARD_SERVING)
         lane_kick(&shard->lane);
     else
@@ -203,6 +205,7 @@ static void taken(const struct db_result *result, void *arg)
         moved_on(shard);
         return;
     }
+    CRASH_POINT(TAKEN);
     metric_add(context->stats->of_shard[shard->number].take_overs, 1);
     shard->lane.stopped = payer_stopped(context->payer);
     lane_open(&shard->lane, db_int(result, 0, 0));
@@ -225,6 +228,7 @@ static void swept(const struct db_result *result, void *arg)
 {
     if (db_status(result) == DB_OK) /* else the next sweep finds them */
         counter_each_effect(result, resume_payment, arg);
+    CRASH_POINT(TAKEN_SWEPT);
 }
 
 void shard_take_over(struct shard *shard, const char *why, int64_t seen)
@@ -236,6 +240,7 @@ void shard_take_over(struct shard *shard, const char *why, int64_t seen)
     if (counter_take_over(shard->session, context->shards, shard->number, context->member, seen,
                           taken, shard) < 0)
         return;
+    CRASH_POINT(TAKE_OVER_SENT);
     enter(shard, SHARD_TAKING, why);
     loop_timer_start(shard->stuck, STUCK_MS, STUCK_MS);
 }
@@ -321,6 +326,7 @@ static void released(const struct db_result *result, void *arg)
     struct shard *shard = arg;
     if (shard->state != SHARD_RELEASING)
         return;
+    CRASH_POINT(RELEASED);
     lose(shard, db_status(result) == DB_OK ? "given back" : "given up");
     shard->context->released(shard->number, shard->context->arg);
 }
@@ -339,8 +345,10 @@ static void release_when_done(struct shard *shard)
     }
     relay_save(context->relay);
     enter(shard, SHARD_RELEASING, "nothing is left to finish");
+    CRASH_POINT(RELEASE);
     if (counter_release(&shard->lane.place, released, shard) < 0)
         lose(shard, "given up");
+    CRASH_POINT(RELEASE_SENT);
 }
 
 void shard_yield(struct shard *shard, const char *why, uint64_t patience_ms)
@@ -395,8 +403,10 @@ static void finish_batch(struct shard *shard)
 {
     uint64_t tag = intake_close_batch(&shard->intake);
     shard->batch_number++;
+    CRASH_POINT(ACK);
     if (shard->channel != NULL && !PLANT_IS(ACK_EARLY))
         bus_ack(shard->channel, tag, true);
+    CRASH_POINT_SOON(ACK_SENT);
 }
 
 static void dead_letter_safe(uint64_t cookie, void *arg)
@@ -406,6 +416,7 @@ static void dead_letter_safe(uint64_t cookie, void *arg)
         return; /* the batch has been forgotten; its messages come again */
     if (--shard->dead_unconfirmed > 0)
         return;
+    CRASH_POINT(DEAD_CONFIRMED);
     finish_batch(shard);
     lane_kick(&shard->lane);
 }
@@ -429,6 +440,7 @@ static void on_batch_decided(void *arg)
             return;
         }
     }
+    CRASH_POINT(DEAD_SENT);
 }
 
 static void on_failed(const char *why, void *arg)
@@ -452,6 +464,7 @@ void shard_payment_ended(struct shard *shard, const char *order_id, int64_t atte
         return; /* the intent is still open: whoever serves the shard asks the gateway again */
     if (lane_add_settlement(&shard->lane, order_id, attempt, state, intent, code) < 0)
         log_error("out of memory: a settlement waits for the sweep", LOG_STR("order_id", order_id));
+    CRASH_POINT(PAY_ENDED);
     lane_kick(&shard->lane);
 }
 

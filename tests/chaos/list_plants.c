@@ -1,7 +1,10 @@
-/* Prints the plants as JSON: name, promise, text, and the edits of SQL functions that they need. */
+/* Prints the plants as JSON: name, promise, text, and the edits of SQL functions that they need; or,
+ * with an argument, the names of the crash points, a line each. */
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "common/crash.h"
 #include "common/plant.h"
 
 static json_t *edits_of(enum plant plant)
@@ -17,8 +20,19 @@ static json_t *edits_of(enum plant plant)
     return list;
 }
 
-int main(void)
+static void print_crash_points(void)
 {
+    for (int i = 0; i < CRASH_COUNT; i++)
+        (void)puts(crash_name((enum crash_point)i));
+}
+
+int main(int argc, char **argv)
+{
+    (void)argv;
+    if (argc > 1) {
+        print_crash_points();
+        return EXIT_SUCCESS;
+    }
     json_t *list = json_array();
     for (int i = 0; i < PLANT_COUNT; i++) {
         enum plant plant = (enum plant)i;

@@ -29,11 +29,15 @@ def builds():
     return {harness.build_directory(), *([release] if os.path.isdir(os.path.join(release, "bin")) else [])}
 
 
-def check_config(build, plant):
+def crash_points():
+    return subprocess.run([os.path.join(PLANTS_BUILD, "bin", "checkout-plants"), "crash-points"], check=True,
+                          text=True, capture_output=True).stdout.split()
+
+
+def check_config(build, value, setting="CHECKOUT_PLANT"):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CHECKOUT_")}
     return subprocess.run([os.path.join(build, "bin", "checkout-consumer"), "--check-config"], check=False,
-                          env={**environment, "CHECKOUT_PLANT": plant}, text=True, capture_output=True,
-                          timeout=10)
+                          env={**environment, setting: value}, text=True, capture_output=True, timeout=10)
 
 
 class Plants(unittest.TestCase):
@@ -41,6 +45,7 @@ class Plants(unittest.TestCase):
         names = names_in_code()
         self.assertGreaterEqual(len(names), 11)
         traces = [name.encode() for name in names] + [b"CHECKOUT_PLANT", b"plant_is", b"bus_plant"]
+        traces += [b"CRASH_AT", b"crash_at", b"crash_soon", b"pay-answered", b"relay-mark-saved"]
         for build in builds():
             for program in sorted(os.listdir(os.path.join(build, "bin"))):
                 with open(os.path.join(build, "bin", program), "rb") as source:
@@ -53,11 +58,19 @@ class Plants(unittest.TestCase):
             done = check_config(build, names_in_code()[0])
             self.assertEqual(done.returncode, 2)
             self.assertIn("CHECKOUT_PLANT: no program knows this setting", done.stderr)
+            done = check_config(build, "pay-answered", "CHECKOUT_CRASH_AT")
+            self.assertEqual(done.returncode, 2)
+            self.assertIn("CHECKOUT_CRASH_AT: no program knows this setting", done.stderr)
 
     @unittest.skipUnless(HAVE_PLANTS, "the preset plants is not built")
     def test_the_build_for_plants_takes_them_and_no_others(self):
         self.assertEqual(list(chaos_plants.known(PLANTS_BUILD)), names_in_code())
         self.assertNotIn("CHECKOUT_PLANT", check_config(PLANTS_BUILD, "no-fence").stderr)
+        self.assertIn("pay-answered", crash_points())
+        for value in ("pay-answered", "pay-answered:3", ""):
+            self.assertNotIn("CRASH_AT", check_config(PLANTS_BUILD, value, "CHECKOUT_CRASH_AT").stderr)
+        for value in ("pay", "pay-answered:", "pay-answered:0", "pay-answered:x", ":1"):
+            self.assertIn("CRASH_AT", check_config(PLANTS_BUILD, value, "CHECKOUT_CRASH_AT").stderr)
         self.assertIn("CHECKOUT_PLANT", check_config(PLANTS_BUILD, "no-fense").stderr)
 
     @unittest.skipUnless(HAVE_PLANTS, "the preset plants is not built")

@@ -1,0 +1,177 @@
+"""One crash point: a consumer dies there, another takes over, and everything ends as it should."""
+
+import os
+import signal
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "integration"))
+
+from harness_stack import Stack  # noqa: E402
+from harness_wait import wait_until  # noqa: E402
+
+# What the gateway does to the first payments (deploy/sandbox); "slow": it takes its time.
+MODES = ("none", "slow", "reset", "charge-then-reset", "429", "garbage", "partial", "500-after-charge",
+         "charge-then-never")
+DECLINES = "pm_card_chargeDeclined"
+ACTS = "pm_card_authenticationRequired"
+CROWD = 80              # more than one transaction rejects
+REACHED_S, ENDED_S = 25, 40
+
+# Points that need more than the crowd: the work that reaches them.
+WORK = {"expire": "expire", "refund": "refund", "clock": "clock", "release": "leave", "line": "crowd",
+        "dead-letter": "crowd", "command": "crowd", "intent-cancel": "crowd", "look-up": "crowd"}
+
+
+def work_of(point):
+    return next((work for prefix, work in WORK.items() if point.startswith(prefix)), "crowd")
+
+
+class World:
+    """Servers' share of one worker: a database, queues, a sandbox gateway, and what was ordered so far."""
+
+    def __init__(self, number):
+        self.stack = Stack(f"crash-{number}", shards=2 << number,
+                           settings={"CHECKOUT_GATEWAY_TIMEOUT": "1s"})
+        self.stack.keep_logs()
+        self.stack.start("sandbox")
+        self.number, self.rounds, self.ordered, self.results = number, 0, [], []
+
+    def close(self):
+        self.stack.close()
+
+    def stop_consumers(self):
+        for daemon in self.stack.daemons:
+            if daemon.name == "checkout-consumer":
+                daemon.kill()
+
+    # -- orders ------------------------------------------------------------------------------------
+
+    def order(self, sku, count=1, **members):
+        """Published at once, as the door does; remembered as what a client has seen."""
+        jobs = [self.stack.job(f"buyer-{self.number}-{self.rounds}-{n}-{len(self.ordered)}", sku, **members)
+                for n in range(count)]
+        sent = time.monotonic()
+        self.stack.publish_jobs(*jobs)
+        answered = time.monotonic()
+        self.ordered += [(job, sent, answered) for job in jobs]
+        return [job["order_id"] for job in jobs]
+
+    def status(self, order):
+        return self.stack.one("select status from orders where order_id = %s", (order,))
+
+    def wait_status(self, order, status):
+        wait_until(lambda: self.status(order) == status, REACHED_S, f"{order} to be {status}")
+
+    def command(self, kind, sku=None, order=None, argument=None):
+        shard = self.stack.shard(sku)
+        self.stack.sql("insert into commands (kind, shard, sku, order_id, argument, requested_by) "
+                       "values (%s, %s, %s, %s, %s, 'crash')",
+                       (kind, shard, None if order else sku, order, argument))
+
+    # -- what leads to the points ------------------------------------------------------------------
+
+    def crowd(self):
+        """A drop that sells out, promotions, promises broken by cards, commands, a message nobody can read."""
+        drop = self.stack.item(f"drop-{self.rounds}", stock=1)
+        self.order(drop, CROWD)
+        few = self.stack.item(f"few-{self.rounds}", stock=2)
+        self.order(few, payment_method=DECLINES)
+        self.order(few, payment_method=ACTS)
+        self.order(few, 4)
+        lied = self.stack.item(f"lied-{self.rounds}")
+        self.order(lied, payment_method="pm_sandbox_500")
+        self.order(lied, payment_method="pm_sandbox_garbage")
+        self.stack.publish(self.stack.shard(drop), b"not a message")
+        self.command("restock", few, argument='{"units": 1}')
+
+    def expire(self):
+        """Somebody waits for longer than may be, behind a payment that takes its time."""
+        sku = self.stack.item(f"slow-{self.rounds}", stock=1)
+        self.order(sku, payment_method="pm_sandbox_charge-then-never")
+        self.order(sku, 3)
+
+    def refund(self):
+        sku = self.stack.item(f"given-back-{self.rounds}", stock=1)
+        order, = self.order(sku)
+        self.order(sku)
+
+        def ask():
+            self.wait_status(order, "confirmed")
+            self.command("refund", sku, order, '{"restock": true, "note": "crash"}')
+        return ask
+
+    def clock(self):
+        """The gateway fails so often that payments are stopped."""
+        self.crowd()
+
+    def leave(self):
+        """The consumer is to leave, with nothing left to do."""
+        self.crowd()
+
+        def ask():
+            self.wait_ended()
+            self.stack.daemon("consumer").terminate()
+        return ask
+
+    # -- one round ---------------------------------------------------------------------------------
+
+    def try_point(self, point, mode):
+        """Raises AssertionError if the point was not reached, or if something did not end."""
+        self.rounds += 1
+        gateway, work = self.stack.gateway, work_of(point)
+        gateway.calm()
+        gateway.latency(300 if mode == "slow" or point.endswith("-sent") else 0)
+        if work == "clock":
+            gateway.fault("reset" if mode in ("none", "slow") else mode, 40)
+        elif mode not in ("none", "slow"):
+            gateway.fault(mode, 3)
+        wait = {"CHECKOUT_WAIT_MAX": "1s"} if work == "expire" else {}
+        then = getattr(self, work)()
+        if point.startswith("take"):    # something to take over: an owner that died with payments under way
+            self.crash(self.stack.start("consumer", wait=False, CHECKOUT_CRASH_AT="pay-answered"), "pay-answered")
+        victim = self.stack.start("consumer", wait=False, CHECKOUT_CRASH_AT=point, **wait)
+        if then is not None:
+            then()
+        self.crash(victim, point)
+        if work == "clock":
+            gateway.calm()
+        other = self.stack.start("consumer", **wait)
+        self.wait_ended()
+        self.check()
+        other.stop()
+
+    def crash(self, victim, point):
+        wait_until(lambda: not victim.running(), REACHED_S, f"the consumer to reach {point}")
+        if victim.process.returncode != -signal.SIGKILL:
+            raise AssertionError(f"the consumer ended with {victim.process.returncode}, not at {point}")
+
+    def wait_ended(self):
+        orders = [job["order_id"] for job, _, _ in self.ordered]
+        left = {"orders": "select count(*) from unnest(%s::uuid[]) u where not exists (select 1 from orders o "
+                          "where o.order_id = u and o.status not in ('waiting', 'reserved'))",
+                "payments": "select count(*) from payments where state = 'open'",
+                "refunds": "select count(*) from refunds where state = 'open'",
+                "commands": "select count(*) from commands where state = 'pending'",
+                "events that are not relayed": "select count(*) from order_events e join relays r using (shard) "
+                                               "where e.event_id > r.relayed_to"}
+
+        def open_ones():
+            return {what: count for what, sql in left.items()
+                    if (count := self.stack.one(sql, (orders,) if what == "orders" else None))}
+        wait_until(lambda: not open_ones(), ENDED_S, lambda: f"everything to end; there are {open_ones()}")
+
+    def check(self):
+        """The gateway's ledger and the tables agree; checkoutctl audit says so, too."""
+        kept = {row[0] for row in self.stack.sql("select order_id::text from orders where status = 'confirmed'")}
+        captured = self.stack.gateway.captured()
+        if captured != {order: 1 for order in kept}:
+            raise AssertionError(f"captured and kept {captured}, confirmed {sorted(kept)}")
+        wrong = self.stack.sql("select sku, stock, held, sold, waiting from items where held <> 0 or waiting <> 0 "
+                               "or sold > stock")
+        if wrong:
+            raise AssertionError(f"items are left with {wrong}")
+        audit = self.stack.ctl("audit", check=False)
+        if audit.returncode != 0:
+            raise AssertionError(f"audit: {audit.stdout}{audit.stderr}")
