@@ -34,7 +34,6 @@ class World:
     def __init__(self, number):
         self.stack = Stack(f"crash-{number}", shards=2 << number,
                            settings={"CHECKOUT_GATEWAY_TIMEOUT": "1s"})
-        self.stack.keep_logs()
         self.stack.start("sandbox")
         self.number, self.rounds, self.ordered, self.results = number, 0, [], []
 

@@ -1,5 +1,5 @@
-/* Prints the plants as JSON: name, promise, text, and the edits of SQL functions that they need; or,
- * with an argument, the names of the crash points, a line each. */
+/* Prints the plants as JSON: name, promise, text, and the edits of SQL functions that they need;
+ * or, with an argument, the names of the crash points, a line each. */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
