@@ -113,6 +113,8 @@ static void take_effect(const struct counter_effect *effect, void *arg)
         return;
     case COUNTER_TALLY:
         stats_transition(lane->stats, effect->detail, effect->reason, effect->amount);
+        if (effect->sku != NULL && strcmp(effect->detail, "refunded") == 0)
+            lane->events->item_changed(effect->sku, lane->arg); /* its units are back */
         return;
     case COUNTER_COMMAND:
         stats_command(lane->stats, effect->detail);

@@ -27,7 +27,7 @@ struct lane_events {
     void (*committed)(void *arg); /* there may be events to relay */
     /* charge this order, give this payment back, look whether it took money */
     void (*pay)(const struct counter_effect *effect, void *arg);
-    void (*item_changed)(const char *sku, void *arg); /* by an operator's command */
+    void (*item_changed)(const char *sku, void *arg); /* by an operator's command, or a refund */
     void (*batch_decided)(void *arg);                 /* all jobs of intake.batch are decided */
     void (*failed)(const char *why, void *arg); /* memory is out: close the channel, start afresh */
 };

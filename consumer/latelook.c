@@ -10,6 +10,7 @@
 #include "common/log.h"
 
 #define GATHER_MS 500
+#define NO_PLACE_MS 100
 #define AFTER_FAILURE_MS 15000
 #define PAGE_SIZE 100
 #define PAGES_MAX 20000
@@ -31,6 +32,8 @@ struct latelook {
     size_t pass_count;
     unsigned pages;
     int64_t from_s;
+    bool waiting; /* for a place at the gateway, to ask for the page behind `after` */
+    char after[PAY_ID_MAX + 1];
 };
 
 static void pass_due(void *arg);
@@ -118,11 +121,14 @@ static void take_intent(struct latelook *l, const struct pay_intent *intent)
 static void paged(int code, const struct pay_intent *intents, size_t count, bool has_more,
                   void *arg);
 
-static void ask_page(struct latelook *l, const char *after)
+static void ask_page(struct latelook *l)
 {
-    int code = l->pages++ == PAGES_MAX ? ERR_FULL
-                                       : pay_list(l->o.pay, l->from_s, after, PAGE_SIZE, paged, l);
-    if (code < 0)
+    const char *after = l->after[0] == '\0' ? NULL : l->after;
+    int code = pay_list(l->o.pay, l->from_s, after, PAGE_SIZE, paged, l);
+    l->waiting = code == ERR_FULL;
+    if (l->waiting)
+        loop_timer_start(l->timer, NO_PLACE_MS, 0);
+    else if (code < 0)
         fail(l, err_text(code));
 }
 
@@ -136,8 +142,13 @@ static void paged(int code, const struct pay_intent *intents, size_t count, bool
     }
     for (size_t i = 0; i < count; i++)
         take_intent(l, &intents[i]);
+    if (has_more && ++l->pages < PAGES_MAX) {
+        (void)snprintf(l->after, sizeof l->after, "%s", intents[count - 1].id);
+        ask_page(l);
+        return;
+    }
     if (has_more) {
-        ask_page(l, intents[count - 1].id);
+        fail(l, "it has too many pages");
         return;
     }
     for (size_t i = 0; i < l->pass_count; i++)
@@ -149,6 +160,10 @@ static void paged(int code, const struct pay_intent *intents, size_t count, bool
 static void pass_due(void *arg)
 {
     struct latelook *l = arg;
+    if (l->waiting) {
+        ask_page(l);
+        return;
+    }
     if (l->next_count == 0)
         return;
     if (payer_stopped(l->o.payer) != NULL) {
@@ -164,5 +179,6 @@ static void pass_due(void *arg)
     for (size_t i = 1; i < l->pass_count; i++)
         if (l->pass[i].from_s < l->from_s)
             l->from_s = l->pass[i].from_s;
-    ask_page(l, NULL);
+    l->after[0] = '\0';
+    ask_page(l);
 }

@@ -125,6 +125,34 @@ static void tell_payment(struct order_teller *teller, const struct order_step *s
         (void)buf_str(out, " It is open: no definite answer of the gateway is recorded.");
 }
 
+static void tell_refund(struct order_teller *teller, const struct order_step *step, struct buf *out)
+{
+    teller->refund_since_ms = step->at_ms;
+    (void)buf_printf(
+        out, "Refund of %s %s (minor units) began, %s; the gateway's id of the payment is %s.",
+        step->amount, step->currency,
+        is(step->what, "requested") ? "as an operator asked"
+                                    : "as the gateway took money for nothing",
+        step->intent);
+    if (is(step->status, "open") && step->code != NULL)
+        (void)buf_printf(out, " It is open; the gateway's newest answer is \"%s\".", step->code);
+    else if (is(step->status, "open"))
+        (void)buf_str(out, " It is open: no definite answer of the gateway is recorded.");
+}
+
+static void tell_returned(const struct order_teller *teller, const struct order_step *step,
+                          struct buf *out)
+{
+    (void)buf_str(out, is(step->status, "succeeded") ? "The gateway gave the money back"
+                                                     : "The gateway refused to give it back");
+    after(out, "", teller->refund_since_ms, step->at_ms);
+    if (step->code != NULL && step->code[0] != '\0')
+        (void)buf_printf(out, ", answer \"%s\"", step->code);
+    if (step->intent != NULL)
+        (void)buf_printf(out, ", its id of the refund is %s", step->intent);
+    (void)buf_printf(out, "; idempotency key %s.", step->key);
+}
+
 static void tell_asked(const struct order_step *step, struct buf *out)
 {
     if (is(step->what, "cancel"))
@@ -132,6 +160,8 @@ static void tell_asked(const struct order_step *step, struct buf *out)
     else if (is(step->what, "restock"))
         (void)buf_printf(out, "Operator %s restocked its item by %s", step->asked_by,
                          step->units == NULL ? "(not recorded)" : step->units);
+    else if (is(step->what, "refund"))
+        (void)buf_printf(out, "Operator %s asked to refund it", step->asked_by);
     else if (is(step->what, "pause shard") || is(step->what, "resume shard"))
         (void)buf_printf(out, "Operator %s asked to %.*s its whole shard", step->asked_by,
                          (int)strcspn(step->what, " "), step->what);
@@ -156,6 +186,10 @@ void order_text_step(struct order_teller *teller, const struct order_step *step,
         tell_payment(teller, step, out);
     else if (is(step->kind, "answer"))
         tell_answer(teller, step, out);
+    else if (is(step->kind, "refund"))
+        tell_refund(teller, step, out);
+    else if (is(step->kind, "returned"))
+        tell_returned(teller, step, out);
     else
         tell_asked(step, out);
 }

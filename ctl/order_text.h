@@ -36,6 +36,7 @@ struct order_teller {
     const char *shard;
     int64_t waiting_since_ms; /* 0: it does not wait */
     int64_t payment_since_ms;
+    int64_t refund_since_ms;
 };
 
 /* Appends the step as one paragraph. */

@@ -15,7 +15,7 @@ static const struct db_statement select_refund = {
     "ctl_orders_refund",
     "select r.order_id, o.status, r.state, r.amount, r.currency, r.refund_id, r.code, r.restock"
     "  from checkout.orders o join checkout.refunds r on r.order_id = o.order_id"
-    " where o.order_id = $1::uuid and r.reason = 'requested'",
+    " where o.order_id = $1::uuid order by r.reason = 'requested' desc, r.updated_at desc limit 1",
     1};
 enum {
     COLUMN_ORDER,
@@ -94,9 +94,8 @@ static int report(const struct watch *watch)
         return CTL_FINE;
     }
     if (strcmp(state, "failed") == 0)
-        return ctl_complain(CTL_FAILED,
-                            "the gateway refused the refund (%s); the order stays confirmed",
-                            code == NULL ? "no code" : code);
+        return ctl_complain(CTL_FAILED, "the gateway refused the refund (%s); the order stays %s",
+                            code == NULL ? "no code" : code, table_value(row, 0, COLUMN_STATUS));
     return ctl_complain(CTL_FAILED,
                         "the gateway has not answered for good yet%s%s%s; the refund is recorded "
                         "and goes on by itself",

@@ -70,7 +70,30 @@ static const struct table_column payment_columns[] = {
     {"UPDATED", "updated_at", TABLE_TEXT},
 };
 
-enum { PART_ORDER, PART_HISTORY, PART_PAYMENTS, PARTS };
+static const struct db_statement show_refunds = {
+    "ctl_order_refunds",
+    "select attempt, state, amount, currency, reason, restock, refund_id, code, idempotency_key,"
+    "       note, to_char(created_at, 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),"
+    "       to_char(updated_at, 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
+    "  from checkout.refunds where order_id = $1::uuid order by attempt",
+    1};
+
+static const struct table_column refund_columns[] = {
+    {"ATTEMPT", "attempt", TABLE_NUMBER},
+    {"STATE", "state", TABLE_TEXT},
+    {"AMOUNT", "amount", TABLE_NUMBER},
+    {"CUR", "currency", TABLE_TEXT},
+    {"WHY", "reason", TABLE_TEXT},
+    {"RESTOCK", "restock", TABLE_BOOL},
+    {"REFUND", "refund_id", TABLE_TEXT},
+    {"CODE", "code", TABLE_TEXT},
+    {"IDEMPOTENCY KEY", "idempotency_key", TABLE_TEXT},
+    {"NOTE", "note", TABLE_TEXT},
+    {"CREATED", "created_at", TABLE_TEXT},
+    {"UPDATED", "updated_at", TABLE_TEXT},
+};
+
+enum { PART_ORDER, PART_HISTORY, PART_PAYMENTS, PART_REFUNDS, PARTS };
 
 static const struct {
     const struct db_statement *statement;
@@ -80,6 +103,7 @@ static const struct {
     {&show_order, order_columns, ARRAY_LEN(order_columns)},
     {&show_history, history_columns, ARRAY_LEN(history_columns)},
     {&show_payments, payment_columns, ARRAY_LEN(payment_columns)},
+    {&show_refunds, refund_columns, ARRAY_LEN(refund_columns)},
 };
 
 struct reading {
@@ -102,6 +126,8 @@ static void print_json(struct table *const *tables)
     table_json(tables[PART_HISTORY], &out);
     (void)buf_str(&out, ",\"payments\":");
     table_json(tables[PART_PAYMENTS], &out);
+    (void)buf_str(&out, ",\"refunds\":");
+    table_json(tables[PART_REFUNDS], &out);
     (void)printf("%s}\n", buf_text(&out));
     buf_free(&out);
 }
@@ -111,10 +137,14 @@ static void print(struct table *const *tables)
     table_print_record(tables[PART_ORDER], 0);
     (void)puts("\nhistory");
     table_print(tables[PART_HISTORY]);
-    if (table_rows(tables[PART_PAYMENTS]) == 0)
-        return;
-    (void)puts("\npayments");
-    table_print(tables[PART_PAYMENTS]);
+    if (table_rows(tables[PART_PAYMENTS]) > 0) {
+        (void)puts("\npayments");
+        table_print(tables[PART_PAYMENTS]);
+    }
+    if (table_rows(tables[PART_REFUNDS]) > 0) {
+        (void)puts("\nrefunds");
+        table_print(tables[PART_REFUNDS]);
+    }
 }
 
 static int show(struct ctl *ctl, const char *id)
@@ -154,7 +184,7 @@ const struct command command_orders_show = {
     .words = "orders show",
     .operands = "ID",
     .operand_count = 1,
-    .summary = "shows one order with its history and payments",
+    .summary = "shows one order: history, payments, refunds",
     .details = "The payment method is never shown.",
     .settings = CFG_BIT(DATABASE_URL),
     .run = run,

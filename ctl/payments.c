@@ -66,7 +66,7 @@ static int run_unknown(struct ctl *ctl, const struct command_args *args)
 const struct command command_payments_unknown = {
     .words = "payments unknown",
     .operands = "",
-    .summary = "shows charges and refunds whose outcome is not known yet",
+    .summary = "shows charges and refunds that are not clear yet",
     .details =
         "A charge's units stay held. Most clear up by themselves: they are asked for again, or "
         "looked up in the gateway's list. ANSWER is the gateway's newest. For a charge "

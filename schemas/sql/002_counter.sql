@@ -463,6 +463,7 @@ begin
            set state = case u.state when 'superseded' then 'failed' else u.state end,
                intent_id = u.intent_id, code = u.code, updated_at = now(),
                look_at = case when u.state = 'superseded' or u.state = 'failed' and u.code = 'resolved'
+                                   or u.state = 'captured' and u.intent_id is null
                               then now() + checkout.next_look(0) end
           from unnest(p_ids, p_attempts, p_states, p_intents, p_codes)
                as u(order_id, attempt, state, intent_id, code)

@@ -83,6 +83,8 @@ end $$;
 --             finished_at, state and result tell what came of it
 --   payment   an attempt began: its intent was committed
 --   answer    … and ended
+--   refund    a refund began, of this attempt; `what`: requested, late_success
+--   returned  … and ended
 --   event     it changed its state: by which member under which epoch, and when that was relayed
 create function checkout.show_story(p_order uuid)
 returns table (at timestamptz, kind text, status text, reason text, sequence integer, event_id bigint,
@@ -124,6 +126,14 @@ begin
                p.amount, p.currency, p.code, p.intent_id, p.idempotency_key, null, null, null, null, null
           from checkout.payments p where p.order_id = p_order and p.state <> 'open'
         union all
+        select r.created_at, 'refund', r.state, null, null, null, null, null, null, null, null, r.attempt,
+               r.amount, r.currency, r.code, r.intent_id, r.idempotency_key, null, r.reason, null, r.note, null
+          from checkout.refunds r where r.order_id = p_order
+        union all
+        select r.updated_at, 'returned', r.state, null, null, null, null, null, null, null, null, r.attempt,
+               r.amount, r.currency, r.code, r.refund_id, r.idempotency_key, null, r.reason, null, null, null
+          from checkout.refunds r where r.order_id = p_order and r.state <> 'open'
+        union all
         select c.created_at, 'asked', c.state, null, null, null, null, null, null, null, null, null,
                null, null, null, null, null, c.requested_by,
                c.kind || case when c.order_id is null and c.sku is null then ' shard' else '' end,
@@ -143,7 +153,7 @@ begin
                                          else o.updated_at end)
         s(happened, what_kind, c3, c4, n)
      order by s.happened,
-              array_position(array['accepted', 'asked', 'answer', 'event', 'payment'], s.what_kind), s.n;
+              array_position(array['accepted', 'asked', 'answer', 'returned', 'event', 'payment', 'refund'], s.what_kind), s.n;
 end $$;
 
 -- Who was before an order when it began to wait: those in line, and those that held units. Found among

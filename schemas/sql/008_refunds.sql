@@ -87,7 +87,8 @@ begin
                                         false, null);
 end $$;
 
--- An operator wants an order refunded: {"restock", "note"}.
+-- An operator wants an order refunded: {"restock", "note"}. Or what was taken for it by a late success, if the
+-- gateway refused to give that back.
 create function checkout.do_refund(c checkout.commands) returns setof checkout.effect
 language plpgsql
 set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
@@ -105,6 +106,15 @@ begin
         return next checkout.command_result('done', 'it was refunded before');
         return;
     elsif o.status <> 'confirmed' then
+        select * into r from checkout.refunds where order_id = o.order_id and state || '' = 'failed' limit 1;
+        if found then
+            return query
+            select * from checkout.begin_refund(o.order_id, r.attempt, r.intent_id, r.amount, r.reason, false,
+                                                c.argument ->> 'note');
+            return next checkout.command_result('done', format('refund of %s %s, which was taken for nothing, '
+                'begun again', r.amount, r.currency));
+            return;
+        end if;
         return next checkout.command_result('refused', case o.status
             when 'reserved' then 'its payment is under way: only a confirmed order can be refunded'
             when 'waiting' then 'it waits in line, and nothing was paid'
@@ -163,7 +173,8 @@ begin
     if r.restock then
         update checkout.items set sold = sold - o.quantity where sku = o.sku;
     end if;
-    return next row('tally', null, null, 1, null, null, null, null, 'refunded', null)::checkout.effect;
+    return next row('tally', null, null, 1, null, null, null, case when r.restock then o.sku end, 'refunded',
+                    null)::checkout.effect;
 end $$;
 
 -- Records what came of refunds, and of late looks (arrays of equal length):
@@ -205,7 +216,8 @@ begin
         elsif u.state = 'looked' then
             update checkout.payments p
                set look_at = now() + checkout.next_look(p.looks + 1), looks = p.looks + 1
-             where p.order_id = u.order_id and p.attempt = u.attempt and p.look_at + interval '0' <= now();
+             where p.order_id = u.order_id and p.attempt = u.attempt
+               and p.look_at + interval '0' <= now();   -- not by the index of all that are due
         else
             update checkout.refunds t
                set state = case u.state when 'failed' then 'failed' else 'open' end,

@@ -25,7 +25,7 @@ def refund_command(stack, order, *options, code=0):
 
 
 class AtTheSandbox(harness.TestCase):
-    daemons = ("sandbox", "producer", "consumer")
+    daemons = ("sandbox", "producer", "consumer", "notifier")
     settings = {"CHECKOUT_GATEWAY_TIMEOUT": "2s"}
 
     def tearDown(self):
@@ -82,6 +82,34 @@ class AtTheSandbox(harness.TestCase):
         unknown = self.stack.ctl("orders", "refund", "00000000-0000-8000-8000-000000000000", check=False)
         self.assertEqual(unknown.returncode, 1)
         self.assertIn("no order", unknown.stderr)
+
+    def test_its_buyer_and_operators_are_told(self):
+        order = self.confirmed()
+        page = self.stack.listen("ann")
+        self.addCleanup(page.close)
+        self.refund(order, "--note", "it was broken")
+        wait_until(lambda: page.statuses(order.id)[-1:] == ["refunded"], 10, "the buyer to be told")
+        text = " ".join(self.stack.ctl("orders", "explain", order.id).stdout.split())
+        intent_id, refund_id = self.stack.sql("select intent_id, refund_id from refunds where order_id = %s",
+                                              (order.id,))[0]
+        for words in ("asked to refund it; done: refund of 1000 usd begun, its units stay sold.",
+                      f"Refund of 1000 usd (minor units) began, as an operator asked; the gateway's id of the"
+                      f" payment is {intent_id}.", "The gateway gave the money back, after",
+                      f"its id of the refund is {refund_id}; idempotency key {order.id}-1-refund.",
+                      "Refunded: the money went back"):
+            self.assertIn(words, text)
+        shown = json.loads(self.stack.ctl("orders", "show", order.id, "--json").stdout)["refunds"]
+        self.assertEqual([(row["state"], row["refund_id"], row["note"]) for row in shown],
+                         [("succeeded", refund_id, "it was broken")])
+
+    def test_a_restock_opens_the_door_again(self):
+        sku = self.stack.item(stock=1, gate="soldout")
+        order = self.confirmed(sku)
+        self.stack.order("bob", sku).wait("rejected", "sold_out")
+        wait_until(lambda: self.stack.post("cleo", sku).status == 409, 10, "the door to know that it is sold out")
+        self.refund(order, "--restock")
+        wait_until(lambda: self.stack.post("dora", sku).status == 202, 10, "the door to be open")
+        wait_until(lambda: self.stack.counts(sku) == (1, 0, 1, 0), 10, "the unit to be sold again")
 
     def test_two_who_refund_at_once_refund_once(self):
         order = self.confirmed()
@@ -306,6 +334,23 @@ class LateSuccess(Scripted):
         wait_until(lambda: self.stack.one("select looks from payments where order_id = %s", (order.id,)) == 2, 10,
                    "the next look")
         self.assertEqual(len(self.gateway.asked_for_refunds()), 1)
+
+    def test_that_the_gateway_refuses_to_give_back_can_be_tried_again(self):
+        self.consume()
+        self.answer = lambda form: (402, {"error": {"type": "card_error", "code": "card_declined"}})
+        order = self.stack.order("ann", self.stack.item()).wait("rejected")
+        self.gateway.refund = lambda form: (400, {"error": {"type": "invalid_request_error",
+                                                            "code": "charge_disputed"}})
+        self.late(order)
+        self.stack.sql("update payments set look_at = now() where order_id = %s", (order.id,))
+        wait_until(lambda: self.refunds(order) == [("failed", "late_success")], 10, "it to be refused")
+        kinds = [v["kind"] for v in json.loads(self.stack.ctl("audit", "--json", "--no-gateway",
+                                                              check=False).stdout)["violations"]]
+        self.assertIn("refund-failed", kinds)
+        self.gateway.refund = self.gateway._refund
+        self.assertIn("taken for nothing", refund_command(self.stack, order))
+        self.assertEqual(self.refunds(order), [("succeeded", "late_success")])
+        self.assertEqual(order.status(), "rejected")
 
     def test_of_an_attempt_before_the_one_that_paid(self):
         self.consume()
