@@ -302,10 +302,10 @@ static enum counter_effect_kind effect_kind(const char *text)
     static const struct {
         const char *text;
         enum counter_effect_kind kind;
-    } kinds[] = {{"pay", COUNTER_PAY},           {"more", COUNTER_MORE},
-                 {"refund", COUNTER_REFUND},     {"look", COUNTER_LOOK},
-                 {"conflict", COUNTER_CONFLICT}, {"tally", COUNTER_TALLY},
-                 {"command", COUNTER_COMMAND},   {"commands", COUNTER_COMMANDS}};
+    } kinds[] = {
+        {"pay", COUNTER_PAY},     {"more", COUNTER_MORE},       {"refund", COUNTER_REFUND},
+        {"look", COUNTER_LOOK},   {"late", COUNTER_LATE},       {"conflict", COUNTER_CONFLICT},
+        {"tally", COUNTER_TALLY}, {"command", COUNTER_COMMAND}, {"commands", COUNTER_COMMANDS}};
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
         if (strcmp(text, kinds[i].text) == 0)
             return kinds[i].kind;

@@ -103,6 +103,12 @@ static void take_effect(const struct counter_effect *effect, void *arg)
     case COUNTER_LOOK:
         lane->events->pay(effect, lane->arg);
         return;
+    case COUNTER_LATE:
+        metric_add(lane->stats->late_successes, 1);
+        log_warning("the gateway took money for an order that does not want it; it is given back",
+                    LOG_STR("order_id", effect->order_id), LOG_STR("status", effect->detail),
+                    LOG_STR("intent", effect->reason));
+        return;
     case COUNTER_MORE:
         lane_add_line(lane, effect->sku);
         return;

@@ -63,6 +63,9 @@ int stats_init(struct stats *s, struct metrics *m, uint32_t shards)
     s->refunds_open =
         metrics_gauge(m, "checkout_refunds_open",
                       "Refunds without an end that this process takes care of.", NULL);
+    s->late_successes = metrics_counter(
+        m, "checkout_late_successes_total",
+        "Payments that succeeded for orders that did not want them any more.", NULL);
     s->events_relayed =
         metrics_counter(m, "checkout_events_relayed_total", "Events published to Redis.", NULL);
     s->relay_seconds = metrics_histogram(m, "checkout_relay_seconds",

@@ -33,6 +33,7 @@ struct stats {
     struct metric *payments_stopped;
     struct metric *payments_misconfigured;
     struct metric *refunds_open;
+    struct metric *late_successes;
     struct metric *events_relayed;
     struct metric *relay_seconds;
     struct metric *broker_up;

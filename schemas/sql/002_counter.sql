@@ -10,6 +10,7 @@
 --   more      the line of `sku` has more to settle: call checkout.settle_line
 --   conflict  this order was known with another fingerprint; the first counts
 --   refund    give this payment back: see checkout.refund_effect
+--   late      this order, which is `detail`, had `amount` taken by the intent `reason`: it is given back
 --   look      look at the gateway whether this payment took money after all
 --   tally     `amount` orders got the status `detail` (with `reason`)
 create type checkout.effect as (

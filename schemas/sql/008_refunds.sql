@@ -85,6 +85,10 @@ begin
     return query
     select * from checkout.begin_refund(p_order, coalesce(of_attempt, 1), p_intent, p_amount, 'late_success',
                                         false, null);
+    if found then
+        return next row('late', p_order, null, p_amount, o.currency, null, null, o.sku, o.status,
+                        p_intent)::checkout.effect;
+    end if;
 end $$;
 
 -- An operator wants an order refunded: {"restock", "note"}. Or what was taken for it by a late success, if the

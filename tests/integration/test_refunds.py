@@ -327,6 +327,7 @@ class LateSuccess(Scripted):
         self.late(order)
         wait_until(lambda: self.refunds(order) == [("succeeded", "late_success")], 20, "it to be given back")
         self.assertEqual(self.gateway.asked_for_refunds(), [f"{order.id}-1-refund"])
+        self.assertEqual(self.metric("checkout_late_successes_total"), 1)
         self.assertEqual(order.row(), ("rejected", "payment_failed"))
         self.assertEqual(self.stack.one("select count(*) from order_events where order_id = %s", (order.id,)), 2)
         # the next look finds it again, and leaves it

@@ -170,6 +170,44 @@ class Charging(SandboxCase):
         again = self.post("/v1/refunds", {"payment_intent": intent["id"], "amount": 300}, key="r1")
         self.assertEqual(again.json, part.json)
 
+    def refunds_of(self, intent, **query):
+        query = urllib.parse.urlencode({"payment_intent": intent["id"], **query})
+        answer = self.gateway.call("GET", "/v1/refunds?" + query)
+        self.assertEqual(answer.status, 200, answer)
+        return answer.json
+
+    def test_refunds_of_an_intent_are_listed_newest_first(self):
+        intent, other = self.charge(amount=1000).json, self.charge(order="order-2").json
+        made = [self.post("/v1/refunds", {"payment_intent": intent["id"], "amount": n}).json for n in (1, 2, 3)]
+        self.post("/v1/refunds", {"payment_intent": other["id"]})
+        self.kill_and_start_again()
+        self.assertEqual(self.refunds_of(intent)["data"], made[::-1])
+        page = self.refunds_of(intent, limit=2)
+        self.assertEqual((page["data"], page["has_more"]), (made[:0:-1], True))
+        rest = self.refunds_of(intent, limit=2, starting_after=page["data"][-1]["id"])
+        self.assertEqual((rest["data"], rest["has_more"]), (made[:1], False))
+        self.assertEqual(len(self.gateway.call("GET", "/v1/refunds").json["data"]), 4)
+        for query, status in (("payment_intent=pi_1", 404), ("limit=0", 400), ("starting_after=re_1", 404)):
+            self.assertEqual(self.gateway.call("GET", "/v1/refunds?" + query).status, status)
+
+    def test_a_refund_meets_faults_and_is_made_once(self):
+        for number, (mode, made) in enumerate((("500", 0), ("500-after-charge", 1), ("429", 0), ("409", 0),
+                                               ("wrong-amount", 1), ("garbage", 1))):
+            with self.subTest(mode):
+                intent = self.charge(order=f"order-{number}", key=f"charge-{number}").json
+                form = {"payment_intent": intent["id"]}
+                self.gateway.fault(mode, 1)
+                first = self.post("/v1/refunds", form, key=f"refund-{number}")
+                self.assertEqual(len(self.refunds_of(intent)["data"]), made)
+                again = self.post("/v1/refunds", form, key=f"refund-{number}")
+                if mode.startswith("500"):      # kept as the result of its key, whatever became of it
+                    self.assertEqual((first.status, again.status, again.json), (500, 500, first.json))
+                    self.assertEqual(len(self.refunds_of(intent)["data"]), made)
+                else:
+                    self.assertNotEqual(first.body, again.body)
+                    self.assertEqual(again.json, self.refunds_of(intent)["data"][0])
+                    self.assertEqual(again.json["amount"], intent["amount"])
+
 
 class Keys(SandboxCase):
 
