@@ -8,12 +8,10 @@
 #include "common/err.h"
 #include "common/ids.h"
 #include "common/log.h"
+#include "consumer/pager.h"
 
 #define GATHER_MS 500
-#define NO_PLACE_MS 100
 #define AFTER_FAILURE_MS 15000
-#define PAGE_SIZE 100
-#define PAGES_MAX 20000
 #define SKEW_S 3600 /* the gateway's clock may differ from the database's */
 
 struct look {
@@ -30,13 +28,12 @@ struct latelook {
     size_t next_count;
     struct look pass[LATELOOK_MAX]; /* of the pass under way, by order */
     size_t pass_count;
-    unsigned pages;
-    int64_t from_s;
-    bool waiting; /* for a place at the gateway, to ask for the page behind `after` */
-    char after[PAY_ID_MAX + 1];
+    struct pager *pager;
 };
 
 static void pass_due(void *arg);
+static void page_read(const struct pay_intent *intents, size_t count, void *arg);
+static void list_read(int code, void *arg);
 
 struct latelook *latelook_new(const struct refunder_options *options)
 {
@@ -44,9 +41,12 @@ struct latelook *latelook_new(const struct refunder_options *options)
     if (l == NULL)
         return NULL;
     l->o = *options;
+    const struct pager_options pager = {
+        .loop = options->loop, .pay = options->pay, .page = page_read, .end = list_read, .arg = l};
     l->timer = loop_timer_new(options->loop, pass_due, l);
-    if (l->timer == NULL) {
-        free(l);
+    l->pager = pager_new(&pager);
+    if (l->timer == NULL || l->pager == NULL) {
+        latelook_free(l);
         return NULL;
     }
     return l;
@@ -56,6 +56,7 @@ void latelook_free(struct latelook *latelook)
 {
     if (latelook == NULL)
         return;
+    pager_free(latelook->pager);
     loop_timer_free(latelook->timer);
     free(latelook);
 }
@@ -118,37 +119,17 @@ static void take_intent(struct latelook *l, const struct pay_intent *intent)
                    l->o.arg);
 }
 
-static void paged(int code, const struct pay_intent *intents, size_t count, bool has_more,
-                  void *arg);
-
-static void ask_page(struct latelook *l)
+static void page_read(const struct pay_intent *intents, size_t count, void *arg)
 {
-    const char *after = l->after[0] == '\0' ? NULL : l->after;
-    int code = pay_list(l->o.pay, l->from_s, after, PAGE_SIZE, paged, l);
-    l->waiting = code == ERR_FULL;
-    if (l->waiting)
-        loop_timer_start(l->timer, NO_PLACE_MS, 0);
-    else if (code < 0)
-        fail(l, err_text(code));
+    for (size_t i = 0; i < count; i++)
+        take_intent(arg, &intents[i]);
 }
 
-static void paged(int code, const struct pay_intent *intents, size_t count, bool has_more,
-                  void *arg)
+static void list_read(int code, void *arg)
 {
     struct latelook *l = arg;
     if (code < 0) {
         fail(l, err_text(code));
-        return;
-    }
-    for (size_t i = 0; i < count; i++)
-        take_intent(l, &intents[i]);
-    if (has_more && ++l->pages < PAGES_MAX) {
-        (void)snprintf(l->after, sizeof l->after, "%s", intents[count - 1].id);
-        ask_page(l);
-        return;
-    }
-    if (has_more) {
-        fail(l, "it has too many pages");
         return;
     }
     for (size_t i = 0; i < l->pass_count; i++)
@@ -160,10 +141,6 @@ static void paged(int code, const struct pay_intent *intents, size_t count, bool
 static void pass_due(void *arg)
 {
     struct latelook *l = arg;
-    if (l->waiting) {
-        ask_page(l);
-        return;
-    }
     if (l->next_count == 0)
         return;
     if (payer_stopped(l->o.payer) != NULL) {
@@ -173,12 +150,10 @@ static void pass_due(void *arg)
     memcpy(l->pass, l->next, l->next_count * sizeof l->next[0]);
     l->pass_count = l->next_count;
     l->next_count = 0;
-    l->pages = 0;
     qsort(l->pass, l->pass_count, sizeof l->pass[0], by_order);
-    l->from_s = l->pass[0].from_s;
+    int64_t from_s = l->pass[0].from_s;
     for (size_t i = 1; i < l->pass_count; i++)
-        if (l->pass[i].from_s < l->from_s)
-            l->from_s = l->pass[i].from_s;
-    l->after[0] = '\0';
-    ask_page(l);
+        if (l->pass[i].from_s < from_s)
+            from_s = l->pass[i].from_s;
+    pager_start(l->pager, from_s);
 }

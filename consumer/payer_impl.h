@@ -7,6 +7,7 @@
 #include "common/backoff.h"
 #include "common/ids.h"
 #include "common/job.h"
+#include "consumer/pager.h"
 #include "consumer/payer.h"
 #include "consumer/payer_gate.h"
 #include "consumer/payer_queue.h"
@@ -68,7 +69,7 @@ struct payer_lookup {
     struct backoff backoff;
     bool running;
     bool wanted; /* more have become unclear since it began */
-    unsigned pages;
+    struct pager *pager;
     int64_t from_s;
 };
 

@@ -13,22 +13,30 @@
 
 #define PASS_FIRST_MS 300 /* between two passes; so what becomes unclear meanwhile gathers */
 #define PASS_MAX_MS 30000
-#define PAGE_SIZE 100
-#define PAGES_MAX 20000
 #define SKEW_S 3600 /* the gateway's clock may differ from the database's */
 
 static void pass_due(void *arg);
 
+static void page_read(const struct pay_intent *intents, size_t count, void *arg);
+static void list_read(int code, void *arg);
+
 int payer_lookup_init(struct payer *payer)
 {
     struct payer_lookup *lookup = &payer->lookup;
+    const struct pager_options options = {.loop = payer->o.loop,
+                                          .pay = payer->o.pay,
+                                          .page = page_read,
+                                          .end = list_read,
+                                          .arg = payer};
     lookup->timer = loop_timer_new(payer->o.loop, pass_due, payer);
+    lookup->pager = pager_new(&options);
     backoff_init(&lookup->backoff, PASS_FIRST_MS, PASS_MAX_MS, clock_mono_us());
-    return lookup->timer == NULL ? ERR_NOMEM : 0;
+    return lookup->timer == NULL || lookup->pager == NULL ? ERR_NOMEM : 0;
 }
 
 void payer_lookup_free(struct payer *payer)
 {
+    pager_free(payer->lookup.pager);
     loop_timer_free(payer->lookup.timer);
 }
 
@@ -162,39 +170,24 @@ static void fail(struct payer *payer, const char *why)
     end_pass(payer);
 }
 
-static void paged(int code, const struct pay_intent *intents, size_t count, bool has_more,
-                  void *arg);
-
-static void ask_page(struct payer *payer, const char *after)
+static void page_read(const struct pay_intent *intents, size_t count, void *arg)
 {
-    struct payer_lookup *lookup = &payer->lookup;
-    int code = lookup->pages++ == PAGES_MAX
-                   ? ERR_FULL
-                   : pay_list(payer->o.pay, lookup->from_s, after, PAGE_SIZE, paged, payer);
-    if (code < 0)
-        fail(payer, err_text(code));
-    CRASH_POINT_SOON(LOOK_UP_SENT);
+    for (size_t i = 0; i < count; i++)
+        take_intent(arg, &intents[i]);
+    payer_pump(arg); /* a place at the gateway is free */
 }
 
-static void paged(int code, const struct pay_intent *intents, size_t count, bool has_more,
-                  void *arg)
+static void list_read(int code, void *arg)
 {
     struct payer *payer = arg;
-    CRASH_POINT(LOOK_UP_ANSWERED);
     if (code < 0) {
         fail(payer, err_text(code));
     } else {
-        for (size_t i = 0; i < count; i++)
-            take_intent(payer, &intents[i]);
-        if (has_more) {
-            ask_page(payer, intents[count - 1].id);
-        } else {
-            backoff_reset(&payer->lookup.backoff);
-            for_unclear(payer, leave);
-            end_pass(payer);
-        }
+        backoff_reset(&payer->lookup.backoff);
+        for_unclear(payer, leave);
+        end_pass(payer);
     }
-    payer_pump(payer); /* a place at the gateway is free */
+    payer_pump(payer);
 }
 
 static void pass_due(void *arg)
@@ -203,11 +196,10 @@ static void pass_due(void *arg)
     struct payer_lookup *lookup = &payer->lookup;
     lookup->running = true;
     lookup->wanted = false;
-    lookup->pages = 0;
     lookup->from_s = 0;
     for_unclear(payer, enter);
     if (lookup->from_s == 0)
         end_pass(payer); /* their shards have gone meanwhile */
     else
-        ask_page(payer, NULL);
+        pager_start(lookup->pager, lookup->from_s);
 }

@@ -55,6 +55,20 @@ static uint64_t roll(struct faults *faults)
     return z ^ (z >> 31);
 }
 
+/* From 0 to 1. */
+static double roll_number(struct faults *faults)
+{
+    return (double)(roll(faults) >> 11) * 0x1p-53;
+}
+
+enum fault faults_pick_read(struct faults *faults)
+{
+    static const enum fault kinds[] = {FAULT_RESET, FAULT_429, FAULT_500, FAULT_GARBAGE};
+    if (faults->reads <= 0 || roll_number(faults) >= faults->reads)
+        return FAULT_NONE;
+    return kinds[roll(faults) % (sizeof kinds / sizeof kinds[0])];
+}
+
 enum fault faults_pick(struct faults *faults)
 {
     if (faults->forever)
@@ -63,7 +77,7 @@ enum fault faults_pick(struct faults *faults)
         faults->times--;
         return faults->mode;
     }
-    double number = (double)(roll(faults) >> 11) * 0x1p-53; /* 0 to 1 */
+    double number = roll_number(faults);
     for (size_t i = 0; i < FAULT_COUNT; i++) {
         if (number < faults->chances[i])
             return (enum fault)i;
@@ -105,8 +119,10 @@ static int read_mode(struct faults *faults, const json_t *value, struct buf *pro
         return wrong(problem, "mode", "is no mode");
     faults->times = 0;
     faults->forever = faults->mode != FAULT_NONE; /* "times" may change that */
-    if (faults->mode == FAULT_NONE)
+    if (faults->mode == FAULT_NONE) {
         memset(faults->chances, 0, sizeof faults->chances);
+        faults->reads = 0;
+    }
     return 0;
 }
 
@@ -130,6 +146,16 @@ static int read_modes(struct faults *faults, json_t *modes, struct buf *problem)
     return sum <= 1 + 1e-9 ? 0 : wrong(problem, "modes", "has chances above 1 together");
 }
 
+static int read_chance(const char *name, const json_t *value, double *ret_chance,
+                       struct buf *problem)
+{
+    double chance = json_number_value(value);
+    if (!json_is_number(value) || !(chance >= 0 && chance <= 1))
+        return wrong(problem, name, "needs a chance from 0 to 1");
+    *ret_chance = chance;
+    return 0;
+}
+
 static int read_member(struct faults *faults, const char *name, json_t *value, struct buf *problem)
 {
     if (strcmp(name, "latency_ms") == 0)
@@ -140,6 +166,8 @@ static int read_member(struct faults *faults, const char *name, json_t *value, s
         return read_count(name, value, DELAY_MAX_MS, &faults->slow_ms, problem);
     if (strcmp(name, "mode") == 0)
         return read_mode(faults, value, problem);
+    if (strcmp(name, "reads") == 0)
+        return read_chance(name, value, &faults->reads, problem);
     if (strcmp(name, "modes") == 0)
         return read_modes(faults, value, problem);
     if (strcmp(name, "times") == 0)
@@ -192,6 +220,7 @@ void faults_write(const struct faults *faults, struct buf *out)
                      fault_text(faults->forever || faults->times > 0 ? faults->mode : FAULT_NONE));
     if (!faults->forever)
         (void)buf_printf(out, ",\"times\":%u", faults->times);
+    (void)buf_printf(out, ",\"reads\":%g", faults->reads);
     (void)buf_str(out, ",\"modes\":{");
     const char *comma = "";
     for (size_t i = 0; i < FAULT_COUNT; i++) {

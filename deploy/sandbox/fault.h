@@ -40,19 +40,23 @@ struct faults {
     uint32_t times; /* payments that are still to meet `mode` */
     bool forever;   /* all of them */
     double chances[FAULT_COUNT];
+    double reads;    /* chance of a fault for what reads or cancels */
     uint64_t random; /* state of the dice (splitmix64) */
 };
 
 void faults_init(struct faults *faults, uint64_t seed);
 /* The fault of the next payment. */
 enum fault faults_pick(struct faults *faults);
+/* The fault of the next request that reads or cancels: FAULT_NONE, _RESET, _429, _500, _GARBAGE. */
+enum fault faults_pick_read(struct faults *faults);
 /* How late its answer shall be. */
 uint32_t faults_delay_ms(struct faults *faults);
 /*
  * Changes what `json` names: {"latency_ms":N,"jitter_ms":N,"slow_ms":N,"seed":N,
  * "mode":"500","times":N,"modes":{"reset":0.01,…}}. "mode":"none" ends every fault; without "times"
- * a mode holds until then; "modes" gives a chance to each of several (others: 0). Nothing changes
- * on ERR_PARSE, with a line in `ret_problem`.
+ * a mode holds until then; "modes" gives a chance to each of several (others: 0). "reads":0.1 lets
+ * so many of the requests that list, look up or cancel fail, in one way or the other. Nothing
+ * changes on ERR_PARSE, with a line in `ret_problem`.
  */
 MUST_CHECK int faults_read(struct faults *faults, const char *json, size_t len,
                            struct buf *ret_problem);

@@ -232,9 +232,32 @@ static void refuse_key(struct gateway *g, struct http_request *request)
     gateway_refuse(g, request, &error, NULL);
 }
 
+/* Answers a request that reads or cancels in a wrong way, as the faults want it; false: not now. */
+static bool fail_read(struct gateway *g, struct http_request *request)
+{
+    static const struct answer_error many = {429, "invalid_request_error", "rate_limit", NULL,
+                                             "Too many requests hit the API too quickly."};
+    static const struct answer_error broken = {500, "api_error", NULL, NULL, "Something broke."};
+    static const char html[] = "<html><body>{\"object\":\"list\",\"data\":[]</body></html>";
+    const struct http_response garbage = {
+        .status = 200, .content_type = "text/html", .body = html, .body_len = sizeof html - 1};
+    enum fault fault = faults_pick_read(&g->faults);
+    if (fault == FAULT_RESET)
+        http_abort(request, NULL, 0);
+    else if (fault == FAULT_GARBAGE)
+        http_respond(request, &garbage);
+    else if (fault != FAULT_NONE)
+        gateway_refuse(g, request, fault == FAULT_429 ? &many : &broken, NULL);
+    return fault != FAULT_NONE;
+}
+
 static void route_get(struct gateway *g, struct http_request *request, const char *path)
 {
-    if (strcmp(path, INTENTS) == 0)
+    if (strcmp(path, CONTROL) == 0)
+        show_control(g, request);
+    else if (fail_read(g, request))
+        return;
+    else if (strcmp(path, INTENTS) == 0)
         list_intents(g, request);
     else if (strncmp(path, INTENTS "/", sizeof INTENTS) == 0)
         get_intent(g, request, path + sizeof INTENTS);
@@ -242,8 +265,6 @@ static void route_get(struct gateway *g, struct http_request *request, const cha
         refund_list(g, request);
     else if (strncmp(path, REFUNDS "/", sizeof REFUNDS) == 0)
         get_refund(g, request, path + sizeof REFUNDS);
-    else if (strcmp(path, CONTROL) == 0)
-        show_control(g, request);
     else
         refuse_route(g, request);
 }
@@ -263,7 +284,8 @@ static void route_post(struct gateway *g, struct http_request *request, const ch
                strcmp(path + len - (sizeof cancel - 1), cancel) == 0) {
         char id[2 * RECORD_ID_SIZE] = {0};
         memcpy(id, path + sizeof INTENTS, len - sizeof INTENTS - (sizeof cancel - 1));
-        payment_cancel(g, request, id);
+        if (!fail_read(g, request))
+            payment_cancel(g, request, id);
     } else {
         refuse_route(g, request);
     }

@@ -88,7 +88,7 @@ class Scene:
              f"{[order for order, amounts in captured.items() if len(amounts) > 1][:5]} were charged twice")
         wrong = self.stack.sql(
             "select sku, stock, held, sold, waiting, count(o.order_id) from items left join orders o using (sku)"
-            " where o.status = 'confirmed' or o.order_id is null group by sku"
+            " where o.status in ('confirmed', 'refunded') or o.order_id is null group by sku"
             " having held <> 0 or waiting <> 0 or sold <> coalesce(sum(o.quantity), 0) or sold > stock")
         must(wrong == [], f"items whose units are wrong: {wrong[:5]}")
         audit = self.stack.ctl("audit", "--json", check=False, timeout=300)
@@ -118,7 +118,7 @@ def storm(options):
         stack = scene.stack
         stack.start("notifier")
         chance = options.share / 100 / len(MISBEHAVIOUR)
-        stack.gateway.control(seed=options.seed, slow_ms=2000, jitter_ms=50,
+        stack.gateway.control(seed=options.seed, slow_ms=2000, jitter_ms=50, reads=options.share / 100,
                               modes={mode: chance for mode in MISBEHAVIOUR})
         tokens = os.path.join(stack.directory, "tokens")
         with open(tokens, "w", encoding="ascii") as sink:
@@ -139,6 +139,8 @@ def storm(options):
         scene.tell_ends()
         must(told["finished"] == options.orders, f"only {told['finished']} buyers were told")
         must(told["p50_us"] <= MEDIAN_S * 1e6, f"the median buyer waited for more than {MEDIAN_S} s")
+        give_back(scene, options.orders // 50)
+        stack.gateway.calm()
         confirmed = scene.check_money()
         must(stack.one("select count(*) from orders where status = 'rejected'"
                        " and reason not in ('sold_out', 'payment_declined')") == 0, "rejected for no fault of theirs")
@@ -146,6 +148,18 @@ def storm(options):
         scene.say(f"exact: {confirmed} orders confirmed, each charged once, and nobody else")
     finally:
         scene.close()
+
+
+def give_back(scene, count):
+    """Some of the orders are refunded, by the same gateway."""
+    stack = scene.stack
+    stack.sql("select checkout.request_order_command('refund', o.order_id, '{\"restock\": false}', 'storm')"
+              " from (select order_id from orders where status = 'confirmed' order by order_id limit %s) o", (count,))
+    began = time.monotonic()
+    wait_until(lambda: stack.one("select count(*) from orders where status = 'refunded'") == count, 120,
+               lambda: f"{count} refunds: {stack.sql('select state, code, count(*) from refunds group by 1, 2')}",
+               interval=0.25)
+    scene.say(f"{count} orders refunded within {time.monotonic() - began:.1f} s")
 
 
 # ---- outage --------------------------------------------------------------------------------------------

@@ -43,6 +43,26 @@ START_TEST(a_mode_without_times_holds_until_none)
 }
 END_TEST
 
+START_TEST(what_reads_fails_by_its_own_chance)
+{
+    struct faults faults;
+    unsigned counts[FAULT_COUNT] = {0};
+    faults_init(&faults, 1);
+    for (int i = 0; i < 100; i++)
+        ck_assert_int_eq(faults_pick_read(&faults), FAULT_NONE);
+    ck_assert_int_eq(control(&faults, "{\"reads\":0.4}"), 0);
+    for (int i = 0; i < 10000; i++)
+        counts[faults_pick_read(&faults)]++;
+    ck_assert(counts[FAULT_NONE] > 5700 && counts[FAULT_NONE] < 6300);
+    ck_assert(counts[FAULT_RESET] > 800 && counts[FAULT_429] > 800);
+    ck_assert(counts[FAULT_500] > 800 && counts[FAULT_GARBAGE] > 800);
+    ck_assert_int_eq(faults_pick(&faults), FAULT_NONE);
+    ck_assert_int_eq(control(&faults, "{\"reads\":1.5}"), ERR_PARSE);
+    ck_assert_int_eq(control(&faults, "{\"mode\":\"none\"}"), 0);
+    ck_assert_int_eq(faults_pick_read(&faults), FAULT_NONE);
+}
+END_TEST
+
 START_TEST(chances_are_met_and_repeatable)
 {
     struct faults faults;
@@ -222,6 +242,7 @@ int main(void)
     TCase *tcase = tcase_create("sandbox_fault");
     tcase_add_test(tcase, a_mode_holds_for_its_times);
     tcase_add_test(tcase, a_mode_without_times_holds_until_none);
+    tcase_add_test(tcase, what_reads_fails_by_its_own_chance);
     tcase_add_test(tcase, chances_are_met_and_repeatable);
     tcase_add_test(tcase, a_delay_is_latency_and_jitter);
     tcase_add_loop_test(tcase, a_wrong_control_changes_nothing, 0,
