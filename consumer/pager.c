@@ -5,7 +5,7 @@
 
 #include "common/backoff.h"
 #include "common/clock.h"
-#include "common/crashpoint.h"
+#include "common/crash.h"
 #include "common/err.h"
 
 #define PAGE_SIZE 100

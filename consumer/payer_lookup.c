@@ -7,7 +7,6 @@
 #include <strings.h>
 
 #include "common/clock.h"
-#include "common/crash.h"
 #include "common/err.h"
 #include "common/log.h"
 
