@@ -80,7 +80,7 @@ class World:
         self.order(few, payment_method=ACTS)
         self.order(few, 4)
         lied = self.stack.item(f"lied-{self.rounds}")
-        self.order(lied, payment_method="pm_sandbox_500")
+        self.order(lied, 4, payment_method="pm_sandbox_500")   # one more than the faults that others may meet
         self.order(lied, payment_method="pm_sandbox_garbage")
         self.stack.publish(self.stack.shard(drop), b"not a message")
         self.command("restock", few, argument='{"units": 1}')
