@@ -35,6 +35,7 @@
     X(PAY_UNKNOWN, "pay-unknown") /* it will be asked again */                                     \
     X(CANCEL_SENT, "intent-cancel-sent")                                                           \
     X(CANCEL_ANSWERED, "intent-cancel-answered")                                                   \
+    X(ACTION_LOOKED, "action-looked") /* its buyer has to act */                                   \
     X(LOOK_UP_SENT, "look-up-sent")                                                                \
     X(LOOK_UP_ANSWERED, "look-up-answered")                                                        \
     X(PAY_ENDED, "pay-ended")        /* its settlement is only in memory */                        \

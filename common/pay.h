@@ -12,6 +12,7 @@
 
 #define PAY_ID_MAX 255
 #define PAY_CODE_MAX 64
+#define PAY_ACTION_MAX 2560
 
 struct pay;
 struct pay_call;
@@ -54,6 +55,9 @@ struct pay_answer {
     bool replayed;           /* the result that the gateway has stored for this key */
     bool sent;               /* false: it surely did not reach the gateway */
     uint32_t retry_after_s;  /* 0: not said */
+    /* of PAY_REQUIRES_ACTION: what the buyer is to do, as a JSON object with the members "type" and
+     * "url" or "client_secret"; "": the gateway does not say it. For the buyer alone, no log. */
+    char action[PAY_ACTION_MAX];
 };
 
 typedef void (*pay_answer_cb)(const struct pay_answer *answer, void *arg);
@@ -91,6 +95,11 @@ MUST_CHECK int pay_list(struct pay *pay, int64_t created_from_s, const char *sta
  * before; PAY_DECLINED: it is cancelled now (or was). */
 MUST_CHECK int pay_cancel(struct pay *pay, const struct pay_charge *charge, const char *intent_id,
                           pay_answer_cb cb, void *arg);
+
+/* What has become of the intent of a charge. PAY_DECLINED: it cannot succeed as it is, but for code
+ * "canceled" somebody may still change that. */
+MUST_CHECK int pay_get(struct pay *pay, const struct pay_charge *charge, const char *intent_id,
+                       pay_answer_cb cb, void *arg);
 
 /* What is given back: the payment `intent_id`, of which `amount` is all. */
 struct pay_refund {

@@ -88,6 +88,7 @@ int pay_stripe_send(struct pay_call *call, const char *url, const struct buf *fo
 /* The part of an answer that is no HTTP answer's, or is every one's. */
 void pay_stripe_read_transport(const struct curl_response *response, struct pay_answer *answer)
 {
+    answer->action[0] = '\0';
     answer->http_status = response->status;
     answer->sent = response->connected;
     answer->replayed = response->code == 0 && response->replayed;
@@ -249,6 +250,35 @@ int pay_cancel(struct pay *pay, const struct pay_charge *charge, const char *int
     buf_reset(&pay->url);
     (void)buf_printf(&pay->url, "%s/%s/cancel", pay->intents_url, intent_id);
     return pay_stripe_send(call, buf_text(&pay->url), &pay->form, cancelled);
+}
+
+/* ---- looking at one ---- */
+
+static void got(const struct curl_response *response, void *arg)
+{
+    struct pay_call *call = arg;
+    struct pay_answer answer;
+    pay_stripe_read_transport(response, &answer);
+    const struct pay_expected expected = {call->order_id, call->amount, call->currency};
+    if (response->code == 0)
+        pay_stripe_read_get(response->status, response->body, response->body_len, call->intent_id,
+                            &expected, &answer);
+    pay_stripe_finish(call, &answer);
+}
+
+int pay_get(struct pay *pay, const struct pay_charge *charge, const char *intent_id,
+            pay_answer_cb cb, void *arg)
+{
+    if (!charge_valid(charge) || !pay_stripe_id_valid(intent_id))
+        return ERR_INVALID;
+    struct pay_call *call = take_charge_call(pay, charge, cb, arg);
+    if (call == NULL)
+        return ERR_FULL;
+    memcpy(call->intent_id, intent_id, strlen(intent_id) + 1);
+    buf_reset(&pay->key);
+    buf_reset(&pay->url);
+    (void)buf_printf(&pay->url, "%s/%s", pay->intents_url, intent_id);
+    return pay_stripe_send(call, buf_text(&pay->url), NULL, got);
 }
 
 /* ---- listing ---- */

@@ -8,6 +8,9 @@
 
 #include "common/err.h"
 
+#define URL_MAX ((size_t)2048)
+#define SECRET_MAX ((size_t)255)
+
 static bool word(const char *text, size_t max)
 {
     size_t len = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-");
@@ -46,6 +49,7 @@ static bool string_is(const json_t *object, const char *name, const char *text)
 static void set(struct pay_answer *answer, enum pay_outcome outcome, const char *code)
 {
     answer->outcome = outcome;
+    answer->action[0] = '\0';
     (void)snprintf(answer->code, sizeof answer->code, "%s",
                    code != NULL && code_valid(code) ? code : "");
 }
@@ -116,6 +120,32 @@ static enum pay_outcome outcome_of(const char *status)
     return ended ? PAY_DECLINED : PAY_UNKNOWN;
 }
 
+/* Visible ASCII that needs no escaping in JSON. */
+static bool plain(const char *text, size_t max)
+{
+    size_t len = 0;
+    while (text[len] > ' ' && text[len] <= '~' && text[len] != '"' && text[len] != '\\')
+        len++;
+    return len > 0 && len <= max && text[len] == '\0';
+}
+
+/* What the buyer is to do: open a page of the bank's, or let the gateway's own script in the shop's
+ * page do it. Nothing if it is neither. */
+static void read_action(const json_t *intent, struct pay_answer *answer)
+{
+    const json_t *action = json_object_get(intent, "next_action");
+    const char *url = string_at(json_object_get(action, "redirect_to_url"), "url");
+    const char *secret = string_at(intent, "client_secret");
+    if (string_is(action, "type", "redirect_to_url") && url != NULL && plain(url, URL_MAX) &&
+        (strncmp(url, "https://", 8) == 0 || strncmp(url, "http://", 7) == 0))
+        (void)snprintf(answer->action, sizeof answer->action,
+                       "{\"type\":\"redirect_to_url\",\"url\":\"%s\"}", url);
+    else if (string_is(action, "type", "use_stripe_sdk") && secret != NULL &&
+             plain(secret, SECRET_MAX))
+        (void)snprintf(answer->action, sizeof answer->action,
+                       "{\"type\":\"use_stripe_sdk\",\"client_secret\":\"%s\"}", secret);
+}
+
 static void read_intent(const json_t *intent, const struct pay_expected *expected,
                         struct pay_answer *answer)
 {
@@ -133,6 +163,8 @@ static void read_intent(const json_t *intent, const struct pay_expected *expecte
         set_foreign(answer, wrong);
     else
         set(answer, outcome_of(status), strcmp(status, "succeeded") == 0 ? "" : status);
+    if (answer->outcome == PAY_REQUIRES_ACTION)
+        read_action(intent, answer);
 }
 
 /* 402: the card was declined, unless the answer contradicts itself. */
@@ -231,6 +263,26 @@ void pay_stripe_read_cancel(unsigned status, const char *body, size_t len, const
     bool open = ret_answer->outcome == PAY_DECLINED && strcmp(ret_answer->code, "canceled") != 0;
     if (open || ret_answer->outcome == PAY_REQUIRES_ACTION)
         ret_answer->outcome = PAY_UNKNOWN;
+    json_decref(root);
+}
+
+/* ---- looking at one ---- */
+
+void pay_stripe_read_get(unsigned status, const char *body, size_t len, const char *intent_id,
+                         const struct pay_expected *expected, struct pay_answer *ret_answer)
+{
+    json_t *root = json_loadb(body, len, JSON_REJECT_DUPLICATES, NULL);
+    const json_t *error = json_object_get(root, "error");
+    ret_answer->intent_id[0] = '\0';
+    ret_answer->of_the_api = status != 200 && string_at(error, "type") != NULL;
+    if (status == 401 || status == 403)
+        read_refusal(status, error, ret_answer);
+    else if (status != 200)
+        set_status(ret_answer, PAY_UNKNOWN, status);
+    else if (!string_is(root, "id", intent_id))
+        set(ret_answer, PAY_UNKNOWN, "malformed_answer");
+    else
+        read_intent(root, expected, ret_answer);
     json_decref(root);
 }
 

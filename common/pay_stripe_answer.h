@@ -27,6 +27,9 @@ void pay_stripe_read_charge(unsigned status, const char *body, size_t len,
  * PAY_BAD_INPUT. */
 void pay_stripe_read_cancel(unsigned status, const char *body, size_t len, const char *intent_id,
                             const struct pay_expected *expected, struct pay_answer *ret_answer);
+/* The answer to a look at the intent `intent_id`: as pay_get. */
+void pay_stripe_read_get(unsigned status, const char *body, size_t len, const char *intent_id,
+                         const struct pay_expected *expected, struct pay_answer *ret_answer);
 
 /* As pay_refund and pay_find_refund say; `ret_answer->intent_id` is the refund's. */
 void pay_stripe_read_refund(unsigned status, const char *body, size_t len, const char *intent_id,

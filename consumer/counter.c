@@ -303,9 +303,10 @@ static enum counter_effect_kind effect_kind(const char *text)
         const char *text;
         enum counter_effect_kind kind;
     } kinds[] = {
-        {"pay", COUNTER_PAY},     {"more", COUNTER_MORE},       {"refund", COUNTER_REFUND},
-        {"look", COUNTER_LOOK},   {"late", COUNTER_LATE},       {"conflict", COUNTER_CONFLICT},
-        {"tally", COUNTER_TALLY}, {"command", COUNTER_COMMAND}, {"commands", COUNTER_COMMANDS}};
+        {"pay", COUNTER_PAY},         {"more", COUNTER_MORE},        {"refund", COUNTER_REFUND},
+        {"look", COUNTER_LOOK},       {"late", COUNTER_LATE},        {"conflict", COUNTER_CONFLICT},
+        {"action", COUNTER_ACTION},   {"hint", COUNTER_HINT},        {"tally", COUNTER_TALLY},
+        {"command", COUNTER_COMMAND}, {"commands", COUNTER_COMMANDS}};
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
         if (strcmp(text, kinds[i].text) == 0)
             return kinds[i].kind;
@@ -333,7 +334,7 @@ void counter_each_effect(const struct db_result *result, counter_effect_cb cb, v
             .reason = column(result, row, REASON),
         };
         bool of_gateway = effect.kind == COUNTER_PAY || effect.kind == COUNTER_REFUND ||
-                          effect.kind == COUNTER_LOOK;
+                          effect.kind == COUNTER_LOOK || effect.kind == COUNTER_ACTION;
         if (of_gateway && effect.detail != NULL)
             effect.age_ms = db_int(result, row, DETAIL);
         cb(&effect, arg);

@@ -34,7 +34,9 @@ enum counter_effect_kind {
     COUNTER_REFUND, /* give a payment back: payment_method is the intent's id, reason the key */
     COUNTER_LATE, /* the gateway took `amount` by the intent `reason`, and the order is `detail` */
     COUNTER_LOOK, /* look whether the payment took money after all; `age_ms` as for COUNTER_PAY */
-    COUNTER_MORE, /* the line of `sku` has more to settle */
+    COUNTER_ACTION,   /* its buyer has been asked to act, and has `age_ms` left */
+    COUNTER_HINT,     /* something may have happened to its payment: look */
+    COUNTER_MORE,     /* the line of `sku` has more to settle */
     COUNTER_CONFLICT, /* a retry of `order_id` came with another body */
     COUNTER_TALLY,    /* `amount` orders became `detail` (`reason`) */
     COUNTER_COMMAND,  /* command `amount` is `detail` ("done", "refused"): `reason` */

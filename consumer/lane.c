@@ -101,6 +101,8 @@ static void take_effect(const struct counter_effect *effect, void *arg)
     case COUNTER_PAY:
     case COUNTER_REFUND:
     case COUNTER_LOOK:
+    case COUNTER_ACTION:
+    case COUNTER_HINT:
         lane->events->pay(effect, lane->arg);
         return;
     case COUNTER_LATE:

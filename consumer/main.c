@@ -232,6 +232,7 @@ static bool open_gateway(struct consumer *c)
                                   .stats = &c->stats,
                                   .inflight_max = options.inflight_max,
                                   .timeout_ms = options.timeout_ms,
+                                  .action_wait_ms = (uint32_t)cfg_int(cfg, CFG_ACTION_WAIT),
                                   .key_age_ms = (uint64_t)cfg_int(cfg, CFG_GATEWAY_KEY_AGE),
                                   .ended = payment_ended,
                                   .stopped = payments_stopped,

@@ -123,7 +123,7 @@ static void retry_due(void *arg)
     payer_pump(p->payer);
 }
 
-void payer_retry_later(struct payment *p, uint32_t at_least_ms)
+void payer_retry_at(struct payment *p, uint32_t in_ms)
 {
     if (p->timer == NULL)
         p->timer = loop_timer_new(p->payer->o.loop, retry_due, p);
@@ -131,9 +131,14 @@ void payer_retry_later(struct payment *p, uint32_t at_least_ms)
         payer_forget(p); /* the sweep finds it again */
         return;
     }
-    uint32_t wait = backoff_next(&p->backoff);
     p->state = PAYMENT_WAITING;
-    loop_timer_start(p->timer, wait > at_least_ms ? wait : at_least_ms, 0);
+    loop_timer_start(p->timer, in_ms, 0);
+}
+
+void payer_retry_later(struct payment *p, uint32_t at_least_ms)
+{
+    uint32_t wait = backoff_next(&p->backoff);
+    payer_retry_at(p, wait > at_least_ms ? wait : at_least_ms);
 }
 
 struct pay_charge payer_charge_of(const struct payment *p, char key[PAYER_KEY_SIZE])
@@ -162,7 +167,7 @@ static bool key_good(struct payment *p)
     }
     const struct payer_options *o = &p->payer->o;
     uint64_t age_ms = clock_mono_ms() - p->born_ms;
-    if (p->cancelling || age_ms < o->key_age_ms)
+    if (p->cancelling || p->acting || age_ms < o->key_age_ms)
         return true;
     payer_queue_drop(p->payer->queue);
     if (age_ms < o->key_age_ms + o->timeout_ms)
@@ -177,8 +182,11 @@ static int call(struct payment *p)
     struct payer *payer = p->payer;
     char key[PAYER_KEY_SIZE];
     struct pay_charge charge = payer_charge_of(p, key);
-    return p->cancelling ? pay_cancel(payer->o.pay, &charge, p->intent_id, payer_cancelled, p)
-                         : pay_charge(payer->o.pay, &charge, payer_charged, p);
+    if (p->cancelling)
+        return pay_cancel(payer->o.pay, &charge, p->intent_id, payer_cancelled, p);
+    if (p->acting)
+        return pay_get(payer->o.pay, &charge, p->intent_id, payer_looked, p);
+    return pay_charge(payer->o.pay, &charge, payer_charged, p);
 }
 
 /* Whether one may be called now; else it is looked at again in time. */

@@ -23,6 +23,7 @@ struct payer;
 
 /* A payment has ended: `state` is "captured", "declined", "failed", or "superseded" (this attempt
  * took no money, the next one may be made). Or "unclear": it goes on, and this is to be recorded.
+ * Or "action": it goes on when its buyer has acted; `code` is then {"wait_ms":…,"action":…}.
  * Strings valid during the call. */
 typedef void (*payer_ended_cb)(uint32_t shard, const char *order_id, int64_t attempt,
                                const char *state, const char *intent, const char *code, void *arg);
@@ -34,9 +35,10 @@ struct payer_options {
     struct loop *loop;
     struct pay *pay;
     struct stats *stats;
-    unsigned inflight_max; /* pay's */
-    uint32_t timeout_ms;   /* of one call */
-    uint64_t key_age_ms;   /* an older idempotency key is not sent any more */
+    unsigned inflight_max;   /* pay's */
+    uint32_t timeout_ms;     /* of one call */
+    uint32_t action_wait_ms; /* for a buyer who has to act */
+    uint64_t key_age_ms;     /* an older idempotency key is not sent any more */
     payer_ended_cb ended;
     payer_stopped_cb stopped;
     void *arg;
@@ -51,6 +53,8 @@ void payer_free(struct payer *payer);
 
 /* Queues the payment of a COUNTER_PAY effect, unless it is here already. ERR_FULL, ERR_NOMEM. */
 MUST_CHECK int payer_add(struct payer *payer, uint32_t shard, const struct counter_effect *effect);
+/* COUNTER_ACTION: so long the buyer may act. COUNTER_HINT: the order's payment is looked at now. */
+void payer_hear(struct payer *payer, const struct counter_effect *effect);
 /* The shard is not ours any more: what is not being called is forgotten, answers to the rest are
  * not reported (unless they are added again before). */
 void payer_forget_shard(struct payer *payer, uint32_t shard);

@@ -93,14 +93,6 @@ static void unknown(struct payment *p, const struct pay_answer *answer)
     CRASH_POINT(PAY_UNKNOWN);
 }
 
-/* The buyer would have to act at the bank; that is not offered, so the intent is cancelled first:
- * its success must not come when the unit is someone else's. */
-static void cancel_intent(struct payment *p)
-{
-    p->cancelling = true;
-    payer_enqueue(p);
-}
-
 static void dispatch(struct payment *p, const struct pay_answer *answer)
 {
     switch (answer->outcome) {
@@ -114,8 +106,7 @@ static void dispatch(struct payment *p, const struct pay_answer *answer)
         end(p, "failed", answer);
         return;
     case PAY_REQUIRES_ACTION:
-        memcpy(p->intent_id, answer->intent_id, sizeof p->intent_id);
-        cancel_intent(p);
+        payer_ask_buyer(p, answer);
         return;
     case PAY_UNKNOWN:
         unknown(p, answer);
@@ -181,8 +172,7 @@ void payer_gate_answered(struct payer *payer, const struct pay_answer *answer, b
     payer_pump(payer); /* a place at the gateway is free */
 }
 
-/* Common to every answer; false if the payment is not ours to go on with. */
-static bool back_from_call(struct payment *p, const struct pay_answer *answer)
+bool payer_back(struct payment *p, const struct pay_answer *answer)
 {
     struct payer *payer = p->payer;
     payer->calling[p->shard]--;
@@ -202,7 +192,7 @@ void payer_cancelled(const struct pay_answer *answer, void *arg)
     struct payment *p = arg;
     struct payer *payer = p->payer;
     CRASH_POINT(CANCEL_ANSWERED);
-    if (back_from_call(p, answer)) {
+    if (payer_back(p, answer)) {
         struct pay_answer declined = *answer;
         if (answer->outcome == PAY_DECLINED && p->found == FOUND_NONE)
             (void)snprintf(declined.code, sizeof declined.code, "authentication_required");
@@ -216,7 +206,7 @@ void payer_charged(const struct pay_answer *answer, void *arg)
     struct payment *p = arg;
     struct payer *payer = p->payer;
     CRASH_POINT(PAY_ANSWERED);
-    if (back_from_call(p, answer))
+    if (payer_back(p, answer))
         dispatch(p, answer);
     payer_pump(payer);
 }

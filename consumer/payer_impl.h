@@ -42,6 +42,10 @@ struct payment {
     enum payment_state state;
     bool orphaned; /* its shard is not ours (any more) */
     bool cancelling;
+    bool acting; /* its buyer has been asked to act: it is looked at, and not sent again */
+    bool asked;  /* ... and that is recorded */
+    bool hinted; /* ... and something has happened while it was being looked at */
+    uint64_t act_until_ms; /* monotonic: the end of that */
     enum payment_resolution resolution;
     bool probe;     /* its call tells whether others may go on */
     bool in_lookup; /* the lookup under way is for it, too */
@@ -89,6 +93,8 @@ struct payer {
 void payer_forget(struct payment *p);
 /* Puts it in line for its next call. */
 void payer_enqueue(struct payment *p);
+/* Its next call comes in `in_ms`. */
+void payer_retry_at(struct payment *p, uint32_t in_ms);
 /* Its next call comes after its backoff. */
 void payer_retry_later(struct payment *p, uint32_t at_least_ms);
 /* Starts calls while the gate and the gateway's window have room. */
@@ -102,6 +108,13 @@ struct payment *payer_next_of_order(struct payer *payer, const char *order_id,
 /* Answers to the two kinds of calls; `arg` is the payment. */
 void payer_charged(const struct pay_answer *answer, void *arg);
 void payer_cancelled(const struct pay_answer *answer, void *arg);
+void payer_looked(const struct pay_answer *answer, void *arg);
+/* Its buyer has to act, and may, for a while. */
+void payer_ask_buyer(struct payment *p, const struct pay_answer *answer);
+/* It is neither to be sent nor looked at any more: whatever may still succeed is cancelled. */
+void payer_cancel_intent(struct payment *p);
+/* Common to every answer; false if the payment is not ours to go on with. */
+bool payer_back(struct payment *p, const struct pay_answer *answer);
 /* Reports its end, and forgets it. */
 void payer_end(struct payment *p, const char *state, const char *intent, const char *code);
 /* If an operator has said what became of it, it is not sent again: ends it, or looks it up. It is

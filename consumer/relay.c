@@ -32,7 +32,8 @@ enum column {
     PLACE,
     AMOUNT,
     CURRENCY,
-    REFERENCE
+    REFERENCE,
+    NEXT_ACTION
 };
 
 struct lane {
@@ -239,6 +240,7 @@ static int encode(struct buf *out, const struct db_result *result, int row)
         .amount = db_int(result, row, AMOUNT),
         .currency = text(result, row, CURRENCY),
         .reference = text(result, row, REFERENCE),
+        .next_action = text(result, row, NEXT_ACTION),
     };
     buf_reset(out);
     return event_encode(out, &event);

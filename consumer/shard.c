@@ -515,6 +515,10 @@ void shard_found_payment(struct shard *shard, const struct counter_effect *effec
         latelook_add(shard->context->latelook, shard->number, effect);
         return;
     }
+    if (effect->kind == COUNTER_ACTION || effect->kind == COUNTER_HINT) {
+        payer_hear(shard->context->payer, effect);
+        return;
+    }
     int code = effect->kind == COUNTER_REFUND
                    ? refunder_add(shard->context->refunder, shard->number, effect)
                    : payer_add(shard->context->payer, shard->number, effect);

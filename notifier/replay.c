@@ -30,13 +30,14 @@ enum column {
     PLACE,
     AMOUNT,
     CURRENCY,
-    REFERENCE
+    REFERENCE,
+    NEXT_ACTION
 };
 
 #define COLUMNS                                                                                    \
     "select e.event_id, e.sequence, (extract(epoch from e.created_at) * 1000)::bigint,"            \
     "       e.order_id, o.sku, o.quantity, e.status, e.reason, e.place_in_line, o.amount,"         \
-    "       o.currency, o.reference"
+    "       o.currency, o.reference, checkout.next_action(e, o)"
 #define PAGE_END " and e.event_id > $3::bigint order by e.event_id limit $4::integer"
 
 /* The newest event of each open order, and of each that ended within $2 ms. */
@@ -169,6 +170,7 @@ static void push_row(struct replay *replay, struct session *session, const struc
         .amount = db_int(result, row, AMOUNT),
         .currency = text(result, row, CURRENCY),
         .reference = text(result, row, REFERENCE),
+        .next_action = text(result, row, NEXT_ACTION),
     };
     struct envelope envelope = {.sequence = event.sequence,
                                 .final = event_status_final(event.status)};

@@ -25,7 +25,7 @@
 
 static const struct db_statement find_order = {
     "producer_find_order",
-    "select " VIEW_COLUMNS ", " VIEW_HISTORY
+    "select " VIEW_COLUMNS ", " VIEW_HISTORY ", " VIEW_ACTION
     " from checkout.orders o where o.order_id = $1::uuid and o.user_id = $2",
     2};
 
@@ -209,6 +209,11 @@ static void answer(struct lookup *l, const struct db_result *result)
         (void)buf_printf(out, "\"id\":\"%s\",\"status\":\"queued\"", l->id);
     (void)buf_str(out, ",\"events_url\":");
     tickets_encode(door->tickets, &l->buyer, clock_wall_ms() / 1000, out);
+    const char *action = known ? view_action(result, 0) : NULL;
+    if (action != NULL) {
+        (void)buf_str(out, ",\"next_action\":");
+        (void)buf_str(out, action);
+    }
     (void)buf_str(out, ",\"history\":");
     (void)buf_str(out, known ? view_history(result, 0) : "[]");
     (void)buf_char(out, '}');

@@ -12,7 +12,8 @@ enum {
     COLUMN_CREATED,
     COLUMN_UPDATED,
     COLUMN_REFERENCE,
-    COLUMN_HISTORY
+    COLUMN_HISTORY,
+    COLUMN_ACTION
 };
 
 static void text(struct buf *out, const struct db_result *result, int row, int column,
@@ -57,4 +58,9 @@ const char *view_status(const struct db_result *result, int row)
 const char *view_history(const struct db_result *result, int row)
 {
     return db_null(result, row, COLUMN_HISTORY) ? "[]" : db_text(result, row, COLUMN_HISTORY);
+}
+
+const char *view_action(const struct db_result *result, int row)
+{
+    return db_null(result, row, COLUMN_ACTION) ? NULL : db_text(result, row, COLUMN_ACTION);
 }

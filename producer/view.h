@@ -18,6 +18,7 @@
     "'place_in_line', e.place_in_line, 'at', " VIEW_TIME(                                          \
         "e.created_at") ") order by e.sequence)) "                                                 \
                         "from checkout.order_events e where e.order_id = o.order_id)"
+#define VIEW_ACTION "checkout.open_action(o.order_id)"
 
 /* Appends the members of row `row` without the braces; absent ones are left out. */
 void view_order(struct buf *out, const struct db_result *result, int row);
@@ -25,5 +26,7 @@ void view_order(struct buf *out, const struct db_result *result, int row);
 const char *view_status(const struct db_result *result, int row);
 /* The column VIEW_HISTORY: JSON. */
 const char *view_history(const struct db_result *result, int row);
+/* The column VIEW_ACTION behind it: JSON; NULL: the buyer is asked for nothing. */
+const char *view_action(const struct db_result *result, int row);
 
 #endif

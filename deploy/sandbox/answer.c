@@ -73,6 +73,8 @@ void answer_intent(const struct intent *intent, uint32_t salt, struct buf *out)
     last_error(intent, out);
     (void)buf_str(out, ",\"livemode\":false,\"metadata\":");
     (void)buf_str(out, intent->metadata);
+    if (intent->status == INTENT_REQUIRES_ACTION)
+        (void)buf_printf(out, ",\"client_secret\":\"%s_secret_sandbox\"", id);
     (void)buf_str(out, intent->status == INTENT_REQUIRES_ACTION
                            ? ",\"next_action\":{\"type\":\"use_stripe_sdk\"}"
                            : ",\"next_action\":null");

@@ -19,6 +19,7 @@
 
 #define INTENTS "/v1/payment_intents"
 #define REFUNDS "/v1/refunds"
+#define BANK "/3ds/"
 #define CONTROL "/_control"
 
 /* ---- answers ---- */
@@ -296,7 +297,10 @@ static void handle(struct http_request *request, void *arg)
     struct gateway *g = arg;
     const char *method = http_request_method(request);
     const char *path = http_request_path(request);
-    if (!authorized(g, request))
+    if (strncmp(path, BANK, sizeof BANK - 1) == 0 && strcmp(method, "POST") == 0 &&
+        !http_request_body_too_large(request))
+        payment_authenticate(g, request, path + sizeof BANK - 1); /* a buyer has no key of ours */
+    else if (!authorized(g, request))
         refuse_key(g, request);
     else if (strcmp(method, "GET") == 0)
         route_get(g, request, path);

@@ -59,6 +59,8 @@ int64_t gateway_query_number(struct http_request *request, const char *name, int
 /* POST /v1/payment_intents, …/{id}/cancel, /v1/refunds. They answer, sooner or later. */
 void payment_charge(struct gateway *gateway, struct http_request *request);
 void payment_cancel(struct gateway *gateway, struct http_request *request, const char *id);
+/* The buyer's part, POST /3ds/{id} with outcome=approve or decline: as at the bank's page. */
+void payment_authenticate(struct gateway *gateway, struct http_request *request, const char *id);
 void payment_refund(struct gateway *gateway, struct http_request *request);
 /* Ends those that wait on purpose; calls `drained` when none is open. */
 void payment_drain(struct gateway *gateway);

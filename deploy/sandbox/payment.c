@@ -476,6 +476,32 @@ void payment_cancel(struct gateway *gateway, struct http_request *request, const
         intent->busy = true;
 }
 
+void payment_authenticate(struct gateway *gateway, struct http_request *request, const char *id)
+{
+    struct payment *p = take_payment(gateway, request);
+    if (p == NULL || !begin(p))
+        return;
+    const char *outcome = form_get(&p->form, "outcome");
+    bool approves = outcome != NULL && strcmp(outcome, "approve") == 0;
+    if (!approves && (outcome == NULL || strcmp(outcome, "decline") != 0)) {
+        refuse(p, 400, "parameter_missing", "outcome", "It is approve or decline.");
+        return;
+    }
+    struct store_intent *intent = read_base(p, id, "intent", 404);
+    if (intent == NULL)
+        return;
+    if (p->record.intent.status != INTENT_REQUIRES_ACTION) {
+        refuse(p, 400, "payment_intent_unexpected_state", NULL, "There is nothing to approve.");
+        return;
+    }
+    p->record.kind = RECORD_CANCEL;
+    p->record.intent.status = approves ? INTENT_SUCCEEDED : INTENT_REQUIRES_PAYMENT_METHOD;
+    if (append(p) < 0)
+        refuse_unavailable(p);
+    else
+        intent->busy = true;
+}
+
 /* Gives the refund its number and records it. */
 static void record_refund(struct payment *p, struct store_intent *intent)
 {

@@ -46,7 +46,7 @@ struct refund {
 enum record_kind {
     RECORD_OPENED, /* the first of a ledger: its salt */
     RECORD_CHARGE, /* a new intent */
-    RECORD_CANCEL, /* an intent after it was cancelled */
+    RECORD_CANCEL, /* an intent after it was cancelled, or its buyer has acted */
     RECORD_REFUND, /* a refund, and its intent afterwards */
     RECORD_FAILED, /* nothing but a key that is used up */
 };

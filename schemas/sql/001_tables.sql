@@ -116,6 +116,8 @@ create table checkout.payments (
     unclear_since   timestamptz,            -- since when it is known that its end is hard to find out
     look_at         timestamptz,            -- when to look next whether it took money after all (see 008)
     looks           integer not null default 0,     -- how often that was done
+    action          jsonb,                  -- what its buyer is to do at the bank; forgotten when it ends (009)
+    action_until    timestamptz,            -- how long its unit is held for that
     created_at      timestamptz not null default now(),
     updated_at      timestamptz not null default now(),
     primary key (order_id, attempt)

@@ -12,6 +12,8 @@
 --   refund    give this payment back: see checkout.refund_effect
 --   late      this order, which is `detail`, had `amount` taken by the intent `reason`: it is given back
 --   look      look at the gateway whether this payment took money after all
+--   action    the buyer has been asked to act, and has `detail` milliseconds left
+--   hint      something may have happened to the order's payment: look at it
 --   tally     `amount` orders got the status `detail` (with `reason`)
 create type checkout.effect as (
     kind text, order_id uuid, attempt integer, amount bigint, currency text, payment_method text,
@@ -440,7 +442,7 @@ end $$;
 
 -- Ends payments and their orders: p_states 'captured' (confirmed), 'declined' or 'failed' (rejected, the
 -- units go to the next in line). 'superseded': this attempt has failed without taking money, and the next
--- one has its own intent and key. 'unclear': it goes on, and this is recorded. A payment that has ended
+-- one has its own intent and key. 'unclear': it goes on, and this is recorded. 'action': see checkout.ask_buyers. A payment that has ended
 -- before is left alone. No order ends twice.
 create function checkout.settle(
     p_shards integer, p_shard integer, p_epoch bigint,
@@ -458,17 +460,21 @@ begin
       from checkout.orders o where o.order_id = any (p_ids) and o.shard = p_shard;
     perform 1 from checkout.items where sku = any (skus) order by sku for update;
 
+    if 'action' = any (p_states) then
+        return query select * from checkout.ask_buyers(p_shard, p_ids, p_attempts, p_states, p_intents, p_codes);
+    end if;
+
     return query
     with ended as (
         update checkout.payments p
            set state = case u.state when 'superseded' then 'failed' else u.state end,
-               intent_id = u.intent_id, code = u.code, updated_at = now(),
+               intent_id = u.intent_id, code = u.code, updated_at = now(), action = null,
                look_at = case when u.state = 'superseded' or u.state = 'failed' and u.code = 'resolved'
                                    or u.state = 'captured' and u.intent_id is null
                               then now() + checkout.next_look(0) end
           from unnest(p_ids, p_attempts, p_states, p_intents, p_codes)
                as u(order_id, attempt, state, intent_id, code)
-         where p.order_id = u.order_id and p.attempt = u.attempt and u.state <> 'unclear'
+         where p.order_id = u.order_id and p.attempt = u.attempt and u.state not in ('unclear', 'action')
            and p.state || '' = 'open'   -- not by the index of all open ones
            and p.shard + 0 = p_shard
         returning p.order_id, p.attempt, u.state),
@@ -479,7 +485,7 @@ begin
          where p.order_id = u.order_id and p.attempt = u.attempt and u.state = 'unclear'
            and p.state || '' = 'open' and p.shard + 0 = p_shard
            and not exists (select 1 from unnest(p_ids, p_states) as e(order_id, state)
-                            where e.order_id = u.order_id and e.state <> 'unclear')),
+                            where e.order_id = u.order_id and e.state not in ('unclear', 'action'))),
     again as (
         insert into checkout.payments (order_id, attempt, shard, state, amount, currency, idempotency_key)
         select o.order_id, e.attempt + 1, o.shard, 'open', o.amount, o.currency,

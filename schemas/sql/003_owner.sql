@@ -82,7 +82,7 @@ end $$;
 create function checkout.unrelayed(p_shard integer, p_after bigint, p_limit integer)
 returns table (event_id bigint, user_id text, sequence integer, time_ms bigint, order_id uuid, sku text,
                quantity integer, status text, reason text, place_in_line bigint, amount bigint,
-               currency text, reference text)
+               currency text, reference text, next_action text)
 language plpgsql stable
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 set plan_cache_mode = force_generic_plan set jit = off as $$
@@ -90,7 +90,7 @@ begin
     return query
     select e.event_id, o.user_id, e.sequence, (extract(epoch from e.created_at) * 1000)::bigint,
            e.order_id, o.sku, o.quantity, e.status, e.reason, e.place_in_line, o.amount, o.currency,
-           o.reference
+           o.reference, checkout.next_action(e, o)
       from checkout.order_events e join checkout.orders o on o.order_id = e.order_id
      where e.shard = p_shard and e.event_id > p_after
      order by e.event_id limit p_limit;

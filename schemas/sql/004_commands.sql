@@ -4,7 +4,7 @@
 create table checkout.commands (
     command_id      bigint generated always as identity primary key,
     kind            text not null constraint known_kind
-                        check (kind in ('cancel', 'restock', 'pause', 'resume', 'resolve', 'refund')),
+                        check (kind in ('cancel', 'restock', 'pause', 'resume', 'resolve', 'refund', 'webhook')),
     shard           integer,                -- null: a cancel whose order has not come to the counter yet
     sku             text collate "C",
     order_id        uuid,
@@ -238,6 +238,7 @@ begin
             when 'pause' then array(select e from checkout.do_pause(p_shards, c) e)
             when 'resume' then array(select e from checkout.do_resume(p_shards, c) e)
             when 'resolve' then array(select e from checkout.do_resolve(c) e)
+            when 'webhook' then array(select e from checkout.do_webhook(c) e)
             when 'refund' then array(select e from checkout.do_refund(c) e)
         end;
     exception when others then

@@ -79,11 +79,13 @@ language sql immutable as $$
     select h.states[cardinality(h.states)],
            (select bit_or(checkout.audit_digit(u.s) << (4 * (u.n - 1))::integer)
               from unnest(h.states) with ordinality as u(s, n))
-      from (select string_to_array(t.way, ' ') as states
+      from (select string_to_array(replace(t.way, 'reserved', repeat('reserved ', r) || 'reserved'), ' ') as states
               from (values ('rejected'), ('cancelled'), ('waiting'), ('reserved'), ('waiting rejected'),
                            ('waiting cancelled'), ('waiting reserved'), ('reserved rejected'),
                            ('reserved confirmed'), ('waiting reserved rejected'), ('waiting reserved confirmed'),
-                           ('reserved confirmed refunded'), ('waiting reserved confirmed refunded')) t(way)) h
+                           ('reserved confirmed refunded'), ('waiting reserved confirmed refunded')) t(way)
+              cross join generate_series(0, 2) r    -- asked to act at the bank: reserved is told again
+             where r = 0 or t.way like '%reserved%') h
 $$;
 
 -- Each order's history: numbered without gaps, one of those that there may be, and its end is what the order

@@ -23,6 +23,7 @@ grant select on checkout.service, checkout.items, checkout.order_events, checkou
     to checkout_producer;
 grant select (order_id, user_id, sku, shard, quantity, status, reason, amount, currency, fingerprint, reference,
               ticket, sequence, accepted_at, created_at, updated_at) on checkout.orders to checkout_producer;
+grant select (order_id, attempt, state, action) on checkout.payments to checkout_producer, checkout_notifier;
 grant insert on checkout.commands to checkout_producer;
 
 -- The notifier reads events, of orders without their buyers' secrets.

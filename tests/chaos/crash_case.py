@@ -33,7 +33,7 @@ class World:
 
     def __init__(self, number):
         self.stack = Stack(f"crash-{number}", shards=2 << number,
-                           settings={"CHECKOUT_GATEWAY_TIMEOUT": "1s"})
+                           settings={"CHECKOUT_GATEWAY_TIMEOUT": "1s", "CHECKOUT_ACTION_WAIT": "1s"})
         self.stack.start("sandbox")
         self.number, self.rounds, self.ordered, self.results = number, 0, [], []
 

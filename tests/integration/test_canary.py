@@ -45,7 +45,8 @@ class Canary(Scripted):
     """One sale with everything that can go wrong; `words` collects what each part has said."""
 
     daemons = ()
-    settings = {"CHECKOUT_LOG_LEVEL": "debug", "CHECKOUT_GATEWAY_TIMEOUT": "1s"}
+    settings = {"CHECKOUT_LOG_LEVEL": "debug", "CHECKOUT_GATEWAY_TIMEOUT": "1s",
+                "CHECKOUT_ACTION_WAIT": "1s"}
 
     @classmethod
     def setUpClass(cls):
@@ -107,7 +108,8 @@ class Canary(Scripted):
     def ask(self, user, method, path, body=None, headers=None):
         """An HTTP call whose answer is listened to."""
         answer = self.stack.call(user, method, path, body, headers)
-        self.hear(f"answer to {method} {path.split('?')[0]}", answer.status, answer.headers, answer.body)
+        whose = " of its buyer" if user == "buyer-asks" else ""
+        self.hear(f"answer to {method} {path.split('?')[0]}{whose}", answer.status, answer.headers, answer.body)
         return answer
 
     def buy(self, user, sku, method, **members):
@@ -255,6 +257,17 @@ class Canary(Scripted):
                              ("column orders.", b"dress"), ("events", b"confirmed")):
             self.assertTrue([place for place in self.found(word) if source in place], (source, word))
 
+    def take_out_what_the_buyer_is_told(self):
+        """The client secret of the one payment whose buyer has to act goes to that buyer, and to nobody else."""
+        secret = rb"pi_3" + MARK.encode() + rb"_secret_\d+"
+        for source in [source for source in self.words if source.endswith(" of its buyer")]:
+            self.words[source] = [re.sub(rb"(next_action.*)" + secret, rb"\1", text) for text in self.words[source]]
+        told = rb"(checkout:events:buyer-asks\W.*)" + secret
+        published = self.found(told)
+        self.assertEqual({source.rpartition("/")[2] for source in published}, {"redis-monitor.log"}, published)
+        for source in published:
+            self.words[source] = [re.sub(told, rb"\1", text) for text in self.words[source]]
+
     def test_no_secret_leaves_its_place(self):
         for name in ("producer", "notifier"):
             self.stack.start(name)
@@ -276,6 +289,7 @@ class Canary(Scripted):
         addresses = self.found(re.escape(MARK).encode() + rb"\.\d+@")
         self.assertEqual(set(addresses), {"column orders.receipt_email"}, addresses)
         self.words.pop("column orders.receipt_email")
+        self.take_out_what_the_buyer_is_told()
         self.assertEqual(self.found(MARK.encode()), {})
         for name, secret in self.stack.secrets.items():
             self.assertEqual(self.found(re.escape(secret).encode()), {}, name)

@@ -33,7 +33,7 @@ class FewAtOnce(harness.TestCase):
 
 class Payments(harness.TestCase):
     daemons = ("sandbox", "producer", "consumer")
-    settings = {"CHECKOUT_GATEWAY_TIMEOUT": "2s"}
+    settings = {"CHECKOUT_GATEWAY_TIMEOUT": "2s", "CHECKOUT_ACTION_WAIT": "1s"}
 
     def tearDown(self):
         self.stack.gateway.calm()
@@ -117,7 +117,7 @@ class Payments(harness.TestCase):
         self.stack.gateway.latency(0)
         order.wait("confirmed", timeout=30)
 
-    def test_a_card_that_asks_for_its_owner_is_cancelled_and_the_unit_passed_on(self):
+    def test_a_card_that_asks_for_its_owner_in_vain_is_cancelled_and_the_unit_passed_on(self):
         sku = self.stack.item(stock=1)
         order = self.stack.order("ann", sku, payment_method="pm_card_authenticationRequired")
         order.wait("rejected", "payment_declined")

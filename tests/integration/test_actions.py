@@ -1,0 +1,117 @@
+#!/usr/bin/python3
+"""Buyers who have to act at their bank (3-D Secure): the unit is theirs while they may, and only so long."""
+
+import json
+
+import harness
+from harness import wait_until
+
+ASKS = "pm_card_authenticationRequired"
+
+
+class TestCase(harness.TestCase):
+    daemons = ("sandbox", "producer", "consumer")
+
+    def intent(self, order):
+        found, = [intent for intent in self.stack.gateway.intents()
+                  if (intent.get("metadata") or {}).get("order_id") == order.id]
+        return found
+
+    def act(self, order, outcome):
+        answer = self.stack.gateway.call("POST", f"/3ds/{self.intent(order)['id']}", {"outcome": outcome})
+        self.assertEqual(answer.status, 200)
+        return answer.json["status"]
+
+    def action(self, order):
+        answer = self.stack.call(order.user, "GET", f"/v1/orders/{order.id}")
+        self.assertEqual(answer.status, 200)
+        return answer.json.get("next_action")
+
+    def asked(self, sku, user="ann"):
+        order = self.stack.order(user, sku, payment_method=ASKS)
+        wait_until(lambda: self.action(order) is not None, 10, "the buyer to be asked to act")
+        return order
+
+    def ended(self, order):
+        """Nothing is left of what the buyer was to do."""
+        self.assertIsNone(self.action(order))
+        self.assertEqual(self.stack.sql("select state, action from payments where order_id = %s and "
+                                        "action is not null", (order.id,)), [])
+
+
+class Actions(TestCase):
+    settings = {"CHECKOUT_GATEWAY_TIMEOUT": "2s", "CHECKOUT_ACTION_WAIT": "60s"}
+
+    def test_the_unit_is_held_until_the_buyer_has_acted(self):
+        sku = self.stack.item(stock=1)
+        order = self.asked(sku)
+        self.assertEqual(self.action(order)["type"], "use_stripe_sdk")
+        self.assertEqual(self.stack.call("eve", "GET", f"/v1/orders/{order.id}").status, 404)
+        self.assertTrue(self.action(order)["client_secret"].startswith(self.intent(order)["id"] + "_secret_"))
+        behind = self.stack.order("bob", sku).wait("waiting")
+        self.assertEqual(order.status(), "reserved")
+        self.assertEqual(self.act(order, "approve"), "succeeded")
+        order.wait("confirmed", timeout=25)
+        behind.wait("rejected", "sold_out")
+        self.ended(order)
+        self.assertEqual(self.stack.gateway.captured().get(order.id), 1)
+
+    def test_the_event_tells_what_to_do(self):
+        order = self.asked(self.stack.item())
+        told = self.stack.sql("select u.status, u.sequence, u.next_action from relays r, unrelayed(r.shard, 0, 10000) u "
+                              "where u.order_id = %s order by u.sequence", (order.id,))
+        self.assertEqual([row[:2] for row in told], [("reserved", 1), ("reserved", 2)])
+        self.assertIsNone(told[0][2])
+        self.assertEqual(json.loads(told[1][2]), self.action(order))
+
+    def test_a_buyer_who_fails_there_passes_the_unit_on(self):
+        sku = self.stack.item(stock=1)
+        order = self.asked(sku)
+        behind = self.stack.order("bob", sku).wait("waiting")
+        self.act(order, "decline")
+        order.wait("rejected", "payment_declined", timeout=25)
+        behind.wait("confirmed")
+        self.assertEqual(self.intent(order)["status"], "canceled")
+        self.ended(order)
+
+    def test_a_consumer_that_is_killed_meanwhile_keeps_unit_and_time(self):
+        order = self.asked(self.stack.item(stock=1))
+        until = self.stack.one("select action_until from payments where order_id = %s", (order.id,))
+        consumer = self.stack.daemon("consumer")
+        consumer.kill()
+        self.act(order, "approve")
+        self.stack.start_again(consumer)
+        order.wait("confirmed", timeout=40)
+        self.assertEqual(self.stack.one("select action_until from payments where order_id = %s", (order.id,)), until)
+        self.assertEqual(self.stack.one("select count(*) from order_events where order_id = %s", (order.id,)), 3)
+        self.assertEqual(self.stack.gateway.captured().get(order.id), 1)
+
+
+class Expiry(TestCase):
+    settings = {"CHECKOUT_GATEWAY_TIMEOUT": "2s", "CHECKOUT_ACTION_WAIT": "2s"}
+
+    def test_a_buyer_who_does_not_act_loses_the_unit_when_the_intent_is_cancelled(self):
+        sku = self.stack.item(stock=1)
+        order = self.asked(sku)
+        behind = self.stack.order("bob", sku).wait("waiting")
+        order.wait("rejected", "payment_declined", timeout=25)
+        self.assertEqual(self.intent(order)["status"], "canceled")
+        behind.wait("confirmed")
+        self.ended(order)
+
+    def test_time_runs_while_no_consumer_does_and_a_late_success_of_then_counts(self):
+        sku = self.stack.item(stock=2)
+        paid, forgotten = self.asked(sku), self.asked(sku, "bob")
+        consumer = self.stack.daemon("consumer")
+        consumer.kill()
+        self.act(paid, "approve")
+        wait_until(lambda: self.stack.one("select count(*) from payments where action_until < now() and "
+                                          "order_id in (%s, %s)", (paid.id, forgotten.id)) == 2, 10, "their time to end")
+        self.stack.start_again(consumer)
+        paid.wait("confirmed", timeout=40)
+        forgotten.wait("rejected", "payment_declined", timeout=40)
+        self.assertEqual(self.stack.gateway.captured().get(paid.id), 1)
+
+
+if __name__ == "__main__":
+    harness.main()
