@@ -54,6 +54,12 @@ static const struct db_statement stopped = {
     " where s.payments_stopped is not null",
     0};
 
+static const struct db_statement refused_refunds = {
+    "ctl_doctor_refunds",
+    "select count(*) filter (where reason = 'late_success'), count(*)"
+    "  from checkout.refunds where state = 'failed'",
+    0};
+
 static const struct db_statement oversold = {
     "ctl_doctor_items", "select count(*) from checkout.items where held + sold > stock", 0};
 
@@ -264,6 +270,22 @@ static void check_payments(struct doctor *doctor)
                    "the gateway fails mostly: stopped in %" PRId64 " shards", answer.numbers[0]);
 }
 
+static void check_refunds(struct doctor *doctor)
+{
+    struct answer answer;
+    if (!ask(doctor, &refused_refunds, &answer))
+        return;
+    if (answer.numbers[0] > 0)
+        doctor_say(doctor, FINDING_FAIL, "refunds",
+                   "checkoutctl audit names them: settle it at the gateway, or try again with "
+                   "checkoutctl orders refund ID",
+                   "money was taken for nothing, and the gateway refuses to give it back: %" PRId64
+                   " times",
+                   answer.numbers[0]);
+    else
+        doctor_say(doctor, FINDING_OK, "refunds", "", "nothing was taken for nothing and kept");
+}
+
 static void check_stock(struct doctor *doctor)
 {
     struct answer answer;
@@ -298,5 +320,6 @@ void doctor_database(struct doctor *doctor)
     check_service(doctor);
     check_consumers(doctor);
     check_payments(doctor);
+    check_refunds(doctor);
     check_stock(doctor);
 }

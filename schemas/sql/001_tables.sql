@@ -150,6 +150,7 @@ create table checkout.refunds (
     primary key (order_id, attempt)
 );
 create index refunds_open on checkout.refunds (shard, created_at) where state = 'open';
+create index refunds_failed on checkout.refunds (reason) where state = 'failed';
 create index refunds_unclear on checkout.refunds (unclear_since) where state = 'open' and unclear_since is not null;
 
 -- The fence: every writing transaction of a shard starts by locking its row and comparing the epoch.

@@ -477,7 +477,9 @@ begin
          where p.order_id = u.order_id and p.attempt = u.attempt and u.state not in ('unclear', 'action')
            and p.state || '' = 'open'   -- not by the index of all open ones
            and p.shard + 0 = p_shard
-        returning p.order_id, p.attempt, u.state),
+        returning p.order_id, p.attempt,    -- what an operator has called not captured is not tried again
+                  case when u.state = 'superseded' and p.resolution = 'not-captured' then 'failed'
+                       else u.state end as state),
     noted as (              -- not what ends in this very statement
         update checkout.payments p
            set unclear_since = coalesce(p.unclear_since, now()), code = u.code, updated_at = now()

@@ -61,7 +61,7 @@ declare
     of_attempt integer;
 begin
     select * into o from checkout.orders where order_id = p_order;
-    if not found or o.status in ('waiting', 'reserved') then
+    if not found or o.status in ('waiting', 'reserved') or p_amount < 1 then
         return;             -- an open payment finds out for itself
     end if;
     select * into p from checkout.payments where order_id = p_order and state || '' = 'captured';

@@ -302,14 +302,28 @@ class Resolving(Listed):
 
     def test_not_captured_with_nothing_at_the_gateway_fails_the_order(self):
         order, behind = self.unclear()
+        self.gateway.list = lambda query: (500, b"")     # until it is resolved
         self.gateway.intents.clear()
         asked = len(self.gateway.charges())
         self.answer = lambda form: (200, intent(form))
         self.resolve(order, "not-captured")
+        self.gateway.list = self.gateway._list
         order.wait("rejected", "payment_failed")
         behind.wait("confirmed")
         self.assertEqual([form["metadata[order_id]"] for form in self.gateway.charges()[asked:]
                           if form["metadata[order_id]"] != behind.id], [])
+
+    def test_not_captured_ends_it_also_if_a_lookup_has_just_called_for_another_attempt(self):
+        order, behind = self.unclear()
+        self.consumer.kill()
+        self.stack.sql("update payments set resolution = 'not-captured' where order_id = %s", (order.id,))
+        self.stack.sql("select s.* from shards h, orders o, checkout.settle(h.shards, h.shard, h.epoch, array[o.order_id],"
+                       " array[1], array['superseded'], array[null::text], array['not_found']) s"
+                       " where o.order_id = %s and h.shard = o.shard", (order.id,))
+        self.assertEqual(order.row(), ("rejected", "payment_failed"))
+        self.assertEqual(attempts(self.stack, order), keys(order, "failed"))
+        self.consume()
+        behind.wait("confirmed")
 
     def test_a_success_that_the_list_shows_outweighs_what_was_said(self):
         order, behind = self.unclear()

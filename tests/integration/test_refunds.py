@@ -191,6 +191,13 @@ class Killed(harness.TestCase):
             self.stack.gateway.latency(300)
         self.ended(orders)
 
+    def test_the_consumer_is_asked_to_leave(self):
+        orders = self.begun()
+        consumer = self.stack.daemon("consumer")
+        consumer.stop()
+        self.stack.start_again(consumer)
+        self.ended(orders)
+
     def test_another_consumer_takes_over(self):
         first = self.stack.daemon("consumer")
         orders = self.begun()
@@ -284,6 +291,15 @@ class AsTheGatewaySays(Scripted):
         order.wait("refunded", timeout=20)
         self.assertEqual(len(self.gateway.asked_for_refunds()), asked)
 
+    def test_a_gateway_that_fails_is_only_probed(self):
+        order = self.confirmed()
+        self.gateway.refund = self.gateway.find = lambda _: (502, b"Bad Gateway")
+        self.stack.sql("select * from checkout.request_order_command('refund', %s, '{}', 'test')", (order.id,))
+        wait_until(lambda: self.metric("checkout_payments_stopped") == 1, 25, "payments to be stopped")
+        self.gateway.refund, self.gateway.find = self.gateway._refund, self.gateway._find
+        order.wait("refunded", timeout=35)
+        wait_until(lambda: self.metric("checkout_payments_stopped") == 0, 10, "payments to go on")
+
     def test_a_gateway_that_refuses_our_key_makes_it_wait(self):
         order = self.confirmed()
         self.gateway.refund = lambda form: (401, {"error": {"type": "invalid_request_error"}})
@@ -321,8 +337,10 @@ class LateSuccess(Scripted):
         order = self.stack.order("ann", self.stack.item()).wait("reserved")
         wait_until(lambda: self.stack.one("select unclear_since from payments where order_id = %s", (order.id,)),
                    15, "it to be unclear")
+        self.gateway.list = lambda query: (500, b"")     # until it is resolved
         self.gateway.intents.clear()
-        self.stack.ctl("payments", "resolve", order.id, "not-captured", "--note", "nothing there", check=False)
+        self.stack.ctl("payments", "resolve", order.id, "not-captured", "--note", "nothing there")
+        self.gateway.list = self.gateway._list
         order.wait("rejected", "payment_failed")
         self.late(order)
         wait_until(lambda: self.refunds(order) == [("succeeded", "late_success")], 20, "it to be given back")
@@ -348,6 +366,8 @@ class LateSuccess(Scripted):
         kinds = [v["kind"] for v in json.loads(self.stack.ctl("audit", "--json", "--no-gateway",
                                                               check=False).stdout)["violations"]]
         self.assertIn("refund-failed", kinds)
+        self.assertIn("the gateway refuses to give it back: 1 times",
+                      " ".join(self.stack.ctl("doctor", check=False).stdout.split()))
         self.gateway.refund = self.gateway._refund
         self.assertIn("taken for nothing", refund_command(self.stack, order))
         self.assertEqual(self.refunds(order), [("succeeded", "late_success")])
@@ -359,7 +379,7 @@ class LateSuccess(Scripted):
 
         def answer(form):
             keys.append(form["metadata[order_id]"])
-            if len(keys) <= 2:      # the same stored error twice: looked up, not found, another attempt
+            if keys.count(keys[-1]) <= 2:      # the same stored error twice: looked up, not found, another attempt
                 return FAILED
             self.gateway.intents.insert(0, intent(form, id="pi_second"))
             return 200, self.gateway.intents[0]
