@@ -12,7 +12,7 @@ import urllib.parse
 import harness
 import harness_services
 from harness import wait_until
-from harness_gateway import Scripted, intent
+from harness_gateway import Scripted, ScriptedGateway, intent
 
 MARK = "CANARY" + secrets.token_hex(6)
 KINDS = ("pays", "declined", "refused", "misconfigured", "broken", "garbage", "cut", "other", "asks", "slow")
@@ -36,11 +36,6 @@ def echo(form, headers):
     return {**said, "code": form["payment_method"], "decline_code": form["payment_method"]}
 
 
-def whole_intent(form, status="succeeded", **members):
-    return intent(form, status, client_secret=f"pi_3{MARK}_secret_{next(_serial)}", **members,
-                  payment_method=form["payment_method"], receipt_email=form.get("receipt_email"))
-
-
 class Canary(Scripted):
     """One sale with everything that can go wrong; `words` collects what each part has said."""
 
@@ -58,12 +53,28 @@ class Canary(Scripted):
         self.stack.sql(f"alter database {self.stack.database} set log_min_duration_statement = 0")
         self.words = {}
         self.asked = {}
-        self.intents = {}
+        self.asking = {}
         self.answer = self.talk
-        self.gateway.cancel = lambda intent_id: (200, {**self.intents[intent_id], "status": "canceled"})
+        self.gateway.cancel = lambda intent_id: (200, {**self.asking[intent_id], "status": "canceled"})
+        self.gateway.refund = self.talk_of_refund
         self.redis_monitor()
 
     # -- a gateway that repeats everything, and is wrong in every way --------------------------------
+
+    def intent(self, form, status="succeeded", **members):
+        """With a client secret; its list shows it, too."""
+        made = intent(form, status, client_secret=f"pi_3{MARK}_secret_{next(_serial)}", **members,
+                      payment_method=form["payment_method"], receipt_email=form.get("receipt_email"))
+        self.gateway.intents.insert(0, made)
+        return made
+
+    def talk_of_refund(self, form):
+        paid = next(i for i in self.gateway.intents if i["id"] == form["payment_intent"])
+        said = {"payment_method": paid["payment_method"], "receipt_email": paid["receipt_email"]}
+        if len(self.gateway.asked_for_refunds()) == 1:
+            return 500, {"error": {**echo(said, self.gateway.requests[-1][2]), "type": "api_error"}}
+        status, refund = ScriptedGateway._refund(self.gateway, form)
+        return status, {**refund, **said}
 
     def talk(self, form):
         """At first as its payment method says; from the second time on it is served."""
@@ -72,20 +83,20 @@ class Canary(Scripted):
         asked = self.asked[kind] = self.asked.get(kind, 0) + 1
         error = echo(form, headers)
         if kind == "declined":
-            return 402, {"error": {**error, "payment_intent": whole_intent(form, "requires_payment_method")}}
+            return 402, {"error": {**error, "payment_intent": self.intent(form, "requires_payment_method")}}
         if kind == "refused":
             return 400, {"error": {**error, "type": "invalid_request_error", "param": "payment_method"}}
         if kind == "asks":
-            asks = whole_intent(form, "requires_action", next_action={"type": "use_stripe_sdk"})
-            self.intents[asks["id"]] = asks
+            asks = self.intent(form, "requires_action", next_action={"type": "use_stripe_sdk"})
+            self.asking[asks["id"]] = asks
             return 200, asks
         if asked > 2:
-            return 200, whole_intent(form)
+            return 200, self.intent(form)
         return {"misconfigured": (401, {"error": {**error, "message": headers["Authorization"]}}),
                 "broken": (500, {"error": {**error, "type": "api_error"}}),
                 "garbage": (200, json.dumps(error).encode()[:-3]),
-                "other": (200, whole_intent(form, amount=1)),
-                "cut": None}.get(kind, (200, whole_intent(form)))
+                "other": (200, self.intent(form, amount=1)),
+                "cut": None}.get(kind, (200, self.intent(form)))
 
     # -- what each part says ---------------------------------------------------------------------------
 
@@ -145,7 +156,7 @@ class Canary(Scripted):
 
     def hear_operator(self, order):
         letters = json.loads(self.stack.ctl("dead", "list", "--json").stdout.splitlines()[0])
-        commands = [["orders", "list"], ["orders", "show", order.id], ["orders", "explain", order.id],
+        commands = [["orders", "refund", order.id, "--note", "as agreed"], ["orders", "list"], ["orders", "show", order.id], ["orders", "explain", order.id],
                     ["payments", "unknown"], ["shards"], ["consumers"], ["doctor"], ["items", "list"],
                     ["dead", "list"], ["dead", "show", letters["id"]], ["top", "--once"], ["audit"],
                     ["events", "follow", "--once"], ["migrate"], ["topology"]]
@@ -278,7 +289,8 @@ class Canary(Scripted):
         self.provoke_postgresql()
         self.listeners(orders)
         self.hear_processes()
-        self.hear_operator(orders[1])
+        self.hear_operator(orders[0])
+        orders[0].wait("refunded")
         self.hear_tables()
         self.consumer.stop()
         self.stack.stop_daemons()
