@@ -60,21 +60,28 @@ struct refunder *refunder_new(const struct refunder_options *options)
     return refunder;
 }
 
+static void free_refund(struct refund *r)
+{
+    loop_timer_free(r->timer);
+    free(r);
+}
+
 static void forget(struct refund *r)
 {
     LIST_REMOVE(r, link);
     r->refunder->count--;
     metric_set(r->refunder->o.stats->refunds_open, (double)r->refunder->count);
-    loop_timer_free(r->timer);
-    free(r);
+    free_refund(r);
 }
 
 void refunder_free(struct refunder *refunder)
 {
     if (refunder == NULL)
         return;
-    while (!LIST_EMPTY(&refunder->refunds))
-        forget(LIST_FIRST(&refunder->refunds));
+    for (struct refund *r = LIST_FIRST(&refunder->refunds), *next; r != NULL; r = next) {
+        next = LIST_NEXT(r, link);
+        free_refund(r);
+    }
     free(refunder);
 }
 
