@@ -37,6 +37,7 @@ X(EVENTS_URL, "EVENTS_URL", WS_URL, "ws://127.0.0.1:8081/v1/events", 0, 0, CFG_P
 X(TICKET_TTL, "TICKET_TTL", DURATION, "10m", 10000, 86400000, CFG_PRODUCER, "how long the ticket in an events_url opens a websocket") \
 X(WAIT_MAX, "WAIT_MAX", DURATION, "15m", 1000, 86400000, CFG_CONSUMER, "longest time an order waits in line for an item") \
 X(ACTION_WAIT, "ACTION_WAIT", DURATION, "10m", 1000, 86400000, CFG_CONSUMER, "how long a unit is held for a buyer who has to act at the bank (3-D Secure)") \
+X(WEBHOOK_SECRET_FILE, "WEBHOOK_SECRET_FILE", SECRET_FILE, "", 8, 4096, CFG_PRODUCER | CFG_CTL, "file with the secret that the gateway signs its webhooks with; empty: none are taken") \
 X(GATEWAY_URL, "GATEWAY_URL", HTTP_URL, NULL, 0, 0, CFG_CONSUMER | CFG_CTL, "base URL of the payment gateway (Stripe's API)") \
 X(GATEWAY_KEY_FILE, "GATEWAY_KEY_FILE", SECRET_FILE, NULL, 8, 4096, CFG_CONSUMER | CFG_CTL, "file with the gateway's secret key") \
 X(GATEWAY_VERSION, "GATEWAY_VERSION", WORD, "2023-10-16", 0, 0, CFG_CONSUMER | CFG_CTL, "version of the gateway's API that is asked for (Stripe-Version); empty: the account's own") \

@@ -33,6 +33,8 @@ struct door {
     struct orders *orders;
     struct lookups *lookups;
     struct items *items;
+    const char *webhook_secret; /* "": no webhooks are taken */
+    size_t webhook_secret_len;
     bool closing;   /* its parts are going: nothing can be begun */
     struct buf out; /* for the body of an answer; nobody keeps anything in it */
 };

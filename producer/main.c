@@ -20,6 +20,7 @@
 #include "producer/publisher.h"
 #include "producer/routes.h"
 #include "producer/tickets.h"
+#include "producer/webhook.h"
 
 #define IDLE_TIMEOUT_S 60
 #define STATEMENT_TIMEOUT_MS 5000
@@ -171,13 +172,14 @@ static bool open_parts(struct producer *p)
 static bool open_door(struct producer *p)
 {
     const struct cfg *cfg = p->daemon.cfg;
-    const struct http_options options = {.host = cfg_host(cfg, CFG_LISTEN),
-                                         .port = cfg_port(cfg, CFG_LISTEN),
-                                         .connections_max =
-                                             (unsigned)cfg_int(cfg, CFG_CONNECTIONS_MAX),
-                                         .idle_timeout_s = IDLE_TIMEOUT_S,
-                                         .body_max = ACCEPT_BODY_MAX,
-                                         .reuse_port = true};
+    p->door.webhook_secret = cfg_secret(cfg, CFG_WEBHOOK_SECRET_FILE, &p->door.webhook_secret_len);
+    const struct http_options options = {
+        .host = cfg_host(cfg, CFG_LISTEN),
+        .port = cfg_port(cfg, CFG_LISTEN),
+        .connections_max = (unsigned)cfg_int(cfg, CFG_CONNECTIONS_MAX),
+        .idle_timeout_s = IDLE_TIMEOUT_S,
+        .body_max = p->door.webhook_secret_len > 0 ? WEBHOOK_BODY_MAX : ACCEPT_BODY_MAX,
+        .reuse_port = true};
     int code = http_server_open(p->daemon.loop, &options, routes_handle, &p->door, &p->server);
     if (code == 0) {
         log_info("serving", LOG_STR("address", cfg_str(cfg, CFG_LISTEN)),

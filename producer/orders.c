@@ -224,6 +224,8 @@ static bool read_order(struct door *door, struct order *o)
                                  .body_too_large = http_request_body_too_large(request),
                                  .now_ms = clock_wall_ms()};
     input.body = http_request_body(request, &input.body_len);
+    if (input.body_len > ACCEPT_BODY_MAX) /* a webhook may be longer */
+        input.body_too_large = true;
     struct problem problem = {.type = PROBLEM_INVALID_REQUEST};
     int code = accept_order(door->ids, &input, o->scratch, &o->job, &problem);
     if (code == 0)

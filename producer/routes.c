@@ -8,8 +8,10 @@
 #include "producer/listing.h"
 #include "producer/lookups.h"
 #include "producer/orders.h"
+#include "producer/webhook.h"
 
 #define ORDERS "/v1/orders"
+#define WEBHOOKS "/v1/webhooks/stripe"
 #define ORDER_PREFIX "/v1/orders/"
 #define ITEM_PREFIX "/v1/items/"
 
@@ -79,6 +81,13 @@ void routes_handle(struct http_request *request, void *arg)
     }
     if (strcmp(path, ORDERS) == 0) {
         handle_orders(door, request, method);
+        return;
+    }
+    if (strcmp(path, WEBHOOKS) == 0 && door->webhook_secret[0] != '\0') {
+        if (strcmp(method, "POST") == 0)
+            webhook_post(door, request);
+        else
+            answer_not_allowed(door, request, "POST");
         return;
     }
     const char *order = segment(path, ORDER_PREFIX);

@@ -3,13 +3,10 @@
 #include <stdio.h>
 
 static const char *const routes[STATS_ROUTES] = {
-    [STATS_ORDERS_POST] = "POST /v1/orders",
-    [STATS_ORDERS_LIST] = "GET /v1/orders",
-    [STATS_ORDER] = "GET /v1/orders/{id}",
-    [STATS_ORDER_DELETE] = "DELETE /v1/orders/{id}",
-    [STATS_ITEM] = "GET /v1/items/{sku}",
-    [STATS_PREFLIGHT] = "OPTIONS",
-    [STATS_OTHER] = "other",
+    [STATS_ORDERS_POST] = "POST /v1/orders", [STATS_ORDERS_LIST] = "GET /v1/orders",
+    [STATS_ORDER] = "GET /v1/orders/{id}",   [STATS_ORDER_DELETE] = "DELETE /v1/orders/{id}",
+    [STATS_ITEM] = "GET /v1/items/{sku}",    [STATS_WEBHOOK] = "POST /v1/webhooks/stripe",
+    [STATS_PREFLIGHT] = "OPTIONS",           [STATS_OTHER] = "other",
 };
 
 void stats_init(struct stats *s, struct metrics *m)

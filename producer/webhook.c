@@ -1,0 +1,177 @@
+#include "producer/webhook.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/err.h"
+#include "common/hmac.h"
+#include "common/log.h"
+#include "producer/answer.h"
+
+#define STAMP_DIGITS_MAX 15
+
+static const struct db_statement request_webhook = {
+    "producer_request_webhook", "select checkout.request_webhook($1::uuid, $2::text, $3::text)", 3};
+
+struct hook {
+    struct door *door;
+    struct http_request *request;
+};
+
+/* ---- the signature ---- */
+
+/* The digits of the first t= of the header; 0 of them: there is none. */
+static size_t find_stamp(const char *header, const char **ret_stamp)
+{
+    for (const char *part = header; *part != '\0';) {
+        size_t len = strcspn(part, ",");
+        size_t digits = strncmp(part, "t=", 2) == 0 ? strspn(part + 2, "0123456789") : 0;
+        if (digits > 0 && digits <= STAMP_DIGITS_MAX && digits + 2 == len) {
+            *ret_stamp = part + 2;
+            return digits;
+        }
+        part += len + (part[len] == ',');
+    }
+    return 0;
+}
+
+static bool any_matches(const char *header, const char expected[HMAC_HEX_SIZE])
+{
+    bool found = false;
+    for (const char *part = header; *part != '\0';) {
+        size_t len = strcspn(part, ",");
+        if (len == 3 + HMAC_HEX_SIZE - 1 && strncmp(part, "v1=", 3) == 0)
+            found = hmac_equal(part + 3, expected, HMAC_HEX_SIZE - 1) || found;
+        part += len + (part[len] == ',');
+    }
+    return found;
+}
+
+int webhook_verify(const char *secret, size_t secret_len, const char *header, const char *body,
+                   size_t body_len, int64_t now_s)
+{
+    const char *stamp = "";
+    size_t digits = header == NULL ? 0 : find_stamp(header, &stamp);
+    if (digits == 0)
+        return ERR_AUTH;
+    int64_t signed_s = strtoll(stamp, NULL, 10);
+    if (signed_s < now_s - WEBHOOK_TOLERANCE_S || signed_s > now_s + WEBHOOK_TOLERANCE_S)
+        return ERR_AUTH;
+    struct buf text;
+    char expected[HMAC_HEX_SIZE];
+    buf_init(&text, STAMP_DIGITS_MAX + 1 + WEBHOOK_BODY_MAX);
+    (void)buf_append(&text, stamp, digits);
+    (void)buf_char(&text, '.');
+    (void)buf_append(&text, body, body_len);
+    int code = text.failed ? ERR_NOMEM
+                           : hmac_sha256_hex(secret, secret_len, text.data, text.len, expected);
+    buf_free(&text);
+    if (code < 0)
+        return code;
+    return any_matches(header, expected) ? 0 : ERR_AUTH;
+}
+
+/* ---- the event ---- */
+
+static bool copy_word(const json_t *object, const char *name, char ret_word[WEBHOOK_WORD_SIZE])
+{
+    const char *text = json_string_value(json_object_get(object, name));
+    size_t len = text == NULL ? 0
+                              : strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_."
+                                             "ABCDEFGHIJKLMNOPQRSTUVWXYZ-");
+    if (len == 0 || len >= WEBHOOK_WORD_SIZE || text[len] != '\0')
+        return false;
+    memcpy(ret_word, text, len + 1);
+    return true;
+}
+
+int webhook_read(const char *body, size_t len, struct webhook_event *ret_event)
+{
+    json_t *root = json_loadb(body, len, JSON_REJECT_DUPLICATES, NULL);
+    const json_t *about = json_object_get(json_object_get(root, "data"), "object");
+    const json_t *metadata = json_object_get(about, "metadata");
+    const char *order = json_string_value(json_object_get(metadata, "order_id"));
+    struct webhook_event event = {0};
+    int code = copy_word(root, "id", event.id) && copy_word(root, "type", event.type) &&
+                       json_is_object(about)
+                   ? 0
+                   : ERR_PARSE;
+    if (order != NULL && ids_well_formed(order))
+        memcpy(event.order_id, order, IDS_ORDER_SIZE);
+    json_decref(root);
+    if (code == 0)
+        *ret_event = event;
+    return code;
+}
+
+/* ---- the call ---- */
+
+static void refuse(struct door *door, struct http_request *request, enum problem_type type,
+                   const char *detail)
+{
+    answer_plain_problem(door, request, STATS_WEBHOOK, type, detail);
+}
+
+static void thank(struct door *door, struct http_request *request)
+{
+    buf_reset(&door->out);
+    (void)buf_str(&door->out, "{\"received\":true}");
+    answer_json(door, request, STATS_WEBHOOK, 200, &door->out, NULL, 0);
+}
+
+static void requested(const struct db_result *result, void *arg)
+{
+    struct hook *hook = arg;
+    if (db_status(result) == DB_OK) {
+        thank(hook->door, hook->request);
+    } else {
+        if (db_status(result) == DB_ERROR)
+            log_error("a webhook cannot be recorded", LOG_STR("problem", db_message(result)));
+        refuse(hook->door, hook->request, PROBLEM_DATABASE_UNAVAILABLE, "send it again");
+    }
+    free(hook);
+}
+
+static void record(struct door *door, struct http_request *request,
+                   const struct webhook_event *event)
+{
+    struct hook *hook = calloc(1, sizeof *hook);
+    if (hook == NULL) {
+        refuse(door, request, PROBLEM_OVERLOADED, "out of memory");
+        return;
+    }
+    *hook = (struct hook){door, request};
+    const char *params[] = {event->order_id, event->id, event->type};
+    if (db_query(door->db, &request_webhook, params, requested, hook) == 0)
+        return;
+    refuse(door, request, PROBLEM_DATABASE_UNAVAILABLE, "send it again");
+    free(hook);
+}
+
+void webhook_post(struct door *door, struct http_request *request)
+{
+    size_t len;
+    const char *body = http_request_body(request, &len);
+    struct webhook_event event;
+    if (http_request_body_too_large(request)) {
+        refuse(door, request, PROBLEM_TOO_LARGE, "an event has at most 64 KiB");
+        return;
+    }
+    int code = webhook_verify(door->webhook_secret, door->webhook_secret_len,
+                              http_request_header(request, "Stripe-Signature"), body, len,
+                              clock_wall_ms() / 1000);
+    if (code == ERR_AUTH)
+        refuse(door, request, PROBLEM_INVALID_REQUEST,
+               "the signature is missing, wrong or too old");
+    else if (code < 0)
+        refuse(door, request, PROBLEM_OVERLOADED, "out of memory");
+    else if (webhook_read(body, len, &event) < 0)
+        refuse(door, request, PROBLEM_INVALID_REQUEST, "it is no event");
+    else if (event.order_id[0] == '\0' || strncmp(event.type, "payment_intent.", 15) != 0)
+        thank(door, request); /* nothing of ours */
+    else
+        record(door, request, &event);
+}

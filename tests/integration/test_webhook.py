@@ -1,0 +1,155 @@
+#!/usr/bin/python3
+"""The gateway's webhooks: only hints, only with its signature, and harmless however often and whenever they come."""
+
+import hashlib
+import hmac
+import json
+import time
+import uuid
+
+import harness
+from harness import wait_until
+
+ASKS = "pm_card_authenticationRequired"
+SECRET = "whsec_of_the_test_0123456789"
+PATH = "/v1/webhooks/stripe"
+
+
+def sign(body, at=None, secret=SECRET):
+    stamp = str(int(time.time() if at is None else at))
+    mac = hmac.new(secret.encode(), stamp.encode() + b"." + body, hashlib.sha256).hexdigest()
+    return f"t={stamp},v1={mac}"
+
+
+def event_of(order_id, kind="payment_intent.succeeded", event=None, **padding):
+    return json.dumps({"id": event or "evt_" + uuid.uuid4().hex, "object": "event", "type": kind, **padding,
+                       "data": {"object": {"id": "pi_made_up", "object": "payment_intent", "status": "succeeded",
+                                           "metadata": {"order_id": order_id}}}}).encode()
+
+
+class TestCase(harness.TestCase):
+    daemons = ("sandbox", "consumer")
+    settings = {"CHECKOUT_GATEWAY_TIMEOUT": "2s", "CHECKOUT_ACTION_WAIT": "120s"}
+    proxied = ("database",)
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.stack.start("producer", CHECKOUT_WEBHOOK_SECRET_FILE=cls.stack.write_secret("webhook", SECRET))
+
+    def send(self, body, signature="", **headers):
+        if signature == "":
+            signature = sign(body)
+        if signature is not None:
+            headers["Stripe-Signature"] = signature
+        return self.stack.call(None, "POST", PATH, body, {"Content-Type": "application/json", **headers})
+
+    def commands(self, order):
+        return self.stack.one("select count(*) from commands where kind = 'webhook' and order_id = %s", (order.id,))
+
+    def asked(self, user="ann", stock=1):
+        order = self.stack.order(user, self.stack.item(stock=stock), payment_method=ASKS)
+        wait_until(lambda: self.stack.one("select count(*) from payments where order_id = %s and action is not null",
+                                          (order.id,)) == 1, 10, "the buyer to be asked to act")
+        return order
+
+    def act(self, order, outcome="approve"):
+        intent, = [i for i in self.stack.gateway.intents() if (i.get("metadata") or {}).get("order_id") == order.id]
+        self.assertEqual(self.stack.gateway.call("POST", f"/3ds/{intent['id']}", {"outcome": outcome}).status, 200)
+
+
+class Webhooks(TestCase):
+    def test_an_event_is_only_a_hint_and_the_gateway_is_asked(self):
+        order = self.asked()
+        self.assertEqual(self.send(event_of(order.id)).status, 200)     # it has not succeeded at all
+        wait_until(lambda: self.stack.one("select count(*) from commands where kind = 'webhook' and order_id = %s and "
+                                          "state = 'done'", (order.id,)) == 1, 10, "the command to be executed")
+        self.assertEqual(order.status(), "reserved")
+        self.act(order)
+        self.assertEqual(self.send(event_of(order.id)).status, 200)
+        order.wait("confirmed", timeout=10)
+        self.assertEqual(self.stack.gateway.captured().get(order.id), 1)
+
+    def test_the_same_event_twice_and_after_the_end_changes_nothing(self):
+        order = self.asked()
+        self.act(order)
+        body = event_of(order.id)
+        for _ in range(3):
+            self.assertEqual(self.send(body).status, 200)
+        order.wait("confirmed", timeout=10)
+        self.assertEqual(self.send(body).status, 200)
+        self.assertEqual(self.commands(order), 1)
+        self.assertEqual(self.send(event_of(order.id, "payment_intent.canceled")).status, 200)
+        wait_until(lambda: self.stack.one("select count(*) from commands where state = 'pending'") == 0, 10,
+                   "the commands to be executed")
+        self.assertEqual(order.status(), "confirmed")
+
+    def test_an_event_before_our_own_answer(self):
+        self.stack.gateway.latency(1500)
+        self.addCleanup(self.stack.gateway.latency, 0)
+        order = self.stack.order("ann", self.stack.item(stock=1))
+        wait_until(lambda: self.stack.gateway.started(order.id), 5, "its payment to begin")
+        self.assertEqual(self.send(event_of(order.id)).status, 200)
+        order.wait("confirmed", timeout=10)
+        self.assertEqual(self.stack.gateway.captured().get(order.id), 1)
+
+    def test_events_of_others_are_taken_and_mean_nothing(self):
+        for body in (event_of(str(uuid.uuid4())), event_of("no order"), event_of(None),
+                     b'{"id":"evt_1","type":"charge.updated","data":{"object":{}}}'):
+            self.assertEqual(self.send(body).status, 200, body)
+        self.assertEqual(self.stack.one("select count(*) from commands where kind = 'webhook' and order_id is null"), 0)
+
+    def refused(self, order, answer, status=400):
+        self.assertEqual(answer.status, status, answer)
+        self.assertEqual(answer.headers["Content-Type"], "application/problem+json")
+        self.assertEqual(self.commands(order), 0)
+
+    def test_what_is_not_signed_now_is_refused(self):
+        order = self.asked()
+        body, now = event_of(order.id), time.time()
+        good = sign(body)
+        for signature in (None, "nonsense", "t=,v1=", good.replace("v1=", "v0="), good[:-1], good + "0",
+                          good.partition(",")[0], good.partition(",")[2], sign(body, secret="another secret"),
+                          sign(body + b" "), sign(body, now - 310), sign(body, now + 310)):
+            self.refused(order, self.send(body, signature))
+        self.assertEqual(self.send(body, good.replace(",v1=", ",v1=" + "0" * 64 + ",v1=") + ",v0=x").status, 200)
+        self.assertEqual(self.commands(order), 1)
+
+    def test_what_is_signed_and_is_no_event_is_refused(self):
+        order = self.asked()
+        for body in (b"", b"{}", b"[]", b"nonsense", b'{"id":"evt_1"}', b'{"id":1,"type":"a","data":{"object":{}}}',
+                     b'{"id":"evt 1","type":"a","data":{"object":{}}}', b"[" * 30000, event_of(order.id)[:-2]):
+            self.refused(order, self.send(body))
+
+    def test_64_KiB_and_no_more(self):
+        order = self.asked()
+        self.refused(order, self.send(event_of(order.id, padding="x" * 65536)), 413)
+        self.assertEqual(self.send(event_of(order.id, padding="x" * 60000)).status, 200)
+        self.assertEqual(self.stack.post("ann", "a" * 5000).status, 413)
+
+    def test_only_post(self):
+        self.assertEqual(self.stack.call(None, "GET", PATH).status, 405)
+
+    def test_without_postgresql_the_gateway_is_told_to_send_again(self):
+        order = self.asked()
+        self.act(order)
+        proxy = self.stack.proxies["database"]
+        body = event_of(order.id)
+        proxy.down()
+        try:
+            wait_until(lambda: self.send(body).status == 503, 15, "503 while PostgreSQL is away")
+        finally:
+            proxy.up()
+        wait_until(lambda: self.send(body).status == 200, 30, "the event to be taken")
+        order.wait("confirmed", timeout=30)
+
+
+class WithoutSecret(harness.TestCase):
+    daemons = ("producer",)
+
+    def test_there_is_no_such_path(self):
+        self.assertEqual(self.stack.call(None, "POST", PATH, b"{}").status, 404)
+
+
+if __name__ == "__main__":
+    harness.main()
