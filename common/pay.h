@@ -21,6 +21,7 @@ struct pay_options {
     const char *base_url;
     const char *secret_key;  /* copied */
     const char *api_version; /* Stripe-Version; "": not said */
+    const char *return_url;  /* where a bank's page sends the buyer back to; "": no redirects */
     const char *ca_file;     /* "": the system's */
     unsigned inflight_max;
     uint32_t timeout_ms; /* for one answer */

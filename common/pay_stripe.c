@@ -137,7 +137,7 @@ void pay_stripe_encode(struct buf *out, const char *text)
     }
 }
 
-static void write_form(struct buf *form, const struct pay_charge *charge)
+static void write_form(struct buf *form, const struct pay_charge *charge, const char *return_url)
 {
     buf_reset(form);
     (void)buf_str(form, "amount=");
@@ -147,7 +147,14 @@ static void write_form(struct buf *form, const struct pay_charge *charge)
     (void)buf_str(form, "&payment_method=");
     pay_stripe_encode(form, charge->payment_method);
     (void)buf_str(form, "&confirm=true&automatic_payment_methods[enabled]=true"
-                        "&automatic_payment_methods[allow_redirects]=never&metadata[order_id]=");
+                        );
+    if (return_url[0] == '\0') {
+        (void)buf_str(form, "&automatic_payment_methods[allow_redirects]=never");
+    } else {
+        (void)buf_str(form, "&return_url=");
+        pay_stripe_encode(form, return_url);
+    }
+    (void)buf_str(form, "&metadata[order_id]=");
     pay_stripe_encode(form, charge->order_id);
     (void)buf_str(form, "&metadata[shard]=");
     (void)buf_int(form, charge->shard);
@@ -205,7 +212,7 @@ int pay_charge(struct pay *pay, const struct pay_charge *charge, pay_answer_cb c
 {
     if (!charge_valid(charge))
         return ERR_INVALID;
-    write_form(&pay->form, charge);
+    write_form(&pay->form, charge, pay->return_url);
     if (pay->form.failed)
         return ERR_INVALID;
     struct pay_call *call = take_charge_call(pay, charge, cb, arg);
@@ -330,6 +337,9 @@ static int copy_options(struct pay *pay, const struct pay_options *options)
         pay->intents_url = NULL;
         return ERR_NOMEM;
     }
+    pay->return_url = strdup(options->return_url == NULL ? "" : options->return_url);
+    if (pay->return_url == NULL)
+        return ERR_NOMEM;
     if (asprintf(&pay->refunds_url, "%.*s/v1/refunds", (int)len, options->base_url) < 0) {
         pay->refunds_url = NULL;
         return ERR_NOMEM;
@@ -379,6 +389,7 @@ void pay_free(struct pay *pay)
     free(pay->calls);
     free(pay->intents_url);
     free(pay->refunds_url);
+    free(pay->return_url);
     if (pay->authorization.data != NULL)
         explicit_bzero(pay->authorization.data, pay->authorization.len);
     buf_free(&pay->authorization);

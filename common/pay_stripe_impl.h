@@ -34,6 +34,7 @@ struct pay {
     struct pay_call_list idle;
     size_t inflight;
     char *intents_url; /* …/v1/payment_intents */
+    char *return_url;  /* "": none */
     char *refunds_url; /* …/v1/refunds */
     struct buf authorization;
     struct buf version; /* header line; empty: none */

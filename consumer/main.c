@@ -223,6 +223,7 @@ static bool open_gateway(struct consumer *c)
     struct pay_options options = {.base_url = cfg_str(cfg, CFG_GATEWAY_URL),
                                   .secret_key = cfg_secret(cfg, CFG_GATEWAY_KEY_FILE, &key_len),
                                   .api_version = cfg_str(cfg, CFG_GATEWAY_VERSION),
+                                  .return_url = cfg_str(cfg, CFG_GATEWAY_RETURN_URL),
                                   .ca_file = cfg_str(cfg, CFG_GATEWAY_CA_FILE),
                                   .inflight_max = (unsigned)cfg_int(cfg, CFG_GATEWAY_INFLIGHT),
                                   .timeout_ms = (uint32_t)cfg_int(cfg, CFG_GATEWAY_TIMEOUT)};

@@ -58,7 +58,9 @@ static void tell_change(struct order_teller *teller, const struct order_step *st
         teller->waiting_since_ms = step->at_ms;
         return;
     }
-    if (is(step->status, "reserved"))
+    if (is(step->status, "reserved") && teller->reserved)
+        (void)buf_str(out, "The buyer was asked to act at the bank: its units stay held meanwhile");
+    else if (is(step->status, "reserved"))
         (void)buf_str(out, first ? "reserved at once, its units are held"
                                  : "Its turn came: reserved, its units are held");
     else if (is(step->status, "confirmed"))
@@ -75,6 +77,7 @@ static void tell_change(struct order_teller *teller, const struct order_step *st
         (void)buf_printf(out, "it became %s", step->status);
     after(out, " in line", teller->waiting_since_ms, step->at_ms);
     (void)buf_char(out, '.');
+    teller->reserved = is(step->status, "reserved");
     teller->waiting_since_ms = 0;
 }
 

@@ -34,6 +34,7 @@ struct order_step {
 /* What earlier steps tell about later ones. Zeroed at the beginning. */
 struct order_teller {
     const char *shard;
+    bool reserved;            /* its units are held */
     int64_t waiting_since_ms; /* 0: it does not wait */
     int64_t payment_since_ms;
     int64_t refund_since_ms;

@@ -5,7 +5,7 @@ from evidence import FINAL, Violation
 NEXT = {
     None: ("waiting", "reserved", "rejected", "cancelled"),
     "waiting": ("reserved", "rejected", "cancelled"),
-    "reserved": ("confirmed", "rejected"),
+    "reserved": ("reserved", "confirmed", "rejected"),  # again: its buyer has to act at the bank
     "confirmed": ("refunded",),
 }
 

@@ -93,7 +93,9 @@ function show(order) {
   const { tone, badge, say } = describe(order);
   if (!order.view) {
     const parts = { what: element("p", { className: "what" }), badge: element("span", { className: "badge" }),
-      say: element("p", { className: "say" }), meta: element("p", { className: "meta" }) };
+      say: element("p", { className: "say" }),
+      act: element("a", { className: "act", target: "_blank", rel: "noopener", hidden: true }, "Confirm at your bank"),
+      meta: element("p", { className: "meta" }) };
     order.view = { root: element("li", { className: "order" }, ...Object.values(parts)), ...parts };
     byId("orders").prepend(order.view.root);
     byId("no-orders").hidden = true;
@@ -103,6 +105,9 @@ function show(order) {
   root.dataset.status = order.status;
   what.textContent = order.quantity > 1 ? `${order.title} × ${order.quantity}` : order.title;
   order.view.badge.textContent = badge;
+  const page = /^https?:/.test(order.next_action?.url ?? "") ? order.next_action.url : null;
+  order.view.act.hidden = !page;
+  if (page) order.view.act.href = page;
   order.view.say.textContent = order.note && order.status === "sending" ? order.note : say;
   const amount = order.amount && order.currency ? ` · ${money(order.amount, order.currency)}` : "";
   meta.textContent = `${new Date(order.placed).toLocaleTimeString()}${amount}${order.id ? ` · order ${order.id}` : ""}`;
@@ -114,8 +119,8 @@ function learn(order, news) {
     if (news.sequence <= (order.sequence ?? 0)) return;
     order.sequence = news.sequence;
   }
-  const { status, reason, place_in_line, amount, currency, message } = news;
-  Object.assign(order, { status, reason, place_in_line, message });
+  const { status, reason, place_in_line, amount, currency, message, next_action } = news;
+  Object.assign(order, { status, reason, place_in_line, message, next_action });
   if (amount !== undefined) Object.assign(order, { amount, currency });
   show(order);
   settleDown();

@@ -30,6 +30,8 @@ export function describe(order) {
     case "waiting":
       return { tone: "wait", badge: "Waiting", say: placeInLine(order.place_in_line) };
     case "reserved":
+      if (order.next_action) return { tone: "wait", badge: "Your turn",
+        say: "It is yours for now: your bank wants you to confirm the payment." };
       return { tone: "wait", badge: "Reserved", say: "It is yours for now: your card is being charged." };
     case "confirmed":
       return { tone: "good", badge: "Confirmed", say: "It is yours. Thank you!" };
