@@ -146,8 +146,7 @@ static void write_form(struct buf *form, const struct pay_charge *charge, const 
     pay_stripe_encode(form, charge->currency);
     (void)buf_str(form, "&payment_method=");
     pay_stripe_encode(form, charge->payment_method);
-    (void)buf_str(form, "&confirm=true&automatic_payment_methods[enabled]=true"
-                        );
+    (void)buf_str(form, "&confirm=true&automatic_payment_methods[enabled]=true");
     if (return_url[0] == '\0') {
         (void)buf_str(form, "&automatic_payment_methods[allow_redirects]=never");
     } else {
