@@ -41,6 +41,23 @@ static void check_answer(const struct pay_answer *answer)
     MUST(answer->intent_id[0] == '\0' || pay_stripe_id_valid(answer->intent_id));
 }
 
+/* It goes to the buyer inside an event, so it must be JSON, and no more than it should be. */
+static void check_action(const struct pay_answer *answer)
+{
+    if (answer->outcome != PAY_REQUIRES_ACTION)
+        return;
+    MUST(memchr(answer->action, '\0', sizeof answer->action) != NULL);
+    if (answer->action[0] == '\0')
+        return;
+    json_t *action = json_loads(answer->action, JSON_REJECT_DUPLICATES, NULL);
+    const char *url = json_string_value(json_object_get(action, "url"));
+    const char *secret = json_string_value(json_object_get(action, "client_secret"));
+    MUST(json_object_size(action) == 2 && json_is_string(json_object_get(action, "type")));
+    MUST((url == NULL) != (secret == NULL));
+    MUST(url == NULL || strncmp(url, "https://", 8) == 0 || strncmp(url, "http://", 7) == 0);
+    json_decref(action);
+}
+
 /* Read again, without the code under test: a success is one only if the intent says so in full. */
 static void check_success(const struct pay_answer *answer, const json_t *intent)
 {
@@ -60,6 +77,7 @@ static void try_charge(unsigned status, const char *body, size_t len)
     memset(&answer, 0x5a, sizeof answer);
     pay_stripe_read_charge(status, body, len, &expected, &answer);
     check_answer(&answer);
+    check_action(&answer);
     if (answer.outcome != PAY_SUCCEEDED)
         return;
     MUST(status == 200);
