@@ -48,4 +48,5 @@ void doctor_settings(struct doctor *doctor)
     check_secret_file(doctor, CFG_JWT_SECRET_FILE);
     check_secret_file(doctor, CFG_ORDER_SECRET_FILE);
     check_secret_file(doctor, CFG_GATEWAY_KEY_FILE);
+    check_secret_file(doctor, CFG_WEBHOOK_SECRET_FILE);
 }

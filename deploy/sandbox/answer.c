@@ -48,6 +48,21 @@ static void last_error(const struct intent *intent, struct buf *out)
     (void)buf_char(out, '}');
 }
 
+static void next_action(const struct intent *intent, const char *id, struct buf *out)
+{
+    if (intent->status != INTENT_REQUIRES_ACTION) {
+        (void)buf_str(out, ",\"next_action\":null");
+    } else if (intent->bank == NULL) {
+        (void)buf_str(out, ",\"next_action\":{\"type\":\"use_stripe_sdk\"}");
+    } else {
+        (void)buf_str(
+            out, ",\"next_action\":{\"type\":\"redirect_to_url\",\"redirect_to_url\":{\"url\":\"");
+        (void)buf_printf(out, "%s%s\"", intent->bank, id);
+        member(out, ",\"return_url\":", intent->return_url);
+        (void)buf_str(out, "}}");
+    }
+}
+
 void answer_intent(const struct intent *intent, uint32_t salt, struct buf *out)
 {
     char id[RECORD_ID_SIZE];
@@ -75,9 +90,7 @@ void answer_intent(const struct intent *intent, uint32_t salt, struct buf *out)
     (void)buf_str(out, intent->metadata);
     if (intent->status == INTENT_REQUIRES_ACTION)
         (void)buf_printf(out, ",\"client_secret\":\"%s_secret_sandbox\"", id);
-    (void)buf_str(out, intent->status == INTENT_REQUIRES_ACTION
-                           ? ",\"next_action\":{\"type\":\"use_stripe_sdk\"}"
-                           : ",\"next_action\":null");
+    next_action(intent, id, out);
     member(out, ",\"payment_method\":",
            intent->status == INTENT_REQUIRES_PAYMENT_METHOD ? NULL : intent->method);
     member(out, ",\"receipt_email\":", intent->receipt_email);

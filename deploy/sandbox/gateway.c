@@ -207,6 +207,40 @@ static void set_control(struct gateway *g, struct http_request *request)
     gateway_refuse(g, request, &error, NULL);
 }
 
+/* ---- the bank's page ---- */
+
+/* Where a test buyer approves or declines; then the browser goes back to the shop. */
+static void show_bank(struct gateway *g, struct http_request *request, const char *id)
+{
+    uint64_t number;
+    struct record record;
+    const struct store_intent *intent = NULL;
+    if (record_number(id, "pi_", ledger_salt(g->ledger), &number) == 0)
+        intent = store_intent(g->store, number);
+    if (intent == NULL || ledger_read(g->ledger, intent->place, &record) < 0) {
+        gateway_refuse_missing(g, request, "intent");
+        return;
+    }
+    const char *back = record.intent.return_url == NULL ? "about:blank" : record.intent.return_url;
+    buf_reset(&g->out);
+    (void)buf_printf(
+        &g->out,
+        "<!doctype html><html lang=en><meta charset=utf-8><title>Test bank</title>"
+        "<h1>Test bank</h1><p>Pay %" PRId64 " %s (minor units)?"
+        "<p><button id=approve>Approve</button> <button id=decline>Decline</button>"
+        "<script>for (const b of document.querySelectorAll('button')) b.onclick = async "
+        "() => { await fetch('', {method: 'POST', headers: {'Content-Type': "
+        "'application/x-www-form-urlencoded'}, body: 'outcome=' + b.id}); "
+        "location.replace('%s'); };</script></html>",
+        record.intent.amount, record.intent.currency, back);
+    record_free(&record);
+    const struct http_response response = {.status = 200,
+                                           .content_type = "text/html; charset=utf-8",
+                                           .body = buf_text(&g->out),
+                                           .body_len = g->out.len};
+    http_respond(request, &response);
+}
+
 /* ---- routes ---- */
 
 static bool authorized(const struct gateway *g, struct http_request *request)
@@ -297,8 +331,10 @@ static void handle(struct http_request *request, void *arg)
     struct gateway *g = arg;
     const char *method = http_request_method(request);
     const char *path = http_request_path(request);
-    if (strncmp(path, BANK, sizeof BANK - 1) == 0 && strcmp(method, "POST") == 0 &&
-        !http_request_body_too_large(request))
+    if (strncmp(path, BANK, sizeof BANK - 1) == 0 && strcmp(method, "GET") == 0)
+        show_bank(g, request, path + sizeof BANK - 1);
+    else if (strncmp(path, BANK, sizeof BANK - 1) == 0 && strcmp(method, "POST") == 0 &&
+             !http_request_body_too_large(request))
         payment_authenticate(g, request, path + sizeof BANK - 1); /* a buyer has no key of ours */
     else if (!authorized(g, request))
         refuse_key(g, request);
@@ -350,6 +386,7 @@ int gateway_open(struct loop *loop, const struct gateway_options *options,
         return ERR_NOMEM;
     g->loop = loop;
     g->secret_key = options->secret_key;
+    g->tls = options->tls_certificate != NULL;
     g->broken = options->broken;
     g->broken_arg = options->arg;
     TAILQ_INIT(&g->open);

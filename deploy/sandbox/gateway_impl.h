@@ -31,6 +31,7 @@ struct gateway {
     struct payment_list idle;
     size_t idle_count;
     uint64_t requests; /* for payments, since the start */
+    bool tls;
     uint64_t replays;
     struct buf out; /* the answer that is being written */
     bool draining;

@@ -36,6 +36,7 @@ struct payment {
     struct buf text; /* the decoded form */
     struct form form;
     struct buf metadata;
+    struct buf bank;
     struct record record; /* its texts are in the request, `text`, `metadata` and `base` */
     struct record base;   /* the intent's last record, of a cancel or a refund */
     struct ledger_place place;
@@ -54,6 +55,7 @@ static void free_payment(struct payment *p)
 {
     buf_free(&p->text);
     buf_free(&p->metadata);
+    buf_free(&p->bank);
     record_free(&p->base);
     loop_timer_free(p->timer);
     free(p);
@@ -72,6 +74,7 @@ static struct payment *new_payment(struct gateway *g)
     }
     buf_init(&p->text, TEXT_MAX);
     buf_init(&p->metadata, METADATA_MAX);
+    buf_init(&p->bank, TEXT_MAX);
     return p;
 }
 
@@ -398,6 +401,17 @@ static enum fault pick_fault(struct gateway *g, const struct card *card, unsigne
     return fault == FAULT_NONE && asked_before == 0 ? card->fault : fault;
 }
 
+/* The pages of banks are served here, too: where the request came to. */
+static void name_bank(struct payment *p)
+{
+    const char *host = http_request_header(p->request, "Host");
+    buf_reset(&p->bank);
+    if (p->record.intent.return_url == NULL || host == NULL || strpbrk(host, "\"\\ <>&'") != NULL)
+        return;
+    (void)buf_printf(&p->bank, "%s://%s/3ds/", p->gateway->tls ? "https" : "http", host);
+    p->record.intent.bank = buf_text(&p->bank);
+}
+
 void payment_charge(struct gateway *gateway, struct http_request *request)
 {
     struct payment *p = take_payment(gateway, request);
@@ -413,6 +427,7 @@ void payment_charge(struct gateway *gateway, struct http_request *request)
         refuse_showing(p, &error, NULL);
         return;
     }
+    name_bank(p);
     const char *order = form_get(&p->form, "metadata[order_id]");
     unsigned asked_before = order == NULL ? 0 : store_ask(gateway->store, order);
     p->fault = pick_fault(gateway, &card, asked_before);

@@ -90,6 +90,8 @@ static void write_intent(struct buf *out, const struct intent *intent)
     write_text(out, ",\"method\":", intent->method);
     write_text(out, ",\"description\":", intent->description);
     write_text(out, ",\"receipt_email\":", intent->receipt_email);
+    write_text(out, ",\"bank\":", intent->bank);
+    write_text(out, ",\"return_url\":", intent->return_url);
     (void)buf_str(out, ",\"metadata\":");
     (void)buf_str(out, intent->metadata);
 }
@@ -208,6 +210,8 @@ static void read_intent(struct reader *reader, struct record *record)
         .description = optional_text(reader, "description"),
         .receipt_email = optional_text(reader, "receipt_email"),
         .metadata = record->memory[1],
+        .bank = optional_text(reader, "bank"),
+        .return_url = optional_text(reader, "return_url"),
     };
 }
 

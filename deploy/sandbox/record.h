@@ -33,6 +33,8 @@ struct intent {
     const char *description;   /* NULL: none */
     const char *receipt_email; /* NULL: none */
     const char *metadata;      /* a JSON object */
+    const char *bank;          /* where the pages of banks are, up to the id; NULL: no redirects */
+    const char *return_url;    /* where they send the buyer back to; NULL: no redirects */
 };
 
 struct refund {

@@ -101,6 +101,10 @@ static int read_card(const struct form *form, struct intent *intent, struct card
     intent->method = form_get(form, "payment_method");
     intent->receipt_email = form_get(form, "receipt_email");
     intent->description = form_get(form, "description");
+    intent->return_url = form_get(form, "return_url");
+    if (intent->return_url != NULL && (strncmp(intent->return_url, "http", 4) != 0 ||
+                                       strpbrk(intent->return_url, "\"'<>&\\ ") != NULL))
+        return invalid(error, "url_invalid", "return_url", "Not a valid URL.");
     if (confirm == NULL || strcmp(confirm, "true") != 0)
         return invalid(error, "parameter_missing", "confirm", "This sandbox needs confirm=true.");
     if (intent->method == NULL)
@@ -121,6 +125,7 @@ int request_charge(struct form *form, struct buf *metadata, struct intent *ret_i
                                         "confirm",
                                         "automatic_payment_methods[enabled]",
                                         "automatic_payment_methods[allow_redirects]",
+                                        "return_url",
                                         "description",
                                         "receipt_email",
                                         "off_session",

@@ -4,6 +4,7 @@
 import json
 
 import harness
+import harness_client
 from harness import wait_until
 
 ASKS = "pm_card_authenticationRequired"
@@ -85,6 +86,24 @@ class Actions(TestCase):
         self.assertEqual(self.stack.one("select action_until from payments where order_id = %s", (order.id,)), until)
         self.assertEqual(self.stack.one("select count(*) from order_events where order_id = %s", (order.id,)), 3)
         self.assertEqual(self.stack.gateway.captured().get(order.id), 1)
+
+
+class Redirects(TestCase):
+    settings = {"CHECKOUT_GATEWAY_RETURN_URL": "https://shop.example/back", "CHECKOUT_ACTION_WAIT": "60s"}
+
+    def test_the_buyer_is_sent_to_the_banks_page_and_back(self):
+        order = self.asked(self.stack.item(stock=1))
+        action = self.action(order)
+        self.assertEqual(set(action), {"type", "url"})
+        self.assertEqual(action["url"], f"{self.stack.gateway.url}/3ds/{self.intent(order)['id']}")
+        page = harness_client.http_call(self.stack.gateway.url, "GET", action["url"][len(self.stack.gateway.url):])
+        self.assertEqual(page.status, 200)
+        self.assertIn(b"https://shop.example/back", page.body)
+        self.act(order, "approve")
+        order.wait("confirmed", timeout=25)
+
+    def test_who_needs_no_bank_pays_as_before(self):
+        self.stack.order("ann", self.stack.item()).wait("confirmed")
 
 
 class Expiry(TestCase):
