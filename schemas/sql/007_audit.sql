@@ -254,7 +254,8 @@ language sql stable as $$
            format('attempt %s is open since %s%s', p.attempt, p.created_at,
                   coalesce('; the gateway''s last answer: ' || p.code, ''))
       from checkout.payments p left join checkout.orders o on o.order_id = p.order_id
-     where p.state = 'open' and p.created_at < now() - p_older_ms * interval '1 ms'
+     where p.state = 'open'
+       and greatest(p.created_at, p.action_until) < now() - p_older_ms * interval '1 ms'  -- its buyer may act so long
 $$;
 
 -- Refunds: a refunded order's money was given back because somebody asked for it, and no confirmed order's
