@@ -1,5 +1,6 @@
 """One crash point: a consumer dies there, another takes over, and everything ends as it should."""
 
+import json
 import os
 import signal
 import sys
@@ -36,8 +37,13 @@ class World:
                            settings={"CHECKOUT_GATEWAY_TIMEOUT": "1s", "CHECKOUT_ACTION_WAIT": "1s"})
         self.stack.start("sandbox")
         self.number, self.rounds, self.ordered, self.results = number, 0, [], []
+        self.published = set()      # (order, sequence) of each event that Redis was given
+        self.channels = self.stack.redis().pubsub()
+        self.channels.psubscribe("checkout:events:*")
+        wait_until(lambda: self.channels.get_message(timeout=0.1), REACHED_S, "Redis to take the subscription")
 
     def close(self):
+        self.channels.close()
         self.stack.close()
 
     def stop_consumers(self):
@@ -161,8 +167,19 @@ class World:
                     if (count := self.stack.one(sql, (orders,) if what == "orders" else None))}
         wait_until(lambda: not open_ones(), ENDED_S, lambda: f"everything to end; there are {open_ones()}")
 
+    def unpublished(self):
+        """Events that went to no channel, whatever the relay's mark says."""
+        while (message := self.channels.get_message(timeout=0.05)) is not None:
+            if message["type"] == "pmessage":
+                event = json.loads(message["data"])
+                self.published.add((event["subject"], event["sequence"]))
+        return set(self.stack.sql("select order_id::text, sequence from order_events")) - self.published
+
     def check(self):
-        """The gateway's ledger and the tables agree; checkoutctl audit says so, too."""
+        """Buyers were told; the gateway's ledger and the tables agree; checkoutctl audit says so, too."""
+        silent = self.unpublished()
+        if silent:
+            raise AssertionError(f"{len(silent)} events were never published: {sorted(silent)[:3]}")
         kept = {row[0] for row in self.stack.sql("select order_id::text from orders where status = 'confirmed'")}
         captured = self.stack.gateway.captured()
         if captured != {order: 1 for order in kept}:
