@@ -120,10 +120,29 @@ static int read_mode(struct faults *faults, const json_t *value, struct buf *pro
     faults->times = 0;
     faults->forever = faults->mode != FAULT_NONE; /* "times" may change that */
     if (faults->mode == FAULT_NONE) {
+        faults->webhooks = WEBHOOKS_ONCE;
         memset(faults->chances, 0, sizeof faults->chances);
         faults->reads = 0;
     }
     return 0;
+}
+
+static const char *const webhook_texts[] = {
+#define FAULT_WEBHOOKS_TEXT(name, text) text,
+    FAULT_WEBHOOKS_MAP(FAULT_WEBHOOKS_TEXT)
+#undef FAULT_WEBHOOKS_TEXT
+};
+
+static int read_webhooks(struct faults *faults, const json_t *value, struct buf *problem)
+{
+    const char *text = json_string_value(value);
+    for (size_t i = 0; text != NULL && i < ARRAY_LEN(webhook_texts); i++) {
+        if (strcmp(text, webhook_texts[i]) == 0) {
+            faults->webhooks = (enum fault_webhooks)i;
+            return 0;
+        }
+    }
+    return wrong(problem, "webhooks", "is once, never, early, late, twice or shuffled");
 }
 
 static int read_modes(struct faults *faults, json_t *modes, struct buf *problem)
@@ -168,6 +187,8 @@ static int read_member(struct faults *faults, const char *name, json_t *value, s
         return read_mode(faults, value, problem);
     if (strcmp(name, "reads") == 0)
         return read_chance(name, value, &faults->reads, problem);
+    if (strcmp(name, "webhooks") == 0)
+        return read_webhooks(faults, value, problem);
     if (strcmp(name, "modes") == 0)
         return read_modes(faults, value, problem);
     if (strcmp(name, "times") == 0)
@@ -220,7 +241,8 @@ void faults_write(const struct faults *faults, struct buf *out)
                      fault_text(faults->forever || faults->times > 0 ? faults->mode : FAULT_NONE));
     if (!faults->forever)
         (void)buf_printf(out, ",\"times\":%u", faults->times);
-    (void)buf_printf(out, ",\"reads\":%g", faults->reads);
+    (void)buf_printf(out, ",\"reads\":%g,\"webhooks\":\"%s\"", faults->reads,
+                     webhook_texts[faults->webhooks]);
     (void)buf_str(out, ",\"modes\":{");
     const char *comma = "";
     for (size_t i = 0; i < FAULT_COUNT; i++) {

@@ -32,6 +32,21 @@ enum fault {
         FAULT_COUNT
 };
 
+/* X(NAME, text): when webhooks are sent. */
+#define FAULT_WEBHOOKS_MAP(X)                                                                      \
+    X(ONCE, "once")                                                                                \
+    X(NEVER, "never")                                                                              \
+    X(EARLY, "early") /* before what they tell has happened */                                     \
+    X(LATE, "late")                                                                                \
+    X(TWICE, "twice")                                                                              \
+    X(SHUFFLED, "shuffled") /* out of order */
+
+enum fault_webhooks {
+#define FAULT_WEBHOOKS_ENUM(name, text) WEBHOOKS_##name,
+    FAULT_WEBHOOKS_MAP(FAULT_WEBHOOKS_ENUM)
+#undef FAULT_WEBHOOKS_ENUM
+};
+
 struct faults {
     uint32_t latency_ms; /* of every answer about a payment */
     uint32_t jitter_ms;  /* up to so much more */
@@ -39,6 +54,7 @@ struct faults {
     enum fault mode;
     uint32_t times; /* payments that are still to meet `mode` */
     bool forever;   /* all of them */
+    enum fault_webhooks webhooks;
     double chances[FAULT_COUNT];
     double reads;    /* chance of a fault for what reads or cancels */
     uint64_t random; /* state of the dice (splitmix64) */

@@ -401,6 +401,10 @@ int gateway_open(struct loop *loop, const struct gateway_options *options,
                                           .broken = broken,
                                           .arg = g};
     int code = g->store == NULL ? ERR_NOMEM : ledger_open(loop, &ledger, &g->ledger, ret_problem);
+    if (code == 0 && options->webhook_url != NULL) {
+        g->webhooks = webhooks_new(loop, options->webhook_url, options->webhook_secret);
+        code = g->webhooks == NULL ? ERR_NOMEM : 0;
+    }
     if (code == 0)
         code = open_http(g, options, ret_problem);
     if (code < 0)
@@ -430,6 +434,7 @@ void gateway_close(struct gateway *gateway)
         return;
     http_server_close(gateway->http);
     payment_free_all(gateway);
+    webhooks_free(gateway->webhooks);
     ledger_close(gateway->ledger);
     store_free(gateway->store);
     buf_free(&gateway->out);

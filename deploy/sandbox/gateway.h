@@ -17,6 +17,8 @@ struct gateway_options {
     const char *secret_key;      /* "": any is taken */
     const char *tls_certificate; /* PEM text; NULL: HTTP without TLS */
     const char *tls_key;
+    const char *webhook_url;    /* NULL: nobody is told */
+    const char *webhook_secret; /* outlives it, as the URL */
     uint32_t latency_ms;
     uint64_t seed;  /* of the dice of faults */
     loop_cb broken; /* the ledger cannot be written any more: leave */

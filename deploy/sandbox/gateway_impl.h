@@ -14,6 +14,7 @@
 #include "deploy/sandbox/gateway.h"
 #include "deploy/sandbox/ledger.h"
 #include "deploy/sandbox/store.h"
+#include "deploy/sandbox/webhook.h"
 
 #define PAYMENT_IDLE_MAX 512 /* ended ones kept for the next */
 
@@ -25,6 +26,7 @@ struct gateway {
     struct http_server *http;
     struct ledger *ledger;
     struct store *store;
+    struct webhooks *webhooks; /* NULL: nobody is told */
     struct faults faults;
     const char *secret_key;
     struct payment_list open; /* begun and not answered */

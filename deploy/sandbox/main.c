@@ -28,11 +28,11 @@ struct program {
 };
 
 /* The first line of the file. */
-static int read_key(const char *path, char *ret_key, struct buf *problem)
+static int read_key(const char *option, const char *path, char *ret_key, struct buf *problem)
 {
     FILE *file = fopen(path, "re");
     if (file == NULL || fgets(ret_key, KEY_SIZE, file) == NULL) {
-        (void)buf_printf(problem, "--key-file: cannot read %s: %s", path,
+        (void)buf_printf(problem, "%s: cannot read %s: %s", option, path,
                          file == NULL ? strerror(errno) : "it is empty");
         if (file != NULL)
             (void)fclose(file); /* only read */
@@ -42,7 +42,7 @@ static int read_key(const char *path, char *ret_key, struct buf *problem)
     ret_key[strcspn(ret_key, "\r\n")] = '\0';
     if (ret_key[0] != '\0')
         return 0;
-    (void)buf_printf(problem, "--key-file: the first line of %s is empty", path);
+    (void)buf_printf(problem, "%s: the first line of %s is empty", option, path);
     return ERR_CONFIG;
 }
 
@@ -97,7 +97,8 @@ static void serve(struct program *program, const struct options *options)
     loop_run(program->loop);
 }
 
-static int run(const struct options *options, const char *key, const char *pem, struct buf *problem)
+static int run(const struct options *options, const char *key, const char *pem,
+               const char *webhook_secret, struct buf *problem)
 {
     struct program program = {.loop = loop_new(), .exit_code = EXIT_SUCCESS};
     uint64_t seed = options->seed;
@@ -109,6 +110,8 @@ static int run(const struct options *options, const char *key, const char *pem, 
                                             .secret_key = key,
                                             .tls_certificate = pem,
                                             .tls_key = pem,
+                                            .webhook_url = options->webhook_url,
+                                            .webhook_secret = webhook_secret,
                                             .latency_ms = options->latency_ms,
                                             .seed = seed,
                                             .broken = broken,
@@ -136,7 +139,7 @@ static int run(const struct options *options, const char *key, const char *pem, 
 int main(int argc, char **argv)
 {
     struct options options = {0};
-    char key[KEY_SIZE] = "";
+    char key[KEY_SIZE] = "", webhook_secret[KEY_SIZE] = "";
     static char pem[TLS_FILE_MAX];
     struct buf problem;
     buf_init(&problem, PROBLEM_MAX);
@@ -145,13 +148,19 @@ int main(int argc, char **argv)
     if (options_read(argc, argv, getenv, &options, &problem) == 0) {
         if (options.help)
             exit_code = fputs(options_help, stdout) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
-        else if ((options.key_file == NULL || read_key(options.key_file, key, &problem) == 0) &&
+        else if ((options.key_file == NULL ||
+                  read_key("--key-file", options.key_file, key, &problem) == 0) &&
+                 (options.webhook_secret == NULL ||
+                  read_key("--webhook-secret", options.webhook_secret, webhook_secret, &problem) ==
+                      0) &&
                  (options.tls_file == NULL || read_tls(options.tls_file, pem, &problem) == 0))
-            exit_code = run(&options, key, options.tls_file == NULL ? NULL : pem, &problem);
+            exit_code =
+                run(&options, key, options.tls_file == NULL ? NULL : pem, webhook_secret, &problem);
     }
     if (problem.len > 0)
         (void)fprintf(stderr, "checkout-sandbox-gateway: %s\n", buf_text(&problem));
     explicit_bzero(key, sizeof key);
+    explicit_bzero(webhook_secret, sizeof webhook_secret);
     explicit_bzero(pem, sizeof pem);
     buf_free(&problem);
     return exit_code;

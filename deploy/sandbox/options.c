@@ -18,6 +18,8 @@ const char options_help[] =
     "  --key-file FILE     the secret key to ask for; else any will do\n"
     "                                                               [CHECKOUT_GATEWAY_KEY_FILE]\n"
     "  --tls FILE          speak TLS with this certificate and its key, both in one PEM file\n"
+    "  --webhook-url URL   tell this address of each change of a payment\n"
+    "  --webhook-secret FILE  the secret that webhooks are signed with\n"
     "  --latency MS        answer payments so much later            [0]\n"
     "  --seed N            make faults by chance repeatable         [random]\n"
     "  --help\n"
@@ -77,6 +79,10 @@ static int read_option(const char *name, const char *value, struct options *opti
         options->ledger = value;
     } else if (strcmp(name, "--key-file") == 0) {
         options->key_file = value;
+    } else if (strcmp(name, "--webhook-url") == 0) {
+        options->webhook_url = value;
+    } else if (strcmp(name, "--webhook-secret") == 0) {
+        options->webhook_secret = value;
     } else if (strcmp(name, "--tls") == 0) {
         options->tls_file = value;
     } else if (strcmp(name, "--latency") == 0) {
@@ -118,6 +124,8 @@ int options_read(int argc, char *const *argv, char *(*get_environment)(const cha
         return code;
     if (options.ledger == NULL || options.ledger[0] == '\0')
         return wrong(ret_problem, "--ledger", "is needed: the file that keeps the charges");
+    if ((options.webhook_url == NULL) != (options.webhook_secret == NULL))
+        return wrong(ret_problem, "--webhook-url", "and --webhook-secret come together");
     *ret_options = options;
     return 0;
 }

@@ -12,8 +12,10 @@ struct options {
     char host[64];
     uint16_t port;
     const char *ledger;
-    const char *key_file; /* NULL: any key is taken */
-    const char *tls_file; /* certificate and key; NULL: HTTP without TLS */
+    const char *key_file;       /* NULL: any key is taken */
+    const char *tls_file;       /* certificate and key; NULL: HTTP without TLS */
+    const char *webhook_url;    /* NULL: none are sent */
+    const char *webhook_secret; /* a file */
     uint32_t latency_ms;
     bool seeded; /* else the seed is random */
     uint64_t seed;

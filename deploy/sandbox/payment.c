@@ -271,10 +271,20 @@ static void delay(struct payment *p, enum payment_state state, uint32_t delay_ms
         loop_timer_start(p->timer, delay_ms, 0);
 }
 
+static void tell_shop(const struct payment *p)
+{
+    enum record_kind kind = p->record.kind;
+    if (kind == RECORD_CHARGE || kind == RECORD_CANCEL)
+        webhooks_tell(p->gateway->webhooks, p->gateway->faults.webhooks, &p->record.intent,
+                      ledger_salt(p->gateway->ledger));
+}
+
 static void durable(void *arg)
 {
     struct payment *p = arg;
     store_settle(p->gateway->store, &p->record, p->place);
+    if (p->gateway->faults.webhooks != WEBHOOKS_EARLY)
+        tell_shop(p);
     delay(p, PAYMENT_HELD, p->delay_ms - p->delay_ms / 2);
 }
 
@@ -283,6 +293,8 @@ static int append(struct payment *p)
     p->state = PAYMENT_RECORDING;
     p->wait.cb = durable;
     p->wait.arg = p;
+    if (p->gateway->faults.webhooks == WEBHOOKS_EARLY)
+        tell_shop(p);
     return ledger_append(p->gateway->ledger, &p->record, &p->wait, &p->place);
 }
 

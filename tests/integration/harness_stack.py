@@ -100,6 +100,7 @@ class Stack:
         os.makedirs(self.directory)
         self.daemons = []
         self.proxies = {}
+        self.sandbox_options = ()   # of its command line, besides those that the stack needs
         self.certificate = None     # of the sandbox: (the certificate, both it and its key)
         self._keep = False
         self._counts = {}
@@ -218,7 +219,7 @@ class Stack:
     def _start_sandbox(self, mine, log, wait):
         mine["CHECKOUT_LISTEN"] = f"127.0.0.1:{self._gateway_port}"
         mine.setdefault("CHECKOUT_SANDBOX_LEDGER", os.path.join(self.directory, "ledger"))
-        arguments = ("--tls", self.certificate[1]) if self.certificate else ()
+        arguments = (*self.sandbox_options, *(("--tls", self.certificate[1]) if self.certificate else ()))
         daemon = Daemon("checkout-sandbox-gateway", mine, log, arguments=arguments,
                         url=self.settings["CHECKOUT_GATEWAY_URL"])
         self.daemons.append(daemon)

@@ -144,6 +144,73 @@ class Webhooks(TestCase):
         order.wait("confirmed", timeout=30)
 
 
+class OfTheSandbox(harness.TestCase):
+    """The sandbox sends them as a gateway would, and as it should not. Without one, the owner looks only after a
+    second or more: so who is confirmed sooner was hinted at."""
+
+    settings = {"CHECKOUT_GATEWAY_TIMEOUT": "2s", "CHECKOUT_ACTION_WAIT": "120s"}
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        secret, port = cls.stack.write_secret("webhook", SECRET), harness.free_port()
+        cls.stack.sandbox_options = ("--webhook-url", f"http://127.0.0.1:{port}{PATH}", "--webhook-secret", secret)
+        cls.stack.start("sandbox")
+        cls.stack.start("producer", CHECKOUT_LISTEN=f"127.0.0.1:{port}", CHECKOUT_WEBHOOK_SECRET_FILE=secret)
+        cls.stack.start("consumer")
+
+    def tearDown(self):
+        self.stack.gateway.calm()
+
+    commands, asked, act = TestCase.commands, TestCase.asked, TestCase.act
+
+    def sent(self, when, outcome="approve", latency=0):
+        """An order whose buyer has acted, while webhooks come in this way."""
+        self.stack.gateway.control(webhooks=when, latency_ms=latency)
+        order = self.asked()
+        self.act(order, outcome)
+        return order
+
+    def test_once(self):
+        order = self.sent("once").wait("confirmed", timeout=20)
+        wait_until(lambda: self.commands(order) >= 1, 5, "the webhook to be taken")
+
+    def test_twice_is_as_once(self):
+        order = self.sent("twice").wait("confirmed", timeout=20)
+        wait_until(lambda: self.commands(order) >= 1, 5, "the webhook to be taken")
+        events = self.stack.sql("select argument ->> 'event', count(*) from commands where order_id = %s group by 1",
+                                (order.id,))
+        self.assertTrue(all(count == 1 for _, count in events), events)
+
+    def test_never(self):
+        order = self.sent("never").wait("confirmed", timeout=30)
+        self.assertEqual(self.commands(order), 0)
+
+    def test_early_late_and_out_of_order(self):
+        for when in ("early", "late", "shuffled"):
+            with self.subTest(when):
+                order = self.sent(when, latency=300).wait("confirmed", timeout=30)
+                self.assertEqual(self.stack.gateway.captured().get(order.id), 1)
+
+    def test_of_a_buyer_who_declines(self):
+        for when in ("once", "early", "shuffled"):
+            with self.subTest(when):
+                order = self.sent(when, "decline").wait("rejected", "payment_declined", timeout=30)
+                self.assertNotIn(order.id, self.stack.gateway.captured())
+
+    def test_they_are_sent_again_while_nobody_takes_them(self):
+        self.stack.gateway.control(webhooks="once")
+        order = self.asked()
+        producer, consumer = self.stack.daemon("producer"), self.stack.daemon("consumer")
+        consumer.kill()     # so that nobody looks
+        producer.kill()
+        self.act(order)
+        self.stack.start_again(producer)
+        wait_until(lambda: self.commands(order) >= 1, 15, "the webhook to be sent again")
+        self.stack.start_again(consumer)
+        order.wait("confirmed", timeout=30)
+
+
 class WithoutSecret(harness.TestCase):
     daemons = ("producer",)
 
