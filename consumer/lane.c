@@ -215,20 +215,22 @@ static void answered(const struct db_result *result, void *arg)
 {
     struct lane *lane = arg;
     enum lane_work work = lane->running;
+    enum counter_status status = counter_status(result);
     lane->running = LANE_NOTHING;
+    if (status == COUNTER_FENCED) /* also if a beat has told us before */
+        metric_add(lane->stats->of_shard[lane->place.shard].fenced, 1);
     if (lane->place.epoch != lane->running_epoch) { /* closed meanwhile */
         again(lane);
         lane_kick(lane);
         return;
     }
-    switch (counter_status(result)) {
+    switch (status) {
     case COUNTER_DONE:
         crash_step(work, COMMITTED);
         counter_each_effect(result, take_effect, lane);
         done(lane, work);
         return;
     case COUNTER_FENCED:
-        metric_add(lane->stats->of_shard[lane->place.shard].fenced, 1);
         lane->events->fenced(lane->arg);
         return;
     case COUNTER_REFUSED:

@@ -37,7 +37,8 @@ enum column {
 #define COLUMNS                                                                                    \
     "select e.event_id, e.sequence, (extract(epoch from e.created_at) * 1000)::bigint,"            \
     "       e.order_id, o.sku, o.quantity, e.status, e.reason, e.place_in_line, o.amount,"         \
-    "       o.currency, o.reference, checkout.next_action(e, o)"
+    "       o.currency, o.reference, checkout.next_action(o.order_id, e.status, e.sequence, "      \
+    "o.sequence)"
 #define PAGE_END " and e.event_id > $3::bigint order by e.event_id limit $4::integer"
 
 /* The newest event of each open order, and of each that ended within $2 ms. */

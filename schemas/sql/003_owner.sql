@@ -90,7 +90,7 @@ begin
     return query
     select e.event_id, o.user_id, e.sequence, (extract(epoch from e.created_at) * 1000)::bigint,
            e.order_id, o.sku, o.quantity, e.status, e.reason, e.place_in_line, o.amount, o.currency,
-           o.reference, checkout.next_action(e, o)
+           o.reference, checkout.next_action(o.order_id, e.status, e.sequence, o.sequence)
       from checkout.order_events e join checkout.orders o on o.order_id = e.order_id
      where e.shard = p_shard and e.event_id > p_after
      order by e.event_id limit p_limit;

@@ -7,11 +7,13 @@ return (select p.action::text from checkout.payments p
          where p.order_id = p_order and p.state || '' = 'open' and p.action is not null
          order by p.attempt desc limit 1);
 
--- What an event tells of that: the newest one of its order.
-create function checkout.next_action(e checkout.order_events, o checkout.orders) returns text
+-- What an event tells of that, if it is the newest one of its order. (Of columns, not of rows: who may not read
+-- all of an order may call it.)
+create function checkout.next_action(p_order uuid, p_status text, p_sequence integer, p_newest integer)
+returns text
 language sql stable
-return case when e.status = 'reserved' and e.sequence > 1 and e.sequence = o.sequence
-            then checkout.open_action(o.order_id) end;
+return case when p_status = 'reserved' and p_sequence > 1 and p_sequence = p_newest
+            then checkout.open_action(p_order) end;
 
 -- The gateway wants the buyers of some payments to act: the units stay held for them, until a time that is
 -- fixed here, once, and an event says what to do. A code is {"wait_ms", "action"}. The caller holds the fence.

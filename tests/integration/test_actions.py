@@ -88,6 +88,25 @@ class Actions(TestCase):
         self.assertEqual(self.stack.gateway.captured().get(order.id), 1)
 
 
+class Told(TestCase):
+    daemons = ("sandbox", "producer", "consumer", "notifier")
+    settings = {"CHECKOUT_GATEWAY_TIMEOUT": "2s", "CHECKOUT_ACTION_WAIT": "60s"}
+
+    def test_live_and_again_on_a_new_socket_and_no_more_at_the_end(self):
+        live, eve = self.stack.listen("ann"), self.stack.listen("eve")
+        order = self.asked(self.stack.item(stock=1))
+
+        def told(listener):
+            return [event for event in listener.of(order.id) if "next_action" in event["data"]]
+        wait_until(lambda: told(live), 5, "the event")
+        self.assertEqual(told(live)[-1]["data"]["next_action"], self.action(order))
+        again = self.stack.listen("ann")
+        wait_until(lambda: told(again), 5, "its replay")
+        self.act(order, "approve")
+        self.assertNotIn("next_action", live.wait_final(order.id)["data"])
+        self.assertEqual(eve.of(order.id), [])
+
+
 class Redirects(TestCase):
     settings = {"CHECKOUT_GATEWAY_RETURN_URL": "https://shop.example/back", "CHECKOUT_ACTION_WAIT": "60s"}
 

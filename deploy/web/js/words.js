@@ -3,6 +3,7 @@
 export const CARDS = [
   { method: "pm_card_visa", label: "Visa, pays" },
   { method: "pm_card_mastercard", label: "Mastercard, pays" },
+  { method: "pm_card_threeDSecure2Required", label: "Card whose bank asks you (3-D Secure)" },
   { method: "pm_card_chargeDeclined", label: "Card that is declined" },
   { method: "pm_card_chargeDeclinedInsufficientFunds", label: "Card without funds" },
 ];
