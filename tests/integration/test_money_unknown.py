@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Unknown is a state: what no answer tells, the gateway's list does; and nobody is ever charged twice."""
 
+import contextlib
 import json
 import time
 
@@ -268,6 +269,13 @@ class Resolving(Listed):
         found = [json.loads(line) for line in lines]
         return next((row["code"] for row in found if row["order_id"] == order.id), None)
 
+    @contextlib.contextmanager
+    def unlisted(self):
+        """The gateway's list cannot be read: no lookup concludes anything meanwhile."""
+        self.gateway.list = lambda query: (500, b"")
+        yield
+        self.gateway.list = self.gateway._list
+
     def resolve(self, order, outcome, code=0):
         done = self.stack.ctl("payments", "resolve", order.id, outcome, "--note", 'seen "there"', check=False)
         self.assertEqual(done.returncode, code, done.stderr + done.stdout)
@@ -294,20 +302,20 @@ class Resolving(Listed):
             return 200, found
         self.gateway.cancel = cancel
         found = self.gateway.intents[0]
-        found.update(amount=1000, status="requires_capture")
-        self.resolve(order, "not-captured")
+        with self.unlisted():
+            found.update(amount=1000, status="requires_capture")
+            self.resolve(order, "not-captured")
         order.wait("rejected")
         behind.wait("confirmed")
         self.assertEqual(cancelled, [(found["id"], "waiting")])
 
     def test_not_captured_with_nothing_at_the_gateway_fails_the_order(self):
         order, behind = self.unclear()
-        self.gateway.list = lambda query: (500, b"")     # until it is resolved
-        self.gateway.intents.clear()
-        asked = len(self.gateway.charges())
-        self.answer = lambda form: (200, intent(form))
-        self.resolve(order, "not-captured")
-        self.gateway.list = self.gateway._list
+        with self.unlisted():
+            self.gateway.intents.clear()
+            asked = len(self.gateway.charges())
+            self.answer = lambda form: (200, intent(form))
+            self.resolve(order, "not-captured")
         order.wait("rejected", "payment_failed")
         behind.wait("confirmed")
         self.assertEqual([form["metadata[order_id]"] for form in self.gateway.charges()[asked:]
@@ -327,19 +335,19 @@ class Resolving(Listed):
 
     def test_a_success_that_the_list_shows_outweighs_what_was_said(self):
         order, behind = self.unclear()
-        self.gateway.intents[0].update(amount=1000)
-        self.resolve(order, "not-captured")
+        with self.unlisted():
+            self.gateway.intents[0].update(amount=1000)
+            self.resolve(order, "not-captured")
         order.wait("confirmed")
         behind.wait("rejected", "sold_out")
 
     def test_what_was_said_outlives_its_consumer(self):
         order, behind = self.unclear()
-        self.gateway.list = lambda query: (500, b"")
-        self.resolve(order, "not-captured")
-        self.consumer.kill()
-        self.assertEqual(order.status(), "reserved")
-        self.gateway.intents.clear()
-        self.gateway.list = self.gateway._list
+        with self.unlisted():
+            self.resolve(order, "not-captured")
+            self.consumer.kill()
+            self.assertEqual(order.status(), "reserved")
+            self.gateway.intents.clear()
         self.consume()
         order.wait("rejected", "payment_failed")
         behind.wait("confirmed")
