@@ -29,7 +29,7 @@ class Answer:
         return f"<{self.status} {self.body[:300]!r}>"
 
 
-def http_call(base, method, path, headers=None, body=None, timeout=15, authority=None):
+def http_call(base, method, path, headers=None, body=None, timeout=30, authority=None):
     """One request on a connection of its own. `body`: bytes, text, or a value that becomes JSON.
     `authority`: the file of the certificate that an https server is to show."""
     target = urllib.parse.urlsplit(base)
@@ -59,7 +59,7 @@ class _Loop:
     _lock = threading.Lock()
 
     @classmethod
-    def run(cls, coroutine, timeout=15):
+    def run(cls, coroutine, timeout=30):
         with cls._lock:
             if cls._loop is None:
                 cls._loop = asyncio.new_event_loop()
@@ -95,7 +95,7 @@ class Listener:
     def statuses(self, order_id):
         return [event["data"]["status"] for event in self.of(order_id)]
 
-    def wait_final(self, order_id, timeout=15):
+    def wait_final(self, order_id, timeout=30):
         """The final event of an order."""
         wait_until(lambda: any(status in FINAL for status in self.statuses(order_id)), timeout,
                    lambda: f"a final event of {order_id} (seen: {self.statuses(order_id)})")

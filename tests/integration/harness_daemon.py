@@ -68,7 +68,7 @@ class Daemon:
             source.seek(self._log_from)
             return source.read()
 
-    def wait_ready(self, probe, timeout=20):
+    def wait_ready(self, probe, timeout=60):
         def ready():
             if not self.running():
                 raise RuntimeError(f"{self.name} ended with {self.process.returncode}: {self._tail()}")

@@ -118,7 +118,7 @@ class PoolCase(harness.TestCase):
     def served_by(self, daemon):
         return sorted(shard for shard, owner in self.owners().items() if owner == daemon.member)
 
-    def settled(self, *daemons, timeout=20):
+    def settled(self, *daemons, timeout=60):
         """Waits until these serve all shards, each the ones it is named for, and nothing moves any more."""
         seen = {}
 
@@ -132,6 +132,32 @@ class PoolCase(harness.TestCase):
             return good and was == epochs and self.owned_as_named()
         wait_until(still, timeout, lambda: f"{len(daemons)} owners; now {self.owners()}, members "
                    f"{[daemon.member for daemon in daemons]}", interval=1.1)
+
+    def served(self, *daemons):
+        """As settled(); and the broker feeds each shard to its owner, too. A standby that is fed takes the shard
+        over, and gives it on later."""
+        def fed():
+            self.settled(*daemons)
+            epochs = self.epochs()
+            self.wait_decided([order for shard in range(self.shards) for order in self.publish(self.no_item_on(shard))])
+            return epochs == self.epochs()
+        wait_until(fed, 120, "the broker to feed the owners")
+
+    def wait_acknowledged(self, daemon):
+        """Waits until it has acknowledged what it decided, which it does as soon as it counts it."""
+        def counted():
+            return self.metric(daemon, "checkout_jobs_decided_total") >= self.decided_by(daemon)
+        wait_until(counted, 30, "the decisions to be counted")
+
+    def decided_by(self, daemon):
+        """How many orders a member has decided, by the events."""
+        return self.stack.one(
+            "select count(*) from order_events e join take_overs t on t.shard = e.shard and t.epoch = e.epoch "
+            "and t.shards = %s where e.sequence = 1 and t.member = %s", (self.shards, daemon.member))
+
+    def beats(self, daemon):
+        """How often it has beaten since it joined."""
+        return self.stack.one("select beat from consumers where member_id = %s", (daemon.member,))
 
     def owned_as_named(self):
         """Whether nothing is still to move: what was just taken is kept for a while before it is given on."""
@@ -151,19 +177,23 @@ class PoolCase(harness.TestCase):
         load = Load(self.stack, [self.item_on(shard, stock=3) for shard in range(self.shards)], **how)
         self.addCleanup(load.stop)
         load.start()
-        wait_until(lambda: load.total() > 100, 10, "the load to run")
+        wait_until(lambda: load.total() > 100, 30, "the load to run")
         return load
 
     # -- items and orders --------------------------------------------------------------------------
 
     def item_on(self, shard, **columns):
         """A new item of this shard."""
+        return self.stack.item(self.no_item_on(shard), **columns)
+
+    def no_item_on(self, shard):
+        """A SKU of this shard that is not in use."""
         number = 0
         while True:
             sku = f"s{shard}-{id(self):x}-{len(self.stack.daemons)}-{number}"
             if self.stack.shard(sku) == shard and not self.stack.one(
                     "select 1 from items where sku = %s", (sku,)):
-                return self.stack.item(sku, **columns)
+                return sku
             number += 1
 
     def publish(self, sku, count=1, **members):
@@ -175,14 +205,14 @@ class PoolCase(harness.TestCase):
     def decided(self, orders):
         return self.stack.one("select count(*) from orders where order_id = any(%s::uuid[])", (orders,))
 
-    def wait_decided(self, orders, timeout=15):
+    def wait_decided(self, orders, timeout=30):
         wait_until(lambda: self.decided(orders) == len(orders), timeout,
                    lambda: f"{len(orders)} decisions; there are {self.decided(orders)}")
 
     def status(self, order):
         return self.stack.one("select status from orders where order_id = %s", (order,))
 
-    def wait_status(self, order, *statuses, timeout=15):
+    def wait_status(self, order, *statuses, timeout=30):
         wait_until(lambda: self.status(order) in statuses, timeout,
                    lambda: f"{order} becomes {statuses}; it is {self.status(order)}")
 

@@ -297,7 +297,7 @@ class Stack:
         body = {name: value for name, value in body.items() if value is not None}
         return jwt.encode(body, self.secrets["JWT_SECRET"], algorithm="HS256")
 
-    def call(self, user, method, path, body=None, headers=None, producer=None, timeout=15):
+    def call(self, user, method, path, body=None, headers=None, producer=None, timeout=30):
         """An HTTP call as `user` (None: without a token) at the newest producer."""
         headers = dict(headers or {})
         if user is not None:
@@ -399,7 +399,7 @@ class Order:
         row = self.row()
         return row[0] if row else "queued"
 
-    def wait(self, status, reason=None, timeout=15):
+    def wait(self, status, reason=None, timeout=30):
         """Waits for this state; fails at once when a final state rules it out."""
         def reached():
             row = self.row()
@@ -412,7 +412,7 @@ class Order:
             raise AssertionError(f"order {self.id} is {self.row()}, not {status}: {reason}")
         return self
 
-    def wait_final(self, timeout=15):
+    def wait_final(self, timeout=30):
         """Its (status, reason) once final."""
         wait_until(lambda: self.status() in FINAL, timeout, f"a final state of {self.id} of {self.user}")
         return self.row()

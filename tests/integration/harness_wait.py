@@ -3,7 +3,7 @@
 import time
 
 
-def wait_until(condition, timeout=10.0, what="the condition", interval=0.02):
+def wait_until(condition, timeout=30.0, what="the condition", interval=0.02):
     """Returns the first true value of condition(); an AssertionError says what was missing.
 
     `what` is a text, or a function that makes one at the end. An AssertionError or OSError inside the
