@@ -27,7 +27,7 @@ LINKS = {"producer": ("broker", "database", "redis"),
 SERVERS = {"database": "postgres", "broker": "rabbitmq", "redis": "redis"}
 PRODUCERS, CONSUMERS, CONSUMERS_MAX, SHARDS = 2, 4, 8, 16
 WAIT_MAX_S = 10
-HARDLY_BEGUN_S = 2.0
+HARDLY_BEGUN_S = 5.0
 
 
 class Wires:
@@ -54,7 +54,7 @@ class Wires:
 
     def close(self):
         self._process.stdin.close()
-        self._process.wait(10)
+        self._process.wait(30)
 
 
 class Slot:
@@ -258,10 +258,10 @@ class World:
             slot.thaw()
         for slot in self.consumers[CONSUMERS:]:
             slot.leave()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 30
         while not all(slot.gone() for slot in self.slots() if slot.leaving):
             if time.monotonic() > deadline:
-                self.problems.append("a program did not leave within 20 s of SIGTERM")
+                self.problems.append("a program did not leave within 30 s of SIGTERM")
                 break
             time.sleep(0.1)
         for slot in [*self.sandboxes, *self.producers, *self.consumers[:CONSUMERS], *self.notifiers]:

@@ -18,7 +18,7 @@ MODES = ("none", "slow", "reset", "charge-then-reset", "429", "garbage", "partia
 DECLINES = "pm_card_chargeDeclined"
 ACTS = "pm_card_authenticationRequired"
 CROWD = 80              # more than one transaction rejects
-REACHED_S, ENDED_S = 25, 40
+REACHED_S, ENDED_S = 60, 90
 
 # Points that need more than the crowd: the work that reaches them.
 WORK = {"expire": "expire", "refund": "refund", "clock": "clock", "release": "leave", "line": "crowd",

@@ -19,15 +19,15 @@ class Wire(unittest.TestCase):
                                         stdout=subprocess.PIPE, text=True)
         self.server = socket.create_server(("127.0.0.1", 0))
         port = self.tell("open", host="127.0.0.1", port=self.server.getsockname()[1])["port"]
-        self.client = socket.create_connection(("127.0.0.1", port), 5)
+        self.client = socket.create_connection(("127.0.0.1", port), 30)
         self.inside, _ = self.server.accept()
-        self.inside.settimeout(10)
+        self.inside.settimeout(30)
 
     def tearDown(self):
         for end in (self.client, self.inside, self.server):
             end.close()
         self.process.stdin.close()
-        self.process.wait(5)
+        self.process.wait(30)
         self.process.stdout.close()
 
     def tell(self, what, **more):
@@ -69,7 +69,7 @@ class Wire(unittest.TestCase):
         self.client.sendall(b"hello")
         self.assertEqual(self.inside.recv(5), b"hello")
         self.tell("reset")
-        self.client.settimeout(5)
+        self.client.settimeout(30)
         for end in (self.client, self.inside):
             with self.assertRaises(ConnectionResetError):
                 end.recv(1)

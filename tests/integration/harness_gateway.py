@@ -1,5 +1,6 @@
 """A gateway whose every answer a test decides: for what the sandbox, which is honest at heart, never does."""
 
+import collections
 import http.server
 import json
 import socket
@@ -64,6 +65,7 @@ class ScriptedGateway:
 
         class Server(http.server.ThreadingHTTPServer):
             daemon_threads = True
+            request_queue_size = 128
 
             def handle_error(self, *_):
                 pass                    # a client that went away
@@ -153,3 +155,42 @@ class Scripted(harness.TestCase):
     def metric(self, name):
         text = harness.http_call(self.consumer.admin, "GET", "/metrics").body.decode()
         return float(next((line.split()[1] for line in text.splitlines() if line.startswith(name + " ")), 0))
+
+
+class Holding(Scripted):
+    """The gateway answers at once, but not for the payment methods pm_held and pm_held_declined: these
+    payments end when the test says."""
+
+    def setUp(self):
+        super().setUp()
+        self._ends = collections.defaultdict(threading.Event)
+        self.answer = self._pay
+
+    def tearDown(self):
+        self.let_end(*list(self._ends))
+        super().tearDown()
+
+    def _pay(self, form):
+        if form["payment_method"].startswith("pm_held"):
+            self._ends[form["metadata[order_id]"]].wait(300)
+        if form["payment_method"].endswith("declined"):
+            return 402, {"error": {"type": "card_error", "code": "card_declined", "message": "declined",
+                                   "payment_intent": intent(form, "requires_payment_method")}}
+        return 200, intent(form)
+
+    def consume(self, **settings):
+        return super().consume(CHECKOUT_GATEWAY_TIMEOUT="300s", **settings)
+
+    def begun(self, order_id):
+        """Whether its payment has been asked for."""
+        return any(form["metadata[order_id]"] == order_id for form in self.gateway.charges())
+
+    def held(self, user, sku, payment_method="pm_held", **members):
+        """An order that is being paid for."""
+        order = self.stack.order(user, sku, payment_method=payment_method, **members).wait("reserved")
+        harness.wait_until(lambda: self.begun(order.id), 30, f"the payment of {user} to begin")
+        return order
+
+    def let_end(self, *order_ids):
+        for order_id in order_ids:
+            self._ends[order_id].set()

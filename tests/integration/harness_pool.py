@@ -4,9 +4,12 @@ The evidence is what the database keeps: each event carries the epoch and the se
 and each take-over the member that it gave the epoch to.
 """
 
+import datetime
+import itertools
 import json
 import threading
 import urllib.parse
+import uuid
 
 import harness
 import harness_jobs
@@ -139,7 +142,7 @@ class PoolCase(harness.TestCase):
         def fed():
             self.settled(*daemons)
             epochs = self.epochs()
-            self.wait_decided([order for shard in range(self.shards) for order in self.publish(self.no_item_on(shard))])
+            self.wait_decided([order for shard in range(self.shards) for order in self.publish(self.new_sku(shard))])
             return epochs == self.epochs()
         wait_until(fed, 120, "the broker to feed the owners")
 
@@ -184,17 +187,12 @@ class PoolCase(harness.TestCase):
 
     def item_on(self, shard, **columns):
         """A new item of this shard."""
-        return self.stack.item(self.no_item_on(shard), **columns)
+        return self.stack.item(self.new_sku(shard), **columns)
 
-    def no_item_on(self, shard):
-        """A SKU of this shard that is not in use."""
-        number = 0
-        while True:
-            sku = f"s{shard}-{id(self):x}-{len(self.stack.daemons)}-{number}"
-            if self.stack.shard(sku) == shard and not self.stack.one(
-                    "select 1 from items where sku = %s", (sku,)):
-                return sku
-            number += 1
+    def new_sku(self, shard):
+        """One of this shard that nobody has heard of."""
+        return next(sku for sku in (f"s{shard}-{uuid.uuid4().hex}" for _ in itertools.count())
+                    if self.stack.shard(sku) == shard)
 
     def publish(self, sku, count=1, **members):
         """One message of `count` jobs; their order ids."""
@@ -252,6 +250,10 @@ class PoolCase(harness.TestCase):
 
     def steps(self, daemon, shard):
         """What its log says that it did with a shard: (to, why), in order."""
+        return [(to, why) for to, why, _ in self.told(daemon, shard)]
+
+    def told(self, daemon, shard):
+        """As steps(), and when: (to, why, time)."""
         found = []
         for line in daemon.log_text().decode(errors="replace").splitlines():
             try:
@@ -259,7 +261,8 @@ class PoolCase(harness.TestCase):
             except ValueError:
                 continue
             if entry.get("event") == "shard" and entry["shard"] == shard:
-                found.append((entry["to"], entry["why"]))
+                when = datetime.datetime.fromisoformat(entry["time"].rstrip("Z"))
+                found.append((entry["to"], entry["why"], when))
         return found
 
     def reasons(self, daemon, shard):

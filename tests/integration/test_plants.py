@@ -37,7 +37,7 @@ def crash_points():
 def check_config(build, value, setting="CHECKOUT_PLANT"):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CHECKOUT_")}
     return subprocess.run([os.path.join(build, "bin", "checkout-consumer"), "--check-config"], check=False,
-                          env={**environment, setting: value}, text=True, capture_output=True, timeout=10)
+                          env={**environment, setting: value}, text=True, capture_output=True, timeout=60)
 
 
 class Plants(unittest.TestCase):

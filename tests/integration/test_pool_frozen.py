@@ -14,25 +14,17 @@ DECIDE = (b"checkout.decide(", b"\0decide\0")
 
 
 class Frozen(PoolCase):
-    settings = {"CHECKOUT_AMQP_HEARTBEAT": "1s"}  # the broker gives a frozen member up after 2 or 3
+    settings = {"CHECKOUT_AMQP_HEARTBEAT": "2s"}  # the broker gives a frozen member up after 4 to 6
 
     def pair(self, *cut):
         """The member that will freeze, another, a shard of the first."""
         frozen, other = self.consumer(*cut), self.consumer()
-
-        def fed():  # the broker may feed the other, who then takes the shard over and gives it on
-            self.settled(frozen, other)
-            shard = self.served_by(frozen)[0]
-            orders = self.publish(self.item_on(shard))
-            self.wait_decided(orders)
-            return (shard,) if self.writers(orders, sequence=1) == {frozen.member} else None
-        shard, = wait_until(fed, 30, "the first to serve a shard that the broker feeds it")
-        self.settled(frozen, other)
-        return frozen, other, shard
+        self.served(frozen, other)
+        return frozen, other, self.served_by(frozen)[0]
 
     def wait_moved(self, other):
-        """All shards are the other's, within 15 s of the freeze."""
-        wait_until(lambda: set(self.owners().values()) == {other.member}, 15,
+        """All shards are the other's."""
+        wait_until(lambda: set(self.owners().values()) == {other.member}, 60,
                    lambda: f"{other.member} to own all: {self.owners()}")
 
     def assert_it_changes_nothing(self, frozen, other, lines):
@@ -55,7 +47,7 @@ class Frozen(PoolCase):
         sku = self.item_on(shard)
         loss = frozen.proxies["database"].lose_answers(*DECIDE)
         line = self.publish(sku, 3)
-        self.assertTrue(loss.seen.wait(10), "no decision passed the proxy")
+        self.assertTrue(loss.seen.wait(30), "no decision passed the proxy")
         self.wait_decided(line)
         frozen.freeze()
         line += self.publish(sku, 2)
@@ -69,7 +61,7 @@ class Frozen(PoolCase):
         sku = self.item_on(shard)
         frozen.proxies["database"].freeze()
         line = self.publish(sku, 3)
-        wait_until(lambda: any(map(frozen.proxies["database"].holds, DECIDE)), 10,
+        wait_until(lambda: any(map(frozen.proxies["database"].holds, DECIDE)), 30,
                    "the transaction to be sent, and held by the wire")
         frozen.freeze()
         self.wait_moved(other)
@@ -78,7 +70,7 @@ class Frozen(PoolCase):
         self.assertEqual(self.writers(line, sequence=1), {other.member})
         frozen.proxies["database"].freeze(False)
         frozen.thaw()
-        wait_until(lambda: self.metric(frozen, "checkout_fenced_writes_total") >= 1, 10,
+        wait_until(lambda: self.metric(frozen, "checkout_fenced_writes_total") >= 1, 30,
                    "the late transaction to be fenced off")
         self.assert_it_changes_nothing(frozen, other, {sku: line})
 
@@ -92,13 +84,13 @@ class Frozen(PoolCase):
         lines = {stuck: self.publish(stuck, 2), free: []}
         wait_until(lambda: self.stack.one(
             "select count(*) from pg_stat_activity where datname = current_database() "
-            "and application_name like 'checkout-consumer%%' and wait_event_type = 'Lock'"), 10,
+            "and application_name like 'checkout-consumer%%' and wait_event_type = 'Lock'"), 30,
             "the decision to hang")
         lines[stuck] += self.publish(stuck, 2)
         lines[free] += self.publish(free, 2)
         frozen.freeze()
-        wait_until(lambda: self.owners()[shard] == other.member, 15, "the shard to be taken over")
-        self.assertIn(b"a take-over waits: ended sessions", other.log_text())
+        wait_until(lambda: self.owners()[shard] == other.member, 60, "the shard to be taken over")
+        wait_until(lambda: b"a take-over waits: ended sessions" in other.log_text(), 30, "it to say how")
         blocker.rollback()
         self.wait_moved(other)
         self.wait_decided(sum(lines.values(), []))
@@ -108,14 +100,14 @@ class Frozen(PoolCase):
     def test_in_mid_payment(self):
         frozen, other, shard = self.pair()
         sku = self.item_on(shard, stock=1)
-        self.stack.gateway.latency(2000)
+        self.stack.gateway.latency(5000)
         paid, = self.publish(sku)
-        wait_until(lambda: self.stack.gateway.started(paid), 10, "the payment to begin")
+        wait_until(lambda: self.stack.gateway.started(paid), 30, "the payment to begin")
         frozen.freeze()  # the answer comes, but is not read
         self.stack.gateway.latency(0)
         late, = self.publish(sku)
         self.wait_moved(other)
-        self.wait_status(paid, "confirmed", timeout=30)
+        self.wait_status(paid, "confirmed", timeout=60)
         self.wait_status(late, "rejected")
         self.assert_it_changes_nothing(frozen, other, {sku: [paid, late]})
         self.assertEqual(self.stack.gateway.captured().get(paid), 1)
@@ -154,28 +146,32 @@ class Holder(PoolCase):
                                 "for no key update", (self.shards, shard))
         return holder
 
+    def seconds_of_taking(self, daemon, shard):
+        """From the newest "taking" to "serving", by its log."""
+        when = {to: time for to, _, time in self.told(daemon, shard)}
+        return (when["serving"] - when["taking"]).total_seconds()
+
     def test_a_consumer_that_is_gone_holds_a_take_over_up_for_two_seconds(self):
         """The server has not noticed; and what it had sent its pids for is a session before."""
         first, second = self.consumer(), self.consumer()
-        self.settled(first, second)
+        self.served(first, second)
         shard = self.served_by(first)[0]
         self.hold(shard, "checkout-consumer counter")
         sku = self.item_on(shard)
         first.kill()
-        began = time.monotonic()
         self.wait_decided(self.publish(sku))
-        self.assertLess(time.monotonic() - began, 4)
+        self.assertLess(self.seconds_of_taking(second, shard), 4)
         self.assert_served_once()
 
     def test_somebody_elses_session_is_left_alone(self):
         first, second = self.consumer(), self.consumer()
-        self.settled(first, second)
+        self.served(first, second)
         shard = self.served_by(first)[0]
         holder = self.hold(shard, "psql")
         sku = self.item_on(shard)
         first.kill()
         line = self.publish(sku)
-        wait_until(lambda: b"a take-over waits" in second.log_text(), 10, "the take-over to be stuck")
+        wait_until(lambda: b"a take-over waits" in second.log_text(), 30, "the take-over to be stuck")
         holder.rollback()  # fails if the session was ended
         self.wait_decided(line)
         self.assert_served_once()
