@@ -99,10 +99,10 @@ def scale(storm, count, seconds):
 
 
 def wait_gone(storm, slots):
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 30
     while not all(slot.gone() for slot in slots):
         if time.monotonic() > deadline:
-            storm.world.problems.append("a consumer did not leave within 15 s of SIGTERM")
+            storm.world.problems.append("a consumer did not leave within 30 s of SIGTERM")
             for slot in slots:
                 slot.kill()
         time.sleep(0.05)
