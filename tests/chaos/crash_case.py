@@ -22,7 +22,7 @@ REACHED_S, ENDED_S = 60, 90
 
 # Points that need more than the crowd: the work that reaches them.
 WORK = {"expire": "expire", "refund": "refund", "clock": "clock", "release": "leave", "line": "crowd",
-        "dead-letter": "crowd", "command": "crowd", "intent-cancel": "crowd", "look-up": "crowd"}
+        "dead-letter": "crowd", "command": "crowd", "intent-cancel": "crowd", "look-up": "crowd", "action": "act"}
 
 
 def work_of(point):
@@ -91,6 +91,11 @@ class World:
         self.stack.publish(self.stack.shard(drop), b"not a message")
         self.command("restock", few, argument='{"units": 1}')
 
+    def act(self):
+        """Buyers are asked by their bank; one of them whatever befalls the first three."""
+        self.crowd()
+        self.order(self.stack.item(f"asked-{self.rounds}"), 4, payment_method=ACTS)
+
     def expire(self):
         """Somebody waits for longer than may be, behind a payment that takes its time."""
         sku = self.stack.item(f"slow-{self.rounds}", stock=1)
@@ -98,6 +103,8 @@ class World:
         self.order(sku, 3)
 
     def refund(self):
+        # a late look is told in the same transaction as a refund: those of earlier rounds must not come first
+        self.stack.sql("update payments set look_at = look_at + interval '1 hour' where look_at is not null")
         sku = self.stack.item(f"given-back-{self.rounds}", stock=1)
         order, = self.order(sku)
         self.order(sku)
