@@ -50,6 +50,19 @@ static void wait(struct payment *p)
     payer_retry_at(p, left_ms < step_ms ? (uint32_t)left_ms : step_ms);
 }
 
+static void begin_acting(struct payment *p)
+{
+    p->acting = true;
+    p->act_until_ms = clock_mono_ms() + p->payer->o.action_wait_ms;
+    backoff_init(&p->backoff, LOOK_FIRST_MS, LOOK_MAX_MS, clock_mono_us());
+}
+
+void payer_find_action(struct payment *p)
+{
+    begin_acting(p);
+    payer_enqueue(p);
+}
+
 void payer_ask_buyer(struct payment *p, const struct pay_answer *answer)
 {
     memcpy(p->intent_id, answer->intent_id, sizeof p->intent_id);
@@ -57,11 +70,8 @@ void payer_ask_buyer(struct payment *p, const struct pay_answer *answer)
         payer_cancel_intent(p); /* nobody could act on it */
         return;
     }
-    if (!p->acting) {
-        p->acting = true;
-        p->act_until_ms = clock_mono_ms() + p->payer->o.action_wait_ms;
-        backoff_init(&p->backoff, LOOK_FIRST_MS, LOOK_MAX_MS, clock_mono_us());
-    }
+    if (!p->acting)
+        begin_acting(p);
     if (!p->asked)
         record(p, answer);
     wait(p);

@@ -30,6 +30,7 @@ enum payment_resolution { RESOLVED_NOT, RESOLVED_CAPTURED, RESOLVED_NOT_CAPTURED
 enum payment_found {
     FOUND_NONE,
     FOUND_CANCELLED,
+    FOUND_ACTS,  /* its buyer is to act */
     FOUND_OPEN,  /* it may still succeed */
     FOUND_OTHER, /* it succeeded, with another amount: nobody but a person can tell */
     FOUND_SUCCEEDED,
@@ -111,6 +112,8 @@ void payer_cancelled(const struct pay_answer *answer, void *arg);
 void payer_looked(const struct pay_answer *answer, void *arg);
 /* Its buyer has to act, and may, for a while. */
 void payer_ask_buyer(struct payment *p, const struct pay_answer *answer);
+/* The same of an unclear one: what the gateway's list shows is looked at for what to do. */
+void payer_find_action(struct payment *p);
 /* It is neither to be sent nor looked at any more: whatever may still succeed is cancelled. */
 void payer_cancel_intent(struct payment *p);
 /* Common to every answer; false if the payment is not ours to go on with. */

@@ -58,10 +58,10 @@ static enum payment_found found_in(const struct pay_intent *intent, const struct
 {
     if (strcmp(intent->status, "canceled") == 0)
         return FOUND_CANCELLED;
-    if (strcmp(intent->status, "succeeded") != 0)
-        return FOUND_OPEN;
     bool ours = intent->amount == p->amount && strcasecmp(intent->currency, p->currency) == 0;
-    return ours ? FOUND_SUCCEEDED : FOUND_OTHER;
+    if (strcmp(intent->status, "succeeded") == 0)
+        return ours ? FOUND_SUCCEEDED : FOUND_OTHER;
+    return ours && strcmp(intent->status, "requires_action") == 0 ? FOUND_ACTS : FOUND_OPEN;
 }
 
 static void take_intent(struct payer *payer, const struct pay_intent *intent)
@@ -90,9 +90,12 @@ static bool conclude(struct payment *p)
     case FOUND_CANCELLED:
         payer_end(p, "declined", p->intent_id, "canceled");
         return false;
-    case FOUND_OPEN: /* it must not succeed when its unit is someone else's */
-        p->cancelling = true;
-        payer_enqueue(p);
+    case FOUND_ACTS:
+    case FOUND_OPEN:
+        if (p->found == FOUND_ACTS && !given_up)
+            payer_find_action(p);
+        else
+            payer_cancel_intent(p);
         return false;
     case FOUND_OTHER:
         log_error("the gateway has charged an order for another amount; a person must look at it",

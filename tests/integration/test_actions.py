@@ -65,6 +65,15 @@ class Actions(TestCase):
         self.assertIsNone(told[0][2])
         self.assertEqual(json.loads(told[1][2]), self.action(order))
 
+    def test_a_buyer_is_asked_also_if_only_the_list_shows_that_the_bank_wants_it(self):
+        self.stack.gateway.fault("500-after-charge", 1)
+        order = self.asked(self.stack.item(stock=1))
+        self.assertEqual(self.action(order)["type"], "use_stripe_sdk")
+        self.act(order, "approve")
+        order.wait("confirmed", timeout=25)
+        self.assertEqual(self.stack.gateway.captured().get(order.id), 1)
+        self.assertEqual(self.stack.one("select count(*) from payments where order_id = %s", (order.id,)), 1)
+
     def test_a_buyer_who_fails_there_passes_the_unit_on(self):
         sku = self.stack.item(stock=1)
         order = self.asked(sku)
