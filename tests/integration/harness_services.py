@@ -1,7 +1,9 @@
 """The servers that tests run against: those of the environment, or private ones."""
 
 import atexit
+import contextlib
 import os
+import random
 import shlex
 import shutil
 import socket
@@ -106,6 +108,8 @@ def _parse_env(text):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """One that nobody is given unasked, until it is used: below the range of outgoing connections and of port 0."""
+    while True:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", random.randrange(12000, 32000)))
+            return probe.getsockname()[1]
