@@ -1,10 +1,12 @@
 #!/usr/bin/python3
 """Clocks that jump by an hour: nobody looks dead, no shard moves, nothing is lost."""
 
+import atexit
 import glob
 import json
 import os
 import shlex
+import shutil
 import tempfile
 import time
 
@@ -20,6 +22,7 @@ class Clock:
         if not libraries:
             raise FileNotFoundError("libfaketime is not installed; run deploy/dev/packages --test")
         self.directory = tempfile.mkdtemp(prefix="checkout-clock.")
+        atexit.register(shutil.rmtree, self.directory, ignore_errors=True)
         os.chmod(self.directory, 0o755)  # PostgreSQL may run as another user
         self.file = os.path.join(self.directory, "offset")
         self.set("+0")
