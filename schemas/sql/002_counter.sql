@@ -125,6 +125,7 @@ create function checkout.leave_line(p_sku text, p_tickets bigint[], p_status tex
 returns integer
 language plpgsql
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set enable_indexscan = on set enable_indexonlyscan = on
 set plan_cache_mode = force_generic_plan set jit = off as $$
 declare
     ended integer;
@@ -154,6 +155,7 @@ end $$;
 create function checkout.reject_unservable(p_sku text, p_limit integer) returns integer
 language plpgsql
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set enable_indexscan = on set enable_indexonlyscan = on
 set plan_cache_mode = force_generic_plan set jit = off as $$
 declare
     servable integer;
@@ -179,6 +181,7 @@ end $$;
 create function checkout.promote(p_sku text, p_limit integer) returns setof checkout.effect
 language plpgsql
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set enable_indexscan = on set enable_indexonlyscan = on
 set plan_cache_mode = force_generic_plan set jit = off as $$
 declare
     servable integer;
@@ -246,7 +249,8 @@ return coalesce(i.stopped_at, checkout.shard_clock(s)) - i.stopped_ms * interval
 create function checkout.settle_item(p_shards integer, p_sku text, p_limit integer)
 returns setof checkout.effect
 language plpgsql
-set enable_seqscan = off set plan_cache_mode = force_generic_plan set jit = off as $$
+set enable_seqscan = off set enable_indexscan = on set enable_indexonlyscan = on
+set plan_cache_mode = force_generic_plan set jit = off as $$
 declare
     item record;
     largest integer;
@@ -281,7 +285,8 @@ end $$;
 create function checkout.settle_line(p_shards integer, p_shard integer, p_epoch bigint, p_sku text,
                                      p_limit integer)
 returns setof checkout.effect
-language plpgsql as $$
+language plpgsql
+set enable_seqscan = off set plan_cache_mode = force_generic_plan set jit = off as $$
 begin
     perform checkout.fence(p_shards, p_shard, p_epoch);
     perform 1 from checkout.items where sku = p_sku for update;
@@ -302,6 +307,7 @@ create function checkout.decide(
 returns setof checkout.effect
 language plpgsql
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set enable_indexscan = off set enable_indexonlyscan = off
 set plan_cache_mode = force_generic_plan set jit = off as $$
 declare
     fresh integer;
@@ -325,9 +331,8 @@ begin
         select j.*, checkout.item_clock(i, s) as clock, i.price, i.currency, i.next_ticket, i.waiting as ahead, i.limit_per_user,
                i.paused or s.paused as paused, i.stock - i.sold as servable,
                i.stock - i.sold - i.held as free,
-               case when exists (select 1 from checkout.commands c
-                                  where c.order_id = j.order_id and c.kind = 'cancel'
-                                    and c.state = 'pending') then 'cancelled'
+               case when (select true from checkout.commands c where c.order_id = j.order_id
+                                     and c.kind = 'cancel' and c.state = 'pending') then 'cancelled'
                     when j.flaw is not null then 'invalid'
                     when i.sku is null then 'unknown_item'
                     when i.opens_at > now() or i.closes_at <= now() then 'not_on_sale'
@@ -398,8 +403,9 @@ begin
            set state = 'done', shard = p_shard, result = 'cancelled before it reached the counter',
                finished_at = now()
           from decided d
-         where d.status = 'cancelled' and c.order_id = d.order_id and c.kind = 'cancel'
-           and c.state = 'pending'),
+         where d.status = 'cancelled' and c.state || '' = 'pending'   -- by its id, not through all such
+           and c.command_id = (select p.command_id from checkout.commands p where p.order_id = d.order_id
+                                  and p.kind = 'cancel' and p.state = 'pending')),
     intent as (
         insert into checkout.payments (order_id, shard, state, amount, currency, idempotency_key)
         select d.order_id, p_shard, 'open', d.price * d.quantity, d.currency, d.order_id || '-1'
@@ -450,6 +456,7 @@ create function checkout.settle(
 returns setof checkout.effect
 language plpgsql
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set enable_indexscan = off set enable_indexonlyscan = off
 set plan_cache_mode = force_generic_plan set jit = off as $$
 declare
     touched text;

@@ -11,7 +11,8 @@ begin
     return query
     select 'pay', p.order_id, p.attempt, p.amount, p.currency, o.payment_method, o.receipt_email, o.sku,
            greatest(0, (extract(epoch from now() - p.created_at) * 1000)::bigint)::text, p.resolution
-      from checkout.payments p join checkout.orders o on o.order_id = p.order_id
+      from checkout.payments p
+      cross join lateral (select * from checkout.orders where order_id = p.order_id limit 1) o
      where p.shard = any (p_shard_list) and p.state = 'open'
        and (p.created_at <= now() - p_age_ms * interval '1 ms'
             or p.created_at > now() or p_age_ms = 0)    -- the clock may have been set back
@@ -30,7 +31,9 @@ begin
         union all
         select (select l.sku from checkout.line l where l.sku > lined.sku order by l.sku limit 1)
           from lined where lined.sku is not null)
-    select i.* from lined join checkout.items i on i.sku = lined.sku where i.shard = any (p_shard_list);
+    select i.*
+      from lined cross join lateral (select * from checkout.items where items.sku = lined.sku limit 1) i
+     where i.shard = any (p_shard_list);
 end $$;
 
 -- Those of them at whose head somebody has waited too long.
@@ -91,7 +94,8 @@ begin
     select e.event_id, o.user_id, e.sequence, (extract(epoch from e.created_at) * 1000)::bigint,
            e.order_id, o.sku, o.quantity, e.status, e.reason, e.place_in_line, o.amount, o.currency,
            o.reference, checkout.next_action(o.order_id, e.status, e.sequence, o.sequence)
-      from checkout.order_events e join checkout.orders o on o.order_id = e.order_id
+      from checkout.order_events e
+      cross join lateral (select * from checkout.orders where orders.order_id = e.order_id limit 1) o
      where e.shard = p_shard and e.event_id > p_after
      order by e.event_id limit p_limit;
 end $$;
@@ -102,6 +106,7 @@ create function checkout.gate_states(p_shard_list integer[], p_skus text[], p_li
 returns table (sku text, shard integer, gate text, state text)
 language plpgsql stable
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set enable_indexscan = off set enable_indexonlyscan = off
 set plan_cache_mode = force_generic_plan set jit = off as $$
 begin
     return query

@@ -94,7 +94,7 @@ begin
              order by command_id limit p_limit) c;
     here := array(select u.command_id
                     from unnest(seen.commands, seen.orders) as u(command_id, order_id)
-                    join checkout.orders o on o.order_id = u.order_id);
+                   where (select true from checkout.orders o where o.order_id = u.order_id));
     if cardinality(here) > 0 then
         update checkout.commands c
            set shard = (select o.shard from checkout.orders o where o.order_id = c.order_id)
@@ -275,8 +275,8 @@ begin
     perform checkout.fence(p_shards, p_shard, p_epoch);
     todo := array(select c from checkout.commands c where c.shard = p_shard and c.state = 'pending'
                    order by c.command_id limit p_limit);
-    skus := array(select distinct coalesce(c.sku, o.sku)
-                    from unnest(todo) c left join checkout.orders o on o.order_id = c.order_id);
+    skus := array(select distinct coalesce(c.sku, (select o.sku from checkout.orders o where o.order_id = c.order_id))
+                    from unnest(todo) c);
     perform 1 from checkout.items where sku = any (skus) and shard = p_shard order by sku for update;
 
     foreach command in array todo

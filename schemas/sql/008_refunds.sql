@@ -193,6 +193,7 @@ create function checkout.settle_refunds(
 returns setof checkout.effect
 language plpgsql
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set enable_indexscan = off set enable_indexonlyscan = off
 set plan_cache_mode = force_generic_plan set jit = off as $$
 declare
     u record;
@@ -265,7 +266,8 @@ declare
 begin
     for r in
         select f as refund, o.sku
-          from checkout.refunds f join checkout.orders o on o.order_id = f.order_id
+          from checkout.refunds f
+          cross join lateral (select * from checkout.orders where order_id = f.order_id limit 1) o
          where f.shard = any (p_shard_list) and f.state = 'open'
            and (f.key_since <= now() - p_age_ms * interval '1 ms' or f.key_since > now() or p_age_ms = 0)
          order by f.created_at limit p_limit
@@ -280,6 +282,6 @@ begin
              cross join lateral (select t.* from checkout.payments t
                                   where t.shard = s and t.look_at is not null and t.look_at <= now()
                                   order by t.look_at limit p_limit) q) p
-      join checkout.orders o on o.order_id = p.order_id
+      cross join lateral (select * from checkout.orders where order_id = p.order_id limit 1) o
      limit p_limit;
 end $$;

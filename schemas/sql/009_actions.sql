@@ -22,6 +22,7 @@ create function checkout.ask_buyers(p_shard integer, p_ids uuid[], p_attempts in
 returns setof checkout.effect
 language plpgsql
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set enable_indexscan = off set enable_indexonlyscan = off
 set plan_cache_mode = force_generic_plan set jit = off as $$
 begin
     with asked as (

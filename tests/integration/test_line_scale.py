@@ -227,6 +227,35 @@ class Plans(Line):
             return plans
         self.compare(step, 40)  # a few for each item that has a line, and this class has some
 
+    def test_a_relay(self):
+        def step(sku):
+            shard = self.stack.shard(sku)
+            after = self.stack.one("select max(event_id) from order_events where shard = %s", (shard,)) - SHORT
+            rows, plans = self.explain("select * from checkout.unrelayed(%s, %s, 1000)", shard, after)
+            self.assertGreater(len(rows), 0)
+            return plans
+        self.compare(step, SHORT)
+
+    def test_what_a_take_over_finds_open(self):
+        def step(sku):
+            shard = self.stack.shard(sku)
+            self.stack.sql("insert into payments (order_id, attempt, shard, state, amount, currency, idempotency_key) "
+                           "select order_id, 1, shard, 'open', 1, 'usd', order_id from orders where sku = %s limit %s "
+                           "on conflict do nothing", (sku, SHORT))
+            rows, plans = self.explain("select * from checkout.open_payments(%s, 0, 1000)", [shard])
+            self.assertGreaterEqual(len(rows), SHORT)
+            return plans
+        self.compare(step, 20 * SHORT)  # those of other items of the shard, too
+
+    def test_what_an_operator_gives_back(self):
+        def step(sku):
+            shard, epoch = self.serve(sku)
+            order = self.stack.one("select order_id from orders where sku = %s limit 1", (sku,))
+            _, plans = self.explain("select * from checkout.settle_refunds(%s, %s, %s, %s::uuid[], '{1}', '{looked}', "
+                                    "'{null}', '{0}', '{null}')", self.shards, shard, epoch, [order])
+            return plans
+        self.compare(step, 2)
+
     def test_cancels_that_wait_for_their_orders(self):
         """Many may wait while the queue is long; each sweep looks at its portion, and comes to all of them."""
         self.stack.sql("insert into commands (kind, order_id, user_id, requested_by) select 'cancel', "
@@ -248,6 +277,39 @@ class Plans(Line):
         self.assertEqual(self.stack.one("select shard from commands where order_id = %s", (last,)),
                          self.stack.shard(sku))
         self.stack.sql("delete from commands")
+
+
+class QuietShop(Plans):
+    """The same by sessions that planned when there was next to nothing in the tables, and somebody had analyzed them."""
+
+    @classmethod
+    def setUpClass(cls):
+        super(Plans, cls).setUpClass()
+
+    def setUp(self):
+        self.stack.sql(f"truncate {', '.join(TABLES)}")
+        super().setUp()
+
+    def compare(self, step, most, short=SHORT, pages=1.6):
+        few, self.long = (self.stack.item(stock=1, held=1) for _ in range(2))
+        self.fill(few, short)
+        self.stack.sql(f"vacuum analyze {', '.join(TABLES)}")
+        step(few)
+        touched = [self.work(step(few), most)]
+        self.grow()
+        touched.append(self.work(step(self.long), most))
+        self.assertLess(touched[1], touched[0] * 3 + 40, f"pages touched: {touched}")   # the trees have grown, too
+
+    def grow(self):
+        """A sale begins."""
+        self.fill(self.long, LONG)
+        self.stack.sql("insert into items (sku, shard, title, price, currency, stock, gate) "
+                       "select 'sale-' || n, 0, 'x', 1, 'usd', 1, 'none' from generate_series(1, %s) n", (LONG // 10,))
+        self.stack.sql("insert into payments (order_id, attempt, shard, state, amount, currency, idempotency_key) "
+                       "select order_id, 9, shard, 'failed', amount, currency, order_id || '-9' from orders")
+
+    def test_cancels_that_wait_for_their_orders(self):
+        self.skipTest("needs no line")
 
 
 class Served(Line):
