@@ -250,7 +250,7 @@ static bool take_events(struct db *db)
     while (db->script != NULL || db->sent.count > 0) {
         struct db_result *result = NULL;
         enum pg_event event = pg_next(db->pg, &result);
-        if (event == PG_WAIT)
+        if (event == PG_WAIT || (event == PG_END && pg_is_lost(db->pg)))
             break;
         if (db->script != NULL)
             take_script_event(db, event, result);

@@ -326,6 +326,11 @@ int pg_consume(struct pg *pg)
     return sent(PQconsumeInput(pg->conn));
 }
 
+bool pg_is_lost(const struct pg *pg)
+{
+    return PQstatus(pg->conn) == CONNECTION_BAD;
+}
+
 bool pg_readable(const struct pg *pg)
 {
     int bytes = 0;

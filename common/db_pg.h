@@ -67,6 +67,9 @@ MUST_CHECK int pg_flush(struct pg *pg);
 MUST_CHECK int pg_consume(struct pg *pg);
 /* Whether more bytes wait in the socket. */
 bool pg_readable(const struct pg *pg);
+/* Whether the connection has ended. libpq has forgotten then what it still owed answers for, and
+ * tells PG_END again and again. */
+bool pg_is_lost(const struct pg *pg);
 enum pg_event pg_next(struct pg *pg, struct db_result **ret_result);
 void pg_result_free(struct db_result *result); /* NULL is allowed */
 /* Hands one notification to `cb`; false if there is none. */
