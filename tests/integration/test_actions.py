@@ -30,7 +30,7 @@ class TestCase(harness.TestCase):
 
     def asked(self, sku, user="ann"):
         order = self.stack.order(user, sku, payment_method=ASKS)
-        wait_until(lambda: self.action(order) is not None, 10, "the buyer to be asked to act")
+        wait_until(lambda: self.action(order) is not None, 30, "the buyer to be asked to act")
         return order
 
     def ended(self, order):
@@ -107,10 +107,10 @@ class Told(TestCase):
 
         def told(listener):
             return [event for event in listener.of(order.id) if "next_action" in event["data"]]
-        wait_until(lambda: told(live), 5, "the event")
+        wait_until(lambda: told(live), 30, "the event")
         self.assertEqual(told(live)[-1]["data"]["next_action"], self.action(order))
         again = self.stack.listen("ann")
-        wait_until(lambda: told(again), 5, "its replay")
+        wait_until(lambda: told(again), 30, "its replay")
         self.act(order, "approve")
         self.assertNotIn("next_action", live.wait_final(order.id)["data"])
         self.assertEqual(eve.of(order.id), [])

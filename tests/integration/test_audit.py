@@ -94,7 +94,7 @@ class Clean(Audited):
 
     def test_a_capture_whose_settlement_is_on_its_way_is_no_violation(self):
         order = self.stack.order("ann", self.stack.item(stock=1), payment_method="pm_sandbox_charge-then-never")
-        wait_until(lambda: self.stack.gateway.captured().get(order.id) == 1, 10, "its capture")
+        wait_until(lambda: self.stack.gateway.captured().get(order.id) == 1, 30, "its capture")
         checked = self.audit()
         self.assertEqual(checked["violations"], [])
         if order.status() == "reserved":

@@ -110,7 +110,7 @@ class Canary(Scripted):
                 env={**os.environ, "REDISCLI_AUTH": url.password})
         self.addCleanup(monitor.wait)
         self.addCleanup(monitor.kill)
-        wait_until(lambda: os.path.getsize(path) > 0, 5, "the monitor to be let in")
+        wait_until(lambda: os.path.getsize(path) > 0, 30, "the monitor to be let in")
 
     def hear(self, source, *texts):
         self.words.setdefault(source, []).extend(
@@ -206,7 +206,7 @@ class Canary(Scripted):
         self.stack.publish(shard, harness.message({**job, "order_id": MARK}))
         self.stack.publish_jobs({**job, "accepted_at": MARK}, shard=shard)
         self.stack.publish_jobs({**job, "user_id": "mallory2", "payment_method": 3}, shard=shard)
-        wait_until(lambda: self.stack.broker.dead_depth() >= 2, 10, "the dead letters")
+        wait_until(lambda: self.stack.broker.dead_depth() >= 2, 30, "the dead letters")
 
     def provoke_postgresql(self):
         """A refusal of a whole row, which PostgreSQL explains by showing it."""
@@ -214,9 +214,9 @@ class Canary(Scripted):
         sku = self.stack.item()
         ned = self.buy("ned", sku, method_of("pays"))
         with open(os.path.join(self.postgres_directory(), "log"), "rb") as log:
-            wait_until(lambda: b"nobody_called_ned" in log.read(), 10, "PostgreSQL to refuse it")
+            wait_until(lambda: b"nobody_called_ned" in log.read(), 30, "PostgreSQL to refuse it")
         self.stack.sql("alter table orders drop constraint nobody_called_ned")
-        wait_until(lambda: self.ask("ned", "GET", f"/v1/orders/{ned.id}").status == 200, 10, "an answer to ned")
+        wait_until(lambda: self.ask("ned", "GET", f"/v1/orders/{ned.id}").status == 200, 30, "an answer to ned")
 
     def sale(self):
         """Orders of every kind, and who looks at others' orders; returns those that end."""

@@ -67,7 +67,7 @@ class Daemon(harness.TestCase):
                         return harness.http_call(daemon.admin, "GET", "/livez").status == 200
                     except OSError:
                         return False
-                harness.wait_until(reached, 10, "the admin address")
+                harness.wait_until(reached, 30, "the admin address")
                 answer = harness.http_call(daemon.admin, "GET", "/readyz")
                 self.assertEqual(answer.status, 503)
                 self.assertTrue(answer.body.strip(), "it does not say why")

@@ -64,7 +64,7 @@ class Looking(Dead):
             process = subprocess.Popen([harness.program("checkoutctl"), "dead", "list"],
                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                        env=harness.program_environment(self.stack.settings))
-            wait_until(lambda: self.stack.broker.dead_depth() == 0, 10, "all letters to be out")
+            wait_until(lambda: self.stack.broker.dead_depth() == 0, 30, "all letters to be out")
             process.send_signal(signal.SIGKILL)
             process.wait()
             loss.reset()
@@ -191,7 +191,7 @@ class Replaying(Dead):
         self.assertIn("has not confirmed its copy", done[0].stderr)
         self.order_of(job).wait("confirmed", timeout=30)
         self.assertEqual(self.ctl("replay", "--all").stdout, "replayed 1 letters with 1 jobs\n")
-        wait_until(lambda: self.stack.broker.depth(self.stack.shard(job["sku"])) == 0, 10, "an empty queue")
+        wait_until(lambda: self.stack.broker.depth(self.stack.shard(job["sku"])) == 0, 30, "an empty queue")
         self.assertEqual(self.charges(job["order_id"]), (1, 1))
         self.assertEqual(self.in_queue(), [])
 

@@ -34,7 +34,7 @@ class DeadLetters(harness.TestCase):
         self.stack.publish(self.shard, body, **properties)
         self.assert_line_goes_on()
         dead = []               # what was behind it may have been decided in the same batch, and told first
-        wait_until(lambda: dead.extend(self.stack.dead_letters()) or dead, 10, "a dead letter")
+        wait_until(lambda: dead.extend(self.stack.dead_letters()) or dead, 30, "a dead letter")
         self.assertEqual(len(dead), 1, [entry[1] for entry in dead])
         why = dead[0][1].get("x-checkout-reason")
         self.assertTrue(why, dead[0][1])
@@ -222,7 +222,7 @@ class DeadLetters(harness.TestCase):
             self.order_of(job).wait("confirmed")
         self.assertEqual(self.decided(good), [job["order_id"] for job in good])
         dead = []
-        wait_until(lambda: dead.extend(self.stack.dead_letters()) or len(dead) == 60, 10, "60 dead letters")
+        wait_until(lambda: dead.extend(self.stack.dead_letters()) or len(dead) == 60, 30, "60 dead letters")
         self.assertEqual(sorted(body for body, _ in dead), sorted(b"noise %d" % n for n in range(60)))
 
 

@@ -149,10 +149,10 @@ class Feed(harness.TestCase):
         sku = self.stack.item(stock=1)
         self.stack.order("ann", sku).wait("confirmed")
         follower = Follower(self.stack, "now")
-        wait_until(lambda: follower.cursor != "now", 10, "the first cursor")
+        wait_until(lambda: follower.cursor != "now", 30, "the first cursor")
         order = self.stack.order("bob", sku)
         order.wait("rejected")
-        wait_until(lambda: follower.events, 10, "the event")
+        wait_until(lambda: follower.events, 30, "the event")
         self.assertEqual(follower.end(), 0)
         self.assertEqual([(event["order_id"], event["reason"]) for event in follower.events],
                          [(order.id, "sold_out")])
@@ -182,9 +182,9 @@ class LostDatabase(harness.TestCase):
         follower = Follower(self.stack)
         orders = [self.stack.order("ann", sku).wait("confirmed")]
         for times in range(1, 4):
-            wait_until(lambda: len(follower.events) == times, 10, "an event")
+            wait_until(lambda: len(follower.events) == times, 30, "an event")
             self.stack.proxies["database"].down()
-            wait_until(lambda: follower.complaints.count(b"PostgreSQL is away") == times, 10, "it to be told")
+            wait_until(lambda: follower.complaints.count(b"PostgreSQL is away") == times, 30, "it to be told")
             orders.append(self.stack.order("bob", sku))
             self.stack.proxies["database"].up()
             wait_until(lambda: follower.complaints.count(b"PostgreSQL is back") == times, 20, "it to return")

@@ -32,7 +32,7 @@ class Explain(Explaining):
             story = self.story(order)
             events = [step for step in story["story"] if step["kind"] == "event"]
             return story if all(step.get("relayed_by") for step in events) else None
-        return wait_until(all_relayed, 10, "its events to be relayed")
+        return wait_until(all_relayed, 30, "its events to be relayed")
 
     def test_a_paid_order(self):
         sku = self.stack.item(price=1999)
@@ -66,7 +66,7 @@ class Explain(Explaining):
         sku = self.stack.item(stock=1)
         self.stack.gateway.latency(60000)
         holder = self.stack.order("holder", sku).wait("reserved")
-        wait_until(lambda: self.stack.gateway.started(holder.id), 10, "its payment to begin")
+        wait_until(lambda: self.stack.gateway.started(holder.id), 30, "its payment to begin")
         self.stack.gateway.latency(0)
         first = self.stack.order("first", sku).wait("waiting")
         second = self.stack.order("second", sku).wait("waiting")

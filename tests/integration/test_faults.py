@@ -164,7 +164,7 @@ class Faults(harness.TestCase):
         listener = self.stack.listen("bob")
         self.stack.gateway.latency(1000)
         first = self.stack.order("ann", sku, payment_method=DECLINED).wait("reserved")
-        wait_until(lambda: self.stack.gateway.started(first.id), 5, "the payment to begin")
+        wait_until(lambda: self.stack.gateway.started(first.id), 30, "the payment to begin")
         self.stack.gateway.latency(0)
         second = self.stack.order("bob", sku).wait("waiting")
         loss = self.lose_commit("settle")

@@ -58,7 +58,7 @@ class StoredErrors(harness.TestCase):
         self.stack.gateway.latency(150)
         orders = [self.order(mode, sku) for _ in range(20) for mode in ("500", "500-after-charge")]
         for _ in range(5):
-            wait_until(lambda: self.stack.daemon("consumer").running(), 5, "it to run")
+            wait_until(lambda: self.stack.daemon("consumer").running(), 30, "it to run")
             time.sleep(0.6)     # wherever it is by then
             consumer = self.stack.daemon("consumer")
             consumer.kill()
@@ -222,7 +222,7 @@ class OldKeys(Listed):
             return None
         self.answer = answer
         order = self.stack.order("ann", self.stack.item())
-        wait_until(lambda: self.gateway.charges(), 5, "its first call")
+        wait_until(lambda: self.gateway.charges(), 30, "its first call")
         self.consumer.kill()
         wait_until(lambda: self.stack.one("select now() - created_at > interval '2500 ms' from payments where"
                                           " order_id = %s", (order.id,)), 5, "its key to be old")

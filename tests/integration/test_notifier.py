@@ -397,7 +397,7 @@ class Replays(NotifierCase):
 
     def test_without_redis_the_database_is_asked(self):
         self.stack.proxies["redis"].down()
-        wait_until(lambda: not self.metric("checkout_redis_up"), 10, "Redis is missed")
+        wait_until(lambda: not self.metric("checkout_redis_up"), 30, "Redis is missed")
         order = self.buyer.place("waiting", publish=False)
         listener = self.listen()
         self.heard(listener, order)
@@ -407,13 +407,13 @@ class Replays(NotifierCase):
     def test_without_the_database_live_events_flow(self):
         before = self.buyer.place("waiting", publish=False)
         self.stack.proxies["database"].down()
-        wait_until(lambda: not self.metric("checkout_database_up"), 10, "PostgreSQL is missed")
+        wait_until(lambda: not self.metric("checkout_database_up"), 30, "PostgreSQL is missed")
         listener = self.listen()
         live = self.buyer.place("waiting", publish=False)
         def told():
             self.buyer.publish(event_text(7, live, 1, "waiting"))
             return listener.of(live)
-        wait_until(told, 10, "a live event")
+        wait_until(told, 30, "a live event")
         self.assertEqual(listener.of(before), [])
         self.stack.proxies["database"].up()
         self.heard(listener, before)
@@ -546,7 +546,7 @@ class Manners(NotifierCase):
         listener = Listener(self.notifier.url.replace("http", "ws") + "/v1/events?ticket=" +
                             self.ticket(stay=2))
         began = time.monotonic()
-        wait_until(lambda: listener.close_code is not None, 6, "the stay is over")
+        wait_until(lambda: listener.close_code is not None, 30, "the stay is over")
         self.assertEqual(listener.close_code, 4001)
         self.assertGreater(time.monotonic() - began, 1)
 
@@ -562,7 +562,7 @@ class Manners(NotifierCase):
         listeners = [self.listen(notifier=other) for _ in range(8)]
         other.stop()
         for listener in listeners:
-            wait_until(lambda at=listener: at.close_code is not None, 5, "goodbye")
+            wait_until(lambda at=listener: at.close_code is not None, 30, "goodbye")
             self.assertEqual(listener.close_code, 1001)
 
     def test_kill_leaves_nothing_behind(self):
@@ -585,7 +585,7 @@ class Limits(NotifierCase):
         self.listen("other-" + self.user)
 
     def test_all_have_a_limit(self):
-        wait_until(lambda: self.metric("checkout_sockets") == 0, 5, "no sockets")
+        wait_until(lambda: self.metric("checkout_sockets") == 0, 30, "no sockets")
         for i in range(16):
             self.listen(f"{self.user}-{i}")
         answer = self.refused(503)

@@ -15,19 +15,19 @@ class FewAtOnce(harness.TestCase):
 
     def test_an_item_with_slow_payments_leaves_places_to_others(self):
         slow, quick = self.stack.item(stock=40), self.stack.item(stock=40)
-        self.stack.gateway.latency(10000)
+        self.stack.gateway.latency(20000)
         held = [self.stack.job(f"slow-{n}", slow) for n in range(40)]
         self.stack.publish_jobs(*held)
-        wait_until(lambda: self.stack.gateway.started(held[3]["order_id"]), 5, "their payments to begin")
+        wait_until(lambda: self.stack.gateway.started(held[3]["order_id"]), 30, "their payments to begin")
         self.stack.gateway.latency(0)
         jobs = [self.stack.job(f"quick-{n}", quick) for n in range(40)]
         self.stack.publish_jobs(*jobs)
         for job in jobs:
-            harness.Order(self.stack, job["user_id"], job["order_id"]).wait("confirmed", timeout=5)
+            harness.Order(self.stack, job["user_id"], job["order_id"]).wait("confirmed", timeout=12)
         self.assertEqual(self.stack.one("select count(*) from orders where sku = %s and "
                                         "status = 'reserved'", (slow,)), 40)
         for job in held:
-            harness.Order(self.stack, job["user_id"], job["order_id"]).wait("confirmed", timeout=20)
+            harness.Order(self.stack, job["user_id"], job["order_id"]).wait("confirmed", timeout=60)
         self.assertEqual(self.stack.gateway.captured(), {job["order_id"]: 1 for job in held + jobs})
 
 
@@ -51,7 +51,7 @@ class Payments(harness.TestCase):
             "except select order_id::text from orders where status = 'confirmed'"), [])
 
     def begun(self, order):
-        wait_until(lambda: self.stack.gateway.started(order.id), 5, "its payment to begin")
+        wait_until(lambda: self.stack.gateway.started(order.id), 30, "its payment to begin")
 
     def intents(self, order):
         return [intent for intent in self.stack.gateway.intents()

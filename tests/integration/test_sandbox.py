@@ -243,7 +243,7 @@ class Keys(SandboxCase):
         self.gateway.latency(1000)
         with concurrent.futures.ThreadPoolExecutor() as pool:
             first = pool.submit(self.charge, key="k")
-            wait_until(lambda: self.gateway.started("order-1"), 5, "the first request")
+            wait_until(lambda: self.gateway.started("order-1"), 30, "the first request")
             second = self.charge(key="k")
             self.assertEqual((second.status, second.json["error"]["code"]),
                              (409, "idempotency_key_in_use"))
@@ -298,7 +298,7 @@ class Crashes(SandboxCase):
                 time.sleep(0.1 + dice.random() * 0.2)
                 self.kill_and_start_again()
             count = len(answered)
-            wait_until(lambda: len(answered) > count, 10, "charges after the last start")
+            wait_until(lambda: len(answered) > count, 30, "charges after the last start")
         finally:
             stop.set()
             for thread in clients:
@@ -341,7 +341,7 @@ class Crashes(SandboxCase):
         self.gateway.latency(3000)
         with concurrent.futures.ThreadPoolExecutor() as pool:
             begun = pool.submit(self.charge, key="k")
-            wait_until(lambda: self.gateway.started("order-1"), 5, "the request")
+            wait_until(lambda: self.gateway.started("order-1"), 30, "the request")
             time.sleep(2)  # past the half: it is executed
             self.daemon.stop(timeout=10)
             self.assertEqual(begun.result().status, 200)
@@ -515,7 +515,7 @@ class CommandLine(unittest.TestCase):
         self.addCleanup(daemon.stop)
         def address():
             return re.search(r"^http://\S+:(\d+)$", daemon.log_text().decode(), re.MULTILINE)
-        url = wait_until(address, 10, "its address").group(0)
+        url = wait_until(address, 30, "its address").group(0)
         form = urllib.parse.urlencode({"amount": 1, "currency": "eur", "payment_method": "pm_card_visa",
                                        "confirm": "true", "receipt_email": "ann@example.com"})
         for secret in (KEY, "sk_test_wrong"):

@@ -88,7 +88,7 @@ class Webhooks(TestCase):
         self.stack.gateway.latency(1500)
         self.addCleanup(self.stack.gateway.latency, 0)
         order = self.stack.order("ann", self.stack.item(stock=1))
-        wait_until(lambda: self.stack.gateway.started(order.id), 5, "its payment to begin")
+        wait_until(lambda: self.stack.gateway.started(order.id), 30, "its payment to begin")
         self.assertEqual(self.send(event_of(order.id)).status, 200)
         order.wait("confirmed", timeout=10)
         self.assertEqual(self.stack.gateway.captured().get(order.id), 1)
@@ -173,11 +173,11 @@ class OfTheSandbox(harness.TestCase):
 
     def test_once(self):
         order = self.sent("once").wait("confirmed", timeout=20)
-        wait_until(lambda: self.commands(order) >= 1, 5, "the webhook to be taken")
+        wait_until(lambda: self.commands(order) >= 1, 30, "the webhook to be taken")
 
     def test_twice_is_as_once(self):
         order = self.sent("twice").wait("confirmed", timeout=20)
-        wait_until(lambda: self.commands(order) >= 1, 5, "the webhook to be taken")
+        wait_until(lambda: self.commands(order) >= 1, 30, "the webhook to be taken")
         events = self.stack.sql("select argument ->> 'event', count(*) from commands where order_id = %s group by 1",
                                 (order.id,))
         self.assertTrue(all(count == 1 for _, count in events), events)
