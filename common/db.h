@@ -95,8 +95,9 @@ int db_columns(const struct db_result *result);
 const char *db_column_name(const struct db_result *result, int column);
 bool db_null(const struct db_result *result, int row, int column);
 const char *db_text(const struct db_result *result, int row, int column); /* "" if null */
-int64_t db_int(const struct db_result *result, int row, int column);      /* 0 if null */
-bool db_bool(const struct db_result *result, int row, int column);        /* false if null */
+const char *db_text_or_null(const struct db_result *result, int row, int column);
+int64_t db_int(const struct db_result *result, int row, int column); /* 0 if null */
+bool db_bool(const struct db_result *result, int row, int column);   /* false if null */
 
 /* PostgreSQL array literals: begin, then one call per element, then end. */
 void db_array_begin(struct buf *out);

@@ -455,6 +455,11 @@ const char *db_text(const struct db_result *result, int row, int column)
     return text == NULL ? "" : text; /* libpq gives "" for null, NULL for no such field */
 }
 
+const char *db_text_or_null(const struct db_result *result, int row, int column)
+{
+    return db_null(result, row, column) ? NULL : db_text(result, row, column);
+}
+
 int64_t db_int(const struct db_result *result, int row, int column)
 {
     return strtoll(db_text(result, row, column), NULL, 10);

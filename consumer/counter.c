@@ -313,25 +313,20 @@ static enum counter_effect_kind effect_kind(const char *text)
     return COUNTER_TALLY;
 }
 
-static const char *column(const struct db_result *result, int row, enum effect_column at)
-{
-    return db_null(result, row, (int)at) ? NULL : db_text(result, row, (int)at);
-}
-
 void counter_each_effect(const struct db_result *result, counter_effect_cb cb, void *arg)
 {
     for (int row = 0; row < db_rows(result); row++) {
         struct counter_effect effect = {
             .kind = effect_kind(db_text(result, row, KIND)),
-            .order_id = column(result, row, ORDER_ID),
+            .order_id = db_text_or_null(result, row, ORDER_ID),
             .attempt = db_int(result, row, ATTEMPT),
             .amount = db_int(result, row, AMOUNT),
-            .currency = column(result, row, CURRENCY),
-            .payment_method = column(result, row, PAYMENT_METHOD),
-            .receipt_email = column(result, row, RECEIPT_EMAIL),
-            .sku = column(result, row, SKU),
-            .detail = column(result, row, DETAIL),
-            .reason = column(result, row, REASON),
+            .currency = db_text_or_null(result, row, CURRENCY),
+            .payment_method = db_text_or_null(result, row, PAYMENT_METHOD),
+            .receipt_email = db_text_or_null(result, row, RECEIPT_EMAIL),
+            .sku = db_text_or_null(result, row, SKU),
+            .detail = db_text_or_null(result, row, DETAIL),
+            .reason = db_text_or_null(result, row, REASON),
         };
         bool of_gateway = effect.kind == COUNTER_PAY || effect.kind == COUNTER_REFUND ||
                           effect.kind == COUNTER_LOOK || effect.kind == COUNTER_ACTION;

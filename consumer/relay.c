@@ -8,7 +8,7 @@
 #include "common/clock.h"
 #include "common/crash.h"
 #include "common/err.h"
-#include "common/event.h"
+#include "common/event_row.h"
 #include "common/log.h"
 #include "common/plant.h"
 
@@ -19,22 +19,7 @@
 #define CHANNEL_MAX 512
 #define NUMBER_SIZE 24
 
-enum column {
-    EVENT_ID,
-    USER_ID,
-    SEQUENCE,
-    TIME_MS,
-    ORDER_ID,
-    SKU,
-    QUANTITY,
-    STATUS,
-    REASON,
-    PLACE,
-    AMOUNT,
-    CURRENCY,
-    REFERENCE,
-    NEXT_ACTION
-};
+enum { USER_ID = EVENT_ROW_COLUMNS };
 
 struct lane {
     struct relay *relay;
@@ -72,7 +57,11 @@ struct relay {
 };
 
 static const struct db_statement unrelayed = {
-    "unrelayed", "select * from checkout.unrelayed($1::integer, $2::bigint, $3::integer)", 3};
+    "unrelayed",
+    "select event_id, sequence, time_ms, order_id, sku, quantity, status, reason, place_in_line,"
+    "       amount, currency, reference, next_action, user_id"
+    "  from checkout.unrelayed($1::integer, $2::bigint, $3::integer)",
+    3};
 static const struct db_statement advance = {
     "advance_relays", "select checkout.advance_relays($1::integer[], $2::bigint[])", 2};
 
@@ -218,41 +207,15 @@ static void published(const struct kv_reply *reply, void *arg)
     free(page);
 }
 
-/* The text of a column, or NULL if it is null. */
-static const char *text(const struct db_result *result, int row, enum column at)
-{
-    return db_null(result, row, (int)at) ? NULL : db_text(result, row, (int)at);
-}
-
-static int encode(struct buf *out, const struct db_result *result, int row)
-{
-    struct event event = {
-        .id = db_int(result, row, EVENT_ID),
-        .sequence = db_int(result, row, SEQUENCE),
-        .time_ms = db_int(result, row, TIME_MS),
-        .order_id = db_text(result, row, ORDER_ID),
-        .sku = text(result, row, SKU),
-        .quantity = db_int(result, row, QUANTITY),
-        .status = db_text(result, row, STATUS),
-        .reason = text(result, row, REASON),
-        .place_in_line = db_int(result, row, PLACE),
-        .has_amount = !db_null(result, row, AMOUNT),
-        .amount = db_int(result, row, AMOUNT),
-        .currency = text(result, row, CURRENCY),
-        .reference = text(result, row, REFERENCE),
-        .next_action = text(result, row, NEXT_ACTION),
-    };
-    buf_reset(out);
-    return event_encode(out, &event);
-}
-
 static int publish(struct lane *lane, const struct db_result *result, int row)
 {
     struct relay *relay = lane->relay;
+    const struct event event = event_of_row(result, row);
     char channel[CHANNEL_MAX];
     int channel_len =
         snprintf(channel, sizeof channel, EVENT_CHANNEL_PREFIX "%s", db_text(result, row, USER_ID));
-    int code = encode(&relay->message, result, row);
+    buf_reset(&relay->message);
+    int code = event_encode(&relay->message, &event);
     if (code < 0)
         return code;
     struct page *page = malloc(sizeof *page);
@@ -266,8 +229,7 @@ static int publish(struct lane *lane, const struct db_result *result, int row)
         free(page);
     else
         lane->unanswered++;
-    gatekeys_saw(relay->keys, lane->shard, text(result, row, SKU), db_text(result, row, ORDER_ID),
-                 db_text(result, row, STATUS), text(result, row, REASON));
+    gatekeys_saw(relay->keys, lane->shard, event.sku, event.order_id, event.status, event.reason);
     return code;
 }
 
@@ -276,7 +238,7 @@ static void publish_page(struct lane *lane, const struct db_result *result)
     struct relay *relay = lane->relay;
     int rows = db_rows(result);
     lane->failed = false;
-    PLANT(EARLY_MARK, lane->mark = db_int(result, rows - 1, EVENT_ID); relay_save(relay);
+    PLANT(EARLY_MARK, lane->mark = db_int(result, rows - 1, EVENT_ROW_ID); relay_save(relay);
           plant_pause(30));
     CRASH_POINT(RELAY_READ);
     lane->unanswered = 1; /* ours, so that no answer ends the page before all are sent */
@@ -284,9 +246,9 @@ static void publish_page(struct lane *lane, const struct db_result *result)
         if (publish(lane, result, row) < 0)
             lane->failed = true;
     if (rows > 0 && !lane->failed) {
-        lane->page_end = db_int(result, rows - 1, EVENT_ID);
+        lane->page_end = db_int(result, rows - 1, EVENT_ROW_ID);
         metric_add(relay->stats->events_relayed, rows);
-        int64_t age_ms = clock_wall_ms() - db_int(result, 0, TIME_MS);
+        int64_t age_ms = clock_wall_ms() - db_int(result, 0, EVENT_ROW_TIME_MS);
         metric_observe(relay->stats->relay_seconds, age_ms < 0 ? 0 : (double)age_ms / 1000);
     }
     CRASH_POINT_SOON(RELAY_SENT);

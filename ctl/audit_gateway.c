@@ -71,22 +71,6 @@ static void report_row(const struct db_result *result, void *arg)
     }
 }
 
-static void wake(void *arg)
-{
-    loop_stop(arg);
-}
-
-static int rest(struct ctl *ctl, uint64_t ms)
-{
-    struct loop_timer *timer = loop_timer_new(ctl->loop, wake, ctl->loop);
-    if (timer == NULL)
-        return ctl_complain(CTL_FAILED, "out of memory");
-    loop_timer_start(timer, ms, 0);
-    loop_run(ctl->loop);
-    loop_timer_free(timer);
-    return CTL_FINE;
-}
-
 /* Once more, with tables that are newer: what still does not agree is a violation. */
 static int second_look(struct comparison *c)
 {
@@ -94,7 +78,7 @@ static int second_look(struct comparison *c)
         return CTL_FINE;
     progress_end(&c->report->progress);
     progress_show(&c->report->progress, "gateway: a second look at what does not agree", 0, 0);
-    int exit_code = rest(c->ctl, SECOND_LOOK_MS);
+    int exit_code = ctl_rest(c->ctl, SECOND_LOOK_MS);
     if (exit_code == CTL_FINE)
         exit_code = audit_suspects_compare(c->ctl, &c->suspects, report_row, c);
     audit_suspects_reset(&c->suspects);
@@ -152,7 +136,7 @@ static int list_page(struct comparison *c, int64_t since_s)
                       c->code == ERR_CLOSED || c->code == ERR_IO;
         if (!passes || tries == TRIES)
             return c->code;
-        if (rest(c->ctl, TRY_AGAIN_MS) != CTL_FINE)
+        if (ctl_rest(c->ctl, TRY_AGAIN_MS) != CTL_FINE)
             return ERR_NOMEM;
     }
 }
@@ -203,10 +187,10 @@ static void look_up(const struct db_result *result, void *arg)
             continue;
         struct audit_finding finding = {
             .kind = "charge-missing",
-            .sku = db_null(result, row, 1) ? NULL : db_text(result, row, 1),
+            .sku = db_text_or_null(result, row, 1),
             .order_id = db_text(result, row, 2),
             .shard = db_text(result, row, 3),
-            .intent_id = db_null(result, row, 0) ? NULL : intent_id,
+            .intent_id = db_text_or_null(result, row, 0),
             .found = "its payment is captured, and the gateway's list has no such capture"};
         audit_report_add(c->report, &finding);
     }

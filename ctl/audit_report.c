@@ -24,19 +24,14 @@ void audit_report_free(struct audit_report *report)
     buf_free(&report->line);
 }
 
-static const char *text_at(const struct db_result *result, int row, int column)
-{
-    return db_null(result, row, column) ? NULL : db_text(result, row, column);
-}
-
 struct audit_finding audit_finding_of(const struct db_result *result, int row)
 {
-    return (struct audit_finding){.kind = text_at(result, row, 0),
-                                  .sku = text_at(result, row, 1),
-                                  .order_id = text_at(result, row, 2),
-                                  .shard = text_at(result, row, 3),
-                                  .intent_id = text_at(result, row, 4),
-                                  .found = text_at(result, row, 5)};
+    return (struct audit_finding){.kind = db_text_or_null(result, row, 0),
+                                  .sku = db_text_or_null(result, row, 1),
+                                  .order_id = db_text_or_null(result, row, 2),
+                                  .shard = db_text_or_null(result, row, 3),
+                                  .intent_id = db_text_or_null(result, row, 4),
+                                  .found = db_text_or_null(result, row, 5)};
 }
 
 /* ---- a violation ---- */

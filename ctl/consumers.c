@@ -30,11 +30,6 @@ static const struct table_column columns[] = {
 };
 #define COLUMNS_FOR_PEOPLE 10
 
-static void stop(void *arg)
-{
-    loop_stop(arg);
-}
-
 /* Whether the beat of the member has moved since the first look. */
 static bool moved(const struct pool_view *first, const struct view_member *member)
 {
@@ -54,20 +49,18 @@ static bool all_moved(const struct pool_view *first, const struct pool_view *vie
 static int look_again(struct ctl *ctl, const struct pool_view *first, struct pool_view *ret_view)
 {
     struct progress progress = {0};
-    struct loop_timer *timer = loop_timer_new(ctl->loop, stop, ctl->loop);
     uint64_t until_ms = clock_mono_ms() + PATIENCE_MS;
-    int exit_code = timer == NULL ? ctl_complain(CTL_FAILED, "out of memory") : CTL_FINE;
+    int exit_code = CTL_FINE;
     while (exit_code == CTL_FINE) {
         progress_show(&progress, "waiting for the next beats", 0, 0);
-        loop_timer_start(timer, LOOK_MS, 0);
-        loop_run(ctl->loop);
-        exit_code = pool_view_read(ctl, ret_view);
+        exit_code = ctl_rest(ctl, LOOK_MS);
+        if (exit_code == CTL_FINE)
+            exit_code = pool_view_read(ctl, ret_view);
         if (exit_code != CTL_FINE || all_moved(first, ret_view) || clock_mono_ms() >= until_ms)
             break;
         pool_view_free(ret_view);
     }
     progress_end(&progress);
-    loop_timer_free(timer);
     return exit_code;
 }
 

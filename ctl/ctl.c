@@ -252,6 +252,26 @@ int ctl_query(struct ctl *ctl, const struct db_statement *statement, const char 
     return exit_code == CTL_FINE ? CTL_FINE : ctl_complain_query(ctl);
 }
 
+/* ---- waiting ---- */
+
+static void rested(void *arg)
+{
+    loop_stop(arg);
+}
+
+int ctl_rest(struct ctl *ctl, uint64_t ms)
+{
+    struct loop_timer *timer = loop_timer_new(ctl->loop, rested, ctl->loop);
+    if (timer == NULL)
+        return ctl_complain(CTL_FAILED, "out of memory");
+    loop_timer_start(timer, ms, 0);
+    loop_run(ctl->loop);
+    loop_timer_free(timer);
+    return CTL_FINE;
+}
+
+/* ---- the end ---- */
+
 void ctl_close(struct ctl *ctl)
 {
     db_close(ctl->db);

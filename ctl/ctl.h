@@ -58,6 +58,9 @@ MUST_CHECK int ctl_query(struct ctl *ctl, const struct db_statement *statement,
 /* Complains about the last query that failed. Returns CTL_FAILED. */
 int ctl_complain_query(const struct ctl *ctl);
 
+/* Lets the loop run for so long. 0, or CTL_FAILED and the complaint is printed. */
+MUST_CHECK int ctl_rest(struct ctl *ctl, uint64_t ms);
+
 /* Closes what is open. */
 void ctl_close(struct ctl *ctl);
 

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/err.h"
 #include "ctl/command.h"
 #include "ctl/human.h"
+#include "ctl/listing.h"
 #include "ctl/order_text.h"
 #include "ctl/orders_queued.h"
 #include "ctl/table.h"
@@ -316,30 +316,14 @@ static void print(struct table *const *tables)
 
 /* ---- the command ---- */
 
-struct reading {
-    struct table *table;
-    int code;
-};
-
-static void read_rows(const struct db_result *result, void *arg)
-{
-    struct reading *reading = arg;
-    reading->code = table_add_result(reading->table, result);
-}
-
 static int explain(struct ctl *ctl, const char *id, const char *user)
 {
     struct table *tables[PARTS] = {NULL};
     const char *const params[] = {id};
     int exit_code = CTL_FINE;
-    for (size_t i = 0; i < PARTS && exit_code == CTL_FINE; i++) {
-        struct reading reading = {table_new(parts[i].columns, parts[i].count), 0};
-        tables[i] = reading.table;
-        if (reading.table != NULL)
-            exit_code = ctl_query(ctl, parts[i].statement, params, read_rows, &reading);
-        if (reading.table == NULL || reading.code < 0)
-            exit_code = ctl_complain(CTL_FAILED, "out of memory");
-    }
+    for (size_t i = 0; i < PARTS && exit_code == CTL_FINE; i++)
+        exit_code = listing_query(ctl, parts[i].statement, params, parts[i].columns, parts[i].count,
+                                  &tables[i]);
     if (exit_code == CTL_FINE && table_rows(tables[PART_ORDER]) == 0)
         exit_code = orders_explain_queued(ctl, id, user);
     else if (exit_code == CTL_FINE && ctl->json)

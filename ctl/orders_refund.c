@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "common/clock.h"
-#include "common/err.h"
+#include "ctl/listing.h"
 #include "ctl/order_text.h"
 #include "ctl/request.h"
 #include "ctl/table.h"
@@ -36,21 +36,7 @@ struct watch {
     struct ctl *ctl;
     const char *order_id;
     struct table *newest;
-    int code;
 };
-
-static void seen(const struct db_result *result, void *arg)
-{
-    struct watch *watch = arg;
-    table_free(watch->newest);
-    watch->newest = table_new(columns, ARRAY_LEN(columns));
-    watch->code = watch->newest == NULL ? ERR_NOMEM : table_add_result(watch->newest, result);
-}
-
-static void wake(void *arg)
-{
-    loop_stop(arg);
-}
 
 /* Looks until the refund has ended or the time is up. */
 static int watch_refund(struct watch *watch, int64_t timeout_ms)
@@ -58,20 +44,18 @@ static int watch_refund(struct watch *watch, int64_t timeout_ms)
     struct ctl *ctl = watch->ctl;
     const char *const params[] = {watch->order_id};
     uint64_t until_ms = clock_mono_ms() + (uint64_t)timeout_ms;
-    struct loop_timer *timer = loop_timer_new(ctl->loop, wake, ctl->loop);
-    int exit_code = timer == NULL ? ctl_complain(CTL_FAILED, "out of memory") : CTL_FINE;
+    int exit_code = CTL_FINE;
     while (exit_code == CTL_FINE) {
-        exit_code = ctl_query(ctl, &select_refund, params, seen, watch);
-        if (exit_code == CTL_FINE && watch->code < 0)
-            exit_code = ctl_complain(CTL_FAILED, "out of memory");
+        table_free(watch->newest);
+        watch->newest = NULL;
+        exit_code =
+            listing_query(ctl, &select_refund, params, columns, ARRAY_LEN(columns), &watch->newest);
         if (exit_code != CTL_FINE || table_rows(watch->newest) == 0 ||
             strcmp(table_value(watch->newest, 0, COLUMN_STATE), "open") != 0 ||
             clock_mono_ms() >= until_ms)
             break;
-        loop_timer_start(timer, LOOK_MS, 0);
-        loop_run(ctl->loop);
+        exit_code = ctl_rest(ctl, LOOK_MS);
     }
-    loop_timer_free(timer);
     return exit_code;
 }
 

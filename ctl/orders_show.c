@@ -1,8 +1,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/err.h"
 #include "ctl/command.h"
+#include "ctl/listing.h"
 #include "ctl/order_text.h"
 #include "ctl/table.h"
 
@@ -106,17 +106,6 @@ static const struct {
     {&show_refunds, refund_columns, ARRAY_LEN(refund_columns)},
 };
 
-struct reading {
-    struct table *table;
-    int code;
-};
-
-static void read_rows(const struct db_result *result, void *arg)
-{
-    struct reading *reading = arg;
-    reading->code = table_add_result(reading->table, result);
-}
-
 static void print_json(struct table *const *tables)
 {
     struct buf out;
@@ -152,14 +141,9 @@ static int show(struct ctl *ctl, const char *id)
     struct table *tables[PARTS] = {NULL};
     const char *const params[] = {id};
     int exit_code = CTL_FINE;
-    for (size_t i = 0; i < PARTS && exit_code == CTL_FINE; i++) {
-        struct reading reading = {table_new(parts[i].columns, parts[i].count), 0};
-        tables[i] = reading.table;
-        if (reading.table != NULL)
-            exit_code = ctl_query(ctl, parts[i].statement, params, read_rows, &reading);
-        if (reading.table == NULL || reading.code < 0)
-            exit_code = ctl_complain(CTL_FAILED, "out of memory");
-    }
+    for (size_t i = 0; i < PARTS && exit_code == CTL_FINE; i++)
+        exit_code = listing_query(ctl, parts[i].statement, params, parts[i].columns, parts[i].count,
+                                  &tables[i]);
     if (exit_code == CTL_FINE && table_rows(tables[PART_ORDER]) == 0)
         exit_code = ctl_complain(
             CTL_FAILED, "no order %s has reached the counter (it may still be queued)", id);

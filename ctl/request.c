@@ -1,4 +1,5 @@
 #include "ctl/request.h"
+#include "ctl/listing.h"
 
 #include <inttypes.h>
 #include <pwd.h>
@@ -7,7 +8,6 @@
 #include <unistd.h>
 
 #include "common/clock.h"
-#include "common/err.h"
 #include "ctl/progress.h"
 #include "ctl/table.h"
 
@@ -49,7 +49,6 @@ struct pending {
     char id[NUMBER_SIZE]; /* "": not written */
     int64_t shard;
     struct table *newest; /* its row */
-    int code;
 };
 
 int request_timeout(const struct command *command, const struct command_args *args, int64_t *ret_ms)
@@ -104,19 +103,6 @@ static int write_it(struct ctl *ctl, const struct request *request, struct pendi
     return ctl_complain(CTL_FAILED, "there is no shard %" PRId64, request->shard);
 }
 
-static void seen(const struct db_result *result, void *arg)
-{
-    struct pending *pending = arg;
-    table_free(pending->newest);
-    pending->newest = table_new(columns, ARRAY_LEN(columns));
-    pending->code = pending->newest == NULL ? ERR_NOMEM : table_add_result(pending->newest, result);
-}
-
-static void stop(void *arg)
-{
-    loop_stop(arg);
-}
-
 /* Looks until it is finished or the time is up; in the latter case its row says pending. */
 static int await(struct pending *pending, int64_t timeout_ms)
 {
@@ -124,27 +110,25 @@ static int await(struct pending *pending, int64_t timeout_ms)
     struct progress progress = {0};
     const char *params[] = {pending->id};
     char what[96];
-    struct loop_timer *timer = loop_timer_new(ctl->loop, stop, ctl->loop);
     uint64_t until_ms = clock_mono_ms() + (uint64_t)timeout_ms;
     uint64_t delay_ms = LOOK_FIRST_MS;
-    int exit_code = timer == NULL ? ctl_complain(CTL_FAILED, "out of memory") : CTL_FINE;
+    int exit_code = CTL_FINE;
     (void)snprintf(what, sizeof what, "command %s: waiting for the owner of shard %" PRId64,
                    pending->id, pending->shard);
     while (exit_code == CTL_FINE) {
-        exit_code = ctl_query(ctl, &look, params, seen, pending);
-        if (exit_code == CTL_FINE && pending->code < 0)
-            exit_code = ctl_complain(CTL_FAILED, "out of memory");
+        table_free(pending->newest);
+        pending->newest = NULL;
+        exit_code =
+            listing_query(ctl, &look, params, columns, ARRAY_LEN(columns), &pending->newest);
         if (exit_code != CTL_FINE || table_rows(pending->newest) == 0 ||
             strcmp(table_value(pending->newest, 0, COLUMN_STATE), "pending") != 0 ||
             clock_mono_ms() >= until_ms)
             break;
         progress_show(&progress, what, 0, 0);
-        loop_timer_start(timer, delay_ms, 0);
-        loop_run(ctl->loop);
+        exit_code = ctl_rest(ctl, delay_ms);
         delay_ms = delay_ms * 2 > LOOK_MAX_MS ? LOOK_MAX_MS : delay_ms * 2;
     }
     progress_end(&progress);
-    loop_timer_free(timer);
     return exit_code;
 }
 

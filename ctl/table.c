@@ -73,7 +73,7 @@ int table_add_result(struct table *table, const struct db_result *result)
     for (int row = 0; row < db_rows(result) && code == 0; row++) {
         const char *values[TABLE_COLUMNS_MAX];
         for (size_t i = 0; i < table->column_count; i++)
-            values[i] = db_null(result, row, (int)i) ? NULL : db_text(result, row, (int)i);
+            values[i] = db_text_or_null(result, row, (int)i);
         code = table_add(table, values);
     }
     return code;

@@ -10,6 +10,7 @@
 #include "common/err.h"
 #include "ctl/command.h"
 #include "ctl/human.h"
+#include "ctl/listing.h"
 #include "ctl/pool_view.h"
 #include "ctl/shards.h"
 #include "ctl/table.h"
@@ -189,39 +190,24 @@ static int show_json(const struct pool_view *view, const struct table *items)
 
 /* ---- looking ---- */
 
-struct reading {
-    struct table *table;
-    int code;
-};
-
-static void read_items(const struct db_result *result, void *arg)
-{
-    struct reading *reading = arg;
-    reading->code = table_add_result(reading->table, result);
-}
-
 static int look(struct top *top)
 {
     struct pool_view view;
     char limit[NUMBER_SIZE];
     struct ctl *ctl = top->ctl;
     const char *const params[] = {limit};
-    struct reading reading = {table_new(item_columns, ARRAY_LEN(item_columns)), 0};
+    struct table *items = NULL;
     (void)snprintf(limit, sizeof limit, "%d", ITEMS_MAX);
-    if (reading.table == NULL)
-        return ctl_complain(CTL_FAILED, "out of memory");
     int exit_code = pool_view_read(ctl, &view);
     if (exit_code == CTL_FINE) {
         pool_view_read_queues(ctl, &view);
-        exit_code = ctl_query(ctl, &busy_items, params, read_items, &reading);
-        if (exit_code == CTL_FINE && reading.code < 0)
-            exit_code = ctl_complain(CTL_FAILED, "out of memory");
+        exit_code =
+            listing_query(ctl, &busy_items, params, item_columns, ARRAY_LEN(item_columns), &items);
         if (exit_code == CTL_FINE)
-            exit_code =
-                ctl->json ? show_json(&view, reading.table) : show(top, &view, reading.table);
+            exit_code = ctl->json ? show_json(&view, items) : show(top, &view, items);
         pool_view_free(&view);
     }
-    table_free(reading.table);
+    table_free(items);
     return exit_code;
 }
 

@@ -6,7 +6,7 @@
 
 #include "common/clock.h"
 #include "common/err.h"
-#include "common/event.h"
+#include "common/event_row.h"
 #include "common/log.h"
 
 #define RUNS_MAX 8      /* queries at once; a crowd that reconnects is served in turn */
@@ -18,22 +18,7 @@
 #define RETRY_MS 1000
 #define NUMBER_SIZE 24
 
-enum column {
-    EVENT_ID,
-    SEQUENCE,
-    TIME_MS,
-    ORDER_ID,
-    SKU,
-    QUANTITY,
-    STATUS,
-    REASON,
-    PLACE,
-    AMOUNT,
-    CURRENCY,
-    REFERENCE,
-    NEXT_ACTION
-};
-
+/* As enum event_column has them. */
 #define COLUMNS                                                                                    \
     "select e.event_id, e.sequence, (extract(epoch from e.created_at) * 1000)::bigint,"            \
     "       e.order_id, o.sku, o.quantity, e.status, e.reason, e.place_in_line, o.amount,"         \
@@ -148,31 +133,10 @@ static void finish(struct replay *replay, struct session *session)
         session_release(session);
 }
 
-/* The text of a column, or NULL if it is null. */
-static const char *text(const struct db_result *result, int row, enum column at)
-{
-    return db_null(result, row, (int)at) ? NULL : db_text(result, row, (int)at);
-}
-
 static void push_row(struct replay *replay, struct session *session, const struct db_result *result,
                      int row)
 {
-    const struct event event = {
-        .id = db_int(result, row, EVENT_ID),
-        .sequence = db_int(result, row, SEQUENCE),
-        .time_ms = db_int(result, row, TIME_MS),
-        .order_id = db_text(result, row, ORDER_ID),
-        .sku = text(result, row, SKU),
-        .quantity = db_int(result, row, QUANTITY),
-        .status = db_text(result, row, STATUS),
-        .reason = text(result, row, REASON),
-        .place_in_line = db_int(result, row, PLACE),
-        .has_amount = !db_null(result, row, AMOUNT),
-        .amount = db_int(result, row, AMOUNT),
-        .currency = text(result, row, CURRENCY),
-        .reference = text(result, row, REFERENCE),
-        .next_action = text(result, row, NEXT_ACTION),
-    };
+    const struct event event = event_of_row(result, row);
     struct envelope envelope = {.sequence = event.sequence,
                                 .final = event_status_final(event.status)};
     buf_reset(&replay->text);
@@ -193,7 +157,7 @@ static void page_came(struct replay *replay, struct session *session,
         finish(replay, session);
         return;
     }
-    session->replay.cursor = db_int(result, rows - 1, EVENT_ID);
+    session->replay.cursor = db_int(result, rows - 1, EVENT_ROW_ID);
     if (ws_buffered(session->ws) <= WS_BUFFER_LOW) {
         enqueue(replay, session); /* at the end: one long history does not hold up the others */
         return;

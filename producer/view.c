@@ -62,5 +62,5 @@ const char *view_history(const struct db_result *result, int row)
 
 const char *view_action(const struct db_result *result, int row)
 {
-    return db_null(result, row, COLUMN_ACTION) ? NULL : db_text(result, row, COLUMN_ACTION);
+    return db_text_or_null(result, row, COLUMN_ACTION);
 }
