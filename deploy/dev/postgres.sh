@@ -45,7 +45,7 @@ postgres_init() { # BIN
 listen_addresses = '$LISTEN'
 unix_socket_directories = ''
 max_connections = 200
-shared_buffers = 128MB
+shared_buffers = 512MB
 max_wal_size = 2GB
 checkpoint_timeout = 15min
 fsync = on

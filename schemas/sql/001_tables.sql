@@ -81,7 +81,7 @@ create table checkout.line (
     expires_at      timestamptz not null,   -- on the item's clock; never falls along the line
     primary key (sku, ticket)
 );
-create index line_by_quantity on checkout.line (sku, quantity, ticket);
+create index line_by_quantity on checkout.line (shard, sku, quantity, ticket);
 
 -- Append-only history of every change of state, and the outbox. Ids of one shard are in commit order.
 create sequence checkout.event_ids as bigint cache 1;

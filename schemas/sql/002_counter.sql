@@ -160,9 +160,10 @@ set plan_cache_mode = force_generic_plan set jit = off as $$
 declare
     servable integer;
     head bigint;
+    home integer;
     tickets bigint[];
 begin
-    select stock - sold, line_head into servable, head from checkout.items where sku = p_sku;
+    select stock - sold, line_head, shard into servable, head, home from checkout.items where sku = p_sku;
     if servable = 0 then    -- the whole line, from its head
         tickets := array(select ticket from checkout.line where sku = p_sku and ticket >= head
                           order by ticket limit p_limit);
@@ -170,7 +171,8 @@ begin
             update checkout.items set line_head = tickets[cardinality(tickets)] + 1 where sku = p_sku;
         end if;
     else                    -- only the large orders in it
-        tickets := array(select ticket from checkout.line where sku = p_sku and quantity > servable
+        tickets := array(select ticket from checkout.line
+                          where shard = home and sku = p_sku and quantity > servable
                           order by quantity, ticket limit p_limit);
     end if;
     return checkout.leave_line(p_sku, tickets, 'rejected', 'sold_out');
@@ -264,7 +266,7 @@ begin
         return;
     end if;
     select quantity into largest from checkout.line
-      where sku = p_sku order by quantity desc, ticket desc limit 1;
+      where shard = item.shard and sku = p_sku order by quantity desc, ticket desc limit 1;
     if largest > item.servable then
         rejected := checkout.reject_unservable(p_sku, p_limit);
         if rejected > 0 then

@@ -19,7 +19,7 @@ begin
      order by p.created_at limit p_limit;
 end $$;
 
--- The items of these shards that have a line: one step in the index for each.
+-- The items of these shards that have a line: one step in the index for each, and one for each shard.
 create function checkout.lined_items(p_shard_list integer[]) returns setof checkout.items
 language plpgsql stable
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
@@ -27,13 +27,14 @@ set plan_cache_mode = force_generic_plan set jit = off as $$
 begin
     return query
     with recursive lined as (
-        (select l.sku from checkout.line l order by l.sku limit 1)
+        select s as shard, (select l.sku from checkout.line l where l.shard = s order by l.sku limit 1) as sku
+          from unnest(p_shard_list) s
         union all
-        select (select l.sku from checkout.line l where l.sku > lined.sku order by l.sku limit 1)
+        select lined.shard, (select l.sku from checkout.line l
+                              where l.shard = lined.shard and l.sku > lined.sku order by l.sku limit 1)
           from lined where lined.sku is not null)
     select i.*
-      from lined cross join lateral (select * from checkout.items where items.sku = lined.sku limit 1) i
-     where i.shard = any (p_shard_list);
+      from lined cross join lateral (select * from checkout.items where items.sku = lined.sku limit 1) i;
 end $$;
 
 -- Those of them at whose head somebody has waited too long.
@@ -73,7 +74,7 @@ begin
     select i.shard, 'more', i.sku
       from checkout.lined_items(p_shard_list) i
       join checkout.shards s on s.shards = p_shards and s.shard = i.shard
-     where (select l.quantity from checkout.line l where l.sku = i.sku
+     where (select l.quantity from checkout.line l where l.shard = i.shard and l.sku = i.sku
              order by l.quantity desc, l.ticket desc limit 1) > i.stock - i.sold
         or (not i.paused and not s.paused
             and (select l.quantity from checkout.line l where l.sku = i.sku and l.ticket >= i.line_head

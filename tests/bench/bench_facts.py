@@ -102,10 +102,10 @@ def message_is_persistent(stack, shard):
     try:
         channel = connection.channel()
         channel.basic_qos(prefetch_count=1)
-        for _, properties, _ in channel.consume(stack.broker.queue(shard), inactivity_timeout=5):
-            return properties is not None and properties.delivery_mode == 2
+        _, properties, _ = next(channel.consume(stack.broker.queue(shard), inactivity_timeout=5))
+        return properties is not None and properties.delivery_mode == 2
     finally:
-        connection._impl._transport.abort()  # pylint: disable=protected-access
+        connection.close()  # gives the message back; as long as it is open, we are the queue's one consumer
 
 
 _CACHESTAT = 451  # Linux 6.5 and later
