@@ -285,9 +285,11 @@ class PoolFigures:
             (sku, stack.shard(sku), first, last)))
 
     def pool(self):
+        """With ample stock: else who comes while a unit is being paid for waits in line, and is refused afterwards,
+        which is more work the more of them are decided at once."""
         rates = {}
         for count in POOLS:
-            self.bed.fresh(SPREAD_ITEMS, 1)
+            self.bed.fresh(SPREAD_ITEMS, self.orders)
             self.tell(f"{count} consumer{'s' if count > 1 else ''}")
             rates[count] = self.bed.drain_by(count, self.orders, SPREAD_ITEMS)
             self.add(f"pool_{count}_per_s", rates[count])
@@ -297,24 +299,17 @@ class PoolFigures:
     def growth(self):
         """Side by side in each round, and each after one sale that is not measured: what is read from the disk for
         the first time, and written whole to the log for the first time since the checkpoint, is `growth_cold`."""
-        self.bed.fresh(SPREAD_ITEMS, 1)
+        self.bed.fresh(SPREAD_ITEMS, self.orders)
         self.tell("empty tables")
-        empty = self._cold_and_warm()
-        self.bed.fresh(SPREAD_ITEMS, 1)
+        empty = [self.bed.drain_by(1, self.orders, SPREAD_ITEMS) for _ in range(2)]
+        self.bed.fresh(SPREAD_ITEMS, self.orders)
         self.tell(f"{HISTORY:,} orders have ended")
         self.bed.fill_history(HISTORY)
         self.tell("the same with them")
-        full = self._cold_and_warm()
+        full = [self.bed.drain_by(1, self.orders, SPREAD_ITEMS) for _ in range(2)]
         self.add("growth_empty_per_s", empty[1])
         self.add("growth_cold", full[0] / empty[0])
         self.add("growth", full[1] / empty[1])
-
-    def _cold_and_warm(self):
-        rates = []
-        for _ in range(2):
-            rates.append(self.bed.drain_by(1, self.orders, SPREAD_ITEMS))
-            self.bed.stack.sql("update items set stock = stock + 1")
-        return rates
 
     @staticmethod
     def _end(load, consumers):
