@@ -229,9 +229,27 @@ class Plans(Line):
 
     def test_the_sweep(self):
         def step(sku):
+            self.stack.sql("delete from line where shard = %s and sku <> %s", (self.stack.shard(sku), sku))
+            self.stack.sql("vacuum (index_cleanup on) line")    # of that, and of what other tests took out of it
             _, plans = self.explain("select * from checkout.overdue(%s, %s)", self.shards, [self.stack.shard(sku)])
             return plans
         self.compare(step, 40)  # a few for each item that has a line, and this class has some
+
+    def test_the_sweep_does_not_walk_the_lines_of_other_shards(self):
+        def sweep():
+            _, plans = self.explain("select * from checkout.overdue(%s, %s)", self.shards, [self.stack.shard(mine)])
+            return self.work(plans, 20)
+        mine = self.stack.item(self.elsewhere(), stock=1, held=1)
+        self.fill(mine, 1)
+        self.stack.sql("delete from line where shard = %s and sku <> %s", (self.stack.shard(mine), mine))
+        self.stack.sql("vacuum (index_cleanup on) line")
+        sweep()
+        alone = sweep()
+        for _ in range(100):
+            other = self.elsewhere()
+            if self.stack.shard(other) != self.stack.shard(mine):
+                self.fill(self.stack.item(other, stock=1, held=1), 1)
+        self.assertLess(sweep(), 2 * alone)     # an index may be a level deeper now
 
     def test_a_relay(self):
         def step(sku):
