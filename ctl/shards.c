@@ -200,7 +200,9 @@ const struct command command_shards = {
         "messages (of up to 256 orders each) that RabbitMQ has not handed out. LINE: orders that "
         "wait for an item. PAY: payments without an end. OLDEST: how long the first of these "
         "orders has waited. /S: orders decided a second, of late. SINCE: how long its owner has "
-        "had it.",
+        "had it. If QUEUE grows while /S is 0 and the owner beats, somebody else consumes the "
+        "queue: RabbitMQ feeds one consumer of it, the first (rabbitmqctl list_consumers tells "
+        "whose).",
     .settings = CFG_BIT(DATABASE_URL) | CFG_BIT(AMQP_URL) | CFG_BIT(AMQP_HEARTBEAT),
     .run = run,
 };
