@@ -19,7 +19,9 @@ begin
      order by p.created_at limit p_limit;
 end $$;
 
--- The items of these shards that have a line: one step in the index for each, and one for each shard.
+-- The items of these shards that have a line: one step in the index for each, and one for each shard. The
+-- step names shard and item as one, for which no other index serves: with the shard alone in a condition, a
+-- plan over few rows may walk the items of all shards.
 create function checkout.lined_items(p_shard_list integer[]) returns setof checkout.items
 language plpgsql stable
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
@@ -27,14 +29,20 @@ set plan_cache_mode = force_generic_plan set jit = off as $$
 begin
     return query
     with recursive lined as (
-        select s as shard, (select l.sku from checkout.line l where l.shard = s order by l.sku limit 1) as sku
+        select s as home, n.shard, n.sku
           from unnest(p_shard_list) s
+          cross join lateral (select l.shard, l.sku from checkout.line l
+                               where l.shard >= s order by l.shard, l.sku limit 1) n
         union all
-        select lined.shard, (select l.sku from checkout.line l
-                              where l.shard = lined.shard and l.sku > lined.sku order by l.sku limit 1)
-          from lined where lined.sku is not null)
+        select lined.home, n.shard, n.sku
+          from lined
+          cross join lateral (select l.shard, l.sku from checkout.line l
+                               where (l.shard, l.sku) > (lined.shard, lined.sku)
+                               order by l.shard, l.sku limit 1) n
+         where lined.shard = lined.home)
     select i.*
-      from lined cross join lateral (select * from checkout.items where items.sku = lined.sku limit 1) i;
+      from lined cross join lateral (select * from checkout.items where items.sku = lined.sku limit 1) i
+     where lined.shard = lined.home;
 end $$;
 
 -- Those of them at whose head somebody has waited too long.
