@@ -154,9 +154,10 @@ class Bed:
         while time.monotonic() < deadline:
             if not consumer.running():
                 raise RuntimeError("the consumer has ended: " + consumer.log_text().decode()[-2000:])
-            now = time.time()
-            if self.may_be_final(orders, before) and self.finals() >= orders:
-                return now
+            if self.may_be_final(orders, before):
+                now = time.time()   # before counting, and not before it could be true
+                if self.finals() >= orders:
+                    return now
             time.sleep(0.02)
         raise RuntimeError(f"{self.finals()} of {orders} orders were final after {patience} s")
 
