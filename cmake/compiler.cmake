@@ -11,7 +11,7 @@ option(CHECKOUT_WERROR "Warnings are errors" ON)
 set(CHECKOUT_SANITIZE "" CACHE STRING "Sanitizers, e.g. address,undefined or thread")
 
 add_compile_definitions(_GNU_SOURCE)
-option(CHECKOUT_PLANTS "Take bugs planted on purpose (common/plant.h); never for use" OFF)
+option(CHECKOUT_PLANTS "Take bugs planted on purpose (common/testing/seeded_bug.h); never for use" OFF)
 if(CHECKOUT_PLANTS)
   add_compile_definitions(CHECKOUT_PLANTS)
 endif()

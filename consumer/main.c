@@ -3,15 +3,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/daemon.h"
-#include "common/err.h"
-#include "common/ids.h"
-#include "common/kv.h"
-#include "common/log.h"
-#include "common/pay.h"
-#include "common/stop.h"
-#include "common/topology.h"
-#include "consumer/pool.h"
+#include "common/service/daemon.h"
+#include "common/base/err.h"
+#include "common/shop/ids.h"
+#include "common/net/redis/redis.h"
+#include "common/base/log.h"
+#include "common/pay/pay.h"
+#include "common/service/stop.h"
+#include "common/shop/topology.h"
+#include "consumer/pool/pool.h"
 
 #define SESSIONS_MAX 16
 #define STATEMENT_TIMEOUT_MS 30000

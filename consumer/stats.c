@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/err.h"
+#include "common/base/err.h"
 
 #define LABELS_SIZE 96
 

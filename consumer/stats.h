@@ -4,8 +4,8 @@
 
 #include <stdint.h>
 
-#include "common/attrs.h"
-#include "common/metrics.h"
+#include "common/base/attrs.h"
+#include "common/service/metrics.h"
 
 /* Series of one shard, as this process sees it. */
 struct stats_shard {

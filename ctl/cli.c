@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "common/version.h"
+#include "common/base/version.h"
 
 #define NAME_COLUMN 24
 #define COLUMNS 80

@@ -4,8 +4,8 @@
 
 #include <stdbool.h>
 
-#include "common/attrs.h"
-#include "common/buf.h"
+#include "common/base/attrs.h"
+#include "common/base/buf.h"
 #include "ctl/command.h"
 
 struct cli {

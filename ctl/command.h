@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/attrs.h"
-#include "common/cfg.h"
+#include "common/base/attrs.h"
+#include "common/service/cfg.h"
 #include "ctl/ctl.h"
 
 #define COMMAND_OPTIONS_MAX 8

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/err.h"
+#include "common/base/err.h"
 
 #define PATIENCE_MS 6000
 #define TCP_USER_TIMEOUT_MS 10000

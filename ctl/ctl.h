@@ -6,12 +6,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/attrs.h"
-#include "common/bus.h"
-#include "common/cfg.h"
-#include "common/db.h"
-#include "common/kv.h"
-#include "common/loop.h"
+#include "common/base/attrs.h"
+#include "common/net/amqp/broker.h"
+#include "common/service/cfg.h"
+#include "common/net/pg/pg.h"
+#include "common/net/redis/redis.h"
+#include "common/base/loop.h"
 
 /* Exit codes. */
 enum { CTL_FINE = 0, CTL_FAILED = 1, CTL_USAGE = 2 };

@@ -1,6 +1,6 @@
 #include "ctl/listing.h"
 
-#include "common/err.h"
+#include "common/base/err.h"
 
 struct listing {
     struct table *table;

@@ -2,7 +2,7 @@
 #ifndef CTL_LISTING_H
 #define CTL_LISTING_H
 
-#include "common/attrs.h"
+#include "common/base/attrs.h"
 #include "ctl/ctl.h"
 #include "ctl/table.h"
 

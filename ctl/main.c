@@ -2,8 +2,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "common/log.h"
-#include "common/version.h"
+#include "common/base/log.h"
+#include "common/base/version.h"
 #include "ctl/cli.h"
 #include "ctl/ctl.h"
 

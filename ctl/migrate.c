@@ -1,8 +1,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/err.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
 #include "ctl/command.h"
 #include "ctl/migrations.h"
 #include "ctl/progress.h"

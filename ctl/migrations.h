@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#include "common/attrs.h"
+#include "common/base/attrs.h"
 #include "ctl/ctl.h"
 #include "ctl/sql_files.h"
 

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/attrs.h"
+#include "common/base/attrs.h"
 
 struct progress {
     bool shown;

@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-#include "common/attrs.h"
+#include "common/base/attrs.h"
 #include "ctl/command.h"
 
 /* The option that every command of this kind has; request_timeout reads it. */

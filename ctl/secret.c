@@ -1,6 +1,6 @@
 #include "ctl/secret.h"
 
-#include "common/err.h"
+#include "common/base/err.h"
 
 int secret_fingerprint(const struct ctl *ctl, char ret_hex[IDS_FINGERPRINT_SIZE])
 {

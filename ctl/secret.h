@@ -2,8 +2,8 @@
 #ifndef CTL_SECRET_H
 #define CTL_SECRET_H
 
-#include "common/attrs.h"
-#include "common/ids.h"
+#include "common/base/attrs.h"
+#include "common/shop/ids.h"
 #include "ctl/ctl.h"
 
 /* 0 or ERR_NOMEM. */

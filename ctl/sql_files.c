@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/err.h"
+#include "common/base/err.h"
 
 #define INSTALLED "/../share/checkout/sql"
 #define FILES_MAX 999

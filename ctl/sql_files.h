@@ -4,8 +4,8 @@
 
 #include <stddef.h>
 
-#include "common/attrs.h"
-#include "common/buf.h"
+#include "common/base/attrs.h"
+#include "common/base/buf.h"
 
 #define SQL_FILE_NAME_SIZE 128
 #define SQL_FILE_MAX ((size_t)4 * 1024 * 1024)

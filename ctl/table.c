@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/err.h"
+#include "common/base/err.h"
 
 #define GAP 2
 #define LINE_MAX_BYTES ((size_t)256 * 1024)

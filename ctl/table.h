@@ -4,9 +4,9 @@
 
 #include <stddef.h>
 
-#include "common/attrs.h"
-#include "common/buf.h"
-#include "common/db.h"
+#include "common/base/attrs.h"
+#include "common/base/buf.h"
+#include "common/net/pg/pg.h"
 
 enum table_type {
     TABLE_TEXT,

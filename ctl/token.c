@@ -2,10 +2,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/err.h"
-#include "common/job.h"
-#include "common/jwt.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/shop/job.h"
+#include "common/shop/jwt.h"
 #include "ctl/command.h"
 
 #define ANSWER_MAX ((size_t)16 * 1024)

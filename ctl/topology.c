@@ -1,11 +1,11 @@
-#include "common/topology.h"
+#include "common/shop/topology.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "common/err.h"
-#include "common/ids.h"
-#include "common/shard.h"
+#include "common/base/err.h"
+#include "common/shop/ids.h"
+#include "common/shop/shard.h"
 #include "ctl/command.h"
 #include "ctl/progress.h"
 #include "ctl/secret.h"

@@ -3,9 +3,9 @@
 #include <jansson.h>
 #include <string.h>
 
-#include "common/err.h"
-#include "common/event.h"
-#include "common/percent.h"
+#include "common/base/err.h"
+#include "common/shop/event.h"
+#include "common/base/percent.h"
 
 #define UUID_LEN 36
 

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/attrs.h"
+#include "common/base/attrs.h"
 
 #define ENVELOPE_TEXT_MAX ((size_t)16 * 1024) /* bytes of one event */
 #define ENVELOPE_ORDER_SIZE 16

@@ -5,8 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "common/err.h"
-#include "common/event.h"
+#include "common/base/err.h"
+#include "common/shop/event.h"
 
 #define WS_VERSION "13"
 #define WS_GUID "258EAFA5-E914-47DA-95CA-C5AB0DC85B11" /* RFC 6455, section 1.3 */

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/attrs.h"
+#include "common/base/attrs.h"
 
 #define HANDSHAKE_PATH "/v1/events"
 #define HANDSHAKE_ACCEPT_SIZE 29 /* base64 of 20 bytes and NUL */

@@ -3,14 +3,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/daemon.h"
-#include "common/jwt.h"
-#include "common/log.h"
-#include "common/stop.h"
-#include "notifier/feed.h"
-#include "notifier/hub.h"
+#include "common/service/daemon.h"
+#include "common/shop/jwt.h"
+#include "common/base/log.h"
+#include "common/service/stop.h"
+#include "notifier/subscriptions.h"
+#include "notifier/registry.h"
 #include "notifier/replay.h"
-#include "notifier/serve.h"
+#include "notifier/server.h"
 #include "notifier/stats.h"
 
 #define EXIT_SETTING 2

@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/clock.h"
-#include "common/err.h"
-#include "common/event_row.h"
-#include "common/log.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/shop/event_row.h"
+#include "common/base/log.h"
 
 #define RUNS_MAX 8      /* queries at once; a crowd that reconnects is served in turn */
 #define PAGE 64         /* events of one query: well below a socket's buffer */

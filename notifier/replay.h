@@ -8,9 +8,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/attrs.h"
-#include "common/db.h"
-#include "common/loop.h"
+#include "common/base/attrs.h"
+#include "common/net/pg/pg.h"
+#include "common/base/loop.h"
 #include "notifier/session.h"
 #include "notifier/stats.h"
 

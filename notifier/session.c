@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/err.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
 
 /* Stands before the text of each held event. */
 struct held_head {

@@ -9,10 +9,10 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
-#include "common/buf.h"
-#include "common/loop.h"
+#include "common/base/buf.h"
+#include "common/base/loop.h"
 #include "notifier/envelope.h"
-#include "notifier/hub.h"
+#include "notifier/registry.h"
 #include "notifier/progress.h"
 #include "notifier/stats.h"
 #include "notifier/ws.h"

@@ -2,7 +2,7 @@
 #ifndef NOTIFIER_STATS_H
 #define NOTIFIER_STATS_H
 
-#include "common/metrics.h"
+#include "common/service/metrics.h"
 
 struct stats {
     struct metrics *metrics;

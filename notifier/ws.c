@@ -7,8 +7,8 @@
 #include <sys/socket.h>
 #include <wslay/wslay.h>
 
-#include "common/buf.h"
-#include "common/err.h"
+#include "common/base/buf.h"
+#include "common/base/err.h"
 
 #define OUT_MAX ((size_t)16 * 1024)     /* frames gathered for one send(2) */
 #define KERNEL_BUFFER (64 * 1024)       /* asked of the kernel, so that slowness shows here */

@@ -5,9 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/attrs.h"
-#include "common/http.h"
-#include "common/loop.h"
+#include "common/base/attrs.h"
+#include "common/net/http/http.h"
+#include "common/base/loop.h"
 
 #define WS_BUFFER_MAX ((size_t)128 * 1024) /* bytes that wait for a slow reader */
 #define WS_BUFFER_LOW ((size_t)16 * 1024)  /* drained below this, the owner may send more */

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/err.h"
+#include "common/base/err.h"
 
 #define BODY_MAX ((size_t)JOB_MESSAGE_MAX)
 #define SPARE_MAX 64 /* batches kept for reuse, with their memory */

@@ -13,9 +13,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/attrs.h"
-#include "common/buf.h"
-#include "common/job.h"
+#include "common/base/attrs.h"
+#include "common/base/buf.h"
+#include "common/shop/job.h"
 
 #define BATCHER_OVERDUE_MS 1000
 #define BATCHER_UNKNOWN_MS 5000 /* no confirm for so long: its jobs are answered "unknown" */

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/err.h"
-#include "common/log.h"
-#include "producer/answer.h"
+#include "common/base/err.h"
+#include "common/base/log.h"
+#include "producer/respond.h"
 
 static const struct db_statement request_cancel = {
     "producer_request_cancel", "select checkout.request_cancel($1::uuid, $2::text)", 2};

@@ -5,7 +5,7 @@
 #ifndef PRODUCER_CANCEL_H
 #define PRODUCER_CANCEL_H
 
-#include "producer/door.h"
+#include "producer/api.h"
 
 void cancel_delete(struct door *door, struct http_request *request, const char *id);
 

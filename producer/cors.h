@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "common/attrs.h"
+#include "common/base/attrs.h"
 
 struct cors;
 

@@ -4,11 +4,11 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "common/clock.h"
-#include "common/job.h"
-#include "common/log.h"
-#include "producer/answer.h"
-#include "producer/view.h"
+#include "common/base/clock.h"
+#include "common/shop/job.h"
+#include "common/base/log.h"
+#include "producer/respond.h"
+#include "producer/order_json.h"
 
 #define PLACES 256  /* items that are kept; another one with the same hash takes the place over */
 #define KEEP_MS 500 /* the answer itself says "cacheable for a second" */

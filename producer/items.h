@@ -3,7 +3,7 @@
 #ifndef PRODUCER_ITEMS_H
 #define PRODUCER_ITEMS_H
 
-#include "producer/door.h"
+#include "producer/api.h"
 
 struct items;
 

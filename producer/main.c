@@ -4,22 +4,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/daemon.h"
-#include "common/err.h"
-#include "common/kv.h"
-#include "common/log.h"
-#include "common/stop.h"
-#include "producer/accept.h"
+#include "common/base/clock.h"
+#include "common/service/daemon.h"
+#include "common/base/err.h"
+#include "common/net/redis/redis.h"
+#include "common/base/log.h"
+#include "common/service/stop.h"
+#include "producer/order_request.h"
 #include "producer/cors.h"
-#include "producer/door.h"
-#include "producer/gate.h"
+#include "producer/api.h"
+#include "producer/admission.h"
 #include "producer/items.h"
-#include "producer/lookups.h"
+#include "producer/order_status.h"
 #include "producer/orders.h"
 #include "producer/publisher.h"
 #include "producer/routes.h"
-#include "producer/tickets.h"
+#include "producer/event_tickets.h"
 #include "producer/webhook.h"
 
 #define IDLE_TIMEOUT_S 60

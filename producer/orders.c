@@ -5,13 +5,13 @@
 #include <string.h>
 #include <sys/queue.h>
 
-#include "common/clock.h"
-#include "common/err.h"
-#include "common/log.h"
-#include "producer/accept.h"
-#include "producer/answer.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/base/log.h"
+#include "producer/order_request.h"
+#include "producer/respond.h"
 #include "producer/publisher.h"
-#include "producer/tickets.h"
+#include "producer/event_tickets.h"
 
 #define SPARE_MAX 1024 /* orders kept for reuse: they are large, and come by the thousand */
 

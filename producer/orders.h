@@ -3,8 +3,8 @@
 #define PRODUCER_ORDERS_H
 
 #include "producer/batcher.h"
-#include "producer/door.h"
-#include "producer/gate.h"
+#include "producer/api.h"
+#include "producer/admission.h"
 
 struct orders;
 

@@ -4,8 +4,8 @@
 
 #include <stddef.h>
 
-#include "common/attrs.h"
-#include "common/buf.h"
+#include "common/base/attrs.h"
+#include "common/base/buf.h"
 
 /* X(name, status, path of the type, title) */
 #define PROBLEM_MAP(X)                                                                             \

@@ -5,14 +5,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/backoff.h"
-#include "common/bus.h"
-#include "common/clock.h"
-#include "common/err.h"
-#include "common/log.h"
-#include "common/plant.h"
-#include "common/shard.h"
-#include "common/topology.h"
+#include "common/base/backoff.h"
+#include "common/net/amqp/broker.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/base/log.h"
+#include "common/testing/seeded_bug.h"
+#include "common/shop/shard.h"
+#include "common/shop/topology.h"
 
 #define JOBS_MAX 16384 /* jobs that wait for a confirm; as bytes below 32 MiB at the worst */
 #define TICK_MS 100

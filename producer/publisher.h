@@ -5,9 +5,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/attrs.h"
-#include "common/job.h"
-#include "common/loop.h"
+#include "common/base/attrs.h"
+#include "common/shop/job.h"
+#include "common/base/loop.h"
 #include "producer/batcher.h"
 #include "producer/stats.h"
 

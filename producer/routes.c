@@ -2,11 +2,11 @@
 
 #include <string.h>
 
-#include "producer/answer.h"
+#include "producer/respond.h"
 #include "producer/cancel.h"
 #include "producer/items.h"
-#include "producer/listing.h"
-#include "producer/lookups.h"
+#include "producer/order_list.h"
+#include "producer/order_status.h"
 #include "producer/orders.h"
 #include "producer/webhook.h"
 

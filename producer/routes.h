@@ -2,7 +2,7 @@
 #ifndef PRODUCER_ROUTES_H
 #define PRODUCER_ROUTES_H
 
-#include "common/http.h"
+#include "common/net/http/http.h"
 
 /* An http_handler; `door` is a struct door. */
 void routes_handle(struct http_request *request, void *door);

@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "common/metrics.h"
+#include "common/service/metrics.h"
 #include "producer/problem.h"
 
 enum stats_route {

@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/err.h"
-#include "common/hmac.h"
-#include "common/log.h"
-#include "producer/answer.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/base/hmac.h"
+#include "common/base/log.h"
+#include "producer/respond.h"
 
 #define STAMP_DIGITS_MAX 15
 

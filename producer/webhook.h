@@ -6,9 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/attrs.h"
-#include "common/ids.h"
-#include "producer/door.h"
+#include "common/base/attrs.h"
+#include "common/shop/ids.h"
+#include "producer/api.h"
 
 #define WEBHOOK_BODY_MAX 65536
 #define WEBHOOK_TOLERANCE_S 300

@@ -1,11 +1,11 @@
 /* The JSON that goes out, shaped like Stripe's. Pure. */
-#ifndef SANDBOX_ANSWER_H
-#define SANDBOX_ANSWER_H
+#ifndef DEPLOY_SANDBOX_ANSWER_H
+#define DEPLOY_SANDBOX_ANSWER_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/buf.h"
+#include "common/base/buf.h"
 #include "deploy/sandbox/record.h"
 
 struct answer_error {

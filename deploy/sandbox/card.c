@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "common/attrs.h"
+#include "common/base/attrs.h"
 
 #define FAULT_PREFIX "pm_sandbox_"
 #define DECLINE(method, code, decline_code, message)                                               \

@@ -1,6 +1,6 @@
 /* The test payment methods and what becomes of a charge to each. Pure. */
-#ifndef SANDBOX_CARD_H
-#define SANDBOX_CARD_H
+#ifndef DEPLOY_SANDBOX_CARD_H
+#define DEPLOY_SANDBOX_CARD_H
 
 #include "deploy/sandbox/fault.h"
 

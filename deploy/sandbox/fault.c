@@ -3,7 +3,7 @@
 #include <jansson.h>
 #include <string.h>
 
-#include "common/err.h"
+#include "common/base/err.h"
 
 #define DELAY_MAX_MS 600000
 #define SLOW_MS 10000

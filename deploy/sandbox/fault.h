@@ -1,13 +1,13 @@
 /* What goes wrong on purpose: how late answers are, and which payments meet which fault. Pure. */
-#ifndef SANDBOX_FAULT_H
-#define SANDBOX_FAULT_H
+#ifndef DEPLOY_SANDBOX_FAULT_H
+#define DEPLOY_SANDBOX_FAULT_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/attrs.h"
-#include "common/buf.h"
+#include "common/base/attrs.h"
+#include "common/base/buf.h"
 
 /* X(name, text, charged): whether the payment is executed, and its result stored, all the same. */
 #define FAULT_MAP(X)                                                                               \

@@ -3,8 +3,8 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "common/err.h"
-#include "common/percent.h"
+#include "common/base/err.h"
+#include "common/base/percent.h"
 
 /* Bytes of the UTF-8 sequence at `s`, 0 if it is none (overlong and surrogates are none). */
 static size_t sequence(const unsigned char *s, size_t left)

@@ -1,12 +1,12 @@
 /* Reads application/x-www-form-urlencoded bodies. Pure. */
-#ifndef SANDBOX_FORM_H
-#define SANDBOX_FORM_H
+#ifndef DEPLOY_SANDBOX_FORM_H
+#define DEPLOY_SANDBOX_FORM_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/attrs.h"
+#include "common/base/attrs.h"
 
 #define FORM_FIELDS_MAX 64
 

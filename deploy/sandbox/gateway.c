@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/err.h"
-#include "common/log.h"
+#include "common/base/err.h"
+#include "common/base/log.h"
 #include "deploy/sandbox/gateway_impl.h"
 #include "deploy/sandbox/refund.h"
 

@@ -1,12 +1,12 @@
 /* The gateway: requests in, records into the ledger, answers out once they are durable. */
-#ifndef SANDBOX_GATEWAY_H
-#define SANDBOX_GATEWAY_H
+#ifndef DEPLOY_SANDBOX_GATEWAY_H
+#define DEPLOY_SANDBOX_GATEWAY_H
 
 #include <stdint.h>
 
-#include "common/attrs.h"
-#include "common/buf.h"
-#include "common/loop.h"
+#include "common/base/attrs.h"
+#include "common/base/buf.h"
+#include "common/base/loop.h"
 
 struct gateway;
 

@@ -1,14 +1,14 @@
 /* What the parts of the gateway share: gateway.c routes and reads, payment.c writes. */
-#ifndef SANDBOX_GATEWAY_IMPL_H
-#define SANDBOX_GATEWAY_IMPL_H
+#ifndef DEPLOY_SANDBOX_GATEWAY_IMPL_H
+#define DEPLOY_SANDBOX_GATEWAY_IMPL_H
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
 
-#include "common/buf.h"
-#include "common/http.h"
-#include "common/loop.h"
+#include "common/base/buf.h"
+#include "common/net/http/http.h"
+#include "common/base/loop.h"
 #include "deploy/sandbox/answer.h"
 #include "deploy/sandbox/fault.h"
 #include "deploy/sandbox/gateway.h"

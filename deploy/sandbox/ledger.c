@@ -10,9 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/clock.h"
-#include "common/err.h"
-#include "common/log.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/base/log.h"
 
 /* Under load, syncs begin so far apart (each costs as much as several charges), unless so many
  * records wait already. A record alone never waits. */

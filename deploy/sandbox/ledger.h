@@ -2,16 +2,16 @@
  * The ledger: an append-only file of records (record.h). What is appended while one fdatasync runs
  * (in a thread, so the loop goes on) is written and synced together by the next.
  */
-#ifndef SANDBOX_LEDGER_H
-#define SANDBOX_LEDGER_H
+#ifndef DEPLOY_SANDBOX_LEDGER_H
+#define DEPLOY_SANDBOX_LEDGER_H
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
 
-#include "common/attrs.h"
-#include "common/buf.h"
-#include "common/loop.h"
+#include "common/base/attrs.h"
+#include "common/base/buf.h"
+#include "common/base/loop.h"
 #include "deploy/sandbox/record.h"
 
 struct ledger;

@@ -6,11 +6,11 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "common/clock.h"
-#include "common/err.h"
-#include "common/log.h"
-#include "common/loop.h"
-#include "common/stop.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/base/log.h"
+#include "common/base/loop.h"
+#include "common/service/stop.h"
 #include "deploy/sandbox/gateway.h"
 #include "deploy/sandbox/options.h"
 

@@ -1,12 +1,12 @@
 /* The command line of checkout-sandbox-gateway. */
-#ifndef SANDBOX_OPTIONS_H
-#define SANDBOX_OPTIONS_H
+#ifndef DEPLOY_SANDBOX_OPTIONS_H
+#define DEPLOY_SANDBOX_OPTIONS_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/attrs.h"
-#include "common/buf.h"
+#include "common/base/attrs.h"
+#include "common/base/buf.h"
 
 struct options {
     char host[64];

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/err.h"
-#include "common/log.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/base/log.h"
 #include "deploy/sandbox/card.h"
 #include "deploy/sandbox/form.h"
 #include "deploy/sandbox/gateway_impl.h"

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "common/err.h"
+#include "common/base/err.h"
 
 #define CHECKSUM_LEN 16
 #define SALT_LEN 8

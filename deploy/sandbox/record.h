@@ -3,14 +3,14 @@
  * pure function of its record (answer.h), so a key that comes again is answered as the first time.
  * Pure.
  */
-#ifndef SANDBOX_RECORD_H
-#define SANDBOX_RECORD_H
+#ifndef DEPLOY_SANDBOX_RECORD_H
+#define DEPLOY_SANDBOX_RECORD_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/attrs.h"
-#include "common/buf.h"
+#include "common/base/attrs.h"
+#include "common/base/buf.h"
 
 #define RECORD_ID_SIZE 32
 #define RECORD_MAX ((size_t)32 * 1024)

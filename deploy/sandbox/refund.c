@@ -1,6 +1,6 @@
 #include "deploy/sandbox/refund.h"
 
-#include "common/err.h"
+#include "common/base/err.h"
 
 #define LIMIT_DEFAULT 10
 #define LIMIT_MAX 100

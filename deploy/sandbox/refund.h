@@ -1,6 +1,6 @@
 /* GET /v1/refunds: which refunds there are, all or of one payment intent. */
-#ifndef SANDBOX_REFUND_H
-#define SANDBOX_REFUND_H
+#ifndef DEPLOY_SANDBOX_REFUND_H
+#define DEPLOY_SANDBOX_REFUND_H
 
 #include "deploy/sandbox/gateway_impl.h"
 

@@ -1,9 +1,9 @@
 /* What a form asks for: checks its fields and fills in what will be recorded. Pure. */
-#ifndef SANDBOX_REQUEST_H
-#define SANDBOX_REQUEST_H
+#ifndef DEPLOY_SANDBOX_REQUEST_H
+#define DEPLOY_SANDBOX_REQUEST_H
 
-#include "common/attrs.h"
-#include "common/buf.h"
+#include "common/base/attrs.h"
+#include "common/base/buf.h"
 #include "deploy/sandbox/answer.h"
 #include "deploy/sandbox/card.h"
 #include "deploy/sandbox/form.h"

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "common/err.h"
+#include "common/base/err.h"
 
 #define SLOTS_FIRST 1024 /* a power of two */
 

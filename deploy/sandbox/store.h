@@ -2,14 +2,14 @@
  * What the gateway remembers of its ledger: for every intent, refund and idempotency key, where its
  * record is. Some 100 bytes for each charge. Pure.
  */
-#ifndef SANDBOX_STORE_H
-#define SANDBOX_STORE_H
+#ifndef DEPLOY_SANDBOX_STORE_H
+#define DEPLOY_SANDBOX_STORE_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/attrs.h"
+#include "common/base/attrs.h"
 #include "deploy/sandbox/ledger.h"
 #include "deploy/sandbox/record.h"
 

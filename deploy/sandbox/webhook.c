@@ -7,12 +7,12 @@
 #include <sys/queue.h>
 #include <sys/random.h>
 
-#include "common/buf.h"
-#include "common/clock.h"
-#include "common/curl.h"
-#include "common/err.h"
-#include "common/hmac.h"
-#include "common/log.h"
+#include "common/base/buf.h"
+#include "common/base/clock.h"
+#include "common/net/http/curl.h"
+#include "common/base/err.h"
+#include "common/base/hmac.h"
+#include "common/base/log.h"
 #include "deploy/sandbox/answer.h"
 
 #define BODY_MAX ((size_t)64 * 1024)

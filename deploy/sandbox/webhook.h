@@ -3,13 +3,13 @@
  * does it, and again with backoff until it is answered with 2xx. They can be told to come too
  * early, late, twice, out of order or never.
  */
-#ifndef SANDBOX_WEBHOOK_H
-#define SANDBOX_WEBHOOK_H
+#ifndef DEPLOY_SANDBOX_WEBHOOK_H
+#define DEPLOY_SANDBOX_WEBHOOK_H
 
 #include <stdint.h>
 
-#include "common/attrs.h"
-#include "common/loop.h"
+#include "common/base/attrs.h"
+#include "common/base/loop.h"
 #include "deploy/sandbox/fault.h"
 #include "deploy/sandbox/record.h"
 

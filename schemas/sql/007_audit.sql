@@ -7,7 +7,7 @@
 -- A relay's mark is advanced after its events have been committed, so who sees the mark sees them.
 -- None of these is planned ahead (language sql, without settings): the caller's settings count.
 
---   kind   which violation; ctl/audit_kinds.c has the words for each
+--   kind   which violation; ctl/audit/audit_kinds.c has the words for each
 --   found  what is wrong, for people
 create type checkout.finding as (
     kind text, sku text, order_id text, shard integer, intent_id text, found text

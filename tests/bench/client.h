@@ -1,13 +1,13 @@
 /* What the load generators share: connections, tokens, orders as HTTP, times. Quits on any trouble
  * of its own: a bench that limps on measures nothing. */
-#ifndef CHECKOUT_BENCH_CLIENT_H
-#define CHECKOUT_BENCH_CLIENT_H
+#ifndef TESTS_BENCH_CLIENT_H
+#define TESTS_BENCH_CLIENT_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/attrs.h"
+#include "common/base/attrs.h"
 
 /* Prints a line on stderr and ends the process. */
 _Noreturn void client_die(const char *format, ...) PRINTF_LIKE(1, 2);

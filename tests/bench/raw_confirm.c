@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/time.h>
 
-#include "common/bus_url.h"
+#include "common/net/amqp/broker_url.h"
 #include "tests/bench/client.h"
 
 #define QUEUES 16

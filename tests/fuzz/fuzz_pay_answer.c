@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/attrs.h"
-#include "common/pay_stripe_answer.h"
+#include "common/base/attrs.h"
+#include "common/pay/stripe/stripe_answer.h"
 
 #define LIMIT 3
 #define HEAD_MAX 31

@@ -1,6 +1,6 @@
 """Orders as another program would publish them: ids, shards and messages, written independently.
 
-The scheme is that of common/ids.h and schemas/; nothing here calls the code under test.
+The scheme is that of common/shop/ids.h and schemas/; nothing here calls the code under test.
 """
 
 import ctypes

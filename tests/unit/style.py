@@ -14,6 +14,11 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 PROGRAMS = ("producer", "consumer", "notifier", "ctl", "deploy/sandbox")
 SKIPPED = 77
 
+# The floors of common/, lowest first: each includes only what is on it or below. `testing` is the ground:
+# seeded bugs and failpoints expand to nothing in a build for use, so every floor may name them.
+FLOORS = ("testing", "base", "net", "shop", "pay", "service")
+SERVER = re.compile(r"common/net/[a-z]+/")
+
 # A library that does I/O, by the headers that begin with these words: one .c file of the product.
 DOORS = {
     "librabbitmq": r"amqp|rabbitmq-c/", "libmicrohttpd": r"microhttpd", "libpq": r"libpq-fe",
@@ -42,6 +47,28 @@ def includes(path):
 def home(path):
     """The folder that a file belongs to: common, one of the programs, or None (tests)."""
     return next((place for place in ("common", *PROGRAMS) if path.startswith(place + "/")), None)
+
+
+def floor(path):
+    """The floor of common/ that a file is on, lowest first; None outside common/."""
+    return next((level for level, place in enumerate(FLOORS) if path.startswith(f"common/{place}/")), None)
+
+
+def check_floors(problems):
+    for path in sources(".c", ".h"):
+        if home(path) != "common":
+            continue
+        here = floor(path)
+        if here is None:
+            problems.append(f"{path} is on no floor of common/: {', '.join(FLOORS)}")
+            continue
+        for kind, name in includes(path):
+            there = floor(name)
+            if kind == '"' and there is not None and there > here:
+                problems.append(f"{path} includes {name}: {FLOORS[here]} is below {FLOORS[there]}")
+            elif kind == '"' and SERVER.match(path) and SERVER.match(name) and \
+                    SERVER.match(path)[0] != SERVER.match(name)[0]:
+                problems.append(f"{path} includes {name}: one server's client knows no other")
 
 
 def check_directions(problems):
@@ -100,6 +127,7 @@ def main():
     if what == "shellcheck":
         sys.exit(run_tool("shellcheck", [], scripts()))
     problems = []
+    check_floors(problems)
     check_directions(problems)
     check_doors(problems)
     print("\n".join(problems) or "every include is where it belongs")

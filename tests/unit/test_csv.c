@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/err.h"
-#include "ctl/csv.h"
+#include "common/base/err.h"
+#include "ctl/items/csv.h"
 
 static struct csv csv;
 static struct csv_row row;

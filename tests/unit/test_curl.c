@@ -1,4 +1,4 @@
-#include "common/curl.h"
+#include "common/net/http/curl.h"
 
 #include <check.h>
 #include <netinet/in.h>
@@ -8,8 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/err.h"
-#include "common/http.h"
+#include "common/base/err.h"
+#include "common/net/http/http.h"
 
 /* A client and a server on one loop. */
 struct stage {

@@ -1,8 +1,8 @@
 #include <check.h>
 #include <stdlib.h>
 
-#include "common/err.h"
-#include "ctl/cursor.h"
+#include "common/base/err.h"
+#include "ctl/events/cursor.h"
 
 static void expect_text(const struct cursor *cursor, const char *expected)
 {

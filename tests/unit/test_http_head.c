@@ -1,4 +1,4 @@
-#include "common/http_head.h"
+#include "common/net/http/http_head.h"
 
 #include <check.h>
 #include <stdlib.h>

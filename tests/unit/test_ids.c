@@ -1,4 +1,4 @@
-#include "common/ids.h"
+#include "common/shop/ids.h"
 
 #include <check.h>
 #include <stdio.h>

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/err.h"
-#include "consumer/intake.h"
+#include "common/base/err.h"
+#include "consumer/shard/intake.h"
 
 #define SECRET "a secret of thirty-two bytes, or so"
 

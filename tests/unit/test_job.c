@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/job.h"
-#include "common/shard.h"
+#include "common/shop/job.h"
+#include "common/shop/shard.h"
 
 #define SECRET "a secret of thirty-two bytes, or so"
 

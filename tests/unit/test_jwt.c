@@ -1,4 +1,4 @@
-#include "common/jwt.h"
+#include "common/shop/jwt.h"
 
 #include <check.h>
 #include <jansson.h>
@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "common/err.h"
+#include "common/base/err.h"
 
 #define SECRET "0123456789abcdef0123456789abcdef"
 #define NOW 1800000000

@@ -4,7 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/loop.h"
+#include "common/base/loop.h"
 
 static struct loop *loop;
 static struct loop_watch *watch;

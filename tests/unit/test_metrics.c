@@ -2,8 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/err.h"
-#include "common/metrics.h"
+#include "common/base/err.h"
+#include "common/service/metrics.h"
 
 static struct metrics *metrics;
 static struct buf out;

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "consumer/payer_queue.h"
+#include "consumer/money/payer_queue.h"
 
 #define ENTRIES 64
 

@@ -1,11 +1,11 @@
-#include "common/percent.h"
+#include "common/base/percent.h"
 
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/err.h"
+#include "common/base/err.h"
 
 START_TEST(every_byte_has_its_digit_or_none)
 {

@@ -2,9 +2,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/buf.h"
-#include "common/err.h"
-#include "common/event.h"
+#include "common/base/buf.h"
+#include "common/base/err.h"
+#include "common/shop/event.h"
 #include "notifier/envelope.h"
 #include "notifier/progress.h"
 

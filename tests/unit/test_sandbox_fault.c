@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/err.h"
+#include "common/base/err.h"
 #include "deploy/sandbox/card.h"
 #include "deploy/sandbox/options.h"
 

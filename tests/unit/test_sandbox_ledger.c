@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/err.h"
+#include "common/base/err.h"
 #include "deploy/sandbox/answer.h"
 #include "deploy/sandbox/store.h"
 

@@ -1,4 +1,4 @@
-#include "common/shard.h"
+#include "common/shop/shard.h"
 
 #include <check.h>
 #include <jansson.h>

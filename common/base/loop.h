@@ -1,0 +1,63 @@
+/*
+ * The event loop (libuv) that every daemon is built around: timers, file descriptors, signals.
+ * One thread; callbacks run from loop_run only. Freeing any handle inside any callback is allowed,
+ * its own included: the memory goes when libuv has closed it.
+ */
+#ifndef COMMON_BASE_LOOP_H
+#define COMMON_BASE_LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/attrs.h"
+
+struct loop;
+struct loop_timer;
+struct loop_watch;
+struct loop_hook;
+struct loop_signal;
+
+enum { LOOP_READ = 1, LOOP_WRITE = 2 };
+
+typedef void (*loop_cb)(void *arg);
+/* `events`: LOOP_READ | LOOP_WRITE; both on an error of the descriptor, so a read shows it. */
+typedef void (*loop_watch_cb)(int events, void *arg);
+
+/* NULL when memory is out. */
+struct loop *loop_new(void);
+/* Runs until loop_stop, or until no handle is left. */
+void loop_run(struct loop *loop);
+void loop_stop(struct loop *loop);
+/* Frees the loop; every handle on it must have been freed (its close may be pending). NULL is
+ * allowed. */
+void loop_free(struct loop *loop);
+/* The uv_loop_t, for the few files that hand it to a library's libuv adapter. */
+void *loop_uv(struct loop *loop);
+
+/* A stopped timer. NULL when memory is out. */
+struct loop_timer *loop_timer_new(struct loop *loop, loop_cb cb, void *arg);
+/* Fires after delay_ms, then every repeat_ms (0: once). Starting again moves it. */
+void loop_timer_start(struct loop_timer *timer, uint64_t delay_ms, uint64_t repeat_ms);
+void loop_timer_stop(struct loop_timer *timer);
+bool loop_timer_active(const struct loop_timer *timer);
+void loop_timer_free(struct loop_timer *timer); /* NULL is allowed, here and below */
+
+/* Watches `fd` (which stays the caller's; free the watch before closing it) for nothing as yet. */
+struct loop_watch *loop_watch_new(struct loop *loop, int fd, loop_watch_cb cb, void *arg);
+/* Sets what to watch for; 0: nothing. */
+void loop_watch_set(struct loop_watch *watch, int events);
+void loop_watch_free(struct loop_watch *watch);
+
+/* Called once in each turn of the loop, right before it waits: the place to flush what gathered. */
+struct loop_hook *loop_hook_new(struct loop *loop, loop_cb cb, void *arg);
+void loop_hook_free(struct loop_hook *hook);
+
+struct loop_signal *loop_signal_new(struct loop *loop, int signal_number, loop_cb cb, void *arg);
+void loop_signal_free(struct loop_signal *handle);
+
+/* Runs `work` in a thread of libuv's pool, then `done` on the loop. For calls that cannot be made
+ * asynchronous (resolving and logging in to a server). `work` may touch only what `arg` gives it.
+ */
+MUST_CHECK int loop_background(struct loop *loop, loop_cb work, loop_cb done, void *arg);
+
+#endif

@@ -1,0 +1,35 @@
+/* The brokers a program may talk to, read from CHECKOUT_AMQP_URL. Pure: no I/O. */
+#ifndef COMMON_NET_AMQP_BROKER_URL_H
+#define COMMON_NET_AMQP_BROKER_URL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/attrs.h"
+
+#define BUS_HOSTS_MAX 16
+
+struct bus_host {
+    char host[256]; /* name or address, an IPv6 one without its brackets */
+    uint16_t port;  /* 5672 unless given */
+    char user[256]; /* guest unless given */
+    char password[1024];
+    char vhost[256]; /* "/" unless given */
+};
+
+struct bus_hosts {
+    struct bus_host *hosts;
+    size_t count;
+};
+
+/*
+ * Reads amqp://user:password@host:port/vhost, several separated by commas, each part
+ * percent-decoded (a comma inside one is written %2c). 0 and `ret_hosts` (bus_url_free), or
+ * ERR_PARSE with a static text in `ret_problem` that repeats nothing of the URL, or ERR_NOMEM.
+ */
+MUST_CHECK int bus_url_parse(const char *urls, struct bus_hosts *ret_hosts,
+                             const char **ret_problem);
+/* Wipes and frees; an empty one is allowed. */
+void bus_url_free(struct bus_hosts *hosts);
+
+#endif

@@ -1,0 +1,563 @@
+#include "common/net/http/curl.h"
+
+#include <curl/curl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/base/buf.h"
+#include "common/base/err.h"
+#include "common/base/log.h"
+#include "common/base/version.h"
+
+#define HEADERS_MAX 16
+#define REQUEST_MAX ((size_t)1024 * 1024) /* header lines and body of one call */
+#define URL_MAX ((size_t)8192)
+#define READ_SIZE 4096L    /* bytes libcurl reads at once */
+#define MEMORY_KEPT 32768  /* that an idle call keeps of an answer or a request, at most */
+#define CALLS_KEPT 256     /* idle calls kept for later ones, at most */
+#define RETRY_AFTER_MAX 60 /* seconds; a call that waits may hold something */
+
+TAILQ_HEAD(call_list, curl_call);
+
+/* One call, with the libcurl handle that serves one call after the other. */
+struct curl_call {
+    struct curl_client *client;
+    TAILQ_ENTRY(curl_call) link; /* in `idle` or `busy` */
+    CURL *easy;
+    curl_done_cb done;
+    void *arg;
+    struct buf url;      /* as set in `easy` */
+    uint32_t timeout_ms; /* as set in `easy`; 0: not yet */
+    enum call_method {   /* as set in `easy` */
+                       METHOD_GET,
+                       METHOD_POST,
+    } method;
+    struct buf request; /* header lines, each with its NUL, then the body */
+    struct curl_slist headers[HEADERS_MAX];
+    struct buf answer;
+    char problem[CURL_ERROR_SIZE];
+};
+
+/* A descriptor that libcurl waits for, or will: its connections, its resolver's. */
+struct socket {
+    struct curl_client *client;
+    curl_socket_t fd;
+    struct loop_watch *watch; /* NULL: none yet */
+    bool ours;                /* made by open_socket: close_socket will be told its end */
+    bool active;              /* libcurl waits for it */
+    bool read;                /* it has waited for an answer: the connection came about */
+};
+
+struct curl_client {
+    struct loop *loop;
+    CURLM *multi;
+    struct loop_timer *timer;
+    struct call_list idle;
+    struct call_list busy;
+    size_t idle_count;
+    char *ca_file; /* NULL: the system's */
+    uint32_t connect_timeout_ms;
+    struct socket **sockets; /* by descriptor; NULL: none */
+    size_t socket_count;
+    bool reporting; /* calling back */
+    bool doomed;    /* freed meanwhile */
+};
+
+static void report_done(struct curl_client *client);
+
+/* ---- sockets and timers, as libcurl asks for them ---- */
+
+static struct socket *find_socket(const struct curl_client *client, curl_socket_t fd)
+{
+    return (size_t)fd < client->socket_count ? client->sockets[fd] : NULL;
+}
+
+static void forget_socket(struct curl_client *client, curl_socket_t fd)
+{
+    struct socket *s = find_socket(client, fd);
+    if (s == NULL)
+        return;
+    client->sockets[fd] = NULL;
+    loop_watch_free(s->watch);
+    free(s);
+}
+
+static struct socket *add_socket(struct curl_client *client, curl_socket_t fd)
+{
+    if ((size_t)fd >= client->socket_count) {
+        size_t count = ((size_t)fd + 1) * 2;
+        struct socket **grown = realloc(client->sockets, count * sizeof(struct socket *));
+        if (grown == NULL)
+            return NULL;
+        for (size_t i = client->socket_count; i < count; i++)
+            grown[i] = NULL;
+        client->sockets = grown;
+        client->socket_count = count;
+    }
+    struct socket *s = calloc(1, sizeof *s);
+    if (s == NULL)
+        return NULL;
+    *s = (struct socket){.client = client, .fd = fd};
+    client->sockets[fd] = s;
+    return s;
+}
+
+static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    (void)purpose;
+    int fd = socket(address->family, address->socktype | SOCK_NONBLOCK | SOCK_CLOEXEC,
+                    address->protocol);
+    if (fd < 0)
+        return CURL_SOCKET_BAD;
+    forget_socket(arg, fd); /* the number of one that was closed behind our back */
+    struct socket *s = add_socket(arg, fd);
+    if (s == NULL) {
+        (void)close(fd);
+        return CURL_SOCKET_BAD;
+    }
+    s->ours = true;
+    return fd;
+}
+
+static int close_socket(void *arg, curl_socket_t fd)
+{
+    forget_socket(arg, fd);
+    return close(fd);
+}
+
+static void on_socket(int events, void *arg)
+{
+    struct socket *s = arg;
+    struct curl_client *client = s->client;
+    if (!s->active) {
+        loop_watch_set(s->watch, 0); /* an idle connection was closed; its next user will see */
+        return;
+    }
+    int running;
+    int bits = ((events & LOOP_READ) != 0 ? CURL_CSELECT_IN : 0) |
+               ((events & LOOP_WRITE) != 0 ? CURL_CSELECT_OUT : 0);
+    (void)curl_multi_socket_action(client->multi, s->fd, bits, &running); /* s may be gone now */
+    report_done(client);
+}
+
+/* A connection that becomes idle is watched on, and so is ready for its next call without a system
+ * call. One that only waited to be writable may never have come about: libcurl 7.88 closes such a
+ * socket itself, without telling close_socket, and a poll of a closed descriptor ends in abort().
+ */
+static void release_socket(struct curl_client *client, struct socket *s)
+{
+    s->active = false;
+    if (!s->ours || !s->read)
+        forget_socket(client, s->fd);
+    else if (s->watch != NULL)
+        loop_watch_set(s->watch, LOOP_READ);
+}
+
+static int want_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket)
+{
+    (void)easy;
+    (void)socket;
+    struct curl_client *client = arg;
+    struct socket *s = find_socket(client, fd);
+    if (what == CURL_POLL_REMOVE) {
+        if (s != NULL)
+            release_socket(client, s);
+        return 0;
+    }
+    if (s == NULL)
+        s = add_socket(client, fd);
+    if (s != NULL && s->watch == NULL)
+        s->watch = loop_watch_new(client->loop, fd, on_socket, s);
+    if (s == NULL || s->watch == NULL) {
+        log_error("no memory to wait for a gateway's connection"); /* the call will time out */
+        return 0;
+    }
+    s->active = true;
+    s->read = s->read || (what & CURL_POLL_IN) != 0;
+    loop_watch_set(s->watch, ((what & CURL_POLL_IN) != 0 ? LOOP_READ : 0) |
+                                 ((what & CURL_POLL_OUT) != 0 ? LOOP_WRITE : 0));
+    return 0;
+}
+
+static void on_timer(void *arg)
+{
+    struct curl_client *client = arg;
+    int running;
+    (void)curl_multi_socket_action(client->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    report_done(client);
+}
+
+static int want_timer(CURLM *multi, long timeout_ms, void *arg)
+{
+    (void)multi;
+    const struct curl_client *client = arg;
+    if (timeout_ms < 0)
+        loop_timer_stop(client->timer);
+    else
+        loop_timer_start(client->timer, (uint64_t)timeout_ms, 0);
+    return 0;
+}
+
+/* ---- calls ---- */
+
+static size_t receive(char *data, size_t size, size_t count, void *arg)
+{
+    struct curl_call *call = arg;
+    size_t len = size * count;
+    return buf_append(&call->answer, data, len) == 0 ? len : 0; /* 0 ends the transfer */
+}
+
+#define SET(option, value)                                                                         \
+    do {                                                                                           \
+        if (code == CURLE_OK)                                                                      \
+            code = curl_easy_setopt(easy, (option), (value));                                      \
+    } while (0)
+
+/* What is the same for all calls. */
+static CURLcode prepare_easy(struct curl_call *call)
+{
+    CURL *easy = call->easy;
+    struct curl_client *client = call->client;
+    CURLcode code = CURLE_OK;
+    SET(CURLOPT_PRIVATE, call);
+    SET(CURLOPT_ERRORBUFFER, call->problem);
+    SET(CURLOPT_NOSIGNAL, 1L);
+    SET(CURLOPT_PROTOCOLS_STR, "http,https");
+    SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    SET(CURLOPT_FOLLOWLOCATION, 0L);
+    SET(CURLOPT_PROXY, ""); /* none, whatever the environment says */
+    SET(CURLOPT_USERAGENT, "checkout/" CHECKOUT_VERSION);
+    SET(CURLOPT_CONNECTTIMEOUT_MS, (long)client->connect_timeout_ms);
+    SET(CURLOPT_TCP_NODELAY, 1L);
+    SET(CURLOPT_TCP_KEEPALIVE, 1L);
+    SET(CURLOPT_BUFFERSIZE, READ_SIZE);
+    SET(CURLOPT_SSL_VERIFYPEER, 1L);
+    SET(CURLOPT_SSL_VERIFYHOST, 2L);
+    if (client->ca_file != NULL)
+        SET(CURLOPT_CAINFO, client->ca_file);
+    /* with a folder of them, too, libcurl would read all certificates anew for each connection */
+    SET(CURLOPT_CAPATH, NULL);
+    SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
+    SET(CURLOPT_OPENSOCKETDATA, client);
+    SET(CURLOPT_CLOSESOCKETFUNCTION, close_socket);
+    SET(CURLOPT_CLOSESOCKETDATA, client);
+    SET(CURLOPT_WRITEFUNCTION, receive);
+    SET(CURLOPT_WRITEDATA, call);
+    return code;
+}
+
+static void free_call(struct curl_call *call)
+{
+    curl_easy_cleanup(call->easy);
+    buf_free(&call->url);
+    buf_free(&call->request);
+    buf_free(&call->answer);
+    free(call);
+}
+
+static struct curl_call *new_call(struct curl_client *client)
+{
+    struct curl_call *call = calloc(1, sizeof *call);
+    if (call == NULL)
+        return NULL;
+    call->client = client;
+    buf_init(&call->url, URL_MAX);
+    buf_init(&call->request, REQUEST_MAX);
+    call->easy = curl_easy_init();
+    if (call->easy == NULL || prepare_easy(call) != CURLE_OK) {
+        free_call(call);
+        return NULL;
+    }
+    return call;
+}
+
+static struct curl_call *take_call(struct curl_client *client)
+{
+    struct curl_call *call = TAILQ_FIRST(&client->idle);
+    if (call == NULL)
+        return new_call(client);
+    TAILQ_REMOVE(&client->idle, call, link);
+    client->idle_count--;
+    return call;
+}
+
+static void shrink(struct buf *b)
+{
+    if (b->cap > MEMORY_KEPT)
+        buf_free(b);
+    buf_reset(b);
+}
+
+/* The call, in no list, is over. The one used last is used next: its memory is warm. */
+static void give_back(struct curl_call *call)
+{
+    struct curl_client *client = call->client;
+    if (client->idle_count >= CALLS_KEPT) {
+        free_call(call);
+        return;
+    }
+    shrink(&call->request);
+    shrink(&call->answer);
+    TAILQ_INSERT_HEAD(&client->idle, call, link);
+    client->idle_count++;
+}
+
+static CURLcode set_method(struct curl_call *call, enum call_method method)
+{
+    if (call->method == method)
+        return CURLE_OK;
+    call->method = method;
+    return curl_easy_setopt(call->easy, method == METHOD_POST ? CURLOPT_POST : CURLOPT_HTTPGET, 1L);
+}
+
+static int set_url(struct curl_call *call, const char *url)
+{
+    if (strcmp(buf_text(&call->url), url) == 0)
+        return 0;
+    buf_reset(&call->url);
+    int code = buf_str(&call->url, url);
+    if (code < 0 || curl_easy_setopt(call->easy, CURLOPT_URL, url) != CURLE_OK) {
+        buf_reset(&call->url); /* so that the next call sets it anew */
+        return code < 0 ? code : ERR_NOMEM;
+    }
+    return 0;
+}
+
+/* Copies header lines and body; links the lines as libcurl's list, which it reads only. */
+static int copy_request(struct curl_call *call, const struct curl_request *request,
+                        const char **ret_body)
+{
+    size_t ends[HEADERS_MAX];
+    size_t count = 0;
+    buf_reset(&call->request);
+    for (; request->headers != NULL && request->headers[count] != NULL; count++) {
+        if (count == HEADERS_MAX)
+            return ERR_FULL;
+        ends[count] = call->request.len;
+        (void)buf_append(&call->request, request->headers[count],
+                         strlen(request->headers[count]) + 1);
+    }
+    size_t body = call->request.len;
+    (void)buf_append(&call->request, request->body, request->body_len);
+    if (call->request.failed)
+        return ERR_FULL;
+    for (size_t i = 0; i < count; i++)
+        call->headers[i] = (struct curl_slist){call->request.data + ends[i],
+                                               i + 1 < count ? &call->headers[i + 1] : NULL};
+    *ret_body = call->request.data == NULL ? "" : call->request.data + body;
+    (void)curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, count == 0 ? NULL : call->headers);
+    return 0;
+}
+
+static int set_request(struct curl_call *call, const struct curl_request *request)
+{
+    bool post = strcmp(request->method, "POST") == 0;
+    if (!post && strcmp(request->method, "GET") != 0)
+        return ERR_INVALID;
+    const char *body;
+    int code = copy_request(call, request, &body);
+    if (code == 0)
+        code = set_url(call, request->url);
+    if (code < 0)
+        return code;
+    CURL *easy = call->easy;
+    CURLcode result = set_method(call, post ? METHOD_POST : METHOD_GET);
+    if (post && result == CURLE_OK)
+        result = curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)request->body_len);
+    if (post && result == CURLE_OK)
+        result = curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body);
+    if (call->timeout_ms != request->timeout_ms && result == CURLE_OK)
+        result = curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
+    if (result != CURLE_OK)
+        return ERR_NOMEM;
+    call->timeout_ms = request->timeout_ms;
+    buf_reset(&call->answer);
+    call->answer.max = request->response_max;
+    call->problem[0] = '\0';
+    return 0;
+}
+
+int curl_call_start(struct curl_client *client, const struct curl_request *request,
+                    curl_done_cb done, void *arg, struct curl_call **ret_call)
+{
+    struct curl_call *call = take_call(client);
+    if (call == NULL)
+        return ERR_NOMEM;
+    int code = set_request(call, request);
+    if (code == 0 && curl_multi_add_handle(client->multi, call->easy) != CURLM_OK)
+        code = ERR_NOMEM;
+    if (code < 0) {
+        give_back(call);
+        return code;
+    }
+    call->done = done;
+    call->arg = arg;
+    TAILQ_INSERT_TAIL(&client->busy, call, link);
+    if (ret_call != NULL)
+        *ret_call = call;
+    return 0;
+}
+
+static void leave(struct curl_call *call)
+{
+    (void)curl_multi_remove_handle(call->client->multi, call->easy);
+    TAILQ_REMOVE(&call->client->busy, call, link);
+}
+
+void curl_call_cancel(struct curl_call *call)
+{
+    leave(call);
+    give_back(call);
+}
+
+/* ---- answers ---- */
+
+static int error_of(CURLcode result, const struct curl_call *call)
+{
+    switch ((int)result) {
+    case CURLE_OK:
+        return 0;
+    case CURLE_OPERATION_TIMEDOUT:
+        return ERR_TIMEOUT;
+    case CURLE_WRITE_ERROR:
+        return call->answer.failed ? ERR_FULL : ERR_CLOSED;
+    case CURLE_URL_MALFORMAT:
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_OUT_OF_MEMORY:
+        return ERR_UNAVAILABLE;
+    default: /* cut, reset, or no HTTP */
+        return ERR_CLOSED;
+    }
+}
+
+static bool is_replayed(CURL *easy)
+{
+    struct curl_header *header;
+    return curl_easy_header(easy, "Idempotent-Replayed", 0, CURLH_HEADER, -1, &header) ==
+               CURLHE_OK &&
+           strcasecmp(header->value, "true") == 0;
+}
+
+static void read_info(struct curl_call *call, CURLcode result, struct curl_response *response)
+{
+    long status = 0;
+    long sent = 0;
+    curl_off_t retry_after = 0;
+    (void)curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+    response->code = error_of(result, call);
+    if (response->code != 0) {
+        (void)curl_easy_getinfo(call->easy, CURLINFO_REQUEST_SIZE, &sent);
+        response->problem = call->problem[0] != '\0' ? call->problem : curl_easy_strerror(result);
+        response->connected = sent > 0;
+        return;
+    }
+    response->connected = true;
+    response->status = (unsigned)status;
+    response->body = buf_text(&call->answer);
+    response->body_len = call->answer.len;
+    if (status >= 300) {
+        response->replayed = is_replayed(call->easy);
+        (void)curl_easy_getinfo(call->easy, CURLINFO_RETRY_AFTER, &retry_after);
+        if (retry_after > 0) /* negative: a date in the past */
+            response->retry_after_s =
+                retry_after > RETRY_AFTER_MAX ? RETRY_AFTER_MAX : (uint32_t)retry_after;
+    }
+}
+
+static void destroy(struct curl_client *client)
+{
+    struct curl_call *next;
+    for (struct curl_call *call = TAILQ_FIRST(&client->busy); call != NULL; call = next) {
+        next = TAILQ_NEXT(call, link);
+        (void)curl_multi_remove_handle(client->multi, call->easy);
+        free_call(call);
+    }
+    for (struct curl_call *call = TAILQ_FIRST(&client->idle); call != NULL; call = next) {
+        next = TAILQ_NEXT(call, link);
+        free_call(call);
+    }
+    (void)curl_multi_cleanup(client->multi); /* closes the connections: close_socket */
+    for (size_t i = 0; i < client->socket_count; i++)
+        forget_socket(client, (curl_socket_t)i);
+    free(client->sockets);
+    loop_timer_free(client->timer);
+    free(client->ca_file);
+    free(client);
+    curl_global_cleanup();
+}
+
+/* Calls back for every call that has ended; a callback may start, cancel, and free the client. */
+static void report_done(struct curl_client *client)
+{
+    if (client->reporting)
+        return;
+    client->reporting = true;
+    int left;
+    for (CURLMsg *message;
+         !client->doomed && (message = curl_multi_info_read(client->multi, &left)) != NULL;) {
+        struct curl_call *call = NULL;
+        CURLcode result = message->data.result;
+        (void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &call);
+        struct curl_response response = {0};
+        read_info(call, result, &response);
+        leave(call);
+        call->done(&response, call->arg);
+        give_back(call);
+    }
+    client->reporting = false;
+    if (client->doomed)
+        destroy(client);
+}
+
+/* ---- the client ---- */
+
+struct curl_client *curl_client_new(struct loop *loop, const struct curl_options *options)
+{
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+        return NULL;
+    struct curl_client *client = calloc(1, sizeof *client);
+    if (client == NULL) {
+        curl_global_cleanup();
+        return NULL;
+    }
+    client->loop = loop;
+    client->connect_timeout_ms = options->connect_timeout_ms;
+    TAILQ_INIT(&client->idle);
+    TAILQ_INIT(&client->busy);
+    bool own_ca = options->ca_file != NULL && options->ca_file[0] != '\0';
+    client->ca_file = own_ca ? strdup(options->ca_file) : NULL;
+    client->multi = curl_multi_init();
+    client->timer = loop_timer_new(loop, on_timer, client);
+    if (client->multi == NULL || client->timer == NULL || (own_ca && client->ca_file == NULL)) {
+        destroy(client);
+        return NULL;
+    }
+    CURLM *multi = client->multi;
+    long most = (long)options->connections_max;
+    (void)curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, want_socket);
+    (void)curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, client);
+    (void)curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, want_timer);
+    (void)curl_multi_setopt(multi, CURLMOPT_TIMERDATA, client);
+    (void)curl_multi_setopt(multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
+    (void)curl_multi_setopt(multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, most);
+    (void)curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, most); /* idle ones are kept */
+    return client;
+}
+
+void curl_client_free(struct curl_client *client)
+{
+    if (client == NULL)
+        return;
+    if (client->reporting)
+        client->doomed = true;
+    else
+        destroy(client);
+}

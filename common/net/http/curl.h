@@ -1,0 +1,54 @@
+/* HTTP client (libcurl's multi interface on our loop), for payments. TLS is verified. */
+#ifndef COMMON_NET_HTTP_CURL_H
+#define COMMON_NET_HTTP_CURL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/attrs.h"
+#include "common/base/loop.h"
+
+struct curl_client;
+struct curl_call;
+
+struct curl_options {
+    const char *ca_file;      /* NULL or "": the system's */
+    unsigned connections_max; /* per client */
+    uint32_t connect_timeout_ms;
+};
+
+struct curl_request {
+    const char *method; /* "GET", "POST" */
+    const char *url;
+    const char *const *headers; /* "Name: value" lines, copied; NULL at the end; NULL: none */
+    const char *body;           /* copied; NULL: none */
+    size_t body_len;
+    uint32_t timeout_ms; /* for all of it */
+    size_t response_max; /* a longer answer is an error */
+};
+
+struct curl_response {
+    int code; /* 0: an answer came whole; ERR_TIMEOUT, ERR_CLOSED, ERR_FULL, ERR_UNAVAILABLE */
+    bool connected;   /* the server may have seen the request; false: it surely has not */
+    unsigned status;  /* HTTP status if code is 0 */
+    const char *body; /* NUL-terminated, valid during the callback */
+    size_t body_len;
+    const char *problem;    /* text if code is not 0 */
+    uint32_t retry_after_s; /* of a Retry-After header, a minute at most; 0: none */
+    bool replayed;          /* "Idempotent-Replayed: true": the stored result of its key */
+};
+
+typedef void (*curl_done_cb)(const struct curl_response *response, void *arg);
+
+struct curl_client *curl_client_new(struct loop *loop, const struct curl_options *options);
+/* Cancels what is in flight (without callbacks) and frees; allowed in a callback. NULL is allowed.
+ */
+void curl_client_free(struct curl_client *client);
+
+/* Starts a call; `done` comes exactly once, from the loop, unless it is cancelled before. */
+MUST_CHECK int curl_call_start(struct curl_client *client, const struct curl_request *request,
+                               curl_done_cb done, void *arg, struct curl_call **ret_call);
+void curl_call_cancel(struct curl_call *call);
+
+#endif

@@ -1,0 +1,97 @@
+/*
+ * HTTP server (libmicrohttpd on our loop). A handler answers at once or later; the connection is
+ * suspended meanwhile. Requests that could be read in two ways (a second Content-Length, Host or
+ * Transfer-Encoding; Content-Length beside Transfer-Encoding) are answered 400 here and closed.
+ */
+#ifndef COMMON_NET_HTTP_HTTP_H
+#define COMMON_NET_HTTP_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/attrs.h"
+#include "common/base/loop.h"
+
+struct http_server;
+struct http_request;
+
+struct http_header {
+    const char *name;
+    const char *value;
+};
+
+#define HTTP_HEADERS_MAX 12
+
+struct http_response {
+    unsigned status;
+    const char *content_type; /* NULL: none */
+    const char *body;         /* copied */
+    size_t body_len;
+    const struct http_header *headers; /* further headers, copied */
+    size_t header_count;
+    bool close; /* close the connection afterwards */
+};
+
+struct http_options {
+    const char *host;
+    uint16_t port; /* 0: a free one, see http_server_port */
+    unsigned connections_max;
+    unsigned idle_timeout_s; /* from connecting or the last answer to the end of the next request;
+                                shorter when nearly all connections are taken */
+    size_t body_max;         /* a longer body is cut: http_request_body_too_large */
+    bool reuse_port;         /* several processes share the port (SO_REUSEPORT) */
+    const char *tls_certificate; /* PEM text; NULL: no TLS */
+    const char *tls_key;         /* PEM text, too; both must outlive the server */
+};
+
+/* Called when the whole request is here. Must answer it now or later by http_respond/http_upgrade.
+ */
+typedef void (*http_handler)(struct http_request *request, void *arg);
+
+/* ERR_UNAVAILABLE: the address cannot be bound (errno tells why). */
+MUST_CHECK int http_server_open(struct loop *loop, const struct http_options *options,
+                                http_handler handler, void *arg, struct http_server **ret_server);
+uint16_t http_server_port(const struct http_server *server);
+/* Stops accepting connections; those open are served on, each closed after its next answer. */
+void http_server_drain(struct http_server *server);
+/* Requests that were handed to the handler and are not answered yet. */
+size_t http_server_pending(const struct http_server *server);
+/* Connections open now, upgraded ones not counted. */
+size_t http_server_connections(const struct http_server *server);
+/* Ends every connection and frees the server. Pending requests are answered 503 and are invalid
+ * afterwards. NULL is allowed. */
+void http_server_close(struct http_server *server);
+
+const char *http_request_method(const struct http_request *request);
+const char *http_request_path(const struct http_request *request); /* without the query */
+/* First value of a query argument or header; NULL: absent. Valid until the answer. */
+const char *http_request_query(const struct http_request *request, const char *name);
+const char *http_request_header(const struct http_request *request, const char *name);
+size_t http_request_header_count(const struct http_request *request, const char *name);
+const char *http_request_body(const struct http_request *request, size_t *ret_len);
+bool http_request_body_too_large(const struct http_request *request);
+
+/* Answers the request, which is invalid afterwards (also when the client has gone meanwhile). */
+void http_respond(struct http_request *request, const struct http_response *response);
+
+/* Closes the connection instead of answering: after `len` raw bytes, if the socket takes them at
+ * once, or with a reset if there are none. For servers that play a broken one. The request is
+ * invalid afterwards. */
+void http_abort(struct http_request *request, const char *raw, size_t len);
+
+/*
+ * Answers 101 with `headers` and hands the raw non-blocking socket to `cb`, with bytes that the
+ * client sent already. The socket belongs to the upgraded connection: use http_upgraded_close, not
+ * close(2), within http_server_close at the latest. `headers` must hold Upgrade; Connection is
+ * added. If the client has gone, or speaks HTTP/1.0, `cb` gets NULL and -1 instead. The request is
+ * invalid afterwards.
+ */
+struct http_upgraded;
+typedef void (*http_upgraded_cb)(struct http_upgraded *upgraded, int fd, const char *extra,
+                                 size_t extra_len, void *arg);
+void http_upgrade(struct http_request *request, const struct http_header *headers,
+                  size_t header_count, http_upgraded_cb cb, void *arg);
+void http_upgraded_close(struct http_upgraded *upgraded);
+
+#endif

@@ -1,0 +1,80 @@
+#include "common/net/http/http_head.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "common/base/percent.h"
+
+static bool is_header(const char *name, size_t len, const char *wanted)
+{
+    return len == strlen(wanted) && strcasecmp(name, wanted) == 0;
+}
+
+static uint64_t number(const char *text)
+{
+    uint64_t value = 0;
+    for (; *text >= '0' && *text <= '9' && value < UINT64_MAX / 16; text++)
+        value = value * 10 + (uint64_t)(*text - '0');
+    return value;
+}
+
+void http_head_add(struct http_head *head, const char *name, size_t name_len, const char *value,
+                   size_t value_len)
+{
+    if (strlen(name) != name_len || (value != NULL && strlen(value) != value_len))
+        head->has_nul = true;
+    switch (name[0]) {
+    case 'h':
+    case 'H':
+        head->hosts += is_header(name, name_len, "Host");
+        break;
+    case 'c':
+    case 'C':
+        if (is_header(name, name_len, "Content-Length")) {
+            head->lengths++;
+            head->length = value == NULL ? 0 : number(value);
+        }
+        break;
+    case 't':
+    case 'T':
+        if (is_header(name, name_len, "Transfer-Encoding")) {
+            head->encodings++;
+            head->chunked = value != NULL && strcasecmp(value, "chunked") == 0;
+        }
+        break;
+    default:
+        break;
+    }
+}
+
+const char *http_head_ambiguity(const struct http_head *head, const char *version)
+{
+    if (head->lengths > 1)
+        return "there is more than one Content-Length";
+    if (head->encodings > 0 && head->lengths > 0)
+        return "there are both Content-Length and Transfer-Encoding";
+    if (head->encodings > 1)
+        return "there is more than one Transfer-Encoding";
+    if (head->encodings == 1 && !head->chunked)
+        return "the only Transfer-Encoding that is taken is chunked";
+    if (head->hosts > 1)
+        return "there is more than one Host";
+    if (head->hosts == 0 && strcmp(version, "HTTP/1.1") == 0)
+        return "there is no Host";
+    return head->has_nul ? "a header contains NUL" : NULL;
+}
+
+size_t http_unescape(char *text)
+{
+    unsigned char *start = (unsigned char *)text;
+    unsigned char *to = start;
+    for (const unsigned char *from = start; *from != '\0';) {
+        int high = *from == '%' ? hex_digit((char)from[1]) : -1;
+        int low = high >= 0 ? hex_digit((char)from[2]) : -1;
+        int value = low >= 0 ? high * 16 + low : 0;
+        *to++ = value > 0 ? (unsigned char)value : *from;
+        from += value > 0 ? 3 : 1;
+    }
+    *to = '\0';
+    return (size_t)(to - start);
+}

@@ -1,0 +1,18 @@
+/* The listening socket of an HTTP server. */
+#ifndef COMMON_NET_HTTP_HTTP_LISTEN_H
+#define COMMON_NET_HTTP_HTTP_LISTEN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/attrs.h"
+#include "common/net/http/http.h"
+
+#define HTTP_LISTEN_BACKLOG 4096 /* the kernel cuts it to net.core.somaxconn */
+
+/* Binds and listens, non-blocking, and makes room for as many descriptors as connections. The
+ * caller closes *ret_fd. ERR_UNAVAILABLE: the address cannot be bound (errno tells why). */
+MUST_CHECK int http_listen(const struct http_options *options, int *ret_fd, uint16_t *ret_port,
+                           bool *ret_ipv6);
+
+#endif

@@ -1,0 +1,471 @@
+#include "common/net/pg/pg_wire.h"
+
+#include <ctype.h>
+#include <libpq-fe.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "common/base/err.h"
+
+/* A dead host is noticed within about ten seconds also while nothing is being sent. */
+#define KEEPALIVE_IDLE_S "5"
+#define KEEPALIVE_INTERVAL_S "2"
+#define KEEPALIVE_COUNT "3"
+#define OPTIONS_SIZE 1024
+#define PARAMETERS_MAX 16
+#define PORT_MAX 65535
+
+struct pg {
+    PGconn *conn;
+    char version[32];
+};
+
+/* A db_result is libpq's result under our name; NULL stands for a lost one. */
+static const PGresult *pg_of(const struct db_result *result)
+{
+    return (const PGresult *)result;
+}
+
+/* ---- the URL ---- */
+
+static const char *port_problem(const char *ports)
+{
+    for (const char *p = ports;; p++) {
+        unsigned long number = 0;
+        size_t digits = 0;
+        for (; isdigit((unsigned char)*p); p++, digits++)
+            number = number > PORT_MAX ? number : number * 10 + (unsigned long)(*p - '0');
+        if (*p != ',' && *p != '\0')
+            return "the port is not a number";
+        if (digits > 0 && (number < 1 || number > PORT_MAX))
+            return "the port is out of range (1 to 65535)";
+        if (*p == '\0')
+            return NULL;
+    }
+}
+
+static const char *part_of(const PQconninfoOption *options, const char *keyword)
+{
+    for (; options->keyword != NULL; options++)
+        if (strcmp(options->keyword, keyword) == 0)
+            return options->val == NULL ? "" : options->val;
+    return "";
+}
+
+int db_url_check(const char *url, const char **ret_problem)
+{
+    if (strncmp(url, "postgresql://", 13) != 0 && strncmp(url, "postgres://", 11) != 0) {
+        *ret_problem = "it must start with postgresql://";
+        return ERR_PARSE;
+    }
+    PQconninfoOption *options = PQconninfoParse(url, NULL);
+    if (options == NULL) {
+        *ret_problem = "it is malformed (is a special character not percent-encoded, or an option "
+                       "misspelt?)";
+        return ERR_PARSE;
+    }
+    const char *problem = port_problem(part_of(options, "port"));
+    PQconninfoFree(options);
+    if (problem == NULL)
+        return 0;
+    *ret_problem = problem;
+    return ERR_PARSE;
+}
+
+int pg_url_part(const char *url, const char *part, struct buf *out)
+{
+    PQconninfoOption *options = PQconninfoParse(url, NULL);
+    if (options == NULL)
+        return ERR_PARSE;
+    int code = buf_str(out, part_of(options, part));
+    PQconninfoFree(options);
+    return code;
+}
+
+/* ---- connecting ---- */
+
+struct parameters {
+    const char *names[PARAMETERS_MAX];
+    const char *values[PARAMETERS_MAX];
+    size_t count;
+};
+
+static void add(struct parameters *parameters, const char *name, const char *value)
+{
+    parameters->names[parameters->count] = name;
+    parameters->values[parameters->count] = value;
+    parameters->count++; /* one place always stays empty: it ends the list */
+}
+
+/* Session settings: the URL's own first, ours behind. */
+static int session_options(const struct db_options *options, struct buf *out)
+{
+    int code = pg_url_part(options->url, "options", out);
+    if (code < 0)
+        return code;
+    (void)buf_str(out, " -c timezone=UTC -c datestyle=ISO -c jit=off");
+    if (options->statement_timeout_ms > 0)
+        (void)buf_printf(out, " -c statement_timeout=%u", options->statement_timeout_ms);
+    if (options->idle_in_transaction_timeout_ms > 0)
+        (void)buf_printf(out, " -c idle_in_transaction_session_timeout=%u",
+                         options->idle_in_transaction_timeout_ms);
+    return out->failed ? ERR_FULL : 0;
+}
+
+static PGconn *start(const struct pg_target *target, const char *session)
+{
+    const struct db_options *options = target->options;
+    struct parameters parameters = {.count = 0};
+    char user_timeout[16] = "";
+    if (options->tcp_user_timeout_ms > 0)
+        (void)snprintf(user_timeout, sizeof user_timeout, "%u", options->tcp_user_timeout_ms);
+    add(&parameters, "gssencmode", "disable"); /* before the URL: it may say otherwise */
+    add(&parameters, "dbname", options->url);
+    add(&parameters, "application_name", options->application_name);
+    add(&parameters, "client_encoding", "UTF8");
+    add(&parameters, "options", session);
+    add(&parameters, "tcp_user_timeout", user_timeout);
+    add(&parameters, "keepalives_idle", KEEPALIVE_IDLE_S);
+    add(&parameters, "keepalives_interval", KEEPALIVE_INTERVAL_S);
+    add(&parameters, "keepalives_count", KEEPALIVE_COUNT);
+    add(&parameters, "host", target->host); /* absent ones are skipped */
+    add(&parameters, "hostaddr", target->hostaddr);
+    add(&parameters, "port", target->port);
+    return PQconnectStartParams(parameters.names, parameters.values, 1);
+}
+
+static void ignore_notice(void *arg, const PGresult *result)
+{
+    (void)arg;
+    (void)result;
+}
+
+struct pg *pg_start(const struct pg_target *target)
+{
+    struct pg *pg = calloc(1, sizeof *pg);
+    struct buf session;
+    buf_init(&session, OPTIONS_SIZE);
+    if (pg != NULL && session_options(target->options, &session) == 0)
+        pg->conn = start(target, buf_text(&session));
+    buf_free(&session);
+    if (pg == NULL || pg->conn == NULL) {
+        free(pg);
+        return NULL;
+    }
+    (void)PQsetErrorVerbosity(pg->conn, PQERRORS_VERBOSE); /* shows the SQLSTATE of a refusal */
+    (void)PQsetNoticeReceiver(pg->conn, ignore_notice, NULL);
+    return pg;
+}
+
+/* The connection stands: from blocking, one query at a time, to ours. */
+static bool settle_in(struct pg *pg)
+{
+    (void)PQsetErrorVerbosity(pg->conn, PQERRORS_TERSE);
+    const char *version = PQparameterStatus(pg->conn, "server_version");
+    (void)snprintf(pg->version, sizeof pg->version, "%.*s",
+                   version == NULL ? 0 : (int)strcspn(version, " "), version);
+    return PQsetnonblocking(pg->conn, 1) == 0 && PQenterPipelineMode(pg->conn) == 1;
+}
+
+enum pg_poll pg_poll(struct pg *pg)
+{
+    if (PQstatus(pg->conn) == CONNECTION_BAD)
+        return PG_POLL_FAILED;
+    switch (PQconnectPoll(pg->conn)) {
+    case PGRES_POLLING_READING:
+        return PG_POLL_READ;
+    case PGRES_POLLING_WRITING:
+        return PG_POLL_WRITE;
+    case PGRES_POLLING_OK:
+        return settle_in(pg) ? PG_POLL_UP : PG_POLL_FAILED;
+    case PGRES_POLLING_FAILED:
+    case PGRES_POLLING_ACTIVE:
+        break;
+    }
+    return PG_POLL_FAILED;
+}
+
+void pg_free(struct pg *pg)
+{
+    if (pg == NULL)
+        return;
+    PQfinish(pg->conn);
+    free(pg);
+}
+
+int pg_fd(const struct pg *pg)
+{
+    return PQsocket(pg->conn);
+}
+
+int pg_backend_pid(const struct pg *pg)
+{
+    return PQbackendPID(pg->conn);
+}
+
+const char *pg_server_version(const struct pg *pg)
+{
+    return pg->version;
+}
+
+/* Cuts the SQLSTATE ("28P01: ") out of a verbose message, in place; false if it holds none. */
+static bool take_sqlstate(char *message, char ret_state[6])
+{
+    for (char *p = strchr(message, ':'); p != NULL; p = strchr(p + 1, ':')) {
+        char *state = p + 1 + strspn(p + 1, " ");
+        size_t len = 0;
+        bool digit = false; /* none in "FATAL" and the like */
+        for (; isdigit((unsigned char)state[len]) || isupper((unsigned char)state[len]); len++)
+            digit = digit || isdigit((unsigned char)state[len]) != 0;
+        if (len != 5 || !digit || state[5] != ':')
+            continue;
+        memcpy(ret_state, state, 5);
+        ret_state[5] = '\0';
+        char *rest = state + 6 + strspn(state + 6, " ");
+        memmove(state, rest, strlen(rest) + 1);
+        return true;
+    }
+    return false;
+}
+
+static int fault_of(const struct pg *pg, const char *state)
+{
+    static const struct {
+        const char *state;
+        int code;
+    } lasting[] = {
+        {"28000", ERR_AUTH},
+        {"28P01", ERR_AUTH},
+        {"42501", ERR_AUTH},
+        {"3D000", ERR_NOT_FOUND},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(lasting); i++)
+        if (strcmp(state, lasting[i].state) == 0)
+            return lasting[i].code;
+    return PQconnectionNeedsPassword(pg->conn) != 0 ? ERR_AUTH : ERR_UNAVAILABLE;
+}
+
+static void cut_at(char *text, const char *mark)
+{
+    char *found = strstr(text, mark);
+    if (found != NULL)
+        *found = '\0';
+}
+
+int pg_reason(const struct pg *pg, char ret_reason[PG_REASON_SIZE])
+{
+    char text[PG_REASON_SIZE * 2];
+    char state[6] = "";
+    (void)snprintf(text, sizeof text, "%s", PQerrorMessage(pg->conn));
+    cut_at(text, "\nLOCATION:");             /* of a verbose message: the server's source */
+    cut_at(text, "\tIs the server running"); /* libpq's advice */
+    (void)take_sqlstate(text, state);
+    size_t n = 0;
+    bool gap = false;
+    for (const char *p = text; *p != '\0' && n + 2 < PG_REASON_SIZE; p++) {
+        bool space = isspace((unsigned char)*p) != 0;
+        if (!space && gap && n > 0)
+            ret_reason[n++] = ' ';
+        if (!space)
+            ret_reason[n++] = *p;
+        gap = space;
+    }
+    ret_reason[n] = '\0';
+    return fault_of(pg, state);
+}
+
+/* ---- sending ---- */
+
+static int sent(int result)
+{
+    return result == 1 ? 0 : ERR_IO;
+}
+
+int pg_send_prepare(struct pg *pg, const struct db_statement *statement)
+{
+    return sent(PQsendPrepare(pg->conn, statement->name, statement->sql, 0, NULL));
+}
+
+int pg_send_query(struct pg *pg, const struct db_statement *statement, const char *const *params,
+                  bool prepared)
+{
+    if (prepared)
+        return sent(PQsendQueryPrepared(pg->conn, statement->name, statement->params, params, NULL,
+                                        NULL, 0));
+    return sent(PQsendQueryParams(pg->conn, statement->sql, statement->params, NULL, params, NULL,
+                                  NULL, 0));
+}
+
+int pg_send_sync(struct pg *pg)
+{
+    return sent(PQpipelineSync(pg->conn));
+}
+
+int pg_send_script(struct pg *pg, const char *sql)
+{
+    return sent(PQsendQuery(pg->conn, sql));
+}
+
+int pg_set_pipeline(struct pg *pg, bool on)
+{
+    return sent(on ? PQenterPipelineMode(pg->conn) : PQexitPipelineMode(pg->conn));
+}
+
+int pg_flush(struct pg *pg)
+{
+    int left = PQflush(pg->conn);
+    return left < 0 ? ERR_IO : left;
+}
+
+/* ---- receiving ---- */
+
+int pg_consume(struct pg *pg)
+{
+    return sent(PQconsumeInput(pg->conn));
+}
+
+bool pg_is_lost(const struct pg *pg)
+{
+    return PQstatus(pg->conn) == CONNECTION_BAD;
+}
+
+bool pg_readable(const struct pg *pg)
+{
+    int bytes = 0;
+    return ioctl(PQsocket(pg->conn), FIONREAD, &bytes) == 0 && bytes > 0;
+}
+
+/* An error that ended the session, or one that libpq itself made up because the session ended. */
+static bool is_fatal(const PGresult *result)
+{
+    const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+    return severity == NULL || strcmp(severity, "ERROR") != 0;
+}
+
+enum pg_event pg_next(struct pg *pg, struct db_result **ret_result)
+{
+    if (PQisBusy(pg->conn) != 0)
+        return PG_WAIT; /* PQgetResult would block */
+    PGresult *result = PQgetResult(pg->conn);
+    if (result == NULL)
+        return PG_END;
+    enum pg_event event = PG_FATAL;
+    switch (PQresultStatus(result)) {
+    case PGRES_COMMAND_OK:
+    case PGRES_TUPLES_OK:
+    case PGRES_EMPTY_QUERY:
+        *ret_result = (struct db_result *)result;
+        return PG_RESULT;
+    case PGRES_FATAL_ERROR:
+        if (!is_fatal(result)) {
+            *ret_result = (struct db_result *)result;
+            return PG_ERROR;
+        }
+        break;
+    case PGRES_PIPELINE_SYNC:
+        event = PG_SYNC;
+        break;
+    case PGRES_PIPELINE_ABORTED:
+        event = PG_ABORTED;
+        break;
+    case PGRES_COPY_OUT:
+    case PGRES_COPY_IN:
+    case PGRES_COPY_BOTH:
+    case PGRES_BAD_RESPONSE:
+    case PGRES_NONFATAL_ERROR:
+    case PGRES_SINGLE_TUPLE:
+        break; /* nothing of ours asks for these */
+    }
+    PQclear(result);
+    return event;
+}
+
+void pg_result_free(struct db_result *result)
+{
+    PQclear((PGresult *)result);
+}
+
+bool pg_notification(struct pg *pg, db_notify_cb cb, void *arg)
+{
+    PGnotify *notify = PQnotifies(pg->conn);
+    if (notify == NULL)
+        return false;
+    if (cb != NULL)
+        cb(notify->relname, notify->extra, arg);
+    PQfreemem(notify);
+    return true;
+}
+
+/* ---- results ---- */
+
+enum db_status db_status(const struct db_result *result)
+{
+    if (result == NULL)
+        return DB_LOST;
+    return PQresultStatus(pg_of(result)) == PGRES_FATAL_ERROR ? DB_ERROR : DB_OK;
+}
+
+const char *db_sqlstate(const struct db_result *result)
+{
+    const char *state = result == NULL ? NULL : PQresultErrorField(pg_of(result), PG_DIAG_SQLSTATE);
+    return state == NULL ? "" : state;
+}
+
+const char *db_message(const struct db_result *result)
+{
+    if (result == NULL)
+        return "the connection was lost";
+    const char *message = PQresultErrorField(pg_of(result), PG_DIAG_MESSAGE_PRIMARY);
+    return message == NULL ? "" : message;
+}
+
+int db_error_position(const struct db_result *result)
+{
+    const char *position =
+        result == NULL ? NULL : PQresultErrorField(pg_of(result), PG_DIAG_STATEMENT_POSITION);
+    return position == NULL ? 0 : (int)strtol(position, NULL, 10);
+}
+
+int db_rows(const struct db_result *result)
+{
+    return result == NULL ? 0 : PQntuples(pg_of(result));
+}
+
+int db_columns(const struct db_result *result)
+{
+    return result == NULL ? 0 : PQnfields(pg_of(result));
+}
+
+const char *db_column_name(const struct db_result *result, int column)
+{
+    const char *name = result == NULL ? NULL : PQfname(pg_of(result), column);
+    return name == NULL ? "" : name;
+}
+
+bool db_null(const struct db_result *result, int row, int column)
+{
+    return PQgetisnull(pg_of(result), row, column) != 0;
+}
+
+const char *db_text(const struct db_result *result, int row, int column)
+{
+    const char *text = PQgetvalue(pg_of(result), row, column);
+    return text == NULL ? "" : text; /* libpq gives "" for null, NULL for no such field */
+}
+
+const char *db_text_or_null(const struct db_result *result, int row, int column)
+{
+    return db_null(result, row, column) ? NULL : db_text(result, row, column);
+}
+
+int64_t db_int(const struct db_result *result, int row, int column)
+{
+    return strtoll(db_text(result, row, column), NULL, 10);
+}
+
+bool db_bool(const struct db_result *result, int row, int column)
+{
+    return db_text(result, row, column)[0] == 't';
+}

@@ -1,0 +1,61 @@
+/* The inside of pay_stripe.c and pay_stripe_refund.c: one pool of calls, one way to send them. */
+#ifndef COMMON_PAY_STRIPE_STRIPE_IMPL_H
+#define COMMON_PAY_STRIPE_STRIPE_IMPL_H
+
+#include <sys/queue.h>
+
+#include "common/base/buf.h"
+#include "common/net/http/curl.h"
+#include "common/pay/pay.h"
+
+#define PAY_ORDER_ID_MAX 63
+#define PAY_CURRENCY_MAX 7
+
+SLIST_HEAD(pay_call_list, pay_call);
+
+/* One call in flight: what its answer is held against. */
+struct pay_call {
+    struct pay *pay;
+    SLIST_ENTRY(pay_call) link; /* while idle */
+    pay_answer_cb cb;           /* of a charge or a cancel */
+    pay_list_cb list_cb;
+    void *arg;
+    char order_id[PAY_ORDER_ID_MAX + 1];
+    char currency[PAY_CURRENCY_MAX + 1];
+    int64_t amount;
+    char intent_id[PAY_ID_MAX + 1]; /* to be cancelled */
+    unsigned limit;                 /* of a listing */
+};
+
+struct pay {
+    struct curl_client *client;
+    uint32_t timeout_ms;
+    struct pay_call *calls; /* inflight_max of them */
+    struct pay_call_list idle;
+    size_t inflight;
+    char *intents_url; /* …/v1/payment_intents */
+    char *return_url;  /* "": none */
+    char *refunds_url; /* …/v1/refunds */
+    struct buf authorization;
+    struct buf version; /* header line; empty: none */
+    struct buf key;     /* header line of the call that is being made, as are the next two */
+    struct buf form;
+    struct buf url;
+};
+
+/* NULL: inflight_max is reached. */
+struct pay_call *pay_stripe_take_call(struct pay *pay, void *arg);
+/* Sends `form` (NULL: a GET) to `url`, with the key in pay->key if there is one. On an error the
+ * call is given back. */
+MUST_CHECK int pay_stripe_send(struct pay_call *call, const char *url, const struct buf *form,
+                               curl_done_cb done);
+/* The part of an answer that is no HTTP answer's, or is every one's. */
+void pay_stripe_read_transport(const struct curl_response *response, struct pay_answer *answer);
+/* The call is idle again before its callback, which may free everything. */
+void pay_stripe_finish(struct pay_call *call, const struct pay_answer *answer);
+/* Appends `text` percent-encoded. */
+void pay_stripe_encode(struct buf *out, const char *text);
+/* A header's value: visible ASCII only. */
+bool pay_stripe_key_valid(const char *key);
+
+#endif

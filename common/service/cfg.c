@@ -1,0 +1,224 @@
+#include "common/service/cfg.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/service/cfg_impl.h"
+#include "common/testing/failpoint.h"
+#include "common/base/err.h"
+#include "common/testing/seeded_bug.h"
+
+#define NAME_MAX_LEN 64 /* of a variable that is worth a guess */
+#define TYPO_MAX 3      /* letters that may differ for a "did you mean" */
+
+const struct cfg_row cfg_rows[CFG_COUNT] = {
+#define CFG_ROW(id, row_name, row_type, row_def, row_low, row_high, row_programs, row_help)        \
+    [CFG_##id] = {.name = CFG_PREFIX row_name,                                                     \
+                  .def = row_def,                                                                  \
+                  .help = row_help,                                                                \
+                  .low = row_low,                                                                  \
+                  .high = row_high,                                                                \
+                  .type = CFG_TYPE_##row_type,                                                     \
+                  .programs = row_programs},
+    CFG_TABLE(CFG_ROW)
+#undef CFG_ROW
+};
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* How many letters must be added, removed or replaced to make `b` of `a` (two letters swapped count
+ * as one). Lengths up to NAME_MAX_LEN. */
+static size_t distance(const char *a, size_t a_len, const char *b, size_t b_len)
+{
+    size_t rows[3][NAME_MAX_LEN + 1];
+    size_t *before = rows[0];
+    size_t *above = rows[1];
+    size_t *now = rows[2];
+    for (size_t j = 0; j <= b_len; j++)
+        above[j] = j;
+    for (size_t i = 1; i <= a_len; i++) {
+        now[0] = i;
+        for (size_t j = 1; j <= b_len; j++) {
+            now[j] = least(least(above[j] + 1, now[j - 1] + 1),
+                           above[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1));
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                now[j] = least(now[j], before[j - 2] + 1);
+        }
+        size_t *oldest = before;
+        before = above;
+        above = now;
+        now = oldest;
+    }
+    return above[b_len];
+}
+
+/* The setting that `name` most resembles, or NULL. */
+static const char *resembled(const char *name, size_t len)
+{
+    const size_t prefix = sizeof CFG_PREFIX - 1;
+    const char *best = NULL;
+    size_t best_distance = TYPO_MAX + 1;
+    if (len > NAME_MAX_LEN)
+        return NULL;
+    for (size_t i = 0; i < CFG_COUNT; i++) {
+        const char *known = cfg_rows[i].name;
+        size_t known_len = strlen(known);
+        size_t d = distance(name + prefix, len - prefix, known + prefix, known_len - prefix);
+        /* half of a short name changed is another word, no misspelling */
+        if (d < best_distance && d * 2 <= known_len - prefix) {
+            best = known;
+            best_distance = d;
+        }
+    }
+    return best;
+}
+
+static bool is_known(const char *name, size_t len)
+{
+    for (size_t i = 0; i < CFG_COUNT; i++)
+        if (strlen(cfg_rows[i].name) == len && memcmp(cfg_rows[i].name, name, len) == 0)
+            return true;
+    return false;
+}
+
+#ifdef CHECKOUT_PLANTS
+/* What only builds for tests know; one that there is not is a wrong value, too. */
+static bool is_for_tests(const char *entry)
+{
+    static const char plant[] = CFG_PREFIX "PLANT=", crash[] = CFG_PREFIX "CRASH_AT=";
+    if (strncmp(entry, plant, sizeof plant - 1) == 0)
+        return plant_known(entry + sizeof plant - 1);
+    return strncmp(entry, crash, sizeof crash - 1) == 0 && crash_known(entry + sizeof crash - 1);
+}
+#else
+#define is_for_tests(entry) false
+#endif
+
+static int check_names(char *const *environment, struct buf *problem)
+{
+    for (char *const *entry = environment; *entry != NULL; entry++) {
+        size_t len = strcspn(*entry, "=");
+        if (strncmp(*entry, CFG_PREFIX, sizeof CFG_PREFIX - 1) != 0 || is_known(*entry, len) ||
+            is_for_tests(*entry))
+            continue;
+        (void)buf_printf(problem, "%.*s: no program knows this setting",
+                         (int)least(len, NAME_MAX_LEN), *entry);
+        const char *meant = resembled(*entry, len);
+        if (meant != NULL)
+            (void)buf_printf(problem, "; did you mean %s?", meant);
+        return ERR_CONFIG;
+    }
+    return 0;
+}
+
+static const char *find(char *const *environment, const char *name)
+{
+    size_t len = strlen(name);
+    for (char *const *entry = environment; *entry != NULL; entry++)
+        if (strncmp(*entry, name, len) == 0 && (*entry)[len] == '=')
+            return *entry + len + 1;
+    return NULL;
+}
+
+static int load_value(const struct cfg_row *row, char *const *environment, struct cfg_value *value,
+                      struct buf *problem)
+{
+    const char *text = find(environment, row->name);
+    value->set = text != NULL;
+    if (text == NULL)
+        text = row->def;
+    if (text == NULL) {
+        (void)buf_printf(problem, "%s: must be set (%s)", row->name, row->help);
+        return ERR_CONFIG;
+    }
+    value->text = strdup(text);
+    if (value->text == NULL)
+        return ERR_NOMEM;
+    if (text[0] == '\0' && row->def != NULL && row->def[0] == '\0')
+        return 0; /* may be absent, and is */
+    struct buf what;
+    buf_init(&what, 512);
+    int code = cfg_check(row, text, value, &what);
+    if (code == ERR_CONFIG)
+        (void)buf_printf(problem, "%s: %s", row->name, buf_text(&what));
+    buf_free(&what);
+    return code;
+}
+
+int cfg_load_some(uint32_t program, uint64_t needed, char *const *environment, struct cfg **ret_cfg,
+                  struct buf *ret_problem)
+{
+    struct cfg *cfg = calloc(1, sizeof *cfg);
+    int code = cfg == NULL ? ERR_NOMEM : check_names(environment, ret_problem);
+    for (size_t i = 0; i < CFG_COUNT && code == 0; i++)
+        if ((cfg_rows[i].programs & program) != 0 && (needed & (UINT64_C(1) << i)) != 0)
+            code = load_value(&cfg_rows[i], environment, &cfg->values[i], ret_problem);
+    if (code == ERR_NOMEM) {
+        (void)buf_str(ret_problem, "out of memory while reading the settings");
+        code = ERR_CONFIG;
+    }
+    if (code < 0) {
+        cfg_free(cfg);
+        return code;
+    }
+    cfg->program = program;
+    *ret_cfg = cfg;
+    return 0;
+}
+
+int cfg_load(uint32_t program, char *const *environment, struct cfg **ret_cfg,
+             struct buf *ret_problem)
+{
+    return cfg_load_some(program, CFG_EVERY, environment, ret_cfg, ret_problem);
+}
+
+void cfg_free(struct cfg *cfg)
+{
+    if (cfg == NULL)
+        return;
+    for (size_t i = 0; i < CFG_COUNT; i++) {
+        struct cfg_value *value = &cfg->values[i];
+        if (value->text != NULL)
+            explicit_bzero(value->text, strlen(value->text)); /* URLs hold passwords */
+        if (value->secret != NULL)
+            explicit_bzero(value->secret, value->secret_len);
+        free(value->text);
+        free(value->secret);
+        free(value->host);
+    }
+    free(cfg);
+}
+
+const char *cfg_name(enum cfg_id id)
+{
+    return cfg_rows[id].name;
+}
+
+const char *cfg_str(const struct cfg *cfg, enum cfg_id id)
+{
+    return cfg->values[id].text == NULL ? "" : cfg->values[id].text;
+}
+
+int64_t cfg_int(const struct cfg *cfg, enum cfg_id id)
+{
+    return cfg->values[id].number;
+}
+
+const char *cfg_secret(const struct cfg *cfg, enum cfg_id id, size_t *ret_len)
+{
+    *ret_len = cfg->values[id].secret_len;
+    return cfg->values[id].secret == NULL ? "" : cfg->values[id].secret;
+}
+
+const char *cfg_host(const struct cfg *cfg, enum cfg_id id)
+{
+    return cfg->values[id].host == NULL ? "" : cfg->values[id].host;
+}
+
+uint16_t cfg_port(const struct cfg *cfg, enum cfg_id id)
+{
+    return cfg->values[id].port;
+}

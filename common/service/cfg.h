@@ -1,0 +1,64 @@
+/*
+ * Settings: environment variables CHECKOUT_*, declared in cfg_table.h, which also drives --help and
+ * --check-config. A wrong value, and a CHECKOUT_* variable that no program knows, stop the start.
+ */
+#ifndef COMMON_SERVICE_CFG_H
+#define COMMON_SERVICE_CFG_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/attrs.h"
+#include "common/base/buf.h"
+#include "common/service/cfg_table.h"
+
+enum cfg_id {
+#define CFG_ENUM(id, name, type, def, low, high, programs, help) CFG_##id,
+    CFG_TABLE(CFG_ENUM)
+#undef CFG_ENUM
+        CFG_COUNT
+};
+
+struct cfg;
+
+/* The bit of a setting in a set of settings. */
+#define CFG_BIT(id) (UINT64_C(1) << CFG_##id)
+#define CFG_EVERY UINT64_MAX
+_Static_assert(CFG_COUNT <= 64, "a set of settings is a 64-bit mask");
+
+/*
+ * Reads and checks the settings that `program` (one CFG_* program bit) uses from `environment` (as
+ * environ: NAME=VALUE, NULL at the end). A DURATION is a number with ms, s, m or h. The content of
+ * a SECRET_FILE (without one trailing newline) is read here; its bounds are its length. 0, or
+ * ERR_CONFIG with one line in `ret_problem` that names the variable and never shows a secret (nor a
+ * URL's password). Several names may be wrong: the first of the table is told.
+ */
+MUST_CHECK int cfg_load(uint32_t program, char *const *environment, struct cfg **ret_cfg,
+                        struct buf *ret_problem);
+/* The same for a command that needs only the settings in `needed` (CFG_BIT | …): of the others
+ * those that are absent, or wrong, or files that cannot be read, do not matter. */
+MUST_CHECK int cfg_load_some(uint32_t program, uint64_t needed, char *const *environment,
+                             struct cfg **ret_cfg, struct buf *ret_problem);
+/* Wipes the secrets. NULL is allowed. */
+void cfg_free(struct cfg *cfg);
+
+/* The variable's name, CHECKOUT_…; static storage. */
+const char *cfg_name(enum cfg_id id);
+/* Text of any setting except a secret's content; "" when absent. Lives as long as `cfg`. */
+const char *cfg_str(const struct cfg *cfg, enum cfg_id id);
+/* A number; of a duration: milliseconds. */
+int64_t cfg_int(const struct cfg *cfg, enum cfg_id id);
+/* Content of a SECRET_FILE. */
+const char *cfg_secret(const struct cfg *cfg, enum cfg_id id, size_t *ret_len);
+/* Host and port of an ADDRESS ("127.0.0.1:8080", "[::1]:8080"). Lives as long as `cfg`. */
+const char *cfg_host(const struct cfg *cfg, enum cfg_id id);
+uint16_t cfg_port(const struct cfg *cfg, enum cfg_id id);
+
+/* Reads a number with ms, s, m or h, as a DURATION is written. 0 or ERR_PARSE. */
+MUST_CHECK int cfg_parse_duration(const char *text, int64_t *ret_ms);
+/* The settings of `program` for --help: name, default, help, limits; wrapped at 80 columns. */
+int cfg_help(uint32_t program, struct buf *out);
+/* The settings in force for --check-config, secrets and passwords hidden: one NAME=value a line. */
+int cfg_dump(const struct cfg *cfg, struct buf *out);
+
+#endif

@@ -1,0 +1,371 @@
+#include "common/service/cfg_impl.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/net/amqp/broker_url.h"
+#include "common/net/pg/pg.h"
+#include "common/base/err.h"
+#include "common/net/redis/redis_url.h"
+
+#define SHOWN_MAX 64
+
+/* Appends a value for people: quoted, short, without control characters. */
+static void show(struct buf *out, const char *text)
+{
+    size_t len = strnlen(text, SHOWN_MAX);
+    (void)buf_char(out, '"');
+    for (size_t i = 0; i < len; i++)
+        (void)buf_char(out, isprint((unsigned char)text[i]) ? text[i] : '?');
+    (void)buf_str(out, text[len] == '\0' ? "\"" : "...\"");
+}
+
+static int wrong(struct buf *problem, const char *text, const char *why)
+{
+    show(problem, text);
+    (void)buf_printf(problem, " %s", why);
+    return ERR_CONFIG;
+}
+
+/* Reads digits up to `end`; false if there are none, others, or too many. */
+static bool read_number(const char *text, const char **ret_end, int64_t *ret_number)
+{
+    if (text[0] < '0' || text[0] > '9')
+        return false;
+    char *end;
+    errno = 0;
+    long long number = strtoll(text, &end, 10);
+    if (errno != 0)
+        return false;
+    *ret_end = end;
+    *ret_number = number;
+    return true;
+}
+
+static int check_integer(const struct cfg_row *row, const char *text, struct cfg_value *value,
+                         struct buf *problem)
+{
+    const char *end;
+    int64_t number;
+    if (!read_number(text, &end, &number) || *end != '\0')
+        return wrong(problem, text, "is not a whole number");
+    bool power = (number & (number - 1)) == 0;
+    if (number < row->low || number > row->high || (row->type == CFG_TYPE_POWER_OF_TWO && !power)) {
+        show(problem, text);
+        (void)buf_printf(problem, " is not %s %lld and %lld",
+                         row->type == CFG_TYPE_POWER_OF_TWO ? "a power of two between" : "between",
+                         (long long)row->low, (long long)row->high);
+        return ERR_CONFIG;
+    }
+    value->number = number;
+    return 0;
+}
+
+/* Milliseconds of one unit; 0 if it is none. */
+static int64_t unit_ms(const char *unit)
+{
+    static const struct {
+        const char *name;
+        int64_t ms;
+    } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}};
+    for (size_t i = 0; i < ARRAY_LEN(units); i++)
+        if (strcmp(unit, units[i].name) == 0)
+            return units[i].ms;
+    return 0;
+}
+
+int cfg_parse_duration(const char *text, int64_t *ret_ms)
+{
+    const char *end;
+    int64_t number;
+    if (!read_number(text, &end, &number) || unit_ms(end) == 0)
+        return ERR_PARSE;
+    int64_t unit = unit_ms(end);
+    *ret_ms = number > INT64_MAX / unit ? INT64_MAX : number * unit;
+    return 0;
+}
+
+static int check_duration(const struct cfg_row *row, const char *text, struct cfg_value *value,
+                          struct buf *problem)
+{
+    int64_t ms;
+    if (cfg_parse_duration(text, &ms) < 0)
+        return wrong(problem, text, "is not a number with a unit of ms, s, m or h, like 30s");
+    if (ms < row->low || ms > row->high) {
+        show(problem, text);
+        (void)buf_printf(problem, " is not between %lldms and %lldms", (long long)row->low,
+                         (long long)row->high);
+        return ERR_CONFIG;
+    }
+    value->number = ms;
+    return 0;
+}
+
+static int check_address(const char *text, struct cfg_value *value, struct buf *problem)
+{
+    const char *colon = strrchr(text, ':');
+    if (colon == NULL)
+        return wrong(problem, text, "is not an address and a port, like 127.0.0.1:8080");
+    const char *end;
+    int64_t port;
+    if (!read_number(colon + 1, &end, &port) || *end != '\0')
+        return wrong(problem, text, "ends in no port number");
+    if (port > UINT16_MAX)
+        return wrong(problem, text, "has a port out of range (0 to 65535)");
+    size_t len = (size_t)(colon - text);
+    bool bracketed = len >= 2 && text[0] == '[' && text[len - 1] == ']';
+    char host[INET6_ADDRSTRLEN + 1];
+    (void)snprintf(host, sizeof host, "%.*s", (int)(bracketed ? len - 2 : len),
+                   bracketed ? text + 1 : text);
+    unsigned char address[sizeof(struct in6_addr)];
+    if (strcmp(host, "localhost") == 0)
+        (void)snprintf(host, sizeof host, "127.0.0.1");
+    else if (inet_pton(bracketed ? AF_INET6 : AF_INET, host, address) != 1)
+        return wrong(problem, text,
+                     "holds no IP address to listen on (0.0.0.0 is every one; IPv6 in brackets)");
+    value->host = strdup(host);
+    value->port = (uint16_t)port;
+    return value->host == NULL ? ERR_NOMEM : 0;
+}
+
+static int check_level(const char *text, struct cfg_value *value, struct buf *problem)
+{
+    static const char *const levels[] = {"debug", "info", "warning", "error"};
+    for (size_t i = 0; i < ARRAY_LEN(levels); i++) {
+        if (strcmp(text, levels[i]) == 0) {
+            value->number = (int64_t)i;
+            return 0;
+        }
+    }
+    return wrong(problem, text, "is none of debug, info, warning, error");
+}
+
+/* Whether `text` of `len` is host[:port] (a name, an IPv4 or a bracketed IPv6 address). */
+static const char *authority_problem(const char *text, size_t len)
+{
+    size_t host = 0;
+    if (memchr(text, '@', len) != NULL)
+        return "must name a host only, without a user and password";
+    if (len > 0 && text[0] == '[') {
+        while (host < len && text[host] != ']')
+            host++;
+        if (host < len)
+            host++;
+    } else {
+        while (host < len && (isalnum((unsigned char)text[host]) || text[host] == '.' ||
+                              text[host] == '-' || text[host] == '_'))
+            host++;
+    }
+    if (host == 0)
+        return "names no host";
+    if (host == len)
+        return NULL;
+    if (text[host] != ':')
+        return "has a character in its host that no host has";
+    int64_t port;
+    const char *end;
+    if (!read_number(text + host + 1, &end, &port) || end != text + len)
+        return "ends in no port number";
+    return port < 1 || port > UINT16_MAX ? "has a port out of range (1 to 65535)" : NULL;
+}
+
+static int check_web_url(const struct cfg_row *row, const char *text, struct buf *problem)
+{
+    const char *plain = row->type == CFG_TYPE_HTTP_URL ? "http://" : "ws://";
+    const char *safe = row->type == CFG_TYPE_HTTP_URL ? "https://" : "wss://";
+    size_t scheme = strncmp(text, plain, strlen(plain)) == 0 ? strlen(plain)
+                    : strncmp(text, safe, strlen(safe)) == 0 ? strlen(safe)
+                                                             : 0;
+    if (scheme == 0) {
+        (void)buf_printf(problem, "must start with %s or %s", plain, safe);
+        return ERR_CONFIG;
+    }
+    for (const char *p = text; *p != '\0'; p++)
+        if (*p <= ' ' || *p > '~' || *p == '"' || *p == '#' || *p == '?')
+            return wrong(problem, text, "has a character that does not belong in this URL");
+    const char *why = authority_problem(text + scheme, strcspn(text + scheme, "/"));
+    if (why == NULL)
+        return 0;
+    (void)buf_printf(problem, "the URL %s", why); /* not shown: it may hold a password */
+    return ERR_CONFIG;
+}
+
+/* One origin of the list: *, or scheme://host[:port] as browsers send it. */
+static bool origin_valid(const char *text, size_t len)
+{
+    if (len == 1 && text[0] == '*')
+        return true;
+    size_t scheme = 0;
+    if (len > 7 && strncmp(text, "http://", 7) == 0)
+        scheme = 7;
+    else if (len > 8 && strncmp(text, "https://", 8) == 0)
+        scheme = 8;
+    return scheme > 0 && authority_problem(text + scheme, len - scheme) == NULL;
+}
+
+static int check_origins(const char *text, struct buf *problem)
+{
+    for (const char *p = text;; p++) {
+        while (*p == ' ')
+            p++;
+        size_t len = strcspn(p, ",");
+        size_t trimmed = len;
+        while (trimmed > 0 && p[trimmed - 1] == ' ')
+            trimmed--;
+        if (!origin_valid(p, trimmed))
+            return wrong(problem, text,
+                         "is not a list of origins like https://shop.example (no path, no slash at "
+                         "the end), or *");
+        p += len;
+        if (*p == '\0')
+            return 0;
+    }
+}
+
+static int check_file(const char *text, struct buf *problem)
+{
+    FILE *file = fopen(text, "re");
+    if (file == NULL) {
+        (void)buf_str(problem, "cannot read ");
+        show(problem, text);
+        (void)buf_printf(problem, ": %s", strerror(errno));
+        return ERR_CONFIG;
+    }
+    (void)fclose(file); /* only read */
+    return 0;
+}
+
+/* Reads the file into `secret`, which takes one byte more than allowed so that too long is seen. */
+static int read_secret(const char *path, char *secret, size_t size, size_t *ret_len,
+                       struct buf *problem)
+{
+    FILE *file = fopen(path, "re");
+    size_t len = 0;
+    bool failed = file == NULL;
+    if (!failed) {
+        (void)setvbuf(file, NULL, _IONBF, 0); /* no copy of it stays behind in a buffer */
+        len = fread(secret, 1, size, file);
+        failed = ferror(file) != 0;
+    }
+    int error = errno;
+    if (file != NULL)
+        (void)fclose(file);
+    if (failed) {
+        (void)buf_str(problem, "cannot read ");
+        show(problem, path);
+        (void)buf_printf(problem, ": %s", strerror(error));
+        return ERR_CONFIG;
+    }
+    *ret_len = len;
+    return 0;
+}
+
+static int check_secret(const struct cfg_row *row, const char *path, struct cfg_value *value,
+                        struct buf *problem)
+{
+    size_t most = (size_t)row->high;
+    char *secret = calloc(1, most + 3); /* a newline, one byte too many, and NUL */
+    if (secret == NULL)
+        return ERR_NOMEM;
+    value->secret = secret;
+    value->secret_len = most + 2; /* wiped whole if it is wrong */
+    size_t len;
+    int code = read_secret(path, secret, most + 2, &len, problem);
+    if (code < 0)
+        return code;
+    if (len > 0 && secret[len - 1] == '\n')
+        secret[--len] = '\0';
+    if (len >= (size_t)row->low && len <= most) {
+        value->secret_len = len;
+        return 0;
+    }
+    (void)buf_str(problem, "the secret in ");
+    show(problem, path);
+    if (len < (size_t)row->low)
+        (void)buf_printf(problem, " is too short: %zu bytes, at least %lld are needed", len,
+                         (long long)row->low);
+    else
+        (void)buf_printf(problem, " is too long: at most %lld bytes", (long long)row->high);
+    return ERR_CONFIG;
+}
+
+static int check_amqp(const char *text, struct buf *problem)
+{
+    struct bus_hosts hosts;
+    const char *why = "out of memory";
+    if (bus_url_parse(text, &hosts, &why) == 0) {
+        bus_url_free(&hosts);
+        return 0;
+    }
+    (void)buf_printf(problem, "%s", why);
+    return ERR_CONFIG;
+}
+
+static int check_redis(const char *text, struct buf *problem)
+{
+    struct kv_url url;
+    const char *why = "malformed";
+    int code = kv_url_parse(text, &url, &why);
+    explicit_bzero(&url, sizeof url);
+    if (code == 0)
+        return 0;
+    (void)buf_printf(problem, "%s", why);
+    return ERR_CONFIG;
+}
+
+static int check_database(const char *text, struct buf *problem)
+{
+    const char *why = "malformed";
+    if (db_url_check(text, &why) == 0)
+        return 0;
+    (void)buf_printf(problem, "%s", why);
+    return ERR_CONFIG;
+}
+
+static int check_word(const char *text, struct buf *problem)
+{
+    size_t len = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
+    if (text[len] != '\0' || len > SHOWN_MAX)
+        return wrong(problem, text, "is not made of up to 64 letters, digits, '.', '_' and '-'");
+    return 0;
+}
+
+int cfg_check(const struct cfg_row *row, const char *text, struct cfg_value *value,
+              struct buf *problem)
+{
+    switch (row->type) {
+    case CFG_TYPE_STRING:
+        return 0;
+    case CFG_TYPE_WORD:
+        return check_word(text, problem);
+    case CFG_TYPE_INTEGER:
+    case CFG_TYPE_POWER_OF_TWO:
+        return check_integer(row, text, value, problem);
+    case CFG_TYPE_DURATION:
+        return check_duration(row, text, value, problem);
+    case CFG_TYPE_ADDRESS:
+        return check_address(text, value, problem);
+    case CFG_TYPE_LEVEL:
+        return check_level(text, value, problem);
+    case CFG_TYPE_ORIGINS:
+        return check_origins(text, problem);
+    case CFG_TYPE_FILE:
+        return check_file(text, problem);
+    case CFG_TYPE_SECRET_FILE:
+        return check_secret(row, text, value, problem);
+    case CFG_TYPE_AMQP_URLS:
+        return check_amqp(text, problem);
+    case CFG_TYPE_DATABASE_URL:
+        return check_database(text, problem);
+    case CFG_TYPE_REDIS_URL:
+        return check_redis(text, problem);
+    case CFG_TYPE_HTTP_URL:
+    case CFG_TYPE_WS_URL:
+        return check_web_url(row, text, problem);
+    }
+    return ERR_CONFIG;
+}

@@ -1,0 +1,68 @@
+/* What the files of cfg share: the table's rows, and the checks of single values. */
+#ifndef COMMON_SERVICE_CFG_IMPL_H
+#define COMMON_SERVICE_CFG_IMPL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/attrs.h"
+#include "common/base/buf.h"
+#include "common/service/cfg.h"
+
+#define CFG_PREFIX "CHECKOUT_"
+
+enum cfg_type {
+    CFG_TYPE_STRING,
+    CFG_TYPE_WORD, /* may stand in a header */
+    CFG_TYPE_INTEGER,
+    CFG_TYPE_POWER_OF_TWO,
+    CFG_TYPE_DURATION,
+    CFG_TYPE_ADDRESS,
+    CFG_TYPE_LEVEL,
+    CFG_TYPE_ORIGINS,
+    CFG_TYPE_FILE,
+    CFG_TYPE_SECRET_FILE,
+    CFG_TYPE_AMQP_URLS,
+    CFG_TYPE_DATABASE_URL,
+    CFG_TYPE_REDIS_URL,
+    CFG_TYPE_HTTP_URL,
+    CFG_TYPE_WS_URL,
+};
+
+struct cfg_row {
+    const char *name;
+    const char *def; /* NULL: must be set */
+    const char *help;
+    int64_t low;
+    int64_t high;
+    enum cfg_type type;
+    uint32_t programs;
+};
+
+extern const struct cfg_row cfg_rows[CFG_COUNT];
+
+/* What a setting's text means; all owned. */
+struct cfg_value {
+    char *text;
+    int64_t number;
+    char *secret;
+    size_t secret_len;
+    char *host;
+    uint16_t port;
+    bool set; /* given, not the default */
+};
+
+struct cfg {
+    uint32_t program;
+    struct cfg_value values[CFG_COUNT];
+};
+
+/* Reads `text` by the row's type into `value` (whose text is set already). 0, or ERR_CONFIG with
+ * what is wrong in `problem`, or ERR_NOMEM. */
+MUST_CHECK int cfg_check(const struct cfg_row *row, const char *text, struct cfg_value *value,
+                         struct buf *problem);
+/* Appends a URL, or a list of them separated by commas, with every password replaced by ***. */
+int cfg_hide_passwords(const char *urls, bool list, struct buf *out);
+
+#endif

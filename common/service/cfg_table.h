@@ -1,0 +1,53 @@
+/*
+ * Every setting, once: X(id, name, type, default, low, high, programs, help).
+ * The environment variable is CHECKOUT_<name>. A NULL default means "must be set" for programs that
+ * use it; "" means "may be absent". low/high: limits of a number (of a duration: in milliseconds).
+ */
+#ifndef COMMON_SERVICE_CFG_TABLE_H
+#define COMMON_SERVICE_CFG_TABLE_H
+
+#define CFG_PRODUCER 1u
+#define CFG_CONSUMER 2u
+#define CFG_NOTIFIER 4u
+#define CFG_CTL 8u
+#define CFG_SANDBOX 16u
+#define CFG_DAEMONS (CFG_PRODUCER | CFG_CONSUMER | CFG_NOTIFIER)
+
+/* clang-format off */
+#define CFG_TABLE(X) \
+X(LISTEN, "LISTEN", ADDRESS, "127.0.0.1:8080", 0, 0, CFG_PRODUCER | CFG_NOTIFIER, "address and port to serve on") \
+X(ADMIN_LISTEN, "ADMIN_LISTEN", ADDRESS, "127.0.0.1:0", 0, 0, CFG_DAEMONS, "address and port of /livez, /readyz and /metrics; port 0 takes a free one and logs it") \
+X(LOG_LEVEL, "LOG_LEVEL", LEVEL, "info", 0, 0, CFG_DAEMONS, "lowest level that is logged: debug, info, warning, error") \
+X(AMQP_URL, "AMQP_URL", AMQP_URLS, NULL, 0, 0, CFG_PRODUCER | CFG_CONSUMER | CFG_CTL, "RabbitMQ, amqp://user:password@host:port/vhost; several nodes separated by commas") \
+X(AMQP_HEARTBEAT, "AMQP_HEARTBEAT", DURATION, "4s", 1000, 60000, CFG_PRODUCER | CFG_CONSUMER | CFG_CTL, "heartbeat of broker connections") \
+X(SHARDS, "SHARDS", POWER_OF_TWO, "16", 1, 1024, CFG_PRODUCER | CFG_CONSUMER | CFG_CTL, "number of shards, a power of two; the same for every program") \
+X(QUEUE_MAX_BYTES, "QUEUE_MAX_BYTES", INTEGER, "1073741824", 1048576, 1099511627776, CFG_CTL, "bytes a shard queue may hold before new orders are refused") \
+X(QUEUE_REPLICAS, "QUEUE_REPLICAS", INTEGER, "1", 1, 7, CFG_CTL, "members of each quorum queue: 1, or 3 on three broker nodes") \
+X(PUBLISH_INFLIGHT, "PUBLISH_INFLIGHT", INTEGER, "8", 1, 64, CFG_PRODUCER, "messages published and not yet confirmed, at most") \
+X(CONNECTIONS_MAX, "CONNECTIONS_MAX", INTEGER, "2048", 16, 65536, CFG_PRODUCER | CFG_NOTIFIER, "client connections served at once (about 20 KiB of memory each); further ones are refused") \
+X(SOCKETS_PER_USER, "SOCKETS_PER_USER", INTEGER, "16", 1, 1024, CFG_NOTIFIER, "websockets of one user at once; further ones are refused") \
+X(SOCKET_PING, "SOCKET_PING", DURATION, "20s", 500, 300000, CFG_NOTIFIER, "time between pings of a websocket; it is closed if it has not answered one by the next") \
+X(DATABASE_URL, "DATABASE_URL", DATABASE_URL, NULL, 0, 0, CFG_DAEMONS | CFG_CTL, "PostgreSQL, postgresql://user:password@host:port/database") \
+X(DATABASE_SESSIONS, "DATABASE_SESSIONS", INTEGER, "2", 1, 16, CFG_CONSUMER, "sessions a consumer writes through; its shards are spread over them") \
+X(REDIS_URL, "REDIS_URL", REDIS_URL, NULL, 0, 0, CFG_DAEMONS | CFG_CTL, "Redis, redis://:password@host:port/database") \
+X(JWT_SECRET_FILE, "JWT_SECRET_FILE", SECRET_FILE, NULL, 32, 4096, CFG_PRODUCER | CFG_NOTIFIER | CFG_CTL, "file with the HS256 secret of buyers' tokens and event tickets (32 bytes at least)") \
+X(ORDER_SECRET_FILE, "ORDER_SECRET_FILE", SECRET_FILE, NULL, 32, 4096, CFG_PRODUCER | CFG_CONSUMER | CFG_CTL, "file with the secret that authenticates order ids (32 bytes at least); made once, never changed") \
+X(ORIGINS, "ORIGINS", ORIGINS, "", 0, 0, CFG_PRODUCER | CFG_NOTIFIER, "origins of web pages that may call us, separated by commas; * for every one") \
+X(EVENTS_URL, "EVENTS_URL", WS_URL, "ws://127.0.0.1:8081/v1/events", 0, 0, CFG_PRODUCER, "absolute URL of the notifier as buyers reach it") \
+X(TICKET_TTL, "TICKET_TTL", DURATION, "10m", 10000, 86400000, CFG_PRODUCER, "how long the ticket in an events_url opens a websocket") \
+X(WAIT_MAX, "WAIT_MAX", DURATION, "15m", 1000, 86400000, CFG_CONSUMER, "longest time an order waits in line for an item") \
+X(ACTION_WAIT, "ACTION_WAIT", DURATION, "10m", 1000, 86400000, CFG_CONSUMER, "how long a unit is held for a buyer who has to act at the bank (3-D Secure)") \
+X(WEBHOOK_SECRET_FILE, "WEBHOOK_SECRET_FILE", SECRET_FILE, "", 8, 4096, CFG_PRODUCER | CFG_CTL, "file with the secret that the gateway signs its webhooks with; empty: none are taken") \
+X(GATEWAY_URL, "GATEWAY_URL", HTTP_URL, NULL, 0, 0, CFG_CONSUMER | CFG_CTL, "base URL of the payment gateway (Stripe's API)") \
+X(GATEWAY_KEY_FILE, "GATEWAY_KEY_FILE", SECRET_FILE, NULL, 8, 4096, CFG_CONSUMER | CFG_CTL, "file with the gateway's secret key") \
+X(GATEWAY_VERSION, "GATEWAY_VERSION", WORD, "2023-10-16", 0, 0, CFG_CONSUMER | CFG_CTL, "version of the gateway's API that is asked for (Stripe-Version); empty: the account's own") \
+X(GATEWAY_RETURN_URL, "GATEWAY_RETURN_URL", HTTP_URL, "", 0, 0, CFG_CONSUMER, "page of the shop that banks send buyers back to; empty: no payment may need a redirect. Change it only while no payment is open") \
+X(GATEWAY_CA_FILE, "GATEWAY_CA_FILE", FILE, "", 0, 0, CFG_CONSUMER | CFG_CTL, "CA certificates that the gateway's TLS certificate is checked against; empty: the system's") \
+X(GATEWAY_INFLIGHT, "GATEWAY_INFLIGHT", INTEGER, "256", 1, 10000, CFG_CONSUMER, "payments in flight at once, at most") \
+X(GATEWAY_TIMEOUT, "GATEWAY_TIMEOUT", DURATION, "30s", 100, 300000, CFG_CONSUMER | CFG_CTL, "longest wait for one answer of the gateway") \
+X(GATEWAY_KEY_AGE, "GATEWAY_KEY_AGE", DURATION, "20h", 1000, 82800000, CFG_CONSUMER, "age from which an idempotency key is looked up and not sent again: less than the gateway keeps it") \
+X(NAME, "NAME", STRING, "", 0, 0, CFG_CONSUMER, "name that operators see for this process; empty: host:pid") \
+X(SANDBOX_LEDGER, "SANDBOX_LEDGER", STRING, "", 0, 0, CFG_SANDBOX, "file of the sandbox gateway's charges")
+/* clang-format on */
+
+#endif

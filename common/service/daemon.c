@@ -1,0 +1,167 @@
+#include "common/service/daemon.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/service/admin.h"
+#include "common/base/log.h"
+#include "common/service/startup.h"
+#include "common/service/stop.h"
+
+/* Exit codes, one more than they are: what daemon_open returns. */
+#define END_FINE 1
+#define END_FAILED 2
+#define END_USAGE 3
+
+#define TEXT_MAX ((size_t)64 * 1024)
+#define PROBLEM_MAX 1024
+
+static int print(const struct buf *text)
+{
+    bool written = fwrite(buf_text(text), 1, text->len, stdout) == text->len && fflush(stdout) == 0;
+    return written && !text->failed ? END_FINE : END_FAILED;
+}
+
+static int help(const struct daemon_program *program)
+{
+    struct buf text;
+    buf_init(&text, TEXT_MAX);
+    (void)buf_printf(&text,
+                     "usage: %s [--help | --version | --check-config]\n\n%s\n\n"
+                     "  --help          this text\n"
+                     "  --version       the version\n"
+                     "  --check-config  check the settings, show them (no secret among them), and "
+                     "end\n\n"
+                     "It runs in the foreground, logs one JSON object a line on stderr, and "
+                     "leaves in\norder on SIGTERM. Settings are environment variables:\n\n",
+                     program->name, program->summary);
+    (void)cfg_help(program->cfg_program, &text); /* a failure sticks to the buffer */
+    int end = print(&text);
+    buf_free(&text);
+    return end;
+}
+
+static int check_config(const struct cfg *cfg)
+{
+    struct buf text;
+    buf_init(&text, TEXT_MAX);
+    (void)cfg_dump(cfg, &text); /* a failure sticks to the buffer */
+    int end = print(&text);
+    buf_free(&text);
+    return end;
+}
+
+static int usage(const struct daemon_program *program, const char *word)
+{
+    (void)fprintf(stderr, "%s: unknown argument %s; --help tells what there is\n", program->name,
+                  word);
+    return END_USAGE;
+}
+
+static int complain(const struct daemon_program *program, const struct buf *problem)
+{
+    (void)fprintf(stderr, "%s: %s\n", program->name, buf_text(problem));
+    return END_USAGE;
+}
+
+/* Tries the servers once: what is wrong stops the start, what is down does not. */
+static int try_servers(const struct daemon_program *program, struct cfg *cfg)
+{
+    struct buf problem;
+    buf_init(&problem, PROBLEM_MAX);
+    int code = startup_check(cfg, &problem);
+    int end = code < 0 ? complain(program, &problem) : 0;
+    buf_free(&problem);
+    return end;
+}
+
+static int load(const struct daemon_program *program, struct cfg **ret_cfg)
+{
+    struct buf problem;
+    buf_init(&problem, PROBLEM_MAX);
+    int code = cfg_load(program->cfg_program, environ, ret_cfg, &problem);
+    int end = code < 0 ? complain(program, &problem) : 0;
+    buf_free(&problem);
+    return end;
+}
+
+static int failed(struct daemon *daemon, const char *what)
+{
+    log_error("cannot start", LOG_STR("problem", what));
+    daemon_close(daemon);
+    return END_FAILED;
+}
+
+static int open_admin(const struct daemon_program *program, struct daemon *daemon)
+{
+    const char *host = cfg_host(daemon->cfg, CFG_ADMIN_LISTEN);
+    if (host[0] == '\0')
+        return 0; /* not a setting of this program */
+    uint16_t port = cfg_port(daemon->cfg, CFG_ADMIN_LISTEN);
+    errno = 0;
+    if (admin_open(daemon->loop, host, port, daemon->metrics, program->ready, program->arg,
+                   &daemon->admin) == 0)
+        return 0;
+    (void)fprintf(stderr, "%s: %s: cannot listen on %s: %s\n", program->name,
+                  cfg_name(CFG_ADMIN_LISTEN), cfg_str(daemon->cfg, CFG_ADMIN_LISTEN),
+                  strerror(errno));
+    daemon_close(daemon);
+    return END_USAGE;
+}
+
+static int assemble(const struct daemon_program *program, struct cfg *cfg,
+                    struct daemon *ret_daemon)
+{
+    struct daemon daemon = {.name = program->name, .cfg = cfg};
+    bool has_level = cfg_str(cfg, CFG_LOG_LEVEL)[0] != '\0'; /* it is a setting of this program */
+    log_open(program->name,
+             has_level ? (enum log_level)cfg_int(cfg, CFG_LOG_LEVEL) : LOG_LEVEL_INFO);
+    daemon.loop = loop_new();
+    daemon.metrics = metrics_new();
+    if (daemon.loop == NULL || daemon.metrics == NULL)
+        return failed(&daemon, "out of memory");
+    daemon.stop = stop_new(daemon.loop, program->drain, program->arg);
+    if (daemon.stop == NULL)
+        return failed(&daemon, "cannot listen to signals");
+    int end = open_admin(program, &daemon);
+    if (end == 0)
+        *ret_daemon = daemon;
+    return end;
+}
+
+int daemon_open(const struct daemon_program *program, int argc, char **argv,
+                struct daemon *ret_daemon)
+{
+    const char *word = argc > 1 ? argv[1] : "";
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
+        return help(program);
+    if (strcmp(word, "--version") == 0) {
+        (void)printf("%s %s\n", program->name, CHECKOUT_VERSION);
+        return END_FINE;
+    }
+    bool check = strcmp(word, "--check-config") == 0;
+    if (argc > (check ? 2 : 1))
+        return usage(program, argv[check ? 2 : 1]);
+    struct cfg *cfg = NULL;
+    int end = load(program, &cfg);
+    if (end != 0)
+        return end;
+    end = check ? check_config(cfg) : try_servers(program, cfg);
+    if (end != 0) {
+        cfg_free(cfg);
+        return end;
+    }
+    return assemble(program, cfg, ret_daemon);
+}
+
+void daemon_close(struct daemon *daemon)
+{
+    admin_close(daemon->admin);
+    stop_free(daemon->stop);
+    loop_free(daemon->loop);
+    metrics_free(daemon->metrics);
+    cfg_free(daemon->cfg);
+}

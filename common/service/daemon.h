@@ -1,0 +1,46 @@
+/*
+ * What every daemon's main() does the same way: --help, --version, --check-config, settings, log,
+ * loop, metrics, admin address, signals.
+ */
+#ifndef COMMON_SERVICE_DAEMON_H
+#define COMMON_SERVICE_DAEMON_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/attrs.h"
+#include "common/base/buf.h"
+#include "common/service/cfg.h"
+#include "common/base/loop.h"
+#include "common/service/metrics.h"
+#include "common/base/version.h"
+
+struct daemon {
+    const char *name; /* checkout-producer */
+    struct cfg *cfg;
+    struct loop *loop;
+    struct metrics *metrics;
+    struct admin *admin;
+    struct stop *stop;
+};
+
+struct daemon_program {
+    const char *name;     /* checkout-producer */
+    const char *summary;  /* one line for --help */
+    uint32_t cfg_program; /* CFG_PRODUCER, … */
+    /* Whether it can do its work now; else one line per missing thing in `ret_why`. For /readyz. */
+    bool (*ready)(void *arg, struct buf *ret_why);
+    loop_cb drain; /* SIGTERM: finish what was accepted, then call loop_stop */
+    void *arg;
+};
+
+/*
+ * Returns 0 with `ret_daemon` filled, or a positive number: the process should end now with that
+ * number less one as its exit code (--help: 1 → 0; a wrong setting: 3 → 2, its line is on stderr).
+ */
+MUST_CHECK int daemon_open(const struct daemon_program *program, int argc, char **argv,
+                           struct daemon *ret_daemon);
+/* Frees all of it, after loop_run has returned and the program has freed its own handles. */
+void daemon_close(struct daemon *daemon);
+
+#endif

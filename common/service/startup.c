@@ -1,0 +1,214 @@
+#include "common/service/startup.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/net/amqp/broker.h"
+#include "common/net/pg/pg.h"
+#include "common/net/pg/pg_hosts.h"
+#include "common/base/err.h"
+#include "common/net/redis/redis.h"
+#include "common/base/loop.h"
+
+#define PATIENCE_MS 3000
+#define STATEMENT_TIMEOUT_MS 3000
+#define REASON_SIZE 256
+#define HEARTBEAT_S 4
+
+/* One server's trial. */
+struct trial {
+    struct startup *startup;
+    enum cfg_id setting;
+    unsigned hosts;   /* that its URL names: any of them will do */
+    unsigned tries;   /* that failed */
+    unsigned unknown; /* of these: the host has no address */
+    bool running;
+};
+
+struct startup {
+    struct loop *loop;
+    struct bus *bus;
+    struct db *db;
+    struct kv *kv;
+    struct trial trials[4];
+    size_t count;
+    struct buf *problem;
+    bool wrong;
+    char gateway[DB_HOSTS_NAME_SIZE];
+    int gateway_code;
+    char gateway_reason[REASON_SIZE];
+};
+
+static unsigned count_hosts(const char *url)
+{
+    unsigned count = 1;
+    for (; *url != '\0'; url++)
+        if (*url == ',')
+            count++;
+    return count;
+}
+
+static struct trial *begin(struct startup *startup, const struct cfg *cfg, enum cfg_id setting)
+{
+    struct trial *trial = &startup->trials[startup->count++];
+    *trial = (struct trial){.startup = startup,
+                            .setting = setting,
+                            .hosts = count_hosts(cfg_str(cfg, setting)),
+                            .running = true};
+    return trial;
+}
+
+static void end(struct trial *trial)
+{
+    struct startup *startup = trial->startup;
+    trial->running = false;
+    for (size_t i = 0; i < startup->count; i++)
+        if (startup->trials[i].running)
+            return;
+    loop_stop(startup->loop);
+}
+
+/* A try has failed: is that a wrong setting, or is the server merely down? */
+static void judge(struct trial *trial, int fault, const char *reason)
+{
+    struct startup *startup = trial->startup;
+    if (!trial->running || startup->wrong)
+        return;
+    trial->tries++;
+    if (fault == ERR_NOT_FOUND)
+        trial->unknown++;
+    if (fault == ERR_AUTH || trial->unknown == trial->hosts) {
+        startup->wrong = true;
+        (void)buf_printf(startup->problem, "%s: %s", cfg_name(trial->setting), reason);
+        loop_stop(startup->loop);
+    } else if (trial->tries >= trial->hosts) {
+        end(trial);
+    }
+}
+
+static void bus_changed(enum bus_state state, const char *reason, void *arg)
+{
+    struct trial *trial = arg;
+    if (state == BUS_DOWN)
+        judge(trial, bus_fault(trial->startup->bus), reason);
+    else
+        end(trial);
+}
+
+static void db_changed(bool up, const char *reason, void *arg)
+{
+    struct trial *trial = arg;
+    if (up)
+        end(trial);
+    else
+        judge(trial, db_fault(trial->startup->db), reason);
+}
+
+static void kv_changed(bool up, const char *reason, void *arg)
+{
+    struct trial *trial = arg;
+    if (up)
+        end(trial);
+    else
+        judge(trial, kv_fault(trial->startup->kv), reason);
+}
+
+/* Of the gateway only the name is tried: what it answers belongs to payments. */
+static void resolve_gateway(void *arg)
+{
+    struct trial *trial = arg;
+    struct startup *startup = trial->startup;
+    struct db_addresses addresses;
+    startup->gateway_code =
+        db_hosts_resolve(startup->gateway, 0, &addresses, startup->gateway_reason, REASON_SIZE);
+}
+
+static void gateway_resolved(void *arg)
+{
+    struct trial *trial = arg;
+    struct startup *startup = trial->startup;
+    if (startup->gateway_code < 0)
+        judge(trial, startup->gateway_code, startup->gateway_reason);
+    else
+        end(trial);
+}
+
+/* The host of http://host[:port][/path]; of an IPv6 address without its brackets. */
+static void host_of(const char *url, char *ret_host, size_t size)
+{
+    const char *host = strstr(url, "://");
+    host = host == NULL ? url : host + 3;
+    size_t len = strcspn(host, ":/");
+    if (*host == '[')
+        len = strcspn(++host, "]");
+    (void)snprintf(ret_host, size, "%.*s", (int)len, host);
+}
+
+static bool given(const struct cfg *cfg, enum cfg_id setting)
+{
+    return cfg_str(cfg, setting)[0] != '\0'; /* else it is no setting of this program */
+}
+
+static int try_all(struct startup *startup, const struct cfg *cfg)
+{
+    if (given(cfg, CFG_AMQP_URL)) {
+        const struct bus_options options = {cfg_str(cfg, CFG_AMQP_URL), "checkout start check",
+                                            HEARTBEAT_S};
+        startup->bus =
+            bus_open(startup->loop, &options, bus_changed, begin(startup, cfg, CFG_AMQP_URL));
+        if (startup->bus == NULL)
+            return ERR_NOMEM;
+    }
+    if (given(cfg, CFG_DATABASE_URL)) {
+        const struct db_options options = {.url = cfg_str(cfg, CFG_DATABASE_URL),
+                                           .application_name = "checkout start check",
+                                           .statement_timeout_ms = STATEMENT_TIMEOUT_MS,
+                                           .pending_max = 1};
+        startup->db =
+            db_open(startup->loop, &options, db_changed, begin(startup, cfg, CFG_DATABASE_URL));
+        if (startup->db == NULL)
+            return ERR_NOMEM;
+    }
+    if (given(cfg, CFG_REDIS_URL)) {
+        startup->kv = kv_open(startup->loop, cfg_str(cfg, CFG_REDIS_URL), 1, kv_changed,
+                              begin(startup, cfg, CFG_REDIS_URL));
+        if (startup->kv == NULL)
+            return ERR_NOMEM;
+    }
+    if (!given(cfg, CFG_GATEWAY_URL))
+        return 0;
+    host_of(cfg_str(cfg, CFG_GATEWAY_URL), startup->gateway, sizeof startup->gateway);
+    struct trial *trial = begin(startup, cfg, CFG_GATEWAY_URL);
+    trial->hosts = 1;
+    return loop_background(startup->loop, resolve_gateway, gateway_resolved, trial);
+}
+
+static void out_of_patience(void *arg)
+{
+    loop_stop(arg);
+}
+
+int startup_check(const struct cfg *cfg, struct buf *ret_problem)
+{
+    struct startup startup = {.loop = loop_new(), .problem = ret_problem};
+    if (startup.loop == NULL) {
+        (void)buf_str(ret_problem, "out of memory");
+        return ERR_CONFIG;
+    }
+    struct loop_timer *patience = loop_timer_new(startup.loop, out_of_patience, startup.loop);
+    int code = patience == NULL ? ERR_NOMEM : try_all(&startup, cfg);
+    if (code == 0 && startup.count > 0) {
+        loop_timer_start(patience, PATIENCE_MS, 0);
+        loop_run(startup.loop);
+    }
+    startup.wrong = startup.wrong || code < 0; /* from here on nothing is judged any more */
+    if (code < 0)
+        (void)buf_str(ret_problem, err_text(code));
+    loop_timer_free(patience);
+    bus_close(startup.bus);
+    db_close(startup.db);
+    kv_close(startup.kv);
+    loop_free(startup.loop);
+    return startup.wrong ? ERR_CONFIG : 0;
+}

@@ -1,0 +1,91 @@
+#include "common/service/stop.h"
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "common/base/log.h"
+
+#define EXIT_INTERRUPTED 130
+
+struct stop {
+    loop_cb cb;
+    void *arg;
+    struct loop_signal *terminate;
+    struct loop_signal *interrupt;
+    struct loop_timer *watchdog;
+    bool stopping;
+};
+
+static void leave(struct stop *stop, const char *signal_name)
+{
+    if (stop->stopping)
+        return;
+    stop->stopping = true;
+    log_info("stopping", LOG_STR("signal", signal_name));
+    stop_notify_stopping();
+    stop->cb(stop->arg);
+}
+
+static void terminated(void *arg)
+{
+    leave(arg, "SIGTERM");
+}
+
+/* Somebody at a terminal who presses Ctrl-C again does not want to wait. */
+static void interrupted(void *arg)
+{
+    struct stop *stop = arg;
+    if (stop->stopping)
+        _exit(EXIT_INTERRUPTED);
+    leave(stop, "SIGINT");
+}
+
+static void beat(void *arg)
+{
+    (void)arg;
+    (void)sd_notify(0, "WATCHDOG=1"); /* a manager that does not listen is its own trouble */
+}
+
+struct stop *stop_new(struct loop *loop, loop_cb cb, void *arg)
+{
+    struct stop *stop = calloc(1, sizeof *stop);
+    if (stop == NULL)
+        return NULL;
+    (void)signal(SIGPIPE, SIG_IGN); /* writes report EPIPE */
+    stop->cb = cb;
+    stop->arg = arg;
+    stop->terminate = loop_signal_new(loop, SIGTERM, terminated, stop);
+    stop->interrupt = loop_signal_new(loop, SIGINT, interrupted, stop);
+    stop->watchdog = loop_timer_new(loop, beat, NULL);
+    if (stop->terminate == NULL || stop->interrupt == NULL || stop->watchdog == NULL) {
+        stop_free(stop);
+        return NULL;
+    }
+    uint64_t watchdog_us = 0;
+    if (sd_watchdog_enabled(0, &watchdog_us) > 0)
+        loop_timer_start(stop->watchdog, 0, watchdog_us / 2000 > 0 ? watchdog_us / 2000 : 1);
+    return stop;
+}
+
+void stop_free(struct stop *stop)
+{
+    if (stop == NULL)
+        return;
+    loop_signal_free(stop->terminate);
+    loop_signal_free(stop->interrupt);
+    loop_timer_free(stop->watchdog);
+    free(stop);
+}
+
+void stop_notify_ready(void)
+{
+    (void)sd_notify(0, "READY=1"); /* as in beat() */
+}
+
+void stop_notify_stopping(void)
+{
+    (void)sd_notify(0, "STOPPING=1");
+}

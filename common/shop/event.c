@@ -1,0 +1,74 @@
+#include "common/shop/event.h"
+
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/err.h"
+
+#define EVENT_SOURCE "/checkout"
+
+bool event_status_final(const char *status)
+{
+    static const char *const final[] = {"confirmed", "rejected", "cancelled", "refunded"};
+    for (size_t i = 0; i < ARRAY_LEN(final); i++)
+        if (strcmp(status, final[i]) == 0)
+            return true;
+    return false;
+}
+
+static void member_str(struct buf *out, const char *name, const char *value)
+{
+    if (value == NULL)
+        return;
+    (void)buf_printf(out, ",\"%s\":", name);
+    (void)buf_json_str(out, value);
+}
+
+static void member_int(struct buf *out, const char *name, int64_t value)
+{
+    (void)buf_str(out, ",\"");
+    (void)buf_str(out, name);
+    (void)buf_str(out, "\":");
+    (void)buf_int(out, value);
+}
+
+static void encode_data(struct buf *out, const struct event *event)
+{
+    (void)buf_str(out, "\"data\":{\"order_id\":");
+    (void)buf_json_str(out, event->order_id);
+    member_str(out, "sku", event->sku);
+    if (event->quantity > 0)
+        member_int(out, "quantity", event->quantity);
+    member_str(out, "status", event->status);
+    member_str(out, "reason", event->reason);
+    if (event->place_in_line > 0)
+        member_int(out, "place_in_line", event->place_in_line);
+    if (event->has_amount)
+        member_int(out, "amount", event->amount);
+    member_str(out, "currency", event->currency);
+    member_str(out, "reference", event->reference);
+    if (event->next_action != NULL) {
+        (void)buf_str(out, ",\"next_action\":");
+        (void)buf_str(out, event->next_action);
+    }
+    (void)buf_str(out, "}}");
+}
+
+int event_encode(struct buf *out, const struct event *event)
+{
+    char time[CLOCK_RFC3339_SIZE];
+    clock_rfc3339(event->time_ms, time);
+    (void)buf_str(out, "{\"specversion\":\"1.0\",\"id\":\"");
+    (void)buf_int(out, event->id);
+    (void)buf_str(out, "\",\"source\":\"" EVENT_SOURCE "\",\"type\":\"checkout.order.");
+    (void)buf_str(out, event->status);
+    (void)buf_str(out, ".v1\",\"subject\":\"");
+    (void)buf_str(out, event->order_id);
+    (void)buf_str(out, "\",\"time\":\"");
+    (void)buf_str(out, time);
+    (void)buf_str(out, "\",\"datacontenttype\":\"application/json\"");
+    member_int(out, "sequence", event->sequence);
+    (void)buf_char(out, ',');
+    encode_data(out, event);
+    return out->failed ? ERR_FULL : 0;
+}

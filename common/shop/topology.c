@@ -1,0 +1,250 @@
+#include "common/shop/topology.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/base/err.h"
+#include "common/shop/shard.h"
+
+#define IN_FLIGHT 16        /* questions at once: keeps the broker busy, also with 1,024 shards */
+#define DELIVERY_LIMIT 1000 /* a crash counts for every message that was out: a small one loses */
+/* whoever looks at the dead letters has them delivered, and they must never be dropped for that */
+#define DEAD_DELIVERY_LIMIT 1000000
+#define PROBLEM_SIZE 512
+
+/* The things, in order. The shared ones come one by one, the shards' side by side. */
+enum { THING_EXCHANGE, THING_DEAD_EXCHANGE, THING_DEAD_QUEUE, THING_SHARD };
+
+struct run {
+    struct bus *bus;
+    struct topology_options options;
+    bool declare; /* false: only look */
+    bool compare; /* look, then ask for what is there with its arguments */
+    topology_progress_cb progress;
+    topology_cb cb;
+    void *arg;
+    uint32_t next; /* thing */
+    uint32_t done;
+    uint32_t total;
+    uint32_t in_flight;
+    bool closed; /* the bus is being closed: nobody wants to hear of it */
+    int code;    /* the first error */
+    char problem[PROBLEM_SIZE];
+};
+
+/* One thing that is asked for, so that the answer knows what it was about. */
+struct question {
+    struct run *run;
+    uint32_t thing;
+    bool binding;   /* the queue is there, now it is bound … */
+    bool comparing; /* … or its arguments are compared */
+};
+
+static void advance(struct run *run);
+
+static void name_thing(const struct run *run, uint32_t thing, char *out, size_t size)
+{
+    char name[SHARD_NAME_SIZE];
+    if (thing == THING_EXCHANGE) {
+        shard_exchange(run->options.shards, name);
+        (void)snprintf(out, size, "exchange %s", name);
+    } else if (thing == THING_DEAD_EXCHANGE) {
+        (void)snprintf(out, size, "exchange %s", SHARD_DEAD);
+    } else if (thing == THING_DEAD_QUEUE) {
+        (void)snprintf(out, size, "queue %s", SHARD_DEAD);
+    } else {
+        shard_queue(run->options.shards, thing - THING_SHARD, name);
+        (void)snprintf(out, size, "queue %s", name);
+    }
+}
+
+static const char *advice(int code)
+{
+    switch (code) {
+    case ERR_NOT_FOUND:
+        return "missing: run `checkoutctl topology`, and compare CHECKOUT_SHARDS";
+    case ERR_CONFLICT:
+        return "it exists with other arguments: use the settings it was made with "
+               "(CHECKOUT_QUEUE_MAX_BYTES, CHECKOUT_QUEUE_REPLICAS), or delete it while it is "
+               "empty and declare again";
+    case ERR_REFUSED:
+        return "refused: check the permissions of the broker's user (configure, write, read) and "
+               "the broker's log";
+    default:
+        return "not available: check that the broker is up and try again";
+    }
+}
+
+static void fail(struct run *run, uint32_t thing, int code, const char *text)
+{
+    char name[SHARD_NAME_SIZE + 16];
+    if (run->code != 0)
+        return;
+    run->code = code;
+    name_thing(run, thing, name, sizeof name);
+    (void)snprintf(run->problem, sizeof run->problem, "%s: %s (%s)", name, advice(code),
+                   text[0] != '\0' ? text : err_text(code));
+}
+
+static int declare_queue(struct question *question, const char *name, bus_reply_cb cb)
+{
+    const struct topology_options *options = &question->run->options;
+    bool dead = question->thing == THING_DEAD_QUEUE;
+    const struct bus_argument arguments[] = {
+        {"x-queue-type", "quorum", 0, false},
+        {"x-queue-leader-locator", "balanced", 0, false},
+        {"x-quorum-initial-group-size", NULL, options->replicas, false},
+        {"x-delivery-limit", NULL, dead ? DEAD_DELIVERY_LIMIT : DELIVERY_LIMIT, false},
+        /* from here on only queues of shards */
+        {"x-single-active-consumer", NULL, 1, true},
+        {"x-overflow", "reject-publish", 0, false},
+        {"x-max-length-bytes", NULL, options->queue_max_bytes, false},
+        {"x-dead-letter-exchange", SHARD_DEAD, 0, false},
+        {"x-dead-letter-strategy", "at-least-once", 0, false},
+    };
+    size_t count = dead ? 4 : ARRAY_LEN(arguments);
+    bool declare = question->run->declare || question->comparing;
+    return bus_declare_queue(question->run->bus, name, arguments, declare ? count : 0, !declare, cb,
+                             question);
+}
+
+static int ask_queue(struct question *question, bus_reply_cb cb)
+{
+    const struct run *run = question->run;
+    char exchange[SHARD_NAME_SIZE] = SHARD_DEAD;
+    char queue[SHARD_NAME_SIZE] = SHARD_DEAD;
+    char key[SHARD_NAME_SIZE] = "";
+    if (question->thing >= THING_SHARD) {
+        shard_exchange(run->options.shards, exchange);
+        shard_queue(run->options.shards, question->thing - THING_SHARD, queue);
+        shard_routing_key(question->thing - THING_SHARD, key);
+    }
+    if (!question->binding)
+        return declare_queue(question, queue, cb);
+    return bus_bind(run->bus, queue, exchange, key, cb, question);
+}
+
+static int ask(struct question *question, bus_reply_cb cb)
+{
+    struct run *run = question->run;
+    char name[SHARD_NAME_SIZE];
+    if (question->thing == THING_EXCHANGE) {
+        shard_exchange(run->options.shards, name);
+        return bus_declare_exchange(run->bus, name, "direct", !run->declare, cb, question);
+    }
+    if (question->thing == THING_DEAD_EXCHANGE)
+        return bus_declare_exchange(run->bus, SHARD_DEAD, "fanout", !run->declare, cb, question);
+    return ask_queue(question, cb);
+}
+
+/* A queue is asked for twice, unless we only look. */
+static bool has_second_step(struct question *question)
+{
+    if (question->binding || question->comparing)
+        return false;
+    question->binding = question->run->declare;
+    question->comparing = question->run->compare;
+    return question->binding || question->comparing;
+}
+
+static void on_reply(int code, const char *text, uint32_t messages, uint32_t consumers, void *arg)
+{
+    struct question *question = arg;
+    struct run *run = question->run;
+    (void)messages;
+    (void)consumers;
+    if (code == 0 && question->thing >= THING_DEAD_QUEUE && has_second_step(question)) {
+        code = ask(question, on_reply);
+        if (code == 0)
+            return;
+        text = "";
+    }
+    if (code == ERR_CLOSED)
+        run->closed = true;
+    if (code != 0)
+        fail(run, question->thing, code, text);
+    free(question);
+    run->done++;
+    if (code == 0 && run->progress != NULL) /* it may close the bus: we still count as in flight */
+        run->progress(run->done, run->total, run->arg);
+    run->in_flight--;
+    advance(run);
+}
+
+static void ask_next(struct run *run)
+{
+    struct question *question = malloc(sizeof *question);
+    uint32_t thing = run->next++;
+    int rc = ERR_NOMEM;
+    if (question != NULL) {
+        *question = (struct question){run, thing, false, false};
+        rc = ask(question, on_reply); /* never answers from inside */
+    }
+    if (rc == 0) {
+        run->in_flight++;
+        return;
+    }
+    free(question);
+    fail(run, thing, rc, "");
+}
+
+/* Asks for as much as may be asked for now; ends the run when all is answered, or one failed. */
+static void advance(struct run *run)
+{
+    while (run->code == 0 && run->next < run->total && run->in_flight < IN_FLIGHT &&
+           (run->next > THING_SHARD || run->in_flight == 0))
+        ask_next(run);
+    if (run->in_flight > 0)
+        return;
+    if (!run->closed)
+        run->cb(run->code, run->code == 0 ? NULL : run->problem, run->arg);
+    free(run);
+}
+
+static int start(const struct run *values)
+{
+    if (bus_state(values->bus) == BUS_DOWN)
+        return ERR_UNAVAILABLE;
+    struct run *run = malloc(sizeof *run);
+    if (run == NULL)
+        return ERR_NOMEM;
+    *run = *values;
+    run->total = THING_SHARD + run->options.shards;
+    ask_next(run);
+    if (run->in_flight == 0) { /* the first one could not be sent: say so here, not by a callback */
+        int code = run->code;
+        free(run);
+        return code;
+    }
+    return 0;
+}
+
+int topology_declare(struct bus *bus, const struct topology_options *options,
+                     topology_progress_cb progress, topology_cb cb, void *arg)
+{
+    const struct run run = {.bus = bus,
+                            .options = *options,
+                            .declare = true,
+                            .progress = progress,
+                            .cb = cb,
+                            .arg = arg};
+    return start(&run);
+}
+
+int topology_check(struct bus *bus, uint32_t shards, topology_cb cb, void *arg)
+{
+    const struct run run = {.bus = bus, .options = {.shards = shards}, .cb = cb, .arg = arg};
+    return start(&run);
+}
+
+int topology_compare(struct bus *bus, const struct topology_options *options,
+                     topology_progress_cb progress, topology_cb cb, void *arg)
+{
+    const struct run run = {.bus = bus,
+                            .options = *options,
+                            .compare = true,
+                            .progress = progress,
+                            .cb = cb,
+                            .arg = arg};
+    return start(&run);
+}

@@ -1,0 +1,88 @@
+/*
+ * Crash points: places where a consumer can be made to die by SIGKILL, so that tests can show that
+ * it may die there. They exist only in builds with the CMake option CHECKOUT_PLANTS; elsewhere they
+ * expand to nothing. The process takes CHECKOUT_CRASH_AT=<name>[:<n>] from its environment and dies
+ * when it comes to that place for the n-th time (1 if unsaid).
+ */
+#ifndef COMMON_TESTING_FAILPOINT_H
+#define COMMON_TESTING_FAILPOINT_H
+
+#ifdef CHECKOUT_PLANTS
+
+#include <stdbool.h>
+
+/* A transaction of the counter: not asked for yet, sent, answered but not acted on, acted on. */
+#define CRASH_STEPS(X, ID, name)                                                                   \
+    X(ID, name "-before")                                                                          \
+    X(ID##_SENT, name "-sent")                                                                     \
+    X(ID##_COMMITTED, name "-committed")                                                           \
+    X(ID##_DONE, name "-done")
+
+/* In the order of an order's life. */
+#define CRASH_MAP(X)                                                                               \
+    X(TAKE_OVER_SENT, "take-over-sent")                                                            \
+    X(TAKEN, "taken")             /* the epoch is bumped, nothing is swept */                      \
+    X(TAKEN_SWEPT, "taken-swept") /* what the owner before had left open is known */               \
+    X(DELIVERED, "delivered")                                                                      \
+    CRASH_STEPS(X, DECIDE, "decide") /* of which promotions and intents of payments are a part */  \
+    X(ACK, "ack-before")                                                                           \
+    X(ACK_SENT, "ack-sent")                                                                        \
+    X(DEAD_SENT, "dead-letter-sent") /* its confirm is not there yet, nor its ack */               \
+    X(DEAD_CONFIRMED, "dead-letter-confirmed")                                                     \
+    X(PAY, "pay-before") /* the intent is durable */                                               \
+    X(PAY_SENT, "pay-sent")                                                                        \
+    X(PAY_ANSWERED, "pay-answered")                                                                \
+    X(PAY_UNKNOWN, "pay-unknown") /* it will be asked again */                                     \
+    X(CANCEL_SENT, "intent-cancel-sent")                                                           \
+    X(CANCEL_ANSWERED, "intent-cancel-answered")                                                   \
+    X(ACTION_LOOKED, "action-looked") /* its buyer has to act */                                   \
+    X(LOOK_UP_SENT, "look-up-sent")                                                                \
+    X(LOOK_UP_ANSWERED, "look-up-answered")                                                        \
+    X(PAY_ENDED, "pay-ended")        /* its settlement is only in memory */                        \
+    CRASH_STEPS(X, SETTLE, "settle") /* with the promotions that follow from it */                 \
+    CRASH_STEPS(X, LINE, "line")     /* a further chunk of a sold-out line */                      \
+    CRASH_STEPS(X, COMMAND, "command")                                                             \
+    CRASH_STEPS(X, CLOCK, "clock") /* payments are stopped, or go on */                            \
+    CRASH_STEPS(X, EXPIRE, "expire")                                                               \
+    X(REFUND_CALL, "refund-call-before") /* the intent is durable */                               \
+    X(REFUND_CALL_SENT, "refund-call-sent")                                                        \
+    X(REFUND_ANSWERED, "refund-answered")                                                          \
+    CRASH_STEPS(X, REFUND, "refund")                                                               \
+    X(RELAY_READ, "relay-read")                                                                    \
+    X(RELAY_SENT, "relay-sent")                                                                    \
+    X(RELAY_PUBLISHED, "relay-published") /* the mark is not saved */                              \
+    X(RELAY_MARK_SENT, "relay-mark-sent")                                                          \
+    X(RELAY_MARK_SAVED, "relay-mark-saved")                                                        \
+    X(RELEASE, "release-before")                                                                   \
+    X(RELEASE_SENT, "release-sent")                                                                \
+    X(RELEASED, "released")
+
+#define CRASH_SOON_MS 20
+
+enum crash_point {
+#define CRASH_ENUM(id, name) CRASH_##id,
+    CRASH_MAP(CRASH_ENUM)
+#undef CRASH_ENUM
+        CRASH_COUNT
+};
+
+const char *crash_name(enum crash_point point);
+/* Whether it is the text of a setting: "", or a point with or without a number. */
+bool crash_known(const char *text);
+/* May not return. */
+void crash_at(enum crash_point point);
+/* The same, CRASH_SOON_MS later: when what has just been handed to a library has left. */
+void crash_soon(enum crash_point point);
+
+#define CRASH_POINT(id) crash_at(CRASH_##id)
+#define CRASH_POINT_SOON(id) crash_soon(CRASH_##id)
+
+#else
+
+#define CRASH_POINT(id)                                                                            \
+    do {                                                                                           \
+    } while (0)
+#define CRASH_POINT_SOON(id) CRASH_POINT(id)
+
+#endif
+#endif

@@ -1,0 +1,96 @@
+#include "consumer/money/outcomes.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/err.h"
+#include "common/base/log.h"
+
+static void free_item(struct counter_settlement *s)
+{
+    free((char *)s->intent); /* ours: strdup'ed in endings_add */
+    free((char *)s->code);
+}
+
+int endings_add(struct endings *endings, const char *order_id, int64_t attempt, const char *state,
+                const char *ref, int64_t amount, const char *code)
+{
+    if (endings->count == endings->capacity) {
+        size_t capacity = endings->capacity == 0 ? 64 : endings->capacity * 2;
+        struct counter_settlement *more = realloc(endings->items, capacity * sizeof *more);
+        if (more == NULL)
+            return ERR_NOMEM;
+        endings->items = more;
+        endings->capacity = capacity;
+    }
+    struct counter_settlement *s = &endings->items[endings->count];
+    *s = (struct counter_settlement){.attempt = attempt, .state = state, .amount = amount};
+    memcpy(s->order_id, order_id, IDS_ORDER_SIZE);
+    s->intent = ref[0] == '\0' ? NULL : strdup(ref);
+    s->code = code[0] == '\0' ? NULL : strdup(code);
+    endings->count++;
+    return 0;
+}
+
+size_t endings_begin(struct endings *endings)
+{
+    size_t most = endings->one_by_one ? 1 : ENDINGS_MAX;
+    endings->running = endings->count < most ? endings->count : most;
+    return endings->running;
+}
+
+static void drop_running(struct endings *endings)
+{
+    for (size_t i = 0; i < endings->running; i++)
+        free_item(&endings->items[i]);
+    endings->count -= endings->running;
+    if (endings->count > 0)
+        memmove(endings->items, endings->items + endings->running,
+                endings->count * sizeof *endings->items);
+    endings->running = 0;
+}
+
+void endings_recorded(struct endings *endings)
+{
+    drop_running(endings);
+    endings->one_by_one = false;
+}
+
+void endings_again(struct endings *endings)
+{
+    endings->running = 0;
+}
+
+void endings_refused(struct endings *endings)
+{
+    struct counter_settlement *s = &endings->items[0];
+    if (endings->running > 1) {
+        endings->one_by_one = true;
+    } else if (s->intent == NULL && s->code == NULL) {
+        /* that is not it: it must not hold up the others; the sweep tries again */
+        log_error("what has ended at the gateway cannot be recorded now",
+                  LOG_STR("order_id", s->order_id));
+        drop_running(endings);
+    } else {
+        log_error("the gateway's texts for an order are dropped", LOG_STR("order_id", s->order_id));
+        free_item(s);
+        s->intent = NULL;
+        s->code = NULL;
+    }
+    endings->running = 0;
+}
+
+void endings_forget(struct endings *endings)
+{
+    for (size_t i = 0; i < endings->count; i++)
+        free_item(&endings->items[i]);
+    endings->count = 0;
+    endings->running = 0;
+    endings->one_by_one = false;
+}
+
+void endings_free(struct endings *endings)
+{
+    endings_forget(endings);
+    free(endings->items);
+}

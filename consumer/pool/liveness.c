@@ -1,0 +1,80 @@
+#include "consumer/pool/liveness.h"
+
+#include <stdlib.h>
+
+void members_init(struct members *m, int64_t self)
+{
+    *m = (struct members){.self = self};
+}
+
+static const struct member *find(const struct member *list, size_t count, int64_t id)
+{
+    for (size_t i = 0; i < count; i++)
+        if (list[i].id == id)
+            return &list[i];
+    return NULL;
+}
+
+static struct member judge(const struct members *m, const struct member *before,
+                           const struct member_row *row, bool gap, uint64_t now_ms)
+{
+    struct member member = {.id = row->id, .beat = row->beat, .ready = row->ready};
+    bool moved = before == NULL || before->beat != row->beat;
+    member.changed_ms = moved || gap ? now_ms : before->changed_ms;
+    if (!row->locked)
+        member.unlocked = moved || gap ? 1 : before->unlocked + 1;
+    bool trusted = m->afresh_ms == 0 || now_ms - m->afresh_ms >= MEMBERS_DEAD_MS;
+    bool lock_lost = trusted && member.unlocked >= 2;
+    /* a stranger without its lock is what is left of a crash from before our time */
+    bool leftover = before == NULL && !row->locked;
+    member.alive = row->id == m->self ||
+                   (!leftover && !lock_lost && now_ms - member.changed_ms < MEMBERS_DEAD_MS);
+    if (before != NULL && !before->alive && !moved && row->id != m->self)
+        member.alive = false; /* the dead come back only by beating */
+    return member;
+}
+
+static int by_id(const void *a, const void *b)
+{
+    const struct member *x = a;
+    const struct member *y = b;
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+void members_observe(struct members *m, const struct member_row *rows, size_t count,
+                     uint64_t now_ms)
+{
+    bool gap = m->observed_ms == 0 || now_ms - m->observed_ms > MEMBERS_GAP_MS;
+    struct member list[MEMBERS_MAX];
+    size_t kept = 0;
+    if (gap && m->observed_ms != 0)
+        m->afresh_ms = now_ms;
+    for (size_t i = 0; i < count && kept < MEMBERS_MAX; i++)
+        list[kept++] = judge(m, find(m->list, m->count, rows[i].id), &rows[i], gap, now_ms);
+    qsort(list, kept, sizeof list[0], by_id);
+    for (size_t i = 0; i < kept; i++)
+        m->list[i] = list[i];
+    m->count = kept;
+    m->observed_ms = now_ms;
+}
+
+bool members_alive(const struct members *m, int64_t id)
+{
+    const struct member *member = find(m->list, m->count, id);
+    return member != NULL && member->alive;
+}
+
+bool members_ready(const struct members *m, int64_t id)
+{
+    const struct member *member = find(m->list, m->count, id);
+    return member != NULL && member->alive && member->ready;
+}
+
+size_t members_ready_ids(const struct members *m, int64_t ret_ids[MEMBERS_MAX])
+{
+    size_t count = 0;
+    for (size_t i = 0; i < m->count; i++)
+        if (m->list[i].alive && m->list[i].ready)
+            ret_ids[count++] = m->list[i].id;
+    return count;
+}

@@ -1,0 +1,56 @@
+/*
+ * Which members of the pool are alive, as one of them sees it. Beats are judged by their change on
+ * the observer's own monotonic clock: a member is dead when its counter stood still for 5 s while
+ * the observer's own beats succeeded, or when its session lock was gone at two of them and it had
+ * not beaten between. After a gap of its own the observer starts afresh, and for as long the lock
+ * alone proves nothing: neither a database that stalls nor one that restarts makes anybody look
+ * dead. Pure.
+ */
+#ifndef CONSUMER_POOL_LIVENESS_H
+#define CONSUMER_POOL_LIVENESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MEMBERS_MAX 256
+#define MEMBERS_DEAD_MS 5000
+#define MEMBERS_GAP_MS 2000
+
+/* One row of what a beat returns. */
+struct member_row {
+    int64_t id;
+    int64_t beat;
+    bool ready;
+    bool locked; /* holds its session lock */
+};
+
+struct member {
+    int64_t id;
+    int64_t beat;
+    uint64_t changed_ms; /* when the counter last moved, or was first seen */
+    unsigned unlocked;   /* observations in a row without the lock, and without a beat between */
+    bool ready;
+    bool alive;
+};
+
+struct members {
+    int64_t self;
+    uint64_t observed_ms; /* of the newest observation; 0: none */
+    uint64_t afresh_ms;   /* of the newest after a gap; 0: none */
+    struct member list[MEMBERS_MAX];
+    size_t count;
+};
+
+void members_init(struct members *m, int64_t self);
+/* Takes in the rows of a beat of our own that succeeded at now_ms (monotonic). Rows above
+ * MEMBERS_MAX are not looked at: our own and those with a lock come first. */
+void members_observe(struct members *m, const struct member_row *rows, size_t count,
+                     uint64_t now_ms);
+bool members_alive(const struct members *m, int64_t id);
+/* Alive, and its broker connection stands. */
+bool members_ready(const struct members *m, int64_t id);
+/* Ids of those that are ready, in ascending order; returns how many. */
+size_t members_ready_ids(const struct members *m, int64_t ret_ids[MEMBERS_MAX]);
+
+#endif

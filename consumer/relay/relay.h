@@ -1,0 +1,39 @@
+/*
+ * The outbox relay: publishes committed events of our shards to Redis, in order, and then remembers
+ * how far. One path for what has just been committed and for what a crash left behind: the table is
+ * read past the mark. At least once, with the same event id.
+ */
+#ifndef CONSUMER_RELAY_RELAY_H
+#define CONSUMER_RELAY_RELAY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/attrs.h"
+#include "common/net/pg/pg.h"
+#include "common/net/redis/redis.h"
+#include "common/base/loop.h"
+#include "consumer/shard/admission_keys.h"
+#include "consumer/stats.h"
+
+struct relay;
+
+/* `session` is read from and keeps the marks, `kv` is published to, `keys` is told what is
+ * published and for which shards; all outlive it. NULL: no memory. */
+struct relay *relay_new(struct loop *loop, uint32_t shards, struct db *session, struct kv *kv,
+                        struct gatekeys *keys, struct stats *stats);
+void relay_free(struct relay *relay);
+
+/* The shard is ours; its events up to `mark` are relayed. */
+void relay_start(struct relay *relay, uint32_t shard, int64_t mark);
+void relay_stop(struct relay *relay, uint32_t shard);
+/* Something was committed. */
+void relay_kick(struct relay *relay, uint32_t shard);
+/* Redis or PostgreSQL are back: look at all shards. */
+void relay_kick_all(struct relay *relay);
+/* Everything that was there at the last kick is published. */
+bool relay_idle(const struct relay *relay, uint32_t shard);
+/* Writes the marks now. */
+void relay_save(struct relay *relay);
+
+#endif

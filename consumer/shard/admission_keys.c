@@ -1,0 +1,304 @@
+#include "consumer/shard/admission_keys.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "common/base/buf.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/shop/job.h"
+#include "common/base/log.h"
+
+#define KEY_LIFE_MS "5000"
+#define RENEW_MS 2000 /* so that a round may fail, and a key still does not lapse */
+#define SOON_MS 100   /* for items that have just sold out: so often at most */
+#define ITEMS_MAX 4096
+#define BUCKETS 1024 /* a power of two */
+#define KEY_SIZE (sizeof "checkout:gate:" + JOB_SKU_MAX)
+#define VALUE_SIZE 32
+#define ARRAY_MAX (512U * 1024)
+
+struct item {
+    char sku[JOB_SKU_MAX + 1];
+    uint32_t shard;
+    bool locks;     /* its gate is `lock` */
+    bool written;   /* a key of it may stand */
+    uint64_t round; /* the one that covers it; an older one: it is forgotten */
+    LIST_ENTRY(item) bucket;
+};
+
+struct gatekeys {
+    uint32_t shards;
+    struct db *session;
+    struct kv *kv;
+    struct loop_timer *renew;
+    struct loop_timer *soon;
+    bool asking;
+    bool again; /* asked for meanwhile */
+    uint64_t round;
+    size_t count;
+    LIST_HEAD(, item) buckets[BUCKETS];
+    bool serving[];
+};
+
+static const struct db_statement gate_states = {
+    "gate_states",
+    "select sku, shard, gate, state from checkout.gate_states($1::integer[], $2::text[],"
+    " $3::integer)",
+    3};
+
+enum column { SKU, SHARD, GATE, STATE };
+
+static const char give_back_script[] =
+    "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end return 0";
+
+/* FNV-1a (Fowler, Noll, Vo). */
+static size_t bucket_of(const char *sku)
+{
+    uint32_t hash = 2166136261U;
+    for (; *sku != '\0'; sku++)
+        hash = (hash ^ (unsigned char)*sku) * 16777619U;
+    return hash & (BUCKETS - 1);
+}
+
+static struct item *find(struct gatekeys *keys, const char *sku)
+{
+    struct item *item;
+    LIST_FOREACH(item, &keys->buckets[bucket_of(sku)], bucket)
+    if (strcmp(item->sku, sku) == 0)
+        return item;
+    return NULL;
+}
+
+/* NULL: no room, or no memory; then its gate stays open. */
+static struct item *find_or_add(struct gatekeys *keys, const char *sku, uint32_t shard)
+{
+    struct item *item = find(keys, sku);
+    if (item != NULL || keys->count == ITEMS_MAX || strlen(sku) > JOB_SKU_MAX)
+        return item;
+    item = calloc(1, sizeof *item);
+    if (item == NULL)
+        return NULL;
+    (void)snprintf(item->sku, sizeof item->sku, "%s", sku);
+    item->shard = shard;
+    LIST_INSERT_HEAD(&keys->buckets[bucket_of(sku)], item, bucket);
+    keys->count++;
+    return item;
+}
+
+static void forget(struct gatekeys *keys, struct item *item)
+{
+    LIST_REMOVE(item, bucket);
+    free(item);
+    keys->count--;
+}
+
+/* ---- Redis ---- */
+
+static void command(struct gatekeys *keys, size_t argc, const char *const *argv)
+{
+    size_t lens[5];
+    for (size_t i = 0; i < argc; i++)
+        lens[i] = strlen(argv[i]);
+    if (kv_command(keys->kv, argc, argv, lens, NULL, NULL) < 0)
+        log_debug("a key of the gate is not written; it opens by itself");
+}
+
+static void write_key(struct gatekeys *keys, struct item *item, const char *gate, const char *state)
+{
+    char key[KEY_SIZE], value[VALUE_SIZE];
+    (void)snprintf(key, sizeof key, "checkout:gate:%s", item->sku);
+    (void)snprintf(value, sizeof value, "%s:%s", gate, state);
+    const char *argv[] = {"SET", key, value, "PX", KEY_LIFE_MS};
+    command(keys, ARRAY_LEN(argv), argv);
+    item->written = true;
+}
+
+static void delete_key(struct gatekeys *keys, struct item *item)
+{
+    char key[KEY_SIZE];
+    (void)snprintf(key, sizeof key, "checkout:gate:%s", item->sku);
+    const char *argv[] = {"DEL", key};
+    command(keys, ARRAY_LEN(argv), argv);
+    item->written = false;
+}
+
+static void give_back(struct gatekeys *keys, const char *sku, const char *order_id)
+{
+    char key[KEY_SIZE];
+    (void)snprintf(key, sizeof key, "checkout:lock:%s", sku);
+    const char *argv[] = {"EVAL", give_back_script, "1", key, order_id};
+    command(keys, ARRAY_LEN(argv), argv);
+}
+
+/* ---- rounds ---- */
+
+static void take_row(struct gatekeys *keys, const struct db_result *result, int row)
+{
+    const char *gate = db_text(result, row, GATE);
+    const char *state = db_text(result, row, STATE);
+    uint32_t shard = (uint32_t)db_int(result, row, SHARD);
+    struct item *item = find_or_add(keys, db_text(result, row, SKU), shard);
+    if (item == NULL || shard >= keys->shards || !keys->serving[shard])
+        return;
+    bool sold = strcmp(state, "sold") == 0;
+    item->locks = strcmp(gate, "lock") == 0;
+    if (item->locks || (sold && strcmp(gate, "soldout") == 0)) {
+        if (item->round < keys->round)
+            item->round = keys->round;
+        write_key(keys, item, gate, state);
+    } else if (item->written) {
+        delete_key(keys, item);
+    }
+}
+
+static void forget_old(struct gatekeys *keys)
+{
+    for (size_t i = 0; i < BUCKETS; i++) {
+        for (struct item *item = LIST_FIRST(&keys->buckets[i]), *next; item != NULL; item = next) {
+            next = LIST_NEXT(item, bucket);
+            if (item->round < keys->round || !keys->serving[item->shard])
+                forget(keys, item);
+        }
+    }
+}
+
+static void states_read(const struct db_result *result, void *arg)
+{
+    struct gatekeys *keys = arg;
+    keys->asking = false;
+    if (db_status(result) == DB_LOST)
+        return;
+    if (db_status(result) == DB_ERROR) {
+        log_error("the gate's states cannot be read", LOG_STR("problem", db_message(result)));
+        return;
+    }
+    for (int row = 0; row < db_rows(result); row++)
+        take_row(keys, result, row);
+    forget_old(keys);
+    if (keys->again)
+        loop_timer_start(keys->soon, SOON_MS, 0);
+    keys->again = false;
+}
+
+static bool put_shards(const struct gatekeys *keys, struct buf *array)
+{
+    bool any = false;
+    db_array_begin(array);
+    for (uint32_t i = 0; i < keys->shards; i++) {
+        if (!keys->serving[i])
+            continue;
+        db_array_int(array, i);
+        any = true;
+    }
+    db_array_end(array);
+    return any;
+}
+
+static void put_items(const struct gatekeys *keys, struct buf *array)
+{
+    db_array_begin(array);
+    for (size_t i = 0; i < BUCKETS; i++) {
+        const struct item *item;
+        LIST_FOREACH(item, &keys->buckets[i], bucket)
+        if (!item->locks)
+            db_array_text(array, item->sku);
+    }
+    db_array_end(array);
+}
+
+static void ask(void *arg)
+{
+    struct gatekeys *keys = arg;
+    if (keys->asking || !kv_is_up(keys->kv) || !db_is_up(keys->session)) {
+        keys->again = keys->asking;
+        return;
+    }
+    struct buf shard_list, skus;
+    buf_init(&shard_list, ARRAY_MAX);
+    buf_init(&skus, ARRAY_MAX);
+    bool any = put_shards(keys, &shard_list);
+    put_items(keys, &skus);
+    char limit[16];
+    (void)snprintf(limit, sizeof limit, "%d", ITEMS_MAX);
+    const char *params[] = {buf_text(&shard_list), buf_text(&skus), limit};
+    if (any && !shard_list.failed && !skus.failed &&
+        db_query(keys->session, &gate_states, params, states_read, keys) == 0) {
+        keys->asking = true;
+        keys->round++;
+    }
+    buf_free(&shard_list);
+    buf_free(&skus);
+}
+
+/* ---- */
+
+struct gatekeys *gatekeys_new(struct loop *loop, uint32_t shards, struct db *session, struct kv *kv)
+{
+    struct gatekeys *keys = calloc(1, sizeof *keys + shards * sizeof keys->serving[0]);
+    if (keys == NULL)
+        return NULL;
+    keys->shards = shards;
+    keys->session = session;
+    keys->kv = kv;
+    keys->renew = loop_timer_new(loop, ask, keys);
+    keys->soon = loop_timer_new(loop, ask, keys);
+    if (keys->renew == NULL || keys->soon == NULL) {
+        gatekeys_free(keys);
+        return NULL;
+    }
+    loop_timer_start(keys->renew, RENEW_MS, RENEW_MS);
+    return keys;
+}
+
+void gatekeys_free(struct gatekeys *keys)
+{
+    if (keys == NULL)
+        return;
+    for (size_t i = 0; i < BUCKETS; i++)
+        while (!LIST_EMPTY(&keys->buckets[i]))
+            forget(keys, LIST_FIRST(&keys->buckets[i]));
+    loop_timer_free(keys->renew);
+    loop_timer_free(keys->soon);
+    free(keys);
+}
+
+void gatekeys_serve(struct gatekeys *keys, uint32_t shard, bool serving)
+{
+    keys->serving[shard] = serving;
+}
+
+static bool has_ended(const char *status)
+{
+    return strcmp(status, "waiting") != 0 && strcmp(status, "reserved") != 0;
+}
+
+void gatekeys_saw(struct gatekeys *keys, uint32_t shard, const char *sku, const char *order_id,
+                  const char *status, const char *reason)
+{
+    if (sku == NULL || sku[0] == '\0')
+        return;
+    struct item *item = find(keys, sku);
+    if (item != NULL && item->locks && has_ended(status))
+        give_back(keys, sku, order_id);
+    if (item != NULL || reason == NULL || strcmp(reason, "sold_out") != 0)
+        return;
+    item = find_or_add(keys, sku, shard);
+    if (item == NULL)
+        return;
+    item->round = keys->round + 1; /* the next one looks at it */
+    if (!loop_timer_active(keys->soon))
+        loop_timer_start(keys->soon, SOON_MS, 0);
+}
+
+void gatekeys_changed(struct gatekeys *keys, const char *sku)
+{
+    struct item *item = find(keys, sku);
+    if (item == NULL)
+        return;
+    item->round = keys->round + 1;
+    ask(keys);
+}

@@ -1,0 +1,207 @@
+#include "consumer/shard/intake.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/err.h"
+
+#define REFUSED_BY_DATABASE "the database refuses a value"
+
+struct intake_delivery {
+    struct intake_delivery *next;
+    uint64_t tag;
+    uint64_t size;
+    size_t len;
+    char body[];
+};
+
+void intake_init(struct intake *intake, uint32_t shard, uint32_t shards, struct ids *ids)
+{
+    *intake = (struct intake){.shard = shard, .shards = shards, .ids = ids};
+}
+
+static void free_batch(struct intake_batch *batch)
+{
+    for (size_t i = 0; i < batch->message_count; i++)
+        job_batch_free(&batch->messages[i]);
+    for (size_t i = 0; i < batch->dead_count; i++)
+        free(batch->dead[i].body);
+    free(batch->dead);
+    *batch = (struct intake_batch){0};
+}
+
+static struct intake_delivery *pop(struct intake *intake)
+{
+    struct intake_delivery *delivery = intake->head;
+    intake->head = delivery->next;
+    if (intake->head == NULL)
+        intake->tail = NULL;
+    intake->waiting--;
+    return delivery;
+}
+
+void intake_forget(struct intake *intake)
+{
+    while (intake->head != NULL)
+        free(pop(intake));
+    free_batch(&intake->batch);
+}
+
+int intake_push(struct intake *intake, uint64_t tag, const void *body, size_t len, uint64_t size)
+{
+    struct intake_delivery *delivery = malloc(sizeof *delivery + len + 1);
+    if (delivery == NULL)
+        return ERR_NOMEM;
+    *delivery = (struct intake_delivery){.tag = tag, .size = size, .len = len};
+    if (len > 0)
+        memcpy(delivery->body, body, len);
+    delivery->body[len] = '\0';
+    if (intake->tail == NULL)
+        intake->head = delivery;
+    else
+        intake->tail->next = delivery;
+    intake->tail = delivery;
+    intake->waiting++;
+    return 0;
+}
+
+bool intake_has_work(const struct intake *intake)
+{
+    return intake->batch.open || intake->head != NULL;
+}
+
+/* Takes `body` (malloc'ed) over, also on failure. */
+static int bury(struct intake_batch *batch, char *body, size_t len, const char *reason)
+{
+    struct intake_dead *dead =
+        body == NULL ? NULL : realloc(batch->dead, (batch->dead_count + 1) * sizeof *batch->dead);
+    if (dead == NULL) {
+        free(body);
+        return ERR_NOMEM;
+    }
+    batch->dead = dead;
+    dead[batch->dead_count++] = (struct intake_dead){body, len, reason};
+    return 0;
+}
+
+static int bury_delivery(struct intake_batch *batch, const struct intake_delivery *delivery,
+                         const char *reason)
+{
+    char *copy = malloc(delivery->len + 1);
+    if (copy != NULL)
+        memcpy(copy, delivery->body, delivery->len + 1);
+    return bury(batch, copy, delivery->len, reason);
+}
+
+/* Adds a message's readable jobs to the batch, and buries the others. */
+static int add_entries(struct intake_batch *batch, struct job_batch *message)
+{
+    for (size_t i = 0; i < message->count; i++) {
+        struct job_entry *entry = &message->entries[i];
+        if (entry->verdict != JOB_UNREADABLE) {
+            batch->jobs[batch->count++] = entry;
+            continue;
+        }
+        char *raw = entry->raw;
+        entry->raw = NULL;
+        int code = bury(batch, raw, raw == NULL ? 0 : strlen(raw), entry->problem);
+        if (code < 0)
+            return code;
+    }
+    return 0;
+}
+
+static int add_delivery(struct intake *intake, const struct intake_delivery *delivery)
+{
+    struct intake_batch *batch = &intake->batch;
+    if (delivery->size > JOB_MESSAGE_ACCEPT)
+        return bury_delivery(batch, delivery, "the message is too long (what is kept is cut)");
+    const char *problem = NULL;
+    struct job_batch *message = &batch->messages[batch->message_count];
+    int code = job_batch_parse(delivery->body, delivery->len, intake->shard, intake->shards,
+                               intake->ids, message, &problem);
+    if (code == ERR_PARSE)
+        return bury_delivery(batch, delivery, problem);
+    if (code < 0)
+        return code;
+    batch->message_count++;
+    return add_entries(batch, message);
+}
+
+int intake_open_batch(struct intake *intake)
+{
+    struct intake_batch *batch = &intake->batch;
+    if (batch->open)
+        return 0;
+    if (intake->head == NULL)
+        return ERR_NOT_FOUND;
+    while (intake->head != NULL && batch->message_count < SHARD_PREFETCH &&
+           batch->count + JOB_BATCH_MAX <= INTAKE_JOBS_MAX) {
+        int code = add_delivery(intake, intake->head);
+        if (code < 0)
+            return code;
+        struct intake_delivery *delivery = pop(intake);
+        batch->last_tag = delivery->tag;
+        free(delivery);
+    }
+    batch->open = true;
+    batch->to = batch->count;
+    return 0;
+}
+
+bool intake_decided_all(const struct intake *intake)
+{
+    return intake->batch.from == intake->batch.count;
+}
+
+void intake_part_decided(struct intake *intake)
+{
+    intake->batch.from = intake->batch.to;
+    intake->batch.to = intake->batch.count;
+}
+
+/* Even as an invalid job the database does not take it: its text goes to the dead ones. */
+static int bury_job(struct intake_batch *batch, const struct job *refused)
+{
+    struct job job = *refused;
+    if (job.sku == NULL)
+        job.sku = "";
+    if (job.payment_method == NULL)
+        job.payment_method = "";
+    struct buf text;
+    buf_init(&text, JOB_MESSAGE_ACCEPT);
+    int code = job_encode(&text, &job);
+    if (code < 0) {
+        buf_free(&text);
+        return code;
+    }
+    return bury(batch, text.data, text.len, REFUSED_BY_DATABASE);
+}
+
+int intake_part_refused(struct intake *intake)
+{
+    struct intake_batch *batch = &intake->batch;
+    assert(batch->from < batch->to);
+    if (batch->to - batch->from > 1) {
+        batch->to = batch->from + (batch->to - batch->from) / 2;
+        return 0;
+    }
+    struct job_entry *entry = batch->jobs[batch->from];
+    if (entry->verdict == JOB_GOOD) {
+        entry->verdict = JOB_BAD;
+        entry->problem = REFUSED_BY_DATABASE;
+        return 0;
+    }
+    int code = bury_job(batch, &entry->job);
+    if (code == 0)
+        intake_part_decided(intake);
+    return code;
+}
+
+uint64_t intake_close_batch(struct intake *intake)
+{
+    uint64_t tag = intake->batch.last_tag;
+    free_batch(&intake->batch);
+    return tag;
+}

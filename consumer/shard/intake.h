@@ -1,0 +1,72 @@
+/*
+ * A shard's deliveries on their way to the counter: they wait in order, are cut into batches of
+ * jobs, and a batch that PostgreSQL refuses is halved until the bad job stands alone. No I/O.
+ */
+#ifndef CONSUMER_SHARD_INTAKE_H
+#define CONSUMER_SHARD_INTAKE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/attrs.h"
+#include "common/shop/job.h"
+#include "common/shop/shard.h"
+
+#define INTAKE_JOBS_MAX 512 /* jobs of one batch */
+
+struct intake_delivery;
+
+/* What cannot be read, for the queue of dead messages. */
+struct intake_dead {
+    char *body; /* owned */
+    size_t len;
+    const char *reason; /* static */
+};
+
+struct intake_batch {
+    bool open;
+    struct job_batch messages[SHARD_PREFETCH];
+    size_t message_count;
+    struct job_entry *jobs[INTAKE_JOBS_MAX];
+    size_t count;
+    size_t from, to; /* the part to decide next */
+    struct intake_dead *dead;
+    size_t dead_count;
+    uint64_t last_tag; /* acknowledging it acknowledges the whole batch */
+};
+
+struct intake {
+    uint32_t shard;
+    uint32_t shards;
+    struct ids *ids; /* not owned */
+    struct intake_delivery *head;
+    struct intake_delivery *tail;
+    size_t waiting;
+    struct intake_batch batch;
+};
+
+void intake_init(struct intake *intake, uint32_t shard, uint32_t shards, struct ids *ids);
+/* Forgets deliveries and batch, as when the channel is gone. */
+void intake_forget(struct intake *intake);
+
+/* Takes a copy of a message that came with `tag`; `size` is its whole size if `body` is cut. */
+MUST_CHECK int intake_push(struct intake *intake, uint64_t tag, const void *body, size_t len,
+                           uint64_t size);
+/* Whether there is a batch, or something to cut one from. */
+bool intake_has_work(const struct intake *intake);
+
+/* Cuts the next batch if none is open. 0, ERR_NOT_FOUND (nothing waits), or ERR_NOMEM: then close
+ * the channel and intake_forget, so that the broker delivers all of it again. */
+MUST_CHECK int intake_open_batch(struct intake *intake);
+/* Jobs to decide now: batch.jobs[from .. to-1]; none left when from == count. */
+bool intake_decided_all(const struct intake *intake);
+/* The part [from, to) is decided. */
+void intake_part_decided(struct intake *intake);
+/* PostgreSQL refuses something in the part: halve it; a job that stands alone becomes invalid, and
+ * if it is refused even so, it is moved to the dead ones. */
+MUST_CHECK int intake_part_refused(struct intake *intake);
+/* Decided and buried: frees the batch and returns the tag to acknowledge, with all before it. */
+uint64_t intake_close_batch(struct intake *intake);
+
+#endif

@@ -1,0 +1,89 @@
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "ctl/audit/audit_database.h"
+#include "ctl/audit/audit_gateway.h"
+#include "ctl/audit/audit_report.h"
+#include "ctl/command.h"
+
+#define OLDER_USUAL_MS INT64_C(3600000)
+#define DURATION_MAX_MS (INT64_C(3660) * 24 * OLDER_USUAL_MS) /* ten years */
+#define GATEWAY_SETTINGS                                                                           \
+    (CFG_BIT(GATEWAY_URL) | CFG_BIT(GATEWAY_VERSION) | CFG_BIT(GATEWAY_KEY_FILE) |                 \
+     CFG_BIT(GATEWAY_CA_FILE) | CFG_BIT(GATEWAY_TIMEOUT))
+
+static int duration(const struct command_args *args, const char *name, int64_t usual_ms,
+                    int64_t *ret_ms)
+{
+    const char *text = command_option(&command_audit, args, name);
+    int64_t ms = usual_ms;
+    if (text != NULL && (cfg_parse_duration(text, &ms) < 0 || ms < 0 || ms > DURATION_MAX_MS))
+        return ctl_complain(CTL_USAGE, "--%s: \"%.40s\" is no duration with its unit (ms, s, m, h)",
+                            name, text);
+    *ret_ms = ms;
+    return CTL_FINE;
+}
+
+/* Reads the settings once more, with the gateway's. */
+static int load_gateway(struct ctl *ctl)
+{
+    struct cfg *cfg;
+    struct buf problem;
+    buf_init(&problem, CTL_PROBLEM_SIZE);
+    int exit_code = CTL_FINE;
+    if (cfg_load_some(CFG_CTL, command_audit.settings | GATEWAY_SETTINGS, environ, &cfg, &problem) <
+        0) {
+        exit_code = ctl_complain(CTL_USAGE, "%s (--no-gateway checks the database alone)",
+                                 buf_text(&problem));
+    } else {
+        cfg_free(ctl->cfg);
+        ctl->cfg = cfg;
+    }
+    buf_free(&problem);
+    return exit_code;
+}
+
+static int run(struct ctl *ctl, const struct command_args *args)
+{
+    bool gateway = !command_switch(&command_audit, args, "no-gateway");
+    int64_t older_ms, since_ms;
+    int exit_code = duration(args, "older", OLDER_USUAL_MS, &older_ms);
+    if (exit_code == CTL_FINE)
+        exit_code = duration(args, "since", 0, &since_ms);
+    if (exit_code == CTL_FINE && gateway)
+        exit_code = load_gateway(ctl);
+    if (exit_code == CTL_FINE)
+        exit_code = ctl_need_db(ctl);
+    if (exit_code != CTL_FINE)
+        return exit_code;
+    struct audit_report report;
+    uint64_t start_ms = clock_mono_ms();
+    audit_report_begin(&report, ctl->json);
+    exit_code = audit_database(ctl, older_ms, &report);
+    if (exit_code == CTL_FINE && gateway)
+        exit_code = audit_gateway(ctl, since_ms, &report);
+    audit_report_end(&report, exit_code == CTL_FINE, clock_mono_ms() - start_ms);
+    if (report.violations > 0)
+        exit_code = CTL_FAILED;
+    audit_report_free(&report);
+    return exit_code;
+}
+
+const struct command command_audit = {
+    .words = "audit",
+    .operands = "",
+    .summary = "checks the promises by the tables and the gateway",
+    .details =
+        "Reads only, and may run during a sale. In the tables (one snapshot): the sums of each "
+        "item, each order's history, lines and turns, payments, epochs. At the gateway: each "
+        "capture has its confirmed order, once, over the same amount, and each of our captures is "
+        "in its list; what does not agree is looked at again after the listing. Prints each "
+        "violation with its ids, what to do, and what was checked. Exit code 1 with any violation. "
+        "The second part needs CHECKOUT_GATEWAY_URL and CHECKOUT_GATEWAY_KEY_FILE as the consumers "
+        "have them.",
+    .options = {{"older", "DURATION", "payments open for longer are stuck (default 1h)"},
+                {"since", "DURATION", "of the gateway only what is not older (default: all)"},
+                {"no-gateway", NULL, "only the database"}},
+    .settings = CFG_BIT(DATABASE_URL),
+    .run = run,
+};

@@ -1,0 +1,59 @@
+#include "ctl/audit/audit_captures.h"
+
+#include <stdlib.h>
+
+#include "common/base/err.h"
+
+#define FIRST 1024
+#define CAPTURES_MAX ((size_t)64 * 1024 * 1024) /* 512 MiB */
+
+/* FNV-1a (Fowler, Noll, Vo) in 64 bits: among a million ids no two meet but once in 30 million
+ * audits. */
+static uint64_t hash_of(const char *intent_id)
+{
+    uint64_t hash = UINT64_C(14695981039346656037);
+    for (const char *p = intent_id; *p != '\0'; p++)
+        hash = (hash ^ (unsigned char)*p) * UINT64_C(1099511628211);
+    return hash;
+}
+
+int audit_captures_add(struct audit_captures *captures, const char *intent_id)
+{
+    if (captures->count == CAPTURES_MAX)
+        return ERR_FULL;
+    if (captures->count == captures->cap) {
+        size_t cap = captures->cap == 0 ? FIRST : captures->cap * 2;
+        uint64_t *hashes = realloc(captures->hashes, cap * sizeof *hashes);
+        if (hashes == NULL)
+            return ERR_NOMEM;
+        captures->hashes = hashes;
+        captures->cap = cap;
+    }
+    captures->hashes[captures->count++] = hash_of(intent_id);
+    captures->sorted = false;
+    return 0;
+}
+
+static int compare(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a;
+    uint64_t y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+bool audit_captures_has(struct audit_captures *captures, const char *intent_id)
+{
+    uint64_t hash = hash_of(intent_id);
+    if (captures->count == 0)
+        return false;
+    if (!captures->sorted)
+        qsort(captures->hashes, captures->count, sizeof hash, compare);
+    captures->sorted = true;
+    return bsearch(&hash, captures->hashes, captures->count, sizeof hash, compare) != NULL;
+}
+
+void audit_captures_free(struct audit_captures *captures)
+{
+    free(captures->hashes);
+    *captures = (struct audit_captures){0};
+}

@@ -1,0 +1,269 @@
+#include "ctl/audit/audit_gateway.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/pay/pay.h"
+#include "ctl/audit/audit_captures.h"
+#include "ctl/audit/audit_suspects.h"
+
+#define PAGE 100
+#define TRIES 4
+#define TRY_AGAIN_MS 1000
+#define SECOND_LOOK_MS 2000 /* what is merely under way has arrived by then */
+#define CLOCKS_APART_S 600  /* the gateway's and ours, at most */
+#define TIME_SIZE 40
+#define NUMBER_SIZE 24
+
+/* When the listing begins, and where what is compared begins. */
+static const struct db_statement select_times = {
+    "ctl_audit_times",
+    "select now(), case when $1::bigint > 0 then now() - $1::bigint * interval '1 ms' end", 1};
+static const struct db_statement begin = {
+    "ctl_audit_captured_begin", "begin transaction isolation level repeatable read read only", 0};
+static const struct db_statement declare = {
+    "ctl_audit_captured",
+    "declare captured no scroll cursor for select intent_id, sku, order_id, shard"
+    "  from checkout.audit_captured($1::timestamptz, $2::timestamptz)",
+    2};
+static const struct db_statement fetch = {"ctl_audit_captured_fetch", "fetch 1000 from captured",
+                                          0};
+static const struct db_statement end = {"ctl_audit_captured_end", "commit", 0};
+
+struct comparison {
+    struct ctl *ctl;
+    struct audit_report *report;
+    struct pay *pay;
+    char from[TIME_SIZE]; /* "": from the beginning */
+    char until[TIME_SIZE];
+    struct audit_captures captures;
+    struct audit_suspects page;
+    struct audit_suspects suspects;
+    char last_id[PAY_ID_MAX + 1]; /* of the page before */
+    int code;                     /* of the newest page */
+    bool more;
+    uint64_t intents, captured, others, unsettled;
+    int rows;
+};
+
+/* ---- what did not agree ---- */
+
+enum column {
+    COLUMN_KIND,
+    COLUMN_ORDER = 2,
+    COLUMN_INTENT = 4,
+    COLUMN_AMOUNT = 6,
+    COLUMN_CURRENCY
+};
+
+static void report_row(const struct db_result *result, void *arg)
+{
+    struct comparison *c = arg;
+    for (int row = 0; row < db_rows(result); row++) {
+        struct audit_finding finding = audit_finding_of(result, row);
+        if (strcmp(db_text(result, row, COLUMN_KIND), "unsettled") == 0)
+            c->unsettled++;
+        else
+            audit_report_add(c->report, &finding);
+    }
+}
+
+/* Once more, with tables that are newer: what still does not agree is a violation. */
+static int second_look(struct comparison *c)
+{
+    if (c->suspects.count == 0)
+        return CTL_FINE;
+    progress_end(&c->report->progress);
+    progress_show(&c->report->progress, "gateway: a second look at what does not agree", 0, 0);
+    int exit_code = ctl_rest(c->ctl, SECOND_LOOK_MS);
+    if (exit_code == CTL_FINE)
+        exit_code = audit_suspects_compare(c->ctl, &c->suspects, report_row, c);
+    audit_suspects_reset(&c->suspects);
+    return exit_code;
+}
+
+static void suspect_rows(const struct db_result *result, void *arg)
+{
+    struct comparison *c = arg;
+    for (int row = 0; row < db_rows(result) && c->code == 0; row++)
+        c->code = audit_suspects_add(
+            &c->suspects, db_text(result, row, COLUMN_INTENT), db_text(result, row, COLUMN_ORDER),
+            db_int(result, row, COLUMN_AMOUNT), db_text(result, row, COLUMN_CURRENCY));
+}
+
+/* ---- the list ---- */
+
+static int take_intent(struct comparison *c, const struct pay_intent *intent)
+{
+    c->intents++;
+    (void)snprintf(c->last_id, sizeof c->last_id, "%s", intent->id);
+    if (strcmp(intent->status, "succeeded") != 0)
+        return 0;
+    if (intent->order_id == NULL) { /* we give every one of ours its order's id */
+        c->others++;
+        return 0;
+    }
+    c->captured++;
+    int code = audit_captures_add(&c->captures, intent->id);
+    return code < 0 ? code
+                    : audit_suspects_add(&c->page, intent->id, intent->order_id, intent->amount,
+                                         intent->currency);
+}
+
+static void listed(int code, const struct pay_intent *intents, size_t count, bool has_more,
+                   void *arg)
+{
+    struct comparison *c = arg;
+    c->code = code;
+    c->more = has_more;
+    for (size_t i = 0; i < count && c->code == 0; i++)
+        c->code = take_intent(c, &intents[i]);
+    loop_stop(c->ctl->loop);
+}
+
+/* The next page; a gateway that fails for a moment is asked again. */
+static int list_page(struct comparison *c, int64_t since_s)
+{
+    for (int tries = 1;; tries++) {
+        const char *after = c->last_id[0] == '\0' ? NULL : c->last_id;
+        c->code = pay_list(c->pay, since_s, after, PAGE, listed, c);
+        if (c->code == 0)
+            loop_run(c->ctl->loop);
+        bool passes = c->code == ERR_UNAVAILABLE || c->code == ERR_TIMEOUT ||
+                      c->code == ERR_CLOSED || c->code == ERR_IO;
+        if (!passes || tries == TRIES)
+            return c->code;
+        if (ctl_rest(c->ctl, TRY_AGAIN_MS) != CTL_FINE)
+            return ERR_NOMEM;
+    }
+}
+
+static int complain_list(const struct comparison *c)
+{
+    const char *gateway = cfg_name(CFG_GATEWAY_URL);
+    if (c->code == ERR_AUTH)
+        return ctl_complain(CTL_FAILED, "the gateway refuses our key (%s)",
+                            cfg_name(CFG_GATEWAY_KEY_FILE));
+    if (c->code == ERR_REFUSED)
+        return ctl_complain(CTL_FAILED,
+                            "the gateway (%s) does not list its intents; audit --no-gateway "
+                            "checks the database alone",
+                            gateway);
+    return ctl_complain(CTL_FAILED, "the gateway's list (%s): %s", gateway, err_text(c->code));
+}
+
+static int list_all(struct comparison *c, int64_t since_s)
+{
+    int exit_code = CTL_FINE;
+    char what[96];
+    do {
+        audit_suspects_reset(&c->page);
+        if (list_page(c, since_s) < 0)
+            return complain_list(c);
+        (void)snprintf(what, sizeof what, "gateway: %" PRIu64 " intents", c->intents);
+        progress_show(&c->report->progress, what, 0, 0);
+        if (c->page.count > 0)
+            exit_code = audit_suspects_compare(c->ctl, &c->page, suspect_rows, c);
+        if (exit_code == CTL_FINE && c->code < 0)
+            exit_code = ctl_complain(CTL_FAILED, "comparing captures: %s", err_text(c->code));
+        if (exit_code == CTL_FINE && c->suspects.count + PAGE > AUDIT_SUSPECTS_MAX)
+            exit_code = second_look(c);
+    } while (exit_code == CTL_FINE && c->more);
+    return exit_code == CTL_FINE ? second_look(c) : exit_code;
+}
+
+/* ---- what the list lacks ---- */
+
+static void look_up(const struct db_result *result, void *arg)
+{
+    struct comparison *c = arg;
+    c->rows = db_rows(result);
+    for (int row = 0; row < c->rows; row++) {
+        const char *intent_id = db_text(result, row, 0);
+        if (audit_captures_has(&c->captures, intent_id))
+            continue;
+        struct audit_finding finding = {
+            .kind = "charge-missing",
+            .sku = db_text_or_null(result, row, 1),
+            .order_id = db_text(result, row, 2),
+            .shard = db_text(result, row, 3),
+            .intent_id = db_text_or_null(result, row, 0),
+            .found = "its payment is captured, and the gateway's list has no such capture"};
+        audit_report_add(c->report, &finding);
+    }
+}
+
+static int find_missing(struct comparison *c)
+{
+    const char *const params[] = {c->from[0] == '\0' ? NULL : c->from, c->until};
+    int exit_code = ctl_query(c->ctl, &begin, NULL, NULL, NULL);
+    if (exit_code == CTL_FINE)
+        exit_code = ctl_query(c->ctl, &declare, params, NULL, NULL);
+    progress_end(&c->report->progress);
+    progress_show(&c->report->progress, "gateway: looking for our captures in its list", 0, 0);
+    c->rows = 1;
+    while (exit_code == CTL_FINE && c->rows > 0)
+        exit_code = ctl_query(c->ctl, &fetch, NULL, look_up, c);
+    return exit_code == CTL_FINE ? ctl_query(c->ctl, &end, NULL, NULL, NULL) : exit_code;
+}
+
+/* ---- all of it ---- */
+
+static void times_told(const struct db_result *result, void *arg)
+{
+    struct comparison *c = arg;
+    (void)snprintf(c->until, sizeof c->until, "%s", db_text(result, 0, 0));
+    (void)snprintf(c->from, sizeof c->from, "%s", db_text(result, 0, 1));
+}
+
+static struct pay *open_gateway(struct ctl *ctl)
+{
+    size_t key_len;
+    const struct pay_options options = {
+        .base_url = cfg_str(ctl->cfg, CFG_GATEWAY_URL),
+        .secret_key = cfg_secret(ctl->cfg, CFG_GATEWAY_KEY_FILE, &key_len),
+        .api_version = cfg_str(ctl->cfg, CFG_GATEWAY_VERSION),
+        .ca_file = cfg_str(ctl->cfg, CFG_GATEWAY_CA_FILE),
+        .inflight_max = 1,
+        .timeout_ms = (uint32_t)cfg_int(ctl->cfg, CFG_GATEWAY_TIMEOUT)};
+    return pay_new(ctl->loop, &options);
+}
+
+static int compare_all(struct comparison *c, int64_t since_ms)
+{
+    char since[NUMBER_SIZE];
+    (void)snprintf(since, sizeof since, "%" PRId64, since_ms);
+    const char *const params[] = {since};
+    int64_t since_s =
+        since_ms == 0 ? 0 : ((int64_t)clock_wall_ms() - since_ms) / 1000 - CLOCKS_APART_S;
+    int exit_code = ctl_query(c->ctl, &select_times, params, times_told, c);
+    if (exit_code == CTL_FINE)
+        exit_code = list_all(c, since_s < 1 ? 0 : since_s);
+    if (exit_code == CTL_FINE)
+        exit_code = find_missing(c);
+    progress_end(&c->report->progress);
+    audit_report_checked(c->report, "gateway_intents", "intents of the gateway", c->intents);
+    audit_report_checked(c->report, "gateway_captures", "captures there", c->captured);
+    audit_report_checked(c->report, "gateway_unsettled", "of them not settled yet", c->unsettled);
+    audit_report_checked(c->report, "gateway_others", "charges there without an order's id",
+                         c->others);
+    return exit_code;
+}
+
+int audit_gateway(struct ctl *ctl, int64_t since_ms, struct audit_report *report)
+{
+    struct comparison c = {.ctl = ctl, .report = report, .pay = open_gateway(ctl)};
+    if (c.pay == NULL)
+        return ctl_complain(CTL_FAILED, "out of memory");
+    audit_suspects_init(&c.page);
+    audit_suspects_init(&c.suspects);
+    int exit_code = compare_all(&c, since_ms);
+    audit_suspects_free(&c.page);
+    audit_suspects_free(&c.suspects);
+    audit_captures_free(&c.captures);
+    pay_free(c.pay);
+    return exit_code;
+}

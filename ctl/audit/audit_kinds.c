@@ -1,0 +1,83 @@
+#include "ctl/audit/audit_kinds.h"
+
+#include <string.h>
+
+#include "common/base/attrs.h"
+
+#define EXPLAIN "`checkoutctl orders explain ID` tells what happened. "
+#define PAUSE "`checkoutctl pause SKU` first, so that no more is sold by wrong sums. "
+#define BY_HAND "Something else than Checkout's programs wrote to the tables: find out who may. "
+#define REFUND "Look the intent up at the gateway, and refund it there. "
+
+static const struct audit_kind kinds[] = {
+    {"oversold", "P1",
+     PAUSE "Decide who gets the units, refund the others, restock if there are more."},
+    {"held-differs", "P1", PAUSE "Correct the item's `held` to what its reserved orders have."},
+    {"sold-differs", "P1", PAUSE "Correct the item's `sold` to what its confirmed orders have."},
+    {"item-missing", "P1", BY_HAND "Put the item back with its sums, or refund its orders."},
+    {"waiting-differs", "P3", PAUSE "Correct the item's `waiting` to the rows of its line."},
+    {"line-marks-differ", "P3",
+     PAUSE "Set line_head to the lowest ticket of the line, next_ticket above the highest."},
+    {"events-missing", "P2", BY_HAND "The buyer was never told: tell them."},
+    {"events-gap", "P2", BY_HAND "Buyers may have missed an event: tell them the present state."},
+    {"end-left", "P2", EXPLAIN "The buyer was told two ends: tell them which one counts."},
+    {"step-unknown", "P2", EXPLAIN "Save the history; compare it with the consumers' logs."},
+    {"order-missing", "P2", BY_HAND "Restore the order from a backup; look for its payment."},
+    {"status-differs", "P2",
+     EXPLAIN "The buyer was told the last event: see which of the two its payment bears out."},
+    {"wait-too-long", "P2",
+     "Nobody serves that line: see `checkoutctl shards` and `checkoutctl doctor`."},
+    {"place-missing", "P3", BY_HAND "The order would wait for ever: cancel it for its buyer."},
+    {"place-left-over", "P3", PAUSE "Delete the row of checkout.line, and lower `waiting`."},
+    {"place-differs", "P3", PAUSE BY_HAND "Correct the row of checkout.line from the order."},
+    {"line-passed", "P3", EXPLAIN "Somebody who came earlier waited: see if they got theirs."},
+    {"overtaken", "P3", EXPLAIN "Somebody who came earlier got theirs later."},
+    {"intent-missing", "P4", EXPLAIN "It holds units and nobody charges it: see the gateway."},
+    {"intent-twice", "P4", EXPLAIN "It may be charged twice: compare with the gateway's list."},
+    {"intent-left-over", "P4", EXPLAIN "It may be charged for nothing: see the gateway."},
+    {"intent-too-old", "P4",
+     EXPLAIN "Its outcome is unclear: look for the order's id in the gateway's own list; its "
+             "units stay held until then."},
+    {"capture-missing", "P4", EXPLAIN "It was given away unpaid: look it up at the gateway."},
+    {"capture-twice", "P4", REFUND "One capture is due, not more."},
+    {"capture-left-over", "P4", REFUND "The buyer paid and got nothing."},
+    {"amount-differs", "P4", EXPLAIN "Refund what was taken too much."},
+    {"refund-missing", "P4", EXPLAIN "See the gateway; refund it there if it was not."},
+    {"refund-left-over", "P4", EXPLAIN "It was given away and not paid: ask for the money."},
+    {"refund-undue", "P4", EXPLAIN "See at the gateway which payment was given back, and why."},
+    {"refund-failed", "P4", REFUND "The buyer paid and got nothing."},
+    {"refund-too-old", "P4",
+     EXPLAIN "The gateway has not answered for good: look for its refunds of the intent there."},
+    {"epoch-falls", "P5",
+     "A consumer wrote after it was replaced: save its log, and the rows of checkout.take_overs."},
+    {"relay-ahead", "P6",
+     "Events up to the mark will not be pushed: set relayed_to back to the newest event that was."},
+    {"charged-for-nothing", "P4",
+     REFUND "No order of this database has it: is it another shop's, or was a backup restored?"},
+    {"charged-twice", "P4", REFUND "All but one."},
+    {"charged-unconfirmed", "P4", REFUND "The buyer paid and got nothing."},
+    {"charge-differs", "P4", REFUND "What was taken too much; ask for nothing more."},
+    {"charge-missing", "P4",
+     "The gateway's list has no such capture: is CHECKOUT_GATEWAY_URL or its key another "
+     "account's?"},
+    {"unknown", "P?", "The database's functions are newer than this program: use theirs."},
+};
+_Static_assert(ARRAY_LEN(kinds) <= AUDIT_KINDS_MAX, "the counts of a report have one place each");
+
+size_t audit_kinds(void)
+{
+    return ARRAY_LEN(kinds);
+}
+
+size_t audit_kind_of(const char *name)
+{
+    size_t place = 0;
+    while (place + 1 < ARRAY_LEN(kinds) && strcmp(kinds[place].name, name) != 0)
+        place++;
+    return place;
+}
+
+const struct audit_kind *audit_kind(size_t place)
+{
+    return &kinds[place];
+}

@@ -1,0 +1,21 @@
+/* The kinds of violations that an audit knows: which promise is broken, and what to do. */
+#ifndef CTL_AUDIT_AUDIT_KINDS_H
+#define CTL_AUDIT_AUDIT_KINDS_H
+
+#include <stddef.h>
+
+struct audit_kind {
+    const char *name;    /* as schemas/sql/007_audit.sql says it */
+    const char *promise; /* "P1": as ARCHITECTURE.md numbers them */
+    const char *advice;
+};
+
+#define AUDIT_KINDS_MAX 40
+
+/* Its place in the list, below AUDIT_KINDS_MAX; of a name that is not known, the last one's, which
+ * stands for all such. */
+size_t audit_kind_of(const char *name);
+const struct audit_kind *audit_kind(size_t place);
+size_t audit_kinds(void);
+
+#endif

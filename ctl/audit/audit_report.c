@@ -1,0 +1,145 @@
+#include "ctl/audit/audit_report.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#define LINE_BYTES_MAX ((size_t)64 * 1024)
+#define CHECKED_MAX ((size_t)4096)
+
+void audit_report_begin(struct audit_report *report, bool json)
+{
+    *report = (struct audit_report){.json = json};
+    buf_init(&report->checked, CHECKED_MAX);
+    buf_init(&report->words, CHECKED_MAX);
+    buf_init(&report->line, LINE_BYTES_MAX);
+    if (json)
+        (void)fputs("{\"violations\":[", stdout);
+}
+
+void audit_report_free(struct audit_report *report)
+{
+    progress_end(&report->progress);
+    buf_free(&report->checked);
+    buf_free(&report->words);
+    buf_free(&report->line);
+}
+
+struct audit_finding audit_finding_of(const struct db_result *result, int row)
+{
+    return (struct audit_finding){.kind = db_text_or_null(result, row, 0),
+                                  .sku = db_text_or_null(result, row, 1),
+                                  .order_id = db_text_or_null(result, row, 2),
+                                  .shard = db_text_or_null(result, row, 3),
+                                  .intent_id = db_text_or_null(result, row, 4),
+                                  .found = db_text_or_null(result, row, 5)};
+}
+
+/* ---- a violation ---- */
+
+static void add_member(struct buf *line, const char *name, const char *value)
+{
+    if (value == NULL)
+        return;
+    (void)buf_printf(line, ",\"%s\":", name);
+    (void)buf_json_str(line, value);
+}
+
+static void write_json(struct buf *line, const struct audit_kind *kind,
+                       const struct audit_finding *finding)
+{
+    (void)buf_printf(line, "{\"promise\":\"%s\",\"kind\":", kind->promise);
+    (void)buf_json_str(line, finding->kind);
+    add_member(line, "sku", finding->sku);
+    add_member(line, "order_id", finding->order_id);
+    if (finding->shard != NULL)
+        (void)buf_printf(line, ",\"shard\":%s", finding->shard);
+    add_member(line, "intent_id", finding->intent_id);
+    add_member(line, "found", finding->found);
+    add_member(line, "advice", kind->advice);
+    (void)buf_char(line, '}');
+}
+
+static void add_word(struct buf *line, const char *name, const char *value)
+{
+    if (value != NULL)
+        (void)buf_printf(line, "  %s %s", name, value);
+}
+
+/* What a gateway or a table says goes to a terminal: nothing that would steer it. */
+static void disarm(struct buf *line)
+{
+    for (size_t i = 0; i < line->len; i++)
+        if ((unsigned char)line->data[i] < ' ' || line->data[i] == 0x7f)
+            line->data[i] = '?';
+}
+
+static void write_words(struct buf *line, const struct audit_kind *kind,
+                        const struct audit_finding *finding)
+{
+    (void)buf_printf(line, "%s  %s", kind->promise, finding->kind);
+    add_word(line, "item", finding->sku);
+    add_word(line, "order", finding->order_id);
+    add_word(line, "shard", finding->shard);
+    add_word(line, "intent", finding->intent_id);
+    (void)buf_printf(line, ": %s", finding->found == NULL ? "" : finding->found);
+    disarm(line);
+}
+
+void audit_report_add(struct audit_report *report, const struct audit_finding *finding)
+{
+    size_t place = audit_kind_of(finding->kind);
+    const struct audit_kind *kind = audit_kind(place);
+    struct buf *line = &report->line;
+    buf_reset(line);
+    progress_end(&report->progress);
+    if (report->json) {
+        (void)buf_str(line, report->violations == 0 ? "\n" : ",\n");
+        write_json(line, kind, finding);
+    } else {
+        write_words(line, kind, finding);
+        (void)buf_char(line, '\n');
+    }
+    report->violations++;
+    report->of_kind[place]++;
+    (void)fputs(buf_text(line), stdout); /* main tells when it could not be written */
+}
+
+/* ---- the end ---- */
+
+void audit_report_checked(struct audit_report *report, const char *name, const char *what,
+                          uint64_t count)
+{
+    (void)buf_printf(&report->checked, "%s\"%s\":%" PRIu64, report->checked.len == 0 ? "" : ",",
+                     name, count);
+    (void)buf_printf(&report->words, "%s%" PRIu64 " %s", report->words.len == 0 ? "" : ", ", count,
+                     what);
+}
+
+static void print_advice(const struct audit_report *report)
+{
+    (void)puts("\nWhat to do:");
+    for (size_t i = 0; i < audit_kinds(); i++)
+        if (report->of_kind[i] > 0)
+            (void)printf("  %s  %s (%" PRIu64 "): %s\n", audit_kind(i)->promise,
+                         audit_kind(i)->name, report->of_kind[i], audit_kind(i)->advice);
+    (void)puts("");
+}
+
+void audit_report_end(struct audit_report *report, bool complete, uint64_t took_ms)
+{
+    double seconds = (double)took_ms / 1000;
+    progress_end(&report->progress);
+    if (report->json) {
+        (void)printf("%s],\"violation_count\":%" PRIu64 ",\"checked\":{%s},\"complete\":%s,"
+                     "\"seconds\":%.3f}\n",
+                     report->violations == 0 ? "" : "\n", report->violations,
+                     buf_text(&report->checked), complete ? "true" : "false", seconds);
+        return;
+    }
+    if (report->violations > 0)
+        print_advice(report);
+    (void)printf("checked %s in %.1f s\n",
+                 report->words.len == 0 ? "nothing" : buf_text(&report->words), seconds);
+    (void)printf("%" PRIu64 " violations%s\n", report->violations,
+                 complete ? "" : " so far: the audit could not be finished");
+}

@@ -1,0 +1,36 @@
+/*
+ * Captures of the gateway as they go to the tables for comparison, as arrays of PostgreSQL; and
+ * those of them that did not agree at the first look, kept for the second.
+ */
+#ifndef CTL_AUDIT_AUDIT_SUSPECTS_H
+#define CTL_AUDIT_AUDIT_SUSPECTS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/attrs.h"
+#include "common/base/buf.h"
+#include "common/net/pg/pg.h"
+#include "common/pay/pay.h"
+#include "ctl/ctl.h"
+
+#define AUDIT_SUSPECTS_MAX ((size_t)2000)
+
+struct audit_suspects {
+    struct buf intents, orders, amounts, currencies;
+    size_t count;
+};
+
+void audit_suspects_init(struct audit_suspects *suspects);
+void audit_suspects_free(struct audit_suspects *suspects);
+/* Empties it. */
+void audit_suspects_reset(struct audit_suspects *suspects);
+/* ERR_FULL. */
+MUST_CHECK int audit_suspects_add(struct audit_suspects *suspects, const char *intent_id,
+                                  const char *order_id, int64_t amount, const char *currency);
+/* Compares them with the tables: `rows` gets AUDIT_COLUMNS, then amount and currency of the list.
+ * They take no more afterwards until they are reset. */
+MUST_CHECK int audit_suspects_compare(struct ctl *ctl, struct audit_suspects *suspects,
+                                      db_result_cb rows, void *arg);
+
+#endif

@@ -1,0 +1,38 @@
+/* The findings of doctor: what was looked at, how it is, and what to do. */
+#ifndef CTL_DOCTOR_DOCTOR_H
+#define CTL_DOCTOR_DOCTOR_H
+
+#include <stddef.h>
+
+#include "common/base/attrs.h"
+#include "ctl/ctl.h"
+
+enum finding_level { FINDING_OK, FINDING_WARN, FINDING_FAIL };
+
+#define FINDINGS_MAX 64
+#define FINDING_SIZE 400
+
+struct finding {
+    enum finding_level level;
+    const char *subject; /* static */
+    char text[FINDING_SIZE];
+    char advice[FINDING_SIZE]; /* "" if nothing is to be done */
+};
+
+struct doctor {
+    struct ctl *ctl;
+    struct finding findings[FINDINGS_MAX];
+    size_t count;
+};
+
+/* Adds a finding; prints it at once unless the output is JSON. */
+void doctor_say(struct doctor *doctor, enum finding_level level, const char *subject,
+                const char *advice, const char *format, ...) PRINTF_LIKE(5, 6);
+
+/* Each looks at one thing. */
+void doctor_settings(struct doctor *doctor);
+void doctor_database(struct doctor *doctor);
+void doctor_broker(struct doctor *doctor);
+void doctor_redis(struct doctor *doctor);
+
+#endif

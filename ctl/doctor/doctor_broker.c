@@ -1,0 +1,154 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/err.h"
+#include "common/shop/shard.h"
+#include "common/shop/topology.h"
+#include "ctl/doctor/doctor.h"
+#include "ctl/progress.h"
+
+#define OLDEST_MAJOR 3
+#define OLDEST_MINOR 10
+
+struct looking {
+    struct ctl *ctl;
+    struct progress progress;
+    int code;
+    char problem[CTL_PROBLEM_SIZE];
+    uint32_t messages; /* of the last queue asked for */
+    uint32_t consumers;
+};
+
+static void looked_at_some(uint32_t done, uint32_t total, void *arg)
+{
+    struct looking *looking = arg;
+    progress_show(&looking->progress, "looking at exchanges and queues:", done, total);
+}
+
+static void compared(int code, const char *problem, void *arg)
+{
+    struct looking *looking = arg;
+    progress_end(&looking->progress);
+    looking->code = code;
+    (void)snprintf(looking->problem, sizeof looking->problem, "%s", problem == NULL ? "" : problem);
+    loop_stop(looking->ctl->loop);
+}
+
+static void check_version(struct doctor *doctor)
+{
+    const char *version = bus_server_version(doctor->ctl->bus);
+    char *rest;
+    long major = strtol(version, &rest, 10);
+    long minor = *rest == '.' ? strtol(rest + 1, NULL, 10) : 0;
+    if (major < OLDEST_MAJOR || (major == OLDEST_MAJOR && minor < OLDEST_MINOR))
+        doctor_say(doctor, FINDING_FAIL, "rabbitmq", "use RabbitMQ 3.10 or newer",
+                   "RabbitMQ %s is too old", version);
+    else
+        doctor_say(doctor, FINDING_OK, "rabbitmq", "", "RabbitMQ %s answers", version);
+    if (bus_state(doctor->ctl->bus) == BUS_BLOCKED)
+        doctor_say(doctor, FINDING_FAIL, "rabbitmq", "free memory or disk on the broker's host",
+                   "it takes no messages at present (memory or disk alarm)");
+}
+
+/* Whether everything is there, with the arguments of the settings. */
+static bool check_topology(struct doctor *doctor)
+{
+    struct ctl *ctl = doctor->ctl;
+    struct looking looking = {.ctl = ctl};
+    const struct topology_options options = {
+        .shards = (uint32_t)cfg_int(ctl->cfg, CFG_SHARDS),
+        .queue_max_bytes = cfg_int(ctl->cfg, CFG_QUEUE_MAX_BYTES),
+        .replicas = cfg_int(ctl->cfg, CFG_QUEUE_REPLICAS),
+    };
+    int code = topology_compare(ctl->bus, &options, looked_at_some, compared, &looking);
+    if (code == 0)
+        loop_run(ctl->loop);
+    else
+        compared(code, err_text(code), &looking);
+    if (looking.code == 0)
+        doctor_say(doctor, FINDING_OK, "queues", "",
+                   "%u shard queues and %s are there, with the arguments of the settings",
+                   options.shards, SHARD_DEAD);
+    else
+        doctor_say(doctor, FINDING_FAIL, "queues", "", "%s", looking.problem);
+    return looking.code == 0;
+}
+
+static void counted(int code, const char *text, uint32_t messages, uint32_t consumers, void *arg)
+{
+    struct looking *looking = arg;
+    (void)text;
+    looking->code = code;
+    looking->messages = messages;
+    looking->consumers = consumers;
+    loop_stop(looking->ctl->loop);
+}
+
+/* How full a queue is; false if it could not be asked. */
+static bool count_queue(struct looking *looking, const char *queue)
+{
+    struct ctl *ctl = looking->ctl;
+    looking->code = bus_declare_queue(ctl->bus, queue, NULL, 0, true, counted, looking);
+    if (looking->code == 0)
+        loop_run(ctl->loop);
+    return looking->code == 0;
+}
+
+static void count_shards(struct doctor *doctor, struct looking *looking)
+{
+    uint32_t shards = (uint32_t)cfg_int(doctor->ctl->cfg, CFG_SHARDS);
+    uint64_t messages = 0;
+    uint32_t unserved = 0;
+    for (uint32_t shard = 0; shard < shards; shard++) {
+        char queue[SHARD_NAME_SIZE];
+        shard_queue(shards, shard, queue);
+        if (!count_queue(looking, queue))
+            return; /* it went since: the next look tells */
+        messages += looking->messages;
+        unserved += looking->consumers == 0 ? 1 : 0;
+        progress_show(&looking->progress, "counting messages:", shard + 1, shards);
+    }
+    progress_end(&looking->progress);
+    if (unserved > 0)
+        doctor_say(doctor, FINDING_WARN, "queues",
+                   "start checkout-consumer, or look into its log: orders wait until it runs",
+                   "%u of %u shard queues have no consumer; %llu messages wait", unserved, shards,
+                   (unsigned long long)messages);
+    else
+        doctor_say(doctor, FINDING_OK, "queues", "", "all have consumers; %llu messages wait",
+                   (unsigned long long)messages);
+}
+
+static void count_dead(struct doctor *doctor, struct looking *looking)
+{
+    if (!count_queue(looking, SHARD_DEAD))
+        return;
+    if (looking->messages > 0)
+        doctor_say(doctor, FINDING_WARN, "queues",
+                   "look at them; their header x-checkout-reason tells why they are there",
+                   "%u dead messages in %s", looking->messages, SHARD_DEAD);
+    else
+        doctor_say(doctor, FINDING_OK, "queues", "", "no dead messages");
+}
+
+void doctor_broker(struct doctor *doctor)
+{
+    struct looking looking = {.ctl = doctor->ctl};
+    char reason[CTL_REASON_SIZE];
+    enum ctl_link link = ctl_link_bus(doctor->ctl, reason);
+    if (link != CTL_LINK_UP) {
+        doctor_say(
+            doctor, FINDING_FAIL, "rabbitmq",
+            link == CTL_LINK_DOWN
+                ? "start it, or set CHECKOUT_AMQP_URL right; no orders are accepted meanwhile"
+                : "set CHECKOUT_AMQP_URL right",
+            "%s", reason);
+        return;
+    }
+    check_version(doctor);
+    if (!check_topology(doctor))
+        return;
+    count_shards(doctor, &looking);
+    count_dead(doctor, &looking);
+}

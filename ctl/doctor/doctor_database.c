@@ -1,0 +1,325 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "ctl/doctor/doctor.h"
+#include "ctl/migrations.h"
+#include "ctl/secret.h"
+#include "ctl/sql_files.h"
+
+#define OLDEST_MAJOR 15
+#define SKEW_MAX_MS 2000
+
+static const struct db_statement durability = {
+    "ctl_doctor_durability",
+    "select name, setting from pg_settings"
+    " where name in ('fsync', 'synchronous_commit', 'full_page_writes') order by name",
+    0};
+
+/* Which of the log's settings would show rows. */
+static const struct db_statement talkative = {
+    "ctl_doctor_log",
+    "select name, setting from pg_settings"
+    " where (name = 'log_error_verbosity' and setting <> 'terse')"
+    " or (name like 'log_parameter_max_length%' and setting <> '0') order by name",
+    0};
+
+static const struct db_statement server_clock = {
+    "ctl_doctor_clock", "select (extract(epoch from clock_timestamp()) * 1000)::bigint", 0};
+
+static const struct db_statement service = {
+    "ctl_doctor_service", "select shards, coalesce(secret_fingerprint, '') from checkout.service",
+    0};
+
+/* A member is there while it holds its lock. */
+static const struct db_statement members = {
+    "ctl_doctor_members",
+    "select count(*), count(*) filter (where ready) from checkout.consumers c"
+    " where exists (select 1 from pg_locks k where k.locktype = 'advisory' and k.granted"
+    "   and k.classid = checkout.member_lock_class()::oid and k.objid = c.member_id::oid)",
+    0};
+
+static const struct db_statement unowned = {
+    "ctl_doctor_unowned",
+    "select count(*) filter (where s.owner is null), count(*)"
+    "  from checkout.shards s join checkout.service v on v.shards = s.shards",
+    0};
+
+static const struct db_statement stopped = {
+    "ctl_doctor_payments",
+    "select count(*), max(s.payments_stopped)" /* misconfigured is the later word */
+    "  from checkout.shards s join checkout.service v on v.shards = s.shards"
+    " where s.payments_stopped is not null",
+    0};
+
+static const struct db_statement refused_refunds = {
+    "ctl_doctor_refunds",
+    "select count(*) filter (where reason = 'late_success'), count(*)"
+    "  from checkout.refunds where state = 'failed'",
+    0};
+
+static const struct db_statement oversold = {
+    "ctl_doctor_items", "select count(*) from checkout.items where held + sold > stock", 0};
+
+/* A few numbers and texts of an answer's first rows. */
+struct answer {
+    int rows;
+    int64_t numbers[2];
+    char texts[4][2][64];
+};
+
+static void read_answer(const struct db_result *result, void *arg)
+{
+    struct answer *answer = arg;
+    answer->rows = db_rows(result) < 4 ? db_rows(result) : 4;
+    int columns = db_columns(result) < 2 ? db_columns(result) : 2;
+    for (int row = 0; row < answer->rows; row++)
+        for (int column = 0; column < columns; column++)
+            (void)snprintf(answer->texts[row][column], sizeof answer->texts[row][column], "%s",
+                           db_text(result, row, column));
+    for (int column = 0; column < columns && answer->rows > 0; column++)
+        answer->numbers[column] = db_int(result, 0, column);
+}
+
+/* Asks; what cannot be answered is a finding of its own. */
+static bool ask(struct doctor *doctor, const struct db_statement *statement, struct answer *answer)
+{
+    struct ctl *ctl = doctor->ctl;
+    *answer = (struct answer){.rows = 0};
+    if (ctl_try_query(ctl, statement, NULL, read_answer, answer) == CTL_FINE)
+        return true;
+    doctor_say(doctor, FINDING_FAIL, "postgresql",
+               "run `checkoutctl migrate`, or give this user the rights it needs", "%s",
+               ctl->problem);
+    return false;
+}
+
+static void check_version(struct doctor *doctor)
+{
+    const char *version = db_server_version(doctor->ctl->db);
+    if (strtol(version, NULL, 10) < OLDEST_MAJOR)
+        doctor_say(doctor, FINDING_FAIL, "postgresql", "use PostgreSQL 15 or newer",
+                   "PostgreSQL %s is too old", version);
+    else
+        doctor_say(doctor, FINDING_OK, "postgresql", "", "PostgreSQL %s answers", version);
+}
+
+static void check_durability(struct doctor *doctor)
+{
+    struct answer answer;
+    if (!ask(doctor, &durability, &answer))
+        return;
+    bool fine = true;
+    for (int i = 0; i < answer.rows; i++) {
+        const char *name = answer.texts[i][0];
+        const char *value = answer.texts[i][1];
+        bool weak = strcmp(value, "off") == 0 ||
+                    (strcmp(name, "synchronous_commit") == 0 && strcmp(value, "local") == 0);
+        fine = fine && strcmp(value, "off") != 0;
+        if (strcmp(value, "off") == 0)
+            doctor_say(doctor, FINDING_FAIL, "postgresql",
+                       "set it to on: what was promised to a buyer would be lost in a crash",
+                       "%s is off", name);
+        else if (weak)
+            doctor_say(doctor, FINDING_WARN, "postgresql",
+                       "with a standby, a failover can lose what was promised", "%s is %s", name,
+                       value);
+    }
+    if (fine)
+        doctor_say(doctor, FINDING_OK, "postgresql", "",
+                   "durable: fsync, synchronous_commit and full_page_writes are on");
+}
+
+static void check_log(struct doctor *doctor)
+{
+    struct answer answer;
+    if (ask(doctor, &talkative, &answer) && answer.rows > 0)
+        doctor_say(doctor, FINDING_WARN, "postgresql",
+                   "let a superuser call checkout.keep_rows_out_of_the_log()",
+                   "%s is %s: its log may show payment methods and addresses", answer.texts[0][0],
+                   answer.texts[0][1]);
+}
+
+static void check_clock(struct doctor *doctor)
+{
+    struct answer answer;
+    int64_t before = clock_wall_ms();
+    if (!ask(doctor, &server_clock, &answer))
+        return;
+    int64_t skew = answer.numbers[0] - (before + clock_wall_ms()) / 2;
+    if (skew > SKEW_MAX_MS || skew < -SKEW_MAX_MS)
+        doctor_say(doctor, FINDING_WARN, "postgresql", "synchronise the clocks of both hosts",
+                   "its clock differs from this host's by %" PRId64 " ms", skew);
+}
+
+/* Whether all migrations are there; else the checks that need the tables are left out. */
+static bool check_migrations(struct doctor *doctor)
+{
+    struct sql_files files;
+    struct migrations migrations;
+    struct buf problem;
+    buf_init(&problem, CTL_PROBLEM_SIZE);
+    if (sql_files_read(NULL, &files, &problem) < 0) {
+        doctor_say(doctor, FINDING_WARN, "migrations", "install the program's data folder", "%s",
+                   buf_text(&problem));
+        buf_free(&problem);
+        return true;
+    }
+    buf_free(&problem);
+    if (migrations_compare(doctor->ctl, &files, &migrations) != CTL_FINE) {
+        doctor_say(doctor, FINDING_FAIL, "migrations", "", "%s", doctor->ctl->problem);
+        sql_files_free(&files);
+        return false;
+    }
+    size_t missing = 0;
+    size_t changed = 0;
+    int newest = files.files[files.count - 1].version;
+    for (size_t i = 0; i < files.count; i++) {
+        missing += migrations.states[i] == MIGRATION_MISSING ? 1 : 0;
+        changed += migrations.states[i] == MIGRATION_CHANGED ? 1 : 0;
+    }
+    if (changed > 0)
+        doctor_say(doctor, FINDING_FAIL, "migrations",
+                   "use the version of this program that the database was migrated with",
+                   "%zu of %zu were applied with other content", changed, files.count);
+    if (missing > 0)
+        doctor_say(doctor, FINDING_FAIL, "migrations", "run `checkoutctl migrate`",
+                   "%zu of %zu are missing", missing, files.count);
+    if (migrations.newest > newest)
+        doctor_say(doctor, FINDING_WARN, "migrations", "use the newer programs everywhere",
+                   "the database is at %03d, newer than this program (%03d)", migrations.newest,
+                   newest);
+    if (missing + changed == 0 && migrations.newest <= newest)
+        doctor_say(doctor, FINDING_OK, "migrations", "", "all %zu applied", files.count);
+    migrations_free(&migrations);
+    sql_files_free(&files);
+    return missing == 0;
+}
+
+static void check_service(struct doctor *doctor)
+{
+    struct ctl *ctl = doctor->ctl;
+    struct answer answer;
+    char fingerprint[IDS_FINGERPRINT_SIZE];
+    int64_t wanted = cfg_int(ctl->cfg, CFG_SHARDS);
+    if (!ask(doctor, &service, &answer))
+        return;
+    if (answer.rows == 0) {
+        doctor_say(doctor, FINDING_FAIL, "shards", "run `checkoutctl topology`",
+                   "none are in service");
+        return;
+    }
+    if (answer.numbers[0] != wanted)
+        doctor_say(doctor, FINDING_FAIL, "shards", "set CHECKOUT_SHARDS to the number in service",
+                   "%" PRId64 " are in service, CHECKOUT_SHARDS is %" PRId64, answer.numbers[0],
+                   wanted);
+    else
+        doctor_say(doctor, FINDING_OK, "shards", "", "%" PRId64 " are in service", wanted);
+    if (secret_fingerprint(ctl, fingerprint) < 0)
+        return;
+    if (strcmp(answer.texts[0][1], fingerprint) != 0)
+        doctor_say(doctor, FINDING_FAIL, "secrets",
+                   answer.texts[0][1][0] == '\0'
+                       ? "run `checkoutctl topology`"
+                       : "restore the secret's file: retries of buyers must find their orders",
+                   answer.texts[0][1][0] == '\0'
+                       ? "the database knows no secret of order ids yet"
+                       : "CHECKOUT_ORDER_SECRET_FILE is not the secret that ids were made with");
+    else
+        doctor_say(doctor, FINDING_OK, "secrets", "", "order ids are made with the same as ever");
+}
+
+static void check_consumers(struct doctor *doctor)
+{
+    struct answer live, shards;
+    if (!ask(doctor, &members, &live) || !ask(doctor, &unowned, &shards))
+        return;
+    if (live.numbers[0] == 0)
+        doctor_say(doctor, FINDING_WARN, "consumers", "start checkout-consumer", "none is alive");
+    else if (live.numbers[1] < live.numbers[0])
+        doctor_say(doctor, FINDING_WARN, "consumers", "look into the log of those that are not",
+                   "%" PRId64 " alive, %" PRId64 " of them ready", live.numbers[0],
+                   live.numbers[1]);
+    else
+        doctor_say(doctor, FINDING_OK, "consumers", "", "%" PRId64 " alive and ready",
+                   live.numbers[0]);
+    if (live.numbers[0] > 0 && shards.numbers[0] > 0)
+        doctor_say(doctor, FINDING_WARN, "shards", "they should be taken over within seconds",
+                   "%" PRId64 " of %" PRId64 " have no owner", shards.numbers[0],
+                   shards.numbers[1]);
+}
+
+static void check_payments(struct doctor *doctor)
+{
+    struct answer answer;
+    if (!ask(doctor, &stopped, &answer))
+        return;
+    if (answer.numbers[0] == 0)
+        doctor_say(doctor, FINDING_OK, "payments", "", "they go on");
+    else if (strcmp(answer.texts[0][1], "misconfigured") == 0)
+        doctor_say(doctor, FINDING_FAIL, "payments",
+                   "set CHECKOUT_GATEWAY_URL, CHECKOUT_GATEWAY_KEY_FILE and "
+                   "CHECKOUT_GATEWAY_VERSION right; orders wait meanwhile, nobody is rejected",
+                   "the gateway refuses our key or our requests: stopped in %" PRId64 " shards",
+                   answer.numbers[0]);
+    else
+        doctor_say(doctor, FINDING_WARN, "payments",
+                   "ask the gateway's operators; payments go on when it answers again",
+                   "the gateway fails mostly: stopped in %" PRId64 " shards", answer.numbers[0]);
+}
+
+static void check_refunds(struct doctor *doctor)
+{
+    struct answer answer;
+    if (!ask(doctor, &refused_refunds, &answer))
+        return;
+    if (answer.numbers[0] > 0)
+        doctor_say(doctor, FINDING_FAIL, "refunds",
+                   "checkoutctl audit names them: settle it at the gateway, or try again with "
+                   "checkoutctl orders refund ID",
+                   "money was taken for nothing, and the gateway refuses to give it back: %" PRId64
+                   " times",
+                   answer.numbers[0]);
+    else
+        doctor_say(doctor, FINDING_OK, "refunds", "", "nothing was taken for nothing and kept");
+}
+
+static void check_stock(struct doctor *doctor)
+{
+    struct answer answer;
+    if (!ask(doctor, &oversold, &answer))
+        return;
+    if (answer.numbers[0] > 0)
+        doctor_say(doctor, FINDING_FAIL, "items", "stop selling and look at them at once",
+                   "%" PRId64 " have more held and sold than stock", answer.numbers[0]);
+    else
+        doctor_say(doctor, FINDING_OK, "items", "", "none is oversold");
+}
+
+void doctor_database(struct doctor *doctor)
+{
+    char reason[CTL_REASON_SIZE];
+    enum ctl_link link = ctl_link_db(doctor->ctl, reason);
+    if (link != CTL_LINK_UP) {
+        doctor_say(doctor, FINDING_FAIL, "postgresql",
+                   link == CTL_LINK_DOWN
+                       ? "start it, or set CHECKOUT_DATABASE_URL right; orders are accepted and "
+                         "wait meanwhile"
+                       : "set CHECKOUT_DATABASE_URL right",
+                   "%s", reason);
+        return;
+    }
+    check_version(doctor);
+    check_durability(doctor);
+    check_log(doctor);
+    check_clock(doctor);
+    if (!check_migrations(doctor))
+        return;
+    check_service(doctor);
+    check_consumers(doctor);
+    check_payments(doctor);
+    check_refunds(doctor);
+    check_stock(doctor);
+}

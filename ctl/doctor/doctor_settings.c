@@ -1,0 +1,52 @@
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base/err.h"
+#include "ctl/doctor/doctor.h"
+
+static void check_program(struct doctor *doctor, uint32_t program, const char *name)
+{
+    struct cfg *cfg = NULL;
+    struct buf problem;
+    buf_init(&problem, CTL_PROBLEM_SIZE);
+    if (cfg_load(program, environ, &cfg, &problem) < 0)
+        doctor_say(doctor, FINDING_WARN, "settings",
+                   "if that program runs with this environment, it will not start", "%s: %s", name,
+                   buf_text(&problem));
+    else
+        doctor_say(doctor, FINDING_OK, "settings", "", "good for %s", name);
+    cfg_free(cfg);
+    buf_free(&problem);
+}
+
+/* A secret that others may read is none. */
+static void check_secret_file(struct doctor *doctor, enum cfg_id id)
+{
+    const char *path = getenv(cfg_name(id));
+    struct stat info;
+    if (path == NULL || stat(path, &info) != 0)
+        return; /* the settings' check tells that */
+    unsigned mode = (unsigned)info.st_mode & 07777;
+    if ((mode & 022) != 0)
+        doctor_say(doctor, FINDING_FAIL, "secrets", "chmod 600 the file, and make a new secret",
+                   "%s: %s may be written by others (mode %03o)", cfg_name(id), path, mode);
+    else if ((mode & 007) != 0)
+        doctor_say(doctor, FINDING_WARN, "secrets",
+                   "chmod 600 the file; if others were there, make a new secret",
+                   "%s: %s may be read by everybody (mode %03o)", cfg_name(id), path, mode);
+    else
+        doctor_say(doctor, FINDING_OK, "secrets", "", "%s: mode %03o", cfg_name(id), mode);
+}
+
+void doctor_settings(struct doctor *doctor)
+{
+    check_program(doctor, CFG_PRODUCER, "checkout-producer");
+    check_program(doctor, CFG_CONSUMER, "checkout-consumer");
+    check_program(doctor, CFG_NOTIFIER, "checkout-notifier");
+    check_secret_file(doctor, CFG_JWT_SECRET_FILE);
+    check_secret_file(doctor, CFG_ORDER_SECRET_FILE);
+    check_secret_file(doctor, CFG_GATEWAY_KEY_FILE);
+    check_secret_file(doctor, CFG_WEBHOOK_SECRET_FILE);
+}

@@ -1,0 +1,25 @@
+/*
+ * How far a reader of the events has come: a position for each shard, as the ids of events are in
+ * commit order within a shard only. As text: N, a colon, and N numbers in base 36 with dots between
+ * them; an empty one is 0. Pure.
+ */
+#ifndef CTL_EVENTS_CURSOR_H
+#define CTL_EVENTS_CURSOR_H
+
+#include <stdint.h>
+
+#include "common/base/attrs.h"
+#include "common/base/buf.h"
+
+#define CURSOR_SHARDS_MAX 1024
+
+struct cursor {
+    uint32_t shards;
+    int64_t positions[CURSOR_SHARDS_MAX];
+};
+
+/* 0 or ERR_PARSE. */
+MUST_CHECK int cursor_parse(const char *text, struct cursor *ret_cursor);
+void cursor_write(const struct cursor *cursor, struct buf *out);
+
+#endif

@@ -1,0 +1,130 @@
+/* Payments whose end nobody but a person can tell. */
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/err.h"
+#include "ctl/listing.h"
+#include "ctl/orders/order_text.h"
+#include "ctl/request.h"
+#include "ctl/table.h"
+
+#define LIMIT_USUAL 50
+#define LIMIT_MAX 100000
+#define ARGUMENT_MAX ((size_t)8 * 1024)
+#define NOTE_MAX 500
+
+static const struct db_statement list_unclear = {
+    "ctl_payments_unknown",
+    "select order_id, attempt, what, sku, amount, currency, code, resolution, unclear_s, key_age_s"
+    "  from checkout.unclear_payments($1::integer)",
+    1};
+
+static const struct table_column columns[] = {
+    {"ORDER", "order_id", TABLE_TEXT},
+    {"ATTEMPT", "attempt", TABLE_NUMBER},
+    {"WHAT", "what", TABLE_TEXT},
+    {"SKU", "sku", TABLE_TEXT},
+    {"AMOUNT", "amount", TABLE_NUMBER},
+    {"CUR", "currency", TABLE_TEXT},
+    {"ANSWER", "code", TABLE_TEXT},
+    {"RESOLVED", "resolution", TABLE_TEXT},
+    {"UNCLEAR s", "unclear_seconds", TABLE_NUMBER},
+    {"KEY AGE s", "key_age_seconds", TABLE_NUMBER},
+};
+
+static void print(const struct ctl *ctl, const struct table *table)
+{
+    if (ctl->json)
+        table_print_json_lines(table);
+    else if (table_rows(table) == 0)
+        (void)puts("none is unclear");
+    else
+        table_print(table);
+}
+
+static int run_unknown(struct ctl *ctl, const struct command_args *args)
+{
+    char number[24];
+    int64_t limit;
+    const char *const params[] = {number};
+    int exit_code =
+        command_number(&command_payments_unknown, args, "limit", LIMIT_USUAL, 1, LIMIT_MAX, &limit);
+    if (exit_code == CTL_FINE)
+        exit_code = ctl_need_db(ctl);
+    if (exit_code != CTL_FINE)
+        return exit_code;
+    (void)snprintf(number, sizeof number, "%lld", (long long)limit);
+    struct table *table;
+    exit_code = listing_query(ctl, &list_unclear, params, columns, ARRAY_LEN(columns), &table);
+    if (exit_code != CTL_FINE)
+        return exit_code;
+    print(ctl, table);
+    table_free(table);
+    return CTL_FINE;
+}
+
+const struct command command_payments_unknown = {
+    .words = "payments unknown",
+    .operands = "",
+    .summary = "shows charges and refunds that are not clear yet",
+    .details =
+        "A charge's units stay held. Most clear up by themselves: they are asked for again, or "
+        "looked up in the gateway's list. ANSWER is the gateway's newest. For a charge "
+        "that does not clear up, look at the gateway for the order's id, and tell with "
+        "payments resolve; a refund goes on until the gateway says what became of it.",
+    .options = {{"limit", "N", "at most N payments (50)"}},
+    .settings = CFG_BIT(DATABASE_URL),
+    .run = run_unknown,
+};
+
+static int check(const struct command_args *args, const char *note)
+{
+    const char *outcome = args->operands[1];
+    if (!order_text_is_id(args->operands[0]))
+        return ctl_complain(CTL_USAGE, "\"%.40s\" is no order id", args->operands[0]);
+    if (strcmp(outcome, "captured") != 0 && strcmp(outcome, "not-captured") != 0)
+        return ctl_complain(CTL_USAGE, "\"%.40s\" is neither captured nor not-captured", outcome);
+    if (note == NULL || note[0] == '\0' || strlen(note) > NOTE_MAX)
+        return ctl_complain(CTL_USAGE,
+                            "--note is missing, or longer than %d bytes: what was seen, "
+                            "and where",
+                            NOTE_MAX);
+    return CTL_FINE;
+}
+
+static int run_resolve(struct ctl *ctl, const struct command_args *args)
+{
+    const char *note = command_option(&command_payments_resolve, args, "note");
+    struct request request = {.kind = "resolve", .order_id = args->operands[0]};
+    struct buf argument;
+    int exit_code = check(args, note);
+    if (exit_code == CTL_FINE)
+        exit_code = request_timeout(&command_payments_resolve, args, &request.timeout_ms);
+    if (exit_code != CTL_FINE)
+        return exit_code;
+    buf_init(&argument, ARGUMENT_MAX);
+    (void)buf_printf(&argument, "{\"outcome\":\"%s\",\"note\":", args->operands[1]);
+    (void)buf_json_str(&argument, note);
+    (void)buf_char(&argument, '}');
+    request.argument = buf_text(&argument);
+    exit_code =
+        argument.failed ? ctl_complain(CTL_FAILED, "out of memory") : request_run(ctl, &request);
+    buf_free(&argument);
+    return exit_code;
+}
+
+const struct command command_payments_resolve = {
+    .words = "payments resolve",
+    .operands = "ORDER OUTCOME",
+    .operand_count = 2,
+    .summary = "tells what became of an unclear payment",
+    .details =
+        "OUTCOME is captured or not-captured, as you have seen it at the gateway. Executed by "
+        "the consumer that serves the order. Captured: the order is confirmed. "
+        "Not-captured: whatever the gateway's list shows for the order is cancelled first, "
+        "then its unit goes to the next in line; should the list show a success after all, "
+        "the order is confirmed.",
+    .options = {{"note", "TEXT", "why, for the record (required)"}, REQUEST_TIMEOUT_OPTION},
+    .settings = CFG_BIT(DATABASE_URL),
+    .run = run_resolve,
+};

@@ -1,0 +1,299 @@
+#include "ctl/pool/pool_view.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/err.h"
+#include "common/shop/shard.h"
+
+#define QUESTIONS_AT_ONCE 16
+
+static const struct db_statement show_members = {
+    "ctl_show_members",
+    "select member_id, name, host, pid, version, beat, beat_age_ms, ready, locked,"
+    "       to_char(started_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
+    "  from checkout.show_members()",
+    0};
+static const struct db_statement show_shards = {
+    "ctl_show_shards",
+    "select shard, epoch, owner, owner_name, since_ms, paused, waiting, waiting_ms, open_payments,"
+    "       payment_ms, unrelayed, unrelayed_ms, round(decided_per_s * 1000)::bigint"
+    "  from checkout.show_shards()",
+    0};
+
+/* ---- the database ---- */
+
+struct reading {
+    struct pool_view *view;
+    int code;
+};
+
+static void copy(const struct db_result *result, int row, int column, char ret_text[VIEW_TEXT_SIZE])
+{
+    (void)snprintf(ret_text, VIEW_TEXT_SIZE, "%s", db_text(result, row, column));
+}
+
+static int64_t number(const struct db_result *result, int row, int column)
+{
+    return db_null(result, row, column) ? VIEW_UNKNOWN : db_int(result, row, column);
+}
+
+static void read_members(const struct db_result *result, void *arg)
+{
+    struct reading *reading = arg;
+    struct pool_view *view = reading->view;
+    int rows = db_rows(result);
+    view->members = calloc((size_t)rows + 1, sizeof *view->members);
+    if (view->members == NULL) {
+        reading->code = ERR_NOMEM;
+        return;
+    }
+    view->member_count = (size_t)rows;
+    for (int row = 0; row < rows; row++) {
+        struct view_member *m = &view->members[row];
+        m->id = db_int(result, row, 0);
+        copy(result, row, 1, m->name);
+        copy(result, row, 2, m->host);
+        m->pid = db_int(result, row, 3);
+        copy(result, row, 4, m->version);
+        m->beat = db_int(result, row, 5);
+        m->beat_age_ms = db_int(result, row, 6);
+        m->ready = db_bool(result, row, 7);
+        m->locked = db_bool(result, row, 8);
+        copy(result, row, 9, m->started_at);
+    }
+}
+
+static void read_shards(const struct db_result *result, void *arg)
+{
+    struct reading *reading = arg;
+    struct pool_view *view = reading->view;
+    int rows = db_rows(result);
+    view->shards = calloc((size_t)rows + 1, sizeof *view->shards);
+    if (view->shards == NULL) {
+        reading->code = ERR_NOMEM;
+        return;
+    }
+    view->shard_count = (size_t)rows;
+    for (int row = 0; row < rows; row++) {
+        struct view_shard *s = &view->shards[row];
+        s->shard = (uint32_t)db_int(result, row, 0);
+        s->epoch = db_int(result, row, 1);
+        s->owner = db_int(result, row, 2);
+        copy(result, row, 3, s->owner_name);
+        s->since_ms = number(result, row, 4);
+        s->paused = db_bool(result, row, 5);
+        s->waiting = db_int(result, row, 6);
+        s->waiting_ms = number(result, row, 7);
+        s->open_payments = db_int(result, row, 8);
+        s->payment_ms = number(result, row, 9);
+        s->unrelayed = db_int(result, row, 10);
+        s->unrelayed_ms = number(result, row, 11);
+        s->decided_per_s = (double)db_int(result, row, 12) / 1000;
+        s->queued = VIEW_UNKNOWN;
+        s->consumers = VIEW_UNKNOWN;
+    }
+}
+
+/* ---- who stands where ---- */
+
+bool view_member_ready(const struct view_member *member)
+{
+    return member->locked && member->ready && member->beat_age_ms < VIEW_LIVE_MS;
+}
+
+static struct view_member *find(const struct pool_view *view, int64_t id)
+{
+    for (size_t i = 0; i < view->member_count && id != RANK_NOBODY; i++)
+        if (view->members[i].id == id)
+            return &view->members[i];
+    return NULL;
+}
+
+const struct view_member *pool_view_member(const struct pool_view *view, int64_t id)
+{
+    return find(view, id);
+}
+
+/* The pool's own function over the members that are ready. */
+static int rank(struct pool_view *view)
+{
+    int64_t *ids = calloc(view->member_count + 1, sizeof *ids);
+    struct rank_place *places = calloc(view->shard_count + 1, sizeof *places);
+    int code = ids == NULL || places == NULL ? ERR_NOMEM : 0;
+    size_t count = 0;
+    for (size_t i = 0; code == 0 && i < view->member_count && count < RANK_MEMBERS_MAX; i++)
+        if (view_member_ready(&view->members[i]))
+            ids[count++] = view->members[i].id;
+    if (code == 0)
+        code = rank_assign(ids, count, (uint32_t)view->shard_count, places);
+    for (size_t i = 0; code == 0 && i < view->shard_count; i++) {
+        struct view_shard *shard = &view->shards[i];
+        shard->place = places[shard->shard];
+        struct view_member *owner = find(view, shard->owner);
+        struct view_member *standby = find(view, shard->place.standby);
+        if (owner != NULL)
+            owner->owned++;
+        if (standby != NULL)
+            standby->standby++;
+    }
+    free(ids);
+    free(places);
+    return code;
+}
+
+const struct view_member *pool_view_next(const struct pool_view *view,
+                                         const struct view_shard *shard)
+{
+    int64_t next = shard->place.owner == shard->owner ? shard->place.standby : shard->place.owner;
+    return find(view, next);
+}
+
+int64_t view_shard_oldest_ms(const struct view_shard *shard)
+{
+    return shard->waiting_ms > shard->payment_ms ? shard->waiting_ms : shard->payment_ms;
+}
+
+void pool_view_note(const struct pool_view *view, const struct view_shard *shard,
+                    char ret_note[VIEW_TEXT_SIZE])
+{
+    const struct view_member *owner = find(view, shard->owner);
+    const char *note = "";
+    if (shard->epoch == 0)
+        note = "never served";
+    else if (shard->owner == RANK_NOBODY)
+        note = "nobody serves it";
+    else if (owner == NULL || !owner->locked)
+        note = "owner is dead";
+    else if (owner->beat_age_ms >= VIEW_LIVE_MS)
+        note = "owner is silent";
+    else if (shard->place.owner != RANK_NOBODY && shard->place.owner != shard->owner)
+        note = "moving";
+    (void)snprintf(ret_note, VIEW_TEXT_SIZE, "%s%s%s", shard->paused ? "paused" : "",
+                   shard->paused && note[0] != '\0' ? ", " : "", note);
+}
+
+int pool_view_read(struct ctl *ctl, struct pool_view *ret_view)
+{
+    struct pool_view view = {.dead_letters = VIEW_UNKNOWN};
+    struct reading reading = {&view, 0};
+    int exit_code = ctl_query(ctl, &show_members, NULL, read_members, &reading);
+    if (exit_code == CTL_FINE && reading.code == 0)
+        exit_code = ctl_query(ctl, &show_shards, NULL, read_shards, &reading);
+    if (exit_code == CTL_FINE && reading.code == 0 && view.shard_count > 0)
+        reading.code = rank(&view);
+    if (exit_code == CTL_FINE && reading.code < 0)
+        exit_code = ctl_complain(CTL_FAILED, "out of memory");
+    else if (exit_code == CTL_FINE && view.shard_count == 0)
+        exit_code =
+            ctl_complain(CTL_FAILED, "no shards are in service; run `checkoutctl topology` first");
+    if (exit_code == CTL_FINE)
+        *ret_view = view;
+    else
+        pool_view_free(&view);
+    return exit_code;
+}
+
+void pool_view_free(struct pool_view *view)
+{
+    free(view->members);
+    free(view->shards);
+    *view = (struct pool_view){0};
+}
+
+/* ---- the broker ---- */
+
+struct dead {
+    struct ctl *ctl;
+    struct pool_view *view;
+};
+
+static void dead_counted(int code, const char *text, uint32_t messages, uint32_t consumers,
+                         void *arg)
+{
+    struct dead *dead = arg;
+    (void)text;
+    (void)consumers;
+    if (code == ERR_CLOSED)
+        return;
+    if (code == 0)
+        dead->view->dead_letters = messages;
+    loop_stop(dead->ctl->loop);
+}
+
+struct counting {
+    struct ctl *ctl;
+    struct pool_view *view;
+    size_t next;
+    size_t in_flight;
+};
+
+struct question {
+    struct counting *counting;
+    struct view_shard *shard;
+};
+
+static void ask(struct counting *counting);
+
+static void counted(int code, const char *text, uint32_t messages, uint32_t consumers, void *arg)
+{
+    struct question *question = arg;
+    struct counting *counting = question->counting;
+    (void)text; /* a queue that is not there is not known */
+    if (code == 0) {
+        question->shard->queued = messages;
+        question->shard->consumers = consumers;
+    }
+    free(question);
+    counting->in_flight--;
+    if (code != ERR_CLOSED)
+        ask(counting);
+}
+
+static bool ask_for(struct counting *counting, struct view_shard *shard)
+{
+    struct question *question = malloc(sizeof *question);
+    char queue[SHARD_NAME_SIZE];
+    if (question == NULL)
+        return false;
+    *question = (struct question){counting, shard};
+    shard_queue((uint32_t)counting->view->shard_count, shard->shard, queue);
+    if (bus_declare_queue(counting->ctl->bus, queue, NULL, 0, true, counted, question) == 0)
+        return true;
+    free(question);
+    return false;
+}
+
+static void ask(struct counting *counting)
+{
+    while (counting->in_flight < QUESTIONS_AT_ONCE &&
+           counting->next < counting->view->shard_count) {
+        if (!ask_for(counting, &counting->view->shards[counting->next]))
+            break; /* what is asked is answered; the rest stays unknown */
+        counting->next++;
+        counting->in_flight++;
+    }
+    if (counting->in_flight == 0)
+        loop_stop(counting->ctl->loop);
+}
+
+void pool_view_read_queues(struct ctl *ctl, struct pool_view *view)
+{
+    struct counting counting = {.ctl = ctl, .view = view};
+    view->dead_letters = VIEW_UNKNOWN;
+    if (ctl->bus == NULL || bus_state(ctl->bus) == BUS_DOWN || view->shard_count == 0)
+        return;
+    for (size_t i = 0; i < QUESTIONS_AT_ONCE && i < view->shard_count; i++)
+        if (ask_for(&counting, &view->shards[i])) {
+            counting.next = i + 1;
+            counting.in_flight++;
+        } else {
+            break;
+        }
+    if (counting.in_flight > 0)
+        loop_run(ctl->loop);
+    struct dead dead = {ctl, view};
+    if (bus_declare_queue(ctl->bus, SHARD_DEAD, NULL, 0, true, dead_counted, &dead) == 0)
+        loop_run(ctl->loop);
+}

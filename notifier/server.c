@@ -1,0 +1,357 @@
+#include "notifier/server.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "common/base/buf.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/shop/event.h"
+#include "common/base/log.h"
+#include "notifier/handshake.h"
+#include "notifier/session.h"
+
+#define STAY_DEFAULT_S 3600
+#define STAY_MAX_S 86400
+#define IDLE_TIMEOUT_S 10
+#define SPARE_CONNECTIONS 256 /* beyond the sockets: to say why no more are taken */
+#define DRAIN_MS 5000
+#define PROBLEM_MAX 1024
+
+struct serve {
+    struct serve_options options;
+    struct ws_options socket_options;
+    struct http_server *http;
+    struct loop_timer *deadline; /* of draining */
+    bool draining;
+    loop_cb drained;
+    void *drained_arg;
+};
+
+/* What is known of a buyer between the handshake's answer and the raw socket. */
+struct welcome {
+    struct serve *serve;
+    int64_t after_id;
+    int64_t stay_s;
+    char user[JWT_USER_SIZE];
+};
+
+/* ---- refusals ---- */
+
+static const struct handshake_refusal leaving = {503, "overloaded", "Overloaded",
+                                                 "This server is leaving: connect again."};
+static const struct handshake_refusal crowded = {503, "overloaded", "Overloaded",
+                                                 "No more websockets are taken at present."};
+static const struct handshake_refusal too_many = {
+    429, "rate-limited", "Too many requests",
+    "You have as many websockets open as a user may: close one."};
+
+static void answer_problem(struct serve *serve, struct http_request *request,
+                           const struct handshake_refusal *refusal)
+{
+    struct buf body;
+    buf_init(&body, PROBLEM_MAX);
+    (void)buf_str(&body, "{\"type\":\"/problems/");
+    (void)buf_str(&body, refusal->problem);
+    (void)buf_str(&body, "\",\"title\":");
+    (void)buf_json_str(&body, refusal->title);
+    (void)buf_printf(&body, ",\"status\":%u,\"detail\":", refusal->status);
+    (void)buf_json_str(&body, refusal->detail);
+    (void)buf_char(&body, '}');
+    struct http_header headers[3] = {{"Cache-Control", "no-store"}};
+    size_t count = 1;
+    if (refusal->status == 401)
+        headers[count++] = (struct http_header){"WWW-Authenticate", "Bearer"};
+    else if (refusal->status == 405)
+        headers[count++] = (struct http_header){"Allow", "GET"};
+    else if (refusal->status == 429 || refusal->status == 503)
+        headers[count++] = (struct http_header){"Retry-After", "5"};
+    else if (refusal->status == 426) {
+        headers[count++] = (struct http_header){"Upgrade", "websocket"};
+        headers[count++] = (struct http_header){"Sec-WebSocket-Version", "13"};
+    }
+    const struct http_response response = {.status = refusal->status,
+                                           .content_type = "application/problem+json",
+                                           .body = buf_text(&body),
+                                           .body_len = body.len,
+                                           .headers = headers,
+                                           .header_count = count,
+                                           .close = serve->draining};
+    stats_refused(serve->options.stats, refusal->status);
+    http_respond(request, &response);
+    buf_free(&body);
+}
+
+/* ---- who it is ---- */
+
+/* By the header if there is one, else by the ticket of the query. */
+static int authenticate(const struct serve *serve, struct http_request *request,
+                        struct jwt_claims *ret_claims, const char **ret_problem)
+{
+    const char *audience = JWT_AUD_API;
+    const char *token = http_request_header(request, "Authorization");
+    if (token == NULL) {
+        audience = JWT_AUD_EVENTS;
+        token = http_request_query(request, "ticket");
+    } else if (strncasecmp(token, "Bearer ", 7) == 0) {
+        token += 7 + strspn(token + 7, " ");
+    } else {
+        token = "";
+    }
+    if (token == NULL || token[0] == '\0') {
+        *ret_problem = "A bearer token in Authorization, or a ticket in the query, is needed.";
+        return ERR_AUTH;
+    }
+    return jwt_verify(serve->options.jwt, token, strlen(token), audience, clock_wall_ms() / 1000,
+                      ret_claims, ret_problem);
+}
+
+/* ---- the life of a session ---- */
+
+static void report_numbers(const struct serve *serve)
+{
+    metric_set(serve->options.stats->sockets, (double)hub_members(serve->options.hub));
+    metric_set(serve->options.stats->users, (double)hub_users(serve->options.hub));
+}
+
+/* Frees a session whose socket is no more. */
+static void session_end(struct serve *serve, struct session *session)
+{
+    const struct serve_options *o = &serve->options;
+    char user[HUB_USER_MAX + 1];
+    replay_forget(o->replay, session);
+    memcpy(user, hub_user_name(session->member.user), sizeof user);
+    if (hub_leave(o->hub, &session->member))
+        feed_unlisten(o->feed, user);
+    loop_timer_free(session->stay);
+    session_clear(session);
+    free(session);
+    report_numbers(serve);
+    if (serve->draining && hub_members(o->hub) == 0)
+        loop_timer_start(serve->deadline, 0, 0);
+}
+
+static void socket_closed(const char *why, void *arg)
+{
+    struct session *session = arg;
+    struct serve *serve = session->owner;
+    stats_closed(serve->options.stats, why);
+    session->ws = NULL;
+    session_end(serve, session);
+}
+
+static void socket_drained(void *arg)
+{
+    struct session *session = arg;
+    const struct serve *serve = session->owner;
+    replay_drained(serve->options.replay, session);
+}
+
+static const struct ws_listener listener = {.closed = socket_closed, .drained = socket_drained};
+
+static void stay_over(void *arg)
+{
+    struct session *session = arg;
+    ws_close(session->ws, WS_CLOSE_STAY_OVER, "stay is over: connect again", "stay");
+}
+
+static struct session *session_new(struct serve *serve, const struct welcome *welcome)
+{
+    struct session *session = calloc(1, sizeof *session);
+    if (session == NULL)
+        return NULL;
+    session->owner = serve;
+    session->member.owner = session;
+    session->stats = serve->options.stats;
+    buf_init(&session->held, SESSION_HELD_MAX);
+    replay_welcome(session, welcome->after_id);
+    session->stay = loop_timer_new(serve->options.loop, stay_over, session);
+    if (session->stay == NULL) {
+        free(session);
+        return NULL;
+    }
+    loop_timer_start(session->stay, (uint64_t)welcome->stay_s * 1000, 0);
+    return session;
+}
+
+/* The limits are looked at once more: others may have come since the handshake. */
+static void join(struct serve *serve, struct session *session, const char *user)
+{
+    bool first = false;
+    int code = hub_join(serve->options.hub, user, &session->member, &first);
+    if (code == 0)
+        code = feed_listen(serve->options.feed, session, first);
+    report_numbers(serve);
+    if (code == 0)
+        return;
+    if (session->member.user != NULL) {
+        ws_close(session->ws, WS_CLOSE_TRY_LATER, "no room: connect again", "full");
+        return;
+    }
+    ws_free(session->ws);
+    stats_closed(serve->options.stats, "full");
+    loop_timer_free(session->stay);
+    session_clear(session);
+    free(session);
+}
+
+static void upgraded(struct http_upgraded *connection, int fd, const char *extra, size_t extra_len,
+                     void *arg)
+{
+    struct welcome *welcome = arg;
+    struct serve *serve = welcome->serve;
+    if (connection != NULL && serve->draining) {
+        http_upgraded_close(connection);
+    } else if (connection != NULL) {
+        struct session *session = session_new(serve, welcome);
+        if (session == NULL) {
+            http_upgraded_close(connection);
+        } else {
+            session->ws = ws_new(&serve->socket_options, connection, fd, extra, extra_len, session);
+            if (session->ws != NULL) {
+                join(serve, session, welcome->user);
+            } else {
+                loop_timer_free(session->stay);
+                free(session);
+            }
+        }
+    }
+    free(welcome);
+}
+
+/* ---- requests ---- */
+
+static int64_t stay_of(const struct jwt_claims *claims)
+{
+    if (claims->stay_s <= 0)
+        return STAY_DEFAULT_S;
+    return claims->stay_s < STAY_MAX_S ? claims->stay_s : STAY_MAX_S;
+}
+
+static void accept_socket(struct serve *serve, struct http_request *request, const char *key,
+                          int64_t after_id, const struct jwt_claims *claims)
+{
+    char accept[HANDSHAKE_ACCEPT_SIZE];
+    struct welcome *welcome = calloc(1, sizeof *welcome);
+    if (welcome == NULL || handshake_accept(key, accept) < 0) {
+        free(welcome);
+        answer_problem(serve, request, &crowded);
+        return;
+    }
+    welcome->serve = serve;
+    welcome->after_id = after_id;
+    welcome->stay_s = stay_of(claims);
+    memcpy(welcome->user, claims->user, sizeof welcome->user);
+    const struct http_header headers[] = {{"Upgrade", "websocket"},
+                                          {"Sec-WebSocket-Accept", accept},
+                                          {"Sec-WebSocket-Protocol", EVENT_SUBPROTOCOL}};
+    http_upgrade(request, headers, ARRAY_LEN(headers), upgraded, welcome);
+}
+
+static void handle(struct http_request *request, void *arg)
+{
+    struct serve *serve = arg;
+    const struct handshake handshake = {
+        .method = http_request_method(request),
+        .path = http_request_path(request),
+        .upgrade = http_request_header(request, "Upgrade"),
+        .connection = http_request_header(request, "Connection"),
+        .version = http_request_header(request, "Sec-WebSocket-Version"),
+        .key = http_request_header(request, "Sec-WebSocket-Key"),
+        .protocols = http_request_header(request, "Sec-WebSocket-Protocol"),
+        .origin = http_request_header(request, "Origin"),
+        .last_event_id = http_request_query(request, "last_event_id"),
+    };
+    struct handshake_refusal refusal;
+    struct jwt_claims claims;
+    int64_t after_id = -1;
+    if (handshake_check(&handshake, serve->options.origins, &after_id, &refusal) < 0) {
+        answer_problem(serve, request, &refusal);
+        return;
+    }
+    refusal = (struct handshake_refusal){401, "unauthorized", "Unauthorized", NULL};
+    if (authenticate(serve, request, &claims, &refusal.detail) < 0) {
+        answer_problem(serve, request, &refusal);
+        return;
+    }
+    int room = hub_room(serve->options.hub, claims.user);
+    if (serve->draining)
+        answer_problem(serve, request, &leaving);
+    else if (room < 0)
+        answer_problem(serve, request, room == ERR_REFUSED ? &too_many : &crowded);
+    else
+        accept_socket(serve, request, handshake.key, after_id, &claims);
+}
+
+/* ---- the whole ---- */
+
+static void drain_over(void *arg)
+{
+    struct serve *serve = arg;
+    serve->drained(serve->drained_arg);
+}
+
+int serve_open(const struct serve_options *options, struct serve **ret_serve)
+{
+    struct serve *serve = calloc(1, sizeof *serve);
+    if (serve == NULL)
+        return ERR_NOMEM;
+    serve->options = *options;
+    serve->socket_options = (struct ws_options){
+        .loop = options->loop, .ping_ms = options->ping_ms, .listener = &listener};
+    serve->deadline = loop_timer_new(options->loop, drain_over, serve);
+    const struct http_options http = {.host = options->host,
+                                      .port = options->port,
+                                      .connections_max = options->sockets_max + SPARE_CONNECTIONS,
+                                      .idle_timeout_s = IDLE_TIMEOUT_S,
+                                      .body_max = 0,
+                                      .reuse_port = true};
+    int code = serve->deadline == NULL
+                   ? ERR_NOMEM
+                   : http_server_open(options->loop, &http, handle, serve, &serve->http);
+    if (code < 0) {
+        loop_timer_free(serve->deadline);
+        free(serve);
+        return code;
+    }
+    log_info("listening", LOG_STR("host", options->host),
+             LOG_INT("port", http_server_port(serve->http)));
+    *ret_serve = serve;
+    return 0;
+}
+
+static void say_goodbye(struct hub_member *member, void *arg)
+{
+    (void)arg;
+    const struct session *session = member->owner;
+    ws_close(session->ws, WS_CLOSE_GOING_AWAY, "leaving: connect again", "shutdown");
+}
+
+void serve_drain(struct serve *serve, loop_cb done, void *arg)
+{
+    serve->draining = true;
+    serve->drained = done;
+    serve->drained_arg = arg;
+    http_server_drain(serve->http);
+    hub_each_all(serve->options.hub, say_goodbye, NULL);
+    loop_timer_start(serve->deadline, hub_members(serve->options.hub) > 0 ? DRAIN_MS : 0, 0);
+}
+
+static void cut(struct hub_member *member, void *arg)
+{
+    struct session *session = member->owner;
+    ws_free(session->ws);
+    session_end(arg, session);
+}
+
+void serve_close(struct serve *serve)
+{
+    if (serve == NULL)
+        return;
+    serve->draining = true;
+    hub_each_all(serve->options.hub, cut, serve);
+    http_server_close(serve->http);
+    loop_timer_free(serve->deadline);
+    free(serve);
+}

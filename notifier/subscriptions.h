@@ -1,0 +1,31 @@
+/*
+ * From Redis to the sockets: subscribes to the channels of connected buyers only, and passes their
+ * events on. Where the stream broke, the database is asked.
+ */
+#ifndef NOTIFIER_SUBSCRIPTIONS_H
+#define NOTIFIER_SUBSCRIPTIONS_H
+
+#include <stdbool.h>
+
+#include "common/base/attrs.h"
+#include "common/base/loop.h"
+#include "notifier/registry.h"
+#include "notifier/replay.h"
+#include "notifier/session.h"
+#include "notifier/stats.h"
+
+struct feed;
+
+/* NULL: no memory, or the URL is wrong (logged). */
+struct feed *feed_new(struct loop *loop, const char *url, struct hub *hub, struct replay *replay,
+                      struct stats *stats);
+void feed_free(struct feed *feed); /* NULL is allowed */
+bool feed_ready(const struct feed *feed);
+
+/* A session that has joined the hub, as its user's `first` or not; its replay is asked for when the
+ * subscription stands. ERR_FULL, ERR_NOMEM: events of this user would not come. */
+MUST_CHECK int feed_listen(struct feed *feed, struct session *session, bool first);
+/* The last session of this user has left. */
+void feed_unlisten(struct feed *feed, const char *user);
+
+#endif

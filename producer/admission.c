@@ -1,0 +1,279 @@
+#include "producer/admission.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/shop/ids.h"
+#include "common/shop/job.h"
+#include "common/base/log.h"
+
+#define ASK_MAX 64        /* orders of one question to Redis, so that none waits for many others */
+#define WAIT_MS 100       /* longest wait for an answer */
+#define SLOW_PAUSE_MS 500 /* after that Redis is not asked for a while */
+#define FIXED_ARGS 3      /* EVAL, script, number of keys */
+#define KEY_SIZE (sizeof "checkout:seen:" + JOB_SKU_MAX)
+
+/* For each order: KEYS its marker and its item's gate; ARGV its fingerprint and id. */
+static const char ask_script[] =
+    "local out = {} "
+    "for i = 1, #KEYS / 2 do "
+    "  local seen, item, mark, id = KEYS[2*i-1], KEYS[2*i], ARGV[2*i-1], ARGV[2*i] "
+    "  local old = redis.call('SET', seen, mark, 'NX', 'GET', 'EX', 86400) "
+    "  if old then out[i] = (old == mark) and 1 or 2 else "
+    "    local mode, state = string.match(redis.call('GET', item) or '', '^(%l+):(%l+)$') "
+    "    out[i] = 0 "
+    "    if state == 'sold' and mode ~= 'none' then out[i] = 3 "
+    "    elseif mode == 'lock' then "
+    "      local lock = 'checkout:lock:' .. string.sub(item, 15) "
+    "      out[i] = 5 "
+    "      if not redis.call('SET', lock, id, 'NX', 'PX', 30000) "
+    "        and redis.call('GET', lock) ~= id then out[i] = 4 end "
+    "    end "
+    "    if out[i] == 3 or out[i] == 4 then redis.call('DEL', seen) end "
+    "  end "
+    "end "
+    "return out";
+
+static const char take_back_script[] =
+    "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end "
+    "if redis.call('GET', KEYS[2]) == ARGV[2] then redis.call('DEL', KEYS[2]) end "
+    "return 0";
+
+/* A question on its way. It is freed when Redis has answered, or its connection went. */
+struct question {
+    struct gate *gate; /* NULL: the gate is gone */
+    struct gate_entry *entries[ASK_MAX];
+    size_t count; /* 0: nobody waits any more */
+    uint64_t asked_ms;
+    struct question *next; /* in order of asking */
+};
+
+struct gate {
+    struct loop *loop;
+    struct kv *kv;
+    gate_verdict_cb verdict;
+    void *arg;
+    struct gate_entry *first; /* not asked yet, in order */
+    struct gate_entry *last;
+    struct loop_timer *soon;
+    struct loop_timer *late;
+    struct question *asked_first;
+    struct question *asked_last;
+    uint64_t slow_until_ms;
+};
+
+/* ---- answers ---- */
+
+/* Gives all of a question the same verdict. */
+static void open_all(struct question *q)
+{
+    size_t count = q->count;
+    q->count = 0;
+    for (size_t i = 0; i < count; i++)
+        q->gate->verdict(q->entries[i], GATE_OPEN, q->gate->arg);
+}
+
+static void forget_question(struct gate *gate, struct question *q)
+{
+    struct question **at = &gate->asked_first;
+    struct question *before = NULL;
+    while (*at != q) {
+        before = *at;
+        at = &(*at)->next;
+    }
+    *at = q->next;
+    if (gate->asked_last == q)
+        gate->asked_last = before;
+}
+
+static enum gate_verdict verdict_of(const struct kv_reply *item)
+{
+    static const enum gate_verdict verdicts[] = {GATE_PASS,     GATE_RETRY, GATE_OTHER_BODY,
+                                                 GATE_SOLD_OUT, GATE_TAKEN, GATE_LOCKED};
+    bool known = item->type == KV_INTEGER && item->integer >= 0 &&
+                 (size_t)item->integer < ARRAY_LEN(verdicts);
+    return known ? verdicts[item->integer] : GATE_OPEN;
+}
+
+static void answered(const struct kv_reply *reply, void *arg)
+{
+    struct question *q = arg;
+    struct gate *gate = q->gate;
+    if (gate != NULL) {
+        forget_question(gate, q);
+        if (reply->type == KV_ERROR)
+            log_error("the gate's question failed", LOG_STR("problem", reply->str));
+        if (reply->type != KV_ARRAY || reply->count != q->count)
+            open_all(q);
+        for (size_t i = 0; i < q->count; i++)
+            gate->verdict(q->entries[i], verdict_of(&reply->items[i]), gate->arg);
+    }
+    free(q);
+}
+
+/* ---- questions ---- */
+
+static struct gate_entry *take_first(struct gate *gate)
+{
+    struct gate_entry *entry = gate->first;
+    gate->first = entry->next;
+    if (gate->first == NULL)
+        gate->last = NULL;
+    return entry;
+}
+
+static void key(char *ret_key, const char **argv, size_t *argv_len, size_t *argc,
+                const char *prefix, const char *name)
+{
+    int len = snprintf(ret_key, KEY_SIZE, "%s%s", prefix, name);
+    argv[*argc] = ret_key;
+    argv_len[(*argc)++] = (size_t)len;
+}
+
+static void text(const char **argv, size_t *argv_len, size_t *argc, const char *value)
+{
+    argv[*argc] = value;
+    argv_len[(*argc)++] = strlen(value);
+}
+
+static int send_question(struct question *q)
+{
+    char keys[2 * ASK_MAX][KEY_SIZE];
+    char count[8];
+    const char *argv[FIXED_ARGS + 4 * ASK_MAX];
+    size_t argv_len[FIXED_ARGS + 4 * ASK_MAX];
+    size_t argc = 0;
+    (void)snprintf(count, sizeof count, "%zu", 2 * q->count);
+    text(argv, argv_len, &argc, "EVAL");
+    text(argv, argv_len, &argc, ask_script);
+    text(argv, argv_len, &argc, count);
+    for (size_t i = 0; i < q->count; i++) {
+        key(keys[2 * i], argv, argv_len, &argc, "checkout:seen:", q->entries[i]->order_id);
+        key(keys[2 * i + 1], argv, argv_len, &argc, "checkout:gate:", q->entries[i]->sku);
+    }
+    for (size_t i = 0; i < q->count; i++) {
+        text(argv, argv_len, &argc, q->entries[i]->fingerprint);
+        text(argv, argv_len, &argc, q->entries[i]->order_id);
+    }
+    return kv_command(q->gate->kv, argc, argv, argv_len, answered, q);
+}
+
+/* Asks for the first ASK_MAX entries; false: it could not, and they wait on. */
+static bool ask_some(struct gate *gate)
+{
+    if (!kv_is_up(gate->kv) || clock_mono_ms() < gate->slow_until_ms)
+        return false;
+    struct question *q = calloc(1, sizeof *q);
+    if (q == NULL)
+        return false;
+    q->gate = gate;
+    q->asked_ms = clock_mono_ms();
+    while (gate->first != NULL && q->count < ASK_MAX)
+        q->entries[q->count++] = take_first(gate);
+    if (send_question(q) < 0) {
+        open_all(q);
+        free(q);
+        return true;
+    }
+    if (gate->asked_last == NULL)
+        gate->asked_first = q;
+    else
+        gate->asked_last->next = q;
+    gate->asked_last = q;
+    if (!loop_timer_active(gate->late))
+        loop_timer_start(gate->late, WAIT_MS, 0);
+    return true;
+}
+
+static void ask(void *arg)
+{
+    struct gate *gate = arg;
+    while (gate->first != NULL)
+        if (!ask_some(gate))
+            gate->verdict(take_first(gate), GATE_OPEN, gate->arg);
+}
+
+/* Opens the gate for those who have waited too long. */
+static void on_late(void *arg)
+{
+    struct gate *gate = arg;
+    uint64_t now_ms = clock_mono_ms();
+    uint64_t next_ms = 0;
+    for (struct question *q = gate->asked_first; q != NULL; q = q->next) {
+        if (q->count == 0)
+            continue;
+        if (q->asked_ms + WAIT_MS > now_ms) {
+            next_ms = q->asked_ms + WAIT_MS - now_ms;
+            break;
+        }
+        log_warning("Redis is slow: the gate is open", LOG_INT("orders", q->count));
+        gate->slow_until_ms = now_ms + SLOW_PAUSE_MS;
+        open_all(q);
+    }
+    if (next_ms > 0)
+        loop_timer_start(gate->late, next_ms, 0);
+}
+
+/* ---- */
+
+struct gate *gate_new(struct loop *loop, struct kv *kv, gate_verdict_cb verdict, void *arg)
+{
+    struct gate *gate = calloc(1, sizeof *gate);
+    if (gate == NULL)
+        return NULL;
+    gate->loop = loop;
+    gate->kv = kv;
+    gate->verdict = verdict;
+    gate->arg = arg;
+    gate->soon = loop_timer_new(loop, ask, gate);
+    gate->late = loop_timer_new(loop, on_late, gate);
+    if (gate->soon == NULL || gate->late == NULL) {
+        gate_free(gate);
+        return NULL;
+    }
+    return gate;
+}
+
+void gate_free(struct gate *gate)
+{
+    if (gate == NULL)
+        return;
+    for (struct question *q = gate->asked_first; q != NULL; q = q->next)
+        q->gate = NULL; /* its answer, or the end of the connection, frees it */
+    loop_timer_free(gate->soon);
+    loop_timer_free(gate->late);
+    free(gate);
+}
+
+void gate_ask(struct gate *gate, struct gate_entry *entry)
+{
+    entry->next = NULL;
+    if (gate->last == NULL)
+        gate->first = entry;
+    else
+        gate->last->next = entry;
+    gate->last = entry;
+    if (!loop_timer_active(gate->soon))
+        loop_timer_start(gate->soon, 0, 0); /* together with those that come in this turn */
+}
+
+void gate_take_back(struct gate *gate, const struct gate_entry *entry)
+{
+    char seen[KEY_SIZE];
+    char lock[KEY_SIZE];
+    const char *argv[FIXED_ARGS + 4];
+    size_t argv_len[FIXED_ARGS + 4];
+    size_t argc = 0;
+    text(argv, argv_len, &argc, "EVAL");
+    text(argv, argv_len, &argc, take_back_script);
+    text(argv, argv_len, &argc, "2");
+    key(seen, argv, argv_len, &argc, "checkout:seen:", entry->order_id);
+    key(lock, argv, argv_len, &argc, "checkout:lock:", entry->sku);
+    text(argv, argv_len, &argc, entry->fingerprint);
+    text(argv, argv_len, &argc, entry->order_id);
+    if (kv_command(gate->kv, argc, argv, argv_len, NULL, NULL) < 0)
+        log_debug("the gate's marker stays until it expires");
+}

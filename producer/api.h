@@ -1,0 +1,42 @@
+/* What the door's parts share. */
+#ifndef PRODUCER_API_H
+#define PRODUCER_API_H
+
+#include <stdbool.h>
+
+#include "common/base/buf.h"
+#include "common/net/pg/pg.h"
+#include "common/net/http/http.h"
+#include "common/shop/ids.h"
+#include "common/shop/jwt.h"
+#include "common/base/loop.h"
+#include "producer/stats.h"
+
+struct cors;
+struct gate;
+struct items;
+struct lookups;
+struct orders;
+struct publisher;
+struct tickets;
+
+struct door {
+    struct loop *loop;
+    struct stats stats;
+    struct ids *ids;
+    struct jwt *jwt;
+    struct db *db;
+    struct publisher *publisher;
+    struct gate *gate;
+    struct cors *cors;
+    struct tickets *tickets;
+    struct orders *orders;
+    struct lookups *lookups;
+    struct items *items;
+    const char *webhook_secret; /* "": no webhooks are taken */
+    size_t webhook_secret_len;
+    bool closing;   /* its parts are going: nothing can be begun */
+    struct buf out; /* for the body of an answer; nobody keeps anything in it */
+};
+
+#endif

@@ -1,0 +1,23 @@
+/* The events_url of each buyer: the notifier's address with a short-lived ticket. Tickets are
+ * signed once and handed out again for the first half of their life. */
+#ifndef PRODUCER_EVENT_TICKETS_H
+#define PRODUCER_EVENT_TICKETS_H
+
+#include <stdint.h>
+
+#include "common/base/attrs.h"
+#include "common/base/buf.h"
+#include "common/shop/jwt.h"
+
+struct tickets;
+
+/* `events_url` is copied; `jwt` must outlive the tickets. NULL: no memory. */
+struct tickets *tickets_new(struct jwt *jwt, const char *events_url, int64_t ttl_s);
+void tickets_free(struct tickets *tickets); /* NULL is allowed */
+
+/* Appends the URL as a JSON string, or null if no ticket can be made. The websocket may stay as
+ * long as the buyer's own token is valid. */
+void tickets_encode(struct tickets *tickets, const struct jwt_claims *buyer, int64_t now_s,
+                    struct buf *out);
+
+#endif

@@ -1,0 +1,41 @@
+/*
+ * Reads the JSON object of a request's body strictly (RFC 8259, UTF-8 checked, nesting bounded)
+ * into a flat list of its members. Pure, and without memory of its own: a door has no time to
+ * allocate.
+ */
+#ifndef PRODUCER_JSON_READER_H
+#define PRODUCER_JSON_READER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/base/attrs.h"
+
+#define FLAT_MEMBERS_MAX 32
+#define FLAT_DEPTH_MAX 4
+
+enum flat_kind { FLAT_STRING, FLAT_NUMBER, FLAT_BOOLEAN, FLAT_NULL, FLAT_OBJECT, FLAT_ARRAY };
+
+struct flat_member {
+    const char *name; /* decoded, NUL-terminated; may contain NUL: compare name_len */
+    size_t name_len;
+    enum flat_kind kind;
+    const char *text; /* FLAT_STRING: decoded and NUL-terminated; FLAT_NUMBER: as written */
+    size_t len;
+    bool twice; /* its name stood before */
+};
+
+struct flat {
+    struct flat_member members[FLAT_MEMBERS_MAX];
+    size_t count;
+};
+
+/*
+ * Reads `len` bytes of `text`. `scratch` (len + 1 bytes) takes the decoded strings; the members
+ * point into it and into `text`. 0, or ERR_PARSE with a static text in `ret_problem` and the byte
+ * where it is in `ret_at`.
+ */
+MUST_CHECK int flat_read(const char *text, size_t len, char *scratch, struct flat *ret_flat,
+                         const char **ret_problem, size_t *ret_at);
+
+#endif

@@ -1,0 +1,66 @@
+#include "producer/order_json.h"
+
+enum {
+    COLUMN_ID,
+    COLUMN_STATUS,
+    COLUMN_REASON,
+    COLUMN_SKU,
+    COLUMN_QUANTITY,
+    COLUMN_AMOUNT,
+    COLUMN_CURRENCY,
+    COLUMN_PLACE,
+    COLUMN_CREATED,
+    COLUMN_UPDATED,
+    COLUMN_REFERENCE,
+    COLUMN_HISTORY,
+    COLUMN_ACTION
+};
+
+static void text(struct buf *out, const struct db_result *result, int row, int column,
+                 const char *name)
+{
+    if (db_null(result, row, column))
+        return;
+    (void)buf_printf(out, ",\"%s\":", name);
+    (void)buf_json_str(out, db_text(result, row, column));
+}
+
+static void number(struct buf *out, const struct db_result *result, int row, int column,
+                   const char *name)
+{
+    if (db_null(result, row, column))
+        return;
+    (void)buf_printf(out, ",\"%s\":", name);
+    (void)buf_int(out, db_int(result, row, column));
+}
+
+void view_order(struct buf *out, const struct db_result *result, int row)
+{
+    (void)buf_str(out, "\"id\":");
+    (void)buf_json_str(out, db_text(result, row, COLUMN_ID));
+    text(out, result, row, COLUMN_STATUS, "status");
+    text(out, result, row, COLUMN_REASON, "reason");
+    text(out, result, row, COLUMN_SKU, "sku");
+    number(out, result, row, COLUMN_QUANTITY, "quantity");
+    number(out, result, row, COLUMN_AMOUNT, "amount");
+    text(out, result, row, COLUMN_CURRENCY, "currency");
+    number(out, result, row, COLUMN_PLACE, "place_in_line");
+    text(out, result, row, COLUMN_CREATED, "created_at");
+    text(out, result, row, COLUMN_UPDATED, "updated_at");
+    text(out, result, row, COLUMN_REFERENCE, "reference");
+}
+
+const char *view_status(const struct db_result *result, int row)
+{
+    return db_text(result, row, COLUMN_STATUS);
+}
+
+const char *view_history(const struct db_result *result, int row)
+{
+    return db_null(result, row, COLUMN_HISTORY) ? "[]" : db_text(result, row, COLUMN_HISTORY);
+}
+
+const char *view_action(const struct db_result *result, int row)
+{
+    return db_text_or_null(result, row, COLUMN_ACTION);
+}

@@ -1,0 +1,9 @@
+/* GET /v1/orders: a buyer's own orders, newest first. */
+#ifndef PRODUCER_ORDER_LIST_H
+#define PRODUCER_ORDER_LIST_H
+
+#include "producer/api.h"
+
+void listing_get(struct door *door, struct http_request *request);
+
+#endif

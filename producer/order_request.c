@@ -1,0 +1,232 @@
+#include "producer/order_request.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "common/base/err.h"
+#include "producer/json_reader.h"
+
+#define KEY_HEADER "Idempotency-Key"
+
+static bool visible(char c)
+{
+    return c >= 0x21 && c <= 0x7e;
+}
+
+/* The text between the quotes, with \" and \\ taken as they are meant (RFC 9651). */
+static const char *unquote(const char *header, char *ret_key)
+{
+    size_t n = 0;
+    const char *p = header + 1;
+    for (; *p != '"'; p++) {
+        if (*p == '\\' && (p[1] == '"' || p[1] == '\\'))
+            p++;
+        if (*p == '\0')
+            return "its quotes are not closed";
+        if (!visible(*p))
+            return "only visible ASCII characters may be in it";
+        if (n == ACCEPT_KEY_MAX)
+            return "it has more than 255 characters";
+        ret_key[n++] = *p;
+    }
+    ret_key[n] = '\0';
+    if (p[1] != '\0')
+        return "something follows its quotes";
+    return n == 0 ? "it is empty" : NULL;
+}
+
+const char *accept_key(const char *header, char *ret_key)
+{
+    if (header[0] == '"')
+        return unquote(header, ret_key);
+    size_t len = strlen(header);
+    for (size_t i = 0; i < len; i++)
+        if (!visible(header[i]))
+            return "only visible ASCII characters may be in it";
+    if (len == 0)
+        return "it is empty";
+    if (len > ACCEPT_KEY_MAX)
+        return "it has more than 255 characters";
+    memcpy(ret_key, header, len + 1);
+    return NULL;
+}
+
+static bool is_json(const char *content_type)
+{
+    static const char json[] = "application/json";
+    if (content_type == NULL || strncasecmp(content_type, json, sizeof json - 1) != 0)
+        return false;
+    const char *rest = content_type + sizeof json - 1;
+    rest += strspn(rest, " \t");
+    if (*rest == '\0')
+        return true;
+    if (*rest != ';')
+        return false;
+    rest++;
+    rest += strspn(rest, " \t");
+    return strcasecmp(rest, "charset=utf-8") == 0 || strcasecmp(rest, "charset=\"utf-8\"") == 0;
+}
+
+/* ---- the body's members ---- */
+
+static void wrong(struct problem *problem, const struct flat_member *m, const char *detail)
+{
+    problem_add(problem, (struct problem_error){
+                             .detail = detail, .member = m->name, .member_len = m->name_len});
+}
+
+static void missing(struct problem *problem, const char *name)
+{
+    problem_add(problem, (struct problem_error){.detail = "this member is required",
+                                                .member = name,
+                                                .member_len = strlen(name)});
+}
+
+static const char *read_text(const struct flat_member *m, bool (*valid)(const char *, size_t),
+                             const char *detail, struct problem *problem)
+{
+    if (m->kind == FLAT_STRING && strlen(m->text) == m->len && valid(m->text, m->len))
+        return m->text;
+    wrong(problem, m, detail);
+    return NULL;
+}
+
+/* Whole numbers only: no fraction, no exponent. */
+static bool read_whole(const struct flat_member *m, int64_t low, int64_t high, int64_t *ret_number)
+{
+    size_t i = 0;
+    bool negative = m->kind == FLAT_NUMBER && m->text[0] == '-';
+    int64_t number = 0;
+    if (m->kind != FLAT_NUMBER)
+        return false;
+    for (i = negative; i < m->len; i++) {
+        if (m->text[i] < '0' || m->text[i] > '9' || number > high)
+            return false;
+        number = number * 10 + (m->text[i] - '0');
+    }
+    if (negative)
+        number = -number;
+    *ret_number = number;
+    return number >= low && number <= high;
+}
+
+struct seen {
+    bool sku;
+    bool quantity;
+    bool payment_method;
+};
+
+static bool is_named(const struct flat_member *m, const char *name)
+{
+    return m->name_len == strlen(name) && memcmp(m->name, name, m->name_len) == 0;
+}
+
+static bool read_optional(const struct flat_member *m, struct job *job, struct problem *problem)
+{
+    if (is_named(m, "receipt_email")) {
+        job->receipt_email =
+            read_text(m, job_email_valid, "not an e-mail address of 3 to 254 bytes", problem);
+    } else if (is_named(m, "unit_price")) {
+        job->has_unit_price = read_whole(m, 0, JOB_PRICE_MAX, &job->unit_price);
+        if (!job->has_unit_price)
+            wrong(problem, m, "not a whole number from 0 to 99999999999 (minor units)");
+    } else if (is_named(m, "reference")) {
+        job->reference = read_text(m, job_reference_valid,
+                                   "not a string of 1 to 64 visible ASCII characters", problem);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static void read_member(const struct flat_member *m, struct job *job, struct seen *seen,
+                        struct problem *problem)
+{
+    if (m->twice) {
+        wrong(problem, m, "this member is there twice");
+    } else if (is_named(m, "sku")) {
+        seen->sku = true;
+        job->sku = read_text(m, job_sku_valid,
+                             "not a string of 1 to 64 letters, digits, '.', '_' or '-'", problem);
+    } else if (is_named(m, "quantity")) {
+        seen->quantity = true;
+        if (!read_whole(m, 1, JOB_QUANTITY_MAX, &job->quantity))
+            wrong(problem, m, "not a whole number from 1 to 100");
+    } else if (is_named(m, "payment_method")) {
+        seen->payment_method = true;
+        job->payment_method = read_text(
+            m, job_method_valid, "not a string of 1 to 255 visible ASCII characters", problem);
+    } else if (!read_optional(m, job, problem)) {
+        wrong(problem, m, "there is no such member");
+    }
+}
+
+static void read_body(const struct accept_input *input, char *scratch, struct job *job,
+                      struct problem *problem)
+{
+    struct flat flat;
+    const char *detail;
+    size_t position;
+    if (flat_read(input->body, input->body_len, scratch, &flat, &detail, &position) < 0) {
+        problem_add(problem, (struct problem_error){.detail = detail});
+        return;
+    }
+    struct seen seen = {0};
+    for (size_t i = 0; i < flat.count; i++)
+        read_member(&flat.members[i], job, &seen, problem);
+    if (!seen.sku)
+        missing(problem, "sku");
+    if (!seen.quantity)
+        missing(problem, "quantity");
+    if (!seen.payment_method)
+        missing(problem, "payment_method");
+}
+
+static void read_key(const struct accept_input *input, char *ret_key, struct problem *problem)
+{
+    const char *detail = NULL;
+    if (input->key_count == 0 || input->key == NULL)
+        detail = "this header is required";
+    else if (input->key_count > 1)
+        detail = "this header is there more than once";
+    else
+        detail = accept_key(input->key, ret_key);
+    if (detail != NULL)
+        problem_add(problem, (struct problem_error){.detail = detail, .header = KEY_HEADER});
+}
+
+/* What makes reading the rest pointless. */
+static bool readable(const struct accept_input *input, struct problem *problem)
+{
+    if (input->body_too_large) {
+        problem->type = PROBLEM_TOO_LARGE;
+        problem->detail = "an order has at most 4096 bytes";
+        return false;
+    }
+    if (!is_json(input->content_type)) {
+        problem->type = PROBLEM_UNSUPPORTED_MEDIA_TYPE;
+        problem->detail = "send the order as Content-Type: application/json";
+        return false;
+    }
+    return true;
+}
+
+int accept_order(struct ids *ids, const struct accept_input *input, char *scratch,
+                 struct job *ret_job, struct problem *ret_problem)
+{
+    char key[ACCEPT_KEY_MAX + 1];
+    ret_problem->type = PROBLEM_INVALID_REQUEST;
+    if (!readable(input, ret_problem))
+        return ERR_INVALID;
+    *ret_job = (struct job){.user_id = input->user};
+    read_key(input, key, ret_problem);
+    read_body(input, scratch, ret_job, ret_problem);
+    if (ret_problem->error_count > 0)
+        return ERR_INVALID;
+    const char *trace = input->traceparent;
+    if (trace != NULL && job_traceparent_valid(trace, strlen(trace)))
+        ret_job->traceparent = trace; /* a broken one is to be ignored, says its standard */
+    clock_rfc3339(input->now_ms, ret_job->accepted_at);
+    int code = ids_order(ids, input->user, key, ret_job->order_id);
+    return code < 0 ? code : job_fingerprint(ret_job, ret_job->fingerprint);
+}

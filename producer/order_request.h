@@ -1,0 +1,44 @@
+/* From a request to a job, or to a problem that tells everything that is wrong. Pure. */
+#ifndef PRODUCER_ORDER_REQUEST_H
+#define PRODUCER_ORDER_REQUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/attrs.h"
+#include "common/shop/ids.h"
+#include "common/shop/job.h"
+#include "producer/problem.h"
+
+#define ACCEPT_BODY_MAX 4096
+#define ACCEPT_KEY_MAX 255
+#define ACCEPT_SCRATCH (ACCEPT_BODY_MAX + 1)
+
+/* What of a POST /v1/orders counts. Texts are not owned; NULL: the header is absent. */
+struct accept_input {
+    const char *user; /* of the verified token */
+    const char *content_type;
+    const char *key; /* Idempotency-Key */
+    size_t key_count;
+    const char *traceparent;
+    const char *body;
+    size_t body_len;
+    bool body_too_large;
+    int64_t now_ms; /* wall clock */
+};
+
+/*
+ * 0 with a complete job, whose texts point into `input`, or into `scratch` (ACCEPT_SCRATCH bytes).
+ * ERR_INVALID with `ret_problem` filled, whose texts may point into `scratch` as well. ERR_NOMEM.
+ */
+MUST_CHECK int accept_order(struct ids *ids, const struct accept_input *input, char *scratch,
+                            struct job *ret_job, struct problem *ret_problem);
+
+/*
+ * The key of an Idempotency-Key header, bare or quoted, copied without its quotes into `ret_key`
+ * (ACCEPT_KEY_MAX + 1 bytes). NULL, or a static text that says what is wrong.
+ */
+const char *accept_key(const char *header, char *ret_key);
+
+#endif

@@ -1,0 +1,353 @@
+#include "producer/order_status.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/queue.h>
+#include <xxhash.h>
+
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/shop/event.h"
+#include "common/net/redis/redis.h"
+#include "common/base/log.h"
+#include "producer/respond.h"
+#include "producer/event_tickets.h"
+#include "producer/order_json.h"
+
+#define WAIT_MAX_S 30
+#define WAITING_MAX 4096 /* lookups that wait; further ones are answered at once */
+#define BUCKETS 1024
+#define TICK_MS 200
+#define LOOK_AGAIN_MS 2000 /* for a waiting lookup that no event wakes */
+#define CHANNEL_SIZE (sizeof EVENT_CHANNEL_PREFIX + JWT_USER_SIZE)
+
+static const struct db_statement find_order = {
+    "producer_find_order",
+    "select " VIEW_COLUMNS ", " VIEW_HISTORY ", " VIEW_ACTION
+    " from checkout.orders o where o.order_id = $1::uuid and o.user_id = $2",
+    2};
+
+struct listener;
+
+struct lookup {
+    struct door *door;
+    struct http_request *request;
+    char id[IDS_ORDER_SIZE];
+    struct jwt_claims buyer;
+    uint64_t until_ms; /* 0: does not wait */
+    uint64_t asked_ms;
+    bool asking;
+    bool again;                /* something happened while it was being looked up */
+    struct listener *listener; /* NULL: it does not listen yet */
+    TAILQ_ENTRY(lookup) of_listener;
+    TAILQ_ENTRY(lookup) of_all;
+};
+
+TAILQ_HEAD(lookup_list, lookup);
+
+/* A buyer with waiting lookups: subscribed to the buyer's events. */
+struct listener {
+    struct lookup_list lookups;
+    struct listener *next;
+    char user[JWT_USER_SIZE];
+};
+
+struct lookups {
+    struct door *door;
+    struct kv_subscriber *subscriber;
+    struct loop_timer *tick;
+    struct lookup_list waiting;
+    size_t waiting_count;
+    bool draining;
+    struct listener *buckets[BUCKETS];
+};
+
+static void ask(struct lookup *l);
+
+/* ---- listening to a buyer's events ---- */
+
+static struct listener **bucket_of(struct lookups *all, const char *user, size_t len)
+{
+    return &all->buckets[XXH3_64bits(user, len) % BUCKETS];
+}
+
+static struct listener *find_listener(struct lookups *all, const char *user, size_t len)
+{
+    struct listener *one = *bucket_of(all, user, len);
+    while (one != NULL && (strlen(one->user) != len || memcmp(one->user, user, len) != 0))
+        one = one->next;
+    return one;
+}
+
+static void channel_name(const char *user, char ret_channel[CHANNEL_SIZE])
+{
+    (void)snprintf(ret_channel, CHANNEL_SIZE, "%s%s", EVENT_CHANNEL_PREFIX, user);
+}
+
+/* Without memory, or without Redis, the lookup is woken by the clock alone. */
+static void listen_to(struct lookups *all, struct lookup *l)
+{
+    size_t len = strlen(l->buyer.user);
+    struct listener *listener = find_listener(all, l->buyer.user, len);
+    if (listener == NULL) {
+        char channel[CHANNEL_SIZE];
+        listener = calloc(1, sizeof *listener);
+        if (listener == NULL)
+            return;
+        channel_name(l->buyer.user, channel);
+        if (kv_subscribe(all->subscriber, channel) < 0) {
+            free(listener);
+            return;
+        }
+        TAILQ_INIT(&listener->lookups);
+        memcpy(listener->user, l->buyer.user, len + 1);
+        struct listener **bucket = bucket_of(all, l->buyer.user, len);
+        listener->next = *bucket;
+        *bucket = listener;
+    }
+    l->listener = listener;
+    TAILQ_INSERT_TAIL(&listener->lookups, l, of_listener);
+}
+
+static void unlisten(struct lookups *all, struct lookup *l)
+{
+    struct listener *listener = l->listener;
+    if (listener == NULL)
+        return;
+    l->listener = NULL;
+    TAILQ_REMOVE(&listener->lookups, l, of_listener);
+    if (!TAILQ_EMPTY(&listener->lookups))
+        return;
+    char channel[CHANNEL_SIZE];
+    channel_name(listener->user, channel);
+    kv_unsubscribe(all->subscriber, channel);
+    struct listener **at = bucket_of(all, listener->user, strlen(listener->user));
+    while (*at != listener)
+        at = &(*at)->next;
+    *at = listener->next;
+    free(listener);
+}
+
+/* Looks again at the buyer's lookups, or at those that `message` is about. */
+static void wake(struct lookups *all, const char *channel, size_t channel_len, const char *message,
+                 size_t message_len)
+{
+    size_t prefix = sizeof EVENT_CHANNEL_PREFIX - 1;
+    if (channel_len <= prefix)
+        return;
+    struct listener *listener = find_listener(all, channel + prefix, channel_len - prefix);
+    if (listener == NULL)
+        return;
+    struct lookup *next;
+    for (struct lookup *l = TAILQ_FIRST(&listener->lookups); l != NULL; l = next) {
+        next =
+            TAILQ_NEXT(l, of_listener); /* asking may end it, and with the last one the listener */
+        if (message == NULL || memmem(message, message_len, l->id, IDS_ORDER_SIZE - 1) != NULL)
+            ask(l);
+    }
+}
+
+static void on_message(const char *channel, size_t channel_len, const char *message,
+                       size_t message_len, void *arg)
+{
+    wake(arg, channel, channel_len, message, message_len);
+}
+
+/* What happened before is seen by looking now. */
+static void on_subscribed(const char *channel, size_t channel_len, void *arg)
+{
+    wake(arg, channel, channel_len, NULL, 0);
+}
+
+/* ---- one lookup ---- */
+
+static bool waits(const struct lookup *l)
+{
+    const struct lookups *all = l->door->lookups;
+    return l->until_ms > 0 && !all->draining && clock_mono_ms() < l->until_ms;
+}
+
+static void start_waiting(struct lookups *all, struct lookup *l)
+{
+    TAILQ_INSERT_TAIL(&all->waiting, l, of_all);
+    all->waiting_count++;
+    listen_to(all, l);
+}
+
+static void end(struct lookup *l)
+{
+    struct lookups *all = l->door->lookups;
+    if (l->until_ms > 0) {
+        unlisten(all, l);
+        TAILQ_REMOVE(&all->waiting, l, of_all);
+        all->waiting_count--;
+    }
+    free(l);
+}
+
+static void answer_unavailable(struct lookup *l)
+{
+    if (waits(l))
+        return; /* the tick looks again */
+    answer_plain_problem(l->door, l->request, STATS_ORDER, PROBLEM_DATABASE_UNAVAILABLE, NULL);
+    end(l);
+}
+
+/* No row: the id is genuine, so the order is on its way to the counter, or was never accepted. */
+static void answer(struct lookup *l, const struct db_result *result)
+{
+    struct door *door = l->door;
+    struct buf *out = &door->out;
+    bool known = db_rows(result) > 0;
+    buf_reset(out);
+    (void)buf_char(out, '{');
+    if (known)
+        view_order(out, result, 0);
+    else
+        (void)buf_printf(out, "\"id\":\"%s\",\"status\":\"queued\"", l->id);
+    (void)buf_str(out, ",\"events_url\":");
+    tickets_encode(door->tickets, &l->buyer, clock_wall_ms() / 1000, out);
+    const char *action = known ? view_action(result, 0) : NULL;
+    if (action != NULL) {
+        (void)buf_str(out, ",\"next_action\":");
+        (void)buf_str(out, action);
+    }
+    (void)buf_str(out, ",\"history\":");
+    (void)buf_str(out, known ? view_history(result, 0) : "[]");
+    (void)buf_char(out, '}');
+    const struct http_header headers[] = {{"Cache-Control", "no-store"}, {"Retry-After", "1"}};
+    bool final = known && event_status_final(view_status(result, 0));
+    answer_json(door, l->request, STATS_ORDER, 200, out, headers, final ? 1 : 2);
+    end(l);
+}
+
+static void looked_up(const struct db_result *result, void *arg)
+{
+    struct lookup *l = arg;
+    l->asking = false;
+    if (db_status(result) != DB_OK) {
+        if (db_status(result) == DB_ERROR)
+            log_error("an order cannot be looked up", LOG_STR("problem", db_message(result)));
+        answer_unavailable(l);
+        return;
+    }
+    bool final = db_rows(result) > 0 && event_status_final(view_status(result, 0));
+    if (final || !waits(l))
+        answer(l, result);
+    else if (l->again)
+        ask(l);
+}
+
+static void ask(struct lookup *l)
+{
+    const char *params[] = {l->id, l->buyer.user};
+    if (l->asking) {
+        l->again = true;
+        return;
+    }
+    l->again = false;
+    l->asked_ms = clock_mono_ms();
+    if (db_query(l->door->db, &find_order, params, looked_up, l) < 0)
+        answer_unavailable(l);
+    else
+        l->asking = true;
+}
+
+static void tick(void *arg)
+{
+    struct lookups *all = arg;
+    uint64_t now_ms = clock_mono_ms();
+    struct lookup *next;
+    for (struct lookup *l = TAILQ_FIRST(&all->waiting); l != NULL; l = next) {
+        next = TAILQ_NEXT(l, of_all);
+        if (!l->asking &&
+            (all->draining || now_ms >= l->until_ms || now_ms >= l->asked_ms + LOOK_AGAIN_MS))
+            ask(l);
+    }
+}
+
+/* ---- */
+
+struct lookups *lookups_new(struct door *door, const char *redis_url)
+{
+    struct lookups *all = calloc(1, sizeof *all);
+    if (all == NULL)
+        return NULL;
+    all->door = door;
+    TAILQ_INIT(&all->waiting);
+    all->subscriber =
+        kv_subscriber_open(door->loop, redis_url, on_message, on_subscribed, NULL, all);
+    all->tick = loop_timer_new(door->loop, tick, all);
+    if (all->subscriber == NULL || all->tick == NULL) {
+        lookups_free(all);
+        return NULL;
+    }
+    loop_timer_start(all->tick, TICK_MS, TICK_MS);
+    return all;
+}
+
+void lookups_free(struct lookups *lookups)
+{
+    if (lookups == NULL)
+        return;
+    struct lookup *next;
+    for (struct lookup *l = TAILQ_FIRST(&lookups->waiting); l != NULL; l = next) {
+        next = TAILQ_NEXT(l, of_all);
+        unlisten(lookups, l);
+        free(l);
+    }
+    kv_subscriber_close(lookups->subscriber);
+    loop_timer_free(lookups->tick);
+    free(lookups);
+}
+
+void lookups_drain(struct lookups *lookups)
+{
+    lookups->draining = true;
+    tick(lookups);
+}
+
+/* N of `Prefer: wait=N` (RFC 7240), at most WAIT_MAX_S; 0 if it is not there. */
+static unsigned preferred_wait(const char *prefer)
+{
+    while (prefer != NULL && *prefer != '\0') {
+        prefer += strspn(prefer, " \t,;");
+        if (strncasecmp(prefer, "wait=", 5) == 0) {
+            unsigned seconds = 0;
+            for (const char *p = prefer + 5; *p >= '0' && *p <= '9' && seconds <= WAIT_MAX_S; p++)
+                seconds = seconds * 10 + (unsigned)(*p - '0');
+            return seconds < WAIT_MAX_S ? seconds : WAIT_MAX_S;
+        }
+        prefer += strcspn(prefer, ",;");
+    }
+    return 0;
+}
+
+void lookups_get(struct door *door, struct http_request *request, const char *id)
+{
+    struct lookups *all = door->lookups;
+    struct jwt_claims buyer;
+    if (answer_authenticate(door, request, STATS_ORDER, &buyer) < 0)
+        return;
+    if (!ids_verify(door->ids, buyer.user, id)) {
+        answer_plain_problem(door, request, STATS_ORDER, PROBLEM_NOT_FOUND, "no such order");
+        return;
+    }
+    struct lookup *l = calloc(1, sizeof *l);
+    if (l == NULL) {
+        answer_plain_problem(door, request, STATS_ORDER, PROBLEM_OVERLOADED, "out of memory");
+        return;
+    }
+    l->door = door;
+    l->request = request;
+    l->buyer = buyer;
+    memcpy(l->id, id, IDS_ORDER_SIZE);
+    unsigned wait_s = preferred_wait(http_request_header(request, "Prefer"));
+    if (wait_s > 0 && all->waiting_count < WAITING_MAX && !all->draining) {
+        l->until_ms = clock_mono_ms() + (uint64_t)wait_s * 1000;
+        start_waiting(all, l);
+    }
+    ask(l);
+}

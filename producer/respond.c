@@ -1,0 +1,139 @@
+#include "producer/respond.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "producer/cors.h"
+
+#define EXTRA_MAX 4
+#define RETRY_UNAVAILABLE_S 2
+
+static size_t put(struct http_header *headers, size_t count, const char *name, const char *value)
+{
+    headers[count] = (struct http_header){name, value};
+    return count + 1;
+}
+
+/* The headers that let a page of an allowed origin read the answer. */
+static size_t put_cors(const struct door *door, const struct http_request *request,
+                       struct http_header *headers, size_t count)
+{
+    const char *origin = http_request_header(request, "Origin");
+    if (!cors_allows(door->cors, origin))
+        return count;
+    count = put(headers, count, "Access-Control-Allow-Origin", origin);
+    count = put(headers, count, "Vary", "Origin");
+    return put(headers, count, "Access-Control-Expose-Headers", "Location, Retry-After");
+}
+
+static void answer(struct door *door, struct http_request *request, enum stats_route route,
+                   const char *content_type, unsigned status, const struct buf *body,
+                   const struct http_header *extra, size_t extra_count)
+{
+    struct http_header headers[HTTP_HEADERS_MAX];
+    size_t count = put_cors(door, request, headers, 0);
+    for (size_t i = 0; i < extra_count && i < EXTRA_MAX; i++)
+        headers[count++] = extra[i];
+    const struct http_response response = {.status = status,
+                                           .content_type = content_type,
+                                           .body = buf_text(body),
+                                           .body_len = body->len,
+                                           .headers = headers,
+                                           .header_count = count};
+    stats_request(&door->stats, route, status);
+    http_respond(request, &response);
+}
+
+void answer_json(struct door *door, struct http_request *request, enum stats_route route,
+                 unsigned status, const struct buf *body, const struct http_header *headers,
+                 size_t header_count)
+{
+    answer(door, request, route, "application/json", status, body, headers, header_count);
+}
+
+static void answer_problem_with(struct door *door, struct http_request *request,
+                                enum stats_route route, const struct problem *problem,
+                                const struct http_header *extra)
+{
+    struct http_header headers[EXTRA_MAX];
+    size_t count = 0;
+    char retry_after[16];
+    unsigned status = problem_status(problem->type);
+    if (extra != NULL)
+        headers[count++] = *extra;
+    count = put(headers, count, "Cache-Control", "no-store");
+    if (status == 503 || problem->retry_after_s > 0) {
+        unsigned wait_s = problem->retry_after_s > 0 ? problem->retry_after_s : RETRY_UNAVAILABLE_S;
+        (void)snprintf(retry_after, sizeof retry_after, "%u", wait_s);
+        count = put(headers, count, "Retry-After", retry_after);
+    }
+    buf_reset(&door->out);
+    problem_encode(&door->out, problem);
+    stats_problem(&door->stats, problem->type);
+    answer(door, request, route, "application/problem+json", status, &door->out, headers, count);
+}
+
+void answer_problem(struct door *door, struct http_request *request, enum stats_route route,
+                    const struct problem *problem)
+{
+    answer_problem_with(door, request, route, problem, NULL);
+}
+
+void answer_plain_problem(struct door *door, struct http_request *request, enum stats_route route,
+                          enum problem_type type, const char *detail)
+{
+    const struct problem problem = {.type = type, .detail = detail};
+    answer_problem_with(door, request, route, &problem, NULL);
+}
+
+void answer_not_allowed(struct door *door, struct http_request *request, const char *allow)
+{
+    const struct problem problem = {.type = PROBLEM_METHOD_NOT_ALLOWED};
+    const struct http_header header = {"Allow", allow};
+    answer_problem_with(door, request, STATS_OTHER, &problem, &header);
+}
+
+void answer_preflight(struct door *door, struct http_request *request, const char *allow)
+{
+    static const struct buf nothing = {0};
+    const struct http_header headers[] = {
+        {"Access-Control-Allow-Methods", allow},
+        {"Access-Control-Allow-Headers",
+         "Authorization, Content-Type, Idempotency-Key, Prefer, traceparent"},
+        {"Access-Control-Max-Age", "600"},
+        {"Allow", allow}};
+    bool allowed = cors_allows(door->cors, http_request_header(request, "Origin"));
+    answer(door, request, STATS_PREFLIGHT, NULL, 204, &nothing, allowed ? headers : headers + 3,
+           allowed ? ARRAY_LEN(headers) : 1);
+}
+
+int answer_authenticate(struct door *door, struct http_request *request, enum stats_route route,
+                        struct jwt_claims *ret_claims)
+{
+    static const char scheme[] = "Bearer ";
+    const char *header = http_request_header(request, "Authorization");
+    const char *detail = NULL;
+    const char *challenge = "Bearer error=\"invalid_token\"";
+    if (header == NULL) {
+        detail = "send Authorization: Bearer and the token";
+        challenge = "Bearer";
+    } else if (http_request_header_count(request, "Authorization") > 1) {
+        detail = "there is more than one Authorization";
+    } else if (strncasecmp(header, scheme, sizeof scheme - 1) != 0) {
+        detail = "the scheme of Authorization must be Bearer";
+    } else {
+        const char *token = header + sizeof scheme - 1;
+        token += strspn(token, " ");
+        int code = jwt_verify(door->jwt, token, strlen(token), JWT_AUD_API, clock_wall_ms() / 1000,
+                              ret_claims, &detail);
+        if (code == 0)
+            return 0;
+    }
+    const struct problem problem = {.type = PROBLEM_UNAUTHORIZED, .detail = detail};
+    const struct http_header authenticate = {"WWW-Authenticate", challenge};
+    answer_problem_with(door, request, route, &problem, &authenticate);
+    return ERR_AUTH;
+}
