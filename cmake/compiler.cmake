@@ -11,9 +11,9 @@ option(CHECKOUT_WERROR "Warnings are errors" ON)
 set(CHECKOUT_SANITIZE "" CACHE STRING "Sanitizers, e.g. address,undefined or thread")
 
 add_compile_definitions(_GNU_SOURCE)
-option(CHECKOUT_PLANTS "Take bugs planted on purpose (common/testing/seeded_bug.h); never for use" OFF)
-if(CHECKOUT_PLANTS)
-  add_compile_definitions(CHECKOUT_PLANTS)
+option(CHECKOUT_SEEDED_BUGS "Take seeded bugs (common/testing/seeded_bug.h); never for use" OFF)
+if(CHECKOUT_SEEDED_BUGS)
+  add_compile_definitions(CHECKOUT_SEEDED_BUGS)
 endif()
 option(CHECKOUT_FUZZ "Build the fuzz targets, and nothing else" OFF)
 add_compile_options(

@@ -3,13 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/service/daemon.h"
 #include "common/base/err.h"
-#include "common/shop/ids.h"
-#include "common/net/redis/redis.h"
 #include "common/base/log.h"
+#include "common/net/redis/redis.h"
 #include "common/pay/pay.h"
+#include "common/service/daemon.h"
 #include "common/service/stop.h"
+#include "common/shop/ids.h"
 #include "common/shop/topology.h"
 #include "consumer/pool/pool.h"
 
@@ -24,7 +24,7 @@
 
 struct session {
     struct consumer *consumer;
-    struct db *db;
+    struct pg *pg;
 };
 
 struct consumer {
@@ -33,11 +33,11 @@ struct consumer {
     struct shard_context context;
     struct pool *pool;
     struct pay *pay;
-    struct kv *kv;
-    struct db *control;
-    struct db *outbox; /* the relay's session */
+    struct redis *redis;
+    struct pg *control;
+    struct pg *outbox; /* the relay's session */
     struct session sessions[SESSIONS_MAX];
-    struct db *writers[SESSIONS_MAX];
+    struct pg *writers[SESSIONS_MAX];
     size_t session_count;
     int exit_code;
 };
@@ -51,18 +51,18 @@ static void topology_checked(int code, const char *problem, void *arg)
         log_error("the broker's topology is not complete", LOG_STR("problem", problem));
 }
 
-static void bus_changed(enum bus_state state, const char *reason, void *arg)
+static void broker_changed(enum broker_state state, const char *reason, void *arg)
 {
     struct consumer *c = arg;
-    metric_set(c->stats.broker_up, state != BUS_DOWN);
-    if (state == BUS_DOWN) {
+    metric_set(c->stats.broker_up, state != BROKER_DOWN);
+    if (state == BROKER_DOWN) {
         log_warning("RabbitMQ is not connected", LOG_STR("reason", reason));
         return;
     }
-    if (state == BUS_BLOCKED)
+    if (state == BROKER_BLOCKED)
         return; /* that stops publishers only */
-    log_info("RabbitMQ is connected", LOG_STR("version", bus_server_version(c->context.bus)));
-    if (topology_check(c->context.bus, c->context.shards, topology_checked, c) < 0)
+    log_info("RabbitMQ is connected", LOG_STR("version", broker_server_version(c->context.broker)));
+    if (topology_check(c->context.broker, c->context.shards, topology_checked, c) < 0)
         log_warning("the broker's topology could not be checked");
     pool_bus_up(c->pool);
 }
@@ -84,9 +84,9 @@ static void session_changed(bool up, const char *reason, void *arg)
     (void)reason; /* the control session tells it */
     struct session *session = arg;
     if (up)
-        pool_session_up(session->consumer->pool, session->db);
+        pool_session_up(session->consumer->pool, session->pg);
     else
-        pool_session_lost(session->consumer->pool, session->db);
+        pool_session_lost(session->consumer->pool, session->pg);
 }
 
 static void outbox_changed(bool up, const char *reason, void *arg)
@@ -151,11 +151,11 @@ static bool ready(void *arg, struct buf *ret_why)
         (void)buf_printf(ret_why, "payments are stopped: %s\n", stopped);
         fine = strcmp(stopped, "failing") == 0; /* that is not for us to mend */
     }
-    if (bus_state(c->context.bus) == BUS_DOWN) {
+    if (broker_state(c->context.broker) == BROKER_DOWN) {
         (void)buf_str(ret_why, "RabbitMQ is not connected\n");
         fine = false;
     }
-    if (!db_is_up(c->control)) {
+    if (!pg_is_up(c->control)) {
         (void)buf_str(ret_why, "PostgreSQL is not connected\n");
         return false;
     }
@@ -176,15 +176,15 @@ static void drain(void *arg)
     pool_leave(c->pool);
 }
 
-static struct db *open_session(struct consumer *c, const char *name, db_state_cb changed, void *arg)
+static struct pg *open_session(struct consumer *c, const char *name, pg_state_cb changed, void *arg)
 {
-    struct db_options options = {.url = cfg_str(c->daemon.cfg, CFG_DATABASE_URL),
+    struct pg_options options = {.url = cfg_str(c->daemon.cfg, CFG_DATABASE_URL),
                                  .application_name = name,
                                  .statement_timeout_ms = STATEMENT_TIMEOUT_MS,
                                  .idle_in_transaction_timeout_ms = IDLE_IN_TRANSACTION_MS,
                                  .tcp_user_timeout_ms = TCP_TIMEOUT_MS,
                                  .pending_max = DATABASE_PENDING_MAX};
-    return db_open(c->daemon.loop, &options, changed, arg);
+    return pg_open(c->daemon.loop, &options, changed, arg);
 }
 
 static bool open_sessions(struct consumer *c)
@@ -195,9 +195,9 @@ static bool open_sessions(struct consumer *c)
     bool complete = c->control != NULL && c->outbox != NULL;
     for (size_t i = 0; complete && i < c->session_count; i++) {
         c->sessions[i].consumer = c;
-        c->sessions[i].db =
+        c->sessions[i].pg =
             open_session(c, "checkout-consumer counter", session_changed, &c->sessions[i]);
-        c->writers[i] = c->sessions[i].db;
+        c->writers[i] = c->sessions[i].pg;
         complete = c->writers[i] != NULL;
     }
     return complete;
@@ -206,14 +206,14 @@ static bool open_sessions(struct consumer *c)
 static bool open_broker(struct consumer *c)
 {
     const struct cfg *cfg = c->daemon.cfg;
-    struct bus_options options = {.urls = cfg_str(cfg, CFG_AMQP_URL),
-                                  .name = "checkout-consumer",
-                                  .heartbeat_s =
-                                      (uint32_t)(cfg_int(cfg, CFG_AMQP_HEARTBEAT) / 1000)};
-    c->context.bus = bus_open(c->daemon.loop, &options, bus_changed, c);
+    struct broker_options options = {.urls = cfg_str(cfg, CFG_AMQP_URL),
+                                     .name = "checkout-consumer",
+                                     .heartbeat_s =
+                                         (uint32_t)(cfg_int(cfg, CFG_AMQP_HEARTBEAT) / 1000)};
+    c->context.broker = broker_open(c->daemon.loop, &options, broker_changed, c);
     options.name = "checkout-consumer dead letters";
     c->context.dead = deadletter_open(c->daemon.loop, &options, &c->stats);
-    return c->context.bus != NULL && c->context.dead != NULL;
+    return c->context.broker != NULL && c->context.dead != NULL;
 }
 
 static bool open_gateway(struct consumer *c)
@@ -271,14 +271,14 @@ static bool open_all(struct consumer *c)
     c->context.ids = ids_new(secret, secret_len);
     if (c->context.ids == NULL || !open_sessions(c) || !open_broker(c) || !open_gateway(c))
         return false;
-    c->kv = kv_open(loop, cfg_str(cfg, CFG_REDIS_URL), REDIS_PENDING_MAX, redis_changed, c);
-    if (c->kv == NULL)
+    c->redis = redis_open(loop, cfg_str(cfg, CFG_REDIS_URL), REDIS_PENDING_MAX, redis_changed, c);
+    if (c->redis == NULL)
         return false;
-    c->context.gatekeys = gatekeys_new(loop, c->context.shards, c->outbox, c->kv);
+    c->context.gatekeys = admission_keys_new(loop, c->context.shards, c->outbox, c->redis);
     if (c->context.gatekeys == NULL)
         return false;
     c->context.relay =
-        relay_new(loop, c->context.shards, c->outbox, c->kv, c->context.gatekeys, &c->stats);
+        relay_new(loop, c->context.shards, c->outbox, c->redis, c->context.gatekeys, &c->stats);
     struct pool_options options = {.name = cfg_str(cfg, CFG_NAME),
                                    .control = c->control,
                                    .sessions = c->writers,
@@ -295,16 +295,16 @@ static bool open_all(struct consumer *c)
 static void close_all(struct consumer *c)
 {
     deadletter_close(c->context.dead);
-    bus_close(c->context.bus);
+    broker_close(c->context.broker);
     pay_free(c->pay);
     for (size_t i = 0; i < c->session_count; i++)
-        db_close(c->writers[i]);
-    db_close(c->outbox);
-    db_close(c->control);
-    kv_close(c->kv);
+        pg_close(c->writers[i]);
+    pg_close(c->outbox);
+    pg_close(c->control);
+    redis_close(c->redis);
     pool_free(c->pool);
     relay_free(c->context.relay);
-    gatekeys_free(c->context.gatekeys);
+    admission_keys_free(c->context.gatekeys);
     refunder_free(c->context.refunder);
     latelook_free(c->context.latelook);
     payer_free(c->context.payer);

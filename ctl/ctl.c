@@ -63,11 +63,11 @@ static void out_of_patience(void *arg)
 }
 
 /* Contacts of the session: their callbacks come as long as it lives. */
-static struct contact db_contact;
-static struct contact bus_contact;
-static struct contact kv_contact;
+static struct contact pg_contact;
+static struct contact broker_contact;
+static struct contact redis_contact;
 
-static void db_changed(bool up, const char *reason, void *arg)
+static void pg_changed(bool up, const char *reason, void *arg)
 {
     struct contact *contact = arg;
     if (contact->over)
@@ -75,21 +75,21 @@ static void db_changed(bool up, const char *reason, void *arg)
     if (up)
         met(contact, CTL_LINK_UP);
     else
-        failed(contact, db_fault(contact->ctl->db), reason);
+        failed(contact, pg_fault(contact->ctl->pg), reason);
 }
 
-static void bus_changed(enum bus_state state, const char *reason, void *arg)
+static void broker_changed(enum broker_state state, const char *reason, void *arg)
 {
     struct contact *contact = arg;
     if (contact->over)
         return;
-    if (state == BUS_DOWN)
-        failed(contact, bus_fault(contact->ctl->bus), reason);
+    if (state == BROKER_DOWN)
+        failed(contact, broker_fault(contact->ctl->broker), reason);
     else
         met(contact, CTL_LINK_UP);
 }
 
-static void kv_changed(bool up, const char *reason, void *arg)
+static void redis_changed(bool up, const char *reason, void *arg)
 {
     struct contact *contact = arg;
     if (contact->over)
@@ -97,7 +97,7 @@ static void kv_changed(bool up, const char *reason, void *arg)
     if (up)
         met(contact, CTL_LINK_UP);
     else
-        failed(contact, kv_fault(contact->ctl->kv), reason);
+        failed(contact, redis_fault(contact->ctl->redis), reason);
 }
 
 static unsigned count_hosts(const char *url)
@@ -135,32 +135,32 @@ static enum ctl_link await(struct contact *contact, bool opened)
 
 enum ctl_link ctl_link_db(struct ctl *ctl, char ret_reason[CTL_REASON_SIZE])
 {
-    const struct db_options options = {.url = cfg_str(ctl->cfg, CFG_DATABASE_URL),
+    const struct pg_options options = {.url = cfg_str(ctl->cfg, CFG_DATABASE_URL),
                                        .application_name = "checkoutctl",
                                        .tcp_user_timeout_ms = TCP_USER_TIMEOUT_MS,
                                        .pending_max = PENDING_MAX};
-    begin(&db_contact, ctl, CFG_DATABASE_URL, ret_reason);
-    ctl->db = db_open(ctl->loop, &options, db_changed, &db_contact);
-    return await(&db_contact, ctl->db != NULL);
+    begin(&pg_contact, ctl, CFG_DATABASE_URL, ret_reason);
+    ctl->pg = pg_open(ctl->loop, &options, pg_changed, &pg_contact);
+    return await(&pg_contact, ctl->pg != NULL);
 }
 
 enum ctl_link ctl_link_bus(struct ctl *ctl, char ret_reason[CTL_REASON_SIZE])
 {
-    const struct bus_options options = {
+    const struct broker_options options = {
         .urls = cfg_str(ctl->cfg, CFG_AMQP_URL),
         .name = "checkoutctl",
         .heartbeat_s = (uint32_t)(cfg_int(ctl->cfg, CFG_AMQP_HEARTBEAT) / 1000)};
-    begin(&bus_contact, ctl, CFG_AMQP_URL, ret_reason);
-    ctl->bus = bus_open(ctl->loop, &options, bus_changed, &bus_contact);
-    return await(&bus_contact, ctl->bus != NULL);
+    begin(&broker_contact, ctl, CFG_AMQP_URL, ret_reason);
+    ctl->broker = broker_open(ctl->loop, &options, broker_changed, &broker_contact);
+    return await(&broker_contact, ctl->broker != NULL);
 }
 
 enum ctl_link ctl_link_kv(struct ctl *ctl, char ret_reason[CTL_REASON_SIZE])
 {
-    begin(&kv_contact, ctl, CFG_REDIS_URL, ret_reason);
-    ctl->kv =
-        kv_open(ctl->loop, cfg_str(ctl->cfg, CFG_REDIS_URL), PENDING_MAX, kv_changed, &kv_contact);
-    return await(&kv_contact, ctl->kv != NULL);
+    begin(&redis_contact, ctl, CFG_REDIS_URL, ret_reason);
+    ctl->redis = redis_open(ctl->loop, cfg_str(ctl->cfg, CFG_REDIS_URL), PENDING_MAX, redis_changed,
+                            &redis_contact);
+    return await(&redis_contact, ctl->redis != NULL);
 }
 
 static int judge(enum ctl_link link, enum cfg_id setting, const char *server, const char *reason)
@@ -175,7 +175,7 @@ static int judge(enum ctl_link link, enum cfg_id setting, const char *server, co
 int ctl_need_db(struct ctl *ctl)
 {
     char reason[CTL_REASON_SIZE];
-    if (ctl->db != NULL)
+    if (ctl->pg != NULL)
         return CTL_FINE;
     enum ctl_link link = ctl_link_db(ctl, reason);
     return judge(link, CFG_DATABASE_URL, "PostgreSQL", reason);
@@ -184,7 +184,7 @@ int ctl_need_db(struct ctl *ctl)
 int ctl_need_bus(struct ctl *ctl)
 {
     char reason[CTL_REASON_SIZE];
-    if (ctl->bus != NULL)
+    if (ctl->broker != NULL)
         return CTL_FINE;
     enum ctl_link link = ctl_link_bus(ctl, reason);
     return judge(link, CFG_AMQP_URL, "RabbitMQ", reason);
@@ -194,28 +194,28 @@ int ctl_need_bus(struct ctl *ctl)
 
 struct question {
     struct ctl *ctl;
-    db_result_cb rows;
+    pg_result_cb rows;
     void *arg;
     int exit_code;
 };
 
-static void answered(const struct db_result *result, void *arg)
+static void answered(const struct pg_result *result, void *arg)
 {
     struct question *question = arg;
     struct ctl *ctl = question->ctl;
-    question->exit_code = db_status(result) == DB_OK ? CTL_FINE : CTL_FAILED;
-    (void)snprintf(ctl->sqlstate, sizeof ctl->sqlstate, "%s", db_sqlstate(result));
-    (void)snprintf(ctl->problem, sizeof ctl->problem, "%s", db_message(result));
+    question->exit_code = pg_status(result) == PG_OK ? CTL_FINE : CTL_FAILED;
+    (void)snprintf(ctl->sqlstate, sizeof ctl->sqlstate, "%s", pg_sqlstate(result));
+    (void)snprintf(ctl->problem, sizeof ctl->problem, "%s", pg_message(result));
     if (question->exit_code == CTL_FINE && question->rows != NULL)
         question->rows(result, question->arg);
     loop_stop(ctl->loop);
 }
 
-int ctl_try_query(struct ctl *ctl, const struct db_statement *statement, const char *const *params,
-                  db_result_cb rows, void *arg)
+int ctl_try_query(struct ctl *ctl, const struct pg_statement *statement, const char *const *params,
+                  pg_result_cb rows, void *arg)
 {
     struct question question = {ctl, rows, arg, CTL_FAILED};
-    int code = db_query(ctl->db, statement, params, answered, &question);
+    int code = pg_query(ctl->pg, statement, params, answered, &question);
     if (code == 0) {
         loop_run(ctl->loop);
         return question.exit_code;
@@ -245,8 +245,8 @@ int ctl_complain_query(const struct ctl *ctl)
                         ctl->sqlstate[0] == '\0' ? "" : ")");
 }
 
-int ctl_query(struct ctl *ctl, const struct db_statement *statement, const char *const *params,
-              db_result_cb rows, void *arg)
+int ctl_query(struct ctl *ctl, const struct pg_statement *statement, const char *const *params,
+              pg_result_cb rows, void *arg)
 {
     int exit_code = ctl_try_query(ctl, statement, params, rows, arg);
     return exit_code == CTL_FINE ? CTL_FINE : ctl_complain_query(ctl);
@@ -274,9 +274,9 @@ int ctl_rest(struct ctl *ctl, uint64_t ms)
 
 void ctl_close(struct ctl *ctl)
 {
-    db_close(ctl->db);
-    bus_close(ctl->bus);
-    kv_close(ctl->kv);
+    pg_close(ctl->pg);
+    broker_close(ctl->broker);
+    redis_close(ctl->redis);
     loop_free(ctl->loop);
     cfg_free(ctl->cfg);
 }

@@ -7,11 +7,11 @@
 #include <stdint.h>
 
 #include "common/base/attrs.h"
+#include "common/base/loop.h"
 #include "common/net/amqp/broker.h"
-#include "common/service/cfg.h"
 #include "common/net/pg/pg.h"
 #include "common/net/redis/redis.h"
-#include "common/base/loop.h"
+#include "common/service/cfg.h"
 
 /* Exit codes. */
 enum { CTL_FINE = 0, CTL_FAILED = 1, CTL_USAGE = 2 };
@@ -23,9 +23,9 @@ struct ctl {
     struct cfg *cfg;
     bool json;
     struct loop *loop;
-    struct db *db; /* NULL until ctl_need_db, and so on */
-    struct bus *bus;
-    struct kv *kv;
+    struct pg *pg; /* NULL until ctl_need_db, and so on */
+    struct broker *broker;
+    struct redis *redis;
     char sqlstate[8];               /* of the last query that failed */
     char problem[CTL_PROBLEM_SIZE]; /* and what it said */
 };
@@ -47,14 +47,14 @@ MUST_CHECK int ctl_need_db(struct ctl *ctl);
 MUST_CHECK int ctl_need_bus(struct ctl *ctl);
 
 /*
- * Sends a query and waits; `rows` (may be NULL) gets the answer if it is DB_OK. 0, or CTL_FAILED:
+ * Sends a query and waits; `rows` (may be NULL) gets the answer if it is PG_OK. 0, or CTL_FAILED:
  * then ctl->sqlstate and ctl->problem tell what the server said.
  */
-MUST_CHECK int ctl_try_query(struct ctl *ctl, const struct db_statement *statement,
-                             const char *const *params, db_result_cb rows, void *arg);
+MUST_CHECK int ctl_try_query(struct ctl *ctl, const struct pg_statement *statement,
+                             const char *const *params, pg_result_cb rows, void *arg);
 /* The same, and prints the complaint. */
-MUST_CHECK int ctl_query(struct ctl *ctl, const struct db_statement *statement,
-                         const char *const *params, db_result_cb rows, void *arg);
+MUST_CHECK int ctl_query(struct ctl *ctl, const struct pg_statement *statement,
+                         const char *const *params, pg_result_cb rows, void *arg);
 /* Complains about the last query that failed. Returns CTL_FAILED. */
 int ctl_complain_query(const struct ctl *ctl);
 

@@ -7,13 +7,13 @@ struct listing {
     int code;
 };
 
-static void read_rows(const struct db_result *result, void *arg)
+static void read_rows(const struct pg_result *result, void *arg)
 {
     struct listing *listing = arg;
     listing->code = table_add_result(listing->table, result);
 }
 
-int listing_query(struct ctl *ctl, const struct db_statement *statement, const char *const *params,
+int listing_query(struct ctl *ctl, const struct pg_statement *statement, const char *const *params,
                   const struct table_column *columns, size_t column_count, struct table **ret_table)
 {
     struct listing listing = {table_new(columns, column_count), ERR_NOMEM};

@@ -8,7 +8,7 @@
 
 /* Runs the query (which gives as many columns as named) and puts its rows into a table, which the
  * caller frees; CTL_FINE, or else there is no table and the complaint is printed. */
-MUST_CHECK int listing_query(struct ctl *ctl, const struct db_statement *statement,
+MUST_CHECK int listing_query(struct ctl *ctl, const struct pg_statement *statement,
                              const char *const *params, const struct table_column *columns,
                              size_t column_count, struct table **ret_table);
 

@@ -11,24 +11,24 @@
 #define REPORT_MAX ((size_t)256 * 1024)
 
 /* Held by the session until it ends; another migrate waits meanwhile. */
-static const struct db_statement lock = {
+static const struct pg_statement lock = {
     "ctl_migrate_lock", "select pg_advisory_lock(hashtextextended('checkout_migrations', 0))", 0};
 
-static const struct db_statement make_table = {
+static const struct pg_statement make_table = {
     "ctl_migrate_table",
     "create table if not exists public.checkout_migrations ("
     " version integer primary key, name text not null, checksum text not null,"
     " applied_at timestamptz not null default now())",
     0};
 
-static const struct db_statement table_exists = {
+static const struct pg_statement table_exists = {
     "ctl_migrate_table_exists", "select to_regclass('public.checkout_migrations') is not null", 0};
 
-static const struct db_statement can_keep = {
+static const struct pg_statement can_keep = {
     "ctl_migrate_can_keep", "select to_regproc('checkout.keep_rows_out_of_the_log') is not null",
     0};
 
-static const struct db_statement keep_rows_out_of_the_log = {
+static const struct pg_statement keep_rows_out_of_the_log = {
     "ctl_migrate_log", "select checkout.keep_rows_out_of_the_log()", 0};
 
 struct outcome {
@@ -37,14 +37,14 @@ struct outcome {
     int position; /* of the mistake, in bytes from 1; 0: unknown */
 };
 
-static void script_done(const struct db_result *result, void *arg)
+static void script_done(const struct pg_result *result, void *arg)
 {
     struct outcome *outcome = arg;
     struct ctl *ctl = outcome->ctl;
-    outcome->exit_code = db_status(result) == DB_OK ? CTL_FINE : CTL_FAILED;
-    outcome->position = db_error_position(result);
-    (void)snprintf(ctl->sqlstate, sizeof ctl->sqlstate, "%s", db_sqlstate(result));
-    (void)snprintf(ctl->problem, sizeof ctl->problem, "%s", db_message(result));
+    outcome->exit_code = pg_status(result) == PG_OK ? CTL_FINE : CTL_FAILED;
+    outcome->position = pg_error_position(result);
+    (void)snprintf(ctl->sqlstate, sizeof ctl->sqlstate, "%s", pg_sqlstate(result));
+    (void)snprintf(ctl->problem, sizeof ctl->problem, "%s", pg_message(result));
     loop_stop(ctl->loop);
 }
 
@@ -88,7 +88,7 @@ static int apply(struct ctl *ctl, const struct sql_file *file)
                      buf_text(&file->text), file->version, file->name, buf_text(&quoted));
     struct outcome outcome = {ctl, CTL_FAILED, 0};
     bool failed = script.failed || quoted.failed;
-    int code = failed ? ERR_FULL : db_script(ctl->db, buf_text(&script), script_done, &outcome);
+    int code = failed ? ERR_FULL : pg_script(ctl->pg, buf_text(&script), script_done, &outcome);
     if (code == 0)
         loop_run(ctl->loop);
     buf_free(&quoted);
@@ -151,9 +151,9 @@ static int apply_missing(struct ctl *ctl, const struct sql_files *files,
     return CTL_FINE;
 }
 
-static void read_bool(const struct db_result *result, void *arg)
+static void read_bool(const struct pg_result *result, void *arg)
 {
-    *(bool *)arg = db_bool(result, 0, 0);
+    *(bool *)arg = pg_bool(result, 0, 0);
 }
 
 /* Takes the lock and makes the table that remembers what was applied. */

@@ -7,10 +7,10 @@
 #define VERSIONS_BYTES_MAX ((size_t)16 * 1024)
 #define FILES_BYTES_MAX ((size_t)64 * 1024 * 1024)
 
-static const struct db_statement exists = {
+static const struct pg_statement exists = {
     "ctl_migrations_exist", "select to_regclass('public.checkout_migrations') is not null", 0};
 
-static const struct db_statement compare = {
+static const struct pg_statement compare = {
     "ctl_migrations_compare",
     "select m.checksum is null, m.checksum = encode(sha256(convert_to(f.content, 'UTF8')), 'hex'),"
     " (select coalesce(max(version), 0) from public.checkout_migrations)"
@@ -19,19 +19,19 @@ static const struct db_statement compare = {
     " order by f.n",
     2};
 
-static void read_exists(const struct db_result *result, void *arg)
+static void read_exists(const struct pg_result *result, void *arg)
 {
-    *(bool *)arg = db_bool(result, 0, 0);
+    *(bool *)arg = pg_bool(result, 0, 0);
 }
 
-static void read_states(const struct db_result *result, void *arg)
+static void read_states(const struct pg_result *result, void *arg)
 {
     struct migrations *migrations = arg;
-    for (int row = 0; row < db_rows(result); row++) {
-        migrations->states[row] = db_bool(result, row, 0)   ? MIGRATION_MISSING
-                                  : db_bool(result, row, 1) ? MIGRATION_PRESENT
+    for (int row = 0; row < pg_rows(result); row++) {
+        migrations->states[row] = pg_bool(result, row, 0)   ? MIGRATION_MISSING
+                                  : pg_bool(result, row, 1) ? MIGRATION_PRESENT
                                                             : MIGRATION_CHANGED;
-        migrations->newest = (int)db_int(result, row, 2);
+        migrations->newest = (int)pg_int(result, row, 2);
     }
 }
 
@@ -40,14 +40,14 @@ static int ask(struct ctl *ctl, const struct sql_files *files, struct migrations
     struct buf versions, contents;
     buf_init(&versions, VERSIONS_BYTES_MAX);
     buf_init(&contents, FILES_BYTES_MAX);
-    db_array_begin(&versions);
-    db_array_begin(&contents);
+    pg_array_begin(&versions);
+    pg_array_begin(&contents);
     for (size_t i = 0; i < files->count; i++) {
-        db_array_int(&versions, files->files[i].version);
-        db_array_text(&contents, buf_text(&files->files[i].text));
+        pg_array_int(&versions, files->files[i].version);
+        pg_array_text(&contents, buf_text(&files->files[i].text));
     }
-    db_array_end(&versions);
-    db_array_end(&contents);
+    pg_array_end(&versions);
+    pg_array_end(&contents);
     const char *const params[] = {buf_text(&versions), buf_text(&contents)};
     int exit_code = ctl_try_query(ctl, &compare, params, read_states, migrations);
     buf_free(&versions);

@@ -18,17 +18,17 @@
 #define NUMBER_SIZE 24
 #define WHO_SIZE 160
 
-static const struct db_statement write_command = {
+static const struct pg_statement write_command = {
     "ctl_request_command",
     "select command_id, shard from checkout.request_command($1::text, $2::text, $3::integer,"
     " $4::jsonb, $5::text)",
     5};
-static const struct db_statement write_order_command = {
+static const struct pg_statement write_order_command = {
     "ctl_request_order_command",
     "select command_id, shard from checkout.request_order_command($1::text, $2::uuid, $3::jsonb,"
     " $4::text)",
     4};
-static const struct db_statement look = {
+static const struct pg_statement look = {
     "ctl_request_look",
     "select command_id, kind, sku, shard, state, result, requested_by from checkout.commands"
     " where command_id = $1::bigint",
@@ -73,13 +73,13 @@ static void who(char ret_text[WHO_SIZE])
                    host);
 }
 
-static void written(const struct db_result *result, void *arg)
+static void written(const struct pg_result *result, void *arg)
 {
     struct pending *pending = arg;
-    if (db_rows(result) == 0)
+    if (pg_rows(result) == 0)
         return;
-    (void)snprintf(pending->id, sizeof pending->id, "%s", db_text(result, 0, 0));
-    pending->shard = db_int(result, 0, 1);
+    (void)snprintf(pending->id, sizeof pending->id, "%s", pg_text(result, 0, 0));
+    pending->shard = pg_int(result, 0, 1);
 }
 
 static int write_it(struct ctl *ctl, const struct request *request, struct pending *pending)

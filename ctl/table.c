@@ -67,13 +67,13 @@ int table_add(struct table *table, const char *const *values)
     return code;
 }
 
-int table_add_result(struct table *table, const struct db_result *result)
+int table_add_result(struct table *table, const struct pg_result *result)
 {
     int code = 0;
-    for (int row = 0; row < db_rows(result) && code == 0; row++) {
+    for (int row = 0; row < pg_rows(result) && code == 0; row++) {
         const char *values[TABLE_COLUMNS_MAX];
         for (size_t i = 0; i < table->column_count; i++)
-            values[i] = db_text_or_null(result, row, (int)i);
+            values[i] = pg_text_or_null(result, row, (int)i);
         code = table_add(table, values);
     }
     return code;

@@ -30,7 +30,7 @@ void table_free(struct table *table);
 /* Adds a row of `count` texts (NULL: absent, "-" for people and null in JSON), which are copied. */
 MUST_CHECK int table_add(struct table *table, const char *const *values);
 /* Adds all rows of a result whose first columns are the table's. */
-MUST_CHECK int table_add_result(struct table *table, const struct db_result *result);
+MUST_CHECK int table_add_result(struct table *table, const struct pg_result *result);
 size_t table_rows(const struct table *table);
 const char *table_value(const struct table *table, size_t row, size_t column); /* may be NULL */
 

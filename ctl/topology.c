@@ -10,11 +10,11 @@
 #include "ctl/progress.h"
 #include "ctl/secret.h"
 
-static const struct db_statement serving = {"ctl_topology_serving",
+static const struct pg_statement serving = {"ctl_topology_serving",
                                             "select shards from checkout.service", 0};
-static const struct db_statement serve = {"ctl_topology_serve",
+static const struct pg_statement serve = {"ctl_topology_serve",
                                           "select checkout.serve_shards($1::integer)", 1};
-static const struct db_statement keep_secret = {"ctl_topology_keep_secret",
+static const struct pg_statement keep_secret = {"ctl_topology_keep_secret",
                                                 "select checkout.keep_secret($1::text)", 1};
 
 struct declaring {
@@ -46,16 +46,16 @@ static int declare(struct ctl *ctl)
         .replicas = cfg_int(ctl->cfg, CFG_QUEUE_REPLICAS),
     };
     struct declaring declaring = {.ctl = ctl, .exit_code = CTL_FINE};
-    int code = topology_declare(ctl->bus, &options, declared_some, declared, &declaring);
+    int code = topology_declare(ctl->broker, &options, declared_some, declared, &declaring);
     if (code < 0)
         return ctl_complain(CTL_FAILED, "RabbitMQ: %s", err_text(code));
     loop_run(ctl->loop);
     return declaring.exit_code;
 }
 
-static void read_serving(const struct db_result *result, void *arg)
+static void read_serving(const struct pg_result *result, void *arg)
 {
-    *(int64_t *)arg = db_rows(result) == 0 ? 0 : db_int(result, 0, 0);
+    *(int64_t *)arg = pg_rows(result) == 0 ? 0 : pg_int(result, 0, 0);
 }
 
 /* Before anything is declared: a number that cannot be served leaves nothing behind. */

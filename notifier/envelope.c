@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "common/base/err.h"
-#include "common/shop/event.h"
 #include "common/base/percent.h"
+#include "common/shop/event.h"
 
 #define UUID_LEN 36
 

@@ -3,15 +3,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/service/daemon.h"
-#include "common/shop/jwt.h"
 #include "common/base/log.h"
+#include "common/service/daemon.h"
 #include "common/service/stop.h"
-#include "notifier/subscriptions.h"
+#include "common/shop/jwt.h"
 #include "notifier/registry.h"
 #include "notifier/replay.h"
 #include "notifier/server.h"
 #include "notifier/stats.h"
+#include "notifier/subscriptions.h"
 
 #define EXIT_SETTING 2
 
@@ -19,10 +19,10 @@ struct notifier {
     struct daemon daemon;
     struct stats stats;
     struct jwt *jwt;
-    struct hub *hub;
+    struct registry *registry;
     struct replay *replay;
-    struct feed *feed;
-    struct serve *serve;
+    struct subscriptions *feed;
+    struct server *serve;
     bool complete; /* both servers have been there once */
 };
 
@@ -32,7 +32,7 @@ static bool ready(void *arg, struct buf *ret_why)
 {
     struct notifier *n = arg;
     bool database = n->replay != NULL && replay_ready(n->replay);
-    bool redis = n->feed != NULL && feed_ready(n->feed);
+    bool redis = n->feed != NULL && subscriptions_ready(n->feed);
     n->complete = n->complete || (database && redis);
     if (n->complete && (database || redis))
         return true;
@@ -52,18 +52,19 @@ static void drained(void *arg)
 static void drain(void *arg)
 {
     struct notifier *n = arg;
-    log_info("leaving", LOG_INT("sockets", n->hub == NULL ? 0 : hub_members(n->hub)));
+    log_info("leaving",
+             LOG_INT("sockets", n->registry == NULL ? 0 : registry_members(n->registry)));
     stop_notify_stopping();
     if (n->serve == NULL)
         loop_stop(n->daemon.loop);
     else
-        serve_drain(n->serve, drained, n);
+        server_drain(n->serve, drained, n);
 }
 
 static int listen_for_buyers(struct notifier *n)
 {
     const struct cfg *cfg = n->daemon.cfg;
-    const struct serve_options options = {
+    const struct server_options options = {
         .loop = n->daemon.loop,
         .host = cfg_host(cfg, CFG_LISTEN),
         .port = cfg_port(cfg, CFG_LISTEN),
@@ -71,13 +72,13 @@ static int listen_for_buyers(struct notifier *n)
         .ping_ms = (uint64_t)cfg_int(cfg, CFG_SOCKET_PING),
         .origins = cfg_str(cfg, CFG_ORIGINS),
         .jwt = n->jwt,
-        .hub = n->hub,
+        .registry = n->registry,
         .feed = n->feed,
         .replay = n->replay,
         .stats = &n->stats,
     };
     errno = 0;
-    if (serve_open(&options, &n->serve) == 0)
+    if (server_open(&options, &n->serve) == 0)
         return 0;
     (void)fprintf(stderr, "%s: %s: cannot listen on %s: %s\n", n->daemon.name, cfg_name(CFG_LISTEN),
                   cfg_str(cfg, CFG_LISTEN), strerror(errno));
@@ -91,12 +92,12 @@ static int start(struct notifier *n)
     const char *secret = cfg_secret(cfg, CFG_JWT_SECRET_FILE, &secret_len);
     stats_init(&n->stats, n->daemon.metrics);
     n->jwt = jwt_new(secret, secret_len);
-    n->hub = hub_new((size_t)cfg_int(cfg, CFG_CONNECTIONS_MAX),
-                     (size_t)cfg_int(cfg, CFG_SOCKETS_PER_USER));
+    n->registry = registry_new((size_t)cfg_int(cfg, CFG_CONNECTIONS_MAX),
+                               (size_t)cfg_int(cfg, CFG_SOCKETS_PER_USER));
     n->replay = replay_new(n->daemon.loop, cfg_str(cfg, CFG_DATABASE_URL), &n->stats);
-    if (n->jwt != NULL && n->hub != NULL && n->replay != NULL)
-        n->feed =
-            feed_new(n->daemon.loop, cfg_str(cfg, CFG_REDIS_URL), n->hub, n->replay, &n->stats);
+    if (n->jwt != NULL && n->registry != NULL && n->replay != NULL)
+        n->feed = subscriptions_new(n->daemon.loop, cfg_str(cfg, CFG_REDIS_URL), n->registry,
+                                    n->replay, &n->stats);
     if (n->feed == NULL) {
         log_error("cannot start", LOG_STR("problem", "out of memory"));
         return 1;
@@ -123,10 +124,10 @@ int main(int argc, char **argv)
         stop_notify_ready();
         loop_run(n.daemon.loop);
     }
-    serve_close(n.serve);
-    feed_free(n.feed);
+    server_close(n.serve);
+    subscriptions_free(n.feed);
     replay_free(n.replay);
-    hub_free(n.hub);
+    registry_free(n.registry);
     jwt_free(n.jwt);
     daemon_close(&n.daemon);
     return code;

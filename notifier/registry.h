@@ -8,47 +8,48 @@
 
 #include "common/base/attrs.h"
 
-#define HUB_USER_MAX 255
+#define REGISTRY_USER_MAX 255
 
-struct hub;
-struct hub_user;
+struct registry;
+struct registry_user;
 
 /* One socket, embedded in what it belongs to. */
-struct hub_member {
-    struct hub_user *user; /* NULL: not in the hub */
-    void *owner;           /* set by whoever embeds it */
-    TAILQ_ENTRY(hub_member) of_user;
-    TAILQ_ENTRY(hub_member) of_all;
+struct registry_member {
+    struct registry_user *user; /* NULL: not in the registry */
+    void *owner;                /* set by whoever embeds it */
+    TAILQ_ENTRY(registry_member) of_user;
+    TAILQ_ENTRY(registry_member) of_all;
 };
 
-typedef void (*hub_member_cb)(struct hub_member *member, void *arg);
+typedef void (*registry_member_cb)(struct registry_member *member, void *arg);
 
 /* `members_max` sockets in all, `user_max` of one user. NULL: no memory. */
-struct hub *hub_new(size_t members_max, size_t user_max);
-/* Frees the hub and what it knows of users; the members stay their owners'. NULL is allowed. */
-void hub_free(struct hub *hub);
+struct registry *registry_new(size_t members_max, size_t user_max);
+/* Frees the registry and what it knows of users; the members stay their owners'. NULL is allowed.
+ */
+void registry_free(struct registry *registry);
 
-size_t hub_members(const struct hub *hub);
-size_t hub_users(const struct hub *hub);
+size_t registry_members(const struct registry *registry);
+size_t registry_users(const struct registry *registry);
 
 /* Whether one more would be taken: 0, ERR_FULL (all), ERR_REFUSED (this user). */
-MUST_CHECK int hub_room(const struct hub *hub, const char *user);
+MUST_CHECK int registry_room(const struct registry *registry, const char *user);
 /* Adds a socket; `ret_first` tells whether it is its user's only one. ERR_NOMEM, ERR_FULL,
- * ERR_REFUSED, or ERR_INVALID for a name longer than HUB_USER_MAX. */
-MUST_CHECK int hub_join(struct hub *hub, const char *user, struct hub_member *member,
-                        bool *ret_first);
+ * ERR_REFUSED, or ERR_INVALID for a name longer than REGISTRY_USER_MAX. */
+MUST_CHECK int registry_join(struct registry *registry, const char *user,
+                             struct registry_member *member, bool *ret_first);
 /* Removes it; true if its user has no other, and is now forgotten. */
-bool hub_leave(struct hub *hub, struct hub_member *member);
+bool registry_leave(struct registry *registry, struct registry_member *member);
 
 /* NULL: has no socket here. */
-struct hub_user *hub_find(const struct hub *hub, const char *user, size_t len);
-const char *hub_user_name(const struct hub_user *user);
+struct registry_user *registry_find(const struct registry *registry, const char *user, size_t len);
+const char *registry_user_name(const struct registry_user *user);
 /* Whether events of this user reach us at present; the feed's to keep. */
-bool hub_user_heard(const struct hub_user *user);
-void hub_user_set_heard(struct hub_user *user, bool heard);
+bool registry_user_heard(const struct registry_user *user);
+void registry_user_set_heard(struct registry_user *user, bool heard);
 
 /* Call `cb` for each, in the order they came; `cb` may remove the member it is given, no other. */
-void hub_each(struct hub_user *user, hub_member_cb cb, void *arg);
-void hub_each_all(struct hub *hub, hub_member_cb cb, void *arg);
+void registry_each(struct registry_user *user, registry_member_cb cb, void *arg);
+void registry_each_all(struct registry *registry, registry_member_cb cb, void *arg);
 
 #endif

@@ -6,8 +6,8 @@
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
-#include "common/shop/event_row.h"
 #include "common/base/log.h"
+#include "common/shop/event_row.h"
 
 #define RUNS_MAX 8      /* queries at once; a crowd that reconnects is served in turn */
 #define PAGE 64         /* events of one query: well below a socket's buffer */
@@ -27,7 +27,7 @@
 #define PAGE_END " and e.event_id > $3::bigint order by e.event_id limit $4::integer"
 
 /* The newest event of each open order, and of each that ended within $2 ms. */
-static const struct db_statement open_orders = {
+static const struct pg_statement open_orders = {
     "replay_open",
     COLUMNS "  from checkout.orders o join checkout.order_events e"
             "    on e.order_id = o.order_id and e.sequence = o.sequence"
@@ -36,7 +36,7 @@ static const struct db_statement open_orders = {
     4};
 
 /* Every event of the last $2 ms. */
-static const struct db_statement recent_events = {
+static const struct pg_statement recent_events = {
     "replay_recent",
     COLUMNS "  from checkout.orders o join checkout.order_events e on e.order_id = o.order_id"
             " where o.user_id = $1 and o.updated_at > now() - $2::bigint * interval '1 ms'"
@@ -44,7 +44,7 @@ static const struct db_statement recent_events = {
     4};
 
 /* Every event after the id $2, and those of the minute before it. */
-static const struct db_statement later_events = {
+static const struct pg_statement later_events = {
     "replay_after",
     "with known as (select max(e.created_at) - interval '1 minute' as since"
     "                 from checkout.orders o join checkout.order_events e"
@@ -58,7 +58,7 @@ static const struct db_statement later_events = {
 
 /* A buyer's orders are few, and found by index: the planner must not prefer the whole of a table
  * that has grown since it was last analysed. */
-static const struct db_statement settings = {
+static const struct pg_statement settings = {
     "replay_settings",
     "select set_config('enable_seqscan', 'off', false), set_config('enable_hashjoin', 'off', "
     "false),"
@@ -69,7 +69,7 @@ static const struct db_statement settings = {
 TAILQ_HEAD(session_queue, session);
 
 struct replay {
-    struct db *db;
+    struct pg *pg;
     struct stats *stats;
     struct loop_timer *retry; /* running: the database refused, so wait */
     struct session_queue queue;
@@ -99,7 +99,7 @@ static void dequeue(struct replay *replay, struct session *session)
 
 static bool can_ask(const struct replay *replay)
 {
-    return db_is_up(replay->db) && !loop_timer_active(replay->retry);
+    return pg_is_up(replay->pg) && !loop_timer_active(replay->retry);
 }
 
 /* Live events flow again, though something is still owed. */
@@ -133,7 +133,7 @@ static void finish(struct replay *replay, struct session *session)
         session_release(session);
 }
 
-static void push_row(struct replay *replay, struct session *session, const struct db_result *result,
+static void push_row(struct replay *replay, struct session *session, const struct pg_result *result,
                      int row)
 {
     const struct event event = event_of_row(result, row);
@@ -148,16 +148,16 @@ static void push_row(struct replay *replay, struct session *session, const struc
 }
 
 static void page_came(struct replay *replay, struct session *session,
-                      const struct db_result *result)
+                      const struct pg_result *result)
 {
-    int rows = db_rows(result);
+    int rows = pg_rows(result);
     for (int row = 0; row < rows; row++)
         push_row(replay, session, result, row);
     if (rows < PAGE) {
         finish(replay, session);
         return;
     }
-    session->replay.cursor = db_int(result, rows - 1, EVENT_ROW_ID);
+    session->replay.cursor = pg_int(result, rows - 1, EVENT_ROW_ID);
     if (ws_buffered(session->ws) <= WS_BUFFER_LOW) {
         enqueue(replay, session); /* at the end: one long history does not hold up the others */
         return;
@@ -166,32 +166,32 @@ static void page_came(struct replay *replay, struct session *session,
     ws_want_drained(session->ws);
 }
 
-static void refused(struct replay *replay, const struct db_result *result)
+static void refused(struct replay *replay, const struct pg_result *result)
 {
     if (!loop_timer_active(replay->retry))
-        log_warning("PostgreSQL refused a replay", LOG_STR("sqlstate", db_sqlstate(result)),
-                    LOG_STR("problem", db_message(result)));
+        log_warning("PostgreSQL refused a replay", LOG_STR("sqlstate", pg_sqlstate(result)),
+                    LOG_STR("problem", pg_message(result)));
     loop_timer_start(replay->retry, RETRY_MS, 0);
 }
 
-static void answered(const struct db_result *result, void *arg)
+static void answered(const struct pg_result *result, void *arg)
 {
     struct replay_run *run = arg;
     struct replay *replay = run->replay;
     struct session *session = run->session;
     free(run);
     replay->runs--;
-    enum db_status status = db_status(result);
-    if (status == DB_ERROR)
+    enum pg_status status = pg_status(result);
+    if (status == PG_ERROR)
         refused(replay, result);
     if (session != NULL) {
         session->replay.run = NULL;
-        if (status == DB_OK)
+        if (status == PG_OK)
             page_came(replay, session, result);
         else
             postpone(replay, session);
     }
-    if (status != DB_LOST)
+    if (status != PG_LOST)
         pump(replay);
 }
 
@@ -202,11 +202,11 @@ static int ask(struct replay *replay, struct session *session)
     char span[NUMBER_SIZE];
     char cursor[NUMBER_SIZE];
     char page[NUMBER_SIZE];
-    const char *const params[] = {hub_user_name(session->member.user), span, cursor, page};
-    const struct db_statement *statement = &recent_events;
+    const char *const params[] = {registry_user_name(session->member.user), span, cursor, page};
+    const struct pg_statement *statement = &recent_events;
     if (r->cursor == 0) {
         r->began_ms = clock_mono_ms();
-        r->fresh = hub_user_heard(session->member.user);
+        r->fresh = registry_user_heard(session->member.user);
     }
     (void)snprintf(span, sizeof span, "%" PRIu64, clock_mono_ms() - r->since_ms + MARGIN_MS);
     if (r->first && r->after_id >= 0) {
@@ -221,7 +221,7 @@ static int ask(struct replay *replay, struct session *session)
     if (run == NULL)
         return ERR_NOMEM;
     *run = (struct replay_run){replay, session};
-    int code = db_query(replay->db, statement, params, answered, run);
+    int code = pg_query(replay->pg, statement, params, answered, run);
     if (code < 0) {
         free(run);
         return code;
@@ -250,12 +250,12 @@ static void retry_due(void *arg)
     pump(arg);
 }
 
-static void set_up(const struct db_result *result, void *arg)
+static void set_up(const struct pg_result *result, void *arg)
 {
     (void)arg;
-    if (db_status(result) == DB_ERROR)
+    if (pg_status(result) == PG_ERROR)
         log_warning("PostgreSQL refused the session's settings",
-                    LOG_STR("problem", db_message(result)));
+                    LOG_STR("problem", pg_message(result)));
 }
 
 static void database_changed(bool up, const char *reason, void *arg)
@@ -264,7 +264,7 @@ static void database_changed(bool up, const char *reason, void *arg)
     metric_set(replay->stats->database_up, up);
     if (up) {
         log_info("PostgreSQL is connected");
-        if (db_query(replay->db, &settings, NULL, set_up, NULL) < 0)
+        if (pg_query(replay->pg, &settings, NULL, set_up, NULL) < 0)
             log_warning("the session's settings could not be sent");
         pump(replay);
         return;
@@ -281,7 +281,7 @@ struct replay *replay_new(struct loop *loop, const char *url, struct stats *stat
     struct replay *replay = calloc(1, sizeof *replay);
     if (replay == NULL)
         return NULL;
-    const struct db_options options = {
+    const struct pg_options options = {
         .url = url,
         .application_name = "checkout-notifier",
         .statement_timeout_ms = STATEMENT_MS,
@@ -293,8 +293,8 @@ struct replay *replay_new(struct loop *loop, const char *url, struct stats *stat
     TAILQ_INIT(&replay->queue);
     buf_init(&replay->text, ENVELOPE_TEXT_MAX);
     replay->retry = loop_timer_new(loop, retry_due, replay);
-    replay->db = db_open(loop, &options, database_changed, replay);
-    if (replay->retry == NULL || replay->db == NULL) {
+    replay->pg = pg_open(loop, &options, database_changed, replay);
+    if (replay->retry == NULL || replay->pg == NULL) {
         replay_free(replay);
         return NULL;
     }
@@ -305,7 +305,7 @@ void replay_free(struct replay *replay)
 {
     if (replay == NULL)
         return;
-    db_close(replay->db);
+    pg_close(replay->pg);
     loop_timer_free(replay->retry);
     buf_free(&replay->text);
     free(replay);
@@ -313,7 +313,7 @@ void replay_free(struct replay *replay)
 
 bool replay_ready(const struct replay *replay)
 {
-    return db_is_up(replay->db);
+    return pg_is_up(replay->pg);
 }
 
 void replay_welcome(struct session *session, int64_t after_id)

@@ -9,8 +9,8 @@
 #include <stdint.h>
 
 #include "common/base/attrs.h"
-#include "common/net/pg/pg.h"
 #include "common/base/loop.h"
+#include "common/net/pg/pg.h"
 #include "notifier/session.h"
 #include "notifier/stats.h"
 

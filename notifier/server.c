@@ -7,8 +7,8 @@
 #include "common/base/buf.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
-#include "common/shop/event.h"
 #include "common/base/log.h"
+#include "common/shop/event.h"
 #include "notifier/handshake.h"
 #include "notifier/session.h"
 
@@ -19,8 +19,8 @@
 #define DRAIN_MS 5000
 #define PROBLEM_MAX 1024
 
-struct serve {
-    struct serve_options options;
+struct server {
+    struct server_options options;
     struct ws_options socket_options;
     struct http_server *http;
     struct loop_timer *deadline; /* of draining */
@@ -31,7 +31,7 @@ struct serve {
 
 /* What is known of a buyer between the handshake's answer and the raw socket. */
 struct welcome {
-    struct serve *serve;
+    struct server *serve;
     int64_t after_id;
     int64_t stay_s;
     char user[JWT_USER_SIZE];
@@ -47,7 +47,7 @@ static const struct handshake_refusal too_many = {
     429, "rate-limited", "Too many requests",
     "You have as many websockets open as a user may: close one."};
 
-static void answer_problem(struct serve *serve, struct http_request *request,
+static void answer_problem(struct server *serve, struct http_request *request,
                            const struct handshake_refusal *refusal)
 {
     struct buf body;
@@ -86,7 +86,7 @@ static void answer_problem(struct serve *serve, struct http_request *request,
 /* ---- who it is ---- */
 
 /* By the header if there is one, else by the ticket of the query. */
-static int authenticate(const struct serve *serve, struct http_request *request,
+static int authenticate(const struct server *serve, struct http_request *request,
                         struct jwt_claims *ret_claims, const char **ret_problem)
 {
     const char *audience = JWT_AUD_API;
@@ -109,33 +109,33 @@ static int authenticate(const struct serve *serve, struct http_request *request,
 
 /* ---- the life of a session ---- */
 
-static void report_numbers(const struct serve *serve)
+static void report_numbers(const struct server *serve)
 {
-    metric_set(serve->options.stats->sockets, (double)hub_members(serve->options.hub));
-    metric_set(serve->options.stats->users, (double)hub_users(serve->options.hub));
+    metric_set(serve->options.stats->sockets, (double)registry_members(serve->options.registry));
+    metric_set(serve->options.stats->users, (double)registry_users(serve->options.registry));
 }
 
 /* Frees a session whose socket is no more. */
-static void session_end(struct serve *serve, struct session *session)
+static void session_end(struct server *serve, struct session *session)
 {
-    const struct serve_options *o = &serve->options;
-    char user[HUB_USER_MAX + 1];
+    const struct server_options *o = &serve->options;
+    char user[REGISTRY_USER_MAX + 1];
     replay_forget(o->replay, session);
-    memcpy(user, hub_user_name(session->member.user), sizeof user);
-    if (hub_leave(o->hub, &session->member))
-        feed_unlisten(o->feed, user);
+    memcpy(user, registry_user_name(session->member.user), sizeof user);
+    if (registry_leave(o->registry, &session->member))
+        subscriptions_unlisten(o->feed, user);
     loop_timer_free(session->stay);
     session_clear(session);
     free(session);
     report_numbers(serve);
-    if (serve->draining && hub_members(o->hub) == 0)
+    if (serve->draining && registry_members(o->registry) == 0)
         loop_timer_start(serve->deadline, 0, 0);
 }
 
 static void socket_closed(const char *why, void *arg)
 {
     struct session *session = arg;
-    struct serve *serve = session->owner;
+    struct server *serve = session->owner;
     stats_closed(serve->options.stats, why);
     session->ws = NULL;
     session_end(serve, session);
@@ -144,7 +144,7 @@ static void socket_closed(const char *why, void *arg)
 static void socket_drained(void *arg)
 {
     struct session *session = arg;
-    const struct serve *serve = session->owner;
+    const struct server *serve = session->owner;
     replay_drained(serve->options.replay, session);
 }
 
@@ -156,7 +156,7 @@ static void stay_over(void *arg)
     ws_close(session->ws, WS_CLOSE_STAY_OVER, "stay is over: connect again", "stay");
 }
 
-static struct session *session_new(struct serve *serve, const struct welcome *welcome)
+static struct session *session_new(struct server *serve, const struct welcome *welcome)
 {
     struct session *session = calloc(1, sizeof *session);
     if (session == NULL)
@@ -176,12 +176,12 @@ static struct session *session_new(struct serve *serve, const struct welcome *we
 }
 
 /* The limits are looked at once more: others may have come since the handshake. */
-static void join(struct serve *serve, struct session *session, const char *user)
+static void join(struct server *serve, struct session *session, const char *user)
 {
     bool first = false;
-    int code = hub_join(serve->options.hub, user, &session->member, &first);
+    int code = registry_join(serve->options.registry, user, &session->member, &first);
     if (code == 0)
-        code = feed_listen(serve->options.feed, session, first);
+        code = subscriptions_listen(serve->options.feed, session, first);
     report_numbers(serve);
     if (code == 0)
         return;
@@ -200,7 +200,7 @@ static void upgraded(struct http_upgraded *connection, int fd, const char *extra
                      void *arg)
 {
     struct welcome *welcome = arg;
-    struct serve *serve = welcome->serve;
+    struct server *serve = welcome->serve;
     if (connection != NULL && serve->draining) {
         http_upgraded_close(connection);
     } else if (connection != NULL) {
@@ -229,7 +229,7 @@ static int64_t stay_of(const struct jwt_claims *claims)
     return claims->stay_s < STAY_MAX_S ? claims->stay_s : STAY_MAX_S;
 }
 
-static void accept_socket(struct serve *serve, struct http_request *request, const char *key,
+static void accept_socket(struct server *serve, struct http_request *request, const char *key,
                           int64_t after_id, const struct jwt_claims *claims)
 {
     char accept[HANDSHAKE_ACCEPT_SIZE];
@@ -251,7 +251,7 @@ static void accept_socket(struct serve *serve, struct http_request *request, con
 
 static void handle(struct http_request *request, void *arg)
 {
-    struct serve *serve = arg;
+    struct server *serve = arg;
     const struct handshake handshake = {
         .method = http_request_method(request),
         .path = http_request_path(request),
@@ -275,7 +275,7 @@ static void handle(struct http_request *request, void *arg)
         answer_problem(serve, request, &refusal);
         return;
     }
-    int room = hub_room(serve->options.hub, claims.user);
+    int room = registry_room(serve->options.registry, claims.user);
     if (serve->draining)
         answer_problem(serve, request, &leaving);
     else if (room < 0)
@@ -288,13 +288,13 @@ static void handle(struct http_request *request, void *arg)
 
 static void drain_over(void *arg)
 {
-    struct serve *serve = arg;
+    struct server *serve = arg;
     serve->drained(serve->drained_arg);
 }
 
-int serve_open(const struct serve_options *options, struct serve **ret_serve)
+int server_open(const struct server_options *options, struct server **ret_serve)
 {
-    struct serve *serve = calloc(1, sizeof *serve);
+    struct server *serve = calloc(1, sizeof *serve);
     if (serve == NULL)
         return ERR_NOMEM;
     serve->options = *options;
@@ -321,36 +321,37 @@ int serve_open(const struct serve_options *options, struct serve **ret_serve)
     return 0;
 }
 
-static void say_goodbye(struct hub_member *member, void *arg)
+static void say_goodbye(struct registry_member *member, void *arg)
 {
     (void)arg;
     const struct session *session = member->owner;
     ws_close(session->ws, WS_CLOSE_GOING_AWAY, "leaving: connect again", "shutdown");
 }
 
-void serve_drain(struct serve *serve, loop_cb done, void *arg)
+void server_drain(struct server *serve, loop_cb done, void *arg)
 {
     serve->draining = true;
     serve->drained = done;
     serve->drained_arg = arg;
     http_server_drain(serve->http);
-    hub_each_all(serve->options.hub, say_goodbye, NULL);
-    loop_timer_start(serve->deadline, hub_members(serve->options.hub) > 0 ? DRAIN_MS : 0, 0);
+    registry_each_all(serve->options.registry, say_goodbye, NULL);
+    loop_timer_start(serve->deadline, registry_members(serve->options.registry) > 0 ? DRAIN_MS : 0,
+                     0);
 }
 
-static void cut(struct hub_member *member, void *arg)
+static void cut(struct registry_member *member, void *arg)
 {
     struct session *session = member->owner;
     ws_free(session->ws);
     session_end(arg, session);
 }
 
-void serve_close(struct serve *serve)
+void server_close(struct server *serve)
 {
     if (serve == NULL)
         return;
     serve->draining = true;
-    hub_each_all(serve->options.hub, cut, serve);
+    registry_each_all(serve->options.registry, cut, serve);
     http_server_close(serve->http);
     loop_timer_free(serve->deadline);
     free(serve);

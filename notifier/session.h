@@ -12,8 +12,8 @@
 #include "common/base/buf.h"
 #include "common/base/loop.h"
 #include "notifier/envelope.h"
-#include "notifier/registry.h"
 #include "notifier/progress.h"
+#include "notifier/registry.h"
 #include "notifier/stats.h"
 #include "notifier/ws.h"
 
@@ -36,7 +36,7 @@ struct session_replay {
 };
 
 struct session {
-    struct hub_member member;
+    struct registry_member member;
     struct ws *ws;
     struct loop_timer *stay;
     struct stats *stats;

@@ -14,18 +14,20 @@
 #include "notifier/session.h"
 #include "notifier/stats.h"
 
-struct feed;
+struct subscriptions;
 
 /* NULL: no memory, or the URL is wrong (logged). */
-struct feed *feed_new(struct loop *loop, const char *url, struct hub *hub, struct replay *replay,
-                      struct stats *stats);
-void feed_free(struct feed *feed); /* NULL is allowed */
-bool feed_ready(const struct feed *feed);
+struct subscriptions *subscriptions_new(struct loop *loop, const char *url,
+                                        struct registry *registry, struct replay *replay,
+                                        struct stats *stats);
+void subscriptions_free(struct subscriptions *feed); /* NULL is allowed */
+bool subscriptions_ready(const struct subscriptions *feed);
 
-/* A session that has joined the hub, as its user's `first` or not; its replay is asked for when the
- * subscription stands. ERR_FULL, ERR_NOMEM: events of this user would not come. */
-MUST_CHECK int feed_listen(struct feed *feed, struct session *session, bool first);
+/* A session that has joined the registry, as its user's `first` or not; its replay is asked for
+ * when the subscription stands. ERR_FULL, ERR_NOMEM: events of this user would not come. */
+MUST_CHECK int subscriptions_listen(struct subscriptions *feed, struct session *session,
+                                    bool first);
 /* The last session of this user has left. */
-void feed_unlisten(struct feed *feed, const char *user);
+void subscriptions_unlisten(struct subscriptions *feed, const char *user);
 
 #endif

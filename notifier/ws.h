@@ -6,8 +6,8 @@
 #include <stdint.h>
 
 #include "common/base/attrs.h"
-#include "common/net/http/http.h"
 #include "common/base/loop.h"
+#include "common/net/http/http.h"
 
 #define WS_BUFFER_MAX ((size_t)128 * 1024) /* bytes that wait for a slow reader */
 #define WS_BUFFER_LOW ((size_t)16 * 1024)  /* drained below this, the owner may send more */

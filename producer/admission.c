@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "common/base/clock.h"
+#include "common/base/log.h"
 #include "common/shop/ids.h"
 #include "common/shop/job.h"
-#include "common/base/log.h"
 
 #define ASK_MAX 64        /* orders of one question to Redis, so that none waits for many others */
 #define WAIT_MS 100       /* longest wait for an answer */
@@ -44,20 +44,20 @@ static const char take_back_script[] =
 
 /* A question on its way. It is freed when Redis has answered, or its connection went. */
 struct question {
-    struct gate *gate; /* NULL: the gate is gone */
-    struct gate_entry *entries[ASK_MAX];
+    struct admission *gate; /* NULL: the gate is gone */
+    struct admission_entry *entries[ASK_MAX];
     size_t count; /* 0: nobody waits any more */
     uint64_t asked_ms;
     struct question *next; /* in order of asking */
 };
 
-struct gate {
+struct admission {
     struct loop *loop;
-    struct kv *kv;
-    gate_verdict_cb verdict;
+    struct redis *redis;
+    admission_verdict_cb verdict;
     void *arg;
-    struct gate_entry *first; /* not asked yet, in order */
-    struct gate_entry *last;
+    struct admission_entry *first; /* not asked yet, in order */
+    struct admission_entry *last;
     struct loop_timer *soon;
     struct loop_timer *late;
     struct question *asked_first;
@@ -73,10 +73,10 @@ static void open_all(struct question *q)
     size_t count = q->count;
     q->count = 0;
     for (size_t i = 0; i < count; i++)
-        q->gate->verdict(q->entries[i], GATE_OPEN, q->gate->arg);
+        q->gate->verdict(q->entries[i], ADMISSION_OPEN, q->gate->arg);
 }
 
-static void forget_question(struct gate *gate, struct question *q)
+static void forget_question(struct admission *gate, struct question *q)
 {
     struct question **at = &gate->asked_first;
     struct question *before = NULL;
@@ -89,24 +89,25 @@ static void forget_question(struct gate *gate, struct question *q)
         gate->asked_last = before;
 }
 
-static enum gate_verdict verdict_of(const struct kv_reply *item)
+static enum admission_verdict verdict_of(const struct redis_reply *item)
 {
-    static const enum gate_verdict verdicts[] = {GATE_PASS,     GATE_RETRY, GATE_OTHER_BODY,
-                                                 GATE_SOLD_OUT, GATE_TAKEN, GATE_LOCKED};
-    bool known = item->type == KV_INTEGER && item->integer >= 0 &&
+    static const enum admission_verdict verdicts[] = {ADMISSION_PASS,       ADMISSION_RETRY,
+                                                      ADMISSION_OTHER_BODY, ADMISSION_SOLD_OUT,
+                                                      ADMISSION_TAKEN,      ADMISSION_LOCKED};
+    bool known = item->type == REDIS_INTEGER && item->integer >= 0 &&
                  (size_t)item->integer < ARRAY_LEN(verdicts);
-    return known ? verdicts[item->integer] : GATE_OPEN;
+    return known ? verdicts[item->integer] : ADMISSION_OPEN;
 }
 
-static void answered(const struct kv_reply *reply, void *arg)
+static void answered(const struct redis_reply *reply, void *arg)
 {
     struct question *q = arg;
-    struct gate *gate = q->gate;
+    struct admission *gate = q->gate;
     if (gate != NULL) {
         forget_question(gate, q);
-        if (reply->type == KV_ERROR)
+        if (reply->type == REDIS_ERROR)
             log_error("the gate's question failed", LOG_STR("problem", reply->str));
-        if (reply->type != KV_ARRAY || reply->count != q->count)
+        if (reply->type != REDIS_ARRAY || reply->count != q->count)
             open_all(q);
         for (size_t i = 0; i < q->count; i++)
             gate->verdict(q->entries[i], verdict_of(&reply->items[i]), gate->arg);
@@ -116,9 +117,9 @@ static void answered(const struct kv_reply *reply, void *arg)
 
 /* ---- questions ---- */
 
-static struct gate_entry *take_first(struct gate *gate)
+static struct admission_entry *take_first(struct admission *gate)
 {
-    struct gate_entry *entry = gate->first;
+    struct admission_entry *entry = gate->first;
     gate->first = entry->next;
     if (gate->first == NULL)
         gate->last = NULL;
@@ -158,13 +159,13 @@ static int send_question(struct question *q)
         text(argv, argv_len, &argc, q->entries[i]->fingerprint);
         text(argv, argv_len, &argc, q->entries[i]->order_id);
     }
-    return kv_command(q->gate->kv, argc, argv, argv_len, answered, q);
+    return redis_command(q->gate->redis, argc, argv, argv_len, answered, q);
 }
 
 /* Asks for the first ASK_MAX entries; false: it could not, and they wait on. */
-static bool ask_some(struct gate *gate)
+static bool ask_some(struct admission *gate)
 {
-    if (!kv_is_up(gate->kv) || clock_mono_ms() < gate->slow_until_ms)
+    if (!redis_is_up(gate->redis) || clock_mono_ms() < gate->slow_until_ms)
         return false;
     struct question *q = calloc(1, sizeof *q);
     if (q == NULL)
@@ -190,16 +191,16 @@ static bool ask_some(struct gate *gate)
 
 static void ask(void *arg)
 {
-    struct gate *gate = arg;
+    struct admission *gate = arg;
     while (gate->first != NULL)
         if (!ask_some(gate))
-            gate->verdict(take_first(gate), GATE_OPEN, gate->arg);
+            gate->verdict(take_first(gate), ADMISSION_OPEN, gate->arg);
 }
 
 /* Opens the gate for those who have waited too long. */
 static void on_late(void *arg)
 {
-    struct gate *gate = arg;
+    struct admission *gate = arg;
     uint64_t now_ms = clock_mono_ms();
     uint64_t next_ms = 0;
     for (struct question *q = gate->asked_first; q != NULL; q = q->next) {
@@ -219,25 +220,26 @@ static void on_late(void *arg)
 
 /* ---- */
 
-struct gate *gate_new(struct loop *loop, struct kv *kv, gate_verdict_cb verdict, void *arg)
+struct admission *admission_new(struct loop *loop, struct redis *redis,
+                                admission_verdict_cb verdict, void *arg)
 {
-    struct gate *gate = calloc(1, sizeof *gate);
+    struct admission *gate = calloc(1, sizeof *gate);
     if (gate == NULL)
         return NULL;
     gate->loop = loop;
-    gate->kv = kv;
+    gate->redis = redis;
     gate->verdict = verdict;
     gate->arg = arg;
     gate->soon = loop_timer_new(loop, ask, gate);
     gate->late = loop_timer_new(loop, on_late, gate);
     if (gate->soon == NULL || gate->late == NULL) {
-        gate_free(gate);
+        admission_free(gate);
         return NULL;
     }
     return gate;
 }
 
-void gate_free(struct gate *gate)
+void admission_free(struct admission *gate)
 {
     if (gate == NULL)
         return;
@@ -248,7 +250,7 @@ void gate_free(struct gate *gate)
     free(gate);
 }
 
-void gate_ask(struct gate *gate, struct gate_entry *entry)
+void admission_ask(struct admission *gate, struct admission_entry *entry)
 {
     entry->next = NULL;
     if (gate->last == NULL)
@@ -260,7 +262,7 @@ void gate_ask(struct gate *gate, struct gate_entry *entry)
         loop_timer_start(gate->soon, 0, 0); /* together with those that come in this turn */
 }
 
-void gate_take_back(struct gate *gate, const struct gate_entry *entry)
+void admission_take_back(struct admission *gate, const struct admission_entry *entry)
 {
     char seen[KEY_SIZE];
     char lock[KEY_SIZE];
@@ -274,6 +276,6 @@ void gate_take_back(struct gate *gate, const struct gate_entry *entry)
     key(lock, argv, argv_len, &argc, "checkout:lock:", entry->sku);
     text(argv, argv_len, &argc, entry->fingerprint);
     text(argv, argv_len, &argc, entry->order_id);
-    if (kv_command(gate->kv, argc, argv, argv_len, NULL, NULL) < 0)
+    if (redis_command(gate->redis, argc, argv, argv_len, NULL, NULL) < 0)
         log_debug("the gate's marker stays until it expires");
 }

@@ -13,40 +13,44 @@
 #include <stddef.h>
 
 #include "common/base/attrs.h"
-#include "common/net/redis/redis.h"
 #include "common/base/loop.h"
+#include "common/net/redis/redis.h"
 
-struct gate;
+struct admission;
 
-enum gate_verdict {
-    GATE_PASS,       /* it left its marker */
-    GATE_RETRY,      /* its marker stood already: the same order again */
-    GATE_OTHER_BODY, /* the marker of another order stands under its id */
-    GATE_SOLD_OUT,
-    GATE_TAKEN,  /* another order has the lock of the item */
-    GATE_LOCKED, /* it left its marker and took the lock */
-    GATE_OPEN,   /* Redis was not asked or did not answer in time */
+enum admission_verdict {
+    ADMISSION_PASS,       /* it left its marker */
+    ADMISSION_RETRY,      /* its marker stood already: the same order again */
+    ADMISSION_OTHER_BODY, /* the marker of another order stands under its id */
+    ADMISSION_SOLD_OUT,
+    ADMISSION_TAKEN,  /* another order has the lock of the item */
+    ADMISSION_LOCKED, /* it left its marker and took the lock */
+    ADMISSION_OPEN,   /* Redis was not asked or did not answer in time */
 };
 
 /* One order at the gate; embedded in the caller's, which keeps it and its texts until the verdict.
  */
-struct gate_entry {
+struct admission_entry {
     const char *order_id;
     const char *fingerprint;
     const char *sku;
-    struct gate_entry *next;
+    struct admission_entry *next;
 };
 
-typedef void (*gate_verdict_cb)(struct gate_entry *entry, enum gate_verdict verdict, void *arg);
+typedef void (*admission_verdict_cb)(struct admission_entry *entry, enum admission_verdict verdict,
+                                     void *arg);
 
-/* `kv` must outlive the gate. `verdict` comes once for each entry, from the loop. NULL: no memory.
+/* `redis` must outlive the gate. `verdict` comes once for each entry, from the loop. NULL: no
+ * memory.
  */
-struct gate *gate_new(struct loop *loop, struct kv *kv, gate_verdict_cb verdict, void *arg);
+struct admission *admission_new(struct loop *loop, struct redis *redis,
+                                admission_verdict_cb verdict, void *arg);
 /* Entries at the gate are forgotten. NULL is allowed. */
-void gate_free(struct gate *gate);
+void admission_free(struct admission *gate);
 
-void gate_ask(struct gate *gate, struct gate_entry *entry);
-/* Takes back what a GATE_PASS or GATE_LOCKED left, for an order that was surely not accepted. */
-void gate_take_back(struct gate *gate, const struct gate_entry *entry);
+void admission_ask(struct admission *gate, struct admission_entry *entry);
+/* Takes back what a ADMISSION_PASS or ADMISSION_LOCKED left, for an order that was surely not
+ * accepted. */
+void admission_take_back(struct admission *gate, const struct admission_entry *entry);
 
 #endif

@@ -5,33 +5,33 @@
 #include <stdbool.h>
 
 #include "common/base/buf.h"
-#include "common/net/pg/pg.h"
+#include "common/base/loop.h"
 #include "common/net/http/http.h"
+#include "common/net/pg/pg.h"
 #include "common/shop/ids.h"
 #include "common/shop/jwt.h"
-#include "common/base/loop.h"
 #include "producer/stats.h"
 
 struct cors;
-struct gate;
+struct admission;
 struct items;
-struct lookups;
+struct order_status;
 struct orders;
 struct publisher;
-struct tickets;
+struct event_tickets;
 
-struct door {
+struct api {
     struct loop *loop;
     struct stats stats;
     struct ids *ids;
     struct jwt *jwt;
-    struct db *db;
+    struct pg *pg;
     struct publisher *publisher;
-    struct gate *gate;
+    struct admission *gate;
     struct cors *cors;
-    struct tickets *tickets;
+    struct event_tickets *tickets;
     struct orders *orders;
-    struct lookups *lookups;
+    struct order_status *lookups;
     struct items *items;
     const char *webhook_secret; /* "": no webhooks are taken */
     size_t webhook_secret_len;

@@ -8,11 +8,11 @@
 #include "common/base/log.h"
 #include "producer/respond.h"
 
-static const struct db_statement request_cancel = {
+static const struct pg_statement request_cancel = {
     "producer_request_cancel", "select checkout.request_cancel($1::uuid, $2::text)", 2};
 
 struct cancel {
-    struct door *door;
+    struct api *api;
     struct http_request *request;
     char id[IDS_ORDER_SIZE];
 };
@@ -26,14 +26,14 @@ static void refuse(struct cancel *c, const char *status)
         (void)snprintf(detail, sizeof detail, "it is %.40s already", status);
     const struct problem problem = {
         .type = PROBLEM_NOT_CANCELLABLE, .detail = detail, .order_id = c->id};
-    answer_problem(c->door, c->request, STATS_ORDER_DELETE, &problem);
+    respond_problem(c->api, c->request, STATS_ORDER_DELETE, &problem);
 }
 
 /* 202 while it is being cancelled, 200 when it is. */
 static void answer(struct cancel *c, const char *status)
 {
     bool cancelled = strcmp(status, "cancelled") == 0;
-    struct buf *out = &c->door->out;
+    struct buf *out = &c->api->out;
     buf_reset(out);
     (void)buf_printf(out,
                      "{\"id\":\"%s\",\"status\":\"%s\",\"message\":\"%s\","
@@ -43,19 +43,19 @@ static void answer(struct cancel *c, const char *status)
                                : "We're cancelling your order if its turn has not come yet.",
                      c->id);
     const struct http_header headers[] = {{"Cache-Control", "no-store"}, {"Retry-After", "1"}};
-    answer_json(c->door, c->request, STATS_ORDER_DELETE, cancelled ? 200 : 202, out, headers,
-                cancelled ? 1 : 2);
+    respond_json(c->api, c->request, STATS_ORDER_DELETE, cancelled ? 200 : 202, out, headers,
+                 cancelled ? 1 : 2);
 }
 
-static void requested(const struct db_result *result, void *arg)
+static void requested(const struct pg_result *result, void *arg)
 {
     struct cancel *c = arg;
-    const char *status = db_status(result) == DB_OK ? db_text(result, 0, 0) : "";
-    if (db_status(result) != DB_OK) {
-        if (db_status(result) == DB_ERROR)
-            log_error("an order cannot be cancelled", LOG_STR("problem", db_message(result)));
-        answer_plain_problem(c->door, c->request, STATS_ORDER_DELETE, PROBLEM_DATABASE_UNAVAILABLE,
-                             "nothing is lost by asking again");
+    const char *status = pg_status(result) == PG_OK ? pg_text(result, 0, 0) : "";
+    if (pg_status(result) != PG_OK) {
+        if (pg_status(result) == PG_ERROR)
+            log_error("an order cannot be cancelled", LOG_STR("problem", pg_message(result)));
+        respond_plain_problem(c->api, c->request, STATS_ORDER_DELETE, PROBLEM_DATABASE_UNAVAILABLE,
+                              "nothing is lost by asking again");
     } else if (strcmp(status, "queued") == 0 || strcmp(status, "waiting") == 0 ||
                strcmp(status, "cancelled") == 0) {
         answer(c, status);
@@ -65,27 +65,27 @@ static void requested(const struct db_result *result, void *arg)
     free(c);
 }
 
-void cancel_delete(struct door *door, struct http_request *request, const char *id)
+void cancel_delete(struct api *api, struct http_request *request, const char *id)
 {
     struct jwt_claims buyer;
-    if (answer_authenticate(door, request, STATS_ORDER_DELETE, &buyer) < 0)
+    if (respond_authenticate(api, request, STATS_ORDER_DELETE, &buyer) < 0)
         return;
-    if (!ids_verify(door->ids, buyer.user, id)) {
-        answer_plain_problem(door, request, STATS_ORDER_DELETE, PROBLEM_NOT_FOUND, "no such order");
+    if (!ids_verify(api->ids, buyer.user, id)) {
+        respond_plain_problem(api, request, STATS_ORDER_DELETE, PROBLEM_NOT_FOUND, "no such order");
         return;
     }
     struct cancel *c = calloc(1, sizeof *c);
     if (c == NULL) {
-        answer_plain_problem(door, request, STATS_ORDER_DELETE, PROBLEM_OVERLOADED,
-                             "out of memory");
+        respond_plain_problem(api, request, STATS_ORDER_DELETE, PROBLEM_OVERLOADED,
+                              "out of memory");
         return;
     }
-    c->door = door;
+    c->api = api;
     c->request = request;
     memcpy(c->id, id, IDS_ORDER_SIZE);
     const char *params[] = {c->id, buyer.user};
-    if (db_query(door->db, &request_cancel, params, requested, c) == 0)
+    if (pg_query(api->pg, &request_cancel, params, requested, c) == 0)
         return;
-    answer_plain_problem(door, request, STATS_ORDER_DELETE, PROBLEM_DATABASE_UNAVAILABLE, NULL);
+    respond_plain_problem(api, request, STATS_ORDER_DELETE, PROBLEM_DATABASE_UNAVAILABLE, NULL);
     free(c);
 }

@@ -7,6 +7,6 @@
 
 #include "producer/api.h"
 
-void cancel_delete(struct door *door, struct http_request *request, const char *id);
+void cancel_delete(struct api *api, struct http_request *request, const char *id);
 
 #endif

@@ -18,16 +18,16 @@ struct place {
     int64_t buyer_until_s; /* the buyer's token it was made for */
 };
 
-struct tickets {
+struct event_tickets {
     struct jwt *jwt;
     struct buf prefix; /* the URL up to the ticket, as the beginning of a JSON string */
     int64_t ttl_s;
     struct place places[PLACES];
 };
 
-struct tickets *tickets_new(struct jwt *jwt, const char *events_url, int64_t ttl_s)
+struct event_tickets *event_tickets_new(struct jwt *jwt, const char *events_url, int64_t ttl_s)
 {
-    struct tickets *t = calloc(1, sizeof *t);
+    struct event_tickets *t = calloc(1, sizeof *t);
     if (t == NULL)
         return NULL;
     t->jwt = jwt;
@@ -38,13 +38,13 @@ struct tickets *tickets_new(struct jwt *jwt, const char *events_url, int64_t ttl
         t->prefix.data[--t->prefix.len] = '\0'; /* the closing quote */
     (void)buf_str(&t->prefix, strchr(events_url, '?') == NULL ? "?ticket=" : "&ticket=");
     if (t->prefix.failed) {
-        tickets_free(t);
+        event_tickets_free(t);
         return NULL;
     }
     return t;
 }
 
-void tickets_free(struct tickets *tickets)
+void event_tickets_free(struct event_tickets *tickets)
 {
     if (tickets == NULL)
         return;
@@ -54,7 +54,7 @@ void tickets_free(struct tickets *tickets)
     free(tickets);
 }
 
-static bool make(struct tickets *t, struct place *place, const struct jwt_claims *buyer,
+static bool make(struct event_tickets *t, struct place *place, const struct jwt_claims *buyer,
                  int64_t now_s)
 {
     char *token;
@@ -79,8 +79,8 @@ static bool make(struct tickets *t, struct place *place, const struct jwt_claims
     return text != NULL;
 }
 
-void tickets_encode(struct tickets *tickets, const struct jwt_claims *buyer, int64_t now_s,
-                    struct buf *out)
+void event_tickets_encode(struct event_tickets *tickets, const struct jwt_claims *buyer,
+                          int64_t now_s, struct buf *out)
 {
     uint64_t hash = XXH3_64bits(buyer->user, strlen(buyer->user));
     struct place *place = &tickets->places[hash % PLACES];

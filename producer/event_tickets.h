@@ -9,15 +9,15 @@
 #include "common/base/buf.h"
 #include "common/shop/jwt.h"
 
-struct tickets;
+struct event_tickets;
 
 /* `events_url` is copied; `jwt` must outlive the tickets. NULL: no memory. */
-struct tickets *tickets_new(struct jwt *jwt, const char *events_url, int64_t ttl_s);
-void tickets_free(struct tickets *tickets); /* NULL is allowed */
+struct event_tickets *event_tickets_new(struct jwt *jwt, const char *events_url, int64_t ttl_s);
+void event_tickets_free(struct event_tickets *tickets); /* NULL is allowed */
 
 /* Appends the URL as a JSON string, or null if no ticket can be made. The websocket may stay as
  * long as the buyer's own token is valid. */
-void tickets_encode(struct tickets *tickets, const struct jwt_claims *buyer, int64_t now_s,
-                    struct buf *out);
+void event_tickets_encode(struct event_tickets *tickets, const struct jwt_claims *buyer,
+                          int64_t now_s, struct buf *out);
 
 #endif

@@ -5,16 +5,16 @@
 #include <xxhash.h>
 
 #include "common/base/clock.h"
-#include "common/shop/job.h"
 #include "common/base/log.h"
-#include "producer/respond.h"
+#include "common/shop/job.h"
 #include "producer/order_json.h"
+#include "producer/respond.h"
 
 #define PLACES 256  /* items that are kept; another one with the same hash takes the place over */
 #define KEEP_MS 500 /* the answer itself says "cacheable for a second" */
 #define BODY_MAX 2048
 
-static const struct db_statement find_item = {
+static const struct pg_statement find_item = {
     "producer_find_item",
     "select i.sku, i.title, i.price, i.currency, i.stock - i.held - i.sold,"
     " case when i.paused then 'paused'"
@@ -22,7 +22,7 @@ static const struct db_statement find_item = {
     "  when i.closes_at <= now() then 'closed'"
     "  when i.stock = i.sold then 'sold_out'"
     "  else 'on_sale' end,"
-    " " VIEW_TIME("i.opens_at") ", " VIEW_TIME(
+    " " ORDER_JSON_TIME("i.opens_at") ", " ORDER_JSON_TIME(
         "i.closes_at") ", i.waiting"
                        " from checkout.items i where i.sku = $1",
     1};
@@ -34,7 +34,7 @@ struct waiter {
 
 /* An item that is asked for at present, or whose answer is kept. */
 struct place {
-    struct door *door;
+    struct api *api;
     char sku[JOB_SKU_MAX + 1];
     bool asking;
     struct waiter *waiters;
@@ -64,7 +64,7 @@ void items_free(struct items *items)
     free(items);
 }
 
-static void encode(struct buf *out, const struct db_result *result)
+static void encode(struct buf *out, const struct pg_result *result)
 {
     static const struct {
         const char *name;
@@ -75,68 +75,67 @@ static void encode(struct buf *out, const struct db_result *result)
                    {"closes_at", 7, true},  {"waiting", 8, false}};
     buf_reset(out);
     (void)buf_str(out, "{\"sku\":");
-    (void)buf_json_str(out, db_text(result, 0, 0));
+    (void)buf_json_str(out, pg_text(result, 0, 0));
     for (size_t i = 0; i < ARRAY_LEN(members); i++) {
-        if (db_null(result, 0, members[i].column))
+        if (pg_null(result, 0, members[i].column))
             continue;
         (void)buf_printf(out, ",\"%s\":", members[i].name);
         if (members[i].text)
-            (void)buf_json_str(out, db_text(result, 0, members[i].column));
+            (void)buf_json_str(out, pg_text(result, 0, members[i].column));
         else
-            (void)buf_int(out, db_int(result, 0, members[i].column));
+            (void)buf_int(out, pg_int(result, 0, members[i].column));
     }
     (void)buf_char(out, '}');
 }
 
-static void answer(struct door *door, struct http_request *request, const struct place *place)
+static void answer(struct api *api, struct http_request *request, const struct place *place)
 {
     /* a cache may not give a page the answer that another origin got */
     const struct http_header headers[] = {{"Cache-Control", "public, max-age=1"},
                                           {"Vary", "Origin"}};
     if (place->found)
-        answer_json(door, request, STATS_ITEM, 200, &place->body, headers, ARRAY_LEN(headers));
+        respond_json(api, request, STATS_ITEM, 200, &place->body, headers, ARRAY_LEN(headers));
     else
-        answer_plain_problem(door, request, STATS_ITEM, PROBLEM_NOT_FOUND, "no such item");
+        respond_plain_problem(api, request, STATS_ITEM, PROBLEM_NOT_FOUND, "no such item");
 }
 
-static void found(const struct db_result *result, void *arg)
+static void found(const struct pg_result *result, void *arg)
 {
     struct place *place = arg;
-    bool good = db_status(result) == DB_OK;
+    bool good = pg_status(result) == PG_OK;
     place->asking = false;
     if (good) {
-        place->found = db_rows(result) == 1;
+        place->found = pg_rows(result) == 1;
         place->answered_ms = clock_mono_ms();
         if (place->found)
             encode(&place->body, result);
-    } else if (db_status(result) == DB_ERROR) {
-        log_error("an item cannot be looked up", LOG_STR("problem", db_message(result)));
+    } else if (pg_status(result) == PG_ERROR) {
+        log_error("an item cannot be looked up", LOG_STR("problem", pg_message(result)));
     }
     struct waiter *waiter = place->waiters;
     place->waiters = NULL;
     while (waiter != NULL) {
         struct waiter *next = waiter->next;
         if (good)
-            answer(place->door, waiter->request, place);
+            answer(place->api, waiter->request, place);
         else
-            answer_plain_problem(place->door, waiter->request, STATS_ITEM,
-                                 PROBLEM_DATABASE_UNAVAILABLE, NULL);
+            respond_plain_problem(place->api, waiter->request, STATS_ITEM,
+                                  PROBLEM_DATABASE_UNAVAILABLE, NULL);
         free(waiter);
         waiter = next;
     }
 }
 
 /* Puts the request behind the query that is under way, or that this starts. */
-static bool ask(struct door *door, struct place *place, struct http_request *request,
-                const char *sku)
+static bool ask(struct api *api, struct place *place, struct http_request *request, const char *sku)
 {
     struct waiter *waiter = malloc(sizeof *waiter);
     if (waiter == NULL)
         return false;
     if (!place->asking) {
         const char *params[] = {sku};
-        place->door = door;
-        if (db_query(door->db, &find_item, params, found, place) < 0) {
+        place->api = api;
+        if (pg_query(api->pg, &find_item, params, found, place) < 0) {
             free(waiter);
             return false;
         }
@@ -149,21 +148,21 @@ static bool ask(struct door *door, struct place *place, struct http_request *req
     return true;
 }
 
-void items_get(struct door *door, struct http_request *request, const char *sku)
+void items_get(struct api *api, struct http_request *request, const char *sku)
 {
     size_t len = strlen(sku);
     if (!job_sku_valid(sku, len)) {
-        answer_plain_problem(door, request, STATS_ITEM, PROBLEM_NOT_FOUND, "no such item");
+        respond_plain_problem(api, request, STATS_ITEM, PROBLEM_NOT_FOUND, "no such item");
         return;
     }
     size_t first = XXH3_64bits(sku, len) % PLACES;
-    struct place *place = &door->items->places[first];
+    struct place *place = &api->items->places[first];
     /* another item of the same hash is being asked for: any place that rests will do */
     for (size_t i = 1; i < PLACES && place->asking && strcmp(place->sku, sku) != 0; i++)
-        place = &door->items->places[(first + i) % PLACES];
+        place = &api->items->places[(first + i) % PLACES];
     bool same = strcmp(place->sku, sku) == 0;
     if (same && place->answered_ms > 0 && clock_mono_ms() < place->answered_ms + KEEP_MS)
-        answer(door, request, place);
-    else if ((place->asking && !same) || !ask(door, place, request, sku))
-        answer_plain_problem(door, request, STATS_ITEM, PROBLEM_DATABASE_UNAVAILABLE, NULL);
+        answer(api, request, place);
+    else if ((place->asking && !same) || !ask(api, place, request, sku))
+        respond_plain_problem(api, request, STATS_ITEM, PROBLEM_DATABASE_UNAVAILABLE, NULL);
 }

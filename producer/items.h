@@ -11,6 +11,6 @@ struct items;
 struct items *items_new(void);
 void items_free(struct items *items); /* after the database session; NULL is allowed */
 
-void items_get(struct door *door, struct http_request *request, const char *sku);
+void items_get(struct api *api, struct http_request *request, const char *sku);
 
 #endif

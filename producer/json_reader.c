@@ -192,7 +192,7 @@ static bool skip_digits(struct reader *r)
     return r->p > from;
 }
 
-static bool read_number(struct reader *r, struct flat_member *m)
+static bool read_number(struct reader *r, struct json_reader_member *m)
 {
     m->text = r->p;
     if (at(r, '-'))
@@ -213,7 +213,7 @@ static bool read_number(struct reader *r, struct flat_member *m)
         if (!skip_digits(r))
             return fail(r, "a number is malformed");
     }
-    m->kind = FLAT_NUMBER;
+    m->kind = JSON_READER_NUMBER;
     m->len = (size_t)(r->p - m->text);
     return true;
 }
@@ -238,25 +238,25 @@ static bool read_name(struct reader *r, const char **ret_name, size_t *ret_len)
 static bool skip_nested(struct reader *r, int depth);
 
 /* Reads a value that stands inside `depth` objects and arrays. */
-static bool read_value(struct reader *r, struct flat_member *m, int depth)
+static bool read_value(struct reader *r, struct json_reader_member *m, int depth)
 {
     skip_space(r);
     switch (r->p == r->end ? '\0' : *r->p) {
     case '"':
-        m->kind = FLAT_STRING;
+        m->kind = JSON_READER_STRING;
         return read_string(r, &m->text, &m->len);
     case '{':
     case '[':
-        m->kind = *r->p == '{' ? FLAT_OBJECT : FLAT_ARRAY;
+        m->kind = *r->p == '{' ? JSON_READER_OBJECT : JSON_READER_ARRAY;
         return skip_nested(r, depth);
     case 't':
-        m->kind = FLAT_BOOLEAN;
+        m->kind = JSON_READER_BOOLEAN;
         return read_word(r, "true");
     case 'f':
-        m->kind = FLAT_BOOLEAN;
+        m->kind = JSON_READER_BOOLEAN;
         return read_word(r, "false");
     case 'n':
-        m->kind = FLAT_NULL;
+        m->kind = JSON_READER_NULL;
         return read_word(r, "null");
     case '-':
     case '0':
@@ -278,7 +278,7 @@ static bool read_value(struct reader *r, struct flat_member *m, int depth)
 /* Reads over an object or array whose content nobody wants. */
 static bool skip_nested(struct reader *r, int depth)
 {
-    if (depth >= FLAT_DEPTH_MAX)
+    if (depth >= JSON_READER_DEPTH_MAX)
         return fail(r, "the JSON is nested more than 4 deep");
     bool object = *r->p == '{';
     char close = object ? '}' : ']';
@@ -289,7 +289,7 @@ static bool skip_nested(struct reader *r, int depth)
         return true;
     }
     for (;;) {
-        struct flat_member ignored = {0};
+        struct json_reader_member ignored = {0};
         if (object && !read_name(r, &ignored.name, &ignored.name_len))
             return false;
         if (!read_value(r, &ignored, depth + 1))
@@ -304,7 +304,7 @@ static bool skip_nested(struct reader *r, int depth)
     }
 }
 
-static bool named_before(const struct flat *flat, const struct flat_member *m)
+static bool named_before(const struct json_reader *flat, const struct json_reader_member *m)
 {
     for (size_t i = 0; i < flat->count; i++)
         if (flat->members[i].name_len == m->name_len &&
@@ -313,7 +313,7 @@ static bool named_before(const struct flat *flat, const struct flat_member *m)
     return false;
 }
 
-static bool read_members(struct reader *r, struct flat *flat)
+static bool read_members(struct reader *r, struct json_reader *flat)
 {
     skip_space(r);
     if (at(r, '}')) {
@@ -321,10 +321,10 @@ static bool read_members(struct reader *r, struct flat *flat)
         return true;
     }
     for (;;) {
-        struct flat_member m = {0};
+        struct json_reader_member m = {0};
         if (!read_name(r, &m.name, &m.name_len) || !read_value(r, &m, 1))
             return false;
-        if (flat->count == FLAT_MEMBERS_MAX)
+        if (flat->count == JSON_READER_MEMBERS_MAX)
             return fail(r, "the object has too many members");
         m.twice = named_before(flat, &m);
         flat->members[flat->count++] = m;
@@ -338,8 +338,8 @@ static bool read_members(struct reader *r, struct flat *flat)
     }
 }
 
-int flat_read(const char *text, size_t len, char *scratch, struct flat *ret_flat,
-              const char **ret_problem, size_t *ret_at)
+int json_reader_read(const char *text, size_t len, char *scratch, struct json_reader *ret_flat,
+                     const char **ret_problem, size_t *ret_at)
 {
     struct reader r = {.start = text, .p = text, .end = text + len, .out = scratch};
     ret_flat->count = 0;

@@ -11,22 +11,30 @@
 
 #include "common/base/attrs.h"
 
-#define FLAT_MEMBERS_MAX 32
-#define FLAT_DEPTH_MAX 4
+#define JSON_READER_MEMBERS_MAX 32
+#define JSON_READER_DEPTH_MAX 4
 
-enum flat_kind { FLAT_STRING, FLAT_NUMBER, FLAT_BOOLEAN, FLAT_NULL, FLAT_OBJECT, FLAT_ARRAY };
+enum json_reader_kind {
+    JSON_READER_STRING,
+    JSON_READER_NUMBER,
+    JSON_READER_BOOLEAN,
+    JSON_READER_NULL,
+    JSON_READER_OBJECT,
+    JSON_READER_ARRAY
+};
 
-struct flat_member {
+struct json_reader_member {
     const char *name; /* decoded, NUL-terminated; may contain NUL: compare name_len */
     size_t name_len;
-    enum flat_kind kind;
-    const char *text; /* FLAT_STRING: decoded and NUL-terminated; FLAT_NUMBER: as written */
+    enum json_reader_kind kind;
+    const char
+        *text; /* JSON_READER_STRING: decoded and NUL-terminated; JSON_READER_NUMBER: as written */
     size_t len;
     bool twice; /* its name stood before */
 };
 
-struct flat {
-    struct flat_member members[FLAT_MEMBERS_MAX];
+struct json_reader {
+    struct json_reader_member members[JSON_READER_MEMBERS_MAX];
     size_t count;
 };
 
@@ -35,7 +43,8 @@ struct flat {
  * point into it and into `text`. 0, or ERR_PARSE with a static text in `ret_problem` and the byte
  * where it is in `ret_at`.
  */
-MUST_CHECK int flat_read(const char *text, size_t len, char *scratch, struct flat *ret_flat,
-                         const char **ret_problem, size_t *ret_at);
+MUST_CHECK int json_reader_read(const char *text, size_t len, char *scratch,
+                                struct json_reader *ret_flat, const char **ret_problem,
+                                size_t *ret_at);
 
 #endif

@@ -5,21 +5,21 @@
 #include <string.h>
 
 #include "common/base/clock.h"
-#include "common/service/daemon.h"
 #include "common/base/err.h"
-#include "common/net/redis/redis.h"
 #include "common/base/log.h"
+#include "common/net/redis/redis.h"
+#include "common/service/daemon.h"
 #include "common/service/stop.h"
-#include "producer/order_request.h"
-#include "producer/cors.h"
-#include "producer/api.h"
 #include "producer/admission.h"
+#include "producer/api.h"
+#include "producer/cors.h"
+#include "producer/event_tickets.h"
 #include "producer/items.h"
+#include "producer/order_request.h"
 #include "producer/order_status.h"
 #include "producer/orders.h"
 #include "producer/publisher.h"
 #include "producer/routes.h"
-#include "producer/event_tickets.h"
 #include "producer/webhook.h"
 
 #define IDLE_TIMEOUT_S 60
@@ -37,9 +37,9 @@
 
 struct producer {
     struct daemon daemon;
-    struct door door;
+    struct api api;
     struct http_server *server;
-    struct kv *kv;
+    struct redis *redis;
     struct loop_timer *drain;
     uint64_t started_ms;
     uint64_t drain_until_ms;
@@ -50,7 +50,7 @@ struct producer {
 static void database_changed(bool up, const char *reason, void *arg)
 {
     struct producer *p = arg;
-    metric_set(p->door.stats.database_up, up);
+    metric_set(p->api.stats.database_up, up);
     if (up)
         log_info("PostgreSQL is connected");
     else
@@ -61,7 +61,7 @@ static void database_changed(bool up, const char *reason, void *arg)
 static void redis_changed(bool up, const char *reason, void *arg)
 {
     struct producer *p = arg;
-    metric_set(p->door.stats.redis_up, up);
+    metric_set(p->api.stats.redis_up, up);
     if (up)
         log_info("Redis is connected");
     else
@@ -76,10 +76,10 @@ static bool ready(void *arg, struct buf *ret_why)
         (void)buf_str(ret_why, "no new connections are taken\n");
         return false;
     }
-    bool fine = publisher_ready(p->door.publisher, &why);
+    bool fine = publisher_ready(p->api.publisher, &why);
     if (!fine)
         (void)buf_printf(ret_why, "RabbitMQ takes no orders: %s\n", why);
-    if (!db_is_up(p->door.db)) {
+    if (!pg_is_up(p->api.pg)) {
         (void)buf_str(ret_why, "PostgreSQL is not connected\n");
         fine = fine && clock_mono_ms() > p->started_ms + FIRST_CONNECT_MS;
     }
@@ -112,7 +112,7 @@ static void drain(void *arg)
     p->quiet_since_ms = clock_mono_ms();
     p->drain_until_ms = p->quiet_since_ms + DRAIN_MAX_MS;
     http_server_drain(p->server);
-    lookups_drain(p->door.lookups);
+    order_status_drain(p->api.lookups);
     loop_timer_start(p->drain, DRAIN_TICK_MS, DRAIN_TICK_MS);
 }
 
@@ -121,8 +121,8 @@ static void drain(void *arg)
 static bool open_servers(struct producer *p)
 {
     const struct cfg *cfg = p->daemon.cfg;
-    struct door *door = &p->door;
-    const struct db_options database = {.url = cfg_str(cfg, CFG_DATABASE_URL),
+    struct api *api = &p->api;
+    const struct pg_options database = {.url = cfg_str(cfg, CFG_DATABASE_URL),
                                         .application_name = "checkout-producer",
                                         .statement_timeout_ms = STATEMENT_TIMEOUT_MS,
                                         .tcp_user_timeout_ms = TCP_TIMEOUT_MS,
@@ -133,54 +133,53 @@ static bool open_servers(struct producer *p)
         .shards = (uint32_t)cfg_int(cfg, CFG_SHARDS),
         .inflight_max = (unsigned)cfg_int(cfg, CFG_PUBLISH_INFLIGHT)};
     const char *redis = cfg_str(cfg, CFG_REDIS_URL);
-    door->db = db_open(door->loop, &database, database_changed, p);
-    p->kv = kv_open(door->loop, redis, REDIS_PENDING_MAX, redis_changed, p);
-    door->publisher = publisher_open(door->loop, &broker, &door->stats, orders_fate, door);
-    door->lookups = lookups_new(door, redis);
-    if (p->kv != NULL)
-        door->gate = gate_new(door->loop, p->kv, orders_verdict, door);
-    return door->db != NULL && door->publisher != NULL && door->lookups != NULL &&
-           door->gate != NULL;
+    api->pg = pg_open(api->loop, &database, database_changed, p);
+    p->redis = redis_open(api->loop, redis, REDIS_PENDING_MAX, redis_changed, p);
+    api->publisher = publisher_open(api->loop, &broker, &api->stats, orders_fate, api);
+    api->lookups = order_status_new(api, redis);
+    if (p->redis != NULL)
+        api->gate = admission_new(api->loop, p->redis, orders_verdict, api);
+    return api->pg != NULL && api->publisher != NULL && api->lookups != NULL && api->gate != NULL;
 }
 
 static bool open_parts(struct producer *p)
 {
     const struct cfg *cfg = p->daemon.cfg;
-    struct door *door = &p->door;
+    struct api *api = &p->api;
     size_t order_len, jwt_len;
     const char *order_secret = cfg_secret(cfg, CFG_ORDER_SECRET_FILE, &order_len);
     const char *jwt_secret = cfg_secret(cfg, CFG_JWT_SECRET_FILE, &jwt_len);
     p->started_ms = clock_mono_ms();
-    door->loop = p->daemon.loop;
-    buf_init(&door->out, ANSWER_MAX);
-    stats_init(&door->stats, p->daemon.metrics);
-    door->ids = ids_new(order_secret, order_len);
-    door->jwt = jwt_new(jwt_secret, jwt_len);
-    door->cors = cors_new(cfg_str(cfg, CFG_ORIGINS));
-    door->orders = orders_new(door);
-    door->items = items_new();
-    p->drain = loop_timer_new(door->loop, draining, p);
-    if (door->jwt == NULL)
+    api->loop = p->daemon.loop;
+    buf_init(&api->out, ANSWER_MAX);
+    stats_init(&api->stats, p->daemon.metrics);
+    api->ids = ids_new(order_secret, order_len);
+    api->jwt = jwt_new(jwt_secret, jwt_len);
+    api->cors = cors_new(cfg_str(cfg, CFG_ORIGINS));
+    api->orders = orders_new(api);
+    api->items = items_new();
+    p->drain = loop_timer_new(api->loop, draining, p);
+    if (api->jwt == NULL)
         return false;
-    door->tickets =
-        tickets_new(door->jwt, cfg_str(cfg, CFG_EVENTS_URL), cfg_int(cfg, CFG_TICKET_TTL) / 1000);
-    return door->ids != NULL && door->cors != NULL && door->orders != NULL && door->items != NULL &&
-           door->tickets != NULL && p->drain != NULL && open_servers(p);
+    api->tickets = event_tickets_new(api->jwt, cfg_str(cfg, CFG_EVENTS_URL),
+                                     cfg_int(cfg, CFG_TICKET_TTL) / 1000);
+    return api->ids != NULL && api->cors != NULL && api->orders != NULL && api->items != NULL &&
+           api->tickets != NULL && p->drain != NULL && open_servers(p);
 }
 
 /* false: the process ends with p->exit_code */
 static bool open_door(struct producer *p)
 {
     const struct cfg *cfg = p->daemon.cfg;
-    p->door.webhook_secret = cfg_secret(cfg, CFG_WEBHOOK_SECRET_FILE, &p->door.webhook_secret_len);
+    p->api.webhook_secret = cfg_secret(cfg, CFG_WEBHOOK_SECRET_FILE, &p->api.webhook_secret_len);
     const struct http_options options = {
         .host = cfg_host(cfg, CFG_LISTEN),
         .port = cfg_port(cfg, CFG_LISTEN),
         .connections_max = (unsigned)cfg_int(cfg, CFG_CONNECTIONS_MAX),
         .idle_timeout_s = IDLE_TIMEOUT_S,
-        .body_max = p->door.webhook_secret_len > 0 ? WEBHOOK_BODY_MAX : ACCEPT_BODY_MAX,
+        .body_max = p->api.webhook_secret_len > 0 ? WEBHOOK_BODY_MAX : ORDER_REQUEST_BODY_MAX,
         .reuse_port = true};
-    int code = http_server_open(p->daemon.loop, &options, routes_handle, &p->door, &p->server);
+    int code = http_server_open(p->daemon.loop, &options, routes_handle, &p->api, &p->server);
     if (code == 0) {
         log_info("serving", LOG_STR("address", cfg_str(cfg, CFG_LISTEN)),
                  LOG_INT("port", http_server_port(p->server)));
@@ -197,22 +196,22 @@ static bool open_door(struct producer *p)
 /* The parts whose end answers requests go first, the server with the rest of them last. */
 static void close_all(struct producer *p)
 {
-    struct door *door = &p->door;
-    door->closing = true;
-    db_close(door->db);
-    publisher_close(door->publisher);
-    gate_free(door->gate);
-    kv_close(p->kv);
+    struct api *api = &p->api;
+    api->closing = true;
+    pg_close(api->pg);
+    publisher_close(api->publisher);
+    admission_free(api->gate);
+    redis_close(p->redis);
     http_server_close(p->server);
-    lookups_free(door->lookups);
-    orders_free(door->orders);
-    items_free(door->items);
-    tickets_free(door->tickets);
-    cors_free(door->cors);
-    jwt_free(door->jwt);
-    ids_free(door->ids);
+    order_status_free(api->lookups);
+    orders_free(api->orders);
+    items_free(api->items);
+    event_tickets_free(api->tickets);
+    cors_free(api->cors);
+    jwt_free(api->jwt);
+    ids_free(api->ids);
     loop_timer_free(p->drain);
-    buf_free(&door->out);
+    buf_free(&api->out);
 }
 
 int main(int argc, char **argv)

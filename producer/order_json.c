@@ -16,28 +16,28 @@ enum {
     COLUMN_ACTION
 };
 
-static void text(struct buf *out, const struct db_result *result, int row, int column,
+static void text(struct buf *out, const struct pg_result *result, int row, int column,
                  const char *name)
 {
-    if (db_null(result, row, column))
+    if (pg_null(result, row, column))
         return;
     (void)buf_printf(out, ",\"%s\":", name);
-    (void)buf_json_str(out, db_text(result, row, column));
+    (void)buf_json_str(out, pg_text(result, row, column));
 }
 
-static void number(struct buf *out, const struct db_result *result, int row, int column,
+static void number(struct buf *out, const struct pg_result *result, int row, int column,
                    const char *name)
 {
-    if (db_null(result, row, column))
+    if (pg_null(result, row, column))
         return;
     (void)buf_printf(out, ",\"%s\":", name);
-    (void)buf_int(out, db_int(result, row, column));
+    (void)buf_int(out, pg_int(result, row, column));
 }
 
-void view_order(struct buf *out, const struct db_result *result, int row)
+void order_json_encode(struct buf *out, const struct pg_result *result, int row)
 {
     (void)buf_str(out, "\"id\":");
-    (void)buf_json_str(out, db_text(result, row, COLUMN_ID));
+    (void)buf_json_str(out, pg_text(result, row, COLUMN_ID));
     text(out, result, row, COLUMN_STATUS, "status");
     text(out, result, row, COLUMN_REASON, "reason");
     text(out, result, row, COLUMN_SKU, "sku");
@@ -50,17 +50,17 @@ void view_order(struct buf *out, const struct db_result *result, int row)
     text(out, result, row, COLUMN_REFERENCE, "reference");
 }
 
-const char *view_status(const struct db_result *result, int row)
+const char *order_json_status(const struct pg_result *result, int row)
 {
-    return db_text(result, row, COLUMN_STATUS);
+    return pg_text(result, row, COLUMN_STATUS);
 }
 
-const char *view_history(const struct db_result *result, int row)
+const char *order_json_history(const struct pg_result *result, int row)
 {
-    return db_null(result, row, COLUMN_HISTORY) ? "[]" : db_text(result, row, COLUMN_HISTORY);
+    return pg_null(result, row, COLUMN_HISTORY) ? "[]" : pg_text(result, row, COLUMN_HISTORY);
 }
 
-const char *view_action(const struct db_result *result, int row)
+const char *order_json_action(const struct pg_result *result, int row)
 {
-    return db_text_or_null(result, row, COLUMN_ACTION);
+    return pg_text_or_null(result, row, COLUMN_ACTION);
 }

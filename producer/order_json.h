@@ -5,28 +5,29 @@
 #include "common/base/buf.h"
 #include "common/net/pg/pg.h"
 
-/* The columns that view_order reads, of checkout.orders o. `VIEW_HISTORY`, one column, may follow.
+/* The columns that order_json_encode reads, of checkout.orders o. `ORDER_JSON_HISTORY`, one column,
+ * may follow.
  */
-#define VIEW_TIME(column)                                                                          \
+#define ORDER_JSON_TIME(column)                                                                    \
     "to_char(" column " at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
-#define VIEW_COLUMNS                                                                               \
+#define ORDER_JSON_COLUMNS                                                                         \
     "o.order_id, o.status, o.reason, o.sku, o.quantity, o.amount, o.currency, "                    \
-    "checkout.place_in_line(o.order_id), " VIEW_TIME("o.created_at") ", " VIEW_TIME(               \
+    "checkout.place_in_line(o.order_id), " ORDER_JSON_TIME("o.created_at") ", " ORDER_JSON_TIME(   \
         "o.updated_at") ", o.reference"
-#define VIEW_HISTORY                                                                               \
+#define ORDER_JSON_HISTORY                                                                         \
     "(select json_strip_nulls(json_agg(json_build_object('status', e.status, 'reason', e.reason, " \
-    "'place_in_line', e.place_in_line, 'at', " VIEW_TIME(                                          \
+    "'place_in_line', e.place_in_line, 'at', " ORDER_JSON_TIME(                                    \
         "e.created_at") ") order by e.sequence)) "                                                 \
                         "from checkout.order_events e where e.order_id = o.order_id)"
-#define VIEW_ACTION "checkout.open_action(o.order_id)"
+#define ORDER_JSON_ACTION "checkout.open_action(o.order_id)"
 
 /* Appends the members of row `row` without the braces; absent ones are left out. */
-void view_order(struct buf *out, const struct db_result *result, int row);
+void order_json_encode(struct buf *out, const struct pg_result *result, int row);
 /* Status of that row. */
-const char *view_status(const struct db_result *result, int row);
-/* The column VIEW_HISTORY: JSON. */
-const char *view_history(const struct db_result *result, int row);
-/* The column VIEW_ACTION behind it: JSON; NULL: the buyer is asked for nothing. */
-const char *view_action(const struct db_result *result, int row);
+const char *order_json_status(const struct pg_result *result, int row);
+/* The column ORDER_JSON_HISTORY: JSON. */
+const char *order_json_history(const struct pg_result *result, int row);
+/* The column ORDER_JSON_ACTION behind it: JSON; NULL: the buyer is asked for nothing. */
+const char *order_json_action(const struct pg_result *result, int row);
 
 #endif

@@ -5,16 +5,16 @@
 
 #include "common/base/err.h"
 #include "common/base/log.h"
-#include "producer/respond.h"
 #include "producer/order_json.h"
+#include "producer/respond.h"
 
 #define LIMIT_DEFAULT 20
 #define LIMIT_MAX 100
 
 /* One more row than asked for, to know whether there is a next page. */
-static const struct db_statement list_orders = {
+static const struct pg_statement list_orders = {
     "producer_list_orders",
-    "select " VIEW_COLUMNS " from checkout.orders o"
+    "select " ORDER_JSON_COLUMNS " from checkout.orders o"
     " where o.user_id = $1"
     " and ($2::uuid is null or (o.created_at, o.order_id) <"
     "  (select a.created_at, a.order_id from checkout.orders a"
@@ -22,20 +22,20 @@ static const struct db_statement list_orders = {
     " order by o.created_at desc, o.order_id desc limit $3::integer + 1",
     3};
 
-struct listing {
-    struct door *door;
+struct order_list {
+    struct api *api;
     struct http_request *request;
     int limit;
 };
 
-static void encode(struct buf *out, const struct db_result *result, int limit)
+static void encode(struct buf *out, const struct pg_result *result, int limit)
 {
-    int rows = db_rows(result);
+    int rows = pg_rows(result);
     buf_reset(out);
     (void)buf_str(out, "{\"orders\":[");
     for (int i = 0; i < rows && i < limit; i++) {
         (void)buf_str(out, i == 0 ? "{" : ",{");
-        view_order(out, result, i);
+        order_json_encode(out, result, i);
         (void)buf_char(out, '}');
     }
     (void)buf_char(out, ']');
@@ -43,25 +43,25 @@ static void encode(struct buf *out, const struct db_result *result, int limit)
         (void)buf_str(out, ",\"next\":\"/v1/orders?limit=");
         (void)buf_int(out, limit);
         (void)buf_str(out, "&after=");
-        (void)buf_str(out, db_text(result, limit - 1, 0));
+        (void)buf_str(out, pg_text(result, limit - 1, 0));
         (void)buf_char(out, '"');
     }
     (void)buf_char(out, '}');
 }
 
-static void listed(const struct db_result *result, void *arg)
+static void listed(const struct pg_result *result, void *arg)
 {
-    struct listing *listing = arg;
-    struct door *door = listing->door;
-    if (db_status(result) != DB_OK) {
-        if (db_status(result) == DB_ERROR)
-            log_error("orders cannot be listed", LOG_STR("problem", db_message(result)));
-        answer_plain_problem(door, listing->request, STATS_ORDERS_LIST,
-                             PROBLEM_DATABASE_UNAVAILABLE, NULL);
+    struct order_list *listing = arg;
+    struct api *api = listing->api;
+    if (pg_status(result) != PG_OK) {
+        if (pg_status(result) == PG_ERROR)
+            log_error("orders cannot be listed", LOG_STR("problem", pg_message(result)));
+        respond_plain_problem(api, listing->request, STATS_ORDERS_LIST,
+                              PROBLEM_DATABASE_UNAVAILABLE, NULL);
     } else {
         const struct http_header header = {"Cache-Control", "no-store"};
-        encode(&door->out, result, listing->limit);
-        answer_json(door, listing->request, STATS_ORDERS_LIST, 200, &door->out, &header, 1);
+        encode(&api->out, result, listing->limit);
+        respond_json(api, listing->request, STATS_ORDERS_LIST, 200, &api->out, &header, 1);
     }
     free(listing);
 }
@@ -78,10 +78,10 @@ static int read_limit(const char *text)
     return limit <= LIMIT_MAX ? limit : 0;
 }
 
-void listing_get(struct door *door, struct http_request *request)
+void order_list_get(struct api *api, struct http_request *request)
 {
     struct jwt_claims buyer;
-    if (answer_authenticate(door, request, STATS_ORDERS_LIST, &buyer) < 0)
+    if (respond_authenticate(api, request, STATS_ORDERS_LIST, &buyer) < 0)
         return;
     const char *limit_text = http_request_query(request, "limit");
     const char *after = http_request_query(request, "after");
@@ -89,21 +89,21 @@ void listing_get(struct door *door, struct http_request *request)
     const char *wrong = NULL;
     if (limit == 0)
         wrong = "limit must be a number from 1 to 100";
-    else if (after != NULL && !ids_verify(door->ids, buyer.user, after))
+    else if (after != NULL && !ids_verify(api->ids, buyer.user, after))
         wrong = "after must be the id of one of your orders";
     if (wrong != NULL) {
-        answer_plain_problem(door, request, STATS_ORDERS_LIST, PROBLEM_INVALID_REQUEST, wrong);
+        respond_plain_problem(api, request, STATS_ORDERS_LIST, PROBLEM_INVALID_REQUEST, wrong);
         return;
     }
-    struct listing *listing = malloc(sizeof *listing);
+    struct order_list *listing = malloc(sizeof *listing);
     const char *params[] = {buyer.user, after, limit_text == NULL ? "20" : limit_text};
     int code = ERR_NOMEM;
     if (listing != NULL) {
-        *listing = (struct listing){door, request, limit};
-        code = db_query(door->db, &list_orders, params, listed, listing);
+        *listing = (struct order_list){api, request, limit};
+        code = pg_query(api->pg, &list_orders, params, listed, listing);
     }
     if (code < 0) {
         free(listing);
-        answer_plain_problem(door, request, STATS_ORDERS_LIST, PROBLEM_DATABASE_UNAVAILABLE, NULL);
+        respond_plain_problem(api, request, STATS_ORDERS_LIST, PROBLEM_DATABASE_UNAVAILABLE, NULL);
     }
 }

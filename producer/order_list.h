@@ -4,6 +4,6 @@
 
 #include "producer/api.h"
 
-void listing_get(struct door *door, struct http_request *request);
+void order_list_get(struct api *api, struct http_request *request);
 
 #endif

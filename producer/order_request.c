@@ -25,7 +25,7 @@ static const char *unquote(const char *header, char *ret_key)
             return "its quotes are not closed";
         if (!visible(*p))
             return "only visible ASCII characters may be in it";
-        if (n == ACCEPT_KEY_MAX)
+        if (n == ORDER_REQUEST_KEY_MAX)
             return "it has more than 255 characters";
         ret_key[n++] = *p;
     }
@@ -35,7 +35,7 @@ static const char *unquote(const char *header, char *ret_key)
     return n == 0 ? "it is empty" : NULL;
 }
 
-const char *accept_key(const char *header, char *ret_key)
+const char *order_request_key(const char *header, char *ret_key)
 {
     if (header[0] == '"')
         return unquote(header, ret_key);
@@ -45,7 +45,7 @@ const char *accept_key(const char *header, char *ret_key)
             return "only visible ASCII characters may be in it";
     if (len == 0)
         return "it is empty";
-    if (len > ACCEPT_KEY_MAX)
+    if (len > ORDER_REQUEST_KEY_MAX)
         return "it has more than 255 characters";
     memcpy(ret_key, header, len + 1);
     return NULL;
@@ -69,7 +69,7 @@ static bool is_json(const char *content_type)
 
 /* ---- the body's members ---- */
 
-static void wrong(struct problem *problem, const struct flat_member *m, const char *detail)
+static void wrong(struct problem *problem, const struct json_reader_member *m, const char *detail)
 {
     problem_add(problem, (struct problem_error){
                              .detail = detail, .member = m->name, .member_len = m->name_len});
@@ -82,22 +82,24 @@ static void missing(struct problem *problem, const char *name)
                                                 .member_len = strlen(name)});
 }
 
-static const char *read_text(const struct flat_member *m, bool (*valid)(const char *, size_t),
-                             const char *detail, struct problem *problem)
+static const char *read_text(const struct json_reader_member *m,
+                             bool (*valid)(const char *, size_t), const char *detail,
+                             struct problem *problem)
 {
-    if (m->kind == FLAT_STRING && strlen(m->text) == m->len && valid(m->text, m->len))
+    if (m->kind == JSON_READER_STRING && strlen(m->text) == m->len && valid(m->text, m->len))
         return m->text;
     wrong(problem, m, detail);
     return NULL;
 }
 
 /* Whole numbers only: no fraction, no exponent. */
-static bool read_whole(const struct flat_member *m, int64_t low, int64_t high, int64_t *ret_number)
+static bool read_whole(const struct json_reader_member *m, int64_t low, int64_t high,
+                       int64_t *ret_number)
 {
     size_t i = 0;
-    bool negative = m->kind == FLAT_NUMBER && m->text[0] == '-';
+    bool negative = m->kind == JSON_READER_NUMBER && m->text[0] == '-';
     int64_t number = 0;
-    if (m->kind != FLAT_NUMBER)
+    if (m->kind != JSON_READER_NUMBER)
         return false;
     for (i = negative; i < m->len; i++) {
         if (m->text[i] < '0' || m->text[i] > '9' || number > high)
@@ -116,12 +118,13 @@ struct seen {
     bool payment_method;
 };
 
-static bool is_named(const struct flat_member *m, const char *name)
+static bool is_named(const struct json_reader_member *m, const char *name)
 {
     return m->name_len == strlen(name) && memcmp(m->name, name, m->name_len) == 0;
 }
 
-static bool read_optional(const struct flat_member *m, struct job *job, struct problem *problem)
+static bool read_optional(const struct json_reader_member *m, struct job *job,
+                          struct problem *problem)
 {
     if (is_named(m, "receipt_email")) {
         job->receipt_email =
@@ -139,7 +142,7 @@ static bool read_optional(const struct flat_member *m, struct job *job, struct p
     return true;
 }
 
-static void read_member(const struct flat_member *m, struct job *job, struct seen *seen,
+static void read_member(const struct json_reader_member *m, struct job *job, struct seen *seen,
                         struct problem *problem)
 {
     if (m->twice) {
@@ -161,13 +164,13 @@ static void read_member(const struct flat_member *m, struct job *job, struct see
     }
 }
 
-static void read_body(const struct accept_input *input, char *scratch, struct job *job,
+static void read_body(const struct order_request *input, char *scratch, struct job *job,
                       struct problem *problem)
 {
-    struct flat flat;
+    struct json_reader flat;
     const char *detail;
     size_t position;
-    if (flat_read(input->body, input->body_len, scratch, &flat, &detail, &position) < 0) {
+    if (json_reader_read(input->body, input->body_len, scratch, &flat, &detail, &position) < 0) {
         problem_add(problem, (struct problem_error){.detail = detail});
         return;
     }
@@ -182,7 +185,7 @@ static void read_body(const struct accept_input *input, char *scratch, struct jo
         missing(problem, "payment_method");
 }
 
-static void read_key(const struct accept_input *input, char *ret_key, struct problem *problem)
+static void read_key(const struct order_request *input, char *ret_key, struct problem *problem)
 {
     const char *detail = NULL;
     if (input->key_count == 0 || input->key == NULL)
@@ -190,13 +193,13 @@ static void read_key(const struct accept_input *input, char *ret_key, struct pro
     else if (input->key_count > 1)
         detail = "this header is there more than once";
     else
-        detail = accept_key(input->key, ret_key);
+        detail = order_request_key(input->key, ret_key);
     if (detail != NULL)
         problem_add(problem, (struct problem_error){.detail = detail, .header = KEY_HEADER});
 }
 
 /* What makes reading the rest pointless. */
-static bool readable(const struct accept_input *input, struct problem *problem)
+static bool readable(const struct order_request *input, struct problem *problem)
 {
     if (input->body_too_large) {
         problem->type = PROBLEM_TOO_LARGE;
@@ -211,10 +214,10 @@ static bool readable(const struct accept_input *input, struct problem *problem)
     return true;
 }
 
-int accept_order(struct ids *ids, const struct accept_input *input, char *scratch,
-                 struct job *ret_job, struct problem *ret_problem)
+int order_request_read(struct ids *ids, const struct order_request *input, char *scratch,
+                       struct job *ret_job, struct problem *ret_problem)
 {
-    char key[ACCEPT_KEY_MAX + 1];
+    char key[ORDER_REQUEST_KEY_MAX + 1];
     ret_problem->type = PROBLEM_INVALID_REQUEST;
     if (!readable(input, ret_problem))
         return ERR_INVALID;

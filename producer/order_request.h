@@ -11,12 +11,12 @@
 #include "common/shop/job.h"
 #include "producer/problem.h"
 
-#define ACCEPT_BODY_MAX 4096
-#define ACCEPT_KEY_MAX 255
-#define ACCEPT_SCRATCH (ACCEPT_BODY_MAX + 1)
+#define ORDER_REQUEST_BODY_MAX 4096
+#define ORDER_REQUEST_KEY_MAX 255
+#define ORDER_REQUEST_SCRATCH (ORDER_REQUEST_BODY_MAX + 1)
 
 /* What of a POST /v1/orders counts. Texts are not owned; NULL: the header is absent. */
-struct accept_input {
+struct order_request {
     const char *user; /* of the verified token */
     const char *content_type;
     const char *key; /* Idempotency-Key */
@@ -29,16 +29,17 @@ struct accept_input {
 };
 
 /*
- * 0 with a complete job, whose texts point into `input`, or into `scratch` (ACCEPT_SCRATCH bytes).
- * ERR_INVALID with `ret_problem` filled, whose texts may point into `scratch` as well. ERR_NOMEM.
+ * 0 with a complete job, whose texts point into `input`, or into `scratch` (ORDER_REQUEST_SCRATCH
+ * bytes). ERR_INVALID with `ret_problem` filled, whose texts may point into `scratch` as well.
+ * ERR_NOMEM.
  */
-MUST_CHECK int accept_order(struct ids *ids, const struct accept_input *input, char *scratch,
-                            struct job *ret_job, struct problem *ret_problem);
+MUST_CHECK int order_request_read(struct ids *ids, const struct order_request *input, char *scratch,
+                                  struct job *ret_job, struct problem *ret_problem);
 
 /*
  * The key of an Idempotency-Key header, bare or quoted, copied without its quotes into `ret_key`
- * (ACCEPT_KEY_MAX + 1 bytes). NULL, or a static text that says what is wrong.
+ * (ORDER_REQUEST_KEY_MAX + 1 bytes). NULL, or a static text that says what is wrong.
  */
-const char *accept_key(const char *header, char *ret_key);
+const char *order_request_key(const char *header, char *ret_key);
 
 #endif

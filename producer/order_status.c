@@ -9,12 +9,12 @@
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
-#include "common/shop/event.h"
-#include "common/net/redis/redis.h"
 #include "common/base/log.h"
-#include "producer/respond.h"
+#include "common/net/redis/redis.h"
+#include "common/shop/event.h"
 #include "producer/event_tickets.h"
 #include "producer/order_json.h"
+#include "producer/respond.h"
 
 #define WAIT_MAX_S 30
 #define WAITING_MAX 4096 /* lookups that wait; further ones are answered at once */
@@ -23,16 +23,16 @@
 #define LOOK_AGAIN_MS 2000 /* for a waiting lookup that no event wakes */
 #define CHANNEL_SIZE (sizeof EVENT_CHANNEL_PREFIX + JWT_USER_SIZE)
 
-static const struct db_statement find_order = {
+static const struct pg_statement find_order = {
     "producer_find_order",
-    "select " VIEW_COLUMNS ", " VIEW_HISTORY ", " VIEW_ACTION
+    "select " ORDER_JSON_COLUMNS ", " ORDER_JSON_HISTORY ", " ORDER_JSON_ACTION
     " from checkout.orders o where o.order_id = $1::uuid and o.user_id = $2",
     2};
 
 struct listener;
 
 struct lookup {
-    struct door *door;
+    struct api *api;
     struct http_request *request;
     char id[IDS_ORDER_SIZE];
     struct jwt_claims buyer;
@@ -54,9 +54,9 @@ struct listener {
     char user[JWT_USER_SIZE];
 };
 
-struct lookups {
-    struct door *door;
-    struct kv_subscriber *subscriber;
+struct order_status {
+    struct api *api;
+    struct redis_subscriber *subscriber;
     struct loop_timer *tick;
     struct lookup_list waiting;
     size_t waiting_count;
@@ -68,12 +68,12 @@ static void ask(struct lookup *l);
 
 /* ---- listening to a buyer's events ---- */
 
-static struct listener **bucket_of(struct lookups *all, const char *user, size_t len)
+static struct listener **bucket_of(struct order_status *all, const char *user, size_t len)
 {
     return &all->buckets[XXH3_64bits(user, len) % BUCKETS];
 }
 
-static struct listener *find_listener(struct lookups *all, const char *user, size_t len)
+static struct listener *find_listener(struct order_status *all, const char *user, size_t len)
 {
     struct listener *one = *bucket_of(all, user, len);
     while (one != NULL && (strlen(one->user) != len || memcmp(one->user, user, len) != 0))
@@ -87,7 +87,7 @@ static void channel_name(const char *user, char ret_channel[CHANNEL_SIZE])
 }
 
 /* Without memory, or without Redis, the lookup is woken by the clock alone. */
-static void listen_to(struct lookups *all, struct lookup *l)
+static void listen_to(struct order_status *all, struct lookup *l)
 {
     size_t len = strlen(l->buyer.user);
     struct listener *listener = find_listener(all, l->buyer.user, len);
@@ -97,7 +97,7 @@ static void listen_to(struct lookups *all, struct lookup *l)
         if (listener == NULL)
             return;
         channel_name(l->buyer.user, channel);
-        if (kv_subscribe(all->subscriber, channel) < 0) {
+        if (redis_subscribe(all->subscriber, channel) < 0) {
             free(listener);
             return;
         }
@@ -111,7 +111,7 @@ static void listen_to(struct lookups *all, struct lookup *l)
     TAILQ_INSERT_TAIL(&listener->lookups, l, of_listener);
 }
 
-static void unlisten(struct lookups *all, struct lookup *l)
+static void unlisten(struct order_status *all, struct lookup *l)
 {
     struct listener *listener = l->listener;
     if (listener == NULL)
@@ -122,7 +122,7 @@ static void unlisten(struct lookups *all, struct lookup *l)
         return;
     char channel[CHANNEL_SIZE];
     channel_name(listener->user, channel);
-    kv_unsubscribe(all->subscriber, channel);
+    redis_unsubscribe(all->subscriber, channel);
     struct listener **at = bucket_of(all, listener->user, strlen(listener->user));
     while (*at != listener)
         at = &(*at)->next;
@@ -131,8 +131,8 @@ static void unlisten(struct lookups *all, struct lookup *l)
 }
 
 /* Looks again at the buyer's lookups, or at those that `message` is about. */
-static void wake(struct lookups *all, const char *channel, size_t channel_len, const char *message,
-                 size_t message_len)
+static void wake(struct order_status *all, const char *channel, size_t channel_len,
+                 const char *message, size_t message_len)
 {
     size_t prefix = sizeof EVENT_CHANNEL_PREFIX - 1;
     if (channel_len <= prefix)
@@ -165,11 +165,11 @@ static void on_subscribed(const char *channel, size_t channel_len, void *arg)
 
 static bool waits(const struct lookup *l)
 {
-    const struct lookups *all = l->door->lookups;
+    const struct order_status *all = l->api->lookups;
     return l->until_ms > 0 && !all->draining && clock_mono_ms() < l->until_ms;
 }
 
-static void start_waiting(struct lookups *all, struct lookup *l)
+static void start_waiting(struct order_status *all, struct lookup *l)
 {
     TAILQ_INSERT_TAIL(&all->waiting, l, of_all);
     all->waiting_count++;
@@ -178,7 +178,7 @@ static void start_waiting(struct lookups *all, struct lookup *l)
 
 static void end(struct lookup *l)
 {
-    struct lookups *all = l->door->lookups;
+    struct order_status *all = l->api->lookups;
     if (l->until_ms > 0) {
         unlisten(all, l);
         TAILQ_REMOVE(&all->waiting, l, of_all);
@@ -191,49 +191,49 @@ static void answer_unavailable(struct lookup *l)
 {
     if (waits(l))
         return; /* the tick looks again */
-    answer_plain_problem(l->door, l->request, STATS_ORDER, PROBLEM_DATABASE_UNAVAILABLE, NULL);
+    respond_plain_problem(l->api, l->request, STATS_ORDER, PROBLEM_DATABASE_UNAVAILABLE, NULL);
     end(l);
 }
 
 /* No row: the id is genuine, so the order is on its way to the counter, or was never accepted. */
-static void answer(struct lookup *l, const struct db_result *result)
+static void answer(struct lookup *l, const struct pg_result *result)
 {
-    struct door *door = l->door;
-    struct buf *out = &door->out;
-    bool known = db_rows(result) > 0;
+    struct api *api = l->api;
+    struct buf *out = &api->out;
+    bool known = pg_rows(result) > 0;
     buf_reset(out);
     (void)buf_char(out, '{');
     if (known)
-        view_order(out, result, 0);
+        order_json_encode(out, result, 0);
     else
         (void)buf_printf(out, "\"id\":\"%s\",\"status\":\"queued\"", l->id);
     (void)buf_str(out, ",\"events_url\":");
-    tickets_encode(door->tickets, &l->buyer, clock_wall_ms() / 1000, out);
-    const char *action = known ? view_action(result, 0) : NULL;
+    event_tickets_encode(api->tickets, &l->buyer, clock_wall_ms() / 1000, out);
+    const char *action = known ? order_json_action(result, 0) : NULL;
     if (action != NULL) {
         (void)buf_str(out, ",\"next_action\":");
         (void)buf_str(out, action);
     }
     (void)buf_str(out, ",\"history\":");
-    (void)buf_str(out, known ? view_history(result, 0) : "[]");
+    (void)buf_str(out, known ? order_json_history(result, 0) : "[]");
     (void)buf_char(out, '}');
     const struct http_header headers[] = {{"Cache-Control", "no-store"}, {"Retry-After", "1"}};
-    bool final = known && event_status_final(view_status(result, 0));
-    answer_json(door, l->request, STATS_ORDER, 200, out, headers, final ? 1 : 2);
+    bool final = known && event_status_final(order_json_status(result, 0));
+    respond_json(api, l->request, STATS_ORDER, 200, out, headers, final ? 1 : 2);
     end(l);
 }
 
-static void looked_up(const struct db_result *result, void *arg)
+static void looked_up(const struct pg_result *result, void *arg)
 {
     struct lookup *l = arg;
     l->asking = false;
-    if (db_status(result) != DB_OK) {
-        if (db_status(result) == DB_ERROR)
-            log_error("an order cannot be looked up", LOG_STR("problem", db_message(result)));
+    if (pg_status(result) != PG_OK) {
+        if (pg_status(result) == PG_ERROR)
+            log_error("an order cannot be looked up", LOG_STR("problem", pg_message(result)));
         answer_unavailable(l);
         return;
     }
-    bool final = db_rows(result) > 0 && event_status_final(view_status(result, 0));
+    bool final = pg_rows(result) > 0 && event_status_final(order_json_status(result, 0));
     if (final || !waits(l))
         answer(l, result);
     else if (l->again)
@@ -249,7 +249,7 @@ static void ask(struct lookup *l)
     }
     l->again = false;
     l->asked_ms = clock_mono_ms();
-    if (db_query(l->door->db, &find_order, params, looked_up, l) < 0)
+    if (pg_query(l->api->pg, &find_order, params, looked_up, l) < 0)
         answer_unavailable(l);
     else
         l->asking = true;
@@ -257,7 +257,7 @@ static void ask(struct lookup *l)
 
 static void tick(void *arg)
 {
-    struct lookups *all = arg;
+    struct order_status *all = arg;
     uint64_t now_ms = clock_mono_ms();
     struct lookup *next;
     for (struct lookup *l = TAILQ_FIRST(&all->waiting); l != NULL; l = next) {
@@ -270,25 +270,25 @@ static void tick(void *arg)
 
 /* ---- */
 
-struct lookups *lookups_new(struct door *door, const char *redis_url)
+struct order_status *order_status_new(struct api *api, const char *redis_url)
 {
-    struct lookups *all = calloc(1, sizeof *all);
+    struct order_status *all = calloc(1, sizeof *all);
     if (all == NULL)
         return NULL;
-    all->door = door;
+    all->api = api;
     TAILQ_INIT(&all->waiting);
     all->subscriber =
-        kv_subscriber_open(door->loop, redis_url, on_message, on_subscribed, NULL, all);
-    all->tick = loop_timer_new(door->loop, tick, all);
+        redis_subscriber_open(api->loop, redis_url, on_message, on_subscribed, NULL, all);
+    all->tick = loop_timer_new(api->loop, tick, all);
     if (all->subscriber == NULL || all->tick == NULL) {
-        lookups_free(all);
+        order_status_free(all);
         return NULL;
     }
     loop_timer_start(all->tick, TICK_MS, TICK_MS);
     return all;
 }
 
-void lookups_free(struct lookups *lookups)
+void order_status_free(struct order_status *lookups)
 {
     if (lookups == NULL)
         return;
@@ -298,12 +298,12 @@ void lookups_free(struct lookups *lookups)
         unlisten(lookups, l);
         free(l);
     }
-    kv_subscriber_close(lookups->subscriber);
+    redis_subscriber_close(lookups->subscriber);
     loop_timer_free(lookups->tick);
     free(lookups);
 }
 
-void lookups_drain(struct lookups *lookups)
+void order_status_drain(struct order_status *lookups)
 {
     lookups->draining = true;
     tick(lookups);
@@ -325,22 +325,22 @@ static unsigned preferred_wait(const char *prefer)
     return 0;
 }
 
-void lookups_get(struct door *door, struct http_request *request, const char *id)
+void order_status_get(struct api *api, struct http_request *request, const char *id)
 {
-    struct lookups *all = door->lookups;
+    struct order_status *all = api->lookups;
     struct jwt_claims buyer;
-    if (answer_authenticate(door, request, STATS_ORDER, &buyer) < 0)
+    if (respond_authenticate(api, request, STATS_ORDER, &buyer) < 0)
         return;
-    if (!ids_verify(door->ids, buyer.user, id)) {
-        answer_plain_problem(door, request, STATS_ORDER, PROBLEM_NOT_FOUND, "no such order");
+    if (!ids_verify(api->ids, buyer.user, id)) {
+        respond_plain_problem(api, request, STATS_ORDER, PROBLEM_NOT_FOUND, "no such order");
         return;
     }
     struct lookup *l = calloc(1, sizeof *l);
     if (l == NULL) {
-        answer_plain_problem(door, request, STATS_ORDER, PROBLEM_OVERLOADED, "out of memory");
+        respond_plain_problem(api, request, STATS_ORDER, PROBLEM_OVERLOADED, "out of memory");
         return;
     }
-    l->door = door;
+    l->api = api;
     l->request = request;
     l->buyer = buyer;
     memcpy(l->id, id, IDS_ORDER_SIZE);

@@ -8,15 +8,15 @@
 
 #include "producer/api.h"
 
-struct lookups;
+struct order_status;
 
 /* NULL: no memory. */
-struct lookups *lookups_new(struct door *door, const char *redis_url);
+struct order_status *order_status_new(struct api *api, const char *redis_url);
 /* After the database session, whose end answers what is pending. NULL is allowed. */
-void lookups_free(struct lookups *lookups);
+void order_status_free(struct order_status *lookups);
 
-void lookups_get(struct door *door, struct http_request *request, const char *id);
+void order_status_get(struct api *api, struct http_request *request, const char *id);
 /* Answers those that wait with what there is, and lets nobody wait any more. */
-void lookups_drain(struct lookups *lookups);
+void order_status_drain(struct order_status *lookups);
 
 #endif

@@ -8,10 +8,10 @@
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
-#include "producer/order_request.h"
-#include "producer/respond.h"
-#include "producer/publisher.h"
 #include "producer/event_tickets.h"
+#include "producer/order_request.h"
+#include "producer/publisher.h"
+#include "producer/respond.h"
 
 #define SPARE_MAX 1024 /* orders kept for reuse: they are large, and come by the thousand */
 
@@ -19,29 +19,29 @@
 struct order {
     struct http_request *request;
     TAILQ_ENTRY(order) link;
-    struct gate_entry entry;
+    struct admission_entry entry;
     bool marked; /* it left something at the gate */
     uint64_t since_us;
     struct job job;
     struct jwt_claims buyer;
-    char scratch[ACCEPT_SCRATCH]; /* last: mostly untouched */
+    char scratch[ORDER_REQUEST_SCRATCH]; /* last: mostly untouched */
 };
 
 TAILQ_HEAD(order_list, order);
 
 struct orders {
-    struct door *door;
+    struct api *api;
     struct order_list open;
     struct order_list spare;
     size_t spare_count;
 };
 
-struct orders *orders_new(struct door *door)
+struct orders *orders_new(struct api *api)
 {
     struct orders *orders = calloc(1, sizeof *orders);
     if (orders == NULL)
         return NULL;
-    orders->door = door;
+    orders->api = api;
     TAILQ_INIT(&orders->open);
     TAILQ_INIT(&orders->spare);
     return orders;
@@ -96,34 +96,34 @@ static void order_end(struct orders *orders, struct order *o)
 
 /* ---- answers ---- */
 
-static void refuse_with(struct door *door, struct order *o, const struct problem *problem)
+static void refuse_with(struct api *api, struct order *o, const struct problem *problem)
 {
-    answer_problem(door, o->request, STATS_ORDERS_POST, problem);
-    order_end(door->orders, o);
+    respond_problem(api, o->request, STATS_ORDERS_POST, problem);
+    order_end(api->orders, o);
 }
 
-static void refuse(struct door *door, struct order *o, enum problem_type type, const char *detail)
+static void refuse(struct api *api, struct order *o, enum problem_type type, const char *detail)
 {
     const struct problem problem = {.type = type, .detail = detail};
-    refuse_with(door, o, &problem);
+    refuse_with(api, o, &problem);
 }
 
 /* For an order that is surely not accepted although the gate has let it through. */
-static void refuse_late(struct door *door, struct order *o, enum problem_type type,
+static void refuse_late(struct api *api, struct order *o, enum problem_type type,
                         const char *detail)
 {
     if (o->marked)
-        gate_take_back(door->gate, &o->entry);
-    refuse(door, o, type, detail);
+        admission_take_back(api->gate, &o->entry);
+    refuse(api, o, type, detail);
 }
 
-static void answer_accepted(struct door *door, struct order *o)
+static void answer_accepted(struct api *api, struct order *o)
 {
     static const char path[] = "/v1/orders/";
     char location[sizeof path + IDS_ORDER_SIZE];
     memcpy(location, path, sizeof path - 1);
     memcpy(location + sizeof path - 1, o->job.order_id, IDS_ORDER_SIZE);
-    struct buf *out = &door->out;
+    struct buf *out = &api->out;
     buf_reset(out);
     (void)buf_str(out, "{\"id\":\"");
     (void)buf_append(out, o->job.order_id, IDS_ORDER_SIZE - 1);
@@ -131,132 +131,133 @@ static void answer_accepted(struct door *door, struct order *o)
                        "confirm your order shortly.\",\"status_url\":\"");
     (void)buf_str(out, location);
     (void)buf_str(out, "\",\"events_url\":");
-    tickets_encode(door->tickets, &o->buyer, clock_wall_ms() / 1000, out);
+    event_tickets_encode(api->tickets, &o->buyer, clock_wall_ms() / 1000, out);
     (void)buf_char(out, '}');
     const struct http_header headers[] = {
         {"Location", location}, {"Retry-After", "1"}, {"Cache-Control", "no-store"}};
-    answer_json(door, o->request, STATS_ORDERS_POST, 202, out, headers, ARRAY_LEN(headers));
-    metric_add(door->stats.accepted, 1);
-    metric_observe(door->stats.accept_seconds, (double)(clock_mono_us() - o->since_us) / 1e6);
-    order_end(door->orders, o);
+    respond_json(api, o->request, STATS_ORDERS_POST, 202, out, headers, ARRAY_LEN(headers));
+    metric_add(api->stats.accepted, 1);
+    metric_observe(api->stats.accept_seconds, (double)(clock_mono_us() - o->since_us) / 1e6);
+    order_end(api->orders, o);
 }
 
 void orders_fate(void *waiter, enum batch_fate fate, void *arg)
 {
-    struct door *door = arg;
+    struct api *api = arg;
     struct order *o = waiter;
     switch (fate) {
     case BATCH_CONFIRMED:
-        answer_accepted(door, o);
+        answer_accepted(api, o);
         return;
     case BATCH_UNKNOWN: {
         const struct problem problem = {.type = PROBLEM_ACCEPT_UNKNOWN,
                                         .detail = "send the same order again with the same "
                                                   "Idempotency-Key, or look at its status",
                                         .order_id = o->job.order_id};
-        refuse_with(door, o, &problem);
+        refuse_with(api, o, &problem);
         return;
     }
     case BATCH_REFUSED:
-        refuse_late(door, o, PROBLEM_OVERLOADED, "the queue of this item takes no more orders");
+        refuse_late(api, o, PROBLEM_OVERLOADED, "the queue of this item takes no more orders");
         return;
     case BATCH_UNAVAILABLE:
-        refuse_late(door, o, PROBLEM_BROKER_UNAVAILABLE, NULL);
+        refuse_late(api, o, PROBLEM_BROKER_UNAVAILABLE, NULL);
         return;
     case BATCH_OVERLOADED:
-        refuse_late(door, o, PROBLEM_OVERLOADED, "the order's turn did not come in time");
+        refuse_late(api, o, PROBLEM_OVERLOADED, "the order's turn did not come in time");
         return;
     }
 }
 
 /* ---- the way in ---- */
 
-static void publish(struct door *door, struct order *o)
+static void publish(struct api *api, struct order *o)
 {
-    int code = publisher_add(door->publisher, &o->job, o);
+    int code = publisher_add(api->publisher, &o->job, o);
     if (code == 0)
         return;
     if (code == ERR_UNAVAILABLE)
-        refuse_late(door, o, PROBLEM_BROKER_UNAVAILABLE, NULL);
+        refuse_late(api, o, PROBLEM_BROKER_UNAVAILABLE, NULL);
     else
-        refuse_late(door, o, PROBLEM_OVERLOADED, "too many orders wait for their confirmation");
+        refuse_late(api, o, PROBLEM_OVERLOADED, "too many orders wait for their confirmation");
 }
 
-void orders_verdict(struct gate_entry *entry, enum gate_verdict verdict, void *arg)
+void orders_verdict(struct admission_entry *entry, enum admission_verdict verdict, void *arg)
 {
-    struct door *door = arg;
+    struct api *api = arg;
     struct order *o = (struct order *)(void *)((char *)entry - offsetof(struct order, entry));
     switch (verdict) {
-    case GATE_OTHER_BODY:
-        refuse(door, o, PROBLEM_IDEMPOTENCY_KEY_REUSED,
+    case ADMISSION_OTHER_BODY:
+        refuse(api, o, PROBLEM_IDEMPOTENCY_KEY_REUSED,
                "an order with another body was sent under this key");
         return;
-    case GATE_SOLD_OUT:
-        refuse(door, o, PROBLEM_SOLD_OUT, NULL);
+    case ADMISSION_SOLD_OUT:
+        refuse(api, o, PROBLEM_SOLD_OUT, NULL);
         return;
-    case GATE_TAKEN:
-        refuse(door, o, PROBLEM_ITEM_IN_ANOTHER_CART, NULL);
+    case ADMISSION_TAKEN:
+        refuse(api, o, PROBLEM_ITEM_IN_ANOTHER_CART, NULL);
         return;
-    case GATE_OPEN:
-        metric_add(door->stats.gate_opened, 1);
-        publish(door, o);
+    case ADMISSION_OPEN:
+        metric_add(api->stats.admission_opened, 1);
+        publish(api, o);
         return;
-    case GATE_PASS:
-    case GATE_LOCKED:
+    case ADMISSION_PASS:
+    case ADMISSION_LOCKED:
         o->marked = true;
-        publish(door, o);
+        publish(api, o);
         return;
-    case GATE_RETRY:
-        publish(door, o);
+    case ADMISSION_RETRY:
+        publish(api, o);
         return;
     }
 }
 
 /* Fills the order's job; otherwise it has been answered. */
-static bool read_order(struct door *door, struct order *o)
+static bool read_order(struct api *api, struct order *o)
 {
     struct http_request *request = o->request;
-    struct accept_input input = {.user = o->buyer.user,
-                                 .content_type = http_request_header(request, "Content-Type"),
-                                 .key = http_request_header(request, "Idempotency-Key"),
-                                 .key_count = http_request_header_count(request, "Idempotency-Key"),
-                                 .traceparent = http_request_header(request, "traceparent"),
-                                 .body_too_large = http_request_body_too_large(request),
-                                 .now_ms = clock_wall_ms()};
+    struct order_request input = {.user = o->buyer.user,
+                                  .content_type = http_request_header(request, "Content-Type"),
+                                  .key = http_request_header(request, "Idempotency-Key"),
+                                  .key_count =
+                                      http_request_header_count(request, "Idempotency-Key"),
+                                  .traceparent = http_request_header(request, "traceparent"),
+                                  .body_too_large = http_request_body_too_large(request),
+                                  .now_ms = clock_wall_ms()};
     input.body = http_request_body(request, &input.body_len);
-    if (input.body_len > ACCEPT_BODY_MAX) /* a webhook may be longer */
+    if (input.body_len > ORDER_REQUEST_BODY_MAX) /* a webhook may be longer */
         input.body_too_large = true;
     struct problem problem = {.type = PROBLEM_INVALID_REQUEST};
-    int code = accept_order(door->ids, &input, o->scratch, &o->job, &problem);
+    int code = order_request_read(api->ids, &input, o->scratch, &o->job, &problem);
     if (code == 0)
         return true;
     if (code == ERR_INVALID)
-        refuse_with(door, o, &problem);
+        refuse_with(api, o, &problem);
     else
-        refuse(door, o, PROBLEM_OVERLOADED, "out of memory");
+        refuse(api, o, PROBLEM_OVERLOADED, "out of memory");
     return false;
 }
 
-void orders_post(struct door *door, struct http_request *request)
+void orders_post(struct api *api, struct http_request *request)
 {
     struct jwt_claims buyer;
-    if (answer_authenticate(door, request, STATS_ORDERS_POST, &buyer) < 0)
+    if (respond_authenticate(api, request, STATS_ORDERS_POST, &buyer) < 0)
         return;
-    struct order *o = order_new(door->orders, request);
+    struct order *o = order_new(api->orders, request);
     if (o == NULL) {
-        answer_plain_problem(door, request, STATS_ORDERS_POST, PROBLEM_OVERLOADED, "out of memory");
+        respond_plain_problem(api, request, STATS_ORDERS_POST, PROBLEM_OVERLOADED, "out of memory");
         return;
     }
     o->buyer.expires_s = buyer.expires_s;
     memcpy(o->buyer.user, buyer.user, strlen(buyer.user) + 1);
-    if (!read_order(door, o))
+    if (!read_order(api, o))
         return;
     const char *why;
-    if (!publisher_ready(door->publisher, &why)) {
-        refuse(door, o, PROBLEM_BROKER_UNAVAILABLE, NULL);
+    if (!publisher_ready(api->publisher, &why)) {
+        refuse(api, o, PROBLEM_BROKER_UNAVAILABLE, NULL);
         return;
     }
-    o->entry = (struct gate_entry){
+    o->entry = (struct admission_entry){
         .order_id = o->job.order_id, .fingerprint = o->job.fingerprint, .sku = o->job.sku};
-    gate_ask(door->gate, &o->entry);
+    admission_ask(api->gate, &o->entry);
 }

@@ -6,13 +6,13 @@
 #include <unistd.h>
 
 #include "common/base/backoff.h"
-#include "common/net/amqp/broker.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
-#include "common/testing/seeded_bug.h"
+#include "common/net/amqp/broker.h"
 #include "common/shop/shard.h"
 #include "common/shop/topology.h"
+#include "common/testing/seeded_bug.h"
 
 #define JOBS_MAX 16384 /* jobs that wait for a confirm; as bytes below 32 MiB at the worst */
 #define TICK_MS 100
@@ -26,8 +26,8 @@
 
 struct publisher {
     struct loop *loop;
-    struct bus *bus;
-    struct bus_channel *channel;
+    struct broker *broker;
+    struct broker_channel *channel;
     bool open; /* the channel is ready */
     uint32_t shards;
     struct stats *stats;
@@ -52,7 +52,7 @@ static void count_waiting(struct publisher *p)
 static void set_open(struct publisher *p, bool open, const char *reason)
 {
     p->open = open;
-    metric_set(p->stats->bus_up, open && bus_state(p->bus) == BUS_UP);
+    metric_set(p->stats->broker_up, open && broker_state(p->broker) == BROKER_UP);
     (void)snprintf(p->reason, sizeof p->reason, "%s", reason == NULL ? "" : reason);
 }
 
@@ -62,15 +62,15 @@ static int publish(struct publisher *p, const struct batch *batch, uint64_t *ret
 {
     char key[SHARD_NAME_SIZE];
     shard_routing_key(batch->shard, key);
-    const struct bus_message message = {.exchange = p->exchange,
-                                        .routing_key = key,
-                                        .type = JOB_TYPE,
-                                        .content_type = "application/json",
-                                        .header_name = "x-job-count",
-                                        .header_number = (int64_t)batch->count,
-                                        .body = batch->body.data,
-                                        .body_len = batch->body.len};
-    return bus_publish(p->channel, &message, ret_sequence);
+    const struct broker_message message = {.exchange = p->exchange,
+                                           .routing_key = key,
+                                           .type = JOB_TYPE,
+                                           .content_type = "application/json",
+                                           .header_name = "x-job-count",
+                                           .header_number = (int64_t)batch->count,
+                                           .body = batch->body.data,
+                                           .body_len = batch->body.len};
+    return broker_publish(p->channel, &message, ret_sequence);
 }
 
 static void flush(void *arg)
@@ -93,7 +93,7 @@ static void flush(void *arg)
             break;
         }
         batcher_sent(p->batcher, batch, sequence, clock_mono_ms());
-        PLANT(EARLY_202, batcher_settle(p->batcher, sequence, BATCH_CONFIRMED));
+        SEEDED_BUG(EARLY_202, batcher_settle(p->batcher, sequence, BATCH_CONFIRMED));
     }
     count_waiting(p);
 }
@@ -120,7 +120,7 @@ static void renew_if_refused(struct publisher *p, uint64_t now_ms)
         return; /* those that are overdue do not count: nobody waits for them much longer */
     log_info("trying a new channel: the broker has refused orders");
     p->renew_ms = 0;
-    bus_channel_close(p->channel);
+    broker_channel_close(p->channel);
     p->channel = NULL;
     set_open(p, false, "the publishing channel is being renewed");
     batcher_lost(p->batcher);
@@ -161,27 +161,27 @@ static void closed(const char *reason, void *arg)
     struct publisher *p = arg;
     log_warning("the publishing channel is closed", LOG_STR("reason", reason));
     set_open(p, false, reason);
-    bus_channel_close(p->channel);
+    broker_channel_close(p->channel);
     p->channel = NULL;
     batcher_lost(p->batcher);
     count_waiting(p);
     loop_timer_start(p->reopen, backoff_next(&p->backoff), 0);
 }
 
-static void confirmed(uint64_t sequence, enum bus_confirm result, void *arg)
+static void confirmed(uint64_t sequence, enum broker_confirm result, void *arg)
 {
     struct publisher *p = arg;
     size_t before = batcher_jobs(p->batcher);
-    if (result != BUS_ACKED)
+    if (result != BROKER_ACKED)
         log_warning("the broker refused a message of orders",
-                    LOG_STR("reason", result == BUS_NACKED
+                    LOG_STR("reason", result == BROKER_NACKED
                                           ? "nacked: the queue is full, or has no leader"
                                           : "returned: there is no such queue"));
-    if (result == BUS_NACKED)
+    if (result == BROKER_NACKED)
         refused(p);
     flush_soon(p); /* before the answers are sent: the broker works meanwhile */
-    batcher_settle(p->batcher, sequence, result == BUS_ACKED ? BATCH_CONFIRMED : BATCH_REFUSED);
-    if (result == BUS_ACKED) {
+    batcher_settle(p->batcher, sequence, result == BROKER_ACKED ? BATCH_CONFIRMED : BATCH_REFUSED);
+    if (result == BROKER_ACKED) {
         metric_add(p->stats->batches, 1);
         metric_add(p->stats->batch_jobs, (double)(before - batcher_jobs(p->batcher)));
     }
@@ -190,11 +190,11 @@ static void confirmed(uint64_t sequence, enum bus_confirm result, void *arg)
 static void open_channel(void *arg)
 {
     struct publisher *p = arg;
-    const struct bus_channel_events events = {
+    const struct broker_channel_events events = {
         .opened = opened, .closed = closed, .confirmed = confirmed};
-    if (p->channel != NULL || bus_state(p->bus) == BUS_DOWN)
+    if (p->channel != NULL || broker_state(p->broker) == BROKER_DOWN)
         return; /* when it is up again, this is called again */
-    int code = bus_publisher_open(p->bus, &events, p, &p->channel);
+    int code = broker_publisher_open(p->broker, &events, p, &p->channel);
     if (code < 0)
         loop_timer_start(p->reopen, backoff_next(&p->backoff), 0);
 }
@@ -206,15 +206,15 @@ static void topology_checked(int code, const char *problem, void *arg)
         log_error("the broker's topology is not complete", LOG_STR("problem", problem));
 }
 
-static void bus_changed(enum bus_state state, const char *reason, void *arg)
+static void broker_changed(enum broker_state state, const char *reason, void *arg)
 {
     struct publisher *p = arg;
-    if (state == BUS_DOWN) {
+    if (state == BROKER_DOWN) {
         log_warning("RabbitMQ is not connected", LOG_STR("reason", reason));
         set_open(p, false, reason); /* the channel has been told to be closed, if it was open */
         return;
     }
-    if (state == BUS_BLOCKED) {
+    if (state == BROKER_BLOCKED) {
         log_warning("RabbitMQ takes no orders", LOG_STR("reason", reason));
         set_open(p, p->open, reason);
         batcher_refuse(p->batcher);
@@ -223,9 +223,9 @@ static void bus_changed(enum bus_state state, const char *reason, void *arg)
     set_open(p, p->open, NULL);
     if (p->channel != NULL)
         return; /* it was blocked only */
-    log_info("RabbitMQ is connected", LOG_STR("version", bus_server_version(p->bus)));
+    log_info("RabbitMQ is connected", LOG_STR("version", broker_server_version(p->broker)));
     open_channel(p);
-    if (topology_check(p->bus, p->shards, topology_checked, p) < 0)
+    if (topology_check(p->broker, p->shards, topology_checked, p) < 0)
         log_warning("the broker's topology could not be checked");
 }
 
@@ -248,11 +248,11 @@ struct publisher *publisher_open(struct loop *loop, const struct publisher_optio
     p->flush = loop_timer_new(loop, flush, p);
     p->tick = loop_timer_new(loop, tick, p);
     p->reopen = loop_timer_new(loop, open_channel, p);
-    const struct bus_options bus = {
+    const struct broker_options broker = {
         .urls = options->urls, .name = "checkout-producer", .heartbeat_s = options->heartbeat_s};
-    p->bus = bus_open(loop, &bus, bus_changed, p);
+    p->broker = broker_open(loop, &broker, broker_changed, p);
     if (p->batcher == NULL || p->flush == NULL || p->tick == NULL || p->reopen == NULL ||
-        p->bus == NULL) {
+        p->broker == NULL) {
         publisher_close(p);
         return NULL;
     }
@@ -264,7 +264,7 @@ void publisher_close(struct publisher *publisher)
 {
     if (publisher == NULL)
         return;
-    bus_close(publisher->bus); /* and the channel with it */
+    broker_close(publisher->broker); /* and the channel with it */
     loop_timer_free(publisher->flush);
     loop_timer_free(publisher->tick);
     loop_timer_free(publisher->reopen);
@@ -274,7 +274,7 @@ void publisher_close(struct publisher *publisher)
 
 bool publisher_ready(const struct publisher *publisher, const char **ret_why)
 {
-    if (publisher->open && bus_state(publisher->bus) == BUS_UP)
+    if (publisher->open && broker_state(publisher->broker) == BROKER_UP)
         return true;
     *ret_why = publisher->reason;
     return false;

@@ -6,8 +6,8 @@
 #include <stdint.h>
 
 #include "common/base/attrs.h"
-#include "common/shop/job.h"
 #include "common/base/loop.h"
+#include "common/shop/job.h"
 #include "producer/batcher.h"
 #include "producer/stats.h"
 

@@ -18,23 +18,23 @@ static size_t put(struct http_header *headers, size_t count, const char *name, c
 }
 
 /* The headers that let a page of an allowed origin read the answer. */
-static size_t put_cors(const struct door *door, const struct http_request *request,
+static size_t put_cors(const struct api *api, const struct http_request *request,
                        struct http_header *headers, size_t count)
 {
     const char *origin = http_request_header(request, "Origin");
-    if (!cors_allows(door->cors, origin))
+    if (!cors_allows(api->cors, origin))
         return count;
     count = put(headers, count, "Access-Control-Allow-Origin", origin);
     count = put(headers, count, "Vary", "Origin");
     return put(headers, count, "Access-Control-Expose-Headers", "Location, Retry-After");
 }
 
-static void answer(struct door *door, struct http_request *request, enum stats_route route,
+static void answer(struct api *api, struct http_request *request, enum stats_route route,
                    const char *content_type, unsigned status, const struct buf *body,
                    const struct http_header *extra, size_t extra_count)
 {
     struct http_header headers[HTTP_HEADERS_MAX];
-    size_t count = put_cors(door, request, headers, 0);
+    size_t count = put_cors(api, request, headers, 0);
     for (size_t i = 0; i < extra_count && i < EXTRA_MAX; i++)
         headers[count++] = extra[i];
     const struct http_response response = {.status = status,
@@ -43,18 +43,18 @@ static void answer(struct door *door, struct http_request *request, enum stats_r
                                            .body_len = body->len,
                                            .headers = headers,
                                            .header_count = count};
-    stats_request(&door->stats, route, status);
+    stats_request(&api->stats, route, status);
     http_respond(request, &response);
 }
 
-void answer_json(struct door *door, struct http_request *request, enum stats_route route,
-                 unsigned status, const struct buf *body, const struct http_header *headers,
-                 size_t header_count)
+void respond_json(struct api *api, struct http_request *request, enum stats_route route,
+                  unsigned status, const struct buf *body, const struct http_header *headers,
+                  size_t header_count)
 {
-    answer(door, request, route, "application/json", status, body, headers, header_count);
+    answer(api, request, route, "application/json", status, body, headers, header_count);
 }
 
-static void answer_problem_with(struct door *door, struct http_request *request,
+static void answer_problem_with(struct api *api, struct http_request *request,
                                 enum stats_route route, const struct problem *problem,
                                 const struct http_header *extra)
 {
@@ -70,33 +70,33 @@ static void answer_problem_with(struct door *door, struct http_request *request,
         (void)snprintf(retry_after, sizeof retry_after, "%u", wait_s);
         count = put(headers, count, "Retry-After", retry_after);
     }
-    buf_reset(&door->out);
-    problem_encode(&door->out, problem);
-    stats_problem(&door->stats, problem->type);
-    answer(door, request, route, "application/problem+json", status, &door->out, headers, count);
+    buf_reset(&api->out);
+    problem_encode(&api->out, problem);
+    stats_problem(&api->stats, problem->type);
+    answer(api, request, route, "application/problem+json", status, &api->out, headers, count);
 }
 
-void answer_problem(struct door *door, struct http_request *request, enum stats_route route,
-                    const struct problem *problem)
+void respond_problem(struct api *api, struct http_request *request, enum stats_route route,
+                     const struct problem *problem)
 {
-    answer_problem_with(door, request, route, problem, NULL);
+    answer_problem_with(api, request, route, problem, NULL);
 }
 
-void answer_plain_problem(struct door *door, struct http_request *request, enum stats_route route,
-                          enum problem_type type, const char *detail)
+void respond_plain_problem(struct api *api, struct http_request *request, enum stats_route route,
+                           enum problem_type type, const char *detail)
 {
     const struct problem problem = {.type = type, .detail = detail};
-    answer_problem_with(door, request, route, &problem, NULL);
+    answer_problem_with(api, request, route, &problem, NULL);
 }
 
-void answer_not_allowed(struct door *door, struct http_request *request, const char *allow)
+void respond_not_allowed(struct api *api, struct http_request *request, const char *allow)
 {
     const struct problem problem = {.type = PROBLEM_METHOD_NOT_ALLOWED};
     const struct http_header header = {"Allow", allow};
-    answer_problem_with(door, request, STATS_OTHER, &problem, &header);
+    answer_problem_with(api, request, STATS_OTHER, &problem, &header);
 }
 
-void answer_preflight(struct door *door, struct http_request *request, const char *allow)
+void respond_preflight(struct api *api, struct http_request *request, const char *allow)
 {
     static const struct buf nothing = {0};
     const struct http_header headers[] = {
@@ -105,13 +105,13 @@ void answer_preflight(struct door *door, struct http_request *request, const cha
          "Authorization, Content-Type, Idempotency-Key, Prefer, traceparent"},
         {"Access-Control-Max-Age", "600"},
         {"Allow", allow}};
-    bool allowed = cors_allows(door->cors, http_request_header(request, "Origin"));
-    answer(door, request, STATS_PREFLIGHT, NULL, 204, &nothing, allowed ? headers : headers + 3,
+    bool allowed = cors_allows(api->cors, http_request_header(request, "Origin"));
+    answer(api, request, STATS_PREFLIGHT, NULL, 204, &nothing, allowed ? headers : headers + 3,
            allowed ? ARRAY_LEN(headers) : 1);
 }
 
-int answer_authenticate(struct door *door, struct http_request *request, enum stats_route route,
-                        struct jwt_claims *ret_claims)
+int respond_authenticate(struct api *api, struct http_request *request, enum stats_route route,
+                         struct jwt_claims *ret_claims)
 {
     static const char scheme[] = "Bearer ";
     const char *header = http_request_header(request, "Authorization");
@@ -127,13 +127,13 @@ int answer_authenticate(struct door *door, struct http_request *request, enum st
     } else {
         const char *token = header + sizeof scheme - 1;
         token += strspn(token, " ");
-        int code = jwt_verify(door->jwt, token, strlen(token), JWT_AUD_API, clock_wall_ms() / 1000,
+        int code = jwt_verify(api->jwt, token, strlen(token), JWT_AUD_API, clock_wall_ms() / 1000,
                               ret_claims, &detail);
         if (code == 0)
             return 0;
     }
     const struct problem problem = {.type = PROBLEM_UNAUTHORIZED, .detail = detail};
     const struct http_header authenticate = {"WWW-Authenticate", challenge};
-    answer_problem_with(door, request, route, &problem, &authenticate);
+    answer_problem_with(api, request, route, &problem, &authenticate);
     return ERR_AUTH;
 }

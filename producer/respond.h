@@ -9,21 +9,21 @@
 #include "producer/problem.h"
 
 /* `headers`: up to 4 further ones. The request is invalid afterwards. */
-void answer_json(struct door *door, struct http_request *request, enum stats_route route,
-                 unsigned status, const struct buf *body, const struct http_header *headers,
-                 size_t header_count);
-void answer_problem(struct door *door, struct http_request *request, enum stats_route route,
-                    const struct problem *problem);
+void respond_json(struct api *api, struct http_request *request, enum stats_route route,
+                  unsigned status, const struct buf *body, const struct http_header *headers,
+                  size_t header_count);
+void respond_problem(struct api *api, struct http_request *request, enum stats_route route,
+                     const struct problem *problem);
 /* A problem without further members; `detail` may be NULL. */
-void answer_plain_problem(struct door *door, struct http_request *request, enum stats_route route,
-                          enum problem_type type, const char *detail);
+void respond_plain_problem(struct api *api, struct http_request *request, enum stats_route route,
+                           enum problem_type type, const char *detail);
 /* 405 with `allow`. */
-void answer_not_allowed(struct door *door, struct http_request *request, const char *allow);
+void respond_not_allowed(struct api *api, struct http_request *request, const char *allow);
 /* 204 to a browser that asks what a page of `Origin` may do. */
-void answer_preflight(struct door *door, struct http_request *request, const char *allow);
+void respond_preflight(struct api *api, struct http_request *request, const char *allow);
 
 /* Who calls, by the bearer token. ERR_AUTH: it was answered 401. */
-MUST_CHECK int answer_authenticate(struct door *door, struct http_request *request,
-                                   enum stats_route route, struct jwt_claims *ret_claims);
+MUST_CHECK int respond_authenticate(struct api *api, struct http_request *request,
+                                    enum stats_route route, struct jwt_claims *ret_claims);
 
 #endif

@@ -2,12 +2,12 @@
 
 #include <string.h>
 
-#include "producer/respond.h"
 #include "producer/cancel.h"
 #include "producer/items.h"
 #include "producer/order_list.h"
 #include "producer/order_status.h"
 #include "producer/orders.h"
+#include "producer/respond.h"
 #include "producer/webhook.h"
 
 #define ORDERS "/v1/orders"
@@ -30,72 +30,72 @@ static const char *segment(const char *path, const char *prefix)
     return path + len;
 }
 
-static void other_method(struct door *door, struct http_request *request, const char *method,
+static void other_method(struct api *api, struct http_request *request, const char *method,
                          const char *allow)
 {
     if (strcmp(method, "OPTIONS") == 0)
-        answer_preflight(door, request, allow);
+        respond_preflight(api, request, allow);
     else
-        answer_not_allowed(door, request, allow);
+        respond_not_allowed(api, request, allow);
 }
 
-static void handle_orders(struct door *door, struct http_request *request, const char *method)
+static void handle_orders(struct api *api, struct http_request *request, const char *method)
 {
     if (strcmp(method, "POST") == 0)
-        orders_post(door, request);
+        orders_post(api, request);
     else if (is_get(method))
-        listing_get(door, request);
+        order_list_get(api, request);
     else
-        other_method(door, request, method, "GET, HEAD, POST, OPTIONS");
+        other_method(api, request, method, "GET, HEAD, POST, OPTIONS");
 }
 
-static void handle_order(struct door *door, struct http_request *request, const char *method,
+static void handle_order(struct api *api, struct http_request *request, const char *method,
                          const char *id)
 {
     if (is_get(method))
-        lookups_get(door, request, id);
+        order_status_get(api, request, id);
     else if (strcmp(method, "DELETE") == 0)
-        cancel_delete(door, request, id);
+        cancel_delete(api, request, id);
     else
-        other_method(door, request, method, "GET, HEAD, DELETE, OPTIONS");
+        other_method(api, request, method, "GET, HEAD, DELETE, OPTIONS");
 }
 
-static void handle_item(struct door *door, struct http_request *request, const char *method,
+static void handle_item(struct api *api, struct http_request *request, const char *method,
                         const char *sku)
 {
     if (is_get(method))
-        items_get(door, request, sku);
+        items_get(api, request, sku);
     else
-        other_method(door, request, method, "GET, HEAD, OPTIONS");
+        other_method(api, request, method, "GET, HEAD, OPTIONS");
 }
 
 void routes_handle(struct http_request *request, void *arg)
 {
-    struct door *door = arg;
+    struct api *api = arg;
     const char *method = http_request_method(request);
     const char *path = http_request_path(request);
-    if (door->closing) {
-        answer_plain_problem(door, request, STATS_OTHER, PROBLEM_OVERLOADED,
-                             "this server is leaving");
+    if (api->closing) {
+        respond_plain_problem(api, request, STATS_OTHER, PROBLEM_OVERLOADED,
+                              "this server is leaving");
         return;
     }
     if (strcmp(path, ORDERS) == 0) {
-        handle_orders(door, request, method);
+        handle_orders(api, request, method);
         return;
     }
-    if (strcmp(path, WEBHOOKS) == 0 && door->webhook_secret[0] != '\0') {
+    if (strcmp(path, WEBHOOKS) == 0 && api->webhook_secret[0] != '\0') {
         if (strcmp(method, "POST") == 0)
-            webhook_post(door, request);
+            webhook_post(api, request);
         else
-            answer_not_allowed(door, request, "POST");
+            respond_not_allowed(api, request, "POST");
         return;
     }
     const char *order = segment(path, ORDER_PREFIX);
     const char *sku = segment(path, ITEM_PREFIX);
     if (order == NULL && sku == NULL)
-        answer_plain_problem(door, request, STATS_OTHER, PROBLEM_NOT_FOUND, "no such path");
+        respond_plain_problem(api, request, STATS_OTHER, PROBLEM_NOT_FOUND, "no such path");
     else if (order != NULL)
-        handle_order(door, request, method, order);
+        handle_order(api, request, method, order);
     else
-        handle_item(door, request, method, sku);
+        handle_item(api, request, method, sku);
 }

@@ -29,10 +29,10 @@ struct stats {
     struct metric *batch_jobs;
     struct metric *inflight;
     struct metric *waiting;
-    struct metric *bus_up;
+    struct metric *broker_up;
     struct metric *database_up;
     struct metric *redis_up;
-    struct metric *gate_opened;
+    struct metric *admission_opened;
     struct metric *problems[PROBLEM_COUNT];
     /* made when first needed: (route, code) */
     struct metric *requests[STATS_ROUTES][STATS_CODES];

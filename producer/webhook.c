@@ -13,11 +13,11 @@
 
 #define STAMP_DIGITS_MAX 15
 
-static const struct db_statement request_webhook = {
+static const struct pg_statement request_webhook = {
     "producer_request_webhook", "select checkout.request_webhook($1::uuid, $2::text, $3::text)", 3};
 
 struct hook {
-    struct door *door;
+    struct api *api;
     struct http_request *request;
 };
 
@@ -109,69 +109,67 @@ int webhook_read(const char *body, size_t len, struct webhook_event *ret_event)
 
 /* ---- the call ---- */
 
-static void refuse(struct door *door, struct http_request *request, enum problem_type type,
+static void refuse(struct api *api, struct http_request *request, enum problem_type type,
                    const char *detail)
 {
-    answer_plain_problem(door, request, STATS_WEBHOOK, type, detail);
+    respond_plain_problem(api, request, STATS_WEBHOOK, type, detail);
 }
 
-static void thank(struct door *door, struct http_request *request)
+static void thank(struct api *api, struct http_request *request)
 {
-    buf_reset(&door->out);
-    (void)buf_str(&door->out, "{\"received\":true}");
-    answer_json(door, request, STATS_WEBHOOK, 200, &door->out, NULL, 0);
+    buf_reset(&api->out);
+    (void)buf_str(&api->out, "{\"received\":true}");
+    respond_json(api, request, STATS_WEBHOOK, 200, &api->out, NULL, 0);
 }
 
-static void requested(const struct db_result *result, void *arg)
+static void requested(const struct pg_result *result, void *arg)
 {
     struct hook *hook = arg;
-    if (db_status(result) == DB_OK) {
-        thank(hook->door, hook->request);
+    if (pg_status(result) == PG_OK) {
+        thank(hook->api, hook->request);
     } else {
-        if (db_status(result) == DB_ERROR)
-            log_error("a webhook cannot be recorded", LOG_STR("problem", db_message(result)));
-        refuse(hook->door, hook->request, PROBLEM_DATABASE_UNAVAILABLE, "send it again");
+        if (pg_status(result) == PG_ERROR)
+            log_error("a webhook cannot be recorded", LOG_STR("problem", pg_message(result)));
+        refuse(hook->api, hook->request, PROBLEM_DATABASE_UNAVAILABLE, "send it again");
     }
     free(hook);
 }
 
-static void record(struct door *door, struct http_request *request,
-                   const struct webhook_event *event)
+static void record(struct api *api, struct http_request *request, const struct webhook_event *event)
 {
     struct hook *hook = calloc(1, sizeof *hook);
     if (hook == NULL) {
-        refuse(door, request, PROBLEM_OVERLOADED, "out of memory");
+        refuse(api, request, PROBLEM_OVERLOADED, "out of memory");
         return;
     }
-    *hook = (struct hook){door, request};
+    *hook = (struct hook){api, request};
     const char *params[] = {event->order_id, event->id, event->type};
-    if (db_query(door->db, &request_webhook, params, requested, hook) == 0)
+    if (pg_query(api->pg, &request_webhook, params, requested, hook) == 0)
         return;
-    refuse(door, request, PROBLEM_DATABASE_UNAVAILABLE, "send it again");
+    refuse(api, request, PROBLEM_DATABASE_UNAVAILABLE, "send it again");
     free(hook);
 }
 
-void webhook_post(struct door *door, struct http_request *request)
+void webhook_post(struct api *api, struct http_request *request)
 {
     size_t len;
     const char *body = http_request_body(request, &len);
     struct webhook_event event;
     if (http_request_body_too_large(request)) {
-        refuse(door, request, PROBLEM_TOO_LARGE, "an event has at most 64 KiB");
+        refuse(api, request, PROBLEM_TOO_LARGE, "an event has at most 64 KiB");
         return;
     }
-    int code = webhook_verify(door->webhook_secret, door->webhook_secret_len,
+    int code = webhook_verify(api->webhook_secret, api->webhook_secret_len,
                               http_request_header(request, "Stripe-Signature"), body, len,
                               clock_wall_ms() / 1000);
     if (code == ERR_AUTH)
-        refuse(door, request, PROBLEM_INVALID_REQUEST,
-               "the signature is missing, wrong or too old");
+        refuse(api, request, PROBLEM_INVALID_REQUEST, "the signature is missing, wrong or too old");
     else if (code < 0)
-        refuse(door, request, PROBLEM_OVERLOADED, "out of memory");
+        refuse(api, request, PROBLEM_OVERLOADED, "out of memory");
     else if (webhook_read(body, len, &event) < 0)
-        refuse(door, request, PROBLEM_INVALID_REQUEST, "it is no event");
+        refuse(api, request, PROBLEM_INVALID_REQUEST, "it is no event");
     else if (event.order_id[0] == '\0' || strncmp(event.type, "payment_intent.", 15) != 0)
-        thank(door, request); /* nothing of ours */
+        thank(api, request); /* nothing of ours */
     else
-        record(door, request, &event);
+        record(api, request, &event);
 }

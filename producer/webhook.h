@@ -28,6 +28,6 @@ MUST_CHECK int webhook_verify(const char *secret, size_t secret_len, const char 
 MUST_CHECK int webhook_read(const char *body, size_t len, struct webhook_event *ret_event);
 
 /* Only where CHECKOUT_WEBHOOK_SECRET_FILE is set. */
-void webhook_post(struct door *door, struct http_request *request);
+void webhook_post(struct api *api, struct http_request *request);
 
 #endif

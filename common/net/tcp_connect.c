@@ -55,8 +55,8 @@ static int try_address(const struct addrinfo *address, int timeout_ms, int *ret_
     return fd;
 }
 
-int dial_tcp(const char *host, uint16_t port, int timeout_ms, int *ret_fd, char *ret_reason,
-             size_t reason_size)
+int tcp_connect(const char *host, uint16_t port, int timeout_ms, int *ret_fd, char *ret_reason,
+                size_t reason_size)
 {
     char service[8];
     (void)snprintf(service, sizeof service, "%u", port);

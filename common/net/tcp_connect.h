@@ -12,7 +12,7 @@
  * close-on-exec socket without Nagle's delay in `ret_fd`, or ERR_UNAVAILABLE or ERR_NOT_FOUND
  * (the name has no address) with the reason.
  */
-MUST_CHECK int dial_tcp(const char *host, uint16_t port, int timeout_ms, int *ret_fd,
-                        char *ret_reason, size_t reason_size);
+MUST_CHECK int tcp_connect(const char *host, uint16_t port, int timeout_ms, int *ret_fd,
+                           char *ret_reason, size_t reason_size);
 
 #endif

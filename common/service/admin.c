@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "common/base/err.h"
-#include "common/net/http/http.h"
 #include "common/base/log.h"
+#include "common/net/http/http.h"
 
 #define CONNECTIONS_MAX 32
 #define IDLE_TIMEOUT_S 60

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/err.h"
 #include "common/service/cfg_impl.h"
 #include "common/testing/failpoint.h"
-#include "common/base/err.h"
 #include "common/testing/seeded_bug.h"
 
 #define NAME_MAX_LEN 64 /* of a variable that is worth a guess */
@@ -84,14 +84,15 @@ static bool is_known(const char *name, size_t len)
     return false;
 }
 
-#ifdef CHECKOUT_PLANTS
+#ifdef CHECKOUT_SEEDED_BUGS
 /* What only builds for tests know; one that there is not is a wrong value, too. */
 static bool is_for_tests(const char *entry)
 {
-    static const char plant[] = CFG_PREFIX "PLANT=", crash[] = CFG_PREFIX "CRASH_AT=";
-    if (strncmp(entry, plant, sizeof plant - 1) == 0)
-        return plant_known(entry + sizeof plant - 1);
-    return strncmp(entry, crash, sizeof crash - 1) == 0 && crash_known(entry + sizeof crash - 1);
+    static const char bug[] = CFG_PREFIX "SEEDED_BUG=", failpoint[] = CFG_PREFIX "FAILPOINT=";
+    if (strncmp(entry, bug, sizeof bug - 1) == 0)
+        return seeded_bug_known(entry + sizeof bug - 1);
+    return strncmp(entry, failpoint, sizeof failpoint - 1) == 0 &&
+           failpoint_known(entry + sizeof failpoint - 1);
 }
 #else
 #define is_for_tests(entry) false

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/err.h"
 #include "common/net/amqp/broker_url.h"
 #include "common/net/pg/pg.h"
-#include "common/base/err.h"
 #include "common/net/redis/redis_url.h"
 
 #define SHOWN_MAX 64
@@ -295,10 +295,10 @@ static int check_secret(const struct cfg_row *row, const char *path, struct cfg_
 
 static int check_amqp(const char *text, struct buf *problem)
 {
-    struct bus_hosts hosts;
+    struct broker_hosts hosts;
     const char *why = "out of memory";
-    if (bus_url_parse(text, &hosts, &why) == 0) {
-        bus_url_free(&hosts);
+    if (broker_url_parse(text, &hosts, &why) == 0) {
+        broker_url_free(&hosts);
         return 0;
     }
     (void)buf_printf(problem, "%s", why);
@@ -307,9 +307,9 @@ static int check_amqp(const char *text, struct buf *problem)
 
 static int check_redis(const char *text, struct buf *problem)
 {
-    struct kv_url url;
+    struct redis_url url;
     const char *why = "malformed";
-    int code = kv_url_parse(text, &url, &why);
+    int code = redis_url_parse(text, &url, &why);
     explicit_bzero(&url, sizeof url);
     if (code == 0)
         return 0;
@@ -320,7 +320,7 @@ static int check_redis(const char *text, struct buf *problem)
 static int check_database(const char *text, struct buf *problem)
 {
     const char *why = "malformed";
-    if (db_url_check(text, &why) == 0)
+    if (pg_url_check(text, &why) == 0)
         return 0;
     (void)buf_printf(problem, "%s", why);
     return ERR_CONFIG;

@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/service/admin.h"
 #include "common/base/log.h"
+#include "common/service/admin.h"
 #include "common/service/startup.h"
 #include "common/service/stop.h"
 

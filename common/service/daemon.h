@@ -10,10 +10,10 @@
 
 #include "common/base/attrs.h"
 #include "common/base/buf.h"
-#include "common/service/cfg.h"
 #include "common/base/loop.h"
-#include "common/service/metrics.h"
 #include "common/base/version.h"
+#include "common/service/cfg.h"
+#include "common/service/metrics.h"
 
 struct daemon {
     const char *name; /* checkout-producer */

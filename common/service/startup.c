@@ -4,12 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base/err.h"
+#include "common/base/loop.h"
 #include "common/net/amqp/broker.h"
 #include "common/net/pg/pg.h"
 #include "common/net/pg/pg_hosts.h"
-#include "common/base/err.h"
 #include "common/net/redis/redis.h"
-#include "common/base/loop.h"
 
 #define PATIENCE_MS 3000
 #define STATEMENT_TIMEOUT_MS 3000
@@ -28,14 +28,14 @@ struct trial {
 
 struct startup {
     struct loop *loop;
-    struct bus *bus;
-    struct db *db;
-    struct kv *kv;
+    struct broker *broker;
+    struct pg *pg;
+    struct redis *redis;
     struct trial trials[4];
     size_t count;
     struct buf *problem;
     bool wrong;
-    char gateway[DB_HOSTS_NAME_SIZE];
+    char gateway[PG_HOSTS_NAME_SIZE];
     int gateway_code;
     char gateway_reason[REASON_SIZE];
 };
@@ -87,31 +87,31 @@ static void judge(struct trial *trial, int fault, const char *reason)
     }
 }
 
-static void bus_changed(enum bus_state state, const char *reason, void *arg)
+static void broker_changed(enum broker_state state, const char *reason, void *arg)
 {
     struct trial *trial = arg;
-    if (state == BUS_DOWN)
-        judge(trial, bus_fault(trial->startup->bus), reason);
+    if (state == BROKER_DOWN)
+        judge(trial, broker_fault(trial->startup->broker), reason);
     else
         end(trial);
 }
 
-static void db_changed(bool up, const char *reason, void *arg)
+static void pg_changed(bool up, const char *reason, void *arg)
 {
     struct trial *trial = arg;
     if (up)
         end(trial);
     else
-        judge(trial, db_fault(trial->startup->db), reason);
+        judge(trial, pg_fault(trial->startup->pg), reason);
 }
 
-static void kv_changed(bool up, const char *reason, void *arg)
+static void redis_changed(bool up, const char *reason, void *arg)
 {
     struct trial *trial = arg;
     if (up)
         end(trial);
     else
-        judge(trial, kv_fault(trial->startup->kv), reason);
+        judge(trial, redis_fault(trial->startup->redis), reason);
 }
 
 /* Of the gateway only the name is tried: what it answers belongs to payments. */
@@ -119,9 +119,9 @@ static void resolve_gateway(void *arg)
 {
     struct trial *trial = arg;
     struct startup *startup = trial->startup;
-    struct db_addresses addresses;
+    struct pg_addresses addresses;
     startup->gateway_code =
-        db_hosts_resolve(startup->gateway, 0, &addresses, startup->gateway_reason, REASON_SIZE);
+        pg_hosts_resolve(startup->gateway, 0, &addresses, startup->gateway_reason, REASON_SIZE);
 }
 
 static void gateway_resolved(void *arg)
@@ -153,27 +153,27 @@ static bool given(const struct cfg *cfg, enum cfg_id setting)
 static int try_all(struct startup *startup, const struct cfg *cfg)
 {
     if (given(cfg, CFG_AMQP_URL)) {
-        const struct bus_options options = {cfg_str(cfg, CFG_AMQP_URL), "checkout start check",
-                                            HEARTBEAT_S};
-        startup->bus =
-            bus_open(startup->loop, &options, bus_changed, begin(startup, cfg, CFG_AMQP_URL));
-        if (startup->bus == NULL)
+        const struct broker_options options = {cfg_str(cfg, CFG_AMQP_URL), "checkout start check",
+                                               HEARTBEAT_S};
+        startup->broker =
+            broker_open(startup->loop, &options, broker_changed, begin(startup, cfg, CFG_AMQP_URL));
+        if (startup->broker == NULL)
             return ERR_NOMEM;
     }
     if (given(cfg, CFG_DATABASE_URL)) {
-        const struct db_options options = {.url = cfg_str(cfg, CFG_DATABASE_URL),
+        const struct pg_options options = {.url = cfg_str(cfg, CFG_DATABASE_URL),
                                            .application_name = "checkout start check",
                                            .statement_timeout_ms = STATEMENT_TIMEOUT_MS,
                                            .pending_max = 1};
-        startup->db =
-            db_open(startup->loop, &options, db_changed, begin(startup, cfg, CFG_DATABASE_URL));
-        if (startup->db == NULL)
+        startup->pg =
+            pg_open(startup->loop, &options, pg_changed, begin(startup, cfg, CFG_DATABASE_URL));
+        if (startup->pg == NULL)
             return ERR_NOMEM;
     }
     if (given(cfg, CFG_REDIS_URL)) {
-        startup->kv = kv_open(startup->loop, cfg_str(cfg, CFG_REDIS_URL), 1, kv_changed,
-                              begin(startup, cfg, CFG_REDIS_URL));
-        if (startup->kv == NULL)
+        startup->redis = redis_open(startup->loop, cfg_str(cfg, CFG_REDIS_URL), 1, redis_changed,
+                                    begin(startup, cfg, CFG_REDIS_URL));
+        if (startup->redis == NULL)
             return ERR_NOMEM;
     }
     if (!given(cfg, CFG_GATEWAY_URL))
@@ -206,9 +206,9 @@ int startup_check(const struct cfg *cfg, struct buf *ret_problem)
     if (code < 0)
         (void)buf_str(ret_problem, err_text(code));
     loop_timer_free(patience);
-    bus_close(startup.bus);
-    db_close(startup.db);
-    kv_close(startup.kv);
+    broker_close(startup.broker);
+    pg_close(startup.pg);
+    redis_close(startup.redis);
     loop_free(startup.loop);
     return startup.wrong ? ERR_CONFIG : 0;
 }

@@ -36,7 +36,7 @@ static bool ahead(int64_t a, int64_t b, uint32_t shard)
     return score_a != score_b ? score_a > score_b : a < b;
 }
 
-uint32_t rank_capacity(size_t members, uint32_t shards)
+uint32_t assignment_capacity(size_t members, uint32_t shards)
 {
     uint64_t m = members;
     return (uint32_t)((115 * (uint64_t)shards + 100 * m - 1) / (100 * m));
@@ -100,7 +100,7 @@ static uint32_t place(struct ranking *r, uint32_t shard, uint32_t capacity, uint
 /* The stable assignment without the member at index `excluded` (NONE: with all). */
 static void assign(struct ranking *r, uint16_t excluded)
 {
-    uint32_t capacity = rank_capacity(r->count - (excluded == NONE ? 0 : 1), r->shards);
+    uint32_t capacity = assignment_capacity(r->count - (excluded == NONE ? 0 : 1), r->shards);
     memset(r->next, 0, r->shards * sizeof *r->next);
     memset(r->owned, 0, r->count * sizeof *r->owned);
     uint32_t waiting = 0;
@@ -115,7 +115,7 @@ static void assign(struct ranking *r, uint16_t excluded)
     }
 }
 
-static void assign_standbys(struct ranking *r, struct rank_place *places)
+static void assign_standbys(struct ranking *r, struct assignment_place *places)
 {
     for (size_t gone = 0; gone < r->count; gone++) {
         assign(r, (uint16_t)gone);
@@ -149,13 +149,13 @@ static int ranking_init(struct ranking *r, const int64_t *members, size_t count,
     return ERR_NOMEM;
 }
 
-int rank_assign(const int64_t *members, size_t count, uint32_t shards,
-                struct rank_place *ret_places)
+int assignment_assign(const int64_t *members, size_t count, uint32_t shards,
+                      struct assignment_place *ret_places)
 {
-    if (count > RANK_MEMBERS_MAX)
+    if (count > ASSIGNMENT_MEMBERS_MAX)
         return ERR_FULL;
     for (uint32_t shard = 0; shard < shards; shard++)
-        ret_places[shard] = (struct rank_place){RANK_NOBODY, RANK_NOBODY};
+        ret_places[shard] = (struct assignment_place){ASSIGNMENT_NOBODY, ASSIGNMENT_NOBODY};
     if (count == 0)
         return 0;
     struct ranking r;

@@ -14,21 +14,21 @@
 
 #include "common/base/attrs.h"
 
-#define RANK_MEMBERS_MAX 1024
-#define RANK_NOBODY 0
+#define ASSIGNMENT_MEMBERS_MAX 1024
+#define ASSIGNMENT_NOBODY 0
 
-struct rank_place {
-    int64_t owner; /* member id, or RANK_NOBODY without members */
-    int64_t
-        standby; /* the owner if the present one leaves; RANK_NOBODY with fewer than two members */
+struct assignment_place {
+    int64_t owner;   /* member id, or ASSIGNMENT_NOBODY without members */
+    int64_t standby; /* the owner if the present one leaves; ASSIGNMENT_NOBODY with fewer than two
+                        members */
 };
 
 /* Most shards that one of `members` may own. */
-uint32_t rank_capacity(size_t members, uint32_t shards);
+uint32_t assignment_capacity(size_t members, uint32_t shards);
 
 /* Fills ret_places[0..shards-1]. `members`: distinct positive ids in any order. ERR_NOMEM, or
- * ERR_FULL above RANK_MEMBERS_MAX. */
-MUST_CHECK int rank_assign(const int64_t *members, size_t count, uint32_t shards,
-                           struct rank_place *ret_places);
+ * ERR_FULL above ASSIGNMENT_MEMBERS_MAX. */
+MUST_CHECK int assignment_assign(const int64_t *members, size_t count, uint32_t shards,
+                                 struct assignment_place *ret_places);
 
 #endif

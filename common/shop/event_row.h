@@ -24,6 +24,6 @@ enum event_column {
 };
 
 /* The event's strings are the result's. */
-struct event event_of_row(const struct db_result *result, int row);
+struct event event_of_row(const struct pg_result *result, int row);
 
 #endif

@@ -16,7 +16,7 @@
 enum { THING_EXCHANGE, THING_DEAD_EXCHANGE, THING_DEAD_QUEUE, THING_SHARD };
 
 struct run {
-    struct bus *bus;
+    struct broker *broker;
     struct topology_options options;
     bool declare; /* false: only look */
     bool compare; /* look, then ask for what is there with its arguments */
@@ -27,7 +27,7 @@ struct run {
     uint32_t done;
     uint32_t total;
     uint32_t in_flight;
-    bool closed; /* the bus is being closed: nobody wants to hear of it */
+    bool closed; /* the broker is being closed: nobody wants to hear of it */
     int code;    /* the first error */
     char problem[PROBLEM_SIZE];
 };
@@ -86,11 +86,11 @@ static void fail(struct run *run, uint32_t thing, int code, const char *text)
                    text[0] != '\0' ? text : err_text(code));
 }
 
-static int declare_queue(struct question *question, const char *name, bus_reply_cb cb)
+static int declare_queue(struct question *question, const char *name, broker_reply_cb cb)
 {
     const struct topology_options *options = &question->run->options;
     bool dead = question->thing == THING_DEAD_QUEUE;
-    const struct bus_argument arguments[] = {
+    const struct broker_argument arguments[] = {
         {"x-queue-type", "quorum", 0, false},
         {"x-queue-leader-locator", "balanced", 0, false},
         {"x-quorum-initial-group-size", NULL, options->replicas, false},
@@ -104,11 +104,11 @@ static int declare_queue(struct question *question, const char *name, bus_reply_
     };
     size_t count = dead ? 4 : ARRAY_LEN(arguments);
     bool declare = question->run->declare || question->comparing;
-    return bus_declare_queue(question->run->bus, name, arguments, declare ? count : 0, !declare, cb,
-                             question);
+    return broker_declare_queue(question->run->broker, name, arguments, declare ? count : 0,
+                                !declare, cb, question);
 }
 
-static int ask_queue(struct question *question, bus_reply_cb cb)
+static int ask_queue(struct question *question, broker_reply_cb cb)
 {
     const struct run *run = question->run;
     char exchange[SHARD_NAME_SIZE] = SHARD_DEAD;
@@ -121,19 +121,20 @@ static int ask_queue(struct question *question, bus_reply_cb cb)
     }
     if (!question->binding)
         return declare_queue(question, queue, cb);
-    return bus_bind(run->bus, queue, exchange, key, cb, question);
+    return broker_bind(run->broker, queue, exchange, key, cb, question);
 }
 
-static int ask(struct question *question, bus_reply_cb cb)
+static int ask(struct question *question, broker_reply_cb cb)
 {
     struct run *run = question->run;
     char name[SHARD_NAME_SIZE];
     if (question->thing == THING_EXCHANGE) {
         shard_exchange(run->options.shards, name);
-        return bus_declare_exchange(run->bus, name, "direct", !run->declare, cb, question);
+        return broker_declare_exchange(run->broker, name, "direct", !run->declare, cb, question);
     }
     if (question->thing == THING_DEAD_EXCHANGE)
-        return bus_declare_exchange(run->bus, SHARD_DEAD, "fanout", !run->declare, cb, question);
+        return broker_declare_exchange(run->broker, SHARD_DEAD, "fanout", !run->declare, cb,
+                                       question);
     return ask_queue(question, cb);
 }
 
@@ -165,7 +166,8 @@ static void on_reply(int code, const char *text, uint32_t messages, uint32_t con
         fail(run, question->thing, code, text);
     free(question);
     run->done++;
-    if (code == 0 && run->progress != NULL) /* it may close the bus: we still count as in flight */
+    if (code == 0 &&
+        run->progress != NULL) /* it may close the broker: we still count as in flight */
         run->progress(run->done, run->total, run->arg);
     run->in_flight--;
     advance(run);
@@ -203,7 +205,7 @@ static void advance(struct run *run)
 
 static int start(const struct run *values)
 {
-    if (bus_state(values->bus) == BUS_DOWN)
+    if (broker_state(values->broker) == BROKER_DOWN)
         return ERR_UNAVAILABLE;
     struct run *run = malloc(sizeof *run);
     if (run == NULL)
@@ -219,10 +221,10 @@ static int start(const struct run *values)
     return 0;
 }
 
-int topology_declare(struct bus *bus, const struct topology_options *options,
+int topology_declare(struct broker *broker, const struct topology_options *options,
                      topology_progress_cb progress, topology_cb cb, void *arg)
 {
-    const struct run run = {.bus = bus,
+    const struct run run = {.broker = broker,
                             .options = *options,
                             .declare = true,
                             .progress = progress,
@@ -231,16 +233,16 @@ int topology_declare(struct bus *bus, const struct topology_options *options,
     return start(&run);
 }
 
-int topology_check(struct bus *bus, uint32_t shards, topology_cb cb, void *arg)
+int topology_check(struct broker *broker, uint32_t shards, topology_cb cb, void *arg)
 {
-    const struct run run = {.bus = bus, .options = {.shards = shards}, .cb = cb, .arg = arg};
+    const struct run run = {.broker = broker, .options = {.shards = shards}, .cb = cb, .arg = arg};
     return start(&run);
 }
 
-int topology_compare(struct bus *bus, const struct topology_options *options,
+int topology_compare(struct broker *broker, const struct topology_options *options,
                      topology_progress_cb progress, topology_cb cb, void *arg)
 {
-    const struct run run = {.bus = bus,
+    const struct run run = {.broker = broker,
                             .options = *options,
                             .compare = true,
                             .progress = progress,

@@ -24,12 +24,12 @@ typedef void (*topology_progress_cb)(uint32_t done, uint32_t total,
 
 /* Declares everything, in order, idempotently; a queue that exists with other arguments is an
  * error. */
-MUST_CHECK int topology_declare(struct bus *bus, const struct topology_options *options,
+MUST_CHECK int topology_declare(struct broker *broker, const struct topology_options *options,
                                 topology_progress_cb progress, topology_cb cb, void *arg);
 /* Checks that exchange and queues of `shards` exist (passive declares). */
-MUST_CHECK int topology_check(struct bus *bus, uint32_t shards, topology_cb cb, void *arg);
+MUST_CHECK int topology_check(struct broker *broker, uint32_t shards, topology_cb cb, void *arg);
 /* Checks that everything exists and that the queues have these arguments; makes nothing. */
-MUST_CHECK int topology_compare(struct bus *bus, const struct topology_options *options,
+MUST_CHECK int topology_compare(struct broker *broker, const struct topology_options *options,
                                 topology_progress_cb progress, topology_cb cb, void *arg);
 
 #endif

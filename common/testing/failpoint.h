@@ -1,30 +1,31 @@
 /*
- * Crash points: places where a consumer can be made to die by SIGKILL, so that tests can show that
- * it may die there. They exist only in builds with the CMake option CHECKOUT_PLANTS; elsewhere they
- * expand to nothing. The process takes CHECKOUT_CRASH_AT=<name>[:<n>] from its environment and dies
- * when it comes to that place for the n-th time (1 if unsaid).
+ * Failpoints: places where a consumer can be made to die by SIGKILL, so that tests can show that
+ * it may die there. They exist only in builds with the CMake option CHECKOUT_SEEDED_BUGS; elsewhere
+ * they expand to nothing. The process takes CHECKOUT_FAILPOINT=<name>[:<n>] from its environment
+ * and dies when it comes to that place for the n-th time (1 if unsaid).
  */
 #ifndef COMMON_TESTING_FAILPOINT_H
 #define COMMON_TESTING_FAILPOINT_H
 
-#ifdef CHECKOUT_PLANTS
+#ifdef CHECKOUT_SEEDED_BUGS
 
 #include <stdbool.h>
 
 /* A transaction of the counter: not asked for yet, sent, answered but not acted on, acted on. */
-#define CRASH_STEPS(X, ID, name)                                                                   \
+#define FAILPOINT_STEPS(X, ID, name)                                                               \
     X(ID, name "-before")                                                                          \
     X(ID##_SENT, name "-sent")                                                                     \
     X(ID##_COMMITTED, name "-committed")                                                           \
     X(ID##_DONE, name "-done")
 
 /* In the order of an order's life. */
-#define CRASH_MAP(X)                                                                               \
+#define FAILPOINT_MAP(X)                                                                           \
     X(TAKE_OVER_SENT, "take-over-sent")                                                            \
     X(TAKEN, "taken")             /* the epoch is bumped, nothing is swept */                      \
     X(TAKEN_SWEPT, "taken-swept") /* what the owner before had left open is known */               \
     X(DELIVERED, "delivered")                                                                      \
-    CRASH_STEPS(X, DECIDE, "decide") /* of which promotions and intents of payments are a part */  \
+    FAILPOINT_STEPS(X, DECIDE,                                                                     \
+                    "decide") /* of which promotions and intents of payments are a part */         \
     X(ACK, "ack-before")                                                                           \
     X(ACK_SENT, "ack-sent")                                                                        \
     X(DEAD_SENT, "dead-letter-sent") /* its confirm is not there yet, nor its ack */               \
@@ -38,16 +39,16 @@
     X(ACTION_LOOKED, "action-looked") /* its buyer has to act */                                   \
     X(LOOK_UP_SENT, "look-up-sent")                                                                \
     X(LOOK_UP_ANSWERED, "look-up-answered")                                                        \
-    X(PAY_ENDED, "pay-ended")        /* its settlement is only in memory */                        \
-    CRASH_STEPS(X, SETTLE, "settle") /* with the promotions that follow from it */                 \
-    CRASH_STEPS(X, LINE, "line")     /* a further chunk of a sold-out line */                      \
-    CRASH_STEPS(X, COMMAND, "command")                                                             \
-    CRASH_STEPS(X, CLOCK, "clock") /* payments are stopped, or go on */                            \
-    CRASH_STEPS(X, EXPIRE, "expire")                                                               \
+    X(PAY_ENDED, "pay-ended")            /* its settlement is only in memory */                    \
+    FAILPOINT_STEPS(X, SETTLE, "settle") /* with the promotions that follow from it */             \
+    FAILPOINT_STEPS(X, LINE, "line")     /* a further chunk of a sold-out line */                  \
+    FAILPOINT_STEPS(X, COMMAND, "command")                                                         \
+    FAILPOINT_STEPS(X, CLOCK, "clock") /* payments are stopped, or go on */                        \
+    FAILPOINT_STEPS(X, EXPIRE, "expire")                                                           \
     X(REFUND_CALL, "refund-call-before") /* the intent is durable */                               \
     X(REFUND_CALL_SENT, "refund-call-sent")                                                        \
     X(REFUND_ANSWERED, "refund-answered")                                                          \
-    CRASH_STEPS(X, REFUND, "refund")                                                               \
+    FAILPOINT_STEPS(X, REFUND, "refund")                                                           \
     X(RELAY_READ, "relay-read")                                                                    \
     X(RELAY_SENT, "relay-sent")                                                                    \
     X(RELAY_PUBLISHED, "relay-published") /* the mark is not saved */                              \
@@ -57,32 +58,32 @@
     X(RELEASE_SENT, "release-sent")                                                                \
     X(RELEASED, "released")
 
-#define CRASH_SOON_MS 20
+#define FAILPOINT_SOON_MS 20
 
-enum crash_point {
-#define CRASH_ENUM(id, name) CRASH_##id,
-    CRASH_MAP(CRASH_ENUM)
-#undef CRASH_ENUM
-        CRASH_COUNT
+enum failpoint {
+#define FAILPOINT_ENUM(id, name) FAILPOINT_##id,
+    FAILPOINT_MAP(FAILPOINT_ENUM)
+#undef FAILPOINT_ENUM
+        FAILPOINT_COUNT
 };
 
-const char *crash_name(enum crash_point point);
+const char *failpoint_name(enum failpoint point);
 /* Whether it is the text of a setting: "", or a point with or without a number. */
-bool crash_known(const char *text);
+bool failpoint_known(const char *text);
 /* May not return. */
-void crash_at(enum crash_point point);
-/* The same, CRASH_SOON_MS later: when what has just been handed to a library has left. */
-void crash_soon(enum crash_point point);
+void failpoint_at(enum failpoint point);
+/* The same, FAILPOINT_SOON_MS later: when what has just been handed to a library has left. */
+void failpoint_soon(enum failpoint point);
 
-#define CRASH_POINT(id) crash_at(CRASH_##id)
-#define CRASH_POINT_SOON(id) crash_soon(CRASH_##id)
+#define FAILPOINT(id) failpoint_at(FAILPOINT_##id)
+#define FAILPOINT_SOON(id) failpoint_soon(FAILPOINT_##id)
 
 #else
 
-#define CRASH_POINT(id)                                                                            \
+#define FAILPOINT(id)                                                                              \
     do {                                                                                           \
     } while (0)
-#define CRASH_POINT_SOON(id) CRASH_POINT(id)
+#define FAILPOINT_SOON(id) FAILPOINT(id)
 
 #endif
 #endif

@@ -1,19 +1,19 @@
 /*
- * Bugs planted on purpose, so that tests can show that the auditor finds them. They exist only in
- * builds with the CMake option CHECKOUT_PLANTS; elsewhere all of this expands to nothing. The
- * process takes CHECKOUT_PLANT=<name> from its environment; one plant at a time.
+ * Seeded bugs, so that tests can show that the auditor finds them. They exist only in
+ * builds with the CMake option CHECKOUT_SEEDED_BUGS; elsewhere all of this expands to nothing. The
+ * process takes CHECKOUT_SEEDED_BUG=<name> from its environment; one bug at a time.
  */
 #ifndef COMMON_TESTING_SEEDED_BUG_H
 #define COMMON_TESTING_SEEDED_BUG_H
 
-#ifdef CHECKOUT_PLANTS
+#ifdef CHECKOUT_SEEDED_BUGS
 
 #include <stdbool.h>
 #include <stddef.h>
 
 /* X(id, name, the promise it breaks, what it does). Those marked "(SQL)" are edits of functions in
- * the test's database, see plant.c. */
-#define PLANT_MAP(X)                                                                               \
+ * the test's database, see seeded_bug.c. */
+#define SEEDED_BUG_MAP(X)                                                                          \
     X(ACK_EARLY, "ack-before-commit", "P8", "messages are acked before their jobs are decided")    \
     X(NO_FENCE, "no-fence", "P5", "who was away goes on, and the fence lets it (SQL)")             \
     X(NO_BUMP, "no-epoch-bump", "P5", "a take-over keeps the epoch (SQL)")                         \
@@ -26,47 +26,47 @@
     X(LEAK, "held-not-released", "P1", "a declined order keeps its units held (SQL)")              \
     X(EAGER, "eager-standby", "P5", "the standby writes before the owner has released (SQL)")
 
-enum plant {
-#define PLANT_ENUM(id, name, promise, text) PLANT_##id,
-    PLANT_MAP(PLANT_ENUM)
-#undef PLANT_ENUM
-        PLANT_COUNT
+enum seeded_bug {
+#define SEEDED_BUG_ENUM(id, name, promise, text) SEEDED_BUG_##id,
+    SEEDED_BUG_MAP(SEEDED_BUG_ENUM)
+#undef SEEDED_BUG_ENUM
+        SEEDED_BUG_COUNT
 };
 
 /* One replacement in the text of a function of the schema. */
-struct plant_edit {
-    enum plant plant;
+struct seeded_bug_edit {
+    enum seeded_bug bug;
     const char *function;
     const char *find; /* occurs once */
     const char *replace;
 };
 
-/* Whether this one is planted in this process. */
-bool plant_is(enum plant plant);
-/* Whether there is a plant of that name, "" being none. */
-bool plant_known(const char *name);
+/* Whether this one is seeded in this process. */
+bool seeded_bug_is(enum seeded_bug bug);
+/* Whether there is a bug of that name, "" being none. */
+bool seeded_bug_known(const char *name);
 /* True once in `times` calls. */
-bool plant_once_in(unsigned times);
+bool seeded_bug_once_in(unsigned times);
 /* Widens a window: the whole process stands still. */
-void plant_pause(unsigned milliseconds);
-const char *plant_name(enum plant plant);
-const char *plant_promise(enum plant plant);
-const char *plant_text(enum plant plant);
-const struct plant_edit *plant_edits(size_t *ret_count);
+void seeded_bug_pause(unsigned milliseconds);
+const char *seeded_bug_name(enum seeded_bug bug);
+const char *seeded_bug_promise(enum seeded_bug bug);
+const char *seeded_bug_text(enum seeded_bug bug);
+const struct seeded_bug_edit *seeded_bug_edits(size_t *ret_count);
 
-#define PLANT_IS(id) plant_is(PLANT_##id)
-/* The statement is executed only where `id` is planted. */
-#define PLANT(id, ...)                                                                             \
+#define SEEDED_BUG_IS(id) seeded_bug_is(SEEDED_BUG_##id)
+/* The statement is executed only where `id` is seeded. */
+#define SEEDED_BUG(id, ...)                                                                        \
     do {                                                                                           \
-        if (PLANT_IS(id)) {                                                                        \
+        if (SEEDED_BUG_IS(id)) {                                                                   \
             __VA_ARGS__;                                                                           \
         }                                                                                          \
     } while (0)
 
 #else
 
-#define PLANT_IS(id) false
-#define PLANT(id, ...)                                                                             \
+#define SEEDED_BUG_IS(id) false
+#define SEEDED_BUG(id, ...)                                                                        \
     do {                                                                                           \
     } while (0)
 

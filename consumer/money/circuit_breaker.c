@@ -12,20 +12,20 @@
 #define FAILURES_IN_A_ROW 4
 #define FAILING_MS 5000
 
-bool payer_gate_lets(const struct payer_gate *gate, uint64_t now_ms)
+bool circuit_breaker_lets(const struct circuit_breaker *gate, uint64_t now_ms)
 {
-    return gate->state == PAYER_GATE_OPEN || (!gate->probing && now_ms >= gate->probe_at_ms);
+    return gate->state == CIRCUIT_BREAKER_OPEN || (!gate->probing && now_ms >= gate->probe_at_ms);
 }
 
-bool payer_gate_call(struct payer_gate *gate)
+bool circuit_breaker_call(struct circuit_breaker *gate)
 {
-    if (gate->state == PAYER_GATE_OPEN)
+    if (gate->state == CIRCUIT_BREAKER_OPEN)
         return false;
     gate->probing = true;
     return true;
 }
 
-static void stop(struct payer_gate *gate, enum payer_gate_state state, uint64_t now_ms)
+static void stop(struct circuit_breaker *gate, enum circuit_breaker_state state, uint64_t now_ms)
 {
     gate->state = state;
     gate->probing = false;
@@ -33,14 +33,14 @@ static void stop(struct payer_gate *gate, enum payer_gate_state state, uint64_t 
     gate->probe_at_ms = now_ms + PROBE_FIRST_MS;
 }
 
-static void let_go_on(struct payer_gate *gate)
+static void let_go_on(struct circuit_breaker *gate)
 {
-    gate->state = PAYER_GATE_OPEN;
+    gate->state = CIRCUIT_BREAKER_OPEN;
     gate->probing = false;
     gate->newest = 0;
 }
 
-static void probe_later(struct payer_gate *gate, uint64_t now_ms)
+static void probe_later(struct circuit_breaker *gate, uint64_t now_ms)
 {
     gate->probing = false;
     gate->probe_wait_ms =
@@ -49,73 +49,74 @@ static void probe_later(struct payer_gate *gate, uint64_t now_ms)
 }
 
 /* Keeps count of failures. */
-static void count(struct payer_gate *gate, enum payer_gate_news news, uint64_t now_ms)
+static void count(struct circuit_breaker *gate, enum circuit_breaker_news news, uint64_t now_ms)
 {
-    gate->newest = gate->newest << 1 | (news == PAYER_GATE_FAILED ? 1U : 0U);
-    if (news == PAYER_GATE_DEFINITE)
+    gate->newest = gate->newest << 1 | (news == CIRCUIT_BREAKER_FAILED ? 1U : 0U);
+    if (news == CIRCUIT_BREAKER_DEFINITE)
         gate->definite_ms = now_ms;
-    if (news != PAYER_GATE_FAILED)
+    if (news != CIRCUIT_BREAKER_FAILED)
         gate->failures = 0;
     else if (gate->failures++ == 0)
         gate->failing_ms = now_ms;
 }
 
-static bool fails_mostly(const struct payer_gate *gate, uint64_t now_ms)
+static bool fails_mostly(const struct circuit_breaker *gate, uint64_t now_ms)
 {
     if (gate->failures >= FAILURES_IN_A_ROW && now_ms - gate->failing_ms >= FAILING_MS)
         return true;
     return gate->failures > 0 && __builtin_popcount(gate->newest) >= FAILURES_OF_32;
 }
 
-static bool refuses_all(const struct payer_gate *gate, enum payer_gate_news news, uint64_t now_ms)
+static bool refuses_all(const struct circuit_breaker *gate, enum circuit_breaker_news news,
+                        uint64_t now_ms)
 {
-    if (news == PAYER_GATE_REFUSED_REQUEST)
+    if (news == CIRCUIT_BREAKER_REFUSED_REQUEST)
         return gate->definite_ms == 0 || now_ms - gate->definite_ms > SERVED_LATELY_MS;
-    return news == PAYER_GATE_REFUSED_US;
+    return news == CIRCUIT_BREAKER_REFUSED_US;
 }
 
-void payer_gate_answer(struct payer_gate *gate, enum payer_gate_news news, bool probe,
-                       uint64_t now_ms)
+void circuit_breaker_answer(struct circuit_breaker *gate, enum circuit_breaker_news news,
+                            bool probe, uint64_t now_ms)
 {
-    if (news == PAYER_GATE_OLD) { /* the next one may be the probe at once */
+    if (news == CIRCUIT_BREAKER_OLD) { /* the next one may be the probe at once */
         gate->probing = gate->probing && !probe;
         return;
     }
     bool refused = refuses_all(gate, news, now_ms);
     count(gate, news, now_ms);
-    if (gate->state == PAYER_GATE_OPEN) {
+    if (gate->state == CIRCUIT_BREAKER_OPEN) {
         if (refused)
-            stop(gate, PAYER_GATE_MISCONFIGURED, now_ms);
+            stop(gate, CIRCUIT_BREAKER_MISCONFIGURED, now_ms);
         else if (fails_mostly(gate, now_ms))
-            stop(gate, PAYER_GATE_FAILING, now_ms);
+            stop(gate, CIRCUIT_BREAKER_FAILING, now_ms);
         return;
     }
     if (!probe)
         return; /* it was called before the gate was shut */
-    if (news == PAYER_GATE_DEFINITE) {
+    if (news == CIRCUIT_BREAKER_DEFINITE) {
         let_go_on(gate);
         return;
     }
     if (refused)
-        gate->state = PAYER_GATE_MISCONFIGURED;
+        gate->state = CIRCUIT_BREAKER_MISCONFIGURED;
     probe_later(gate, now_ms);
 }
 
-uint32_t payer_gate_wait_ms(const struct payer_gate *gate, uint64_t now_ms)
+uint32_t circuit_breaker_wait_ms(const struct circuit_breaker *gate, uint64_t now_ms)
 {
-    if (gate->state == PAYER_GATE_OPEN || gate->probing || now_ms >= gate->probe_at_ms)
+    if (gate->state == CIRCUIT_BREAKER_OPEN || gate->probing || now_ms >= gate->probe_at_ms)
         return 0;
     return (uint32_t)(gate->probe_at_ms - now_ms);
 }
 
-const char *payer_gate_text(const struct payer_gate *gate)
+const char *circuit_breaker_text(const struct circuit_breaker *gate)
 {
     switch (gate->state) {
-    case PAYER_GATE_OPEN:
+    case CIRCUIT_BREAKER_OPEN:
         return NULL;
-    case PAYER_GATE_MISCONFIGURED:
+    case CIRCUIT_BREAKER_MISCONFIGURED:
         return "misconfigured";
-    case PAYER_GATE_FAILING:
+    case CIRCUIT_BREAKER_FAILING:
         return "failing";
     }
     return NULL;

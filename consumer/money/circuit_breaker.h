@@ -11,23 +11,23 @@
 
 #include "common/base/attrs.h"
 
-enum payer_gate_state {
-    PAYER_GATE_OPEN,
-    PAYER_GATE_MISCONFIGURED,
-    PAYER_GATE_FAILING,
+enum circuit_breaker_state {
+    CIRCUIT_BREAKER_OPEN,
+    CIRCUIT_BREAKER_MISCONFIGURED,
+    CIRCUIT_BREAKER_FAILING,
 };
 
 /* What an answer of the gateway tells of the gateway. */
-enum payer_gate_news {
-    PAYER_GATE_DEFINITE,        /* it serves us */
-    PAYER_GATE_FAILED,          /* no answer, or none that says anything */
-    PAYER_GATE_REFUSED_US,      /* 401, 403: every payment would be refused */
-    PAYER_GATE_OLD,             /* a result of earlier: nothing about now */
-    PAYER_GATE_REFUSED_REQUEST, /* perhaps every one would, perhaps only this one */
+enum circuit_breaker_news {
+    CIRCUIT_BREAKER_DEFINITE,        /* it serves us */
+    CIRCUIT_BREAKER_FAILED,          /* no answer, or none that says anything */
+    CIRCUIT_BREAKER_REFUSED_US,      /* 401, 403: every payment would be refused */
+    CIRCUIT_BREAKER_OLD,             /* a result of earlier: nothing about now */
+    CIRCUIT_BREAKER_REFUSED_REQUEST, /* perhaps every one would, perhaps only this one */
 };
 
-struct payer_gate { /* zeroed at first: open */
-    enum payer_gate_state state;
+struct circuit_breaker { /* zeroed at first: open */
+    enum circuit_breaker_state state;
     bool probing;
     uint64_t probe_at_ms;
     uint32_t probe_wait_ms;
@@ -38,14 +38,14 @@ struct payer_gate { /* zeroed at first: open */
 };
 
 /* Whether a payment may be called now. */
-bool payer_gate_lets(const struct payer_gate *gate, uint64_t now_ms);
+bool circuit_breaker_lets(const struct circuit_breaker *gate, uint64_t now_ms);
 /* It is called. True: it is the probe, which its answer is to be told with. */
-bool payer_gate_call(struct payer_gate *gate);
-void payer_gate_answer(struct payer_gate *gate, enum payer_gate_news news, bool probe,
-                       uint64_t now_ms);
+bool circuit_breaker_call(struct circuit_breaker *gate);
+void circuit_breaker_answer(struct circuit_breaker *gate, enum circuit_breaker_news news,
+                            bool probe, uint64_t now_ms);
 /* How long until the next probe; 0: now, or when the probe under way is answered. */
-uint32_t payer_gate_wait_ms(const struct payer_gate *gate, uint64_t now_ms);
+uint32_t circuit_breaker_wait_ms(const struct circuit_breaker *gate, uint64_t now_ms);
 /* "misconfigured", "failing"; NULL: open. Static. */
-const char *payer_gate_text(const struct payer_gate *gate);
+const char *circuit_breaker_text(const struct circuit_breaker *gate);
 
 #endif

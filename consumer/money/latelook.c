@@ -6,8 +6,8 @@
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
-#include "common/shop/ids.h"
 #include "common/base/log.h"
+#include "common/shop/ids.h"
 #include "consumer/money/pager.h"
 
 #define GATHER_MS 500
@@ -61,7 +61,7 @@ void latelook_free(struct latelook *latelook)
     free(latelook);
 }
 
-static bool is_there(const struct look *looks, size_t count, const struct counter_effect *effect)
+static bool is_there(const struct look *looks, size_t count, const struct orders_db_effect *effect)
 {
     for (size_t i = 0; i < count; i++)
         if (looks[i].attempt == effect->attempt && strcmp(looks[i].order_id, effect->order_id) == 0)
@@ -69,7 +69,7 @@ static bool is_there(const struct look *looks, size_t count, const struct counte
     return false;
 }
 
-void latelook_add(struct latelook *latelook, uint32_t shard, const struct counter_effect *effect)
+void latelook_add(struct latelook *latelook, uint32_t shard, const struct orders_db_effect *effect)
 {
     if (latelook->next_count == LATELOOK_MAX ||
         is_there(latelook->next, latelook->next_count, effect) ||

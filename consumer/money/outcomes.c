@@ -6,25 +6,25 @@
 #include "common/base/err.h"
 #include "common/base/log.h"
 
-static void free_item(struct counter_settlement *s)
+static void free_item(struct orders_db_settlement *s)
 {
-    free((char *)s->intent); /* ours: strdup'ed in endings_add */
+    free((char *)s->intent); /* ours: strdup'ed in outcomes_add */
     free((char *)s->code);
 }
 
-int endings_add(struct endings *endings, const char *order_id, int64_t attempt, const char *state,
-                const char *ref, int64_t amount, const char *code)
+int outcomes_add(struct outcomes *endings, const char *order_id, int64_t attempt, const char *state,
+                 const char *ref, int64_t amount, const char *code)
 {
     if (endings->count == endings->capacity) {
         size_t capacity = endings->capacity == 0 ? 64 : endings->capacity * 2;
-        struct counter_settlement *more = realloc(endings->items, capacity * sizeof *more);
+        struct orders_db_settlement *more = realloc(endings->items, capacity * sizeof *more);
         if (more == NULL)
             return ERR_NOMEM;
         endings->items = more;
         endings->capacity = capacity;
     }
-    struct counter_settlement *s = &endings->items[endings->count];
-    *s = (struct counter_settlement){.attempt = attempt, .state = state, .amount = amount};
+    struct orders_db_settlement *s = &endings->items[endings->count];
+    *s = (struct orders_db_settlement){.attempt = attempt, .state = state, .amount = amount};
     memcpy(s->order_id, order_id, IDS_ORDER_SIZE);
     s->intent = ref[0] == '\0' ? NULL : strdup(ref);
     s->code = code[0] == '\0' ? NULL : strdup(code);
@@ -32,14 +32,14 @@ int endings_add(struct endings *endings, const char *order_id, int64_t attempt, 
     return 0;
 }
 
-size_t endings_begin(struct endings *endings)
+size_t outcomes_begin(struct outcomes *endings)
 {
-    size_t most = endings->one_by_one ? 1 : ENDINGS_MAX;
+    size_t most = endings->one_by_one ? 1 : OUTCOMES_MAX;
     endings->running = endings->count < most ? endings->count : most;
     return endings->running;
 }
 
-static void drop_running(struct endings *endings)
+static void drop_running(struct outcomes *endings)
 {
     for (size_t i = 0; i < endings->running; i++)
         free_item(&endings->items[i]);
@@ -50,20 +50,20 @@ static void drop_running(struct endings *endings)
     endings->running = 0;
 }
 
-void endings_recorded(struct endings *endings)
+void outcomes_recorded(struct outcomes *endings)
 {
     drop_running(endings);
     endings->one_by_one = false;
 }
 
-void endings_again(struct endings *endings)
+void outcomes_again(struct outcomes *endings)
 {
     endings->running = 0;
 }
 
-void endings_refused(struct endings *endings)
+void outcomes_refused(struct outcomes *endings)
 {
-    struct counter_settlement *s = &endings->items[0];
+    struct orders_db_settlement *s = &endings->items[0];
     if (endings->running > 1) {
         endings->one_by_one = true;
     } else if (s->intent == NULL && s->code == NULL) {
@@ -80,7 +80,7 @@ void endings_refused(struct endings *endings)
     endings->running = 0;
 }
 
-void endings_forget(struct endings *endings)
+void outcomes_forget(struct outcomes *endings)
 {
     for (size_t i = 0; i < endings->count; i++)
         free_item(&endings->items[i]);
@@ -89,8 +89,8 @@ void endings_forget(struct endings *endings)
     endings->one_by_one = false;
 }
 
-void endings_free(struct endings *endings)
+void outcomes_free(struct outcomes *endings)
 {
-    endings_forget(endings);
+    outcomes_forget(endings);
     free(endings->items);
 }

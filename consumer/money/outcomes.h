@@ -12,10 +12,10 @@
 #include "common/base/attrs.h"
 #include "consumer/shard/orders_db.h"
 
-#define ENDINGS_MAX 512 /* of one transaction */
+#define OUTCOMES_MAX 512 /* of one transaction */
 
-struct endings {                      /* zeroed at first */
-    struct counter_settlement *items; /* own strings; the first `running` are in flight */
+struct outcomes {                       /* zeroed at first */
+    struct orders_db_settlement *items; /* own strings; the first `running` are in flight */
     size_t count;
     size_t capacity;
     size_t running;
@@ -23,18 +23,18 @@ struct endings {                      /* zeroed at first */
 };
 
 /* Strings but `state` (static) are copied; "" is none. 0 or ERR_NOMEM. */
-MUST_CHECK int endings_add(struct endings *endings, const char *order_id, int64_t attempt,
-                           const char *state, const char *ref, int64_t amount, const char *code);
+MUST_CHECK int outcomes_add(struct outcomes *endings, const char *order_id, int64_t attempt,
+                            const char *state, const char *ref, int64_t amount, const char *code);
 /* How many of the first ones to send now. */
-size_t endings_begin(struct endings *endings);
+size_t outcomes_begin(struct outcomes *endings);
 /* Those sent are recorded. */
-void endings_recorded(struct endings *endings);
+void outcomes_recorded(struct outcomes *endings);
 /* They are not, and go again. */
-void endings_again(struct endings *endings);
+void outcomes_again(struct outcomes *endings);
 /* They were refused for a value among them. */
-void endings_refused(struct endings *endings);
+void outcomes_refused(struct outcomes *endings);
 /* Forgets all; those in flight may still be answered. */
-void endings_forget(struct endings *endings);
-void endings_free(struct endings *endings);
+void outcomes_forget(struct outcomes *endings);
+void outcomes_free(struct outcomes *endings);
 
 #endif

@@ -5,8 +5,8 @@
 
 #include "common/base/backoff.h"
 #include "common/base/clock.h"
-#include "common/testing/failpoint.h"
 #include "common/base/err.h"
+#include "common/testing/failpoint.h"
 
 #define PAGE_SIZE 100
 #define PAGES_MAX 20000
@@ -72,7 +72,7 @@ static void paged(int code, const struct pay_intent *intents, size_t count, bool
                   void *arg)
 {
     struct pager *pager = arg;
-    CRASH_POINT(LOOK_UP_ANSWERED);
+    FAILPOINT(LOOK_UP_ANSWERED);
     if (code < 0) {
         failed(pager, code);
         return;
@@ -99,5 +99,5 @@ static void ask(void *arg)
         loop_timer_start(pager->timer, NO_PLACE_MS, 0);
     else if (code < 0)
         failed(pager, code);
-    CRASH_POINT_SOON(LOOK_UP_SENT);
+    FAILPOINT_SOON(LOOK_UP_SENT);
 }

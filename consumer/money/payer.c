@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "common/base/clock.h"
-#include "common/testing/failpoint.h"
 #include "common/base/err.h"
+#include "common/testing/failpoint.h"
 #include "common/testing/seeded_bug.h"
 
 #define RETRY_FIRST_MS 200
@@ -144,8 +144,8 @@ void payer_retry_later(struct payment *p, uint32_t at_least_ms)
 struct pay_charge payer_charge_of(const struct payment *p, char key[PAYER_KEY_SIZE])
 {
     (void)snprintf(key, PAYER_KEY_SIZE, "%s-%" PRId64, p->order_id, p->attempt);
-    PLANT(FRESH_KEY, (void)snprintf(key, PAYER_KEY_SIZE, "%s-%" PRIx32, p->order_id,
-                                    (uint32_t)clock_mono_us()));
+    SEEDED_BUG(FRESH_KEY, (void)snprintf(key, PAYER_KEY_SIZE, "%s-%" PRIx32, p->order_id,
+                                         (uint32_t)clock_mono_us()));
     return (struct pay_charge){.order_id = p->order_id,
                                .shard = p->shard,
                                .amount = p->amount,
@@ -193,9 +193,9 @@ static int call(struct payment *p)
 static bool gate_lets(struct payer *payer)
 {
     uint64_t now_ms = clock_mono_ms();
-    if (payer_gate_lets(&payer->gate, now_ms))
+    if (circuit_breaker_lets(&payer->gate, now_ms))
         return true;
-    uint32_t wait_ms = payer_gate_wait_ms(&payer->gate, now_ms);
+    uint32_t wait_ms = circuit_breaker_wait_ms(&payer->gate, now_ms);
     if (wait_ms > 0) /* else the answer to the probe is waited for */
         loop_timer_start(payer->pump_again, wait_ms, 0);
     return false;
@@ -224,10 +224,10 @@ void payer_pump(struct payer *payer)
             break;
         }
         if (p->cancelling)
-            CRASH_POINT_SOON(CANCEL_SENT);
+            FAILPOINT_SOON(CANCEL_SENT);
         else
-            CRASH_POINT_SOON(PAY_SENT);
-        p->probe = payer_gate_call(&payer->gate);
+            FAILPOINT_SOON(PAY_SENT);
+        p->probe = circuit_breaker_call(&payer->gate);
         payer_queue_take(payer->queue);
         p->state = PAYMENT_CALLING;
         payer->calling[p->shard]++;
@@ -235,7 +235,7 @@ void payer_pump(struct payer *payer)
     show_counts(payer);
 }
 
-static enum payment_resolution resolution_of(const struct counter_effect *effect)
+static enum payment_resolution resolution_of(const struct orders_db_effect *effect)
 {
     if (effect->reason == NULL)
         return RESOLVED_NOT;
@@ -243,7 +243,7 @@ static enum payment_resolution resolution_of(const struct counter_effect *effect
 }
 
 static struct payment *new_payment(struct payer *payer, uint32_t shard,
-                                   const struct counter_effect *effect)
+                                   const struct orders_db_effect *effect)
 {
     struct payment *p = calloc(1, sizeof *p);
     if (p == NULL)
@@ -268,7 +268,7 @@ static struct payment *new_payment(struct payer *payer, uint32_t shard,
 }
 
 /* One that is here already, and was found or resolved again. */
-static void refresh(struct payment *p, const struct counter_effect *effect)
+static void refresh(struct payment *p, const struct orders_db_effect *effect)
 {
     uint64_t born_ms = clock_mono_ms() - (uint64_t)effect->age_ms;
     if (born_ms < p->born_ms) /* our clock may have stood still */
@@ -286,7 +286,7 @@ static void refresh(struct payment *p, const struct counter_effect *effect)
     }
 }
 
-int payer_add(struct payer *payer, uint32_t shard, const struct counter_effect *effect)
+int payer_add(struct payer *payer, uint32_t shard, const struct orders_db_effect *effect)
 {
     payer->held[shard] = false;
     struct payment *known = find(payer, effect->order_id, effect->attempt);
@@ -312,7 +312,7 @@ int payer_add(struct payer *payer, uint32_t shard, const struct counter_effect *
             (void)backoff_next(&p->backoff);
         payer_retry_later(p, 0);
     }
-    CRASH_POINT(PAY);
+    FAILPOINT(PAY);
     payer_pump(payer);
     return 0;
 }
@@ -340,7 +340,7 @@ void payer_hold_shard(struct payer *payer, uint32_t shard)
 
 const char *payer_stopped(const struct payer *payer)
 {
-    return payer_gate_text(&payer->gate);
+    return circuit_breaker_text(&payer->gate);
 }
 
 size_t payer_calling(const struct payer *payer, uint32_t shard)
@@ -348,17 +348,17 @@ size_t payer_calling(const struct payer *payer, uint32_t shard)
     return payer->calling[shard];
 }
 
-bool payer_gate_open(const struct payer *payer, uint32_t *ret_wait_ms)
+bool circuit_breaker_open(const struct payer *payer, uint32_t *ret_wait_ms)
 {
     uint64_t now_ms = clock_mono_ms();
-    if (payer_gate_lets(&payer->gate, now_ms))
+    if (circuit_breaker_lets(&payer->gate, now_ms))
         return true;
-    uint32_t wait_ms = payer_gate_wait_ms(&payer->gate, now_ms);
+    uint32_t wait_ms = circuit_breaker_wait_ms(&payer->gate, now_ms);
     *ret_wait_ms = wait_ms > PUMP_AGAIN_MS ? wait_ms : PUMP_AGAIN_MS;
     return false;
 }
 
-bool payer_gate_called(struct payer *payer)
+bool circuit_breaker_called(struct payer *payer)
 {
-    return payer_gate_call(&payer->gate);
+    return circuit_breaker_call(&payer->gate);
 }

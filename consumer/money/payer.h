@@ -51,10 +51,12 @@ struct payer *payer_new(const struct payer_options *options);
 /* Calls in flight must have been ended by pay_free before. */
 void payer_free(struct payer *payer);
 
-/* Queues the payment of a COUNTER_PAY effect, unless it is here already. ERR_FULL, ERR_NOMEM. */
-MUST_CHECK int payer_add(struct payer *payer, uint32_t shard, const struct counter_effect *effect);
-/* COUNTER_ACTION: so long the buyer may act. COUNTER_HINT: the order's payment is looked at now. */
-void payer_hear(struct payer *payer, const struct counter_effect *effect);
+/* Queues the payment of a ORDERS_DB_PAY effect, unless it is here already. ERR_FULL, ERR_NOMEM. */
+MUST_CHECK int payer_add(struct payer *payer, uint32_t shard,
+                         const struct orders_db_effect *effect);
+/* ORDERS_DB_ACTION: so long the buyer may act. ORDERS_DB_HINT: the order's payment is looked at
+ * now. */
+void payer_hear(struct payer *payer, const struct orders_db_effect *effect);
 /* The shard is not ours any more: what is not being called is forgotten, answers to the rest are
  * not reported (unless they are added again before). */
 void payer_forget_shard(struct payer *payer, uint32_t shard);
@@ -68,12 +70,12 @@ size_t payer_calling(const struct payer *payer, uint32_t shard);
 
 /* For other calls at the same gateway, which the same gate keeps back. Whether one may begin now;
  * else `ret_wait_ms` says when to ask again. */
-bool payer_gate_open(const struct payer *payer, uint32_t *ret_wait_ms);
+bool circuit_breaker_open(const struct payer *payer, uint32_t *ret_wait_ms);
 /* It begins. True: it is the probe, which its answer is to be told with. */
-bool payer_gate_called(struct payer *payer);
+bool circuit_breaker_called(struct payer *payer);
 /* It was answered; `old`: with a result of earlier; `definite`: it tells what it should, whatever
  * its outcome is. */
-void payer_gate_answered(struct payer *payer, const struct pay_answer *answer, bool old,
-                         bool definite, bool probe);
+void circuit_breaker_answered(struct payer *payer, const struct pay_answer *answer, bool old,
+                              bool definite, bool probe);
 
 #endif

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "common/base/clock.h"
-#include "common/testing/failpoint.h"
 #include "common/base/log.h"
+#include "common/testing/failpoint.h"
 #include "consumer/money/payer_impl.h"
 
 #define LOOK_FIRST_MS 1000 /* without a hint of the gateway's, it is looked at so soon, ... */
@@ -81,7 +81,7 @@ void payer_looked(const struct pay_answer *answer, void *arg)
 {
     struct payment *p = arg;
     struct payer *payer = p->payer;
-    CRASH_POINT(ACTION_LOOKED);
+    FAILPOINT(ACTION_LOOKED);
     if (payer_back(p, answer)) {
         if (answer->outcome == PAY_SUCCEEDED)
             payer_end(p, "captured", p->intent_id, answer->code);
@@ -97,20 +97,20 @@ void payer_looked(const struct pay_answer *answer, void *arg)
     payer_pump(payer);
 }
 
-void payer_hear(struct payer *payer, const struct counter_effect *effect)
+void payer_hear(struct payer *payer, const struct orders_db_effect *effect)
 {
     for (struct payment *p = payer_next_of_order(payer, effect->order_id, NULL), *next; p != NULL;
          p = next) {
         next = payer_next_of_order(payer, effect->order_id, p);
         if (!p->acting)
             continue;
-        if (effect->kind == COUNTER_ACTION && p->attempt == effect->attempt) {
+        if (effect->kind == ORDERS_DB_ACTION && p->attempt == effect->attempt) {
             p->asked = true;
             p->act_until_ms = clock_mono_ms() + (uint64_t)effect->age_ms;
         }
-        if (p->state == PAYMENT_WAITING && effect->kind == COUNTER_HINT)
+        if (p->state == PAYMENT_WAITING && effect->kind == ORDERS_DB_HINT)
             payer_retry_at(p, 0);
-        else if (effect->kind == COUNTER_HINT)
+        else if (effect->kind == ORDERS_DB_HINT)
             p->hinted = true;
     }
 }

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "common/base/clock.h"
-#include "common/testing/failpoint.h"
 #include "common/base/log.h"
+#include "common/testing/failpoint.h"
 
 #define REFUSED_RETRY_MS 1000
 #define NOTE_AFTER_MS 5000  /* so long without an end: tell it in the table, ... */
@@ -90,7 +90,7 @@ static void unknown(struct payment *p, const struct pay_answer *answer)
                 LOG_STR("order_id", p->order_id), LOG_INT("http_status", answer->http_status),
                 LOG_STR("code", answer->code));
     payer_retry_later(p, answer->retry_after_s * 1000);
-    CRASH_POINT(PAY_UNKNOWN);
+    FAILPOINT(PAY_UNKNOWN);
 }
 
 static void dispatch(struct payment *p, const struct pay_answer *answer)
@@ -119,56 +119,56 @@ static void dispatch(struct payment *p, const struct pay_answer *answer)
 
 /* ---- the gate ---- */
 
-static enum payer_gate_news news_of(const struct pay_answer *answer)
+static enum circuit_breaker_news news_of(const struct pay_answer *answer)
 {
     switch (answer->outcome) {
     case PAY_SUCCEEDED:
     case PAY_DECLINED:
     case PAY_BAD_INPUT:
     case PAY_REQUIRES_ACTION:
-        return PAYER_GATE_DEFINITE;
+        return CIRCUIT_BREAKER_DEFINITE;
     case PAY_UNKNOWN:
-        return PAYER_GATE_FAILED;
+        return CIRCUIT_BREAKER_FAILED;
     case PAY_MISCONFIGURED:
         return answer->http_status == 401 || answer->http_status == 403
-                   ? PAYER_GATE_REFUSED_US
-                   : PAYER_GATE_REFUSED_REQUEST;
+                   ? CIRCUIT_BREAKER_REFUSED_US
+                   : CIRCUIT_BREAKER_REFUSED_REQUEST;
     }
-    return PAYER_GATE_FAILED;
+    return CIRCUIT_BREAKER_FAILED;
 }
 
 static void tell_gate(struct payer *payer, const struct pay_answer *answer)
 {
     const struct stats *stats = payer->o.stats;
-    enum payer_gate_state state = payer->gate.state;
-    metric_set(stats->payments_stopped, state != PAYER_GATE_OPEN);
-    metric_set(stats->payments_misconfigured, state == PAYER_GATE_MISCONFIGURED);
-    if (state == PAYER_GATE_MISCONFIGURED)
+    enum circuit_breaker_state state = payer->gate.state;
+    metric_set(stats->payments_stopped, state != CIRCUIT_BREAKER_OPEN);
+    metric_set(stats->payments_misconfigured, state == CIRCUIT_BREAKER_MISCONFIGURED);
+    if (state == CIRCUIT_BREAKER_MISCONFIGURED)
         log_error("payments are stopped: the gateway refuses our key or our requests; check "
                   "CHECKOUT_GATEWAY_*; orders wait, nobody is rejected",
                   LOG_INT("http_status", answer->http_status), LOG_STR("code", answer->code));
-    else if (state == PAYER_GATE_FAILING)
+    else if (state == CIRCUIT_BREAKER_FAILING)
         log_error("payments are stopped: the gateway fails mostly; orders wait, nobody is rejected",
                   LOG_INT("http_status", answer->http_status), LOG_STR("code", answer->code));
     else
         log_info("payments go on: the gateway serves us again");
-    payer->o.stopped(payer_gate_text(&payer->gate), payer->o.arg);
+    payer->o.stopped(circuit_breaker_text(&payer->gate), payer->o.arg);
 }
 
 static void pass_gate(struct payer *payer, const struct pay_answer *answer,
-                      enum payer_gate_news news, bool probe)
+                      enum circuit_breaker_news news, bool probe)
 {
-    enum payer_gate_state before = payer->gate.state;
-    payer_gate_answer(&payer->gate, news, probe, clock_mono_ms());
+    enum circuit_breaker_state before = payer->gate.state;
+    circuit_breaker_answer(&payer->gate, news, probe, clock_mono_ms());
     if (payer->gate.state != before)
         tell_gate(payer, answer);
 }
 
-void payer_gate_answered(struct payer *payer, const struct pay_answer *answer, bool old,
-                         bool definite, bool probe)
+void circuit_breaker_answered(struct payer *payer, const struct pay_answer *answer, bool old,
+                              bool definite, bool probe)
 {
-    enum payer_gate_news news = definite ? PAYER_GATE_DEFINITE : news_of(answer);
-    pass_gate(payer, answer, old ? PAYER_GATE_OLD : news, probe);
+    enum circuit_breaker_news news = definite ? CIRCUIT_BREAKER_DEFINITE : news_of(answer);
+    pass_gate(payer, answer, old ? CIRCUIT_BREAKER_OLD : news, probe);
     payer_pump(payer); /* a place at the gateway is free */
 }
 
@@ -179,7 +179,8 @@ bool payer_back(struct payment *p, const struct pay_answer *answer)
     payer_queue_done(payer->queue, &p->entry);
     stats_payment(payer->o.stats, pay_outcome_text(answer->outcome));
     metric_observe(payer->o.stats->payment_seconds, (double)(clock_mono_us() - p->called_us) / 1e6);
-    pass_gate(payer, answer, is_stored(p, answer) ? PAYER_GATE_OLD : news_of(answer), p->probe);
+    pass_gate(payer, answer, is_stored(p, answer) ? CIRCUIT_BREAKER_OLD : news_of(answer),
+              p->probe);
     p->probe = false;
     if (!p->orphaned)
         return true;
@@ -191,7 +192,7 @@ void payer_cancelled(const struct pay_answer *answer, void *arg)
 {
     struct payment *p = arg;
     struct payer *payer = p->payer;
-    CRASH_POINT(CANCEL_ANSWERED);
+    FAILPOINT(CANCEL_ANSWERED);
     if (payer_back(p, answer)) {
         struct pay_answer declined = *answer;
         if (answer->outcome == PAY_DECLINED && p->found == FOUND_NONE)
@@ -205,7 +206,7 @@ void payer_charged(const struct pay_answer *answer, void *arg)
 {
     struct payment *p = arg;
     struct payer *payer = p->payer;
-    CRASH_POINT(PAY_ANSWERED);
+    FAILPOINT(PAY_ANSWERED);
     if (payer_back(p, answer))
         dispatch(p, answer);
     payer_pump(payer);

@@ -7,9 +7,9 @@
 #include "common/base/backoff.h"
 #include "common/shop/ids.h"
 #include "common/shop/job.h"
+#include "consumer/money/circuit_breaker.h"
 #include "consumer/money/pager.h"
 #include "consumer/money/payer.h"
-#include "consumer/money/circuit_breaker.h"
 #include "consumer/money/payer_queue.h"
 
 #define PAYER_BUCKETS 4096 /* a power of two */
@@ -82,7 +82,7 @@ struct payer {
     struct payer_options o;
     struct payment *buckets[PAYER_BUCKETS];
     struct payer_queue *queue;
-    struct payer_gate gate;
+    struct circuit_breaker gate;
     struct payer_lookup lookup;
     size_t count;
     size_t calling[PAYER_SHARDS_MAX];

@@ -7,10 +7,10 @@
 
 #include "common/base/backoff.h"
 #include "common/base/clock.h"
-#include "common/testing/failpoint.h"
 #include "common/base/err.h"
-#include "common/shop/ids.h"
 #include "common/base/log.h"
+#include "common/shop/ids.h"
+#include "common/testing/failpoint.h"
 
 #define RETRY_FIRST_MS 200
 #define RETRY_MAX_MS 30000
@@ -202,7 +202,7 @@ static void answered(const struct pay_answer *answer, void *arg)
 {
     struct refund *r = arg;
     struct refunder *refunder = r->refunder;
-    CRASH_POINT(REFUND_ANSWERED);
+    FAILPOINT(REFUND_ANSWERED);
     bool old = is_stored(r, answer);
     bool definite = says(answer, "pending") || says(answer, "partly_refunded") ||
                     says(answer, "charge_already_refunded");
@@ -215,7 +215,7 @@ static void answered(const struct pay_answer *answer, void *arg)
         forget(r);
     else
         dispatch(r, answer);
-    payer_gate_answered(refunder->o.payer, answer, old, definite, probe);
+    circuit_breaker_answered(refunder->o.payer, answer, old, definite, probe);
 }
 
 /* ---- the next step ---- */
@@ -255,7 +255,7 @@ static void step(void *arg)
     uint32_t wait_ms = NO_PLACE_MS;
     if (!key_good(r))
         return;
-    if (refunder->calls >= CALLS_MAX || !payer_gate_open(refunder->o.payer, &wait_ms)) {
+    if (refunder->calls >= CALLS_MAX || !circuit_breaker_open(refunder->o.payer, &wait_ms)) {
         loop_timer_start(r->timer, wait_ms, 0);
         return;
     }
@@ -268,15 +268,15 @@ static void step(void *arg)
         loop_timer_start(r->timer, NO_PLACE_MS, 0);
         return;
     }
-    CRASH_POINT_SOON(REFUND_CALL_SENT);
+    FAILPOINT_SOON(REFUND_CALL_SENT);
     r->calling = true;
     refunder->calls++;
-    r->probe = payer_gate_called(refunder->o.payer);
+    r->probe = circuit_breaker_called(refunder->o.payer);
 }
 
 /* ---- which refunds there are ---- */
 
-static struct refund *find(struct refunder *refunder, const struct counter_effect *effect)
+static struct refund *find(struct refunder *refunder, const struct orders_db_effect *effect)
 {
     struct refund *r;
     LIST_FOREACH(r, &refunder->refunds, link)
@@ -289,7 +289,7 @@ static struct refund *find(struct refunder *refunder, const struct counter_effec
 }
 
 static struct refund *new_refund(struct refunder *refunder, uint32_t shard,
-                                 const struct counter_effect *effect)
+                                 const struct orders_db_effect *effect)
 {
     struct refund *r = calloc(1, sizeof *r);
     if (r == NULL)
@@ -320,7 +320,7 @@ static long tries_before(const char *key)
     return number == NULL ? 0 : strtol(number + sizeof mark - 1, NULL, 10) - 1;
 }
 
-int refunder_add(struct refunder *refunder, uint32_t shard, const struct counter_effect *effect)
+int refunder_add(struct refunder *refunder, uint32_t shard, const struct orders_db_effect *effect)
 {
     struct refund *r = find(refunder, effect);
     if (r != NULL) {
@@ -340,7 +340,7 @@ int refunder_add(struct refunder *refunder, uint32_t shard, const struct counter
     for (long i = 0; i < tries && wait_ms < RETRY_MAX_MS / 2; i++)
         wait_ms = backoff_next(&r->backoff); /* the one before has failed: not at once */
     loop_timer_start(r->timer, wait_ms, 0);
-    CRASH_POINT(REFUND_CALL);
+    FAILPOINT(REFUND_CALL);
     return 0;
 }
 

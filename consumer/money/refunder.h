@@ -13,8 +13,8 @@
 #include "common/base/attrs.h"
 #include "common/base/loop.h"
 #include "common/pay/pay.h"
-#include "consumer/shard/orders_db.h"
 #include "consumer/money/payer.h"
+#include "consumer/shard/orders_db.h"
 #include "consumer/stats.h"
 
 #define REFUNDER_MAX 512 /* refunds in memory; further ones wait in their table for the sweep */
@@ -43,10 +43,10 @@ struct refunder *refunder_new(const struct refunder_options *options);
 /* Calls in flight must have been ended by pay_free before. NULL is allowed. */
 void refunder_free(struct refunder *refunder);
 
-/* Takes care of the refund of a COUNTER_REFUND effect, unless it is here already. ERR_FULL,
+/* Takes care of the refund of a ORDERS_DB_REFUND effect, unless it is here already. ERR_FULL,
  * ERR_NOMEM. */
 MUST_CHECK int refunder_add(struct refunder *refunder, uint32_t shard,
-                            const struct counter_effect *effect);
+                            const struct orders_db_effect *effect);
 /* The shard is not ours any more: as payer_forget_shard. */
 void refunder_forget_shard(struct refunder *refunder, uint32_t shard);
 /* Refunds of this shard that a call is in flight for. */

@@ -2,9 +2,9 @@
 
 #include <stdlib.h>
 
-void members_init(struct members *m, int64_t self)
+void liveness_init(struct liveness *m, int64_t self)
 {
-    *m = (struct members){.self = self};
+    *m = (struct liveness){.self = self};
 }
 
 static const struct member *find(const struct member *list, size_t count, int64_t id)
@@ -15,7 +15,7 @@ static const struct member *find(const struct member *list, size_t count, int64_
     return NULL;
 }
 
-static struct member judge(const struct members *m, const struct member *before,
+static struct member judge(const struct liveness *m, const struct member *before,
                            const struct member_row *row, bool gap, uint64_t now_ms)
 {
     struct member member = {.id = row->id, .beat = row->beat, .ready = row->ready};
@@ -23,12 +23,12 @@ static struct member judge(const struct members *m, const struct member *before,
     member.changed_ms = moved || gap ? now_ms : before->changed_ms;
     if (!row->locked)
         member.unlocked = moved || gap ? 1 : before->unlocked + 1;
-    bool trusted = m->afresh_ms == 0 || now_ms - m->afresh_ms >= MEMBERS_DEAD_MS;
+    bool trusted = m->afresh_ms == 0 || now_ms - m->afresh_ms >= LIVENESS_DEAD_MS;
     bool lock_lost = trusted && member.unlocked >= 2;
     /* a stranger without its lock is what is left of a crash from before our time */
     bool leftover = before == NULL && !row->locked;
     member.alive = row->id == m->self ||
-                   (!leftover && !lock_lost && now_ms - member.changed_ms < MEMBERS_DEAD_MS);
+                   (!leftover && !lock_lost && now_ms - member.changed_ms < LIVENESS_DEAD_MS);
     if (before != NULL && !before->alive && !moved && row->id != m->self)
         member.alive = false; /* the dead come back only by beating */
     return member;
@@ -41,15 +41,15 @@ static int by_id(const void *a, const void *b)
     return (x->id > y->id) - (x->id < y->id);
 }
 
-void members_observe(struct members *m, const struct member_row *rows, size_t count,
-                     uint64_t now_ms)
+void liveness_observe(struct liveness *m, const struct member_row *rows, size_t count,
+                      uint64_t now_ms)
 {
-    bool gap = m->observed_ms == 0 || now_ms - m->observed_ms > MEMBERS_GAP_MS;
-    struct member list[MEMBERS_MAX];
+    bool gap = m->observed_ms == 0 || now_ms - m->observed_ms > LIVENESS_GAP_MS;
+    struct member list[LIVENESS_MAX];
     size_t kept = 0;
     if (gap && m->observed_ms != 0)
         m->afresh_ms = now_ms;
-    for (size_t i = 0; i < count && kept < MEMBERS_MAX; i++)
+    for (size_t i = 0; i < count && kept < LIVENESS_MAX; i++)
         list[kept++] = judge(m, find(m->list, m->count, rows[i].id), &rows[i], gap, now_ms);
     qsort(list, kept, sizeof list[0], by_id);
     for (size_t i = 0; i < kept; i++)
@@ -58,19 +58,19 @@ void members_observe(struct members *m, const struct member_row *rows, size_t co
     m->observed_ms = now_ms;
 }
 
-bool members_alive(const struct members *m, int64_t id)
+bool liveness_alive(const struct liveness *m, int64_t id)
 {
     const struct member *member = find(m->list, m->count, id);
     return member != NULL && member->alive;
 }
 
-bool members_ready(const struct members *m, int64_t id)
+bool liveness_ready(const struct liveness *m, int64_t id)
 {
     const struct member *member = find(m->list, m->count, id);
     return member != NULL && member->alive && member->ready;
 }
 
-size_t members_ready_ids(const struct members *m, int64_t ret_ids[MEMBERS_MAX])
+size_t liveness_ready_ids(const struct liveness *m, int64_t ret_ids[LIVENESS_MAX])
 {
     size_t count = 0;
     for (size_t i = 0; i < m->count; i++)

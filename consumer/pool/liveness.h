@@ -13,9 +13,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MEMBERS_MAX 256
-#define MEMBERS_DEAD_MS 5000
-#define MEMBERS_GAP_MS 2000
+#define LIVENESS_MAX 256
+#define LIVENESS_DEAD_MS 5000
+#define LIVENESS_GAP_MS 2000
 
 /* One row of what a beat returns. */
 struct member_row {
@@ -34,23 +34,23 @@ struct member {
     bool alive;
 };
 
-struct members {
+struct liveness {
     int64_t self;
     uint64_t observed_ms; /* of the newest observation; 0: none */
     uint64_t afresh_ms;   /* of the newest after a gap; 0: none */
-    struct member list[MEMBERS_MAX];
+    struct member list[LIVENESS_MAX];
     size_t count;
 };
 
-void members_init(struct members *m, int64_t self);
+void liveness_init(struct liveness *m, int64_t self);
 /* Takes in the rows of a beat of our own that succeeded at now_ms (monotonic). Rows above
- * MEMBERS_MAX are not looked at: our own and those with a lock come first. */
-void members_observe(struct members *m, const struct member_row *rows, size_t count,
-                     uint64_t now_ms);
-bool members_alive(const struct members *m, int64_t id);
+ * LIVENESS_MAX are not looked at: our own and those with a lock come first. */
+void liveness_observe(struct liveness *m, const struct member_row *rows, size_t count,
+                      uint64_t now_ms);
+bool liveness_alive(const struct liveness *m, int64_t id);
 /* Alive, and its broker connection stands. */
-bool members_ready(const struct members *m, int64_t id);
+bool liveness_ready(const struct liveness *m, int64_t id);
 /* Ids of those that are ready, in ascending order; returns how many. */
-size_t members_ready_ids(const struct members *m, int64_t ret_ids[MEMBERS_MAX]);
+size_t liveness_ready_ids(const struct liveness *m, int64_t ret_ids[LIVENESS_MAX]);
 
 #endif

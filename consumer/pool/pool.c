@@ -9,9 +9,9 @@
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
-#include "common/testing/seeded_bug.h"
-#include "common/shop/assignment.h"
 #include "common/base/version.h"
+#include "common/shop/assignment.h"
+#include "common/testing/seeded_bug.h"
 #include "consumer/pool/liveness.h"
 #include "consumer/shard/sweep.h"
 
@@ -37,11 +37,11 @@ struct pool {
     struct pool_options options;
     char name[HOST_SIZE + NUMBER_SIZE];
     char host[HOST_SIZE];
-    struct members members;
-    int64_t ranked[MEMBERS_MAX]; /* the members that `places` was made from */
+    struct liveness members;
+    int64_t ranked[LIVENESS_MAX]; /* the members that `places` was made from */
     size_t ranked_count;
     bool reranked; /* at the newest beat: the others may not have seen it yet */
-    struct rank_place *places;
+    struct assignment_place *places;
     struct look *looks; /* of each shard, the newest */
     struct shard *shards;
     struct sweep sweep;
@@ -55,21 +55,21 @@ struct pool {
     uint64_t sent_ms;
 };
 
-static const struct db_statement service_statement = {"service",
+static const struct pg_statement service_statement = {"service",
                                                       "select shards from checkout.service", 0};
-static const struct db_statement join_statement = {
+static const struct pg_statement join_statement = {
     "join_pool", "select checkout.join_pool($1::text, $2::text, $3::integer, $4::text)", 4};
-static const struct db_statement beat_statement = {
+static const struct pg_statement beat_statement = {
     "beat",
     "select member_id, beat, ready, locked from checkout.beat($1::bigint, $2::boolean,"
     " $3::integer[])",
     3};
-static const struct db_statement owners_statement = {
+static const struct pg_statement owners_statement = {
     "owners", "select shard, owner, epoch from checkout.shards where shards = $1::integer", 1};
-static const struct db_statement leave_statement = {"leave_pool",
+static const struct pg_statement leave_statement = {"leave_pool",
                                                     "select checkout.leave_pool($1::bigint)", 1};
-static const struct db_statement listen_statement = {"listen", "listen checkout_commands", 0};
-static const struct db_statement free_shard_statement = {
+static const struct pg_statement listen_statement = {"listen", "listen checkout_commands", 0};
+static const struct pg_statement free_shard_statement = {
     "free_shard", "select checkout.free_shard($1::integer, $2::bigint)", 2};
 
 /* ---- ranking ---- */
@@ -81,12 +81,12 @@ static bool same_members(const struct pool *pool, const int64_t *ids, size_t cou
 
 static void rank(struct pool *pool)
 {
-    int64_t ids[MEMBERS_MAX];
-    size_t count = members_ready_ids(&pool->members, ids);
+    int64_t ids[LIVENESS_MAX];
+    size_t count = liveness_ready_ids(&pool->members, ids);
     pool->reranked = !same_members(pool, ids, count);
     if (!pool->reranked)
         return;
-    if (rank_assign(ids, count, pool->context->shards, pool->places) < 0) {
+    if (assignment_assign(ids, count, pool->context->shards, pool->places) < 0) {
         log_error("out of memory: the ranking stays as it was");
         return;
     }
@@ -99,16 +99,16 @@ static void apply_ranking(struct pool *pool)
 {
     int64_t self = pool->context->member;
     for (uint32_t i = 0; i < pool->context->shards; i++) {
-        const struct rank_place *place = &pool->places[i];
+        const struct assignment_place *place = &pool->places[i];
         struct shard *shard = &pool->shards[i];
         /* while nobody is ready, what we hold stays ours */
         bool wanted = place->owner == self || place->standby == self ||
-                      (place->owner == RANK_NOBODY && shard_held(shard));
+                      (place->owner == ASSIGNMENT_NOBODY && shard_held(shard));
         shard_want(shard, place->owner, wanted && !pool->context->leaving);
         if (pool->context->leaving)
             shard_yield(shard, "leaving", LEAVE_PATIENCE_MS);
-        else if (!pool->reranked && place->owner != self && place->owner != RANK_NOBODY &&
-                 members_ready(&pool->members, place->owner) &&
+        else if (!pool->reranked && place->owner != self && place->owner != ASSIGNMENT_NOBODY &&
+                 liveness_ready(&pool->members, place->owner) &&
                  clock_mono_ms() - shard->taken_ms >= YIELD_AGE_MS)
             shard_yield(shard, "another member is its named owner", YIELD_PATIENCE_MS);
     }
@@ -122,17 +122,17 @@ static void take_what_is_ours(struct pool *pool)
     int64_t self = pool->context->member;
     for (uint32_t i = 0; i < pool->context->shards; i++) {
         struct look look = pool->looks[i];
-        if (!PLANT_IS(NO_FENCE))
+        if (!SEEDED_BUG_IS(NO_FENCE))
             shard_seen(&pool->shards[i], look.epoch);
         if (look.owner == self)
-            shard_take_over(&pool->shards[i], "it was ours", COUNTER_IF_OURS);
-        else if (PLANT_IS(EAGER) && pool->places[i].standby == self)
-            shard_take_over(&pool->shards[i], "planted", COUNTER_ANY_EPOCH);
+            shard_take_over(&pool->shards[i], "it was ours", ORDERS_DB_IF_OURS);
+        else if (SEEDED_BUG_IS(EAGER) && pool->places[i].standby == self)
+            shard_take_over(&pool->shards[i], "seeded", ORDERS_DB_ANY_EPOCH);
         else if (pool->places[i].owner != self)
             continue;
         else if (look.owner == 0)
             shard_take_over(&pool->shards[i], "it was released", look.epoch);
-        else if (!members_alive(&pool->members, look.owner))
+        else if (!liveness_alive(&pool->members, look.owner))
             shard_take_over(&pool->shards[i], "its owner is dead", look.epoch);
     }
 }
@@ -143,26 +143,26 @@ static void leave_if_empty(struct pool *pool);
 
 /* Asked for before the beat, so that whoever owns a shard here has joined before the members were
  * listed. */
-static void owners_seen(const struct db_result *result, void *arg)
+static void owners_seen(const struct pg_result *result, void *arg)
 {
     struct pool *pool = arg;
-    for (int row = 0; db_status(result) == DB_OK && row < db_rows(result); row++) {
-        int64_t shard = db_int(result, row, 0);
+    for (int row = 0; pg_status(result) == PG_OK && row < pg_rows(result); row++) {
+        int64_t shard = pg_int(result, row, 0);
         if (shard >= 0 && shard < pool->context->shards)
-            pool->looks[shard] = (struct look){db_int(result, row, 1), db_int(result, row, 2)};
+            pool->looks[shard] = (struct look){pg_int(result, row, 1), pg_int(result, row, 2)};
     }
 }
 
-static void take_rows(struct pool *pool, const struct db_result *result)
+static void take_rows(struct pool *pool, const struct pg_result *result)
 {
-    struct member_row rows[MEMBERS_MAX];
+    struct member_row rows[LIVENESS_MAX];
     size_t count = 0;
-    for (int row = 0; row < db_rows(result) && count < MEMBERS_MAX; row++)
-        rows[count++] = (struct member_row){.id = db_int(result, row, 0),
-                                            .beat = db_int(result, row, 1),
-                                            .ready = db_bool(result, row, 2),
-                                            .locked = db_bool(result, row, 3)};
-    members_observe(&pool->members, rows, count, clock_mono_ms());
+    for (int row = 0; row < pg_rows(result) && count < LIVENESS_MAX; row++)
+        rows[count++] = (struct member_row){.id = pg_int(result, row, 0),
+                                            .beat = pg_int(result, row, 1),
+                                            .ready = pg_bool(result, row, 2),
+                                            .locked = pg_bool(result, row, 3)};
+    liveness_observe(&pool->members, rows, count, clock_mono_ms());
 }
 
 static void database_answers(struct pool *pool)
@@ -170,7 +170,7 @@ static void database_answers(struct pool *pool)
     pool->beaten_ms = pool->sent_ms;
     if (pool->suspended && !pool->context->leaving) {
         pool->suspended = false;
-        bus_resume(pool->context->bus);
+        broker_resume(pool->context->broker);
     }
 }
 
@@ -183,18 +183,18 @@ static void removed(struct pool *pool)
         shard_disown(&pool->shards[i]);
 }
 
-static void beaten(const struct db_result *result, void *arg)
+static void beaten(const struct pg_result *result, void *arg)
 {
     struct pool *pool = arg;
     pool->asking = false;
-    if (db_status(result) != DB_OK) {
-        if (db_status(result) == DB_ERROR)
-            log_error("the beat is refused", LOG_STR("problem", db_message(result)));
+    if (pg_status(result) != PG_OK) {
+        if (pg_status(result) == PG_ERROR)
+            log_error("the beat is refused", LOG_STR("problem", pg_message(result)));
         return;
     }
     database_answers(pool);
     take_rows(pool, result);
-    if (!members_alive(&pool->members, pool->context->member)) {
+    if (!liveness_alive(&pool->members, pool->context->member)) {
         removed(pool);
         return;
     }
@@ -211,76 +211,76 @@ static void send_beat(struct pool *pool)
 {
     struct buf pids;
     buf_init(&pids, 4096);
-    db_array_begin(&pids);
+    pg_array_begin(&pids);
     for (size_t i = 0; i < pool->options.session_count; i++)
-        db_array_int(&pids, db_backend_pid(pool->options.sessions[i]));
-    db_array_end(&pids);
+        pg_array_int(&pids, pg_backend_pid(pool->options.sessions[i]));
+    pg_array_end(&pids);
     char shards[NUMBER_SIZE], member[NUMBER_SIZE];
     (void)snprintf(shards, sizeof shards, "%u", pool->context->shards);
     (void)snprintf(member, sizeof member, "%" PRId64, pool->context->member);
-    bool ready = bus_state(pool->context->bus) != BUS_DOWN && !pool->context->leaving;
+    bool ready = broker_state(pool->context->broker) != BROKER_DOWN && !pool->context->leaving;
     const char *look_params[] = {shards};
     const char *params[] = {member, ready ? "true" : "false", buf_text(&pids)};
     pool->sent_ms = clock_mono_ms();
-    struct db *control = pool->options.control;
-    pool->asking = db_query(control, &owners_statement, look_params, owners_seen, pool) == 0 &&
-                   db_query(control, &beat_statement, params, beaten, pool) == 0;
+    struct pg *control = pool->options.control;
+    pool->asking = pg_query(control, &owners_statement, look_params, owners_seen, pool) == 0 &&
+                   pg_query(control, &beat_statement, params, beaten, pool) == 0;
     buf_free(&pids);
 }
 
-static void joined(const struct db_result *result, void *arg)
+static void joined(const struct pg_result *result, void *arg)
 {
     struct pool *pool = arg;
     pool->asking = false;
-    if (db_status(result) != DB_OK) {
-        if (db_status(result) == DB_ERROR)
+    if (pg_status(result) != PG_OK) {
+        if (pg_status(result) == PG_ERROR)
             log_error("cannot join the pool; are the tables there (checkoutctl migrate)?",
-                      LOG_STR("problem", db_message(result)));
+                      LOG_STR("problem", pg_message(result)));
         return;
     }
-    pool->context->member = db_int(result, 0, 0);
-    members_init(&pool->members, pool->context->member);
+    pool->context->member = pg_int(result, 0, 0);
+    liveness_init(&pool->members, pool->context->member);
     pool->ranked_count = 0;
     log_info("joined the pool", LOG_INT("member", pool->context->member));
     send_beat(pool);
 }
 
-static void service_seen(const struct db_result *result, void *arg)
+static void service_seen(const struct pg_result *result, void *arg)
 {
     struct pool *pool = arg;
-    if (db_status(result) != DB_OK)
+    if (pg_status(result) != PG_OK)
         return; /* joining says what is wrong */
-    if (db_rows(result) == 0)
+    if (pg_rows(result) == 0)
         log_error("no shards are in service yet: run checkoutctl topology");
-    else if (db_int(result, 0, 0) != pool->context->shards)
-        pool->options.wrong_shards(db_int(result, 0, 0), pool->options.arg);
+    else if (pg_int(result, 0, 0) != pool->context->shards)
+        pool->options.wrong_shards(pg_int(result, 0, 0), pool->options.arg);
 }
 
 static void join(struct pool *pool)
 {
-    if (db_query(pool->options.control, &service_statement, NULL, service_seen, pool) < 0)
+    if (pg_query(pool->options.control, &service_statement, NULL, service_seen, pool) < 0)
         return;
     char pid[NUMBER_SIZE];
     (void)snprintf(pid, sizeof pid, "%d", (int)getpid());
     const char *params[] = {pool->name, pool->host, pid, CHECKOUT_VERSION};
-    pool->asking = db_query(pool->options.control, &join_statement, params, joined, pool) == 0;
+    pool->asking = pg_query(pool->options.control, &join_statement, params, joined, pool) == 0;
 }
 
 /* A broker must not feed somebody who cannot write. */
 static void leave_broker_without_database(struct pool *pool)
 {
-    if (PLANT_IS(NO_FENCE) || pool->suspended || pool->context->leaving ||
+    if (SEEDED_BUG_IS(NO_FENCE) || pool->suspended || pool->context->leaving ||
         pool->context->member == 0 || clock_mono_ms() - pool->beaten_ms < DATABASE_LOST_MS)
         return;
     pool->suspended = true;
-    bus_suspend(pool->context->bus, "the database does not answer");
+    broker_suspend(pool->context->broker, "the database does not answer");
 }
 
 static void beat_due(void *arg)
 {
     struct pool *pool = arg;
     leave_broker_without_database(pool);
-    if (pool->asking || pool->left || !db_is_up(pool->options.control))
+    if (pool->asking || pool->left || !pg_is_up(pool->options.control))
         return;
     if (pool->context->member != 0)
         send_beat(pool);
@@ -302,19 +302,19 @@ static void notified(const char *channel, const char *payload, void *arg)
 void pool_control_up(struct pool *pool)
 {
     pool->asking = false;
-    if (db_query(pool->options.control, &listen_statement, NULL, NULL, NULL) < 0)
+    if (pg_query(pool->options.control, &listen_statement, NULL, NULL, NULL) < 0)
         log_warning("commands are found by the sweep alone");
     beat_due(pool);
 }
 
-void pool_session_up(struct pool *pool, const struct db *session)
+void pool_session_up(struct pool *pool, const struct pg *session)
 {
     for (uint32_t i = 0; i < pool->context->shards; i++)
         if (pool->shards[i].session == session)
             shard_session_up(&pool->shards[i]);
 }
 
-void pool_session_lost(struct pool *pool, const struct db *session)
+void pool_session_lost(struct pool *pool, const struct pg *session)
 {
     for (uint32_t i = 0; i < pool->context->shards; i++)
         if (pool->shards[i].session == session)
@@ -348,16 +348,16 @@ bool pool_joined(const struct pool *pool, struct buf *ret_why)
 
 /* ---- a take-over that waits, and leaving ---- */
 
-static void shard_freed(const struct db_result *result, void *arg)
+static void shard_freed(const struct pg_result *result, void *arg)
 {
     (void)arg;
-    if (db_status(result) == DB_OK)
+    if (pg_status(result) == PG_OK)
         log_warning("a take-over waits: ended sessions that hold the shard",
-                    LOG_INT("sessions", db_int(result, 0, 0)));
-    else if (db_status(result) == DB_ERROR)
+                    LOG_INT("sessions", pg_int(result, 0, 0)));
+    else if (pg_status(result) == PG_ERROR)
         log_error("a take-over waits, and the sessions that hold the shard cannot be ended; do all "
                   "consumers log in to PostgreSQL as the same user?",
-                  LOG_STR("problem", db_message(result)));
+                  LOG_STR("problem", pg_message(result)));
 }
 
 /* Whoever holds the row for so long is frozen, or gone without the server having noticed; it may be
@@ -367,11 +367,11 @@ static void take_over_stuck(uint32_t number, void *arg)
     struct pool *pool = arg;
     int64_t owner = pool->looks[number].owner;
     char waiting[NUMBER_SIZE], dead[NUMBER_SIZE];
-    (void)snprintf(waiting, sizeof waiting, "%d", db_backend_pid(pool->shards[number].session));
+    (void)snprintf(waiting, sizeof waiting, "%d", pg_backend_pid(pool->shards[number].session));
     (void)snprintf(dead, sizeof dead, "%" PRId64, owner);
-    bool alive = owner == 0 || members_alive(&pool->members, owner);
+    bool alive = owner == 0 || liveness_alive(&pool->members, owner);
     const char *params[] = {waiting, alive ? NULL : dead};
-    if (db_query(pool->options.control, &free_shard_statement, params, shard_freed, NULL) < 0)
+    if (pg_query(pool->options.control, &free_shard_statement, params, shard_freed, NULL) < 0)
         log_warning("a take-over waits for its shard", LOG_INT("shard", number));
 }
 
@@ -384,7 +384,7 @@ static void finish_leaving(struct pool *pool)
     pool->options.left(pool->options.arg);
 }
 
-static void left_pool(const struct db_result *result, void *arg)
+static void left_pool(const struct pg_result *result, void *arg)
 {
     (void)result; /* if it is lost, our beats stop all the same */
     finish_leaving(arg);
@@ -408,7 +408,7 @@ static void leave_if_empty(struct pool *pool)
     (void)snprintf(member, sizeof member, "%" PRId64, pool->context->member);
     const char *params[] = {member};
     if (pool->context->member == 0 ||
-        db_query(pool->options.control, &leave_statement, params, left_pool, pool) < 0)
+        pg_query(pool->options.control, &leave_statement, params, left_pool, pool) < 0)
         finish_leaving(pool);
 }
 
@@ -426,7 +426,7 @@ void pool_leave(struct pool *pool)
         return;
     pool->context->leaving = true;
     loop_timer_start(pool->leave_limit, LEAVE_AT_MOST_MS, 0);
-    if (pool->context->member != 0 && !pool->asking && db_is_up(pool->options.control))
+    if (pool->context->member != 0 && !pool->asking && pg_is_up(pool->options.control))
         send_beat(pool); /* not ready any more: the others rank without us */
     apply_ranking(pool);
     leave_if_empty(pool);
@@ -472,7 +472,7 @@ struct pool *pool_new(struct shard_context *context, const struct pool_options *
         log_error("out of memory");
         exit(EXIT_FAILURE); /* at the start, with nothing begun */
     }
-    db_on_notify(options->control, notified, pool);
+    pg_on_notify(options->control, notified, pool);
     loop_timer_start(pool->beat, BEAT_MS, BEAT_MS);
     return pool;
 }

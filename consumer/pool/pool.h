@@ -19,8 +19,8 @@ struct pool;
 
 struct pool_options {
     const char *name;   /* what operators see; "": host:pid */
-    struct db *control; /* session for beats and sweeps; its callbacks go to pool_control_* */
-    struct db *const *sessions; /* of the shards: shard i writes through sessions[i % count] */
+    struct pg *control; /* session for beats and sweeps; its callbacks go to pool_control_* */
+    struct pg *const *sessions; /* of the shards: shard i writes through sessions[i % count] */
     size_t session_count;
     void (*wrong_shards)(int64_t serving, void *arg); /* PostgreSQL serves another N */
     void (*left)(void *arg);                          /* pool_leave is done */
@@ -32,8 +32,8 @@ struct pool *pool_new(struct shard_context *context, const struct pool_options *
 void pool_free(struct pool *pool);
 
 void pool_control_up(struct pool *pool);
-void pool_session_up(struct pool *pool, const struct db *session);
-void pool_session_lost(struct pool *pool, const struct db *session);
+void pool_session_up(struct pool *pool, const struct pg *session);
+void pool_session_lost(struct pool *pool, const struct pg *session);
 void pool_bus_up(struct pool *pool);
 
 struct shard *pool_shard(struct pool *pool, uint32_t number);

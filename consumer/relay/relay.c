@@ -5,10 +5,10 @@
 #include <stdlib.h>
 
 #include "common/base/clock.h"
-#include "common/testing/failpoint.h"
 #include "common/base/err.h"
-#include "common/shop/event_row.h"
 #include "common/base/log.h"
+#include "common/shop/event_row.h"
+#include "common/testing/failpoint.h"
 #include "common/testing/seeded_bug.h"
 
 #define PAGE 256
@@ -20,7 +20,7 @@
 
 enum { USER_ID = EVENT_ROW_COLUMNS };
 
-struct lane {
+struct shard_writer {
     struct relay *relay;
     uint32_t shard;
     bool active;
@@ -39,32 +39,32 @@ struct lane {
 
 /* One page on its way; lives until its last answer. */
 struct page {
-    struct lane *lane;
+    struct shard_writer *writer;
     uint64_t generation;
 };
 
 struct relay {
     uint32_t shards;
-    struct db *session;
-    struct kv *kv;
-    struct gatekeys *keys;
+    struct pg *session;
+    struct redis *redis;
+    struct admission_keys *keys;
     struct stats *stats;
     struct loop_timer *save;
     struct loop_timer *retry;
     struct buf message;
-    struct lane lanes[];
+    struct shard_writer lanes[];
 };
 
-static const struct db_statement unrelayed = {
+static const struct pg_statement unrelayed = {
     "unrelayed",
     "select event_id, sequence, time_ms, order_id, sku, quantity, status, reason, place_in_line,"
     "       amount, currency, reference, next_action, user_id"
     "  from checkout.unrelayed($1::integer, $2::bigint, $3::integer)",
     3};
-static const struct db_statement advance = {
+static const struct pg_statement advance = {
     "advance_relays", "select checkout.advance_relays($1::integer[], $2::bigint[])", 2};
 
-static void read_page(struct lane *lane);
+static void read_page(struct shard_writer *writer);
 
 static void retry_due(void *arg)
 {
@@ -75,13 +75,14 @@ static void show_stuck(struct relay *relay)
 {
     uint64_t now_ms = clock_mono_ms();
     for (uint32_t i = 0; i < relay->shards; i++) {
-        struct lane *lane = &relay->lanes[i];
+        struct shard_writer *writer = &relay->lanes[i];
         if (relay_idle(relay, i))
-            lane->stuck_since_ms = 0;
-        else if (lane->stuck_since_ms == 0)
-            lane->stuck_since_ms = now_ms;
+            writer->stuck_since_ms = 0;
+        else if (writer->stuck_since_ms == 0)
+            writer->stuck_since_ms = now_ms;
         metric_set(relay->stats->of_shard[i].relay_stuck_seconds,
-                   lane->stuck_since_ms == 0 ? 0 : (double)(now_ms - lane->stuck_since_ms) / 1000);
+                   writer->stuck_since_ms == 0 ? 0
+                                               : (double)(now_ms - writer->stuck_since_ms) / 1000);
     }
 }
 
@@ -91,20 +92,20 @@ static void save_due(void *arg)
     show_stuck(arg);
 }
 
-struct relay *relay_new(struct loop *loop, uint32_t shards, struct db *session, struct kv *kv,
-                        struct gatekeys *keys, struct stats *stats)
+struct relay *relay_new(struct loop *loop, uint32_t shards, struct pg *session, struct redis *redis,
+                        struct admission_keys *keys, struct stats *stats)
 {
     struct relay *relay = calloc(1, sizeof *relay + shards * sizeof relay->lanes[0]);
     if (relay == NULL)
         return NULL;
     relay->shards = shards;
     relay->session = session;
-    relay->kv = kv;
+    relay->redis = redis;
     relay->keys = keys;
     relay->stats = stats;
     buf_init(&relay->message, EVENT_MAX);
     for (uint32_t i = 0; i < shards; i++)
-        relay->lanes[i] = (struct lane){.relay = relay, .shard = i};
+        relay->lanes[i] = (struct shard_writer){.relay = relay, .shard = i};
     relay->save = loop_timer_new(loop, save_due, relay);
     relay->retry = loop_timer_new(loop, retry_due, relay);
     if (relay->save == NULL || relay->retry == NULL) {
@@ -127,34 +128,34 @@ void relay_free(struct relay *relay)
 
 void relay_start(struct relay *relay, uint32_t shard, int64_t mark)
 {
-    struct lane *lane = &relay->lanes[shard];
-    lane->generation++;
-    lane->active = true;
-    lane->busy = false;
-    lane->dirty = true;
-    lane->mark = mark;
-    lane->saved = mark;
-    gatekeys_serve(relay->keys, shard, true);
-    read_page(lane);
+    struct shard_writer *writer = &relay->lanes[shard];
+    writer->generation++;
+    writer->active = true;
+    writer->busy = false;
+    writer->dirty = true;
+    writer->mark = mark;
+    writer->saved = mark;
+    admission_keys_serve(relay->keys, shard, true);
+    read_page(writer);
 }
 
 void relay_stop(struct relay *relay, uint32_t shard)
 {
-    struct lane *lane = &relay->lanes[shard];
-    lane->generation++;
-    lane->active = false;
-    lane->busy = false;
-    lane->dirty = false;
-    gatekeys_serve(relay->keys, shard, false);
+    struct shard_writer *writer = &relay->lanes[shard];
+    writer->generation++;
+    writer->active = false;
+    writer->busy = false;
+    writer->dirty = false;
+    admission_keys_serve(relay->keys, shard, false);
 }
 
 void relay_kick(struct relay *relay, uint32_t shard)
 {
-    struct lane *lane = &relay->lanes[shard];
-    if (!lane->active)
+    struct shard_writer *writer = &relay->lanes[shard];
+    if (!writer->active)
         return;
-    lane->dirty = true;
-    read_page(lane);
+    writer->dirty = true;
+    read_page(writer);
 }
 
 void relay_kick_all(struct relay *relay)
@@ -165,54 +166,54 @@ void relay_kick_all(struct relay *relay)
 
 bool relay_idle(const struct relay *relay, uint32_t shard)
 {
-    const struct lane *lane = &relay->lanes[shard];
-    return !lane->active || (!lane->busy && !lane->dirty);
+    const struct shard_writer *writer = &relay->lanes[shard];
+    return !writer->active || (!writer->busy && !writer->dirty);
 }
 
-static void try_later(struct lane *lane)
+static void try_later(struct shard_writer *writer)
 {
-    lane->busy = false;
-    lane->dirty = true;
-    struct loop_timer *retry = lane->relay->retry;
+    writer->busy = false;
+    writer->dirty = true;
+    struct loop_timer *retry = writer->relay->retry;
     if (!loop_timer_active(retry))
         loop_timer_start(retry, RETRY_MS, 0);
 }
 
-static void page_published(struct lane *lane)
+static void page_published(struct shard_writer *writer)
 {
-    if (lane->failed) {
-        try_later(lane);
+    if (writer->failed) {
+        try_later(writer);
         return;
     }
-    CRASH_POINT(RELAY_PUBLISHED);
-    lane->busy = false;
-    lane->mark = lane->page_end;
-    lane->stuck_since_ms = 0;
-    if (lane->page_full)
-        lane->dirty = true;
-    read_page(lane);
+    FAILPOINT(RELAY_PUBLISHED);
+    writer->busy = false;
+    writer->mark = writer->page_end;
+    writer->stuck_since_ms = 0;
+    if (writer->page_full)
+        writer->dirty = true;
+    read_page(writer);
 }
 
-static void published(const struct kv_reply *reply, void *arg)
+static void published(const struct redis_reply *reply, void *arg)
 {
     struct page *page = arg;
-    struct lane *lane = page->lane;
-    if (page->generation == lane->generation) {
-        if (reply->type != KV_INTEGER)
-            lane->failed = true;
-        if (--lane->unanswered == 0)
-            page_published(lane);
+    struct shard_writer *writer = page->writer;
+    if (page->generation == writer->generation) {
+        if (reply->type != REDIS_INTEGER)
+            writer->failed = true;
+        if (--writer->unanswered == 0)
+            page_published(writer);
     }
     free(page);
 }
 
-static int publish(struct lane *lane, const struct db_result *result, int row)
+static int publish(struct shard_writer *writer, const struct pg_result *result, int row)
 {
-    struct relay *relay = lane->relay;
+    struct relay *relay = writer->relay;
     const struct event event = event_of_row(result, row);
     char channel[CHANNEL_MAX];
     int channel_len =
-        snprintf(channel, sizeof channel, EVENT_CHANNEL_PREFIX "%s", db_text(result, row, USER_ID));
+        snprintf(channel, sizeof channel, EVENT_CHANNEL_PREFIX "%s", pg_text(result, row, USER_ID));
     buf_reset(&relay->message);
     int code = event_encode(&relay->message, &event);
     if (code < 0)
@@ -220,98 +221,99 @@ static int publish(struct lane *lane, const struct db_result *result, int row)
     struct page *page = malloc(sizeof *page);
     if (page == NULL)
         return ERR_NOMEM;
-    *page = (struct page){lane, lane->generation};
+    *page = (struct page){writer, writer->generation};
     const char *argv[] = {"PUBLISH", channel, buf_text(&relay->message)};
     const size_t lens[] = {7, (size_t)channel_len, relay->message.len};
-    code = kv_command(relay->kv, 3, argv, lens, published, page);
+    code = redis_command(relay->redis, 3, argv, lens, published, page);
     if (code < 0)
         free(page);
     else
-        lane->unanswered++;
-    gatekeys_saw(relay->keys, lane->shard, event.sku, event.order_id, event.status, event.reason);
+        writer->unanswered++;
+    admission_keys_saw(relay->keys, writer->shard, event.sku, event.order_id, event.status,
+                       event.reason);
     return code;
 }
 
-static void publish_page(struct lane *lane, const struct db_result *result)
+static void publish_page(struct shard_writer *writer, const struct pg_result *result)
 {
-    struct relay *relay = lane->relay;
-    int rows = db_rows(result);
-    lane->failed = false;
-    PLANT(EARLY_MARK, lane->mark = db_int(result, rows - 1, EVENT_ROW_ID); relay_save(relay);
-          plant_pause(30));
-    CRASH_POINT(RELAY_READ);
-    lane->unanswered = 1; /* ours, so that no answer ends the page before all are sent */
-    for (int row = 0; row < rows && !lane->failed; row++)
-        if (publish(lane, result, row) < 0)
-            lane->failed = true;
-    if (rows > 0 && !lane->failed) {
-        lane->page_end = db_int(result, rows - 1, EVENT_ROW_ID);
+    struct relay *relay = writer->relay;
+    int rows = pg_rows(result);
+    writer->failed = false;
+    SEEDED_BUG(EARLY_MARK, writer->mark = pg_int(result, rows - 1, EVENT_ROW_ID); relay_save(relay);
+               seeded_bug_pause(30));
+    FAILPOINT(RELAY_READ);
+    writer->unanswered = 1; /* ours, so that no answer ends the page before all are sent */
+    for (int row = 0; row < rows && !writer->failed; row++)
+        if (publish(writer, result, row) < 0)
+            writer->failed = true;
+    if (rows > 0 && !writer->failed) {
+        writer->page_end = pg_int(result, rows - 1, EVENT_ROW_ID);
         metric_add(relay->stats->events_relayed, rows);
-        int64_t age_ms = clock_wall_ms() - db_int(result, 0, EVENT_ROW_TIME_MS);
+        int64_t age_ms = clock_wall_ms() - pg_int(result, 0, EVENT_ROW_TIME_MS);
         metric_observe(relay->stats->relay_seconds, age_ms < 0 ? 0 : (double)age_ms / 1000);
     }
-    CRASH_POINT_SOON(RELAY_SENT);
-    lane->page_full = rows == PAGE;
-    if (--lane->unanswered == 0)
-        page_published(lane);
+    FAILPOINT_SOON(RELAY_SENT);
+    writer->page_full = rows == PAGE;
+    if (--writer->unanswered == 0)
+        page_published(writer);
 }
 
-static void page_read(const struct db_result *result, void *arg)
+static void page_read(const struct pg_result *result, void *arg)
 {
     struct page *page = arg;
-    struct lane *lane = page->lane;
-    bool stale = page->generation != lane->generation;
+    struct shard_writer *writer = page->writer;
+    bool stale = page->generation != writer->generation;
     free(page);
     if (stale)
         return;
-    if (db_status(result) != DB_OK) {
-        if (db_status(result) == DB_ERROR)
-            log_error("events cannot be read", LOG_INT("shard", lane->shard),
-                      LOG_STR("problem", db_message(result)));
-        try_later(lane);
+    if (pg_status(result) != PG_OK) {
+        if (pg_status(result) == PG_ERROR)
+            log_error("events cannot be read", LOG_INT("shard", writer->shard),
+                      LOG_STR("problem", pg_message(result)));
+        try_later(writer);
         return;
     }
-    if (db_rows(result) == 0) {
-        lane->busy = false;
-        read_page(lane); /* if kicked meanwhile */
+    if (pg_rows(result) == 0) {
+        writer->busy = false;
+        read_page(writer); /* if kicked meanwhile */
         return;
     }
-    publish_page(lane, result);
+    publish_page(writer, result);
 }
 
 /* Reads the next page past the mark, unless one is on its way or there is nothing new. */
-static void read_page(struct lane *lane)
+static void read_page(struct shard_writer *writer)
 {
-    struct relay *relay = lane->relay;
-    if (!lane->active || lane->busy || !lane->dirty || !kv_is_up(relay->kv) ||
-        !db_is_up(relay->session))
+    struct relay *relay = writer->relay;
+    if (!writer->active || writer->busy || !writer->dirty || !redis_is_up(relay->redis) ||
+        !pg_is_up(relay->session))
         return;
     struct page *page = malloc(sizeof *page);
     if (page == NULL) {
-        try_later(lane);
+        try_later(writer);
         return;
     }
-    *page = (struct page){lane, lane->generation};
+    *page = (struct page){writer, writer->generation};
     char shard[NUMBER_SIZE], mark[NUMBER_SIZE], limit[NUMBER_SIZE];
-    (void)snprintf(shard, sizeof shard, "%u", lane->shard);
-    (void)snprintf(mark, sizeof mark, "%" PRId64, lane->mark);
+    (void)snprintf(shard, sizeof shard, "%u", writer->shard);
+    (void)snprintf(mark, sizeof mark, "%" PRId64, writer->mark);
     (void)snprintf(limit, sizeof limit, "%d", PAGE);
     const char *params[] = {shard, mark, limit};
-    if (db_query(relay->session, &unrelayed, params, page_read, page) < 0) {
+    if (pg_query(relay->session, &unrelayed, params, page_read, page) < 0) {
         free(page);
-        try_later(lane);
+        try_later(writer);
         return;
     }
-    lane->busy = true;
-    lane->dirty = false;
+    writer->busy = true;
+    writer->dirty = false;
 }
 
-static void saved(const struct db_result *result, void *arg)
+static void saved(const struct pg_result *result, void *arg)
 {
     (void)arg; /* a mark that was not written goes out with a later one, or is published again */
-    CRASH_POINT(RELAY_MARK_SAVED);
-    if (db_status(result) == DB_ERROR)
-        log_error("the relay's marks cannot be written", LOG_STR("problem", db_message(result)));
+    FAILPOINT(RELAY_MARK_SAVED);
+    if (pg_status(result) == PG_ERROR)
+        log_error("the relay's marks cannot be written", LOG_STR("problem", pg_message(result)));
 }
 
 void relay_save(struct relay *relay)
@@ -319,25 +321,25 @@ void relay_save(struct relay *relay)
     struct buf shard_list, marks;
     buf_init(&shard_list, 64U * 1024);
     buf_init(&marks, 64U * 1024);
-    db_array_begin(&shard_list);
-    db_array_begin(&marks);
+    pg_array_begin(&shard_list);
+    pg_array_begin(&marks);
     bool any = false;
     for (uint32_t i = 0; i < relay->shards; i++) {
-        struct lane *lane = &relay->lanes[i];
-        if (lane->mark <= lane->saved)
+        struct shard_writer *writer = &relay->lanes[i];
+        if (writer->mark <= writer->saved)
             continue;
-        db_array_int(&shard_list, i);
-        db_array_int(&marks, lane->mark);
+        pg_array_int(&shard_list, i);
+        pg_array_int(&marks, writer->mark);
         any = true;
     }
-    db_array_end(&shard_list);
-    db_array_end(&marks);
+    pg_array_end(&shard_list);
+    pg_array_end(&marks);
     const char *params[] = {buf_text(&shard_list), buf_text(&marks)};
-    if (any && db_is_up(relay->session) &&
-        db_query(relay->session, &advance, params, saved, NULL) == 0) {
+    if (any && pg_is_up(relay->session) &&
+        pg_query(relay->session, &advance, params, saved, NULL) == 0) {
         for (uint32_t i = 0; i < relay->shards; i++)
             relay->lanes[i].saved = relay->lanes[i].mark;
-        CRASH_POINT(RELAY_MARK_SENT);
+        FAILPOINT(RELAY_MARK_SENT);
     }
     buf_free(&shard_list);
     buf_free(&marks);

@@ -10,18 +10,18 @@
 #include <stdint.h>
 
 #include "common/base/attrs.h"
+#include "common/base/loop.h"
 #include "common/net/pg/pg.h"
 #include "common/net/redis/redis.h"
-#include "common/base/loop.h"
 #include "consumer/shard/admission_keys.h"
 #include "consumer/stats.h"
 
 struct relay;
 
-/* `session` is read from and keeps the marks, `kv` is published to, `keys` is told what is
+/* `session` is read from and keeps the marks, `redis` is published to, `keys` is told what is
  * published and for which shards; all outlive it. NULL: no memory. */
-struct relay *relay_new(struct loop *loop, uint32_t shards, struct db *session, struct kv *kv,
-                        struct gatekeys *keys, struct stats *stats);
+struct relay *relay_new(struct loop *loop, uint32_t shards, struct pg *session, struct redis *redis,
+                        struct admission_keys *keys, struct stats *stats);
 void relay_free(struct relay *relay);
 
 /* The shard is ours; its events up to `mark` are relayed. */

@@ -9,8 +9,8 @@
 #include "common/base/buf.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
-#include "common/shop/job.h"
 #include "common/base/log.h"
+#include "common/shop/job.h"
 
 #define KEY_LIFE_MS "5000"
 #define RENEW_MS 2000 /* so that a round may fail, and a key still does not lapse */
@@ -30,10 +30,10 @@ struct item {
     LIST_ENTRY(item) bucket;
 };
 
-struct gatekeys {
+struct admission_keys {
     uint32_t shards;
-    struct db *session;
-    struct kv *kv;
+    struct pg *session;
+    struct redis *redis;
     struct loop_timer *renew;
     struct loop_timer *soon;
     bool asking;
@@ -44,7 +44,7 @@ struct gatekeys {
     bool serving[];
 };
 
-static const struct db_statement gate_states = {
+static const struct pg_statement gate_states = {
     "gate_states",
     "select sku, shard, gate, state from checkout.gate_states($1::integer[], $2::text[],"
     " $3::integer)",
@@ -64,7 +64,7 @@ static size_t bucket_of(const char *sku)
     return hash & (BUCKETS - 1);
 }
 
-static struct item *find(struct gatekeys *keys, const char *sku)
+static struct item *find(struct admission_keys *keys, const char *sku)
 {
     struct item *item;
     LIST_FOREACH(item, &keys->buckets[bucket_of(sku)], bucket)
@@ -74,7 +74,7 @@ static struct item *find(struct gatekeys *keys, const char *sku)
 }
 
 /* NULL: no room, or no memory; then its gate stays open. */
-static struct item *find_or_add(struct gatekeys *keys, const char *sku, uint32_t shard)
+static struct item *find_or_add(struct admission_keys *keys, const char *sku, uint32_t shard)
 {
     struct item *item = find(keys, sku);
     if (item != NULL || keys->count == ITEMS_MAX || strlen(sku) > JOB_SKU_MAX)
@@ -89,7 +89,7 @@ static struct item *find_or_add(struct gatekeys *keys, const char *sku, uint32_t
     return item;
 }
 
-static void forget(struct gatekeys *keys, struct item *item)
+static void forget(struct admission_keys *keys, struct item *item)
 {
     LIST_REMOVE(item, bucket);
     free(item);
@@ -98,16 +98,17 @@ static void forget(struct gatekeys *keys, struct item *item)
 
 /* ---- Redis ---- */
 
-static void command(struct gatekeys *keys, size_t argc, const char *const *argv)
+static void command(struct admission_keys *keys, size_t argc, const char *const *argv)
 {
     size_t lens[5];
     for (size_t i = 0; i < argc; i++)
         lens[i] = strlen(argv[i]);
-    if (kv_command(keys->kv, argc, argv, lens, NULL, NULL) < 0)
+    if (redis_command(keys->redis, argc, argv, lens, NULL, NULL) < 0)
         log_debug("a key of the gate is not written; it opens by itself");
 }
 
-static void write_key(struct gatekeys *keys, struct item *item, const char *gate, const char *state)
+static void write_key(struct admission_keys *keys, struct item *item, const char *gate,
+                      const char *state)
 {
     char key[KEY_SIZE], value[VALUE_SIZE];
     (void)snprintf(key, sizeof key, "checkout:gate:%s", item->sku);
@@ -117,7 +118,7 @@ static void write_key(struct gatekeys *keys, struct item *item, const char *gate
     item->written = true;
 }
 
-static void delete_key(struct gatekeys *keys, struct item *item)
+static void delete_key(struct admission_keys *keys, struct item *item)
 {
     char key[KEY_SIZE];
     (void)snprintf(key, sizeof key, "checkout:gate:%s", item->sku);
@@ -126,7 +127,7 @@ static void delete_key(struct gatekeys *keys, struct item *item)
     item->written = false;
 }
 
-static void give_back(struct gatekeys *keys, const char *sku, const char *order_id)
+static void give_back(struct admission_keys *keys, const char *sku, const char *order_id)
 {
     char key[KEY_SIZE];
     (void)snprintf(key, sizeof key, "checkout:lock:%s", sku);
@@ -136,12 +137,12 @@ static void give_back(struct gatekeys *keys, const char *sku, const char *order_
 
 /* ---- rounds ---- */
 
-static void take_row(struct gatekeys *keys, const struct db_result *result, int row)
+static void take_row(struct admission_keys *keys, const struct pg_result *result, int row)
 {
-    const char *gate = db_text(result, row, GATE);
-    const char *state = db_text(result, row, STATE);
-    uint32_t shard = (uint32_t)db_int(result, row, SHARD);
-    struct item *item = find_or_add(keys, db_text(result, row, SKU), shard);
+    const char *gate = pg_text(result, row, GATE);
+    const char *state = pg_text(result, row, STATE);
+    uint32_t shard = (uint32_t)pg_int(result, row, SHARD);
+    struct item *item = find_or_add(keys, pg_text(result, row, SKU), shard);
     if (item == NULL || shard >= keys->shards || !keys->serving[shard])
         return;
     bool sold = strcmp(state, "sold") == 0;
@@ -155,7 +156,7 @@ static void take_row(struct gatekeys *keys, const struct db_result *result, int 
     }
 }
 
-static void forget_old(struct gatekeys *keys)
+static void forget_old(struct admission_keys *keys)
 {
     for (size_t i = 0; i < BUCKETS; i++) {
         for (struct item *item = LIST_FIRST(&keys->buckets[i]), *next; item != NULL; item = next) {
@@ -166,17 +167,17 @@ static void forget_old(struct gatekeys *keys)
     }
 }
 
-static void states_read(const struct db_result *result, void *arg)
+static void states_read(const struct pg_result *result, void *arg)
 {
-    struct gatekeys *keys = arg;
+    struct admission_keys *keys = arg;
     keys->asking = false;
-    if (db_status(result) == DB_LOST)
+    if (pg_status(result) == PG_LOST)
         return;
-    if (db_status(result) == DB_ERROR) {
-        log_error("the gate's states cannot be read", LOG_STR("problem", db_message(result)));
+    if (pg_status(result) == PG_ERROR) {
+        log_error("the gate's states cannot be read", LOG_STR("problem", pg_message(result)));
         return;
     }
-    for (int row = 0; row < db_rows(result); row++)
+    for (int row = 0; row < pg_rows(result); row++)
         take_row(keys, result, row);
     forget_old(keys);
     if (keys->again)
@@ -184,36 +185,36 @@ static void states_read(const struct db_result *result, void *arg)
     keys->again = false;
 }
 
-static bool put_shards(const struct gatekeys *keys, struct buf *array)
+static bool put_shards(const struct admission_keys *keys, struct buf *array)
 {
     bool any = false;
-    db_array_begin(array);
+    pg_array_begin(array);
     for (uint32_t i = 0; i < keys->shards; i++) {
         if (!keys->serving[i])
             continue;
-        db_array_int(array, i);
+        pg_array_int(array, i);
         any = true;
     }
-    db_array_end(array);
+    pg_array_end(array);
     return any;
 }
 
-static void put_items(const struct gatekeys *keys, struct buf *array)
+static void put_items(const struct admission_keys *keys, struct buf *array)
 {
-    db_array_begin(array);
+    pg_array_begin(array);
     for (size_t i = 0; i < BUCKETS; i++) {
         const struct item *item;
         LIST_FOREACH(item, &keys->buckets[i], bucket)
         if (!item->locks)
-            db_array_text(array, item->sku);
+            pg_array_text(array, item->sku);
     }
-    db_array_end(array);
+    pg_array_end(array);
 }
 
 static void ask(void *arg)
 {
-    struct gatekeys *keys = arg;
-    if (keys->asking || !kv_is_up(keys->kv) || !db_is_up(keys->session)) {
+    struct admission_keys *keys = arg;
+    if (keys->asking || !redis_is_up(keys->redis) || !pg_is_up(keys->session)) {
         keys->again = keys->asking;
         return;
     }
@@ -226,7 +227,7 @@ static void ask(void *arg)
     (void)snprintf(limit, sizeof limit, "%d", ITEMS_MAX);
     const char *params[] = {buf_text(&shard_list), buf_text(&skus), limit};
     if (any && !shard_list.failed && !skus.failed &&
-        db_query(keys->session, &gate_states, params, states_read, keys) == 0) {
+        pg_query(keys->session, &gate_states, params, states_read, keys) == 0) {
         keys->asking = true;
         keys->round++;
     }
@@ -236,25 +237,26 @@ static void ask(void *arg)
 
 /* ---- */
 
-struct gatekeys *gatekeys_new(struct loop *loop, uint32_t shards, struct db *session, struct kv *kv)
+struct admission_keys *admission_keys_new(struct loop *loop, uint32_t shards, struct pg *session,
+                                          struct redis *redis)
 {
-    struct gatekeys *keys = calloc(1, sizeof *keys + shards * sizeof keys->serving[0]);
+    struct admission_keys *keys = calloc(1, sizeof *keys + shards * sizeof keys->serving[0]);
     if (keys == NULL)
         return NULL;
     keys->shards = shards;
     keys->session = session;
-    keys->kv = kv;
+    keys->redis = redis;
     keys->renew = loop_timer_new(loop, ask, keys);
     keys->soon = loop_timer_new(loop, ask, keys);
     if (keys->renew == NULL || keys->soon == NULL) {
-        gatekeys_free(keys);
+        admission_keys_free(keys);
         return NULL;
     }
     loop_timer_start(keys->renew, RENEW_MS, RENEW_MS);
     return keys;
 }
 
-void gatekeys_free(struct gatekeys *keys)
+void admission_keys_free(struct admission_keys *keys)
 {
     if (keys == NULL)
         return;
@@ -266,7 +268,7 @@ void gatekeys_free(struct gatekeys *keys)
     free(keys);
 }
 
-void gatekeys_serve(struct gatekeys *keys, uint32_t shard, bool serving)
+void admission_keys_serve(struct admission_keys *keys, uint32_t shard, bool serving)
 {
     keys->serving[shard] = serving;
 }
@@ -276,8 +278,8 @@ static bool has_ended(const char *status)
     return strcmp(status, "waiting") != 0 && strcmp(status, "reserved") != 0;
 }
 
-void gatekeys_saw(struct gatekeys *keys, uint32_t shard, const char *sku, const char *order_id,
-                  const char *status, const char *reason)
+void admission_keys_saw(struct admission_keys *keys, uint32_t shard, const char *sku,
+                        const char *order_id, const char *status, const char *reason)
 {
     if (sku == NULL || sku[0] == '\0')
         return;
@@ -294,7 +296,7 @@ void gatekeys_saw(struct gatekeys *keys, uint32_t shard, const char *sku, const 
         loop_timer_start(keys->soon, SOON_MS, 0);
 }
 
-void gatekeys_changed(struct gatekeys *keys, const char *sku)
+void admission_keys_changed(struct admission_keys *keys, const char *sku)
 {
     struct item *item = find(keys, sku);
     if (item == NULL)

@@ -23,8 +23,8 @@ struct letter {
 };
 
 struct deadletter {
-    struct bus *bus;
-    struct bus_channel *channel;
+    struct broker *broker;
+    struct broker_channel *channel;
     bool open;
     struct stats *stats;
     struct loop_timer *retry;
@@ -45,7 +45,7 @@ static void closed(const char *reason, void *arg)
 {
     struct deadletter *d = arg;
     log_warning("the channel for dead letters is closed", LOG_STR("reason", reason));
-    bus_channel_close(d->channel);
+    broker_channel_close(d->channel);
     d->channel = NULL;
     d->open = false;
     for (struct letter *letter = d->letters; letter != NULL; letter = letter->next)
@@ -59,7 +59,7 @@ static void free_letter(struct letter *letter)
     free(letter);
 }
 
-static void confirmed(uint64_t sequence, enum bus_confirm result, void *arg)
+static void confirmed(uint64_t sequence, enum broker_confirm result, void *arg)
 {
     struct deadletter *d = arg;
     struct letter **link = &d->letters;
@@ -68,7 +68,7 @@ static void confirmed(uint64_t sequence, enum bus_confirm result, void *arg)
     struct letter *letter = *link;
     if (letter == NULL)
         return;
-    if (result != BUS_ACKED) {
+    if (result != BROKER_ACKED) {
         log_error("checkout.dead does not take a dead letter; is the topology declared?",
                   LOG_STR("reason", letter->reason));
         letter->sequence = 0;
@@ -82,26 +82,26 @@ static void confirmed(uint64_t sequence, enum bus_confirm result, void *arg)
     free_letter(letter);
 }
 
-static const struct bus_channel_events channel_events = {
+static const struct broker_channel_events channel_events = {
     .opened = opened, .closed = closed, .confirmed = confirmed};
 
 static void publish_all(struct deadletter *d)
 {
     if (d->letters == NULL)
         return;
-    if (d->channel == NULL && bus_publisher_open(d->bus, &channel_events, d, &d->channel) < 0)
+    if (d->channel == NULL && broker_publisher_open(d->broker, &channel_events, d, &d->channel) < 0)
         loop_timer_start(d->retry, RETRY_MS, 0);
     for (struct letter *letter = d->letters; letter != NULL && d->open; letter = letter->next) {
         if (letter->sequence != 0)
             continue;
-        struct bus_message message = {.exchange = SHARD_DEAD,
-                                      .routing_key = "",
-                                      .header_name = "x-checkout-reason",
-                                      .header_text = letter->reason,
-                                      .timestamp_s = clock_wall_ms() / 1000,
-                                      .body = letter->body,
-                                      .body_len = letter->len};
-        if (bus_publish(d->channel, &message, &letter->sequence) < 0) {
+        struct broker_message message = {.exchange = SHARD_DEAD,
+                                         .routing_key = "",
+                                         .header_name = "x-checkout-reason",
+                                         .header_text = letter->reason,
+                                         .timestamp_s = clock_wall_ms() / 1000,
+                                         .body = letter->body,
+                                         .body_len = letter->len};
+        if (broker_publish(d->channel, &message, &letter->sequence) < 0) {
             loop_timer_start(d->retry, RETRY_MS, 0);
             return;
         }
@@ -113,14 +113,14 @@ static void retry_due(void *arg)
     publish_all(arg);
 }
 
-static void bus_changed(enum bus_state state, const char *reason, void *arg)
+static void broker_changed(enum broker_state state, const char *reason, void *arg)
 {
     (void)reason; /* the shards' connection to the same broker logs it */
-    if (state == BUS_UP)
+    if (state == BROKER_UP)
         publish_all(arg);
 }
 
-struct deadletter *deadletter_open(struct loop *loop, const struct bus_options *options,
+struct deadletter *deadletter_open(struct loop *loop, const struct broker_options *options,
                                    struct stats *stats)
 {
     struct deadletter *d = calloc(1, sizeof *d);
@@ -128,8 +128,8 @@ struct deadletter *deadletter_open(struct loop *loop, const struct bus_options *
         return NULL;
     d->stats = stats;
     d->retry = loop_timer_new(loop, retry_due, d);
-    d->bus = bus_open(loop, options, bus_changed, d);
-    if (d->retry == NULL || d->bus == NULL) {
+    d->broker = broker_open(loop, options, broker_changed, d);
+    if (d->retry == NULL || d->broker == NULL) {
         deadletter_close(d);
         return NULL;
     }
@@ -140,8 +140,8 @@ void deadletter_close(struct deadletter *d)
 {
     if (d == NULL)
         return;
-    bus_channel_close(d->channel);
-    bus_close(d->bus);
+    broker_channel_close(d->channel);
+    broker_close(d->broker);
     loop_timer_free(d->retry);
     while (d->letters != NULL) {
         struct letter *letter = d->letters;

@@ -10,8 +10,8 @@
 #include <stdint.h>
 
 #include "common/base/attrs.h"
-#include "common/net/amqp/broker.h"
 #include "common/base/loop.h"
+#include "common/net/amqp/broker.h"
 #include "consumer/stats.h"
 
 #define DEADLETTER_MAX 1024 /* waiting for their confirm */
@@ -21,7 +21,7 @@ struct deadletter;
 /* It is safe in checkout.dead. `cookie`: the caller's, as given. */
 typedef void (*deadletter_done_cb)(uint64_t cookie, void *arg);
 
-struct deadletter *deadletter_open(struct loop *loop, const struct bus_options *options,
+struct deadletter *deadletter_open(struct loop *loop, const struct broker_options *options,
                                    struct stats *stats);
 void deadletter_close(struct deadletter *deadletter);
 

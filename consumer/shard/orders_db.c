@@ -24,56 +24,56 @@ enum effect_column {
     REASON
 };
 
-static const struct db_statement decide_statement = {
+static const struct pg_statement decide_statement = {
     "decide",
     "select * from checkout.decide($1::integer, $2::integer, $3::bigint, $4::bigint, $5::uuid[],"
     " $6::text[], $7::text[], $8::integer[], $9::text[], $10::text[], $11::bigint[], $12::text[],"
     " $13::timestamptz[], $14::text[], $15::text[], $16::text[])",
     16};
-static const struct db_statement settle_statement = {
+static const struct pg_statement settle_statement = {
     "settle",
     "select * from checkout.settle($1::integer, $2::integer, $3::bigint, $4::uuid[], $5::integer[],"
     " $6::text[], $7::text[], $8::text[])",
     8};
-static const struct db_statement settle_refunds_statement = {
+static const struct pg_statement settle_refunds_statement = {
     "settle_refunds",
     "select * from checkout.settle_refunds($1::integer, $2::integer, $3::bigint, $4::uuid[],"
     " $5::integer[], $6::text[], $7::text[], $8::bigint[], $9::text[])",
     9};
-static const struct db_statement settle_line_statement = {
+static const struct pg_statement settle_line_statement = {
     "settle_line",
     "select * from checkout.settle_line($1::integer, $2::integer, $3::bigint, $4::text,"
     " $5::integer)",
     5};
-static const struct db_statement expire_statement = {
+static const struct pg_statement expire_statement = {
     "expire", "select * from checkout.expire($1::integer, $2::integer, $3::bigint, $4::integer)",
     4};
-static const struct db_statement stop_payments_statement = {
+static const struct pg_statement stop_payments_statement = {
     "stop_payments",
     "select checkout.stop_payments($1::integer, $2::integer, $3::bigint, $4::text)", 4};
-static const struct db_statement execute_commands_statement = {
+static const struct pg_statement execute_commands_statement = {
     "execute_commands",
     "select * from checkout.execute_commands($1::integer, $2::integer, $3::bigint, $4::integer)",
     4};
-static const struct db_statement place_cancels_statement = {
+static const struct pg_statement place_cancels_statement = {
     "place_cancels", "select checkout.place_cancels($1::bigint, $2::integer)", 2};
-static const struct db_statement take_over_statement = {
+static const struct pg_statement take_over_statement = {
     "take_over",
     "select epoch, relayed_to from checkout.take_over($1::integer, $2::integer, $3::bigint,"
     " $4::bigint)",
     4};
-static const struct db_statement release_statement = {
+static const struct pg_statement release_statement = {
     "release", "select checkout.release($1::integer, $2::integer, $3::bigint)", 3};
-static const struct db_statement open_payments_statement = {
+static const struct pg_statement open_payments_statement = {
     "open_payments", "select * from checkout.open_payments($1::integer[], $2::bigint, $3::integer)",
     3};
-static const struct db_statement open_refunds_statement = {
+static const struct pg_statement open_refunds_statement = {
     "open_refunds", "select * from checkout.open_refunds($1::integer[], $2::bigint, $3::integer)",
     3};
-static const struct db_statement overdue_statement = {
+static const struct pg_statement overdue_statement = {
     "overdue", "select shard, kind, sku from checkout.overdue($1::integer, $2::integer[])", 2};
 
-/* Scratch for parameters: db_query copies them, and there is one thread. */
+/* Scratch for parameters: pg_query copies them, and there is one thread. */
 static struct {
     struct buf arrays[ARRAYS];
     char numbers[5][NUMBER_SIZE];
@@ -92,7 +92,7 @@ static void begin_arrays(size_t count)
         if (array->max == 0)
             buf_init(array, ARRAY_MAX);
         buf_reset(array);
-        db_array_begin(array);
+        pg_array_begin(array);
     }
 }
 
@@ -100,7 +100,7 @@ static void begin_arrays(size_t count)
 static int end_arrays(size_t count, const char **params)
 {
     for (size_t i = 0; i < count; i++) {
-        db_array_end(&scratch.arrays[i]);
+        pg_array_end(&scratch.arrays[i]);
         if (scratch.arrays[i].failed)
             return ERR_NOMEM;
         params[i] = buf_text(&scratch.arrays[i]);
@@ -108,7 +108,7 @@ static int end_arrays(size_t count, const char **params)
     return 0;
 }
 
-static void put_place(const struct counter_place *place, const char **params)
+static void put_place(const struct orders_db_place *place, const char **params)
 {
     params[0] = number(0, place->shards);
     params[1] = number(1, place->shard);
@@ -124,25 +124,25 @@ static void put_job(const struct job_entry *entry)
 {
     const struct job *job = &entry->job;
     struct buf *array = scratch.arrays;
-    db_array_text(array++, job->order_id);
-    db_array_text(array++, job->user_id);
-    db_array_text(array++, job->sku);
-    db_array_int(array++, job->quantity);
-    db_array_text(array++, job->payment_method);
-    db_array_text(array++, job->receipt_email);
+    pg_array_text(array++, job->order_id);
+    pg_array_text(array++, job->user_id);
+    pg_array_text(array++, job->sku);
+    pg_array_int(array++, job->quantity);
+    pg_array_text(array++, job->payment_method);
+    pg_array_text(array++, job->receipt_email);
     if (job->has_unit_price)
-        db_array_int(array++, job->unit_price);
+        pg_array_int(array++, job->unit_price);
     else
-        db_array_null(array++);
-    db_array_text(array++, job->reference);
-    db_array_text(array++, text_or_null(job->accepted_at));
-    db_array_text(array++, text_or_null(job->fingerprint));
-    db_array_text(array++, job->traceparent);
-    db_array_text(array++, entry->verdict == JOB_GOOD ? NULL : entry->problem);
+        pg_array_null(array++);
+    pg_array_text(array++, job->reference);
+    pg_array_text(array++, text_or_null(job->accepted_at));
+    pg_array_text(array++, text_or_null(job->fingerprint));
+    pg_array_text(array++, job->traceparent);
+    pg_array_text(array++, entry->verdict == JOB_GOOD ? NULL : entry->problem);
 }
 
-int counter_decide(const struct counter_place *place, int64_t wait_ms,
-                   struct job_entry *const *jobs, size_t count, db_result_cb cb, void *arg)
+int orders_db_decide(const struct orders_db_place *place, int64_t wait_ms,
+                     struct job_entry *const *jobs, size_t count, pg_result_cb cb, void *arg)
 {
     const char *params[16];
     put_place(place, params);
@@ -151,187 +151,190 @@ int counter_decide(const struct counter_place *place, int64_t wait_ms,
     for (size_t i = 0; i < count; i++)
         put_job(jobs[i]);
     int code = end_arrays(12, params + 4);
-    return code < 0 ? code : db_query(place->session, &decide_statement, params, cb, arg);
+    return code < 0 ? code : pg_query(place->session, &decide_statement, params, cb, arg);
 }
 
-int counter_settle(const struct counter_place *place, const struct counter_settlement *settlements,
-                   size_t count, db_result_cb cb, void *arg)
+int orders_db_settle(const struct orders_db_place *place,
+                     const struct orders_db_settlement *settlements, size_t count, pg_result_cb cb,
+                     void *arg)
 {
     const char *params[8];
     put_place(place, params);
     begin_arrays(5);
     for (size_t i = 0; i < count; i++) {
-        const struct counter_settlement *s = &settlements[i];
-        db_array_text(&scratch.arrays[0], s->order_id);
-        db_array_int(&scratch.arrays[1], s->attempt);
-        db_array_text(&scratch.arrays[2], s->state);
-        db_array_text(&scratch.arrays[3], s->intent);
-        db_array_text(&scratch.arrays[4], s->code);
+        const struct orders_db_settlement *s = &settlements[i];
+        pg_array_text(&scratch.arrays[0], s->order_id);
+        pg_array_int(&scratch.arrays[1], s->attempt);
+        pg_array_text(&scratch.arrays[2], s->state);
+        pg_array_text(&scratch.arrays[3], s->intent);
+        pg_array_text(&scratch.arrays[4], s->code);
     }
     int code = end_arrays(5, params + 3);
-    return code < 0 ? code : db_query(place->session, &settle_statement, params, cb, arg);
+    return code < 0 ? code : pg_query(place->session, &settle_statement, params, cb, arg);
 }
 
-int counter_settle_refunds(const struct counter_place *place,
-                           const struct counter_settlement *settlements, size_t count,
-                           db_result_cb cb, void *arg)
+int orders_db_settle_refunds(const struct orders_db_place *place,
+                             const struct orders_db_settlement *settlements, size_t count,
+                             pg_result_cb cb, void *arg)
 {
     const char *params[9];
     put_place(place, params);
     begin_arrays(6);
     for (size_t i = 0; i < count; i++) {
-        const struct counter_settlement *s = &settlements[i];
-        db_array_text(&scratch.arrays[0], s->order_id);
-        db_array_int(&scratch.arrays[1], s->attempt);
-        db_array_text(&scratch.arrays[2], s->state);
-        db_array_text(&scratch.arrays[3], s->intent);
-        db_array_int(&scratch.arrays[4], s->amount);
-        db_array_text(&scratch.arrays[5], s->code);
+        const struct orders_db_settlement *s = &settlements[i];
+        pg_array_text(&scratch.arrays[0], s->order_id);
+        pg_array_int(&scratch.arrays[1], s->attempt);
+        pg_array_text(&scratch.arrays[2], s->state);
+        pg_array_text(&scratch.arrays[3], s->intent);
+        pg_array_int(&scratch.arrays[4], s->amount);
+        pg_array_text(&scratch.arrays[5], s->code);
     }
     int code = end_arrays(6, params + 3);
-    return code < 0 ? code : db_query(place->session, &settle_refunds_statement, params, cb, arg);
+    return code < 0 ? code : pg_query(place->session, &settle_refunds_statement, params, cb, arg);
 }
 
-int counter_settle_line(const struct counter_place *place, const char *sku, unsigned limit,
-                        db_result_cb cb, void *arg)
+int orders_db_settle_line(const struct orders_db_place *place, const char *sku, unsigned limit,
+                          pg_result_cb cb, void *arg)
 {
     const char *params[5];
     put_place(place, params);
     params[3] = sku;
     params[4] = number(3, limit);
-    return db_query(place->session, &settle_line_statement, params, cb, arg);
+    return pg_query(place->session, &settle_line_statement, params, cb, arg);
 }
 
-int counter_expire(const struct counter_place *place, unsigned limit, db_result_cb cb, void *arg)
+int orders_db_expire(const struct orders_db_place *place, unsigned limit, pg_result_cb cb,
+                     void *arg)
 {
     const char *params[4];
     put_place(place, params);
     params[3] = number(3, limit);
-    return db_query(place->session, &expire_statement, params, cb, arg);
+    return pg_query(place->session, &expire_statement, params, cb, arg);
 }
 
-int counter_stop_payments(const struct counter_place *place, const char *why, db_result_cb cb,
-                          void *arg)
+int orders_db_stop_payments(const struct orders_db_place *place, const char *why, pg_result_cb cb,
+                            void *arg)
 {
     const char *params[4];
     put_place(place, params);
     params[3] = why;
-    return db_query(place->session, &stop_payments_statement, params, cb, arg);
+    return pg_query(place->session, &stop_payments_statement, params, cb, arg);
 }
 
-int counter_execute_commands(const struct counter_place *place, unsigned limit, db_result_cb cb,
-                             void *arg)
+int orders_db_execute_commands(const struct orders_db_place *place, unsigned limit, pg_result_cb cb,
+                               void *arg)
 {
     const char *params[4];
     put_place(place, params);
     params[3] = number(3, limit);
-    return db_query(place->session, &execute_commands_statement, params, cb, arg);
+    return pg_query(place->session, &execute_commands_statement, params, cb, arg);
 }
 
-int counter_place_cancels(struct db *session, int64_t after, unsigned limit, db_result_cb cb,
-                          void *arg)
+int orders_db_place_cancels(struct pg *session, int64_t after, unsigned limit, pg_result_cb cb,
+                            void *arg)
 {
     const char *params[2] = {number(0, after), number(1, limit)};
-    return db_query(session, &place_cancels_statement, params, cb, arg);
+    return pg_query(session, &place_cancels_statement, params, cb, arg);
 }
 
-int counter_take_over(struct db *session, uint32_t shards, uint32_t shard, int64_t member,
-                      int64_t seen, db_result_cb cb, void *arg)
+int orders_db_take_over(struct pg *session, uint32_t shards, uint32_t shard, int64_t member,
+                        int64_t seen, pg_result_cb cb, void *arg)
 {
     const char *params[4] = {number(0, shards), number(1, shard), number(2, member),
-                             seen == COUNTER_ANY_EPOCH ? NULL : number(3, seen)};
-    return db_query(session, &take_over_statement, params, cb, arg);
+                             seen == ORDERS_DB_ANY_EPOCH ? NULL : number(3, seen)};
+    return pg_query(session, &take_over_statement, params, cb, arg);
 }
 
-int counter_release(const struct counter_place *place, db_result_cb cb, void *arg)
+int orders_db_release(const struct orders_db_place *place, pg_result_cb cb, void *arg)
 {
     const char *params[3];
     put_place(place, params);
-    return db_query(place->session, &release_statement, params, cb, arg);
+    return pg_query(place->session, &release_statement, params, cb, arg);
 }
 
 static int put_shards(const uint32_t *shard_list, size_t count, const char **ret_param)
 {
     begin_arrays(1);
     for (size_t i = 0; i < count; i++)
-        db_array_int(&scratch.arrays[0], shard_list[i]);
+        pg_array_int(&scratch.arrays[0], shard_list[i]);
     return end_arrays(1, ret_param);
 }
 
-int counter_open_payments(struct db *session, const uint32_t *shard_list, size_t count,
-                          int64_t age_ms, unsigned limit, db_result_cb cb, void *arg)
+int orders_db_open_payments(struct pg *session, const uint32_t *shard_list, size_t count,
+                            int64_t age_ms, unsigned limit, pg_result_cb cb, void *arg)
 {
     const char *params[3] = {NULL, number(0, age_ms), number(1, limit)};
     int code = put_shards(shard_list, count, &params[0]);
-    return code < 0 ? code : db_query(session, &open_payments_statement, params, cb, arg);
+    return code < 0 ? code : pg_query(session, &open_payments_statement, params, cb, arg);
 }
 
-int counter_open_refunds(struct db *session, const uint32_t *shard_list, size_t count,
-                         int64_t age_ms, unsigned limit, db_result_cb cb, void *arg)
+int orders_db_open_refunds(struct pg *session, const uint32_t *shard_list, size_t count,
+                           int64_t age_ms, unsigned limit, pg_result_cb cb, void *arg)
 {
     const char *params[3] = {NULL, number(0, age_ms), number(1, limit)};
     int code = put_shards(shard_list, count, &params[0]);
-    return code < 0 ? code : db_query(session, &open_refunds_statement, params, cb, arg);
+    return code < 0 ? code : pg_query(session, &open_refunds_statement, params, cb, arg);
 }
 
-int counter_overdue(struct db *session, uint32_t shards, const uint32_t *shard_list, size_t count,
-                    db_result_cb cb, void *arg)
+int orders_db_overdue(struct pg *session, uint32_t shards, const uint32_t *shard_list, size_t count,
+                      pg_result_cb cb, void *arg)
 {
     const char *params[2] = {number(0, shards), NULL};
     int code = put_shards(shard_list, count, &params[1]);
-    return code < 0 ? code : db_query(session, &overdue_statement, params, cb, arg);
+    return code < 0 ? code : pg_query(session, &overdue_statement, params, cb, arg);
 }
 
 /* By SQLSTATE class: 22 and 23 and most of 42 blame a value; the rest may pass. */
-enum counter_status counter_status(const struct db_result *result)
+enum orders_db_status orders_db_status(const struct pg_result *result)
 {
-    if (db_status(result) == DB_OK)
-        return COUNTER_DONE;
-    if (db_status(result) == DB_LOST)
-        return COUNTER_LOST;
-    const char *state = db_sqlstate(result);
+    if (pg_status(result) == PG_OK)
+        return ORDERS_DB_DONE;
+    if (pg_status(result) == PG_LOST)
+        return ORDERS_DB_LOST;
+    const char *state = pg_sqlstate(result);
     if (strcmp(state, "CK001") == 0)
-        return COUNTER_FENCED;
+        return ORDERS_DB_FENCED;
     if (strncmp(state, "22", 2) == 0 || strncmp(state, "23", 2) == 0 || strcmp(state, "42804") == 0)
-        return COUNTER_REFUSED;
-    return COUNTER_RETRY;
+        return ORDERS_DB_REFUSED;
+    return ORDERS_DB_RETRY;
 }
 
-static enum counter_effect_kind effect_kind(const char *text)
+static enum orders_db_effect_kind effect_kind(const char *text)
 {
     static const struct {
         const char *text;
-        enum counter_effect_kind kind;
-    } kinds[] = {
-        {"pay", COUNTER_PAY},         {"more", COUNTER_MORE},        {"refund", COUNTER_REFUND},
-        {"look", COUNTER_LOOK},       {"late", COUNTER_LATE},        {"conflict", COUNTER_CONFLICT},
-        {"action", COUNTER_ACTION},   {"hint", COUNTER_HINT},        {"tally", COUNTER_TALLY},
-        {"command", COUNTER_COMMAND}, {"commands", COUNTER_COMMANDS}};
+        enum orders_db_effect_kind kind;
+    } kinds[] = {{"pay", ORDERS_DB_PAY},          {"more", ORDERS_DB_MORE},
+                 {"refund", ORDERS_DB_REFUND},    {"look", ORDERS_DB_LOOK},
+                 {"late", ORDERS_DB_LATE},        {"conflict", ORDERS_DB_CONFLICT},
+                 {"action", ORDERS_DB_ACTION},    {"hint", ORDERS_DB_HINT},
+                 {"tally", ORDERS_DB_TALLY},      {"command", ORDERS_DB_COMMAND},
+                 {"commands", ORDERS_DB_COMMANDS}};
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
         if (strcmp(text, kinds[i].text) == 0)
             return kinds[i].kind;
-    return COUNTER_TALLY;
+    return ORDERS_DB_TALLY;
 }
 
-void counter_each_effect(const struct db_result *result, counter_effect_cb cb, void *arg)
+void orders_db_each_effect(const struct pg_result *result, orders_db_effect_cb cb, void *arg)
 {
-    for (int row = 0; row < db_rows(result); row++) {
-        struct counter_effect effect = {
-            .kind = effect_kind(db_text(result, row, KIND)),
-            .order_id = db_text_or_null(result, row, ORDER_ID),
-            .attempt = db_int(result, row, ATTEMPT),
-            .amount = db_int(result, row, AMOUNT),
-            .currency = db_text_or_null(result, row, CURRENCY),
-            .payment_method = db_text_or_null(result, row, PAYMENT_METHOD),
-            .receipt_email = db_text_or_null(result, row, RECEIPT_EMAIL),
-            .sku = db_text_or_null(result, row, SKU),
-            .detail = db_text_or_null(result, row, DETAIL),
-            .reason = db_text_or_null(result, row, REASON),
+    for (int row = 0; row < pg_rows(result); row++) {
+        struct orders_db_effect effect = {
+            .kind = effect_kind(pg_text(result, row, KIND)),
+            .order_id = pg_text_or_null(result, row, ORDER_ID),
+            .attempt = pg_int(result, row, ATTEMPT),
+            .amount = pg_int(result, row, AMOUNT),
+            .currency = pg_text_or_null(result, row, CURRENCY),
+            .payment_method = pg_text_or_null(result, row, PAYMENT_METHOD),
+            .receipt_email = pg_text_or_null(result, row, RECEIPT_EMAIL),
+            .sku = pg_text_or_null(result, row, SKU),
+            .detail = pg_text_or_null(result, row, DETAIL),
+            .reason = pg_text_or_null(result, row, REASON),
         };
-        bool of_gateway = effect.kind == COUNTER_PAY || effect.kind == COUNTER_REFUND ||
-                          effect.kind == COUNTER_LOOK || effect.kind == COUNTER_ACTION;
+        bool of_gateway = effect.kind == ORDERS_DB_PAY || effect.kind == ORDERS_DB_REFUND ||
+                          effect.kind == ORDERS_DB_LOOK || effect.kind == ORDERS_DB_ACTION;
         if (of_gateway && effect.detail != NULL)
-            effect.age_ms = db_int(result, row, DETAIL);
+            effect.age_ms = pg_int(result, row, DETAIL);
         cb(&effect, arg);
     }
 }

@@ -1,11 +1,11 @@
 #include "consumer/shard/shard.h"
 
 #include "common/base/clock.h"
-#include "common/testing/failpoint.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
-#include "common/testing/seeded_bug.h"
 #include "common/shop/shard.h"
+#include "common/testing/failpoint.h"
+#include "common/testing/seeded_bug.h"
 
 #define REOPEN_FIRST_MS 100
 #define REOPEN_MAX_MS 30000
@@ -28,14 +28,14 @@ static void enter(struct shard *shard, enum shard_state state, const char *why)
     if (state == shard->state)
         return;
     log_info("shard", LOG_INT("shard", shard->number), LOG_STR("from", state_name(shard->state)),
-             LOG_STR("to", state_name(state)), LOG_INT("epoch", shard->lane.place.epoch),
+             LOG_STR("to", state_name(state)), LOG_INT("epoch", shard->writer.place.epoch),
              LOG_STR("why", why));
     bool served = shard_serving(shard);
     shard->state = state;
     metric_add(shard->context->stats->shards_owned, (double)shard_serving(shard) - (double)served);
     const struct stats_shard *stats = &shard->context->stats->of_shard[shard->number];
     metric_set(stats->owned, shard_serving(shard));
-    metric_set(stats->epoch, shard_serving(shard) ? (double)shard->lane.place.epoch : 0);
+    metric_set(stats->epoch, shard_serving(shard) ? (double)shard->writer.place.epoch : 0);
     if (state == SHARD_SERVING)
         shard->taken_ms = clock_mono_ms();
 }
@@ -52,17 +52,18 @@ bool shard_held(const struct shard *shard)
 
 /* ---- the channel ---- */
 
-static const struct bus_channel_events channel_events;
+static const struct broker_channel_events channel_events;
 
 static void open_channel(struct shard *shard)
 {
-    if (shard->channel != NULL || !shard->wanted || bus_state(shard->context->bus) == BUS_DOWN ||
-        shard->state == SHARD_YIELDING || shard->state == SHARD_RELEASING)
+    if (shard->channel != NULL || !shard->wanted ||
+        broker_state(shard->context->broker) == BROKER_DOWN || shard->state == SHARD_YIELDING ||
+        shard->state == SHARD_RELEASING)
         return; /* a yield ends with a new channel */
     char queue[SHARD_NAME_SIZE];
     shard_queue(shard->context->shards, shard->number, queue);
-    int code = bus_consumer_open(shard->context->bus, queue, SHARD_PREFETCH, JOB_MESSAGE_ACCEPT,
-                                 &channel_events, shard, &shard->channel);
+    int code = broker_consumer_open(shard->context->broker, queue, SHARD_PREFETCH,
+                                    JOB_MESSAGE_ACCEPT, &channel_events, shard, &shard->channel);
     if (code < 0)
         loop_timer_start(shard->reopen, backoff_next(&shard->backoff), 0);
 }
@@ -70,7 +71,7 @@ static void open_channel(struct shard *shard)
 /* Closes the channel from our side: what was not begun goes back to the broker, in order. */
 static void close_channel(struct shard *shard)
 {
-    bus_channel_close(shard->channel);
+    broker_channel_close(shard->channel);
     shard->channel = NULL;
     shard->had_delivery = false;
     shard->dead_unconfirmed = 0;
@@ -90,7 +91,7 @@ static void channel_opened(void *arg)
 {
     struct shard *shard = arg;
     if (shard->state == SHARD_SERVING)
-        lane_kick(&shard->lane);
+        shard_writer_kick(&shard->writer);
 }
 
 /* By the broker's doing, or with the connection. Settling goes on for as long as the epoch holds.
@@ -103,29 +104,29 @@ static void channel_closed(const char *reason, void *arg)
     reopen_channel(shard);
 }
 
-static void delivered(const struct bus_delivery *delivery, void *arg)
+static void delivered(const struct broker_delivery *delivery, void *arg)
 {
     struct shard *shard = arg;
     if (shard->state == SHARD_YIELDING || shard->state == SHARD_RELEASING)
         return; /* it goes back undecided: this channel acknowledges nothing behind it */
     backoff_reset(&shard->backoff);
-    if (PLANT_IS(NACK) && bus_plant_nack(shard->channel, delivery->tag))
+    if (SEEDED_BUG_IS(NACK) && broker_seed_nack(shard->channel, delivery->tag))
         return;
-    PLANT(ACK_EARLY, bus_ack(shard->channel, delivery->tag, false); plant_pause(20));
+    SEEDED_BUG(ACK_EARLY, broker_ack(shard->channel, delivery->tag, false); seeded_bug_pause(20));
     shard->had_delivery = true;
     if (intake_push(&shard->intake, delivery->tag, delivery->body, delivery->body_len,
                     delivery->body_size) < 0) {
         reopen_channel(shard);
         return;
     }
-    CRASH_POINT(DELIVERED);
+    FAILPOINT(DELIVERED);
     if (shard->state == SHARD_SERVING)
-        lane_kick(&shard->lane);
+        shard_writer_kick(&shard->writer);
     else
-        shard_take_over(shard, "a delivery", COUNTER_ANY_EPOCH);
+        shard_take_over(shard, "a delivery", ORDERS_DB_ANY_EPOCH);
 }
 
-static const struct bus_channel_events channel_events = {
+static const struct broker_channel_events channel_events = {
     .opened = channel_opened, .closed = channel_closed, .delivered = delivered};
 
 /* The broker feeds consumers in the order in which their channels were opened: a standby makes room
@@ -159,14 +160,14 @@ void shard_bus_up(struct shard *shard)
 
 /* ---- taking over ---- */
 
-static void swept(const struct db_result *result, void *arg);
+static void swept(const struct pg_result *result, void *arg);
 static void lose(struct shard *shard, const char *why);
 
-static void not_taken(struct shard *shard, const struct db_result *result)
+static void not_taken(struct shard *shard, const struct pg_result *result)
 {
-    if (db_status(result) == DB_ERROR)
+    if (pg_status(result) == PG_ERROR)
         log_error("a shard cannot be taken over", LOG_INT("shard", shard->number),
-                  LOG_STR("problem", db_message(result)));
+                  LOG_STR("problem", pg_message(result)));
     else
         log_error("the database serves another number of shards: run checkoutctl topology, or "
                   "correct CHECKOUT_SHARDS",
@@ -183,64 +184,65 @@ static void moved_on(struct shard *shard)
     }
     enter(shard, SHARD_NOT_OURS, "it has moved on");
     if (shard->had_delivery) /* meanwhile the broker has begun to feed us */
-        shard_take_over(shard, "a delivery", COUNTER_ANY_EPOCH);
+        shard_take_over(shard, "a delivery", ORDERS_DB_ANY_EPOCH);
 }
 
-static void taken(const struct db_result *result, void *arg)
+static void taken(const struct pg_result *result, void *arg)
 {
     struct shard *shard = arg;
     struct shard_context *context = shard->context;
     loop_timer_stop(shard->stuck);
     if (shard->state != SHARD_TAKING)
         return;
-    if (db_status(result) == DB_LOST) { /* with the next session it is tried again */
+    if (pg_status(result) == PG_LOST) { /* with the next session it is tried again */
         enter(shard, SHARD_NOT_OURS, "database session lost");
         return;
     }
-    if (db_status(result) != DB_OK || db_rows(result) != 1) {
+    if (pg_status(result) != PG_OK || pg_rows(result) != 1) {
         not_taken(shard, result);
         return;
     }
-    if (db_null(result, 0, 0)) {
+    if (pg_null(result, 0, 0)) {
         moved_on(shard);
         return;
     }
-    CRASH_POINT(TAKEN);
+    FAILPOINT(TAKEN);
     metric_add(context->stats->of_shard[shard->number].take_overs, 1);
-    shard->lane.stopped = payer_stopped(context->payer);
-    lane_open(&shard->lane, db_int(result, 0, 0));
+    shard->writer.stopped = payer_stopped(context->payer);
+    shard_writer_open(&shard->writer, pg_int(result, 0, 0));
     shard->resume = false;
     enter(shard, SHARD_SERVING, "taken over");
-    relay_start(context->relay, shard->number, db_int(result, 0, 1));
-    if (counter_open_payments(shard->session, &shard->number, 1, 0, OPEN_PAYMENTS_MAX, swept,
-                              shard) < 0 ||
-        counter_open_refunds(shard->session, &shard->number, 1, 0, REFUNDER_MAX, swept, shard) < 0)
+    relay_start(context->relay, shard->number, pg_int(result, 0, 1));
+    if (orders_db_open_payments(shard->session, &shard->number, 1, 0, OPEN_PAYMENTS_MAX, swept,
+                                shard) < 0 ||
+        orders_db_open_refunds(shard->session, &shard->number, 1, 0, REFUNDER_MAX, swept, shard) <
+            0)
         log_warning("open payments are left to the next sweep", LOG_INT("shard", shard->number));
-    lane_kick(&shard->lane);
+    shard_writer_kick(&shard->writer);
 }
 
-static void resume_payment(const struct counter_effect *effect, void *arg)
+static void resume_payment(const struct orders_db_effect *effect, void *arg)
 {
     shard_found_payment(arg, effect);
 }
 
-static void swept(const struct db_result *result, void *arg)
+static void swept(const struct pg_result *result, void *arg)
 {
-    if (db_status(result) == DB_OK) /* else the next sweep finds them */
-        counter_each_effect(result, resume_payment, arg);
-    CRASH_POINT(TAKEN_SWEPT);
+    if (pg_status(result) == PG_OK) /* else the next sweep finds them */
+        orders_db_each_effect(result, resume_payment, arg);
+    FAILPOINT(TAKEN_SWEPT);
 }
 
 void shard_take_over(struct shard *shard, const char *why, int64_t seen)
 {
     const struct shard_context *context = shard->context;
     if (shard->state != SHARD_NOT_OURS || context->member == 0 || context->leaving ||
-        !db_is_up(shard->session))
+        !pg_is_up(shard->session))
         return; /* the next session, or the next look, asks again */
-    if (counter_take_over(shard->session, context->shards, shard->number, context->member, seen,
-                          taken, shard) < 0)
+    if (orders_db_take_over(shard->session, context->shards, shard->number, context->member, seen,
+                            taken, shard) < 0)
         return;
-    CRASH_POINT(TAKE_OVER_SENT);
+    FAILPOINT(TAKE_OVER_SENT);
     enter(shard, SHARD_TAKING, why);
     loop_timer_start(shard->stuck, STUCK_MS, STUCK_MS);
 }
@@ -256,7 +258,7 @@ static void stuck_due(void *arg)
 /* The shard is not ours any more; what it had in memory is in the tables. */
 static void lose(struct shard *shard, const char *why)
 {
-    lane_close(&shard->lane);
+    shard_writer_close(&shard->writer);
     relay_stop(shard->context->relay, shard->number);
     payer_forget_shard(shard->context->payer, shard->number);
     refunder_forget_shard(shard->context->refunder, shard->number);
@@ -278,9 +280,9 @@ static void suspend(struct shard *shard, const char *why)
     }
     if (shard->state == SHARD_SERVING) {
         shard->resume = true;
-        shard->served = shard->lane.place.epoch;
+        shard->served = shard->writer.place.epoch;
     }
-    lane_close(&shard->lane);
+    shard_writer_close(&shard->writer);
     relay_stop(shard->context->relay, shard->number);
     loop_timer_stop(shard->stuck);
     enter(shard, SHARD_NOT_OURS, why); /* deliveries are kept */
@@ -303,31 +305,31 @@ void shard_session_up(struct shard *shard)
     if (shard->resume)
         shard_take_over(shard, "database session is back", shard->served);
     else if (shard->had_delivery)
-        shard_take_over(shard, "a delivery", COUNTER_ANY_EPOCH);
+        shard_take_over(shard, "a delivery", ORDERS_DB_ANY_EPOCH);
 }
 
 static void fenced(struct shard *shard)
 {
     log_warning("fenced off: another consumer serves the shard", LOG_INT("shard", shard->number),
-                LOG_INT("epoch", shard->lane.place.epoch));
+                LOG_INT("epoch", shard->writer.place.epoch));
     lose(shard, "fenced");
 }
 
 void shard_seen(struct shard *shard, int64_t epoch)
 {
-    if (shard_serving(shard) && epoch > shard->lane.place.epoch)
+    if (shard_serving(shard) && epoch > shard->writer.place.epoch)
         fenced(shard);
     else if (shard->state == SHARD_NOT_OURS)
         shard_session_up(shard);
 }
 
-static void released(const struct db_result *result, void *arg)
+static void released(const struct pg_result *result, void *arg)
 {
     struct shard *shard = arg;
     if (shard->state != SHARD_RELEASING)
         return;
-    CRASH_POINT(RELEASED);
-    lose(shard, db_status(result) == DB_OK ? "given back" : "given up");
+    FAILPOINT(RELEASED);
+    lose(shard, pg_status(result) == PG_OK ? "given back" : "given up");
     shard->context->released(shard->number, shard->context->arg);
 }
 
@@ -338,17 +340,17 @@ static void release_when_done(struct shard *shard)
     bool patient = clock_mono_ms() < shard->yield_deadline_ms;
     bool calling = payer_calling(context->payer, shard->number) > 0 ||
                    refunder_calling(context->refunder, shard->number) > 0;
-    if (!lane_idle(&shard->lane) ||
+    if (!shard_writer_idle(&shard->writer) ||
         (patient && (calling || !relay_idle(context->relay, shard->number)))) {
         loop_timer_start(shard->yielding, YIELD_POLL_MS, 0);
         return;
     }
     relay_save(context->relay);
     enter(shard, SHARD_RELEASING, "nothing is left to finish");
-    CRASH_POINT(RELEASE);
-    if (counter_release(&shard->lane.place, released, shard) < 0)
+    FAILPOINT(RELEASE);
+    if (orders_db_release(&shard->writer.place, released, shard) < 0)
         lose(shard, "given up");
-    CRASH_POINT(RELEASE_SENT);
+    FAILPOINT(RELEASE_SENT);
 }
 
 void shard_yield(struct shard *shard, const char *why, uint64_t patience_ms)
@@ -356,8 +358,8 @@ void shard_yield(struct shard *shard, const char *why, uint64_t patience_ms)
     if (shard->state != SHARD_SERVING)
         return;
     enter(shard, SHARD_YIELDING, why);
-    PLANT(CANCEL, bus_plant_cancel(shard->channel));
-    shard->lane.taking = false;
+    SEEDED_BUG(CANCEL, broker_seed_cancel(shard->channel));
+    shard->writer.taking = false;
     shard->yield_deadline_ms = clock_mono_ms() + patience_ms;
     payer_hold_shard(shard->context->payer, shard->number);
     release_when_done(shard);
@@ -373,7 +375,7 @@ static void reopen_due(void *arg)
     open_channel(arg);
 }
 
-/* ---- the lane's events ---- */
+/* ---- the writer's events ---- */
 
 static void on_fenced(void *arg)
 {
@@ -386,7 +388,7 @@ static void on_committed(void *arg)
     relay_kick(shard->context->relay, shard->number);
 }
 
-static void on_pay(const struct counter_effect *effect, void *arg)
+static void on_pay(const struct orders_db_effect *effect, void *arg)
 {
     struct shard *shard = arg;
     if (shard->state == SHARD_SERVING)
@@ -396,17 +398,17 @@ static void on_pay(const struct counter_effect *effect, void *arg)
 static void on_item_changed(const char *sku, void *arg)
 {
     const struct shard *shard = arg;
-    gatekeys_changed(shard->context->gatekeys, sku);
+    admission_keys_changed(shard->context->gatekeys, sku);
 }
 
 static void finish_batch(struct shard *shard)
 {
     uint64_t tag = intake_close_batch(&shard->intake);
     shard->batch_number++;
-    CRASH_POINT(ACK);
-    if (shard->channel != NULL && !PLANT_IS(ACK_EARLY))
-        bus_ack(shard->channel, tag, true);
-    CRASH_POINT_SOON(ACK_SENT);
+    FAILPOINT(ACK);
+    if (shard->channel != NULL && !SEEDED_BUG_IS(ACK_EARLY))
+        broker_ack(shard->channel, tag, true);
+    FAILPOINT_SOON(ACK_SENT);
 }
 
 static void dead_letter_safe(uint64_t cookie, void *arg)
@@ -416,9 +418,9 @@ static void dead_letter_safe(uint64_t cookie, void *arg)
         return; /* the batch has been forgotten; its messages come again */
     if (--shard->dead_unconfirmed > 0)
         return;
-    CRASH_POINT(DEAD_CONFIRMED);
+    FAILPOINT(DEAD_CONFIRMED);
     finish_batch(shard);
-    lane_kick(&shard->lane);
+    shard_writer_kick(&shard->writer);
 }
 
 static void on_batch_decided(void *arg)
@@ -440,7 +442,7 @@ static void on_batch_decided(void *arg)
             return;
         }
     }
-    CRASH_POINT(DEAD_SENT);
+    FAILPOINT(DEAD_SENT);
 }
 
 static void on_failed(const char *why, void *arg)
@@ -450,22 +452,22 @@ static void on_failed(const char *why, void *arg)
     reopen_channel(shard);
 }
 
-static const struct lane_events lane_events = {.fenced = on_fenced,
-                                               .committed = on_committed,
-                                               .pay = on_pay,
-                                               .item_changed = on_item_changed,
-                                               .batch_decided = on_batch_decided,
-                                               .failed = on_failed};
+static const struct shard_writer_events shard_writer_events = {.fenced = on_fenced,
+                                                               .committed = on_committed,
+                                                               .pay = on_pay,
+                                                               .item_changed = on_item_changed,
+                                                               .batch_decided = on_batch_decided,
+                                                               .failed = on_failed};
 
 void shard_payment_ended(struct shard *shard, const char *order_id, int64_t attempt,
                          const char *state, const char *intent, const char *code)
 {
     if (!shard_serving(shard))
         return; /* the intent is still open: whoever serves the shard asks the gateway again */
-    if (lane_add_settlement(&shard->lane, order_id, attempt, state, intent, code) < 0)
+    if (shard_writer_add_settlement(&shard->writer, order_id, attempt, state, intent, code) < 0)
         log_error("out of memory: a settlement waits for the sweep", LOG_STR("order_id", order_id));
-    CRASH_POINT(PAY_ENDED);
-    lane_kick(&shard->lane);
+    FAILPOINT(PAY_ENDED);
+    shard_writer_kick(&shard->writer);
 }
 
 void shard_refund_ended(struct shard *shard, const char *order_id, int64_t attempt,
@@ -473,53 +475,53 @@ void shard_refund_ended(struct shard *shard, const char *order_id, int64_t attem
 {
     if (!shard_serving(shard))
         return; /* it is still open in its table */
-    if (lane_add_refund(&shard->lane, order_id, attempt, state, ref, amount, code) < 0)
+    if (shard_writer_add_refund(&shard->writer, order_id, attempt, state, ref, amount, code) < 0)
         log_error("out of memory: a refund waits for the sweep", LOG_STR("order_id", order_id));
-    lane_kick(&shard->lane);
+    shard_writer_kick(&shard->writer);
 }
 
 void shard_stop_payments(struct shard *shard, const char *why)
 {
-    lane_stop_payments(&shard->lane, why);
+    shard_writer_stop_payments(&shard->writer, why);
 }
 
 void shard_found_expired(struct shard *shard)
 {
     if (!shard_serving(shard))
         return;
-    shard->lane.expire_due = true;
-    lane_kick(&shard->lane);
+    shard->writer.expire_due = true;
+    shard_writer_kick(&shard->writer);
 }
 
 void shard_found_commands(struct shard *shard)
 {
     if (!shard_serving(shard))
         return;
-    shard->lane.command_due = true;
-    lane_kick(&shard->lane);
+    shard->writer.command_due = true;
+    shard_writer_kick(&shard->writer);
 }
 
 void shard_found_line(struct shard *shard, const char *sku)
 {
     if (!shard_serving(shard))
         return;
-    lane_add_line(&shard->lane, sku);
-    lane_kick(&shard->lane);
+    shard_writer_add_line(&shard->writer, sku);
+    shard_writer_kick(&shard->writer);
 }
 
-void shard_found_payment(struct shard *shard, const struct counter_effect *effect)
+void shard_found_payment(struct shard *shard, const struct orders_db_effect *effect)
 {
     if (shard->state != SHARD_SERVING)
         return;
-    if (effect->kind == COUNTER_LOOK) {
+    if (effect->kind == ORDERS_DB_LOOK) {
         latelook_add(shard->context->latelook, shard->number, effect);
         return;
     }
-    if (effect->kind == COUNTER_ACTION || effect->kind == COUNTER_HINT) {
+    if (effect->kind == ORDERS_DB_ACTION || effect->kind == ORDERS_DB_HINT) {
         payer_hear(shard->context->payer, effect);
         return;
     }
-    int code = effect->kind == COUNTER_REFUND
+    int code = effect->kind == ORDERS_DB_REFUND
                    ? refunder_add(shard->context->refunder, shard->number, effect)
                    : payer_add(shard->context->payer, shard->number, effect);
     if (code < 0)
@@ -528,17 +530,17 @@ void shard_found_payment(struct shard *shard, const struct counter_effect *effec
 }
 
 int shard_init(struct shard *shard, struct shard_context *context, uint32_t number,
-               struct db *session)
+               struct pg *session)
 {
     *shard = (struct shard){.context = context, .number = number, .session = session};
     backoff_init(&shard->backoff, REOPEN_FIRST_MS, REOPEN_MAX_MS, clock_mono_us() + number);
     intake_init(&shard->intake, number, context->shards, context->ids);
-    struct counter_place place = {.session = session, .shards = context->shards, .shard = number};
+    struct orders_db_place place = {.session = session, .shards = context->shards, .shard = number};
     shard->reopen = loop_timer_new(context->loop, reopen_due, shard);
     shard->stuck = loop_timer_new(context->loop, stuck_due, shard);
     shard->yielding = loop_timer_new(context->loop, yielding_due, shard);
-    int code = lane_init(&shard->lane, context->loop, &place, context->wait_ms, &shard->intake,
-                         context->stats, &lane_events, shard);
+    int code = shard_writer_init(&shard->writer, context->loop, &place, context->wait_ms,
+                                 &shard->intake, context->stats, &shard_writer_events, shard);
     bool timers = shard->reopen != NULL && shard->stuck != NULL && shard->yielding != NULL;
     return timers ? code : ERR_NOMEM;
 }
@@ -546,7 +548,7 @@ int shard_init(struct shard *shard, struct shard_context *context, uint32_t numb
 void shard_free(struct shard *shard)
 {
     intake_forget(&shard->intake);
-    lane_free(&shard->lane);
+    shard_writer_free(&shard->writer);
     loop_timer_free(shard->reopen);
     loop_timer_free(shard->stuck);
     loop_timer_free(shard->yielding);

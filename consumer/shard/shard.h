@@ -12,27 +12,27 @@
 
 #include "common/base/attrs.h"
 #include "common/base/backoff.h"
+#include "common/base/loop.h"
 #include "common/net/amqp/broker.h"
 #include "common/shop/ids.h"
-#include "common/base/loop.h"
-#include "consumer/shard/dead_letter.h"
-#include "consumer/shard/shard_writer.h"
 #include "consumer/money/latelook.h"
 #include "consumer/money/payer.h"
 #include "consumer/money/refunder.h"
 #include "consumer/relay/relay.h"
+#include "consumer/shard/dead_letter.h"
+#include "consumer/shard/shard_writer.h"
 #include "consumer/stats.h"
 
 /* What all shards share; everything outlives them. */
 struct shard_context {
     struct loop *loop;
-    struct bus *bus;
+    struct broker *broker;
     struct ids *ids;
     struct payer *payer;
     struct refunder *refunder;
     struct latelook *latelook;
     struct relay *relay;
-    struct gatekeys *gatekeys;
+    struct admission_keys *gatekeys;
     struct deadletter *dead;
     struct stats *stats;
     uint32_t shards;
@@ -55,14 +55,14 @@ enum shard_state {
 struct shard {
     struct shard_context *context;
     uint32_t number;
-    struct db *session;
+    struct pg *session;
     enum shard_state state;
     int64_t named;     /* the owner by the ranking */
     bool wanted;       /* we are its named owner or standby: keep a channel */
     bool resume;       /* we served it when the session was lost: take it over anew, … */
     int64_t served;    /* … if it is still at this epoch */
     bool had_delivery; /* the broker feeds us: take it over as soon as that can be done */
-    struct bus_channel *channel;
+    struct broker_channel *channel;
     struct backoff backoff;
     struct loop_timer *reopen; /* the channel */
     struct loop_timer *stuck;
@@ -71,13 +71,13 @@ struct shard {
     uint64_t batch_number; /* cookie of its dead letters */
     size_t dead_unconfirmed;
     struct intake intake;
-    struct lane lane;
+    struct shard_writer writer;
     uint64_t taken_ms; /* monotonic: when serving began */
 };
 
 /* 0 or ERR_NOMEM. */
 MUST_CHECK int shard_init(struct shard *shard, struct shard_context *context, uint32_t number,
-                          struct db *session);
+                          struct pg *session);
 void shard_free(struct shard *shard);
 
 /* The ranking names `owner`, and wants us on this shard (as owner or standby), or not. */
@@ -88,8 +88,8 @@ void shard_bus_up(struct shard *shard);
 void shard_session_up(struct shard *shard);
 void shard_session_lost(struct shard *shard);
 
-/* Takes it over, unless that is under way or done; `seen` as of counter_take_over. `why` is for the
- * log. */
+/* Takes it over, unless that is under way or done; `seen` as of orders_db_take_over. `why` is for
+ * the log. */
 void shard_take_over(struct shard *shard, const char *why, int64_t seen);
 /* What a look into PostgreSQL shows: a later epoch than ours fences us off. Takes over again what a
  * lost answer or session has left undone. */
@@ -105,16 +105,16 @@ bool shard_serving(const struct shard *shard);
 /* A payment of it has ended. */
 void shard_payment_ended(struct shard *shard, const char *order_id, int64_t attempt,
                          const char *state, const char *intent, const char *code);
-/* Something is to be recorded about a refund of it, as lane_add_refund. */
+/* Something is to be recorded about a refund of it, as shard_writer_add_refund. */
 void shard_refund_ended(struct shard *shard, const char *order_id, int64_t attempt,
                         const char *state, const char *ref, int64_t amount, const char *code);
-/* As lane_stop_payments. */
+/* As shard_writer_stop_payments. */
 void shard_stop_payments(struct shard *shard, const char *why);
 /* What the sweep found. */
 void shard_found_expired(struct shard *shard);
 void shard_found_commands(struct shard *shard);
 void shard_found_line(struct shard *shard, const char *sku);
 /* A payment to charge, to give back, or to look at. */
-void shard_found_payment(struct shard *shard, const struct counter_effect *effect);
+void shard_found_payment(struct shard *shard, const struct orders_db_effect *effect);
 
 #endif

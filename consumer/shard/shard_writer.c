@@ -2,245 +2,246 @@
 
 #include <string.h>
 
-#include "common/testing/failpoint.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
+#include "common/testing/failpoint.h"
 
 #define RETRY_MS 200
 
 static void retry_due(void *arg)
 {
-    lane_kick(arg);
+    shard_writer_kick(arg);
 }
 
-int lane_init(struct lane *lane, struct loop *loop, const struct counter_place *place,
-              int64_t wait_ms, struct intake *intake, struct stats *stats,
-              const struct lane_events *events, void *arg)
+int shard_writer_init(struct shard_writer *writer, struct loop *loop,
+                      const struct orders_db_place *place, int64_t wait_ms, struct intake *intake,
+                      struct stats *stats, const struct shard_writer_events *events, void *arg)
 {
-    *lane = (struct lane){.place = *place,
-                          .wait_ms = wait_ms,
-                          .intake = intake,
-                          .stats = stats,
-                          .events = events,
-                          .arg = arg};
-    lane->retry = loop_timer_new(loop, retry_due, lane);
-    return lane->retry == NULL ? ERR_NOMEM : 0;
+    *writer = (struct shard_writer){.place = *place,
+                                    .wait_ms = wait_ms,
+                                    .intake = intake,
+                                    .stats = stats,
+                                    .events = events,
+                                    .arg = arg};
+    writer->retry = loop_timer_new(loop, retry_due, writer);
+    return writer->retry == NULL ? ERR_NOMEM : 0;
 }
 
-void lane_free(struct lane *lane)
+void shard_writer_free(struct shard_writer *writer)
 {
-    endings_free(&lane->payments);
-    endings_free(&lane->refunds);
-    loop_timer_free(lane->retry);
+    outcomes_free(&writer->payments);
+    outcomes_free(&writer->refunds);
+    loop_timer_free(writer->retry);
 }
 
-void lane_open(struct lane *lane, int64_t epoch)
+void shard_writer_open(struct shard_writer *writer, int64_t epoch)
 {
-    lane->place.epoch = epoch;
-    lane->taking = true;
-    lane->expire_due = true;
-    lane->command_due = true;
-    lane->clock_due = true;
+    writer->place.epoch = epoch;
+    writer->taking = true;
+    writer->expire_due = true;
+    writer->command_due = true;
+    writer->clock_due = true;
 }
 
-void lane_close(struct lane *lane)
+void shard_writer_close(struct shard_writer *writer)
 {
-    lane->place.epoch = 0;
-    lane->taking = false;
-    lane->expire_due = false;
-    lane->command_due = false;
-    lane->clock_due = false;
-    lane->line_count = 0;
-    endings_forget(&lane->payments);
-    endings_forget(&lane->refunds);
-    loop_timer_stop(lane->retry);
+    writer->place.epoch = 0;
+    writer->taking = false;
+    writer->expire_due = false;
+    writer->command_due = false;
+    writer->clock_due = false;
+    writer->line_count = 0;
+    outcomes_forget(&writer->payments);
+    outcomes_forget(&writer->refunds);
+    loop_timer_stop(writer->retry);
 }
 
-bool lane_idle(const struct lane *lane)
+bool shard_writer_idle(const struct shard_writer *writer)
 {
-    return lane->running == LANE_NOTHING && lane->payments.count == 0 && lane->refunds.count == 0 &&
-           !lane->intake->batch.open;
+    return writer->running == SHARD_WRITER_NOTHING && writer->payments.count == 0 &&
+           writer->refunds.count == 0 && !writer->intake->batch.open;
 }
 
-int lane_add_settlement(struct lane *lane, const char *order_id, int64_t attempt, const char *state,
-                        const char *intent, const char *code)
+int shard_writer_add_settlement(struct shard_writer *writer, const char *order_id, int64_t attempt,
+                                const char *state, const char *intent, const char *code)
 {
-    return endings_add(&lane->payments, order_id, attempt, state, intent, 0, code);
+    return outcomes_add(&writer->payments, order_id, attempt, state, intent, 0, code);
 }
 
-int lane_add_refund(struct lane *lane, const char *order_id, int64_t attempt, const char *state,
-                    const char *ref, int64_t amount, const char *code)
+int shard_writer_add_refund(struct shard_writer *writer, const char *order_id, int64_t attempt,
+                            const char *state, const char *ref, int64_t amount, const char *code)
 {
-    return endings_add(&lane->refunds, order_id, attempt, state, ref, amount, code);
+    return outcomes_add(&writer->refunds, order_id, attempt, state, ref, amount, code);
 }
 
-void lane_add_line(struct lane *lane, const char *sku)
+void shard_writer_add_line(struct shard_writer *writer, const char *sku)
 {
-    for (size_t i = 0; i < lane->line_count; i++)
-        if (strcmp(lane->lines[i], sku) == 0)
+    for (size_t i = 0; i < writer->line_count; i++)
+        if (strcmp(writer->lines[i], sku) == 0)
             return;
     size_t len = strlen(sku);
-    if (lane->line_count == LANE_LINES_MAX || len > JOB_SKU_MAX)
+    if (writer->line_count == SHARD_WRITER_LINES_MAX || len > JOB_SKU_MAX)
         return;
-    memcpy(lane->lines[lane->line_count++], sku, len + 1);
+    memcpy(writer->lines[writer->line_count++], sku, len + 1);
 }
 
-void lane_stop_payments(struct lane *lane, const char *why)
+void shard_writer_stop_payments(struct shard_writer *writer, const char *why)
 {
-    lane->stopped = why;
-    lane->clock_due = lane->place.epoch != 0;
-    lane_kick(lane);
+    writer->stopped = why;
+    writer->clock_due = writer->place.epoch != 0;
+    shard_writer_kick(writer);
 }
 
 /* ---- answers ---- */
 
-static void take_effect(const struct counter_effect *effect, void *arg)
+static void take_effect(const struct orders_db_effect *effect, void *arg)
 {
-    struct lane *lane = arg;
+    struct shard_writer *writer = arg;
     switch (effect->kind) {
-    case COUNTER_PAY:
-    case COUNTER_REFUND:
-    case COUNTER_LOOK:
-    case COUNTER_ACTION:
-    case COUNTER_HINT:
-        lane->events->pay(effect, lane->arg);
+    case ORDERS_DB_PAY:
+    case ORDERS_DB_REFUND:
+    case ORDERS_DB_LOOK:
+    case ORDERS_DB_ACTION:
+    case ORDERS_DB_HINT:
+        writer->events->pay(effect, writer->arg);
         return;
-    case COUNTER_LATE:
-        metric_add(lane->stats->late_successes, 1);
+    case ORDERS_DB_LATE:
+        metric_add(writer->stats->late_successes, 1);
         log_warning("the gateway took money for an order that does not want it; it is given back",
                     LOG_STR("order_id", effect->order_id), LOG_STR("status", effect->detail),
                     LOG_STR("intent", effect->reason));
         return;
-    case COUNTER_MORE:
-        lane_add_line(lane, effect->sku);
+    case ORDERS_DB_MORE:
+        shard_writer_add_line(writer, effect->sku);
         return;
-    case COUNTER_CONFLICT:
-        metric_add(lane->stats->conflicts, 1);
+    case ORDERS_DB_CONFLICT:
+        metric_add(writer->stats->conflicts, 1);
         log_warning("a retry of the order has another body; the first counts",
                     LOG_STR("order_id", effect->order_id));
         return;
-    case COUNTER_TALLY:
-        stats_transition(lane->stats, effect->detail, effect->reason, effect->amount);
+    case ORDERS_DB_TALLY:
+        stats_transition(writer->stats, effect->detail, effect->reason, effect->amount);
         if (effect->sku != NULL && strcmp(effect->detail, "refunded") == 0)
-            lane->events->item_changed(effect->sku, lane->arg); /* its units are back */
+            writer->events->item_changed(effect->sku, writer->arg); /* its units are back */
         return;
-    case COUNTER_COMMAND:
-        stats_command(lane->stats, effect->detail);
+    case ORDERS_DB_COMMAND:
+        stats_command(writer->stats, effect->detail);
         log_info("command", LOG_INT("command", effect->amount), LOG_STR("state", effect->detail),
                  LOG_STR("result", effect->reason));
         if (effect->sku != NULL)
-            lane->events->item_changed(effect->sku, lane->arg);
+            writer->events->item_changed(effect->sku, writer->arg);
         return;
-    case COUNTER_COMMANDS:
-        lane->command_due = true;
+    case ORDERS_DB_COMMANDS:
+        writer->command_due = true;
         return;
     }
 }
 
 /* What the transaction of this kind takes from; NULL: it is of another kind. */
-static struct endings *endings_of(struct lane *lane, enum lane_work work)
+static struct outcomes *outcomes_of(struct shard_writer *writer, enum shard_writer_work work)
 {
-    if (work == LANE_SETTLE)
-        return &lane->payments;
-    return work == LANE_REFUND ? &lane->refunds : NULL;
+    if (work == SHARD_WRITER_SETTLE)
+        return &writer->payments;
+    return work == SHARD_WRITER_REFUND ? &writer->refunds : NULL;
 }
 
-#ifdef CHECKOUT_PLANTS
+#ifdef CHECKOUT_SEEDED_BUGS
 enum { BEFORE, SENT, COMMITTED, DONE };
 
-static void crash_step(enum lane_work work, int step)
+static void failpoint_step(enum shard_writer_work work, int step)
 {
-    static const enum crash_point first[] = {
-        [LANE_SETTLE] = CRASH_SETTLE,   [LANE_REFUND] = CRASH_REFUND, [LANE_DECIDE] = CRASH_DECIDE,
-        [LANE_COMMAND] = CRASH_COMMAND, [LANE_LINE] = CRASH_LINE,     [LANE_CLOCK] = CRASH_CLOCK,
-        [LANE_EXPIRE] = CRASH_EXPIRE};
-    crash_at((enum crash_point)((int)first[work] + step));
+    static const enum failpoint first[] = {
+        [SHARD_WRITER_SETTLE] = FAILPOINT_SETTLE, [SHARD_WRITER_REFUND] = FAILPOINT_REFUND,
+        [SHARD_WRITER_DECIDE] = FAILPOINT_DECIDE, [SHARD_WRITER_COMMAND] = FAILPOINT_COMMAND,
+        [SHARD_WRITER_LINE] = FAILPOINT_LINE,     [SHARD_WRITER_CLOCK] = FAILPOINT_CLOCK,
+        [SHARD_WRITER_EXPIRE] = FAILPOINT_EXPIRE};
+    failpoint_at((enum failpoint)((int)first[work] + step));
 }
 #else
-#define crash_step(work, step) ((void)0)
+#define failpoint_step(work, step) ((void)0)
 #endif
 
-static void done(struct lane *lane, enum lane_work work)
+static void done(struct shard_writer *writer, enum shard_writer_work work)
 {
-    double seconds = (double)(clock_mono_us() - lane->started_us) / 1e6;
-    struct endings *ended = endings_of(lane, work);
+    double seconds = (double)(clock_mono_us() - writer->started_us) / 1e6;
+    struct outcomes *ended = outcomes_of(writer, work);
     if (ended != NULL) {
-        metric_observe(lane->stats->settle_seconds, seconds);
-        endings_recorded(ended);
-    } else if (work == LANE_DECIDE) {
-        const struct intake_batch *batch = &lane->intake->batch;
-        metric_observe(lane->stats->decide_seconds, seconds);
-        metric_add(lane->stats->batches, 1);
-        metric_add(lane->stats->of_shard[lane->place.shard].jobs,
+        metric_observe(writer->stats->settle_seconds, seconds);
+        outcomes_recorded(ended);
+    } else if (work == SHARD_WRITER_DECIDE) {
+        const struct intake_batch *batch = &writer->intake->batch;
+        metric_observe(writer->stats->decide_seconds, seconds);
+        metric_add(writer->stats->batches, 1);
+        metric_add(writer->stats->of_shard[writer->place.shard].jobs,
                    (double)(batch->to - batch->from));
-        intake_part_decided(lane->intake);
+        intake_part_decided(writer->intake);
     }
-    lane->events->committed(lane->arg);
-    crash_step(work, DONE);
-    lane_kick(lane);
+    writer->events->committed(writer->arg);
+    failpoint_step(work, DONE);
+    shard_writer_kick(writer);
 }
 
-static void refused(struct lane *lane, enum lane_work work, const char *problem)
+static void refused(struct shard_writer *writer, enum shard_writer_work work, const char *problem)
 {
-    log_warning("the database refuses a value", LOG_INT("shard", lane->place.shard),
+    log_warning("the database refuses a value", LOG_INT("shard", writer->place.shard),
                 LOG_STR("problem", problem));
-    struct endings *ended = endings_of(lane, work);
+    struct outcomes *ended = outcomes_of(writer, work);
     if (ended != NULL) {
-        endings_refused(ended);
-    } else if (work == LANE_DECIDE && lane->intake->batch.open &&
-               intake_part_refused(lane->intake) < 0) {
-        lane->events->failed("out of memory", lane->arg);
+        outcomes_refused(ended);
+    } else if (work == SHARD_WRITER_DECIDE && writer->intake->batch.open &&
+               intake_part_refused(writer->intake) < 0) {
+        writer->events->failed("out of memory", writer->arg);
         return;
     }
-    lane_kick(lane);
+    shard_writer_kick(writer);
 }
 
-static void again(struct lane *lane)
+static void again(struct shard_writer *writer)
 {
-    endings_again(&lane->payments);
-    endings_again(&lane->refunds);
+    outcomes_again(&writer->payments);
+    outcomes_again(&writer->refunds);
 }
 
-static void not_now(struct lane *lane, enum lane_work work, const char *problem)
+static void not_now(struct shard_writer *writer, enum shard_writer_work work, const char *problem)
 {
-    if (work == LANE_CLOCK)
-        lane->clock_due = true; /* nobody else would ask again */
-    log_warning("the database refuses for now; trying again", LOG_INT("shard", lane->place.shard),
+    if (work == SHARD_WRITER_CLOCK)
+        writer->clock_due = true; /* nobody else would ask again */
+    log_warning("the database refuses for now; trying again", LOG_INT("shard", writer->place.shard),
                 LOG_STR("problem", problem));
-    again(lane);
-    loop_timer_start(lane->retry, RETRY_MS, 0);
+    again(writer);
+    loop_timer_start(writer->retry, RETRY_MS, 0);
 }
 
-static void answered(const struct db_result *result, void *arg)
+static void answered(const struct pg_result *result, void *arg)
 {
-    struct lane *lane = arg;
-    enum lane_work work = lane->running;
-    enum counter_status status = counter_status(result);
-    lane->running = LANE_NOTHING;
-    if (status == COUNTER_FENCED) /* also if a beat has told us before */
-        metric_add(lane->stats->of_shard[lane->place.shard].fenced, 1);
-    if (lane->place.epoch != lane->running_epoch) { /* closed meanwhile */
-        again(lane);
-        lane_kick(lane);
+    struct shard_writer *writer = arg;
+    enum shard_writer_work work = writer->running;
+    enum orders_db_status status = orders_db_status(result);
+    writer->running = SHARD_WRITER_NOTHING;
+    if (status == ORDERS_DB_FENCED) /* also if a beat has told us before */
+        metric_add(writer->stats->of_shard[writer->place.shard].fenced, 1);
+    if (writer->place.epoch != writer->running_epoch) { /* closed meanwhile */
+        again(writer);
+        shard_writer_kick(writer);
         return;
     }
     switch (status) {
-    case COUNTER_DONE:
-        crash_step(work, COMMITTED);
-        counter_each_effect(result, take_effect, lane);
-        done(lane, work);
+    case ORDERS_DB_DONE:
+        failpoint_step(work, COMMITTED);
+        orders_db_each_effect(result, take_effect, writer);
+        done(writer, work);
         return;
-    case COUNTER_FENCED:
-        lane->events->fenced(lane->arg);
+    case ORDERS_DB_FENCED:
+        writer->events->fenced(writer->arg);
         return;
-    case COUNTER_REFUSED:
-        refused(lane, work, db_message(result));
+    case ORDERS_DB_REFUSED:
+        refused(writer, work, pg_message(result));
         return;
-    case COUNTER_RETRY:
-        not_now(lane, work, db_message(result));
+    case ORDERS_DB_RETRY:
+        not_now(writer, work, pg_message(result));
         return;
-    case COUNTER_LOST:
-        again(lane); /* the session's loss is told to the shard, which takes over anew */
+    case ORDERS_DB_LOST:
+        again(writer); /* the session's loss is told to the shard, which takes over anew */
         return;
     }
 }
@@ -248,113 +249,116 @@ static void answered(const struct db_result *result, void *arg)
 /* ---- the next transaction ---- */
 
 /* Jobs of an open batch, or, if we take jobs, of a new one. */
-static bool has_jobs(struct lane *lane)
+static bool has_jobs(struct shard_writer *writer)
 {
-    struct intake *intake = lane->intake;
+    struct intake *intake = writer->intake;
     if (!intake->batch.open) {
-        if (!lane->taking || !intake_has_work(intake))
+        if (!writer->taking || !intake_has_work(intake))
             return false;
-        lane->batch_told = false;
+        writer->batch_told = false;
         if (intake_open_batch(intake) < 0) {
-            lane->events->failed("out of memory", lane->arg);
+            writer->events->failed("out of memory", writer->arg);
             return false;
         }
     }
     if (!intake_decided_all(intake))
         return true;
-    if (!lane->batch_told) {
-        lane->batch_told = true;
-        lane->events->batch_decided(
-            lane->arg); /* acknowledges it, unless dead letters are on their way */
-        return !intake->batch.open && has_jobs(lane);
+    if (!writer->batch_told) {
+        writer->batch_told = true;
+        writer->events->batch_decided(
+            writer->arg); /* acknowledges it, unless dead letters are on their way */
+        return !intake->batch.open && has_jobs(writer);
     }
     return false;
 }
 
-static bool has_work(struct lane *lane, enum lane_work work)
+static bool has_work(struct shard_writer *writer, enum shard_writer_work work)
 {
     switch (work) {
-    case LANE_SETTLE:
-        return lane->payments.count > 0;
-    case LANE_REFUND:
-        return lane->refunds.count > 0;
-    case LANE_DECIDE:
-        return has_jobs(lane);
-    case LANE_COMMAND:
-        return lane->command_due;
-    case LANE_LINE:
-        return lane->line_count > 0;
-    case LANE_CLOCK:
-        return lane->clock_due;
-    case LANE_EXPIRE:
-        return lane->expire_due;
-    case LANE_NOTHING:
+    case SHARD_WRITER_SETTLE:
+        return writer->payments.count > 0;
+    case SHARD_WRITER_REFUND:
+        return writer->refunds.count > 0;
+    case SHARD_WRITER_DECIDE:
+        return has_jobs(writer);
+    case SHARD_WRITER_COMMAND:
+        return writer->command_due;
+    case SHARD_WRITER_LINE:
+        return writer->line_count > 0;
+    case SHARD_WRITER_CLOCK:
+        return writer->clock_due;
+    case SHARD_WRITER_EXPIRE:
+        return writer->expire_due;
+    case SHARD_WRITER_NOTHING:
         return false;
     }
     return false;
 }
 
-static int start(struct lane *lane, enum lane_work work)
+static int start(struct shard_writer *writer, enum shard_writer_work work)
 {
-    const struct intake_batch *batch = &lane->intake->batch;
+    const struct intake_batch *batch = &writer->intake->batch;
     int code = 0;
     switch (work) {
-    case LANE_SETTLE:
-        return counter_settle(&lane->place, lane->payments.items, endings_begin(&lane->payments),
-                              answered, lane);
-    case LANE_REFUND:
-        return counter_settle_refunds(&lane->place, lane->refunds.items,
-                                      endings_begin(&lane->refunds), answered, lane);
-    case LANE_DECIDE:
-        return counter_decide(&lane->place, lane->wait_ms, batch->jobs + batch->from,
-                              batch->to - batch->from, answered, lane);
-    case LANE_COMMAND:
-        code = counter_execute_commands(&lane->place, LANE_COMMANDS, answered, lane);
+    case SHARD_WRITER_SETTLE:
+        return orders_db_settle(&writer->place, writer->payments.items,
+                                outcomes_begin(&writer->payments), answered, writer);
+    case SHARD_WRITER_REFUND:
+        return orders_db_settle_refunds(&writer->place, writer->refunds.items,
+                                        outcomes_begin(&writer->refunds), answered, writer);
+    case SHARD_WRITER_DECIDE:
+        return orders_db_decide(&writer->place, writer->wait_ms, batch->jobs + batch->from,
+                                batch->to - batch->from, answered, writer);
+    case SHARD_WRITER_COMMAND:
+        code = orders_db_execute_commands(&writer->place, SHARD_WRITER_COMMANDS, answered, writer);
         if (code == 0)
-            lane->command_due = false;
+            writer->command_due = false;
         return code;
-    case LANE_LINE:
-        code = counter_settle_line(&lane->place, lane->lines[0], LANE_CHUNK, answered, lane);
+    case SHARD_WRITER_LINE:
+        code = orders_db_settle_line(&writer->place, writer->lines[0], SHARD_WRITER_CHUNK, answered,
+                                     writer);
         if (code == 0) /* if there is more, the answer says so */
-            memmove(lane->lines, lane->lines + 1, --lane->line_count * sizeof lane->lines[0]);
+            memmove(writer->lines, writer->lines + 1,
+                    --writer->line_count * sizeof writer->lines[0]);
         return code;
-    case LANE_CLOCK:
-        code = counter_stop_payments(&lane->place, lane->stopped, answered, lane);
+    case SHARD_WRITER_CLOCK:
+        code = orders_db_stop_payments(&writer->place, writer->stopped, answered, writer);
         if (code == 0)
-            lane->clock_due = false;
+            writer->clock_due = false;
         return code;
-    case LANE_EXPIRE:
-        code = counter_expire(&lane->place, LANE_CHUNK, answered, lane);
+    case SHARD_WRITER_EXPIRE:
+        code = orders_db_expire(&writer->place, SHARD_WRITER_CHUNK, answered, writer);
         if (code == 0)
-            lane->expire_due = false;
+            writer->expire_due = false;
         return code;
-    case LANE_NOTHING:
+    case SHARD_WRITER_NOTHING:
         return 0;
     }
     return 0;
 }
 
-void lane_kick(struct lane *lane)
+void shard_writer_kick(struct shard_writer *writer)
 {
-    if (lane->running != LANE_NOTHING || lane->place.epoch == 0)
+    if (writer->running != SHARD_WRITER_NOTHING || writer->place.epoch == 0)
         return;
-    enum lane_work work = lane->last;
-    for (int turns = 0; turns < LANE_EXPIRE; turns++) {
-        work = work >= LANE_EXPIRE ? LANE_SETTLE : (enum lane_work)(work + 1);
-        if (!has_work(lane, work))
+    enum shard_writer_work work = writer->last;
+    for (int turns = 0; turns < SHARD_WRITER_EXPIRE; turns++) {
+        work =
+            work >= SHARD_WRITER_EXPIRE ? SHARD_WRITER_SETTLE : (enum shard_writer_work)(work + 1);
+        if (!has_work(writer, work))
             continue;
-        if (lane->place.epoch == 0 || lane->running != LANE_NOTHING)
-            return; /* a callback has closed the lane, or has kicked it */
-        lane->running_epoch = lane->place.epoch;
-        lane->started_us = clock_mono_us();
-        crash_step(work, BEFORE);
-        int code = start(lane, work);
+        if (writer->place.epoch == 0 || writer->running != SHARD_WRITER_NOTHING)
+            return; /* a callback has closed the writer, or has kicked it */
+        writer->running_epoch = writer->place.epoch;
+        writer->started_us = clock_mono_us();
+        failpoint_step(work, BEFORE);
+        int code = start(writer, work);
         if (code < 0) {
-            not_now(lane, work, err_text(code));
+            not_now(writer, work, err_text(code));
         } else {
-            crash_step(work, SENT);
-            lane->running = work;
-            lane->last = work;
+            failpoint_step(work, SENT);
+            writer->running = work;
+            writer->last = work;
         }
         return;
     }

@@ -11,7 +11,7 @@
 #define PAYMENTS_MAX 4096
 #define CANCELS_MAX 1000
 
-int sweep_init(struct sweep *sweep, struct db *session, struct shard *shards, uint32_t count)
+int sweep_init(struct sweep *sweep, struct pg *session, struct shard *shards, uint32_t count)
 {
     *sweep = (struct sweep){.session = session, .shards = shards, .count = count};
     sweep->serving = calloc(count, sizeof *sweep->serving);
@@ -23,41 +23,41 @@ void sweep_free(struct sweep *sweep)
     free(sweep->serving);
 }
 
-static void found_payment(const struct counter_effect *effect, void *arg)
+static void found_payment(const struct orders_db_effect *effect, void *arg)
 {
     struct sweep *sweep = arg;
     uint32_t number = shard_of(effect->sku, strlen(effect->sku), sweep->count);
     shard_found_payment(&sweep->shards[number], effect);
 }
 
-static void payments_swept(const struct db_result *result, void *arg)
+static void payments_swept(const struct pg_result *result, void *arg)
 {
-    if (db_status(result) == DB_OK)
-        counter_each_effect(result, found_payment, arg);
+    if (pg_status(result) == PG_OK)
+        orders_db_each_effect(result, found_payment, arg);
 }
 
-static void overdue_swept(const struct db_result *result, void *arg)
+static void overdue_swept(const struct pg_result *result, void *arg)
 {
     struct sweep *sweep = arg;
-    if (db_status(result) != DB_OK)
+    if (pg_status(result) != PG_OK)
         return;
-    for (int row = 0; row < db_rows(result); row++) {
-        struct shard *shard = &sweep->shards[db_int(result, row, 0)];
-        const char *kind = db_text(result, row, 1);
+    for (int row = 0; row < pg_rows(result); row++) {
+        struct shard *shard = &sweep->shards[pg_int(result, row, 0)];
+        const char *kind = pg_text(result, row, 1);
         if (strcmp(kind, "expired") == 0)
             shard_found_expired(shard);
         else if (strcmp(kind, "command") == 0)
             shard_found_commands(shard);
         else
-            shard_found_line(shard, db_text(result, row, 2));
+            shard_found_line(shard, pg_text(result, row, 2));
     }
 }
 
-static void cancels_placed(const struct db_result *result, void *arg)
+static void cancels_placed(const struct pg_result *result, void *arg)
 {
     struct sweep *sweep = arg;
-    if (db_status(result) == DB_OK) /* their owners are notified, and find them in their sweeps */
-        sweep->cancels_seen = db_int(result, 0, 0);
+    if (pg_status(result) == PG_OK) /* their owners are notified, and find them in their sweeps */
+        sweep->cancels_seen = pg_int(result, 0, 0);
 }
 
 void sweep_run(struct sweep *sweep)
@@ -68,13 +68,13 @@ void sweep_run(struct sweep *sweep)
             sweep->serving[count++] = i;
     if (count == 0)
         return;
-    if (counter_place_cancels(sweep->session, sweep->cancels_seen, CANCELS_MAX, cancels_placed,
-                              sweep) < 0 ||
-        counter_overdue(sweep->session, sweep->count, sweep->serving, count, overdue_swept, sweep) <
-            0 ||
-        counter_open_payments(sweep->session, sweep->serving, count, PAYMENT_AGE_MS, PAYMENTS_MAX,
-                              payments_swept, sweep) < 0 ||
-        counter_open_refunds(sweep->session, sweep->serving, count, PAYMENT_AGE_MS, REFUNDER_MAX,
-                             payments_swept, sweep) < 0)
+    if (orders_db_place_cancels(sweep->session, sweep->cancels_seen, CANCELS_MAX, cancels_placed,
+                                sweep) < 0 ||
+        orders_db_overdue(sweep->session, sweep->count, sweep->serving, count, overdue_swept,
+                          sweep) < 0 ||
+        orders_db_open_payments(sweep->session, sweep->serving, count, PAYMENT_AGE_MS, PAYMENTS_MAX,
+                                payments_swept, sweep) < 0 ||
+        orders_db_open_refunds(sweep->session, sweep->serving, count, PAYMENT_AGE_MS, REFUNDER_MAX,
+                               payments_swept, sweep) < 0)
         log_debug("the sweep waits for the next beat");
 }

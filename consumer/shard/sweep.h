@@ -12,7 +12,7 @@
 #include "consumer/shard/shard.h"
 
 struct sweep {
-    struct db *session;
+    struct pg *session;
     struct shard *shards; /* all of them; not owned */
     uint32_t count;
     uint32_t *serving;    /* scratch */
@@ -20,7 +20,7 @@ struct sweep {
 };
 
 /* 0 or ERR_NOMEM. Everything passed must outlive it. */
-MUST_CHECK int sweep_init(struct sweep *sweep, struct db *session, struct shard *shards,
+MUST_CHECK int sweep_init(struct sweep *sweep, struct pg *session, struct shard *shards,
                           uint32_t count);
 void sweep_free(struct sweep *sweep);
 void sweep_run(struct sweep *sweep);

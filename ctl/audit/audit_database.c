@@ -11,9 +11,9 @@
  * there goes through the server's temporary files. Whole tables are read in the order of the disk
  * (an index over random ids would read each page many times). A terminal that stands still must
  * not keep the snapshot for ever. */
-static const struct db_statement begin = {
+static const struct pg_statement begin = {
     "ctl_audit_begin", "begin transaction isolation level repeatable read read only", 0};
-static const struct db_statement settle_in = {
+static const struct pg_statement settle_in = {
     "ctl_audit_settings",
     "select set_config('max_parallel_workers_per_gather', '0', true),"
     " set_config('work_mem', '16MB', true), set_config('hash_mem_multiplier', '2', true),"
@@ -22,13 +22,13 @@ static const struct db_statement settle_in = {
     " set_config('statement_timeout', '0', true),"
     " set_config('idle_in_transaction_session_timeout', '60s', true)",
     0};
-static const struct db_statement end = {"ctl_audit_end", "commit", 0};
-static const struct db_statement count_rows = {
+static const struct pg_statement end = {"ctl_audit_end", "commit", 0};
+static const struct pg_statement count_rows = {
     "ctl_audit_rows",
     "select items, orders, events, line, payments, shards from checkout.audit_rows()", 0};
 /* Each fetch is a result, and no more than that is in our memory. */
-static const struct db_statement fetch = {"ctl_audit_fetch", "fetch 200 from audit", 0};
-static const struct db_statement close_cursor = {"ctl_audit_close", "close audit", 0};
+static const struct pg_statement fetch = {"ctl_audit_fetch", "fetch 200 from audit", 0};
+static const struct pg_statement close_cursor = {"ctl_audit_close", "close audit", 0};
 
 #define CURSOR "declare audit no scroll cursor for select " AUDIT_COLUMNS " from checkout."
 #define CHECK(name, call, params)                                                                  \
@@ -38,7 +38,7 @@ static const struct db_statement close_cursor = {"ctl_audit_close", "close audit
 
 static const struct check {
     const char *what;
-    struct db_statement cursor; /* its parameter, if it has one: how long is too long, in ms */
+    struct pg_statement cursor; /* its parameter, if it has one: how long is too long, in ms */
 } checks[] = {
     {"sums of items", CHECK("items", "audit_items()", 0)},
     {"histories of orders", CHECK("events", "audit_events()", 0)},
@@ -54,17 +54,17 @@ struct page {
     int rows;
 };
 
-static void add_rows(const struct db_result *result, void *arg)
+static void add_rows(const struct pg_result *result, void *arg)
 {
     struct page *page = arg;
-    page->rows = db_rows(result);
+    page->rows = pg_rows(result);
     for (int row = 0; row < page->rows; row++) {
         struct audit_finding finding = audit_finding_of(result, row);
         audit_report_add(page->report, &finding);
     }
 }
 
-static void counted(const struct db_result *result, void *arg)
+static void counted(const struct pg_result *result, void *arg)
 {
     static const char *const names[] = {"items",     "orders",       "events",
                                         "line_rows", "payment_rows", "shards"};
@@ -72,7 +72,7 @@ static void counted(const struct db_result *result, void *arg)
                                         "rows of lines", "payments", "shards"};
     struct audit_report *report = arg;
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
-        audit_report_checked(report, names[i], words[i], (uint64_t)db_int(result, 0, (int)i));
+        audit_report_checked(report, names[i], words[i], (uint64_t)pg_int(result, 0, (int)i));
 }
 
 static int run_check(struct ctl *ctl, const struct check *check, const char *older,

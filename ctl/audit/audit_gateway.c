@@ -19,19 +19,19 @@
 #define NUMBER_SIZE 24
 
 /* When the listing begins, and where what is compared begins. */
-static const struct db_statement select_times = {
+static const struct pg_statement select_times = {
     "ctl_audit_times",
     "select now(), case when $1::bigint > 0 then now() - $1::bigint * interval '1 ms' end", 1};
-static const struct db_statement begin = {
+static const struct pg_statement begin = {
     "ctl_audit_captured_begin", "begin transaction isolation level repeatable read read only", 0};
-static const struct db_statement declare = {
+static const struct pg_statement declare = {
     "ctl_audit_captured",
     "declare captured no scroll cursor for select intent_id, sku, order_id, shard"
     "  from checkout.audit_captured($1::timestamptz, $2::timestamptz)",
     2};
-static const struct db_statement fetch = {"ctl_audit_captured_fetch", "fetch 1000 from captured",
+static const struct pg_statement fetch = {"ctl_audit_captured_fetch", "fetch 1000 from captured",
                                           0};
-static const struct db_statement end = {"ctl_audit_captured_end", "commit", 0};
+static const struct pg_statement end = {"ctl_audit_captured_end", "commit", 0};
 
 struct comparison {
     struct ctl *ctl;
@@ -59,12 +59,12 @@ enum column {
     COLUMN_CURRENCY
 };
 
-static void report_row(const struct db_result *result, void *arg)
+static void report_row(const struct pg_result *result, void *arg)
 {
     struct comparison *c = arg;
-    for (int row = 0; row < db_rows(result); row++) {
+    for (int row = 0; row < pg_rows(result); row++) {
         struct audit_finding finding = audit_finding_of(result, row);
-        if (strcmp(db_text(result, row, COLUMN_KIND), "unsettled") == 0)
+        if (strcmp(pg_text(result, row, COLUMN_KIND), "unsettled") == 0)
             c->unsettled++;
         else
             audit_report_add(c->report, &finding);
@@ -85,13 +85,13 @@ static int second_look(struct comparison *c)
     return exit_code;
 }
 
-static void suspect_rows(const struct db_result *result, void *arg)
+static void suspect_rows(const struct pg_result *result, void *arg)
 {
     struct comparison *c = arg;
-    for (int row = 0; row < db_rows(result) && c->code == 0; row++)
+    for (int row = 0; row < pg_rows(result) && c->code == 0; row++)
         c->code = audit_suspects_add(
-            &c->suspects, db_text(result, row, COLUMN_INTENT), db_text(result, row, COLUMN_ORDER),
-            db_int(result, row, COLUMN_AMOUNT), db_text(result, row, COLUMN_CURRENCY));
+            &c->suspects, pg_text(result, row, COLUMN_INTENT), pg_text(result, row, COLUMN_ORDER),
+            pg_int(result, row, COLUMN_AMOUNT), pg_text(result, row, COLUMN_CURRENCY));
 }
 
 /* ---- the list ---- */
@@ -177,20 +177,20 @@ static int list_all(struct comparison *c, int64_t since_s)
 
 /* ---- what the list lacks ---- */
 
-static void look_up(const struct db_result *result, void *arg)
+static void look_up(const struct pg_result *result, void *arg)
 {
     struct comparison *c = arg;
-    c->rows = db_rows(result);
+    c->rows = pg_rows(result);
     for (int row = 0; row < c->rows; row++) {
-        const char *intent_id = db_text(result, row, 0);
+        const char *intent_id = pg_text(result, row, 0);
         if (audit_captures_has(&c->captures, intent_id))
             continue;
         struct audit_finding finding = {
             .kind = "charge-missing",
-            .sku = db_text_or_null(result, row, 1),
-            .order_id = db_text(result, row, 2),
-            .shard = db_text(result, row, 3),
-            .intent_id = db_text_or_null(result, row, 0),
+            .sku = pg_text_or_null(result, row, 1),
+            .order_id = pg_text(result, row, 2),
+            .shard = pg_text(result, row, 3),
+            .intent_id = pg_text_or_null(result, row, 0),
             .found = "its payment is captured, and the gateway's list has no such capture"};
         audit_report_add(c->report, &finding);
     }
@@ -212,11 +212,11 @@ static int find_missing(struct comparison *c)
 
 /* ---- all of it ---- */
 
-static void times_told(const struct db_result *result, void *arg)
+static void times_told(const struct pg_result *result, void *arg)
 {
     struct comparison *c = arg;
-    (void)snprintf(c->until, sizeof c->until, "%s", db_text(result, 0, 0));
-    (void)snprintf(c->from, sizeof c->from, "%s", db_text(result, 0, 1));
+    (void)snprintf(c->until, sizeof c->until, "%s", pg_text(result, 0, 0));
+    (void)snprintf(c->from, sizeof c->from, "%s", pg_text(result, 0, 1));
 }
 
 static struct pay *open_gateway(struct ctl *ctl)

@@ -24,14 +24,14 @@ void audit_report_free(struct audit_report *report)
     buf_free(&report->line);
 }
 
-struct audit_finding audit_finding_of(const struct db_result *result, int row)
+struct audit_finding audit_finding_of(const struct pg_result *result, int row)
 {
-    return (struct audit_finding){.kind = db_text_or_null(result, row, 0),
-                                  .sku = db_text_or_null(result, row, 1),
-                                  .order_id = db_text_or_null(result, row, 2),
-                                  .shard = db_text_or_null(result, row, 3),
-                                  .intent_id = db_text_or_null(result, row, 4),
-                                  .found = db_text_or_null(result, row, 5)};
+    return (struct audit_finding){.kind = pg_text_or_null(result, row, 0),
+                                  .sku = pg_text_or_null(result, row, 1),
+                                  .order_id = pg_text_or_null(result, row, 2),
+                                  .shard = pg_text_or_null(result, row, 3),
+                                  .intent_id = pg_text_or_null(result, row, 4),
+                                  .found = pg_text_or_null(result, row, 5)};
 }
 
 /* ---- a violation ---- */

@@ -36,7 +36,7 @@ struct audit_finding {
 void audit_report_begin(struct audit_report *report, bool json);
 void audit_report_add(struct audit_report *report, const struct audit_finding *finding);
 /* A row of AUDIT_COLUMNS. Its texts live as long as the result. */
-struct audit_finding audit_finding_of(const struct db_result *result, int row);
+struct audit_finding audit_finding_of(const struct pg_result *result, int row);
 /* So many things were checked: `name` in JSON, `what` for people. */
 void audit_report_checked(struct audit_report *report, const char *name, const char *what,
                           uint64_t count);

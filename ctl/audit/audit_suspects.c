@@ -5,7 +5,7 @@
 
 #define ARRAY_MAX ((size_t)4 * 1024 * 1024)
 
-static const struct db_statement compare = {
+static const struct pg_statement compare = {
     "ctl_audit_captures",
     "select " AUDIT_COLUMNS ", amount, currency"
     "  from checkout.audit_captures($1::text[], $2::text[], $3::bigint[], $4::text[])",
@@ -34,7 +34,7 @@ void audit_suspects_reset(struct audit_suspects *suspects)
                                   &suspects->currencies};
     for (size_t i = 0; i < ARRAY_LEN(arrays); i++) {
         buf_reset(arrays[i]);
-        db_array_begin(arrays[i]);
+        pg_array_begin(arrays[i]);
     }
     suspects->count = 0;
 }
@@ -44,24 +44,24 @@ int audit_suspects_add(struct audit_suspects *suspects, const char *intent_id, c
 {
     if (suspects->count == AUDIT_SUSPECTS_MAX)
         return ERR_FULL;
-    db_array_text(&suspects->intents, intent_id);
-    db_array_text(&suspects->orders, order_id);
-    db_array_int(&suspects->amounts, amount);
-    db_array_text(&suspects->currencies, currency);
+    pg_array_text(&suspects->intents, intent_id);
+    pg_array_text(&suspects->orders, order_id);
+    pg_array_int(&suspects->amounts, amount);
+    pg_array_text(&suspects->currencies, currency);
     suspects->count++;
     bool failed = suspects->intents.failed || suspects->orders.failed || suspects->amounts.failed ||
                   suspects->currencies.failed;
     return failed ? ERR_FULL : 0;
 }
 
-int audit_suspects_compare(struct ctl *ctl, struct audit_suspects *suspects, db_result_cb rows,
+int audit_suspects_compare(struct ctl *ctl, struct audit_suspects *suspects, pg_result_cb rows,
                            void *arg)
 {
     struct buf *const arrays[] = {&suspects->intents, &suspects->orders, &suspects->amounts,
                                   &suspects->currencies};
     const char *params[ARRAY_LEN(arrays)];
     for (size_t i = 0; i < ARRAY_LEN(arrays); i++) {
-        db_array_end(arrays[i]);
+        pg_array_end(arrays[i]);
         params[i] = buf_text(arrays[i]);
     }
     return ctl_query(ctl, &compare, params, rows, arg);

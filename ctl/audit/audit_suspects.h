@@ -31,6 +31,6 @@ MUST_CHECK int audit_suspects_add(struct audit_suspects *suspects, const char *i
 /* Compares them with the tables: `rows` gets AUDIT_COLUMNS, then amount and currency of the list.
  * They take no more afterwards until they are reset. */
 MUST_CHECK int audit_suspects_compare(struct ctl *ctl, struct audit_suspects *suspects,
-                                      db_result_cb rows, void *arg);
+                                      pg_result_cb rows, void *arg);
 
 #endif

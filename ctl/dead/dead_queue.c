@@ -18,14 +18,14 @@
 #define SILENCE_MS 5000 /* without a delivery that is due */
 
 /* Advisory lock (class, object): one looks at the dead letters at a time. */
-static const struct db_statement try_lock = {"ctl_dead_lock",
+static const struct pg_statement try_lock = {"ctl_dead_lock",
                                              "select pg_try_advisory_lock(1128811600, 1)", 0};
 
 struct dead_queue {
     struct ctl *ctl;
     dead_letter_cb cb;
     void *arg;
-    struct bus_channel *channel;
+    struct broker_channel *channel;
     struct loop_timer *timer;
     size_t expected;
     size_t count;
@@ -49,9 +49,9 @@ static void rest(struct dead_queue *queue, uint64_t ms)
 
 /* ---- alone with it ---- */
 
-static void lock_told(const struct db_result *result, void *arg)
+static void lock_told(const struct pg_result *result, void *arg)
 {
-    *(bool *)arg = db_bool(result, 0, 0);
+    *(bool *)arg = pg_bool(result, 0, 0);
 }
 
 static int lock(struct dead_queue *queue)
@@ -59,7 +59,7 @@ static int lock(struct dead_queue *queue)
     char reason[CTL_REASON_SIZE];
     struct ctl *ctl = queue->ctl;
     bool locked = false;
-    if (ctl->db == NULL && ctl_link_db(ctl, reason) != CTL_LINK_UP) {
+    if (ctl->pg == NULL && ctl_link_db(ctl, reason) != CTL_LINK_UP) {
         (void)ctl_complain(0, "PostgreSQL is down, so another operator may look as well: %s",
                            reason);
         return CTL_FINE;
@@ -93,7 +93,7 @@ static void counted(int code, const char *text, uint32_t messages, uint32_t cons
 
 static int count(struct dead_queue *queue)
 {
-    int code = bus_declare_queue(queue->ctl->bus, SHARD_DEAD, NULL, 0, true, counted, queue);
+    int code = broker_declare_queue(queue->ctl->broker, SHARD_DEAD, NULL, 0, true, counted, queue);
     if (code == 0) {
         loop_run(queue->ctl->loop);
         code = queue->code;
@@ -127,7 +127,7 @@ static int count_when_free(struct dead_queue *queue)
 
 /* ---- deliveries ---- */
 
-static const char *header(const struct bus_delivery *delivery, const char *name)
+static const char *header(const struct broker_delivery *delivery, const char *name)
 {
     for (size_t i = 0; i < delivery->header_count; i++)
         if (strcmp(delivery->headers[i].name, name) == 0)
@@ -135,7 +135,7 @@ static const char *header(const struct bus_delivery *delivery, const char *name)
     return "";
 }
 
-static void delivered(const struct bus_delivery *delivery, void *arg)
+static void delivered(const struct broker_delivery *delivery, void *arg)
 {
     struct dead_queue *queue = arg;
     char fingerprint[IDS_FINGERPRINT_SIZE];
@@ -168,12 +168,12 @@ static void closed(const char *reason, void *arg)
     struct dead_queue *queue = arg;
     queue->code = ERR_UNAVAILABLE;
     (void)snprintf(queue->problem, sizeof queue->problem, "%s", reason);
-    bus_channel_close(queue->channel);
+    broker_channel_close(queue->channel);
     queue->channel = NULL;
     loop_stop(queue->ctl->loop);
 }
 
-static const struct bus_channel_events events = {.closed = closed, .delivered = delivered};
+static const struct broker_channel_events events = {.closed = closed, .delivered = delivered};
 
 static int read_all(struct dead_queue *queue)
 {
@@ -184,8 +184,8 @@ static int read_all(struct dead_queue *queue)
     }
     if (queue->expected == 0)
         return CTL_FINE;
-    int code = bus_consumer_open(queue->ctl->bus, SHARD_DEAD, (uint16_t)queue->expected, BODY_MAX,
-                                 &events, queue, &queue->channel);
+    int code = broker_consumer_open(queue->ctl->broker, SHARD_DEAD, (uint16_t)queue->expected,
+                                    BODY_MAX, &events, queue, &queue->channel);
     if (code < 0)
         return ctl_complain(CTL_FAILED, "RabbitMQ: %s: %s", SHARD_DEAD, err_text(code));
     rest(queue, SILENCE_MS);
@@ -234,14 +234,14 @@ size_t dead_queue_count(const struct dead_queue *queue)
 void dead_queue_ack(struct dead_queue *queue, uint64_t tag)
 {
     if (queue->channel != NULL)
-        bus_ack(queue->channel, tag, false);
+        broker_ack(queue->channel, tag, false);
 }
 
 void dead_queue_close(struct dead_queue *queue)
 {
     if (queue == NULL)
         return;
-    bus_channel_close(queue->channel);
+    broker_channel_close(queue->channel);
     loop_timer_free(queue->timer);
     free(queue);
 }

@@ -34,13 +34,13 @@ struct replay {
     size_t refused;
     size_t done;
     int code;
-    struct bus_channel *channel;
+    struct broker_channel *channel;
     struct loop_timer *timer;
     bool opened;
     bool closed;
     bool late;
     bool answered;
-    enum bus_confirm confirm;
+    enum broker_confirm confirm;
 };
 
 /* ---- what to replay ---- */
@@ -96,13 +96,13 @@ static void closed(const char *reason, void *arg)
 {
     struct replay *replay = arg;
     (void)ctl_complain(0, "RabbitMQ: %s", reason);
-    bus_channel_close(replay->channel);
+    broker_channel_close(replay->channel);
     replay->channel = NULL;
     replay->closed = true;
     loop_stop(replay->ctl->loop);
 }
 
-static void confirmed(uint64_t sequence, enum bus_confirm result, void *arg)
+static void confirmed(uint64_t sequence, enum broker_confirm result, void *arg)
 {
     struct replay *replay = arg;
     (void)sequence; /* one at a time */
@@ -118,7 +118,7 @@ static void too_late(void *arg)
     loop_stop(replay->ctl->loop);
 }
 
-static const struct bus_channel_events events = {
+static const struct broker_channel_events events = {
     .opened = opened, .closed = closed, .confirmed = confirmed};
 
 /* Until `flag` is set, the channel is gone, or the time is up. */
@@ -138,16 +138,16 @@ static int publish(struct replay *replay, const struct parcel *parcel)
     uint64_t sequence;
     shard_exchange(replay->shards, exchange);
     shard_routing_key(parcel->shard, key);
-    const struct bus_message message = {.exchange = exchange,
-                                        .routing_key = key,
-                                        .type = JOB_TYPE,
-                                        .content_type = "application/json",
-                                        .header_name = "x-job-count",
-                                        .header_number = (int64_t)parcel->jobs,
-                                        .body = parcel->message.data,
-                                        .body_len = parcel->message.len};
+    const struct broker_message message = {.exchange = exchange,
+                                           .routing_key = key,
+                                           .type = JOB_TYPE,
+                                           .content_type = "application/json",
+                                           .header_name = "x-job-count",
+                                           .header_number = (int64_t)parcel->jobs,
+                                           .body = parcel->message.data,
+                                           .body_len = parcel->message.len};
     replay->answered = false;
-    int code = bus_publish(replay->channel, &message, &sequence);
+    int code = broker_publish(replay->channel, &message, &sequence);
     if (code < 0)
         return ctl_complain(CTL_FAILED, "%s stays: RabbitMQ takes no messages now (%s)", parcel->id,
                             err_text(code));
@@ -156,10 +156,10 @@ static int publish(struct replay *replay, const struct parcel *parcel)
                             "%s stays: RabbitMQ has not confirmed its copy; replaying it again "
                             "does no harm",
                             parcel->id);
-    if (replay->confirm != BUS_ACKED)
+    if (replay->confirm != BROKER_ACKED)
         return ctl_complain(CTL_FAILED, "%s stays: the queue of shard %" PRIu32 " %s", parcel->id,
                             parcel->shard,
-                            replay->confirm == BUS_NACKED ? "is full" : "does not exist");
+                            replay->confirm == BROKER_NACKED ? "is full" : "does not exist");
     return CTL_FINE;
 }
 
@@ -168,7 +168,7 @@ static int publish_all(struct replay *replay, struct dead_queue *queue)
 {
     struct progress progress = {0};
     int exit_code = CTL_FINE;
-    int code = bus_publisher_open(replay->ctl->bus, &events, replay, &replay->channel);
+    int code = broker_publisher_open(replay->ctl->broker, &events, replay, &replay->channel);
     if (code < 0 || !await(replay, &replay->opened))
         return ctl_complain(CTL_FAILED, "RabbitMQ: no channel to publish on");
     while (replay->done < replay->count && exit_code == CTL_FINE) {
@@ -186,12 +186,12 @@ static int publish_all(struct replay *replay, struct dead_queue *queue)
 
 /* ---- the command ---- */
 
-static const struct db_statement serving = {"ctl_replay_serving",
+static const struct pg_statement serving = {"ctl_replay_serving",
                                             "select shards from checkout.service", 0};
 
-static void read_serving(const struct db_result *result, void *arg)
+static void read_serving(const struct pg_result *result, void *arg)
 {
-    *(uint32_t *)arg = db_rows(result) == 0 ? 0 : (uint32_t)db_int(result, 0, 0);
+    *(uint32_t *)arg = pg_rows(result) == 0 ? 0 : (uint32_t)pg_int(result, 0, 0);
 }
 
 static int prepare(struct replay *replay)
@@ -243,7 +243,7 @@ static int work(struct replay *replay)
         exit_code = ctl_complain(CTL_FAILED, "no dead letter has the id \"%.40s\"", replay->id);
     else if (replay->count > 0)
         exit_code = publish_all(replay, queue);
-    bus_channel_close(replay->channel);
+    broker_channel_close(replay->channel);
     dead_queue_close(queue);
     return exit_code;
 }

@@ -125,12 +125,12 @@ struct asking {
 };
 
 /* "redis_version:7.0.15\r\n" out of INFO's text. */
-static void read_info(const struct kv_reply *reply, void *arg)
+static void read_info(const struct redis_reply *reply, void *arg)
 {
     static const char key[] = "redis_version:";
     struct asking *asking = arg;
     const char *found =
-        reply->type == KV_STRING ? memmem(reply->str, reply->len, key, sizeof key - 1) : NULL;
+        reply->type == REDIS_STRING ? memmem(reply->str, reply->len, key, sizeof key - 1) : NULL;
     if (found != NULL) {
         found += sizeof key - 1;
         size_t left = (size_t)(reply->str + reply->len - found);
@@ -159,7 +159,7 @@ void doctor_redis(struct doctor *doctor)
     const char *const argv[] = {"INFO", "server"};
     const size_t len[] = {4, 6};
     struct asking asking = {ctl, "of unknown version"};
-    if (kv_command(ctl->kv, 2, argv, len, read_info, &asking) == 0)
+    if (redis_command(ctl->redis, 2, argv, len, read_info, &asking) == 0)
         loop_run(ctl->loop);
     doctor_say(doctor, FINDING_OK, "redis", "", "Redis %s answers", asking.version);
 }

@@ -37,7 +37,7 @@ static void compared(int code, const char *problem, void *arg)
 
 static void check_version(struct doctor *doctor)
 {
-    const char *version = bus_server_version(doctor->ctl->bus);
+    const char *version = broker_server_version(doctor->ctl->broker);
     char *rest;
     long major = strtol(version, &rest, 10);
     long minor = *rest == '.' ? strtol(rest + 1, NULL, 10) : 0;
@@ -46,7 +46,7 @@ static void check_version(struct doctor *doctor)
                    "RabbitMQ %s is too old", version);
     else
         doctor_say(doctor, FINDING_OK, "rabbitmq", "", "RabbitMQ %s answers", version);
-    if (bus_state(doctor->ctl->bus) == BUS_BLOCKED)
+    if (broker_state(doctor->ctl->broker) == BROKER_BLOCKED)
         doctor_say(doctor, FINDING_FAIL, "rabbitmq", "free memory or disk on the broker's host",
                    "it takes no messages at present (memory or disk alarm)");
 }
@@ -61,7 +61,7 @@ static bool check_topology(struct doctor *doctor)
         .queue_max_bytes = cfg_int(ctl->cfg, CFG_QUEUE_MAX_BYTES),
         .replicas = cfg_int(ctl->cfg, CFG_QUEUE_REPLICAS),
     };
-    int code = topology_compare(ctl->bus, &options, looked_at_some, compared, &looking);
+    int code = topology_compare(ctl->broker, &options, looked_at_some, compared, &looking);
     if (code == 0)
         loop_run(ctl->loop);
     else
@@ -89,7 +89,7 @@ static void counted(int code, const char *text, uint32_t messages, uint32_t cons
 static bool count_queue(struct looking *looking, const char *queue)
 {
     struct ctl *ctl = looking->ctl;
-    looking->code = bus_declare_queue(ctl->bus, queue, NULL, 0, true, counted, looking);
+    looking->code = broker_declare_queue(ctl->broker, queue, NULL, 0, true, counted, looking);
     if (looking->code == 0)
         loop_run(ctl->loop);
     return looking->code == 0;

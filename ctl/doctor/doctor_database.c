@@ -12,55 +12,55 @@
 #define OLDEST_MAJOR 15
 #define SKEW_MAX_MS 2000
 
-static const struct db_statement durability = {
+static const struct pg_statement durability = {
     "ctl_doctor_durability",
     "select name, setting from pg_settings"
     " where name in ('fsync', 'synchronous_commit', 'full_page_writes') order by name",
     0};
 
 /* Which of the log's settings would show rows. */
-static const struct db_statement talkative = {
+static const struct pg_statement talkative = {
     "ctl_doctor_log",
     "select name, setting from pg_settings"
     " where (name = 'log_error_verbosity' and setting <> 'terse')"
     " or (name like 'log_parameter_max_length%' and setting <> '0') order by name",
     0};
 
-static const struct db_statement server_clock = {
+static const struct pg_statement server_clock = {
     "ctl_doctor_clock", "select (extract(epoch from clock_timestamp()) * 1000)::bigint", 0};
 
-static const struct db_statement service = {
+static const struct pg_statement service = {
     "ctl_doctor_service", "select shards, coalesce(secret_fingerprint, '') from checkout.service",
     0};
 
 /* A member is there while it holds its lock. */
-static const struct db_statement members = {
+static const struct pg_statement members = {
     "ctl_doctor_members",
     "select count(*), count(*) filter (where ready) from checkout.consumers c"
     " where exists (select 1 from pg_locks k where k.locktype = 'advisory' and k.granted"
     "   and k.classid = checkout.member_lock_class()::oid and k.objid = c.member_id::oid)",
     0};
 
-static const struct db_statement unowned = {
+static const struct pg_statement unowned = {
     "ctl_doctor_unowned",
     "select count(*) filter (where s.owner is null), count(*)"
     "  from checkout.shards s join checkout.service v on v.shards = s.shards",
     0};
 
-static const struct db_statement stopped = {
+static const struct pg_statement stopped = {
     "ctl_doctor_payments",
     "select count(*), max(s.payments_stopped)" /* misconfigured is the later word */
     "  from checkout.shards s join checkout.service v on v.shards = s.shards"
     " where s.payments_stopped is not null",
     0};
 
-static const struct db_statement refused_refunds = {
+static const struct pg_statement refused_refunds = {
     "ctl_doctor_refunds",
     "select count(*) filter (where reason = 'late_success'), count(*)"
     "  from checkout.refunds where state = 'failed'",
     0};
 
-static const struct db_statement oversold = {
+static const struct pg_statement oversold = {
     "ctl_doctor_items", "select count(*) from checkout.items where held + sold > stock", 0};
 
 /* A few numbers and texts of an answer's first rows. */
@@ -70,21 +70,21 @@ struct answer {
     char texts[4][2][64];
 };
 
-static void read_answer(const struct db_result *result, void *arg)
+static void read_answer(const struct pg_result *result, void *arg)
 {
     struct answer *answer = arg;
-    answer->rows = db_rows(result) < 4 ? db_rows(result) : 4;
-    int columns = db_columns(result) < 2 ? db_columns(result) : 2;
+    answer->rows = pg_rows(result) < 4 ? pg_rows(result) : 4;
+    int columns = pg_columns(result) < 2 ? pg_columns(result) : 2;
     for (int row = 0; row < answer->rows; row++)
         for (int column = 0; column < columns; column++)
             (void)snprintf(answer->texts[row][column], sizeof answer->texts[row][column], "%s",
-                           db_text(result, row, column));
+                           pg_text(result, row, column));
     for (int column = 0; column < columns && answer->rows > 0; column++)
-        answer->numbers[column] = db_int(result, 0, column);
+        answer->numbers[column] = pg_int(result, 0, column);
 }
 
 /* Asks; what cannot be answered is a finding of its own. */
-static bool ask(struct doctor *doctor, const struct db_statement *statement, struct answer *answer)
+static bool ask(struct doctor *doctor, const struct pg_statement *statement, struct answer *answer)
 {
     struct ctl *ctl = doctor->ctl;
     *answer = (struct answer){.rows = 0};
@@ -98,7 +98,7 @@ static bool ask(struct doctor *doctor, const struct db_statement *statement, str
 
 static void check_version(struct doctor *doctor)
 {
-    const char *version = db_server_version(doctor->ctl->db);
+    const char *version = pg_server_version(doctor->ctl->pg);
     if (strtol(version, NULL, 10) < OLDEST_MAJOR)
         doctor_say(doctor, FINDING_FAIL, "postgresql", "use PostgreSQL 15 or newer",
                    "PostgreSQL %s is too old", version);

@@ -17,7 +17,7 @@
 #define POSITIONS_MAX ((size_t)32 * 1024)
 #define NUMBER_SIZE 24
 
-static const struct db_statement select_feed = {
+static const struct pg_statement select_feed = {
     "ctl_feed",
     "select shard, event_id, shown, to_char(at, 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), order_id,"
     "       sequence, status, reason, user_id, sku, quantity, amount, currency, reference"
@@ -39,7 +39,7 @@ enum {
     CURRENCY,
     REFERENCE
 };
-static const struct db_statement select_end = {
+static const struct pg_statement select_end = {
     "ctl_feed_end",
     "select p from unnest(checkout.feed_end()) with ordinality as e(p, n) order by n", 0};
 
@@ -62,26 +62,26 @@ struct follow {
 
 /* ---- writing ---- */
 
-static void add_text(const struct db_result *result, int row, int column, const char *name,
+static void add_text(const struct pg_result *result, int row, int column, const char *name,
                      struct buf *line)
 {
-    if (db_null(result, row, column))
+    if (pg_null(result, row, column))
         return;
     (void)buf_printf(line, ",\"%s\":", name);
-    (void)buf_json_str(line, db_text(result, row, column));
+    (void)buf_json_str(line, pg_text(result, row, column));
 }
 
-static void add_number(const struct db_result *result, int row, int column, const char *name,
+static void add_number(const struct pg_result *result, int row, int column, const char *name,
                        struct buf *line)
 {
-    if (!db_null(result, row, column))
-        (void)buf_printf(line, ",\"%s\":%s", name, db_text(result, row, column));
+    if (!pg_null(result, row, column))
+        (void)buf_printf(line, ",\"%s\":%s", name, pg_text(result, row, column));
 }
 
-static void write_json(const struct db_result *result, int row, const struct cursor *cursor,
+static void write_json(const struct pg_result *result, int row, const struct cursor *cursor,
                        struct buf *line)
 {
-    (void)buf_printf(line, "{\"id\":\"%s\"", db_text(result, row, EVENT_ID));
+    (void)buf_printf(line, "{\"id\":\"%s\"", pg_text(result, row, EVENT_ID));
     add_text(result, row, AT, "time", line);
     add_text(result, row, ORDER_ID, "order_id", line);
     add_number(result, row, SEQUENCE, "sequence", line);
@@ -99,24 +99,24 @@ static void write_json(const struct db_result *result, int row, const struct cur
     (void)buf_str(line, "\"}\n");
 }
 
-static void write_words(const struct db_result *result, int row, struct buf *line)
+static void write_words(const struct pg_result *result, int row, struct buf *line)
 {
-    (void)buf_printf(line, "%s  %s  %s%s%s  %s x %s  %s%s%s\n", db_text(result, row, AT),
-                     db_text(result, row, ORDER_ID), db_text(result, row, STATUS),
-                     db_null(result, row, REASON) ? "" : ":", db_text(result, row, REASON),
-                     db_text(result, row, QUANTITY), db_text(result, row, SKU),
-                     db_text(result, row, USER_ID), db_null(result, row, REFERENCE) ? "" : "  ",
-                     db_text(result, row, REFERENCE));
+    (void)buf_printf(line, "%s  %s  %s%s%s  %s x %s  %s%s%s\n", pg_text(result, row, AT),
+                     pg_text(result, row, ORDER_ID), pg_text(result, row, STATUS),
+                     pg_null(result, row, REASON) ? "" : ":", pg_text(result, row, REASON),
+                     pg_text(result, row, QUANTITY), pg_text(result, row, SKU),
+                     pg_text(result, row, USER_ID), pg_null(result, row, REFERENCE) ? "" : "  ",
+                     pg_text(result, row, REFERENCE));
 }
 
-static void write_page(const struct db_result *result, void *arg)
+static void write_page(const struct pg_result *result, void *arg)
 {
     struct follow *follow = arg;
-    follow->more = db_rows(result) > 0;
-    for (int row = 0; row < db_rows(result) && !follow->deaf; row++) {
-        size_t shard = (size_t)db_int(result, row, SHARD);
-        follow->cursor.positions[shard] = db_int(result, row, EVENT_ID);
-        if (!db_bool(result, row, SHOWN))
+    follow->more = pg_rows(result) > 0;
+    for (int row = 0; row < pg_rows(result) && !follow->deaf; row++) {
+        size_t shard = (size_t)pg_int(result, row, SHARD);
+        follow->cursor.positions[shard] = pg_int(result, row, EVENT_ID);
+        if (!pg_bool(result, row, SHOWN))
             continue;
         buf_reset(&follow->line);
         if (follow->ctl->json)
@@ -172,10 +172,10 @@ static int ask(struct follow *follow)
     struct buf positions;
     char page[NUMBER_SIZE];
     buf_init(&positions, POSITIONS_MAX);
-    db_array_begin(&positions);
+    pg_array_begin(&positions);
     for (uint32_t i = 0; i < follow->cursor.shards; i++)
-        db_array_int(&positions, follow->cursor.positions[i]);
-    db_array_end(&positions);
+        pg_array_int(&positions, follow->cursor.positions[i]);
+    pg_array_end(&positions);
     (void)snprintf(page, sizeof page, "%" PRIu32, follow->page);
     const char *const params[] = {buf_text(&positions), page, follow->all_states ? "t" : "f"};
     int exit_code = ctl_try_query(ctl, &select_feed, params, write_page, follow);
@@ -225,12 +225,12 @@ static int go_on(struct follow *follow)
 
 /* ---- where to begin ---- */
 
-static void read_end(const struct db_result *result, void *arg)
+static void read_end(const struct pg_result *result, void *arg)
 {
     struct cursor *end = arg;
-    end->shards = (uint32_t)db_rows(result);
+    end->shards = (uint32_t)pg_rows(result);
     for (uint32_t i = 0; i < end->shards && i < CURSOR_SHARDS_MAX; i++)
-        end->positions[i] = db_int(result, (int)i, 0);
+        end->positions[i] = pg_int(result, (int)i, 0);
 }
 
 static int find_start(struct follow *follow, const char *after)

@@ -8,7 +8,7 @@
 #define LIMIT_USUAL 100
 #define LIMIT_MAX 100000
 
-static const struct db_statement list_items = {
+static const struct pg_statement list_items = {
     "ctl_items_list",
     "select sku, title, price, currency, stock, held, sold, stock - held - sold, waiting,"
     "       limit_per_user, gate,"

@@ -12,11 +12,11 @@
 #define SHOWN_MAX 20 /* items left alone that people are shown */
 #define PARAM_MAX ((size_t)128 * 1024 * 1024)
 
-static const struct db_statement serving = {"ctl_import_serving",
+static const struct pg_statement serving = {"ctl_import_serving",
                                             "select shards from checkout.service", 0};
 
 /* All of it or nothing. Answers with the numbers (from 1) of those that were there already. */
-static const struct db_statement insert = {
+static const struct pg_statement insert = {
     "ctl_import",
     "with given as ("
     "  select * from unnest($1::integer[], $2::text[], $3::text[], $4::bigint[], $5::text[],"
@@ -137,32 +137,32 @@ static void tell(const struct import *import, size_t imported)
 
 /* ---- writing ---- */
 
-static void read_serving(const struct db_result *result, void *arg)
+static void read_serving(const struct pg_result *result, void *arg)
 {
-    *(uint32_t *)arg = db_rows(result) == 0 ? 0 : (uint32_t)db_int(result, 0, 0);
+    *(uint32_t *)arg = pg_rows(result) == 0 ? 0 : (uint32_t)pg_int(result, 0, 0);
 }
 
-static void read_existing(const struct db_result *result, void *arg)
+static void read_existing(const struct pg_result *result, void *arg)
 {
     struct import *import = arg;
-    for (int row = 0; row < db_rows(result); row++)
-        import->existing[import->existing_count++] = (size_t)db_int(result, row, 0) - 1;
+    for (int row = 0; row < pg_rows(result); row++)
+        import->existing[import->existing_count++] = (size_t)pg_int(result, row, 0) - 1;
 }
 
 /* One array for each parameter: the shards, then the columns. */
 static void fill_arrays(const struct import *import, struct buf *arrays)
 {
     for (size_t c = 0; c <= ITEMS_COLUMNS; c++)
-        db_array_begin(&arrays[c]);
+        pg_array_begin(&arrays[c]);
     for (size_t i = 0; i < import->file.count; i++) {
         char *const *fields = import->file.items[i].fields;
         const char *sku = fields[ITEMS_SKU];
-        db_array_int(&arrays[0], shard_of(sku, strlen(sku), import->shards));
+        pg_array_int(&arrays[0], shard_of(sku, strlen(sku), import->shards));
         for (size_t c = 0; c < ITEMS_COLUMNS; c++)
-            db_array_text(&arrays[c + 1], fields[c]);
+            pg_array_text(&arrays[c + 1], fields[c]);
     }
     for (size_t c = 0; c <= ITEMS_COLUMNS; c++)
-        db_array_end(&arrays[c]);
+        pg_array_end(&arrays[c]);
 }
 
 static int write_items(struct ctl *ctl, struct import *import)

@@ -9,7 +9,7 @@
 #define LIMIT_USUAL 50
 #define LIMIT_MAX 100000
 
-static const struct db_statement list_orders = {
+static const struct pg_statement list_orders = {
     "ctl_orders_list",
     "select order_id, user_id, sku, quantity, status, reason, amount, currency, reference,"
     "       to_char(created_at, 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),"

@@ -18,7 +18,7 @@
 #define CLOCK_AT 11  /* of a time as text, where the time of day begins */
 #define CLOCK_LEN 12 /* HH:MM:SS.mmm */
 
-static const struct db_statement select_order = {
+static const struct pg_statement select_order = {
     "ctl_explain_order",
     "select order_id, user_id, sku, quantity, status, reason, amount, currency, reference, shard,"
     "       traceparent from checkout.orders where order_id = $1::uuid",
@@ -42,7 +42,7 @@ static const struct table_column order_columns[] = {
     {"", "shard", TABLE_NUMBER},    {"", "traceparent", TABLE_TEXT},
 };
 
-static const struct db_statement select_story = {
+static const struct pg_statement select_story = {
     "ctl_explain_story",
     "select to_char(at, " TIME_FORMAT ", (extract(epoch from at) * 1000)::bigint, kind, status,"
     "       reason, sequence, event_id, place_in_line, epoch, member, relayed,"
@@ -89,7 +89,7 @@ static const struct table_column story_columns[] = {
     {"", "finished_at", TABLE_TEXT},
 };
 
-static const struct db_statement select_ahead = {
+static const struct pg_statement select_ahead = {
     "ctl_explain_ahead",
     "select order_id, was, status, reason, to_char(updated_at, " TIME_FORMAT
     "  from checkout.show_ahead($1::uuid, " AHEAD_DEPTH ", " AHEAD_SHOWN ")",
@@ -100,7 +100,7 @@ static const struct table_column ahead_columns[] = {
     {"", "reason", TABLE_TEXT}, {"", "updated_at", TABLE_TEXT},
 };
 
-static const struct db_statement select_standing = {
+static const struct pg_statement select_standing = {
     "ctl_explain_standing",
     "select ahead, may_wait_ms, stopped, stock, held, sold, waiting, paused, shard_paused"
     "  from checkout.show_standing($1::uuid)",
@@ -127,7 +127,7 @@ static const struct table_column standing_columns[] = {
 enum { PART_ORDER, PART_STORY, PART_AHEAD, PART_STANDING, PARTS };
 
 static const struct {
-    const struct db_statement *statement;
+    const struct pg_statement *statement;
     const struct table_column *columns;
     size_t count;
 } parts[PARTS] = {

@@ -84,10 +84,10 @@ struct asking {
     int64_t left_ms; /* -2: no such key; VIEW_UNKNOWN: no answer */
 };
 
-static void life_told(const struct kv_reply *reply, void *arg)
+static void life_told(const struct redis_reply *reply, void *arg)
 {
     struct asking *asking = arg;
-    asking->left_ms = reply->type == KV_INTEGER ? reply->integer : VIEW_UNKNOWN;
+    asking->left_ms = reply->type == REDIS_INTEGER ? reply->integer : VIEW_UNKNOWN;
     loop_stop(asking->ctl->loop);
 }
 
@@ -101,7 +101,7 @@ static void look_for_marker(struct ctl *ctl, struct traces *traces)
     int len = snprintf(key, sizeof key, "checkout:seen:%s", traces->id);
     const char *argv[] = {"PTTL", key};
     const size_t lens[] = {4, (size_t)len};
-    if (kv_command(ctl->kv, 2, argv, lens, life_told, &asking) < 0)
+    if (redis_command(ctl->redis, 2, argv, lens, life_told, &asking) < 0)
         return;
     loop_run(ctl->loop);
     if (asking.left_ms == VIEW_UNKNOWN)
@@ -129,16 +129,16 @@ static void look_at_queues(struct ctl *ctl, struct traces *traces)
     pool_view_free(&view);
 }
 
-static const struct db_statement find_cancel = {
+static const struct pg_statement find_cancel = {
     "ctl_explain_cancel",
     "select exists (select 1 from checkout.commands where order_id = $1::uuid and kind = 'cancel'"
     " and state = 'pending')",
     1};
 
-static void cancel_told(const struct db_result *result, void *arg)
+static void cancel_told(const struct pg_result *result, void *arg)
 {
     struct traces *traces = arg;
-    traces->cancel = db_bool(result, 0, 0) ? YES : NO;
+    traces->cancel = pg_bool(result, 0, 0) ? YES : NO;
 }
 
 /* ---- telling ---- */

@@ -11,7 +11,7 @@
 #define NOTE_MAX 500
 #define LOOK_MS 100
 
-static const struct db_statement select_refund = {
+static const struct pg_statement select_refund = {
     "ctl_orders_refund",
     "select r.order_id, o.status, r.state, r.amount, r.currency, r.refund_id, r.code, r.restock"
     "  from checkout.orders o join checkout.refunds r on r.order_id = o.order_id"

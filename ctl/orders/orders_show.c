@@ -9,7 +9,7 @@
 #define DOCUMENT_MAX ((size_t)1024 * 1024)
 
 /* The payment method and the buyer's address stay where they are. */
-static const struct db_statement show_order = {
+static const struct pg_statement show_order = {
     "ctl_order",
     "select order_id, user_id, sku, quantity, status, reason, amount, currency,"
     "       checkout.place_in_line(order_id), reference, shard,"
@@ -37,7 +37,7 @@ static const struct table_column order_columns[] = {
     {"traceparent", "traceparent", TABLE_TEXT},
 };
 
-static const struct db_statement show_history = {
+static const struct pg_statement show_history = {
     "ctl_order_history",
     "select sequence, status, reason, place_in_line, event_id,"
     "       to_char(created_at, 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
@@ -50,7 +50,7 @@ static const struct table_column history_columns[] = {
     {"EVENT", "event_id", TABLE_NUMBER},    {"TIME", "time", TABLE_TEXT},
 };
 
-static const struct db_statement show_payments = {
+static const struct pg_statement show_payments = {
     "ctl_order_payments",
     "select attempt, state, amount, currency, intent_id, code, idempotency_key,"
     "       to_char(created_at, 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),"
@@ -70,7 +70,7 @@ static const struct table_column payment_columns[] = {
     {"UPDATED", "updated_at", TABLE_TEXT},
 };
 
-static const struct db_statement show_refunds = {
+static const struct pg_statement show_refunds = {
     "ctl_order_refunds",
     "select attempt, state, amount, currency, reason, restock, refund_id, code, idempotency_key,"
     "       note, to_char(created_at, 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),"
@@ -96,7 +96,7 @@ static const struct table_column refund_columns[] = {
 enum { PART_ORDER, PART_HISTORY, PART_PAYMENTS, PART_REFUNDS, PARTS };
 
 static const struct {
-    const struct db_statement *statement;
+    const struct pg_statement *statement;
     const struct table_column *columns;
     size_t count;
 } parts[PARTS] = {

@@ -13,7 +13,7 @@
 #define ARGUMENT_MAX ((size_t)8 * 1024)
 #define NOTE_MAX 500
 
-static const struct db_statement list_unclear = {
+static const struct pg_statement list_unclear = {
     "ctl_payments_unknown",
     "select order_id, attempt, what, sku, amount, currency, code, resolution, unclear_s, key_age_s"
     "  from checkout.unclear_payments($1::integer)",

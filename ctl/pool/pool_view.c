@@ -9,13 +9,13 @@
 
 #define QUESTIONS_AT_ONCE 16
 
-static const struct db_statement show_members = {
+static const struct pg_statement show_members = {
     "ctl_show_members",
     "select member_id, name, host, pid, version, beat, beat_age_ms, ready, locked,"
     "       to_char(started_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
     "  from checkout.show_members()",
     0};
-static const struct db_statement show_shards = {
+static const struct pg_statement show_shards = {
     "ctl_show_shards",
     "select shard, epoch, owner, owner_name, since_ms, paused, waiting, waiting_ms, open_payments,"
     "       payment_ms, unrelayed, unrelayed_ms, round(decided_per_s * 1000)::bigint"
@@ -29,21 +29,21 @@ struct reading {
     int code;
 };
 
-static void copy(const struct db_result *result, int row, int column, char ret_text[VIEW_TEXT_SIZE])
+static void copy(const struct pg_result *result, int row, int column, char ret_text[VIEW_TEXT_SIZE])
 {
-    (void)snprintf(ret_text, VIEW_TEXT_SIZE, "%s", db_text(result, row, column));
+    (void)snprintf(ret_text, VIEW_TEXT_SIZE, "%s", pg_text(result, row, column));
 }
 
-static int64_t number(const struct db_result *result, int row, int column)
+static int64_t number(const struct pg_result *result, int row, int column)
 {
-    return db_null(result, row, column) ? VIEW_UNKNOWN : db_int(result, row, column);
+    return pg_null(result, row, column) ? VIEW_UNKNOWN : pg_int(result, row, column);
 }
 
-static void read_members(const struct db_result *result, void *arg)
+static void read_members(const struct pg_result *result, void *arg)
 {
     struct reading *reading = arg;
     struct pool_view *view = reading->view;
-    int rows = db_rows(result);
+    int rows = pg_rows(result);
     view->members = calloc((size_t)rows + 1, sizeof *view->members);
     if (view->members == NULL) {
         reading->code = ERR_NOMEM;
@@ -52,24 +52,24 @@ static void read_members(const struct db_result *result, void *arg)
     view->member_count = (size_t)rows;
     for (int row = 0; row < rows; row++) {
         struct view_member *m = &view->members[row];
-        m->id = db_int(result, row, 0);
+        m->id = pg_int(result, row, 0);
         copy(result, row, 1, m->name);
         copy(result, row, 2, m->host);
-        m->pid = db_int(result, row, 3);
+        m->pid = pg_int(result, row, 3);
         copy(result, row, 4, m->version);
-        m->beat = db_int(result, row, 5);
-        m->beat_age_ms = db_int(result, row, 6);
-        m->ready = db_bool(result, row, 7);
-        m->locked = db_bool(result, row, 8);
+        m->beat = pg_int(result, row, 5);
+        m->beat_age_ms = pg_int(result, row, 6);
+        m->ready = pg_bool(result, row, 7);
+        m->locked = pg_bool(result, row, 8);
         copy(result, row, 9, m->started_at);
     }
 }
 
-static void read_shards(const struct db_result *result, void *arg)
+static void read_shards(const struct pg_result *result, void *arg)
 {
     struct reading *reading = arg;
     struct pool_view *view = reading->view;
-    int rows = db_rows(result);
+    int rows = pg_rows(result);
     view->shards = calloc((size_t)rows + 1, sizeof *view->shards);
     if (view->shards == NULL) {
         reading->code = ERR_NOMEM;
@@ -78,19 +78,19 @@ static void read_shards(const struct db_result *result, void *arg)
     view->shard_count = (size_t)rows;
     for (int row = 0; row < rows; row++) {
         struct view_shard *s = &view->shards[row];
-        s->shard = (uint32_t)db_int(result, row, 0);
-        s->epoch = db_int(result, row, 1);
-        s->owner = db_int(result, row, 2);
+        s->shard = (uint32_t)pg_int(result, row, 0);
+        s->epoch = pg_int(result, row, 1);
+        s->owner = pg_int(result, row, 2);
         copy(result, row, 3, s->owner_name);
         s->since_ms = number(result, row, 4);
-        s->paused = db_bool(result, row, 5);
-        s->waiting = db_int(result, row, 6);
+        s->paused = pg_bool(result, row, 5);
+        s->waiting = pg_int(result, row, 6);
         s->waiting_ms = number(result, row, 7);
-        s->open_payments = db_int(result, row, 8);
+        s->open_payments = pg_int(result, row, 8);
         s->payment_ms = number(result, row, 9);
-        s->unrelayed = db_int(result, row, 10);
+        s->unrelayed = pg_int(result, row, 10);
         s->unrelayed_ms = number(result, row, 11);
-        s->decided_per_s = (double)db_int(result, row, 12) / 1000;
+        s->decided_per_s = (double)pg_int(result, row, 12) / 1000;
         s->queued = VIEW_UNKNOWN;
         s->consumers = VIEW_UNKNOWN;
     }
@@ -105,7 +105,7 @@ bool view_member_ready(const struct view_member *member)
 
 static struct view_member *find(const struct pool_view *view, int64_t id)
 {
-    for (size_t i = 0; i < view->member_count && id != RANK_NOBODY; i++)
+    for (size_t i = 0; i < view->member_count && id != ASSIGNMENT_NOBODY; i++)
         if (view->members[i].id == id)
             return &view->members[i];
     return NULL;
@@ -120,14 +120,14 @@ const struct view_member *pool_view_member(const struct pool_view *view, int64_t
 static int rank(struct pool_view *view)
 {
     int64_t *ids = calloc(view->member_count + 1, sizeof *ids);
-    struct rank_place *places = calloc(view->shard_count + 1, sizeof *places);
+    struct assignment_place *places = calloc(view->shard_count + 1, sizeof *places);
     int code = ids == NULL || places == NULL ? ERR_NOMEM : 0;
     size_t count = 0;
-    for (size_t i = 0; code == 0 && i < view->member_count && count < RANK_MEMBERS_MAX; i++)
+    for (size_t i = 0; code == 0 && i < view->member_count && count < ASSIGNMENT_MEMBERS_MAX; i++)
         if (view_member_ready(&view->members[i]))
             ids[count++] = view->members[i].id;
     if (code == 0)
-        code = rank_assign(ids, count, (uint32_t)view->shard_count, places);
+        code = assignment_assign(ids, count, (uint32_t)view->shard_count, places);
     for (size_t i = 0; code == 0 && i < view->shard_count; i++) {
         struct view_shard *shard = &view->shards[i];
         shard->place = places[shard->shard];
@@ -162,13 +162,13 @@ void pool_view_note(const struct pool_view *view, const struct view_shard *shard
     const char *note = "";
     if (shard->epoch == 0)
         note = "never served";
-    else if (shard->owner == RANK_NOBODY)
+    else if (shard->owner == ASSIGNMENT_NOBODY)
         note = "nobody serves it";
     else if (owner == NULL || !owner->locked)
         note = "owner is dead";
     else if (owner->beat_age_ms >= VIEW_LIVE_MS)
         note = "owner is silent";
-    else if (shard->place.owner != RANK_NOBODY && shard->place.owner != shard->owner)
+    else if (shard->place.owner != ASSIGNMENT_NOBODY && shard->place.owner != shard->owner)
         note = "moving";
     (void)snprintf(ret_note, VIEW_TEXT_SIZE, "%s%s%s", shard->paused ? "paused" : "",
                    shard->paused && note[0] != '\0' ? ", " : "", note);
@@ -259,7 +259,7 @@ static bool ask_for(struct counting *counting, struct view_shard *shard)
         return false;
     *question = (struct question){counting, shard};
     shard_queue((uint32_t)counting->view->shard_count, shard->shard, queue);
-    if (bus_declare_queue(counting->ctl->bus, queue, NULL, 0, true, counted, question) == 0)
+    if (broker_declare_queue(counting->ctl->broker, queue, NULL, 0, true, counted, question) == 0)
         return true;
     free(question);
     return false;
@@ -282,7 +282,7 @@ void pool_view_read_queues(struct ctl *ctl, struct pool_view *view)
 {
     struct counting counting = {.ctl = ctl, .view = view};
     view->dead_letters = VIEW_UNKNOWN;
-    if (ctl->bus == NULL || bus_state(ctl->bus) == BUS_DOWN || view->shard_count == 0)
+    if (ctl->broker == NULL || broker_state(ctl->broker) == BROKER_DOWN || view->shard_count == 0)
         return;
     for (size_t i = 0; i < QUESTIONS_AT_ONCE && i < view->shard_count; i++)
         if (ask_for(&counting, &view->shards[i])) {
@@ -294,6 +294,6 @@ void pool_view_read_queues(struct ctl *ctl, struct pool_view *view)
     if (counting.in_flight > 0)
         loop_run(ctl->loop);
     struct dead dead = {ctl, view};
-    if (bus_declare_queue(ctl->bus, SHARD_DEAD, NULL, 0, true, dead_counted, &dead) == 0)
+    if (broker_declare_queue(ctl->broker, SHARD_DEAD, NULL, 0, true, dead_counted, &dead) == 0)
         loop_run(ctl->loop);
 }

@@ -43,7 +43,7 @@ struct view_shard {
     int64_t unrelayed;
     int64_t unrelayed_ms;
     double decided_per_s;
-    struct rank_place place;
+    struct assignment_place place;
     int64_t queued;    /* messages in the broker's queue; VIEW_UNKNOWN */
     int64_t consumers; /* of the queue; VIEW_UNKNOWN */
 };
@@ -65,7 +65,7 @@ void pool_view_free(struct pool_view *view);
 
 /* Alive and connected to everything: ranked by the pool. */
 bool view_member_ready(const struct view_member *member);
-/* NULL if there is none (RANK_NOBODY, or it has left). */
+/* NULL if there is none (ASSIGNMENT_NOBODY, or it has left). */
 const struct view_member *pool_view_member(const struct pool_view *view, int64_t id);
 /* Who takes the shard over next: the named owner if it is not the present one, else the standby;
  * NULL: nobody. */

@@ -27,7 +27,7 @@
 #define SCREEN_LEAVE "\033[?25h\033[?1049l"
 #define SCREEN_CLEAR "\033[H\033[J"
 
-static const struct db_statement busy_items = {
+static const struct pg_statement busy_items = {
     "ctl_busy_items",
     "select sku, shard, stock, held, sold, waiting, oldest_ms, paused"
     "  from checkout.show_busy_items($1::integer)",

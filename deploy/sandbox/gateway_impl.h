@@ -7,8 +7,8 @@
 #include <sys/queue.h>
 
 #include "common/base/buf.h"
-#include "common/net/http/http.h"
 #include "common/base/loop.h"
+#include "common/net/http/http.h"
 #include "deploy/sandbox/answer.h"
 #include "deploy/sandbox/fault.h"
 #include "deploy/sandbox/gateway.h"

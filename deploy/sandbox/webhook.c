@@ -9,10 +9,10 @@
 
 #include "common/base/buf.h"
 #include "common/base/clock.h"
-#include "common/net/http/curl.h"
 #include "common/base/err.h"
 #include "common/base/hmac.h"
 #include "common/base/log.h"
+#include "common/net/http/curl.h"
 #include "deploy/sandbox/answer.h"
 
 #define BODY_MAX ((size_t)64 * 1024)

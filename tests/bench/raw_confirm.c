@@ -49,9 +49,9 @@ static void declare(struct raw *raw)
 
 static void connect_to(struct raw *raw, const char *urls)
 {
-    struct bus_hosts hosts;
+    struct broker_hosts hosts;
     const char *problem = "out of memory";
-    if (bus_url_parse(urls, &hosts, &problem) != 0)
+    if (broker_url_parse(urls, &hosts, &problem) != 0)
         client_die("the broker's URL: %s", problem);
     raw->connection = amqp_new_connection();
     amqp_socket_t *socket = amqp_tcp_socket_new(raw->connection);
@@ -60,7 +60,7 @@ static void connect_to(struct raw *raw, const char *urls)
     must(amqp_login(raw->connection, hosts.hosts[0].vhost, 0, 131072, 0, AMQP_SASL_METHOD_PLAIN,
                     hosts.hosts[0].user, hosts.hosts[0].password),
          "logging in to the broker");
-    bus_url_free(&hosts);
+    broker_url_free(&hosts);
     (void)amqp_channel_open(raw->connection, 1);
     must(amqp_get_rpc_reply(raw->connection), "opening a channel");
     declare(raw);

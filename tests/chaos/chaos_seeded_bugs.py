@@ -1,4 +1,4 @@
-"""Bugs planted on purpose (common/testing/seeded_bug.c), and the faults that bring each of them to light."""
+"""Seeded bugs (common/testing/seeded_bug.c), and the faults that bring each of them to light."""
 
 import json
 import os
@@ -41,13 +41,13 @@ FAVOURED = {
 
 
 def known(build):
-    """name → what checkout-plants of this build tells about the plant."""
-    program = os.path.join(build, "bin", "checkout-plants")
+    """name → what checkout-seeded-bugs of this build tells about the bug."""
+    program = os.path.join(build, "bin", "checkout-seeded-bugs")
     if not os.access(program, os.X_OK):
-        raise SystemExit(f"{build} takes no plants; build the preset: cmake --preset plants && "
-                         "cmake --build --preset plants")
+        raise SystemExit(f"{build} takes no bugs; build the preset: cmake --preset seeded-bugs && "
+                         "cmake --build --preset seeded-bugs")
     told = subprocess.run([program], check=True, text=True, stdout=subprocess.PIPE).stdout
-    return {plant["name"]: plant for plant in json.loads(told)}
+    return {bug["name"]: bug for bug in json.loads(told)}
 
 
 def schedule(name, seed, seconds):
@@ -56,7 +56,7 @@ def schedule(name, seed, seconds):
 
 
 def sow(url, edits):
-    """Changes functions in the test's database as the plant asks; each text must be there, once."""
+    """Changes functions in the test's database as the bug asks; each text must be there, once."""
     connection = psycopg2.connect(url)
     connection.autocommit = True
     try:
@@ -66,7 +66,7 @@ def sow(url, edits):
                                "p.pronamespace = 'checkout'::regnamespace", (edit["function"],))
                 definitions = cursor.fetchall()
                 if len(definitions) != 1 or definitions[0][0].count(edit["find"]) != 1:
-                    raise SystemExit(f"checkout.{edit['function']} is not what the plant knows: "
+                    raise SystemExit(f"checkout.{edit['function']} is not what the bug knows: "
                                      f"“{edit['find']}” must be there once")
                 cursor.execute(definitions[0][0].replace(edit["find"], edit["replace"]))
     finally:

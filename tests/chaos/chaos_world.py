@@ -119,11 +119,11 @@ class Slot:
 
 
 class World:
-    """Everything that runs. `close` ends exactly that. `plant`: CHECKOUT_PLANT of the programs, or
-    None; `sow(url)` then plants what belongs into the database."""
+    """Everything that runs. `close` ends exactly that. `bug`: CHECKOUT_SEEDED_BUG of the programs, or
+    None; `sow(url)` then bugs what belongs into the database."""
 
-    def __init__(self, directory, plant=None, sow=None):
-        self.directory, self.plant, self._sow = directory, plant, sow
+    def __init__(self, directory, bug=None, sow=None):
+        self.directory, self.seeded_bug, self._sow = directory, bug, sow
         self.problems = []       # programs that ended by themselves, or not well
         self.wires = None
         self.stack = None
@@ -142,12 +142,12 @@ class World:
         os.environ.update(_parse_env(printed))
         os.environ["CHECKOUT_TEST_LOGS"] = os.path.join(self.directory, "logs")
         settings = {"CHECKOUT_WAIT_MAX": f"{WAIT_MAX_S}s", "CHECKOUT_GATEWAY_TIMEOUT": "3s"}
-        if self.plant:
-            settings["CHECKOUT_PLANT"] = self.plant
+        if self.seeded_bug:
+            settings["CHECKOUT_SEEDED_BUG"] = self.seeded_bug
         self.stack = harness.Stack("chaos", shards=SHARDS, settings=settings)
         self.stack.keep_logs()
         atexit.unregister(harness_stack._drop_database)  # its servers go, and all that is in them
-        if self.plant:
+        if self.seeded_bug:
             self._sow(self.stack.direct["CHECKOUT_DATABASE_URL"])
         self.wires = Wires()
         self._make_slots()

@@ -1,4 +1,4 @@
-"""One crash point: a consumer dies there, another takes over, and everything ends as it should."""
+"""One failpoint: a consumer dies there, another takes over, and everything ends as it should."""
 
 import json
 import os
@@ -142,8 +142,8 @@ class World:
         wait = {"CHECKOUT_WAIT_MAX": "1s"} if work == "expire" else {}
         then = getattr(self, work)()
         if point.startswith("take"):    # something to take over: an owner that died with payments under way
-            self.crash(self.stack.start("consumer", wait=False, CHECKOUT_CRASH_AT="pay-answered"), "pay-answered")
-        victim = self.stack.start("consumer", wait=False, CHECKOUT_CRASH_AT=point, **wait)
+            self.crash(self.stack.start("consumer", wait=False, CHECKOUT_FAILPOINT="pay-answered"), "pay-answered")
+        victim = self.stack.start("consumer", wait=False, CHECKOUT_FAILPOINT=point, **wait)
         if then is not None:
             then()
         self.crash(victim, point)

@@ -1,5 +1,5 @@
-/* Prints the plants as JSON: name, promise, text, and the edits of SQL functions that they need;
- * or, with an argument, the names of the crash points, a line each. */
+/* Prints the bugs as JSON: name, promise, text, and the edits of SQL functions that they need;
+ * or, with an argument, the names of the failpoints, a line each. */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,38 +7,38 @@
 #include "common/testing/failpoint.h"
 #include "common/testing/seeded_bug.h"
 
-static json_t *edits_of(enum plant plant)
+static json_t *edits_of(enum seeded_bug bug)
 {
     json_t *list = json_array();
     size_t count;
-    const struct plant_edit *edits = plant_edits(&count);
+    const struct seeded_bug_edit *edits = seeded_bug_edits(&count);
     for (size_t i = 0; i < count; i++)
-        if (edits[i].plant == plant)
+        if (edits[i].bug == bug)
             json_array_append_new(list,
                                   json_pack("{s:s, s:s, s:s}", "function", edits[i].function,
                                             "find", edits[i].find, "replace", edits[i].replace));
     return list;
 }
 
-static void print_crash_points(void)
+static void print_failpoints(void)
 {
-    for (int i = 0; i < CRASH_COUNT; i++)
-        (void)puts(crash_name((enum crash_point)i));
+    for (int i = 0; i < FAILPOINT_COUNT; i++)
+        (void)puts(failpoint_name((enum failpoint)i));
 }
 
 int main(int argc, char **argv)
 {
     (void)argv;
     if (argc > 1) {
-        print_crash_points();
+        print_failpoints();
         return EXIT_SUCCESS;
     }
     json_t *list = json_array();
-    for (int i = 0; i < PLANT_COUNT; i++) {
-        enum plant plant = (enum plant)i;
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:o}", "name", plant_name(plant),
-                                              "promise", plant_promise(plant), "text",
-                                              plant_text(plant), "edits", edits_of(plant)));
+    for (int i = 0; i < SEEDED_BUG_COUNT; i++) {
+        enum seeded_bug bug = (enum seeded_bug)i;
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:o}", "name", seeded_bug_name(bug),
+                                              "promise", seeded_bug_promise(bug), "text",
+                                              seeded_bug_text(bug), "edits", edits_of(bug)));
     }
     int code = json_dumpf(list, stdout, JSON_INDENT(1));
     json_decref(list);

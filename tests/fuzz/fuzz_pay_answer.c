@@ -38,7 +38,7 @@ static void check_answer(const struct pay_answer *answer)
     MUST(memchr(answer->code, '\0', sizeof answer->code) != NULL);
     MUST(memchr(answer->intent_id, '\0', sizeof answer->intent_id) != NULL);
     MUST(all_of(answer->code, "abcdefghijklmnopqrstuvwxyz0123456789_"));
-    MUST(answer->intent_id[0] == '\0' || pay_stripe_id_valid(answer->intent_id));
+    MUST(answer->intent_id[0] == '\0' || stripe_id_valid(answer->intent_id));
 }
 
 /* It goes to the buyer inside an event, so it must be JSON, and no more than it should be. */
@@ -75,7 +75,7 @@ static void try_charge(unsigned status, const char *body, size_t len)
 {
     struct pay_answer answer;
     memset(&answer, 0x5a, sizeof answer);
-    pay_stripe_read_charge(status, body, len, &expected, &answer);
+    stripe_read_charge(status, body, len, &expected, &answer);
     check_answer(&answer);
     check_action(&answer);
     if (answer.outcome != PAY_SUCCEEDED)
@@ -90,7 +90,7 @@ static void try_cancel(unsigned status, const char *body, size_t len)
 {
     struct pay_answer answer;
     memset(&answer, 0x5a, sizeof answer);
-    pay_stripe_read_cancel(status, body, len, "pi_1", &expected, &answer);
+    stripe_read_cancel(status, body, len, "pi_1", &expected, &answer);
     check_answer(&answer);
     MUST(answer.outcome != PAY_REQUIRES_ACTION && answer.outcome != PAY_BAD_INPUT);
     if (answer.outcome != PAY_SUCCEEDED && answer.outcome != PAY_DECLINED)
@@ -106,16 +106,16 @@ static void try_cancel(unsigned status, const char *body, size_t len)
 
 static void try_list(unsigned status, const char *body, size_t len)
 {
-    struct pay_stripe_list list = {0};
-    if (pay_stripe_read_list(status, body, len, LIMIT, &list) < 0)
+    struct stripe_list list = {0};
+    if (stripe_read_list(status, body, len, LIMIT, &list) < 0)
         return;
     MUST(status == 200 && list.count <= LIMIT && (list.count > 0 || !list.has_more));
     for (size_t i = 0; i < list.count; i++) {
-        MUST(pay_stripe_id_valid(list.intents[i].id));
+        MUST(stripe_id_valid(list.intents[i].id));
         MUST(strlen(list.intents[i].status) + strlen(list.intents[i].currency) <= len);
         MUST(list.intents[i].order_id == NULL || strlen(list.intents[i].order_id) <= len);
     }
-    pay_stripe_list_free(&list);
+    stripe_list_free(&list);
 }
 
 /* One that gives `amount` of the payment back, or may. */
@@ -131,7 +131,7 @@ static void try_refund(unsigned status, const char *body, size_t len)
 {
     struct pay_answer answer;
     memset(&answer, 0x5a, sizeof answer);
-    pay_stripe_read_refund(status, body, len, "pi_1", &expected, &answer);
+    stripe_read_refund(status, body, len, "pi_1", &expected, &answer);
     check_answer(&answer);
     MUST(answer.outcome != PAY_REQUIRES_ACTION);
     if (answer.outcome != PAY_SUCCEEDED)
@@ -147,7 +147,7 @@ static void try_refunds(unsigned status, const char *body, size_t len)
 {
     struct pay_answer answer;
     memset(&answer, 0x5a, sizeof answer);
-    pay_stripe_read_refunds(status, body, len, "pi_1", &expected, &answer);
+    stripe_read_refunds(status, body, len, "pi_1", &expected, &answer);
     check_answer(&answer);
     MUST(answer.outcome != PAY_REQUIRES_ACTION && answer.outcome != PAY_BAD_INPUT);
     if (answer.outcome != PAY_SUCCEEDED && answer.outcome != PAY_DECLINED)

@@ -49,7 +49,7 @@ class BrokerFaults(Door):
     def test_away_is_told_at_once_and_it_recovers_by_itself(self):
         daemon = self.stack.daemon("producer")
         self.proxy.down()
-        wait_until(lambda: metric(daemon, "checkout_bus_up") == 0, 30, "the loss is noticed")
+        wait_until(lambda: metric(daemon, "checkout_broker_up") == 0, 30, "the loss is noticed")
         begun = time.monotonic()
         for _ in range(20):
             self.assert_problem(self.send(), 503, "broker-unavailable")

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The bugs that tests/chaos plants on purpose are in the build for that, and in no other."""
+"""The bugs that tests/chaos bugs on purpose are in the build for that, and in no other."""
 
 import os
 import re
@@ -12,14 +12,14 @@ from harness_services import ROOT
 
 sys.path.insert(0, os.path.join(ROOT, "tests", "chaos"))
 
-import chaos_plants  # noqa: E402
+import chaos_seeded_bugs  # noqa: E402
 
-PLANTS_BUILD = os.path.join(ROOT, "build", "plants")
-HAVE_PLANTS = os.access(os.path.join(PLANTS_BUILD, "bin", "checkout-plants"), os.X_OK)
+SEEDED_BUILD = os.path.join(ROOT, "build", "seeded-bugs")
+HAVE_SEEDED = os.access(os.path.join(SEEDED_BUILD, "bin", "checkout-seeded-bugs"), os.X_OK)
 
 
 def names_in_code():
-    with open(os.path.join(ROOT, "common", "plant.h"), encoding="utf-8") as source:
+    with open(os.path.join(ROOT, "common", "testing", "seeded_bug.h"), encoding="utf-8") as source:
         return re.findall(r'^\s*X\(\w+,\s*"([\w-]+)"', source.read(), re.MULTILINE)
 
 
@@ -29,23 +29,23 @@ def builds():
     return {harness.build_directory(), *([release] if os.path.isdir(os.path.join(release, "bin")) else [])}
 
 
-def crash_points():
-    return subprocess.run([os.path.join(PLANTS_BUILD, "bin", "checkout-plants"), "crash-points"], check=True,
+def failpoints():
+    return subprocess.run([os.path.join(SEEDED_BUILD, "bin", "checkout-seeded-bugs"), "failpoints"], check=True,
                           text=True, capture_output=True).stdout.split()
 
 
-def check_config(build, value, setting="CHECKOUT_PLANT"):
+def check_config(build, value, setting="CHECKOUT_SEEDED_BUG"):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CHECKOUT_")}
     return subprocess.run([os.path.join(build, "bin", "checkout-consumer"), "--check-config"], check=False,
                           env={**environment, setting: value}, text=True, capture_output=True, timeout=60)
 
 
-class Plants(unittest.TestCase):
+class SeededBugs(unittest.TestCase):
     def test_no_program_for_use_has_one(self):
         names = names_in_code()
         self.assertGreaterEqual(len(names), 11)
-        traces = [name.encode() for name in names] + [b"CHECKOUT_PLANT", b"plant_is", b"bus_plant"]
-        traces += [b"CRASH_AT", b"crash_at", b"crash_soon", b"pay-answered", b"relay-mark-saved"]
+        traces = [name.encode() for name in names] + [b"CHECKOUT_SEEDED_BUG", b"seeded_bug_is", b"broker_seed"]
+        traces += [b"CHECKOUT_FAILPOINT", b"failpoint_at", b"failpoint_soon", b"pay-answered", b"relay-mark-saved"]
         for build in builds():
             for program in sorted(os.listdir(os.path.join(build, "bin"))):
                 with open(os.path.join(build, "bin", program), "rb") as source:
@@ -57,33 +57,33 @@ class Plants(unittest.TestCase):
         for build in builds():
             done = check_config(build, names_in_code()[0])
             self.assertEqual(done.returncode, 2)
-            self.assertIn("CHECKOUT_PLANT: no program knows this setting", done.stderr)
-            done = check_config(build, "pay-answered", "CHECKOUT_CRASH_AT")
+            self.assertIn("CHECKOUT_SEEDED_BUG: no program knows this setting", done.stderr)
+            done = check_config(build, "pay-answered", "CHECKOUT_FAILPOINT")
             self.assertEqual(done.returncode, 2)
-            self.assertIn("CHECKOUT_CRASH_AT: no program knows this setting", done.stderr)
+            self.assertIn("CHECKOUT_FAILPOINT: no program knows this setting", done.stderr)
 
-    @unittest.skipUnless(HAVE_PLANTS, "the preset plants is not built")
-    def test_the_build_for_plants_takes_them_and_no_others(self):
-        self.assertEqual(list(chaos_plants.known(PLANTS_BUILD)), names_in_code())
-        self.assertNotIn("CHECKOUT_PLANT", check_config(PLANTS_BUILD, "no-fence").stderr)
-        self.assertIn("pay-answered", crash_points())
+    @unittest.skipUnless(HAVE_SEEDED, "the preset seeded-bugs is not built")
+    def test_the_build_for_seeded_bugs_takes_them_and_no_others(self):
+        self.assertEqual(list(chaos_seeded_bugs.known(SEEDED_BUILD)), names_in_code())
+        self.assertNotIn("CHECKOUT_SEEDED_BUG", check_config(SEEDED_BUILD, "no-fence").stderr)
+        self.assertIn("pay-answered", failpoints())
         for value in ("pay-answered", "pay-answered:3", ""):
-            self.assertNotIn("CRASH_AT", check_config(PLANTS_BUILD, value, "CHECKOUT_CRASH_AT").stderr)
+            self.assertNotIn("CHECKOUT_FAILPOINT", check_config(SEEDED_BUILD, value, "CHECKOUT_FAILPOINT").stderr)
         for value in ("pay", "pay-answered:", "pay-answered:0", "pay-answered:x", ":1"):
-            self.assertIn("CRASH_AT", check_config(PLANTS_BUILD, value, "CHECKOUT_CRASH_AT").stderr)
-        self.assertIn("CHECKOUT_PLANT", check_config(PLANTS_BUILD, "no-fense").stderr)
+            self.assertIn("CHECKOUT_FAILPOINT", check_config(SEEDED_BUILD, value, "CHECKOUT_FAILPOINT").stderr)
+        self.assertIn("CHECKOUT_SEEDED_BUG", check_config(SEEDED_BUILD, "no-fense").stderr)
 
-    @unittest.skipUnless(HAVE_PLANTS, "the preset plants is not built")
+    @unittest.skipUnless(HAVE_SEEDED, "the preset seeded-bugs is not built")
     def test_the_functions_that_they_change_are_as_they_know_them(self):
-        stack = harness.Stack("plants")
+        stack = harness.Stack("bugs")
         try:
-            for plant in chaos_plants.known(PLANTS_BUILD).values():
-                chaos_plants.sow(stack.direct["CHECKOUT_DATABASE_URL"], plant["edits"])
+            for bug in chaos_seeded_bugs.known(SEEDED_BUILD).values():
+                chaos_seeded_bugs.sow(stack.direct["CHECKOUT_DATABASE_URL"], bug["edits"])
         finally:
             stack.close()
 
     def test_each_has_faults_that_show_it(self):
-        self.assertEqual(sorted(chaos_plants.FAVOURED), sorted(names_in_code()))
+        self.assertEqual(sorted(chaos_seeded_bugs.FAVOURED), sorted(names_in_code()))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@
  * excludes others, is pool.pml's business: here a member may take over at any time as a fault, which bumps
  * the epoch; a transaction is one step, under the fence, of a session that may be lost before or after it.
  *
- * A plant (-DNAME) breaks one rule and must give a counterexample:
+ * A seeded bug (-DNAME) breaks one rule and must give a counterexample:
  *   FRESH_KEY    ask again under a new key          CALL_FIRST  charge before the intent is committed
  *   GIVE_UP      an unclear answer is a refusal     NO_FENCE    settle and promote without the epoch, and
  *   NO_SWEEP     trust memory, do not look for                  without looking at the payment's state
@@ -19,7 +19,7 @@
 #ifndef FAULTS
 #define FAULTS  5
 #endif
-#define KEYS    (2 * ORDERS)              /* an order's key is its number; + ORDERS: a fresh one (plant) */
+#define KEYS    (2 * ORDERS)              /* an order's key is its number; + ORDERS: a fresh one (seeded bug) */
 
 mtype:status = { QUEUED, WAITING, RESERVED, CONFIRMED, REJECTED, CANCELLED }
 mtype:result = { NONE, CAPTURED, DECLINED, ACTION }       /* ACTION: the buyer has to act at the bank */

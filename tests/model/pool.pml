@@ -13,7 +13,7 @@
  * With -DNAMED the ranking is known to both, changes as a fault, and yields and take-overs follow it:
  * then the shard also ends with its named owner.
  *
- * A plant (-DNAME) breaks one rule and must give a counterexample:
+ * A seeded bug (-DNAME) breaks one rule and must give a counterexample:
  *   CANCEL       hand over by basic.cancel             NO_FENCE    write without looking at the epoch
  *   NACK         nack(requeue) to retry                NO_LOCK     look, but without locking the row
  *   ACK_EARLY    ack before commit                     NO_BUMP     take over without a new epoch
@@ -61,7 +61,7 @@
 chan waiting  = [JOBS] of { byte };       /* published, in order */
 chan returned = [JOBS] of { byte };       /* taken back from closed channels; delivered before `waiting` */
 bit  linked[MEMBERS];                     /* the broker holds the member's channel for open */
-bit  cancelled[MEMBERS];                  /* ... but it consumes no more (plant CANCEL) */
+bit  cancelled[MEMBERS];                  /* ... but it consumes no more (seeded bug CANCEL) */
 byte serving = NOBODY;                    /* the single active consumer */
 byte acked;                               /* jobs the broker has forgotten */
 

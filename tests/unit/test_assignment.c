@@ -6,10 +6,10 @@
 
 #define SHARDS_MAX 1024
 
-static struct rank_place places[SHARDS_MAX];
-static struct rank_place others[SHARDS_MAX];
+static struct assignment_place places[SHARDS_MAX];
+static struct assignment_place others[SHARDS_MAX];
 
-static uint32_t owned_by(const struct rank_place *list, uint32_t shards, int64_t member)
+static uint32_t owned_by(const struct assignment_place *list, uint32_t shards, int64_t member)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < shards; i++)
@@ -17,7 +17,8 @@ static uint32_t owned_by(const struct rank_place *list, uint32_t shards, int64_t
     return count;
 }
 
-static uint32_t moved(const struct rank_place *a, const struct rank_place *b, uint32_t shards)
+static uint32_t moved(const struct assignment_place *a, const struct assignment_place *b,
+                      uint32_t shards)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < shards; i++)
@@ -27,11 +28,11 @@ static uint32_t moved(const struct rank_place *a, const struct rank_place *b, ui
 
 static void assert_balanced(const int64_t *members, size_t count, uint32_t shards)
 {
-    ck_assert_int_eq(rank_assign(members, count, shards, places), 0);
+    ck_assert_int_eq(assignment_assign(members, count, shards, places), 0);
     uint32_t total = 0;
     for (size_t i = 0; i < count; i++) {
         uint32_t owned = owned_by(places, shards, members[i]);
-        ck_assert_uint_le(owned, rank_capacity(count, shards));
+        ck_assert_uint_le(owned, assignment_capacity(count, shards));
         total += owned;
     }
     ck_assert_uint_eq(total, shards);
@@ -41,12 +42,12 @@ static void assert_balanced(const int64_t *members, size_t count, uint32_t shard
 static void assert_standbys(const int64_t *members, size_t count, uint32_t shards)
 {
     for (size_t gone = 0; gone < count; gone++) {
-        int64_t rest[RANK_MEMBERS_MAX];
+        int64_t rest[ASSIGNMENT_MEMBERS_MAX];
         size_t kept = 0;
         for (size_t i = 0; i < count; i++)
             if (i != gone)
                 rest[kept++] = members[i];
-        ck_assert_int_eq(rank_assign(rest, kept, shards, others), 0);
+        ck_assert_int_eq(assignment_assign(rest, kept, shards, others), 0);
         for (uint32_t i = 0; i < shards; i++) {
             if (places[i].owner != members[gone])
                 continue;
@@ -58,21 +59,21 @@ static void assert_standbys(const int64_t *members, size_t count, uint32_t shard
 
 START_TEST(capacity_is_fifteen_percent_above_the_mean_rounded_up)
 {
-    ck_assert_uint_eq(rank_capacity(1, 16), 19);
-    ck_assert_uint_eq(rank_capacity(2, 16), 10);
-    ck_assert_uint_eq(rank_capacity(3, 16), 7);
-    ck_assert_uint_eq(rank_capacity(16, 16), 2);
-    ck_assert_uint_eq(rank_capacity(23, 20), 1);
-    ck_assert_uint_eq(rank_capacity(24, 1024), 50);
+    ck_assert_uint_eq(assignment_capacity(1, 16), 19);
+    ck_assert_uint_eq(assignment_capacity(2, 16), 10);
+    ck_assert_uint_eq(assignment_capacity(3, 16), 7);
+    ck_assert_uint_eq(assignment_capacity(16, 16), 2);
+    ck_assert_uint_eq(assignment_capacity(23, 20), 1);
+    ck_assert_uint_eq(assignment_capacity(24, 1024), 50);
 }
 END_TEST
 
 START_TEST(without_members_nobody_owns)
 {
-    ck_assert_int_eq(rank_assign(NULL, 0, 16, places), 0);
+    ck_assert_int_eq(assignment_assign(NULL, 0, 16, places), 0);
     for (int i = 0; i < 16; i++) {
-        ck_assert_int_eq(places[i].owner, RANK_NOBODY);
-        ck_assert_int_eq(places[i].standby, RANK_NOBODY);
+        ck_assert_int_eq(places[i].owner, ASSIGNMENT_NOBODY);
+        ck_assert_int_eq(places[i].standby, ASSIGNMENT_NOBODY);
     }
 }
 END_TEST
@@ -80,10 +81,10 @@ END_TEST
 START_TEST(one_member_owns_all_without_standby)
 {
     int64_t member = 7;
-    ck_assert_int_eq(rank_assign(&member, 1, 16, places), 0);
+    ck_assert_int_eq(assignment_assign(&member, 1, 16, places), 0);
     for (int i = 0; i < 16; i++) {
         ck_assert_int_eq(places[i].owner, 7);
-        ck_assert_int_eq(places[i].standby, RANK_NOBODY);
+        ck_assert_int_eq(places[i].standby, ASSIGNMENT_NOBODY);
     }
 }
 END_TEST
@@ -108,8 +109,8 @@ START_TEST(the_order_of_members_does_not_matter)
 {
     const int64_t up[] = {3, 8, 20, 21, 99};
     const int64_t down[] = {99, 21, 20, 8, 3};
-    ck_assert_int_eq(rank_assign(up, 5, 64, places), 0);
-    ck_assert_int_eq(rank_assign(down, 5, 64, others), 0);
+    ck_assert_int_eq(assignment_assign(up, 5, 64, places), 0);
+    ck_assert_int_eq(assignment_assign(down, 5, 64, others), 0);
     for (int i = 0; i < 64; i++) {
         ck_assert_int_eq(places[i].owner, others[i].owner);
         ck_assert_int_eq(places[i].standby, others[i].standby);
@@ -130,8 +131,8 @@ START_TEST(a_join_or_leave_moves_little)
         int64_t members[9];
         for (size_t i = 0; i <= count; i++)
             members[i] = (int64_t)i * 1000 + 1 + rand() % 1000;
-        ck_assert_int_eq(rank_assign(members, count, shards, places), 0);
-        ck_assert_int_eq(rank_assign(members, count + 1, shards, others), 0);
+        ck_assert_int_eq(assignment_assign(members, count, shards, places), 0);
+        ck_assert_int_eq(assignment_assign(members, count + 1, shards, others), 0);
         uint32_t must = owned_by(others, shards, members[count]);
         must_all += must;
         moved_all += moved(places, others, shards);
@@ -163,8 +164,8 @@ START_TEST(every_change_of_up_to_eight_members_moves_little)
                 }
                 if (kept == count || kept == 0)
                     continue;
-                ck_assert_int_eq(rank_assign(members, count, shards, places), 0);
-                ck_assert_int_eq(rank_assign(rest, kept, shards, others), 0);
+                ck_assert_int_eq(assignment_assign(members, count, shards, places), 0);
+                ck_assert_int_eq(assignment_assign(rest, kept, shards, others), 0);
                 uint32_t must = owned_by(places, shards, gone + 1);
                 uint32_t did = moved(places, others, shards);
                 must_all += must;

@@ -5,22 +5,22 @@
 
 #include "common/base/err.h"
 
-static struct bus_confirms confirms;
+static struct broker_confirms confirms;
 
 static void set_up(void)
 {
-    bus_confirms_init(&confirms);
+    broker_confirms_init(&confirms);
 }
 
 static void tear_down(void)
 {
-    bus_confirms_free(&confirms);
+    broker_confirms_free(&confirms);
 }
 
 static void publish(uint64_t expected)
 {
     uint64_t sequence = 0;
-    ck_assert_int_eq(bus_confirms_add(&confirms, &sequence), 0);
+    ck_assert_int_eq(broker_confirms_add(&confirms, &sequence), 0);
     ck_assert_uint_eq(sequence, expected);
 }
 
@@ -35,7 +35,7 @@ static int64_t take(uint64_t tag, bool multiple)
 {
     uint64_t sequence = 0;
     bool returned = false;
-    if (!bus_confirms_take(&confirms, tag, multiple, &sequence, &returned))
+    if (!broker_confirms_take(&confirms, tag, multiple, &sequence, &returned))
         return 0;
     return returned ? -(int64_t)sequence : (int64_t)sequence;
 }
@@ -69,7 +69,7 @@ END_TEST
 START_TEST(a_return_marks_only_its_own_message)
 {
     publish_many(1, 3);
-    bus_confirms_returned(&confirms, 2);
+    broker_confirms_returned(&confirms, 2);
     ck_assert_int_eq(take(3, true), 1);
     ck_assert_int_eq(take(3, true), -2);
     ck_assert_int_eq(take(3, true), 3);
@@ -81,15 +81,15 @@ START_TEST(what_the_broker_invents_settles_nothing)
     ck_assert_int_eq(take(1, false), 0);
     ck_assert_int_eq(take(1, true), 0);
     publish(1);
-    bus_confirms_returned(&confirms, 0);
-    bus_confirms_returned(&confirms, 2);
-    bus_confirms_returned(&confirms, UINT64_MAX);
+    broker_confirms_returned(&confirms, 0);
+    broker_confirms_returned(&confirms, 2);
+    broker_confirms_returned(&confirms, UINT64_MAX);
     ck_assert_int_eq(take(0, false), 0);
     ck_assert_int_eq(take(0, true), 0);
     ck_assert_int_eq(take(2, false), 0);
     ck_assert_int_eq(take(UINT64_MAX, false), 0);
     ck_assert_int_eq(take(UINT64_MAX, true), 1);
-    bus_confirms_returned(&confirms, 1);
+    broker_confirms_returned(&confirms, 1);
     ck_assert_int_eq(take(UINT64_MAX, true), 0);
 }
 END_TEST
@@ -97,7 +97,7 @@ END_TEST
 START_TEST(an_undone_number_is_given_again)
 {
     publish_many(1, 2);
-    bus_confirms_undo(&confirms);
+    broker_confirms_undo(&confirms);
     ck_assert_int_eq(take(2, true), 1);
     ck_assert_int_eq(take(2, true), 0);
     publish(2);
@@ -123,18 +123,18 @@ END_TEST
 
 START_TEST(the_bound_holds)
 {
-    publish_many(1, BUS_CONFIRMS_MAX);
+    publish_many(1, BROKER_CONFIRMS_MAX);
     uint64_t sequence = 0;
-    ck_assert_int_eq(bus_confirms_add(&confirms, &sequence), ERR_FULL);
+    ck_assert_int_eq(broker_confirms_add(&confirms, &sequence), ERR_FULL);
     ck_assert_int_eq(take(1, false), 1);
-    publish(BUS_CONFIRMS_MAX + 1);
+    publish(BROKER_CONFIRMS_MAX + 1);
 }
 END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("bus_confirms");
-    TCase *tcase = tcase_create("bus_confirms");
+    Suite *suite = suite_create("broker_confirms");
+    TCase *tcase = tcase_create("broker_confirms");
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_add_test(tcase, numbers_start_at_one_and_each_settles_once);
     tcase_add_test(tcase, multiple_takes_all_before_that_still_wait);

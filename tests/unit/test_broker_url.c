@@ -7,75 +7,75 @@
 
 #include "common/base/err.h"
 
-static struct bus_hosts parse(const char *urls)
+static struct broker_hosts parse(const char *urls)
 {
-    struct bus_hosts hosts = {NULL, 0};
+    struct broker_hosts hosts = {NULL, 0};
     const char *problem = NULL;
-    ck_assert_msg(bus_url_parse(urls, &hosts, &problem) == 0, "%s: %s", urls, problem);
+    ck_assert_msg(broker_url_parse(urls, &hosts, &problem) == 0, "%s: %s", urls, problem);
     return hosts;
 }
 
 START_TEST(defaults_are_those_of_rabbitmq)
 {
-    struct bus_hosts hosts = parse("amqp://broker");
+    struct broker_hosts hosts = parse("amqp://broker");
     ck_assert_uint_eq(hosts.count, 1);
     ck_assert_str_eq(hosts.hosts[0].host, "broker");
     ck_assert_uint_eq(hosts.hosts[0].port, 5672);
     ck_assert_str_eq(hosts.hosts[0].user, "guest");
     ck_assert_str_eq(hosts.hosts[0].password, "guest");
     ck_assert_str_eq(hosts.hosts[0].vhost, "/");
-    bus_url_free(&hosts);
+    broker_url_free(&hosts);
     ck_assert_uint_eq(hosts.count, 0);
-    bus_url_free(&hosts);
+    broker_url_free(&hosts);
 }
 END_TEST
 
 START_TEST(every_part_is_read)
 {
-    struct bus_hosts hosts = parse("amqp://shop:s3cret@10.0.0.7:35672/sales");
+    struct broker_hosts hosts = parse("amqp://shop:s3cret@10.0.0.7:35672/sales");
     ck_assert_str_eq(hosts.hosts[0].host, "10.0.0.7");
     ck_assert_uint_eq(hosts.hosts[0].port, 35672);
     ck_assert_str_eq(hosts.hosts[0].user, "shop");
     ck_assert_str_eq(hosts.hosts[0].password, "s3cret");
     ck_assert_str_eq(hosts.hosts[0].vhost, "sales");
-    bus_url_free(&hosts);
+    broker_url_free(&hosts);
 }
 END_TEST
 
 START_TEST(every_part_is_percent_decoded)
 {
-    struct bus_hosts hosts = parse("amqp://a%40b:p%3a%2F%2c%25%C3%A9@h/%2f");
+    struct broker_hosts hosts = parse("amqp://a%40b:p%3a%2F%2c%25%C3%A9@h/%2f");
     ck_assert_str_eq(hosts.hosts[0].user, "a@b");
     ck_assert_str_eq(hosts.hosts[0].password, "p:/,%\xc3\xa9");
     ck_assert_str_eq(hosts.hosts[0].vhost, "/");
-    bus_url_free(&hosts);
+    broker_url_free(&hosts);
 }
 END_TEST
 
 START_TEST(a_bare_slash_is_the_default_vhost)
 {
-    struct bus_hosts hosts = parse("amqp://h:1/");
+    struct broker_hosts hosts = parse("amqp://h:1/");
     ck_assert_str_eq(hosts.hosts[0].vhost, "/");
     ck_assert_uint_eq(hosts.hosts[0].port, 1);
-    bus_url_free(&hosts);
+    broker_url_free(&hosts);
 }
 END_TEST
 
 START_TEST(a_user_may_come_without_password_and_a_password_may_be_empty)
 {
-    struct bus_hosts hosts = parse("amqp://me@h,amqp://you:@h");
+    struct broker_hosts hosts = parse("amqp://me@h,amqp://you:@h");
     ck_assert_str_eq(hosts.hosts[0].user, "me");
     ck_assert_str_eq(hosts.hosts[0].password, "guest");
     ck_assert_str_eq(hosts.hosts[1].user, "you");
     ck_assert_str_eq(hosts.hosts[1].password, "");
-    bus_url_free(&hosts);
+    broker_url_free(&hosts);
 }
 END_TEST
 
 START_TEST(several_hosts_keep_their_order)
 {
-    struct bus_hosts hosts = parse("amqp://a:1/x,amqp://b:2,amqp://u:p@[::1]:65535/%2f,"
-                                   "amqp://[fe80::1]/y");
+    struct broker_hosts hosts = parse("amqp://a:1/x,amqp://b:2,amqp://u:p@[::1]:65535/%2f,"
+                                      "amqp://[fe80::1]/y");
     ck_assert_uint_eq(hosts.count, 4);
     ck_assert_str_eq(hosts.hosts[0].host, "a");
     ck_assert_str_eq(hosts.hosts[0].vhost, "x");
@@ -85,7 +85,7 @@ START_TEST(several_hosts_keep_their_order)
     ck_assert_uint_eq(hosts.hosts[2].port, 65535);
     ck_assert_str_eq(hosts.hosts[3].host, "fe80::1");
     ck_assert_uint_eq(hosts.hosts[3].port, 5672);
-    bus_url_free(&hosts);
+    broker_url_free(&hosts);
 }
 END_TEST
 
@@ -129,9 +129,9 @@ static const char *const wrong[] = {
 
 START_TEST(a_wrong_url_is_refused_without_repeating_it)
 {
-    struct bus_hosts hosts = {NULL, 0};
+    struct broker_hosts hosts = {NULL, 0};
     const char *problem = NULL;
-    ck_assert_msg(bus_url_parse(wrong[_i], &hosts, &problem) == ERR_PARSE, "%s", wrong[_i]);
+    ck_assert_msg(broker_url_parse(wrong[_i], &hosts, &problem) == ERR_PARSE, "%s", wrong[_i]);
     ck_assert_ptr_nonnull(problem);
     ck_assert_ptr_null(strstr(problem, "secret"));
     ck_assert_ptr_null(hosts.hosts);
@@ -141,30 +141,30 @@ END_TEST
 START_TEST(long_parts_and_too_many_hosts_are_refused)
 {
     char url[4096] = "amqp://";
-    struct bus_hosts hosts = {NULL, 0};
+    struct broker_hosts hosts = {NULL, 0};
     const char *problem = NULL;
     memset(url + 7, 'h', 256);
-    ck_assert_int_eq(bus_url_parse(url, &hosts, &problem), ERR_PARSE);
+    ck_assert_int_eq(broker_url_parse(url, &hosts, &problem), ERR_PARSE);
     url[7 + 255] = '\0';
     hosts = parse(url);
     ck_assert_uint_eq(strlen(hosts.hosts[0].host), 255);
-    bus_url_free(&hosts);
+    broker_url_free(&hosts);
 
     size_t len = 0;
-    for (int i = 0; i < BUS_HOSTS_MAX; i++)
+    for (int i = 0; i < BROKER_HOSTS_MAX; i++)
         len += (size_t)snprintf(url + len, sizeof url - len, "%samqp://h", i == 0 ? "" : ",");
     hosts = parse(url);
-    ck_assert_uint_eq(hosts.count, BUS_HOSTS_MAX);
-    bus_url_free(&hosts);
+    ck_assert_uint_eq(hosts.count, BROKER_HOSTS_MAX);
+    broker_url_free(&hosts);
     (void)snprintf(url + len, sizeof url - len, ",amqp://h");
-    ck_assert_int_eq(bus_url_parse(url, &hosts, &problem), ERR_PARSE);
+    ck_assert_int_eq(broker_url_parse(url, &hosts, &problem), ERR_PARSE);
 }
 END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("bus_url");
-    TCase *tcase = tcase_create("bus_url");
+    Suite *suite = suite_create("broker_url");
+    TCase *tcase = tcase_create("broker_url");
     tcase_add_test(tcase, defaults_are_those_of_rabbitmq);
     tcase_add_test(tcase, every_part_is_read);
     tcase_add_test(tcase, every_part_is_percent_decoded);

@@ -4,8 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/service/cfg.h"
 #include "common/base/err.h"
+#include "common/service/cfg.h"
 
 #define ENTRIES 40
 #define EVERYBODY (CFG_DAEMONS | CFG_CTL)

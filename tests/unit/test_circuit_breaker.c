@@ -3,67 +3,67 @@
 #include <check.h>
 #include <stdlib.h>
 
-static struct payer_gate gate;
+static struct circuit_breaker gate;
 static uint64_t now;
 
 static void setup(void)
 {
-    gate = (struct payer_gate){.state = PAYER_GATE_OPEN};
+    gate = (struct circuit_breaker){.state = CIRCUIT_BREAKER_OPEN};
     now = 1000000;
 }
 
-static void answers(enum payer_gate_news news, unsigned count)
+static void answers(enum circuit_breaker_news news, unsigned count)
 {
     for (unsigned i = 0; i < count; i++)
-        payer_gate_answer(&gate, news, false, now);
+        circuit_breaker_answer(&gate, news, false, now);
 }
 
 static void shut(void)
 {
-    answers(PAYER_GATE_REFUSED_US, 1);
-    ck_assert_int_eq(gate.state, PAYER_GATE_MISCONFIGURED);
+    answers(CIRCUIT_BREAKER_REFUSED_US, 1);
+    ck_assert_int_eq(gate.state, CIRCUIT_BREAKER_MISCONFIGURED);
 }
 
-static void probe(enum payer_gate_news news)
+static void probe(enum circuit_breaker_news news)
 {
-    now += payer_gate_wait_ms(&gate, now);
-    ck_assert(payer_gate_lets(&gate, now));
-    ck_assert(payer_gate_call(&gate));
-    ck_assert(!payer_gate_lets(&gate, now));
-    ck_assert_uint_eq(payer_gate_wait_ms(&gate, now), 0);
-    payer_gate_answer(&gate, news, true, now);
+    now += circuit_breaker_wait_ms(&gate, now);
+    ck_assert(circuit_breaker_lets(&gate, now));
+    ck_assert(circuit_breaker_call(&gate));
+    ck_assert(!circuit_breaker_lets(&gate, now));
+    ck_assert_uint_eq(circuit_breaker_wait_ms(&gate, now), 0);
+    circuit_breaker_answer(&gate, news, true, now);
 }
 
 START_TEST(an_open_gate_lets_everybody_pass)
 {
-    ck_assert(payer_gate_lets(&gate, now));
-    ck_assert(!payer_gate_call(&gate));
-    ck_assert(payer_gate_lets(&gate, now));
-    ck_assert_ptr_null(payer_gate_text(&gate));
+    ck_assert(circuit_breaker_lets(&gate, now));
+    ck_assert(!circuit_breaker_call(&gate));
+    ck_assert(circuit_breaker_lets(&gate, now));
+    ck_assert_ptr_null(circuit_breaker_text(&gate));
 }
 END_TEST
 
 START_TEST(a_refused_key_shuts_it_at_once)
 {
-    answers(PAYER_GATE_DEFINITE, 5);
+    answers(CIRCUIT_BREAKER_DEFINITE, 5);
     shut();
-    ck_assert_str_eq(payer_gate_text(&gate), "misconfigured");
-    ck_assert(!payer_gate_lets(&gate, now));
+    ck_assert_str_eq(circuit_breaker_text(&gate), "misconfigured");
+    ck_assert(!circuit_breaker_lets(&gate, now));
 }
 END_TEST
 
 START_TEST(a_refused_request_shuts_it_only_if_nobody_is_served)
 {
-    answers(PAYER_GATE_DEFINITE, 1);
+    answers(CIRCUIT_BREAKER_DEFINITE, 1);
     now += 30000;
-    answers(PAYER_GATE_REFUSED_REQUEST, 100);
-    ck_assert_int_eq(gate.state, PAYER_GATE_OPEN);
+    answers(CIRCUIT_BREAKER_REFUSED_REQUEST, 100);
+    ck_assert_int_eq(gate.state, CIRCUIT_BREAKER_OPEN);
     now += 1;
-    answers(PAYER_GATE_REFUSED_REQUEST, 1);
-    ck_assert_int_eq(gate.state, PAYER_GATE_MISCONFIGURED);
+    answers(CIRCUIT_BREAKER_REFUSED_REQUEST, 1);
+    ck_assert_int_eq(gate.state, CIRCUIT_BREAKER_MISCONFIGURED);
     setup();
-    answers(PAYER_GATE_REFUSED_REQUEST, 1);
-    ck_assert_int_eq(gate.state, PAYER_GATE_MISCONFIGURED);
+    answers(CIRCUIT_BREAKER_REFUSED_REQUEST, 1);
+    ck_assert_int_eq(gate.state, CIRCUIT_BREAKER_MISCONFIGURED);
 }
 END_TEST
 
@@ -72,85 +72,85 @@ START_TEST(probes_go_one_at_a_time_and_ever_less_often)
     shut();
     uint32_t wait = 0;
     for (int i = 0; i < 12; i++) {
-        ck_assert_uint_ge(payer_gate_wait_ms(&gate, now), wait);
-        wait = payer_gate_wait_ms(&gate, now);
-        probe(i % 2 == 0 ? PAYER_GATE_FAILED : PAYER_GATE_REFUSED_US);
-        ck_assert_int_eq(gate.state, PAYER_GATE_MISCONFIGURED);
+        ck_assert_uint_ge(circuit_breaker_wait_ms(&gate, now), wait);
+        wait = circuit_breaker_wait_ms(&gate, now);
+        probe(i % 2 == 0 ? CIRCUIT_BREAKER_FAILED : CIRCUIT_BREAKER_REFUSED_US);
+        ck_assert_int_eq(gate.state, CIRCUIT_BREAKER_MISCONFIGURED);
     }
     ck_assert_uint_eq(wait, 5000);
-    probe(PAYER_GATE_DEFINITE);
-    ck_assert_int_eq(gate.state, PAYER_GATE_OPEN);
-    ck_assert(payer_gate_lets(&gate, now));
+    probe(CIRCUIT_BREAKER_DEFINITE);
+    ck_assert_int_eq(gate.state, CIRCUIT_BREAKER_OPEN);
+    ck_assert(circuit_breaker_lets(&gate, now));
 }
 END_TEST
 
 START_TEST(an_answer_to_an_older_call_opens_nothing)
 {
     shut();
-    answers(PAYER_GATE_DEFINITE, 100);
-    ck_assert_int_eq(gate.state, PAYER_GATE_MISCONFIGURED);
-    answers(PAYER_GATE_REFUSED_US, 100);
-    ck_assert_uint_le(payer_gate_wait_ms(&gate, now), 100);
+    answers(CIRCUIT_BREAKER_DEFINITE, 100);
+    ck_assert_int_eq(gate.state, CIRCUIT_BREAKER_MISCONFIGURED);
+    answers(CIRCUIT_BREAKER_REFUSED_US, 100);
+    ck_assert_uint_le(circuit_breaker_wait_ms(&gate, now), 100);
 }
 END_TEST
 
 START_TEST(many_failures_among_the_newest_shut_it)
 {
     for (int i = 0; i < 1000; i++)
-        answers(i % 3 == 0 ? PAYER_GATE_DEFINITE : PAYER_GATE_FAILED, 1);
-    ck_assert_int_eq(gate.state, PAYER_GATE_OPEN); /* two of three is not mostly */
-    answers(PAYER_GATE_FAILED, 32);
-    ck_assert_int_eq(gate.state, PAYER_GATE_FAILING);
-    ck_assert_str_eq(payer_gate_text(&gate), "failing");
-    probe(PAYER_GATE_DEFINITE);
-    ck_assert_int_eq(gate.state, PAYER_GATE_OPEN);
-    answers(PAYER_GATE_FAILED, 25); /* what was before does not count any more */
-    ck_assert_int_eq(gate.state, PAYER_GATE_OPEN);
+        answers(i % 3 == 0 ? CIRCUIT_BREAKER_DEFINITE : CIRCUIT_BREAKER_FAILED, 1);
+    ck_assert_int_eq(gate.state, CIRCUIT_BREAKER_OPEN); /* two of three is not mostly */
+    answers(CIRCUIT_BREAKER_FAILED, 32);
+    ck_assert_int_eq(gate.state, CIRCUIT_BREAKER_FAILING);
+    ck_assert_str_eq(circuit_breaker_text(&gate), "failing");
+    probe(CIRCUIT_BREAKER_DEFINITE);
+    ck_assert_int_eq(gate.state, CIRCUIT_BREAKER_OPEN);
+    answers(CIRCUIT_BREAKER_FAILED, 25); /* what was before does not count any more */
+    ck_assert_int_eq(gate.state, CIRCUIT_BREAKER_OPEN);
 }
 END_TEST
 
 START_TEST(a_few_failures_shut_it_only_if_they_last)
 {
-    answers(PAYER_GATE_FAILED, 10);
-    ck_assert_int_eq(gate.state, PAYER_GATE_OPEN);
+    answers(CIRCUIT_BREAKER_FAILED, 10);
+    ck_assert_int_eq(gate.state, CIRCUIT_BREAKER_OPEN);
     now += 4999;
-    answers(PAYER_GATE_FAILED, 1);
-    ck_assert_int_eq(gate.state, PAYER_GATE_OPEN);
+    answers(CIRCUIT_BREAKER_FAILED, 1);
+    ck_assert_int_eq(gate.state, CIRCUIT_BREAKER_OPEN);
     now += 1;
-    answers(PAYER_GATE_FAILED, 1);
-    ck_assert_int_eq(gate.state, PAYER_GATE_FAILING);
+    answers(CIRCUIT_BREAKER_FAILED, 1);
+    ck_assert_int_eq(gate.state, CIRCUIT_BREAKER_FAILING);
     setup();
     for (int i = 0; i < 20; i++) { /* an answer between them starts the time afresh */
-        answers(PAYER_GATE_FAILED, 3);
+        answers(CIRCUIT_BREAKER_FAILED, 3);
         now += 6000;
-        answers(PAYER_GATE_DEFINITE, 1);
+        answers(CIRCUIT_BREAKER_DEFINITE, 1);
     }
-    ck_assert_int_eq(gate.state, PAYER_GATE_OPEN);
+    ck_assert_int_eq(gate.state, CIRCUIT_BREAKER_OPEN);
 }
 END_TEST
 
 START_TEST(a_result_of_earlier_tells_nothing_and_the_next_may_probe_at_once)
 {
-    answers(PAYER_GATE_OLD, 100);
-    ck_assert_int_eq(gate.state, PAYER_GATE_OPEN);
+    answers(CIRCUIT_BREAKER_OLD, 100);
+    ck_assert_int_eq(gate.state, CIRCUIT_BREAKER_OPEN);
     shut();
-    probe(PAYER_GATE_FAILED);
-    probe(PAYER_GATE_OLD);
-    ck_assert_int_eq(gate.state, PAYER_GATE_MISCONFIGURED);
-    ck_assert_uint_eq(payer_gate_wait_ms(&gate, now), 0);
-    ck_assert(payer_gate_lets(&gate, now));
-    ck_assert(payer_gate_call(&gate));
-    answers(PAYER_GATE_OLD, 1); /* of another call */
-    ck_assert(!payer_gate_lets(&gate, now));
+    probe(CIRCUIT_BREAKER_FAILED);
+    probe(CIRCUIT_BREAKER_OLD);
+    ck_assert_int_eq(gate.state, CIRCUIT_BREAKER_MISCONFIGURED);
+    ck_assert_uint_eq(circuit_breaker_wait_ms(&gate, now), 0);
+    ck_assert(circuit_breaker_lets(&gate, now));
+    ck_assert(circuit_breaker_call(&gate));
+    answers(CIRCUIT_BREAKER_OLD, 1); /* of another call */
+    ck_assert(!circuit_breaker_lets(&gate, now));
 }
 END_TEST
 
 START_TEST(a_failing_gateway_that_refuses_us_is_misconfigured)
 {
-    answers(PAYER_GATE_FAILED, 32);
-    ck_assert_int_eq(gate.state, PAYER_GATE_FAILING);
-    probe(PAYER_GATE_REFUSED_US);
-    ck_assert_int_eq(gate.state, PAYER_GATE_MISCONFIGURED);
+    answers(CIRCUIT_BREAKER_FAILED, 32);
+    ck_assert_int_eq(gate.state, CIRCUIT_BREAKER_FAILING);
+    probe(CIRCUIT_BREAKER_REFUSED_US);
+    ck_assert_int_eq(gate.state, CIRCUIT_BREAKER_MISCONFIGURED);
 }
 END_TEST
 

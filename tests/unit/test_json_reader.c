@@ -10,7 +10,7 @@
 
 #define BODY_MAX 8192
 
-static struct flat flat;
+static struct json_reader flat;
 static char scratch[BODY_MAX + 1];
 static const char *problem;
 static size_t position;
@@ -24,7 +24,7 @@ static int read_n(const char *text, size_t len)
     kept = exact;
     memcpy(exact, text, len);
     problem = NULL;
-    return flat_read(exact, len, scratch, &flat, &problem, &position);
+    return json_reader_read(exact, len, scratch, &flat, &problem, &position);
 }
 
 static int read_text(const char *text)
@@ -38,8 +38,9 @@ START_TEST(members_of_every_kind)
         read_text(" {\"a\":\"x\",\"b\":-1.5e+3 ,\"c\":true,\"d\":null,\"e\":{},\"f\":[1,"
                   "[2],{\"g\":\"}\"}]}\r\n"),
         0);
-    static const enum flat_kind kinds[] = {FLAT_STRING, FLAT_NUMBER, FLAT_BOOLEAN,
-                                           FLAT_NULL,   FLAT_OBJECT, FLAT_ARRAY};
+    static const enum json_reader_kind kinds[] = {JSON_READER_STRING,  JSON_READER_NUMBER,
+                                                  JSON_READER_BOOLEAN, JSON_READER_NULL,
+                                                  JSON_READER_OBJECT,  JSON_READER_ARRAY};
     ck_assert_uint_eq(flat.count, 6);
     for (size_t i = 0; i < 6; i++) {
         ck_assert_int_eq(flat.members[i].kind, kinds[i]);
@@ -97,7 +98,7 @@ END_TEST
 START_TEST(too_many_members)
 {
     char text[1024] = "{";
-    for (int i = 0; i < FLAT_MEMBERS_MAX + 1; i++)
+    for (int i = 0; i < JSON_READER_MEMBERS_MAX + 1; i++)
         (void)snprintf(text + strlen(text), sizeof text - strlen(text), "%s\"m%d\":1",
                        i == 0 ? "" : ",", i);
     (void)strcat(text, "}");
@@ -198,7 +199,7 @@ END_TEST
 
 /* ---- against another reader ---- */
 
-/* What flat_read bounds on top of the grammar. */
+/* What json_reader_read bounds on top of the grammar. */
 static bool bounded(const char *text)
 {
     return strcmp(text, "the JSON is nested more than 4 deep") == 0 ||
@@ -221,8 +222,8 @@ static void compare(const char *text, size_t len)
                       problem == NULL ? "" : problem, error.text, (int)len, text);
     if (code == 0 && other != NULL)
         for (size_t i = 0; i < flat.count; i++) {
-            const struct flat_member *m = &flat.members[i];
-            if (m->kind != FLAT_STRING || m->twice || strlen(m->name) != m->name_len)
+            const struct json_reader_member *m = &flat.members[i];
+            if (m->kind != JSON_READER_STRING || m->twice || strlen(m->name) != m->name_len)
                 continue;
             const json_t *value = json_object_get(other, m->name);
             if (!json_is_string(value))

@@ -3,12 +3,12 @@
 
 #include "consumer/pool/liveness.h"
 
-static struct members members;
+static struct liveness members;
 static uint64_t now;
 
 static void setup(void)
 {
-    members_init(&members, 1);
+    liveness_init(&members, 1);
     now = 100000;
 }
 
@@ -17,7 +17,7 @@ static void observe(int64_t beat_of_2, bool ready, bool locked)
 {
     static int64_t own = 0;
     struct member_row rows[] = {{2, beat_of_2, ready, locked}, {1, ++own, true, true}};
-    members_observe(&members, rows, 2, now);
+    liveness_observe(&members, rows, 2, now);
     now += 1000;
 }
 
@@ -25,11 +25,11 @@ START_TEST(a_beating_member_is_alive_and_ready)
 {
     for (int beat = 0; beat < 20; beat++) {
         observe(beat, true, true);
-        ck_assert(members_alive(&members, 2));
-        ck_assert(members_ready(&members, 2));
+        ck_assert(liveness_alive(&members, 2));
+        ck_assert(liveness_ready(&members, 2));
     }
-    int64_t ids[MEMBERS_MAX];
-    ck_assert_uint_eq(members_ready_ids(&members, ids), 2);
+    int64_t ids[LIVENESS_MAX];
+    ck_assert_uint_eq(liveness_ready_ids(&members, ids), 2);
     ck_assert_int_eq(ids[0], 1);
     ck_assert_int_eq(ids[1], 2);
 }
@@ -40,12 +40,12 @@ START_TEST(a_counter_that_stands_still_for_five_seconds_is_dead)
     observe(7, true, true);
     for (int i = 0; i < 4; i++) {
         observe(7, true, true);
-        ck_assert_msg(members_alive(&members, 2), "after %d s", i + 1);
+        ck_assert_msg(liveness_alive(&members, 2), "after %d s", i + 1);
     }
     observe(7, true, true);
-    ck_assert(!members_alive(&members, 2));
+    ck_assert(!liveness_alive(&members, 2));
     observe(8, true, true);
-    ck_assert(members_alive(&members, 2)); /* it thawed, and beats */
+    ck_assert(liveness_alive(&members, 2)); /* it thawed, and beats */
 }
 END_TEST
 
@@ -53,9 +53,9 @@ START_TEST(a_lost_lock_at_two_beats_is_death)
 {
     observe(1, true, true);
     observe(2, true, false);
-    ck_assert(members_alive(&members, 2));
+    ck_assert(liveness_alive(&members, 2));
     observe(2, true, false);
-    ck_assert(!members_alive(&members, 2));
+    ck_assert(!liveness_alive(&members, 2));
 }
 END_TEST
 
@@ -65,7 +65,7 @@ START_TEST(who_beats_without_its_lock_lives)
     observe(1, true, true);
     for (int beat = 2; beat < 20; beat++) {
         observe(beat, true, false);
-        ck_assert(members_alive(&members, 2));
+        ck_assert(liveness_alive(&members, 2));
     }
 }
 END_TEST
@@ -76,7 +76,7 @@ START_TEST(a_lock_that_comes_back_saves)
     observe(2, true, false);
     observe(3, true, true);
     observe(4, true, false);
-    ck_assert(members_alive(&members, 2));
+    ck_assert(liveness_alive(&members, 2));
 }
 END_TEST
 
@@ -86,12 +86,12 @@ START_TEST(a_gap_of_our_own_starts_the_window_afresh)
     observe(5, true, true);
     now += 60000; /* the database stalled: nobody could beat */
     observe(5, true, true);
-    ck_assert(members_alive(&members, 2));
+    ck_assert(liveness_alive(&members, 2));
     for (int i = 0; i < 4; i++)
         observe(5, true, true);
-    ck_assert(members_alive(&members, 2));
+    ck_assert(liveness_alive(&members, 2));
     observe(5, true, true);
-    ck_assert(!members_alive(&members, 2));
+    ck_assert(!liveness_alive(&members, 2));
 }
 END_TEST
 
@@ -101,19 +101,19 @@ START_TEST(after_a_restart_of_the_database_nobody_is_dead_for_its_lock)
     now += 10000;
     for (int i = 0; i < 4; i++) {
         observe(100, true, false); /* we were the first to come back */
-        ck_assert(members_alive(&members, 2));
+        ck_assert(liveness_alive(&members, 2));
     }
     observe(101, true, true);
-    ck_assert(members_alive(&members, 2));
+    ck_assert(liveness_alive(&members, 2));
 }
 END_TEST
 
 START_TEST(what_a_crash_left_behind_is_no_member)
 {
     observe(41, true, false);
-    ck_assert(!members_alive(&members, 2));
+    ck_assert(!liveness_alive(&members, 2));
     observe(41, true, false);
-    ck_assert(!members_alive(&members, 2));
+    ck_assert(!liveness_alive(&members, 2));
 }
 END_TEST
 
@@ -121,8 +121,8 @@ START_TEST(a_member_without_broker_is_alive_but_not_ready)
 {
     observe(1, false, true);
     observe(2, false, true);
-    ck_assert(members_alive(&members, 2));
-    ck_assert(!members_ready(&members, 2));
+    ck_assert(liveness_alive(&members, 2));
+    ck_assert(!liveness_ready(&members, 2));
 }
 END_TEST
 
@@ -130,9 +130,9 @@ START_TEST(who_has_left_is_unknown)
 {
     observe(1, true, true);
     struct member_row only_us = {1, 50, true, true};
-    members_observe(&members, &only_us, 1, now);
-    ck_assert(!members_alive(&members, 2));
-    ck_assert(members_alive(&members, 1));
+    liveness_observe(&members, &only_us, 1, now);
+    ck_assert(!liveness_alive(&members, 2));
+    ck_assert(liveness_alive(&members, 1));
 }
 END_TEST
 

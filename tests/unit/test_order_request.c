@@ -12,20 +12,20 @@
 #define GOOD "{\"sku\":\"dress\",\"quantity\":1,\"payment_method\":\"pm_card_visa\"}"
 
 static struct ids *ids;
-static struct accept_input input;
+static struct order_request input;
 static struct job job;
 static struct problem problem;
-static char scratch[ACCEPT_SCRATCH];
+static char scratch[ORDER_REQUEST_SCRATCH];
 static char told[4096]; /* the problem's JSON */
 
 static void setup(void)
 {
     ids = ids_new(SECRET, strlen(SECRET));
-    input = (struct accept_input){.user = "ann",
-                                  .content_type = "application/json",
-                                  .key = "key",
-                                  .key_count = 1,
-                                  .now_ms = 1800000000123};
+    input = (struct order_request){.user = "ann",
+                                   .content_type = "application/json",
+                                   .key = "key",
+                                   .key_count = 1,
+                                   .now_ms = 1800000000123};
 }
 
 static void teardown(void)
@@ -38,7 +38,7 @@ static int accept_n(const char *body, size_t len)
     input.body = body;
     input.body_len = len;
     problem = (struct problem){0};
-    int code = accept_order(ids, &input, scratch, &job, &problem);
+    int code = order_request_read(ids, &input, scratch, &job, &problem);
     told[0] = '\0';
     if (code == ERR_INVALID) {
         struct buf out = {.data = told, .cap = sizeof told, .max = sizeof told - 1};
@@ -250,7 +250,7 @@ END_TEST
 
 START_TEST(errors_are_bounded)
 {
-    char body[ACCEPT_BODY_MAX + 1] = "{";
+    char body[ORDER_REQUEST_BODY_MAX + 1] = "{";
     for (int i = 0; i < 30; i++) {
         char member[200];
         (void)snprintf(member, sizeof member, "%s\"%0120d%d\":1", i == 0 ? "" : ",", 0, i);
@@ -306,26 +306,26 @@ END_TEST
 
 START_TEST(keys)
 {
-    char key[ACCEPT_KEY_MAX + 1];
-    char text[ACCEPT_KEY_MAX + 8];
-    ck_assert_ptr_null(accept_key("abc", key));
+    char key[ORDER_REQUEST_KEY_MAX + 1];
+    char text[ORDER_REQUEST_KEY_MAX + 8];
+    ck_assert_ptr_null(order_request_key("abc", key));
     ck_assert_str_eq(key, "abc");
-    ck_assert_ptr_null(accept_key("\"abc\"", key));
+    ck_assert_ptr_null(order_request_key("\"abc\"", key));
     ck_assert_str_eq(key, "abc");
-    ck_assert_ptr_null(accept_key("\"a\\\"b\\\\\"", key));
+    ck_assert_ptr_null(order_request_key("\"a\\\"b\\\\\"", key));
     ck_assert_str_eq(key, "a\"b\\");
-    ck_assert_ptr_null(accept_key("a\"b", key));
+    ck_assert_ptr_null(order_request_key("a\"b", key));
     ck_assert_str_eq(key, "a\"b");
-    ck_assert_ptr_null(accept_key("!~", key));
+    ck_assert_ptr_null(order_request_key("!~", key));
     static const char *const bad[] = {"",        "\"\"", "\"",       "\"a",   "\"a\"b", "a b",
                                       "\"a b\"", "a\tb", "\xc3\xa9", "a\x7f", "\"\\",   "a\x01"};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
-        ck_assert_msg(accept_key(bad[i], key) != NULL, "%s passes", bad[i]);
+        ck_assert_msg(order_request_key(bad[i], key) != NULL, "%s passes", bad[i]);
     for (int len = 254; len <= 257; len++) {
         (void)snprintf(text, sizeof text, "%0*d", len, 0);
-        ck_assert((accept_key(text, key) == NULL) == (len <= 255));
+        ck_assert((order_request_key(text, key) == NULL) == (len <= 255));
         (void)snprintf(text, sizeof text, "\"%0*d\"", len, 0);
-        ck_assert((accept_key(text, key) == NULL) == (len <= 255));
+        ck_assert((order_request_key(text, key) == NULL) == (len <= 255));
     }
 }
 END_TEST

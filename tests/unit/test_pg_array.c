@@ -8,7 +8,7 @@ static struct buf out;
 static void set_up(void)
 {
     buf_init(&out, 1024);
-    db_array_begin(&out);
+    pg_array_begin(&out);
 }
 
 static void tear_down(void)
@@ -18,7 +18,7 @@ static void tear_down(void)
 
 static void expect(const char *literal)
 {
-    db_array_end(&out);
+    pg_array_end(&out);
     ck_assert_str_eq(buf_text(&out), literal);
 }
 
@@ -30,59 +30,59 @@ END_TEST
 
 START_TEST(texts_are_always_quoted)
 {
-    db_array_text(&out, "plain");
-    db_array_text(&out, "");
-    db_array_text(&out, "NULL"); /* the word, not the null */
-    db_array_text(&out, "a,b {c} d");
+    pg_array_text(&out, "plain");
+    pg_array_text(&out, "");
+    pg_array_text(&out, "NULL"); /* the word, not the null */
+    pg_array_text(&out, "a,b {c} d");
     expect("{\"plain\",\"\",\"NULL\",\"a,b {c} d\"}");
 }
 END_TEST
 
 START_TEST(quotes_and_backslashes_are_escaped)
 {
-    db_array_text(&out, "\"");
-    db_array_text(&out, "\\");
-    db_array_text(&out, "say \"x\\y\"");
+    pg_array_text(&out, "\"");
+    pg_array_text(&out, "\\");
+    pg_array_text(&out, "say \"x\\y\"");
     expect("{\"\\\"\",\"\\\\\",\"say \\\"x\\\\y\\\"\"}");
 }
 END_TEST
 
 START_TEST(a_text_that_ends_in_a_brace_does_not_look_like_a_beginning)
 {
-    db_array_text(&out, "{");
-    db_array_text(&out, "{");
+    pg_array_text(&out, "{");
+    pg_array_text(&out, "{");
     expect("{\"{\",\"{\"}");
 }
 END_TEST
 
 START_TEST(nulls)
 {
-    db_array_null(&out);
-    db_array_text(&out, NULL);
+    pg_array_null(&out);
+    pg_array_text(&out, NULL);
     expect("{NULL,NULL}");
 }
 END_TEST
 
 START_TEST(numbers)
 {
-    db_array_int(&out, 0);
-    db_array_int(&out, -1);
-    db_array_int(&out, INT64_MAX);
-    db_array_int(&out, INT64_MIN);
+    pg_array_int(&out, 0);
+    pg_array_int(&out, -1);
+    pg_array_int(&out, INT64_MAX);
+    pg_array_int(&out, INT64_MIN);
     expect("{0,-1,9223372036854775807,-9223372036854775808}");
 }
 END_TEST
 
 START_TEST(other_bytes_pass_as_they_are)
 {
-    db_array_text(&out, "caf\xc3\xa9\n\t");
+    pg_array_text(&out, "caf\xc3\xa9\n\t");
     expect("{\"caf\xc3\xa9\n\t\"}");
 }
 END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("db_array");
+    Suite *suite = suite_create("pg_array");
     TCase *tests = tcase_create("literals");
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, an_empty_array);

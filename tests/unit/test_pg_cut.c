@@ -126,10 +126,10 @@ static void changed(bool up, const char *reason, void *arg)
     loop_stop(loop);
 }
 
-static void answered(const struct db_result *result, void *arg)
+static void answered(const struct pg_result *result, void *arg)
 {
     (void)arg;
-    (void)buf_printf(&heard, "%.1s ", db_status(result) == DB_OK ? db_text(result, 0, 0) : "lost");
+    (void)buf_printf(&heard, "%.1s ", pg_status(result) == PG_OK ? pg_text(result, 0, 0) : "lost");
 }
 
 static void set_up(void)
@@ -155,20 +155,20 @@ static void tear_down(void)
 /* Hears `said` bytes of answers, and the end. */
 static void ask(void)
 {
-    static const struct db_statement seven = {"seven", "select 7 as n", 0};
+    static const struct pg_statement seven = {"seven", "select 7 as n", 0};
     char url[128];
     pthread_t server;
     (void)snprintf(url, sizeof url, "postgresql://nobody@127.0.0.1:%u/x?sslmode=disable",
                    start_listening());
-    const struct db_options options = {.url = url, .application_name = "test", .pending_max = 8};
+    const struct pg_options options = {.url = url, .application_name = "test", .pending_max = 8};
     ck_assert_int_eq(pthread_create(&server, NULL, serve, NULL), 0);
-    struct db *db = db_open(loop, &options, changed, NULL);
+    struct pg *pg = pg_open(loop, &options, changed, NULL);
     loop_run(loop);
     for (int i = 0; i < QUERIES; i++)
-        ck_assert_int_eq(db_query(db, &seven, NULL, answered, NULL), 0);
+        ck_assert_int_eq(pg_query(pg, &seven, NULL, answered, NULL), 0);
     ck_assert_int_eq(pthread_join(server, NULL), 0);
     loop_run(loop);
-    db_close(db);
+    pg_close(pg);
 }
 
 /* Everybody is told something, in order, and of an answer only if it came whole. */
@@ -190,7 +190,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("db_cut");
+    Suite *suite = suite_create("pg_cut");
     TCase *tests = tcase_create("a server that leaves");
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_loop_test(tests, an_end_at_each_byte, 0, BEFORE + 2 * SMALL + 1);

@@ -3,16 +3,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/err.h"
 #include "common/net/pg/pg.h"
 #include "common/net/pg/pg_hosts.h"
 #include "common/net/pg/pg_queue.h"
-#include "common/base/err.h"
 
 static void expect_host(const char *names, const char *ports, unsigned turn, const char *name,
                         const char *port)
 {
-    struct db_host host;
-    ck_assert_int_eq(db_hosts_pick(names, ports, turn, &host), 0);
+    struct pg_host host;
+    ck_assert_int_eq(pg_hosts_pick(names, ports, turn, &host), 0);
     ck_assert_str_eq(host.name, name);
     ck_assert_str_eq(host.port, port);
 }
@@ -30,13 +30,13 @@ END_TEST
 
 START_TEST(lists_that_do_not_match_are_refused)
 {
-    struct db_host host;
-    char name[DB_HOSTS_NAME_SIZE + 1];
+    struct pg_host host;
+    char name[PG_HOSTS_NAME_SIZE + 1];
     memset(name, 'x', sizeof name - 1);
     name[sizeof name - 1] = '\0';
-    ck_assert_int_eq(db_hosts_pick("a,b", "1,2,3", 0, &host), ERR_INVALID);
-    ck_assert_int_eq(db_hosts_pick(name, "", 0, &host), ERR_INVALID);
-    ck_assert_int_eq(db_hosts_pick("a", "123456789", 0, &host), ERR_INVALID);
+    ck_assert_int_eq(pg_hosts_pick("a,b", "1,2,3", 0, &host), ERR_INVALID);
+    ck_assert_int_eq(pg_hosts_pick(name, "", 0, &host), ERR_INVALID);
+    ck_assert_int_eq(pg_hosts_pick("a", "123456789", 0, &host), ERR_INVALID);
 }
 END_TEST
 
@@ -48,69 +48,69 @@ START_TEST(directories_need_no_lookup)
     } cases[] = {{"", false},
                  {"/run/postgresql", false},
                  {"@abstract", false},
-                 {"db", true},
+                 {"pg", true},
                  {"127.0.0.1", true}};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct db_host host = {.port = ""};
+        struct pg_host host = {.port = ""};
         (void)snprintf(host.name, sizeof host.name, "%s", cases[i].name);
-        ck_assert_int_eq(db_hosts_resolvable(&host), cases[i].resolvable);
+        ck_assert_int_eq(pg_hosts_resolvable(&host), cases[i].resolvable);
     }
 }
 END_TEST
 
 START_TEST(an_address_resolves_to_itself)
 {
-    struct db_addresses addresses;
+    struct pg_addresses addresses;
     char reason[128];
-    ck_assert_int_eq(db_hosts_resolve("127.0.0.1", 0, &addresses, reason, sizeof reason), 0);
+    ck_assert_int_eq(pg_hosts_resolve("127.0.0.1", 0, &addresses, reason, sizeof reason), 0);
     ck_assert_str_eq(addresses.names, "127.0.0.1");
     ck_assert_str_eq(addresses.addresses, "127.0.0.1");
-    ck_assert_int_eq(db_hosts_resolve("::1", 3, &addresses, reason, sizeof reason), 0);
+    ck_assert_int_eq(pg_hosts_resolve("::1", 3, &addresses, reason, sizeof reason), 0);
     ck_assert_str_eq(addresses.addresses, "::1");
 }
 END_TEST
 
 START_TEST(the_ring_keeps_its_order_while_it_grows)
 {
-    struct db_ring ring = {0};
+    struct pg_ring ring = {0};
     size_t taken = 0;
     for (size_t i = 0; i < 1000; i++) {
-        struct db_sent sent = {.arg = (void *)(i + 1)};
-        ck_assert_int_eq(db_ring_push(&ring, &sent), 0);
+        struct pg_sent sent = {.arg = (void *)(i + 1)};
+        ck_assert_int_eq(pg_ring_push(&ring, &sent), 0);
         if (i % 3 == 0) { /* the beginning moves through the ring */
-            ck_assert_uint_eq((size_t)db_ring_head(&ring)->arg, ++taken);
-            db_ring_pop(&ring);
+            ck_assert_uint_eq((size_t)pg_ring_head(&ring)->arg, ++taken);
+            pg_ring_pop(&ring);
         }
     }
-    while (db_ring_head(&ring) != NULL) {
-        ck_assert_uint_eq((size_t)db_ring_head(&ring)->arg, ++taken);
-        db_ring_pop(&ring);
+    while (pg_ring_head(&ring) != NULL) {
+        ck_assert_uint_eq((size_t)pg_ring_head(&ring)->arg, ++taken);
+        pg_ring_pop(&ring);
     }
     ck_assert_uint_eq(taken, 1000);
-    db_ring_free(&ring);
+    pg_ring_free(&ring);
 }
 END_TEST
 
 START_TEST(what_is_held_back_is_a_copy)
 {
-    static const struct db_statement statement = {"s", "select $1, $2, $3", 3};
+    static const struct pg_statement statement = {"s", "select $1, $2, $3", 3};
     char first[] = "one";
     const char *const params[] = {first, NULL, ""};
-    struct db_line line = {0};
-    db_line_push(&line, db_held_new(&statement, params, 3, NULL, NULL));
-    db_line_push(&line, db_held_new(NULL, params, 1, NULL, NULL));
+    struct pg_line line = {0};
+    pg_line_push(&line, pg_held_new(&statement, params, 3, NULL, NULL));
+    pg_line_push(&line, pg_held_new(NULL, params, 1, NULL, NULL));
     first[0] = 'X';
     ck_assert_uint_eq(line.count, 2);
-    struct db_held *held = db_line_pop(&line);
+    struct pg_held *held = pg_line_pop(&line);
     ck_assert_ptr_eq(held->statement, &statement);
     ck_assert_str_eq(held->params[0], "one");
     ck_assert_ptr_null(held->params[1]);
     ck_assert_str_eq(held->params[2], "");
     free(held);
-    held = db_line_pop(&line);
+    held = pg_line_pop(&line);
     ck_assert_ptr_null(held->statement);
     free(held);
-    ck_assert_ptr_null(db_line_pop(&line));
+    ck_assert_ptr_null(pg_line_pop(&line));
     ck_assert_uint_eq(line.count, 0);
 }
 END_TEST
@@ -136,7 +136,7 @@ START_TEST(urls)
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         const char *problem = NULL;
-        int code = db_url_check(cases[i].url, &problem);
+        int code = pg_url_check(cases[i].url, &problem);
         if (cases[i].problem == NULL) {
             ck_assert_msg(code == 0, "%s: %s", cases[i].url, problem);
         } else {
@@ -150,7 +150,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("db_hosts");
+    Suite *suite = suite_create("pg_hosts");
     TCase *tests = tcase_create("pure parts of a session");
     tcase_add_test(tests, hosts_take_turns);
     tcase_add_test(tests, lists_that_do_not_match_are_refused);

@@ -7,25 +7,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/net/pg/pg.h"
 #include "common/base/err.h"
+#include "common/net/pg/pg.h"
 
 #define TIMEOUT_MS 500
 #define PENDING_MAX 64
 #define LOG_SIZE 4096
 
 static struct loop *loop;
-static struct db *db;
+static struct pg *pg;
 static struct buf heard; /* what the callbacks heard, a word each */
 static unsigned sessions;
 static unsigned sessions_wanted; /* until the loop stops */
 static int wait_for;             /* answers, until the loop stops */
 
-static const struct db_statement echo = {"echo", "select $1::text, $2::integer + 1", 2};
-static const struct db_statement broken = {"broken", "select nonsense from nowhere", 0};
-static const struct db_statement division = {"division", "select 1 / $1::integer", 1};
-static const struct db_statement sleeping = {"sleeping", "select pg_sleep(10)", 0};
-static const struct db_statement suicide = {"suicide",
+static const struct pg_statement echo = {"echo", "select $1::text, $2::integer + 1", 2};
+static const struct pg_statement broken = {"broken", "select nonsense from nowhere", 0};
+static const struct pg_statement division = {"division", "select 1 / $1::integer", 1};
+static const struct pg_statement sleeping = {"sleeping", "select pg_sleep(10)", 0};
+static const struct pg_statement suicide = {"suicide",
                                             "select pg_terminate_backend(pg_backend_pid())", 0};
 
 static void changed(bool up, const char *reason, void *arg)
@@ -49,7 +49,7 @@ static struct loop_timer *patience;
 
 static void set_up(void)
 {
-    const struct db_options options = {.url = getenv("CHECKOUT_DATABASE_URL"),
+    const struct pg_options options = {.url = getenv("CHECKOUT_DATABASE_URL"),
                                        .application_name = "checkout-test",
                                        .statement_timeout_ms = TIMEOUT_MS,
                                        .idle_in_transaction_timeout_ms = 2000,
@@ -62,47 +62,47 @@ static void set_up(void)
     loop = loop_new();
     patience = loop_timer_new(loop, out_of_patience, NULL);
     loop_timer_start(patience, 10000, 0);
-    db = db_open(loop, &options, changed, NULL);
-    ck_assert_ptr_nonnull(db);
-    ck_assert_int_eq(db_query(db, &sleeping, NULL, NULL, NULL), ERR_UNAVAILABLE);
+    pg = pg_open(loop, &options, changed, NULL);
+    ck_assert_ptr_nonnull(pg);
+    ck_assert_int_eq(pg_query(pg, &sleeping, NULL, NULL, NULL), ERR_UNAVAILABLE);
     loop_run(loop);
-    ck_assert(db_is_up(db));
-    ck_assert_int_gt(db_backend_pid(db), 0);
+    ck_assert(pg_is_up(pg));
+    ck_assert_int_gt(pg_backend_pid(pg), 0);
     buf_reset(&heard);
 }
 
 static void tear_down(void)
 {
-    db_close(db);
+    pg_close(pg);
     loop_timer_free(patience);
     loop_free(loop);
     buf_free(&heard);
 }
 
 /* One word for an answer: its first value, its SQLSTATE, or "lost"; with the name of who asked. */
-static void answered(const struct db_result *result, void *arg)
+static void answered(const struct pg_result *result, void *arg)
 {
     const char *name = arg == NULL ? "" : arg;
-    if (db_status(result) == DB_LOST)
+    if (pg_status(result) == PG_LOST)
         (void)buf_printf(&heard, "%slost ", name);
-    else if (db_status(result) == DB_ERROR)
-        (void)buf_printf(&heard, "%s%s ", name, db_sqlstate(result));
+    else if (pg_status(result) == PG_ERROR)
+        (void)buf_printf(&heard, "%s%s ", name, pg_sqlstate(result));
     else
-        (void)buf_printf(&heard, "%s%s ", name, db_rows(result) > 0 ? db_text(result, 0, 0) : "ok");
+        (void)buf_printf(&heard, "%s%s ", name, pg_rows(result) > 0 ? pg_text(result, 0, 0) : "ok");
     if (--wait_for == 0)
         loop_stop(loop);
 }
 
-static void ask(const struct db_statement *statement, const char *param, const char *name)
+static void ask(const struct pg_statement *statement, const char *param, const char *name)
 {
     const char *const params[] = {param, "1"};
-    ck_assert_int_eq(db_query(db, statement, params, answered, (void *)(uintptr_t)name), 0);
+    ck_assert_int_eq(pg_query(pg, statement, params, answered, (void *)(uintptr_t)name), 0);
     wait_for++;
 }
 
 static void script(const char *sql, const char *name)
 {
-    ck_assert_int_eq(db_script(db, sql, answered, (void *)(uintptr_t)name), 0);
+    ck_assert_int_eq(pg_script(pg, sql, answered, (void *)(uintptr_t)name), 0);
     wait_for++;
 }
 
@@ -122,34 +122,34 @@ static void expect_new_session(const char *words)
     buf_reset(&heard);
 }
 
-static void look_at_values(const struct db_result *result, void *arg)
+static void look_at_values(const struct pg_result *result, void *arg)
 {
     (void)arg;
-    ck_assert_int_eq(db_status(result), DB_OK);
-    ck_assert_int_eq(db_rows(result), 1);
-    ck_assert_int_eq(db_columns(result), 6);
-    ck_assert_str_eq(db_column_name(result, 1), "text");
-    ck_assert_int_eq(db_int(result, 0, 0), -5);
-    ck_assert_str_eq(db_text(result, 0, 1), "caf\xc3\xa9");
-    ck_assert(db_bool(result, 0, 2));
-    ck_assert(!db_bool(result, 0, 3));
-    ck_assert(db_null(result, 0, 4));
-    ck_assert_str_eq(db_text(result, 0, 4), "");
-    ck_assert_int_eq(db_int(result, 0, 4), 0);
-    ck_assert_str_eq(db_text(result, 0, 5), "2026-01-31 18:00:00+00");
-    ck_assert_str_eq(db_message(result), "");
+    ck_assert_int_eq(pg_status(result), PG_OK);
+    ck_assert_int_eq(pg_rows(result), 1);
+    ck_assert_int_eq(pg_columns(result), 6);
+    ck_assert_str_eq(pg_column_name(result, 1), "text");
+    ck_assert_int_eq(pg_int(result, 0, 0), -5);
+    ck_assert_str_eq(pg_text(result, 0, 1), "caf\xc3\xa9");
+    ck_assert(pg_bool(result, 0, 2));
+    ck_assert(!pg_bool(result, 0, 3));
+    ck_assert(pg_null(result, 0, 4));
+    ck_assert_str_eq(pg_text(result, 0, 4), "");
+    ck_assert_int_eq(pg_int(result, 0, 4), 0);
+    ck_assert_str_eq(pg_text(result, 0, 5), "2026-01-31 18:00:00+00");
+    ck_assert_str_eq(pg_message(result), "");
     loop_stop(loop);
 }
 
 START_TEST(values)
 {
-    static const struct db_statement all_kinds = {
+    static const struct pg_statement all_kinds = {
         "values",
         "select -5::bigint as a, $1::text as text, true, false, null,"
         " '2026-01-31T19:00:00+01:00'::timestamptz",
         1};
     const char *const params[] = {"caf\xc3\xa9"};
-    ck_assert_int_eq(db_query(db, &all_kinds, params, look_at_values, NULL), 0);
+    ck_assert_int_eq(pg_query(pg, &all_kinds, params, look_at_values, NULL), 0);
     loop_run(loop);
 }
 END_TEST
@@ -179,9 +179,9 @@ END_TEST
 /* What the commit refuses must not look as if it had worked. */
 START_TEST(an_error_at_the_commit_is_the_answer)
 {
-    static const struct db_statement add = {"add", "insert into test_child values ($1::integer)",
+    static const struct pg_statement add = {"add", "insert into test_child values ($1::integer)",
                                             1};
-    static const struct db_statement count = {"count", "select count(*) from test_child", 0};
+    static const struct pg_statement count = {"count", "select count(*) from test_child", 0};
     script("create temp table test_parent (id integer primary key);"
            "create temp table test_child (id integer references test_parent deferrable initially "
            "deferred);"
@@ -197,7 +197,7 @@ END_TEST
 
 START_TEST(a_script_is_one_transaction_in_its_place)
 {
-    static const struct db_statement count = {"count", "select count(*) from test_s", 0};
+    static const struct pg_statement count = {"count", "select count(*) from test_s", 0};
     ask(&echo, "before", "");
     script("create temp table test_s (id integer); insert into test_s values (1); select 'done'",
            "");
@@ -206,21 +206,21 @@ START_TEST(a_script_is_one_transaction_in_its_place)
     script("insert into test_s values (3)", "");
     ask(&count, NULL, "");
     ask(&echo, "after", "");
-    ck_assert_uint_eq(db_pending(db), 7);
+    ck_assert_uint_eq(pg_pending(pg), 7);
     expect("before done 1 22012 ok 2 after ");
-    ck_assert_uint_eq(db_pending(db), 0);
+    ck_assert_uint_eq(pg_pending(pg), 0);
 }
 END_TEST
 
 START_TEST(a_lost_session_is_told_to_everybody_and_replaced)
 {
-    int pid = db_backend_pid(db);
+    int pid = pg_backend_pid(pg);
     ask(&echo, "a", "");
     ask(&suicide, NULL, "");
     ask(&echo, "b", "");
     expect("a lost lost down ");
     expect_new_session("up ");
-    ck_assert_int_ne(db_backend_pid(db), pid);
+    ck_assert_int_ne(pg_backend_pid(pg), pid);
     ask(&echo, "c", "");
     expect("c ");
 }
@@ -232,8 +232,8 @@ START_TEST(reconnecting_loses_what_is_pending)
     expect("1a ");
     ask(&sleeping, NULL, "2");
     ask(&echo, "b", "3");
-    db_reconnect(db);
-    ck_assert(!db_is_up(db));
+    pg_reconnect(pg);
+    ck_assert(!pg_is_up(pg));
     ck_assert_str_eq(buf_text(&heard), ""); /* callbacks come from the loop only */
     expect("2lost 3lost down ");
     expect_new_session("up ");
@@ -255,16 +255,16 @@ START_TEST(there_is_a_bound)
     for (int i = 0; i < PENDING_MAX; i++)
         ask(&echo, "x", "");
     const char *const params[] = {"x", "1"};
-    ck_assert_int_eq(db_query(db, &echo, params, answered, NULL), ERR_FULL);
-    ck_assert_int_eq(db_script(db, "select 1", answered, NULL), ERR_FULL);
+    ck_assert_int_eq(pg_query(pg, &echo, params, answered, NULL), ERR_FULL);
+    ck_assert_int_eq(pg_script(pg, "select 1", answered, NULL), ERR_FULL);
     loop_run(loop);
-    ck_assert_uint_eq(db_pending(db), 0);
+    ck_assert_uint_eq(pg_pending(pg), 0);
 }
 END_TEST
 
 START_TEST(a_statement_outdated_by_a_change_of_tables_costs_one_session)
 {
-    static const struct db_statement all = {"all", "select * from test_changing", 0};
+    static const struct pg_statement all = {"all", "select * from test_changing", 0};
     script("drop table if exists test_changing; create table test_changing (a integer)", "");
     ask(&all, NULL, "");
     expect("ok ok ");
@@ -288,9 +288,9 @@ static void notified(const char *channel, const char *payload, void *arg)
 
 START_TEST(notifications)
 {
-    static const struct db_statement listen = {"listen", "listen test_channel", 0};
-    static const struct db_statement notify = {"notify", "notify test_channel, 'hello'", 0};
-    db_on_notify(db, notified, NULL);
+    static const struct pg_statement listen = {"listen", "listen test_channel", 0};
+    static const struct pg_statement notify = {"notify", "notify test_channel, 'hello'", 0};
+    pg_on_notify(pg, notified, NULL);
     ask(&listen, NULL, "");
     ask(&notify, NULL, "");
     wait_for++;
@@ -299,34 +299,34 @@ START_TEST(notifications)
 }
 END_TEST
 
-static void look_at_many(const struct db_result *result, void *arg)
+static void look_at_many(const struct pg_result *result, void *arg)
 {
     (void)arg;
-    ck_assert_int_eq(db_rows(result), 5000);
+    ck_assert_int_eq(pg_rows(result), 5000);
     for (int i = 0; i < 5000; i++) {
         char expected[64];
         (void)snprintf(expected, sizeof expected, "\"%d\" \\ , {} caf\xc3\xa9", i);
-        ck_assert_str_eq(db_text(result, i, 0), expected);
+        ck_assert_str_eq(pg_text(result, i, 0), expected);
     }
     loop_stop(loop);
 }
 
 START_TEST(large_arrays_there_and_back)
 {
-    static const struct db_statement many = {
+    static const struct pg_statement many = {
         "many",
         "select x, repeat(x, 10) from unnest($1::text[]) with ordinality u(x, n) order by n", 1};
     struct buf array;
     buf_init(&array, 1024 * 1024);
-    db_array_begin(&array);
+    pg_array_begin(&array);
     for (int i = 0; i < 5000; i++) {
         char element[64];
         (void)snprintf(element, sizeof element, "\"%d\" \\ , {} caf\xc3\xa9", i);
-        db_array_text(&array, element);
+        pg_array_text(&array, element);
     }
-    db_array_end(&array);
+    pg_array_end(&array);
     const char *const params[] = {buf_text(&array)};
-    ck_assert_int_eq(db_query(db, &many, params, look_at_many, NULL), 0);
+    ck_assert_int_eq(pg_query(pg, &many, params, look_at_many, NULL), 0);
     buf_free(&array); /* it was copied */
     loop_run(loop);
 }
@@ -335,7 +335,7 @@ END_TEST
 /* More than is sent ahead: some wait, in their place, and small ones with them. */
 START_TEST(large_queries_wait_for_each_other)
 {
-    static const struct db_statement length = {"length", "select length($1::text)::text", 1};
+    static const struct pg_statement length = {"length", "select length($1::text)::text", 1};
     enum { LARGE = 100000 };
     static char text[LARGE + 1];
     memset(text, 'x', LARGE);
@@ -352,7 +352,7 @@ START_TEST(large_queries_wait_for_each_other)
     ask(&length, text, "");
     ask(&length, text, "");
     ask(&length, text, "");
-    db_reconnect(db); /* those that were held back hear of it too */
+    pg_reconnect(pg); /* those that were held back hear of it too */
     expect("lost lost lost down ");
     expect_new_session("up ");
     ask(&length, text, "");
@@ -360,27 +360,27 @@ START_TEST(large_queries_wait_for_each_other)
 }
 END_TEST
 
-static void close_it(const struct db_result *result, void *arg)
+static void close_it(const struct pg_result *result, void *arg)
 {
     (void)result;
     (void)arg;
-    db_close(db);
-    db_close(NULL);
+    pg_close(pg);
+    pg_close(NULL);
 }
 
 START_TEST(closing_inside_a_callback)
 {
     const char *const params[] = {"x", "1"};
-    ck_assert_int_eq(db_query(db, &echo, params, close_it, NULL), 0);
+    ck_assert_int_eq(pg_query(pg, &echo, params, close_it, NULL), 0);
     ask(&echo, "a", "");
     expect("lost ");
-    db = NULL;
+    pg = NULL;
 }
 END_TEST
 
 START_TEST(the_session_has_its_settings)
 {
-    static const struct db_statement show = {
+    static const struct pg_statement show = {
         "show",
         "select current_setting('statement_timeout') || ' ' || current_setting('timezone') || ' ' "
         "||"
@@ -398,7 +398,7 @@ int main(void)
         (void)puts("CHECKOUT_DATABASE_URL is not set: left out");
         return EXIT_SUCCESS;
     }
-    Suite *suite = suite_create("db_session");
+    Suite *suite = suite_create("pg_session");
     TCase *tests = tcase_create("a real server");
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, values);

@@ -7,18 +7,18 @@
 #include "common/net/redis/redis_due.h"
 #include "common/net/redis/redis_url.h"
 
-static struct kv_url parse(const char *text)
+static struct redis_url parse(const char *text)
 {
-    struct kv_url url;
+    struct redis_url url;
     const char *problem = NULL;
-    int code = kv_url_parse(text, &url, &problem);
+    int code = redis_url_parse(text, &url, &problem);
     ck_assert_msg(code == 0, "%s: %s", text, problem == NULL ? "?" : problem);
     return url;
 }
 
 START_TEST(all_parts_are_read)
 {
-    struct kv_url url = parse("redis://ann:s%40cret%3A@redis.example:6380/3");
+    struct redis_url url = parse("redis://ann:s%40cret%3A@redis.example:6380/3");
     ck_assert_str_eq(url.user, "ann");
     ck_assert_str_eq(url.password, "s@cret:");
     ck_assert_str_eq(url.host, "redis.example");
@@ -29,7 +29,7 @@ END_TEST
 
 START_TEST(parts_may_be_absent)
 {
-    struct kv_url url = parse("redis://localhost");
+    struct redis_url url = parse("redis://localhost");
     ck_assert_str_eq(url.user, "");
     ck_assert_str_eq(url.password, "");
     ck_assert_uint_eq(url.port, 6379);
@@ -73,20 +73,20 @@ START_TEST(wrong_ones_are_refused_without_being_repeated)
         "redis://a:b@",
     };
     for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
-        struct kv_url url;
+        struct redis_url url;
         const char *problem = NULL;
-        ck_assert_msg(kv_url_parse(wrong[i], &url, &problem) == ERR_PARSE, "%s", wrong[i]);
+        ck_assert_msg(redis_url_parse(wrong[i], &url, &problem) == ERR_PARSE, "%s", wrong[i]);
         ck_assert_ptr_nonnull(problem);
     }
     char text[400] = "redis://";
     memset(text + 8, 'h', 300);
-    struct kv_url url;
+    struct redis_url url;
     const char *problem = NULL;
-    ck_assert_int_eq(kv_url_parse(text, &url, &problem), ERR_PARSE);
+    ck_assert_int_eq(redis_url_parse(text, &url, &problem), ERR_PARSE);
 }
 END_TEST
 
-static void answer(const struct kv_reply *reply, void *arg)
+static void answer(const struct redis_reply *reply, void *arg)
 {
     (void)reply;
     (void)arg;
@@ -94,30 +94,30 @@ static void answer(const struct kv_reply *reply, void *arg)
 
 START_TEST(answers_come_off_the_ring_as_they_went_on)
 {
-    struct kv_due due = {0};
+    struct redis_due due = {0};
     static char args[100];
     size_t pushed = 0;
     size_t popped = 0;
-    struct kv_due_entry entry;
+    struct redis_due_entry entry;
     for (int round = 0; round < 30; round++) {
         for (int i = 0; i < 3 && pushed < ARRAY_LEN(args); i++)
-            ck_assert_int_eq(kv_due_push(&due, answer, &args[pushed++]), 0);
-        ck_assert(kv_due_pop(&due, &entry));
+            ck_assert_int_eq(redis_due_push(&due, answer, &args[pushed++]), 0);
+        ck_assert(redis_due_pop(&due, &entry));
         ck_assert_ptr_eq(entry.arg, &args[popped++]);
     }
-    ck_assert_int_eq(kv_due_push(&due, answer, NULL), 0);
-    kv_due_unpush(&due);
-    while (kv_due_pop(&due, &entry))
+    ck_assert_int_eq(redis_due_push(&due, answer, NULL), 0);
+    redis_due_unpush(&due);
+    while (redis_due_pop(&due, &entry))
         ck_assert_ptr_eq(entry.arg, &args[popped++]);
     ck_assert_uint_eq(popped, pushed);
-    kv_due_free(&due);
+    redis_due_free(&due);
 }
 END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("kv_url");
-    TCase *tests = tcase_create("kv_url");
+    Suite *suite = suite_create("redis_url");
+    TCase *tests = tcase_create("redis_url");
     tcase_add_test(tests, all_parts_are_read);
     tcase_add_test(tests, parts_may_be_absent);
     tcase_add_test(tests, wrong_ones_are_refused_without_being_repeated);

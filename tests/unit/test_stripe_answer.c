@@ -19,7 +19,7 @@ static struct pay_answer charge(unsigned status, const char *body)
 {
     struct pay_answer answer;
     memset(&answer, 0x5a, sizeof answer);
-    pay_stripe_read_charge(status, body, strlen(body), &expected, &answer);
+    stripe_read_charge(status, body, strlen(body), &expected, &answer);
     return answer;
 }
 
@@ -27,7 +27,7 @@ static struct pay_answer cancel(unsigned status, const char *body)
 {
     struct pay_answer answer;
     memset(&answer, 0x5a, sizeof answer);
-    pay_stripe_read_cancel(status, body, strlen(body), "pi_1", &expected, &answer);
+    stripe_read_cancel(status, body, strlen(body), "pi_1", &expected, &answer);
     return answer;
 }
 
@@ -255,10 +255,10 @@ START_TEST(every_cut_of_a_success_is_unknown)
     static const char body[] = INTENT("succeeded");
     struct pay_answer answer;
     for (size_t len = 0; len < sizeof body - 1; len++) {
-        pay_stripe_read_charge(200, body, len, &expected, &answer);
+        stripe_read_charge(200, body, len, &expected, &answer);
         ck_assert_int_eq(answer.outcome, PAY_UNKNOWN);
     }
-    pay_stripe_read_charge(200, body, sizeof body - 1, &expected, &answer);
+    stripe_read_charge(200, body, sizeof body - 1, &expected, &answer);
     ck_assert_int_eq(answer.outcome, PAY_SUCCEEDED);
 }
 END_TEST
@@ -271,7 +271,7 @@ START_TEST(every_changed_byte_of_a_success_is_no_other_success)
         for (int c = 0; c < 256; c++) {
             body[i] = (char)c;
             struct pay_answer answer;
-            pay_stripe_read_charge(200, body, sizeof body - 1, &expected, &answer);
+            stripe_read_charge(200, body, sizeof body - 1, &expected, &answer);
             /* what is left to say: another id, or the currency in another case */
             bool harmless = answer.outcome != PAY_SUCCEEDED || body[i] == kept ||
                             strncmp(answer.intent_id, "pi_1", 4) != 0 ||
@@ -289,7 +289,7 @@ START_TEST(a_long_id_or_code_is_not_cut_but_refused)
     char id[PAY_ID_MAX + 2];
     memset(id, 'x', sizeof id);
     id[PAY_ID_MAX + 1] = '\0';
-    ck_assert(!pay_stripe_id_valid(id));
+    ck_assert(!stripe_id_valid(id));
     (void)snprintf(body, sizeof body,
                    "{\"id\":\"%s\",\"object\":\"payment_intent\",\"status\":\"succeeded\"" OURS "}",
                    id);
@@ -300,7 +300,7 @@ START_TEST(a_long_id_or_code_is_not_cut_but_refused)
     ck_assert_int_eq(answer.outcome, PAY_DECLINED);
     ck_assert_str_eq(answer.code, "card_error");
     id[PAY_ID_MAX] = '\0';
-    ck_assert(pay_stripe_id_valid(id));
+    ck_assert(stripe_id_valid(id));
 }
 END_TEST
 
@@ -327,14 +327,14 @@ END_TEST
     "{\"id\":\"pi_2\",\"object\":\"payment_intent\",\"status\":\"canceled\",\"amount\":1,"         \
     "\"currency\":\"usd\",\"created\":1,\"metadata\":{}}"
 
-static int list(unsigned status, const char *body, struct pay_stripe_list *ret_list)
+static int list(unsigned status, const char *body, struct stripe_list *ret_list)
 {
-    return pay_stripe_read_list(status, body, strlen(body), 2, ret_list);
+    return stripe_read_list(status, body, strlen(body), 2, ret_list);
 }
 
 START_TEST(a_list_is_read_whole)
 {
-    struct pay_stripe_list page;
+    struct stripe_list page;
     ck_assert_int_eq(list(200, LIST(ITEM "," FOREIGN, "true"), &page), 0);
     ck_assert_uint_eq(page.count, 2);
     ck_assert(page.has_more);
@@ -345,11 +345,11 @@ START_TEST(a_list_is_read_whole)
     ck_assert_int_eq(page.intents[0].amount, 4900);
     ck_assert_int_eq(page.intents[0].created_s, 1700000000);
     ck_assert_ptr_null(page.intents[1].order_id);
-    pay_stripe_list_free(&page);
+    stripe_list_free(&page);
     ck_assert_int_eq(list(200, LIST("", "false"), &page), 0);
     ck_assert_uint_eq(page.count, 0);
     ck_assert(!page.has_more);
-    pay_stripe_list_free(&page);
+    stripe_list_free(&page);
 }
 END_TEST
 
@@ -383,7 +383,7 @@ static const struct {
 
 START_TEST(a_list_that_is_none_is_an_error)
 {
-    struct pay_stripe_list page = {.count = 77};
+    struct stripe_list page = {.count = 77};
     ck_assert_int_eq(list((unsigned)bad_lists[_i].status, bad_lists[_i].body, &page),
                      bad_lists[_i].code);
     ck_assert_uint_eq(page.count, 77);

@@ -66,8 +66,8 @@ START_TEST(a_refund_is_what_its_answer_proves)
     struct pay_answer answer;
     memset(&answer, 0x5a, sizeof answer);
     const struct row *row = &refunds[_i];
-    pay_stripe_read_refund((unsigned)row->status, row->body, strlen(row->body), "pi_1", &expected,
-                           &answer);
+    stripe_read_refund((unsigned)row->status, row->body, strlen(row->body), "pi_1", &expected,
+                       &answer);
     check(row, &answer);
 }
 END_TEST
@@ -100,8 +100,8 @@ START_TEST(a_list_of_refunds_is_added_up)
     struct pay_answer answer;
     memset(&answer, 0x5a, sizeof answer);
     const struct row *row = &lists[_i];
-    pay_stripe_read_refunds((unsigned)row->status, row->body, strlen(row->body), "pi_1", &expected,
-                            &answer);
+    stripe_read_refunds((unsigned)row->status, row->body, strlen(row->body), "pi_1", &expected,
+                        &answer);
     check(row, &answer);
 }
 END_TEST

@@ -15,8 +15,8 @@
 
 /* A connect on its way through a background thread, which touches nothing else. */
 struct attempt {
-    struct bus *bus;             /* NULL: nobody wants it any more */
-    const struct bus_host *host; /* a copy of its own */
+    struct broker *broker;          /* NULL: nobody wants it any more */
+    const struct broker_host *host; /* a copy of its own */
     char *name;
     uint32_t heartbeat_s;
     struct wire *wire;
@@ -38,29 +38,29 @@ static void attempt_free(struct attempt *attempt)
     free(attempt);
 }
 
-static void set_state(struct bus *bus, enum bus_state state, const char *reason)
+static void set_state(struct broker *broker, enum broker_state state, const char *reason)
 {
-    bus->state = state;
-    if (bus->cb != NULL && !bus->freed)
-        bus->cb(state, reason, bus->arg);
+    broker->state = state;
+    if (broker->cb != NULL && !broker->freed)
+        broker->cb(state, reason, broker->arg);
 }
 
-static void schedule_retry(struct bus *bus)
+static void schedule_retry(struct broker *broker)
 {
-    if (!bus->suspended && !bus->freed)
-        loop_timer_start(bus->retry, backoff_next(&bus->backoff), 0);
+    if (!broker->suspended && !broker->freed)
+        loop_timer_start(broker->retry, backoff_next(&broker->backoff), 0);
 }
 
 /* The first round over all hosts is told in full, then a line now and again. */
-static void attempt_failed(struct bus *bus, const char *reason)
+static void attempt_failed(struct broker *broker, const char *reason)
 {
     uint64_t now = clock_mono_ms();
-    bus->failures++;
-    schedule_retry(bus);
-    if (bus->failures > bus->hosts.count && now - bus->told_ms < TELL_AGAIN_MS)
+    broker->failures++;
+    schedule_retry(broker);
+    if (broker->failures > broker->hosts.count && now - broker->told_ms < TELL_AGAIN_MS)
         return;
-    bus->told_ms = now;
-    set_state(bus, BUS_DOWN, reason);
+    broker->told_ms = now;
+    set_state(broker, BROKER_DOWN, reason);
 }
 
 /* ------------------------------------------------------------------ while connected */
@@ -76,105 +76,105 @@ static void close_done(void *arg)
 }
 
 /* The polite close awaits an answer, since what we acked just before counts: in the background. */
-static void free_old_wire(struct bus *bus)
+static void free_old_wire(struct broker *broker)
 {
-    struct wire *wire = bus->old_wire;
-    bus->old_wire = NULL;
-    if (wire != NULL && bus->polite &&
-        loop_background(bus->loop, close_work, close_done, wire) == 0)
+    struct wire *wire = broker->old_wire;
+    broker->old_wire = NULL;
+    if (wire != NULL && broker->polite &&
+        loop_background(broker->loop, close_work, close_done, wire) == 0)
         return;
     wire_free(wire);
 }
 
-static void drop_wire(struct bus *bus)
+static void drop_wire(struct broker *broker)
 {
-    loop_watch_free(bus->watch);
-    bus->watch = NULL;
-    loop_timer_stop(bus->beat);
-    loop_timer_stop(bus->soon);
-    loop_hook_free(bus->hook);
-    bus->hook = NULL;
-    if (bus->wire != NULL)
-        bus->old_wire = bus->wire; /* the one before went when its callbacks had returned */
-    bus->wire = NULL;
-    bus->broken = false;
+    loop_watch_free(broker->watch);
+    broker->watch = NULL;
+    loop_timer_stop(broker->beat);
+    loop_timer_stop(broker->soon);
+    loop_hook_free(broker->hook);
+    broker->hook = NULL;
+    if (broker->wire != NULL)
+        broker->old_wire = broker->wire; /* the one before went when its callbacks had returned */
+    broker->wire = NULL;
+    broker->broken = false;
 }
 
-/* Between bus_enter and bus_leave. */
-static void lost(struct bus *bus, const char *reason)
+/* Between broker_enter and broker_leave. */
+static void lost(struct broker *broker, const char *reason)
 {
     char copy[WIRE_REASON_SIZE];
     (void)snprintf(copy, sizeof copy, "%s", reason);
-    drop_wire(bus);
-    bus->state = BUS_DOWN; /* first, so that nobody opens a channel from its callback */
-    bus_channels_lost(bus, copy);
-    schedule_retry(bus);
-    set_state(bus, BUS_DOWN, copy);
+    drop_wire(broker);
+    broker->state = BROKER_DOWN; /* first, so that nobody opens a channel from its callback */
+    broker_channels_lost(broker, copy);
+    schedule_retry(broker);
+    set_state(broker, BROKER_DOWN, copy);
 }
 
-void bus_break(struct bus *bus, const char *reason)
+void broker_break(struct broker *broker, const char *reason)
 {
-    if (bus->broken || bus->wire == NULL)
+    if (broker->broken || broker->wire == NULL)
         return;
-    bus->broken = true;
-    (void)snprintf(bus->reason, sizeof bus->reason, "%s", reason);
-    loop_timer_start(bus->soon, 0, 0);
+    broker->broken = true;
+    (void)snprintf(broker->reason, sizeof broker->reason, "%s", reason);
+    loop_timer_start(broker->soon, 0, 0);
 }
 
-static void on_connection_frame(struct bus *bus, const struct wire_frame *frame)
+static void on_connection_frame(struct broker *broker, const struct wire_frame *frame)
 {
     if (frame->kind == WIRE_BLOCKED) {
-        set_state(bus, BUS_BLOCKED, frame->text);
+        set_state(broker, BROKER_BLOCKED, frame->text);
     } else if (frame->kind == WIRE_UNBLOCKED) {
-        set_state(bus, BUS_UP, NULL);
+        set_state(broker, BROKER_UP, NULL);
     } else if (frame->kind == WIRE_DISCONNECT) {
         char reason[WIRE_REASON_SIZE];
         (void)snprintf(reason, sizeof reason, "closed by the broker: %u %s", frame->code,
                        frame->text);
-        int rc = wire_close_ok(bus->wire, 0);
+        int rc = wire_close_ok(broker->wire, 0);
         (void)rc; /* it is over either way */
-        bus_break(bus, reason);
+        broker_break(broker, reason);
     }
 }
 
 /* Takes the frames that are here; false: the connection is gone. */
-static bool take_frames(struct bus *bus)
+static bool take_frames(struct broker *broker)
 {
     struct wire_frame frame;
     for (int i = 0; i < FRAMES_PER_TURN; i++) {
         char reason[WIRE_REASON_SIZE];
-        int rc = wire_read(bus->wire, &frame, reason);
+        int rc = wire_read(broker->wire, &frame, reason);
         if (rc == 0)
             return true;
         if (rc < 0) {
-            bus_break(bus, reason);
+            broker_break(broker, reason);
             return true;
         }
         if (frame.channel == 0)
-            on_connection_frame(bus, &frame);
+            on_connection_frame(broker, &frame);
         else
-            bus_channel_frame(bus, &frame);
-        if (bus->wire == NULL || bus->freed) /* a callback suspended or closed the bus */
+            broker_channel_frame(broker, &frame);
+        if (broker->wire == NULL || broker->freed) /* a callback suspended or closed the broker */
             return false;
-        wire_release(bus->wire, &frame);
-        if (bus->broken)
+        wire_release(broker->wire, &frame);
+        if (broker->broken)
             return true;
     }
-    loop_timer_start(bus->soon, 0, 0);
+    loop_timer_start(broker->soon, 0, 0);
     return true;
 }
 
 static void pump(void *arg)
 {
-    struct bus *bus = arg;
-    if (bus->wire == NULL || bus->depth > 0)
+    struct broker *broker = arg;
+    if (broker->wire == NULL || broker->depth > 0)
         return;
-    bus_enter(bus);
-    if (!bus->broken)
-        (void)take_frames(bus);
-    if (bus->broken && bus->wire != NULL && !bus->freed)
-        lost(bus, bus->reason);
-    bus_leave(bus);
+    broker_enter(broker);
+    if (!broker->broken)
+        (void)take_frames(broker);
+    if (broker->broken && broker->wire != NULL && !broker->freed)
+        lost(broker, broker->reason);
+    broker_leave(broker);
 }
 
 static void on_socket(int events, void *arg)
@@ -186,41 +186,42 @@ static void on_socket(int events, void *arg)
 /* While it sends, the library may have taken frames off the socket: poll would not show them. */
 static void before_wait(void *arg)
 {
-    struct bus *bus = arg;
-    if (bus->wire != NULL && wire_pending(bus->wire))
-        loop_timer_start(bus->soon, 0, 0);
+    struct broker *broker = arg;
+    if (broker->wire != NULL && wire_pending(broker->wire))
+        loop_timer_start(broker->soon, 0, 0);
 }
 
 /* ------------------------------------------------------------------ connecting */
 
-static bool alloc_channels(struct bus *bus, uint16_t channel_max)
+static bool alloc_channels(struct broker *broker, uint16_t channel_max)
 {
-    if (bus->channel_max == channel_max && bus->channels != NULL && bus->closing != NULL) {
-        memset(bus->closing, 0, ((size_t)channel_max + 1) * sizeof *bus->closing);
-        return true; /* bus_channels_lost has emptied the rest */
+    if (broker->channel_max == channel_max && broker->channels != NULL && broker->closing != NULL) {
+        memset(broker->closing, 0, ((size_t)channel_max + 1) * sizeof *broker->closing);
+        return true; /* broker_channels_lost has emptied the rest */
     }
-    free(bus->channels);
-    free(bus->closing);
-    bus->channels = calloc((size_t)channel_max + 1, sizeof(struct bus_channel *));
-    bus->closing = calloc((size_t)channel_max + 1, sizeof *bus->closing);
-    bus->channel_max = channel_max;
-    bus->last_number = 0;
-    return bus->channels != NULL && bus->closing != NULL;
+    free(broker->channels);
+    free(broker->closing);
+    broker->channels = calloc((size_t)channel_max + 1, sizeof(struct broker_channel *));
+    broker->closing = calloc((size_t)channel_max + 1, sizeof *broker->closing);
+    broker->channel_max = channel_max;
+    broker->last_number = 0;
+    return broker->channels != NULL && broker->closing != NULL;
 }
 
-static bool adopt_wire(struct bus *bus, struct wire *wire)
+static bool adopt_wire(struct broker *broker, struct wire *wire)
 {
-    bus->wire = wire;
-    bus->watch = loop_watch_new(bus->loop, wire_fd(wire), on_socket, bus);
-    bus->hook = loop_hook_new(bus->loop, before_wait, bus);
-    if (bus->watch == NULL || bus->hook == NULL || !alloc_channels(bus, wire_channel_max(wire))) {
-        drop_wire(bus); /* the caller's bus_leave frees it */
+    broker->wire = wire;
+    broker->watch = loop_watch_new(broker->loop, wire_fd(wire), on_socket, broker);
+    broker->hook = loop_hook_new(broker->loop, before_wait, broker);
+    if (broker->watch == NULL || broker->hook == NULL ||
+        !alloc_channels(broker, wire_channel_max(wire))) {
+        drop_wire(broker); /* the caller's broker_leave frees it */
         return false;
     }
-    loop_watch_set(bus->watch, LOOP_READ);
-    uint64_t beat_ms = (uint64_t)bus->heartbeat_s * 1000 / 4;
-    loop_timer_start(bus->beat, beat_ms, beat_ms);
-    loop_timer_start(bus->soon, 0, 0);
+    loop_watch_set(broker->watch, LOOP_READ);
+    uint64_t beat_ms = (uint64_t)broker->heartbeat_s * 1000 / 4;
+    loop_timer_start(broker->beat, beat_ms, beat_ms);
+    loop_timer_start(broker->soon, 0, 0);
     return true;
 }
 
@@ -234,43 +235,43 @@ static void attempt_work(void *arg)
 static void attempt_done(void *arg)
 {
     struct attempt *attempt = arg;
-    struct bus *bus = attempt->bus;
-    if (bus == NULL) {
+    struct broker *broker = attempt->broker;
+    if (broker == NULL) {
         wire_free(attempt->wire);
         attempt_free(attempt);
         return;
     }
-    bus->attempt = NULL;
-    bus_enter(bus);
-    bus->fault = attempt->rc;
+    broker->attempt = NULL;
+    broker_enter(broker);
+    broker->fault = attempt->rc;
     if (attempt->rc != 0) {
-        attempt_failed(bus, attempt->reason);
-    } else if (!adopt_wire(bus, attempt->wire)) {
-        attempt_failed(bus, "out of memory or descriptors");
+        attempt_failed(broker, attempt->reason);
+    } else if (!adopt_wire(broker, attempt->wire)) {
+        attempt_failed(broker, "out of memory or descriptors");
     } else {
-        bus->failures = 0;
-        backoff_reset(&bus->backoff);
-        set_state(bus, BUS_UP, NULL);
+        broker->failures = 0;
+        backoff_reset(&broker->backoff);
+        set_state(broker, BROKER_UP, NULL);
     }
     attempt_free(attempt);
-    bus_leave(bus);
+    broker_leave(broker);
 }
 
-static struct attempt *attempt_new(struct bus *bus)
+static struct attempt *attempt_new(struct broker *broker)
 {
     struct attempt *attempt = calloc(1, sizeof *attempt);
-    struct bus_host *host = malloc(sizeof *host);
+    struct broker_host *host = malloc(sizeof *host);
     if (attempt == NULL || host == NULL) {
         free(host);
         free(attempt);
         return NULL;
     }
-    *host = bus->hosts.hosts[bus->next_host];
-    bus->next_host = (bus->next_host + 1) % bus->hosts.count;
-    attempt->bus = bus;
+    *host = broker->hosts.hosts[broker->next_host];
+    broker->next_host = (broker->next_host + 1) % broker->hosts.count;
+    attempt->broker = broker;
     attempt->host = host;
-    attempt->name = strdup(bus->name);
-    attempt->heartbeat_s = bus->heartbeat_s;
+    attempt->name = strdup(broker->name);
+    attempt->heartbeat_s = broker->heartbeat_s;
     if (attempt->name == NULL) {
         attempt_free(attempt);
         return NULL;
@@ -280,128 +281,129 @@ static struct attempt *attempt_new(struct bus *bus)
 
 static void start_attempt(void *arg)
 {
-    struct bus *bus = arg;
-    if (bus->attempt != NULL || bus->wire != NULL || bus->suspended)
+    struct broker *broker = arg;
+    if (broker->attempt != NULL || broker->wire != NULL || broker->suspended)
         return;
-    struct attempt *attempt = attempt_new(bus);
-    if (attempt == NULL || loop_background(bus->loop, attempt_work, attempt_done, attempt) != 0) {
+    struct attempt *attempt = attempt_new(broker);
+    if (attempt == NULL ||
+        loop_background(broker->loop, attempt_work, attempt_done, attempt) != 0) {
         attempt_free(attempt);
-        schedule_retry(bus); /* memory is out: nothing to say that helps, but it may pass */
+        schedule_retry(broker); /* memory is out: nothing to say that helps, but it may pass */
         return;
     }
-    bus->attempt = attempt;
+    broker->attempt = attempt;
 }
 
 /* ------------------------------------------------------------------ life */
 
-static void bus_free(struct bus *bus)
+static void broker_free(struct broker *broker)
 {
-    if (bus->channels != NULL)
-        bus_channels_free(bus);
-    bus_graveyard_clear(bus);
-    loop_timer_free(bus->retry);
-    loop_timer_free(bus->beat);
-    loop_timer_free(bus->soon);
-    bus_url_free(&bus->hosts);
-    free(bus->channels);
-    free(bus->closing);
-    free(bus->name);
-    free(bus);
+    if (broker->channels != NULL)
+        broker_channels_free(broker);
+    broker_graveyard_clear(broker);
+    loop_timer_free(broker->retry);
+    loop_timer_free(broker->beat);
+    loop_timer_free(broker->soon);
+    broker_url_free(&broker->hosts);
+    free(broker->channels);
+    free(broker->closing);
+    free(broker->name);
+    free(broker);
 }
 
-void bus_enter(struct bus *bus)
+void broker_enter(struct broker *broker)
 {
-    bus->depth++;
+    broker->depth++;
 }
 
-void bus_leave(struct bus *bus)
+void broker_leave(struct broker *broker)
 {
-    if (--bus->depth > 0)
+    if (--broker->depth > 0)
         return;
-    free_old_wire(bus);
-    bus_graveyard_clear(bus);
-    if (bus->freed)
-        bus_free(bus);
+    free_old_wire(broker);
+    broker_graveyard_clear(broker);
+    if (broker->freed)
+        broker_free(broker);
 }
 
-struct bus *bus_open(struct loop *loop, const struct bus_options *options, bus_state_cb cb,
-                     void *arg)
+struct broker *broker_open(struct loop *loop, const struct broker_options *options,
+                           broker_state_cb cb, void *arg)
 {
-    struct bus *bus = calloc(1, sizeof *bus);
-    if (bus == NULL)
+    struct broker *broker = calloc(1, sizeof *broker);
+    if (broker == NULL)
         return NULL;
     const char *problem = NULL;
-    bus->loop = loop;
-    bus->cb = cb;
-    bus->arg = arg;
-    bus->heartbeat_s = options->heartbeat_s > 0 ? options->heartbeat_s : 1;
-    bus->name = strdup(options->name);
-    bus->retry = loop_timer_new(loop, start_attempt, bus);
-    bus->beat = loop_timer_new(loop, pump, bus);
-    bus->soon = loop_timer_new(loop, pump, bus);
-    if (bus->name == NULL || bus->retry == NULL || bus->beat == NULL || bus->soon == NULL ||
-        bus_url_parse(options->urls, &bus->hosts, &problem) != 0) {
-        bus_free(bus);
+    broker->loop = loop;
+    broker->cb = cb;
+    broker->arg = arg;
+    broker->heartbeat_s = options->heartbeat_s > 0 ? options->heartbeat_s : 1;
+    broker->name = strdup(options->name);
+    broker->retry = loop_timer_new(loop, start_attempt, broker);
+    broker->beat = loop_timer_new(loop, pump, broker);
+    broker->soon = loop_timer_new(loop, pump, broker);
+    if (broker->name == NULL || broker->retry == NULL || broker->beat == NULL ||
+        broker->soon == NULL || broker_url_parse(options->urls, &broker->hosts, &problem) != 0) {
+        broker_free(broker);
         return NULL;
     }
     uint64_t seed = clock_mono_us() ^ ((uint64_t)getpid() << 32);
-    backoff_init(&bus->backoff, RETRY_FIRST_MS, RETRY_MAX_MS, seed);
-    bus->next_host = (size_t)(seed % bus->hosts.count);
-    start_attempt(bus);
-    return bus;
+    backoff_init(&broker->backoff, RETRY_FIRST_MS, RETRY_MAX_MS, seed);
+    broker->next_host = (size_t)(seed % broker->hosts.count);
+    start_attempt(broker);
+    return broker;
 }
 
-void bus_close(struct bus *bus)
+void broker_close(struct broker *broker)
 {
-    if (bus == NULL)
+    if (broker == NULL)
         return;
-    if (bus->attempt != NULL)
-        bus->attempt->bus = NULL;
-    bus->attempt = NULL;
-    bus->polite = !bus->broken;
-    drop_wire(bus);
-    loop_timer_stop(bus->retry);
-    bus->state = BUS_DOWN;
-    bus->freed = true;
-    bus_enter(bus);
-    bus_questions_end(bus);
-    bus_leave(bus); /* frees it, unless a callback of it is still running */
+    if (broker->attempt != NULL)
+        broker->attempt->broker = NULL;
+    broker->attempt = NULL;
+    broker->polite = !broker->broken;
+    drop_wire(broker);
+    loop_timer_stop(broker->retry);
+    broker->state = BROKER_DOWN;
+    broker->freed = true;
+    broker_enter(broker);
+    broker_questions_end(broker);
+    broker_leave(broker); /* frees it, unless a callback of it is still running */
 }
 
-enum bus_state bus_state(const struct bus *bus)
+enum broker_state broker_state(const struct broker *broker)
 {
-    return bus->state;
+    return broker->state;
 }
 
-const char *bus_server_version(const struct bus *bus)
+const char *broker_server_version(const struct broker *broker)
 {
-    return bus->wire == NULL ? "" : wire_server_version(bus->wire);
+    return broker->wire == NULL ? "" : wire_server_version(broker->wire);
 }
 
-int bus_fault(const struct bus *bus)
+int broker_fault(const struct broker *broker)
 {
-    return bus->state == BUS_DOWN ? bus->fault : 0;
+    return broker->state == BROKER_DOWN ? broker->fault : 0;
 }
 
-void bus_suspend(struct bus *bus, const char *reason)
+void broker_suspend(struct broker *broker, const char *reason)
 {
-    bus->suspended = true;
-    loop_timer_stop(bus->retry);
-    if (bus->attempt != NULL)
-        bus->attempt->bus = NULL;
-    bus->attempt = NULL;
-    if (bus->wire == NULL)
+    broker->suspended = true;
+    loop_timer_stop(broker->retry);
+    if (broker->attempt != NULL)
+        broker->attempt->broker = NULL;
+    broker->attempt = NULL;
+    if (broker->wire == NULL)
         return;
-    bus_enter(bus);
-    lost(bus, reason);
-    bus_leave(bus);
+    broker_enter(broker);
+    lost(broker, reason);
+    broker_leave(broker);
 }
 
-void bus_resume(struct bus *bus)
+void broker_resume(struct broker *broker)
 {
-    if (!bus->suspended)
+    if (!broker->suspended)
         return;
-    bus->suspended = false;
-    backoff_reset(&bus->backoff);
-    start_attempt(bus);
+    broker->suspended = false;
+    backoff_reset(&broker->backoff);
+    start_attempt(broker);
 }

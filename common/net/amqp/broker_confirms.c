@@ -10,25 +10,25 @@ enum mark { MARK_SETTLED, MARK_WAITING, MARK_RETURNED };
 
 #define CAP_FIRST 64
 
-void bus_confirms_init(struct bus_confirms *confirms)
+void broker_confirms_init(struct broker_confirms *confirms)
 {
-    *confirms = (struct bus_confirms){.first = 1};
+    *confirms = (struct broker_confirms){.first = 1};
 }
 
-void bus_confirms_free(struct bus_confirms *confirms)
+void broker_confirms_free(struct broker_confirms *confirms)
 {
     free(confirms->marks);
-    bus_confirms_init(confirms);
+    broker_confirms_init(confirms);
 }
 
-static uint8_t *mark_at(const struct bus_confirms *confirms, size_t index)
+static uint8_t *mark_at(const struct broker_confirms *confirms, size_t index)
 {
     return &confirms->marks[(confirms->head + index) & (confirms->cap - 1)];
 }
 
-static int grow(struct bus_confirms *confirms)
+static int grow(struct broker_confirms *confirms)
 {
-    if (confirms->cap == BUS_CONFIRMS_MAX)
+    if (confirms->cap == BROKER_CONFIRMS_MAX)
         return ERR_FULL;
     size_t cap = confirms->cap == 0 ? CAP_FIRST : confirms->cap * 2;
     uint8_t *marks = malloc(cap);
@@ -43,7 +43,7 @@ static int grow(struct bus_confirms *confirms)
     return 0;
 }
 
-int bus_confirms_add(struct bus_confirms *confirms, uint64_t *ret_sequence)
+int broker_confirms_add(struct broker_confirms *confirms, uint64_t *ret_sequence)
 {
     if (confirms->count == confirms->cap) {
         int rc = grow(confirms);
@@ -56,21 +56,21 @@ int bus_confirms_add(struct bus_confirms *confirms, uint64_t *ret_sequence)
     return 0;
 }
 
-void bus_confirms_undo(struct bus_confirms *confirms)
+void broker_confirms_undo(struct broker_confirms *confirms)
 {
     assert(confirms->count > 0);
     confirms->count--;
 }
 
 /* The mark of `sequence`, or NULL if it is not kept. */
-static uint8_t *find(const struct bus_confirms *confirms, uint64_t sequence)
+static uint8_t *find(const struct broker_confirms *confirms, uint64_t sequence)
 {
     if (sequence < confirms->first || sequence - confirms->first >= confirms->count)
         return NULL;
     return mark_at(confirms, (size_t)(sequence - confirms->first));
 }
 
-void bus_confirms_returned(struct bus_confirms *confirms, uint64_t sequence)
+void broker_confirms_returned(struct broker_confirms *confirms, uint64_t sequence)
 {
     uint8_t *mark = find(confirms, sequence);
     if (mark != NULL && *mark == MARK_WAITING)
@@ -78,7 +78,7 @@ void bus_confirms_returned(struct bus_confirms *confirms, uint64_t sequence)
 }
 
 /* Forgets what is settled at the old end. */
-static void shrink(struct bus_confirms *confirms)
+static void shrink(struct broker_confirms *confirms)
 {
     while (confirms->count > 0 && *mark_at(confirms, 0) == MARK_SETTLED) {
         confirms->head = (confirms->head + 1) & (confirms->cap - 1);
@@ -87,8 +87,8 @@ static void shrink(struct bus_confirms *confirms)
     }
 }
 
-bool bus_confirms_take(struct bus_confirms *confirms, uint64_t tag, bool multiple,
-                       uint64_t *ret_sequence, bool *ret_returned)
+bool broker_confirms_take(struct broker_confirms *confirms, uint64_t tag, bool multiple,
+                          uint64_t *ret_sequence, bool *ret_returned)
 {
     uint64_t sequence = multiple ? confirms->first : tag; /* the oldest kept one is never settled */
     uint8_t *mark = sequence <= tag ? find(confirms, sequence) : NULL;

@@ -11,9 +11,9 @@
 
 #include "common/base/attrs.h"
 
-#define BUS_CONFIRMS_MAX 65536 /* messages that may wait on one channel */
+#define BROKER_CONFIRMS_MAX 65536 /* messages that may wait on one channel */
 
-struct bus_confirms {
+struct broker_confirms {
     uint64_t first; /* number of the oldest one that is kept */
     size_t count;   /* kept from `first` on, settled ones in between included */
     size_t head;    /* where `first` is in the ring */
@@ -21,20 +21,20 @@ struct bus_confirms {
     uint8_t *marks;
 };
 
-void bus_confirms_init(struct bus_confirms *confirms);
-void bus_confirms_free(struct bus_confirms *confirms);
+void broker_confirms_init(struct broker_confirms *confirms);
+void broker_confirms_free(struct broker_confirms *confirms);
 
 /* The number of the next message, which waits from now on. ERR_FULL or ERR_NOMEM. */
-MUST_CHECK int bus_confirms_add(struct bus_confirms *confirms, uint64_t *ret_sequence);
+MUST_CHECK int broker_confirms_add(struct broker_confirms *confirms, uint64_t *ret_sequence);
 /* Takes back the newest one, which was not sent after all. */
-void bus_confirms_undo(struct bus_confirms *confirms);
+void broker_confirms_undo(struct broker_confirms *confirms);
 /* The broker sent message `sequence` back: its ack, which follows, will mean "returned". */
-void bus_confirms_returned(struct bus_confirms *confirms, uint64_t sequence);
+void broker_confirms_returned(struct broker_confirms *confirms, uint64_t sequence);
 /*
  * Takes one message off that an ack or nack of `tag` settles; call it until it says false.
  * A number that waits no longer, or never did, settles nothing.
  */
-bool bus_confirms_take(struct bus_confirms *confirms, uint64_t tag, bool multiple,
-                       uint64_t *ret_sequence, bool *ret_returned);
+bool broker_confirms_take(struct broker_confirms *confirms, uint64_t tag, bool multiple,
+                          uint64_t *ret_sequence, bool *ret_returned);
 
 #endif

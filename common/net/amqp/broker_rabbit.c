@@ -15,8 +15,8 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "common/net/tcp_connect.h"
 #include "common/base/err.h"
+#include "common/net/tcp_connect.h"
 
 /* librabbitmq keeps a page of this size for every channel that it has read from: with 1,024 shards
  * the usual 128 KiB would be too much. */
@@ -97,7 +97,7 @@ static void explain_reply(const amqp_rpc_reply_t *reply, char *ret_text, size_t 
     (void)snprintf(ret_text, size, "%s", text);
 }
 
-static int log_in(struct wire *wire, const struct bus_host *host, const char *name,
+static int log_in(struct wire *wire, const struct broker_host *host, const char *name,
                   uint32_t heartbeat_s, char reason[WIRE_REASON_SIZE])
 {
     amqp_table_entry_t offered[] = {
@@ -155,12 +155,12 @@ static int wrap_socket(struct wire *wire, int fd)
                : ERR_NOMEM;
 }
 
-int wire_connect(const struct bus_host *host, const char *name, uint32_t heartbeat_s,
+int wire_connect(const struct broker_host *host, const char *name, uint32_t heartbeat_s,
                  struct wire **ret_wire, char ret_reason[WIRE_REASON_SIZE])
 {
     int fd = -1;
     int rc =
-        dial_tcp(host->host, host->port, CONNECT_TIMEOUT_MS, &fd, ret_reason, WIRE_REASON_SIZE);
+        tcp_connect(host->host, host->port, CONNECT_TIMEOUT_MS, &fd, ret_reason, WIRE_REASON_SIZE);
     if (rc != 0)
         return rc;
     tune_socket(fd, heartbeat_s);
@@ -313,7 +313,7 @@ static uint64_t read_id(amqp_bytes_t text)
 
 static void read_headers(const amqp_table_t *table, struct wire_frame *out)
 {
-    for (int i = 0; i < table->num_entries && out->header_count < BUS_HEADERS_MAX; i++) {
+    for (int i = 0; i < table->num_entries && out->header_count < BROKER_HEADERS_MAX; i++) {
         const amqp_table_entry_t *entry = &table->entries[i];
         if (entry->value.kind != AMQP_FIELD_KIND_UTF8)
             continue;
@@ -442,21 +442,21 @@ int wire_ack(struct wire *wire, uint16_t channel, uint64_t tag, bool multiple)
     return send_method(wire, channel, AMQP_BASIC_ACK_METHOD, &ack);
 }
 
-#ifdef CHECKOUT_PLANTS
-int wire_plant_nack(struct wire *wire, uint16_t channel, uint64_t tag)
+#ifdef CHECKOUT_SEEDED_BUGS
+int wire_seed_nack(struct wire *wire, uint16_t channel, uint64_t tag)
 {
     amqp_basic_nack_t nack = {.delivery_tag = tag, .requeue = 1};
     return send_method(wire, channel, AMQP_BASIC_NACK_METHOD, &nack);
 }
 
-int wire_plant_cancel(struct wire *wire, uint16_t channel)
+int wire_seed_cancel(struct wire *wire, uint16_t channel)
 {
     amqp_basic_cancel_t cancel = {.consumer_tag = bytes_of(CONSUMER_TAG)};
     return send_method(wire, channel, AMQP_BASIC_CANCEL_METHOD, &cancel);
 }
 #endif
 
-int wire_publish(struct wire *wire, uint16_t channel, const struct bus_message *message,
+int wire_publish(struct wire *wire, uint16_t channel, const struct broker_message *message,
                  uint64_t message_id)
 {
     char id[24];
@@ -512,13 +512,13 @@ int wire_declare_exchange(struct wire *wire, uint16_t channel, const char *name,
 }
 
 int wire_declare_queue(struct wire *wire, uint16_t channel, const char *name,
-                       const struct bus_argument *arguments, size_t count, bool passive)
+                       const struct broker_argument *arguments, size_t count, bool passive)
 {
     amqp_table_entry_t entries[WIRE_ARGUMENTS_MAX];
     if (count > WIRE_ARGUMENTS_MAX)
         return ERR_INVALID;
     for (size_t i = 0; i < count; i++) {
-        const struct bus_argument *a = &arguments[i];
+        const struct broker_argument *a = &arguments[i];
         if (a->text != NULL)
             entries[i] = entry_text(a->name, a->text);
         else if (a->boolean)

@@ -33,7 +33,7 @@ static bool cut(struct part *rest, char c, struct part *ret_before)
     return true;
 }
 
-static const char *read_user(struct part user, struct bus_host *out)
+static const char *read_user(struct part user, struct broker_host *out)
 {
     struct part name = user;
     if (cut(&user, ':', &name)) {
@@ -46,7 +46,7 @@ static const char *read_user(struct part user, struct bus_host *out)
     return NULL;
 }
 
-static const char *read_port(struct part text, struct bus_host *out)
+static const char *read_port(struct part text, struct broker_host *out)
 {
     uint32_t port = 0;
     for (size_t i = 0; i < text.len; i++) {
@@ -62,7 +62,7 @@ static const char *read_port(struct part text, struct bus_host *out)
     return NULL;
 }
 
-static const char *read_address(struct part address, struct bus_host *out)
+static const char *read_address(struct part address, struct broker_host *out)
 {
     struct part name = address;
     bool has_port;
@@ -84,7 +84,7 @@ static const char *read_address(struct part address, struct bus_host *out)
 }
 
 /* NULL, or what is wrong with this one URL. */
-static const char *read_url(struct part url, struct bus_host *out)
+static const char *read_url(struct part url, struct broker_host *out)
 {
     const size_t scheme = sizeof SCHEME - 1;
     if (url.len < scheme || memcmp(url.text, SCHEME, scheme) != 0)
@@ -109,9 +109,9 @@ static const char *read_url(struct part url, struct bus_host *out)
     return problem != NULL ? problem : read_address(address, out);
 }
 
-int bus_url_parse(const char *urls, struct bus_hosts *ret_hosts, const char **ret_problem)
+int broker_url_parse(const char *urls, struct broker_hosts *ret_hosts, const char **ret_problem)
 {
-    struct bus_hosts parsed = {calloc(BUS_HOSTS_MAX, sizeof *parsed.hosts), 0};
+    struct broker_hosts parsed = {calloc(BROKER_HOSTS_MAX, sizeof *parsed.hosts), 0};
     if (parsed.hosts == NULL)
         return ERR_NOMEM;
     const char *problem = NULL;
@@ -119,13 +119,13 @@ int bus_url_parse(const char *urls, struct bus_hosts *ret_hosts, const char **re
     for (bool more = true; more && problem == NULL;) {
         struct part url = rest;
         more = cut(&rest, ',', &url);
-        problem = parsed.count == BUS_HOSTS_MAX ? "more than 16 brokers"
-                                                : read_url(url, &parsed.hosts[parsed.count]);
+        problem = parsed.count == BROKER_HOSTS_MAX ? "more than 16 brokers"
+                                                   : read_url(url, &parsed.hosts[parsed.count]);
         parsed.count++;
     }
     if (problem != NULL) {
         parsed.count = 0; /* the wipe below covers the whole array */
-        bus_url_free(&parsed);
+        broker_url_free(&parsed);
         *ret_problem = problem;
         return ERR_PARSE;
     }
@@ -133,10 +133,10 @@ int bus_url_parse(const char *urls, struct bus_hosts *ret_hosts, const char **re
     return 0;
 }
 
-void bus_url_free(struct bus_hosts *hosts)
+void broker_url_free(struct broker_hosts *hosts)
 {
     if (hosts->hosts != NULL)
-        explicit_bzero(hosts->hosts, BUS_HOSTS_MAX * sizeof *hosts->hosts);
+        explicit_bzero(hosts->hosts, BROKER_HOSTS_MAX * sizeof *hosts->hosts);
     free(hosts->hosts);
-    *hosts = (struct bus_hosts){NULL, 0};
+    *hosts = (struct broker_hosts){NULL, 0};
 }

@@ -7,9 +7,9 @@
 
 #include "common/base/attrs.h"
 
-#define BUS_HOSTS_MAX 16
+#define BROKER_HOSTS_MAX 16
 
-struct bus_host {
+struct broker_host {
     char host[256]; /* name or address, an IPv6 one without its brackets */
     uint16_t port;  /* 5672 unless given */
     char user[256]; /* guest unless given */
@@ -17,19 +17,19 @@ struct bus_host {
     char vhost[256]; /* "/" unless given */
 };
 
-struct bus_hosts {
-    struct bus_host *hosts;
+struct broker_hosts {
+    struct broker_host *hosts;
     size_t count;
 };
 
 /*
  * Reads amqp://user:password@host:port/vhost, several separated by commas, each part
- * percent-decoded (a comma inside one is written %2c). 0 and `ret_hosts` (bus_url_free), or
+ * percent-decoded (a comma inside one is written %2c). 0 and `ret_hosts` (broker_url_free), or
  * ERR_PARSE with a static text in `ret_problem` that repeats nothing of the URL, or ERR_NOMEM.
  */
-MUST_CHECK int bus_url_parse(const char *urls, struct bus_hosts *ret_hosts,
-                             const char **ret_problem);
+MUST_CHECK int broker_url_parse(const char *urls, struct broker_hosts *ret_hosts,
+                                const char **ret_problem);
 /* Wipes and frees; an empty one is allowed. */
-void bus_url_free(struct bus_hosts *hosts);
+void broker_url_free(struct broker_hosts *hosts);
 
 #endif

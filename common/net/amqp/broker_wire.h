@@ -1,7 +1,7 @@
 /*
- * AMQP 0-9-1 as plain structs: what bus_rabbit.c makes of librabbitmq, and all that the rest of the
- * bus sees of it. One struct wire is one connection. Only wire_connect and wire_close block (and
- * belong in a background thread); the rest is for the loop.
+ * AMQP 0-9-1 as plain structs: what broker_rabbit.c makes of librabbitmq, and all that the rest of
+ * the broker sees of it. One struct wire is one connection. Only wire_connect and wire_close block
+ * (and belong in a background thread); the rest is for the loop.
  */
 #ifndef COMMON_NET_AMQP_BROKER_WIRE_H
 #define COMMON_NET_AMQP_BROKER_WIRE_H
@@ -20,7 +20,7 @@ struct wire;
 
 /* Connects and logs in within about 8 s. ERR_UNAVAILABLE, ERR_AUTH (refused) or ERR_NOMEM with a
  * line in `ret_reason` that names the host and holds no secret. Blocks. */
-MUST_CHECK int wire_connect(const struct bus_host *host, const char *name, uint32_t heartbeat_s,
+MUST_CHECK int wire_connect(const struct broker_host *host, const char *name, uint32_t heartbeat_s,
                             struct wire **ret_wire, char ret_reason[WIRE_REASON_SIZE]);
 /* connection.close, waits at most 1 s for its answer, frees. Blocks. */
 void wire_close(struct wire *wire);
@@ -77,7 +77,7 @@ struct wire_frame {
     char content_type[WIRE_SHORT_MAX + 1];
     uint64_t message_id; /* 0: none, or not ours */
     int64_t timestamp_s;
-    struct wire_header headers[BUS_HEADERS_MAX];
+    struct wire_header headers[BROKER_HEADERS_MAX];
     size_t header_count;
 };
 
@@ -103,20 +103,21 @@ MUST_CHECK int wire_close_channel(struct wire *wire, uint16_t channel);
 /* Answers WIRE_CLOSE, and on channel 0 WIRE_DISCONNECT. */
 MUST_CHECK int wire_close_ok(struct wire *wire, uint16_t channel);
 /* `message_id` comes back in a WIRE_HEADER if the message is returned. */
-MUST_CHECK int wire_publish(struct wire *wire, uint16_t channel, const struct bus_message *message,
-                            uint64_t message_id);
+MUST_CHECK int wire_publish(struct wire *wire, uint16_t channel,
+                            const struct broker_message *message, uint64_t message_id);
 MUST_CHECK int wire_ack(struct wire *wire, uint16_t channel, uint64_t tag, bool multiple);
 MUST_CHECK int wire_declare_exchange(struct wire *wire, uint16_t channel, const char *name,
                                      const char *type, bool passive);
 #define WIRE_ARGUMENTS_MAX 16
 MUST_CHECK int wire_declare_queue(struct wire *wire, uint16_t channel, const char *name,
-                                  const struct bus_argument *arguments, size_t count, bool passive);
+                                  const struct broker_argument *arguments, size_t count,
+                                  bool passive);
 MUST_CHECK int wire_bind(struct wire *wire, uint16_t channel, const char *queue,
                          const char *exchange, const char *routing_key);
 
-#ifdef CHECKOUT_PLANTS
-MUST_CHECK int wire_plant_nack(struct wire *wire, uint16_t channel, uint64_t tag);
-MUST_CHECK int wire_plant_cancel(struct wire *wire, uint16_t channel);
+#ifdef CHECKOUT_SEEDED_BUGS
+MUST_CHECK int wire_seed_nack(struct wire *wire, uint16_t channel, uint64_t tag);
+MUST_CHECK int wire_seed_cancel(struct wire *wire, uint16_t channel);
 #endif
 
 #endif

@@ -15,9 +15,9 @@
 #include "common/base/buf.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
+#include "common/base/log.h"
 #include "common/net/http/http_head.h"
 #include "common/net/http/http_listen.h"
-#include "common/base/log.h"
 
 /* Memory of one connection for its request's head and its answer's: a token of 4 KiB fits. The
  * library clears all of it for each request, so more costs time as well. */

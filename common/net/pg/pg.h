@@ -14,20 +14,20 @@
 #include "common/base/buf.h"
 #include "common/base/loop.h"
 
-struct db;
-struct db_result;
+struct pg;
+struct pg_result;
 
 /* Whether `url` reads as postgresql://[user[:password]@][host][:port][/database][?option=value]. 0,
  * or ERR_PARSE with a static text in `ret_problem` that repeats nothing of the URL. */
-MUST_CHECK int db_url_check(const char *url, const char **ret_problem);
+MUST_CHECK int pg_url_check(const char *url, const char **ret_problem);
 
-enum db_status {
-    DB_OK,
-    DB_ERROR, /* the server refused it: nothing of it was committed; see db_sqlstate */
-    DB_LOST,  /* the connection went first: whether it was committed is unknown */
+enum pg_status {
+    PG_OK,
+    PG_ERROR, /* the server refused it: nothing of it was committed; see pg_sqlstate */
+    PG_LOST,  /* the connection went first: whether it was committed is unknown */
 };
 
-struct db_options {
+struct pg_options {
     const char *url;
     const char *application_name;
     uint32_t statement_timeout_ms;           /* 0: none */
@@ -37,73 +37,73 @@ struct db_options {
 };
 
 /* A statement is prepared in a session when it is first used there. Static storage. */
-struct db_statement {
+struct pg_statement {
     const char *name; /* unique in the program */
     const char *sql;  /* $1, $2, … with casts where types are not evident */
     int params;
 };
 
-typedef void (*db_result_cb)(const struct db_result *result, void *arg);
-/* up: a new session (a new backend). Down: every pending callback has had DB_LOST before this. */
-typedef void (*db_state_cb)(bool up, const char *reason, void *arg);
-typedef void (*db_notify_cb)(const char *channel, const char *payload, void *arg);
+typedef void (*pg_result_cb)(const struct pg_result *result, void *arg);
+/* up: a new session (a new backend). Down: every pending callback has had PG_LOST before this. */
+typedef void (*pg_state_cb)(bool up, const char *reason, void *arg);
+typedef void (*pg_notify_cb)(const char *channel, const char *payload, void *arg);
 
 /* Starts connecting; retries with backoff (100 ms to 2 s) for ever. `state` may be NULL. NULL: no
  * memory. */
-struct db *db_open(struct loop *loop, const struct db_options *options, db_state_cb state,
+struct pg *pg_open(struct loop *loop, const struct pg_options *options, pg_state_cb state,
                    void *arg);
-/* Pending callbacks get DB_LOST. NULL is allowed. */
-void db_close(struct db *db);
-bool db_is_up(const struct db *db);
+/* Pending callbacks get PG_LOST. NULL is allowed. */
+void pg_close(struct pg *pg);
+bool pg_is_up(const struct pg *pg);
 /*
  * What the last try to connect met, while down: 0 (none has ended yet, or it is up),
  * ERR_UNAVAILABLE (nobody answers, or not now), or what will not mend by itself: ERR_NOT_FOUND (no
  * such host or database), ERR_AUTH (the login is refused).
  */
-int db_fault(const struct db *db);
+int pg_fault(const struct pg *pg);
 /* The server's version as text, such as "15.20"; "" while down. */
-const char *db_server_version(const struct db *db);
+const char *pg_server_version(const struct pg *pg);
 /* Process id of the server's backend; 0 while down. */
-int db_backend_pid(const struct db *db);
+int pg_backend_pid(const struct pg *pg);
 /* Queries sent and not yet answered. */
-size_t db_pending(const struct db *db);
+size_t pg_pending(const struct pg *pg);
 /* Ends this session (say, after a lost fence) and connects anew. */
-void db_reconnect(struct db *db);
+void pg_reconnect(struct pg *pg);
 
 /*
  * Sends a statement with text parameters (NULL: null); they are copied. `cb` comes exactly once,
  * from the loop. ERR_UNAVAILABLE while down (no callback), ERR_FULL.
  */
-MUST_CHECK int db_query(struct db *db, const struct db_statement *statement,
-                        const char *const *params, db_result_cb cb, void *arg);
+MUST_CHECK int pg_query(struct pg *pg, const struct pg_statement *statement,
+                        const char *const *params, pg_result_cb cb, void *arg);
 
 /* Runs a script of several statements as one transaction (outside the pipeline: waits until it is
  * empty, holds later queries back meanwhile). For migrations. `sql` is copied. */
-MUST_CHECK int db_script(struct db *db, const char *sql, db_result_cb cb, void *arg);
+MUST_CHECK int pg_script(struct pg *pg, const char *sql, pg_result_cb cb, void *arg);
 
 /* Notifications of the channels that the session LISTENs to (send "listen x" as a query). */
-void db_on_notify(struct db *db, db_notify_cb cb, void *arg);
+void pg_on_notify(struct pg *pg, pg_notify_cb cb, void *arg);
 
 /* Results are valid during the callback. */
-enum db_status db_status(const struct db_result *result);
-const char *db_sqlstate(const struct db_result *result); /* five characters, or "" */
-const char *db_message(const struct db_result *result);  /* one line for people, "" when fine */
+enum pg_status pg_status(const struct pg_result *result);
+const char *pg_sqlstate(const struct pg_result *result); /* five characters, or "" */
+const char *pg_message(const struct pg_result *result);  /* one line for people, "" when fine */
 /* Where in the statement or script the mistake is, in characters from 1; 0: not known. */
-int db_error_position(const struct db_result *result);
-int db_rows(const struct db_result *result);
-int db_columns(const struct db_result *result);
-const char *db_column_name(const struct db_result *result, int column);
-bool db_null(const struct db_result *result, int row, int column);
-const char *db_text(const struct db_result *result, int row, int column); /* "" if null */
-const char *db_text_or_null(const struct db_result *result, int row, int column);
-int64_t db_int(const struct db_result *result, int row, int column); /* 0 if null */
-bool db_bool(const struct db_result *result, int row, int column);   /* false if null */
+int pg_error_position(const struct pg_result *result);
+int pg_rows(const struct pg_result *result);
+int pg_columns(const struct pg_result *result);
+const char *pg_column_name(const struct pg_result *result, int column);
+bool pg_null(const struct pg_result *result, int row, int column);
+const char *pg_text(const struct pg_result *result, int row, int column); /* "" if null */
+const char *pg_text_or_null(const struct pg_result *result, int row, int column);
+int64_t pg_int(const struct pg_result *result, int row, int column); /* 0 if null */
+bool pg_bool(const struct pg_result *result, int row, int column);   /* false if null */
 
 /* PostgreSQL array literals: begin, then one call per element, then end. */
-void db_array_begin(struct buf *out);
-void db_array_text(struct buf *out, const char *value); /* NULL: null */
-void db_array_int(struct buf *out, int64_t value);
-void db_array_null(struct buf *out);
-void db_array_end(struct buf *out);
+void pg_array_begin(struct buf *out);
+void pg_array_text(struct buf *out, const char *value); /* NULL: null */
+void pg_array_int(struct buf *out, int64_t value);
+void pg_array_null(struct buf *out);
+void pg_array_end(struct buf *out);
 
 #endif

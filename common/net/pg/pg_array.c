@@ -9,15 +9,15 @@ static void separate(struct buf *out)
         (void)buf_char(out, ',');
 }
 
-void db_array_begin(struct buf *out)
+void pg_array_begin(struct buf *out)
 {
     (void)buf_char(out, '{'); /* failures stick to the buffer, here and below */
 }
 
-void db_array_text(struct buf *out, const char *value)
+void pg_array_text(struct buf *out, const char *value)
 {
     if (value == NULL) {
-        db_array_null(out);
+        pg_array_null(out);
         return;
     }
     separate(out);
@@ -34,19 +34,19 @@ void db_array_text(struct buf *out, const char *value)
     (void)buf_char(out, '"');
 }
 
-void db_array_int(struct buf *out, int64_t value)
+void pg_array_int(struct buf *out, int64_t value)
 {
     separate(out);
     (void)buf_int(out, value);
 }
 
-void db_array_null(struct buf *out)
+void pg_array_null(struct buf *out)
 {
     separate(out);
     (void)buf_str(out, "NULL");
 }
 
-void db_array_end(struct buf *out)
+void pg_array_end(struct buf *out)
 {
     (void)buf_char(out, '}');
 }

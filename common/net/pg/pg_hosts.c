@@ -29,14 +29,14 @@ static int copy_field(const char *list, size_t index, char *out, size_t size)
     return 0;
 }
 
-int db_hosts_pick(const char *names, const char *ports, unsigned turn, struct db_host *ret_host)
+int pg_hosts_pick(const char *names, const char *ports, unsigned turn, struct pg_host *ret_host)
 {
     size_t count = count_fields(names);
     size_t port_count = count_fields(ports);
     size_t index = turn % count;
     if (port_count != 1 && port_count != count)
         return ERR_INVALID;
-    struct db_host host;
+    struct pg_host host;
     int code = copy_field(names, index, host.name, sizeof host.name);
     if (code == 0)
         code = copy_field(ports, port_count == 1 ? 0 : index, host.port, sizeof host.port);
@@ -45,7 +45,7 @@ int db_hosts_pick(const char *names, const char *ports, unsigned turn, struct db
     return code;
 }
 
-bool db_hosts_resolvable(const struct db_host *host)
+bool pg_hosts_resolvable(const struct pg_host *host)
 {
     return host->name[0] != '\0' && host->name[0] != '/' && host->name[0] != '@';
 }
@@ -57,23 +57,23 @@ static void list_add(char *list, size_t size, const char *value)
     (void)snprintf(list + len, size - len, "%s%s", len > 0 ? "," : "", value);
 }
 
-static size_t read_addresses(const struct addrinfo *found, char list[][DB_HOSTS_ADDRESS_SIZE])
+static size_t read_addresses(const struct addrinfo *found, char list[][PG_HOSTS_ADDRESS_SIZE])
 {
     size_t count = 0;
-    for (; found != NULL && count < DB_HOSTS_ADDRESSES_MAX; found = found->ai_next)
-        if (getnameinfo(found->ai_addr, found->ai_addrlen, list[count], DB_HOSTS_ADDRESS_SIZE, NULL,
+    for (; found != NULL && count < PG_HOSTS_ADDRESSES_MAX; found = found->ai_next)
+        if (getnameinfo(found->ai_addr, found->ai_addrlen, list[count], PG_HOSTS_ADDRESS_SIZE, NULL,
                         0, NI_NUMERICHOST) == 0)
             count++;
     return count;
 }
 
-int db_hosts_resolve(const char *name, unsigned turn, struct db_addresses *ret_addresses,
+int pg_hosts_resolve(const char *name, unsigned turn, struct pg_addresses *ret_addresses,
                      char *ret_reason, size_t reason_size)
 {
     const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     struct addrinfo *found = NULL;
     int error = getaddrinfo(name, NULL, &hints, &found);
-    char list[DB_HOSTS_ADDRESSES_MAX][DB_HOSTS_ADDRESS_SIZE];
+    char list[PG_HOSTS_ADDRESSES_MAX][PG_HOSTS_ADDRESS_SIZE];
     size_t count = error == 0 ? read_addresses(found, list) : 0;
     if (found != NULL)
         freeaddrinfo(found);
@@ -82,7 +82,7 @@ int db_hosts_resolve(const char *name, unsigned turn, struct db_addresses *ret_a
                        gai_strerror(error == 0 ? EAI_NONAME : error));
         return error == EAI_MEMORY || error == EAI_SYSTEM ? ERR_UNAVAILABLE : ERR_NOT_FOUND;
     }
-    struct db_addresses addresses = {"", ""};
+    struct pg_addresses addresses = {"", ""};
     for (size_t i = 0; i < count; i++) {
         list_add(addresses.names, sizeof addresses.names, name);
         list_add(addresses.addresses, sizeof addresses.addresses, list[(turn + i) % count]);

@@ -8,32 +8,32 @@
 
 #include "common/base/attrs.h"
 
-#define DB_HOSTS_NAME_SIZE 256
-#define DB_HOSTS_ADDRESSES_MAX 8
-#define DB_HOSTS_ADDRESS_SIZE 64
-#define DB_HOSTS_PORT_SIZE 8
+#define PG_HOSTS_NAME_SIZE 256
+#define PG_HOSTS_ADDRESSES_MAX 8
+#define PG_HOSTS_ADDRESS_SIZE 64
+#define PG_HOSTS_PORT_SIZE 8
 
-struct db_host {
-    char name[DB_HOSTS_NAME_SIZE]; /* a name, an address, or the directory of a Unix socket */
-    char port[DB_HOSTS_PORT_SIZE]; /* "": the default */
+struct pg_host {
+    char name[PG_HOSTS_NAME_SIZE]; /* a name, an address, or the directory of a Unix socket */
+    char port[PG_HOSTS_PORT_SIZE]; /* "": the default */
 };
 
 /* Takes host number `turn` (modulo their number) out of the URL's lists ("a,b", "5432" or
  * "5432,5433", either may be ""). ERR_INVALID: too long. */
-MUST_CHECK int db_hosts_pick(const char *names, const char *ports, unsigned turn,
-                             struct db_host *ret_host);
+MUST_CHECK int pg_hosts_pick(const char *names, const char *ports, unsigned turn,
+                             struct pg_host *ret_host);
 /* Whether the name must be looked up: it is neither absent nor a directory. */
-bool db_hosts_resolvable(const struct db_host *host);
+bool pg_hosts_resolvable(const struct pg_host *host);
 
 /* For libpq: the same name once for each address. */
-struct db_addresses {
-    char names[DB_HOSTS_ADDRESSES_MAX * DB_HOSTS_NAME_SIZE];
-    char addresses[DB_HOSTS_ADDRESSES_MAX * DB_HOSTS_ADDRESS_SIZE];
+struct pg_addresses {
+    char names[PG_HOSTS_ADDRESSES_MAX * PG_HOSTS_NAME_SIZE];
+    char addresses[PG_HOSTS_ADDRESSES_MAX * PG_HOSTS_ADDRESS_SIZE];
 };
 
 /* Looks the name up (blocks). 0, ERR_NOT_FOUND or ERR_UNAVAILABLE with the reason. The list starts
  * at another address with each `turn`. */
-MUST_CHECK int db_hosts_resolve(const char *name, unsigned turn, struct db_addresses *ret_addresses,
+MUST_CHECK int pg_hosts_resolve(const char *name, unsigned turn, struct pg_addresses *ret_addresses,
                                 char *ret_reason, size_t reason_size);
 
 #endif

@@ -7,11 +7,11 @@
 
 #define RING_FIRST 16
 
-int db_ring_push(struct db_ring *ring, const struct db_sent *sent)
+int pg_ring_push(struct pg_ring *ring, const struct pg_sent *sent)
 {
     if (ring->count == ring->cap) {
         size_t cap = ring->cap == 0 ? RING_FIRST : ring->cap * 2;
-        struct db_sent *slots = calloc(cap, sizeof *slots);
+        struct pg_sent *slots = calloc(cap, sizeof *slots);
         if (slots == NULL)
             return ERR_NOMEM;
         for (size_t i = 0; i < ring->count; i++)
@@ -26,24 +26,24 @@ int db_ring_push(struct db_ring *ring, const struct db_sent *sent)
     return 0;
 }
 
-struct db_sent *db_ring_head(struct db_ring *ring)
+struct pg_sent *pg_ring_head(struct pg_ring *ring)
 {
     return ring->count == 0 ? NULL : &ring->slots[ring->first];
 }
 
-void db_ring_pop(struct db_ring *ring)
+void pg_ring_pop(struct pg_ring *ring)
 {
     ring->first = (ring->first + 1) % ring->cap;
     ring->count--;
 }
 
-void db_ring_free(struct db_ring *ring)
+void pg_ring_free(struct pg_ring *ring)
 {
     free(ring->slots);
-    *ring = (struct db_ring){0};
+    *ring = (struct pg_ring){0};
 }
 
-size_t db_params_bytes(const char *const *params, size_t count)
+size_t pg_params_bytes(const char *const *params, size_t count)
 {
     size_t bytes = 0;
     for (size_t i = 0; i < count; i++)
@@ -51,14 +51,14 @@ size_t db_params_bytes(const char *const *params, size_t count)
     return bytes;
 }
 
-struct db_held *db_held_new(const struct db_statement *statement, const char *const *params,
-                            size_t count, db_result_cb cb, void *arg)
+struct pg_held *pg_held_new(const struct pg_statement *statement, const char *const *params,
+                            size_t count, pg_result_cb cb, void *arg)
 {
-    size_t size = sizeof(struct db_held) + count * sizeof(char *);
+    size_t size = sizeof(struct pg_held) + count * sizeof(char *);
     size_t text = size;
     for (size_t i = 0; i < count; i++)
         size += params[i] == NULL ? 0 : strlen(params[i]) + 1;
-    struct db_held *held = calloc(1, size);
+    struct pg_held *held = calloc(1, size);
     if (held == NULL)
         return NULL;
     held->cb = cb;
@@ -75,7 +75,7 @@ struct db_held *db_held_new(const struct db_statement *statement, const char *co
     return held;
 }
 
-void db_line_push(struct db_line *line, struct db_held *held)
+void pg_line_push(struct pg_line *line, struct pg_held *held)
 {
     if (line->last == NULL)
         line->first = held;
@@ -85,9 +85,9 @@ void db_line_push(struct db_line *line, struct db_held *held)
     line->count++;
 }
 
-struct db_held *db_line_pop(struct db_line *line)
+struct pg_held *pg_line_pop(struct pg_line *line)
 {
-    struct db_held *held = line->first;
+    struct pg_held *held = line->first;
     if (held == NULL)
         return NULL;
     line->first = held->next;

@@ -10,52 +10,52 @@
 #include "common/net/pg/pg.h"
 
 /* A query that is on its way. */
-struct db_sent {
-    db_result_cb cb; /* NULL: nobody waits */
+struct pg_sent {
+    pg_result_cb cb; /* NULL: nobody waits */
     void *arg;
-    const struct db_statement *statement;
+    const struct pg_statement *statement;
     size_t bytes;             /* of its parameters */
-    struct db_result *result; /* owned; reported once its transaction has ended */
+    struct pg_result *result; /* owned; reported once its transaction has ended */
     bool preparing;           /* the answer to its preparation is still to come */
     bool failed;              /* `result` is the error that ended its transaction */
 };
 
 /* A ring that grows. */
-struct db_ring {
-    struct db_sent *slots;
+struct pg_ring {
+    struct pg_sent *slots;
     size_t cap;
     size_t first;
     size_t count;
 };
 
-MUST_CHECK int db_ring_push(struct db_ring *ring, const struct db_sent *sent);
-struct db_sent *db_ring_head(struct db_ring *ring); /* NULL: empty; valid until the next push */
-void db_ring_pop(struct db_ring *ring);
-void db_ring_free(struct db_ring *ring);
+MUST_CHECK int pg_ring_push(struct pg_ring *ring, const struct pg_sent *sent);
+struct pg_sent *pg_ring_head(struct pg_ring *ring); /* NULL: empty; valid until the next push */
+void pg_ring_pop(struct pg_ring *ring);
+void pg_ring_free(struct pg_ring *ring);
 
 /* Bytes of all parameters. */
-size_t db_params_bytes(const char *const *params, size_t count);
+size_t pg_params_bytes(const char *const *params, size_t count);
 
 /* A query or a script that waits for its turn, with a copy of what it is made of. */
-struct db_held {
-    struct db_held *next;
-    db_result_cb cb;
+struct pg_held {
+    struct pg_held *next;
+    pg_result_cb cb;
     void *arg;
-    const struct db_statement *statement; /* NULL: a script */
+    const struct pg_statement *statement; /* NULL: a script */
     const char **params; /* point behind it; of a script: the only one is its text */
 };
 
 /* NULL: no memory. Freed by free(). */
-struct db_held *db_held_new(const struct db_statement *statement, const char *const *params,
-                            size_t count, db_result_cb cb, void *arg);
+struct pg_held *pg_held_new(const struct pg_statement *statement, const char *const *params,
+                            size_t count, pg_result_cb cb, void *arg);
 
-struct db_line {
-    struct db_held *first;
-    struct db_held *last;
+struct pg_line {
+    struct pg_held *first;
+    struct pg_held *last;
     size_t count;
 };
 
-void db_line_push(struct db_line *line, struct db_held *held);
-struct db_held *db_line_pop(struct db_line *line); /* NULL: empty */
+void pg_line_push(struct pg_line *line, struct pg_held *held);
+struct pg_held *pg_line_pop(struct pg_line *line); /* NULL: empty */
 
 #endif

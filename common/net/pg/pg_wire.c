@@ -17,13 +17,13 @@
 #define PARAMETERS_MAX 16
 #define PORT_MAX 65535
 
-struct pg {
+struct pg_wire {
     PGconn *conn;
     char version[32];
 };
 
-/* A db_result is libpq's result under our name; NULL stands for a lost one. */
-static const PGresult *pg_of(const struct db_result *result)
+/* A pg_result is libpq's result under our name; NULL stands for a lost one. */
+static const PGresult *pg_wire_of(const struct pg_result *result)
 {
     return (const PGresult *)result;
 }
@@ -54,7 +54,7 @@ static const char *part_of(const PQconninfoOption *options, const char *keyword)
     return "";
 }
 
-int db_url_check(const char *url, const char **ret_problem)
+int pg_url_check(const char *url, const char **ret_problem)
 {
     if (strncmp(url, "postgresql://", 13) != 0 && strncmp(url, "postgres://", 11) != 0) {
         *ret_problem = "it must start with postgresql://";
@@ -74,7 +74,7 @@ int db_url_check(const char *url, const char **ret_problem)
     return ERR_PARSE;
 }
 
-int pg_url_part(const char *url, const char *part, struct buf *out)
+int pg_wire_url_part(const char *url, const char *part, struct buf *out)
 {
     PQconninfoOption *options = PQconninfoParse(url, NULL);
     if (options == NULL)
@@ -100,9 +100,9 @@ static void add(struct parameters *parameters, const char *name, const char *val
 }
 
 /* Session settings: the URL's own first, ours behind. */
-static int session_options(const struct db_options *options, struct buf *out)
+static int session_options(const struct pg_options *options, struct buf *out)
 {
-    int code = pg_url_part(options->url, "options", out);
+    int code = pg_wire_url_part(options->url, "options", out);
     if (code < 0)
         return code;
     (void)buf_str(out, " -c timezone=UTC -c datestyle=ISO -c jit=off");
@@ -114,9 +114,9 @@ static int session_options(const struct db_options *options, struct buf *out)
     return out->failed ? ERR_FULL : 0;
 }
 
-static PGconn *start(const struct pg_target *target, const char *session)
+static PGconn *start(const struct pg_wire_target *target, const char *session)
 {
-    const struct db_options *options = target->options;
+    const struct pg_options *options = target->options;
     struct parameters parameters = {.count = 0};
     char user_timeout[16] = "";
     if (options->tcp_user_timeout_ms > 0)
@@ -142,72 +142,72 @@ static void ignore_notice(void *arg, const PGresult *result)
     (void)result;
 }
 
-struct pg *pg_start(const struct pg_target *target)
+struct pg_wire *pg_wire_start(const struct pg_wire_target *target)
 {
-    struct pg *pg = calloc(1, sizeof *pg);
+    struct pg_wire *wire = calloc(1, sizeof *wire);
     struct buf session;
     buf_init(&session, OPTIONS_SIZE);
-    if (pg != NULL && session_options(target->options, &session) == 0)
-        pg->conn = start(target, buf_text(&session));
+    if (wire != NULL && session_options(target->options, &session) == 0)
+        wire->conn = start(target, buf_text(&session));
     buf_free(&session);
-    if (pg == NULL || pg->conn == NULL) {
-        free(pg);
+    if (wire == NULL || wire->conn == NULL) {
+        free(wire);
         return NULL;
     }
-    (void)PQsetErrorVerbosity(pg->conn, PQERRORS_VERBOSE); /* shows the SQLSTATE of a refusal */
-    (void)PQsetNoticeReceiver(pg->conn, ignore_notice, NULL);
-    return pg;
+    (void)PQsetErrorVerbosity(wire->conn, PQERRORS_VERBOSE); /* shows the SQLSTATE of a refusal */
+    (void)PQsetNoticeReceiver(wire->conn, ignore_notice, NULL);
+    return wire;
 }
 
 /* The connection stands: from blocking, one query at a time, to ours. */
-static bool settle_in(struct pg *pg)
+static bool settle_in(struct pg_wire *wire)
 {
-    (void)PQsetErrorVerbosity(pg->conn, PQERRORS_TERSE);
-    const char *version = PQparameterStatus(pg->conn, "server_version");
-    (void)snprintf(pg->version, sizeof pg->version, "%.*s",
+    (void)PQsetErrorVerbosity(wire->conn, PQERRORS_TERSE);
+    const char *version = PQparameterStatus(wire->conn, "server_version");
+    (void)snprintf(wire->version, sizeof wire->version, "%.*s",
                    version == NULL ? 0 : (int)strcspn(version, " "), version);
-    return PQsetnonblocking(pg->conn, 1) == 0 && PQenterPipelineMode(pg->conn) == 1;
+    return PQsetnonblocking(wire->conn, 1) == 0 && PQenterPipelineMode(wire->conn) == 1;
 }
 
-enum pg_poll pg_poll(struct pg *pg)
+enum pg_wire_poll pg_wire_poll(struct pg_wire *wire)
 {
-    if (PQstatus(pg->conn) == CONNECTION_BAD)
-        return PG_POLL_FAILED;
-    switch (PQconnectPoll(pg->conn)) {
+    if (PQstatus(wire->conn) == CONNECTION_BAD)
+        return PG_WIRE_POLL_FAILED;
+    switch (PQconnectPoll(wire->conn)) {
     case PGRES_POLLING_READING:
-        return PG_POLL_READ;
+        return PG_WIRE_POLL_READ;
     case PGRES_POLLING_WRITING:
-        return PG_POLL_WRITE;
+        return PG_WIRE_POLL_WRITE;
     case PGRES_POLLING_OK:
-        return settle_in(pg) ? PG_POLL_UP : PG_POLL_FAILED;
+        return settle_in(wire) ? PG_WIRE_POLL_UP : PG_WIRE_POLL_FAILED;
     case PGRES_POLLING_FAILED:
     case PGRES_POLLING_ACTIVE:
         break;
     }
-    return PG_POLL_FAILED;
+    return PG_WIRE_POLL_FAILED;
 }
 
-void pg_free(struct pg *pg)
+void pg_wire_free(struct pg_wire *wire)
 {
-    if (pg == NULL)
+    if (wire == NULL)
         return;
-    PQfinish(pg->conn);
-    free(pg);
+    PQfinish(wire->conn);
+    free(wire);
 }
 
-int pg_fd(const struct pg *pg)
+int pg_wire_fd(const struct pg_wire *wire)
 {
-    return PQsocket(pg->conn);
+    return PQsocket(wire->conn);
 }
 
-int pg_backend_pid(const struct pg *pg)
+int pg_wire_backend_pid(const struct pg_wire *wire)
 {
-    return PQbackendPID(pg->conn);
+    return PQbackendPID(wire->conn);
 }
 
-const char *pg_server_version(const struct pg *pg)
+const char *pg_wire_server_version(const struct pg_wire *wire)
 {
-    return pg->version;
+    return wire->version;
 }
 
 /* Cuts the SQLSTATE ("28P01: ") out of a verbose message, in place; false if it holds none. */
@@ -230,7 +230,7 @@ static bool take_sqlstate(char *message, char ret_state[6])
     return false;
 }
 
-static int fault_of(const struct pg *pg, const char *state)
+static int fault_of(const struct pg_wire *wire, const char *state)
 {
     static const struct {
         const char *state;
@@ -244,7 +244,7 @@ static int fault_of(const struct pg *pg, const char *state)
     for (size_t i = 0; i < ARRAY_LEN(lasting); i++)
         if (strcmp(state, lasting[i].state) == 0)
             return lasting[i].code;
-    return PQconnectionNeedsPassword(pg->conn) != 0 ? ERR_AUTH : ERR_UNAVAILABLE;
+    return PQconnectionNeedsPassword(wire->conn) != 0 ? ERR_AUTH : ERR_UNAVAILABLE;
 }
 
 static void cut_at(char *text, const char *mark)
@@ -254,17 +254,17 @@ static void cut_at(char *text, const char *mark)
         *found = '\0';
 }
 
-int pg_reason(const struct pg *pg, char ret_reason[PG_REASON_SIZE])
+int pg_wire_reason(const struct pg_wire *wire, char ret_reason[PG_WIRE_REASON_SIZE])
 {
-    char text[PG_REASON_SIZE * 2];
+    char text[PG_WIRE_REASON_SIZE * 2];
     char state[6] = "";
-    (void)snprintf(text, sizeof text, "%s", PQerrorMessage(pg->conn));
+    (void)snprintf(text, sizeof text, "%s", PQerrorMessage(wire->conn));
     cut_at(text, "\nLOCATION:");             /* of a verbose message: the server's source */
     cut_at(text, "\tIs the server running"); /* libpq's advice */
     (void)take_sqlstate(text, state);
     size_t n = 0;
     bool gap = false;
-    for (const char *p = text; *p != '\0' && n + 2 < PG_REASON_SIZE; p++) {
+    for (const char *p = text; *p != '\0' && n + 2 < PG_WIRE_REASON_SIZE; p++) {
         bool space = isspace((unsigned char)*p) != 0;
         if (!space && gap && n > 0)
             ret_reason[n++] = ' ';
@@ -273,7 +273,7 @@ int pg_reason(const struct pg *pg, char ret_reason[PG_REASON_SIZE])
         gap = space;
     }
     ret_reason[n] = '\0';
-    return fault_of(pg, state);
+    return fault_of(wire, state);
 }
 
 /* ---- sending ---- */
@@ -283,58 +283,58 @@ static int sent(int result)
     return result == 1 ? 0 : ERR_IO;
 }
 
-int pg_send_prepare(struct pg *pg, const struct db_statement *statement)
+int pg_wire_send_prepare(struct pg_wire *wire, const struct pg_statement *statement)
 {
-    return sent(PQsendPrepare(pg->conn, statement->name, statement->sql, 0, NULL));
+    return sent(PQsendPrepare(wire->conn, statement->name, statement->sql, 0, NULL));
 }
 
-int pg_send_query(struct pg *pg, const struct db_statement *statement, const char *const *params,
-                  bool prepared)
+int pg_wire_send_query(struct pg_wire *wire, const struct pg_statement *statement,
+                       const char *const *params, bool prepared)
 {
     if (prepared)
-        return sent(PQsendQueryPrepared(pg->conn, statement->name, statement->params, params, NULL,
-                                        NULL, 0));
-    return sent(PQsendQueryParams(pg->conn, statement->sql, statement->params, NULL, params, NULL,
+        return sent(PQsendQueryPrepared(wire->conn, statement->name, statement->params, params,
+                                        NULL, NULL, 0));
+    return sent(PQsendQueryParams(wire->conn, statement->sql, statement->params, NULL, params, NULL,
                                   NULL, 0));
 }
 
-int pg_send_sync(struct pg *pg)
+int pg_wire_send_sync(struct pg_wire *wire)
 {
-    return sent(PQpipelineSync(pg->conn));
+    return sent(PQpipelineSync(wire->conn));
 }
 
-int pg_send_script(struct pg *pg, const char *sql)
+int pg_wire_send_script(struct pg_wire *wire, const char *sql)
 {
-    return sent(PQsendQuery(pg->conn, sql));
+    return sent(PQsendQuery(wire->conn, sql));
 }
 
-int pg_set_pipeline(struct pg *pg, bool on)
+int pg_wire_set_pipeline(struct pg_wire *wire, bool on)
 {
-    return sent(on ? PQenterPipelineMode(pg->conn) : PQexitPipelineMode(pg->conn));
+    return sent(on ? PQenterPipelineMode(wire->conn) : PQexitPipelineMode(wire->conn));
 }
 
-int pg_flush(struct pg *pg)
+int pg_wire_flush(struct pg_wire *wire)
 {
-    int left = PQflush(pg->conn);
+    int left = PQflush(wire->conn);
     return left < 0 ? ERR_IO : left;
 }
 
 /* ---- receiving ---- */
 
-int pg_consume(struct pg *pg)
+int pg_wire_consume(struct pg_wire *wire)
 {
-    return sent(PQconsumeInput(pg->conn));
+    return sent(PQconsumeInput(wire->conn));
 }
 
-bool pg_is_lost(const struct pg *pg)
+bool pg_wire_is_lost(const struct pg_wire *wire)
 {
-    return PQstatus(pg->conn) == CONNECTION_BAD;
+    return PQstatus(wire->conn) == CONNECTION_BAD;
 }
 
-bool pg_readable(const struct pg *pg)
+bool pg_wire_readable(const struct pg_wire *wire)
 {
     int bytes = 0;
-    return ioctl(PQsocket(pg->conn), FIONREAD, &bytes) == 0 && bytes > 0;
+    return ioctl(PQsocket(wire->conn), FIONREAD, &bytes) == 0 && bytes > 0;
 }
 
 /* An error that ended the session, or one that libpq itself made up because the session ended. */
@@ -344,31 +344,31 @@ static bool is_fatal(const PGresult *result)
     return severity == NULL || strcmp(severity, "ERROR") != 0;
 }
 
-enum pg_event pg_next(struct pg *pg, struct db_result **ret_result)
+enum pg_wire_event pg_wire_next(struct pg_wire *wire, struct pg_result **ret_result)
 {
-    if (PQisBusy(pg->conn) != 0)
-        return PG_WAIT; /* PQgetResult would block */
-    PGresult *result = PQgetResult(pg->conn);
+    if (PQisBusy(wire->conn) != 0)
+        return PG_WIRE_WAIT; /* PQgetResult would block */
+    PGresult *result = PQgetResult(wire->conn);
     if (result == NULL)
-        return PG_END;
-    enum pg_event event = PG_FATAL;
+        return PG_WIRE_END;
+    enum pg_wire_event event = PG_WIRE_FATAL;
     switch (PQresultStatus(result)) {
     case PGRES_COMMAND_OK:
     case PGRES_TUPLES_OK:
     case PGRES_EMPTY_QUERY:
-        *ret_result = (struct db_result *)result;
-        return PG_RESULT;
+        *ret_result = (struct pg_result *)result;
+        return PG_WIRE_RESULT;
     case PGRES_FATAL_ERROR:
         if (!is_fatal(result)) {
-            *ret_result = (struct db_result *)result;
-            return PG_ERROR;
+            *ret_result = (struct pg_result *)result;
+            return PG_WIRE_ERROR;
         }
         break;
     case PGRES_PIPELINE_SYNC:
-        event = PG_SYNC;
+        event = PG_WIRE_SYNC;
         break;
     case PGRES_PIPELINE_ABORTED:
-        event = PG_ABORTED;
+        event = PG_WIRE_ABORTED;
         break;
     case PGRES_COPY_OUT:
     case PGRES_COPY_IN:
@@ -382,14 +382,14 @@ enum pg_event pg_next(struct pg *pg, struct db_result **ret_result)
     return event;
 }
 
-void pg_result_free(struct db_result *result)
+void pg_wire_result_free(struct pg_result *result)
 {
     PQclear((PGresult *)result);
 }
 
-bool pg_notification(struct pg *pg, db_notify_cb cb, void *arg)
+bool pg_wire_notification(struct pg_wire *wire, pg_notify_cb cb, void *arg)
 {
-    PGnotify *notify = PQnotifies(pg->conn);
+    PGnotify *notify = PQnotifies(wire->conn);
     if (notify == NULL)
         return false;
     if (cb != NULL)
@@ -400,72 +400,73 @@ bool pg_notification(struct pg *pg, db_notify_cb cb, void *arg)
 
 /* ---- results ---- */
 
-enum db_status db_status(const struct db_result *result)
+enum pg_status pg_status(const struct pg_result *result)
 {
     if (result == NULL)
-        return DB_LOST;
-    return PQresultStatus(pg_of(result)) == PGRES_FATAL_ERROR ? DB_ERROR : DB_OK;
+        return PG_LOST;
+    return PQresultStatus(pg_wire_of(result)) == PGRES_FATAL_ERROR ? PG_ERROR : PG_OK;
 }
 
-const char *db_sqlstate(const struct db_result *result)
+const char *pg_sqlstate(const struct pg_result *result)
 {
-    const char *state = result == NULL ? NULL : PQresultErrorField(pg_of(result), PG_DIAG_SQLSTATE);
+    const char *state =
+        result == NULL ? NULL : PQresultErrorField(pg_wire_of(result), PG_DIAG_SQLSTATE);
     return state == NULL ? "" : state;
 }
 
-const char *db_message(const struct db_result *result)
+const char *pg_message(const struct pg_result *result)
 {
     if (result == NULL)
         return "the connection was lost";
-    const char *message = PQresultErrorField(pg_of(result), PG_DIAG_MESSAGE_PRIMARY);
+    const char *message = PQresultErrorField(pg_wire_of(result), PG_DIAG_MESSAGE_PRIMARY);
     return message == NULL ? "" : message;
 }
 
-int db_error_position(const struct db_result *result)
+int pg_error_position(const struct pg_result *result)
 {
     const char *position =
-        result == NULL ? NULL : PQresultErrorField(pg_of(result), PG_DIAG_STATEMENT_POSITION);
+        result == NULL ? NULL : PQresultErrorField(pg_wire_of(result), PG_DIAG_STATEMENT_POSITION);
     return position == NULL ? 0 : (int)strtol(position, NULL, 10);
 }
 
-int db_rows(const struct db_result *result)
+int pg_rows(const struct pg_result *result)
 {
-    return result == NULL ? 0 : PQntuples(pg_of(result));
+    return result == NULL ? 0 : PQntuples(pg_wire_of(result));
 }
 
-int db_columns(const struct db_result *result)
+int pg_columns(const struct pg_result *result)
 {
-    return result == NULL ? 0 : PQnfields(pg_of(result));
+    return result == NULL ? 0 : PQnfields(pg_wire_of(result));
 }
 
-const char *db_column_name(const struct db_result *result, int column)
+const char *pg_column_name(const struct pg_result *result, int column)
 {
-    const char *name = result == NULL ? NULL : PQfname(pg_of(result), column);
+    const char *name = result == NULL ? NULL : PQfname(pg_wire_of(result), column);
     return name == NULL ? "" : name;
 }
 
-bool db_null(const struct db_result *result, int row, int column)
+bool pg_null(const struct pg_result *result, int row, int column)
 {
-    return PQgetisnull(pg_of(result), row, column) != 0;
+    return PQgetisnull(pg_wire_of(result), row, column) != 0;
 }
 
-const char *db_text(const struct db_result *result, int row, int column)
+const char *pg_text(const struct pg_result *result, int row, int column)
 {
-    const char *text = PQgetvalue(pg_of(result), row, column);
+    const char *text = PQgetvalue(pg_wire_of(result), row, column);
     return text == NULL ? "" : text; /* libpq gives "" for null, NULL for no such field */
 }
 
-const char *db_text_or_null(const struct db_result *result, int row, int column)
+const char *pg_text_or_null(const struct pg_result *result, int row, int column)
 {
-    return db_null(result, row, column) ? NULL : db_text(result, row, column);
+    return pg_null(result, row, column) ? NULL : pg_text(result, row, column);
 }
 
-int64_t db_int(const struct db_result *result, int row, int column)
+int64_t pg_int(const struct pg_result *result, int row, int column)
 {
-    return strtoll(db_text(result, row, column), NULL, 10);
+    return strtoll(pg_text(result, row, column), NULL, 10);
 }
 
-bool db_bool(const struct db_result *result, int row, int column)
+bool pg_bool(const struct pg_result *result, int row, int column)
 {
-    return db_text(result, row, column)[0] == 't';
+    return pg_text(result, row, column)[0] == 't';
 }

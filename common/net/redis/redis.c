@@ -8,12 +8,12 @@
 
 #include "common/base/backoff.h"
 #include "common/base/clock.h"
-#include "common/net/tcp_connect.h"
 #include "common/base/err.h"
+#include "common/base/log.h"
 #include "common/net/redis/redis_due.h"
 #include "common/net/redis/redis_push.h"
 #include "common/net/redis/redis_url.h"
-#include "common/base/log.h"
+#include "common/net/tcp_connect.h"
 
 /*
  * hiredis formats commands, moves bytes and parses replies; the connection's life is ours. Its own
@@ -32,12 +32,12 @@
 
 enum phase { PHASE_IDLE, PHASE_DIALLING, PHASE_LOGIN, PHASE_UP };
 
-struct kv {
+struct redis {
     struct loop *loop;
-    struct kv_url url;
+    struct redis_url url;
     size_t pending_max;
-    kv_push_cb push; /* NULL: replies answer commands */
-    kv_state_cb state;
+    redis_push_cb push; /* NULL: replies answer commands */
+    redis_state_cb state;
     void *arg;
 
     enum phase phase;
@@ -54,7 +54,7 @@ struct kv {
     bool ping_out;
     size_t unsent; /* at most this many bytes wait for the socket */
 
-    struct kv_due due;
+    struct redis_due due;
 
     bool closed; /* to be freed in the next turn of the loop: callers of callbacks still look at it
                   */
@@ -63,48 +63,49 @@ struct kv {
 
 /* ---- the end of a connection, and of the whole ---- */
 
-static void disconnect(struct kv *kv)
+static void disconnect(struct redis *redis)
 {
-    kv->session++;
-    kv->phase = PHASE_IDLE;
-    loop_watch_free(kv->watch);
-    kv->watch = NULL;
-    if (kv->redis != NULL)
-        redisFree(kv->redis);
-    kv->redis = NULL;
-    loop_timer_stop(kv->tick);
-    kv->unsent = 0;
+    redis->session++;
+    redis->phase = PHASE_IDLE;
+    loop_watch_free(redis->watch);
+    redis->watch = NULL;
+    if (redis->redis != NULL)
+        redisFree(redis->redis);
+    redis->redis = NULL;
+    loop_timer_stop(redis->tick);
+    redis->unsent = 0;
 }
 
-static void tell_lost(struct kv *kv)
+static void tell_lost(struct redis *redis)
 {
-    static const struct kv_reply lost = {.type = KV_LOST};
-    struct kv_due_entry entry;
-    while (kv_due_pop(&kv->due, &entry)) /* nothing is added meanwhile: the phase forbids it */
+    static const struct redis_reply lost = {.type = REDIS_LOST};
+    struct redis_due_entry entry;
+    while (
+        redis_due_pop(&redis->due, &entry)) /* nothing is added meanwhile: the phase forbids it */
         if (entry.cb != NULL)
             entry.cb(&lost, entry.arg);
 }
 
 /* Ends this connection (or try): tells everybody, tries again later. */
-static void fail(struct kv *kv, const char *what, const char *detail)
+static void fail(struct redis *redis, const char *what, const char *detail)
 {
     char reason[REASON_SIZE];
     (void)snprintf(reason, sizeof reason, "%s%s%s", what, detail[0] == '\0' ? "" : ": ", detail);
-    if (kv->fault == 0)
-        kv->fault = ERR_UNAVAILABLE;
-    bool news = kv->phase == PHASE_UP || strcmp(reason, kv->reason) != 0;
-    memcpy(kv->reason, reason, sizeof reason);
-    disconnect(kv);
-    tell_lost(kv);
-    if (!kv->closed && news && kv->state != NULL)
-        kv->state(false, kv->reason, kv->arg);
-    if (!kv->closed)
-        loop_timer_start(kv->retry, backoff_next(&kv->backoff), 0);
+    if (redis->fault == 0)
+        redis->fault = ERR_UNAVAILABLE;
+    bool news = redis->phase == PHASE_UP || strcmp(reason, redis->reason) != 0;
+    memcpy(redis->reason, reason, sizeof reason);
+    disconnect(redis);
+    tell_lost(redis);
+    if (!redis->closed && news && redis->state != NULL)
+        redis->state(false, redis->reason, redis->arg);
+    if (!redis->closed)
+        loop_timer_start(redis->retry, backoff_next(&redis->backoff), 0);
 }
 
 /* ---- sending ---- */
 
-static int append(struct kv *kv, size_t argc, const char *const *argv, const size_t *argv_len)
+static int append(struct redis *redis, size_t argc, const char *const *argv, const size_t *argv_len)
 {
     char *text = NULL;
     /* The library only reads the arguments; its prototype lacks the const. */
@@ -113,152 +114,152 @@ static int append(struct kv *kv, size_t argc, const char *const *argv, const siz
     if (len < 0)
         return ERR_NOMEM;
     int code = 0;
-    if ((size_t)len > UNSENT_MAX - kv->unsent)
+    if ((size_t)len > UNSENT_MAX - redis->unsent)
         code = ERR_FULL;
-    else if (redisAppendFormattedCommand(kv->redis, text, (size_t)len) != REDIS_OK)
+    else if (redisAppendFormattedCommand(redis->redis, text, (size_t)len) != REDIS_OK)
         code = ERR_NOMEM;
     redisFreeCommand(text);
     if (code == 0) {
-        kv->unsent += (size_t)len;
-        loop_watch_set(kv->watch, LOOP_READ | LOOP_WRITE);
+        redis->unsent += (size_t)len;
+        loop_watch_set(redis->watch, LOOP_READ | LOOP_WRITE);
     }
     return code;
 }
 
 /* Queues a command and the answer that it will get. */
-static int enqueue(struct kv *kv, size_t argc, const char *const *argv, const size_t *argv_len,
-                   kv_reply_cb cb, void *arg)
+static int enqueue(struct redis *redis, size_t argc, const char *const *argv,
+                   const size_t *argv_len, redis_reply_cb cb, void *arg)
 {
-    int code = kv_due_push(&kv->due, cb, arg);
+    int code = redis_due_push(&redis->due, cb, arg);
     if (code < 0)
         return code;
-    code = append(kv, argc, argv, argv_len);
+    code = append(redis, argc, argv, argv_len);
     if (code < 0)
-        kv_due_unpush(&kv->due);
+        redis_due_unpush(&redis->due);
     return code;
 }
 
-static void flush(struct kv *kv)
+static void flush(struct redis *redis)
 {
     int done = 0;
-    if (redisBufferWrite(kv->redis, &done) != REDIS_OK) {
-        fail(kv, "connection lost", kv->redis->errstr);
+    if (redisBufferWrite(redis->redis, &done) != REDIS_OK) {
+        fail(redis, "connection lost", redis->redis->errstr);
         return;
     }
     if (done != 0) {
-        kv->unsent = 0;
-        loop_watch_set(kv->watch, LOOP_READ);
+        redis->unsent = 0;
+        loop_watch_set(redis->watch, LOOP_READ);
     }
 }
 
 /* ---- login and watchdog ---- */
 
-static void ping_answered(const struct kv_reply *reply, void *arg)
+static void ping_answered(const struct redis_reply *reply, void *arg)
 {
-    struct kv *kv = arg;
-    if (reply->type != KV_LOST)
-        kv->ping_out = false;
+    struct redis *redis = arg;
+    if (reply->type != REDIS_LOST)
+        redis->ping_out = false;
 }
 
-static bool send_ping(struct kv *kv)
+static bool send_ping(struct redis *redis)
 {
     const char *const argv[] = {"PING"};
     const size_t len[] = {4};
-    int code =
-        kv->push != NULL ? append(kv, 1, argv, len) : enqueue(kv, 1, argv, len, ping_answered, kv);
+    int code = redis->push != NULL ? append(redis, 1, argv, len)
+                                   : enqueue(redis, 1, argv, len, ping_answered, redis);
     if (code < 0)
         return false;
-    kv->ping_out = true;
-    kv->silent_ticks = 0;
+    redis->ping_out = true;
+    redis->silent_ticks = 0;
     return true;
 }
 
 static void tick(void *arg)
 {
-    struct kv *kv = arg;
-    if (kv->phase == PHASE_UP && !kv->ping_out && send_ping(kv))
+    struct redis *redis = arg;
+    if (redis->phase == PHASE_UP && !redis->ping_out && send_ping(redis))
         return;
-    if (++kv->silent_ticks < SILENT_TICKS_MAX)
+    if (++redis->silent_ticks < SILENT_TICKS_MAX)
         return;
-    fail(kv, "no answer within 2 s", "");
+    fail(redis, "no answer within 2 s", "");
 }
 
-static void login_answered(const struct kv_reply *reply, void *arg)
+static void login_answered(const struct redis_reply *reply, void *arg)
 {
-    struct kv *kv = arg;
-    if (reply->type == KV_LOST)
+    struct redis *redis = arg;
+    if (reply->type == REDIS_LOST)
         return;
-    if (reply->type == KV_ERROR) {
+    if (reply->type == REDIS_ERROR) {
         char text[REASON_SIZE];
         (void)snprintf(text, sizeof text, "%.*s", (int)(reply->len < 100 ? reply->len : 100),
                        reply->str);
         bool passing = strncmp(text, "LOADING", 7) == 0 || strncmp(text, "BUSY", 4) == 0;
-        kv->fault = passing ? ERR_UNAVAILABLE : ERR_AUTH;
-        fail(kv, "Redis refused the login", text);
+        redis->fault = passing ? ERR_UNAVAILABLE : ERR_AUTH;
+        fail(redis, "Redis refused the login", text);
         return;
     }
-    if (--kv->login_due > 0)
+    if (--redis->login_due > 0)
         return;
-    kv->phase = PHASE_UP;
-    kv->fault = 0;
-    kv->reason[0] = '\0';
-    kv->ping_out = false;
-    kv->silent_ticks = 0;
-    backoff_reset(&kv->backoff);
-    if (kv->state != NULL)
-        kv->state(true, NULL, kv->arg);
+    redis->phase = PHASE_UP;
+    redis->fault = 0;
+    redis->reason[0] = '\0';
+    redis->ping_out = false;
+    redis->silent_ticks = 0;
+    backoff_reset(&redis->backoff);
+    if (redis->state != NULL)
+        redis->state(true, NULL, redis->arg);
 }
 
-static int login_command(struct kv *kv, size_t argc, const char *const *argv)
+static int login_command(struct redis *redis, size_t argc, const char *const *argv)
 {
     size_t len[3];
     for (size_t i = 0; i < argc; i++)
         len[i] = strlen(argv[i]);
-    kv->login_due++;
-    return enqueue(kv, argc, argv, len, login_answered, kv);
+    redis->login_due++;
+    return enqueue(redis, argc, argv, len, login_answered, redis);
 }
 
-static void login(struct kv *kv)
+static void login(struct redis *redis)
 {
     char database[12];
-    (void)snprintf(database, sizeof database, "%u", (unsigned)kv->url.database);
-    const struct kv_url *url = &kv->url;
-    kv->phase = PHASE_LOGIN;
-    kv->silent_ticks = 0;
-    kv->login_due = 0;
+    (void)snprintf(database, sizeof database, "%u", (unsigned)redis->url.database);
+    const struct redis_url *url = &redis->url;
+    redis->phase = PHASE_LOGIN;
+    redis->silent_ticks = 0;
+    redis->login_due = 0;
     int code = 0;
     if (url->user[0] != '\0')
-        code = login_command(kv, 3, (const char *const[]){"AUTH", url->user, url->password});
+        code = login_command(redis, 3, (const char *const[]){"AUTH", url->user, url->password});
     else if (url->password[0] != '\0')
-        code = login_command(kv, 2, (const char *const[]){"AUTH", url->password});
+        code = login_command(redis, 2, (const char *const[]){"AUTH", url->password});
     if (code == 0)
-        code = login_command(kv, 2, (const char *const[]){"SELECT", database});
+        code = login_command(redis, 2, (const char *const[]){"SELECT", database});
     if (code == 0) /* tells a server that wants a password, or is still loading */
-        code = login_command(kv, 1, (const char *const[]){"PING"});
+        code = login_command(redis, 1, (const char *const[]){"PING"});
     if (code < 0)
-        fail(kv, "cannot log in", err_text(code));
+        fail(redis, "cannot log in", err_text(code));
 }
 
 /* ---- replies ---- */
 
-static enum kv_type type_of(const redisReply *from)
+static enum redis_type type_of(const redisReply *from)
 {
     switch (from->type) {
     case REDIS_REPLY_STRING:
     case REDIS_REPLY_STATUS:
-        return KV_STRING;
+        return REDIS_STRING;
     case REDIS_REPLY_INTEGER:
-        return KV_INTEGER;
+        return REDIS_INTEGER;
     case REDIS_REPLY_ARRAY:
-        return KV_ARRAY;
+        return REDIS_ARRAY;
     case REDIS_REPLY_ERROR:
-        return KV_ERROR;
+        return REDIS_ERROR;
     default:
-        return KV_NIL;
+        return REDIS_NIL;
     }
 }
 
-static void reply_clear(const struct kv_reply *reply)
+static void reply_clear(const struct redis_reply *reply)
 {
     for (size_t i = 0; i < reply->count; i++)
         reply_clear(&reply->items[i]);
@@ -266,16 +267,16 @@ static void reply_clear(const struct kv_reply *reply)
 }
 
 /* Texts stay the library's. Depth is bounded by its parser. False: no memory. */
-static bool reply_from(const redisReply *from, struct kv_reply *to)
+static bool reply_from(const redisReply *from, struct redis_reply *to)
 {
-    *to = (struct kv_reply){.type = type_of(from), .integer = from->integer};
-    if (to->type == KV_STRING || to->type == KV_ERROR) {
+    *to = (struct redis_reply){.type = type_of(from), .integer = from->integer};
+    if (to->type == REDIS_STRING || to->type == REDIS_ERROR) {
         to->str = from->str;
         to->len = from->len;
     }
-    if (to->type != KV_ARRAY || from->elements == 0)
+    if (to->type != REDIS_ARRAY || from->elements == 0)
         return true;
-    struct kv_reply *items = calloc(from->elements, sizeof *items);
+    struct redis_reply *items = calloc(from->elements, sizeof *items);
     if (items == NULL)
         return false;
     to->items = items;
@@ -287,50 +288,50 @@ static bool reply_from(const redisReply *from, struct kv_reply *to)
     return true;
 }
 
-static bool text_is(const struct kv_reply *reply, const char *text)
+static bool text_is(const struct redis_reply *reply, const char *text)
 {
-    return reply->type == KV_STRING && reply->len == strlen(text) &&
+    return reply->type == REDIS_STRING && reply->len == strlen(text) &&
            strncasecmp(reply->str, text, reply->len) == 0;
 }
 
-static void deliver(struct kv *kv, const struct kv_reply *reply)
+static void deliver(struct redis *redis, const struct redis_reply *reply)
 {
-    if (kv->push != NULL && kv->phase == PHASE_UP) {
+    if (redis->push != NULL && redis->phase == PHASE_UP) {
         /* PONG without a channel, ["pong", ""] with one */
         if (text_is(reply, "pong") || (reply->count > 0 && text_is(&reply->items[0], "pong")))
-            kv->ping_out = false;
+            redis->ping_out = false;
         else
-            kv->push(reply, kv->arg);
+            redis->push(reply, redis->arg);
         return;
     }
-    struct kv_due_entry entry;
-    if (!kv_due_pop(&kv->due, &entry))
-        fail(kv, "Redis sent a reply that nobody asked for", "");
+    struct redis_due_entry entry;
+    if (!redis_due_pop(&redis->due, &entry))
+        fail(redis, "Redis sent a reply that nobody asked for", "");
     else if (entry.cb != NULL)
         entry.cb(reply, entry.arg);
 }
 
 /* Takes what has arrived. Any callback may end the connection, or close the whole. */
-static void read_replies(struct kv *kv)
+static void read_replies(struct redis *redis)
 {
-    if (redisBufferRead(kv->redis) != REDIS_OK) {
-        fail(kv, "connection lost", kv->redis->errstr);
+    if (redisBufferRead(redis->redis) != REDIS_OK) {
+        fail(redis, "connection lost", redis->redis->errstr);
         return;
     }
-    uint64_t session = kv->session;
-    while (kv->session == session) {
+    uint64_t session = redis->session;
+    while (redis->session == session) {
         void *raw = NULL;
-        if (redisGetReplyFromReader(kv->redis, &raw) != REDIS_OK) {
-            fail(kv, "Redis sent what is no reply", kv->redis->errstr);
+        if (redisGetReplyFromReader(redis->redis, &raw) != REDIS_OK) {
+            fail(redis, "Redis sent what is no reply", redis->redis->errstr);
             return;
         }
         if (raw == NULL)
             return;
-        struct kv_reply reply;
+        struct redis_reply reply;
         if (reply_from(raw, &reply))
-            deliver(kv, &reply);
+            deliver(redis, &reply);
         else
-            fail(kv, "out of memory", "");
+            fail(redis, "out of memory", "");
         reply_clear(&reply);
         freeReplyObject(raw);
     }
@@ -340,37 +341,37 @@ static void read_replies(struct kv *kv)
 
 static void socket_ready(int events, void *arg)
 {
-    struct kv *kv = arg;
-    uint64_t session = kv->session;
+    struct redis *redis = arg;
+    uint64_t session = redis->session;
     if ((events & LOOP_READ) != 0)
-        read_replies(kv);
-    if (kv->session == session && (events & LOOP_WRITE) != 0)
-        flush(kv);
+        read_replies(redis);
+    if (redis->session == session && (events & LOOP_WRITE) != 0)
+        flush(redis);
 }
 
 /* Takes the connected socket over. */
-static void take_socket(struct kv *kv, int fd)
+static void take_socket(struct redis *redis, int fd)
 {
-    kv->redis = redisConnectFd(fd);
-    if (kv->redis == NULL) {
+    redis->redis = redisConnectFd(fd);
+    if (redis->redis == NULL) {
         (void)close(fd);
-        fail(kv, "cannot connect", "out of memory");
+        fail(redis, "cannot connect", "out of memory");
         return;
     }
-    kv->redis->flags &= ~REDIS_BLOCK; /* the library supposes a blocking socket */
-    kv->watch = loop_watch_new(kv->loop, fd, socket_ready, kv);
-    if (kv->watch == NULL) {
-        fail(kv, "cannot watch the connection", "");
+    redis->redis->flags &= ~REDIS_BLOCK; /* the library supposes a blocking socket */
+    redis->watch = loop_watch_new(redis->loop, fd, socket_ready, redis);
+    if (redis->watch == NULL) {
+        fail(redis, "cannot watch the connection", "");
         return;
     }
-    loop_timer_start(kv->tick, TICK_MS, TICK_MS);
-    login(kv);
+    loop_timer_start(redis->tick, TICK_MS, TICK_MS);
+    login(redis);
 }
 
 /* Names are looked up and sockets connected in a thread: the resolver blocks. */
 struct dialling {
-    struct kv *kv; /* NULL: closed meanwhile. Not touched by the thread. */
-    char host[KV_URL_PART_MAX + 1];
+    struct redis *redis; /* NULL: closed meanwhile. Not touched by the thread. */
+    char host[REDIS_URL_PART_MAX + 1];
     uint16_t port;
     int code;
     int fd;
@@ -380,138 +381,138 @@ struct dialling {
 static void dial_in_thread(void *arg)
 {
     struct dialling *dialling = arg;
-    dialling->code = dial_tcp(dialling->host, dialling->port, DIAL_MS, &dialling->fd,
-                              dialling->reason, sizeof dialling->reason);
+    dialling->code = tcp_connect(dialling->host, dialling->port, DIAL_MS, &dialling->fd,
+                                 dialling->reason, sizeof dialling->reason);
 }
 
 static void dialled(void *arg)
 {
     struct dialling *dialling = arg;
-    struct kv *kv = dialling->kv;
-    if (kv == NULL) {
+    struct redis *redis = dialling->redis;
+    if (redis == NULL) {
         if (dialling->code == 0)
             (void)close(dialling->fd);
     } else {
-        kv->dialling = NULL;
-        kv->fault = dialling->code;
+        redis->dialling = NULL;
+        redis->fault = dialling->code;
         if (dialling->code < 0)
-            fail(kv, "cannot connect", dialling->reason);
+            fail(redis, "cannot connect", dialling->reason);
         else
-            take_socket(kv, dialling->fd);
+            take_socket(redis, dialling->fd);
     }
     free(dialling);
 }
 
-static void destroy(struct kv *kv)
+static void destroy(struct redis *redis)
 {
-    loop_timer_free(kv->retry);
-    loop_timer_free(kv->tick);
-    kv_due_free(&kv->due);
-    free(kv);
+    loop_timer_free(redis->retry);
+    loop_timer_free(redis->tick);
+    redis_due_free(&redis->due);
+    free(redis);
 }
 
 static void attempt(void *arg)
 {
-    struct kv *kv = arg;
-    if (kv->closed) {
-        destroy(kv);
+    struct redis *redis = arg;
+    if (redis->closed) {
+        destroy(redis);
         return;
     }
     struct dialling *dialling = calloc(1, sizeof *dialling);
     if (dialling != NULL) {
-        dialling->kv = kv;
-        dialling->port = kv->url.port;
-        memcpy(dialling->host, kv->url.host, sizeof dialling->host);
+        dialling->redis = redis;
+        dialling->port = redis->url.port;
+        memcpy(dialling->host, redis->url.host, sizeof dialling->host);
     }
-    if (dialling == NULL || loop_background(kv->loop, dial_in_thread, dialled, dialling) < 0) {
+    if (dialling == NULL || loop_background(redis->loop, dial_in_thread, dialled, dialling) < 0) {
         free(dialling);
-        fail(kv, "cannot connect", "out of memory");
+        fail(redis, "cannot connect", "out of memory");
         return;
     }
-    kv->phase = PHASE_DIALLING;
-    kv->dialling = dialling;
+    redis->phase = PHASE_DIALLING;
+    redis->dialling = dialling;
 }
 
 /* ---- the public calls ---- */
 
-static struct kv *open_any(struct loop *loop, const char *url, kv_push_cb push, kv_state_cb state,
-                           void *arg)
+static struct redis *open_any(struct loop *loop, const char *url, redis_push_cb push,
+                              redis_state_cb state, void *arg)
 {
-    struct kv *kv = calloc(1, sizeof *kv);
+    struct redis *redis = calloc(1, sizeof *redis);
     const char *problem = NULL;
-    if (kv == NULL)
+    if (redis == NULL)
         return NULL;
-    if (kv_url_parse(url, &kv->url, &problem) < 0) {
+    if (redis_url_parse(url, &redis->url, &problem) < 0) {
         log_error("wrong Redis URL", LOG_STR("problem", problem));
-        free(kv);
+        free(redis);
         return NULL;
     }
-    kv->loop = loop;
-    kv->push = push;
-    kv->state = state;
-    kv->arg = arg;
-    kv->retry = loop_timer_new(loop, attempt, kv);
-    kv->tick = loop_timer_new(loop, tick, kv);
-    backoff_init(&kv->backoff, BACKOFF_FIRST_MS, BACKOFF_MAX_MS,
+    redis->loop = loop;
+    redis->push = push;
+    redis->state = state;
+    redis->arg = arg;
+    redis->retry = loop_timer_new(loop, attempt, redis);
+    redis->tick = loop_timer_new(loop, tick, redis);
+    backoff_init(&redis->backoff, BACKOFF_FIRST_MS, BACKOFF_MAX_MS,
                  clock_mono_us() ^ ((uint64_t)getpid() << 40));
-    if (kv->retry == NULL || kv->tick == NULL) {
-        destroy(kv);
+    if (redis->retry == NULL || redis->tick == NULL) {
+        destroy(redis);
         return NULL;
     }
-    loop_timer_start(kv->retry, 0, 0); /* not from here: the caller does not hold `kv` yet */
-    return kv;
+    loop_timer_start(redis->retry, 0, 0); /* not from here: the caller does not hold `redis` yet */
+    return redis;
 }
 
-struct kv *kv_open(struct loop *loop, const char *url, size_t pending_max, kv_state_cb state,
-                   void *arg)
+struct redis *redis_open(struct loop *loop, const char *url, size_t pending_max,
+                         redis_state_cb state, void *arg)
 {
-    struct kv *kv = open_any(loop, url, NULL, state, arg);
-    if (kv != NULL)
-        kv->pending_max = pending_max;
-    return kv;
+    struct redis *redis = open_any(loop, url, NULL, state, arg);
+    if (redis != NULL)
+        redis->pending_max = pending_max;
+    return redis;
 }
 
-struct kv *kv_open_push(struct loop *loop, const char *url, kv_push_cb push, kv_state_cb state,
-                        void *arg)
+struct redis *redis_open_push(struct loop *loop, const char *url, redis_push_cb push,
+                              redis_state_cb state, void *arg)
 {
     return open_any(loop, url, push, state, arg);
 }
 
-void kv_close(struct kv *kv)
+void redis_close(struct redis *redis)
 {
-    if (kv == NULL || kv->closed)
+    if (redis == NULL || redis->closed)
         return;
-    kv->closed = true;
-    if (kv->dialling != NULL)
-        kv->dialling->kv = NULL;
-    disconnect(kv);
-    tell_lost(kv);
-    loop_timer_start(kv->retry, 0, 0); /* frees it */
+    redis->closed = true;
+    if (redis->dialling != NULL)
+        redis->dialling->redis = NULL;
+    disconnect(redis);
+    tell_lost(redis);
+    loop_timer_start(redis->retry, 0, 0); /* frees it */
 }
 
-int kv_fault(const struct kv *kv)
+int redis_fault(const struct redis *redis)
 {
-    return kv->phase == PHASE_UP ? 0 : kv->fault;
+    return redis->phase == PHASE_UP ? 0 : redis->fault;
 }
 
-bool kv_is_up(const struct kv *kv)
+bool redis_is_up(const struct redis *redis)
 {
-    return kv->phase == PHASE_UP;
+    return redis->phase == PHASE_UP;
 }
 
-int kv_command(struct kv *kv, size_t argc, const char *const *argv, const size_t *argv_len,
-               kv_reply_cb cb, void *arg)
+int redis_command(struct redis *redis, size_t argc, const char *const *argv, const size_t *argv_len,
+                  redis_reply_cb cb, void *arg)
 {
-    if (kv->phase != PHASE_UP || kv->closed)
+    if (redis->phase != PHASE_UP || redis->closed)
         return ERR_UNAVAILABLE;
-    if (kv->due.count >= kv->pending_max)
+    if (redis->due.count >= redis->pending_max)
         return ERR_FULL;
-    return enqueue(kv, argc, argv, argv_len, cb, arg);
+    return enqueue(redis, argc, argv, argv_len, cb, arg);
 }
 
-int kv_send(struct kv *kv, size_t argc, const char *const *argv, const size_t *argv_len)
+int redis_send(struct redis *redis, size_t argc, const char *const *argv, const size_t *argv_len)
 {
-    if (kv->phase != PHASE_UP || kv->closed)
+    if (redis->phase != PHASE_UP || redis->closed)
         return ERR_UNAVAILABLE;
-    return append(kv, argc, argv, argv_len);
+    return append(redis, argc, argv, argv_len);
 }

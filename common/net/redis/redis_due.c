@@ -6,11 +6,11 @@
 
 #define FIRST_CAP 16
 
-int kv_due_push(struct kv_due *due, kv_reply_cb cb, void *arg)
+int redis_due_push(struct redis_due *due, redis_reply_cb cb, void *arg)
 {
     if (due->count == due->cap) {
         size_t cap = due->cap == 0 ? FIRST_CAP : due->cap * 2;
-        struct kv_due_entry *ring = calloc(cap, sizeof *ring);
+        struct redis_due_entry *ring = calloc(cap, sizeof *ring);
         if (ring == NULL)
             return ERR_NOMEM;
         for (size_t i = 0; i < due->count; i++)
@@ -20,17 +20,17 @@ int kv_due_push(struct kv_due *due, kv_reply_cb cb, void *arg)
         due->cap = cap;
         due->first = 0;
     }
-    due->ring[(due->first + due->count) % due->cap] = (struct kv_due_entry){cb, arg};
+    due->ring[(due->first + due->count) % due->cap] = (struct redis_due_entry){cb, arg};
     due->count++;
     return 0;
 }
 
-void kv_due_unpush(struct kv_due *due)
+void redis_due_unpush(struct redis_due *due)
 {
     due->count--;
 }
 
-bool kv_due_pop(struct kv_due *due, struct kv_due_entry *ret_entry)
+bool redis_due_pop(struct redis_due *due, struct redis_due_entry *ret_entry)
 {
     if (due->count == 0)
         return false;
@@ -40,8 +40,8 @@ bool kv_due_pop(struct kv_due *due, struct kv_due_entry *ret_entry)
     return true;
 }
 
-void kv_due_free(struct kv_due *due)
+void redis_due_free(struct redis_due *due)
 {
     free(due->ring);
-    *due = (struct kv_due){0};
+    *due = (struct redis_due){0};
 }

@@ -1,4 +1,4 @@
-/* The answers that a Redis connection owes, oldest first: for kv.c alone. */
+/* The answers that a Redis connection owes, oldest first: for redis.c alone. */
 #ifndef COMMON_NET_REDIS_REDIS_DUE_H
 #define COMMON_NET_REDIS_REDIS_DUE_H
 
@@ -8,25 +8,25 @@
 #include "common/base/attrs.h"
 #include "common/net/redis/redis.h"
 
-struct kv_due_entry {
-    kv_reply_cb cb; /* NULL: nobody waits */
+struct redis_due_entry {
+    redis_reply_cb cb; /* NULL: nobody waits */
     void *arg;
 };
 
 /* A growing ring; zeroed is empty. Its owner bounds it. */
-struct kv_due {
-    struct kv_due_entry *ring;
+struct redis_due {
+    struct redis_due_entry *ring;
     size_t cap;
     size_t first;
     size_t count;
 };
 
 /* ERR_NOMEM at worst. */
-MUST_CHECK int kv_due_push(struct kv_due *due, kv_reply_cb cb, void *arg);
+MUST_CHECK int redis_due_push(struct redis_due *due, redis_reply_cb cb, void *arg);
 /* Takes back what was pushed last. */
-void kv_due_unpush(struct kv_due *due);
+void redis_due_unpush(struct redis_due *due);
 /* False: empty. */
-bool kv_due_pop(struct kv_due *due, struct kv_due_entry *ret_entry);
-void kv_due_free(struct kv_due *due);
+bool redis_due_pop(struct redis_due *due, struct redis_due_entry *ret_entry);
+void redis_due_free(struct redis_due *due);
 
 #endif

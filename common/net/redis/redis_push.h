@@ -1,14 +1,15 @@
-/* For kv_subscriber.c alone: a connection whose replies after the login are pushed messages. */
+/* For redis_subscriber.c alone: a connection whose replies after the login are pushed messages. */
 #ifndef COMMON_NET_REDIS_REDIS_PUSH_H
 #define COMMON_NET_REDIS_REDIS_PUSH_H
 
 #include "common/net/redis/redis.h"
 
-typedef void (*kv_push_cb)(const struct kv_reply *push, void *arg);
+typedef void (*redis_push_cb)(const struct redis_reply *push, void *arg);
 
-struct kv *kv_open_push(struct loop *loop, const char *url, kv_push_cb push, kv_state_cb state,
-                        void *arg);
+struct redis *redis_open_push(struct loop *loop, const char *url, redis_push_cb push,
+                              redis_state_cb state, void *arg);
 /* Sends a command whose answer comes as a push. ERR_UNAVAILABLE, ERR_FULL, ERR_NOMEM. */
-MUST_CHECK int kv_send(struct kv *kv, size_t argc, const char *const *argv, const size_t *argv_len);
+MUST_CHECK int redis_send(struct redis *redis, size_t argc, const char *const *argv,
+                          const size_t *argv_len);
 
 #endif

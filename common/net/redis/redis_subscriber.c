@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "common/base/err.h"
+#include "common/base/log.h"
 #include "common/net/redis/redis.h"
 #include "common/net/redis/redis_push.h"
-#include "common/base/log.h"
 
 /*
  * The channels are a balanced tree by name (tsearch): names come from outside, and its cost has a
@@ -19,12 +19,12 @@ struct channel {
     char name[];
 };
 
-struct kv_subscriber {
-    struct kv *kv;
+struct redis_subscriber {
+    struct redis *redis;
     void *channels; /* tree of struct channel */
-    kv_message_cb message;
-    kv_subscribed_cb subscribed;
-    kv_state_cb state;
+    redis_message_cb message;
+    redis_subscribed_cb subscribed;
+    redis_state_cb state;
     void *arg;
     struct loop_timer *end; /* frees it in the next turn of the loop: we may be in its callback */
     bool closed;
@@ -51,7 +51,7 @@ static struct channel *channel_new(const char *name, size_t len)
     return channel;
 }
 
-static struct channel *channel_find(const struct kv_subscriber *subscriber, const char *name,
+static struct channel *channel_find(const struct redis_subscriber *subscriber, const char *name,
                                     size_t len)
 {
     struct channel *key = channel_new(name, len);
@@ -62,21 +62,21 @@ static struct channel *channel_find(const struct kv_subscriber *subscriber, cons
     return node == NULL ? NULL : *(struct channel **)node;
 }
 
-static void channel_remove(struct kv_subscriber *subscriber, struct channel *channel)
+static void channel_remove(struct redis_subscriber *subscriber, struct channel *channel)
 {
     (void)tdelete(channel, &subscriber->channels, compare);
     free(channel);
 }
 
-static int send_about(struct kv_subscriber *subscriber, const char *command,
+static int send_about(struct redis_subscriber *subscriber, const char *command,
                       const struct channel *channel)
 {
     const char *const argv[] = {command, channel->name};
     const size_t len[] = {strlen(command), channel->len};
-    return kv_send(subscriber->kv, 2, argv, len);
+    return redis_send(subscriber->redis, 2, argv, len);
 }
 
-static int subscribe_now(struct kv_subscriber *subscriber, struct channel *channel)
+static int subscribe_now(struct redis_subscriber *subscriber, struct channel *channel)
 {
     int code = send_about(subscriber, "SUBSCRIBE", channel);
     if (code == 0)
@@ -86,7 +86,7 @@ static int subscribe_now(struct kv_subscriber *subscriber, struct channel *chann
 
 /* What to do with every channel when the connection comes or goes. */
 struct walk {
-    struct kv_subscriber *subscriber;
+    struct redis_subscriber *subscriber;
     bool up;
     struct channel *unwanted; /* one to be removed: a tree must not change during a walk */
     size_t failed;
@@ -106,7 +106,7 @@ static void walk_channel(const void *node, VISIT visit, void *arg)
         walk->unwanted = channel;
 }
 
-static void forget_unwanted(struct kv_subscriber *subscriber)
+static void forget_unwanted(struct redis_subscriber *subscriber)
 {
     for (;;) {
         struct walk walk = {.subscriber = subscriber};
@@ -119,7 +119,7 @@ static void forget_unwanted(struct kv_subscriber *subscriber)
 
 static void destroy(void *arg)
 {
-    struct kv_subscriber *subscriber = arg;
+    struct redis_subscriber *subscriber = arg;
     loop_timer_free(subscriber->end);
     tdestroy(subscriber->channels, free);
     free(subscriber);
@@ -127,7 +127,7 @@ static void destroy(void *arg)
 
 static void state_changed(bool up, const char *reason, void *arg)
 {
-    struct kv_subscriber *subscriber = arg;
+    struct redis_subscriber *subscriber = arg;
     if (up) {
         struct walk walk = {.subscriber = subscriber, .up = true};
         twalk_r(subscriber->channels, walk_channel, &walk);
@@ -140,7 +140,7 @@ static void state_changed(bool up, const char *reason, void *arg)
         subscriber->state(up, reason, subscriber->arg);
 }
 
-static bool kind_is(const struct kv_reply *push, const char *kind)
+static bool kind_is(const struct redis_reply *push, const char *kind)
 {
     return push->items[0].len == strlen(kind) &&
            memcmp(push->items[0].str, kind, push->items[0].len) == 0;
@@ -148,7 +148,7 @@ static bool kind_is(const struct kv_reply *push, const char *kind)
 
 /* An acknowledgement counts when it is the newest one due: an older one may precede an UNSUBSCRIBE
  * that is still on its way. */
-static void acknowledged(struct kv_subscriber *subscriber, const char *name, size_t len)
+static void acknowledged(struct redis_subscriber *subscriber, const char *name, size_t len)
 {
     struct channel *channel = channel_find(subscriber, name, len);
     if (channel == NULL || channel->acks_due == 0 || --channel->acks_due > 0)
@@ -159,28 +159,30 @@ static void acknowledged(struct kv_subscriber *subscriber, const char *name, siz
         subscriber->subscribed(name, len, subscriber->arg);
 }
 
-static void pushed(const struct kv_reply *push, void *arg)
+static void pushed(const struct redis_reply *push, void *arg)
 {
-    struct kv_subscriber *subscriber = arg;
-    if (push->type == KV_ERROR) {
+    struct redis_subscriber *subscriber = arg;
+    if (push->type == REDIS_ERROR) {
         log_error("Redis refused a subscription", LOG_STR("problem", push->str));
         return;
     }
-    if (push->type != KV_ARRAY || push->count < 3 || push->items[0].type != KV_STRING ||
-        push->items[1].type != KV_STRING)
+    if (push->type != REDIS_ARRAY || push->count < 3 || push->items[0].type != REDIS_STRING ||
+        push->items[1].type != REDIS_STRING)
         return;
-    const struct kv_reply *name = &push->items[1];
-    const struct kv_reply *text = &push->items[2];
-    if (kind_is(push, "message") && text->type == KV_STRING)
+    const struct redis_reply *name = &push->items[1];
+    const struct redis_reply *text = &push->items[2];
+    if (kind_is(push, "message") && text->type == REDIS_STRING)
         subscriber->message(name->str, name->len, text->str, text->len, subscriber->arg);
     else if (kind_is(push, "subscribe"))
         acknowledged(subscriber, name->str, name->len);
 }
 
-struct kv_subscriber *kv_subscriber_open(struct loop *loop, const char *url, kv_message_cb message,
-                                         kv_subscribed_cb subscribed, kv_state_cb state, void *arg)
+struct redis_subscriber *redis_subscriber_open(struct loop *loop, const char *url,
+                                               redis_message_cb message,
+                                               redis_subscribed_cb subscribed, redis_state_cb state,
+                                               void *arg)
 {
-    struct kv_subscriber *subscriber = calloc(1, sizeof *subscriber);
+    struct redis_subscriber *subscriber = calloc(1, sizeof *subscriber);
     if (subscriber == NULL)
         return NULL;
     subscriber->message = message;
@@ -189,24 +191,24 @@ struct kv_subscriber *kv_subscriber_open(struct loop *loop, const char *url, kv_
     subscriber->arg = arg;
     subscriber->end = loop_timer_new(loop, destroy, subscriber);
     if (subscriber->end != NULL)
-        subscriber->kv = kv_open_push(loop, url, pushed, state_changed, subscriber);
-    if (subscriber->kv == NULL) {
+        subscriber->redis = redis_open_push(loop, url, pushed, state_changed, subscriber);
+    if (subscriber->redis == NULL) {
         destroy(subscriber);
         return NULL;
     }
     return subscriber;
 }
 
-void kv_subscriber_close(struct kv_subscriber *subscriber)
+void redis_subscriber_close(struct redis_subscriber *subscriber)
 {
     if (subscriber == NULL || subscriber->closed)
         return;
     subscriber->closed = true;
-    kv_close(subscriber->kv);
+    redis_close(subscriber->redis);
     loop_timer_start(subscriber->end, 0, 0);
 }
 
-int kv_subscribe(struct kv_subscriber *subscriber, const char *channel_name)
+int redis_subscribe(struct redis_subscriber *subscriber, const char *channel_name)
 {
     size_t len = strlen(channel_name);
     struct channel *channel = channel_find(subscriber, channel_name, len);
@@ -221,7 +223,7 @@ int kv_subscribe(struct kv_subscriber *subscriber, const char *channel_name)
         }
     }
     int code = 0;
-    if (kv_is_up(subscriber->kv))
+    if (redis_is_up(subscriber->redis))
         code = subscribe_now(subscriber, channel);
     if (code == 0)
         channel->wanted = true;
@@ -230,12 +232,12 @@ int kv_subscribe(struct kv_subscriber *subscriber, const char *channel_name)
     return code;
 }
 
-void kv_unsubscribe(struct kv_subscriber *subscriber, const char *channel_name)
+void redis_unsubscribe(struct redis_subscriber *subscriber, const char *channel_name)
 {
     struct channel *channel = channel_find(subscriber, channel_name, strlen(channel_name));
     if (channel == NULL || !channel->wanted)
         return;
-    if (kv_is_up(subscriber->kv) && send_about(subscriber, "UNSUBSCRIBE", channel) < 0)
+    if (redis_is_up(subscriber->redis) && send_about(subscriber, "UNSUBSCRIBE", channel) < 0)
         log_warning("channel not unsubscribed: buffer full");
     channel->wanted = false;
     if (channel->acks_due == 0)

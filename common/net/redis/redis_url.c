@@ -26,7 +26,7 @@ static bool number(const char *text, size_t len, uint32_t max, uint32_t *ret_num
 }
 
 /* user:password before the @ */
-static const char *parse_login(const char *text, size_t len, struct kv_url *url)
+static const char *parse_login(const char *text, size_t len, struct redis_url *url)
 {
     const char *colon = memchr(text, ':', len);
     if (colon == NULL)
@@ -41,7 +41,7 @@ static const char *parse_login(const char *text, size_t len, struct kv_url *url)
 }
 
 /* host, host:port, [v6] or [v6]:port */
-static const char *parse_address(const char *text, size_t len, struct kv_url *url)
+static const char *parse_address(const char *text, size_t len, struct redis_url *url)
 {
     const char *host = text;
     size_t host_len = len;
@@ -71,7 +71,7 @@ static const char *parse_address(const char *text, size_t len, struct kv_url *ur
     return NULL;
 }
 
-static const char *parse(const char *text, struct kv_url *url)
+static const char *parse(const char *text, struct redis_url *url)
 {
     static const char scheme[] = "redis://";
     if (strncmp(text, scheme, sizeof scheme - 1) != 0)
@@ -98,9 +98,9 @@ static const char *parse(const char *text, struct kv_url *url)
     return NULL;
 }
 
-int kv_url_parse(const char *text, struct kv_url *ret_url, const char **ret_problem)
+int redis_url_parse(const char *text, struct redis_url *ret_url, const char **ret_problem)
 {
-    struct kv_url url = {.port = DEFAULT_PORT};
+    struct redis_url url = {.port = DEFAULT_PORT};
     const char *problem = parse(text, &url);
     if (problem != NULL) {
         *ret_problem = problem;

@@ -6,19 +6,20 @@
 
 #include "common/base/attrs.h"
 
-#define KV_URL_PART_MAX 255
+#define REDIS_URL_PART_MAX 255
 
 /* Decoded; "" where absent. */
-struct kv_url {
-    char user[KV_URL_PART_MAX + 1];
-    char password[KV_URL_PART_MAX + 1];
-    char host[KV_URL_PART_MAX + 1]; /* IPv6 without its brackets */
-    uint16_t port;                  /* 6379 if absent */
-    uint32_t database;              /* 0 if absent */
+struct redis_url {
+    char user[REDIS_URL_PART_MAX + 1];
+    char password[REDIS_URL_PART_MAX + 1];
+    char host[REDIS_URL_PART_MAX + 1]; /* IPv6 without its brackets */
+    uint16_t port;                     /* 6379 if absent */
+    uint32_t database;                 /* 0 if absent */
 };
 
 /* 0, or ERR_PARSE with a static text in `ret_problem` that does not repeat the URL. A password may
  * stand without a user (redis://:password@host), a user not without a password. */
-MUST_CHECK int kv_url_parse(const char *text, struct kv_url *ret_url, const char **ret_problem);
+MUST_CHECK int redis_url_parse(const char *text, struct redis_url *ret_url,
+                               const char **ret_problem);
 
 #endif

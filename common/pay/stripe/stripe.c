@@ -38,7 +38,7 @@ const char *pay_outcome_text(enum pay_outcome outcome)
 
 /* ---- calls ---- */
 
-struct pay_call *pay_stripe_take_call(struct pay *pay, void *arg)
+struct pay_call *stripe_take_call(struct pay *pay, void *arg)
 {
     struct pay_call *call = SLIST_FIRST(&pay->idle);
     if (call == NULL)
@@ -56,8 +56,7 @@ static void give_back(struct pay_call *call)
 }
 
 /* Sends `form` (NULL: a GET) to `url`, with the key in pay->key if there is one. */
-int pay_stripe_send(struct pay_call *call, const char *url, const struct buf *form,
-                    curl_done_cb done)
+int stripe_send(struct pay_call *call, const char *url, const struct buf *form, curl_done_cb done)
 {
     struct pay *pay = call->pay;
     const char *headers[6] = {buf_text(&pay->authorization),
@@ -86,7 +85,7 @@ int pay_stripe_send(struct pay_call *call, const char *url, const struct buf *fo
 }
 
 /* The part of an answer that is no HTTP answer's, or is every one's. */
-void pay_stripe_read_transport(const struct curl_response *response, struct pay_answer *answer)
+void stripe_read_transport(const struct curl_response *response, struct pay_answer *answer)
 {
     answer->action[0] = '\0';
     answer->http_status = response->status;
@@ -109,7 +108,7 @@ void pay_stripe_read_transport(const struct curl_response *response, struct pay_
 }
 
 /* The call is idle again before its callback, which may free everything. */
-void pay_stripe_finish(struct pay_call *call, const struct pay_answer *answer)
+void stripe_finish(struct pay_call *call, const struct pay_answer *answer)
 {
     pay_answer_cb cb = call->cb;
     void *arg = call->arg;
@@ -120,7 +119,7 @@ void pay_stripe_finish(struct pay_call *call, const struct pay_answer *answer)
 /* ---- charging ---- */
 
 /* Appends `text` percent-encoded. */
-void pay_stripe_encode(struct buf *out, const char *text)
+void stripe_encode(struct buf *out, const char *text)
 {
     static const char hex[] = "0123456789ABCDEF";
     static const char plain[] =
@@ -143,25 +142,25 @@ static void write_form(struct buf *form, const struct pay_charge *charge, const 
     (void)buf_str(form, "amount=");
     (void)buf_int(form, charge->amount);
     (void)buf_str(form, "&currency=");
-    pay_stripe_encode(form, charge->currency);
+    stripe_encode(form, charge->currency);
     (void)buf_str(form, "&payment_method=");
-    pay_stripe_encode(form, charge->payment_method);
+    stripe_encode(form, charge->payment_method);
     (void)buf_str(form, "&confirm=true&automatic_payment_methods[enabled]=true");
     if (return_url[0] == '\0') {
         (void)buf_str(form, "&automatic_payment_methods[allow_redirects]=never");
     } else {
         (void)buf_str(form, "&return_url=");
-        pay_stripe_encode(form, return_url);
+        stripe_encode(form, return_url);
     }
     (void)buf_str(form, "&metadata[order_id]=");
-    pay_stripe_encode(form, charge->order_id);
+    stripe_encode(form, charge->order_id);
     (void)buf_str(form, "&metadata[shard]=");
     (void)buf_int(form, charge->shard);
     (void)buf_str(form, "&description=Order%20");
-    pay_stripe_encode(form, charge->order_id);
+    stripe_encode(form, charge->order_id);
     if (charge->receipt_email != NULL) {
         (void)buf_str(form, "&receipt_email=");
-        pay_stripe_encode(form, charge->receipt_email);
+        stripe_encode(form, charge->receipt_email);
     }
 }
 
@@ -170,15 +169,15 @@ static void charged(const struct curl_response *response, void *arg)
     struct pay_call *call = arg;
     const struct pay_expected expected = {call->order_id, call->amount, call->currency};
     struct pay_answer answer;
-    pay_stripe_read_transport(response, &answer);
+    stripe_read_transport(response, &answer);
     if (response->code == 0)
-        pay_stripe_read_charge(response->status, response->body, response->body_len, &expected,
-                               &answer);
-    pay_stripe_finish(call, &answer);
+        stripe_read_charge(response->status, response->body, response->body_len, &expected,
+                           &answer);
+    stripe_finish(call, &answer);
 }
 
 /* A header's value: visible ASCII only. */
-bool pay_stripe_key_valid(const char *key)
+bool stripe_key_valid(const char *key)
 {
     size_t len = 0;
     while (key[len] > ' ' && key[len] <= '~')
@@ -190,14 +189,14 @@ static bool charge_valid(const struct pay_charge *charge)
 {
     return strlen(charge->order_id) <= PAY_ORDER_ID_MAX &&
            strlen(charge->currency) <= PAY_CURRENCY_MAX &&
-           pay_stripe_key_valid(charge->idempotency_key);
+           stripe_key_valid(charge->idempotency_key);
 }
 
 /* NULL: inflight_max is reached. */
 static struct pay_call *take_charge_call(struct pay *pay, const struct pay_charge *charge,
                                          pay_answer_cb cb, void *arg)
 {
-    struct pay_call *call = pay_stripe_take_call(pay, arg);
+    struct pay_call *call = stripe_take_call(pay, arg);
     if (call == NULL)
         return NULL;
     call->cb = cb;
@@ -220,7 +219,7 @@ int pay_charge(struct pay *pay, const struct pay_charge *charge, pay_answer_cb c
     buf_reset(&pay->key);
     (void)buf_str(&pay->key, "Idempotency-Key: ");
     (void)buf_str(&pay->key, charge->idempotency_key);
-    return pay_stripe_send(call, pay->intents_url, &pay->form, charged);
+    return stripe_send(call, pay->intents_url, &pay->form, charged);
 }
 
 size_t pay_inflight(const struct pay *pay)
@@ -234,18 +233,18 @@ static void cancelled(const struct curl_response *response, void *arg)
 {
     struct pay_call *call = arg;
     struct pay_answer answer;
-    pay_stripe_read_transport(response, &answer);
+    stripe_read_transport(response, &answer);
     const struct pay_expected expected = {call->order_id, call->amount, call->currency};
     if (response->code == 0)
-        pay_stripe_read_cancel(response->status, response->body, response->body_len,
-                               call->intent_id, &expected, &answer);
-    pay_stripe_finish(call, &answer);
+        stripe_read_cancel(response->status, response->body, response->body_len, call->intent_id,
+                           &expected, &answer);
+    stripe_finish(call, &answer);
 }
 
 int pay_cancel(struct pay *pay, const struct pay_charge *charge, const char *intent_id,
                pay_answer_cb cb, void *arg)
 {
-    if (!charge_valid(charge) || !pay_stripe_id_valid(intent_id))
+    if (!charge_valid(charge) || !stripe_id_valid(intent_id))
         return ERR_INVALID;
     struct pay_call *call = take_charge_call(pay, charge, cb, arg);
     if (call == NULL)
@@ -255,7 +254,7 @@ int pay_cancel(struct pay *pay, const struct pay_charge *charge, const char *int
     buf_reset(&pay->form);
     buf_reset(&pay->url);
     (void)buf_printf(&pay->url, "%s/%s/cancel", pay->intents_url, intent_id);
-    return pay_stripe_send(call, buf_text(&pay->url), &pay->form, cancelled);
+    return stripe_send(call, buf_text(&pay->url), &pay->form, cancelled);
 }
 
 /* ---- looking at one ---- */
@@ -264,18 +263,18 @@ static void got(const struct curl_response *response, void *arg)
 {
     struct pay_call *call = arg;
     struct pay_answer answer;
-    pay_stripe_read_transport(response, &answer);
+    stripe_read_transport(response, &answer);
     const struct pay_expected expected = {call->order_id, call->amount, call->currency};
     if (response->code == 0)
-        pay_stripe_read_get(response->status, response->body, response->body_len, call->intent_id,
-                            &expected, &answer);
-    pay_stripe_finish(call, &answer);
+        stripe_read_get(response->status, response->body, response->body_len, call->intent_id,
+                        &expected, &answer);
+    stripe_finish(call, &answer);
 }
 
 int pay_get(struct pay *pay, const struct pay_charge *charge, const char *intent_id,
             pay_answer_cb cb, void *arg)
 {
-    if (!charge_valid(charge) || !pay_stripe_id_valid(intent_id))
+    if (!charge_valid(charge) || !stripe_id_valid(intent_id))
         return ERR_INVALID;
     struct pay_call *call = take_charge_call(pay, charge, cb, arg);
     if (call == NULL)
@@ -284,7 +283,7 @@ int pay_get(struct pay *pay, const struct pay_charge *charge, const char *intent
     buf_reset(&pay->key);
     buf_reset(&pay->url);
     (void)buf_printf(&pay->url, "%s/%s", pay->intents_url, intent_id);
-    return pay_stripe_send(call, buf_text(&pay->url), NULL, got);
+    return stripe_send(call, buf_text(&pay->url), NULL, got);
 }
 
 /* ---- listing ---- */
@@ -294,23 +293,23 @@ static void listed(const struct curl_response *response, void *arg)
     struct pay_call *call = arg;
     pay_list_cb cb = call->list_cb;
     void *cb_arg = call->arg;
-    struct pay_stripe_list list = {0};
+    struct stripe_list list = {0};
     int code = response->code;
     if (code == 0)
-        code = pay_stripe_read_list(response->status, response->body, response->body_len,
-                                    call->limit, &list);
+        code = stripe_read_list(response->status, response->body, response->body_len, call->limit,
+                                &list);
     give_back(call);
     cb(code, list.intents, list.count, list.has_more, cb_arg);
-    pay_stripe_list_free(&list);
+    stripe_list_free(&list);
 }
 
 int pay_list(struct pay *pay, int64_t created_from_s, const char *starting_after, unsigned limit,
              pay_list_cb cb, void *arg)
 {
     if (limit == 0 || limit > LIST_LIMIT_MAX ||
-        (starting_after != NULL && !pay_stripe_id_valid(starting_after)))
+        (starting_after != NULL && !stripe_id_valid(starting_after)))
         return ERR_INVALID;
-    struct pay_call *call = pay_stripe_take_call(pay, arg);
+    struct pay_call *call = stripe_take_call(pay, arg);
     if (call == NULL)
         return ERR_FULL;
     call->list_cb = cb;
@@ -322,7 +321,7 @@ int pay_list(struct pay *pay, int64_t created_from_s, const char *starting_after
         (void)buf_printf(&pay->url, "&created%%5Bgte%%5D=%" PRId64, created_from_s);
     if (starting_after != NULL)
         (void)buf_printf(&pay->url, "&starting_after=%s", starting_after);
-    return pay_stripe_send(call, buf_text(&pay->url), NULL, listed);
+    return stripe_send(call, buf_text(&pay->url), NULL, listed);
 }
 
 /* ---- the gateway ---- */

@@ -17,7 +17,7 @@ static bool word(const char *text, size_t max)
     return len > 0 && len <= max && text[len] == '\0';
 }
 
-bool pay_stripe_id_valid(const char *id)
+bool stripe_id_valid(const char *id)
 {
     return word(id, PAY_ID_MAX);
 }
@@ -64,7 +64,7 @@ static void set_status(struct pay_answer *answer, enum pay_outcome outcome, unsi
 static void set_intent_id(struct pay_answer *answer, const json_t *intent)
 {
     const char *id = string_at(intent, "id");
-    if (id != NULL && pay_stripe_id_valid(id))
+    if (id != NULL && stripe_id_valid(id))
         (void)snprintf(answer->intent_id, sizeof answer->intent_id, "%s", id);
 }
 
@@ -220,8 +220,8 @@ static void read_refusal(unsigned status, const json_t *error, struct pay_answer
         set_status(answer, outcome, status);
 }
 
-void pay_stripe_read_charge(unsigned status, const char *body, size_t len,
-                            const struct pay_expected *expected, struct pay_answer *ret_answer)
+void stripe_read_charge(unsigned status, const char *body, size_t len,
+                        const struct pay_expected *expected, struct pay_answer *ret_answer)
 {
     json_t *root = json_loadb(body, len, JSON_REJECT_DUPLICATES, NULL);
     const json_t *error = json_object_get(root, "error");
@@ -242,8 +242,8 @@ void pay_stripe_read_charge(unsigned status, const char *body, size_t len,
 
 /* ---- cancelling ---- */
 
-void pay_stripe_read_cancel(unsigned status, const char *body, size_t len, const char *intent_id,
-                            const struct pay_expected *expected, struct pay_answer *ret_answer)
+void stripe_read_cancel(unsigned status, const char *body, size_t len, const char *intent_id,
+                        const struct pay_expected *expected, struct pay_answer *ret_answer)
 {
     json_t *root = json_loadb(body, len, JSON_REJECT_DUPLICATES, NULL);
     const json_t *error = json_object_get(root, "error");
@@ -268,8 +268,8 @@ void pay_stripe_read_cancel(unsigned status, const char *body, size_t len, const
 
 /* ---- looking at one ---- */
 
-void pay_stripe_read_get(unsigned status, const char *body, size_t len, const char *intent_id,
-                         const struct pay_expected *expected, struct pay_answer *ret_answer)
+void stripe_read_get(unsigned status, const char *body, size_t len, const char *intent_id,
+                     const struct pay_expected *expected, struct pay_answer *ret_answer)
 {
     json_t *root = json_loadb(body, len, JSON_REJECT_DUPLICATES, NULL);
     const json_t *error = json_object_get(root, "error");
@@ -296,7 +296,7 @@ static const char *refund_mismatch(const json_t *refund, const char *intent_id,
     const char *currency = string_at(refund, "currency");
     const char *id = string_at(refund, "id");
     if (!string_is(refund, "object", "refund") || string_at(refund, "status") == NULL ||
-        id == NULL || !pay_stripe_id_valid(id))
+        id == NULL || !stripe_id_valid(id))
         return "malformed_answer";
     if (!string_is(refund, "payment_intent", intent_id))
         return "other_payment";
@@ -345,8 +345,8 @@ static bool about_the_payment(const json_t *error)
            string_is(error, "param", "payment_intent");
 }
 
-void pay_stripe_read_refund(unsigned status, const char *body, size_t len, const char *intent_id,
-                            const struct pay_expected *expected, struct pay_answer *ret_answer)
+void stripe_read_refund(unsigned status, const char *body, size_t len, const char *intent_id,
+                        const struct pay_expected *expected, struct pay_answer *ret_answer)
 {
     json_t *root = json_loadb(body, len, JSON_REJECT_DUPLICATES, NULL);
     const json_t *error = json_object_get(root, "error");
@@ -400,8 +400,8 @@ static void sum_refunds(const json_t *data, const char *intent_id,
         set(answer, PAY_DECLINED, nothing);
 }
 
-void pay_stripe_read_refunds(unsigned status, const char *body, size_t len, const char *intent_id,
-                             const struct pay_expected *expected, struct pay_answer *ret_answer)
+void stripe_read_refunds(unsigned status, const char *body, size_t len, const char *intent_id,
+                         const struct pay_expected *expected, struct pay_answer *ret_answer)
 {
     json_t *root = json_loadb(body, len, JSON_REJECT_DUPLICATES, NULL);
     const json_t *data = json_object_get(root, "data");
@@ -435,12 +435,12 @@ static int read_item(const json_t *item, struct pay_intent *ret_intent)
     };
     bool good = string_is(item, "object", "payment_intent") && json_is_integer(amount) &&
                 json_is_integer(created) && ret_intent->id != NULL &&
-                pay_stripe_id_valid(ret_intent->id) && ret_intent->status != NULL &&
+                stripe_id_valid(ret_intent->id) && ret_intent->status != NULL &&
                 ret_intent->currency != NULL;
     return good ? 0 : ERR_PARSE;
 }
 
-static int read_items(const json_t *root, unsigned limit, struct pay_stripe_list *list)
+static int read_items(const json_t *root, unsigned limit, struct stripe_list *list)
 {
     const json_t *data = json_object_get(root, "data");
     const json_t *has_more = json_object_get(root, "has_more");
@@ -466,24 +466,24 @@ static int list_error(unsigned status)
     return status == 429 || status >= 500 ? ERR_UNAVAILABLE : ERR_REFUSED;
 }
 
-int pay_stripe_read_list(unsigned status, const char *body, size_t len, unsigned limit,
-                         struct pay_stripe_list *ret_list)
+int stripe_read_list(unsigned status, const char *body, size_t len, unsigned limit,
+                     struct stripe_list *ret_list)
 {
     if (status != 200)
         return list_error(status);
     json_t *root = json_loadb(body, len, JSON_REJECT_DUPLICATES, NULL);
-    struct pay_stripe_list list = {.json = root};
+    struct stripe_list list = {.json = root};
     int code = read_items(root, limit, &list);
     if (code < 0)
-        pay_stripe_list_free(&list);
+        stripe_list_free(&list);
     else
         *ret_list = list;
     return code;
 }
 
-void pay_stripe_list_free(struct pay_stripe_list *list)
+void stripe_list_free(struct stripe_list *list)
 {
     free(list->intents);
     json_decref(list->json);
-    *list = (struct pay_stripe_list){0};
+    *list = (struct stripe_list){0};
 }

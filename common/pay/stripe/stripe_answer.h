@@ -21,23 +21,23 @@ struct pay_expected {
 
 /* Each fills in outcome, intent_id, code and of_the_api, and nothing else of `ret_answer`. The body
  * needs no NUL. */
-void pay_stripe_read_charge(unsigned status, const char *body, size_t len,
-                            const struct pay_expected *expected, struct pay_answer *ret_answer);
+void stripe_read_charge(unsigned status, const char *body, size_t len,
+                        const struct pay_expected *expected, struct pay_answer *ret_answer);
 /* PAY_DECLINED: it is cancelled; PAY_SUCCEEDED: it had succeeded; never PAY_REQUIRES_ACTION nor
  * PAY_BAD_INPUT. */
-void pay_stripe_read_cancel(unsigned status, const char *body, size_t len, const char *intent_id,
-                            const struct pay_expected *expected, struct pay_answer *ret_answer);
+void stripe_read_cancel(unsigned status, const char *body, size_t len, const char *intent_id,
+                        const struct pay_expected *expected, struct pay_answer *ret_answer);
 /* The answer to a look at the intent `intent_id`: as pay_get. */
-void pay_stripe_read_get(unsigned status, const char *body, size_t len, const char *intent_id,
-                         const struct pay_expected *expected, struct pay_answer *ret_answer);
+void stripe_read_get(unsigned status, const char *body, size_t len, const char *intent_id,
+                     const struct pay_expected *expected, struct pay_answer *ret_answer);
 
 /* As pay_refund and pay_find_refund say; `ret_answer->intent_id` is the refund's. */
-void pay_stripe_read_refund(unsigned status, const char *body, size_t len, const char *intent_id,
-                            const struct pay_expected *expected, struct pay_answer *ret_answer);
-void pay_stripe_read_refunds(unsigned status, const char *body, size_t len, const char *intent_id,
-                             const struct pay_expected *expected, struct pay_answer *ret_answer);
+void stripe_read_refund(unsigned status, const char *body, size_t len, const char *intent_id,
+                        const struct pay_expected *expected, struct pay_answer *ret_answer);
+void stripe_read_refunds(unsigned status, const char *body, size_t len, const char *intent_id,
+                         const struct pay_expected *expected, struct pay_answer *ret_answer);
 
-struct pay_stripe_list {
+struct stripe_list {
     struct pay_intent *intents; /* their strings live in `json` */
     size_t count;
     bool has_more;
@@ -46,11 +46,11 @@ struct pay_stripe_list {
 
 /* 0: `ret_list` is to be freed. ERR_AUTH (401, 403), ERR_UNAVAILABLE (429, 5xx), ERR_REFUSED (other
  * errors), ERR_PARSE (no list, or one with an intent that makes no sense), ERR_NOMEM. */
-MUST_CHECK int pay_stripe_read_list(unsigned status, const char *body, size_t len, unsigned limit,
-                                    struct pay_stripe_list *ret_list);
-void pay_stripe_list_free(struct pay_stripe_list *list);
+MUST_CHECK int stripe_read_list(unsigned status, const char *body, size_t len, unsigned limit,
+                                struct stripe_list *ret_list);
+void stripe_list_free(struct stripe_list *list);
 
 /* Whether this may stand in a URL as the id of an intent. */
-bool pay_stripe_id_valid(const char *id);
+bool stripe_id_valid(const char *id);
 
 #endif

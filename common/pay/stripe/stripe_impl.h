@@ -1,4 +1,4 @@
-/* The inside of pay_stripe.c and pay_stripe_refund.c: one pool of calls, one way to send them. */
+/* The inside of pay_stripe.c and stripe_refund.c: one pool of calls, one way to send them. */
 #ifndef COMMON_PAY_STRIPE_STRIPE_IMPL_H
 #define COMMON_PAY_STRIPE_STRIPE_IMPL_H
 
@@ -44,18 +44,18 @@ struct pay {
 };
 
 /* NULL: inflight_max is reached. */
-struct pay_call *pay_stripe_take_call(struct pay *pay, void *arg);
+struct pay_call *stripe_take_call(struct pay *pay, void *arg);
 /* Sends `form` (NULL: a GET) to `url`, with the key in pay->key if there is one. On an error the
  * call is given back. */
-MUST_CHECK int pay_stripe_send(struct pay_call *call, const char *url, const struct buf *form,
-                               curl_done_cb done);
+MUST_CHECK int stripe_send(struct pay_call *call, const char *url, const struct buf *form,
+                           curl_done_cb done);
 /* The part of an answer that is no HTTP answer's, or is every one's. */
-void pay_stripe_read_transport(const struct curl_response *response, struct pay_answer *answer);
+void stripe_read_transport(const struct curl_response *response, struct pay_answer *answer);
 /* The call is idle again before its callback, which may free everything. */
-void pay_stripe_finish(struct pay_call *call, const struct pay_answer *answer);
+void stripe_finish(struct pay_call *call, const struct pay_answer *answer);
 /* Appends `text` percent-encoded. */
-void pay_stripe_encode(struct buf *out, const char *text);
+void stripe_encode(struct buf *out, const char *text);
 /* A header's value: visible ASCII only. */
-bool pay_stripe_key_valid(const char *key);
+bool stripe_key_valid(const char *key);
 
 #endif

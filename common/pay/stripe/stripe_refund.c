@@ -8,15 +8,15 @@
 static bool refund_valid(const struct pay_refund *refund)
 {
     return strlen(refund->order_id) <= PAY_ORDER_ID_MAX &&
-           strlen(refund->currency) <= PAY_CURRENCY_MAX && pay_stripe_id_valid(refund->intent_id) &&
-           pay_stripe_key_valid(refund->idempotency_key);
+           strlen(refund->currency) <= PAY_CURRENCY_MAX && stripe_id_valid(refund->intent_id) &&
+           stripe_key_valid(refund->idempotency_key);
 }
 
 /* NULL: inflight_max is reached. */
 static struct pay_call *take_call(struct pay *pay, const struct pay_refund *refund,
                                   pay_answer_cb cb, void *arg)
 {
-    struct pay_call *call = pay_stripe_take_call(pay, arg);
+    struct pay_call *call = stripe_take_call(pay, arg);
     if (call == NULL)
         return NULL;
     call->cb = cb;
@@ -32,11 +32,11 @@ static void refunded(const struct curl_response *response, void *arg)
     struct pay_call *call = arg;
     const struct pay_expected expected = {call->order_id, call->amount, call->currency};
     struct pay_answer answer;
-    pay_stripe_read_transport(response, &answer);
+    stripe_read_transport(response, &answer);
     if (response->code == 0)
-        pay_stripe_read_refund(response->status, response->body, response->body_len,
-                               call->intent_id, &expected, &answer);
-    pay_stripe_finish(call, &answer);
+        stripe_read_refund(response->status, response->body, response->body_len, call->intent_id,
+                           &expected, &answer);
+    stripe_finish(call, &answer);
 }
 
 /* Without an amount: all that is left of the payment. */
@@ -46,9 +46,9 @@ int pay_refund(struct pay *pay, const struct pay_refund *refund, pay_answer_cb c
         return ERR_INVALID;
     buf_reset(&pay->form);
     (void)buf_str(&pay->form, "payment_intent=");
-    pay_stripe_encode(&pay->form, refund->intent_id);
+    stripe_encode(&pay->form, refund->intent_id);
     (void)buf_str(&pay->form, "&metadata[order_id]=");
-    pay_stripe_encode(&pay->form, refund->order_id);
+    stripe_encode(&pay->form, refund->order_id);
     if (pay->form.failed)
         return ERR_INVALID;
     struct pay_call *call = take_call(pay, refund, cb, arg);
@@ -57,7 +57,7 @@ int pay_refund(struct pay *pay, const struct pay_refund *refund, pay_answer_cb c
     buf_reset(&pay->key);
     (void)buf_str(&pay->key, "Idempotency-Key: ");
     (void)buf_str(&pay->key, refund->idempotency_key);
-    return pay_stripe_send(call, pay->refunds_url, &pay->form, refunded);
+    return stripe_send(call, pay->refunds_url, &pay->form, refunded);
 }
 
 static void found(const struct curl_response *response, void *arg)
@@ -65,11 +65,11 @@ static void found(const struct curl_response *response, void *arg)
     struct pay_call *call = arg;
     const struct pay_expected expected = {call->order_id, call->amount, call->currency};
     struct pay_answer answer;
-    pay_stripe_read_transport(response, &answer);
+    stripe_read_transport(response, &answer);
     if (response->code == 0)
-        pay_stripe_read_refunds(response->status, response->body, response->body_len,
-                                call->intent_id, &expected, &answer);
-    pay_stripe_finish(call, &answer);
+        stripe_read_refunds(response->status, response->body, response->body_len, call->intent_id,
+                            &expected, &answer);
+    stripe_finish(call, &answer);
 }
 
 int pay_find_refund(struct pay *pay, const struct pay_refund *refund, pay_answer_cb cb, void *arg)
@@ -83,5 +83,5 @@ int pay_find_refund(struct pay *pay, const struct pay_refund *refund, pay_answer
     buf_reset(&pay->url);
     (void)buf_printf(&pay->url, "%s?limit=100&payment_intent=%s", pay->refunds_url,
                      refund->intent_id);
-    return pay_stripe_send(call, buf_text(&pay->url), NULL, found);
+    return stripe_send(call, buf_text(&pay->url), NULL, found);
 }
