@@ -3,8 +3,13 @@
  * message of 300 bytes per order, to 16 quorum queues, with at most WINDOW of them unconfirmed. One
  * line of JSON: how many were confirmed, in how many seconds.
  */
+#if __has_include(<rabbitmq-c/amqp.h>) /* librabbitmq 0.12 and later warn at the bare names */
+#include <rabbitmq-c/amqp.h>
+#include <rabbitmq-c/tcp_socket.h>
+#else
 #include <amqp.h>
 #include <amqp_tcp_socket.h>
+#endif
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,14 @@
 #include "common/net/amqp/broker_wire.h"
 
+#if __has_include(<rabbitmq-c/amqp.h>) /* librabbitmq 0.12 and later warn at the bare names */
+#include <rabbitmq-c/amqp.h>
+#include <rabbitmq-c/framing.h>
+#include <rabbitmq-c/tcp_socket.h>
+#else
 #include <amqp.h>
 #include <amqp_framing.h>
 #include <amqp_tcp_socket.h>
+#endif
 #include <errno.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>

@@ -376,6 +376,9 @@ enum pg_wire_event pg_wire_next(struct pg_wire *wire, struct pg_result **ret_res
     case PGRES_BAD_RESPONSE:
     case PGRES_NONFATAL_ERROR:
     case PGRES_SINGLE_TUPLE:
+#ifdef LIBPQ_HAS_CHUNK_MODE /* libpq 17 */
+    case PGRES_TUPLES_CHUNK:
+#endif
         break; /* nothing of ours asks for these */
     }
     PQclear(result);
