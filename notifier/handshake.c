@@ -67,26 +67,23 @@ static bool parse_id(const char *text, int64_t *ret_id)
     return true;
 }
 
-static const struct handshake_refusal not_found = {404, "not-found", "Not found",
+static const struct handshake_refusal not_found = {PROBLEM_NOT_FOUND,
                                                    "Events are at " HANDSHAKE_PATH "."};
-static const struct handshake_refusal wrong_method = {
-    405, "method-not-allowed", "Method not allowed", "A websocket is opened with GET."};
+static const struct handshake_refusal wrong_method = {PROBLEM_METHOD_NOT_ALLOWED,
+                                                      "A websocket is opened with GET."};
 static const struct handshake_refusal no_websocket = {
-    400, "invalid-request", "Invalid request",
-    "This is no websocket handshake: the headers Connection: Upgrade and Upgrade: websocket are "
-    "needed."};
-static const struct handshake_refusal wrong_version = {426, "upgrade-required", "Upgrade required",
+    PROBLEM_INVALID_REQUEST, "This is no websocket handshake: the headers Connection: Upgrade and "
+                             "Upgrade: websocket are needed."};
+static const struct handshake_refusal wrong_version = {PROBLEM_UPGRADE_REQUIRED,
                                                        "Sec-WebSocket-Version must be 13."};
-static const struct handshake_refusal wrong_key = {400, "invalid-request", "Invalid request",
+static const struct handshake_refusal wrong_key = {PROBLEM_INVALID_REQUEST,
                                                    "Sec-WebSocket-Key must be 16 bytes in base64."};
 static const struct handshake_refusal wrong_protocol = {
-    400, "invalid-request", "Invalid request",
-    "Sec-WebSocket-Protocol must offer " EVENT_SUBPROTOCOL "."};
+    PROBLEM_INVALID_REQUEST, "Sec-WebSocket-Protocol must offer " EVENT_SUBPROTOCOL "."};
 static const struct handshake_refusal wrong_origin = {
-    403, "forbidden", "Forbidden", "Pages of this origin may not listen to events."};
+    PROBLEM_FORBIDDEN, "Pages of this origin may not listen to events."};
 static const struct handshake_refusal wrong_id = {
-    400, "invalid-request", "Invalid request",
-    "last_event_id must be the id of an event that was received."};
+    PROBLEM_INVALID_REQUEST, "last_event_id must be the id of an event that was received."};
 
 static const struct handshake_refusal *find_refusal(const struct handshake *h, const char *origins,
                                                     int64_t *ret_after_id)

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "common/base/attrs.h"
+#include "common/shop/problem.h"
 
 #define HANDSHAKE_PATH "/v1/events"
 #define HANDSHAKE_ACCEPT_SIZE 29 /* base64 of 20 bytes and NUL */
@@ -23,11 +24,9 @@ struct handshake {
     const char *last_event_id;
 };
 
-/* Why it is refused: static texts. */
+/* Why it is refused; `detail` is a static text. */
 struct handshake_refusal {
-    unsigned status;
-    const char *problem; /* last part of the problem's type */
-    const char *title;
+    enum problem_type type;
     const char *detail;
 };
 

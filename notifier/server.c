@@ -4,11 +4,11 @@
 #include <string.h>
 #include <strings.h>
 
-#include "common/base/buf.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "common/shop/event.h"
+#include "common/shop/problem_respond.h"
 #include "notifier/handshake.h"
 #include "notifier/session.h"
 
@@ -17,7 +17,7 @@
 #define IDLE_TIMEOUT_S 10
 #define SPARE_CONNECTIONS 256 /* beyond the sockets: to say why no more are taken */
 #define DRAIN_MS 5000
-#define PROBLEM_MAX 1024
+#define RETRY_AFTER_S 5
 
 struct server {
     struct server_options options;
@@ -39,48 +39,31 @@ struct welcome {
 
 /* ---- refusals ---- */
 
-static const struct handshake_refusal leaving = {503, "overloaded", "Overloaded",
+static const struct handshake_refusal leaving = {PROBLEM_OVERLOADED,
                                                  "This server is leaving: connect again."};
-static const struct handshake_refusal crowded = {503, "overloaded", "Overloaded",
+static const struct handshake_refusal crowded = {PROBLEM_OVERLOADED,
                                                  "No more websockets are taken at present."};
 static const struct handshake_refusal too_many = {
-    429, "rate-limited", "Too many requests",
-    "You have as many websockets open as a user may: close one."};
+    PROBLEM_RATE_LIMITED, "You have as many websockets open as a user may: close one."};
 
 static void answer_problem(struct server *serve, struct http_request *request,
                            const struct handshake_refusal *refusal)
 {
-    struct buf body;
-    buf_init(&body, PROBLEM_MAX);
-    (void)buf_str(&body, "{\"type\":\"/problems/");
-    (void)buf_str(&body, refusal->problem);
-    (void)buf_str(&body, "\",\"title\":");
-    (void)buf_json_str(&body, refusal->title);
-    (void)buf_printf(&body, ",\"status\":%u,\"detail\":", refusal->status);
-    (void)buf_json_str(&body, refusal->detail);
-    (void)buf_char(&body, '}');
-    struct http_header headers[3] = {{"Cache-Control", "no-store"}};
-    size_t count = 1;
-    if (refusal->status == 401)
+    struct problem problem = {.type = refusal->type, .detail = refusal->detail};
+    struct http_header headers[2];
+    size_t count = 0;
+    if (refusal->type == PROBLEM_UNAUTHORIZED) {
         headers[count++] = (struct http_header){"WWW-Authenticate", "Bearer"};
-    else if (refusal->status == 405)
+    } else if (refusal->type == PROBLEM_METHOD_NOT_ALLOWED) {
         headers[count++] = (struct http_header){"Allow", "GET"};
-    else if (refusal->status == 429 || refusal->status == 503)
-        headers[count++] = (struct http_header){"Retry-After", "5"};
-    else if (refusal->status == 426) {
+    } else if (refusal->type == PROBLEM_RATE_LIMITED || refusal->type == PROBLEM_OVERLOADED) {
+        problem.retry_after_s = RETRY_AFTER_S;
+    } else if (refusal->type == PROBLEM_UPGRADE_REQUIRED) {
         headers[count++] = (struct http_header){"Upgrade", "websocket"};
         headers[count++] = (struct http_header){"Sec-WebSocket-Version", "13"};
     }
-    const struct http_response response = {.status = refusal->status,
-                                           .content_type = "application/problem+json",
-                                           .body = buf_text(&body),
-                                           .body_len = body.len,
-                                           .headers = headers,
-                                           .header_count = count,
-                                           .close = serve->draining};
-    stats_refused(serve->options.stats, refusal->status);
-    http_respond(request, &response);
-    buf_free(&body);
+    stats_refused(serve->options.stats, problem_status(refusal->type));
+    problem_respond(request, &problem, headers, count);
 }
 
 /* ---- who it is ---- */
@@ -270,7 +253,7 @@ static void handle(struct http_request *request, void *arg)
         answer_problem(serve, request, &refusal);
         return;
     }
-    refusal = (struct handshake_refusal){401, "unauthorized", "Unauthorized", NULL};
+    refusal = (struct handshake_refusal){PROBLEM_UNAUTHORIZED, NULL};
     if (authenticate(serve, request, &claims, &refusal.detail) < 0) {
         answer_problem(serve, request, &refusal);
         return;
@@ -306,7 +289,8 @@ int server_open(const struct server_options *options, struct server **ret_serve)
                                       .connections_max = options->sockets_max + SPARE_CONNECTIONS,
                                       .idle_timeout_s = IDLE_TIMEOUT_S,
                                       .body_max = 0,
-                                      .reuse_port = true};
+                                      .reuse_port = true,
+                                      .refuse = problem_refuse};
     int code = serve->deadline == NULL
                    ? ERR_NOMEM
                    : http_server_open(options->loop, &http, handle, serve, &serve->http);

@@ -10,6 +10,7 @@
 #include "common/net/redis/redis.h"
 #include "common/service/daemon.h"
 #include "common/service/stop.h"
+#include "common/shop/problem_respond.h"
 #include "producer/admission.h"
 #include "producer/api.h"
 #include "producer/cors.h"
@@ -178,7 +179,8 @@ static bool open_door(struct producer *p)
         .connections_max = (unsigned)cfg_int(cfg, CFG_CONNECTIONS_MAX),
         .idle_timeout_s = IDLE_TIMEOUT_S,
         .body_max = p->api.webhook_secret_len > 0 ? WEBHOOK_BODY_MAX : ORDER_REQUEST_BODY_MAX,
-        .reuse_port = true};
+        .reuse_port = true,
+        .refuse = problem_refuse};
     int code = http_server_open(p->daemon.loop, &options, routes_handle, &p->api, &p->server);
     if (code == 0) {
         log_info("serving", LOG_STR("address", cfg_str(cfg, CFG_LISTEN)),

@@ -9,7 +9,7 @@
 #include "common/base/attrs.h"
 #include "common/shop/ids.h"
 #include "common/shop/job.h"
-#include "producer/problem.h"
+#include "common/shop/problem.h"
 
 #define ORDER_REQUEST_BODY_MAX 4096
 #define ORDER_REQUEST_KEY_MAX 255

@@ -1,15 +1,15 @@
 #include "producer/respond.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
+#include "common/shop/problem_respond.h"
 #include "producer/cors.h"
 
 #define EXTRA_MAX 4
-#define RETRY_UNAVAILABLE_S 2
+#define CORS_HEADERS 3
 
 static size_t put(struct http_header *headers, size_t count, const char *name, const char *value)
 {
@@ -58,22 +58,13 @@ static void answer_problem_with(struct api *api, struct http_request *request,
                                 enum stats_route route, const struct problem *problem,
                                 const struct http_header *extra)
 {
-    struct http_header headers[EXTRA_MAX];
-    size_t count = 0;
-    char retry_after[16];
-    unsigned status = problem_status(problem->type);
+    struct http_header headers[CORS_HEADERS + 1];
+    size_t count = put_cors(api, request, headers, 0);
     if (extra != NULL)
         headers[count++] = *extra;
-    count = put(headers, count, "Cache-Control", "no-store");
-    if (status == 503 || problem->retry_after_s > 0) {
-        unsigned wait_s = problem->retry_after_s > 0 ? problem->retry_after_s : RETRY_UNAVAILABLE_S;
-        (void)snprintf(retry_after, sizeof retry_after, "%u", wait_s);
-        count = put(headers, count, "Retry-After", retry_after);
-    }
-    buf_reset(&api->out);
-    problem_encode(&api->out, problem);
     stats_problem(&api->stats, problem->type);
-    answer(api, request, route, "application/problem+json", status, &api->out, headers, count);
+    stats_request(&api->stats, route, problem_status(problem->type));
+    problem_respond(request, problem, headers, count);
 }
 
 void respond_problem(struct api *api, struct http_request *request, enum stats_route route,

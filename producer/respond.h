@@ -5,8 +5,8 @@
 #include <stddef.h>
 
 #include "common/base/attrs.h"
+#include "common/shop/problem.h"
 #include "producer/api.h"
-#include "producer/problem.h"
 
 /* `headers`: up to 4 further ones. The request is invalid afterwards. */
 void respond_json(struct api *api, struct http_request *request, enum stats_route route,

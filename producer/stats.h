@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #include "common/service/metrics.h"
-#include "producer/problem.h"
+#include "common/shop/problem.h"
 
 enum stats_route {
     STATS_ORDERS_POST,

@@ -7,6 +7,7 @@
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "common/net/http/http.h"
+#include "common/shop/problem_respond.h"
 
 #define CONNECTIONS_MAX 32
 #define IDLE_TIMEOUT_S 60
@@ -96,6 +97,7 @@ int admin_open(struct loop *loop, const char *host, uint16_t port, const struct 
         .connections_max = CONNECTIONS_MAX,
         .idle_timeout_s = IDLE_TIMEOUT_S,
         .body_max = BODY_MAX,
+        .refuse = problem_refuse,
     };
     int code = http_server_open(loop, &options, handle, admin, &admin->server);
     if (code < 0) {

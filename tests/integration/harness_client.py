@@ -3,16 +3,30 @@
 import asyncio
 import http.client
 import json
+import os
+import re
+import socket
 import ssl
 import threading
 import urllib.parse
 
 import websockets
 
+from harness_services import ROOT
 from harness_wait import wait_until
 
 EVENT_SUBPROTOCOL = "cloudevents.json"
 FINAL = ("confirmed", "rejected", "cancelled", "refunded")
+
+
+def _problems():
+    """The table of schemas/openapi.yaml: by type, the status and the title."""
+    with open(os.path.join(ROOT, "schemas", "openapi.yaml"), encoding="utf-8") as source:
+        rows = re.findall(r"^ *\| (\d+) \| `(/problems/[a-z-]+)` \| (.+) \|$", source.read(), re.MULTILINE)
+    return {name: (int(status), title) for status, name, title in rows}
+
+
+PROBLEMS = _problems()
 
 
 class Answer:
@@ -27,6 +41,24 @@ class Answer:
 
     def __repr__(self):
         return f"<{self.status} {self.body[:300]!r}>"
+
+
+def raw(url, data, timeout=5):
+    """Sends bytes on a connection of their own; returns what comes until the end or a full answer."""
+    target = urllib.parse.urlsplit(url)
+    with socket.create_connection((target.hostname, target.port), timeout) as connection:
+        connection.sendall(data)
+        got = b""
+        while True:
+            chunk = connection.recv(65536)
+            got += chunk
+            head, separator, body = got.partition(b"\r\n\r\n")
+            if not chunk:
+                return got
+            lengths = [line for line in head.split(b"\r\n")
+                       if line.lower().startswith(b"content-length:")]
+            if separator and lengths and len(body) >= int(lengths[0].split(b":")[1]):
+                return got
 
 
 def http_call(base, method, path, headers=None, body=None, timeout=30, authority=None):

@@ -16,7 +16,7 @@ import uuid
 import jsonschema
 
 import harness
-from harness_client import EVENT_SUBPROTOCOL, Listener, http_call
+from harness_client import EVENT_SUBPROTOCOL, PROBLEMS, Listener, http_call
 from harness_services import ROOT
 from harness_wait import wait_until
 
@@ -188,7 +188,7 @@ class NotifierCase(harness.TestCase):
         self.assertEqual(answer.status, status, answer)
         self.assertEqual(answer.headers["Content-Type"], "application/problem+json")
         self.assertEqual(answer.json["status"], status)
-        self.assertTrue(answer.json["type"].startswith("/problems/"))
+        self.assertEqual((status, answer.json["title"]), PROBLEMS[answer.json["type"]])
         self.assertTrue(answer.json["detail"])
         return answer
 

@@ -16,28 +16,11 @@ import yaml
 
 import harness
 from harness import wait_until
+from harness_client import PROBLEMS, raw
 from harness_services import ROOT
 
 GOOD = {"sku": "dress", "quantity": 1, "payment_method": "pm_card_visa"}
 MESSAGE = "We're reserving your item! We'll confirm your order shortly."
-
-
-def raw(url, data, timeout=5):
-    """Sends bytes on a connection of their own; returns what comes until the end or a full answer."""
-    target = urllib.parse.urlsplit(url)
-    with socket.create_connection((target.hostname, target.port), timeout) as connection:
-        connection.sendall(data)
-        got = b""
-        while True:
-            chunk = connection.recv(65536)
-            got += chunk
-            head, separator, body = got.partition(b"\r\n\r\n")
-            if not chunk:
-                return got
-            lengths = [line for line in head.split(b"\r\n")
-                       if line.lower().startswith(b"content-length:")]
-            if separator and lengths and len(body) >= int(lengths[0].split(b":")[1]):
-                return got
 
 
 def take_all(stack):
@@ -139,7 +122,7 @@ class Door(harness.TestCase):
                          (status, "application/problem+json"), answer)
         self.assertEqual(answer.json["type"], "/problems/" + name, answer)
         self.assertEqual(answer.json["status"], status)
-        self.assertTrue(answer.json["title"])
+        self.assertEqual((status, answer.json["title"]), PROBLEMS["/problems/" + name])
         if status in (429, 503):
             self.assertGreater(int(answer.headers["Retry-After"]), 0)
         if pointers:
@@ -332,6 +315,8 @@ class BadInput(Door):
         self.assertTrue(answer.startswith(b"HTTP/1.1 400 "), answer)
         self.assertIn(b"application/problem+json", answer)
         self.assertIn(b"Connection: close", answer)
+        problem = json.loads(answer.partition(b"\r\n\r\n")[2])
+        self.assertEqual((400, problem["title"]), PROBLEMS["/problems/invalid-request"])
         return answer
 
     def test_two_content_lengths(self):

@@ -25,6 +25,10 @@ DOORS = {
     "hiredis": r"hiredis/", "libcurl": r"curl/", "wslay": r"wslay/", "libjose": r"jose/",
     "libsystemd": r"systemd/",
 }
+# What has one home: a pattern that code of the product may hold only in this file.
+HOMES = {
+    "common/shop/problem.c": r'/problems/',
+}
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]', re.MULTILINE)
 
 
@@ -104,6 +108,17 @@ def check_doors(problems):
         problems += [f"{path} is a header and includes {library}" for path in files if path.endswith(".h")]
 
 
+def check_homes(problems):
+    for path in sources(".c", ".h"):
+        if home(path) is None:
+            continue
+        with open(os.path.join(ROOT, path), encoding="utf-8") as source:
+            text = source.read()
+        problems += [f"{path} holds {pattern}: that is written in {place} alone"
+                     for place, pattern in HOMES.items()
+                     if path != place and re.search(pattern, text)]
+
+
 def run_tool(tool, arguments, files):
     if shutil.which(tool) is None:
         print(f"{tool} is not installed")
@@ -130,6 +145,7 @@ def main():
     check_floors(problems)
     check_directions(problems)
     check_doors(problems)
+    check_homes(problems)
     print("\n".join(problems) or "every include is where it belongs")
     sys.exit(1 if problems else 0)
 

@@ -51,6 +51,7 @@ struct http_request {
     enum request_state state;
     bool suspended;
     bool aborted;      /* by http_abort */
+    bool refused;      /* by the server itself */
     uint64_t since_ms; /* connected, or answered last */
     bool looked;       /* whether the client has ended, since then */
     TAILQ_ENTRY(http_request) link;
@@ -73,6 +74,7 @@ struct http_server {
     struct MHD_Daemon *daemon;
     http_handler handler;
     void *arg;
+    http_refuser refuse;
     size_t body_max;
     uint64_t idle_ms;
     size_t connections_max;
@@ -177,6 +179,7 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **request,
         MHD_destroy_response(r->response);
     r->response = NULL;
     r->suspended = false;
+    r->refused = false;
     r->too_large = false;
     r->received = 0;
     if (r->body.cap > BODY_KEPT)
@@ -195,23 +198,17 @@ static enum MHD_Result look_at_header(void *cls, enum MHD_ValueKind kind, const 
     return MHD_YES;
 }
 
-static void answer_problem(struct http_request *r, unsigned status, const char *type,
-                           const char *title, const char *detail)
+/* Its connection ends behind the answer, whoever words it. */
+static void refuse(struct http_request *r, unsigned status, const char *detail)
 {
-    char text[512];
-    struct buf body = {.data = text, .cap = sizeof text, .max = sizeof text - 1};
-    (void)buf_printf(&body,
-                     "{\"type\":\"/problems/%s\",\"title\":\"%s\",\"status\":%u,\"detail\":\"%s\"}",
-                     type, title, status, detail);
-    const struct http_header retry = {"Retry-After", "1"};
-    struct http_response response = {.status = status,
-                                     .content_type = "application/problem+json",
-                                     .body = body.data,
-                                     .body_len = body.len,
-                                     .headers = &retry,
-                                     .header_count = status == 503 ? 1 : 0,
-                                     .close = true};
-    http_respond(r, &response);
+    r->refused = true;
+    if (r->server->refuse != NULL)
+        r->server->refuse(r, status, detail);
+    else
+        http_respond(r, &(struct http_response){.status = status,
+                                                .content_type = "text/plain",
+                                                .body = detail,
+                                                .body_len = strlen(detail)});
 }
 
 static enum MHD_Result queue_answer(struct http_request *r)
@@ -236,7 +233,7 @@ static enum MHD_Result ask(struct http_request *r, const char *refusal)
     struct http_server *s = r->server;
     enter_state(r, REQUEST_OPEN);
     if (refusal != NULL)
-        answer_problem(r, 400, "invalid-request", "The request is ambiguous", refusal);
+        refuse(r, 400, refusal);
     else
         s->handler(r, s->arg);
     if (r->state != REQUEST_OPEN)
@@ -375,7 +372,7 @@ void http_respond(struct http_request *request, const struct http_response *resp
     /* The cast: the library copies, but takes a pointer to what it might free. */
     struct MHD_Response *made = MHD_create_response_from_buffer(
         response->body_len, (void *)(uintptr_t)response->body, MHD_RESPMEM_MUST_COPY);
-    bool close = response->close || request->server->draining;
+    bool close = response->close || request->refused || request->server->draining;
     if (made != NULL &&
         (!add_headers(made, response->headers, response->header_count) ||
          (response->content_type != NULL &&
@@ -547,6 +544,7 @@ int http_server_open(struct loop *loop, const struct http_options *options, http
     s->loop = loop;
     s->handler = handler;
     s->arg = arg;
+    s->refuse = options->refuse;
     s->body_max = options->body_max;
     s->idle_ms = (uint64_t)options->idle_timeout_s * 1000;
     s->connections_max = options->connections_max;
@@ -613,7 +611,7 @@ static void stop(struct http_server *s)
     s->draining = true;
     struct http_request *r;
     while ((r = TAILQ_FIRST(&s->open)) != NULL)
-        answer_problem(r, 503, "overloaded", "The server is leaving", "try again in a moment");
+        refuse(r, 503, "this server is leaving: try again");
     while ((r = TAILQ_FIRST(&s->upgraded)) != NULL) {
         http_upgraded_close(&r->upgraded);
         enter_state(r, REQUEST_ANSWERED);

@@ -33,6 +33,10 @@ struct http_response {
     bool close; /* close the connection afterwards */
 };
 
+/* Answers, by http_respond, a request that the server itself refuses, and no handler sees: `status`
+ * is 400 (it could be read in two ways) or 503 (the server closes); `detail` is a static text. */
+typedef void (*http_refuser)(struct http_request *request, unsigned status, const char *detail);
+
 struct http_options {
     const char *host;
     uint16_t port; /* 0: a free one, see http_server_port */
@@ -43,6 +47,7 @@ struct http_options {
     bool reuse_port;         /* several processes share the port (SO_REUSEPORT) */
     const char *tls_certificate; /* PEM text; NULL: no TLS */
     const char *tls_key;         /* PEM text, too; both must outlive the server */
+    http_refuser refuse;         /* NULL: the detail as plain text */
 };
 
 /* Called when the whole request is here. Must answer it now or later by http_respond/http_upgrade.

@@ -1,7 +1,8 @@
-#include "producer/problem.h"
+#include "common/shop/problem.h"
 
 #include <string.h>
 
+#define RETRY_AFTER_S 2      /* of a 503 that does not say when */
 #define POINTER_NAME_MAX 128 /* bytes of a member's name that are repeated to the client */
 
 struct row {
@@ -24,6 +25,18 @@ unsigned problem_status(enum problem_type type)
 const char *problem_name(enum problem_type type)
 {
     return rows[type].name;
+}
+
+const char *problem_title(enum problem_type type)
+{
+    return rows[type].title;
+}
+
+unsigned problem_retry_after(const struct problem *problem)
+{
+    if (problem->retry_after_s > 0)
+        return problem->retry_after_s;
+    return problem_status(problem->type) == 503 ? RETRY_AFTER_S : 0;
 }
 
 void problem_add(struct problem *problem, struct problem_error error)
@@ -76,6 +89,12 @@ static void encode_error(struct buf *out, const struct problem_error *error)
     (void)buf_char(out, '}');
 }
 
+/* The id has no character that JSON escapes: it was verified. */
+static void encode_order(struct buf *out, const char *id)
+{
+    (void)buf_printf(out, ",\"id\":\"%s\",\"status_url\":\"/v1/orders/%s\"", id, id);
+}
+
 void problem_encode(struct buf *out, const struct problem *problem)
 {
     const struct row *row = &rows[problem->type];
@@ -87,8 +106,7 @@ void problem_encode(struct buf *out, const struct problem *problem)
         (void)buf_json_str(out, problem->detail);
     }
     if (problem->order_id != NULL)
-        (void)buf_printf(out, ",\"id\":\"%s\",\"status_url\":\"/v1/orders/%s\"", problem->order_id,
-                         problem->order_id);
+        encode_order(out, problem->order_id);
     for (size_t i = 0; i < problem->error_count; i++) {
         (void)buf_str(out, i == 0 ? ",\"errors\":[" : ",");
         encode_error(out, &problem->errors[i]);

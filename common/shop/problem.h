@@ -1,16 +1,20 @@
-/* What the door refuses, as problem details (RFC 9457). Pure. */
-#ifndef PRODUCER_PROBLEM_H
-#define PRODUCER_PROBLEM_H
+/* What an HTTP request is refused with: problem details (RFC 9457). Pure. */
+#ifndef COMMON_SHOP_PROBLEM_H
+#define COMMON_SHOP_PROBLEM_H
 
 #include <stddef.h>
 
 #include "common/base/attrs.h"
 #include "common/base/buf.h"
 
-/* X(name, status, path of the type, title) */
+/*
+ * Every type of problem that Checkout's HTTP servers answer, once: X(name, status, last part of the
+ * type's path, title). The table of schemas/openapi.yaml is tested against these rows.
+ */
 #define PROBLEM_MAP(X)                                                                             \
     X(INVALID_REQUEST, 400, "invalid-request", "The request is not valid")                         \
     X(UNAUTHORIZED, 401, "unauthorized", "A valid token is needed")                                \
+    X(FORBIDDEN, 403, "forbidden", "This is not allowed")                                          \
     X(NOT_FOUND, 404, "not-found", "There is no such thing")                                       \
     X(METHOD_NOT_ALLOWED, 405, "method-not-allowed", "This method is not allowed here")            \
     X(SOLD_OUT, 409, "sold-out", "This item is sold out")                                          \
@@ -21,8 +25,10 @@
     X(UNSUPPORTED_MEDIA_TYPE, 415, "unsupported-media-type", "The body must be JSON")              \
     X(IDEMPOTENCY_KEY_REUSED, 422, "idempotency-key-reused",                                       \
       "This Idempotency-Key belongs to another order")                                             \
+    X(UPGRADE_REQUIRED, 426, "upgrade-required", "Another version of the protocol is needed")      \
+    X(RATE_LIMITED, 429, "rate-limited", "Too many requests")                                      \
     X(ACCEPT_UNKNOWN, 503, "accept-unknown", "It is not known yet whether the order was accepted") \
-    X(OVERLOADED, 503, "overloaded", "Too many orders at once")                                    \
+    X(OVERLOADED, 503, "overloaded", "The server cannot take more at the moment")                  \
     X(BROKER_UNAVAILABLE, 503, "broker-unavailable", "Orders cannot be taken at the moment")       \
     X(DATABASE_UNAVAILABLE, 503, "database-unavailable", "This cannot be done at the moment")
 
@@ -52,12 +58,18 @@ struct problem {
     size_t error_count;
 };
 
+#define PROBLEM_CONTENT_TYPE "application/problem+json"
+#define PROBLEM_BYTES_MAX ((size_t)64 * 1024) /* bound of an encoded problem */
+
 unsigned problem_status(enum problem_type type);
 /* The last part of the type's path. */
 const char *problem_name(enum problem_type type);
-/* Tells one more thing that is wrong; from the 17th on they are dropped. */
+const char *problem_title(enum problem_type type);
+/* Seconds for Retry-After: what the problem says, else 2 for each 503; 0: no such header. */
+unsigned problem_retry_after(const struct problem *problem);
+/* Adds one more thing that is wrong; from the 17th on they are dropped. */
 void problem_add(struct problem *problem, struct problem_error error);
-/* Appends the JSON document. */
+/* Appends the JSON document; every text in it is escaped. */
 void problem_encode(struct buf *out, const struct problem *problem);
 
 #endif
