@@ -1,0 +1,19 @@
+# The short way to what one does most. `make help` lists it.
+PRESET ?= dev
+.PHONY: help build test one fmt tidy demo bench
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
+build: ## compile (PRESET=dev, release, asan, tsan, seeded-bugs)
+	@deploy/dev/packages --build && cmake --preset $(PRESET) && cmake --build --preset $(PRESET)
+test: ## everything that proves the promises: packages, builds, servers, tests (15 minutes)
+	@tests/run
+one: ## one test: make one T=test_decide.Decide.test_one, or T=unit.csv; the servers stay in build/servers
+	@tests/run --one "$(T)" --servers build/servers
+fmt: ## format the C code
+	@git ls-files '*.c' '*.h' | xargs clang-format -i
+tidy: ## clang-tidy, on what has changed since it last ran
+	@tests/run --only style.tidy
+demo: ## a storefront to click in
+	@deploy/demo
+bench: ## measure, side by side with what it is compared with
+	@tests/bench/run

@@ -1,0 +1,136 @@
+# What tests/run is made of: steps, test files and their results, and private servers.
+# shellcheck shell=bash disable=SC2030,SC2031,SC2034 # tests/run reads some of these; a subshell has a list of its own
+
+BEGAN=$SECONDS
+WORK=$(mktemp -d /tmp/checkout-tests.XXXXXX)
+chmod 755 "$WORK" # PostgreSQL may run as another user
+LOGS=$WORK/logs
+mkdir -p "$LOGS"
+RESULTS=$WORK/results # a word for each test file, also from the background
+: >"$RESULTS"
+BACKGROUND=() CHILD='' # what runs side by side; the test of the moment
+
+say() { printf '[%4d s] %s\n' $((SECONDS - BEGAN)) "$*"; }
+
+# Stops the servers; with their data if all went well.
+end_servers() { # CODE
+    local dir how=stop
+    (($1 != 0)) || how=remove
+    for dir in "$WORK"/services-*; do
+        [[ ! -d $dir ]] || deploy/dev/services "$how" --dir "$dir" >/dev/null 2>&1 || true
+    done
+}
+
+stop_running() {
+    local pids=("${BACKGROUND[@]}" ${CHILD:+"$CHILD"})
+    ((${#pids[@]} == 0)) || kill "${pids[@]}" 2>/dev/null || true
+    wait
+}
+
+finish() {
+    local code=$?
+    trap - EXIT
+    stop_running
+    ((KEEP == 1)) || end_servers "$code"
+    if ((KEEP == 0 && code == 0)); then
+        rm -rf "$WORK"
+    else
+        echo "logs: $LOGS (servers: $WORK/services-*)"
+    fi
+    exit $code
+}
+
+# side_by_side COMMAND…: in the background, stopped with what it runs. If it does not reach its end, that counts.
+side_by_side() {
+    (
+        BACKGROUND=()
+        trap 'code=$?; stop_running; ((code == 0)) || echo failed >>"$RESULTS"' EXIT
+        "$@"
+    ) &
+    BACKGROUND+=($!)
+}
+
+await_all() {
+    wait "${BACKGROUND[@]}"
+    BACKGROUND=()
+}
+
+# step WHAT COMMAND…: its output goes to a log, whose end is shown if it fails; that ends the run.
+step() {
+    local what=$1 log
+    shift
+    log=$LOGS/${what//[^a-z0-9]/-}.log
+    say "$what"
+    if ! "$@" >"$log" 2>&1; then
+        tail -n 60 "$log"
+        say "$what failed; all of it: $log"
+        exit 1
+    fi
+}
+
+# Whether a name is asked for. Without --only everything is; what runs under the sanitizers only by "asan …".
+wanted() { # NAME
+    local word
+    ((${#ONLY[@]} > 0)) || return 0
+    for word in "${ONLY[@]}"; do
+        [[ $1 != asan\ * || $word == asan* ]] || continue
+        [[ $1 != *"$word"* ]] || return 0
+    done
+    return 1
+}
+
+any_wanted() { # NAME…
+    local name
+    for name in "$@"; do
+        ! wanted "$name" || return 0
+    done
+    return 1
+}
+
+# result NAME CODE SECONDS LOG
+result() {
+    case $2 in
+    0) echo passed >>"$RESULTS"; printf 'ok    %-44s %4d s\n' "$1" "$3" ;;
+    77) echo skipped >>"$RESULTS"; printf 'skip  %-44s %s\n' "$1" "$(tail -n 1 "$4")" ;;
+    *)
+        echo failed >>"$RESULTS"
+        printf '%s\nFAIL  %-44s %4d s, log: %s\n' "$(tail -n 40 "$4" | sed 's/^/      /')" "$1" "$3" "$4"
+        ;;
+    esac
+}
+
+# test_file NAME SECONDS_AT_MOST COMMAND…
+test_file() {
+    local name=$1 limit=$2 log began=$SECONDS code=0
+    shift 2
+    wanted "$name" || return 0
+    log=$LOGS/${name//[^A-Za-z0-9]/-}.log
+    timeout --kill-after=20 "$limit" "$@" >"$log" 2>&1 &
+    CHILD=$!
+    wait "$CHILD" || code=$?
+    CHILD=''
+    ((code != 124)) || echo "ended after $limit s" >>"$log"
+    result "$name" "$code" $((SECONDS - began)) "$log"
+}
+
+# use_servers DIR: starts them if they do not run, and points the programs at them.
+use_servers() {
+    local settings
+    step "start private servers in ${1##*/}" flock "$WORK/starting" \
+        deploy/dev/services start --dir "$1" # one after the other: each looks for free ports
+    settings=$(deploy/dev/services env --dir "$1")
+    eval "$settings"
+}
+
+count() { grep -c "^$1\$" "$RESULTS" || true; }
+
+# The last line of a run; its exit code.
+summary() {
+    local text
+    say "done"
+    text="$(count passed) passed, $(count failed) failed"
+    (($(count skipped) == 0)) || text+=", $(count skipped) skipped"
+    ((${#ONLY[@]} == 0)) || [[ -s $RESULTS ]] || say "no test has ${ONLY[*]@Q} in its name; tests/run --help"
+    echo "$text"
+    (($(count failed) == 0 && $(count passed) > 0))
+}
