@@ -1,0 +1,117 @@
+/* The inside of an HTTP server, shared by http.c (the server's life), http_request.c (connections
+ * and their requests) and http_mhd.c (libmicrohttpd). */
+#ifndef COMMON_NET_HTTP_HTTP_IMPL_H
+#define COMMON_NET_HTTP_HTTP_IMPL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "common/base/buf.h"
+#include "common/net/http/http.h"
+
+struct MHD_Connection;
+struct MHD_Daemon;
+struct MHD_Response;
+struct MHD_UpgradeResponseHandle;
+
+#define HTTP_SWEEP_MS 1000 /* idle connections are looked at this often */
+
+enum request_state {
+    REQUEST_IDLE,     /* no request, or one that is still arriving */
+    REQUEST_OPEN,     /* with the handler */
+    REQUEST_ANSWERED, /* until the answer is sent */
+    REQUEST_UPGRADED,
+};
+
+struct http_upgraded {
+    struct http_server *server;
+    struct MHD_UpgradeResponseHandle *handle;
+};
+
+TAILQ_HEAD(request_list, http_request);
+
+/* A connection and the one request that it can have at a time; lives as long as the connection. */
+struct http_request {
+    struct http_server *server;
+    struct MHD_Connection *mhd;
+    int fd;
+    enum request_state state;
+    bool suspended;
+    bool aborted;      /* by http_abort */
+    bool refused;      /* by the server itself */
+    uint64_t since_ms; /* connected, or answered last */
+    bool looked;       /* whether the client has ended, since then */
+    TAILQ_ENTRY(http_request) link;
+
+    const char *method;
+    const char *path;
+    struct buf body;
+    uint64_t received; /* bytes of the body, the cut ones included */
+    bool too_large;
+
+    struct MHD_Response *response; /* until it is queued */
+    unsigned status;
+    http_upgraded_cb upgrade_cb; /* until it was called */
+    void *upgrade_arg;
+    struct http_upgraded upgraded;
+};
+
+struct http_server {
+    struct loop *loop;
+    struct MHD_Daemon *daemon;
+    http_handler handler;
+    void *arg;
+    http_refuser refuse;
+    size_t body_max;
+    uint64_t idle_ms;
+    size_t connections_max;
+    uint16_t port;
+    int listen_fd; /* -1 once draining */
+    bool full;     /* at its limit of connections after the last run */
+    bool draining;
+    bool running; /* inside MHD_run */
+
+    struct loop_watch *watch;
+    struct loop_timer *soon;  /* runs the library in the next turn */
+    struct loop_timer *sweep; /* ends connections that are idle for too long */
+    uint64_t now_ms;          /* of this run */
+
+    /* Each connection is in one of them; `waiting` is in order of since_ms. */
+    struct request_list waiting;
+    struct request_list open;
+    struct request_list upgraded;
+    size_t open_count;
+    size_t upgraded_count;
+    size_t connection_count;
+};
+
+/* ---- http_request.c ---- */
+
+/* A connection that has come. NULL: no memory. */
+struct http_request *http_request_new(struct http_server *server, struct MHD_Connection *mhd,
+                                      int fd);
+/* The connection is gone; what the library gave it has been given up before. */
+void http_request_free(struct http_request *request);
+/* The only one that changes a request's state; moves it to the list of that state. */
+void http_request_enter(struct http_request *request, enum request_state state);
+/* The answer was sent, or the connection ended before: room for the next request. */
+void http_request_reset(struct http_request *request);
+/* Has the server's owner word a refusal of this layer; the connection ends behind the answer. */
+void http_request_refuse(struct http_request *request, unsigned status, const char *detail);
+/* Ends connections that are idle for too long, or whose client has gone without a sound. */
+void http_requests_sweep(struct http_server *server);
+
+/* ---- http_mhd.c ---- */
+
+/* Serves `server->listen_fd`. ERR_UNAVAILABLE. */
+MUST_CHECK int http_mhd_start(struct http_server *server, const struct http_options *options,
+                              bool ipv6, int *ret_epoll_fd);
+/* Lets the library do what is to be done; true: and again at once. */
+bool http_mhd_run(struct http_server *server);
+/* Takes no more connections; the socket is the caller's again. */
+void http_mhd_quiesce(struct http_server *server);
+void http_mhd_stop(struct http_server *server);
+
+#endif

@@ -1,0 +1,356 @@
+#include "common/net/http/http_impl.h"
+
+#include <assert.h>
+#include <fcntl.h>
+#include <microhttpd.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/base/log.h"
+#include "common/net/http/http_head.h"
+
+/* From 0.9.77 on the library itself refuses, in HTML, what is ambiguous; we do that for it, in the
+ * words of our API, and look at each head (http_head.h). So it is to let all of it through. */
+#if MHD_VERSION >= 0x00097701
+#define LENIENT MHD_OPTION_CLIENT_DISCIPLINE_LVL, -3,
+#else
+#define LENIENT
+#endif
+
+/* Memory of one connection for its request's head and its answer's: a token of 4 KiB fits. The
+ * library clears all of it for each request, so more costs time as well. */
+#define CONNECTION_MEMORY ((size_t)12 * 1024)
+/* A body over the limit is read to its end up to here, so that the client reads our answer and not
+ * a reset; what is longer is answered at once, or cut off if its length was not told. */
+#define DISCARD_MAX ((uint64_t)64 * 1024)
+
+/* ---- connections ---- */
+
+static void connected(struct http_server *s, struct MHD_Connection *mhd, void **context)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+    /* without memory on_request finds no context and ends the connection */
+    *context = http_request_new(s, mhd, info == NULL ? -1 : info->connect_fd);
+}
+
+static void forget_response(struct http_request *r)
+{
+    if (r->response != NULL)
+        MHD_destroy_response(r->response);
+    r->response = NULL;
+}
+
+static void disconnected(struct http_request *r)
+{
+    forget_response(r);
+    http_request_free(r);
+}
+
+static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    if (code == MHD_CONNECTION_NOTIFY_STARTED)
+        connected(cls, mhd, context);
+    else if (*context != NULL)
+        disconnected(*context);
+}
+
+/* The answer was sent, or the connection ended before. */
+static void on_completed(void *cls, struct MHD_Connection *mhd, void **request,
+                         enum MHD_RequestTerminationCode code)
+{
+    (void)cls;
+    (void)mhd;
+    (void)code;
+    struct http_request *r = *request;
+    if (r == NULL)
+        return;
+    if (r->upgrade_cb != NULL) {
+        http_upgraded_cb cb = r->upgrade_cb;
+        r->upgrade_cb = NULL;
+        cb(NULL, -1, NULL, 0, r->upgrade_arg);
+    }
+    forget_response(r);
+    http_request_reset(r);
+}
+
+/* ---- a request's way in ---- */
+
+static enum MHD_Result look_at_header(void *cls, enum MHD_ValueKind kind, const char *name,
+                                      size_t name_len, const char *value, size_t value_len)
+{
+    (void)kind;
+    http_head_add(cls, name, name_len, value, value_len);
+    return MHD_YES;
+}
+
+static enum MHD_Result queue_answer(struct http_request *r)
+{
+    struct MHD_Response *response = r->response;
+    if (r->aborted)
+        return MHD_NO;
+    if (response == NULL) {
+        log_error("no memory for an answer");
+        return MHD_NO; /* the connection is closed */
+    }
+    r->response = NULL;
+    enum MHD_Result result = MHD_queue_response(r->mhd, r->status, response);
+    MHD_destroy_response(response); /* our reference only */
+    return result;
+}
+
+/* Hands the request to the handler; queues its answer, or suspends the connection until there is
+ * one. */
+static enum MHD_Result ask(struct http_request *r, const char *refusal)
+{
+    struct http_server *s = r->server;
+    http_request_enter(r, REQUEST_OPEN);
+    if (refusal != NULL)
+        http_request_refuse(r, 400, refusal);
+    else
+        s->handler(r, s->arg);
+    if (r->state != REQUEST_OPEN)
+        return queue_answer(r);
+    r->suspended = true;
+    MHD_suspend_connection(r->mhd);
+    return MHD_YES;
+}
+
+static enum MHD_Result begin(struct http_request *r, const char *method, const char *path,
+                             const char *version)
+{
+    r->method = method;
+    r->path = path;
+    struct http_head head = {0};
+    (void)MHD_get_connection_values_n(r->mhd, MHD_HEADER_KIND, look_at_header, &head);
+    const char *refusal = http_head_ambiguity(&head, version);
+    if (refusal != NULL)
+        return ask(r, refusal); /* an answer at this point also closes the connection */
+    r->too_large = head.length > r->server->body_max;
+    return head.length > r->server->body_max + DISCARD_MAX ? ask(r, NULL) : MHD_YES;
+}
+
+static enum MHD_Result receive(struct http_request *r, const char *data, size_t *size)
+{
+    r->received += *size;
+    if (!r->too_large && buf_append(&r->body, data, *size) < 0)
+        r->too_large = true;
+    *size = 0;
+    return r->received > r->server->body_max + DISCARD_MAX ? MHD_NO : MHD_YES;
+}
+
+/* The library's callback: once with the head, then with pieces of the body, then at the end and
+ * again after a resume. */
+static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const char *url,
+                                  const char *method, const char *version, const char *data,
+                                  size_t *size, void **request)
+{
+    (void)cls;
+    struct http_request *r = *request;
+    if (r == NULL) {
+        const union MHD_ConnectionInfo *info =
+            MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+        if (info == NULL || info->socket_context == NULL)
+            return MHD_NO;
+        r = info->socket_context;
+        *request = r;
+        return begin(r, method, url, version);
+    }
+    if (*size > 0)
+        return receive(r, data, size);
+    if (r->state == REQUEST_IDLE)
+        return ask(r, NULL);
+    return r->state == REQUEST_ANSWERED ? queue_answer(r) : MHD_YES;
+}
+
+const char *http_request_query(const struct http_request *request, const char *name)
+{
+    return MHD_lookup_connection_value(request->mhd, MHD_GET_ARGUMENT_KIND, name);
+}
+
+const char *http_request_header(const struct http_request *request, const char *name)
+{
+    return MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, name);
+}
+
+struct counted {
+    const char *name;
+    size_t count;
+};
+
+static enum MHD_Result count_header(void *cls, enum MHD_ValueKind kind, const char *name,
+                                    const char *value)
+{
+    (void)kind;
+    (void)value;
+    struct counted *counted = cls;
+    counted->count += strcasecmp(name, counted->name) == 0;
+    return MHD_YES;
+}
+
+size_t http_request_header_count(const struct http_request *request, const char *name)
+{
+    struct counted counted = {.name = name};
+    (void)MHD_get_connection_values(request->mhd, MHD_HEADER_KIND, count_header, &counted);
+    return counted.count;
+}
+
+/* ---- a request's way out ---- */
+
+/* Lets the library go on with a request that has its answer now. */
+static void go_on(struct http_request *r)
+{
+    http_request_enter(r, REQUEST_ANSWERED);
+    if (!r->suspended)
+        return; /* it is inside its handler */
+    r->suspended = false;
+    MHD_resume_connection(r->mhd);
+    if (!r->server->running && !loop_timer_active(r->server->soon))
+        loop_timer_start(r->server->soon, 0, 0);
+}
+
+static bool add_headers(struct MHD_Response *response, const struct http_header *headers,
+                        size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (MHD_add_response_header(response, headers[i].name, headers[i].value) == MHD_NO)
+            return false;
+    return true;
+}
+
+void http_respond(struct http_request *request, const struct http_response *response)
+{
+    assert(request->state == REQUEST_OPEN);
+    /* The cast: the library copies, but takes a pointer to what it might free. */
+    struct MHD_Response *made = MHD_create_response_from_buffer(
+        response->body_len, (void *)(uintptr_t)response->body, MHD_RESPMEM_MUST_COPY);
+    bool close = response->close || request->refused || request->server->draining;
+    if (made != NULL &&
+        (!add_headers(made, response->headers, response->header_count) ||
+         (response->content_type != NULL &&
+          MHD_add_response_header(made, "Content-Type", response->content_type) == MHD_NO) ||
+         (close && MHD_add_response_header(made, "Connection", "close") == MHD_NO))) {
+        MHD_destroy_response(made);
+        made = NULL;
+    }
+    request->response = made;
+    request->status = response->status;
+    go_on(request);
+}
+
+void http_abort(struct http_request *request, const char *raw, size_t len)
+{
+    assert(request->state == REQUEST_OPEN);
+    const struct linger reset = {.l_onoff = 1, .l_linger = 0};
+    if (len == 0)
+        (void)setsockopt(request->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    else if (send(request->fd, raw, len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+        log_debug("an aborted connection took no bytes");
+    request->aborted = true;
+    go_on(request);
+}
+
+static void on_upgraded(void *cls, struct MHD_Connection *mhd, void *request, const char *extra,
+                        size_t extra_len, MHD_socket fd, struct MHD_UpgradeResponseHandle *handle)
+{
+    (void)mhd;
+    (void)request;
+    struct http_request *r = cls;
+    http_request_enter(r, REQUEST_UPGRADED);
+    r->upgraded = (struct http_upgraded){r->server, handle};
+    int flags = fcntl(fd, F_GETFL);
+    if (flags >= 0)
+        (void)fcntl(fd, F_SETFL, flags | O_NONBLOCK); /* it is already, by this version */
+    int on = 1;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* only slower without */
+    http_upgraded_cb cb = r->upgrade_cb;
+    r->upgrade_cb = NULL;
+    cb(&r->upgraded, fd, extra, extra_len, r->upgrade_arg);
+}
+
+void http_upgrade(struct http_request *request, const struct http_header *headers,
+                  size_t header_count, http_upgraded_cb cb, void *arg)
+{
+    assert(request->state == REQUEST_OPEN);
+    request->upgrade_cb = cb;
+    request->upgrade_arg = arg;
+    struct MHD_Response *made = MHD_create_response_for_upgrade(on_upgraded, request);
+    if (made != NULL && !add_headers(made, headers, header_count)) {
+        MHD_destroy_response(made);
+        made = NULL;
+    }
+    request->response = made;
+    request->status = MHD_HTTP_SWITCHING_PROTOCOLS;
+    go_on(request);
+}
+
+void http_upgraded_close(struct http_upgraded *upgraded)
+{
+    struct http_server *s = upgraded->server;
+    (void)MHD_upgrade_action(upgraded->handle, MHD_UPGRADE_ACTION_CLOSE);
+    if (!s->running && !loop_timer_active(s->soon))
+        loop_timer_start(s->soon, 0, 0);
+}
+
+/* ---- the daemon ---- */
+
+static size_t unescape(void *cls, struct MHD_Connection *mhd, char *text)
+{
+    (void)cls;
+    (void)mhd;
+    return http_unescape(text);
+}
+
+int http_mhd_start(struct http_server *s, const struct http_options *options, bool ipv6,
+                   int *ret_epoll_fd)
+{
+    unsigned flags = MHD_USE_EPOLL | MHD_USE_TURBO | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE;
+    struct MHD_OptionItem tls[] = {{MHD_OPTION_END, 0, NULL}, {0}, {MHD_OPTION_END, 0, NULL}};
+    if (ipv6)
+        flags |= MHD_USE_IPv6;
+    if (options->tls_certificate != NULL) {
+        flags |= MHD_USE_TLS;
+        tls[0] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0,
+                                         (void *)(uintptr_t)options->tls_certificate};
+        tls[1] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0,
+                                         (void *)(uintptr_t)options->tls_key};
+    }
+    s->daemon = MHD_start_daemon(
+        flags, 0, NULL, NULL, on_request, s, MHD_OPTION_LISTEN_SOCKET, s->listen_fd,
+        MHD_OPTION_CONNECTION_LIMIT, options->connections_max, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT, 0U, MHD_OPTION_NOTIFY_CONNECTION,
+        on_connection, s, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
+        MHD_OPTION_UNESCAPE_CALLBACK, unescape, s, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
+    const union MHD_DaemonInfo *info =
+        s->daemon == NULL ? NULL : MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    if (info == NULL)
+        return ERR_UNAVAILABLE;
+    *ret_epoll_fd = info->epoll_fd;
+    return 0;
+}
+
+bool http_mhd_run(struct http_server *s)
+{
+    s->running = true;
+    s->now_ms = clock_mono_ms();
+    (void)MHD_run(s->daemon); /* fails only when it was stopped */
+    s->running = false;
+    MHD_UNSIGNED_LONG_LONG wait_ms = 0;
+    return MHD_get_timeout(s->daemon, &wait_ms) == MHD_YES && wait_ms == 0;
+}
+
+void http_mhd_quiesce(struct http_server *s)
+{
+    (void)MHD_quiesce_daemon(s->daemon);
+}
+
+void http_mhd_stop(struct http_server *s)
+{
+    MHD_stop_daemon(s->daemon);
+}

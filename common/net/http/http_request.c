@@ -1,0 +1,144 @@
+#include "common/net/http/http_impl.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "common/base/clock.h"
+
+#define BODY_KEPT 4096       /* memory for a body that an idle connection keeps, at most */
+#define CROWDED_IDLE_MS 5000 /* the longest idle time when nearly all connections are taken */
+
+/* ---- a connection's life ---- */
+
+static struct request_list *list_of(struct http_request *r)
+{
+    if (r->state == REQUEST_OPEN)
+        return &r->server->open;
+    return r->state == REQUEST_UPGRADED ? &r->server->upgraded : &r->server->waiting;
+}
+
+void http_request_enter(struct http_request *r, enum request_state state)
+{
+    struct http_server *s = r->server;
+    TAILQ_REMOVE(list_of(r), r, link);
+    s->open_count -= r->state == REQUEST_OPEN;
+    s->upgraded_count -= r->state == REQUEST_UPGRADED;
+    r->state = state;
+    r->since_ms = s->now_ms;
+    r->looked = false;
+    TAILQ_INSERT_TAIL(list_of(r), r, link);
+    s->open_count += state == REQUEST_OPEN;
+    s->upgraded_count += state == REQUEST_UPGRADED;
+}
+
+struct http_request *http_request_new(struct http_server *s, struct MHD_Connection *mhd, int fd)
+{
+    struct http_request *r = calloc(1, sizeof *r);
+    if (r == NULL)
+        return NULL;
+    r->server = s;
+    r->mhd = mhd;
+    r->fd = fd;
+    r->since_ms = s->now_ms;
+    buf_init(&r->body, s->body_max);
+    TAILQ_INSERT_TAIL(&s->waiting, r, link);
+    s->connection_count++;
+    return r;
+}
+
+void http_request_free(struct http_request *r)
+{
+    struct http_server *s = r->server;
+    TAILQ_REMOVE(list_of(r), r, link);
+    s->open_count -= r->state == REQUEST_OPEN;
+    s->upgraded_count -= r->state == REQUEST_UPGRADED;
+    s->connection_count--;
+    buf_free(&r->body);
+    free(r);
+}
+
+void http_request_reset(struct http_request *r)
+{
+    r->suspended = false;
+    r->refused = false;
+    r->too_large = false;
+    r->received = 0;
+    if (r->body.cap > BODY_KEPT)
+        buf_free(&r->body);
+    buf_reset(&r->body);
+    http_request_enter(r, REQUEST_IDLE);
+}
+
+/* ---- what a handler asks ---- */
+
+const char *http_request_method(const struct http_request *request)
+{
+    return request->method;
+}
+
+const char *http_request_path(const struct http_request *request)
+{
+    return request->path;
+}
+
+const char *http_request_body(const struct http_request *request, size_t *ret_len)
+{
+    *ret_len = request->body.len;
+    return buf_text(&request->body);
+}
+
+bool http_request_body_too_large(const struct http_request *request)
+{
+    return request->too_large;
+}
+
+void http_request_refuse(struct http_request *r, unsigned status, const char *detail)
+{
+    r->refused = true;
+    if (r->server->refuse != NULL)
+        r->server->refuse(r, status, detail);
+    else
+        http_respond(r, &(struct http_response){.status = status,
+                                                .content_type = "text/plain",
+                                                .body = detail,
+                                                .body_len = strlen(detail)});
+}
+
+/* ---- connections that wait for too long ---- */
+
+/* The library asks epoll for edges, and can miss the end of a client that came together with its
+ * last bytes: look once whether a quiet connection has ended. */
+static void look_for_end(struct http_request *r)
+{
+    char byte;
+    if (r->looked || r->state != REQUEST_IDLE)
+        return;
+    r->looked = true;
+    if (recv(r->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+        (void)shutdown(r->fd, SHUT_RDWR); /* makes an edge */
+}
+
+/* A client has this long from its last answer for its whole next request, however it drips in. */
+static uint64_t idle_limit(const struct http_server *s)
+{
+    bool crowded = s->connection_count >= s->connections_max / 8 * 7;
+    return crowded && s->idle_ms > CROWDED_IDLE_MS ? CROWDED_IDLE_MS : s->idle_ms;
+}
+
+void http_requests_sweep(struct http_server *s)
+{
+    s->now_ms = clock_mono_ms();
+    uint64_t limit_ms = idle_limit(s);
+    struct http_request *r;
+    while ((r = TAILQ_FIRST(&s->waiting)) != NULL && r->since_ms + limit_ms <= s->now_ms) {
+        (void)shutdown(r->fd, SHUT_RDWR); /* the library sees the end of it, or has already */
+        http_request_enter(r, r->state);  /* to the tail */
+    }
+    TAILQ_FOREACH(r, &s->waiting, link)
+    {
+        if (r->since_ms + HTTP_SWEEP_MS > s->now_ms)
+            break;
+        look_for_end(r);
+    }
+}
