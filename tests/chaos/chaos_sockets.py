@@ -8,6 +8,8 @@ import time
 import websockets
 
 FINAL = ("confirmed", "rejected", "cancelled", "refunded")
+# The library renamed the argument with its new client, in version 14.
+WEBSOCKET_HEADERS = "additional_headers" if int(websockets.__version__.split(".")[0]) >= 14 else "extra_headers"
 
 
 async def end_tasks(tasks):
@@ -46,7 +48,7 @@ class Sockets:
             url = f"{self._url}?last_event_id={last}" if known else self._url
             try:
                 async with websockets.connect(
-                        url, extra_headers={"Authorization": "Bearer " + self._token(user)},
+                        url, **{WEBSOCKET_HEADERS: {"Authorization": "Bearer " + self._token(user)}},
                         subprotocols=["cloudevents.json"], open_timeout=5, ping_interval=3, ping_timeout=4,
                         close_timeout=1, max_size=1 << 20) as socket:
                     self._number += 1

@@ -16,6 +16,8 @@ from harness_services import ROOT
 from harness_wait import wait_until
 
 EVENT_SUBPROTOCOL = "cloudevents.json"
+# The library renamed the argument with its new client, in version 14.
+WEBSOCKET_HEADERS = "additional_headers" if int(websockets.__version__.split(".")[0]) >= 14 else "extra_headers"
 FINAL = ("confirmed", "rejected", "cancelled", "refunded")
 
 
@@ -108,8 +110,8 @@ class Listener:
         self._socket = _Loop.run(self._connect(url, headers or {}, origin))
 
     async def _connect(self, url, headers, origin):
-        made = await websockets.connect(url, extra_headers=headers, origin=origin,
-                                        subprotocols=[EVENT_SUBPROTOCOL], max_size=1 << 20)
+        made = await websockets.connect(url, origin=origin, subprotocols=[EVENT_SUBPROTOCOL],
+                                        max_size=1 << 20, **{WEBSOCKET_HEADERS: headers})
         self._reader = asyncio.ensure_future(self._read(made))
         return made
 

@@ -5,6 +5,7 @@ import base64
 import json
 import os
 import socket
+import subprocess
 import time
 import urllib.parse
 import uuid
@@ -21,6 +22,9 @@ from harness_services import ROOT
 
 GOOD = {"sku": "dress", "quantity": 1, "payment_method": "pm_card_visa"}
 MESSAGE = "We're reserving your item! We'll confirm your order shortly."
+# Newer versions of libmicrohttpd refuse some encodings before the door sees the request, in words of their own.
+LIBRARY_JUDGES_ENCODINGS = subprocess.run(["pkg-config", "--atleast-version=0.9.77", "libmicrohttpd"],
+                                          check=False).returncode == 0
 
 
 def take_all(stack):
@@ -334,7 +338,13 @@ class BadInput(Door):
 
     def test_strange_transfer_encodings(self):
         for value in ("gzip, chunked", "chunked, chunked", "xchunked", "identity"):
-            self.refused_raw(self.head(f"Transfer-Encoding: {value}") + b"0\r\n\r\n")
+            data = self.head(f"Transfer-Encoding: {value}") + b"0\r\n\r\n"
+            if LIBRARY_JUDGES_ENCODINGS:
+                answer = raw(self.url, data)
+                self.assertTrue(answer.startswith(b"HTTP/1.1 400 "), answer)
+                self.assertIn(b"Connection: close", answer)
+            else:
+                self.refused_raw(data)
         self.refused_raw(self.head("Transfer-Encoding: chunked", "Transfer-Encoding: chunked")
                          + b"0\r\n\r\n")
 

@@ -14,13 +14,10 @@
 #include "common/base/log.h"
 #include "common/net/http/http_head.h"
 
-/* From 0.9.77 on the library itself refuses, in HTML, what is ambiguous; we do that for it, in the
- * words of our API, and look at each head (http_head.h). So it is to let all of it through. */
-#if MHD_VERSION >= 0x00097701
-#define LENIENT MHD_OPTION_CLIENT_DISCIPLINE_LVL, -3,
-#else
-#define LENIENT
-#endif
+/* From 0.9.77 on the library itself answers a request without Host, in HTML. So that the refusal is
+ * in the words of our API, each request begins with a Host of ours, known by its address. What the
+ * library still answers itself there: a Transfer-Encoding other than chunked. */
+static const char no_host[] = "";
 
 /* Memory of one connection for its request's head and its answer's: a token of 4 KiB fits. The
  * library clears all of it for each request, so more costs time as well. */
@@ -86,7 +83,8 @@ static enum MHD_Result look_at_header(void *cls, enum MHD_ValueKind kind, const 
                                       size_t name_len, const char *value, size_t value_len)
 {
     (void)kind;
-    http_head_add(cls, name, name_len, value, value_len);
+    if (value != no_host)
+        http_head_add(cls, name, name_len, value, value_len);
     return MHD_YES;
 }
 
@@ -174,31 +172,39 @@ const char *http_request_query(const struct http_request *request, const char *n
     return MHD_lookup_connection_value(request->mhd, MHD_GET_ARGUMENT_KIND, name);
 }
 
-const char *http_request_header(const struct http_request *request, const char *name)
-{
-    return MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, name);
-}
-
-struct counted {
+struct sought {
     const char *name;
+    const char *first;
     size_t count;
 };
 
-static enum MHD_Result count_header(void *cls, enum MHD_ValueKind kind, const char *name,
-                                    const char *value)
+static enum MHD_Result seek_header(void *cls, enum MHD_ValueKind kind, const char *name,
+                                   const char *value)
 {
     (void)kind;
-    (void)value;
-    struct counted *counted = cls;
-    counted->count += strcasecmp(name, counted->name) == 0;
+    struct sought *sought = cls;
+    if (value == no_host || strcasecmp(name, sought->name) != 0)
+        return MHD_YES;
+    if (sought->count++ == 0)
+        sought->first = value;
     return MHD_YES;
+}
+
+static struct sought seek(const struct http_request *request, const char *name)
+{
+    struct sought sought = {.name = name};
+    (void)MHD_get_connection_values(request->mhd, MHD_HEADER_KIND, seek_header, &sought);
+    return sought;
+}
+
+const char *http_request_header(const struct http_request *request, const char *name)
+{
+    return seek(request, name).first;
 }
 
 size_t http_request_header_count(const struct http_request *request, const char *name)
 {
-    struct counted counted = {.name = name};
-    (void)MHD_get_connection_values(request->mhd, MHD_HEADER_KIND, count_header, &counted);
-    return counted.count;
+    return seek(request, name).count;
 }
 
 /* ---- a request's way out ---- */
@@ -300,6 +306,19 @@ void http_upgraded_close(struct http_upgraded *upgraded)
 
 /* ---- the daemon ---- */
 
+#if MHD_VERSION >= 0x00097701
+static void *request_line_came(void *cls, const char *uri, struct MHD_Connection *mhd)
+{
+    (void)cls;
+    (void)uri;
+    (void)MHD_set_connection_value(mhd, MHD_HEADER_KIND, "Host", no_host);
+    return NULL;
+}
+#define REQUEST_LINE_CAME MHD_OPTION_URI_LOG_CALLBACK, request_line_came, NULL,
+#else
+#define REQUEST_LINE_CAME
+#endif
+
 static size_t unescape(void *cls, struct MHD_Connection *mhd, char *text)
 {
     (void)cls;
@@ -326,7 +345,8 @@ int http_mhd_start(struct http_server *s, const struct http_options *options, bo
         MHD_OPTION_CONNECTION_LIMIT, options->connections_max, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT, 0U, MHD_OPTION_NOTIFY_CONNECTION,
         on_connection, s, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
-        MHD_OPTION_UNESCAPE_CALLBACK, unescape, s, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
+        MHD_OPTION_UNESCAPE_CALLBACK, unescape, s, REQUEST_LINE_CAME MHD_OPTION_ARRAY, tls,
+        MHD_OPTION_END);
     const union MHD_DaemonInfo *info =
         s->daemon == NULL ? NULL : MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD);
     if (info == NULL)
