@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 """Holds what the reader relies on: who may include whom, and that each foreign library has one door.
 
-    style.py includes | format | shellcheck
+    style.py includes | format | shellcheck | sql
 """
 
+import hashlib
 import os
 import re
 import shutil
@@ -119,6 +120,26 @@ def check_homes(problems):
                      if path != place and re.search(pattern, text)]
 
 
+def check_sql(problems):
+    """A numbered SQL file is never edited: databases have applied it. schemas/sql/numbered.sha256 lists each,
+    and in the history a line of that list never goes away."""
+    manifest, folder = "numbered.sha256", os.path.join(ROOT, "schemas", "sql")
+    with open(os.path.join(folder, manifest), encoding="ascii") as source:
+        listed = dict(reversed(line.split()) for line in source)
+    for name in sorted(name for name in os.listdir(folder) if re.match(r"\d{3}_.*\.sql$", name)):
+        with open(os.path.join(folder, name), "rb") as source:
+            digest = hashlib.sha256(source.read()).hexdigest()
+        if name not in listed:
+            problems.append(f"schemas/sql/{name} is not in {manifest}: add the line of sha256sum")
+        elif listed.pop(name) != digest:
+            problems.append(f"schemas/sql/{name} was edited: restore it, and put the change into a new file")
+    problems += [f"schemas/sql/{name} is in {manifest} and not there" for name in listed]
+    history = subprocess.run(["git", "-C", ROOT, "log", "-p", "--format=", "--", f"schemas/sql/{manifest}"],
+                             check=False, capture_output=True, text=True)
+    problems += [f"{manifest} once had another line: {line[1:]}" for line in history.stdout.split("\n")
+                 if re.match(r"-[0-9a-f]{64}", line)]
+
+
 def run_tool(tool, arguments, files):
     if shutil.which(tool) is None:
         print(f"{tool} is not installed")
@@ -142,11 +163,14 @@ def main():
     if what == "shellcheck":
         sys.exit(run_tool("shellcheck", [], scripts()))
     problems = []
-    check_floors(problems)
-    check_directions(problems)
-    check_doors(problems)
-    check_homes(problems)
-    print("\n".join(problems) or "every include is where it belongs")
+    if what == "sql":
+        check_sql(problems)
+    else:
+        check_floors(problems)
+        check_directions(problems)
+        check_doors(problems)
+        check_homes(problems)
+    print("\n".join(problems) or "all is where it belongs")
     sys.exit(1 if problems else 0)
 
 
