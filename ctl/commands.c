@@ -1,8 +1,8 @@
 #include "ctl/command.h"
 
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "common/base/parse.h"
 
 const struct command *const commands[] = {
 #define COMMAND_ROW(row) &command_##row,
@@ -34,13 +34,9 @@ int command_number(const struct command *command, const struct command_args *arg
         *ret_number = fallback;
         return CTL_FINE;
     }
-    char *end;
-    errno = 0;
-    long long number = strtoll(text, &end, 10);
-    if (errno != 0 || *text == '\0' || *end != '\0' || number < low || number > high)
+    if (parse_int(text, low, high, ret_number) < 0)
         return ctl_complain(CTL_USAGE,
                             "--%s: \"%.40s\" is not a whole number between %lld and %lld", name,
                             text, (long long)low, (long long)high);
-    *ret_number = number;
     return CTL_FINE;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/base/err.h"
+#include "common/base/utf8.h"
 
 struct outcome {
     struct ctl *ctl;
@@ -55,12 +56,9 @@ int sql_apply_commit(struct ctl *ctl)
 static int line_of(const char *text, int position)
 {
     int line = 1;
-    for (int seen = 0; *text != '\0'; text++) {
-        if (((unsigned char)*text & 0xc0) != 0x80 && ++seen >= position)
-            break;
-        if (*text == '\n')
-            line++;
-    }
+    const char *end = text + utf8_skip(text, (size_t)position - 1);
+    for (; text < end; text++)
+        line += *text == '\n';
     return line;
 }
 

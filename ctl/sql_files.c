@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/base/encode.h"
 #include "common/base/err.h"
 
 #define INSTALLED "/../share/checkout/sql"
@@ -176,8 +177,8 @@ static int refuse_unlisted(const struct sql_files *files, struct buf *problem)
 /* A line as of sha256sum: 64 digits, two spaces, the name. */
 static int add_baseline(struct sql_files *files, char *text, struct buf *problem)
 {
-    size_t digits = strspn(text, "0123456789abcdef");
-    if (digits != SQL_CHECKSUM_SIZE - 1 || strncmp(text + digits, "  ", 2) != 0 ||
+    const size_t digits = SQL_CHECKSUM_SIZE - 1;
+    if (!hex_valid(text, digits) || strncmp(text + digits, "  ", 2) != 0 ||
         strlen(text + digits + 2) >= SQL_FILE_NAME_SIZE || files->baseline_count == FILES_MAX) {
         (void)buf_printf(problem, "%s/" BASELINE " holds a line that is no checksum", files->dir);
         return ERR_INVALID;

@@ -1,9 +1,9 @@
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/clock.h"
+#include "common/base/parse.h"
 #include "ctl/doctor/doctor.h"
 #include "ctl/migrations.h"
 #include "ctl/secret.h"
@@ -99,7 +99,9 @@ static bool ask(struct doctor *doctor, const struct pg_statement *statement, str
 static void check_version(struct doctor *doctor)
 {
     const char *version = pg_server_version(doctor->ctl->pg);
-    if (strtol(version, NULL, 10) < OLDEST_MAJOR)
+    int64_t major;
+    (void)parse_digits(version, &major);
+    if (major < OLDEST_MAJOR)
         doctor_say(doctor, FINDING_FAIL, "postgresql", "use PostgreSQL 15 or newer",
                    "PostgreSQL %s is too old", version);
     else

@@ -26,9 +26,13 @@ DOORS = {
     "hiredis": r"hiredis/", "libcurl": r"curl/", "wslay": r"wslay/", "libjose": r"jose/",
     "libsystemd": r"systemd/",
 }
-# What has one home: a pattern that code of the product may hold only in this file.
+# What has one home: a pattern that code of the product may hold only in this file. The sandbox plays
+# somebody else's server and is free.
 HOMES = {
     "common/shop/problem.c": r'/problems/',
+    "common/base/encode.c": r'0123456789[aA]bcdef"|0123456789ABCDEF"|\+ 10;',
+    "common/base/utf8.c": r'& 0xc0\) != 0x80',
+    "common/base/hmac.c": r'CRYPTO_memcmp|"HMAC"',
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]', re.MULTILINE)
 
@@ -111,7 +115,7 @@ def check_doors(problems):
 
 def check_homes(problems):
     for path in sources(".c", ".h"):
-        if home(path) is None:
+        if home(path) in (None, "deploy/sandbox"):
             continue
         with open(os.path.join(ROOT, path), encoding="utf-8") as source:
             text = source.read()
