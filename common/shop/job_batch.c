@@ -1,4 +1,3 @@
-#include "common/base/encode.h"
 #include "common/shop/job.h"
 
 #include <jansson.h>
@@ -46,7 +45,7 @@ static bool accepted_at_valid(const char *text, size_t len)
 
 static bool fingerprint_valid(const char *text, size_t len)
 {
-    return len == IDS_FINGERPRINT_SIZE - 1 && hex_valid(text, len);
+    return len == IDS_FINGERPRINT_SIZE - 1 && strspn(text, "0123456789abcdef") == len;
 }
 
 static bool id_valid(const char *text, size_t len)

@@ -1,7 +1,6 @@
 /* Refunds at a gateway that speaks Stripe's API. */
 #include <string.h>
 
-#include "common/base/encode.h"
 #include "common/base/err.h"
 #include "common/pay/stripe/stripe_answer.h"
 #include "common/pay/stripe/stripe_impl.h"
@@ -47,9 +46,9 @@ int pay_refund(struct pay *pay, const struct pay_refund *refund, pay_answer_cb c
         return ERR_INVALID;
     buf_reset(&pay->form);
     (void)buf_str(&pay->form, "payment_intent=");
-    (void)percent_encode(&pay->form, refund->intent_id);
+    stripe_encode(&pay->form, refund->intent_id);
     (void)buf_str(&pay->form, "&metadata[order_id]=");
-    (void)percent_encode(&pay->form, refund->order_id);
+    stripe_encode(&pay->form, refund->order_id);
     if (pay->form.failed)
         return ERR_INVALID;
     struct pay_call *call = take_call(pay, refund, cb, arg);
