@@ -1,9 +1,9 @@
 # The short way to what one does most. `make help` lists it.
 PRESET ?= dev
-.PHONY: help build test one fmt tidy cover demo bench
+.PHONY: help build test one fmt tidy demo bench
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
-build: ## compile (PRESET=dev, release, asan, tsan, seeded-bugs, cover)
+build: ## compile (PRESET=dev, release, asan, tsan, seeded-bugs)
 	@deploy/dev/packages --build && cmake --preset $(PRESET) && cmake --build --preset $(PRESET)
 test: ## everything that proves the promises: packages, builds, servers, tests (15 minutes)
 	@tests/run
@@ -13,8 +13,6 @@ fmt: ## format the C code
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
 tidy: ## clang-tidy, on what has changed since it last ran
 	@tests/run --only style.tidy
-cover: ## branch coverage of the unit tests, for each folder
-	@tests/unit/cover
 demo: ## a storefront to click in
 	@deploy/demo
 bench: ## measure, side by side with what it is compared with

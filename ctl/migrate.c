@@ -2,10 +2,10 @@
 #include <string.h>
 
 #include "common/base/clock.h"
-#include "common/base/err.h"
 #include "ctl/command.h"
 #include "ctl/migrations.h"
 #include "ctl/progress.h"
+#include "ctl/sql_apply.h"
 #include "ctl/sql_files.h"
 
 #define REPORT_MAX ((size_t)256 * 1024)
@@ -21,8 +21,18 @@ static const struct pg_statement make_table = {
     " applied_at timestamptz not null default now())",
     0};
 
-static const struct pg_statement table_exists = {
-    "ctl_migrate_table_exists", "select to_regclass('public.checkout_migrations') is not null", 0};
+static const struct pg_statement make_functions_table = {
+    "ctl_migrate_functions_table",
+    "create table if not exists public.checkout_functions ("
+    " name text primary key, checksum text not null,"
+    " applied_at timestamptz not null default now())",
+    0};
+
+static const struct pg_statement tables_exist = {
+    "ctl_migrate_tables_exist",
+    "select to_regclass('public.checkout_migrations') is not null"
+    "   and to_regclass('public.checkout_functions') is not null",
+    0};
 
 static const struct pg_statement can_keep = {
     "ctl_migrate_can_keep", "select to_regproc('checkout.keep_rows_out_of_the_log') is not null",
@@ -31,124 +41,162 @@ static const struct pg_statement can_keep = {
 static const struct pg_statement keep_rows_out_of_the_log = {
     "ctl_migrate_log", "select checkout.keep_rows_out_of_the_log()", 0};
 
-struct outcome {
+/* One run of migrate. */
+struct run {
     struct ctl *ctl;
-    int exit_code;
-    int position; /* of the mistake, in bytes from 1; 0: unknown */
+    const struct sql_files *files;
+    struct migrations migrations;
+    bool dry;
+    struct buf numbered, functions; /* the report: JSON objects, or lines for people */
 };
 
-static void script_done(const struct pg_result *result, void *arg)
+/* How a file stands after the run, for the report. */
+static const char *state_name(const struct run *run, enum migration_state state)
 {
-    struct outcome *outcome = arg;
-    struct ctl *ctl = outcome->ctl;
-    outcome->exit_code = pg_status(result) == PG_OK ? CTL_FINE : CTL_FAILED;
-    outcome->position = pg_error_position(result);
-    (void)snprintf(ctl->sqlstate, sizeof ctl->sqlstate, "%s", pg_sqlstate(result));
-    (void)snprintf(ctl->problem, sizeof ctl->problem, "%s", pg_message(result));
-    loop_stop(ctl->loop);
-}
-
-/* The line of a character (from 1) in UTF-8 text. */
-static int line_of(const char *text, int position)
-{
-    int line = 1;
-    for (int seen = 0; *text != '\0'; text++) {
-        if (((unsigned char)*text & 0xc0) != 0x80 && ++seen >= position)
-            break;
-        if (*text == '\n')
-            line++;
+    switch (state) {
+    case MIGRATION_PRESENT:
+        return "present";
+    case MIGRATION_ACCEPTED:
+        return "accepted";
+    case MIGRATION_MISSING:
+    case MIGRATION_CHANGED:
+        return run->dry ? "pending" : "applied";
     }
-    return line;
+    return "";
 }
 
-static int complain(const struct sql_file *file, const struct outcome *outcome)
+static void report_json(struct buf *report, const struct sql_file *file, const char *state,
+                        double seconds)
 {
-    char place[32] = "";
-    if (outcome->position > 0)
-        (void)snprintf(place, sizeof place, " line %d",
-                       line_of(buf_text(&file->text), outcome->position));
-    return ctl_complain(CTL_FAILED, "%s%s: %s (%s); nothing of this file was applied", file->name,
-                        place, outcome->ctl->problem, outcome->ctl->sqlstate);
+    (void)buf_printf(report, "%s{", report->len == 0 ? "" : ",");
+    if (file->version > 0)
+        (void)buf_printf(report, "\"version\":%d,", file->version);
+    (void)buf_str(report, "\"name\":");
+    (void)buf_json_str(report, file->name);
+    (void)buf_printf(report, ",\"state\":\"%s\"", state);
+    if (strcmp(state, "applied") == 0)
+        (void)buf_printf(report, ",\"seconds\":%.3f", seconds);
+    (void)buf_char(report, '}');
 }
 
-/* Applies one file and remembers it, in one transaction. */
-static int apply(struct ctl *ctl, const struct sql_file *file)
+static void report_words(struct buf *report, const struct sql_file *file, const char *state,
+                         double seconds)
 {
-    struct buf script, quoted;
-    buf_init(&quoted, SQL_FILE_MAX * 2);
-    buf_init(&script, SQL_FILE_MAX * 3);
-    for (const char *p = buf_text(&file->text); *p != '\0'; p++) {
-        (void)buf_char(&quoted, *p);
-        if (*p == '\'')
-            (void)buf_char(&quoted, '\'');
+    int room = file->version > 0 ? 32 : 22;
+    (void)buf_printf(report, "%s%-*s ", file->version > 0 ? "" : "functions/", room, file->name);
+    if (strcmp(state, "applied") == 0)
+        (void)buf_printf(report, "applied in %.2f s\n", seconds);
+    else if (strcmp(state, "pending") == 0)
+        (void)buf_str(report, "would be applied\n");
+    else if (strcmp(state, "accepted") == 0)
+        (void)buf_str(report, "is there already: made by the files before it\n");
+    else
+        (void)buf_str(report, "is there already\n");
+}
+
+/* Tells of one file; printed at the end, when it is committed. */
+static void report(struct run *run, const struct sql_file *file, enum migration_state state,
+                   uint64_t start_ms)
+{
+    double seconds = (double)(clock_mono_ms() - start_ms) / 1000;
+    struct buf *part = file->version > 0 || !run->ctl->json ? &run->numbered : &run->functions;
+    (run->ctl->json ? report_json : report_words)(part, file, state_name(run, state), seconds);
+}
+
+static void print_report(const struct run *run)
+{
+    struct buf dir;
+    if (!run->ctl->json) {
+        (void)printf("%s", buf_text(&run->numbered));
+        return;
     }
-    (void)buf_printf(&script,
-                     "%s\n;\ninsert into public.checkout_migrations (version, name, checksum) "
-                     "values (%d, '%s', encode(sha256(convert_to('%s', 'UTF8')), 'hex'));",
-                     buf_text(&file->text), file->version, file->name, buf_text(&quoted));
-    struct outcome outcome = {ctl, CTL_FAILED, 0};
-    bool failed = script.failed || quoted.failed;
-    int code = failed ? ERR_FULL : pg_script(ctl->pg, buf_text(&script), script_done, &outcome);
-    if (code == 0)
-        loop_run(ctl->loop);
-    buf_free(&quoted);
-    buf_free(&script);
-    if (code < 0)
-        return ctl_complain(CTL_FAILED, "%s: %s", file->name, err_text(code));
-    return outcome.exit_code == CTL_FINE ? CTL_FINE : complain(file, &outcome);
+    buf_init(&dir, 8192);
+    (void)buf_json_str(&dir, run->files->dir);
+    (void)printf("{\"dir\":%s,\"migrations\":[%s],\"functions\":[%s]}\n", buf_text(&dir),
+                 buf_text(&run->numbered), buf_text(&run->functions));
+    buf_free(&dir);
 }
 
-static void tell(struct ctl *ctl, const struct sql_file *file, bool applied, uint64_t took_ms,
-                 struct buf *report)
-{
-    if (ctl->json) {
-        (void)buf_printf(report, "%s{\"version\":%d,\"name\":", report->len == 0 ? "" : ",",
-                         file->version);
-        (void)buf_json_str(report, file->name);
-        (void)buf_printf(report, ",\"state\":\"%s\"", applied ? "applied" : "present");
-        if (applied)
-            (void)buf_printf(report, ",\"seconds\":%.3f", (double)took_ms / 1000);
-        (void)buf_char(report, '}');
-    } else if (applied) {
-        (void)printf("%-32s applied in %.2f s\n", file->name, (double)took_ms / 1000);
-    } else {
-        (void)printf("%-32s is there already\n", file->name);
-    }
-    (void)fflush(stdout);
-}
-
-/* Nothing is applied while a file that was applied before has changed since. */
-static int refuse_changed(const struct sql_files *files, const struct migrations *migrations)
+/* Nothing is applied while a file that was applied before has changed since, or if it is not known
+ * what the database holds. */
+static int refuse_changed(const struct run *run)
 {
     int exit_code = CTL_FINE;
-    for (size_t i = 0; i < files->count; i++)
-        if (migrations->states[i] == MIGRATION_CHANGED)
+    for (size_t i = 0; i < run->files->count; i++)
+        if (run->migrations.states[i] == MIGRATION_CHANGED)
             exit_code =
                 ctl_complain(CTL_FAILED,
                              "%s/%s has other content than when it was applied; restore the file, "
                              "and put the change into a new one",
-                             files->dir, files->files[i].name);
+                             run->files->dir, run->files->files[i].name);
+    if (run->migrations.unknown)
+        exit_code = ctl_complain(
+            CTL_FAILED, "the database was migrated by another state of this program than the one "
+                        "that upgrades begin with; nothing was applied");
     return exit_code;
 }
 
-static int apply_missing(struct ctl *ctl, const struct sql_files *files,
-                         const struct migrations *migrations, struct buf *report)
+static int apply_one(struct run *run, const struct sql_file *file, enum migration_state state,
+                     struct progress *progress)
+{
+    if (run->dry || (state == MIGRATION_PRESENT && file->version > 0))
+        return CTL_FINE;
+    progress_show(progress, file->name, 0, 0);
+    int exit_code = state == MIGRATION_ACCEPTED ? sql_apply_remember(run->ctl, file)
+                                                : sql_apply_file(run->ctl, file);
+    progress_end(progress);
+    return exit_code;
+}
+
+static int apply_numbered(struct run *run)
 {
     struct progress progress = {false, 0};
-    for (size_t i = 0; i < files->count; i++) {
-        bool missing = migrations->states[i] == MIGRATION_MISSING;
-        uint64_t start = clock_mono_ms();
-        int exit_code = CTL_FINE;
-        if (missing) {
-            progress_show(&progress, files->files[i].name, 0, 0);
-            exit_code = apply(ctl, &files->files[i]);
-            progress_end(&progress);
-        }
-        if (exit_code != CTL_FINE)
-            return exit_code;
-        tell(ctl, &files->files[i], missing, clock_mono_ms() - start, report);
+    int exit_code = CTL_FINE;
+    for (size_t i = 0; i < run->files->count && exit_code == CTL_FINE; i++) {
+        const struct sql_file *file = &run->files->files[i];
+        uint64_t start_ms = clock_mono_ms();
+        exit_code = apply_one(run, file, run->migrations.states[i], &progress);
+        report(run, file, run->migrations.states[i], start_ms);
     }
-    return CTL_FINE;
+    return exit_code;
+}
+
+/* All of them if one has changed: each is as its file says, whatever was before. */
+static int apply_functions(struct run *run)
+{
+    struct progress progress = {false, 0};
+    int exit_code = CTL_FINE;
+    for (size_t i = 0; i < run->files->function_count && exit_code == CTL_FINE; i++) {
+        const struct sql_file *file = &run->files->functions[i];
+        uint64_t start_ms = clock_mono_ms();
+        if (run->migrations.functions_due)
+            exit_code = apply_one(run, file, run->migrations.functions[i], &progress);
+        report(run, file, run->migrations.functions[i], start_ms);
+    }
+    return exit_code;
+}
+
+static bool anything_due(const struct run *run)
+{
+    for (size_t i = 0; i < run->files->count; i++)
+        if (run->migrations.states[i] != MIGRATION_PRESENT)
+            return true;
+    return run->migrations.functions_due;
+}
+
+/* All that is due, in one transaction: the programs that run see the state before or the one
+ * after. */
+static int apply_due(struct run *run)
+{
+    bool writes = !run->dry && anything_due(run);
+    int exit_code = writes ? sql_apply_begin(run->ctl) : CTL_FINE;
+    if (exit_code == CTL_FINE)
+        exit_code = apply_numbered(run);
+    if (exit_code == CTL_FINE)
+        exit_code = apply_functions(run);
+    if (exit_code == CTL_FINE && writes)
+        exit_code = sql_apply_commit(run->ctl);
+    return exit_code;
 }
 
 static void read_bool(const struct pg_result *result, void *arg)
@@ -156,7 +204,7 @@ static void read_bool(const struct pg_result *result, void *arg)
     *(bool *)arg = pg_bool(result, 0, 0);
 }
 
-/* Takes the lock and makes the table that remembers what was applied. */
+/* Takes the lock and makes the tables that remember what was applied. */
 static int prepare(struct ctl *ctl)
 {
     bool there = false;
@@ -165,13 +213,15 @@ static int prepare(struct ctl *ctl)
     int exit_code = ctl_query(ctl, &lock, NULL, NULL, NULL);
     progress_end(&progress);
     if (exit_code == CTL_FINE)
-        exit_code = ctl_query(ctl, &table_exists, NULL, read_bool, &there);
+        exit_code = ctl_query(ctl, &tables_exist, NULL, read_bool, &there);
     if (exit_code == CTL_FINE && !there)
         exit_code = ctl_query(ctl, &make_table, NULL, NULL, NULL);
+    if (exit_code == CTL_FINE && !there)
+        exit_code = ctl_query(ctl, &make_functions_table, NULL, NULL, NULL);
     return exit_code;
 }
 
-/* Who may not is told; nothing else depends on it. */
+/* Without the right to do so there is only a note; nothing else depends on it. */
 static int quieten_log(struct ctl *ctl)
 {
     bool there = false; /* other files may have been given */
@@ -187,49 +237,58 @@ static int quieten_log(struct ctl *ctl)
     return exit_code;
 }
 
-static int migrate(struct ctl *ctl, const struct sql_files *files, struct buf *report)
+/* Functions of a newer version stay: those of this program know less than the tables. */
+static void note_newer(struct run *run)
 {
-    struct migrations migrations;
-    int exit_code = prepare(ctl);
-    if (exit_code != CTL_FINE)
-        return exit_code;
-    if (migrations_compare(ctl, files, &migrations) != CTL_FINE)
-        return ctl_complain_query(ctl);
-    exit_code = refuse_changed(files, &migrations);
-    if (exit_code == CTL_FINE)
-        exit_code = apply_missing(ctl, files, &migrations, report);
-    int newest_file = files->files[files->count - 1].version;
-    if (exit_code == CTL_FINE && migrations.newest > newest_file)
-        (void)ctl_complain(CTL_FINE,
-                           "note: the database is at migration %03d, which is newer than this "
-                           "program (%03d)",
-                           migrations.newest, newest_file);
-    migrations_free(&migrations);
-    return exit_code == CTL_FINE ? quieten_log(ctl) : exit_code;
+    int newest_file = run->files->files[run->files->count - 1].version;
+    if (run->migrations.newest <= newest_file)
+        return;
+    (void)ctl_complain(CTL_FINE,
+                       "note: the database is at migration %03d, which is newer than this "
+                       "program (%03d); its functions stay as they are",
+                       run->migrations.newest, newest_file);
+    run->migrations.functions_due = false;
 }
 
-static int run(struct ctl *ctl, const struct command_args *args)
+static int migrate(struct run *run)
+{
+    struct ctl *ctl = run->ctl;
+    int exit_code = run->dry ? CTL_FINE : prepare(ctl);
+    if (exit_code != CTL_FINE)
+        return exit_code;
+    if (migrations_compare(ctl, run->files, &run->migrations) != CTL_FINE)
+        return ctl_complain_query(ctl);
+    note_newer(run);
+    exit_code = refuse_changed(run);
+    if (exit_code == CTL_FINE)
+        exit_code = apply_due(run);
+    migrations_free(&run->migrations);
+    if (exit_code == CTL_FINE)
+        print_report(run);
+    return exit_code == CTL_FINE && !run->dry ? quieten_log(ctl) : exit_code;
+}
+
+static int run_migrate(struct ctl *ctl, const struct command_args *args)
 {
     struct sql_files files;
-    struct buf text;
-    buf_init(&text, REPORT_MAX);
-    int exit_code = CTL_FINE;
-    if (sql_files_read(command_option(&command_migrate, args, "dir"), &files, &text) < 0)
-        exit_code = ctl_complain(CTL_USAGE, "%s", buf_text(&text));
-    if (exit_code == CTL_FINE) {
-        exit_code = ctl_need_db(ctl);
-        if (exit_code == CTL_FINE)
-            exit_code = migrate(ctl, &files, &text);
-        if (exit_code == CTL_FINE && ctl->json) {
-            struct buf dir;
-            buf_init(&dir, 8192);
-            (void)buf_json_str(&dir, files.dir);
-            (void)printf("{\"dir\":%s,\"migrations\":[%s]}\n", buf_text(&dir), buf_text(&text));
-            buf_free(&dir);
-        }
-        sql_files_free(&files);
-    }
-    buf_free(&text);
+    struct run run = {.ctl = ctl, .files = &files};
+    struct buf problem;
+    buf_init(&problem, CTL_PROBLEM_SIZE);
+    int code = sql_files_read(command_option(&command_migrate, args, "dir"), &files, &problem);
+    if (code < 0)
+        (void)ctl_complain(CTL_USAGE, "%s", buf_text(&problem));
+    buf_free(&problem);
+    if (code < 0)
+        return CTL_USAGE;
+    buf_init(&run.numbered, REPORT_MAX);
+    buf_init(&run.functions, REPORT_MAX);
+    run.dry = command_switch(&command_migrate, args, "dry-run");
+    int exit_code = ctl_need_db(ctl);
+    if (exit_code == CTL_FINE)
+        exit_code = migrate(&run);
+    buf_free(&run.numbered);
+    buf_free(&run.functions);
+    sql_files_free(&files);
     return exit_code;
 }
 
@@ -237,10 +296,12 @@ const struct command command_migrate = {
     .words = "migrate",
     .operands = "",
     .summary = "brings the database's tables and functions up to date",
-    .details = "Applies the files NNN_*.sql that the database has not had yet, in order, each in "
-               "one transaction. Doing it again does nothing; two at once wait for each other. A "
-               "file that was applied with other content is an error.",
-    .options = {{"dir", "DIR", "where the files are, instead of the installed ones"}},
+    .details = "Applies the files NNN_*.sql that the database has not had yet, in order, and all "
+               "functions if the text of one has changed, in one transaction. Doing it again does "
+               "nothing; two at once wait for each other. A numbered file that was applied with "
+               "other content is an error.",
+    .options = {{"dry-run", NULL, "only show what would be applied"},
+                {"dir", "DIR", "where the files are, instead of the installed ones"}},
     .settings = CFG_BIT(DATABASE_URL),
-    .run = run,
+    .run = run_migrate,
 };

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "common/base/err.h"
+#include "common/base/parse.h"
+#include "common/base/utf8.h"
 
 #define GAP 2
 #define LINE_MAX_BYTES ((size_t)256 * 1024)
@@ -89,6 +91,13 @@ const char *table_value(const struct table *table, size_t row, size_t column)
     return table->cells[row * table->column_count + column];
 }
 
+int64_t table_int(const struct table *table, size_t row, size_t column)
+{
+    int64_t number = 0;
+    return parse_int(table_value(table, row, column), INT64_MIN, INT64_MAX, &number) < 0 ? 0
+                                                                                         : number;
+}
+
 /* What people see of a cell. */
 static const char *shown(const struct table *table, size_t row, size_t column)
 {
@@ -100,16 +109,6 @@ static const char *shown(const struct table *table, size_t row, size_t column)
     return value;
 }
 
-/* Characters of UTF-8, each taken for one column wide. */
-static size_t width_of(const char *text)
-{
-    size_t width = 0;
-    for (; *text != '\0'; text++)
-        if (((unsigned char)*text & 0xc0) != 0x80)
-            width++;
-    return width;
-}
-
 static void pad(size_t count)
 {
     (void)printf("%*s", (int)count, "");
@@ -117,7 +116,7 @@ static void pad(size_t count)
 
 static void print_cell(const struct table *table, const char *text, size_t column, size_t width)
 {
-    size_t own = width_of(text);
+    size_t own = utf8_count(text); /* each is taken for one column wide */
     size_t fill = own < width ? width - own : 0;
     bool last = column + 1 == table->column_count;
     if (table->columns[column].type == TABLE_NUMBER)
@@ -135,9 +134,9 @@ void table_print(const struct table *table)
 {
     size_t widths[TABLE_COLUMNS_MAX];
     for (size_t c = 0; c < table->column_count; c++) {
-        widths[c] = width_of(table->columns[c].heading);
+        widths[c] = utf8_count(table->columns[c].heading);
         for (size_t r = 0; r < table->row_count; r++) {
-            size_t width = width_of(shown(table, r, c));
+            size_t width = utf8_count(shown(table, r, c));
             widths[c] = width > widths[c] ? width : widths[c];
         }
     }
@@ -214,14 +213,14 @@ void table_print_record(const struct table *table, size_t row)
 {
     size_t width = 0;
     for (size_t c = 0; c < table->column_count; c++) {
-        size_t own = width_of(table->columns[c].heading);
+        size_t own = utf8_count(table->columns[c].heading);
         width = own > width ? own : width;
     }
     for (size_t c = 0; c < table->column_count; c++) {
         if (table_value(table, row, c) == NULL)
             continue; /* nothing to tell */
         (void)fputs(table->columns[c].heading, stdout);
-        pad(width - width_of(table->columns[c].heading) + GAP);
+        pad(width - utf8_count(table->columns[c].heading) + GAP);
         (void)printf("%s\n", shown(table, row, c));
     }
 }

@@ -33,6 +33,8 @@ MUST_CHECK int table_add(struct table *table, const char *const *values);
 MUST_CHECK int table_add_result(struct table *table, const struct pg_result *result);
 size_t table_rows(const struct table *table);
 const char *table_value(const struct table *table, size_t row, size_t column); /* may be NULL */
+/* The whole number of a cell; 0 where there is none. */
+int64_t table_int(const struct table *table, size_t row, size_t column);
 
 /* Aligned, with headings, two spaces apart. */
 void table_print(const struct table *table);

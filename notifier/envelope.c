@@ -3,8 +3,8 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "common/base/encode.h"
 #include "common/base/err.h"
-#include "common/base/percent.h"
 #include "common/shop/event.h"
 
 #define UUID_LEN 36
@@ -19,11 +19,10 @@ int envelope_parse_order(const char *text, unsigned char ret_order[ENVELOPE_ORDE
         if (at == 8 || at == 13 || at == 18 || at == 23)
             if (text[at++] != '-')
                 return ERR_PARSE;
-        int high = hex_digit(text[at]);
-        int low = hex_digit(text[at + 1]);
-        if (high < 0 || low < 0)
+        int byte = hex_byte(text + at);
+        if (byte < 0)
             return ERR_PARSE;
-        order[n] = (unsigned char)(high * 16 + low);
+        order[n] = (unsigned char)byte;
         at += 2;
     }
     memcpy(ret_order, order, sizeof order);

@@ -5,12 +5,14 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/base/encode.h"
 #include "common/base/err.h"
+#include "common/base/parse.h"
 #include "common/shop/event.h"
 
 #define WS_VERSION "13"
 #define WS_GUID "258EAFA5-E914-47DA-95CA-C5AB0DC85B11" /* RFC 6455, section 1.3 */
-#define KEY_LEN 24
+#define KEY_BYTES 16
 #define SHA1_SIZE 20
 
 /* Steps to the next member of a comma-separated list, blanks around it left out. */
@@ -44,29 +46,6 @@ static bool origin_may(const char *origin, const char *origins)
     return handshake_lists(origins, "*") || handshake_lists(origins, origin);
 }
 
-/* The form of base64 of 16 bytes. */
-static bool key_valid(const char *key)
-{
-    static const char alphabet[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    return key != NULL && strlen(key) == KEY_LEN && strspn(key, alphabet) == KEY_LEN - 2 &&
-           strcmp(key + KEY_LEN - 2, "==") == 0;
-}
-
-static bool parse_id(const char *text, int64_t *ret_id)
-{
-    int64_t id = 0;
-    if (text[0] == '\0')
-        return false;
-    for (; *text != '\0'; text++) {
-        if (*text < '0' || *text > '9' || id > (INT64_MAX - (*text - '0')) / 10)
-            return false;
-        id = id * 10 + (*text - '0');
-    }
-    *ret_id = id;
-    return true;
-}
-
 static const struct handshake_refusal not_found = {PROBLEM_NOT_FOUND,
                                                    "Events are at " HANDSHAKE_PATH "."};
 static const struct handshake_refusal wrong_method = {PROBLEM_METHOD_NOT_ALLOWED,
@@ -96,13 +75,13 @@ static const struct handshake_refusal *find_refusal(const struct handshake *h, c
         return &no_websocket;
     if (h->version == NULL || strcmp(h->version, WS_VERSION) != 0)
         return &wrong_version;
-    if (!key_valid(h->key))
+    if (h->key == NULL || !base64_valid(h->key, KEY_BYTES))
         return &wrong_key;
     if (h->origin != NULL && !origin_may(h->origin, origins))
         return &wrong_origin;
     if (!handshake_lists(h->protocols, EVENT_SUBPROTOCOL))
         return &wrong_protocol;
-    if (h->last_event_id != NULL && !parse_id(h->last_event_id, ret_after_id))
+    if (h->last_event_id != NULL && parse_int(h->last_event_id, 0, INT64_MAX, ret_after_id) < 0)
         return &wrong_id;
     return NULL;
 }
@@ -122,11 +101,11 @@ int handshake_check(const struct handshake *handshake, const char *origins, int6
 
 int handshake_accept(const char *key, char ret_accept[HANDSHAKE_ACCEPT_SIZE])
 {
-    char text[KEY_LEN + sizeof WS_GUID];
+    char text[BASE64_SIZE(KEY_BYTES) + sizeof WS_GUID];
     unsigned char digest[SHA1_SIZE];
     int len = snprintf(text, sizeof text, "%s" WS_GUID, key);
     if (EVP_Digest(text, (size_t)len, digest, NULL, EVP_sha1(), NULL) != 1)
         return ERR_NOMEM;
-    (void)EVP_EncodeBlock((unsigned char *)ret_accept, digest, sizeof digest);
+    base64_encode(digest, sizeof digest, ret_accept);
     return 0;
 }

@@ -3,7 +3,9 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "common/base/encode.h"
 #include "common/base/err.h"
+#include "common/base/utf8.h"
 
 struct reader {
     const char *start;
@@ -42,43 +44,16 @@ static bool expect(struct reader *r, char c, const char *problem)
 
 /* ---- strings ---- */
 
-static void put_utf8(struct reader *r, uint32_t c)
-{
-    if (c < 0x80) {
-        *r->out++ = (char)c;
-        return;
-    }
-    if (c < 0x800) {
-        *r->out++ = (char)(0xc0 | c >> 6);
-    } else {
-        if (c < 0x10000) {
-            *r->out++ = (char)(0xe0 | c >> 12);
-        } else {
-            *r->out++ = (char)(0xf0 | c >> 18);
-            *r->out++ = (char)(0x80 | (c >> 12 & 0x3f));
-        }
-        *r->out++ = (char)(0x80 | (c >> 6 & 0x3f));
-    }
-    *r->out++ = (char)(0x80 | (c & 0x3f));
-}
-
 static bool read_hex4(struct reader *r, uint32_t *ret_value)
 {
     uint32_t value = 0;
     if (r->end - r->p < 4)
         return fail(r, "an escape in a string is malformed");
     for (int i = 0; i < 4; i++, r->p++) {
-        char c = *r->p;
-        uint32_t digit;
-        if (c >= '0' && c <= '9')
-            digit = (uint32_t)(c - '0');
-        else if (c >= 'a' && c <= 'f')
-            digit = (uint32_t)(c - 'a' + 10);
-        else if (c >= 'A' && c <= 'F')
-            digit = (uint32_t)(c - 'A' + 10);
-        else
+        int digit = hex_digit(*r->p);
+        if (digit < 0)
             return fail(r, "an escape in a string is malformed");
-        value = value << 4 | digit;
+        value = value << 4 | (uint32_t)digit;
     }
     *ret_value = value;
     return true;
@@ -103,7 +78,7 @@ static bool read_unicode(struct reader *r)
             return fail(r, "a string has half of a surrogate pair");
         c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
     }
-    put_utf8(r, c);
+    r->out += utf8_put(c, r->out);
     return true;
 }
 
@@ -123,27 +98,12 @@ static bool read_escape(struct reader *r)
     return true;
 }
 
-/* Copies one character of several bytes; shortest form only, no surrogates (RFC 3629). */
 static bool copy_utf8(struct reader *r)
 {
-    const unsigned char *p = (const unsigned char *)r->p;
-    size_t left = (size_t)(r->end - r->p);
-    size_t len = 0;
-    if (p[0] >= 0xc2 && p[0] <= 0xdf)
-        len = 2;
-    else if (p[0] >= 0xe0 && p[0] <= 0xef)
-        len = 3;
-    else if (p[0] >= 0xf0 && p[0] <= 0xf4)
-        len = 4;
-    if (len == 0 || len > left)
+    size_t len = utf8_len(r->p, (size_t)(r->end - r->p));
+    if (len == 0)
         return fail(r, "the body is not UTF-8");
-    for (size_t i = 1; i < len; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return fail(r, "the body is not UTF-8");
-    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
-        (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
-        return fail(r, "the body is not UTF-8");
-    memcpy(r->out, p, len);
+    memcpy(r->out, r->p, len);
     r->out += len;
     r->p += len;
     return true;

@@ -5,6 +5,7 @@
 
 #include "common/base/err.h"
 #include "common/base/log.h"
+#include "common/base/parse.h"
 #include "producer/order_json.h"
 #include "producer/respond.h"
 
@@ -71,11 +72,8 @@ static int read_limit(const char *text)
 {
     if (text == NULL)
         return LIMIT_DEFAULT;
-    size_t len = strlen(text);
-    if (len < 1 || len > 3 || strspn(text, "0123456789") != len)
-        return 0;
-    int limit = atoi(text);
-    return limit <= LIMIT_MAX ? limit : 0;
+    int64_t limit;
+    return parse_int(text, 1, LIMIT_MAX, &limit) == 0 ? (int)limit : 0;
 }
 
 void order_list_get(struct api *api, struct http_request *request)

@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "common/base/err.h"
+#include "common/base/parse.h"
 #include "producer/json_reader.h"
 
 #define KEY_HEADER "Idempotency-Key"
@@ -96,20 +97,11 @@ static const char *read_text(const struct json_reader_member *m,
 static bool read_whole(const struct json_reader_member *m, int64_t low, int64_t high,
                        int64_t *ret_number)
 {
-    size_t i = 0;
-    bool negative = m->kind == JSON_READER_NUMBER && m->text[0] == '-';
-    int64_t number = 0;
-    if (m->kind != JSON_READER_NUMBER)
-        return false;
-    for (i = negative; i < m->len; i++) {
-        if (m->text[i] < '0' || m->text[i] > '9' || number > high)
-            return false;
-        number = number * 10 + (m->text[i] - '0');
-    }
-    if (negative)
-        number = -number;
+    int64_t number;
+    if (m->kind != JSON_READER_NUMBER || parse_intn(m->text, m->len, -high, high, &number) < 0)
+        return false; /* -0 is a whole number, too */
     *ret_number = number;
-    return number >= low && number <= high;
+    return number >= low;
 }
 
 struct seen {

@@ -10,6 +10,7 @@
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
+#include "common/base/parse.h"
 #include "common/net/redis/redis.h"
 #include "common/shop/event.h"
 #include "producer/event_tickets.h"
@@ -315,10 +316,9 @@ static unsigned preferred_wait(const char *prefer)
     while (prefer != NULL && *prefer != '\0') {
         prefer += strspn(prefer, " \t,;");
         if (strncasecmp(prefer, "wait=", 5) == 0) {
-            unsigned seconds = 0;
-            for (const char *p = prefer + 5; *p >= '0' && *p <= '9' && seconds <= WAIT_MAX_S; p++)
-                seconds = seconds * 10 + (unsigned)(*p - '0');
-            return seconds < WAIT_MAX_S ? seconds : WAIT_MAX_S;
+            int64_t seconds;
+            (void)parse_digits(prefer + 5, &seconds);
+            return seconds < WAIT_MAX_S ? (unsigned)seconds : WAIT_MAX_S;
         }
         prefer += strcspn(prefer, ",;");
     }

@@ -9,6 +9,7 @@
 #include "common/base/err.h"
 #include "common/base/hmac.h"
 #include "common/base/log.h"
+#include "common/base/parse.h"
 #include "producer/respond.h"
 
 #define STAMP_DIGITS_MAX 15
@@ -57,7 +58,8 @@ int webhook_verify(const char *secret, size_t secret_len, const char *header, co
     size_t digits = header == NULL ? 0 : find_stamp(header, &stamp);
     if (digits == 0)
         return ERR_AUTH;
-    int64_t signed_s = strtoll(stamp, NULL, 10);
+    int64_t signed_s;
+    (void)parse_digits(stamp, &signed_s);
     if (signed_s < now_s - WEBHOOK_TOLERANCE_S || signed_s > now_s + WEBHOOK_TOLERANCE_S)
         return ERR_AUTH;
     struct buf text;

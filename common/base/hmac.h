@@ -1,4 +1,4 @@
-/* HMAC-SHA-256 (RFC 2104), in lower-case hex. */
+/* HMAC-SHA-256 (RFC 2104). */
 #ifndef COMMON_BASE_HMAC_H
 #define COMMON_BASE_HMAC_H
 
@@ -7,12 +7,28 @@
 
 #include "common/base/attrs.h"
 
-#define HMAC_HEX_SIZE 65 /* 64 digits and NUL */
+#define HMAC_BYTES 32
+#define HMAC_HEX_SIZE 65 /* HEX_SIZE(HMAC_BYTES) */
 
-/* 0 or ERR_NOMEM. */
+struct hmac; /* holds a key, ready for many messages */
+
+/* NULL: no memory. The key is copied. */
+struct hmac *hmac_new(const void *key, size_t key_len);
+void hmac_free(struct hmac *hmac); /* NULL is allowed */
+
+/* A stretch of a message. */
+struct hmac_part {
+    const void *data;
+    size_t len;
+};
+
+/* The code of the parts, one behind the other. 0 or ERR_NOMEM. */
+MUST_CHECK int hmac_of(struct hmac *hmac, const struct hmac_part *parts, size_t count,
+                       unsigned char ret_mac[HMAC_BYTES]);
+/* The same with a key that is used once, in lower-case hex. */
 MUST_CHECK int hmac_sha256_hex(const void *key, size_t key_len, const void *data, size_t len,
                                char ret_hex[HMAC_HEX_SIZE]);
 /* Compares `len` bytes; how long it takes says nothing about them. */
-bool hmac_equal(const char *a, const char *b, size_t len);
+bool hmac_equal(const void *a, const void *b, size_t len);
 
 #endif

@@ -1,9 +1,11 @@
 #include "common/base/log.h"
 
+#include <string.h>
 #include <unistd.h>
 
 #include "common/base/buf.h"
 #include "common/base/clock.h"
+#include "common/base/utf8.h"
 
 #define LOG_LINE_MAX 8192
 #define LOG_VALUE_MAX 1024
@@ -37,10 +39,8 @@ void log_open(const char *program, enum log_level lowest)
 
 static size_t bounded_len(const char *text)
 {
-    size_t len = 0;
-    while (len < LOG_VALUE_MAX && text[len] != '\0')
-        len++;
-    return len;
+    size_t len = strnlen(text, LOG_VALUE_MAX);
+    return text[len] == '\0' ? len : utf8_cut(text, len);
 }
 
 static void append_value(struct buf *line, const struct log_field *field)

@@ -1,14 +1,13 @@
 #include "common/shop/ids.h"
 
-#include <openssl/core_names.h>
-#include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/params.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/encode.h"
 #include "common/base/err.h"
+#include "common/base/hmac.h"
 
 #define NAME_BITS 74
 #define NAME_BYTES 10 /* 74 bits, zero-padded */
@@ -21,30 +20,9 @@
 struct ids {
     EVP_MD *sha256;
     EVP_MD_CTX *digest;
-    EVP_MAC *hmac;
-    EVP_MAC_CTX *mac; /* keyed; starting it again keeps the key */
+    struct hmac *mac;
     char secret_fingerprint[IDS_FINGERPRINT_SIZE];
 };
-
-static const char hex_digits[] = "0123456789abcdef";
-
-static void to_hex(const unsigned char *bytes, size_t count, char *ret_hex)
-{
-    for (size_t i = 0; i < count; i++) {
-        ret_hex[2 * i] = hex_digits[bytes[i] >> 4];
-        ret_hex[2 * i + 1] = hex_digits[bytes[i] & 15];
-    }
-    ret_hex[2 * count] = '\0';
-}
-
-static bool key_mac(struct ids *ids, const char *secret, size_t len)
-{
-    char name[] = "SHA256";
-    const OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name, sizeof name - 1),
-        OSSL_PARAM_construct_end()};
-    return EVP_MAC_init(ids->mac, (const unsigned char *)secret, len, params) == 1;
-}
 
 struct ids *ids_new(const char *secret, size_t len)
 {
@@ -53,10 +31,9 @@ struct ids *ids_new(const char *secret, size_t len)
         return NULL;
     ids->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
     ids->digest = EVP_MD_CTX_new();
-    ids->hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-    ids->mac = ids->hmac == NULL ? NULL : EVP_MAC_CTX_new(ids->hmac);
+    ids->mac = hmac_new(secret, len);
     if (ids->sha256 == NULL || ids->digest == NULL || ids->mac == NULL ||
-        !key_mac(ids, secret, len) || ids_fingerprint(secret, len, ids->secret_fingerprint) < 0) {
+        ids_fingerprint(secret, len, ids->secret_fingerprint) < 0) {
         ids_free(ids);
         return NULL;
     }
@@ -67,8 +44,7 @@ void ids_free(struct ids *ids)
 {
     if (ids == NULL)
         return;
-    EVP_MAC_CTX_free(ids->mac);
-    EVP_MAC_free(ids->hmac);
+    hmac_free(ids->mac);
     EVP_MD_CTX_free(ids->digest);
     EVP_MD_free(ids->sha256);
     free(ids);
@@ -95,16 +71,13 @@ static int mac_of(struct ids *ids, const unsigned char *name, const char *user,
                   unsigned char *ret_mac)
 {
     static const char domain[] = "checkout-id"; /* with its NUL */
-    unsigned char digest[DIGEST_BYTES];
-    size_t len = 0;
-    if (EVP_MAC_init(ids->mac, NULL, 0, NULL) != 1 ||
-        EVP_MAC_update(ids->mac, (const unsigned char *)domain, sizeof domain) != 1 ||
-        EVP_MAC_update(ids->mac, name, NAME_BYTES) != 1 ||
-        EVP_MAC_update(ids->mac, (const unsigned char *)user, strlen(user)) != 1 ||
-        EVP_MAC_final(ids->mac, digest, &len, sizeof digest) != 1)
-        return ERR_NOMEM;
-    memcpy(ret_mac, digest, MAC_BYTES);
-    return 0;
+    const struct hmac_part parts[] = {
+        {domain, sizeof domain}, {name, NAME_BYTES}, {user, strlen(user)}};
+    unsigned char whole[HMAC_BYTES];
+    int code = hmac_of(ids->mac, parts, ARRAY_LEN(parts), whole);
+    if (code == 0)
+        memcpy(ret_mac, whole, MAC_BYTES);
+    return code;
 }
 
 /* An id's 122 free bits lie around its version (bits 48-51) and variant (64-65): the name's first
@@ -142,10 +115,8 @@ static const unsigned char hex_at[ID_BYTES] = {0,  2,  4,  6,  9,  11, 14, 16,
 static void write_id(const unsigned char *id, char *ret_text)
 {
     memset(ret_text, '-', IDS_ORDER_SIZE - 1);
-    for (size_t i = 0; i < ID_BYTES; i++) {
-        ret_text[hex_at[i]] = hex_digits[id[i] >> 4];
-        ret_text[hex_at[i] + 1] = hex_digits[id[i] & 15];
-    }
+    for (size_t i = 0; i < ID_BYTES; i++)
+        hex_put(id[i], ret_text + hex_at[i]);
     ret_text[IDS_ORDER_SIZE - 1] = '\0';
 }
 
@@ -164,13 +135,6 @@ int ids_order(struct ids *ids, const char *user, const char *key, char ret_id[ID
     return 0;
 }
 
-static int digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* false: not of the form of an order id */
 static bool read_id(const char *text, unsigned char *ret_id)
 {
@@ -178,11 +142,10 @@ static bool read_id(const char *text, unsigned char *ret_id)
         text[18] != '-' || text[23] != '-')
         return false;
     for (size_t i = 0; i < ID_BYTES; i++) {
-        int high = digit(text[hex_at[i]]);
-        int low = digit(text[hex_at[i] + 1]);
-        if (high < 0 || low < 0)
+        const char *digits = text + hex_at[i];
+        if (!hex_valid(digits, 2)) /* lower case only: an id has one way to be written */
             return false;
-        ret_id[i] = (unsigned char)(high << 4 | low);
+        ret_id[i] = (unsigned char)hex_byte(digits);
     }
     return (ret_id[6] & 0xf0) == 0x80 && (ret_id[8] & 0xc0) == 0x80;
 }
@@ -201,7 +164,7 @@ bool ids_verify(struct ids *ids, const char *user, const char *id)
     if (!read_id(id, bytes))
         return false;
     unpack_name(bytes, name);
-    return mac_of(ids, name, user, mac) == 0 && CRYPTO_memcmp(mac, bytes + 10, MAC_BYTES) == 0;
+    return mac_of(ids, name, user, mac) == 0 && hmac_equal(mac, bytes + 10, MAC_BYTES);
 }
 
 int ids_fingerprint(const void *data, size_t len, char ret_hex[IDS_FINGERPRINT_SIZE])
@@ -210,7 +173,7 @@ int ids_fingerprint(const void *data, size_t len, char ret_hex[IDS_FINGERPRINT_S
     size_t digest_len = 0;
     if (EVP_Q_digest(NULL, "SHA256", NULL, data, len, digest, &digest_len) != 1)
         return ERR_NOMEM;
-    to_hex(digest, FINGERPRINT_BYTES, ret_hex);
+    hex_encode(digest, FINGERPRINT_BYTES, ret_hex);
     return 0;
 }
 

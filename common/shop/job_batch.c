@@ -1,3 +1,4 @@
+#include "common/base/encode.h"
 #include "common/shop/job.h"
 
 #include <jansson.h>
@@ -45,7 +46,7 @@ static bool accepted_at_valid(const char *text, size_t len)
 
 static bool fingerprint_valid(const char *text, size_t len)
 {
-    return len == IDS_FINGERPRINT_SIZE - 1 && strspn(text, "0123456789abcdef") == len;
+    return len == IDS_FINGERPRINT_SIZE - 1 && hex_valid(text, len);
 }
 
 static bool id_valid(const char *text, size_t len)

@@ -3,7 +3,6 @@
 #include <jansson.h>
 #include <jose/jose.h>
 #include <math.h>
-#include <openssl/crypto.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +11,7 @@
 #include <xxhash.h>
 
 #include "common/base/err.h"
+#include "common/base/hmac.h"
 
 /* Verified tokens: SETS sets of WAYS each, newest first. Only tokens up to CACHE_TOKEN_MAX bytes
  * are kept, so all of it stays below 11 MiB, and with tokens of the usual 250 bytes below 3. */
@@ -217,7 +217,7 @@ static const struct verified *cache_find(const struct jwt *jwt, uint64_t hash, c
     const struct verified *set = cache_set(jwt, hash);
     for (int i = 0; i < CACHE_WAYS; i++)
         if (set[i].hash == hash && set[i].token != NULL && set[i].token_len == len &&
-            CRYPTO_memcmp(set[i].token, token, len) == 0)
+            hmac_equal(set[i].token, token, len))
             return &set[i];
     return NULL;
 }

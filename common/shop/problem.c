@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "common/base/utf8.h"
+
 #define RETRY_AFTER_S 2      /* of a 503 that does not say when */
 #define POINTER_NAME_MAX 128 /* bytes of a member's name that are repeated to the client */
 
@@ -45,21 +47,13 @@ void problem_add(struct problem *problem, struct problem_error error)
         problem->errors[problem->error_count++] = error;
 }
 
-/* Where a cut at `len` bytes leaves whole characters. */
-static size_t whole_characters(const char *text, size_t len)
-{
-    while (len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80)
-        len--;
-    return len;
-}
-
 /* A JSON Pointer (RFC 6901) to a member of the body. */
 static void encode_pointer(struct buf *out, const char *name, size_t len)
 {
     char text[2 * POINTER_NAME_MAX + 1];
     size_t n = 0;
     if (len > POINTER_NAME_MAX)
-        len = whole_characters(name, POINTER_NAME_MAX);
+        len = utf8_cut(name, POINTER_NAME_MAX);
     text[n++] = '/';
     for (size_t i = 0; i < len; i++) {
         if (name[i] == '~' || name[i] == '/') {

@@ -9,6 +9,7 @@
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
+#include "common/base/parse.h"
 #include "common/base/version.h"
 #include "common/shop/assignment.h"
 #include "common/testing/seeded_bug.h"
@@ -293,9 +294,8 @@ static void notified(const char *channel, const char *payload, void *arg)
 {
     (void)channel;
     struct pool *pool = arg;
-    char *end;
-    unsigned long shard = strtoul(payload, &end, 10);
-    if (end != payload && *end == '\0' && shard < pool->context->shards)
+    int64_t shard;
+    if (parse_int(payload, 0, (int64_t)pool->context->shards - 1, &shard) == 0)
         shard_found_commands(&pool->shards[shard]);
 }
 

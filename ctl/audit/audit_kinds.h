@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 struct audit_kind {
-    const char *name;    /* as schemas/sql/007_audit.sql says it */
+    const char *name;    /* as schemas/sql/functions/audit.sql says it */
     const char *promise; /* "P1": as ARCHITECTURE.md numbers them */
     const char *advice;
 };

@@ -1,11 +1,11 @@
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/err.h"
+#include "common/base/parse.h"
 #include "common/shop/shard.h"
 #include "common/shop/topology.h"
-#include "ctl/doctor/findings.h"
+#include "ctl/doctor/doctor.h"
 #include "ctl/progress.h"
 
 #define OLDEST_MAJOR 3
@@ -38,9 +38,11 @@ static void compared(int code, const char *problem, void *arg)
 static void check_version(struct doctor *doctor)
 {
     const char *version = broker_server_version(doctor->ctl->broker);
-    char *rest;
-    long major = strtol(version, &rest, 10);
-    long minor = *rest == '.' ? strtol(rest + 1, NULL, 10) : 0;
+    int64_t major;
+    int64_t minor = 0;
+    const char *rest = version + parse_digits(version, &major);
+    if (*rest == '.')
+        (void)parse_digits(rest + 1, &minor);
     if (major < OLDEST_MAJOR || (major == OLDEST_MAJOR && minor < OLDEST_MINOR))
         doctor_say(doctor, FINDING_FAIL, "rabbitmq", "use RabbitMQ 3.10 or newer",
                    "RabbitMQ %s is too old", version);

@@ -1,10 +1,10 @@
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/clock.h"
-#include "ctl/doctor/findings.h"
+#include "common/base/parse.h"
+#include "ctl/doctor/doctor.h"
 #include "ctl/migrations.h"
 #include "ctl/secret.h"
 #include "ctl/sql_files.h"
@@ -99,7 +99,9 @@ static bool ask(struct doctor *doctor, const struct pg_statement *statement, str
 static void check_version(struct doctor *doctor)
 {
     const char *version = pg_server_version(doctor->ctl->pg);
-    if (strtol(version, NULL, 10) < OLDEST_MAJOR)
+    int64_t major;
+    (void)parse_digits(version, &major);
+    if (major < OLDEST_MAJOR)
         doctor_say(doctor, FINDING_FAIL, "postgresql", "use PostgreSQL 15 or newer",
                    "PostgreSQL %s is too old", version);
     else
@@ -154,6 +156,37 @@ static void check_clock(struct doctor *doctor)
                    "its clock differs from this host's by %" PRId64 " ms", skew);
 }
 
+/* What differs between the files and the database. Returns whether all tables are there. */
+static bool tell_migrations(struct doctor *doctor, const struct sql_files *files,
+                            const struct migrations *migrations)
+{
+    size_t missing = 0;
+    size_t changed = 0;
+    int newest = files->files[files->count - 1].version;
+    for (size_t i = 0; i < files->count; i++) {
+        missing += migrations->states[i] == MIGRATION_MISSING ? 1 : 0;
+        changed += migrations->states[i] == MIGRATION_CHANGED ? 1 : 0;
+    }
+    if (changed > 0)
+        doctor_say(doctor, FINDING_FAIL, "migrations",
+                   "use the version of this program that the database was migrated with",
+                   "%zu of %zu were applied with other content", changed, files->count);
+    if (missing > 0)
+        doctor_say(doctor, FINDING_FAIL, "migrations", "run `checkoutctl migrate`",
+                   "%zu of %zu are missing", missing, files->count);
+    if (migrations->newest > newest)
+        doctor_say(doctor, FINDING_WARN, "migrations", "use the newer programs everywhere",
+                   "the database is at %03d, newer than this program (%03d)", migrations->newest,
+                   newest);
+    else if (migrations->functions_due)
+        doctor_say(doctor, FINDING_FAIL, "migrations", "run `checkoutctl migrate`",
+                   "the functions are those of another version");
+    else if (missing + changed == 0)
+        doctor_say(doctor, FINDING_OK, "migrations", "", "all %zu applied, and the functions",
+                   files->count);
+    return missing == 0;
+}
+
 /* Whether all migrations are there; else the checks that need the tables are left out. */
 static bool check_migrations(struct doctor *doctor)
 {
@@ -173,29 +206,10 @@ static bool check_migrations(struct doctor *doctor)
         sql_files_free(&files);
         return false;
     }
-    size_t missing = 0;
-    size_t changed = 0;
-    int newest = files.files[files.count - 1].version;
-    for (size_t i = 0; i < files.count; i++) {
-        missing += migrations.states[i] == MIGRATION_MISSING ? 1 : 0;
-        changed += migrations.states[i] == MIGRATION_CHANGED ? 1 : 0;
-    }
-    if (changed > 0)
-        doctor_say(doctor, FINDING_FAIL, "migrations",
-                   "use the version of this program that the database was migrated with",
-                   "%zu of %zu were applied with other content", changed, files.count);
-    if (missing > 0)
-        doctor_say(doctor, FINDING_FAIL, "migrations", "run `checkoutctl migrate`",
-                   "%zu of %zu are missing", missing, files.count);
-    if (migrations.newest > newest)
-        doctor_say(doctor, FINDING_WARN, "migrations", "use the newer programs everywhere",
-                   "the database is at %03d, newer than this program (%03d)", migrations.newest,
-                   newest);
-    if (missing + changed == 0 && migrations.newest <= newest)
-        doctor_say(doctor, FINDING_OK, "migrations", "", "all %zu applied", files.count);
+    bool complete = tell_migrations(doctor, &files, &migrations);
     migrations_free(&migrations);
     sql_files_free(&files);
-    return missing == 0;
+    return complete;
 }
 
 static void check_service(struct doctor *doctor)

@@ -1,6 +1,5 @@
 #include "ctl/items/items_file.h"
 
-#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +7,8 @@
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
+#include "common/base/parse.h"
+#include "common/base/utf8.h"
 #include "common/shop/job.h"
 #include "ctl/items/csv.h"
 
@@ -73,44 +74,18 @@ void items_file_free(struct items_file *file)
 
 static bool is_number(const char *text, int64_t low, int64_t high)
 {
-    char *end;
-    errno = 0;
-    long long number = strtoll(text, &end, 10);
-    return text[0] >= '0' && text[0] <= '9' && *end == '\0' && errno == 0 && number >= low &&
-           number <= high;
-}
-
-/* Length of the UTF-8 character at `text`, 0 if it is none. */
-static size_t utf8_len(const unsigned char *text)
-{
-    size_t more = text[0] < 0x80   ? 0
-                  : text[0] < 0xc2 ? SIZE_MAX
-                  : text[0] < 0xe0 ? 1
-                  : text[0] < 0xf0 ? 2
-                  : text[0] < 0xf5 ? 3
-                                   : SIZE_MAX;
-    if (more == SIZE_MAX)
-        return 0;
-    for (size_t i = 1; i <= more; i++)
-        if ((text[i] & 0xc0) != 0x80)
-            return 0;
-    bool overlong = (text[0] == 0xe0 && text[1] < 0xa0) || (text[0] == 0xf0 && text[1] < 0x90);
-    bool outside = (text[0] == 0xed && text[1] > 0x9f) || (text[0] == 0xf4 && text[1] > 0x8f);
-    return overlong || outside ? 0 : more + 1;
+    int64_t number;
+    return parse_int(text, low, high, &number) == 0;
 }
 
 static const char *check_title(const char *text)
 {
-    size_t count = 0;
-    for (const unsigned char *p = (const unsigned char *)text; *p != '\0';) {
-        size_t len = utf8_len(p);
-        if (len == 0)
-            return "is not UTF-8";
+    size_t count = utf8_count(text);
+    if (!utf8_valid(text, strlen(text)))
+        return "is not UTF-8";
+    for (const unsigned char *p = (const unsigned char *)text; *p != '\0'; p++)
         if (*p < ' ' || *p == 0x7f)
             return "holds a control character";
-        p += len;
-        count++;
-    }
     return count >= 1 && count <= TITLE_MAX ? NULL : "must have 1 to 200 characters";
 }
 

@@ -1,8 +1,7 @@
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
+#include "common/base/parse.h"
 #include "ctl/request.h"
 
 #define UNITS_MAX INT32_MAX
@@ -11,11 +10,8 @@ static int run(struct ctl *ctl, const struct command_args *args)
 {
     struct request request = {.kind = "restock", .sku = args->operands[0]};
     char argument[48];
-    char *end;
-    errno = 0;
-    long long units = strtoll(args->operands[1], &end, 10);
-    if (errno != 0 || end == args->operands[1] || *end != '\0' || units == 0 || units > UNITS_MAX ||
-        units < -(long long)UNITS_MAX)
+    int64_t units;
+    if (parse_int(args->operands[1], -UNITS_MAX, UNITS_MAX, &units) < 0 || units == 0)
         return ctl_complain(CTL_USAGE,
                             "items restock: \"%.40s\" is no number of units to add (or, with a "
                             "minus, to take away)",
@@ -23,7 +19,7 @@ static int run(struct ctl *ctl, const struct command_args *args)
     int exit_code = request_timeout(&command_items_restock, args, &request.timeout_ms);
     if (exit_code != CTL_FINE)
         return exit_code;
-    (void)snprintf(argument, sizeof argument, "{\"units\":%lld}", units);
+    (void)snprintf(argument, sizeof argument, "{\"units\":%" PRId64 "}", units);
     request.argument = argument;
     return request_run(ctl, &request);
 }

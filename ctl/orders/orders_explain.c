@@ -1,6 +1,5 @@
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "ctl/command.h"
@@ -173,11 +172,6 @@ static bool yes(const char *value)
     return value != NULL && value[0] == 't';
 }
 
-static int64_t as_number(const char *value)
-{
-    return value == NULL ? 0 : strtoll(value, NULL, 10);
-}
-
 static void print_head(const struct table *order)
 {
     const char *amount = table_value(order, 0, ORDER_AMOUNT);
@@ -209,10 +203,10 @@ static void read_step(const struct table *story, size_t row, char relayed_at[CLO
         (void)snprintf(relayed_at, CLOCK_LEN + 1, "%.12s", relayed + CLOCK_AT);
     *ret_step = (struct order_step){
         .kind = table_value(story, row, STORY_KIND),
-        .at_ms = as_number(table_value(story, row, STORY_AT_MS)),
+        .at_ms = table_int(story, row, STORY_AT_MS),
         .status = table_value(story, row, STORY_STATUS),
         .reason = table_value(story, row, STORY_REASON),
-        .sequence = as_number(table_value(story, row, STORY_SEQUENCE)),
+        .sequence = table_int(story, row, STORY_SEQUENCE),
         .place = table_value(story, row, STORY_PLACE),
         .epoch = table_value(story, row, STORY_EPOCH),
         .member = table_value(story, row, STORY_MEMBER),
@@ -275,7 +269,7 @@ static void print_standing(const struct table *order, const struct table *standi
     if (yes(table_value(standing, 0, STANDING_SHARD_PAUSED)))
         (void)buf_str(&text, " Its shard is paused.");
     if (table_value(standing, 0, STANDING_MAY_WAIT_MS) != NULL) {
-        int64_t left_ms = as_number(table_value(standing, 0, STANDING_MAY_WAIT_MS));
+        int64_t left_ms = table_int(standing, 0, STANDING_MAY_WAIT_MS);
         human_age(left_ms < 0 ? 0 : left_ms, age);
         (void)buf_printf(&text, " It may wait %s more%s.", age,
                          yes(table_value(standing, 0, STANDING_STOPPED))

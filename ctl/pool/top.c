@@ -124,7 +124,7 @@ static int print_items(const struct table *items, size_t count)
         for (size_t i = 0; i < ARRAY_LEN(item_columns); i++)
             values[i] = table_value(items, row, i);
         human_short(values[ITEM_SKU], 32, sku, sizeof sku);
-        human_age(strtoll(values[ITEM_OLDEST], NULL, 10), age);
+        human_age(table_int(items, row, ITEM_OLDEST), age);
         values[ITEM_SKU] = sku;
         values[ITEM_OLDEST] = age;
         code = table_add(table, values);

@@ -3,35 +3,9 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "common/base/encode.h"
 #include "common/base/err.h"
-#include "common/base/percent.h"
-
-/* Bytes of the UTF-8 sequence at `s`, 0 if it is none (overlong and surrogates are none). */
-static size_t sequence(const unsigned char *s, size_t left)
-{
-    if (s[0] < 0x80)
-        return 1;
-    size_t len = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
-    if (s[0] < 0xc2 || s[0] > 0xf4 || left < len)
-        return 0;
-    for (size_t i = 1; i < len; i++)
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-    bool overlong = (s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xf0 && s[1] < 0x90);
-    bool outside = (s[0] == 0xed && s[1] >= 0xa0) || (s[0] == 0xf4 && s[1] >= 0x90);
-    return overlong || outside ? 0 : len;
-}
-
-static bool utf8(const char *text, size_t len)
-{
-    const unsigned char *s = (const unsigned char *)text;
-    for (size_t i = 0, step; i < len; i += step) {
-        step = sequence(s + i, len - i);
-        if (step == 0)
-            return false;
-    }
-    return true;
-}
+#include "common/base/utf8.h"
 
 /* Decodes in place, ends with NUL. */
 static int decode(char *text, size_t len)
@@ -40,7 +14,7 @@ static int decode(char *text, size_t len)
         if (text[i] == '+')
             text[i] = ' ';
     int code = percent_decode(text, len, text, len + 1);
-    return code < 0 || utf8(text, strlen(text)) ? code : ERR_PARSE;
+    return code < 0 || utf8_valid(text, strlen(text)) ? code : ERR_PARSE;
 }
 
 static int add_field(char *text, size_t len, struct form *form)

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/base/encode.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
 
@@ -262,10 +263,8 @@ static bool begins_ledger(const char *text, size_t size)
     size_t checksum = size < 16 ? size : 16;
     if (size >= OPENED_MAX || memchr(text, '\n', size) != NULL)
         return false;
-    for (size_t i = 0; i < checksum; i++)
-        if (strchr("0123456789abcdef", text[i]) == NULL)
-            return false;
-    return (size <= 16 || text[16] == ' ') && (size <= 17 || text[17] == '{');
+    return hex_valid(text, checksum) && (size <= 16 || text[16] == ' ') &&
+           (size <= 17 || text[17] == '{');
 }
 
 static int load_text(struct ledger *l, const char *text, size_t size, struct buf *problem)

@@ -487,6 +487,12 @@ class Doctor(CtlTestCase):
                        kept)
         self.assertEqual(self.findings("fail"), [])
 
+    def test_functions_of_another_version(self):
+        self.stack.sql("update public.checkout_functions set checksum = 'x' || checksum where name = 'decide.sql'")
+        self.expect_failure("migrations: the functions are those of another version -> run `checkoutctl migrate`")
+        self.stack.sql("update public.checkout_functions set checksum = substr(checksum, 2) where name = 'decide.sql'")
+        self.assertEqual(self.findings("fail"), [])
+
     def test_dead_messages_and_live_consumers_are_told(self):
         self.stack.start("sandbox")
         consumer = self.stack.start("consumer")

@@ -148,11 +148,18 @@ class LineModel(unittest.TestCase):
                                                        "password": cls.admin.info.password}
         cls.db = psycopg2.connect(**parameters)
         cls.db.autocommit = True
-        folder = os.path.join(ROOT, "schemas", "sql")
-        for file in sorted(os.listdir(folder)):
-            with open(os.path.join(folder, file), encoding="utf-8") as source:
+        for file in cls.sql_files(os.path.join(ROOT, "schemas", "sql")):
+            with open(file, encoding="utf-8") as source:
                 cls.db.cursor().execute(source.read())
         cls.call("select checkout.serve_shards(%s)", SHARDS)
+
+    @staticmethod
+    def sql_files(folder):
+        """As migrate applies them: the numbered ones, then the functions in the order of their list."""
+        with open(os.path.join(folder, "functions", "list"), encoding="utf-8") as source:
+            functions = [line for line in source.read().splitlines() if line and not line.startswith("#")]
+        return [os.path.join(folder, file) for file in sorted(os.listdir(folder)) if file.endswith(".sql")] + [
+            os.path.join(folder, "functions", file) for file in functions]
 
     @classmethod
     def tearDownClass(cls):

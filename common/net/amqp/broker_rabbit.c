@@ -1,3 +1,4 @@
+#include "common/base/parse.h"
 #include "common/net/amqp/broker_wire.h"
 
 #if __has_include(<rabbitmq-c/amqp.h>) /* librabbitmq 0.12 and later warn at the bare names */
@@ -308,13 +309,8 @@ static void read_method(const amqp_method_t *method, struct wire_frame *out)
 /* Our own message ids are numbers from 1; anything else is 0. */
 static uint64_t read_id(amqp_bytes_t text)
 {
-    char number[24];
-    char *end = NULL;
-    copy_text(number, sizeof number, text);
-    if (number[0] < '0' || number[0] > '9')
-        return 0;
-    uint64_t id = strtoull(number, &end, 10);
-    return *end == '\0' ? id : 0;
+    int64_t id;
+    return parse_intn(text.bytes, text.len, 1, INT64_MAX, &id) == 0 ? (uint64_t)id : 0;
 }
 
 static void read_headers(const amqp_table_t *table, struct wire_frame *out)

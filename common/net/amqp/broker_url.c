@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/encode.h"
 #include "common/base/err.h"
-#include "common/base/percent.h"
 
 #define SCHEME "amqp://"
 #define PORT_DEFAULT 5672

@@ -3,7 +3,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "common/base/percent.h"
+#include "common/base/encode.h"
+#include "common/base/parse.h"
 
 static bool is_header(const char *name, size_t len, const char *wanted)
 {
@@ -12,10 +13,9 @@ static bool is_header(const char *name, size_t len, const char *wanted)
 
 static uint64_t number(const char *text)
 {
-    uint64_t value = 0;
-    for (; *text >= '0' && *text <= '9' && value < UINT64_MAX / 16; text++)
-        value = value * 10 + (uint64_t)(*text - '0');
-    return value;
+    int64_t value;
+    (void)parse_digits(text, &value);
+    return (uint64_t)value;
 }
 
 void http_head_add(struct http_head *head, const char *name, size_t name_len, const char *value,
@@ -69,9 +69,7 @@ size_t http_unescape(char *text)
     unsigned char *start = (unsigned char *)text;
     unsigned char *to = start;
     for (const unsigned char *from = start; *from != '\0';) {
-        int high = *from == '%' ? hex_digit((char)from[1]) : -1;
-        int low = high >= 0 ? hex_digit((char)from[2]) : -1;
-        int value = low >= 0 ? high * 16 + low : 0;
+        int value = *from == '%' ? hex_byte((const char *)from + 1) : 0;
         *to++ = value > 0 ? (unsigned char)value : *from;
         from += value > 0 ? 3 : 1;
     }

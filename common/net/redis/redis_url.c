@@ -4,8 +4,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "common/base/encode.h"
 #include "common/base/err.h"
-#include "common/base/percent.h"
 
 #define DEFAULT_PORT 6379
 #define DATABASE_MAX 65535

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/encode.h"
 #include "common/base/err.h"
 #include "common/pay/stripe/stripe_answer.h"
 
@@ -118,49 +119,31 @@ void stripe_finish(struct pay_call *call, const struct pay_answer *answer)
 
 /* ---- charging ---- */
 
-/* Appends `text` percent-encoded. */
-void stripe_encode(struct buf *out, const char *text)
-{
-    static const char hex[] = "0123456789ABCDEF";
-    static const char plain[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~";
-    for (const char *p = text; *p != '\0';) {
-        size_t len = strspn(p, plain);
-        (void)buf_append(out, p, len);
-        p += len;
-        if (*p != '\0') {
-            unsigned char c = (unsigned char)*p++;
-            const char escape[3] = {'%', hex[c >> 4], hex[c & 15]};
-            (void)buf_append(out, escape, sizeof escape);
-        }
-    }
-}
-
 static void write_form(struct buf *form, const struct pay_charge *charge, const char *return_url)
 {
     buf_reset(form);
     (void)buf_str(form, "amount=");
     (void)buf_int(form, charge->amount);
     (void)buf_str(form, "&currency=");
-    stripe_encode(form, charge->currency);
+    (void)percent_encode(form, charge->currency);
     (void)buf_str(form, "&payment_method=");
-    stripe_encode(form, charge->payment_method);
+    (void)percent_encode(form, charge->payment_method);
     (void)buf_str(form, "&confirm=true&automatic_payment_methods[enabled]=true");
     if (return_url[0] == '\0') {
         (void)buf_str(form, "&automatic_payment_methods[allow_redirects]=never");
     } else {
         (void)buf_str(form, "&return_url=");
-        stripe_encode(form, return_url);
+        (void)percent_encode(form, return_url);
     }
     (void)buf_str(form, "&metadata[order_id]=");
-    stripe_encode(form, charge->order_id);
+    (void)percent_encode(form, charge->order_id);
     (void)buf_str(form, "&metadata[shard]=");
     (void)buf_int(form, charge->shard);
     (void)buf_str(form, "&description=Order%20");
-    stripe_encode(form, charge->order_id);
+    (void)percent_encode(form, charge->order_id);
     if (charge->receipt_email != NULL) {
         (void)buf_str(form, "&receipt_email=");
-        stripe_encode(form, charge->receipt_email);
+        (void)percent_encode(form, charge->receipt_email);
     }
 }
 

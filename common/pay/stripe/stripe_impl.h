@@ -53,8 +53,6 @@ MUST_CHECK int stripe_send(struct pay_call *call, const char *url, const struct 
 void stripe_read_transport(const struct curl_response *response, struct pay_answer *answer);
 /* The call is idle again before its callback, which may free everything. */
 void stripe_finish(struct pay_call *call, const struct pay_answer *answer);
-/* Appends `text` percent-encoded. */
-void stripe_encode(struct buf *out, const char *text);
 /* A header's value: visible ASCII only. */
 bool stripe_key_valid(const char *key);
 

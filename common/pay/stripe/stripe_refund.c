@@ -1,6 +1,7 @@
 /* Refunds at a gateway that speaks Stripe's API. */
 #include <string.h>
 
+#include "common/base/encode.h"
 #include "common/base/err.h"
 #include "common/pay/stripe/stripe_answer.h"
 #include "common/pay/stripe/stripe_impl.h"
@@ -46,9 +47,9 @@ int pay_refund(struct pay *pay, const struct pay_refund *refund, pay_answer_cb c
         return ERR_INVALID;
     buf_reset(&pay->form);
     (void)buf_str(&pay->form, "payment_intent=");
-    stripe_encode(&pay->form, refund->intent_id);
+    (void)percent_encode(&pay->form, refund->intent_id);
     (void)buf_str(&pay->form, "&metadata[order_id]=");
-    stripe_encode(&pay->form, refund->order_id);
+    (void)percent_encode(&pay->form, refund->order_id);
     if (pay->form.failed)
         return ERR_INVALID;
     struct pay_call *call = take_call(pay, refund, cb, arg);

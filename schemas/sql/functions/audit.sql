@@ -7,14 +7,8 @@
 -- A relay's mark is advanced after its events have been committed, so who sees the mark sees them.
 -- None of these is planned ahead (language sql, without settings): the caller's settings count.
 
---   kind   which violation; ctl/audit/audit_kinds.c has the words for each
---   found  what is wrong, for people
-create type checkout.finding as (
-    kind text, sku text, order_id text, shard integer, intent_id text, found text
-);
-
 -- Rows that the checks walk over.
-create function checkout.audit_rows()
+create or replace function checkout.audit_rows()
 returns table (items bigint, orders bigint, events bigint, line bigint, payments bigint, shards bigint)
 language sql stable as $$
     select (select count(*) from checkout.items), (select count(*) from checkout.orders),
@@ -24,7 +18,7 @@ $$;
 
 -- The sums that items carry, against the orders and the line. A refunded order has given its units back, or
 -- they stay sold: the operator chose.
-create function checkout.audit_items() returns setof checkout.finding
+create or replace function checkout.audit_items() returns setof checkout.finding
 language sql stable as $$
     with counted as (
         select o.sku, coalesce(sum(o.quantity) filter (where o.status = 'reserved'), 0) as held,
@@ -68,13 +62,13 @@ $$;
 
 -- A state as a digit, and a history as the digits of its events, the first one lowest: it is made by one
 -- aggregate, in no order, and says all.
-create function checkout.audit_digit(p_status text) returns bigint
+create or replace function checkout.audit_digit(p_status text) returns bigint
 language sql immutable parallel safe
 return case p_status when 'rejected' then 1 when 'waiting' then 2 when 'reserved' then 3 when 'confirmed' then 4
                      when 'cancelled' then 5 when 'refunded' then 6 else 7 end;
 
 -- The histories that there may be, by the state in which they end.
-create function checkout.audit_histories() returns table (status text, path bigint)
+create or replace function checkout.audit_histories() returns table (status text, path bigint)
 language sql immutable as $$
     select h.states[cardinality(h.states)],
            (select bit_or(checkout.audit_digit(u.s) << (4 * (u.n - 1))::integer)
@@ -90,7 +84,7 @@ $$;
 
 -- Each order's history: numbered without gaps, one of those that there may be, and its end is what the order
 -- says.
-create function checkout.audit_events() returns setof checkout.finding
+create or replace function checkout.audit_events() returns setof checkout.finding
 language sql stable as $$
     with told as (
         select e.order_id, min(e.shard) as shard, count(*) as events, max(e.sequence) as newest,
@@ -140,7 +134,7 @@ $$;
 
 -- The lines hold the waiting orders and nothing else, in the order in which they came; nobody stands there
 -- for longer than p_older_ms after his time is up.
-create function checkout.audit_line(p_older_ms bigint) returns setof checkout.finding
+create or replace function checkout.audit_line(p_older_ms bigint) returns setof checkout.finding
 language sql stable as $$
     with placed as (
         select coalesce(o.order_id, l.order_id) as order_id, coalesce(o.sku, l.sku) as sku,
@@ -172,7 +166,7 @@ $$;
 -- First come, first served, item by item, by the ids of events, which are in commit order: nobody got a unit
 -- at once while somebody stood in line, and those in line got theirs in the order in which they came.
 -- (Events of one transaction have one time; among them the order does not matter.)
-create function checkout.audit_turns() returns setof checkout.finding
+create or replace function checkout.audit_turns() returns setof checkout.finding
 language sql stable as $$
     with came as (
         select o.sku, o.shard, e.order_id, e.event_id, e.status
@@ -208,7 +202,7 @@ $$;
 
 -- Intents and captures: one open intent for each reserved order, one capture for each confirmed (or refunded)
 -- one, of what the order says, and no others; no intent without an end for longer than p_older_ms.
-create function checkout.audit_payments(p_older_ms bigint) returns setof checkout.finding
+create or replace function checkout.audit_payments(p_older_ms bigint) returns setof checkout.finding
 language sql stable as $$
     with paid as (
         select p.order_id, min(p.shard) as shard, count(*) filter (where p.state = 'open') as open,
@@ -260,7 +254,7 @@ $$;
 
 -- Refunds: a refunded order's money was given back because somebody asked for it, and no confirmed order's
 -- was; what was taken for nothing is given back; no refund is without an end for longer than p_older_ms.
-create function checkout.audit_refunds(p_older_ms bigint) returns setof checkout.finding
+create or replace function checkout.audit_refunds(p_older_ms bigint) returns setof checkout.finding
 language sql stable as $$
     select 'refund-missing', o.sku, o.order_id::text, o.shard, null, 'it is refunded, and no money went back'
       from checkout.orders o
@@ -290,7 +284,7 @@ language sql stable as $$
 $$;
 
 -- Shards: the epochs of their events never fall, and nothing is marked as relayed that was not written.
-create function checkout.audit_shards() returns setof checkout.finding
+create or replace function checkout.audit_shards() returns setof checkout.finding
 language sql stable as $$
     with reigns as (        -- of an epoch over a shard: from its first event to its last
         select e.shard, e.epoch, min(e.event_id) as first, max(e.event_id) as last
@@ -319,7 +313,7 @@ $$;
 -- the intent of each was durable before the call. What was given back is left out. `unsettled` is no violation:
 -- its order is reserved and its payment open, so its settlement is on its way (or audit_payments finds it too
 -- old); or it is being given back (audit_refunds), or its owner will soon look for it.
-create function checkout.audit_captures(p_intents text[], p_orders text[], p_amounts bigint[],
+create or replace function checkout.audit_captures(p_intents text[], p_orders text[], p_amounts bigint[],
                                         p_currencies text[])
 returns table (kind text, sku text, order_id text, shard integer, intent_id text, found text,
                amount bigint, currency text)
@@ -370,7 +364,7 @@ $$;
 
 -- Captured payments of between p_from and p_until: their settlements began before p_until, so a list that
 -- began after it has them.
-create function checkout.audit_captured(p_from timestamptz, p_until timestamptz)
+create or replace function checkout.audit_captured(p_from timestamptz, p_until timestamptz)
 returns table (intent_id text, sku text, order_id text, shard integer)
 language sql stable as $$
     select p.intent_id, o.sku, p.order_id::text, p.shard

@@ -1,0 +1,121 @@
+#include "common/base/encode.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#include "common/base/err.h"
+
+static const char upper_digits[] = "0123456789ABCDEF";
+static const char lower_digits[] = "0123456789abcdef";
+static const char unreserved[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~";
+static const char base64_digits[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+int hex_byte(const char *digits)
+{
+    int high = hex_digit(digits[0]);
+    int low = high < 0 ? -1 : hex_digit(digits[1]); /* the text may end behind the first */
+    return low < 0 ? -1 : high * 16 + low;
+}
+
+void hex_put(unsigned char byte, char *ret_digits)
+{
+    ret_digits[0] = lower_digits[byte >> 4];
+    ret_digits[1] = lower_digits[byte & 15];
+}
+
+void hex_encode(const void *bytes, size_t count, char *ret_hex)
+{
+    const unsigned char *from = bytes;
+    for (size_t i = 0; i < count; i++)
+        hex_put(from[i], ret_hex + 2 * i);
+    ret_hex[2 * count] = '\0';
+}
+
+bool hex_valid(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (hex_digit(text[i]) < 0 || (text[i] >= 'A' && text[i] <= 'F'))
+            return false;
+    return true;
+}
+
+int percent_decode(const char *from, size_t len, char *ret_text, size_t size)
+{
+    size_t out = 0;
+    for (size_t i = 0; i < len; i++) {
+        char c = from[i];
+        if (c == '%') {
+            int byte = len - i > 2 ? hex_byte(from + i + 1) : -1;
+            if (byte < 0)
+                return ERR_PARSE;
+            c = (char)byte;
+            i += 2;
+        }
+        if (c == '\0')
+            return ERR_PARSE;
+        if (out + 1 >= size)
+            return ERR_FULL;
+        ret_text[out++] = c;
+    }
+    ret_text[out] = '\0';
+    return 0;
+}
+
+int percent_encode(struct buf *out, const char *text)
+{
+    int code = 0;
+    while (*text != '\0' && code == 0) {
+        size_t len = strspn(text, unreserved);
+        code = buf_append(out, text, len);
+        text += len;
+        if (*text != '\0' && code == 0) {
+            unsigned char c = (unsigned char)*text++;
+            const char escape[3] = {'%', upper_digits[c >> 4], upper_digits[c & 15]};
+            code = buf_append(out, escape, sizeof escape);
+        }
+    }
+    return code;
+}
+
+void base64_encode(const void *bytes, size_t count, char *ret_text)
+{
+    const unsigned char *from = bytes;
+    char *to = ret_text;
+    for (size_t i = 0; i < count; i += 3) {
+        uint32_t group = (uint32_t)from[i] << 16;
+        if (count - i > 1)
+            group |= (uint32_t)from[i + 1] << 8;
+        if (count - i > 2)
+            group |= from[i + 2];
+        *to++ = base64_digits[group >> 18];
+        *to++ = base64_digits[group >> 12 & 63];
+        *to++ = base64_digits[group >> 6 & 63];
+        *to++ = base64_digits[group & 63];
+        if (count - i < 3)
+            to[-1] = '=';
+        if (count - i < 2)
+            to[-2] = '=';
+    }
+    *to = '\0';
+}
+
+bool base64_valid(const char *text, size_t bytes)
+{
+    size_t len = BASE64_SIZE(bytes) - 1;
+    size_t padding = (3 - bytes % 3) % 3;
+    return strlen(text) == len && strspn(text, base64_digits) == len - padding &&
+           strspn(text + len - padding, "=") == padding;
+}

@@ -1,0 +1,80 @@
+-- Buyers who have to act at their bank (3-D Secure): what they are to do, and what tells that they did.
+
+-- What the buyer of an order is asked to do now; null: nothing.
+create or replace function checkout.open_action(p_order uuid) returns text
+language sql stable
+return (select p.action::text from checkout.payments p
+         where p.order_id = p_order and p.state || '' = 'open' and p.action is not null
+         order by p.attempt desc limit 1);
+
+-- What an event tells of that, if it is the newest one of its order. (Of columns, not of rows: who may not read
+-- all of an order may call it.)
+create or replace function checkout.next_action(p_order uuid, p_status text, p_sequence integer, p_newest integer)
+returns text
+language sql stable
+return case when p_status = 'reserved' and p_sequence > 1 and p_sequence = p_newest
+            then checkout.open_action(p_order) end;
+
+-- The gateway wants the buyers of some payments to act: the units stay held for them, until a time that is
+-- fixed here, once, and an event says what to do. A code is {"wait_ms", "action"}. The caller holds the fence.
+create or replace function checkout.ask_buyers(p_shard integer, p_ids uuid[], p_attempts integer[], p_states text[],
+                                    p_intents text[], p_codes text[])
+returns setof checkout.effect
+language plpgsql as $$
+begin
+    with asked as (
+        update checkout.payments p
+           set intent_id = u.intent_id, action = u.code::jsonb -> 'action', code = 'requires_action',
+               action_until = now() + (u.code::jsonb ->> 'wait_ms')::bigint * interval '1 ms',
+               updated_at = now()
+          from unnest(p_ids, p_attempts, p_states, p_intents, p_codes)
+               as u(order_id, attempt, state, intent_id, code)
+         where p.order_id = u.order_id and p.attempt = u.attempt and u.state = 'action'
+           and u.code is not null and p.action_until is null
+           and p.state || '' = 'open' and p.shard + 0 = p_shard
+        returning p.order_id),
+    told as (
+        update checkout.orders o set sequence = o.sequence + 1, updated_at = now()
+          from asked a where o.order_id = a.order_id and o.status = 'reserved'
+        returning o.order_id, o.sequence, o.status)
+    insert into checkout.order_events (shard, order_id, sequence, status)
+    select p_shard, t.order_id, t.sequence, t.status from told t;
+
+    return query
+    select 'action', p.order_id, p.attempt, null::bigint, null::text, null::text, null::text, null::text,
+           greatest(0, (extract(epoch from p.action_until - now()) * 1000)::bigint)::text, null::text
+      from unnest(p_ids, p_attempts, p_states) as u(order_id, attempt, state)
+      join checkout.payments p on p.order_id = u.order_id and p.attempt = u.attempt
+     where u.state = 'action' and p.state || '' = 'open' and p.action_until is not null;
+end $$;
+
+create or replace function checkout.request_webhook(p_order uuid, p_event text, p_type text) returns text
+language plpgsql as $$
+declare
+    known record;
+begin
+    select o.status, o.shard into known from checkout.orders o where o.order_id = p_order;
+    if known.status is not null then
+        insert into checkout.commands (kind, shard, order_id, argument, requested_by)
+        values ('webhook', known.shard, p_order, jsonb_build_object('event', p_event, 'type', p_type), 'gateway')
+            on conflict ((argument ->> 'event')) where kind = 'webhook' do nothing;
+    end if;
+    return known.status;
+end $$;
+
+-- An open payment is looked at now. One that ended without money is, too, if the gateway says that it took some.
+create or replace function checkout.do_webhook(c checkout.commands) returns setof checkout.effect
+language plpgsql as $$
+begin
+    if exists (select 1 from checkout.payments p where p.order_id = c.order_id and p.state || '' = 'open') then
+        return next row('hint', c.order_id, null, null, null, null, null, null, null, null)::checkout.effect;
+        return next checkout.command_result('done', 'its payment is looked at');
+    elsif c.argument ->> 'type' = 'payment_intent.succeeded' then
+        update checkout.payments p set look_at = now(), looks = least(p.looks, 5)
+         where p.order_id = c.order_id and p.state || '' in ('declined', 'failed');
+        return next checkout.command_result('done', case when found then 'it is looked whether money was taken'
+                                                         else 'it was known' end);
+    else
+        return next checkout.command_result('done', 'nothing is open');
+    end if;
+end $$;

@@ -1,0 +1,263 @@
+-- Commands: what comes from beside the line. Asking for them, and what executes them in their order.
+
+-- Wakes the owner of the shard; the sweep finds what it did not hear.
+create or replace function checkout.tell_command() returns trigger
+language plpgsql as $$
+begin
+    perform pg_notify('checkout_commands', new.shard::text);
+    return null;
+end $$;
+
+create or replace trigger tell_command after insert or update of shard on checkout.commands
+    for each row when (new.shard is not null and new.state = 'pending')
+    execute function checkout.tell_command();
+
+-- A buyer wants to cancel. Returns the order's status, 'queued' if it has not come to the counter; the
+-- command is written (once) if it is queued or waiting. The caller has checked that the id is genuine.
+create or replace function checkout.request_cancel(p_order uuid, p_user text) returns text
+language plpgsql as $$
+declare
+    known record;
+begin
+    select o.status, o.shard into known
+      from checkout.orders o where o.order_id = p_order and o.user_id = p_user;
+    if known.status is null or known.status = 'waiting' then
+        insert into checkout.commands (kind, shard, order_id, user_id, requested_by)
+        values ('cancel', known.shard, p_order, p_user, 'buyer')
+            on conflict (order_id) where kind = 'cancel' and state = 'pending' do nothing;
+    end if;
+    return coalesce(known.status, 'queued');
+end $$;
+
+-- An operator wants something of an item, or (p_sku null) of a shard. No row: there is no such thing.
+create or replace function checkout.request_command(p_kind text, p_sku text, p_shard integer, p_argument jsonb,
+                                         p_requested_by text)
+returns table (command_id bigint, shard integer)
+language sql as $$
+    insert into checkout.commands (kind, shard, sku, argument, requested_by)
+    select p_kind, i.shard, i.sku, p_argument, p_requested_by from checkout.items i where i.sku = p_sku
+    union all
+    select p_kind, p_shard, null, p_argument, p_requested_by from checkout.service v
+     where p_sku is null and p_shard between 0 and v.shards - 1
+    returning command_id, shard
+$$;
+
+-- An operator wants something of an order. No row: there is no such order.
+create or replace function checkout.request_order_command(p_kind text, p_order uuid, p_argument jsonb,
+                                               p_requested_by text)
+returns table (command_id bigint, shard integer)
+language sql as $$
+    insert into checkout.commands (kind, shard, order_id, argument, requested_by)
+    select p_kind, o.shard, o.order_id, p_argument, p_requested_by
+      from checkout.orders o where o.order_id = p_order
+    returning command_id, shard
+$$;
+
+-- A cancel and its order that were written at the same time have not seen each other: gives such cancels
+-- their shard. Looks at p_limit cancels behind p_after; returns where to go on, 0 at the end.
+create or replace function checkout.place_cancels(p_after bigint, p_limit integer) returns bigint
+language plpgsql as $$
+declare
+    seen record;
+    here bigint[];
+begin
+    select coalesce(array_agg(c.command_id), '{}') as commands, coalesce(array_agg(c.order_id), '{}') as orders,
+           max(c.command_id) as newest, count(*) as count
+      into seen
+      from (select command_id, order_id from checkout.commands
+             where shard is null and state = 'pending' and command_id > p_after
+             order by command_id limit p_limit) c;
+    here := array(select u.command_id
+                    from unnest(seen.commands, seen.orders) as u(command_id, order_id)
+                   where (select true from checkout.orders o where o.order_id = u.order_id));
+    if cardinality(here) > 0 then
+        update checkout.commands c
+           set shard = (select o.shard from checkout.orders o where o.order_id = c.order_id)
+         where c.command_id = any (here) and c.state || '' = 'pending';    -- not by the index of all such
+    end if;
+    return case when seen.count < p_limit then 0 else seen.newest end;
+end $$;
+
+-- Executing: a function for each kind. It returns effects, one of them
+--   command   `detail` done or refused, `reason` the result in words
+-- The caller holds the fence and the item's row, and settles the item's line afterwards.
+
+create or replace function checkout.command_result(p_state text, p_result text) returns checkout.effect
+language sql immutable
+return row('command', null, null, null, null, null, null, null, p_state, p_result)::checkout.effect;
+
+-- A cancel is in time if the order still waits.
+create or replace function checkout.do_cancel(c checkout.commands) returns setof checkout.effect
+language plpgsql as $$
+declare
+    o checkout.orders;
+begin
+    select * into o from checkout.orders where order_id = c.order_id;
+    if not found or c.user_id <> o.user_id then
+        return next checkout.command_result('refused', 'there is no such order');
+    elsif o.status = 'cancelled' then
+        return next checkout.command_result('done', 'it was cancelled before');
+    elsif o.status = 'reserved' then
+        return next checkout.command_result('refused', 'too late: its payment is under way');
+    elsif o.status <> 'waiting' then
+        return next checkout.command_result('refused', 'too late: it is ' || o.status);
+    else
+        perform checkout.leave_line(o.sku, array[o.ticket], 'cancelled', null);
+        return next row('tally', null, null, 1, null, null, null, null, 'cancelled', null)::checkout.effect;
+        return next checkout.command_result('done', 'cancelled while it waited');
+    end if;
+end $$;
+
+-- More units, or fewer: down to those that are held or sold.
+create or replace function checkout.do_restock(c checkout.commands) returns setof checkout.effect
+language plpgsql as $$
+declare
+    units bigint := (c.argument ->> 'units')::bigint;
+    i checkout.items;
+begin
+    select * into i from checkout.items where sku = c.sku and shard = c.shard;
+    if not found then
+        return next checkout.command_result('refused', 'there is no such item');
+    elsif units is null then
+        return next checkout.command_result('refused', 'the number of units is missing');
+    elsif i.stock + units < i.held + i.sold then
+        return next checkout.command_result('refused', format(
+            'only %s of its %s units can go: %s are held for payments, %s are sold',
+            i.stock - i.held - i.sold, i.stock, i.held, i.sold));
+    elsif i.stock + units > 2147483647 then
+        return next checkout.command_result('refused', 'a stock of more than 2147483647 units');
+    else
+        update checkout.items set stock = stock + units where sku = c.sku;
+        return next checkout.command_result('done', format(
+            'stock %s, was %s (%s held, %s sold, %s waiting)', i.stock + units, i.stock, i.held, i.sold,
+            i.waiting));
+    end if;
+end $$;
+
+-- Stops an item (or without sku the shard), and its clock.
+create or replace function checkout.do_pause(p_shards integer, c checkout.commands) returns setof checkout.effect
+language plpgsql as $$
+begin
+    if c.sku is null then
+        update checkout.shards set paused = true, stopped_at = coalesce(stopped_at, now())
+         where shards = p_shards and shard = c.shard and not paused;
+    else
+        update checkout.items i
+           set paused = true, stopped_at = coalesce(i.stopped_at, checkout.shard_clock(s))
+          from checkout.shards s
+         where i.sku = c.sku and i.shard = c.shard and s.shards = p_shards and s.shard = c.shard
+           and not i.paused;
+    end if;
+    if found then
+        return next checkout.command_result('done', 'paused: orders wait in line');
+    elsif c.sku is null or exists (select 1 from checkout.items where sku = c.sku and shard = c.shard) then
+        return next checkout.command_result('done', 'it was paused before');
+    else
+        return next checkout.command_result('refused', 'there is no such item');
+    end if;
+end $$;
+
+-- Lets it go on. The lines of a shard are settled one after the other, each when its turn comes.
+create or replace function checkout.do_resume(p_shards integer, c checkout.commands) returns setof checkout.effect
+language plpgsql as $$
+declare
+    changed boolean;
+begin
+    if c.sku is null then
+        update checkout.shards set paused = false
+         where shards = p_shards and shard = c.shard and paused;
+        changed := found;
+        perform checkout.run_clock(p_shards, c.shard);
+        return query
+        select 'more', null::uuid, null::integer, null::bigint, null::text, null::text, null::text, i.sku,
+               null::text, null::text
+          from checkout.lined_items(array[c.shard]) i where changed limit 256;
+    else
+        update checkout.items i
+           set paused = false, stopped_at = null,
+               stopped_ms = i.stopped_ms
+                   + coalesce(extract(epoch from checkout.shard_clock(s) - i.stopped_at) * 1000, 0)
+          from checkout.shards s
+         where i.sku = c.sku and i.shard = c.shard and s.shards = p_shards and s.shard = c.shard
+           and i.paused;
+        changed := found;
+    end if;
+    if changed then
+        return next checkout.command_result('done', 'resumed: the line moves');
+    elsif c.sku is null or exists (select 1 from checkout.items where sku = c.sku and shard = c.shard) then
+        return next checkout.command_result('done', 'it was not paused');
+    else
+        return next checkout.command_result('refused', 'there is no such item');
+    end if;
+end $$;
+
+-- Executes one command and records its result. Whatever is wrong with it is its own result, and undone;
+-- only what may pass (a deadlock, a shutdown) ends the transaction.
+create or replace function checkout.execute_command(p_shards integer, c checkout.commands)
+returns setof checkout.effect
+language plpgsql as $$
+declare
+    effects checkout.effect[];
+    outcome checkout.effect;
+begin
+    begin
+        effects := case c.kind
+            when 'cancel' then array(select e from checkout.do_cancel(c) e)
+            when 'restock' then array(select e from checkout.do_restock(c) e)
+            when 'pause' then array(select e from checkout.do_pause(p_shards, c) e)
+            when 'resume' then array(select e from checkout.do_resume(p_shards, c) e)
+            when 'resolve' then array(select e from checkout.do_resolve(c) e)
+            when 'webhook' then array(select e from checkout.do_webhook(c) e)
+            when 'refund' then array(select e from checkout.do_refund(c) e)
+        end;
+    exception when others then
+        if left(sqlstate, 2) in ('40', '53', '55', '57', '58') then
+            raise;
+        end if;
+        effects := array[checkout.command_result('refused', sqlerrm)];
+    end;
+    select e.* into strict outcome from unnest(effects) e where e.kind = 'command';
+    update checkout.commands
+       set state = outcome.detail, result = outcome.reason, finished_at = now()
+     where command_id = c.command_id;
+    outcome.order_id := c.order_id;
+    outcome.amount := c.command_id;
+    outcome.sku := c.sku;
+    return query select e.* from unnest(effects) e where e.kind <> 'command';
+    return next outcome;
+end $$;
+
+-- Executes up to p_limit pending commands of a shard in the order of their ids. Returns their effects,
+-- and at the end
+--   commands  there may be more of them
+create or replace function checkout.execute_commands(p_shards integer, p_shard integer, p_epoch bigint, p_limit integer)
+returns setof checkout.effect
+language plpgsql as $$
+declare
+    todo checkout.commands[];
+    command checkout.commands;
+    skus text[];
+    touched text;
+begin
+    perform checkout.fence(p_shards, p_shard, p_epoch);
+    todo := array(select c from checkout.commands c where c.shard = p_shard and c.state = 'pending'
+                   order by c.command_id limit p_limit);
+    skus := array(select distinct coalesce(c.sku, (select o.sku from checkout.orders o where o.order_id = c.order_id))
+                    from unnest(todo) c);
+    perform 1 from checkout.items where sku = any (skus) and shard = p_shard order by sku for update;
+
+    foreach command in array todo
+    loop
+        return query select * from checkout.execute_command(p_shards, command);
+    end loop;
+
+    for touched in
+        select sku from checkout.items where sku = any (skus) and shard = p_shard and waiting > 0
+         order by sku
+    loop
+        return query select * from checkout.settle_item(p_shards, touched, 64);
+    end loop;
+    if cardinality(todo) = p_limit then
+        return next row('commands', null, null, null, null, null, null, null, null, null)::checkout.effect;
+    end if;
+end $$;

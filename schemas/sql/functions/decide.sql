@@ -1,0 +1,152 @@
+-- Deciding: new jobs, many at once, in their order.
+
+-- Units that fit into `room` when taken in order, each whole or not at all.
+create or replace function checkout.take_if_fits(taken bigint, units bigint, room bigint) returns bigint
+language sql immutable parallel safe
+return case when coalesce(taken, 0) + units <= room then coalesce(taken, 0) + units else coalesce(taken, 0) end;
+
+create or replace aggregate checkout.taken(units bigint, room bigint) (
+    sfunc = checkout.take_if_fits, stype = bigint
+);
+
+-- Decides jobs in their order. Arrays of equal length; p_flaws: null, or why the job is invalid.
+-- p_wait_ms: how long an order may wait in line.
+create or replace function checkout.decide(
+    p_shards integer, p_shard integer, p_epoch bigint, p_wait_ms bigint,
+    p_ids uuid[], p_users text[], p_skus text[], p_quantities integer[], p_methods text[],
+    p_emails text[], p_prices bigint[], p_references text[], p_accepted timestamptz[],
+    p_fingerprints text[], p_traces text[], p_flaws text[])
+returns setof checkout.effect
+language plpgsql as $$
+declare
+    fresh integer;
+    touched text;
+begin
+    perform checkout.fence(p_shards, p_shard, p_epoch);
+    perform 1 from checkout.items where sku = any (p_skus) and shard = p_shard order by sku for update;
+
+    return query
+    with job as (           -- each once, and only those not decided before
+        select j.*
+          from (select distinct on (u.order_id) u.*
+                  from unnest(p_ids, p_users, p_skus, p_quantities, p_methods, p_emails, p_prices,
+                              p_references, p_accepted, p_fingerprints, p_traces, p_flaws)
+                       with ordinality
+                       as u(order_id, user_id, sku, quantity, payment_method, receipt_email, unit_price,
+                            reference, accepted_at, fingerprint, traceparent, flaw, n)
+                 order by u.order_id, u.n) j
+         where not exists (select 1 from checkout.orders o where o.order_id = j.order_id)),
+    checked as (            -- what each job's fate is but for limits and stock
+        select j.*, checkout.item_clock(i, s) as clock, i.price, i.currency, i.next_ticket, i.waiting as ahead, i.limit_per_user,
+               i.paused or s.paused as paused, i.stock - i.sold as servable,
+               i.stock - i.sold - i.held as free,
+               case when (select true from checkout.commands c where c.order_id = j.order_id
+                                     and c.kind = 'cancel' and c.state = 'pending') then 'cancelled'
+                    when j.flaw is not null then 'invalid'
+                    when i.sku is null then 'unknown_item'
+                    when i.opens_at > now() or i.closes_at <= now() then 'not_on_sale'
+                    when j.unit_price <> i.price then 'price_changed'
+               end as refusal,
+               i.limit_per_user - case when i.limit_per_user is null then null else
+                   (select coalesce(sum(o.quantity), 0) from checkout.orders o
+                     where o.user_id = j.user_id and o.sku = j.sku
+                       and o.status in ('waiting', 'reserved', 'confirmed'))
+               end as room
+          from job j
+          join checkout.shards s on s.shards = p_shards and s.shard = p_shard
+          left join checkout.items i on i.sku = j.sku and i.shard = p_shard),
+    limited as (
+        select c.*,
+               c.refusal is null and c.limit_per_user is not null and c.quantity + coalesce(
+                   checkout.taken(c.quantity, c.room)
+                       filter (where c.refusal is null and c.quantity <= c.servable)
+                       over (partition by c.sku, c.user_id order by c.n
+                             rows between unbounded preceding and 1 preceding), 0) > c.room
+               as above_limit
+          from checked c),
+    stocked as (
+        select l.*,
+               l.refusal is null and not l.above_limit and l.quantity <= l.servable as eligible,
+               sum(l.quantity) filter (where l.refusal is null and not l.above_limit
+                                         and l.quantity <= l.servable)
+                   over (partition by l.sku order by l.n) as units
+          from limited l),
+    fate as (               -- once one waits, everyone behind waits too: `units` only grows
+        select t.*,
+               case when t.refusal = 'cancelled' then 'cancelled'
+                    when not t.eligible then 'rejected'
+                    when not t.paused and t.ahead = 0 and t.units <= t.free then 'reserved'
+                    else 'waiting' end as status,
+               coalesce(nullif(t.refusal, 'cancelled'),
+                        case when t.above_limit then 'limit_exceeded'
+                             when not t.eligible and t.refusal is null then 'sold_out' end) as reason
+          from stocked t),
+    decided as (
+        select f.*, count(*) filter (where f.status = 'waiting') over (partition by f.sku order by f.n)
+                    as nth_waiting
+          from fate f),
+    new_order as (
+        insert into checkout.orders
+            (order_id, user_id, sku, shard, quantity, status, reason, amount, currency, fingerprint,
+             reference, receipt_email, payment_method, traceparent, ticket, sequence, accepted_at)
+        select d.order_id, d.user_id, coalesce(d.sku, ''), p_shard, coalesce(d.quantity, 0), d.status,
+               d.reason, d.price * d.quantity, d.currency, coalesce(d.fingerprint, ''), d.reference,
+               d.receipt_email,
+               case when d.status in ('waiting', 'reserved') then d.payment_method end,
+               d.traceparent,
+               case when d.status = 'waiting' then d.next_ticket + d.nth_waiting - 1 end, 1,
+               coalesce(d.accepted_at, now())
+          from decided d order by d.n),
+    told as (
+        insert into checkout.order_events (shard, order_id, sequence, status, reason, place_in_line)
+        select p_shard, d.order_id, 1, d.status, d.reason,
+               case when d.status = 'waiting' then d.ahead + d.nth_waiting end
+          from decided d order by d.n),
+    joined as (
+        insert into checkout.line (sku, ticket, order_id, shard, quantity, expires_at)
+        select d.sku, d.next_ticket + d.nth_waiting - 1, d.order_id, p_shard, d.quantity,
+               d.clock + p_wait_ms * interval '1 ms'
+          from decided d where d.status = 'waiting' order by d.n),
+    cancelled as (
+        update checkout.commands c
+           set state = 'done', shard = p_shard, result = 'cancelled before it reached the counter',
+               finished_at = now()
+          from decided d
+         where d.status = 'cancelled' and c.state || '' = 'pending'   -- by its id, not through all such
+           and c.command_id = (select p.command_id from checkout.commands p where p.order_id = d.order_id
+                                  and p.kind = 'cancel' and p.state = 'pending')),
+    intent as (
+        insert into checkout.payments (order_id, shard, state, amount, currency, idempotency_key)
+        select d.order_id, p_shard, 'open', d.price * d.quantity, d.currency, d.order_id || '-1'
+          from decided d where d.status = 'reserved' order by d.n),
+    item as (
+        update checkout.items i
+           set held = i.held + s.units, waiting = i.waiting + s.waiters,
+               next_ticket = i.next_ticket + s.waiters
+          from (select d.sku, coalesce(sum(d.quantity) filter (where d.status = 'reserved'), 0)::integer
+                           as units,
+                       (count(*) filter (where d.status = 'waiting'))::integer as waiters
+                  from decided d where d.status in ('waiting', 'reserved') group by d.sku) s
+         where i.sku = s.sku)
+    (select 'pay', d.order_id, 1, d.price * d.quantity, d.currency, d.payment_method, d.receipt_email,
+            d.sku, null::text, null::text
+       from decided d where d.status = 'reserved' order by d.n)
+    union all
+    select 'tally', null, null, count(*), null, null, null, null, d.status, d.reason
+      from decided d group by d.status, d.reason;
+
+    return query            -- a retry with another body: the first counts
+    select 'conflict', o.order_id, null::integer, null::bigint, null::text, null::text, null::text, o.sku,
+           null::text, null::text
+      from unnest(p_ids, p_fingerprints) as u(order_id, fingerprint)
+      join checkout.orders o on o.order_id = u.order_id
+     where o.fingerprint <> u.fingerprint;
+
+    for touched in          -- nothing here frees a unit, so this only mends
+        select i.sku from checkout.items i
+         where i.sku = any (p_skus) and i.waiting > 0 and i.shard = p_shard
+           and (i.stock - i.sold = 0 or i.stock - i.sold - i.held > 0) order by i.sku
+    loop
+        return query select * from checkout.settle_item(p_shards, touched, 64);
+    end loop;
+end $$;

@@ -1,0 +1,38 @@
+-- The shop's feed of events.
+
+-- The shop's feed: of each shard up to p_page events behind its position (p_positions[1] is shard 0's), of
+-- them those that are to be shown, and always the last one, so that positions move on over the others.
+-- Nothing is skipped: a shard's writers are one at a time, so whoever sees an event of a shard sees all
+-- with a lower id. Across shards that does not hold, hence a position for each.
+create or replace function checkout.feed(p_positions bigint[], p_page integer, p_all_states boolean)
+returns table (shard integer, event_id bigint, shown boolean, at timestamptz, order_id uuid, sequence integer,
+               status text, reason text, user_id text, sku text, quantity integer, amount bigint,
+               currency text, reference text)
+language plpgsql stable as $$
+begin
+    return query
+    with page as (
+        select e.*, row_number() over (partition by e.shard order by e.event_id desc) = 1 as newest,
+               p_all_states or e.status in ('confirmed', 'rejected', 'cancelled', 'refunded') as wanted
+          from unnest(p_positions) with ordinality as p(position, n)
+          cross join lateral (
+              select v.shard, v.event_id, v.created_at, v.order_id, v.sequence, v.status, v.reason
+                from checkout.order_events v
+               where v.shard = p.n - 1 and v.event_id > p.position
+               order by v.event_id limit p_page) e)
+    select g.shard, g.event_id, g.wanted, g.created_at, g.order_id, g.sequence, g.status, g.reason,
+           o.user_id, o.sku, o.quantity, o.amount, o.currency, o.reference
+      from page g left join checkout.orders o on g.wanted and o.order_id = g.order_id
+     where g.wanted or g.newest
+     order by g.event_id;
+end $$;
+
+-- The newest event of each shard, 0 without one: the position behind which all that comes is new.
+create or replace function checkout.feed_end() returns bigint[]
+language plpgsql stable as $$
+begin
+    return array(
+        select coalesce((select e.event_id from checkout.order_events e where e.shard = s
+                          order by e.event_id desc limit 1), 0)
+          from checkout.service v cross join generate_series(0, v.shards - 1) s order by s);
+end $$;

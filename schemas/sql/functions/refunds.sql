@@ -1,0 +1,266 @@
+-- Refunds: money that goes back, and looking for money that was taken after all.
+
+-- Payments that ended without a capture, and by a word that the gateway did not give for good: it is looked
+-- at again, so often and so late, whether money was taken after all.
+create or replace function checkout.next_look(p_looks integer) returns interval
+language sql immutable
+return (array['5 s', '30 s', '3 min', '15 min', '1 h', '6 h', '24 h']::interval[])[p_looks + 1];
+
+-- What the owner is asked to do: give this payment back. payment_method: the intent's id; detail: the age of
+-- the key in milliseconds; reason: the key.
+create or replace function checkout.refund_effect(r checkout.refunds, p_sku text) returns checkout.effect
+language sql stable
+return row('refund', r.order_id, r.attempt, r.amount, r.currency, r.intent_id, null, p_sku,
+           greatest(0, (extract(epoch from now() - r.key_since) * 1000)::bigint)::text,
+           r.idempotency_key)::checkout.effect;
+
+-- Gives the payment `p_intent` of an order back; once: if it is given back already, nothing happens. One
+-- that the gateway refused before is tried again, under a key of its own.
+create or replace function checkout.begin_refund(p_order uuid, p_attempt integer, p_intent text, p_amount bigint,
+                                      p_reason text, p_restock boolean, p_note text)
+returns setof checkout.effect
+language plpgsql as $$
+declare
+    o checkout.orders;
+    r checkout.refunds;
+begin
+    select * into strict o from checkout.orders where order_id = p_order;
+    update checkout.refunds t
+       set state = 'open', tries = t.tries + 1, key_since = now(), updated_at = now(), unclear_since = null,
+           idempotency_key = format('%s-%s-refund-%s', t.order_id, t.attempt, t.tries + 1),
+           restock = p_restock, note = coalesce(p_note, t.note)
+     where t.intent_id = p_intent and t.state || '' = 'failed'
+    returning * into r;
+    if not found then
+        insert into checkout.refunds (order_id, attempt, shard, state, amount, currency, intent_id,
+                                      idempotency_key, reason, restock, note)
+        values (p_order, p_attempt, o.shard, 'open', p_amount, o.currency, p_intent,
+                format('%s-%s-refund', p_order, p_attempt), p_reason, p_restock, p_note)
+            on conflict do nothing
+        returning * into r;
+    end if;
+    if r.order_id is not null then
+        return next checkout.refund_effect(r, o.sku);
+    end if;
+end $$;
+
+-- The gateway has taken money for an order: gives it back, unless it is the order's due, or may still be, or
+-- is known. Whoever has seen the success at the gateway itself may call this, again and again.
+create or replace function checkout.late_success(p_order uuid, p_intent text, p_amount bigint)
+returns setof checkout.effect
+language plpgsql as $$
+declare
+    o checkout.orders;
+    p checkout.payments;
+    of_attempt integer;
+begin
+    select * into o from checkout.orders where order_id = p_order;
+    if not found or o.status in ('waiting', 'reserved') or p_amount < 1 then
+        return;             -- an open payment finds out for itself
+    end if;
+    select * into p from checkout.payments where order_id = p_order and state || '' = 'captured';
+    if found and p.intent_id is null then   -- an operator said so; now it is known which one that was
+        update checkout.payments set intent_id = p_intent where order_id = p_order and attempt = p.attempt;
+        return;
+    elsif p.intent_id = p_intent
+          or exists (select 1 from checkout.refunds r where r.intent_id = p_intent) then
+        return;
+    end if;
+    select coalesce(
+               (select min(a.attempt) from checkout.payments a
+                 where a.order_id = p_order and a.intent_id = p_intent),
+               (select min(a.attempt) from checkout.payments a
+                 where a.order_id = p_order and a.state || '' <> 'captured'
+                   and not exists (select 1 from checkout.refunds r
+                                    where r.order_id = p_order and r.attempt = a.attempt)),
+               1 + greatest((select max(a.attempt) from checkout.payments a where a.order_id = p_order),
+                            (select max(r.attempt) from checkout.refunds r where r.order_id = p_order)))
+      into of_attempt;
+    return query
+    select * from checkout.begin_refund(p_order, coalesce(of_attempt, 1), p_intent, p_amount, 'late_success',
+                                        false, null);
+    if found then
+        return next row('late', p_order, null, p_amount, o.currency, null, null, o.sku, o.status,
+                        p_intent)::checkout.effect;
+    end if;
+end $$;
+
+-- An operator wants an order refunded: {"restock", "note"}. Or what was taken for it by a late success, if the
+-- gateway refused to give that back.
+create or replace function checkout.do_refund(c checkout.commands) returns setof checkout.effect
+language plpgsql as $$
+declare
+    o checkout.orders;
+    p checkout.payments;
+    r checkout.refunds;
+    again boolean := coalesce((c.argument ->> 'restock')::boolean, false);
+begin
+    select * into o from checkout.orders where order_id = c.order_id;
+    if not found then
+        return next checkout.command_result('refused', 'there is no such order');
+        return;
+    elsif o.status = 'refunded' then
+        return next checkout.command_result('done', 'it was refunded before');
+        return;
+    elsif o.status <> 'confirmed' then
+        select * into r from checkout.refunds where order_id = o.order_id and state || '' = 'failed' limit 1;
+        if found then
+            return query
+            select * from checkout.begin_refund(o.order_id, r.attempt, r.intent_id, r.amount, r.reason, false,
+                                                c.argument ->> 'note');
+            return next checkout.command_result('done', format('refund of %s %s, which was taken for nothing, '
+                'begun again', r.amount, r.currency));
+            return;
+        end if;
+        return next checkout.command_result('refused', case o.status
+            when 'reserved' then 'its payment is under way: only a confirmed order can be refunded'
+            when 'waiting' then 'it waits in line, and nothing was paid'
+            else format('it is %s, and nothing is to be paid back',
+                        o.status || coalesce(' (' || o.reason || ')', '')) end);
+        return;
+    end if;
+    select * into p from checkout.payments where order_id = o.order_id and state || '' = 'captured';
+    if p.intent_id is null then
+        return next checkout.command_result('refused', 'the gateway''s id of its payment is not known '
+            '(an operator said that it was captured): refund it at the gateway');
+        return;
+    end if;
+    select * into r from checkout.refunds where order_id = o.order_id and attempt = p.attempt;
+    if r.state = 'open' then
+        return next checkout.command_result('done', 'its refund is under way already, its units '
+            || case when r.restock then 'go back on sale' else 'stay sold' end);
+    else
+        return query
+        select * from checkout.begin_refund(o.order_id, p.attempt, p.intent_id, p.amount, 'requested', again,
+                                            c.argument ->> 'note');
+        return next checkout.command_result('done', format('refund of %s %s begun, its units %s', p.amount,
+            p.currency, case when again then 'go back on sale' else 'stay sold' end));
+    end if;
+end $$;
+
+-- A refund has succeeded: its order is refunded if that was asked for.
+create or replace function checkout.end_refund(p_order uuid, p_attempt integer, p_refund text, p_code text)
+returns setof checkout.effect
+language plpgsql as $$
+declare
+    r checkout.refunds;
+    o checkout.orders;
+begin
+    update checkout.refunds t
+       set state = 'succeeded', refund_id = p_refund, code = p_code, updated_at = now()
+     where t.order_id = p_order and t.attempt = p_attempt and t.state || '' = 'open'
+    returning * into r;
+    if not found or r.reason <> 'requested' then
+        return;
+    end if;
+    update checkout.orders t
+       set status = 'refunded', sequence = t.sequence + 1, updated_at = now()
+     where t.order_id = p_order and t.status = 'confirmed'
+    returning * into o;
+    if not found then
+        return;
+    end if;
+    insert into checkout.order_events (shard, order_id, sequence, status)
+    values (o.shard, o.order_id, o.sequence, 'refunded');
+    if r.restock then
+        update checkout.items set sold = sold - o.quantity where sku = o.sku;
+    end if;
+    return next row('tally', null, null, 1, null, null, null, case when r.restock then o.sku end, 'refunded',
+                    null)::checkout.effect;
+end $$;
+
+-- Records what came of refunds, and of late looks (arrays of equal length):
+--   succeeded, failed   it has ended; p_refs: the gateway's id of the refund
+--   again               the gateway has not executed it: the next try has a key of its own
+--   unclear             it goes on, and this is recorded
+--   late                the gateway took p_amounts by the intent p_refs (the attempt is not looked at)
+--   looked              the whole list was read, after `late` was said of all in it
+create or replace function checkout.settle_refunds(
+    p_shards integer, p_shard integer, p_epoch bigint,
+    p_ids uuid[], p_attempts integer[], p_states text[], p_refs text[], p_amounts bigint[], p_codes text[])
+returns setof checkout.effect
+language plpgsql as $$
+declare
+    u record;
+    r checkout.refunds;
+    skus text[];
+    touched text;
+begin
+    perform checkout.fence(p_shards, p_shard, p_epoch);
+    skus := array(select distinct o.sku
+                    from unnest(p_ids, p_states) as e(order_id, state)
+                    join checkout.orders o on o.order_id = e.order_id
+                   where e.state = 'succeeded' and o.shard = p_shard);
+    perform 1 from checkout.items where sku = any (skus) order by sku for update;
+
+    for u in
+        select e.* from unnest(p_ids, p_attempts, p_states, p_refs, p_amounts, p_codes) with ordinality
+                        as e(order_id, attempt, state, ref, amount, code, n)
+          join checkout.orders o on o.order_id = e.order_id
+         where o.shard = p_shard order by e.n
+    loop
+        if u.state = 'succeeded' then
+            return query select * from checkout.end_refund(u.order_id, u.attempt, u.ref, u.code);
+        elsif u.state = 'late' then
+            return query select * from checkout.late_success(u.order_id, u.ref, u.amount);
+        elsif u.state = 'looked' then
+            update checkout.payments p
+               set look_at = now() + checkout.next_look(p.looks + 1), looks = p.looks + 1
+             where p.order_id = u.order_id and p.attempt = u.attempt
+               and p.look_at + interval '0' <= now();   -- not by the index of all that are due
+        else
+            update checkout.refunds t
+               set state = case u.state when 'failed' then 'failed' else 'open' end,
+                   tries = t.tries + case u.state when 'again' then 1 else 0 end,
+                   key_since = case u.state when 'again' then now() else t.key_since end,
+                   idempotency_key = case u.state
+                       when 'again' then format('%s-%s-refund-%s', t.order_id, t.attempt, t.tries + 1)
+                       else t.idempotency_key end,
+                   unclear_since = case u.state when 'unclear' then coalesce(t.unclear_since, now())
+                                                else t.unclear_since end,
+                   code = u.code, updated_at = now()
+             where t.order_id = u.order_id and t.attempt = u.attempt and t.state || '' = 'open'
+            returning * into r;
+            if found and u.state = 'again' then
+                return next checkout.refund_effect(r, (select o.sku from checkout.orders o
+                                                        where o.order_id = r.order_id));
+            end if;
+        end if;
+    end loop;
+
+    for touched in
+        select sku from checkout.items where sku = any (skus) and waiting > 0 order by sku
+    loop
+        return query select * from checkout.settle_item(p_shards, touched, 64);
+    end loop;
+end $$;
+
+-- Open refunds of shards, older than p_age_ms (as checkout.open_payments), and ('look') payments that are
+-- due for a late look: `detail` is how long ago their intent became durable.
+create or replace function checkout.open_refunds(p_shard_list integer[], p_age_ms bigint, p_limit integer)
+returns setof checkout.effect
+language plpgsql stable as $$
+declare
+    r record;
+begin
+    for r in
+        select f as refund, o.sku
+          from checkout.refunds f
+          cross join lateral (select * from checkout.orders where order_id = f.order_id limit 1) o
+         where f.shard = any (p_shard_list) and f.state = 'open'
+           and (f.key_since <= now() - p_age_ms * interval '1 ms' or f.key_since > now() or p_age_ms = 0)
+         order by f.created_at limit p_limit
+    loop
+        return next checkout.refund_effect(r.refund, r.sku);
+    end loop;
+
+    return query
+    select 'look', p.order_id, p.attempt, p.amount, p.currency, null::text, null::text, o.sku,
+           greatest(0, (extract(epoch from now() - p.created_at) * 1000)::bigint)::text, null::text
+      from (select q.* from unnest(p_shard_list) s
+             cross join lateral (select t.* from checkout.payments t
+                                  where t.shard = s and t.look_at is not null and t.look_at <= now()
+                                  order by t.look_at limit p_limit) q) p
+      cross join lateral (select * from checkout.orders where order_id = p.order_id limit 1) o
+     limit p_limit;
+end $$;

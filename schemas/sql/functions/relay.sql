@@ -1,0 +1,54 @@
+-- The outbox: events to relay, and how far they are relayed; what the door may know of items.
+
+-- The next events of a shard to relay, in commit order.
+create or replace function checkout.unrelayed(p_shard integer, p_after bigint, p_limit integer)
+returns table (event_id bigint, user_id text, sequence integer, time_ms bigint, order_id uuid, sku text,
+               quantity integer, status text, reason text, place_in_line bigint, amount bigint,
+               currency text, reference text, next_action text)
+language plpgsql stable as $$
+begin
+    return query
+    select e.event_id, o.user_id, e.sequence, (extract(epoch from e.created_at) * 1000)::bigint,
+           e.order_id, o.sku, o.quantity, e.status, e.reason, e.place_in_line, o.amount, o.currency,
+           o.reference, checkout.next_action(o.order_id, e.status, e.sequence, o.sequence)
+      from checkout.order_events e
+      cross join lateral (select * from checkout.orders where orders.order_id = e.order_id limit 1) o
+     where e.shard = p_shard and e.event_id > p_after
+     order by e.event_id limit p_limit;
+end $$;
+
+-- Remembers how far shards are relayed, and since when; never goes back. What was relayed 30 days ago is
+-- forgotten, a few rows at a time: the oldest of a shard are the first of the index.
+create or replace function checkout.advance_relays(p_shard_list integer[], p_marks bigint[]) returns void
+language sql as $$
+    with moved as (
+        update checkout.relays r set relayed_to = u.mark
+          from unnest(p_shard_list, p_marks) as u(shard, mark)
+         where r.shard = u.shard and r.relayed_to < u.mark
+        returning r.shard, r.relayed_to),
+    forgotten as (
+        delete from checkout.relay_log l
+         using moved m
+          cross join lateral (select o.relayed_to, o.saved_at from checkout.relay_log o
+                               where o.shard = m.shard order by o.relayed_to limit 8) old
+         where l.shard = m.shard and l.relayed_to = old.relayed_to
+           and old.saved_at < now() - interval '30 days')
+    insert into checkout.relay_log (shard, relayed_to)
+    select m.shard, m.relayed_to from moved m on conflict do nothing
+$$;
+
+-- What the door may be told of items of these shards: of those in p_skus, and (up to p_limit) of all that
+-- are locked while somebody buys them.
+create or replace function checkout.gate_states(p_shard_list integer[], p_skus text[], p_limit integer)
+returns table (sku text, shard integer, gate text, state text)
+language plpgsql stable as $$
+begin
+    return query
+    select i.sku, i.shard, i.gate, case when i.stock = i.sold then 'sold' else 'open' end
+      from (select l.sku from (select c.sku from checkout.items c
+                                where c.gate = 'lock' and c.shard = any (p_shard_list) limit p_limit) l
+            union
+            select u.sku from unnest(p_skus) as u(sku)) w
+      join checkout.items i on i.sku = w.sku
+     where i.shard = any (p_shard_list);
+end $$;

@@ -1,0 +1,28 @@
+-- What the owner of a shard looks for, since its memory may have lost it.
+
+-- Which of these shards have work that nobody may have in mind: commands ('command'), orders that waited
+-- too long ('expired'), and lines that are not settled ('more', with the item).
+create or replace function checkout.overdue(p_shards integer, p_shard_list integer[])
+returns table (shard integer, kind text, sku text)
+language plpgsql stable as $$
+begin
+    return query
+    select s, 'command', null::text
+      from unnest(p_shard_list) s
+     where (select c.command_id from checkout.commands c where c.shard = s and c.state = 'pending'
+             order by c.command_id limit 1) is not null;
+
+    return query
+    select e.shard, 'expired', e.sku from checkout.expired_lines(p_shards, p_shard_list) e;
+
+    return query
+    select i.shard, 'more', i.sku
+      from checkout.lined_items(p_shard_list) i
+      join checkout.shards s on s.shards = p_shards and s.shard = i.shard
+     where (select l.quantity from checkout.line l where l.shard = i.shard and l.sku = i.sku
+             order by l.quantity desc, l.ticket desc limit 1) > i.stock - i.sold
+        or (not i.paused and not s.paused
+            and (select l.quantity from checkout.line l where l.sku = i.sku and l.ticket >= i.line_head
+                  order by l.ticket limit 1)
+                <= i.stock - i.sold - i.held);
+end $$;

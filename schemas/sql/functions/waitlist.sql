@@ -1,0 +1,253 @@
+-- The waiting line of an item: settling it, leaving it, expiring, and a place in it.
+
+-- Ends waiting orders of an item, which leave its line. The one place where that happens. The item's row is
+-- locked by the caller. Returns how many there were.
+create or replace function checkout.leave_line(p_sku text, p_tickets bigint[], p_status text, p_reason text)
+returns integer
+language plpgsql as $$
+declare
+    ended integer;
+begin
+    with gone as (
+        delete from checkout.line l using unnest(p_tickets) as u(ticket)
+         where l.sku = p_sku and l.ticket = u.ticket
+        returning l.order_id),
+    changed as (
+        update checkout.orders o
+           set status = p_status, reason = p_reason, ticket = null, payment_method = null,
+               sequence = o.sequence + 1, updated_at = now()
+          from gone where o.order_id = gone.order_id
+        returning o.order_id, o.shard, o.sequence),
+    told as (
+        insert into checkout.order_events (shard, order_id, sequence, status, reason)
+        select c.shard, c.order_id, c.sequence, p_status, p_reason from changed c)
+    select count(*) into ended from gone;
+    if ended > 0 then
+        update checkout.items set waiting = waiting - ended where sku = p_sku;
+    end if;
+    return ended;
+end $$;
+
+-- Rejects up to p_limit waiting orders of an item that can no longer be served: those that want more
+-- than stock - sold. The item's row is locked by the caller. Returns how many it rejected.
+create or replace function checkout.reject_unservable(p_sku text, p_limit integer) returns integer
+language plpgsql as $$
+declare
+    servable integer;
+    head bigint;
+    home integer;
+    tickets bigint[];
+begin
+    select stock - sold, line_head, shard into servable, head, home from checkout.items where sku = p_sku;
+    if servable = 0 then    -- the whole line, from its head
+        tickets := array(select ticket from checkout.line where sku = p_sku and ticket >= head
+                          order by ticket limit p_limit);
+        if cardinality(tickets) > 0 then
+            update checkout.items set line_head = tickets[cardinality(tickets)] + 1 where sku = p_sku;
+        end if;
+    else                    -- only the large orders in it
+        tickets := array(select ticket from checkout.line
+                          where shard = home and sku = p_sku and quantity > servable
+                          order by quantity, ticket limit p_limit);
+    end if;
+    return checkout.leave_line(p_sku, tickets, 'rejected', 'sold_out');
+end $$;
+
+-- Promotes waiting orders from the head of an item's line while they fit into the free units, up to
+-- p_limit. The item's row is locked by the caller.
+create or replace function checkout.promote(p_sku text, p_limit integer) returns setof checkout.effect
+language plpgsql as $$
+declare
+    servable integer;
+    free integer;
+    head bigint;
+begin
+    select stock - sold, stock - sold - held, line_head into servable, free, head
+      from checkout.items where sku = p_sku;
+    return query
+    with first as (         -- an order takes a unit at least, so no more than `free` can fit
+        select l.ticket, l.order_id, l.quantity
+          from checkout.line l
+         where l.sku = p_sku and l.ticket >= head and l.quantity <= servable
+         order by l.ticket limit least(free, p_limit)),
+    fits as (
+        select f.ticket, f.order_id
+          from (select first.*, sum(quantity) over (order by ticket) as units from first) f
+         where f.units <= free),
+    left_line as (
+        delete from checkout.line l using fits where l.sku = p_sku and l.ticket = fits.ticket
+        returning l.order_id),
+    changed as (
+        update checkout.orders o
+           set status = 'reserved', ticket = null, sequence = o.sequence + 1, updated_at = now()
+          from left_line where o.order_id = left_line.order_id
+        returning o.*),
+    intent as (
+        insert into checkout.payments (order_id, shard, state, amount, currency, idempotency_key)
+        select c.order_id, c.shard, 'open', c.amount, c.currency, c.order_id || '-1' from changed c
+        returning 1),
+    told as (
+        insert into checkout.order_events (shard, order_id, sequence, status)
+        select c.shard, c.order_id, c.sequence, 'reserved' from changed c
+        returning 1),
+    item as (
+        update checkout.items i
+           set held = i.held + s.units, waiting = i.waiting - s.orders,
+               line_head = coalesce((select l.ticket from checkout.line l
+                                      where l.sku = p_sku and l.ticket >= head
+                                        and not exists (select 1 from fits f where f.ticket = l.ticket)
+                                      order by l.ticket limit 1), i.next_ticket)
+          from (select coalesce(sum(quantity), 0)::integer as units, count(*)::integer as orders
+                  from changed) s
+         where i.sku = p_sku and s.orders > 0
+        returning 1)
+    select 'pay', c.order_id, 1, c.amount, c.currency, c.payment_method, c.receipt_email, c.sku,
+           null::text, null::text
+      from changed c;
+end $$;
+
+-- Settles an item's line, the end of every transaction that touches an item: refuses who can no longer
+-- be served, promotes who fits. Bounded by p_limit each; says `more` when that was not all. The caller
+-- holds the fence and the item's row.
+create or replace function checkout.settle_item(p_shards integer, p_sku text, p_limit integer)
+returns setof checkout.effect
+language plpgsql as $$
+declare
+    item record;
+    largest integer;
+    rejected integer;
+    promoted integer := 0;
+begin
+    select i.*, i.stock - i.sold as servable, s.paused as shard_paused into item
+      from checkout.items i join checkout.shards s on s.shards = p_shards and s.shard = i.shard
+     where i.sku = p_sku;
+    if not found or item.waiting = 0 then
+        return;
+    end if;
+    select quantity into largest from checkout.line
+      where shard = item.shard and sku = p_sku order by quantity desc, ticket desc limit 1;
+    if largest > item.servable then
+        rejected := checkout.reject_unservable(p_sku, p_limit);
+        if rejected > 0 then
+            return next row('tally', null, null, rejected, null, null, null, p_sku, 'rejected',
+                            'sold_out')::checkout.effect;
+        end if;
+    end if;
+    if item.servable > item.held and not item.paused and not item.shard_paused then
+        return query select * from checkout.promote(p_sku, p_limit);
+        get diagnostics promoted = row_count;
+    end if;
+    if coalesce(rejected, 0) >= p_limit or promoted >= p_limit then
+        return next row('more', null, null, null, null, null, null, p_sku, null, null)::checkout.effect;
+    end if;
+end $$;
+
+-- A further chunk of a line, as a transaction of its own.
+create or replace function checkout.settle_line(p_shards integer, p_shard integer, p_epoch bigint, p_sku text,
+                                     p_limit integer)
+returns setof checkout.effect
+language plpgsql as $$
+begin
+    perform checkout.fence(p_shards, p_shard, p_epoch);
+    perform 1 from checkout.items where sku = p_sku for update;
+    return query select * from checkout.settle_item(p_shards, p_sku, p_limit);
+end $$;
+
+-- The items of these shards that have a line: one step in the index for each, and one for each shard. The
+-- step names shard and item as one, for which no other index serves: with the shard alone in a condition, a
+-- plan over few rows may walk the items of all shards.
+create or replace function checkout.lined_items(p_shard_list integer[]) returns setof checkout.items
+language plpgsql stable as $$
+begin
+    return query
+    with recursive lined as (
+        select s as home, n.shard, n.sku
+          from unnest(p_shard_list) s
+          cross join lateral (select l.shard, l.sku from checkout.line l
+                               where l.shard >= s order by l.shard, l.sku limit 1) n
+        union all
+        select lined.home, n.shard, n.sku
+          from lined
+          cross join lateral (select l.shard, l.sku from checkout.line l
+                               where (l.shard, l.sku) > (lined.shard, lined.sku)
+                               order by l.shard, l.sku limit 1) n
+         where lined.shard = lined.home)
+    select i.*
+      from lined cross join lateral (select * from checkout.items where items.sku = lined.sku limit 1) i
+     where lined.shard = lined.home;
+end $$;
+
+-- Those of them at whose head somebody has waited too long.
+create or replace function checkout.expired_lines(p_shards integer, p_shard_list integer[])
+returns table (shard integer, sku text)
+language plpgsql stable as $$
+begin
+    return query
+    select i.shard, i.sku
+      from checkout.lined_items(p_shard_list) i
+      join checkout.shards s on s.shards = p_shards and s.shard = i.shard
+     where (select l.expires_at from checkout.line l where l.sku = i.sku and l.ticket >= i.line_head
+             order by l.ticket limit 1)
+           <= checkout.item_clock(i, s);
+end $$;
+
+-- Rejects up to p_limit orders of a shard that have waited too long, and settles their lines. The orders
+-- of a line expire in their order, by the clock of its item, so only heads are looked at.
+create or replace function checkout.expire(p_shards integer, p_shard integer, p_epoch bigint, p_limit integer)
+returns setof checkout.effect
+language plpgsql as $$
+declare
+    touched text;
+    skus text[];
+    tickets bigint[];
+    expired integer;
+    room integer := p_limit;
+begin
+    perform checkout.fence(p_shards, p_shard, p_epoch);
+    select coalesce(array_agg(l.sku order by l.sku), '{}') into skus
+      from (select e.sku from checkout.expired_lines(p_shards, array[p_shard]) e limit p_limit) l;
+    perform 1 from checkout.items where sku = any (skus) order by sku for update;
+
+    foreach touched in array skus
+    loop
+        exit when room <= 0;
+        tickets := array(
+            select h.ticket
+              from (select l.ticket, l.expires_at
+                      from checkout.line l
+                     where l.sku = touched
+                       and l.ticket >= (select i.line_head from checkout.items i where i.sku = touched)
+                     order by l.ticket limit room) h
+             where h.expires_at <= (select checkout.item_clock(i, s)
+                                      from checkout.items i
+                                      join checkout.shards s on s.shards = p_shards and s.shard = i.shard
+                                     where i.sku = touched));
+        expired := checkout.leave_line(touched, tickets, 'rejected', 'expired');
+        if expired > 0 then
+            room := room - expired;
+            update checkout.items i
+               set line_head = coalesce((select l.ticket from checkout.line l
+                                          where l.sku = touched and l.ticket >= i.line_head
+                                          order by l.ticket limit 1), i.next_ticket)
+             where i.sku = touched;
+            return next row('tally', null, null, expired, null, null, null, null, 'rejected',
+                            'expired')::checkout.effect;
+            return query select * from checkout.settle_item(p_shards, touched, 64);
+        end if;
+    end loop;
+end $$;
+
+-- An order's place among those that wait for its item, 1 = next; null if it does not wait. Exact for the
+-- first 1,000; further back it may be high by those that left the line in the middle.
+create or replace function checkout.place_in_line(p_order uuid) returns bigint
+language sql stable as $$
+    select case when o.ticket - h.ticket < 1000
+                then (select count(*) from checkout.line l
+                       where l.sku = o.sku and l.ticket between h.ticket and o.ticket)
+                else least(o.ticket - h.ticket + 1, i.waiting) end
+      from checkout.orders o
+      join checkout.items i on i.sku = o.sku
+      cross join lateral (select l.ticket from checkout.line l
+                           where l.sku = o.sku and l.ticket >= i.line_head order by l.ticket limit 1) h
+     where o.order_id = p_order and o.status = 'waiting'
+$$;

@@ -1,0 +1,243 @@
+#!/usr/bin/python3
+"""checkoutctl migrate: SQL that can be changed after a release."""
+
+import json
+import os
+import re
+import subprocess
+import unittest
+import uuid
+
+import psycopg2
+
+import harness
+
+SQL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "schemas", "sql")
+BASELINE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "upgrade", "baseline")
+LIST = "one.sql\ntwo.sql\n"
+ONE = "create or replace function public.one() returns integer language sql as $$ select 1 $$;\n"
+TWO = "create or replace function public.two() returns integer language sql as $$ select public.one() + 1 $$;\n"
+
+# A sale of the state before, by its own functions: a unit is sold, one is being paid for, somebody waits, and an
+# operator has asked for something.
+SALE = """
+select checkout.serve_shards(4);
+insert into checkout.items (sku, shard, title, price, currency, stock, gate)
+    values ('dress', 1, 'dress', 1000, 'usd', 2, 'none');
+select epoch from checkout.take_over(4, 1, 1, null);
+select count(*) from checkout.decide(4, 1, 1, 900000, array[{orders}]::uuid[], array['ann','bob','cid','dan'],
+    array_fill('dress'::text, array[4]), array_fill(1, array[4]), array_fill('pm_card_visa'::text, array[4]),
+    array_fill(null::text, array[4]), array_fill(null::bigint, array[4]), array_fill(null::text, array[4]),
+    array_fill(now(), array[4]), array['a','b','c','d'], array_fill(null::text, array[4]),
+    array_fill(null::text, array[4]));
+select count(*) from checkout.settle(4, 1, 1, array[{first}]::uuid[], array[1], array['captured'], array['pi_1'],
+    array[null]::text[]);
+select * from checkout.request_command('restock', 'dress', null, '{{"units": 1}}', 'an operator');
+"""
+
+
+class MigrateTestCase(harness.TestCase):
+    def setUp(self):
+        """An empty database for each test."""
+        name = f"migrate_{uuid.uuid4().hex[:12]}"
+        self.stack.sql(f"create database {name}")
+        self.addCleanup(self.stack.sql, f"drop database if exists {name} with (force)")
+        self.url = self.stack.settings["CHECKOUT_DATABASE_URL"].rpartition("/")[0] + "/" + name
+
+    def migrate(self, *words, code=0):
+        done = self.stack.ctl("migrate", *words, check=False, CHECKOUT_DATABASE_URL=self.url)
+        self.assertEqual(done.returncode, code, f"{words}: {done.stdout}{done.stderr}")
+        return done
+
+    def states(self, *words):
+        """(numbered, functions): name → state."""
+        document = json.loads(self.migrate(*words, "--json").stdout)
+        return tuple({entry["name"]: entry["state"] for entry in document[part]}
+                     for part in ("migrations", "functions"))
+
+    def sql(self, statement, arguments=None):
+        connection = psycopg2.connect(self.url)
+        try:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(statement, arguments)
+                return cursor.fetchall() if cursor.description else []
+        finally:
+            connection.close()
+
+    def dump(self, *options):
+        """What pg_dump says of the database, line by line, without its version and session's key."""
+        done = subprocess.run(["pg_dump", "--schema-only", "--schema=checkout", *options, self.url], check=True,
+                              capture_output=True, text=True)
+        return [line for line in done.stdout.splitlines() if not line.startswith(("--", "\\"))]
+
+    def folder(self, **files):
+        path = os.path.join(self.stack.directory, uuid.uuid4().hex[:8])
+        os.makedirs(os.path.join(path, "functions"))
+        self.write(path, **files)
+        return path
+
+    @staticmethod
+    def write(folder, **files):
+        """_001_x=text writes 001_x.sql; f_x=text writes functions/x.sql; list=text writes the list."""
+        for name, text in files.items():
+            path = ("functions/list" if name == "list" else f"functions/{name[2:]}.sql" if name.startswith("f_")
+                    else name.lstrip("_") + ".sql")
+            with open(os.path.join(folder, path), "w", encoding="utf-8") as sink:
+                sink.write(text)
+
+
+class Functions(MigrateTestCase):
+    def test_are_applied_again_when_a_text_has_changed(self):
+        folder = self.folder(_001_t="create table t (a integer);", list=LIST, f_one=ONE, f_two=TWO)
+        self.assertEqual(self.states("--dir", folder)[1], {"one.sql": "applied", "two.sql": "applied"})
+        self.assertEqual(self.states("--dir", folder)[1], {"one.sql": "present", "two.sql": "present"})
+        self.write(folder, f_one=ONE.replace("select 1", "select 40"))
+        self.assertEqual(self.states("--dir", folder)[1], {"one.sql": "applied", "two.sql": "present"})
+        self.assertEqual(self.sql("select public.two()"), [(41,)])
+
+    def test_all_are_as_their_files_say_even_if_only_one_has_changed(self):
+        folder = self.folder(_001_t="create table t (a integer);", list=LIST, f_one=ONE, f_two=TWO)
+        self.migrate("--dir", folder)
+        self.sql("create or replace function public.one() returns integer language sql as 'select 7'")
+        self.write(folder, f_two=TWO + "-- another text\n")
+        self.migrate("--dir", folder)
+        self.assertEqual(self.sql("select public.two()"), [(2,)])
+
+    def test_one_mistake_undoes_all_of_it_tables_included(self):
+        folder = self.folder(_001_t="create table t (a integer);", list=LIST, f_one=ONE, f_two=TWO)
+        self.migrate("--dir", folder)
+        self.write(folder, _002_u="create table u (a integer);", f_one=ONE.replace("select 1", "select 5"),
+                   f_two=TWO + "\nselect * from nowhere;\n")
+        done = self.migrate("--dir", folder, code=1)
+        self.assertIn("two.sql line 3:", done.stderr)
+        self.assertEqual(done.stdout, "")
+        self.assertEqual(self.sql("select public.two(), to_regclass('public.u') is null"), [(2, True)])
+        self.write(folder, f_two=TWO)
+        self.assertEqual(self.states("--dir", folder), ({"001_t.sql": "present", "002_u.sql": "applied"},
+                                                        {"one.sql": "applied", "two.sql": "present"}))
+
+    def test_a_dry_run_shows_what_is_due_and_applies_nothing(self):
+        folder = self.folder(_001_t="create table t (a integer);", list=LIST, f_one=ONE, f_two=TWO)
+        self.assertIn("would be applied", self.migrate("--dir", folder, "--dry-run").stdout)
+        self.assertEqual(self.sql("select to_regclass('public.t'), to_regclass('public.checkout_migrations')"),
+                         [(None, None)])
+        self.migrate("--dir", folder)
+        self.write(folder, _002_u="create table u (a integer);", f_one=ONE.replace("select 1", "select 5"))
+        self.assertEqual(self.states("--dir", folder, "--dry-run"),
+                         ({"001_t.sql": "present", "002_u.sql": "pending"},
+                          {"one.sql": "pending", "two.sql": "present"}))
+        self.assertEqual(self.sql("select public.one(), to_regclass('public.u')"), [(1, None)])
+
+    def test_a_file_that_the_list_lacks_and_a_name_without_a_file_are_errors(self):
+        folder = self.folder(_001_t="select 1;", list="one.sql\n", f_one=ONE, f_two=TWO)
+        self.assertIn("two.sql is not in functions/list", self.migrate("--dir", folder, code=2).stderr)
+        self.write(folder, list=LIST + "three.sql\n")
+        self.assertIn("three.sql", self.migrate("--dir", folder, code=2).stderr)
+
+    def test_those_of_a_newer_database_stay(self):
+        folder = self.folder(_001_t="select 1;", _002_t="select 2;", list=LIST, f_one=ONE, f_two=TWO)
+        self.migrate("--dir", folder)
+        os.unlink(os.path.join(folder, "002_t.sql"))
+        self.write(folder, f_one=ONE.replace("select 1", "select 5"))
+        self.assertIn("its functions stay", self.migrate("--dir", folder).stderr)
+        self.assertEqual(self.sql("select public.one()"), [(1,)])
+
+    def test_every_one_is_planned_as_the_planner_file_says(self):
+        self.migrate()
+        without = self.sql("select p.proname from pg_proc p join pg_language l on l.oid = p.prolang"
+                           " where p.pronamespace = 'checkout'::regnamespace and l.lanname = 'plpgsql'"
+                           "   and not p.proconfig @> array['enable_seqscan=off', 'plan_cache_mode=force_generic_plan']")
+        self.assertEqual(without, [])
+        bitmap = self.sql("select p.proname from pg_proc p where p.pronamespace = 'checkout'::regnamespace"
+                          "   and p.proconfig @> array['enable_indexscan=off'] order by 1")
+        self.assertEqual([name for name, in bitmap],
+                         ["ask_buyers", "decide", "gate_states", "settle", "settle_refunds"])
+
+
+class Roles(MigrateTestCase):
+    def test_a_right_that_the_file_does_not_grant_is_taken_away(self):
+        self.migrate()
+        self.sql("grant update (stock), delete on checkout.items to checkout_notifier")
+        self.sql("update public.checkout_functions set checksum = 'x' where name = 'roles.sql'")
+        self.migrate()
+        self.assertEqual(self.sql("select has_column_privilege('checkout_notifier', 'checkout.items', 'stock', 'update'),"
+                                  " has_table_privilege('checkout_notifier', 'checkout.items', 'delete'),"
+                                  " has_table_privilege('checkout_notifier', 'checkout.items', 'select')"),
+                         [(False, False, True)])
+
+
+class Baseline(MigrateTestCase):
+    """A database of the state before functions had files of their own."""
+
+    def make_old(self):
+        self.migrate("--dir", BASELINE)
+        orders = [str(uuid.uuid4()) for _ in range(4)]
+        self.sql(SALE.format(orders=", ".join(f"'{order}'" for order in orders), first=f"'{orders[0]}'"))
+        return orders
+
+    def rows(self):
+        """Every row of every table, as text."""
+        tables = self.sql("select tablename from pg_tables where schemaname = 'checkout' order by 1")
+        return {table: self.sql(f"select t::text from checkout.{table} t order by 1") for table, in tables}
+
+    def test_the_files_are_those_that_it_has_recorded(self):
+        self.migrate("--dir", BASELINE)
+        with open(os.path.join(SQL, "baseline.sha256"), encoding="ascii") as source:
+            recorded = dict(reversed(line.split()) for line in source)
+        self.assertEqual(dict(self.sql("select name, checksum from public.checkout_migrations")), recorded)
+
+    def test_migrates_to_what_a_new_database_is(self):
+        self.migrate()
+        fresh = self.dump()
+        self.setUp()
+        self.migrate("--dir", BASELINE)
+        numbered, functions = self.states()
+        self.assertEqual(numbered.pop("010_tables.sql"), "accepted")
+        self.assertEqual(set(numbered.values()) | set(functions.values()), {"applied"} if numbered else {"applied"})
+        self.assertEqual(self.dump(), fresh)
+        self.assertEqual(set(self.states()[0].values()), {"present"})
+
+    def test_keeps_its_rows_and_goes_on_with_its_sale(self):
+        ann, bob, cid, dan = self.make_old()
+        before = self.rows()
+        self.migrate("--dry-run")
+        self.assertEqual(self.rows(), before)
+        self.migrate()
+        after = self.rows()
+        for table in ("items", "orders", "order_events", "payments", "commands", "shards", "take_overs", "service"):
+            self.assertEqual(after[table], before[table], table)
+        self.sql("select * from checkout.execute_commands(4, 1, 1, 10)")    # a unit more: cid's turn
+        self.sql("select * from checkout.settle(4, 1, 1, array[%s, %s]::uuid[], array[1, 1],"
+                 " array['declined', 'captured'], array[null, 'pi_3']::text[], array['card_declined', null]::text[])",
+                 (bob, cid))
+        self.assertEqual(dict(self.sql("select order_id::text, status from checkout.orders")),
+                         {ann: "confirmed", bob: "rejected", cid: "confirmed", dan: "reserved"})
+        self.assertEqual(self.sql("select stock, held, sold, waiting from checkout.items"), [(3, 1, 2, 0)])
+        findings = [row for check in ("items()", "events()", "line(60000)", "turns()", "payments(60000)",
+                                      "refunds(60000)", "shards()")
+                    for row in self.sql(f"select * from checkout.audit_{check}")]
+        self.assertEqual(findings, [])
+
+    def test_one_of_another_state_is_refused_and_left_alone(self):
+        self.make_old()
+        self.sql("update public.checkout_migrations set checksum = 'x' where version = 7")
+        before = self.dump()
+        for words in ((), ("--dry-run",)):
+            self.assertIn("another state of this program", self.migrate(*words, code=1).stderr)
+        self.assertEqual(self.dump(), before)
+
+
+class Numbered(unittest.TestCase):
+    def test_hold_no_functions_and_function_files_replace(self):
+        for name in sorted(os.listdir(SQL)):
+            if re.match(r"\d{3}_.*\.sql$", name):
+                with open(os.path.join(SQL, name), encoding="utf-8") as source:
+                    self.assertNotRegex(source.read(), r"(?im)^\s*create\s+(or\s+replace\s+)?(function|aggregate|trigger)")
+        for name in sorted(os.listdir(os.path.join(SQL, "functions"))):
+            with open(os.path.join(SQL, "functions", name), encoding="utf-8") as source:
+                self.assertNotRegex(source.read(), r"(?im)^\s*create\s+(?!or\s+replace)")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
