@@ -1,5 +1,7 @@
 #include "ctl/listing.h"
 
+#include <stdio.h>
+
 #include "common/base/err.h"
 
 struct listing {
@@ -27,4 +29,21 @@ int listing_query(struct ctl *ctl, const struct pg_statement *statement, const c
     else
         table_free(listing.table);
     return exit_code;
+}
+
+void listing_print(const struct ctl *ctl, const struct table *table, int64_t limit,
+                   const char *none, const char *option, bool from_last)
+{
+    if (ctl->json) {
+        table_print_json_lines(table);
+        return;
+    }
+    size_t rows = table_rows(table);
+    if (rows == 0)
+        (void)puts(none);
+    else
+        table_print(table);
+    if (rows == (size_t)limit)
+        (void)fprintf(stderr, "there may be more: --%s%s%s\n", option, from_last ? " " : "",
+                      from_last ? table_value(table, rows - 1, 0) : "");
 }

@@ -12,4 +12,9 @@ MUST_CHECK int listing_query(struct ctl *ctl, const struct pg_statement *stateme
                              const char *const *params, const struct table_column *columns,
                              size_t column_count, struct table **ret_table);
 
+/* Prints the table, or `none` ("no items") if it is empty. If as many rows as `limit` came, it says
+ * which option shows more: `option`, followed by the last row's first value if `from_last`. */
+void listing_print(const struct ctl *ctl, const struct table *table, int64_t limit,
+                   const char *none, const char *option, bool from_last);
+
 #endif

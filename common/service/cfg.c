@@ -14,12 +14,12 @@
 const struct cfg_row cfg_rows[CFG_COUNT] = {
 #define CFG_ROW(id, row_name, row_type, row_def, row_low, row_high, row_programs, row_help)        \
     [CFG_##id] = {.name = CFG_PREFIX row_name,                                                     \
-                  .def = row_def,                                                                  \
-                  .help = row_help,                                                                \
-                  .low = row_low,                                                                  \
-                  .high = row_high,                                                                \
+                  .def = (row_def),                                                                \
+                  .help = (row_help),                                                              \
+                  .low = (row_low),                                                                \
+                  .high = (row_high),                                                              \
                   .type = CFG_TYPE_##row_type,                                                     \
-                  .programs = row_programs},
+                  .programs = (row_programs)},
     CFG_TABLE(CFG_ROW)
 #undef CFG_ROW
 };

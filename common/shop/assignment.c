@@ -156,7 +156,7 @@ int assignment_assign(const int64_t *members, size_t count, uint32_t shards,
         return ERR_FULL;
     for (uint32_t shard = 0; shard < shards; shard++)
         ret_places[shard] = (struct assignment_place){ASSIGNMENT_NOBODY, ASSIGNMENT_NOBODY};
-    if (count == 0)
+    if (count == 0 || shards == 0)
         return 0;
     struct ranking r;
     int code = ranking_init(&r, members, count, shards);

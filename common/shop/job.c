@@ -43,7 +43,7 @@ int job_encode(struct buf *out, const struct job *job)
 
 static char *put(char *p, const char *end, const char *text)
 {
-    size_t len = text == NULL ? 0 : strlen(text);
+    size_t len = text == NULL ? 0 : strnlen(text, (size_t)(end - p));
     if (len + 1 > (size_t)(end - p))
         return NULL;
     if (len > 0)

@@ -11,9 +11,9 @@
 #include "common/base/clock.h"
 #include "common/shop/ids.h"
 
-#define JOB_BATCH_MAX 256               /* jobs of one message */
-#define JOB_MESSAGE_MAX (64 * 1024)     /* bytes of one message as we publish it */
-#define JOB_MESSAGE_ACCEPT (256 * 1024) /* bytes of one message as we take it */
+#define JOB_BATCH_MAX 256                       /* jobs of one message */
+#define JOB_MESSAGE_MAX (64 * 1024)             /* bytes of one message as we publish it */
+#define JOB_MESSAGE_ACCEPT ((size_t)256 * 1024) /* bytes of one message as we take it */
 #define JOB_TYPE "checkout.jobs.v1"
 #define JOB_MESSAGE_HEAD "{\"version\":1,\"jobs\":["
 #define JOB_MESSAGE_TAIL "]}"

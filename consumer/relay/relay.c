@@ -319,8 +319,8 @@ static void saved(const struct pg_result *result, void *arg)
 void relay_save(struct relay *relay)
 {
     struct buf shard_list, marks;
-    buf_init(&shard_list, 64U * 1024);
-    buf_init(&marks, 64U * 1024);
+    buf_init(&shard_list, (size_t)64 * 1024);
+    buf_init(&marks, (size_t)64 * 1024);
     pg_array_begin(&shard_list);
     pg_array_begin(&marks);
     bool any = false;

@@ -19,7 +19,7 @@
 #define BUCKETS 1024 /* a power of two */
 #define KEY_SIZE (sizeof "checkout:gate:" + JOB_SKU_MAX)
 #define VALUE_SIZE 32
-#define ARRAY_MAX (512U * 1024)
+#define ARRAY_MAX ((size_t)512 * 1024)
 
 struct item {
     char sku[JOB_SKU_MAX + 1];
@@ -261,8 +261,10 @@ void admission_keys_free(struct admission_keys *keys)
     if (keys == NULL)
         return;
     for (size_t i = 0; i < BUCKETS; i++)
-        while (!LIST_EMPTY(&keys->buckets[i]))
-            forget(keys, LIST_FIRST(&keys->buckets[i]));
+        for (struct item *item = LIST_FIRST(&keys->buckets[i]), *next; item != NULL; item = next) {
+            next = LIST_NEXT(item, bucket);
+            forget(keys, item);
+        }
     loop_timer_free(keys->renew);
     loop_timer_free(keys->soon);
     free(keys);

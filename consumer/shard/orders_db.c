@@ -9,7 +9,7 @@
 #define NUMBER_SIZE 24
 #define ARRAYS 12
 /* Every job at its longest, each byte escaped. */
-#define ARRAY_MAX (16U * 1024 * 1024)
+#define ARRAY_MAX ((size_t)16 * 1024 * 1024)
 
 enum effect_column {
     KIND,

@@ -46,7 +46,7 @@ static int load_gateway(struct ctl *ctl)
 static int run(struct ctl *ctl, const struct command_args *args)
 {
     bool gateway = !command_switch(&command_audit, args, "no-gateway");
-    int64_t older_ms, since_ms;
+    int64_t older_ms = 0, since_ms = 0;
     int exit_code = duration(args, "older", OLDER_USUAL_MS, &older_ms);
     if (exit_code == CTL_FINE)
         exit_code = duration(args, "since", 0, &since_ms);

@@ -5,7 +5,7 @@
 #include "common/base/parse.h"
 #include "common/shop/shard.h"
 #include "common/shop/topology.h"
-#include "ctl/doctor/doctor.h"
+#include "ctl/doctor/findings.h"
 #include "ctl/progress.h"
 
 #define OLDEST_MAJOR 3

@@ -4,7 +4,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/parse.h"
-#include "ctl/doctor/doctor.h"
+#include "ctl/doctor/findings.h"
 #include "ctl/migrations.h"
 #include "ctl/secret.h"
 #include "ctl/sql_files.h"

@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "common/base/err.h"
-#include "ctl/doctor/doctor.h"
+#include "ctl/doctor/findings.h"
 
 static void check_program(struct doctor *doctor, uint32_t program, const char *name)
 {

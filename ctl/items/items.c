@@ -31,21 +31,6 @@ static const struct table_column columns[] = {
     {"SHARD", "shard", TABLE_NUMBER},
 };
 
-static void print(const struct ctl *ctl, const struct table *table, int64_t limit)
-{
-    if (ctl->json) {
-        table_print_json_lines(table);
-        return;
-    }
-    size_t rows = table_rows(table);
-    if (rows == 0)
-        (void)puts("no items");
-    else
-        table_print(table);
-    if (rows == (size_t)limit)
-        (void)fprintf(stderr, "there may be more: --after %s\n", table_value(table, rows - 1, 0));
-}
-
 static int run(struct ctl *ctl, const struct command_args *args)
 {
     const char *after = command_option(&command_items_list, args, "after");
@@ -63,7 +48,7 @@ static int run(struct ctl *ctl, const struct command_args *args)
     exit_code = listing_query(ctl, &list_items, params, columns, ARRAY_LEN(columns), &table);
     if (exit_code != CTL_FINE)
         return exit_code;
-    print(ctl, table, limit);
+    listing_print(ctl, table, limit, "no items", "after", true);
     table_free(table);
     return CTL_FINE;
 }

@@ -34,20 +34,6 @@ static const struct table_column columns[] = {
     {"UPDATED", "updated_at", TABLE_TEXT},
 };
 
-static void print(const struct ctl *ctl, const struct table *table, int64_t limit)
-{
-    if (ctl->json) {
-        table_print_json_lines(table);
-        return;
-    }
-    if (table_rows(table) == 0)
-        (void)puts("no orders");
-    else
-        table_print(table);
-    if (table_rows(table) == (size_t)limit)
-        (void)fprintf(stderr, "there may be more: --limit\n");
-}
-
 static int check_status(const char *status)
 {
     static const char *const known[] = {"waiting",  "reserved",  "confirmed",
@@ -69,7 +55,7 @@ static int query(struct ctl *ctl, const char *const *params, int64_t limit)
     int exit_code = listing_query(ctl, &list_orders, params, columns, ARRAY_LEN(columns), &table);
     if (exit_code != CTL_FINE)
         return exit_code;
-    print(ctl, table, limit);
+    listing_print(ctl, table, limit, "no orders", "limit", false);
     table_free(table);
     return CTL_FINE;
 }

@@ -79,8 +79,10 @@ void webhooks_free(struct webhooks *hooks)
     if (hooks == NULL)
         return;
     curl_client_free(hooks->client);
-    while (!LIST_EMPTY(&hooks->open))
-        end(LIST_FIRST(&hooks->open));
+    for (struct hook *hook = LIST_FIRST(&hooks->open), *next; hook != NULL; hook = next) {
+        next = LIST_NEXT(hook, link);
+        end(hook);
+    }
     free(hooks);
 }
 

@@ -1,6 +1,6 @@
 /* The findings of doctor: what was looked at, how it is, and what to do. */
-#ifndef CTL_DOCTOR_DOCTOR_H
-#define CTL_DOCTOR_DOCTOR_H
+#ifndef CTL_DOCTOR_FINDINGS_H
+#define CTL_DOCTOR_FINDINGS_H
 
 #include <stddef.h>
 
@@ -28,8 +28,11 @@ struct doctor {
 /* Adds a finding; prints it at once unless the output is JSON. */
 void doctor_say(struct doctor *doctor, enum finding_level level, const char *subject,
                 const char *advice, const char *format, ...) PRINTF_LIKE(5, 6);
+size_t findings_count(const struct doctor *doctor, enum finding_level level);
+/* All of them as one document, to stdout. */
+void findings_print_json(const struct doctor *doctor);
 
-/* Each looks at one thing. */
+/* Each looks at one thing; doctor_*.c. */
 void doctor_settings(struct doctor *doctor);
 void doctor_database(struct doctor *doctor);
 void doctor_broker(struct doctor *doctor);

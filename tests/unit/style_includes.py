@@ -1,0 +1,109 @@
+"""Who may include whom, and that each foreign library has one door."""
+
+import os
+import re
+
+from style_source import ROOT, home, includes, read, sources
+
+# The floors of common/, lowest first: each includes only what is on it or below. `testing` is the ground:
+# seeded bugs and failpoints expand to nothing in a build for use, so every floor may name them.
+FLOORS = ("testing", "base", "net", "shop", "pay", "service")
+SERVER = re.compile(r"common/net/[a-z]+/")
+
+# A library that does I/O, by the headers that begin with these words: one .c file of the product.
+DOORS = {
+    "librabbitmq": r"amqp|rabbitmq-c/", "libmicrohttpd": r"microhttpd", "libpq": r"libpq-fe",
+    "hiredis": r"hiredis/", "libcurl": r"curl/", "wslay": r"wslay/", "libjose": r"jose/",
+    "libsystemd": r"systemd/",
+}
+# What has one home: a pattern that code of the product may hold only in this file. The sandbox plays
+# somebody else's server and is free.
+HOMES = {
+    "common/shop/problem.c": r'/problems/',
+    "common/base/encode.c": r'0123456789[aA]bcdef"|0123456789ABCDEF"|\+ 10;',
+    "common/base/utf8.c": r'& 0xc0\) != 0x80',
+    "common/base/hmac.c": r'CRYPTO_memcmp|"HMAC"',
+}
+
+
+def floor(path):
+    """The floor of common/ that a file is on, lowest first; None outside common/."""
+    return next((level for level, place in enumerate(FLOORS) if path.startswith(f"common/{place}/")), None)
+
+
+def check_floors(problems):
+    for path in sources(".c", ".h"):
+        if home(path) != "common":
+            continue
+        here = floor(path)
+        if here is None:
+            problems.append(f"{path}: is on no floor of common/: {', '.join(FLOORS)}")
+            continue
+        for kind, name in includes(path):
+            there = floor(name)
+            if kind == '"' and there is not None and there > here:
+                problems.append(f"{path}: includes {name}: {FLOORS[here]} is below {FLOORS[there]}")
+            elif kind == '"' and SERVER.match(path) and SERVER.match(name) and \
+                    SERVER.match(path)[0] != SERVER.match(name)[0]:
+                problems.append(f"{path}: includes {name}: one server's client knows no other")
+
+
+def check_directions(problems):
+    for path in sources(".c", ".h"):
+        place = home(path)
+        for kind, name in includes(path):
+            target = home(name)
+            if place is None or kind == "<" or target is None:
+                continue
+            if target not in ("common", place):
+                problems.append(f"{path}: includes {name}: programs include common/ and themselves")
+        own = path[:-2] + ".h"
+        if path.endswith(".c") and place and os.path.isfile(os.path.join(ROOT, own)):
+            first = next(iter(includes(path)), ("", ""))[1]
+            if first not in (own, own[:-2] + "_impl.h"):  # what several files of a module share
+                problems.append(f"{path}: includes {first} before its own header {own}")
+
+
+def check_doors(problems):
+    doors = {}
+    for path in sources(".c", ".h"):
+        if home(path) is None:
+            continue
+        for kind, name in includes(path):
+            for library, pattern in DOORS.items():
+                if kind == "<" and re.match(pattern, name):
+                    doors.setdefault(library, set()).add(path)
+            if name == "uv.h" and (path.endswith(".h") or home(path) != "common"):
+                problems.append(f"{path}: includes uv.h: only .c files in common/ may")
+    for library, files in doors.items():
+        if len(files) != 1:
+            problems.append(f"{library}: is included by {len(files)} files: {', '.join(sorted(files))}")
+        problems += [f"{path}: is a header and includes {library}" for path in files if path.endswith(".h")]
+
+
+def check_homes(problems):
+    for path in sources(".c", ".h"):
+        if home(path) is None:
+            continue
+        with open(os.path.join(ROOT, path), encoding="utf-8") as source:
+            text = source.read()
+        problems += [f"{path} holds {pattern}: that is written in {place} alone"
+                     for place, pattern in HOMES.items()
+                     if path != place and re.search(pattern, text)]
+
+
+def check_homes(problems):
+    for path in sources(".c", ".h"):
+        if home(path) in (None, "deploy/sandbox"):
+            continue
+        text = read(path)
+        problems += [f"{path} holds {pattern}: that is written in {place} alone"
+                     for place, pattern in HOMES.items()
+                     if path != place and re.search(pattern, text)]
+
+
+def check(problems):
+    check_floors(problems)
+    check_directions(problems)
+    check_doors(problems)
+    check_homes(problems)

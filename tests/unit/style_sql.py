@@ -1,0 +1,28 @@
+"""A numbered SQL file is never edited: databases have applied it. schemas/sql/numbered.sha256 lists each, and in
+the history no line of that list went away for good."""
+
+import hashlib
+import os
+import re
+import subprocess
+
+from style_source import ROOT
+
+
+def check(problems):
+    manifest, folder = "numbered.sha256", os.path.join(ROOT, "schemas", "sql")
+    with open(os.path.join(folder, manifest), encoding="ascii") as source:
+        lines = source.read().splitlines()
+    listed = dict(reversed(line.split()) for line in lines)
+    for name in sorted(name for name in os.listdir(folder) if re.match(r"\d{3}_.*\.sql$", name)):
+        with open(os.path.join(folder, name), "rb") as source:
+            digest = hashlib.sha256(source.read()).hexdigest()
+        if name not in listed:
+            problems.append(f"schemas/sql/{name} is not in {manifest}: add the line of sha256sum")
+        elif listed.pop(name) != digest:
+            problems.append(f"schemas/sql/{name} was edited: restore it, and put the change into a new file")
+    problems += [f"schemas/sql/{name} is in {manifest} and not there" for name in listed]
+    history = subprocess.run(["git", "-C", ROOT, "log", "-p", "--format=", "--", f"schemas/sql/{manifest}"],
+                             check=False, capture_output=True, text=True)
+    problems += [f"{manifest} once had another line: {line[1:]}" for line in history.stdout.split("\n")
+                 if re.match(r"-[0-9a-f]{64}", line) and line[1:] not in lines]
