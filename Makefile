@@ -1,9 +1,9 @@
 # The short way to what one does most. `make help` lists it.
 PRESET ?= dev
-.PHONY: help build test one fmt tidy demo bench
+.PHONY: help build test one fmt tidy cover demo bench
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
-build: ## compile (PRESET=dev, release, asan, tsan, seeded-bugs)
+build: ## compile (PRESET=dev, release, asan, tsan, seeded-bugs, cover)
 	@deploy/dev/packages --build && cmake --preset $(PRESET) && cmake --build --preset $(PRESET)
 test: ## everything that proves the promises: packages, builds, servers, tests (15 minutes)
 	@tests/run
@@ -15,5 +15,7 @@ tidy: ## clang-tidy, on what has changed since it last ran
 	@tests/run --only style.tidy
 demo: ## a storefront to click in
 	@deploy/demo
+cover: ## branch coverage of unit and integration tests, by folder
+	@tests/cover
 bench: ## measure, side by side with what it is compared with
 	@tests/bench/run

@@ -30,6 +30,11 @@ add_compile_options(-fstack-protector-strong -fstack-clash-protection -fcf-prote
 if(CMAKE_C_COMPILER_ID STREQUAL "GNU") # what is not set is to be found when clang's sanitizers look
   add_compile_options(-ftrivial-auto-var-init=zero)
 endif()
+option(CHECKOUT_COVER "Count which branches run (tests/cover)" OFF)
+if(CHECKOUT_COVER)
+  add_compile_options(--coverage -fprofile-update=atomic)
+  add_link_options(--coverage)
+endif()
 add_link_options(-Wl,-z,relro,-z,now,-z,noexecstack)
 include(CheckPIESupported)
 check_pie_supported(LANGUAGES C)

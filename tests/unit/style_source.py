@@ -33,6 +33,17 @@ def includes(path):
     return INCLUDE.findall(read(path))
 
 
+def own_headers(path, seen=None):
+    """The file and every header of ours that it includes, however far."""
+    seen = set() if seen is None else seen
+    if path not in seen and os.path.isfile(os.path.join(ROOT, path)):
+        seen.add(path)
+        for kind, name in includes(path):
+            if kind == '"':
+                own_headers(name, seen)
+    return seen
+
+
 def bare(text, keep_strings=False):
     """C code without comments and strings; lines stay where they are."""
     def blank(match):

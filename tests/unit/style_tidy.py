@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 
-from style_source import ROOT, SKIPPED, home, includes
+from style_source import ROOT, SKIPPED, home, own_headers
 
 SECONDS = 300
 GCC_ONLY = ("-ftrivial-auto-var-init=zero", "-Werror")
@@ -35,19 +35,9 @@ def commands(build):
     return found
 
 
-def own_headers(path, seen):
-    """The file and every header of ours that it includes, however far."""
-    if path not in seen and os.path.isfile(os.path.join(ROOT, path)):
-        seen.add(path)
-        for kind, name in includes(path):
-            if kind == '"':
-                own_headers(name, seen)
-    return seen
-
-
 def fingerprint(path, entry, version):
     digest = hashlib.sha256(f"{version}{re.sub(r'build/[^ ]*', '', entry['command'])}".encode())
-    for name in (".clang-tidy", *sorted(own_headers(path, set()))):
+    for name in (".clang-tidy", *sorted(own_headers(path))):
         with open(os.path.join(ROOT, name), "rb") as source:
             digest.update(source.read())
     return digest.hexdigest()
