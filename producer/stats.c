@@ -24,7 +24,7 @@ void stats_init(struct stats *s, struct metrics *m)
                                 "Messages published and not yet confirmed.", NULL);
     s->waiting = metrics_gauge(m, "checkout_publish_waiting_jobs",
                                "Orders that wait for their confirm.", NULL);
-    s->broker_up = metrics_gauge(m, "checkout_bus_up", "1 while orders can be published.", NULL);
+    s->broker_up = metrics_gauge(m, "checkout_broker_up", "1 while orders can be published.", NULL);
     s->database_up =
         metrics_gauge(m, "checkout_database_up", "1 while connected to PostgreSQL.", NULL);
     s->redis_up = metrics_gauge(m, "checkout_redis_up", "1 while connected to Redis.", NULL);

@@ -10,6 +10,7 @@
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "common/base/loop.h"
+#include "common/base/version.h"
 #include "common/service/stop.h"
 #include "deploy/sandbox/gateway.h"
 #include "deploy/sandbox/options.h"
@@ -148,6 +149,9 @@ int main(int argc, char **argv)
     if (options_read(argc, argv, getenv, &options, &problem) == 0) {
         if (options.help)
             exit_code = fputs(options_help, stdout) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        else if (options.version)
+            exit_code = puts("checkout-sandbox-gateway " CHECKOUT_VERSION) < 0 ? EXIT_FAILURE
+                                                                               : EXIT_SUCCESS;
         else if ((options.key_file == NULL ||
                   read_key("--key-file", options.key_file, key, &problem) == 0) &&
                  (options.webhook_secret == NULL ||

@@ -22,7 +22,8 @@ const char options_help[] =
     "  --webhook-secret FILE  the secret that webhooks are signed with\n"
     "  --latency MS        answer payments so much later            [0]\n"
     "  --seed N            make faults by chance repeatable         [random]\n"
-    "  --help\n"
+    "  --help              this text\n"
+    "  --version           the version\n"
     "\n"
     "The address is printed on standard output. POST /_control changes latency and faults.\n"
     "Payment methods: pm_card_visa, pm_card_mastercard, pm_card_chargeDeclined,\n"
@@ -115,6 +116,10 @@ int options_read(int argc, char *const *argv, char *(*get_environment)(const cha
     for (int i = 1; i < argc && code == 0; i += 2) {
         if (strcmp(argv[i], "--help") == 0) {
             ret_options->help = true;
+            return 0;
+        }
+        if (strcmp(argv[i], "--version") == 0) {
+            ret_options->version = true;
             return 0;
         }
         code = i + 1 < argc ? read_option(argv[i], argv[i + 1], &options, ret_problem)

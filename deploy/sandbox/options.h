@@ -20,6 +20,7 @@ struct options {
     bool seeded; /* else the seed is random */
     uint64_t seed;
     bool help;
+    bool version;
 };
 
 extern const char options_help[];

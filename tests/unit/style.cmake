@@ -4,3 +4,7 @@ foreach(check includes format shellcheck sizes circles duplicates sql)
   add_test(NAME style.${check} COMMAND /usr/bin/python3 ${CMAKE_CURRENT_SOURCE_DIR}/style.py ${check})
   set_tests_properties(style.${check} PROPERTIES SKIP_RETURN_CODE 77)
 endforeach()
+if(NOT (CHECKOUT_SANITIZE OR CHECKOUT_COVER OR CHECKOUT_SEEDED_BUGS)) # where man pages are made
+  add_test(NAME install COMMAND /usr/bin/python3 ${CMAKE_CURRENT_SOURCE_DIR}/install.py ${CMAKE_BINARY_DIR}
+                                ${PROJECT_VERSION})
+endif()

@@ -1,0 +1,20 @@
+# checkout_man PROGRAM SECTION: its man page, from its --help, with every build that is not for tests alone.
+find_package(Python3 REQUIRED COMPONENTS Interpreter)
+file(READ ${CMAKE_SOURCE_DIR}/CHANGELOG.md changelog)
+string(REGEX MATCH "20[0-9][0-9]-[0-9][0-9]-[0-9][0-9]" CHECKOUT_RELEASE_DATE "${changelog}")
+
+function(checkout_man program section)
+  if(CHECKOUT_SANITIZE OR CHECKOUT_COVER OR CHECKOUT_SEEDED_BUGS OR CHECKOUT_FUZZ)
+    return()
+  endif()
+  set(page ${CMAKE_BINARY_DIR}/man/${program}.${section})
+  add_custom_command(
+    OUTPUT ${page}
+    COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_BINARY_DIR}/man
+    COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/cmake/man.py $<TARGET_FILE:${program}> ${section}
+            "${CHECKOUT_RELEASE_DATE}" ${page}
+    DEPENDS ${program} ${CMAKE_SOURCE_DIR}/cmake/man.py
+    VERBATIM)
+  add_custom_target(man-${program} ALL DEPENDS ${page})
+  install(FILES ${page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
+endfunction()

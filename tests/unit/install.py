@@ -1,0 +1,76 @@
+#!/usr/bin/python3
+"""What `cmake --install` leaves is all that a host needs, and every word of the version agrees.
+
+    install.py BUILD_DIRECTORY VERSION
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+PROGRAMS = {"checkout-producer": 8, "checkout-consumer": 8, "checkout-notifier": 8, "checkoutctl": 1,
+            "checkout-sandbox-gateway": 1}
+
+
+def expected():
+    """Every file that is to be there, without the prefix; the schemas as they are in the source."""
+    files = {f"bin/{name}" for name in PROGRAMS}
+    files |= {f"share/man/man{section}/{name}.{section}" for name, section in PROGRAMS.items()}
+    files |= {f"share/doc/checkout/{name}" for name in
+              ("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "SECURITY.md", "LICENSE")}
+    for source, target in (("schemas", "share/checkout"), ("docs", "share/doc/checkout/docs")):
+        for folder, _, names in os.walk(os.path.join(ROOT, source)):
+            inside = os.path.relpath(folder, os.path.join(ROOT, source))
+            files |= {os.path.normpath(os.path.join(target, inside, name)) for name in names}
+    return files
+
+
+def installed(prefix):
+    return {os.path.relpath(os.path.join(folder, name), prefix)
+            for folder, _, names in os.walk(prefix) for name in names}
+
+
+def check_page(prefix, name, section, version, problems):
+    path = os.path.join(prefix, f"share/man/man{section}/{name}.{section}")
+    with open(path, encoding="utf-8") as source:
+        page = source.read()
+    if f'"Checkout {version}"' not in page.split("\n", 1)[0]:
+        problems.append(f"{name}.{section} is of another version than {version}")
+    settings = re.findall(r"^  (CHECKOUT_[A-Z_]+)", run(prefix, name, "--help"), re.MULTILINE)
+    problems += [f"{name}.{section} lacks {setting}" for setting in settings if setting not in page]
+
+
+def run(prefix, name, *arguments):
+    return subprocess.run([os.path.join(prefix, "bin", name), *arguments], check=True, capture_output=True,
+                          text=True, env={}).stdout
+
+
+def main():
+    build, version = sys.argv[1:]
+    problems = []
+    with tempfile.TemporaryDirectory(prefix="checkout-install.") as prefix:
+        subprocess.run(["cmake", "--install", build, "--prefix", prefix], check=True, capture_output=True)
+        found, wanted = installed(prefix), expected()
+        problems += [f"not installed: {name}" for name in sorted(wanted - found)]
+        problems += [f"installed, and nobody expects it: {name}" for name in sorted(found - wanted)]
+        for name, section in PROGRAMS.items():
+            said = run(prefix, name, "--version")
+            if said != f"{name} {version}\n":
+                problems.append(f"{name} --version says {said!r}, and the version is {version}")
+            check_page(prefix, name, section, version, problems)
+        plan = subprocess.run([os.path.join(prefix, "bin/checkoutctl"), "migrate", "--help"], check=False,
+                              capture_output=True, text=True, env={})
+        if plan.returncode != 0:
+            problems.append(f"checkoutctl migrate --help: {plan.stderr}")
+    with open(os.path.join(ROOT, "CHANGELOG.md"), encoding="utf-8") as source:
+        newest = re.search(r"^## \[([^\]]+)\] - (\S+)", source.read(), re.MULTILINE)
+    if newest is None or newest[1] != version:
+        problems.append(f"CHANGELOG.md begins with {newest and newest[1]}, and the version is {version}")
+    print("\n".join(problems) or f"version {version}, all of it")
+    sys.exit(1 if problems else 0)
+
+
+main()
