@@ -9,6 +9,7 @@
 #include "common/base/err.h"
 #include "common/base/parse.h"
 #include "common/shop/event.h"
+#include "common/shop/origins.h"
 
 #define WS_VERSION "13"
 #define WS_GUID "258EAFA5-E914-47DA-95CA-C5AB0DC85B11" /* RFC 6455, section 1.3 */
@@ -40,12 +41,6 @@ bool handshake_lists(const char *header, const char *token)
     return false;
 }
 
-/* Scheme and host are compared without case: browsers send them in lower case anyway. */
-static bool origin_may(const char *origin, const char *origins)
-{
-    return handshake_lists(origins, "*") || handshake_lists(origins, origin);
-}
-
 static const struct handshake_refusal not_found = {PROBLEM_NOT_FOUND,
                                                    "Events are at " HANDSHAKE_PATH "."};
 static const struct handshake_refusal wrong_method = {PROBLEM_METHOD_NOT_ALLOWED,
@@ -64,8 +59,8 @@ static const struct handshake_refusal wrong_origin = {
 static const struct handshake_refusal wrong_id = {
     PROBLEM_INVALID_REQUEST, "last_event_id must be the id of an event that was received."};
 
-static const struct handshake_refusal *find_refusal(const struct handshake *h, const char *origins,
-                                                    int64_t *ret_after_id)
+static const struct handshake_refusal *
+find_refusal(const struct handshake *h, const struct origins *origins, int64_t *ret_after_id)
 {
     if (strcmp(h->path, HANDSHAKE_PATH) != 0)
         return &not_found;
@@ -77,7 +72,7 @@ static const struct handshake_refusal *find_refusal(const struct handshake *h, c
         return &wrong_version;
     if (h->key == NULL || !base64_valid(h->key, KEY_BYTES))
         return &wrong_key;
-    if (h->origin != NULL && !origin_may(h->origin, origins))
+    if (h->origin != NULL && !origins_allow(origins, h->origin))
         return &wrong_origin;
     if (!handshake_lists(h->protocols, EVENT_SUBPROTOCOL))
         return &wrong_protocol;
@@ -86,8 +81,8 @@ static const struct handshake_refusal *find_refusal(const struct handshake *h, c
     return NULL;
 }
 
-int handshake_check(const struct handshake *handshake, const char *origins, int64_t *ret_after_id,
-                    struct handshake_refusal *ret_refusal)
+int handshake_check(const struct handshake *handshake, const struct origins *origins,
+                    int64_t *ret_after_id, struct handshake_refusal *ret_refusal)
 {
     int64_t after_id = -1;
     const struct handshake_refusal *refusal = find_refusal(handshake, origins, &after_id);

@@ -11,6 +11,8 @@
 #define HANDSHAKE_PATH "/v1/events"
 #define HANDSHAKE_ACCEPT_SIZE 29 /* base64 of 20 bytes and NUL */
 
+struct origins;
+
 /* What the request says; NULL: absent. */
 struct handshake {
     const char *method;
@@ -32,9 +34,9 @@ struct handshake_refusal {
 
 /*
  * 0 with the id to replay after (-1: none asked), or ERR_REFUSED with `ret_refusal`. `origins`:
- * those that may, separated by commas; "*" lets in every one. Who asks is not looked at here.
+ * those that may. Who asks is not looked at here.
  */
-MUST_CHECK int handshake_check(const struct handshake *handshake, const char *origins,
+MUST_CHECK int handshake_check(const struct handshake *handshake, const struct origins *origins,
                                int64_t *ret_after_id, struct handshake_refusal *ret_refusal);
 
 /* Sec-WebSocket-Accept for a checked key. ERR_NOMEM at worst. */

@@ -7,6 +7,7 @@
 #include "common/service/daemon.h"
 #include "common/service/stop.h"
 #include "common/shop/jwt.h"
+#include "common/shop/origins.h"
 #include "notifier/registry.h"
 #include "notifier/replay.h"
 #include "notifier/server.h"
@@ -19,6 +20,7 @@ struct notifier {
     struct daemon daemon;
     struct stats stats;
     struct jwt *jwt;
+    struct origins *origins;
     struct registry *registry;
     struct replay *replay;
     struct subscriptions *feed;
@@ -70,7 +72,7 @@ static int listen_for_buyers(struct notifier *n)
         .port = cfg_port(cfg, CFG_LISTEN),
         .sockets_max = (unsigned)cfg_int(cfg, CFG_CONNECTIONS_MAX),
         .ping_ms = (uint64_t)cfg_int(cfg, CFG_SOCKET_PING),
-        .origins = cfg_str(cfg, CFG_ORIGINS),
+        .origins = n->origins,
         .jwt = n->jwt,
         .registry = n->registry,
         .feed = n->feed,
@@ -89,13 +91,15 @@ static int start(struct notifier *n)
 {
     const struct cfg *cfg = n->daemon.cfg;
     size_t secret_len = 0;
+    const char *problem; /* the settings have been checked */
     const char *secret = cfg_secret(cfg, CFG_JWT_SECRET_FILE, &secret_len);
     stats_init(&n->stats, n->daemon.metrics);
     n->jwt = jwt_new(secret, secret_len);
     n->registry = registry_new((size_t)cfg_int(cfg, CFG_CONNECTIONS_MAX),
                                (size_t)cfg_int(cfg, CFG_SOCKETS_PER_USER));
     n->replay = replay_new(n->daemon.loop, cfg_str(cfg, CFG_DATABASE_URL), &n->stats);
-    if (n->jwt != NULL && n->registry != NULL && n->replay != NULL)
+    if (origins_new(cfg_str(cfg, CFG_ORIGINS), &n->origins, &problem) == 0 && n->jwt != NULL &&
+        n->registry != NULL && n->replay != NULL)
         n->feed = subscriptions_new(n->daemon.loop, cfg_str(cfg, CFG_REDIS_URL), n->registry,
                                     n->replay, &n->stats);
     if (n->feed == NULL) {
@@ -129,6 +133,7 @@ int main(int argc, char **argv)
     replay_free(n.replay);
     registry_free(n.registry);
     jwt_free(n.jwt);
+    origins_free(n.origins);
     daemon_close(&n.daemon);
     return code;
 }

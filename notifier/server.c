@@ -2,11 +2,11 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
+#include "common/net/http/http_bearer.h"
 #include "common/shop/event.h"
 #include "common/shop/problem_respond.h"
 #include "notifier/handshake.h"
@@ -73,19 +73,16 @@ static int authenticate(const struct server *serve, struct http_request *request
                         struct jwt_claims *ret_claims, const char **ret_problem)
 {
     const char *audience = JWT_AUD_API;
-    const char *token = http_request_header(request, "Authorization");
-    if (token == NULL) {
+    const char *token = NULL;
+    int code = http_request_bearer(request, &token, ret_problem);
+    if (code == ERR_NOT_FOUND) {
         audience = JWT_AUD_EVENTS;
         token = http_request_query(request, "ticket");
-    } else if (strncasecmp(token, "Bearer ", 7) == 0) {
-        token += 7 + strspn(token + 7, " ");
-    } else {
-        token = "";
-    }
-    if (token == NULL || token[0] == '\0') {
         *ret_problem = "A bearer token in Authorization, or a ticket in the query, is needed.";
-        return ERR_AUTH;
+        code = token == NULL || token[0] == '\0' ? ERR_AUTH : 0;
     }
+    if (code < 0)
+        return code;
     return jwt_verify(serve->options.jwt, token, strlen(token), audience, clock_wall_ms() / 1000,
                       ret_claims, ret_problem);
 }

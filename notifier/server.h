@@ -14,6 +14,7 @@
 #include "notifier/subscriptions.h"
 
 struct server;
+struct origins;
 
 struct server_options {
     struct loop *loop;
@@ -21,7 +22,7 @@ struct server_options {
     uint16_t port;
     unsigned sockets_max;
     uint64_t ping_ms;
-    const char *origins;
+    const struct origins *origins;
     struct jwt *jwt;
     struct registry *registry;
     struct subscriptions *feed;

@@ -12,11 +12,11 @@
 #include "common/shop/jwt.h"
 #include "producer/stats.h"
 
-struct cors;
 struct admission;
 struct items;
 struct order_status;
 struct orders;
+struct origins;
 struct publisher;
 struct event_tickets;
 
@@ -28,7 +28,7 @@ struct api {
     struct pg *pg;
     struct publisher *publisher;
     struct admission *gate;
-    struct cors *cors;
+    struct origins *origins;
     struct event_tickets *tickets;
     struct orders *orders;
     struct order_status *lookups;

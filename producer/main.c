@@ -10,10 +10,10 @@
 #include "common/net/redis/redis.h"
 #include "common/service/daemon.h"
 #include "common/service/stop.h"
+#include "common/shop/origins.h"
 #include "common/shop/problem_respond.h"
 #include "producer/admission.h"
 #include "producer/api.h"
-#include "producer/cors.h"
 #include "producer/event_tickets.h"
 #include "producer/items.h"
 #include "producer/order_request.h"
@@ -143,6 +143,12 @@ static bool open_servers(struct producer *p)
     return api->pg != NULL && api->publisher != NULL && api->lookups != NULL && api->gate != NULL;
 }
 
+static bool open_origins(struct producer *p)
+{
+    const char *problem; /* the settings have been checked */
+    return origins_new(cfg_str(p->daemon.cfg, CFG_ORIGINS), &p->api.origins, &problem) == 0;
+}
+
 static bool open_parts(struct producer *p)
 {
     const struct cfg *cfg = p->daemon.cfg;
@@ -156,7 +162,6 @@ static bool open_parts(struct producer *p)
     stats_init(&api->stats, p->daemon.metrics);
     api->ids = ids_new(order_secret, order_len);
     api->jwt = jwt_new(jwt_secret, jwt_len);
-    api->cors = cors_new(cfg_str(cfg, CFG_ORIGINS));
     api->orders = orders_new(api);
     api->items = items_new();
     p->drain = loop_timer_new(api->loop, draining, p);
@@ -164,7 +169,7 @@ static bool open_parts(struct producer *p)
         return false;
     api->tickets = event_tickets_new(api->jwt, cfg_str(cfg, CFG_EVENTS_URL),
                                      cfg_int(cfg, CFG_TICKET_TTL) / 1000);
-    return api->ids != NULL && api->cors != NULL && api->orders != NULL && api->items != NULL &&
+    return api->ids != NULL && open_origins(p) && api->orders != NULL && api->items != NULL &&
            api->tickets != NULL && p->drain != NULL && open_servers(p);
 }
 
@@ -209,7 +214,7 @@ static void close_all(struct producer *p)
     orders_free(api->orders);
     items_free(api->items);
     event_tickets_free(api->tickets);
-    cors_free(api->cors);
+    origins_free(api->origins);
     jwt_free(api->jwt);
     ids_free(api->ids);
     loop_timer_free(p->drain);

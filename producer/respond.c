@@ -1,12 +1,12 @@
 #include "producer/respond.h"
 
 #include <string.h>
-#include <strings.h>
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
+#include "common/net/http/http_bearer.h"
+#include "common/shop/origins.h"
 #include "common/shop/problem_respond.h"
-#include "producer/cors.h"
 
 #define EXTRA_MAX 4
 #define CORS_HEADERS 3
@@ -22,7 +22,7 @@ static size_t put_cors(const struct api *api, const struct http_request *request
                        struct http_header *headers, size_t count)
 {
     const char *origin = http_request_header(request, "Origin");
-    if (!cors_allows(api->cors, origin))
+    if (!origins_allow(api->origins, origin))
         return count;
     count = put(headers, count, "Access-Control-Allow-Origin", origin);
     count = put(headers, count, "Vary", "Origin");
@@ -96,7 +96,7 @@ void respond_preflight(struct api *api, struct http_request *request, const char
          "Authorization, Content-Type, Idempotency-Key, Prefer, traceparent"},
         {"Access-Control-Max-Age", "600"},
         {"Allow", allow}};
-    bool allowed = cors_allows(api->cors, http_request_header(request, "Origin"));
+    bool allowed = origins_allow(api->origins, http_request_header(request, "Origin"));
     answer(api, request, STATS_PREFLIGHT, NULL, 204, &nothing, allowed ? headers : headers + 3,
            allowed ? ARRAY_LEN(headers) : 1);
 }
@@ -104,27 +104,18 @@ void respond_preflight(struct api *api, struct http_request *request, const char
 int respond_authenticate(struct api *api, struct http_request *request, enum stats_route route,
                          struct jwt_claims *ret_claims)
 {
-    static const char scheme[] = "Bearer ";
-    const char *header = http_request_header(request, "Authorization");
     const char *detail = NULL;
-    const char *challenge = "Bearer error=\"invalid_token\"";
-    if (header == NULL) {
-        detail = "send Authorization: Bearer and the token";
-        challenge = "Bearer";
-    } else if (http_request_header_count(request, "Authorization") > 1) {
-        detail = "there is more than one Authorization";
-    } else if (strncasecmp(header, scheme, sizeof scheme - 1) != 0) {
-        detail = "the scheme of Authorization must be Bearer";
-    } else {
-        const char *token = header + sizeof scheme - 1;
-        token += strspn(token, " ");
-        int code = jwt_verify(api->jwt, token, strlen(token), JWT_AUD_API, clock_wall_ms() / 1000,
-                              ret_claims, &detail);
-        if (code == 0)
-            return 0;
-    }
+    const char *token = NULL;
+    int code = http_request_bearer(request, &token, &detail);
+    bool absent = code == ERR_NOT_FOUND;
+    if (code == 0)
+        code = jwt_verify(api->jwt, token, strlen(token), JWT_AUD_API, clock_wall_ms() / 1000,
+                          ret_claims, &detail);
+    if (code == 0)
+        return 0;
     const struct problem problem = {.type = PROBLEM_UNAUTHORIZED, .detail = detail};
-    const struct http_header authenticate = {"WWW-Authenticate", challenge};
+    const struct http_header authenticate = {"WWW-Authenticate",
+                                             absent ? "Bearer" : "Bearer error=\"invalid_token\""};
     answer_problem_with(api, request, route, &problem, &authenticate);
     return ERR_AUTH;
 }

@@ -8,9 +8,12 @@
 #include <string.h>
 
 #include "common/base/err.h"
+#include "common/base/parse.h"
 #include "common/net/amqp/broker_url.h"
 #include "common/net/pg/pg.h"
 #include "common/net/redis/redis_url.h"
+#include "common/net/url.h"
+#include "common/shop/origins.h"
 
 #define SHOWN_MAX 64
 
@@ -31,27 +34,11 @@ static int wrong(struct buf *problem, const char *text, const char *why)
     return ERR_CONFIG;
 }
 
-/* Reads digits up to `end`; false if there are none, others, or too many. */
-static bool read_number(const char *text, const char **ret_end, int64_t *ret_number)
-{
-    if (text[0] < '0' || text[0] > '9')
-        return false;
-    char *end;
-    errno = 0;
-    long long number = strtoll(text, &end, 10);
-    if (errno != 0)
-        return false;
-    *ret_end = end;
-    *ret_number = number;
-    return true;
-}
-
 static int check_integer(const struct cfg_row *row, const char *text, struct cfg_value *value,
                          struct buf *problem)
 {
-    const char *end;
     int64_t number;
-    if (!read_number(text, &end, &number) || *end != '\0')
+    if (parse_int(text, 0, INT64_MAX, &number) < 0)
         return wrong(problem, text, "is not a whole number");
     bool power = (number & (number - 1)) == 0;
     if (number < row->low || number > row->high || (row->type == CFG_TYPE_POWER_OF_TWO && !power)) {
@@ -80,11 +67,11 @@ static int64_t unit_ms(const char *unit)
 
 int cfg_parse_duration(const char *text, int64_t *ret_ms)
 {
-    const char *end;
     int64_t number;
-    if (!read_number(text, &end, &number) || unit_ms(end) == 0)
+    size_t digits = parse_digits(text, &number);
+    int64_t unit = unit_ms(text + digits);
+    if (digits == 0 || unit == 0)
         return ERR_PARSE;
-    int64_t unit = unit_ms(end);
     *ret_ms = number > INT64_MAX / unit ? INT64_MAX : number * unit;
     return 0;
 }
@@ -110,11 +97,11 @@ static int check_address(const char *text, struct cfg_value *value, struct buf *
     const char *colon = strrchr(text, ':');
     if (colon == NULL)
         return wrong(problem, text, "is not an address and a port, like 127.0.0.1:8080");
-    const char *end;
     int64_t port;
-    if (!read_number(colon + 1, &end, &port) || *end != '\0')
+    int code = parse_int(colon + 1, 0, UINT16_MAX, &port);
+    if (code == ERR_PARSE)
         return wrong(problem, text, "ends in no port number");
-    if (port > UINT16_MAX)
+    if (code < 0)
         return wrong(problem, text, "has a port out of range (0 to 65535)");
     size_t len = (size_t)(colon - text);
     bool bracketed = len >= 2 && text[0] == '[' && text[len - 1] == ']';
@@ -144,86 +131,38 @@ static int check_level(const char *text, struct cfg_value *value, struct buf *pr
     return wrong(problem, text, "is none of debug, info, warning, error");
 }
 
-/* Whether `text` of `len` is host[:port] (a name, an IPv4 or a bracketed IPv6 address). */
-static const char *authority_problem(const char *text, size_t len)
-{
-    size_t host = 0;
-    if (memchr(text, '@', len) != NULL)
-        return "must name a host only, without a user and password";
-    if (len > 0 && text[0] == '[') {
-        while (host < len && text[host] != ']')
-            host++;
-        if (host < len)
-            host++;
-    } else {
-        while (host < len && (isalnum((unsigned char)text[host]) || text[host] == '.' ||
-                              text[host] == '-' || text[host] == '_'))
-            host++;
-    }
-    if (host == 0)
-        return "names no host";
-    if (host == len)
-        return NULL;
-    if (text[host] != ':')
-        return "has a character in its host that no host has";
-    int64_t port;
-    const char *end;
-    if (!read_number(text + host + 1, &end, &port) || end != text + len)
-        return "ends in no port number";
-    return port < 1 || port > UINT16_MAX ? "has a port out of range (1 to 65535)" : NULL;
-}
-
+/* The URL is not shown: it may hold a password. */
 static int check_web_url(const struct cfg_row *row, const char *text, struct buf *problem)
 {
-    const char *plain = row->type == CFG_TYPE_HTTP_URL ? "http://" : "ws://";
-    const char *safe = row->type == CFG_TYPE_HTTP_URL ? "https://" : "wss://";
-    size_t scheme = strncmp(text, plain, strlen(plain)) == 0 ? strlen(plain)
-                    : strncmp(text, safe, strlen(safe)) == 0 ? strlen(safe)
-                                                             : 0;
-    if (scheme == 0) {
-        (void)buf_printf(problem, "must start with %s or %s", plain, safe);
+    const char *plain = row->type == CFG_TYPE_HTTP_URL ? "http" : "ws";
+    const char *safe = row->type == CFG_TYPE_HTTP_URL ? "https" : "wss";
+    size_t len = strlen(text);
+    struct url url;
+    const char *why = NULL;
+    if (!url_has_scheme(text, len, plain) && !url_has_scheme(text, len, safe)) {
+        (void)buf_printf(problem, "must start with %s:// or %s://", plain, safe);
         return ERR_CONFIG;
     }
-    for (const char *p = text; *p != '\0'; p++)
-        if (*p <= ' ' || *p > '~' || *p == '"' || *p == '#' || *p == '?')
-            return wrong(problem, text, "has a character that does not belong in this URL");
-    const char *why = authority_problem(text + scheme, strcspn(text + scheme, "/"));
+    for (const char *p = text; *p != '\0' && why == NULL; p++)
+        if (*p <= ' ' || *p > '~' || *p == '"')
+            why = "it has a character that does not belong in a URL";
+    if (why == NULL && url_parse(text, len, &url, &why) == 0 && url.has_user)
+        why = "it must name a host only, without a user and password";
+    else if (why == NULL && url.rest.len > 0)
+        why = "it takes no ? and no #";
     if (why == NULL)
         return 0;
-    (void)buf_printf(problem, "the URL %s", why); /* not shown: it may hold a password */
+    (void)buf_str(problem, why);
     return ERR_CONFIG;
-}
-
-/* One origin of the list: *, or scheme://host[:port] as browsers send it. */
-static bool origin_valid(const char *text, size_t len)
-{
-    if (len == 1 && text[0] == '*')
-        return true;
-    size_t scheme = 0;
-    if (len > 7 && strncmp(text, "http://", 7) == 0)
-        scheme = 7;
-    else if (len > 8 && strncmp(text, "https://", 8) == 0)
-        scheme = 8;
-    return scheme > 0 && authority_problem(text + scheme, len - scheme) == NULL;
 }
 
 static int check_origins(const char *text, struct buf *problem)
 {
-    for (const char *p = text;; p++) {
-        while (*p == ' ')
-            p++;
-        size_t len = strcspn(p, ",");
-        size_t trimmed = len;
-        while (trimmed > 0 && p[trimmed - 1] == ' ')
-            trimmed--;
-        if (!origin_valid(p, trimmed))
-            return wrong(problem, text,
-                         "is not a list of origins like https://shop.example (no path, no slash at "
-                         "the end), or *");
-        p += len;
-        if (*p == '\0')
-            return 0;
-    }
+    struct origins *origins = NULL;
+    const char *why = "out of memory";
+    int code = origins_new(text, &origins, &why);
+    origins_free(origins);
+    return code < 0 ? wrong(problem, text, why) : 0;
 }
 
 static int check_file(const char *text, struct buf *problem)

@@ -62,7 +62,5 @@ struct cfg {
  * what is wrong in `problem`, or ERR_NOMEM. */
 MUST_CHECK int cfg_check(const struct cfg_row *row, const char *text, struct cfg_value *value,
                          struct buf *problem);
-/* Appends a URL, or a list of them separated by commas, with every password replaced by ***. */
-int cfg_hide_passwords(const char *urls, bool list, struct buf *out);
 
 #endif

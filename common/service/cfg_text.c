@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/base/err.h"
+#include "common/net/url.h"
 
 #define COLUMNS 80
 #define INDENT "      "
@@ -76,27 +77,16 @@ int cfg_help(uint32_t program, struct buf *out)
     return out->failed ? ERR_FULL : 0;
 }
 
-static int hide_password(const char *url, size_t len, struct buf *out)
+/* A URL, or a list of them separated by commas. */
+static void hide_passwords(const char *urls, bool list, struct buf *out)
 {
-    const char *start = memmem(url, len, "://", 3);
-    const char *at = start == NULL ? NULL : memrchr(start, '@', (size_t)(url + len - start));
-    const char *colon = at == NULL ? NULL : memchr(start + 3, ':', (size_t)(at - start - 3));
-    if (colon == NULL)
-        return buf_append(out, url, len);
-    (void)buf_append(out, url, (size_t)(colon - url));
-    (void)buf_str(out, ":***");
-    return buf_append(out, at, (size_t)(url + len - at));
-}
-
-int cfg_hide_passwords(const char *urls, bool list, struct buf *out)
-{
-    while (true) {
-        size_t len = strcspn(urls, list ? ",?" : "?"); /* what follows a ? may hold password=… */
-        int code = hide_password(urls, len, out);
-        if (code < 0 || urls[len] != ',')
-            return code;
+    for (;; urls++) {
+        size_t len = list ? strcspn(urls, ",") : strlen(urls);
+        (void)url_hide_password(urls, len, out);
+        urls += len;
+        if (*urls == '\0')
+            return;
         (void)buf_char(out, ',');
-        urls += len + 1;
     }
 }
 
@@ -109,8 +99,7 @@ int cfg_dump(const struct cfg *cfg, struct buf *out)
         (void)buf_printf(out, "%s=", row->name);
         if (row->type == CFG_TYPE_AMQP_URLS || row->type == CFG_TYPE_DATABASE_URL ||
             row->type == CFG_TYPE_REDIS_URL)
-            (void)cfg_hide_passwords(cfg_str(cfg, (enum cfg_id)i), row->type == CFG_TYPE_AMQP_URLS,
-                                     out);
+            hide_passwords(cfg_str(cfg, (enum cfg_id)i), row->type == CFG_TYPE_AMQP_URLS, out);
         else
             (void)buf_str(out, cfg_str(cfg, (enum cfg_id)i));
         (void)buf_char(out, '\n');

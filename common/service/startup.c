@@ -10,6 +10,7 @@
 #include "common/net/pg/pg.h"
 #include "common/net/pg/pg_hosts.h"
 #include "common/net/redis/redis.h"
+#include "common/net/url.h"
 
 #define PATIENCE_MS 3000
 #define STATEMENT_TIMEOUT_MS 3000
@@ -134,17 +135,6 @@ static void gateway_resolved(void *arg)
         end(trial);
 }
 
-/* The host of http://host[:port][/path]; of an IPv6 address without its brackets. */
-static void host_of(const char *url, char *ret_host, size_t size)
-{
-    const char *host = strstr(url, "://");
-    host = host == NULL ? url : host + 3;
-    size_t len = strcspn(host, ":/");
-    if (*host == '[')
-        len = strcspn(++host, "]");
-    (void)snprintf(ret_host, size, "%.*s", (int)len, host);
-}
-
 static bool given(const struct cfg *cfg, enum cfg_id setting)
 {
     return cfg_str(cfg, setting)[0] != '\0'; /* else it is no setting of this program */
@@ -178,7 +168,7 @@ static int try_all(struct startup *startup, const struct cfg *cfg)
     }
     if (!given(cfg, CFG_GATEWAY_URL))
         return 0;
-    host_of(cfg_str(cfg, CFG_GATEWAY_URL), startup->gateway, sizeof startup->gateway);
+    url_host_of(cfg_str(cfg, CFG_GATEWAY_URL), startup->gateway, sizeof startup->gateway);
     struct trial *trial = begin(startup, cfg, CFG_GATEWAY_URL);
     trial->hosts = 1;
     return loop_background(startup->loop, resolve_gateway, gateway_resolved, trial);

@@ -16,11 +16,12 @@ import uuid
 import jsonschema
 
 import harness
-from harness_client import EVENT_SUBPROTOCOL, PROBLEMS, Listener, http_call
+from harness_client import EVENT_SUBPROTOCOL, PROBLEMS, Listener, http_call, raw
 from harness_services import ROOT
 from harness_wait import wait_until
 
 ORIGIN = "https://shop.example"
+ORIGINS = f"{ORIGIN}, https://Pay.Example:443, capacitor://localhost"
 
 with open(os.path.join(ROOT, "schemas", "checkout.event.v1.schema.json"), encoding="utf-8") as source:
     SCHEMA = jsonschema.Draft202012Validator(json.load(source))
@@ -140,7 +141,7 @@ class RawSocket:
 
 class NotifierCase(harness.TestCase):
     daemons = ("notifier",)
-    settings = {"CHECKOUT_ORIGINS": ORIGIN}
+    settings = {"CHECKOUT_ORIGINS": ORIGINS}
 
     def setUp(self):
         self.user = "buyer-" + uuid.uuid4().hex[:12]
@@ -212,6 +213,22 @@ class WhoMayListen(NotifierCase):
     def test_a_foreign_origin_is_refused(self):
         for origin in ("https://evil.example", "http://shop.example", "null", ORIGIN + ".evil.example"):
             self.refused(403, headers={"Origin": origin})
+
+    def test_the_app_and_the_browsers_form_of_a_written_origin_may(self):
+        for origin in ("capacitor://localhost", "https://pay.example", "https://pay.example:443"):
+            listener = Listener(self.notifier.url.replace("http", "ws") + "/v1/events?ticket=" + self.ticket(),
+                                origin=origin)
+            self.addCleanup(listener.close)
+
+    def test_two_tokens_are_refused(self):
+        token = self.stack.token(self.user)
+        answer = raw(self.notifier.url, "\r\n".join((
+            "GET /v1/events HTTP/1.1", "Host: x", "Connection: Upgrade", "Upgrade: websocket",
+            "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+            f"Sec-WebSocket-Protocol: {EVENT_SUBPROTOCOL}", f"Authorization: Bearer {token}",
+            "Authorization: Bearer another", "", "")).encode())
+        self.assertTrue(answer.startswith(b"HTTP/1.1 401 "), answer)
+        self.assertIn(b"more than one Authorization", answer)
 
     def test_without_a_token_it_is_refused(self):
         answer = self.refused(401, without=("Authorization",))

@@ -93,7 +93,8 @@ CONTRACT = Contract()
 
 class Door(harness.TestCase):
     daemons = ("producer",)
-    settings = {"CHECKOUT_ORIGINS": "https://shop.example,http://localhost:8000"}
+    settings = {"CHECKOUT_ORIGINS": "https://shop.example,http://localhost:8000, https://Pay.Example:443,"
+                                    "capacitor://localhost"}
 
     @classmethod
     def setUpClass(cls):
@@ -605,6 +606,8 @@ class Accepting(Door):
         self.assertIn("Origin", answer.headers["Vary"])
         problem = self.send({}, Origin="http://localhost:8000")
         self.assertEqual(problem.headers["Access-Control-Allow-Origin"], "http://localhost:8000")
+        for origin in ("https://pay.example", "capacitor://localhost"):
+            self.assertEqual(self.send(Origin=origin).headers["Access-Control-Allow-Origin"], origin)
         for origin in ("https://evil.example", "null", "https://shop.example.evil"):
             self.assertIsNone(self.send(Origin=origin).headers["Access-Control-Allow-Origin"])
 

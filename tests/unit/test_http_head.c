@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "producer/cors.h"
-
 static struct http_head head;
 
 static void setup(void)
@@ -121,28 +119,6 @@ START_TEST(unescape)
 }
 END_TEST
 
-START_TEST(origins)
-{
-    struct cors *cors = cors_new("https://shop.example, http://localhost:8000,,");
-    ck_assert(cors_allows(cors, "https://shop.example"));
-    ck_assert(cors_allows(cors, "http://localhost:8000"));
-    ck_assert(!cors_allows(cors, "https://shop.example.evil"));
-    ck_assert(!cors_allows(cors, "https://shop.exampl"));
-    ck_assert(!cors_allows(cors, "http://shop.example"));
-    ck_assert(!cors_allows(cors, "null"));
-    ck_assert(!cors_allows(cors, ""));
-    ck_assert(!cors_allows(cors, NULL));
-    cors_free(cors);
-    cors = cors_new("");
-    ck_assert(!cors_allows(cors, "https://shop.example"));
-    cors_free(cors);
-    cors = cors_new("*");
-    ck_assert(cors_allows(cors, "https://shop.example"));
-    ck_assert(!cors_allows(cors, NULL));
-    cors_free(cors);
-}
-END_TEST
-
 int main(void)
 {
     Suite *suite = suite_create("http_head");
@@ -158,7 +134,6 @@ int main(void)
     tcase_add_test(tc, nul);
     tcase_add_test(tc, a_length_that_is_huge);
     tcase_add_test(tc, unescape);
-    tcase_add_test(tc, origins);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

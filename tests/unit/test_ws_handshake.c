@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/base/err.h"
+#include "common/shop/origins.h"
 #include "notifier/handshake.h"
 
 static struct handshake good(void)
@@ -18,11 +19,15 @@ static struct handshake good(void)
     };
 }
 
-static unsigned check(const struct handshake *handshake, const char *origins)
+static unsigned check(const struct handshake *handshake, const char *list)
 {
+    struct origins *origins = NULL;
+    const char *problem = NULL;
+    ck_assert_int_eq(origins_new(list, &origins, &problem), 0);
     struct handshake_refusal refusal = {0};
     int64_t after_id = 0;
     int code = handshake_check(handshake, origins, &after_id, &refusal);
+    origins_free(origins);
     if (code == 0)
         return 101;
     ck_assert_int_eq(code, ERR_REFUSED);
@@ -112,13 +117,13 @@ START_TEST(the_last_event_is_read)
     struct handshake h = good();
     struct handshake_refusal refusal;
     int64_t after_id = 0;
-    ck_assert_int_eq(handshake_check(&h, "", &after_id, &refusal), 0);
+    ck_assert_int_eq(handshake_check(&h, NULL, &after_id, &refusal), 0);
     ck_assert_int_eq(after_id, -1);
     h.last_event_id = "0";
-    ck_assert_int_eq(handshake_check(&h, "", &after_id, &refusal), 0);
+    ck_assert_int_eq(handshake_check(&h, NULL, &after_id, &refusal), 0);
     ck_assert_int_eq(after_id, 0);
     h.last_event_id = "9223372036854775807";
-    ck_assert_int_eq(handshake_check(&h, "", &after_id, &refusal), 0);
+    ck_assert_int_eq(handshake_check(&h, NULL, &after_id, &refusal), 0);
     ck_assert(after_id == INT64_MAX);
 }
 END_TEST

@@ -1,11 +1,14 @@
 #include "common/net/pg/pg_hosts.h"
 
 #include <netdb.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "common/base/err.h"
+#include "common/base/parse.h"
+#include "common/net/url.h"
 
 static size_t count_fields(const char *list)
 {
@@ -43,6 +46,42 @@ int pg_hosts_pick(const char *names, const char *ports, unsigned turn, struct pg
     if (code == 0)
         *ret_host = host;
     return code;
+}
+
+/* Calls `problem_of` with each field of a list separated by commas; the first problem counts. */
+static const char *each_field(const char *list, const char *(*problem_of)(const char *, size_t))
+{
+    for (;; list++) {
+        size_t len = strcspn(list, ",");
+        const char *problem = len == 0 ? NULL : problem_of(list, len);
+        list += len;
+        if (problem != NULL || *list == '\0')
+            return problem;
+    }
+}
+
+static const char *port_problem(const char *port, size_t len)
+{
+    int64_t number;
+    int code = parse_intn(port, len, 1, UINT16_MAX, &number);
+    if (code == ERR_PARSE)
+        return "the port is not a number" URL_HINT;
+    return code < 0 ? "the port is out of range (1 to 65535)" : NULL;
+}
+
+static const char *host_problem(const char *host, size_t len)
+{
+    char name[PG_HOSTS_NAME_SIZE];
+    if (host[0] == '/' || host[0] == '@')
+        return NULL; /* a socket */
+    (void)snprintf(name, sizeof name, "%.*s", (int)len, host);
+    return url_host_valid(name) ? NULL : "the host has a character that no host has" URL_HINT;
+}
+
+const char *pg_hosts_problem(const char *names, const char *ports)
+{
+    const char *problem = each_field(ports, port_problem);
+    return problem != NULL ? problem : each_field(names, host_problem);
 }
 
 bool pg_hosts_resolvable(const struct pg_host *host)

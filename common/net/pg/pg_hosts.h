@@ -22,6 +22,8 @@ struct pg_host {
  * "5432,5433", either may be ""). ERR_INVALID: too long. */
 MUST_CHECK int pg_hosts_pick(const char *names, const char *ports, unsigned turn,
                              struct pg_host *ret_host);
+/* NULL, or a static text that says what is wrong with a URL's lists. */
+const char *pg_hosts_problem(const char *names, const char *ports);
 /* Whether the name must be looked up: it is neither absent nor a directory. */
 bool pg_hosts_resolvable(const struct pg_host *host);
 

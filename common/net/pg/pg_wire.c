@@ -8,6 +8,8 @@
 #include <sys/ioctl.h>
 
 #include "common/base/err.h"
+#include "common/net/pg/pg_hosts.h"
+#include "common/net/url.h"
 
 /* A dead host is noticed within about ten seconds also while nothing is being sent. */
 #define KEEPALIVE_IDLE_S "5"
@@ -15,7 +17,6 @@
 #define KEEPALIVE_COUNT "3"
 #define OPTIONS_SIZE 1024
 #define PARAMETERS_MAX 16
-#define PORT_MAX 65535
 
 struct pg_wire {
     PGconn *conn;
@@ -30,22 +31,6 @@ static const PGresult *pg_wire_of(const struct pg_result *result)
 
 /* ---- the URL ---- */
 
-static const char *port_problem(const char *ports)
-{
-    for (const char *p = ports;; p++) {
-        unsigned long number = 0;
-        size_t digits = 0;
-        for (; isdigit((unsigned char)*p); p++, digits++)
-            number = number > PORT_MAX ? number : number * 10 + (unsigned long)(*p - '0');
-        if (*p != ',' && *p != '\0')
-            return "the port is not a number";
-        if (digits > 0 && (number < 1 || number > PORT_MAX))
-            return "the port is out of range (1 to 65535)";
-        if (*p == '\0')
-            return NULL;
-    }
-}
-
 static const char *part_of(const PQconninfoOption *options, const char *keyword)
 {
     for (; options->keyword != NULL; options++)
@@ -54,20 +39,25 @@ static const char *part_of(const PQconninfoOption *options, const char *keyword)
     return "";
 }
 
+static const char *url_problem(const char *url)
+{
+    if (!url_has_scheme(url, strlen(url), "postgresql") &&
+        !url_has_scheme(url, strlen(url), "postgres"))
+        return "it must start with postgresql://";
+    const char *problem = url_login_problem(url);
+    if (problem != NULL)
+        return problem;
+    PQconninfoOption *options = PQconninfoParse(url, NULL);
+    if (options == NULL)
+        return "it is malformed, or an option is misspelt" URL_HINT;
+    problem = pg_hosts_problem(part_of(options, "host"), part_of(options, "port"));
+    PQconninfoFree(options);
+    return problem;
+}
+
 int pg_url_check(const char *url, const char **ret_problem)
 {
-    if (strncmp(url, "postgresql://", 13) != 0 && strncmp(url, "postgres://", 11) != 0) {
-        *ret_problem = "it must start with postgresql://";
-        return ERR_PARSE;
-    }
-    PQconninfoOption *options = PQconninfoParse(url, NULL);
-    if (options == NULL) {
-        *ret_problem = "it is malformed (is a special character not percent-encoded, or an option "
-                       "misspelt?)";
-        return ERR_PARSE;
-    }
-    const char *problem = port_problem(part_of(options, "port"));
-    PQconninfoFree(options);
+    const char *problem = url_problem(url);
     if (problem == NULL)
         return 0;
     *ret_problem = problem;
