@@ -19,7 +19,7 @@ struct subscriptions {
     struct registry *registry;
     struct replay *replay;
     struct stats *stats;
-    struct loop_timer *rounds; /* runs while Redis is away */
+    struct loop_timer *rounds; /* runs while events of some buyer do not reach us */
     bool up;
 };
 
@@ -88,10 +88,46 @@ static void stream_lost(struct registry_member *member, void *arg)
     replay_stream_lost(session_of(member));
 }
 
+static void start_rounds(struct subscriptions *feed)
+{
+    if (!loop_timer_active(feed->rounds))
+        loop_timer_start(feed->rounds, FIRST_ROUND_MS, ROUND_MS);
+}
+
+/* For this buyer it is as without Redis. */
+static void refused(const char *channel, size_t channel_len, const char *problem, void *arg)
+{
+    struct subscriptions *feed = arg;
+    struct registry_user *user = user_of_channel(feed, channel, channel_len);
+    (void)problem; /* logged where it was met */
+    if (user == NULL)
+        return;
+    registry_each(user, stream_lost, NULL);
+    registry_each(user, ask_replay, feed);
+    start_rounds(feed);
+}
+
+struct round {
+    struct subscriptions *feed;
+    bool needed;
+};
+
+static void ask_if_deaf(struct registry_member *member, void *arg)
+{
+    struct round *round = arg;
+    if (registry_user_heard(member->user))
+        return;
+    round->needed = true;
+    ask_replay(member, round->feed);
+}
+
 static void round_due(void *arg)
 {
     struct subscriptions *feed = arg;
-    registry_each_all(feed->registry, ask_replay, feed);
+    struct round round = {.feed = feed};
+    registry_each_all(feed->registry, ask_if_deaf, &round);
+    if (feed->up && !round.needed)
+        loop_timer_stop(feed->rounds);
 }
 
 static void redis_changed(bool up, const char *reason, void *arg)
@@ -101,13 +137,12 @@ static void redis_changed(bool up, const char *reason, void *arg)
     metric_set(feed->stats->redis_up, up);
     if (up) {
         log_info("Redis is connected", LOG_INT("users", registry_users(feed->registry)));
-        loop_timer_stop(feed->rounds);
-        return;
+        return; /* rounds end when every buyer is heard again */
     }
     log_warning("Redis is not connected; events come from PostgreSQL, more slowly",
                 LOG_STR("reason", reason));
     registry_each_all(feed->registry, stream_lost, NULL);
-    loop_timer_start(feed->rounds, FIRST_ROUND_MS, ROUND_MS);
+    start_rounds(feed);
 }
 
 struct subscriptions *subscriptions_new(struct loop *loop, const char *url,
@@ -121,8 +156,11 @@ struct subscriptions *subscriptions_new(struct loop *loop, const char *url,
     feed->replay = replay;
     feed->stats = stats;
     feed->rounds = loop_timer_new(loop, round_due, feed);
-    feed->subscriber =
-        redis_subscriber_open(loop, url, message_came, subscribed, redis_changed, feed);
+    const struct redis_subscriber_events events = {.message = message_came,
+                                                   .subscribed = subscribed,
+                                                   .refused = refused,
+                                                   .state = redis_changed};
+    feed->subscriber = redis_subscriber_open(loop, url, &events, feed);
     if (feed->rounds == NULL || feed->subscriber == NULL) {
         subscriptions_free(feed);
         return NULL;

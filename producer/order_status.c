@@ -278,8 +278,9 @@ struct order_status *order_status_new(struct api *api, const char *redis_url)
         return NULL;
     all->api = api;
     TAILQ_INIT(&all->waiting);
-    all->subscriber =
-        redis_subscriber_open(api->loop, redis_url, on_message, on_subscribed, NULL, all);
+    const struct redis_subscriber_events events = {.message = on_message,
+                                                   .subscribed = on_subscribed};
+    all->subscriber = redis_subscriber_open(api->loop, redis_url, &events, all);
     all->tick = loop_timer_new(api->loop, tick, all);
     if (all->subscriber == NULL || all->tick == NULL) {
         order_status_free(all);

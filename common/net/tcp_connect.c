@@ -1,7 +1,6 @@
 #include "common/net/tcp_connect.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -12,6 +11,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
+#include "common/net/hosts.h"
 
 /* Waits until the pending connect of `fd` is decided; 0 or an errno. */
 static int await_connect(int fd, int timeout_ms)
@@ -34,9 +34,10 @@ static int await_connect(int fd, int timeout_ms)
 }
 
 /* A connected socket, or -1 with the errno in `ret_error`. */
-static int try_address(const struct addrinfo *address, int timeout_ms, int *ret_error)
+static int try_address(const struct sockaddr *address, socklen_t size, int timeout_ms,
+                       int *ret_error)
 {
-    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) {
         *ret_error = errno;
         return -1;
@@ -45,7 +46,7 @@ static int try_address(const struct addrinfo *address, int timeout_ms, int *ret_
     int error = 0;
     if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) != 0)
         error = errno;
-    else if (connect(fd, address->ai_addr, address->ai_addrlen) != 0)
+    else if (connect(fd, address, size) != 0)
         error = errno == EINPROGRESS ? await_connect(fd, timeout_ms) : errno;
     if (error != 0) {
         (void)close(fd);
@@ -55,24 +56,22 @@ static int try_address(const struct addrinfo *address, int timeout_ms, int *ret_
     return fd;
 }
 
-int tcp_connect(const char *host, uint16_t port, int timeout_ms, int *ret_fd, char *ret_reason,
-                size_t reason_size)
+int tcp_connect(const char *host, uint16_t port, unsigned round, int timeout_ms, int *ret_fd,
+                char *ret_reason, size_t reason_size)
 {
-    char service[8];
-    (void)snprintf(service, sizeof service, "%u", port);
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
-    struct addrinfo *addresses = NULL;
-    int rc = getaddrinfo(host, service, &hints, &addresses);
-    if (rc != 0) {
-        (void)snprintf(ret_reason, reason_size, "%s: the host cannot be resolved: %s", host,
-                       gai_strerror(rc));
-        return ERR_NOT_FOUND;
-    }
+    struct host_addresses addresses;
+    int code = host_resolve(host, port, round, &addresses, ret_reason, reason_size);
+    if (code < 0)
+        return code;
+    uint64_t end = clock_mono_ms() + (uint64_t)timeout_ms;
     int fd = -1;
     int error = ENOENT;
-    for (const struct addrinfo *a = addresses; a != NULL && fd < 0; a = a->ai_next)
-        fd = try_address(a, timeout_ms, &error);
-    freeaddrinfo(addresses);
+    for (size_t i = 0; i < addresses.count && fd < 0; i++) {
+        uint64_t now = clock_mono_ms();
+        size_t share = now >= end ? 0 : (size_t)(end - now) / (addresses.count - i);
+        fd = try_address((const struct sockaddr *)&addresses.list[i], addresses.sizes[i],
+                         (int)share, &error);
+    }
     if (fd < 0) {
         (void)snprintf(ret_reason, reason_size, "%s:%u: %s", host, port, strerror(error));
         return ERR_UNAVAILABLE;

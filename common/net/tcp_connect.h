@@ -8,11 +8,12 @@
 #include "common/base/attrs.h"
 
 /*
- * Resolves `host` and tries its addresses in turn, `timeout_ms` for each. 0 with a non-blocking,
+ * Resolves `host` and tries its addresses in turn from number `round` on (hosts.h), all within
+ * `timeout_ms` (an address that is mute leaves time for those behind it). 0 with a non-blocking,
  * close-on-exec socket without Nagle's delay in `ret_fd`, or ERR_UNAVAILABLE or ERR_NOT_FOUND
- * (the name has no address) with the reason.
+ * (there is no such name) with the reason.
  */
-MUST_CHECK int tcp_connect(const char *host, uint16_t port, int timeout_ms, int *ret_fd,
-                           char *ret_reason, size_t reason_size);
+MUST_CHECK int tcp_connect(const char *host, uint16_t port, unsigned round, int timeout_ms,
+                           int *ret_fd, char *ret_reason, size_t reason_size);
 
 #endif

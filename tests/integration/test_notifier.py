@@ -11,6 +11,7 @@ import re
 import socket
 import struct
 import time
+import urllib.parse
 import uuid
 
 import jsonschema
@@ -478,6 +479,44 @@ class Replays(NotifierCase):
         self.stack.redis().flushall()
         order = self.buyer.place("waiting")
         self.heard(listener, order)
+
+
+class RefusedSubscriptions(NotifierCase):
+    """A user of Redis who may use no channel: to such a notifier it is as if Redis were away."""
+
+    def setUp(self):
+        super().setUp()
+        self.redis = self.stack.redis()
+        self.login = "deaf-" + uuid.uuid4().hex[:8]
+        self.permit("resetchannels")
+        self.addCleanup(self.redis.execute_command, "ACL", "DELUSER", self.login)
+        url = urllib.parse.urlsplit(self.stack.direct["CHECKOUT_REDIS_URL"])
+        deaf = url._replace(netloc=f"{self.login}:word@{url.hostname}:{url.port}").geturl()
+        self.deaf = self.stack.start("notifier", CHECKOUT_REDIS_URL=deaf)
+        self.addCleanup(self.deaf.kill)
+
+    def permit(self, channels):
+        self.redis.execute_command("ACL", "SETUSER", self.login, "reset", "on", ">word", "~*", "+@all",
+                                   channels)
+
+    def test_the_database_is_asked_until_redis_relents(self):
+        listener = self.listen(notifier=self.deaf)
+        order = self.buyer.place("waiting")
+        self.heard(listener, order)
+        self.buyer.move(order, "reserved")
+        self.assertEqual(self.heard(listener, order, 2), [1, 2])
+        self.assertEqual(self.metric("checkout_events_received_total", self.deaf), 0)
+        self.permit("&checkout:*")
+        def relented():
+            self.buyer.move(order, "reserved")
+            return self.metric("checkout_events_received_total", self.deaf) > 0
+        wait_until(relented, 15, "live events")
+        last = self.buyer.sequences[order]
+        self.assertEqual(self.heard(listener, order, last), list(range(1, last + 1)))
+        lines = map(json.loads, self.deaf.log_text().decode().splitlines())
+        refusals = [line for line in lines if "refused a subscription" in line["event"]]
+        self.assertEqual(len(refusals), 1)
+        self.assertIn("NOPERM", refusals[0]["problem"])
 
 
 class Manners(NotifierCase):

@@ -10,7 +10,7 @@ import harness
 
 class Session(harness.TestCase):
     def test_all(self):
-        program = os.path.join(harness.build_directory(), "tests", "test_db_session")
+        program = os.path.join(harness.build_directory(), "tests", "test_pg_session")
         done = subprocess.run([program], env=harness.program_environment(self.stack.settings), text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120)
         self.assertEqual(done.returncode, 0, done.stdout)

@@ -166,8 +166,8 @@ int wire_connect(const struct broker_host *host, const char *name, uint32_t hear
                  struct wire **ret_wire, char ret_reason[WIRE_REASON_SIZE])
 {
     int fd = -1;
-    int rc =
-        tcp_connect(host->host, host->port, CONNECT_TIMEOUT_MS, &fd, ret_reason, WIRE_REASON_SIZE);
+    int rc = tcp_connect(host->host, host->port, 0, CONNECT_TIMEOUT_MS, &fd, ret_reason,
+                         WIRE_REASON_SIZE);
     if (rc != 0)
         return rc;
     tune_socket(fd, heartbeat_s);

@@ -27,9 +27,10 @@ typedef void (*redis_reply_cb)(const struct redis_reply *reply, void *arg);
 typedef void (*redis_state_cb)(bool up, const char *reason, void *arg);
 
 /*
- * Connects to redis://[user][:password]@host:port/db and keeps connected: backoff 50 ms to 2 s, a
- * connection that does not answer a PING within 2 s is given up. `state` may be NULL.
- * `pending_max`: commands without an answer; more give ERR_FULL.
+ * Connects to redis://[user][:password]@host:port/db and keeps connected: backoff 50 ms to 2 s. A
+ * connection is given up if it does not answer a PING within 2 s, or is one to a replica (a master
+ * that was demoted keeps its clients, refuses their writes and publishes into the void). `state`
+ * may be NULL. `pending_max`: commands without an answer; more give ERR_FULL.
  */
 struct redis *redis_open(struct loop *loop, const char *url, size_t pending_max,
                          redis_state_cb state, void *arg);
@@ -48,17 +49,23 @@ MUST_CHECK int redis_command(struct redis *redis, size_t argc, const char *const
                              const size_t *argv_len, redis_reply_cb cb, void *arg);
 
 struct redis_subscriber;
-typedef void (*redis_message_cb)(const char *channel, size_t channel_len, const char *message,
-                                 size_t message_len, void *arg);
-/* `subscribed` comes each time Redis has acknowledged a channel, also again after a reconnect, when
- * messages may have been missed. */
-typedef void (*redis_subscribed_cb)(const char *channel, size_t channel_len, void *arg);
+
+struct redis_subscriber_events {
+    void (*message)(const char *channel, size_t channel_len, const char *message,
+                    size_t message_len, void *arg);
+    /* Each time Redis has acknowledged a channel, also again after a reconnect, when messages may
+     * have been missed. */
+    void (*subscribed)(const char *channel, size_t channel_len, void *arg);
+    /* Redis refuses the channel: none of its messages comes, until `subscribed`. It is asked again
+     * every 5 s. May be NULL. */
+    void (*refused)(const char *channel, size_t channel_len, const char *problem, void *arg);
+    redis_state_cb state; /* may be NULL */
+};
 
 /* A connection for subscriptions only; after a reconnect it subscribes to all its channels again.
  */
 struct redis_subscriber *redis_subscriber_open(struct loop *loop, const char *url,
-                                               redis_message_cb message,
-                                               redis_subscribed_cb subscribed, redis_state_cb state,
+                                               const struct redis_subscriber_events *events,
                                                void *arg);
 void redis_subscriber_close(struct redis_subscriber *subscriber);
 /* Remembers the channel, and subscribes now or when connected. Twice the same is once. */

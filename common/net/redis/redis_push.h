@@ -1,15 +1,16 @@
-/* For redis_subscriber.c alone: a connection whose replies after the login are pushed messages. */
+/* For redis_subscriber.c alone: a connection that is pushed messages, too. */
 #ifndef COMMON_NET_REDIS_REDIS_PUSH_H
 #define COMMON_NET_REDIS_REDIS_PUSH_H
 
 #include "common/net/redis/redis.h"
 
-typedef void (*redis_push_cb)(const struct redis_reply *push, void *arg);
+/* A message, or the answer to a redis_send, then with its `about`. */
+typedef void (*redis_push_cb)(const struct redis_reply *push, void *about, void *arg);
 
 struct redis *redis_open_push(struct loop *loop, const char *url, redis_push_cb push,
                               redis_state_cb state, void *arg);
-/* Sends a command whose answer comes as a push. ERR_UNAVAILABLE, ERR_FULL, ERR_NOMEM. */
+/* Sends a command that is answered by one push. ERR_UNAVAILABLE, ERR_FULL, ERR_NOMEM. */
 MUST_CHECK int redis_send(struct redis *redis, size_t argc, const char *const *argv,
-                          const size_t *argv_len);
+                          const size_t *argv_len, void *about);
 
 #endif

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "common/net/redis/redis.h"
@@ -12,9 +13,19 @@
  * bound whatever they are.
  */
 
+#define RETRY_MS 5000       /* a refused channel is asked for again */
+#define TELL_AGAIN_MS 10000 /* refusals are logged this often */
+
+enum channel_state {
+    CHANNEL_UNWANTED, /* to be forgotten once Redis has answered what is due */
+    CHANNEL_WANTED,   /* asked for, or to be when connected */
+    CHANNEL_STANDS,   /* acknowledged */
+    CHANNEL_REFUSED,
+};
+
 struct channel {
-    bool wanted;       /* false: to be forgotten once Redis has answered what is due */
-    unsigned acks_due; /* SUBSCRIBEs sent on this connection and not yet acknowledged */
+    enum channel_state state;
+    unsigned answers_due; /* of the SUBSCRIBEs sent on this connection */
     size_t len;
     char name[];
 };
@@ -22,11 +33,12 @@ struct channel {
 struct redis_subscriber {
     struct redis *redis;
     void *channels; /* tree of struct channel */
-    redis_message_cb message;
-    redis_subscribed_cb subscribed;
-    redis_state_cb state;
+    struct redis_subscriber_events events;
     void *arg;
-    struct loop_timer *end; /* frees it in the next turn of the loop: we may be in its callback */
+    struct loop_timer *retry; /* of what was refused */
+    uint64_t told_ms;         /* when a refusal was last logged */
+    uint64_t refusals;        /* since then */
+    struct loop_timer *end;   /* frees it in the next turn of the loop: we may be in its callback */
     bool closed;
 };
 
@@ -68,59 +80,87 @@ static void channel_remove(struct redis_subscriber *subscriber, struct channel *
     free(channel);
 }
 
-static int send_about(struct redis_subscriber *subscriber, const char *command,
-                      const struct channel *channel)
-{
-    const char *const argv[] = {command, channel->name};
-    const size_t len[] = {strlen(command), channel->len};
-    return redis_send(subscriber->redis, 2, argv, len);
-}
-
 static int subscribe_now(struct redis_subscriber *subscriber, struct channel *channel)
 {
-    int code = send_about(subscriber, "SUBSCRIBE", channel);
-    if (code == 0)
-        channel->acks_due++;
+    const char *const argv[] = {"SUBSCRIBE", channel->name};
+    const size_t len[] = {strlen(argv[0]), channel->len};
+    int code = redis_send(subscriber->redis, 2, argv, len, channel);
+    if (code == 0) {
+        channel->answers_due++;
+        channel->state = CHANNEL_WANTED;
+    }
     return code;
 }
 
-/* What to do with every channel when the connection comes or goes. */
+static int unsubscribe_now(struct redis_subscriber *subscriber, const struct channel *channel)
+{
+    const char *const argv[] = {"UNSUBSCRIBE", channel->name};
+    const size_t len[] = {strlen(argv[0]), channel->len};
+    return redis_send(subscriber->redis, 2, argv, len, NULL);
+}
+
+/* ---- all channels at once ---- */
+
 struct walk {
     struct redis_subscriber *subscriber;
-    bool up;
+    enum channel_state only; /* those that are to be asked for */
+    bool connected;
     struct channel *unwanted; /* one to be removed: a tree must not change during a walk */
     size_t failed;
 };
 
-static void walk_channel(const void *node, VISIT visit, void *arg)
+static void ask_channel(const void *node, VISIT visit, void *arg)
 {
-    if (visit != postorder && visit != leaf)
-        return;
     struct walk *walk = arg;
     struct channel *channel = *(struct channel *const *)node;
-    if (!walk->up)
-        channel->acks_due = 0;
-    else if (subscribe_now(walk->subscriber, channel) < 0)
+    if ((visit == postorder || visit == leaf) && channel->state == walk->only &&
+        subscribe_now(walk->subscriber, channel) < 0)
         walk->failed++;
-    if (!channel->wanted)
-        walk->unwanted = channel;
 }
 
-static void forget_unwanted(struct redis_subscriber *subscriber)
+static void ask_for(struct redis_subscriber *subscriber, enum channel_state only)
 {
-    for (;;) {
-        struct walk walk = {.subscriber = subscriber};
-        twalk_r(subscriber->channels, walk_channel, &walk);
-        if (walk.unwanted == NULL)
-            return;
-        channel_remove(subscriber, walk.unwanted);
-    }
+    struct walk walk = {.subscriber = subscriber, .only = only};
+    twalk_r(subscriber->channels, ask_channel, &walk);
+    if (walk.failed > 0)
+        log_error("channels not subscribed: buffer full", LOG_INT("channels", walk.failed));
+}
+
+static void retry_due(void *arg)
+{
+    ask_for(arg, CHANNEL_REFUSED);
+}
+
+/* The connection is gone, with all that was due on it. */
+static void lose_channel(const void *node, VISIT visit, void *arg)
+{
+    struct walk *walk = arg;
+    struct channel *channel = *(struct channel *const *)node;
+    if (visit != postorder && visit != leaf)
+        return;
+    channel->answers_due = 0;
+    if (channel->state == CHANNEL_UNWANTED)
+        walk->unwanted = channel;
+    else
+        channel->state = CHANNEL_WANTED;
+}
+
+static void lose_channels(struct redis_subscriber *subscriber)
+{
+    struct walk walk;
+    do {
+        walk = (struct walk){.subscriber = subscriber};
+        twalk_r(subscriber->channels, lose_channel, &walk);
+        if (walk.unwanted != NULL)
+            channel_remove(subscriber, walk.unwanted);
+    } while (walk.unwanted != NULL);
 }
 
 static void destroy(void *arg)
 {
     struct redis_subscriber *subscriber = arg;
     loop_timer_free(subscriber->end);
+    loop_timer_free(subscriber->retry);
     tdestroy(subscriber->channels, free);
     free(subscriber);
 }
@@ -129,16 +169,16 @@ static void state_changed(bool up, const char *reason, void *arg)
 {
     struct redis_subscriber *subscriber = arg;
     if (up) {
-        struct walk walk = {.subscriber = subscriber, .up = true};
-        twalk_r(subscriber->channels, walk_channel, &walk);
-        if (walk.failed > 0)
-            log_error("channels not subscribed: buffer full", LOG_INT("channels", walk.failed));
+        ask_for(subscriber, CHANNEL_WANTED);
     } else {
-        forget_unwanted(subscriber);
+        loop_timer_stop(subscriber->retry);
+        lose_channels(subscriber);
     }
-    if (subscriber->state != NULL)
-        subscriber->state(up, reason, subscriber->arg);
+    if (subscriber->events.state != NULL)
+        subscriber->events.state(up, reason, subscriber->arg);
 }
+
+/* ---- what Redis says ---- */
 
 static bool kind_is(const struct redis_reply *push, const char *kind)
 {
@@ -146,51 +186,76 @@ static bool kind_is(const struct redis_reply *push, const char *kind)
            memcmp(push->items[0].str, kind, push->items[0].len) == 0;
 }
 
-/* An acknowledgement counts when it is the newest one due: an older one may precede an UNSUBSCRIBE
- * that is still on its way. */
-static void acknowledged(struct redis_subscriber *subscriber, const char *name, size_t len)
+static void message_came(const struct redis_subscriber *subscriber, const struct redis_reply *push)
 {
-    struct channel *channel = channel_find(subscriber, name, len);
-    if (channel == NULL || channel->acks_due == 0 || --channel->acks_due > 0)
-        return;
-    if (!channel->wanted)
-        channel_remove(subscriber, channel);
-    else if (subscriber->subscribed != NULL)
-        subscriber->subscribed(name, len, subscriber->arg);
-}
-
-static void pushed(const struct redis_reply *push, void *arg)
-{
-    struct redis_subscriber *subscriber = arg;
-    if (push->type == REDIS_ERROR) {
-        log_error("Redis refused a subscription", LOG_STR("problem", push->str));
-        return;
-    }
-    if (push->type != REDIS_ARRAY || push->count < 3 || push->items[0].type != REDIS_STRING ||
-        push->items[1].type != REDIS_STRING)
-        return;
     const struct redis_reply *name = &push->items[1];
     const struct redis_reply *text = &push->items[2];
-    if (kind_is(push, "message") && text->type == REDIS_STRING)
-        subscriber->message(name->str, name->len, text->str, text->len, subscriber->arg);
-    else if (kind_is(push, "subscribe"))
-        acknowledged(subscriber, name->str, name->len);
+    if (name->type == REDIS_STRING && text->type == REDIS_STRING)
+        subscriber->events.message(name->str, name->len, text->str, text->len, subscriber->arg);
+}
+
+static void acknowledged(struct redis_subscriber *subscriber, struct channel *channel)
+{
+    channel->state = CHANNEL_STANDS;
+    if (subscriber->events.subscribed != NULL)
+        subscriber->events.subscribed(channel->name, channel->len, subscriber->arg);
+}
+
+static void refused(struct redis_subscriber *subscriber, struct channel *channel,
+                    const char *problem)
+{
+    uint64_t now_ms = clock_mono_ms();
+    channel->state = CHANNEL_REFUSED;
+    subscriber->refusals++;
+    if (subscriber->told_ms == 0 || now_ms - subscriber->told_ms >= TELL_AGAIN_MS) {
+        log_error("Redis refused a subscription; will retry", LOG_STR("problem", problem),
+                  LOG_INT("refusals", subscriber->refusals));
+        subscriber->told_ms = now_ms;
+        subscriber->refusals = 0;
+    }
+    if (!loop_timer_active(subscriber->retry))
+        loop_timer_start(subscriber->retry, RETRY_MS, RETRY_MS);
+    if (subscriber->events.refused != NULL)
+        subscriber->events.refused(channel->name, channel->len, problem, subscriber->arg);
+}
+
+/* An answer counts when it is to the newest SUBSCRIBE: an older one may precede an UNSUBSCRIBE that
+ * is still on its way. */
+static void answered(struct redis_subscriber *subscriber, struct channel *channel,
+                     const struct redis_reply *answer)
+{
+    if (--channel->answers_due > 0)
+        return;
+    if (channel->state == CHANNEL_UNWANTED)
+        channel_remove(subscriber, channel);
+    else if (answer->type == REDIS_ERROR)
+        refused(subscriber, channel, answer->str);
+    else
+        acknowledged(subscriber, channel);
+}
+
+static void pushed(const struct redis_reply *push, void *about, void *arg)
+{
+    struct redis_subscriber *subscriber = arg;
+    if (about != NULL)
+        answered(subscriber, about, push);
+    else if (push->type == REDIS_ARRAY && push->count >= 3 && push->items[0].type == REDIS_STRING &&
+             kind_is(push, "message"))
+        message_came(subscriber, push);
 }
 
 struct redis_subscriber *redis_subscriber_open(struct loop *loop, const char *url,
-                                               redis_message_cb message,
-                                               redis_subscribed_cb subscribed, redis_state_cb state,
+                                               const struct redis_subscriber_events *events,
                                                void *arg)
 {
     struct redis_subscriber *subscriber = calloc(1, sizeof *subscriber);
     if (subscriber == NULL)
         return NULL;
-    subscriber->message = message;
-    subscriber->subscribed = subscribed;
-    subscriber->state = state;
+    subscriber->events = *events;
     subscriber->arg = arg;
     subscriber->end = loop_timer_new(loop, destroy, subscriber);
-    if (subscriber->end != NULL)
+    subscriber->retry = loop_timer_new(loop, retry_due, subscriber);
+    if (subscriber->end != NULL && subscriber->retry != NULL)
         subscriber->redis = redis_open_push(loop, url, pushed, state_changed, subscriber);
     if (subscriber->redis == NULL) {
         destroy(subscriber);
@@ -204,6 +269,7 @@ void redis_subscriber_close(struct redis_subscriber *subscriber)
     if (subscriber == NULL || subscriber->closed)
         return;
     subscriber->closed = true;
+    loop_timer_stop(subscriber->retry);
     redis_close(subscriber->redis);
     loop_timer_start(subscriber->end, 0, 0);
 }
@@ -212,10 +278,10 @@ int redis_subscribe(struct redis_subscriber *subscriber, const char *channel_nam
 {
     size_t len = strlen(channel_name);
     struct channel *channel = channel_find(subscriber, channel_name, len);
-    if (channel != NULL && channel->wanted)
+    if (channel != NULL && channel->state != CHANNEL_UNWANTED)
         return 0;
-    bool fresh = channel == NULL;
-    if (fresh) {
+    bool added = channel == NULL;
+    if (added) {
         channel = channel_new(channel_name, len);
         if (channel == NULL || tsearch(channel, &subscriber->channels, compare) == NULL) {
             free(channel);
@@ -226,8 +292,8 @@ int redis_subscribe(struct redis_subscriber *subscriber, const char *channel_nam
     if (redis_is_up(subscriber->redis))
         code = subscribe_now(subscriber, channel);
     if (code == 0)
-        channel->wanted = true;
-    else if (fresh)
+        channel->state = CHANNEL_WANTED;
+    else if (added)
         channel_remove(subscriber, channel);
     return code;
 }
@@ -235,11 +301,11 @@ int redis_subscribe(struct redis_subscriber *subscriber, const char *channel_nam
 void redis_unsubscribe(struct redis_subscriber *subscriber, const char *channel_name)
 {
     struct channel *channel = channel_find(subscriber, channel_name, strlen(channel_name));
-    if (channel == NULL || !channel->wanted)
+    if (channel == NULL || channel->state == CHANNEL_UNWANTED)
         return;
-    if (redis_is_up(subscriber->redis) && send_about(subscriber, "UNSUBSCRIBE", channel) < 0)
+    if (redis_is_up(subscriber->redis) && unsubscribe_now(subscriber, channel) < 0)
         log_warning("channel not unsubscribed: buffer full");
-    channel->wanted = false;
-    if (channel->acks_due == 0)
+    channel->state = CHANNEL_UNWANTED;
+    if (channel->answers_due == 0)
         channel_remove(subscriber, channel);
 }

@@ -1,0 +1,52 @@
+/*
+ * Which host, and which of its addresses, to try next: the same for every server. A list of hosts
+ * is walked from a random one on; in each further round names begin at another of their addresses,
+ * so that one that connects and then stays mute does not hide the others.
+ */
+#ifndef COMMON_NET_HOSTS_H
+#define COMMON_NET_HOSTS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "common/base/attrs.h"
+
+#define HOST_ADDRESSES_MAX 8
+#define HOST_ADDRESS_SIZE 64 /* an address as text */
+
+struct host_walk {
+    size_t count; /* of hosts */
+    size_t host;  /* the one to try, from 0 */
+    size_t left;  /* to try in this round, `host` included */
+    unsigned round;
+    uint64_t random; /* state (splitmix64) */
+};
+
+/* Starts at a random one of `count` (1 or more) hosts. `seed`: anything that differs between
+ * processes. */
+void host_walk_init(struct host_walk *walk, size_t count, uint64_t seed);
+/* A try has failed: the next host of the list. */
+void host_walk_failed(struct host_walk *walk);
+/* A connection that stood is lost: any of the other hosts, so that the clients of a node that is
+ * gone do not all gather at the same other one. */
+void host_walk_lost(struct host_walk *walk);
+
+struct host_addresses {
+    struct sockaddr_storage list[HOST_ADDRESSES_MAX];
+    socklen_t sizes[HOST_ADDRESSES_MAX];
+    size_t count;
+};
+
+/*
+ * Looks a name up; the list begins at address number `round`. Blocks. 0, ERR_NOT_FOUND (there is no
+ * such name) or ERR_UNAVAILABLE (no resolver answers now) with the reason.
+ */
+MUST_CHECK int host_resolve(const char *name, uint16_t port, unsigned round,
+                            struct host_addresses *ret_addresses, char *ret_reason,
+                            size_t reason_size);
+/* Address number `index` as numbers, without its port. */
+void host_address_text(const struct host_addresses *addresses, size_t index,
+                       char ret_text[HOST_ADDRESS_SIZE]);
+
+#endif

@@ -1,0 +1,76 @@
+/* What the files of a Redis connection share: its struct, its life (redis_session.c) and its
+ * traffic (redis.c). */
+#ifndef COMMON_NET_REDIS_REDIS_IMPL_H
+#define COMMON_NET_REDIS_REDIS_IMPL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/backoff.h"
+#include "common/net/hosts.h"
+#include "common/net/redis/redis.h"
+#include "common/net/redis/redis_due.h"
+#include "common/net/redis/redis_push.h"
+#include "common/net/redis/redis_url.h"
+#include "common/net/redis/redis_wire.h"
+
+#define REDIS_REASON_SIZE 192
+
+enum redis_phase {
+    REDIS_PHASE_IDLE,       /* waits for the next try */
+    REDIS_PHASE_CONNECTING, /* a thread resolves and connects */
+    REDIS_PHASE_LOGIN,
+    REDIS_PHASE_UP,
+    REDIS_PHASE_CLOSED, /* to be freed in the next turn of the loop: callers of callbacks still look
+                           at it */
+};
+
+struct redis {
+    struct loop *loop;
+    struct redis_url url;
+    size_t pending_max;
+    redis_push_cb push; /* NULL: replies answer commands */
+    redis_state_cb state;
+    void *arg;
+
+    enum redis_phase phase;
+    uint64_t session; /* counts connections: tells a caller of callbacks that its own has ended */
+    struct redis_wire *wire;
+    struct loop_watch *watch;
+    struct loop_timer *retry; /* the next try; closed: the end */
+    struct loop_timer *tick;  /* while connected: asks whether Redis is still there */
+    struct host_walk walk;
+    struct backoff backoff;
+    struct redis_dialling *dialling;
+    uint64_t up_since_ms;
+    unsigned login_due;    /* answers */
+    unsigned silent_ticks; /* since the server was asked something; 0: it has answered */
+    bool tells_role;       /* it knows HELLO */
+    int fault;             /* how the last try to connect failed */
+
+    struct redis_due due;
+
+    char reason[REDIS_REASON_SIZE]; /* why it is down, as last told */
+};
+
+/* ---- redis_session.c ---- */
+
+/* Ends this connection (or try): tells everybody, tries again later. */
+void redis_fail(struct redis *redis, const char *what, const char *detail);
+/* Ends all without a word; the loop frees it. */
+void redis_end(struct redis *redis);
+/* Of the retry timer. */
+void redis_retry_due(void *arg);
+/* Of the tick. */
+void redis_tick(void *arg);
+void redis_free(struct redis *redis);
+
+/* ---- redis.c ---- */
+
+/* Queues a command and the answer that it will get. */
+MUST_CHECK int redis_enqueue(struct redis *redis, size_t argc, const char *const *argv,
+                             const size_t *argv_len, redis_reply_cb cb, void *arg);
+void redis_socket_ready(int events, void *arg);
+
+#endif

@@ -1,0 +1,311 @@
+#include "common/net/redis/redis_impl.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/base/log.h"
+#include "common/net/tcp_connect.h"
+
+#define CONNECT_MS 2000
+#define TICK_MS 1000
+/* Turns of the loop are counted, so that our own stall is not taken for the server's. */
+#define SILENT_TICKS_MAX 2
+/* A connection that ends sooner has proved nothing: the wait before the next grows on. */
+#define PROVED_MS 1000
+
+/* The only one that changes the phase. */
+static void enter(struct redis *redis, enum redis_phase phase, const char *reason)
+{
+    static const char *const names[] = {"idle", "connecting", "login", "up", "closed"};
+    log_debug("Redis connection: new phase", LOG_STR("from", names[redis->phase]),
+              LOG_STR("to", names[phase]), LOG_STR("host", redis->url.host),
+              LOG_BOOL("subscriber", redis->push != NULL), LOG_STR("reason", reason));
+    redis->phase = phase;
+}
+
+/* ---- the end of a connection, and of the whole ---- */
+
+static void disconnect(struct redis *redis)
+{
+    redis->session++;
+    loop_watch_free(redis->watch);
+    redis->watch = NULL;
+    redis_wire_free(redis->wire);
+    redis->wire = NULL;
+    loop_timer_stop(redis->tick);
+}
+
+static void tell_lost(struct redis *redis)
+{
+    static const struct redis_reply lost = {.type = REDIS_LOST};
+    struct redis_due_entry entry;
+    while (
+        redis_due_pop(&redis->due, &entry)) /* nothing is added meanwhile: the phase forbids it */
+        if (entry.cb != NULL)
+            entry.cb(&lost, entry.arg);
+}
+
+void redis_fail(struct redis *redis, const char *what, const char *detail)
+{
+    char reason[REDIS_REASON_SIZE];
+    (void)snprintf(reason, sizeof reason, "%s%s%s", what, detail[0] == '\0' ? "" : ": ", detail);
+    bool was_up = redis->phase == REDIS_PHASE_UP;
+    bool news = was_up || strcmp(reason, redis->reason) != 0;
+    if (redis->fault == 0)
+        redis->fault = ERR_UNAVAILABLE;
+    if (was_up && clock_mono_ms() - redis->up_since_ms >= PROVED_MS)
+        backoff_reset(&redis->backoff);
+    if (was_up)
+        host_walk_lost(&redis->walk);
+    else
+        host_walk_failed(&redis->walk);
+    enter(redis, REDIS_PHASE_IDLE, reason);
+    memcpy(redis->reason, reason, sizeof reason);
+    disconnect(redis);
+    tell_lost(redis);
+    if (redis->phase != REDIS_PHASE_CLOSED && news && redis->state != NULL)
+        redis->state(false, redis->reason, redis->arg);
+    if (redis->phase != REDIS_PHASE_CLOSED)
+        loop_timer_start(redis->retry, backoff_next(&redis->backoff), 0);
+}
+
+void redis_free(struct redis *redis)
+{
+    loop_timer_free(redis->retry);
+    loop_timer_free(redis->tick);
+    redis_due_free(&redis->due);
+    explicit_bzero(&redis->url, sizeof redis->url);
+    free(redis);
+}
+
+/* ---- is Redis there, and is it the master? ---- */
+
+/* HELLO's answer is a list of names and values; NULL: it does not tell the role. */
+static const struct redis_reply *role_in(const struct redis_reply *reply)
+{
+    for (size_t i = 0; i + 1 < reply->count; i += 2) {
+        const struct redis_reply *name = &reply->items[i];
+        if (name->type == REDIS_STRING && name->len == 4 && memcmp(name->str, "role", 4) == 0 &&
+            reply->items[i + 1].type == REDIS_STRING)
+            return &reply->items[i + 1];
+    }
+    return NULL;
+}
+
+/* Whether it is a replica, where writes are refused and a PUBLISH reaches no one who listens at the
+ * master. Where Redis does not tell its role (before 6.0, or HELLO is forbidden): false. */
+static bool is_replica(struct redis *redis, const struct redis_reply *reply)
+{
+    const struct redis_reply *role = role_in(reply);
+    redis->tells_role = role != NULL;
+    return role != NULL && (role->len != 6 || memcmp(role->str, "master", 6) != 0);
+}
+
+static void ping_answered(const struct redis_reply *reply, void *arg)
+{
+    struct redis *redis = arg;
+    if (reply->type == REDIS_LOST)
+        return;
+    redis->silent_ticks = 0;
+    if (redis->tells_role && is_replica(redis, reply))
+        redis_fail(redis, "this Redis is a replica now", "");
+}
+
+/* The role is asked with each ping, of a connection that sends commands. */
+static int send_ping(struct redis *redis)
+{
+    bool role = redis->tells_role && redis->push == NULL;
+    const char *const argv[] = {role ? "HELLO" : "PING"};
+    const size_t len[] = {strlen(argv[0])};
+    return redis_enqueue(redis, 1, argv, len, ping_answered, redis);
+}
+
+void redis_tick(void *arg)
+{
+    struct redis *redis = arg;
+    if (redis->phase == REDIS_PHASE_UP && redis->silent_ticks == 0 && send_ping(redis) == 0) {
+        redis->silent_ticks = 1;
+        return;
+    }
+    if (++redis->silent_ticks > SILENT_TICKS_MAX)
+        redis_fail(redis, "no answer within 2 s", "");
+}
+
+/* ---- login ---- */
+
+static void logged_in(struct redis *redis)
+{
+    enter(redis, REDIS_PHASE_UP, NULL);
+    redis->fault = 0;
+    redis->reason[0] = '\0';
+    redis->silent_ticks = 0;
+    redis->up_since_ms = clock_mono_ms();
+    if (redis->state != NULL)
+        redis->state(true, NULL, redis->arg);
+}
+
+static void login_refused(struct redis *redis, const struct redis_reply *reply)
+{
+    char text[REDIS_REASON_SIZE];
+    (void)snprintf(text, sizeof text, "%.*s", (int)(reply->len < 100 ? reply->len : 100),
+                   reply->str);
+    bool passing = strncmp(text, "LOADING", 7) == 0 || strncmp(text, "BUSY", 4) == 0 ||
+                   strncmp(text, "MASTERDOWN", 10) == 0;
+    redis->fault = passing ? ERR_UNAVAILABLE : ERR_AUTH;
+    redis_fail(redis, "Redis refused the login", text);
+}
+
+static void login_answered(const struct redis_reply *reply, void *arg)
+{
+    struct redis *redis = arg;
+    if (reply->type == REDIS_LOST)
+        return;
+    if (reply->type == REDIS_ERROR)
+        login_refused(redis, reply);
+    else if (--redis->login_due == 0)
+        logged_in(redis);
+}
+
+/* Subscriptions are fine at a replica, too: it passes on what its master publishes. */
+static void role_answered(const struct redis_reply *reply, void *arg)
+{
+    struct redis *redis = arg;
+    if (reply->type == REDIS_LOST)
+        return;
+    if (is_replica(redis, reply) && redis->push == NULL)
+        redis_fail(redis, "this Redis is a replica", "");
+    else if (--redis->login_due == 0)
+        logged_in(redis);
+}
+
+static int login_command(struct redis *redis, size_t argc, const char *const *argv,
+                         redis_reply_cb cb)
+{
+    size_t len[3];
+    for (size_t i = 0; i < argc; i++)
+        len[i] = strlen(argv[i]);
+    redis->login_due++;
+    return redis_enqueue(redis, argc, argv, len, cb, redis);
+}
+
+static void login(struct redis *redis)
+{
+    const struct redis_url *url = &redis->url;
+    char database[12];
+    (void)snprintf(database, sizeof database, "%u", (unsigned)url->database);
+    enter(redis, REDIS_PHASE_LOGIN, NULL);
+    redis->silent_ticks = 1;
+    redis->login_due = 0;
+    int code = 0;
+    if (url->user[0] != '\0')
+        code = login_command(redis, 3, (const char *const[]){"AUTH", url->user, url->password},
+                             login_answered);
+    else if (url->password[0] != '\0')
+        code =
+            login_command(redis, 2, (const char *const[]){"AUTH", url->password}, login_answered);
+    if (code == 0 && url->database != 0) /* 0 is the default, and SELECT may be forbidden */
+        code = login_command(redis, 2, (const char *const[]){"SELECT", database}, login_answered);
+    if (code == 0) /* tells a server that wants a password, or is still loading */
+        code = login_command(redis, 1, (const char *const[]){"PING"}, login_answered);
+    if (code == 0)
+        code = login_command(redis, 1, (const char *const[]){"HELLO"}, role_answered);
+    if (code < 0)
+        redis_fail(redis, "cannot log in", err_text(code));
+}
+
+/* ---- connecting ---- */
+
+/* Names are looked up and sockets connected in a thread: the resolver blocks. */
+struct redis_dialling {
+    struct redis *redis; /* NULL: closed meanwhile. Not touched by the thread. */
+    char host[REDIS_URL_PART_MAX + 1];
+    uint16_t port;
+    unsigned round;
+    int code;
+    int fd;
+    char reason[REDIS_REASON_SIZE - 24];
+};
+
+static void dial_in_thread(void *arg)
+{
+    struct redis_dialling *dialling = arg;
+    dialling->code = tcp_connect(dialling->host, dialling->port, dialling->round, CONNECT_MS,
+                                 &dialling->fd, dialling->reason, sizeof dialling->reason);
+}
+
+/* Takes the connected socket over. */
+static void take_socket(struct redis *redis, int fd)
+{
+    redis->wire = redis_wire_new(fd);
+    if (redis->wire == NULL) {
+        redis_fail(redis, "cannot connect", "out of memory");
+        return;
+    }
+    redis->watch = loop_watch_new(redis->loop, fd, redis_socket_ready, redis);
+    if (redis->watch == NULL) {
+        redis_fail(redis, "cannot watch the connection", "");
+        return;
+    }
+    loop_timer_start(redis->tick, TICK_MS, TICK_MS);
+    login(redis);
+}
+
+static void dialled(void *arg)
+{
+    struct redis_dialling *dialling = arg;
+    struct redis *redis = dialling->redis;
+    if (redis == NULL) {
+        if (dialling->code == 0)
+            (void)close(dialling->fd);
+    } else {
+        redis->dialling = NULL;
+        redis->fault = dialling->code;
+        if (dialling->code < 0)
+            redis_fail(redis, "cannot connect", dialling->reason);
+        else
+            take_socket(redis, dialling->fd);
+    }
+    free(dialling);
+}
+
+static void attempt(struct redis *redis)
+{
+    struct redis_dialling *dialling = calloc(1, sizeof *dialling);
+    if (dialling != NULL) {
+        dialling->redis = redis;
+        dialling->port = redis->url.port;
+        dialling->round = redis->walk.round;
+        memcpy(dialling->host, redis->url.host, sizeof dialling->host);
+    }
+    if (dialling == NULL || loop_background(redis->loop, dial_in_thread, dialled, dialling) < 0) {
+        free(dialling);
+        redis_fail(redis, "cannot connect", "out of memory");
+        return;
+    }
+    enter(redis, REDIS_PHASE_CONNECTING, NULL);
+    redis->dialling = dialling;
+}
+
+void redis_retry_due(void *arg)
+{
+    struct redis *redis = arg;
+    if (redis->phase == REDIS_PHASE_CLOSED)
+        redis_free(redis);
+    else
+        attempt(redis);
+}
+
+void redis_end(struct redis *redis)
+{
+    enter(redis, REDIS_PHASE_CLOSED, NULL);
+    if (redis->dialling != NULL)
+        redis->dialling->redis = NULL;
+    disconnect(redis);
+    tell_lost(redis);
+    loop_timer_start(redis->retry, 0, 0); /* frees it */
+}
