@@ -7,8 +7,9 @@
 #include "common/base/log.h"
 #include "common/net/redis/redis.h"
 #include "common/shop/event.h"
+#include "common/shop/redis_keys.h"
 
-#define PREFIX_LEN (sizeof EVENT_CHANNEL_PREFIX - 1)
+#define PREFIX_LEN (sizeof REDIS_CHANNEL_EVENTS - 1)
 #define CHANNEL_SIZE (PREFIX_LEN + REGISTRY_USER_MAX + 1)
 /* Without Redis the database is asked in rounds: the first soon, to cover a mere reconnect. */
 #define FIRST_ROUND_MS 1000
@@ -31,7 +32,7 @@ static struct session *session_of(struct registry_member *member)
 static struct registry_user *user_of_channel(const struct subscriptions *feed, const char *channel,
                                              size_t len)
 {
-    if (len < PREFIX_LEN || memcmp(channel, EVENT_CHANNEL_PREFIX, PREFIX_LEN) != 0)
+    if (len < PREFIX_LEN || memcmp(channel, REDIS_CHANNEL_EVENTS, PREFIX_LEN) != 0)
         return NULL;
     return registry_find(feed->registry, channel + PREFIX_LEN, len - PREFIX_LEN);
 }
@@ -184,7 +185,7 @@ bool subscriptions_ready(const struct subscriptions *feed)
 
 static void channel_name(const char *user, char ret_channel[CHANNEL_SIZE])
 {
-    (void)snprintf(ret_channel, CHANNEL_SIZE, EVENT_CHANNEL_PREFIX "%s", user);
+    (void)snprintf(ret_channel, CHANNEL_SIZE, REDIS_CHANNEL_EVENTS "%s", user);
 }
 
 int subscriptions_listen(struct subscriptions *feed, struct session *session, bool first)

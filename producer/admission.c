@@ -9,33 +9,41 @@
 #include "common/base/log.h"
 #include "common/shop/ids.h"
 #include "common/shop/job.h"
+#include "common/shop/redis_keys.h"
 
 #define ASK_MAX 64        /* orders of one question to Redis, so that none waits for many others */
 #define WAIT_MS 100       /* longest wait for an answer */
 #define SLOW_PAUSE_MS 500 /* after that Redis is not asked for a while */
 #define FIXED_ARGS 3      /* EVAL, script, number of keys */
-#define KEY_SIZE (sizeof "checkout:seen:" + JOB_SKU_MAX)
+#define KEY_SIZE (sizeof REDIS_KEY_SEEN + JOB_SKU_MAX)
 
 /* For each order: KEYS its marker and its item's gate; ARGV its fingerprint and id. */
 static const char ask_script[] =
     "local out = {} "
     "for i = 1, #KEYS / 2 do "
     "  local seen, item, mark, id = KEYS[2*i-1], KEYS[2*i], ARGV[2*i-1], ARGV[2*i] "
-    "  local old = redis.call('SET', seen, mark, 'NX', 'GET', 'EX', 86400) "
-    "  if old then out[i] = (old == mark) and 1 or 2 else "
-    "    local mode, state = string.match(redis.call('GET', item) or '', '^(%l+):(%l+)$') "
-    "    out[i] = 0 "
-    "    if state == 'sold' and mode ~= 'none' then out[i] = 3 "
-    "    elseif mode == 'lock' then "
-    "      local lock = 'checkout:lock:' .. string.sub(item, 15) "
-    "      out[i] = 5 "
-    "      if not redis.call('SET', lock, id, 'NX', 'PX', 30000) "
-    "        and redis.call('GET', lock) ~= id then out[i] = 4 end "
-    "    end "
-    "    if out[i] == 3 or out[i] == 4 then redis.call('DEL', seen) end "
-    "  end "
-    "end "
-    "return out";
+    "  local old = redis.call('SET', seen, mark, 'NX', 'GET', 'EX', " REDIS_KEYS_TEXT(
+        REDIS_KEY_SEEN_LIFE_S) ") "
+                               "  if old then out[i] = (old == mark) and 1 or 2 else "
+                               "    local mode, state = string.match(redis.call('GET', item) or "
+                               "'', '^(%l+):(%l+)$') "
+                               "    out[i] = 0 "
+                               "    if state == 'sold' and mode ~= 'none' then out[i] = 3 "
+                               "    elseif mode == 'lock' then "
+                               "      local lock = '" REDIS_KEY_LOCK
+                               "' .. string.sub(item, #'" REDIS_KEY_GATE "' + 1) "
+                               "      out[i] = 5 "
+                               "      if not redis.call('SET', lock, id, 'NX', "
+                               "'PX', " REDIS_KEYS_TEXT(
+                                   REDIS_KEY_LOCK_LIFE_MS) ") "
+                                                           "        and redis.call('GET', lock) ~= "
+                                                           "id then out[i] = 4 end "
+                                                           "    end "
+                                                           "    if out[i] == 3 or out[i] == 4 then "
+                                                           "redis.call('DEL', seen) end "
+                                                           "  end "
+                                                           "end "
+                                                           "return out";
 
 static const char take_back_script[] =
     "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end "
@@ -152,8 +160,8 @@ static int send_question(struct question *q)
     text(argv, argv_len, &argc, ask_script);
     text(argv, argv_len, &argc, count);
     for (size_t i = 0; i < q->count; i++) {
-        key(keys[2 * i], argv, argv_len, &argc, "checkout:seen:", q->entries[i]->order_id);
-        key(keys[2 * i + 1], argv, argv_len, &argc, "checkout:gate:", q->entries[i]->sku);
+        key(keys[2 * i], argv, argv_len, &argc, REDIS_KEY_SEEN, q->entries[i]->order_id);
+        key(keys[2 * i + 1], argv, argv_len, &argc, REDIS_KEY_GATE, q->entries[i]->sku);
     }
     for (size_t i = 0; i < q->count; i++) {
         text(argv, argv_len, &argc, q->entries[i]->fingerprint);
@@ -272,8 +280,8 @@ void admission_take_back(struct admission *gate, const struct admission_entry *e
     text(argv, argv_len, &argc, "EVAL");
     text(argv, argv_len, &argc, take_back_script);
     text(argv, argv_len, &argc, "2");
-    key(seen, argv, argv_len, &argc, "checkout:seen:", entry->order_id);
-    key(lock, argv, argv_len, &argc, "checkout:lock:", entry->sku);
+    key(seen, argv, argv_len, &argc, REDIS_KEY_SEEN, entry->order_id);
+    key(lock, argv, argv_len, &argc, REDIS_KEY_LOCK, entry->sku);
     text(argv, argv_len, &argc, entry->fingerprint);
     text(argv, argv_len, &argc, entry->order_id);
     if (redis_command(gate->redis, argc, argv, argv_len, NULL, NULL) < 0)

@@ -1,11 +1,6 @@
 /*
  * The gate: what Redis knows about an order before it is published. Advisory: Redis away or slow
- * opens it, the counter alone decides.
- *
- *   checkout:seen:<order id>  fingerprint of the order that was let through under this id
- *   checkout:gate:<sku>       "<mode>:<state>", mode none, soldout or lock, state open or sold;
- *                             kept alive by the item's owner; absent: open
- *   checkout:lock:<sku>       the order that has the item in its cart
+ * opens it, the counter alone decides. Its keys are those of common/shop/redis_keys.h.
  */
 #ifndef PRODUCER_ADMISSION_H
 #define PRODUCER_ADMISSION_H

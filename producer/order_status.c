@@ -13,6 +13,7 @@
 #include "common/base/parse.h"
 #include "common/net/redis/redis.h"
 #include "common/shop/event.h"
+#include "common/shop/redis_keys.h"
 #include "producer/event_tickets.h"
 #include "producer/order_json.h"
 #include "producer/respond.h"
@@ -22,7 +23,7 @@
 #define BUCKETS 1024
 #define TICK_MS 200
 #define LOOK_AGAIN_MS 2000 /* for a waiting lookup that no event wakes */
-#define CHANNEL_SIZE (sizeof EVENT_CHANNEL_PREFIX + JWT_USER_SIZE)
+#define CHANNEL_SIZE (sizeof REDIS_CHANNEL_EVENTS + JWT_USER_SIZE)
 
 static const struct pg_statement find_order = {
     "producer_find_order",
@@ -84,7 +85,7 @@ static struct listener *find_listener(struct order_status *all, const char *user
 
 static void channel_name(const char *user, char ret_channel[CHANNEL_SIZE])
 {
-    (void)snprintf(ret_channel, CHANNEL_SIZE, "%s%s", EVENT_CHANNEL_PREFIX, user);
+    (void)snprintf(ret_channel, CHANNEL_SIZE, "%s%s", REDIS_CHANNEL_EVENTS, user);
 }
 
 /* Without memory, or without Redis, the lookup is woken by the clock alone. */
@@ -135,7 +136,7 @@ static void unlisten(struct order_status *all, struct lookup *l)
 static void wake(struct order_status *all, const char *channel, size_t channel_len,
                  const char *message, size_t message_len)
 {
-    size_t prefix = sizeof EVENT_CHANNEL_PREFIX - 1;
+    size_t prefix = sizeof REDIS_CHANNEL_EVENTS - 1;
     if (channel_len <= prefix)
         return;
     struct listener *listener = find_listener(all, channel + prefix, channel_len - prefix);

@@ -8,7 +8,6 @@
 #include "common/base/attrs.h"
 #include "common/base/buf.h"
 
-#define EVENT_CHANNEL_PREFIX "checkout:events:"
 #define EVENT_SUBPROTOCOL "cloudevents.json"
 
 /* Strings are not owned; NULL: absent. `status` is one of the states of an order. */

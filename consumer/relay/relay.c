@@ -8,6 +8,7 @@
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "common/shop/event_row.h"
+#include "common/shop/redis_keys.h"
 #include "common/testing/failpoint.h"
 #include "common/testing/seeded_bug.h"
 
@@ -213,7 +214,7 @@ static int publish(struct shard_writer *writer, const struct pg_result *result, 
     const struct event event = event_of_row(result, row);
     char channel[CHANNEL_MAX];
     int channel_len =
-        snprintf(channel, sizeof channel, EVENT_CHANNEL_PREFIX "%s", pg_text(result, row, USER_ID));
+        snprintf(channel, sizeof channel, REDIS_CHANNEL_EVENTS "%s", pg_text(result, row, USER_ID));
     buf_reset(&relay->message);
     int code = event_encode(&relay->message, &event);
     if (code < 0)

@@ -11,13 +11,13 @@
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "common/shop/job.h"
+#include "common/shop/redis_keys.h"
 
-#define KEY_LIFE_MS "5000"
 #define RENEW_MS 2000 /* so that a round may fail, and a key still does not lapse */
 #define SOON_MS 100   /* for items that have just sold out: so often at most */
 #define ITEMS_MAX 4096
 #define BUCKETS 1024 /* a power of two */
-#define KEY_SIZE (sizeof "checkout:gate:" + JOB_SKU_MAX)
+#define KEY_SIZE (sizeof REDIS_KEY_GATE + JOB_SKU_MAX)
 #define VALUE_SIZE 32
 #define ARRAY_MAX ((size_t)512 * 1024)
 
@@ -111,9 +111,9 @@ static void write_key(struct admission_keys *keys, struct item *item, const char
                       const char *state)
 {
     char key[KEY_SIZE], value[VALUE_SIZE];
-    (void)snprintf(key, sizeof key, "checkout:gate:%s", item->sku);
+    (void)snprintf(key, sizeof key, REDIS_KEY_GATE "%s", item->sku);
     (void)snprintf(value, sizeof value, "%s:%s", gate, state);
-    const char *argv[] = {"SET", key, value, "PX", KEY_LIFE_MS};
+    const char *argv[] = {"SET", key, value, "PX", REDIS_KEYS_TEXT(REDIS_KEY_GATE_LIFE_MS)};
     command(keys, ARRAY_LEN(argv), argv);
     item->written = true;
 }
@@ -121,7 +121,7 @@ static void write_key(struct admission_keys *keys, struct item *item, const char
 static void delete_key(struct admission_keys *keys, struct item *item)
 {
     char key[KEY_SIZE];
-    (void)snprintf(key, sizeof key, "checkout:gate:%s", item->sku);
+    (void)snprintf(key, sizeof key, REDIS_KEY_GATE "%s", item->sku);
     const char *argv[] = {"DEL", key};
     command(keys, ARRAY_LEN(argv), argv);
     item->written = false;
@@ -130,7 +130,7 @@ static void delete_key(struct admission_keys *keys, struct item *item)
 static void give_back(struct admission_keys *keys, const char *sku, const char *order_id)
 {
     char key[KEY_SIZE];
-    (void)snprintf(key, sizeof key, "checkout:lock:%s", sku);
+    (void)snprintf(key, sizeof key, REDIS_KEY_LOCK "%s", sku);
     const char *argv[] = {"EVAL", give_back_script, "1", key, order_id};
     command(keys, ARRAY_LEN(argv), argv);
 }

@@ -8,13 +8,14 @@
 
 #include "common/base/err.h"
 #include "common/shop/ids.h"
+#include "common/shop/redis_keys.h"
 #include "ctl/human.h"
 #include "ctl/orders/order_text.h"
 #include "ctl/pool/pool_view.h"
 #include "ctl/pool/shards.h"
 
-#define MARK_LIFE_MS INT64_C(86400000) /* as the door sets it */
-#define KEY_SIZE (sizeof "checkout:seen:" + IDS_ORDER_SIZE)
+#define MARK_LIFE_MS (INT64_C(1000) * REDIS_KEY_SEEN_LIFE_S)
+#define KEY_SIZE (sizeof REDIS_KEY_SEEN + IDS_ORDER_SIZE)
 #define TEXT_MAX ((size_t)4096)
 
 enum answer { NO, YES, UNKNOWN };
@@ -98,7 +99,7 @@ static void look_for_marker(struct ctl *ctl, struct traces *traces)
     traces->marked = UNKNOWN;
     if (cfg_str(ctl->cfg, CFG_REDIS_URL)[0] == '\0' || ctl_link_kv(ctl, reason) != CTL_LINK_UP)
         return;
-    int len = snprintf(key, sizeof key, "checkout:seen:%s", traces->id);
+    int len = snprintf(key, sizeof key, REDIS_KEY_SEEN "%s", traces->id);
     const char *argv[] = {"PTTL", key};
     const size_t lens[] = {4, (size_t)len};
     if (redis_command(ctl->redis, 2, argv, lens, life_told, &asking) < 0)

@@ -1,0 +1,30 @@
+/*
+ * The names of everything that Checkout keeps in Redis or sends through it. What stands under them
+ * is described in schemas/redis.md, which is tested against these rows. Redis is never the truth:
+ * each of them may be lost at any time.
+ */
+#ifndef COMMON_SHOP_REDIS_KEYS_H
+#define COMMON_SHOP_REDIS_KEYS_H
+
+/* Keys: prefix, then what it is about. */
+#define REDIS_KEY_SEEN "checkout:seen:" /* <order id>: fingerprint of the order that was let in */
+#define REDIS_KEY_GATE "checkout:gate:" /* <sku>: "<mode>:<state>" of the item's gate */
+#define REDIS_KEY_LOCK "checkout:lock:" /* <sku>: id of the order that has the item in its cart */
+/* How long they stand; REDIS_KEYS_TEXT makes the text that a command of Redis wants. */
+#define REDIS_KEY_SEEN_LIFE_S 86400
+#define REDIS_KEY_GATE_LIFE_MS 5000 /* renewed by the item's owner */
+#define REDIS_KEY_LOCK_LIFE_MS 30000
+#define REDIS_KEYS_TEXT(number) REDIS_KEYS_TEXT_OF(number)
+#define REDIS_KEYS_TEXT_OF(number) #number
+
+/* Channels. */
+#define REDIS_CHANNEL_EVENTS "checkout:events:" /* <user>: the events of a buyer's orders */
+
+/* X(prefix, what follows it, its life) */
+#define REDIS_KEYS_MAP(X)                                                                          \
+    X(REDIS_KEY_SEEN, "order_id", REDIS_KEYS_TEXT(REDIS_KEY_SEEN_LIFE_S) " s")                     \
+    X(REDIS_KEY_GATE, "sku", REDIS_KEYS_TEXT(REDIS_KEY_GATE_LIFE_MS) " ms")                        \
+    X(REDIS_KEY_LOCK, "sku", REDIS_KEYS_TEXT(REDIS_KEY_LOCK_LIFE_MS) " ms")                        \
+    X(REDIS_CHANNEL_EVENTS, "user_id", "channel")
+
+#endif
