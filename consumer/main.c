@@ -11,7 +11,11 @@
 #include "common/service/stop.h"
 #include "common/shop/ids.h"
 #include "common/shop/topology.h"
+#include "consumer/money/latelook.h"
+#include "consumer/money/payer.h"
+#include "consumer/money/refunder.h"
 #include "consumer/pool/pool.h"
+#include "consumer/shard/admission_keys.h"
 
 #define SESSIONS_MAX 16
 #define STATEMENT_TIMEOUT_MS 30000
@@ -64,7 +68,7 @@ static void broker_changed(enum broker_state state, const char *reason, void *ar
     log_info("RabbitMQ is connected", LOG_STR("version", broker_server_version(c->context.broker)));
     if (topology_check(c->context.broker, c->context.shards, topology_checked, c) < 0)
         log_warning("the broker's topology could not be checked");
-    pool_bus_up(c->pool);
+    pool_broker_up(c->pool);
 }
 
 static void control_changed(bool up, const char *reason, void *arg)
@@ -114,21 +118,23 @@ static void payment_ended(uint32_t shard, const char *order_id, int64_t attempt,
                           const char *intent, const char *code, void *arg)
 {
     struct consumer *c = arg;
-    shard_payment_ended(pool_shard(c->pool, shard), order_id, attempt, state, intent, code);
+    shard_routing_payment_ended(pool_routing(c->pool, shard), order_id, attempt, state, intent,
+                                code);
 }
 
 static void refund_ended(uint32_t shard, const char *order_id, int64_t attempt, const char *state,
                          const char *ref, int64_t amount, const char *code, void *arg)
 {
     struct consumer *c = arg;
-    shard_refund_ended(pool_shard(c->pool, shard), order_id, attempt, state, ref, amount, code);
+    shard_routing_refund_ended(pool_routing(c->pool, shard), order_id, attempt, state, ref, amount,
+                               code);
 }
 
 static void payments_stopped(const char *why, void *arg)
 {
     struct consumer *c = arg;
     for (uint32_t i = 0; i < c->context.shards; i++)
-        shard_stop_payments(pool_shard(c->pool, i), why);
+        shard_routing_stop_payments(pool_routing(c->pool, i), why);
 }
 
 static void wrong_shards(int64_t serving, void *arg)
@@ -146,7 +152,7 @@ static bool ready(void *arg, struct buf *ret_why)
 {
     struct consumer *c = arg;
     bool fine = true;
-    const char *stopped = payer_stopped(c->context.payer);
+    const char *stopped = payer_stopped(c->context.money.payer);
     if (stopped != NULL) {
         (void)buf_printf(ret_why, "payments are stopped: %s\n", stopped);
         fine = strcmp(stopped, "failing") == 0; /* that is not for us to mend */
@@ -239,20 +245,20 @@ static bool open_gateway(struct consumer *c)
                                   .stopped = payments_stopped,
                                   .arg = c};
     if (c->pay != NULL)
-        c->context.payer = payer_new(&payer);
-    if (c->context.payer == NULL)
+        c->context.money.payer = payer_new(&payer);
+    if (c->context.money.payer == NULL)
         return false;
     const struct refunder_options refunder = {.loop = c->daemon.loop,
                                               .pay = c->pay,
-                                              .payer = c->context.payer,
+                                              .payer = c->context.money.payer,
                                               .stats = &c->stats,
                                               .timeout_ms = options.timeout_ms,
                                               .key_age_ms = payer.key_age_ms,
                                               .ended = refund_ended,
                                               .arg = c};
-    c->context.refunder = refunder_new(&refunder);
-    c->context.latelook = latelook_new(&refunder);
-    return c->context.refunder != NULL && c->context.latelook != NULL;
+    c->context.money.refunder = refunder_new(&refunder);
+    c->context.money.latelook = latelook_new(&refunder);
+    return c->context.money.refunder != NULL && c->context.money.latelook != NULL;
 }
 
 /* The order matters: callbacks come from the loop only, when all of it stands. */
@@ -274,11 +280,11 @@ static bool open_all(struct consumer *c)
     c->redis = redis_open(loop, cfg_str(cfg, CFG_REDIS_URL), REDIS_PENDING_MAX, redis_changed, c);
     if (c->redis == NULL)
         return false;
-    c->context.gatekeys = admission_keys_new(loop, c->context.shards, c->outbox, c->redis);
-    if (c->context.gatekeys == NULL)
+    c->context.admission_keys = admission_keys_new(loop, c->context.shards, c->outbox, c->redis);
+    if (c->context.admission_keys == NULL)
         return false;
-    c->context.relay =
-        relay_new(loop, c->context.shards, c->outbox, c->redis, c->context.gatekeys, &c->stats);
+    c->context.relay = relay_new(loop, c->context.shards, c->outbox, c->redis,
+                                 c->context.admission_keys, &c->stats);
     struct pool_options options = {.name = cfg_str(cfg, CFG_NAME),
                                    .control = c->control,
                                    .sessions = c->writers,
@@ -291,23 +297,24 @@ static bool open_all(struct consumer *c)
     return c->pool != NULL;
 }
 
-/* Sources of callbacks go first, then what the callbacks use. */
+/* Sources of callbacks go first, then what the callbacks use: ended calls are settled through the
+ * sessions, whose lost answers close channels. */
 static void close_all(struct consumer *c)
 {
     deadletter_close(c->context.dead);
-    broker_close(c->context.broker);
     pay_free(c->pay);
     for (size_t i = 0; i < c->session_count; i++)
         pg_close(c->writers[i]);
     pg_close(c->outbox);
     pg_close(c->control);
+    broker_close(c->context.broker);
     redis_close(c->redis);
     pool_free(c->pool);
     relay_free(c->context.relay);
-    admission_keys_free(c->context.gatekeys);
-    refunder_free(c->context.refunder);
-    latelook_free(c->context.latelook);
-    payer_free(c->context.payer);
+    admission_keys_free(c->context.admission_keys);
+    refunder_free(c->context.money.refunder);
+    latelook_free(c->context.money.latelook);
+    payer_free(c->context.money.payer);
     ids_free(c->context.ids);
     stats_free(&c->stats);
 }

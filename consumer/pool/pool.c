@@ -1,6 +1,5 @@
 #include "consumer/pool/pool.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,166 +9,135 @@
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "common/base/parse.h"
-#include "common/base/version.h"
-#include "common/shop/assignment.h"
 #include "common/testing/seeded_bug.h"
-#include "consumer/pool/liveness.h"
+#include "consumer/pool/plan.h"
+#include "consumer/pool/pool_db.h"
 #include "consumer/shard/sweep.h"
 
-#define BEAT_MS 1000
+#define HEARTBEAT_MS 1000
 #define DATABASE_LOST_MS 5000
 #define YIELD_PATIENCE_MS 200
-/* Younger ones are kept: by then the named owner has looked, and does not cross our take-over with
- * its own. (tests/model shows the two fencing each other off for ever.) */
-#define YIELD_AGE_MS 2000
 #define LEAVE_PATIENCE_MS 6000
 #define LEAVE_AT_MOST_MS 9000
-#define NUMBER_SIZE 24
+#define NAME_SIZE 160
 #define HOST_SIZE 128
 
-/* A shard as PostgreSQL had it when we looked. */
-struct look {
+/* A shard as PostgreSQL had it when it was last read. */
+struct seen {
     int64_t owner; /* 0: released */
     int64_t epoch;
 };
 
 struct pool {
-    struct shard_context *context;
+    const struct shard_context *context;
     struct pool_options options;
-    char name[HOST_SIZE + NUMBER_SIZE];
+    struct shard_membership membership;
+    char name[NAME_SIZE];
     char host[HOST_SIZE];
-    struct liveness members;
-    int64_t ranked[LIVENESS_MAX]; /* the members that `places` was made from */
-    size_t ranked_count;
-    bool reranked; /* at the newest beat: the others may not have seen it yet */
+    struct liveness liveness;
+    int64_t assigned[LIVENESS_MAX]; /* the members that `places` was made from */
+    size_t assigned_count;
+    bool reassigned; /* at the newest heartbeat */
     struct assignment_place *places;
-    struct look *looks; /* of each shard, the newest */
+    struct seen *seen;
     struct shard *shards;
     struct sweep sweep;
-    struct loop_timer *beat;
+    struct loop_timer *heartbeat;
     struct loop_timer *leave_limit;
-    bool asking; /* a beat or a join is on its way */
+    bool asking; /* a heartbeat or a join is on its way */
     bool leave_sent;
     bool left;
-    bool suspended;     /* we closed the broker's connection because the database is away */
-    uint64_t beaten_ms; /* when the newest beat that succeeded was sent */
-    uint64_t sent_ms;
+    bool suspended;      /* we closed the broker's connection because the database is away */
+    uint64_t sent_ms;    /* when the newest heartbeat was sent */
+    uint64_t success_ms; /* when the newest that succeeded was sent */
 };
-
-static const struct pg_statement service_statement = {"service",
-                                                      "select shards from checkout.service", 0};
-static const struct pg_statement join_statement = {
-    "join_pool", "select checkout.join_pool($1::text, $2::text, $3::integer, $4::text)", 4};
-static const struct pg_statement beat_statement = {
-    "beat",
-    "select member_id, beat, ready, locked from checkout.beat($1::bigint, $2::boolean,"
-    " $3::integer[])",
-    3};
-static const struct pg_statement owners_statement = {
-    "owners", "select shard, owner, epoch from checkout.shards where shards = $1::integer", 1};
-static const struct pg_statement leave_statement = {"leave_pool",
-                                                    "select checkout.leave_pool($1::bigint)", 1};
-static const struct pg_statement listen_statement = {"listen", "listen checkout_commands", 0};
-static const struct pg_statement free_shard_statement = {
-    "free_shard", "select checkout.free_shard($1::integer, $2::bigint)", 2};
-
-/* ---- ranking ---- */
-
-static bool same_members(const struct pool *pool, const int64_t *ids, size_t count)
-{
-    return count == pool->ranked_count && memcmp(ids, pool->ranked, count * sizeof *ids) == 0;
-}
-
-static void rank(struct pool *pool)
-{
-    int64_t ids[LIVENESS_MAX];
-    size_t count = liveness_ready_ids(&pool->members, ids);
-    pool->reranked = !same_members(pool, ids, count);
-    if (!pool->reranked)
-        return;
-    if (assignment_assign(ids, count, pool->context->shards, pool->places) < 0) {
-        log_error("out of memory: the ranking stays as it was");
-        return;
-    }
-    memcpy(pool->ranked, ids, count * sizeof *ids);
-    pool->ranked_count = count;
-    log_info("the pool's ready members have changed", LOG_INT("members", count));
-}
-
-static void apply_ranking(struct pool *pool)
-{
-    int64_t self = pool->context->member;
-    for (uint32_t i = 0; i < pool->context->shards; i++) {
-        const struct assignment_place *place = &pool->places[i];
-        struct shard *shard = &pool->shards[i];
-        /* while nobody is ready, what we hold stays ours */
-        bool wanted = place->owner == self || place->standby == self ||
-                      (place->owner == ASSIGNMENT_NOBODY && shard_held(shard));
-        shard_want(shard, place->owner, wanted && !pool->context->leaving);
-        if (pool->context->leaving)
-            shard_yield(shard, "leaving", LEAVE_PATIENCE_MS);
-        else if (!pool->reranked && place->owner != self && place->owner != ASSIGNMENT_NOBODY &&
-                 liveness_ready(&pool->members, place->owner) &&
-                 clock_mono_ms() - shard->taken_ms >= YIELD_AGE_MS)
-            shard_yield(shard, "another member is its named owner", YIELD_PATIENCE_MS);
-    }
-}
-
-/* The named owner takes over what is released, or whose owner is dead. And whoever has its name on
- * a shard that it does not hold (an answer was lost) takes it again: nobody else will while it
- * lives. A look may be old when we act by it: what has moved on since is not taken. */
-static void take_what_is_ours(struct pool *pool)
-{
-    int64_t self = pool->context->member;
-    for (uint32_t i = 0; i < pool->context->shards; i++) {
-        struct look look = pool->looks[i];
-        if (!SEEDED_BUG_IS(NO_FENCE))
-            shard_seen(&pool->shards[i], look.epoch);
-        if (look.owner == self)
-            shard_take_over(&pool->shards[i], "it was ours", ORDERS_DB_IF_OURS);
-        else if (SEEDED_BUG_IS(EAGER) && pool->places[i].standby == self)
-            shard_take_over(&pool->shards[i], "seeded", ORDERS_DB_ANY_EPOCH);
-        else if (pool->places[i].owner != self)
-            continue;
-        else if (look.owner == 0)
-            shard_take_over(&pool->shards[i], "it was released", look.epoch);
-        else if (!liveness_alive(&pool->members, look.owner))
-            shard_take_over(&pool->shards[i], "its owner is dead", look.epoch);
-    }
-}
-
-/* ---- beats ---- */
 
 static void leave_if_empty(struct pool *pool);
 
-/* Asked for before the beat, so that whoever owns a shard here has joined before the members were
- * listed. */
-static void owners_seen(const struct pg_result *result, void *arg)
+/* ---- the plan ---- */
+
+static void assign(struct pool *pool)
+{
+    int64_t ids[LIVENESS_MAX];
+    size_t count = liveness_ready_ids(&pool->liveness, ids);
+    pool->reassigned =
+        count != pool->assigned_count || memcmp(ids, pool->assigned, count * sizeof *ids) != 0;
+    if (!pool->reassigned)
+        return;
+    if (assignment_assign(ids, count, pool->context->shards, pool->places) < 0) {
+        log_error("out of memory: the assignment stays as it was");
+        return;
+    }
+    memcpy(pool->assigned, ids, count * sizeof *ids);
+    pool->assigned_count = count;
+    log_info("the pool's ready members have changed", LOG_INT("members", count));
+}
+
+static struct plan plan_of(const struct pool *pool, uint32_t number)
+{
+    const struct ownership *ownership = &pool->shards[number].ownership;
+    const struct plan_view view = {.self = pool->membership.id,
+                                   .leaving = pool->membership.leaving,
+                                   .reassigned = pool->reassigned,
+                                   .liveness = &pool->liveness};
+    const struct plan_shard shard = {.place = pool->places[number],
+                                     .owner = pool->seen[number].owner,
+                                     .epoch = pool->seen[number].epoch,
+                                     .held = ownership_held(ownership),
+                                     .served_ms = clock_mono_ms() - ownership->taken_ms};
+    return plan_shard(&view, &shard);
+}
+
+static void carry_out(struct pool *pool, uint32_t number)
+{
+    struct shard *shard = &pool->shards[number];
+    struct plan plan = plan_of(pool, number);
+    shard_want(shard, plan.assigned, plan.wanted);
+    if (SEEDED_BUG_IS(EAGER) && pool->places[number].standby == pool->membership.id)
+        shard_take_over(shard, "seeded", ORDERS_DB_ANY_EPOCH);
+    switch (plan.step) {
+    case PLAN_KEEP:
+        return;
+    case PLAN_YIELD:
+        shard_yield(shard, plan.why,
+                    pool->membership.leaving ? LEAVE_PATIENCE_MS : YIELD_PATIENCE_MS);
+        return;
+    case PLAN_TAKE:
+        shard_take_over(shard, plan.why, plan.epoch);
+        return;
+    case PLAN_TAKE_BACK:
+        shard_take_over(shard, plan.why, ORDERS_DB_IF_OURS);
+        return;
+    }
+}
+
+static void carry_out_all(struct pool *pool)
+{
+    for (uint32_t i = 0; i < pool->context->shards; i++) {
+        if (!SEEDED_BUG_IS(NO_FENCE) && !pool->membership.leaving)
+            shard_seen(&pool->shards[i], pool->seen[i].epoch);
+        carry_out(pool, i);
+    }
+}
+
+/* ---- heartbeats ---- */
+
+/* Asked for before the heartbeat, so that whoever owns a shard here has joined before the members
+ * were listed. */
+static void owners_read(const struct pg_result *result, void *arg)
 {
     struct pool *pool = arg;
     for (int row = 0; pg_status(result) == PG_OK && row < pg_rows(result); row++) {
         int64_t shard = pg_int(result, row, 0);
         if (shard >= 0 && shard < pool->context->shards)
-            pool->looks[shard] = (struct look){pg_int(result, row, 1), pg_int(result, row, 2)};
+            pool->seen[shard] = (struct seen){pg_int(result, row, 1), pg_int(result, row, 2)};
     }
-}
-
-static void take_rows(struct pool *pool, const struct pg_result *result)
-{
-    struct member_row rows[LIVENESS_MAX];
-    size_t count = 0;
-    for (int row = 0; row < pg_rows(result) && count < LIVENESS_MAX; row++)
-        rows[count++] = (struct member_row){.id = pg_int(result, row, 0),
-                                            .beat = pg_int(result, row, 1),
-                                            .ready = pg_bool(result, row, 2),
-                                            .locked = pg_bool(result, row, 3)};
-    liveness_observe(&pool->members, rows, count, clock_mono_ms());
 }
 
 static void database_answers(struct pool *pool)
 {
-    pool->beaten_ms = pool->sent_ms;
-    if (pool->suspended && !pool->context->leaving) {
+    pool->success_ms = pool->sent_ms;
+    if (pool->suspended && !pool->membership.leaving) {
         pool->suspended = false;
         broker_resume(pool->context->broker);
     }
@@ -178,55 +146,49 @@ static void database_answers(struct pool *pool)
 /* Whatever was served under the old number is taken over under the new one. */
 static void removed(struct pool *pool)
 {
-    log_warning("we were taken for dead and removed: joining again");
-    pool->context->member = 0;
+    log_warning("removed from the pool as dead: joining again");
+    pool->membership.id = 0;
     for (uint32_t i = 0; i < pool->context->shards; i++)
         shard_disown(&pool->shards[i]);
 }
 
-static void beaten(const struct pg_result *result, void *arg)
+static void heartbeat_answered(const struct pg_result *result, void *arg)
 {
     struct pool *pool = arg;
     pool->asking = false;
     if (pg_status(result) != PG_OK) {
         if (pg_status(result) == PG_ERROR)
-            log_error("the beat is refused", LOG_STR("problem", pg_message(result)));
+            log_error("heartbeat refused by the database", LOG_STR("problem", pg_message(result)));
         return;
     }
     database_answers(pool);
-    take_rows(pool, result);
-    if (!liveness_alive(&pool->members, pool->context->member)) {
+    struct member_row rows[LIVENESS_MAX];
+    size_t count = pool_db_members(result, rows);
+    liveness_observe(&pool->liveness, rows, count, clock_mono_ms());
+    if (!liveness_alive(&pool->liveness, pool->membership.id)) {
         removed(pool);
         return;
     }
-    rank(pool);
-    apply_ranking(pool);
-    if (pool->context->leaving)
+    assign(pool);
+    carry_out_all(pool);
+    if (pool->membership.leaving)
         leave_if_empty(pool);
-    else
-        take_what_is_ours(pool);
     sweep_run(&pool->sweep);
 }
 
-static void send_beat(struct pool *pool)
+static bool is_ready(const struct pool *pool)
 {
-    struct buf pids;
-    buf_init(&pids, 4096);
-    pg_array_begin(&pids);
-    for (size_t i = 0; i < pool->options.session_count; i++)
-        pg_array_int(&pids, pg_backend_pid(pool->options.sessions[i]));
-    pg_array_end(&pids);
-    char shards[NUMBER_SIZE], member[NUMBER_SIZE];
-    (void)snprintf(shards, sizeof shards, "%u", pool->context->shards);
-    (void)snprintf(member, sizeof member, "%" PRId64, pool->context->member);
-    bool ready = broker_state(pool->context->broker) != BROKER_DOWN && !pool->context->leaving;
-    const char *look_params[] = {shards};
-    const char *params[] = {member, ready ? "true" : "false", buf_text(&pids)};
-    pool->sent_ms = clock_mono_ms();
+    return broker_state(pool->context->broker) != BROKER_DOWN && !pool->membership.leaving;
+}
+
+static void send_heartbeat(struct pool *pool)
+{
     struct pg *control = pool->options.control;
-    pool->asking = pg_query(control, &owners_statement, look_params, owners_seen, pool) == 0 &&
-                   pg_query(control, &beat_statement, params, beaten, pool) == 0;
-    buf_free(&pids);
+    pool->sent_ms = clock_mono_ms();
+    pool->asking =
+        pool_db_owners(control, pool->context->shards, owners_read, pool) == 0 &&
+        pool_db_heartbeat(control, pool->membership.id, is_ready(pool), pool->options.sessions,
+                          pool->options.session_count, heartbeat_answered, pool) == 0;
 }
 
 static void joined(const struct pg_result *result, void *arg)
@@ -239,14 +201,14 @@ static void joined(const struct pg_result *result, void *arg)
                       LOG_STR("problem", pg_message(result)));
         return;
     }
-    pool->context->member = pg_int(result, 0, 0);
-    liveness_init(&pool->members, pool->context->member);
-    pool->ranked_count = 0;
-    log_info("joined the pool", LOG_INT("member", pool->context->member));
-    send_beat(pool);
+    pool->membership.id = pg_int(result, 0, 0);
+    liveness_init(&pool->liveness, pool->membership.id);
+    pool->assigned_count = 0;
+    log_info("joined the pool", LOG_INT("member", pool->membership.id));
+    send_heartbeat(pool);
 }
 
-static void service_seen(const struct pg_result *result, void *arg)
+static void service_read(const struct pg_result *result, void *arg)
 {
     struct pool *pool = arg;
     if (pg_status(result) != PG_OK)
@@ -259,33 +221,30 @@ static void service_seen(const struct pg_result *result, void *arg)
 
 static void join(struct pool *pool)
 {
-    if (pg_query(pool->options.control, &service_statement, NULL, service_seen, pool) < 0)
-        return;
-    char pid[NUMBER_SIZE];
-    (void)snprintf(pid, sizeof pid, "%d", (int)getpid());
-    const char *params[] = {pool->name, pool->host, pid, CHECKOUT_VERSION};
-    pool->asking = pg_query(pool->options.control, &join_statement, params, joined, pool) == 0;
+    struct pg *control = pool->options.control;
+    pool->asking = pool_db_service(control, service_read, pool) == 0 &&
+                   pool_db_join(control, pool->name, pool->host, joined, pool) == 0;
 }
 
-/* A broker must not feed somebody who cannot write. */
+/* A broker must not feed a member that cannot write. */
 static void leave_broker_without_database(struct pool *pool)
 {
-    if (SEEDED_BUG_IS(NO_FENCE) || pool->suspended || pool->context->leaving ||
-        pool->context->member == 0 || clock_mono_ms() - pool->beaten_ms < DATABASE_LOST_MS)
+    if (SEEDED_BUG_IS(NO_FENCE) || pool->suspended || pool->membership.leaving ||
+        pool->membership.id == 0 || clock_mono_ms() - pool->success_ms < DATABASE_LOST_MS)
         return;
     pool->suspended = true;
     broker_suspend(pool->context->broker, "the database does not answer");
 }
 
-static void beat_due(void *arg)
+static void heartbeat_due(void *arg)
 {
     struct pool *pool = arg;
     leave_broker_without_database(pool);
     if (pool->asking || pool->left || !pg_is_up(pool->options.control))
         return;
-    if (pool->context->member != 0)
-        send_beat(pool);
-    else if (!pool->context->leaving)
+    if (pool->membership.id != 0)
+        send_heartbeat(pool);
+    else if (!pool->membership.leaving)
         join(pool);
 }
 
@@ -296,15 +255,17 @@ static void notified(const char *channel, const char *payload, void *arg)
     struct pool *pool = arg;
     int64_t shard;
     if (parse_int(payload, 0, (int64_t)pool->context->shards - 1, &shard) == 0)
-        shard_found_commands(&pool->shards[shard]);
+        shard_routing_commands(&pool->shards[shard].routing);
 }
+
+/* ---- what the servers say ---- */
 
 void pool_control_up(struct pool *pool)
 {
     pool->asking = false;
-    if (pg_query(pool->options.control, &listen_statement, NULL, NULL, NULL) < 0)
+    if (pool_db_listen(pool->options.control) < 0)
         log_warning("commands are found by the sweep alone");
-    beat_due(pool);
+    heartbeat_due(pool);
 }
 
 void pool_session_up(struct pool *pool, const struct pg *session)
@@ -321,26 +282,26 @@ void pool_session_lost(struct pool *pool, const struct pg *session)
             shard_session_lost(&pool->shards[i]);
 }
 
-void pool_bus_up(struct pool *pool)
+void pool_broker_up(struct pool *pool)
 {
     for (uint32_t i = 0; i < pool->context->shards; i++)
-        shard_bus_up(&pool->shards[i]);
-    beat_due(pool); /* tell the others that we are ready */
+        shard_channel_broker_up(&pool->shards[i].channel);
+    heartbeat_due(pool); /* tell the others that we are ready */
 }
 
-struct shard *pool_shard(struct pool *pool, uint32_t number)
+struct shard_routing *pool_routing(struct pool *pool, uint32_t shard)
 {
-    return &pool->shards[number];
+    return &pool->shards[shard].routing;
 }
 
 bool pool_joined(const struct pool *pool, struct buf *ret_why)
 {
-    if (pool->context->member == 0) {
+    if (pool->membership.id == 0) {
         (void)buf_str(ret_why, "not a member of the pool yet\n");
         return false;
     }
-    if (clock_mono_ms() - pool->beaten_ms >= DATABASE_LOST_MS) {
-        (void)buf_str(ret_why, "PostgreSQL has not answered a beat for 5 s\n");
+    if (clock_mono_ms() - pool->success_ms >= DATABASE_LOST_MS) {
+        (void)buf_str(ret_why, "PostgreSQL has not answered a heartbeat for 5 s\n");
         return false;
     }
     return true;
@@ -362,16 +323,13 @@ static void shard_freed(const struct pg_result *result, void *arg)
 
 /* Whoever holds the row for so long is frozen, or gone without the server having noticed; it may be
  * an old session of our own. */
-static void take_over_stuck(uint32_t number, void *arg)
+static void take_over_waits(uint32_t number, void *arg)
 {
     struct pool *pool = arg;
-    int64_t owner = pool->looks[number].owner;
-    char waiting[NUMBER_SIZE], dead[NUMBER_SIZE];
-    (void)snprintf(waiting, sizeof waiting, "%d", pg_backend_pid(pool->shards[number].session));
-    (void)snprintf(dead, sizeof dead, "%" PRId64, owner);
-    bool alive = owner == 0 || liveness_alive(&pool->members, owner);
-    const char *params[] = {waiting, alive ? NULL : dead};
-    if (pg_query(pool->options.control, &free_shard_statement, params, shard_freed, NULL) < 0)
+    int64_t owner = pool->seen[number].owner;
+    bool alive = owner == 0 || liveness_alive(&pool->liveness, owner);
+    if (pool_db_free_shard(pool->options.control, pool->shards[number].session, alive ? 0 : owner,
+                           shard_freed, NULL) < 0)
         log_warning("a take-over waits for its shard", LOG_INT("shard", number));
 }
 
@@ -384,9 +342,9 @@ static void finish_leaving(struct pool *pool)
     pool->options.left(pool->options.arg);
 }
 
-static void left_pool(const struct pg_result *result, void *arg)
+static void leave_answered(const struct pg_result *result, void *arg)
 {
-    (void)result; /* if it is lost, our beats stop all the same */
+    (void)result; /* if it is lost, our heartbeats stop all the same */
     finish_leaving(arg);
 }
 
@@ -401,14 +359,11 @@ static void leave_if_empty(struct pool *pool)
     if (pool->left || pool->leave_sent)
         return;
     for (uint32_t i = 0; i < pool->context->shards; i++)
-        if (shard_held(&pool->shards[i]))
+        if (ownership_held(&pool->shards[i].ownership))
             return;
     pool->leave_sent = true;
-    char member[NUMBER_SIZE];
-    (void)snprintf(member, sizeof member, "%" PRId64, pool->context->member);
-    const char *params[] = {member};
-    if (pool->context->member == 0 ||
-        pg_query(pool->options.control, &leave_statement, params, left_pool, pool) < 0)
+    if (pool->membership.id == 0 ||
+        pool_db_leave(pool->options.control, pool->membership.id, leave_answered, pool) < 0)
         finish_leaving(pool);
 }
 
@@ -416,19 +371,19 @@ static void shard_released(uint32_t shard, void *arg)
 {
     (void)shard;
     struct pool *pool = arg;
-    if (pool->context->leaving)
+    if (pool->membership.leaving)
         leave_if_empty(pool);
 }
 
 void pool_leave(struct pool *pool)
 {
-    if (pool->context->leaving)
+    if (pool->membership.leaving)
         return;
-    pool->context->leaving = true;
+    pool->membership.leaving = true;
     loop_timer_start(pool->leave_limit, LEAVE_AT_MOST_MS, 0);
-    if (pool->context->member != 0 && !pool->asking && pg_is_up(pool->options.control))
-        send_beat(pool); /* not ready any more: the others rank without us */
-    apply_ranking(pool);
+    if (pool->membership.id != 0 && !pool->asking && pg_is_up(pool->options.control))
+        send_heartbeat(pool); /* not ready any more: the others assign without us */
+    carry_out_all(pool);
     leave_if_empty(pool);
 }
 
@@ -444,36 +399,42 @@ static void name_ourselves(struct pool *pool)
         (void)snprintf(pool->name, sizeof pool->name, "%s:%d", pool->host, (int)getpid());
 }
 
-struct pool *pool_new(struct shard_context *context, const struct pool_options *options)
+static bool make_parts(struct pool *pool)
+{
+    const struct shard_context *context = pool->context;
+    pool->places = calloc(context->shards, sizeof *pool->places);
+    pool->seen = calloc(context->shards, sizeof *pool->seen);
+    pool->heartbeat = loop_timer_new(context->loop, heartbeat_due, pool);
+    pool->leave_limit = loop_timer_new(context->loop, leave_limit_due, pool);
+    pool->shards = calloc(context->shards, sizeof *pool->shards);
+    if (pool->places == NULL || pool->seen == NULL || pool->heartbeat == NULL ||
+        pool->leave_limit == NULL || pool->shards == NULL)
+        return false;
+    bool complete =
+        sweep_init(&pool->sweep, pool->options.control, pool->shards, context->shards) == 0;
+    for (uint32_t i = 0; i < context->shards; i++)
+        if (shard_init(&pool->shards[i], context, &pool->membership, i,
+                       pool->options.sessions[i % pool->options.session_count]) < 0)
+            complete = false;
+    return complete;
+}
+
+struct pool *pool_new(const struct shard_context *context, const struct pool_options *options)
 {
     struct pool *pool = calloc(1, sizeof *pool);
     if (pool == NULL)
         return NULL;
     pool->context = context;
     pool->options = *options;
-    context->stuck = take_over_stuck;
-    context->released = shard_released;
-    context->arg = pool;
-    context->member = 0;
+    pool->membership = (struct shard_membership){
+        .take_over_waits = take_over_waits, .released = shard_released, .arg = pool};
     name_ourselves(pool);
-    pool->places = calloc(context->shards, sizeof *pool->places);
-    pool->looks = calloc(context->shards, sizeof *pool->looks);
-    pool->shards = calloc(context->shards, sizeof *pool->shards);
-    pool->beat = loop_timer_new(context->loop, beat_due, pool);
-    pool->leave_limit = loop_timer_new(context->loop, leave_limit_due, pool);
-    bool complete =
-        pool->places != NULL && pool->looks != NULL &&
-        sweep_init(&pool->sweep, options->control, pool->shards, context->shards) == 0 &&
-        pool->shards != NULL && pool->beat != NULL && pool->leave_limit != NULL;
-    for (uint32_t i = 0; complete && i < context->shards; i++)
-        complete = shard_init(&pool->shards[i], context, i,
-                              options->sessions[i % options->session_count]) == 0;
-    if (!complete) {
-        log_error("out of memory");
-        exit(EXIT_FAILURE); /* at the start, with nothing begun */
+    if (!make_parts(pool)) {
+        pool_free(pool);
+        return NULL;
     }
     pg_on_notify(options->control, notified, pool);
-    loop_timer_start(pool->beat, BEAT_MS, BEAT_MS);
+    loop_timer_start(pool->heartbeat, HEARTBEAT_MS, HEARTBEAT_MS);
     return pool;
 }
 
@@ -481,12 +442,12 @@ void pool_free(struct pool *pool)
 {
     if (pool == NULL)
         return;
-    for (uint32_t i = 0; i < pool->context->shards; i++)
+    for (uint32_t i = 0; pool->shards != NULL && i < pool->context->shards; i++)
         shard_free(&pool->shards[i]);
-    loop_timer_free(pool->beat);
+    loop_timer_free(pool->heartbeat);
     loop_timer_free(pool->leave_limit);
     free(pool->places);
-    free(pool->looks);
+    free(pool->seen);
     sweep_free(&pool->sweep);
     free(pool->shards);
     free(pool);

@@ -1,7 +1,7 @@
 /*
- * This process as a member of the pool: it beats once a second, sees from the others' beats who is
- * alive, ranks owners and standbys, and tells its shards to open, take over or yield. With every
- * beat it also sweeps: it looks in the tables for work that nobody may have in memory.
+ * This process as a member of the pool: it sends a heartbeat once a second, sees from the others'
+ * who is alive, assigns owners and standbys, and makes its shards open, take over or yield
+ * (plan.h). With every heartbeat it also sweeps.
  */
 #ifndef CONSUMER_POOL_POOL_H
 #define CONSUMER_POOL_POOL_H
@@ -18,8 +18,8 @@
 struct pool;
 
 struct pool_options {
-    const char *name;   /* what operators see; "": host:pid */
-    struct pg *control; /* session for beats and sweeps; its callbacks go to pool_control_* */
+    const char *name;           /* what operators see; "": host:pid */
+    struct pg *control;         /* for heartbeats and sweeps; its state goes to pool_control_up */
     struct pg *const *sessions; /* of the shards: shard i writes through sessions[i % count] */
     size_t session_count;
     void (*wrong_shards)(int64_t serving, void *arg); /* PostgreSQL serves another N */
@@ -27,19 +27,21 @@ struct pool_options {
     void *arg;
 };
 
-/* Takes over context->stuck, released, arg and member. NULL: no memory. */
-struct pool *pool_new(struct shard_context *context, const struct pool_options *options);
+/* `context` must outlive it. NULL: no memory. */
+struct pool *pool_new(const struct shard_context *context, const struct pool_options *options);
+/* NULL is allowed. */
 void pool_free(struct pool *pool);
 
 void pool_control_up(struct pool *pool);
 void pool_session_up(struct pool *pool, const struct pg *session);
 void pool_session_lost(struct pool *pool, const struct pg *session);
-void pool_bus_up(struct pool *pool);
+void pool_broker_up(struct pool *pool);
 
-struct shard *pool_shard(struct pool *pool, uint32_t number);
-/* A member of the pool, whose beats succeed. */
+/* Where what comes for a shard goes. */
+struct shard_routing *pool_routing(struct pool *pool, uint32_t shard);
+/* A member of the pool, whose heartbeats succeed. */
 bool pool_joined(const struct pool *pool, struct buf *ret_why);
-/* Gives every shard back, leaves the pool, then calls `left`; after 9 s at the latest. */
+/* Releases every shard, leaves the pool, then calls `left`; after 9 s at the latest. */
 void pool_leave(struct pool *pool);
 
 #endif

@@ -21,15 +21,15 @@
 
 enum { USER_ID = EVENT_ROW_COLUMNS };
 
-struct shard_writer {
+struct relay_shard {
     struct relay *relay;
     uint32_t shard;
     bool active;
-    bool dirty;          /* there may be events past `mark` */
+    bool dirty;          /* there may be events past `watermark` */
     bool busy;           /* a page is being read or published */
     bool failed;         /* … and not all of it arrived */
     uint64_t generation; /* counts starts and stops: an older page's answers are void */
-    int64_t mark;        /* published up to here */
+    int64_t watermark;   /* published up to here */
     int64_t saved;
     uint64_t
         stuck_since_ms; /* monotonic: events wait since then and none was relayed; 0: none wait */
@@ -40,7 +40,7 @@ struct shard_writer {
 
 /* One page on its way; lives until its last answer. */
 struct page {
-    struct shard_writer *writer;
+    struct relay_shard *part;
     uint64_t generation;
 };
 
@@ -53,7 +53,7 @@ struct relay {
     struct loop_timer *save;
     struct loop_timer *retry;
     struct buf message;
-    struct shard_writer lanes[];
+    struct relay_shard of_shard[];
 };
 
 static const struct pg_statement unrelayed = {
@@ -65,7 +65,7 @@ static const struct pg_statement unrelayed = {
 static const struct pg_statement advance = {
     "advance_relays", "select checkout.advance_relays($1::integer[], $2::bigint[])", 2};
 
-static void read_page(struct shard_writer *writer);
+static void read_page(struct relay_shard *part);
 
 static void retry_due(void *arg)
 {
@@ -76,14 +76,13 @@ static void show_stuck(struct relay *relay)
 {
     uint64_t now_ms = clock_mono_ms();
     for (uint32_t i = 0; i < relay->shards; i++) {
-        struct shard_writer *writer = &relay->lanes[i];
+        struct relay_shard *part = &relay->of_shard[i];
         if (relay_idle(relay, i))
-            writer->stuck_since_ms = 0;
-        else if (writer->stuck_since_ms == 0)
-            writer->stuck_since_ms = now_ms;
+            part->stuck_since_ms = 0;
+        else if (part->stuck_since_ms == 0)
+            part->stuck_since_ms = now_ms;
         metric_set(relay->stats->of_shard[i].relay_stuck_seconds,
-                   writer->stuck_since_ms == 0 ? 0
-                                               : (double)(now_ms - writer->stuck_since_ms) / 1000);
+                   part->stuck_since_ms == 0 ? 0 : (double)(now_ms - part->stuck_since_ms) / 1000);
     }
 }
 
@@ -96,7 +95,7 @@ static void save_due(void *arg)
 struct relay *relay_new(struct loop *loop, uint32_t shards, struct pg *session, struct redis *redis,
                         struct admission_keys *keys, struct stats *stats)
 {
-    struct relay *relay = calloc(1, sizeof *relay + shards * sizeof relay->lanes[0]);
+    struct relay *relay = calloc(1, sizeof *relay + shards * sizeof relay->of_shard[0]);
     if (relay == NULL)
         return NULL;
     relay->shards = shards;
@@ -106,7 +105,7 @@ struct relay *relay_new(struct loop *loop, uint32_t shards, struct pg *session, 
     relay->stats = stats;
     buf_init(&relay->message, EVENT_MAX);
     for (uint32_t i = 0; i < shards; i++)
-        relay->lanes[i] = (struct shard_writer){.relay = relay, .shard = i};
+        relay->of_shard[i] = (struct relay_shard){.relay = relay, .shard = i};
     relay->save = loop_timer_new(loop, save_due, relay);
     relay->retry = loop_timer_new(loop, retry_due, relay);
     if (relay->save == NULL || relay->retry == NULL) {
@@ -127,36 +126,36 @@ void relay_free(struct relay *relay)
     free(relay);
 }
 
-void relay_start(struct relay *relay, uint32_t shard, int64_t mark)
+void relay_start(struct relay *relay, uint32_t shard, int64_t watermark)
 {
-    struct shard_writer *writer = &relay->lanes[shard];
-    writer->generation++;
-    writer->active = true;
-    writer->busy = false;
-    writer->dirty = true;
-    writer->mark = mark;
-    writer->saved = mark;
+    struct relay_shard *part = &relay->of_shard[shard];
+    part->generation++;
+    part->active = true;
+    part->busy = false;
+    part->dirty = true;
+    part->watermark = watermark;
+    part->saved = watermark;
     admission_keys_serve(relay->keys, shard, true);
-    read_page(writer);
+    read_page(part);
 }
 
 void relay_stop(struct relay *relay, uint32_t shard)
 {
-    struct shard_writer *writer = &relay->lanes[shard];
-    writer->generation++;
-    writer->active = false;
-    writer->busy = false;
-    writer->dirty = false;
+    struct relay_shard *part = &relay->of_shard[shard];
+    part->generation++;
+    part->active = false;
+    part->busy = false;
+    part->dirty = false;
     admission_keys_serve(relay->keys, shard, false);
 }
 
 void relay_kick(struct relay *relay, uint32_t shard)
 {
-    struct shard_writer *writer = &relay->lanes[shard];
-    if (!writer->active)
+    struct relay_shard *part = &relay->of_shard[shard];
+    if (!part->active)
         return;
-    writer->dirty = true;
-    read_page(writer);
+    part->dirty = true;
+    read_page(part);
 }
 
 void relay_kick_all(struct relay *relay)
@@ -167,50 +166,50 @@ void relay_kick_all(struct relay *relay)
 
 bool relay_idle(const struct relay *relay, uint32_t shard)
 {
-    const struct shard_writer *writer = &relay->lanes[shard];
-    return !writer->active || (!writer->busy && !writer->dirty);
+    const struct relay_shard *part = &relay->of_shard[shard];
+    return !part->active || (!part->busy && !part->dirty);
 }
 
-static void try_later(struct shard_writer *writer)
+static void try_later(struct relay_shard *part)
 {
-    writer->busy = false;
-    writer->dirty = true;
-    struct loop_timer *retry = writer->relay->retry;
+    part->busy = false;
+    part->dirty = true;
+    struct loop_timer *retry = part->relay->retry;
     if (!loop_timer_active(retry))
         loop_timer_start(retry, RETRY_MS, 0);
 }
 
-static void page_published(struct shard_writer *writer)
+static void page_published(struct relay_shard *part)
 {
-    if (writer->failed) {
-        try_later(writer);
+    if (part->failed) {
+        try_later(part);
         return;
     }
     FAILPOINT(RELAY_PUBLISHED);
-    writer->busy = false;
-    writer->mark = writer->page_end;
-    writer->stuck_since_ms = 0;
-    if (writer->page_full)
-        writer->dirty = true;
-    read_page(writer);
+    part->busy = false;
+    part->watermark = part->page_end;
+    part->stuck_since_ms = 0;
+    if (part->page_full)
+        part->dirty = true;
+    read_page(part);
 }
 
 static void published(const struct redis_reply *reply, void *arg)
 {
     struct page *page = arg;
-    struct shard_writer *writer = page->writer;
-    if (page->generation == writer->generation) {
+    struct relay_shard *part = page->part;
+    if (page->generation == part->generation) {
         if (reply->type != REDIS_INTEGER)
-            writer->failed = true;
-        if (--writer->unanswered == 0)
-            page_published(writer);
+            part->failed = true;
+        if (--part->unanswered == 0)
+            page_published(part);
     }
     free(page);
 }
 
-static int publish(struct shard_writer *writer, const struct pg_result *result, int row)
+static int publish(struct relay_shard *part, const struct pg_result *result, int row)
 {
-    struct relay *relay = writer->relay;
+    struct relay *relay = part->relay;
     const struct event event = event_of_row(result, row);
     char channel[CHANNEL_MAX];
     int channel_len =
@@ -222,126 +221,128 @@ static int publish(struct shard_writer *writer, const struct pg_result *result, 
     struct page *page = malloc(sizeof *page);
     if (page == NULL)
         return ERR_NOMEM;
-    *page = (struct page){writer, writer->generation};
+    *page = (struct page){part, part->generation};
     const char *argv[] = {"PUBLISH", channel, buf_text(&relay->message)};
     const size_t lens[] = {7, (size_t)channel_len, relay->message.len};
     code = redis_command(relay->redis, 3, argv, lens, published, page);
     if (code < 0)
         free(page);
     else
-        writer->unanswered++;
-    admission_keys_saw(relay->keys, writer->shard, event.sku, event.order_id, event.status,
+        part->unanswered++;
+    admission_keys_saw(relay->keys, part->shard, event.sku, event.order_id, event.status,
                        event.reason);
     return code;
 }
 
-static void publish_page(struct shard_writer *writer, const struct pg_result *result)
+static void publish_page(struct relay_shard *part, const struct pg_result *result)
 {
-    struct relay *relay = writer->relay;
+    struct relay *relay = part->relay;
     int rows = pg_rows(result);
-    writer->failed = false;
-    SEEDED_BUG(EARLY_MARK, writer->mark = pg_int(result, rows - 1, EVENT_ROW_ID); relay_save(relay);
-               seeded_bug_pause(30));
+    part->failed = false;
+    SEEDED_BUG(EARLY_MARK, part->watermark = pg_int(result, rows - 1, EVENT_ROW_ID);
+               relay_save(relay); seeded_bug_pause(30));
     FAILPOINT(RELAY_READ);
-    writer->unanswered = 1; /* ours, so that no answer ends the page before all are sent */
-    for (int row = 0; row < rows && !writer->failed; row++)
-        if (publish(writer, result, row) < 0)
-            writer->failed = true;
-    if (rows > 0 && !writer->failed) {
-        writer->page_end = pg_int(result, rows - 1, EVENT_ROW_ID);
+    part->unanswered = 1; /* ours, so that no answer ends the page before all are sent */
+    for (int row = 0; row < rows && !part->failed; row++)
+        if (publish(part, result, row) < 0)
+            part->failed = true;
+    if (rows > 0 && !part->failed) {
+        part->page_end = pg_int(result, rows - 1, EVENT_ROW_ID);
         metric_add(relay->stats->events_relayed, rows);
         int64_t age_ms = clock_wall_ms() - pg_int(result, 0, EVENT_ROW_TIME_MS);
         metric_observe(relay->stats->relay_seconds, age_ms < 0 ? 0 : (double)age_ms / 1000);
     }
     FAILPOINT_SOON(RELAY_SENT);
-    writer->page_full = rows == PAGE;
-    if (--writer->unanswered == 0)
-        page_published(writer);
+    part->page_full = rows == PAGE;
+    if (--part->unanswered == 0)
+        page_published(part);
 }
 
 static void page_read(const struct pg_result *result, void *arg)
 {
     struct page *page = arg;
-    struct shard_writer *writer = page->writer;
-    bool stale = page->generation != writer->generation;
+    struct relay_shard *part = page->part;
+    bool stale = page->generation != part->generation;
     free(page);
     if (stale)
         return;
     if (pg_status(result) != PG_OK) {
         if (pg_status(result) == PG_ERROR)
-            log_error("events cannot be read", LOG_INT("shard", writer->shard),
+            log_error("events cannot be read", LOG_INT("shard", part->shard),
                       LOG_STR("problem", pg_message(result)));
-        try_later(writer);
+        try_later(part);
         return;
     }
     if (pg_rows(result) == 0) {
-        writer->busy = false;
-        read_page(writer); /* if kicked meanwhile */
+        part->busy = false;
+        read_page(part); /* if kicked meanwhile */
         return;
     }
-    publish_page(writer, result);
+    publish_page(part, result);
 }
 
-/* Reads the next page past the mark, unless one is on its way or there is nothing new. */
-static void read_page(struct shard_writer *writer)
+/* Reads the next page past the watermark, unless one is on its way or there is nothing new. */
+static void read_page(struct relay_shard *part)
 {
-    struct relay *relay = writer->relay;
-    if (!writer->active || writer->busy || !writer->dirty || !redis_is_up(relay->redis) ||
+    struct relay *relay = part->relay;
+    if (!part->active || part->busy || !part->dirty || !redis_is_up(relay->redis) ||
         !pg_is_up(relay->session))
         return;
     struct page *page = malloc(sizeof *page);
     if (page == NULL) {
-        try_later(writer);
+        try_later(part);
         return;
     }
-    *page = (struct page){writer, writer->generation};
-    char shard[NUMBER_SIZE], mark[NUMBER_SIZE], limit[NUMBER_SIZE];
-    (void)snprintf(shard, sizeof shard, "%u", writer->shard);
-    (void)snprintf(mark, sizeof mark, "%" PRId64, writer->mark);
+    *page = (struct page){part, part->generation};
+    char shard[NUMBER_SIZE], watermark[NUMBER_SIZE], limit[NUMBER_SIZE];
+    (void)snprintf(shard, sizeof shard, "%u", part->shard);
+    (void)snprintf(watermark, sizeof watermark, "%" PRId64, part->watermark);
     (void)snprintf(limit, sizeof limit, "%d", PAGE);
-    const char *params[] = {shard, mark, limit};
+    const char *params[] = {shard, watermark, limit};
     if (pg_query(relay->session, &unrelayed, params, page_read, page) < 0) {
         free(page);
-        try_later(writer);
+        try_later(part);
         return;
     }
-    writer->busy = true;
-    writer->dirty = false;
+    part->busy = true;
+    part->dirty = false;
 }
 
 static void saved(const struct pg_result *result, void *arg)
 {
-    (void)arg; /* a mark that was not written goes out with a later one, or is published again */
+    (void)
+        arg; /* a watermark that was not written goes out with a later one, or is published again */
     FAILPOINT(RELAY_MARK_SAVED);
     if (pg_status(result) == PG_ERROR)
-        log_error("the relay's marks cannot be written", LOG_STR("problem", pg_message(result)));
+        log_error("the relay's watermarks cannot be written",
+                  LOG_STR("problem", pg_message(result)));
 }
 
 void relay_save(struct relay *relay)
 {
-    struct buf shard_list, marks;
+    struct buf shard_list, watermarks;
     buf_init(&shard_list, (size_t)64 * 1024);
-    buf_init(&marks, (size_t)64 * 1024);
+    buf_init(&watermarks, (size_t)64 * 1024);
     pg_array_begin(&shard_list);
-    pg_array_begin(&marks);
+    pg_array_begin(&watermarks);
     bool any = false;
     for (uint32_t i = 0; i < relay->shards; i++) {
-        struct shard_writer *writer = &relay->lanes[i];
-        if (writer->mark <= writer->saved)
+        struct relay_shard *part = &relay->of_shard[i];
+        if (part->watermark <= part->saved)
             continue;
         pg_array_int(&shard_list, i);
-        pg_array_int(&marks, writer->mark);
+        pg_array_int(&watermarks, part->watermark);
         any = true;
     }
     pg_array_end(&shard_list);
-    pg_array_end(&marks);
-    const char *params[] = {buf_text(&shard_list), buf_text(&marks)};
+    pg_array_end(&watermarks);
+    const char *params[] = {buf_text(&shard_list), buf_text(&watermarks)};
     if (any && pg_is_up(relay->session) &&
         pg_query(relay->session, &advance, params, saved, NULL) == 0) {
         for (uint32_t i = 0; i < relay->shards; i++)
-            relay->lanes[i].saved = relay->lanes[i].mark;
+            relay->of_shard[i].saved = relay->of_shard[i].watermark;
         FAILPOINT(RELAY_MARK_SENT);
     }
     buf_free(&shard_list);
-    buf_free(&marks);
+    buf_free(&watermarks);
 }

@@ -3,227 +3,165 @@
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
-#include "common/shop/shard.h"
 #include "common/testing/failpoint.h"
 #include "common/testing/seeded_bug.h"
+#include "consumer/shard/admission_keys.h"
 
-#define REOPEN_FIRST_MS 100
-#define REOPEN_MAX_MS 30000
-#define STUCK_MS 2000
-#define YIELD_POLL_MS 20
-#define OPEN_PAYMENTS_MAX PAYER_MAX
+#define TAKE_OVER_SLOW_MS 2000
+#define DRAIN_POLL_MS 20
+#define OPEN_PAYMENTS_MAX 16384 /* the sweep finds the others */
+#define OPEN_REFUNDS_MAX 512
 
-static const char *state_name(enum shard_state state)
+/* ---- the state ---- */
+
+static void serve(struct shard *shard);
+static void release(struct shard *shard);
+static void release_when_drained(struct shard *shard);
+
+static void suspend(struct shard *shard)
 {
-    static const char *const names[] = {
-        [SHARD_NOT_OURS] = "not ours", [SHARD_TAKING] = "taking",       [SHARD_SERVING] = "serving",
-        [SHARD_YIELDING] = "yielding", [SHARD_RELEASING] = "releasing",
-    };
-    return names[state];
+    shard_writer_close(&shard->writer);
+    relay_stop(shard->context->relay, shard->number);
 }
 
-/* The one place where the state changes. */
-static void enter(struct shard *shard, enum shard_state state, const char *why)
+/* The shard is not ours any more; what it had in memory is in the tables. */
+static void drop(struct shard *shard)
 {
-    if (state == shard->state)
+    suspend(shard);
+    shard_money_forget(&shard->context->money, shard->number);
+    shard_channel_reopen(&shard->channel);
+}
+
+static void drain(struct shard *shard)
+{
+    SEEDED_BUG(CANCEL, broker_seed_cancel(shard->channel.channel));
+    shard->writer.taking = false;
+    shard_money_hold(&shard->context->money, shard->number);
+    release_when_drained(shard);
+}
+
+static void act(struct shard *shard, enum ownership_action action)
+{
+    switch (action) {
+    case OWNERSHIP_SERVE:
+        serve(shard);
         return;
-    log_info("shard", LOG_INT("shard", shard->number), LOG_STR("from", state_name(shard->state)),
-             LOG_STR("to", state_name(state)), LOG_INT("epoch", shard->writer.place.epoch),
-             LOG_STR("why", why));
-    bool served = shard_serving(shard);
-    shard->state = state;
-    metric_add(shard->context->stats->shards_owned, (double)shard_serving(shard) - (double)served);
-    const struct stats_shard *stats = &shard->context->stats->of_shard[shard->number];
-    metric_set(stats->owned, shard_serving(shard));
-    metric_set(stats->epoch, shard_serving(shard) ? (double)shard->writer.place.epoch : 0);
-    if (state == SHARD_SERVING)
-        shard->taken_ms = clock_mono_ms();
-}
-
-bool shard_serving(const struct shard *shard)
-{
-    return shard->state == SHARD_SERVING || shard->state == SHARD_YIELDING;
-}
-
-bool shard_held(const struct shard *shard)
-{
-    return shard->state != SHARD_NOT_OURS;
-}
-
-/* ---- the channel ---- */
-
-static const struct broker_channel_events channel_events;
-
-static void open_channel(struct shard *shard)
-{
-    if (shard->channel != NULL || !shard->wanted ||
-        broker_state(shard->context->broker) == BROKER_DOWN || shard->state == SHARD_YIELDING ||
-        shard->state == SHARD_RELEASING)
-        return; /* a yield ends with a new channel */
-    char queue[SHARD_NAME_SIZE];
-    shard_queue(shard->context->shards, shard->number, queue);
-    int code = broker_consumer_open(shard->context->broker, queue, SHARD_PREFETCH,
-                                    JOB_MESSAGE_ACCEPT, &channel_events, shard, &shard->channel);
-    if (code < 0)
-        loop_timer_start(shard->reopen, backoff_next(&shard->backoff), 0);
-}
-
-/* Closes the channel from our side: what was not begun goes back to the broker, in order. */
-static void close_channel(struct shard *shard)
-{
-    broker_channel_close(shard->channel);
-    shard->channel = NULL;
-    shard->had_delivery = false;
-    shard->dead_unconfirmed = 0;
-    shard->batch_number++;
-    intake_forget(&shard->intake);
-}
-
-/* Closes it and stands behind again. */
-static void reopen_channel(struct shard *shard)
-{
-    close_channel(shard);
-    if (shard->wanted)
-        loop_timer_start(shard->reopen, backoff_next(&shard->backoff), 0);
-}
-
-static void channel_opened(void *arg)
-{
-    struct shard *shard = arg;
-    if (shard->state == SHARD_SERVING)
-        shard_writer_kick(&shard->writer);
-}
-
-/* By the broker's doing, or with the connection. Settling goes on for as long as the epoch holds.
- */
-static void channel_closed(const char *reason, void *arg)
-{
-    struct shard *shard = arg;
-    log_warning("the shard's channel is closed", LOG_INT("shard", shard->number),
-                LOG_STR("reason", reason));
-    reopen_channel(shard);
-}
-
-static void delivered(const struct broker_delivery *delivery, void *arg)
-{
-    struct shard *shard = arg;
-    if (shard->state == SHARD_YIELDING || shard->state == SHARD_RELEASING)
-        return; /* it goes back undecided: this channel acknowledges nothing behind it */
-    backoff_reset(&shard->backoff);
-    if (SEEDED_BUG_IS(NACK) && broker_seed_nack(shard->channel, delivery->tag))
+    case OWNERSHIP_SUSPEND:
+        suspend(shard);
         return;
-    SEEDED_BUG(ACK_EARLY, broker_ack(shard->channel, delivery->tag, false); seeded_bug_pause(20));
-    shard->had_delivery = true;
-    if (intake_push(&shard->intake, delivery->tag, delivery->body, delivery->body_len,
-                    delivery->body_size) < 0) {
-        reopen_channel(shard);
+    case OWNERSHIP_DRAIN:
+        drain(shard);
+        return;
+    case OWNERSHIP_RELEASE:
+        release(shard);
+        return;
+    case OWNERSHIP_DROP:
+        drop(shard);
+        return;
+    case OWNERSHIP_IGNORE:
+    case OWNERSHIP_GO_ON:
         return;
     }
-    FAILPOINT(DELIVERED);
-    if (shard->state == SHARD_SERVING)
-        shard_writer_kick(&shard->writer);
+}
+
+/* What follows from a state as long as it lasts. */
+static void entered(struct shard *shard)
+{
+    const struct ownership *ownership = &shard->ownership;
+    const struct stats_shard *stats = &shard->context->stats->of_shard[shard->number];
+    bool serving = ownership_serving(ownership);
+    shard->channel.quiet =
+        ownership->state == OWNERSHIP_YIELDING || ownership->state == OWNERSHIP_RELEASING;
+    metric_set(stats->owned, serving);
+    metric_set(stats->epoch, serving ? (double)ownership->epoch : 0);
+    if (ownership->state == OWNERSHIP_TAKING)
+        loop_timer_start(shard->take_over_slow, TAKE_OVER_SLOW_MS, TAKE_OVER_SLOW_MS);
     else
-        shard_take_over(shard, "a delivery", ORDERS_DB_ANY_EPOCH);
+        loop_timer_stop(shard->take_over_slow);
+    if (ownership->state != OWNERSHIP_YIELDING)
+        loop_timer_stop(shard->draining);
 }
 
-static const struct broker_channel_events channel_events = {
-    .opened = channel_opened, .closed = channel_closed, .delivered = delivered};
-
-/* The broker feeds consumers in the order in which their channels were opened: a standby makes room
- * for a new owner, or it would be fed first when the shard is given back. */
-static void stand_behind(struct shard *shard)
+/* The one place where the state changes. Returns false if the event means nothing now. */
+static bool enter(struct shard *shard, enum ownership_event event, int64_t epoch, const char *why)
 {
-    if (shard->channel == NULL || shard->had_delivery || shard->state != SHARD_NOT_OURS)
-        return;
-    close_channel(shard);
-    loop_timer_start(shard->reopen, REOPEN_FIRST_MS, 0);
-}
-
-void shard_want(struct shard *shard, int64_t owner, bool wanted)
-{
-    if (owner != shard->named && owner != shard->context->member)
-        stand_behind(shard);
-    shard->named = owner;
-    shard->wanted = wanted;
-    if (wanted && !loop_timer_active(shard->reopen))
-        open_channel(shard);
-    else if (!wanted && !shard_held(shard))
-        close_channel(shard);
-}
-
-void shard_bus_up(struct shard *shard)
-{
-    backoff_reset(&shard->backoff);
-    loop_timer_stop(shard->reopen);
-    open_channel(shard);
+    struct ownership *ownership = &shard->ownership;
+    enum ownership_state from = ownership->state;
+    bool served = ownership_serving(ownership);
+    enum ownership_action action = ownership_happen(ownership, event, epoch, clock_mono_ms());
+    if (action == OWNERSHIP_IGNORE)
+        return false;
+    log_info("shard", LOG_INT("shard", shard->number), LOG_STR("from", ownership_state_name(from)),
+             LOG_STR("to", ownership_state_name(ownership->state)),
+             LOG_INT("epoch", ownership->epoch), LOG_STR("why", why));
+    metric_add(shard->context->stats->shards_owned,
+               (double)ownership_serving(ownership) - (double)served);
+    entered(shard);
+    act(shard, action);
+    return true;
 }
 
 /* ---- taking over ---- */
 
-static void swept(const struct pg_result *result, void *arg);
-static void lose(struct shard *shard, const char *why);
+static void taken(const struct pg_result *result, void *arg);
 
-static void not_taken(struct shard *shard, const struct pg_result *result)
+void shard_take_over(struct shard *shard, const char *why, int64_t seen)
+{
+    const struct shard_membership *membership = shard->membership;
+    if (ownership_held(&shard->ownership) || membership->id == 0 || membership->leaving ||
+        !pg_is_up(shard->session))
+        return; /* the next session, or the next heartbeat, asks again */
+    if (orders_db_take_over(shard->session, shard->context->shards, shard->number, membership->id,
+                            seen, taken, shard) < 0)
+        return;
+    FAILPOINT(TAKE_OVER_SENT);
+    (void)enter(shard, OWNERSHIP_ASKED, 0, why);
+}
+
+/* For a reason of our own, if there is one. */
+static void take_over_again(struct shard *shard)
+{
+    const char *why = ownership_wanted(&shard->ownership, shard->channel.fed);
+    int64_t resume_epoch = shard->ownership.resume_epoch;
+    if (why != NULL)
+        shard_take_over(shard, why, resume_epoch == 0 ? ORDERS_DB_ANY_EPOCH : resume_epoch);
+}
+
+static void refused(struct shard *shard, const struct pg_result *result)
 {
     if (pg_status(result) == PG_ERROR)
-        log_error("a shard cannot be taken over", LOG_INT("shard", shard->number),
+        log_error("take-over refused by the database", LOG_INT("shard", shard->number),
                   LOG_STR("problem", pg_message(result)));
     else
         log_error("the database serves another number of shards: run checkoutctl topology, or "
                   "correct CHECKOUT_SHARDS",
                   LOG_INT("shards", shard->context->shards));
-    lose(shard, "not taken");
-}
-
-/* The shard is at another epoch than the one that we went by. */
-static void moved_on(struct shard *shard)
-{
-    if (shard->resume) { /* what we have of it in memory is of an epoch that is over */
-        lose(shard, "another consumer has taken it over meanwhile");
-        return;
-    }
-    enter(shard, SHARD_NOT_OURS, "it has moved on");
-    if (shard->had_delivery) /* meanwhile the broker has begun to feed us */
-        shard_take_over(shard, "a delivery", ORDERS_DB_ANY_EPOCH);
+    (void)enter(shard, OWNERSHIP_REFUSED, 0, "not taken");
 }
 
 static void taken(const struct pg_result *result, void *arg)
 {
     struct shard *shard = arg;
-    struct shard_context *context = shard->context;
-    loop_timer_stop(shard->stuck);
-    if (shard->state != SHARD_TAKING)
+    if (shard->ownership.state != OWNERSHIP_TAKING)
         return;
     if (pg_status(result) == PG_LOST) { /* with the next session it is tried again */
-        enter(shard, SHARD_NOT_OURS, "database session lost");
-        return;
+        (void)enter(shard, OWNERSHIP_ANSWER_LOST, 0, "database session lost");
+    } else if (pg_status(result) != PG_OK || pg_rows(result) != 1) {
+        refused(shard, result);
+    } else if (pg_null(result, 0, 0)) {
+        (void)enter(shard, OWNERSHIP_PASSED, 0, "another member has taken it meanwhile");
+        take_over_again(shard); /* meanwhile the broker may have begun to feed us */
+    } else {
+        FAILPOINT(TAKEN);
+        shard->watermark = pg_int(result, 0, 1);
+        (void)enter(shard, OWNERSHIP_TAKEN, pg_int(result, 0, 0), "taken over");
     }
-    if (pg_status(result) != PG_OK || pg_rows(result) != 1) {
-        not_taken(shard, result);
-        return;
-    }
-    if (pg_null(result, 0, 0)) {
-        moved_on(shard);
-        return;
-    }
-    FAILPOINT(TAKEN);
-    metric_add(context->stats->of_shard[shard->number].take_overs, 1);
-    shard->writer.stopped = payer_stopped(context->payer);
-    shard_writer_open(&shard->writer, pg_int(result, 0, 0));
-    shard->resume = false;
-    enter(shard, SHARD_SERVING, "taken over");
-    relay_start(context->relay, shard->number, pg_int(result, 0, 1));
-    if (orders_db_open_payments(shard->session, &shard->number, 1, 0, OPEN_PAYMENTS_MAX, swept,
-                                shard) < 0 ||
-        orders_db_open_refunds(shard->session, &shard->number, 1, 0, REFUNDER_MAX, swept, shard) <
-            0)
-        log_warning("open payments are left to the next sweep", LOG_INT("shard", shard->number));
-    shard_writer_kick(&shard->writer);
 }
 
 static void resume_payment(const struct orders_db_effect *effect, void *arg)
 {
-    shard_found_payment(arg, effect);
+    struct shard *shard = arg;
+    shard_routing_payment(&shard->routing, effect);
 }
 
 static void swept(const struct pg_result *result, void *arg)
@@ -233,149 +171,171 @@ static void swept(const struct pg_result *result, void *arg)
     FAILPOINT(TAKEN_SWEPT);
 }
 
-void shard_take_over(struct shard *shard, const char *why, int64_t seen)
+static void serve(struct shard *shard)
 {
     const struct shard_context *context = shard->context;
-    if (shard->state != SHARD_NOT_OURS || context->member == 0 || context->leaving ||
-        !pg_is_up(shard->session))
-        return; /* the next session, or the next look, asks again */
-    if (orders_db_take_over(shard->session, context->shards, shard->number, context->member, seen,
-                            taken, shard) < 0)
-        return;
-    FAILPOINT(TAKE_OVER_SENT);
-    enter(shard, SHARD_TAKING, why);
-    loop_timer_start(shard->stuck, STUCK_MS, STUCK_MS);
+    metric_add(context->stats->of_shard[shard->number].take_overs, 1);
+    shard->writer.stopped = shard_money_stopped(&context->money);
+    shard_writer_open(&shard->writer, shard->ownership.epoch);
+    relay_start(context->relay, shard->number, shard->watermark);
+    if (orders_db_open_payments(shard->session, &shard->number, 1, 0, OPEN_PAYMENTS_MAX, swept,
+                                shard) < 0 ||
+        orders_db_open_refunds(shard->session, &shard->number, 1, 0, OPEN_REFUNDS_MAX, swept,
+                               shard) < 0)
+        log_warning("open payments are left to the next sweep", LOG_INT("shard", shard->number));
+    shard_writer_kick(&shard->writer);
 }
 
-static void stuck_due(void *arg)
+static void take_over_slow(void *arg)
 {
-    struct shard *shard = arg;
-    shard->context->stuck(shard->number, shard->context->arg);
+    const struct shard *shard = arg;
+    shard->membership->take_over_waits(shard->number, shard->membership->arg);
 }
 
-/* ---- losing it, and giving it back ---- */
+/* ---- losing it, and releasing it ---- */
 
-/* The shard is not ours any more; what it had in memory is in the tables. */
-static void lose(struct shard *shard, const char *why)
+void shard_session_up(struct shard *shard)
 {
-    shard_writer_close(&shard->writer);
-    relay_stop(shard->context->relay, shard->number);
-    payer_forget_shard(shard->context->payer, shard->number);
-    refunder_forget_shard(shard->context->refunder, shard->number);
-    loop_timer_stop(shard->stuck);
-    loop_timer_stop(shard->yielding);
-    shard->resume = false;
-    enter(shard, SHARD_NOT_OURS, why);
-    reopen_channel(shard);
-    if (!shard->wanted)
-        loop_timer_stop(shard->reopen);
-}
-
-/* The epoch cannot be used any more, but the shard may still be ours. */
-static void suspend(struct shard *shard, const char *why)
-{
-    if (shard->state == SHARD_YIELDING || shard->state == SHARD_RELEASING) {
-        lose(shard, why); /* deliveries were left aside, so the channel has to go */
-        return;
-    }
-    if (shard->state == SHARD_SERVING) {
-        shard->resume = true;
-        shard->served = shard->writer.place.epoch;
-    }
-    shard_writer_close(&shard->writer);
-    relay_stop(shard->context->relay, shard->number);
-    loop_timer_stop(shard->stuck);
-    enter(shard, SHARD_NOT_OURS, why); /* deliveries are kept */
+    take_over_again(shard);
 }
 
 void shard_session_lost(struct shard *shard)
 {
-    if (shard_held(shard))
-        suspend(shard, "database session lost");
+    (void)enter(shard, OWNERSHIP_SESSION_LOST, 0, "database session lost");
 }
 
 void shard_disown(struct shard *shard)
 {
-    if (shard_held(shard))
-        suspend(shard, "we are another member now");
-}
-
-void shard_session_up(struct shard *shard)
-{
-    if (shard->resume)
-        shard_take_over(shard, "database session is back", shard->served);
-    else if (shard->had_delivery)
-        shard_take_over(shard, "a delivery", ORDERS_DB_ANY_EPOCH);
+    (void)enter(shard, OWNERSHIP_SESSION_LOST, 0, "we are another member now");
 }
 
 static void fenced(struct shard *shard)
 {
-    log_warning("fenced off: another consumer serves the shard", LOG_INT("shard", shard->number),
-                LOG_INT("epoch", shard->writer.place.epoch));
-    lose(shard, "fenced");
+    log_warning("fenced: another member serves the shard", LOG_INT("shard", shard->number),
+                LOG_INT("epoch", shard->ownership.epoch));
+    (void)enter(shard, OWNERSHIP_FENCED, 0, "fenced");
 }
 
 void shard_seen(struct shard *shard, int64_t epoch)
 {
-    if (shard_serving(shard) && epoch > shard->writer.place.epoch)
+    if (ownership_behind(&shard->ownership, epoch))
         fenced(shard);
-    else if (shard->state == SHARD_NOT_OURS)
-        shard_session_up(shard);
+    else
+        take_over_again(shard);
 }
 
 static void released(const struct pg_result *result, void *arg)
 {
     struct shard *shard = arg;
-    if (shard->state != SHARD_RELEASING)
+    if (shard->ownership.state != OWNERSHIP_RELEASING)
         return;
     FAILPOINT(RELEASED);
-    lose(shard, pg_status(result) == PG_OK ? "given back" : "given up");
-    shard->context->released(shard->number, shard->context->arg);
+    (void)enter(shard, OWNERSHIP_RELEASED, 0,
+                pg_status(result) == PG_OK ? "released" : "not known to be released");
+    shard->membership->released(shard->number, shard->membership->arg);
 }
 
-/* Gives the shard back once nothing that was begun is left. */
-static void release_when_done(struct shard *shard)
+static void release(struct shard *shard)
 {
-    struct shard_context *context = shard->context;
-    bool patient = clock_mono_ms() < shard->yield_deadline_ms;
-    bool calling = payer_calling(context->payer, shard->number) > 0 ||
-                   refunder_calling(context->refunder, shard->number) > 0;
-    if (!shard_writer_idle(&shard->writer) ||
-        (patient && (calling || !relay_idle(context->relay, shard->number)))) {
-        loop_timer_start(shard->yielding, YIELD_POLL_MS, 0);
-        return;
-    }
-    relay_save(context->relay);
-    enter(shard, SHARD_RELEASING, "nothing is left to finish");
     FAILPOINT(RELEASE);
     if (orders_db_release(&shard->writer.place, released, shard) < 0)
-        lose(shard, "given up");
+        (void)enter(shard, OWNERSHIP_RELEASED, 0, "the release could not be sent");
     FAILPOINT(RELEASE_SENT);
+}
+
+/* Whether nothing that was begun is left. Payments and events are waited for with patience only:
+ * the next owner finds them in the tables. */
+static bool drained(const struct shard *shard)
+{
+    const struct shard_context *context = shard->context;
+    if (!shard_writer_idle(&shard->writer))
+        return false;
+    return clock_mono_ms() >= shard->drain_until_ms ||
+           (!shard_money_calling(&context->money, shard->number) &&
+            relay_idle(context->relay, shard->number));
+}
+
+static void release_when_drained(struct shard *shard)
+{
+    if (!drained(shard)) {
+        loop_timer_start(shard->draining, DRAIN_POLL_MS, 0);
+        return;
+    }
+    relay_save(shard->context->relay);
+    (void)enter(shard, OWNERSHIP_DRAINED, 0, "nothing is left to finish");
 }
 
 void shard_yield(struct shard *shard, const char *why, uint64_t patience_ms)
 {
-    if (shard->state != SHARD_SERVING)
+    if (shard->ownership.state != OWNERSHIP_SERVING)
         return;
-    enter(shard, SHARD_YIELDING, why);
-    SEEDED_BUG(CANCEL, broker_seed_cancel(shard->channel));
-    shard->writer.taking = false;
-    shard->yield_deadline_ms = clock_mono_ms() + patience_ms;
-    payer_hold_shard(shard->context->payer, shard->number);
-    release_when_done(shard);
+    shard->drain_until_ms = clock_mono_ms() + patience_ms;
+    (void)enter(shard, OWNERSHIP_YIELD, 0, why);
 }
 
-static void yielding_due(void *arg)
+static void draining_due(void *arg)
 {
-    release_when_done(arg);
+    release_when_drained(arg);
 }
 
-static void reopen_due(void *arg)
+void shard_want(struct shard *shard, int64_t owner, bool wanted)
 {
-    open_channel(arg);
+    if (owner != shard->assigned && owner != shard->membership->id &&
+        !ownership_held(&shard->ownership))
+        shard_channel_stand_behind(&shard->channel);
+    shard->assigned = owner;
+    shard_channel_want(&shard->channel, wanted);
+    if (!wanted && !ownership_held(&shard->ownership))
+        shard_channel_close(&shard->channel);
 }
 
-/* ---- the writer's events ---- */
+/* ---- what its parts say ---- */
+
+static void on_opened(void *arg)
+{
+    struct shard *shard = arg;
+    if (shard->ownership.state == OWNERSHIP_SERVING)
+        shard_writer_kick(&shard->writer);
+}
+
+static void on_delivered(void *arg)
+{
+    struct shard *shard = arg;
+    if (shard->ownership.state == OWNERSHIP_SERVING)
+        shard_writer_kick(&shard->writer);
+    else
+        take_over_again(shard);
+}
+
+static void on_emptied(void *arg)
+{
+    struct shard *shard = arg;
+    shard_batch_forget(&shard->batch);
+}
+
+static const struct shard_channel_events channel_events = {
+    .opened = on_opened, .delivered = on_delivered, .emptied = on_emptied};
+
+static void on_ack(uint64_t tag, void *arg)
+{
+    struct shard *shard = arg;
+    shard_channel_ack(&shard->channel, tag);
+}
+
+static void on_went_on(void *arg)
+{
+    struct shard *shard = arg;
+    shard_writer_kick(&shard->writer);
+}
+
+static void on_batch_failed(void *arg)
+{
+    struct shard *shard = arg;
+    shard_channel_reopen(&shard->channel);
+}
+
+static const struct shard_batch_events batch_events = {
+    .ack = on_ack, .went_on = on_went_on, .failed = on_batch_failed};
 
 static void on_fenced(void *arg)
 {
@@ -391,165 +351,67 @@ static void on_committed(void *arg)
 static void on_pay(const struct orders_db_effect *effect, void *arg)
 {
     struct shard *shard = arg;
-    if (shard->state == SHARD_SERVING)
-        shard_found_payment(shard, effect);
+    shard_routing_payment(&shard->routing, effect);
 }
 
 static void on_item_changed(const char *sku, void *arg)
 {
     const struct shard *shard = arg;
-    admission_keys_changed(shard->context->gatekeys, sku);
-}
-
-static void finish_batch(struct shard *shard)
-{
-    uint64_t tag = intake_close_batch(&shard->intake);
-    shard->batch_number++;
-    FAILPOINT(ACK);
-    if (shard->channel != NULL && !SEEDED_BUG_IS(ACK_EARLY))
-        broker_ack(shard->channel, tag, true);
-    FAILPOINT_SOON(ACK_SENT);
-}
-
-static void dead_letter_safe(uint64_t cookie, void *arg)
-{
-    struct shard *shard = arg;
-    if (cookie != shard->batch_number)
-        return; /* the batch has been forgotten; its messages come again */
-    if (--shard->dead_unconfirmed > 0)
-        return;
-    FAILPOINT(DEAD_CONFIRMED);
-    finish_batch(shard);
-    shard_writer_kick(&shard->writer);
+    admission_keys_changed(shard->context->admission_keys, sku);
 }
 
 static void on_batch_decided(void *arg)
 {
     struct shard *shard = arg;
-    const struct intake_batch *batch = &shard->intake.batch;
-    if (batch->dead_count == 0) {
-        finish_batch(shard);
-        return;
-    }
-    shard->dead_unconfirmed = batch->dead_count;
-    for (size_t i = 0; i < batch->dead_count; i++) {
-        const struct intake_dead *dead = &batch->dead[i];
-        log_warning("a message or job goes to the dead letters", LOG_INT("shard", shard->number),
-                    LOG_STR("reason", dead->reason));
-        if (deadletter_send(shard->context->dead, dead->body, dead->len, dead->reason,
-                            shard->batch_number, dead_letter_safe, shard) < 0) {
-            reopen_channel(shard); /* all of the batch comes again; what is decided stays so */
-            return;
-        }
-    }
-    FAILPOINT(DEAD_SENT);
+    shard_batch_decided(&shard->batch);
 }
 
 static void on_failed(const char *why, void *arg)
 {
     struct shard *shard = arg;
-    log_error("the shard starts afresh", LOG_INT("shard", shard->number), LOG_STR("reason", why));
-    reopen_channel(shard);
+    log_error("resetting shard: reopening its channel", LOG_INT("shard", shard->number),
+              LOG_STR("reason", why));
+    shard_channel_reopen(&shard->channel);
 }
 
-static const struct shard_writer_events shard_writer_events = {.fenced = on_fenced,
-                                                               .committed = on_committed,
-                                                               .pay = on_pay,
-                                                               .item_changed = on_item_changed,
-                                                               .batch_decided = on_batch_decided,
-                                                               .failed = on_failed};
+static const struct shard_writer_events writer_events = {.fenced = on_fenced,
+                                                         .committed = on_committed,
+                                                         .pay = on_pay,
+                                                         .item_changed = on_item_changed,
+                                                         .batch_decided = on_batch_decided,
+                                                         .failed = on_failed};
 
-void shard_payment_ended(struct shard *shard, const char *order_id, int64_t attempt,
-                         const char *state, const char *intent, const char *code)
-{
-    if (!shard_serving(shard))
-        return; /* the intent is still open: whoever serves the shard asks the gateway again */
-    if (shard_writer_add_settlement(&shard->writer, order_id, attempt, state, intent, code) < 0)
-        log_error("out of memory: a settlement waits for the sweep", LOG_STR("order_id", order_id));
-    FAILPOINT(PAY_ENDED);
-    shard_writer_kick(&shard->writer);
-}
+/* ---- life ---- */
 
-void shard_refund_ended(struct shard *shard, const char *order_id, int64_t attempt,
-                        const char *state, const char *ref, int64_t amount, const char *code)
+int shard_init(struct shard *shard, const struct shard_context *context,
+               const struct shard_membership *membership, uint32_t number, struct pg *session)
 {
-    if (!shard_serving(shard))
-        return; /* it is still open in its table */
-    if (shard_writer_add_refund(&shard->writer, order_id, attempt, state, ref, amount, code) < 0)
-        log_error("out of memory: a refund waits for the sweep", LOG_STR("order_id", order_id));
-    shard_writer_kick(&shard->writer);
-}
-
-void shard_stop_payments(struct shard *shard, const char *why)
-{
-    shard_writer_stop_payments(&shard->writer, why);
-}
-
-void shard_found_expired(struct shard *shard)
-{
-    if (!shard_serving(shard))
-        return;
-    shard->writer.expire_due = true;
-    shard_writer_kick(&shard->writer);
-}
-
-void shard_found_commands(struct shard *shard)
-{
-    if (!shard_serving(shard))
-        return;
-    shard->writer.command_due = true;
-    shard_writer_kick(&shard->writer);
-}
-
-void shard_found_line(struct shard *shard, const char *sku)
-{
-    if (!shard_serving(shard))
-        return;
-    shard_writer_add_line(&shard->writer, sku);
-    shard_writer_kick(&shard->writer);
-}
-
-void shard_found_payment(struct shard *shard, const struct orders_db_effect *effect)
-{
-    if (shard->state != SHARD_SERVING)
-        return;
-    if (effect->kind == ORDERS_DB_LOOK) {
-        latelook_add(shard->context->latelook, shard->number, effect);
-        return;
-    }
-    if (effect->kind == ORDERS_DB_ACTION || effect->kind == ORDERS_DB_HINT) {
-        payer_hear(shard->context->payer, effect);
-        return;
-    }
-    int code = effect->kind == ORDERS_DB_REFUND
-                   ? refunder_add(shard->context->refunder, shard->number, effect)
-                   : payer_add(shard->context->payer, shard->number, effect);
-    if (code < 0)
-        log_debug("a payment waits in its table for the sweep",
-                  LOG_STR("order_id", effect->order_id));
-}
-
-int shard_init(struct shard *shard, struct shard_context *context, uint32_t number,
-               struct pg *session)
-{
-    *shard = (struct shard){.context = context, .number = number, .session = session};
-    backoff_init(&shard->backoff, REOPEN_FIRST_MS, REOPEN_MAX_MS, clock_mono_us() + number);
+    *shard = (struct shard){.context = context,
+                            .membership = membership,
+                            .number = number,
+                            .session = session,
+                            .routing = {.shard = number,
+                                        .ownership = &shard->ownership,
+                                        .writer = &shard->writer,
+                                        .money = &context->money}};
     intake_init(&shard->intake, number, context->shards, context->ids);
+    shard_batch_init(&shard->batch, &shard->intake, context->dead, &batch_events, shard);
+    shard->take_over_slow = loop_timer_new(context->loop, take_over_slow, shard);
+    shard->draining = loop_timer_new(context->loop, draining_due, shard);
     struct orders_db_place place = {.session = session, .shards = context->shards, .shard = number};
-    shard->reopen = loop_timer_new(context->loop, reopen_due, shard);
-    shard->stuck = loop_timer_new(context->loop, stuck_due, shard);
-    shard->yielding = loop_timer_new(context->loop, yielding_due, shard);
-    int code = shard_writer_init(&shard->writer, context->loop, &place, context->wait_ms,
-                                 &shard->intake, context->stats, &shard_writer_events, shard);
-    bool timers = shard->reopen != NULL && shard->stuck != NULL && shard->yielding != NULL;
-    return timers ? code : ERR_NOMEM;
+    int channel = shard_channel_init(&shard->channel, context->loop, context->broker,
+                                     &shard->intake, &channel_events, shard);
+    int writer = shard_writer_init(&shard->writer, context->loop, &place, context->wait_ms,
+                                   &shard->intake, context->stats, &writer_events, shard);
+    bool timers = shard->take_over_slow != NULL && shard->draining != NULL;
+    return channel == 0 && writer == 0 && timers ? 0 : ERR_NOMEM;
 }
 
 void shard_free(struct shard *shard)
 {
     intake_forget(&shard->intake);
     shard_writer_free(&shard->writer);
-    loop_timer_free(shard->reopen);
-    loop_timer_free(shard->stuck);
-    loop_timer_free(shard->yielding);
+    shard_channel_free(&shard->channel);
+    loop_timer_free(shard->take_over_slow);
+    loop_timer_free(shard->draining);
 }

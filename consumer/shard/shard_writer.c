@@ -248,31 +248,16 @@ static void answered(const struct pg_result *result, void *arg)
 
 /* ---- the next transaction ---- */
 
-/* Jobs of an open batch, or, if we take jobs, of a new one. */
-static bool has_jobs(struct shard_writer *writer)
+/* Jobs of the open batch, or, if we take jobs, of the next one. */
+static bool has_jobs(const struct shard_writer *writer)
 {
-    struct intake *intake = writer->intake;
-    if (!intake->batch.open) {
-        if (!writer->taking || !intake_has_work(intake))
-            return false;
-        writer->batch_told = false;
-        if (intake_open_batch(intake) < 0) {
-            writer->events->failed("out of memory", writer->arg);
-            return false;
-        }
-    }
-    if (!intake_decided_all(intake))
-        return true;
-    if (!writer->batch_told) {
-        writer->batch_told = true;
-        writer->events->batch_decided(
-            writer->arg); /* acknowledges it, unless dead letters are on their way */
-        return !intake->batch.open && has_jobs(writer);
-    }
-    return false;
+    const struct intake *intake = writer->intake;
+    if (intake->batch.open)
+        return !intake_decided_all(intake);
+    return writer->taking && intake_has_work(intake);
 }
 
-static bool has_work(struct shard_writer *writer, enum shard_writer_work work)
+static bool has_work(const struct shard_writer *writer, enum shard_writer_work work)
 {
     switch (work) {
     case SHARD_WRITER_SETTLE:
@@ -337,29 +322,70 @@ static int start(struct shard_writer *writer, enum shard_writer_work work)
     return 0;
 }
 
-void shard_writer_kick(struct shard_writer *writer)
+/* The next kind of work after the last one that has any, so that all kinds take turns. */
+static enum shard_writer_work next_work(const struct shard_writer *writer)
 {
-    if (writer->running != SHARD_WRITER_NOTHING || writer->place.epoch == 0)
-        return;
     enum shard_writer_work work = writer->last;
     for (int turns = 0; turns < SHARD_WRITER_EXPIRE; turns++) {
         work =
             work >= SHARD_WRITER_EXPIRE ? SHARD_WRITER_SETTLE : (enum shard_writer_work)(work + 1);
-        if (!has_work(writer, work))
-            continue;
-        if (writer->place.epoch == 0 || writer->running != SHARD_WRITER_NOTHING)
-            return; /* a callback has closed the writer, or has kicked it */
-        writer->running_epoch = writer->place.epoch;
-        writer->started_us = clock_mono_us();
-        failpoint_step(work, BEFORE);
-        int code = start(writer, work);
-        if (code < 0) {
-            not_now(writer, work, err_text(code));
-        } else {
-            failpoint_step(work, SENT);
-            writer->running = work;
-            writer->last = work;
+        if (has_work(writer, work))
+            return work;
+    }
+    return SHARD_WRITER_NOTHING;
+}
+
+/* A batch whose jobs are all decided is told of, once: it is acknowledged, unless dead letters are
+ * on their way. */
+static void end_decided_batch(struct shard_writer *writer)
+{
+    if (!writer->intake->batch.open || writer->batch_told || !intake_decided_all(writer->intake))
+        return;
+    writer->batch_told = true;
+    writer->events->batch_decided(writer->arg);
+}
+
+/* Cuts the batch to decide, if none is open. Returns false if memory is out. */
+static bool open_batch(struct shard_writer *writer)
+{
+    if (writer->intake->batch.open)
+        return true;
+    writer->batch_told = false;
+    if (intake_open_batch(writer->intake) == 0)
+        return true;
+    writer->events->failed("out of memory", writer->arg);
+    return false;
+}
+
+static void begin(struct shard_writer *writer, enum shard_writer_work work)
+{
+    writer->running_epoch = writer->place.epoch;
+    writer->started_us = clock_mono_us();
+    failpoint_step(work, BEFORE);
+    int code = start(writer, work);
+    if (code < 0) {
+        not_now(writer, work, err_text(code));
+        return;
+    }
+    failpoint_step(work, SENT);
+    writer->running = work;
+    writer->last = work;
+}
+
+void shard_writer_kick(struct shard_writer *writer)
+{
+    while (writer->running == SHARD_WRITER_NOTHING && writer->place.epoch != 0) {
+        end_decided_batch(writer);
+        enum shard_writer_work work = next_work(writer);
+        if (work == SHARD_WRITER_NOTHING)
+            return;
+        if (work == SHARD_WRITER_DECIDE) {
+            if (!open_batch(writer))
+                return;
+            if (intake_decided_all(writer->intake))
+                continue; /* nothing in it can be read */
         }
+        begin(writer, work);
         return;
     }
 }

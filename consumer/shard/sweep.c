@@ -9,6 +9,7 @@
 
 #define PAYMENT_AGE_MS 5000
 #define PAYMENTS_MAX 4096
+#define REFUNDS_MAX 512
 #define CANCELS_MAX 1000
 
 int sweep_init(struct sweep *sweep, struct pg *session, struct shard *shards, uint32_t count)
@@ -27,7 +28,7 @@ static void found_payment(const struct orders_db_effect *effect, void *arg)
 {
     struct sweep *sweep = arg;
     uint32_t number = shard_of(effect->sku, strlen(effect->sku), sweep->count);
-    shard_found_payment(&sweep->shards[number], effect);
+    shard_routing_payment(&sweep->shards[number].routing, effect);
 }
 
 static void payments_swept(const struct pg_result *result, void *arg)
@@ -42,14 +43,14 @@ static void overdue_swept(const struct pg_result *result, void *arg)
     if (pg_status(result) != PG_OK)
         return;
     for (int row = 0; row < pg_rows(result); row++) {
-        struct shard *shard = &sweep->shards[pg_int(result, row, 0)];
+        struct shard_routing *routing = &sweep->shards[pg_int(result, row, 0)].routing;
         const char *kind = pg_text(result, row, 1);
         if (strcmp(kind, "expired") == 0)
-            shard_found_expired(shard);
+            shard_routing_expired(routing);
         else if (strcmp(kind, "command") == 0)
-            shard_found_commands(shard);
+            shard_routing_commands(routing);
         else
-            shard_found_line(shard, pg_text(result, row, 2));
+            shard_routing_line(routing, pg_text(result, row, 2));
     }
 }
 
@@ -64,7 +65,7 @@ void sweep_run(struct sweep *sweep)
 {
     size_t count = 0;
     for (uint32_t i = 0; i < sweep->count; i++)
-        if (shard_serving(&sweep->shards[i]))
+        if (ownership_serving(&sweep->shards[i].ownership))
             sweep->serving[count++] = i;
     if (count == 0)
         return;
@@ -74,7 +75,7 @@ void sweep_run(struct sweep *sweep)
                           sweep) < 0 ||
         orders_db_open_payments(sweep->session, sweep->serving, count, PAYMENT_AGE_MS, PAYMENTS_MAX,
                                 payments_swept, sweep) < 0 ||
-        orders_db_open_refunds(sweep->session, sweep->serving, count, PAYMENT_AGE_MS, REFUNDER_MAX,
+        orders_db_open_refunds(sweep->session, sweep->serving, count, PAYMENT_AGE_MS, REFUNDS_MAX,
                                payments_swept, sweep) < 0)
-        log_debug("the sweep waits for the next beat");
+        log_debug("the sweep waits for the next heartbeat");
 }

@@ -1,6 +1,6 @@
 /*
- * The sweep: with every beat it looks in the tables for work of the shards that we serve and that
- * nobody may have in memory.
+ * The sweep: with every heartbeat it looks in the tables for work of the shards that we serve and
+ * that no memory may hold.
  */
 #ifndef CONSUMER_SHARD_SWEEP_H
 #define CONSUMER_SHARD_SWEEP_H

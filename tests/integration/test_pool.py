@@ -138,7 +138,7 @@ class Yield(PoolCase):
         def yielding():
             return next((shard for shard in range(self.shards) for daemon in members
                          if self.steps(daemon, shard)[-1:] == [
-                             ("yielding", "another member is its named owner")]), None)
+                             ("yielding", "another member is its assigned owner")]), None)
         shard = wait_until(lambda: yielding() is not None and [yielding()], 30, "a shard to be given back")[0]
         for sku, line in self.lines.items():
             line += self.publish(sku, 3)
@@ -264,7 +264,7 @@ class TakeOver(PoolCase):
             return self.metric(only, "checkout_fenced_writes_total") >= 1
         # a look into the table, once a second, may be quicker than the write
         wait_until(fenced, 60, "a write to be fenced off")
-        self.assertIn(b"fenced off: another consumer serves the shard", only.log_text())
+        self.assertIn(b"fenced: another member serves the shard", only.log_text())
         self.assertIn(("not ours", "fenced"), self.steps(only, 0))
         line += self.publish(sku, 5)
         self.assert_in_order({sku: line})

@@ -1,0 +1,39 @@
+/*
+ * The pool's SQL: parameters are put together and answers are read; when to call is the pool's
+ * business. All of these: 0, ERR_UNAVAILABLE or ERR_FULL as pg_query, ERR_NOMEM; `cb` comes only
+ * after 0.
+ */
+#ifndef CONSUMER_POOL_POOL_DB_H
+#define CONSUMER_POOL_POOL_DB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/attrs.h"
+#include "common/net/pg/pg.h"
+#include "consumer/pool/liveness.h"
+
+/* How many shards are in service: one row, or none. */
+MUST_CHECK int pool_db_service(struct pg *session, pg_result_cb cb, void *arg);
+/* One row: our new id. `name` is what operators see. */
+MUST_CHECK int pool_db_join(struct pg *session, const char *name, const char *host, pg_result_cb cb,
+                            void *arg);
+/* Rows (shard, owner, epoch). */
+MUST_CHECK int pool_db_owners(struct pg *session, uint32_t shards, pg_result_cb cb, void *arg);
+/* We live, and are ready or not; `writers` are the sessions that we write through. Answer: the
+ * members, for pool_db_members. */
+MUST_CHECK int pool_db_heartbeat(struct pg *session, int64_t member, bool ready,
+                                 struct pg *const *writers, size_t writer_count, pg_result_cb cb,
+                                 void *arg);
+/* Reads at most LIVENESS_MAX rows; returns how many. */
+size_t pool_db_members(const struct pg_result *result, struct member_row ret_rows[LIVENESS_MAX]);
+MUST_CHECK int pool_db_leave(struct pg *session, int64_t member, pg_result_cb cb, void *arg);
+/* Ends what keeps the take-over in session `waiting` waiting, and the sessions of the member
+ * `dead`; 0: the previous owner lives. Answer: one row, how many were ended. */
+MUST_CHECK int pool_db_free_shard(struct pg *session, const struct pg *waiting, int64_t dead,
+                                  pg_result_cb cb, void *arg);
+/* Notifications of commands reach this session from now on. */
+MUST_CHECK int pool_db_listen(struct pg *session);
+
+#endif

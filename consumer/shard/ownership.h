@@ -1,0 +1,71 @@
+/*
+ * Whether a shard is ours: the epoch machine. A take-over bumps the shard's epoch in PostgreSQL
+ * before anything else; we serve the shard under that epoch until we release it, are fenced, or
+ * lose the database session that the epoch belongs to. Pure: what happened comes in, what to do
+ * comes out.
+ */
+#ifndef CONSUMER_SHARD_OWNERSHIP_H
+#define CONSUMER_SHARD_OWNERSHIP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum ownership_state {
+    OWNERSHIP_NONE,      /* not ours */
+    OWNERSHIP_TAKING,    /* the epoch's bump is on its way */
+    OWNERSHIP_SERVING,   /* deciding, charging, settling */
+    OWNERSHIP_YIELDING,  /* no new jobs; finishing what was begun */
+    OWNERSHIP_RELEASING, /* its release in PostgreSQL is on its way */
+    OWNERSHIP_STATES
+};
+
+enum ownership_event {
+    OWNERSHIP_ASKED,        /* the bump was sent */
+    OWNERSHIP_TAKEN,        /* the epoch is bumped */
+    OWNERSHIP_PASSED,       /* the shard is at another epoch than the one that we went by */
+    OWNERSHIP_REFUSED,      /* the database refuses the take-over */
+    OWNERSHIP_ANSWER_LOST,  /* nobody knows whether the bump was committed */
+    OWNERSHIP_SESSION_LOST, /* the epoch cannot be used any more, but the shard may still be ours */
+    OWNERSHIP_FENCED,       /* another member has taken the shard over */
+    OWNERSHIP_YIELD,        /* we are to give the shard up */
+    OWNERSHIP_DRAINED,      /* nothing that was begun is left */
+    OWNERSHIP_RELEASED,     /* the release was answered, or could not be sent */
+    OWNERSHIP_EVENTS
+};
+
+enum ownership_action {
+    OWNERSHIP_IGNORE,  /* the event means nothing in this state, which stays */
+    OWNERSHIP_GO_ON,   /* the state alone changes */
+    OWNERSHIP_SERVE,   /* open the writer and the relay under the new epoch */
+    OWNERSHIP_SUSPEND, /* close writer and relay; deliveries and payments are kept */
+    OWNERSHIP_DRAIN,   /* take no new jobs, begin no new payments */
+    OWNERSHIP_RELEASE, /* release it in PostgreSQL */
+    OWNERSHIP_DROP,    /* forget all that is in memory, open the channel anew */
+};
+
+struct ownership {
+    enum ownership_state state;
+    int64_t epoch;        /* under which we serve it; 0: we do not */
+    int64_t resume_epoch; /* under which we served it when its session was lost; 0: we did not */
+    uint64_t taken_ms;    /* monotonic: when serving began */
+};
+
+/* What an event does: the state moves, and the caller carries the action out. `epoch`: with
+ * OWNERSHIP_TAKEN, the new one. */
+enum ownership_action ownership_happen(struct ownership *ownership, enum ownership_event event,
+                                       int64_t epoch, uint64_t now_ms);
+
+/* We serve it: transactions may be sent. */
+bool ownership_serving(const struct ownership *ownership);
+/* We hold an epoch, or are getting or releasing one. */
+bool ownership_held(const struct ownership *ownership);
+/* The table shows a later epoch than the one that we serve under. */
+bool ownership_behind(const struct ownership *ownership, int64_t epoch);
+
+/* Why to take the shard over for a reason of our own (static); NULL: there is none. We served it
+ * when its session was lost (then only from resume_epoch on), or the broker feeds us (`fed`). */
+const char *ownership_wanted(const struct ownership *ownership, bool fed);
+
+const char *ownership_state_name(enum ownership_state state);
+
+#endif

@@ -1,0 +1,45 @@
+#include "consumer/shard/shard_money.h"
+
+#include "common/base/log.h"
+#include "consumer/money/latelook.h"
+#include "consumer/money/payer.h"
+#include "consumer/money/refunder.h"
+
+void shard_money_take(const struct shard_money *money, uint32_t shard,
+                      const struct orders_db_effect *effect)
+{
+    if (effect->kind == ORDERS_DB_LOOK) {
+        latelook_add(money->latelook, shard, effect);
+        return;
+    }
+    if (effect->kind == ORDERS_DB_ACTION || effect->kind == ORDERS_DB_HINT) {
+        payer_hear(money->payer, effect);
+        return;
+    }
+    int code = effect->kind == ORDERS_DB_REFUND ? refunder_add(money->refunder, shard, effect)
+                                                : payer_add(money->payer, shard, effect);
+    if (code < 0)
+        log_debug("a payment waits in its table for the sweep",
+                  LOG_STR("order_id", effect->order_id));
+}
+
+void shard_money_hold(const struct shard_money *money, uint32_t shard)
+{
+    payer_hold_shard(money->payer, shard);
+}
+
+void shard_money_forget(const struct shard_money *money, uint32_t shard)
+{
+    payer_forget_shard(money->payer, shard);
+    refunder_forget_shard(money->refunder, shard);
+}
+
+bool shard_money_calling(const struct shard_money *money, uint32_t shard)
+{
+    return payer_calling(money->payer, shard) > 0 || refunder_calling(money->refunder, shard) > 0;
+}
+
+const char *shard_money_stopped(const struct shard_money *money)
+{
+    return payer_stopped(money->payer);
+}

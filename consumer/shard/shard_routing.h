@@ -1,0 +1,41 @@
+/*
+ * Where a shard's work goes: ended payments, and what the sweep and commands find, to the writer;
+ * payments to consumer/money/. Nothing is routed while the shard is not ours: whoever serves it
+ * finds it in the tables.
+ */
+#ifndef CONSUMER_SHARD_SHARD_ROUTING_H
+#define CONSUMER_SHARD_SHARD_ROUTING_H
+
+#include <stdint.h>
+
+#include "consumer/shard/orders_db.h"
+#include "consumer/shard/ownership.h"
+#include "consumer/shard/shard_money.h"
+#include "consumer/shard/shard_writer.h"
+
+struct shard_routing {
+    uint32_t shard;
+    const struct ownership *ownership;
+    struct shard_writer *writer;
+    const struct shard_money *money;
+};
+
+/* A payment has ended. */
+void shard_routing_payment_ended(struct shard_routing *routing, const char *order_id,
+                                 int64_t attempt, const char *state, const char *intent,
+                                 const char *code);
+/* Something is to be recorded about a refund, as shard_writer_add_refund. */
+void shard_routing_refund_ended(struct shard_routing *routing, const char *order_id,
+                                int64_t attempt, const char *state, const char *ref, int64_t amount,
+                                const char *code);
+/* As shard_writer_stop_payments. */
+void shard_routing_stop_payments(struct shard_routing *routing, const char *why);
+
+/* What the sweep or a notification found. */
+void shard_routing_expired(struct shard_routing *routing);
+void shard_routing_commands(struct shard_routing *routing);
+void shard_routing_line(struct shard_routing *routing, const char *sku);
+/* A payment to charge, to give back, or to look at; not while the shard is being released. */
+void shard_routing_payment(struct shard_routing *routing, const struct orders_db_effect *effect);
+
+#endif

@@ -1,0 +1,202 @@
+#include "consumer/pool/plan.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SELF 1
+#define OTHER 2
+#define DEAD 3
+
+static struct liveness liveness;
+static struct plan_view view;
+static struct plan_shard shard;
+
+/* We and OTHER live and are ready; the shard is OTHER's, and so is its assignment. */
+static void setup(void)
+{
+    const struct member_row rows[] = {
+        {.id = SELF, .beat = 1, .ready = true, .locked = true},
+        {.id = OTHER, .beat = 1, .ready = true, .locked = true},
+    };
+    liveness_init(&liveness, SELF);
+    liveness_observe(&liveness, rows, 2, 1000);
+    view = (struct plan_view){.self = SELF, .liveness = &liveness};
+    shard = (struct plan_shard){.place = {.owner = OTHER}, .owner = OTHER, .epoch = 5};
+}
+
+static void not_ready(int64_t id)
+{
+    const struct member_row rows[] = {
+        {.id = SELF, .beat = 2, .ready = id != SELF, .locked = true},
+        {.id = OTHER, .beat = 2, .ready = id != OTHER, .locked = true},
+    };
+    liveness_observe(&liveness, rows, 2, 2000);
+}
+
+static struct plan plan(void)
+{
+    return plan_shard(&view, &shard);
+}
+
+static void we_serve_it(void)
+{
+    shard.owner = SELF;
+    shard.held = true;
+    shard.served_ms = 60000;
+}
+
+START_TEST(a_shard_of_others_is_left_alone)
+{
+    ck_assert_int_eq(plan().step, PLAN_KEEP);
+    ck_assert(!plan().wanted);
+    ck_assert_int_eq(plan().assigned, OTHER);
+    ck_assert_ptr_null(plan().why);
+}
+END_TEST
+
+START_TEST(owner_and_standby_keep_a_channel)
+{
+    shard.place.standby = SELF;
+    ck_assert(plan().wanted);
+    ck_assert_int_eq(plan().step, PLAN_KEEP);
+    shard.place = (struct assignment_place){.owner = SELF, .standby = OTHER};
+    ck_assert(plan().wanted);
+    ck_assert_int_eq(plan().step, PLAN_KEEP); /* its owner lives, and yields it */
+}
+END_TEST
+
+START_TEST(the_assigned_owner_takes_what_is_released_by_what_it_saw)
+{
+    shard.place.owner = SELF;
+    shard.owner = 0;
+    ck_assert_int_eq(plan().step, PLAN_TAKE);
+    ck_assert_int_eq(plan().epoch, 5);
+    ck_assert_str_eq(plan().why, "it was released");
+    shard.held = true;
+    ck_assert_int_eq(plan().step, PLAN_KEEP); /* under way */
+}
+END_TEST
+
+START_TEST(the_assigned_owner_takes_over_from_the_dead)
+{
+    shard.place.owner = SELF;
+    shard.owner = DEAD;
+    ck_assert_int_eq(plan().step, PLAN_TAKE);
+    ck_assert_int_eq(plan().epoch, 5);
+    ck_assert_str_eq(plan().why, "its owner is dead");
+}
+END_TEST
+
+START_TEST(others_take_neither_the_released_nor_the_dead_ones)
+{
+    shard.place.standby = SELF;
+    shard.owner = 0;
+    ck_assert_int_eq(plan().step, PLAN_KEEP);
+    shard.owner = DEAD;
+    ck_assert_int_eq(plan().step, PLAN_KEEP);
+}
+END_TEST
+
+START_TEST(our_name_on_a_shard_that_we_do_not_hold_is_taken_back_whoever_is_assigned)
+{
+    shard.owner = SELF;
+    ck_assert_int_eq(plan().step, PLAN_TAKE_BACK);
+    ck_assert_str_eq(plan().why, "it was ours");
+    shard.held = true;
+    shard.served_ms = 0;
+    ck_assert_int_eq(plan().step, PLAN_KEEP);
+}
+END_TEST
+
+START_TEST(we_yield_to_the_assigned_owner_that_is_ready)
+{
+    we_serve_it();
+    ck_assert_int_eq(plan().step, PLAN_YIELD);
+    ck_assert_str_eq(plan().why, "another member is its assigned owner");
+    not_ready(OTHER);
+    ck_assert_int_eq(plan().step, PLAN_KEEP);
+}
+END_TEST
+
+START_TEST(we_yield_not_before_the_others_have_seen_the_assignment)
+{
+    we_serve_it();
+    view.reassigned = true;
+    ck_assert_int_eq(plan().step, PLAN_KEEP);
+}
+END_TEST
+
+START_TEST(a_young_ownership_is_kept)
+{
+    we_serve_it();
+    shard.served_ms = PLAN_YIELD_AGE_MS - 1;
+    ck_assert_int_eq(plan().step, PLAN_KEEP);
+    shard.served_ms = PLAN_YIELD_AGE_MS;
+    ck_assert_int_eq(plan().step, PLAN_YIELD);
+}
+END_TEST
+
+START_TEST(what_is_ours_and_assigned_to_us_is_kept)
+{
+    we_serve_it();
+    shard.place.owner = SELF;
+    ck_assert_int_eq(plan().step, PLAN_KEEP);
+    ck_assert(plan().wanted);
+}
+END_TEST
+
+START_TEST(without_an_assignment_we_keep_what_we_hold_and_take_nothing)
+{
+    shard.place = (struct assignment_place){0};
+    shard.owner = 0;
+    ck_assert_int_eq(plan().step, PLAN_KEEP);
+    ck_assert(!plan().wanted);
+    we_serve_it();
+    ck_assert_int_eq(plan().step, PLAN_KEEP);
+    ck_assert(plan().wanted);
+}
+END_TEST
+
+START_TEST(who_leaves_yields_all_and_takes_nothing)
+{
+    view.leaving = true;
+    shard.place.owner = SELF;
+    shard.owner = 0;
+    ck_assert_int_eq(plan().step, PLAN_KEEP);
+    ck_assert(!plan().wanted);
+    shard.owner = SELF;
+    ck_assert_int_eq(plan().step, PLAN_KEEP);
+    we_serve_it();
+    shard.served_ms = 0;
+    ck_assert_int_eq(plan().step, PLAN_YIELD);
+    ck_assert_str_eq(plan().why, "leaving");
+    ck_assert(!plan().wanted);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("plan");
+    TCase *tcase = tcase_create("plan");
+    tcase_add_checked_fixture(tcase, setup, NULL);
+    tcase_add_test(tcase, a_shard_of_others_is_left_alone);
+    tcase_add_test(tcase, owner_and_standby_keep_a_channel);
+    tcase_add_test(tcase, the_assigned_owner_takes_what_is_released_by_what_it_saw);
+    tcase_add_test(tcase, the_assigned_owner_takes_over_from_the_dead);
+    tcase_add_test(tcase, others_take_neither_the_released_nor_the_dead_ones);
+    tcase_add_test(tcase,
+                   our_name_on_a_shard_that_we_do_not_hold_is_taken_back_whoever_is_assigned);
+    tcase_add_test(tcase, we_yield_to_the_assigned_owner_that_is_ready);
+    tcase_add_test(tcase, we_yield_not_before_the_others_have_seen_the_assignment);
+    tcase_add_test(tcase, a_young_ownership_is_kept);
+    tcase_add_test(tcase, what_is_ours_and_assigned_to_us_is_kept);
+    tcase_add_test(tcase, without_an_assignment_we_keep_what_we_hold_and_take_nothing);
+    tcase_add_test(tcase, who_leaves_yields_all_and_takes_nothing);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
