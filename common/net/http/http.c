@@ -54,7 +54,8 @@ int http_server_open(struct loop *loop, const struct http_options *options, http
     TAILQ_INIT(&s->open);
     TAILQ_INIT(&s->upgraded);
     bool ipv6 = false;
-    int code = http_listen(options, &s->listen_fd, &s->port, &ipv6);
+    int code = http_listen(options->host, options->port, options->reuse_port,
+                           options->connections_max, &s->listen_fd, &s->port, &ipv6);
     if (code < 0) {
         free(s);
         return code;

@@ -98,8 +98,6 @@ void http_request_free(struct http_request *request);
 void http_request_enter(struct http_request *request, enum request_state state);
 /* The answer was sent, or the connection ended before: room for the next request. */
 void http_request_reset(struct http_request *request);
-/* Has the server's owner word a refusal of this layer; the connection ends behind the answer. */
-void http_request_refuse(struct http_request *request, unsigned status, const char *detail);
 /* Ends connections that are idle for too long, or whose client has gone without a sound. */
 void http_requests_sweep(struct http_server *server);
 
@@ -108,6 +106,8 @@ void http_requests_sweep(struct http_server *server);
 /* Serves `server->listen_fd`. ERR_UNAVAILABLE. */
 MUST_CHECK int http_mhd_start(struct http_server *server, const struct http_options *options,
                               bool ipv6, int *ret_epoll_fd);
+/* Has the server's owner word a refusal of this layer; the connection ends behind the answer. */
+void http_request_refuse(struct http_request *request, unsigned status, const char *detail);
 /* Lets the library do what is to be done; true: and again at once. */
 bool http_mhd_run(struct http_server *server);
 /* Takes no more connections; the socket is the caller's again. */

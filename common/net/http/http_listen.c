@@ -19,7 +19,7 @@ static int close_failed(int fd)
     return -1;
 }
 
-static int bind_address(const struct addrinfo *address, const struct http_options *options)
+static int bind_address(const struct addrinfo *address, bool reuse_port)
 {
     int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
@@ -28,7 +28,7 @@ static int bind_address(const struct addrinfo *address, const struct http_option
     int off = 0;
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0)
         return close_failed(fd);
-    if (options->reuse_port && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0)
+    if (reuse_port && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0)
         return close_failed(fd);
     if (address->ai_family == AF_INET6 &&
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) != 0)
@@ -40,23 +40,23 @@ static int bind_address(const struct addrinfo *address, const struct http_option
 }
 
 /* The first address of `host` that can be bound; -1 with errno. */
-static int bind_host(const struct http_options *options)
+static int bind_host(const char *host, uint16_t port, bool reuse_port)
 {
     char service[8];
     struct buf text = {.data = service, .cap = sizeof service, .max = sizeof service - 1};
-    (void)buf_int(&text, options->port);
+    (void)buf_int(&text, port);
     const struct addrinfo hints = {.ai_family = AF_UNSPEC,
                                    .ai_socktype = SOCK_STREAM,
                                    .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     struct addrinfo *found = NULL;
-    int code = getaddrinfo(options->host, service, &hints, &found);
+    int code = getaddrinfo(host, service, &hints, &found);
     if (code != 0) {
         errno = code == EAI_SYSTEM ? errno : EADDRNOTAVAIL;
         return -1;
     }
     int fd = -1;
     for (const struct addrinfo *a = found; a != NULL && fd < 0; a = a->ai_next)
-        fd = bind_address(a, options);
+        fd = bind_address(a, reuse_port);
     int error = errno;
     freeaddrinfo(found);
     errno = error;
@@ -76,9 +76,10 @@ static void raise_descriptors(unsigned connections)
                     LOG_INT("files", limit.rlim_cur), LOG_INT("connections", connections));
 }
 
-int http_listen(const struct http_options *options, int *ret_fd, uint16_t *ret_port, bool *ret_ipv6)
+int http_listen(const char *host, uint16_t port, bool reuse_port, unsigned connections, int *ret_fd,
+                uint16_t *ret_port, bool *ret_ipv6)
 {
-    int fd = bind_host(options);
+    int fd = bind_host(host, port, reuse_port);
     if (fd < 0)
         return ERR_UNAVAILABLE;
     union {
@@ -91,7 +92,7 @@ int http_listen(const struct http_options *options, int *ret_fd, uint16_t *ret_p
         (void)close_failed(fd);
         return ERR_UNAVAILABLE;
     }
-    raise_descriptors(options->connections_max);
+    raise_descriptors(connections);
     *ret_fd = fd;
     *ret_ipv6 = bound.any.sa_family == AF_INET6;
     *ret_port = ntohs(*ret_ipv6 ? bound.ipv6.sin6_port : bound.ipv4.sin_port);

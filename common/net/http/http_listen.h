@@ -6,13 +6,13 @@
 #include <stdint.h>
 
 #include "common/base/attrs.h"
-#include "common/net/http/http.h"
 
 #define HTTP_LISTEN_BACKLOG 4096 /* the kernel cuts it to net.core.somaxconn */
 
-/* Binds and listens, non-blocking, and makes room for as many descriptors as connections. The
- * caller closes *ret_fd. ERR_UNAVAILABLE: the address cannot be bound (errno tells why). */
-MUST_CHECK int http_listen(const struct http_options *options, int *ret_fd, uint16_t *ret_port,
-                           bool *ret_ipv6);
+/* Binds `host`:`port` (0: a free one) and listens, non-blocking, and makes room for as many
+ * descriptors as connections. `reuse_port`: several processes share the port. The caller closes
+ * *ret_fd. ERR_UNAVAILABLE: the address cannot be bound (errno tells why). */
+MUST_CHECK int http_listen(const char *host, uint16_t port, bool reuse_port, unsigned connections,
+                           int *ret_fd, uint16_t *ret_port, bool *ret_ipv6);
 
 #endif

@@ -250,6 +250,18 @@ void http_respond(struct http_request *request, const struct http_response *resp
     go_on(request);
 }
 
+void http_request_refuse(struct http_request *r, unsigned status, const char *detail)
+{
+    r->refused = true;
+    if (r->server->refuse != NULL)
+        r->server->refuse(r, status, detail);
+    else
+        http_respond(r, &(struct http_response){.status = status,
+                                                .content_type = "text/plain",
+                                                .body = detail,
+                                                .body_len = strlen(detail)});
+}
+
 void http_abort(struct http_request *request, const char *raw, size_t len)
 {
     assert(request->state == REQUEST_OPEN);

@@ -1,7 +1,6 @@
 #include "common/net/http/http_impl.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 
 #include "common/base/clock.h"
@@ -91,18 +90,6 @@ const char *http_request_body(const struct http_request *request, size_t *ret_le
 bool http_request_body_too_large(const struct http_request *request)
 {
     return request->too_large;
-}
-
-void http_request_refuse(struct http_request *r, unsigned status, const char *detail)
-{
-    r->refused = true;
-    if (r->server->refuse != NULL)
-        r->server->refuse(r, status, detail);
-    else
-        http_respond(r, &(struct http_response){.status = status,
-                                                .content_type = "text/plain",
-                                                .body = detail,
-                                                .body_len = strlen(detail)});
 }
 
 /* ---- connections that wait for too long ---- */

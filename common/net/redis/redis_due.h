@@ -6,7 +6,7 @@
 #include <stddef.h>
 
 #include "common/base/attrs.h"
-#include "common/net/redis/redis.h"
+#include "common/net/redis/redis_reply.h"
 
 struct redis_due_entry {
     redis_reply_cb cb; /* NULL: nobody waits */

@@ -1,5 +1,4 @@
-/* What the files of a Redis connection share: its struct, its life (redis_session.c) and its
- * traffic (redis.c). */
+/* What the files of a Redis connection share: its struct and its life (redis_session.c). */
 #ifndef COMMON_NET_REDIS_REDIS_IMPL_H
 #define COMMON_NET_REDIS_REDIS_IMPL_H
 
@@ -54,8 +53,6 @@ struct redis {
     char reason[REDIS_REASON_SIZE]; /* why it is down, as last told */
 };
 
-/* ---- redis_session.c ---- */
-
 /* Ends this connection (or try): tells everybody, tries again later. */
 void redis_fail(struct redis *redis, const char *what, const char *detail);
 /* Ends all without a word; the loop frees it. */
@@ -65,12 +62,8 @@ void redis_retry_due(void *arg);
 /* Of the tick. */
 void redis_tick(void *arg);
 void redis_free(struct redis *redis);
-
-/* ---- redis.c ---- */
-
 /* Queues a command and the answer that it will get. */
 MUST_CHECK int redis_enqueue(struct redis *redis, size_t argc, const char *const *argv,
                              const size_t *argv_len, redis_reply_cb cb, void *arg);
-void redis_socket_ready(int events, void *arg);
 
 #endif

@@ -2,7 +2,9 @@
 #ifndef COMMON_NET_REDIS_REDIS_PUSH_H
 #define COMMON_NET_REDIS_REDIS_PUSH_H
 
-#include "common/net/redis/redis.h"
+#include "common/base/attrs.h"
+#include "common/base/loop.h"
+#include "common/net/redis/redis_reply.h"
 
 /* A message, or the answer to a redis_send, then with its `about`. */
 typedef void (*redis_push_cb)(const struct redis_reply *push, void *about, void *arg);

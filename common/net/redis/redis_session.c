@@ -83,6 +83,102 @@ void redis_free(struct redis *redis)
     free(redis);
 }
 
+/* ---- sending ---- */
+
+int redis_enqueue(struct redis *redis, size_t argc, const char *const *argv, const size_t *argv_len,
+                  redis_reply_cb cb, void *arg)
+{
+    int code = redis_due_push(&redis->due, cb, arg);
+    if (code < 0)
+        return code;
+    code = redis_wire_append(redis->wire, argc, argv, argv_len);
+    if (code < 0)
+        redis_due_unpush(&redis->due);
+    else
+        loop_watch_set(redis->watch, LOOP_READ | LOOP_WRITE);
+    return code;
+}
+
+static void flush(struct redis *redis)
+{
+    int code = redis_wire_flush(redis->wire);
+    if (code < 0)
+        redis_fail(redis, "connection lost", redis_wire_problem(redis->wire));
+    else if (code == 0)
+        loop_watch_set(redis->watch, LOOP_READ);
+}
+
+/* ---- replies ---- */
+
+static bool text_is(const struct redis_reply *reply, const char *text)
+{
+    return reply->type == REDIS_STRING && reply->len == strlen(text) &&
+           strncasecmp(reply->str, text, reply->len) == 0;
+}
+
+static bool refuses_writes(const struct redis_reply *reply)
+{
+    static const char mark[] = "READONLY";
+    return reply->type == REDIS_ERROR && reply->len >= sizeof mark - 1 &&
+           memcmp(reply->str, mark, sizeof mark - 1) == 0;
+}
+
+/* A published message answers nothing that was sent; all else does, in order. */
+static bool is_message(const struct redis *redis, const struct redis_reply *reply)
+{
+    return redis->push != NULL && reply->count > 0 && text_is(&reply->items[0], "message");
+}
+
+static void deliver(const struct redis_reply *reply, void *arg)
+{
+    struct redis *redis = arg;
+    uint64_t session = redis->session;
+    struct redis_due_entry entry;
+    if (is_message(redis, reply)) {
+        redis->push(reply, NULL, redis->arg);
+        return;
+    }
+    if (!redis_due_pop(&redis->due, &entry)) {
+        redis_fail(redis, "Redis sent a reply that nothing asked for", "");
+        return;
+    }
+    if (entry.cb != NULL)
+        entry.cb(reply, entry.arg);
+    else if (redis->push != NULL)
+        redis->push(reply, entry.arg, redis->arg);
+    if (redis->session == session && refuses_writes(reply))
+        redis_fail(redis, "this Redis takes no writes", "it is a replica");
+}
+
+/* Takes what has arrived. Any callback may end the connection, or close the whole. */
+static void read_replies(struct redis *redis)
+{
+    if (redis_wire_read(redis->wire) < 0) {
+        redis_fail(redis, "connection lost", redis_wire_problem(redis->wire));
+        return;
+    }
+    uint64_t session = redis->session;
+    int code = 1;
+    while (code > 0 && redis->session == session)
+        code = redis_wire_next(redis->wire, deliver, redis);
+    if (redis->session != session || code == 0)
+        return;
+    if (code == ERR_PARSE)
+        redis_fail(redis, "Redis sent what is no reply", redis_wire_problem(redis->wire));
+    else
+        redis_fail(redis, "out of memory", "");
+}
+
+static void socket_ready(int events, void *arg)
+{
+    struct redis *redis = arg;
+    uint64_t session = redis->session;
+    if ((events & LOOP_READ) != 0)
+        read_replies(redis);
+    if (redis->session == session && (events & LOOP_WRITE) != 0)
+        flush(redis);
+}
+
 /* ---- is Redis there, and is it the master? ---- */
 
 /* HELLO's answer is a list of names and values; NULL: it does not tell the role. */
@@ -246,7 +342,7 @@ static void take_socket(struct redis *redis, int fd)
         redis_fail(redis, "cannot connect", "out of memory");
         return;
     }
-    redis->watch = loop_watch_new(redis->loop, fd, redis_socket_ready, redis);
+    redis->watch = loop_watch_new(redis->loop, fd, socket_ready, redis);
     if (redis->watch == NULL) {
         redis_fail(redis, "cannot watch the connection", "");
         return;

@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 #include "common/base/attrs.h"
-#include "common/net/redis/redis.h"
+#include "common/net/redis/redis_reply.h"
 
 struct redis_wire;
 
