@@ -5,19 +5,16 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/queue.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "common/base/buf.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "common/base/version.h"
+#include "common/net/http/curl_request.h"
+#include "common/net/http/curl_sockets.h"
 
-#define HEADERS_MAX 16
-#define REQUEST_MAX ((size_t)1024 * 1024) /* header lines and body of one call */
 #define URL_MAX ((size_t)8192)
 #define READ_SIZE 4096L    /* bytes libcurl reads at once */
-#define MEMORY_KEPT 32768  /* that an idle call keeps of an answer or a request, at most */
 #define CALLS_KEPT 256     /* idle calls kept for later ones, at most */
 #define RETRY_AFTER_MAX 60 /* seconds; a call that waits may hold something */
 
@@ -36,24 +33,13 @@ struct curl_call {
                        METHOD_GET,
                        METHOD_POST,
     } method;
-    struct buf request; /* header lines, each with its NUL, then the body */
-    struct curl_slist headers[HEADERS_MAX];
+    struct curl_texts request;
+    struct curl_slist headers[CURL_HEADERS_MAX]; /* its lines */
     struct buf answer;
     char problem[CURL_ERROR_SIZE];
 };
 
-/* A descriptor that libcurl waits for, or will: its connections, its resolver's. */
-struct socket {
-    struct curl_client *client;
-    curl_socket_t fd;
-    struct loop_watch *watch; /* NULL: none yet */
-    bool ours;                /* made by open_socket: close_socket will be told its end */
-    bool active;              /* libcurl waits for it */
-    bool read;                /* it has waited for an answer: the connection came about */
-};
-
 struct curl_client {
-    struct loop *loop;
     CURLM *multi;
     struct loop_timer *timer;
     struct call_list idle;
@@ -61,8 +47,7 @@ struct curl_client {
     size_t idle_count;
     char *ca_file; /* NULL: the system's */
     uint32_t connect_timeout_ms;
-    struct socket **sockets; /* by descriptor; NULL: none */
-    size_t socket_count;
+    struct curl_sockets sockets;
     bool reporting; /* calling back */
     bool doomed;    /* freed meanwhile */
 };
@@ -71,115 +56,39 @@ static void report_done(struct curl_client *client);
 
 /* ---- sockets and timers, as libcurl asks for them ---- */
 
-static struct socket *find_socket(const struct curl_client *client, curl_socket_t fd)
-{
-    return (size_t)fd < client->socket_count ? client->sockets[fd] : NULL;
-}
-
-static void forget_socket(struct curl_client *client, curl_socket_t fd)
-{
-    struct socket *s = find_socket(client, fd);
-    if (s == NULL)
-        return;
-    client->sockets[fd] = NULL;
-    loop_watch_free(s->watch);
-    free(s);
-}
-
-static struct socket *add_socket(struct curl_client *client, curl_socket_t fd)
-{
-    if ((size_t)fd >= client->socket_count) {
-        size_t count = ((size_t)fd + 1) * 2;
-        struct socket **grown = realloc(client->sockets, count * sizeof(struct socket *));
-        if (grown == NULL)
-            return NULL;
-        for (size_t i = client->socket_count; i < count; i++)
-            grown[i] = NULL;
-        client->sockets = grown;
-        client->socket_count = count;
-    }
-    struct socket *s = calloc(1, sizeof *s);
-    if (s == NULL)
-        return NULL;
-    *s = (struct socket){.client = client, .fd = fd};
-    client->sockets[fd] = s;
-    return s;
-}
-
 static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 {
     (void)purpose;
-    int fd = socket(address->family, address->socktype | SOCK_NONBLOCK | SOCK_CLOEXEC,
-                    address->protocol);
-    if (fd < 0)
-        return CURL_SOCKET_BAD;
-    forget_socket(arg, fd); /* the number of one that was closed behind our back */
-    struct socket *s = add_socket(arg, fd);
-    if (s == NULL) {
-        (void)close(fd);
-        return CURL_SOCKET_BAD;
-    }
-    s->ours = true;
-    return fd;
+    int fd = curl_sockets_open(arg, address->family, address->socktype, address->protocol);
+    return fd < 0 ? CURL_SOCKET_BAD : fd;
 }
 
 static int close_socket(void *arg, curl_socket_t fd)
 {
-    forget_socket(arg, fd);
-    return close(fd);
+    return curl_sockets_close(arg, fd);
 }
 
-static void on_socket(int events, void *arg)
+static void on_socket(int fd, int events, void *arg)
 {
-    struct socket *s = arg;
-    struct curl_client *client = s->client;
-    if (!s->active) {
-        loop_watch_set(s->watch, 0); /* an idle connection was closed; its next user will see */
-        return;
-    }
+    struct curl_client *client = arg;
     int running;
     int bits = ((events & LOOP_READ) != 0 ? CURL_CSELECT_IN : 0) |
                ((events & LOOP_WRITE) != 0 ? CURL_CSELECT_OUT : 0);
-    (void)curl_multi_socket_action(client->multi, s->fd, bits, &running); /* s may be gone now */
+    (void)curl_multi_socket_action(client->multi, fd, bits, &running);
     report_done(client);
 }
 
-/* A connection that becomes idle is watched on, and so is ready for its next call without a system
- * call. One that only waited to be writable may never have come about: libcurl 7.88 closes such a
- * socket itself, without telling close_socket, and a poll of a closed descriptor ends in abort().
- */
-static void release_socket(struct curl_client *client, struct socket *s)
-{
-    s->active = false;
-    if (!s->ours || !s->read)
-        forget_socket(client, s->fd);
-    else if (s->watch != NULL)
-        loop_watch_set(s->watch, LOOP_READ);
-}
-
-static int want_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket)
+static int want_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *unused)
 {
     (void)easy;
-    (void)socket;
+    (void)unused;
     struct curl_client *client = arg;
-    struct socket *s = find_socket(client, fd);
-    if (what == CURL_POLL_REMOVE) {
-        if (s != NULL)
-            release_socket(client, s);
-        return 0;
-    }
-    if (s == NULL)
-        s = add_socket(client, fd);
-    if (s != NULL && s->watch == NULL)
-        s->watch = loop_watch_new(client->loop, fd, on_socket, s);
-    if (s == NULL || s->watch == NULL) {
+    int events = ((what & CURL_POLL_IN) != 0 ? LOOP_READ : 0) |
+                 ((what & CURL_POLL_OUT) != 0 ? LOOP_WRITE : 0);
+    if (what == CURL_POLL_REMOVE)
+        curl_sockets_release(&client->sockets, fd);
+    else if (curl_sockets_wait(&client->sockets, fd, events) < 0)
         log_error("no memory to wait for a gateway's connection"); /* the call will time out */
-        return 0;
-    }
-    s->active = true;
-    s->read = s->read || (what & CURL_POLL_IN) != 0;
-    loop_watch_set(s->watch, ((what & CURL_POLL_IN) != 0 ? LOOP_READ : 0) |
-                                 ((what & CURL_POLL_OUT) != 0 ? LOOP_WRITE : 0));
     return 0;
 }
 
@@ -242,9 +151,9 @@ static CURLcode prepare_easy(struct curl_call *call)
     /* with a folder of them, too, libcurl would read all certificates anew for each connection */
     SET(CURLOPT_CAPATH, NULL);
     SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
-    SET(CURLOPT_OPENSOCKETDATA, client);
+    SET(CURLOPT_OPENSOCKETDATA, &client->sockets);
     SET(CURLOPT_CLOSESOCKETFUNCTION, close_socket);
-    SET(CURLOPT_CLOSESOCKETDATA, client);
+    SET(CURLOPT_CLOSESOCKETDATA, &client->sockets);
     SET(CURLOPT_WRITEFUNCTION, receive);
     SET(CURLOPT_WRITEDATA, call);
     return code;
@@ -254,7 +163,7 @@ static void free_call(struct curl_call *call)
 {
     curl_easy_cleanup(call->easy);
     buf_free(&call->url);
-    buf_free(&call->request);
+    curl_texts_free(&call->request);
     buf_free(&call->answer);
     free(call);
 }
@@ -266,7 +175,7 @@ static struct curl_call *new_call(struct curl_client *client)
         return NULL;
     call->client = client;
     buf_init(&call->url, URL_MAX);
-    buf_init(&call->request, REQUEST_MAX);
+    curl_texts_init(&call->request);
     call->easy = curl_easy_init();
     if (call->easy == NULL || prepare_easy(call) != CURLE_OK) {
         free_call(call);
@@ -285,13 +194,6 @@ static struct curl_call *take_call(struct curl_client *client)
     return call;
 }
 
-static void shrink(struct buf *b)
-{
-    if (b->cap > MEMORY_KEPT)
-        buf_free(b);
-    buf_reset(b);
-}
-
 /* The call, in no list, is over. The one used last is used next: its memory is warm. */
 static void give_back(struct curl_call *call)
 {
@@ -300,8 +202,8 @@ static void give_back(struct curl_call *call)
         free_call(call);
         return;
     }
-    shrink(&call->request);
-    shrink(&call->answer);
+    curl_texts_shrink(&call->request.all);
+    curl_texts_shrink(&call->answer);
     TAILQ_INSERT_HEAD(&client->idle, call, link);
     client->idle_count++;
 }
@@ -327,29 +229,18 @@ static int set_url(struct curl_call *call, const char *url)
     return 0;
 }
 
-/* Copies header lines and body; links the lines as libcurl's list, which it reads only. */
-static int copy_request(struct curl_call *call, const struct curl_request *request,
-                        const char **ret_body)
+/* Copies the texts; links the lines as libcurl's list, which it reads only. */
+static int set_texts(struct curl_call *call, const struct curl_request *request)
 {
-    size_t ends[HEADERS_MAX];
-    size_t count = 0;
-    buf_reset(&call->request);
-    for (; request->headers != NULL && request->headers[count] != NULL; count++) {
-        if (count == HEADERS_MAX)
-            return ERR_FULL;
-        ends[count] = call->request.len;
-        (void)buf_append(&call->request, request->headers[count],
-                         strlen(request->headers[count]) + 1);
-    }
-    size_t body = call->request.len;
-    (void)buf_append(&call->request, request->body, request->body_len);
-    if (call->request.failed)
-        return ERR_FULL;
-    for (size_t i = 0; i < count; i++)
-        call->headers[i] = (struct curl_slist){call->request.data + ends[i],
-                                               i + 1 < count ? &call->headers[i + 1] : NULL};
-    *ret_body = call->request.data == NULL ? "" : call->request.data + body;
-    (void)curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, count == 0 ? NULL : call->headers);
+    struct curl_texts *texts = &call->request;
+    int code = curl_texts_copy(texts, request->headers, request->body, request->body_len);
+    if (code < 0)
+        return code;
+    for (size_t i = texts->line_count; i-- > 0;)
+        call->headers[i] = (struct curl_slist){
+            curl_texts_line(texts, i), i + 1 < texts->line_count ? &call->headers[i + 1] : NULL};
+    (void)curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER,
+                           texts->line_count == 0 ? NULL : call->headers);
     return 0;
 }
 
@@ -358,8 +249,7 @@ static int set_request(struct curl_call *call, const struct curl_request *reques
     bool post = strcmp(request->method, "POST") == 0;
     if (!post && strcmp(request->method, "GET") != 0)
         return ERR_INVALID;
-    const char *body;
-    int code = copy_request(call, request, &body);
+    int code = set_texts(call, request);
     if (code == 0)
         code = set_url(call, request->url);
     if (code < 0)
@@ -369,7 +259,7 @@ static int set_request(struct curl_call *call, const struct curl_request *reques
     if (post && result == CURLE_OK)
         result = curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)request->body_len);
     if (post && result == CURLE_OK)
-        result = curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body);
+        result = curl_easy_setopt(easy, CURLOPT_POSTFIELDS, curl_texts_body(&call->request));
     if (call->timeout_ms != request->timeout_ms && result == CURLE_OK)
         result = curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
     if (result != CURLE_OK)
@@ -485,9 +375,7 @@ static void destroy(struct curl_client *client)
         free_call(call);
     }
     (void)curl_multi_cleanup(client->multi); /* closes the connections: close_socket */
-    for (size_t i = 0; i < client->socket_count; i++)
-        forget_socket(client, (curl_socket_t)i);
-    free(client->sockets);
+    curl_sockets_free(&client->sockets);
     loop_timer_free(client->timer);
     free(client->ca_file);
     free(client);
@@ -528,7 +416,7 @@ struct curl_client *curl_client_new(struct loop *loop, const struct curl_options
         curl_global_cleanup();
         return NULL;
     }
-    client->loop = loop;
+    curl_sockets_init(&client->sockets, loop, on_socket, client);
     client->connect_timeout_ms = options->connect_timeout_ms;
     TAILQ_INIT(&client->idle);
     TAILQ_INIT(&client->busy);
