@@ -6,14 +6,16 @@
 #include <string.h>
 
 #include "common/base/err.h"
+#include "common/base/utf8.h"
 #include "common/shop/job.h"
 #include "common/shop/shard.h"
 #include "ctl/orders/order_text.h"
 
-#define SHOWN_MAX 64  /* characters of one text */
+#define SHOWN_MAX 64  /* bytes of one text */
 #define RAW_SHOWN 512 /* bytes of a body that is no JSON */
 #define DEPTH_MAX 8
 #define MASK "***"
+#define CARD_LEAST 1000000000000 /* a whole number from here on may be a card's */
 
 struct dead_body {
     char *text;
@@ -153,7 +155,9 @@ static void mask_value(const json_t *value, const char *name, int depth, struct 
     const char *text = json_string_value(value);
     bool holds = json_is_object(value) || json_is_array(value); /* its parts are masked */
     bool plain = json_is_null(value) || json_is_boolean(value);
-    bool secret = !holds && !plain && (!may_show(name) || (text != NULL && looks_secret(text)));
+    bool secret = !holds && !plain &&
+                  (!may_show(name) || (text != NULL && looks_secret(text)) ||
+                   json_integer_value(value) >= CARD_LEAST);
     if (depth > DEPTH_MAX || secret)
         (void)buf_str(out, "\"" MASK "\"");
     else if (json_is_object(value))
@@ -163,7 +167,7 @@ static void mask_value(const json_t *value, const char *name, int depth, struct 
     else if (plain)
         (void)buf_str(out, json_is_null(value) ? "null" : json_is_true(value) ? "true" : "false");
     else if (text != NULL)
-        (void)buf_json_strn(out, text, strnlen(text, SHOWN_MAX));
+        (void)buf_json_strn(out, text, utf8_cut(text, strnlen(text, SHOWN_MAX)));
     else if (json_is_integer(value))
         (void)buf_printf(out, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
     else
