@@ -1,4 +1,5 @@
 #include "ctl/request.h"
+#include "common/shop/status.h"
 #include "ctl/listing.h"
 
 #include <inttypes.h>
@@ -121,7 +122,8 @@ static int await(struct pending *pending, int64_t timeout_ms)
         exit_code =
             listing_query(ctl, &look, params, columns, ARRAY_LEN(columns), &pending->newest);
         if (exit_code != CTL_FINE || table_rows(pending->newest) == 0 ||
-            strcmp(table_value(pending->newest, 0, COLUMN_STATE), "pending") != 0 ||
+            command_state_of(table_value(pending->newest, 0, COLUMN_STATE)) !=
+                COMMAND_STATE_PENDING ||
             clock_mono_ms() >= until_ms)
             break;
         progress_show(&progress, what, 0, 0);
@@ -141,12 +143,12 @@ static int report(const struct pending *pending, int64_t timeout_ms)
     const char *result = table_value(pending->newest, 0, COLUMN_RESULT);
     if (ctl->json)
         table_print_json_lines(pending->newest);
-    if (strcmp(state, "done") == 0) {
+    if (command_state_of(state) == COMMAND_STATE_DONE) {
         if (!ctl->json)
             (void)puts(result);
         return CTL_FINE;
     }
-    if (strcmp(state, "pending") == 0)
+    if (command_state_of(state) == COMMAND_STATE_PENDING)
         return ctl_complain(CTL_FAILED,
                             "command %s stays pending: nobody has executed it within %" PRId64
                             " s (shard %" PRId64 "); it will be when a consumer serves the shard",

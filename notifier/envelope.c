@@ -6,6 +6,7 @@
 #include "common/base/encode.h"
 #include "common/base/err.h"
 #include "common/shop/event.h"
+#include "common/shop/status.h"
 
 #define UUID_LEN 36
 
@@ -49,7 +50,7 @@ int envelope_parse(const char *text, size_t len, struct envelope *ret_envelope)
         code = envelope_parse_order(subject, envelope.order);
     if (code == 0) {
         envelope.sequence = sequence;
-        envelope.final = event_status_final(status);
+        envelope.final = order_state_final(order_state_of(status));
         *ret_envelope = envelope;
     }
     json_decref(root);

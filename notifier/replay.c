@@ -8,6 +8,7 @@
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "common/shop/event_row.h"
+#include "common/shop/status.h"
 
 #define RUNS_MAX 8      /* queries at once; a crowd that reconnects is served in turn */
 #define PAGE 64         /* events of one query: well below a socket's buffer */
@@ -138,7 +139,7 @@ static void push_row(struct replay *replay, struct session *session, const struc
 {
     const struct event event = event_of_row(result, row);
     struct envelope envelope = {.sequence = event.sequence,
-                                .final = event_status_final(event.status)};
+                                .final = order_state_final(order_state_of(event.status))};
     buf_reset(&replay->text);
     if (envelope_parse_order(event.order_id, envelope.order) < 0 ||
         event_encode(&replay->text, &event) < 0)

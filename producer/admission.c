@@ -17,33 +17,30 @@
 #define FIXED_ARGS 3      /* EVAL, script, number of keys */
 #define KEY_SIZE (sizeof REDIS_KEY_SEEN + JOB_SKU_MAX)
 
+#define SEEN_S REDIS_KEYS_TEXT(REDIS_KEY_SEEN_LIFE_S)
+#define LOCK_MS REDIS_KEYS_TEXT(REDIS_KEY_LOCK_LIFE_MS)
+
 /* For each order: KEYS its marker and its item's gate; ARGV its fingerprint and id. */
 static const char ask_script[] =
     "local out = {} "
     "for i = 1, #KEYS / 2 do "
     "  local seen, item, mark, id = KEYS[2*i-1], KEYS[2*i], ARGV[2*i-1], ARGV[2*i] "
-    "  local old = redis.call('SET', seen, mark, 'NX', 'GET', 'EX', " REDIS_KEYS_TEXT(
-        REDIS_KEY_SEEN_LIFE_S) ") "
-                               "  if old then out[i] = (old == mark) and 1 or 2 else "
-                               "    local mode, state = string.match(redis.call('GET', item) or "
-                               "'', '^(%l+):(%l+)$') "
-                               "    out[i] = 0 "
-                               "    if state == 'sold' and mode ~= 'none' then out[i] = 3 "
-                               "    elseif mode == 'lock' then "
-                               "      local lock = '" REDIS_KEY_LOCK
-                               "' .. string.sub(item, #'" REDIS_KEY_GATE "' + 1) "
-                               "      out[i] = 5 "
-                               "      if not redis.call('SET', lock, id, 'NX', "
-                               "'PX', " REDIS_KEYS_TEXT(
-                                   REDIS_KEY_LOCK_LIFE_MS) ") "
-                                                           "        and redis.call('GET', lock) ~= "
-                                                           "id then out[i] = 4 end "
-                                                           "    end "
-                                                           "    if out[i] == 3 or out[i] == 4 then "
-                                                           "redis.call('DEL', seen) end "
-                                                           "  end "
-                                                           "end "
-                                                           "return out";
+    "  local old = redis.call('SET', seen, mark, 'NX', 'GET', 'EX', " SEEN_S ") "
+    "  if old then out[i] = (old == mark) and 1 or 2 else "
+    "    local mode, state = string.match(redis.call('GET', item) or '', '^(%l+):(%l+)$') "
+    "    out[i] = 0 "
+    "    if state == 'sold' and mode ~= 'none' then out[i] = 3 "
+    "    elseif mode == 'lock' then "
+    "      local sku = string.sub(item, #'" REDIS_KEY_GATE "' + 1) "
+    "      local lock = '" REDIS_KEY_LOCK "' .. sku "
+    "      out[i] = 5 "
+    "      if not redis.call('SET', lock, id, 'NX', 'PX', " LOCK_MS ") "
+    "        and redis.call('GET', lock) ~= id then out[i] = 4 end "
+    "    end "
+    "    if out[i] == 3 or out[i] == 4 then redis.call('DEL', seen) end "
+    "  end "
+    "end "
+    "return out";
 
 static const char take_back_script[] =
     "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end "

@@ -6,6 +6,7 @@
 
 #include "common/base/err.h"
 #include "common/base/log.h"
+#include "common/shop/status.h"
 #include "producer/respond.h"
 
 static const struct pg_statement request_cancel = {
@@ -20,7 +21,7 @@ struct cancel {
 static void refuse(struct cancel *c, const char *status)
 {
     char detail[96];
-    if (strcmp(status, "reserved") == 0)
+    if (order_state_of(status) == ORDER_STATE_RESERVED)
         (void)snprintf(detail, sizeof detail, "its payment is under way");
     else
         (void)snprintf(detail, sizeof detail, "it is %.40s already", status);
@@ -32,7 +33,7 @@ static void refuse(struct cancel *c, const char *status)
 /* 202 while it is being cancelled, 200 when it is. */
 static void answer(struct cancel *c, const char *status)
 {
-    bool cancelled = strcmp(status, "cancelled") == 0;
+    bool cancelled = order_state_of(status) == ORDER_STATE_CANCELLED;
     struct buf *out = &c->api->out;
     buf_reset(out);
     (void)buf_printf(out,
@@ -47,6 +48,12 @@ static void answer(struct cancel *c, const char *status)
                  cancelled ? 1 : 2);
 }
 
+static bool may_be_cancelled(enum order_state state)
+{
+    return state == ORDER_STATE_QUEUED || state == ORDER_STATE_WAITING ||
+           state == ORDER_STATE_CANCELLED;
+}
+
 static void requested(const struct pg_result *result, void *arg)
 {
     struct cancel *c = arg;
@@ -56,8 +63,7 @@ static void requested(const struct pg_result *result, void *arg)
             log_error("an order cannot be cancelled", LOG_STR("problem", pg_message(result)));
         respond_plain_problem(c->api, c->request, STATS_ORDER_DELETE, PROBLEM_DATABASE_UNAVAILABLE,
                               "nothing is lost by asking again");
-    } else if (strcmp(status, "queued") == 0 || strcmp(status, "waiting") == 0 ||
-               strcmp(status, "cancelled") == 0) {
+    } else if (may_be_cancelled(order_state_of(status))) {
         answer(c, status);
     } else {
         refuse(c, status);

@@ -14,6 +14,7 @@
 #include "common/net/redis/redis.h"
 #include "common/shop/event.h"
 #include "common/shop/redis_keys.h"
+#include "common/shop/status.h"
 #include "producer/event_tickets.h"
 #include "producer/order_json.h"
 #include "producer/respond.h"
@@ -220,7 +221,7 @@ static void answer(struct lookup *l, const struct pg_result *result)
     (void)buf_str(out, known ? order_json_history(result, 0) : "[]");
     (void)buf_char(out, '}');
     const struct http_header headers[] = {{"Cache-Control", "no-store"}, {"Retry-After", "1"}};
-    bool final = known && event_status_final(order_json_status(result, 0));
+    bool final = known && order_state_final(order_state_of(order_json_status(result, 0)));
     respond_json(api, l->request, STATS_ORDER, 200, out, headers, final ? 1 : 2);
     end(l);
 }
@@ -235,7 +236,8 @@ static void looked_up(const struct pg_result *result, void *arg)
         answer_unavailable(l);
         return;
     }
-    bool final = pg_rows(result) > 0 && event_status_final(order_json_status(result, 0));
+    bool final =
+        pg_rows(result) > 0 && order_state_final(order_state_of(order_json_status(result, 0)));
     if (final || !waits(l))
         answer(l, result);
     else if (l->again)

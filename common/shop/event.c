@@ -7,15 +7,6 @@
 
 #define EVENT_SOURCE "/checkout"
 
-bool event_status_final(const char *status)
-{
-    static const char *const final[] = {"confirmed", "rejected", "cancelled", "refunded"};
-    for (size_t i = 0; i < ARRAY_LEN(final); i++)
-        if (strcmp(status, final[i]) == 0)
-            return true;
-    return false;
-}
-
 static void member_str(struct buf *out, const char *name, const char *value)
 {
     if (value == NULL)

@@ -30,6 +30,4 @@ struct event {
 
 int event_encode(struct buf *out, const struct event *event);
 
-bool event_status_final(const char *status);
-
 #endif

@@ -12,6 +12,7 @@
 #include "common/base/log.h"
 #include "common/shop/job.h"
 #include "common/shop/redis_keys.h"
+#include "common/shop/status.h"
 
 #define RENEW_MS 2000 /* so that a round may fail, and a key still does not lapse */
 #define SOON_MS 100   /* for items that have just sold out: so often at most */
@@ -275,20 +276,15 @@ void admission_keys_serve(struct admission_keys *keys, uint32_t shard, bool serv
     keys->serving[shard] = serving;
 }
 
-static bool has_ended(const char *status)
-{
-    return strcmp(status, "waiting") != 0 && strcmp(status, "reserved") != 0;
-}
-
 void admission_keys_saw(struct admission_keys *keys, uint32_t shard, const char *sku,
                         const char *order_id, const char *status, const char *reason)
 {
     if (sku == NULL || sku[0] == '\0')
         return;
     struct item *item = find(keys, sku);
-    if (item != NULL && item->locks && has_ended(status))
+    if (item != NULL && item->locks && order_state_final(order_state_of(status)))
         give_back(keys, sku, order_id);
-    if (item != NULL || reason == NULL || strcmp(reason, "sold_out") != 0)
+    if (item != NULL || order_reason_of(reason) != ORDER_REASON_SOLD_OUT)
         return;
     item = find_or_add(keys, sku, shard);
     if (item == NULL)

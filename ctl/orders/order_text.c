@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/base/attrs.h"
+#include "common/shop/status.h"
 #include "ctl/human.h"
 
 #define COLUMNS 80
@@ -16,24 +17,10 @@ static bool is(const char *text, const char *expected)
 
 static const char *reason_words(const char *reason)
 {
-    static const struct {
-        const char *reason;
-        const char *words;
-    } known[] = {
-        {"sold_out", "sold out, fewer units were left than it wants"},
-        {"payment_declined", "the payment was declined"},
-        {"payment_failed", "the payment failed"},
-        {"limit_exceeded", "its buyer would have had more units than one user may"},
-        {"unknown_item", "there is no such item"},
-        {"not_on_sale", "the item was not on sale at that moment"},
-        {"price_changed", "the buyer had seen another price"},
-        {"expired", "it had waited in line for the longest time allowed"},
-        {"invalid", "what was ordered was not valid"},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(known); i++)
-        if (is(reason, known[i].reason))
-            return known[i].words;
-    return reason == NULL ? "no reason is recorded" : reason;
+    if (reason == NULL)
+        return "no reason is recorded";
+    enum order_reason known = order_reason_of(reason);
+    return known == ORDER_REASON_NONE ? reason : order_reason_meaning(known);
 }
 
 /* " after 1.2s"; nothing if it is not known since when. */
@@ -46,38 +33,60 @@ static void after(struct buf *out, const char *words, int64_t since_ms, int64_t 
     (void)buf_printf(out, ", after %s%s", age, words);
 }
 
+/* What became of it, but for waiting. */
+static void tell_state(const struct order_teller *teller, const struct order_step *step,
+                       enum order_state state, struct buf *out)
+{
+    bool first = step->sequence == 1;
+    switch (state) {
+    case ORDER_STATE_RESERVED:
+        if (teller->reserved)
+            (void)buf_str(out,
+                          "The buyer was asked to act at the bank: its units stay held meanwhile");
+        else
+            (void)buf_str(out, first ? "reserved at once, its units are held"
+                                     : "Its turn came: reserved, its units are held");
+        return;
+    case ORDER_STATE_CONFIRMED:
+        (void)buf_str(out, "Confirmed: it is paid, its units are sold");
+        return;
+    case ORDER_STATE_REJECTED:
+        (void)buf_printf(out, "%s, %s", first ? "rejected" : "Rejected",
+                         reason_words(step->reason));
+        return;
+    case ORDER_STATE_CANCELLED:
+        (void)buf_str(out, first ? "cancelled, as its buyer had asked before"
+                                 : "Cancelled by its buyer");
+        return;
+    case ORDER_STATE_REFUNDED:
+        (void)buf_str(out, "Refunded: the money went back");
+        return;
+    case ORDER_STATE_NONE:
+    case ORDER_STATE_QUEUED:
+    case ORDER_STATE_WAITING:
+    case ORDER_STATE_COUNT:
+        break;
+    }
+    (void)buf_printf(out, "it became %s", step->status);
+}
+
 static void tell_change(struct order_teller *teller, const struct order_step *step, struct buf *out)
 {
+    enum order_state state = order_state_of(step->status);
     bool first = step->sequence == 1;
     if (first)
         (void)buf_printf(out, "It came to the counter of shard %s: ", teller->shard);
-    if (is(step->status, "waiting")) {
+    if (state == ORDER_STATE_WAITING) {
         (void)buf_printf(out, "%s number %s in the line of its item.",
                          first ? "waiting, as" : "waiting as",
                          step->place == NULL ? "(not recorded)" : step->place);
         teller->waiting_since_ms = step->at_ms;
         return;
     }
-    if (is(step->status, "reserved") && teller->reserved)
-        (void)buf_str(out, "The buyer was asked to act at the bank: its units stay held meanwhile");
-    else if (is(step->status, "reserved"))
-        (void)buf_str(out, first ? "reserved at once, its units are held"
-                                 : "Its turn came: reserved, its units are held");
-    else if (is(step->status, "confirmed"))
-        (void)buf_str(out, "Confirmed: it is paid, its units are sold");
-    else if (is(step->status, "rejected"))
-        (void)buf_printf(out, "%s, %s", first ? "rejected" : "Rejected",
-                         reason_words(step->reason));
-    else if (is(step->status, "cancelled"))
-        (void)buf_str(out, first ? "cancelled, as its buyer had asked before"
-                                 : "Cancelled by its buyer");
-    else if (is(step->status, "refunded"))
-        (void)buf_str(out, "Refunded: the money went back");
-    else
-        (void)buf_printf(out, "it became %s", step->status);
+    tell_state(teller, step, state, out);
     after(out, " in line", teller->waiting_since_ms, step->at_ms);
     (void)buf_char(out, '.');
-    teller->reserved = is(step->status, "reserved");
+    teller->reserved = state == ORDER_STATE_RESERVED;
     teller->waiting_since_ms = 0;
 }
 
@@ -100,9 +109,9 @@ static void tell_answer(const struct order_teller *teller, const struct order_st
                         struct buf *out)
 {
     (void)buf_printf(out, "Payment attempt %s: ", step->attempt);
-    if (is(step->status, "captured"))
+    if (payment_state_of(step->status) == PAYMENT_STATE_CAPTURED)
         (void)buf_str(out, "the gateway took the money");
-    else if (is(step->status, "declined"))
+    else if (payment_state_of(step->status) == PAYMENT_STATE_DECLINED)
         (void)buf_str(out, "the gateway declined it");
     else
         (void)buf_printf(out, "it ended as %s", step->status);
@@ -122,9 +131,9 @@ static void tell_payment(struct order_teller *teller, const struct order_step *s
     teller->payment_since_ms = step->at_ms;
     (void)buf_printf(out, "Payment attempt %s began: %s %s (minor units), idempotency key %s.",
                      step->attempt, step->amount, step->currency, step->key);
-    if (is(step->status, "open") && step->code != NULL)
+    if (payment_state_of(step->status) == PAYMENT_STATE_OPEN && step->code != NULL)
         (void)buf_printf(out, " It is open; the gateway's newest answer is \"%s\".", step->code);
-    else if (is(step->status, "open"))
+    else if (payment_state_of(step->status) == PAYMENT_STATE_OPEN)
         (void)buf_str(out, " It is open: no definite answer of the gateway is recorded.");
 }
 
@@ -137,17 +146,18 @@ static void tell_refund(struct order_teller *teller, const struct order_step *st
         is(step->what, "requested") ? "as an operator asked"
                                     : "as the gateway took money for nothing",
         step->intent);
-    if (is(step->status, "open") && step->code != NULL)
+    if (refund_state_of(step->status) == REFUND_STATE_OPEN && step->code != NULL)
         (void)buf_printf(out, " It is open; the gateway's newest answer is \"%s\".", step->code);
-    else if (is(step->status, "open"))
+    else if (refund_state_of(step->status) == REFUND_STATE_OPEN)
         (void)buf_str(out, " It is open: no definite answer of the gateway is recorded.");
 }
 
 static void tell_returned(const struct order_teller *teller, const struct order_step *step,
                           struct buf *out)
 {
-    (void)buf_str(out, is(step->status, "succeeded") ? "The gateway gave the money back"
-                                                     : "The gateway refused to give it back");
+    (void)buf_str(out, refund_state_of(step->status) == REFUND_STATE_SUCCEEDED
+                           ? "The gateway gave the money back"
+                           : "The gateway refused to give it back");
     after(out, "", teller->refund_since_ms, step->at_ms);
     if (step->code != NULL && step->code[0] != '\0')
         (void)buf_printf(out, ", answer \"%s\"", step->code);
@@ -172,7 +182,7 @@ static void tell_asked(const struct order_step *step, struct buf *out)
         (void)buf_printf(out, "Operator %s asked to %s its item", step->asked_by, step->what);
     else
         (void)buf_printf(out, "%s asked: %s", step->asked_by, step->what);
-    if (is(step->status, "pending"))
+    if (command_state_of(step->status) == COMMAND_STATE_PENDING)
         (void)buf_str(out, "; that is not executed yet.");
     else
         (void)buf_printf(out, "; %s: %s.", step->status,

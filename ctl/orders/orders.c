@@ -1,13 +1,16 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base/buf.h"
 #include "common/base/err.h"
+#include "common/shop/status.h"
 #include "ctl/command.h"
 #include "ctl/listing.h"
 #include "ctl/table.h"
 
 #define LIMIT_USUAL 50
 #define LIMIT_MAX 100000
+#define KNOWN_MAX 256
 
 static const struct pg_statement list_orders = {
     "ctl_orders_list",
@@ -36,17 +39,17 @@ static const struct table_column columns[] = {
 
 static int check_status(const char *status)
 {
-    static const char *const known[] = {"waiting",  "reserved",  "confirmed",
-                                        "rejected", "cancelled", "refunded"};
-    if (status == NULL)
+    struct buf known;
+    enum order_state state = order_state_of(status);
+    if (status == NULL || state > ORDER_STATE_QUEUED)
         return CTL_FINE;
-    for (size_t i = 0; i < ARRAY_LEN(known); i++)
-        if (strcmp(status, known[i]) == 0)
-            return CTL_FINE;
-    return ctl_complain(CTL_USAGE,
-                        "--status: \"%.40s\" is none of waiting, reserved, confirmed, rejected, "
-                        "cancelled, refunded",
-                        status);
+    buf_init(&known, KNOWN_MAX);
+    for (state = ORDER_STATE_WAITING; state < ORDER_STATE_COUNT; state++)
+        (void)buf_printf(&known, "%s%s", known.len > 0 ? ", " : "", order_state_word(state));
+    int exit_code =
+        ctl_complain(CTL_USAGE, "--status: \"%.40s\" is none of %s", status, buf_text(&known));
+    buf_free(&known);
+    return exit_code;
 }
 
 static int query(struct ctl *ctl, const char *const *params, int64_t limit)

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "common/base/clock.h"
+#include "common/shop/status.h"
 #include "ctl/listing.h"
 #include "ctl/orders/order_text.h"
 #include "ctl/request.h"
@@ -68,7 +69,7 @@ static int report(const struct watch *watch)
     const char *code = table_value(row, 0, COLUMN_CODE);
     if (watch->ctl->json)
         table_print_json_lines(row);
-    if (strcmp(state, "succeeded") == 0) {
+    if (refund_state_of(state) == REFUND_STATE_SUCCEEDED) {
         if (!watch->ctl->json)
             (void)printf("refunded: %s %s, the gateway's id is %s\n",
                          table_value(row, 0, COLUMN_AMOUNT), table_value(row, 0, COLUMN_CURRENCY),
@@ -77,7 +78,7 @@ static int report(const struct watch *watch)
                              : table_value(row, 0, COLUMN_REFUND));
         return CTL_FINE;
     }
-    if (strcmp(state, "failed") == 0)
+    if (refund_state_of(state) == REFUND_STATE_FAILED)
         return ctl_complain(CTL_FAILED, "the gateway refused the refund (%s); the order stays %s",
                             code == NULL ? "no code" : code, table_value(row, 0, COLUMN_STATUS));
     return ctl_complain(CTL_FAILED,
