@@ -1,0 +1,33 @@
+// What the tests reach beside the browser: the control of stack.py, and waiting.
+
+import assert from "node:assert/strict";
+
+export const SHOP = process.env.BROWSER_SHOP;
+const CONTROL = process.env.BROWSER_CONTROL;
+
+async function ask(name, args) {
+  const answer = await fetch(`${CONTROL}/${name}`, { method: "POST", body: JSON.stringify(args ?? {}) });
+  const result = await answer.json();
+  if (answer.status !== 200) throw new Error(`${name}(${JSON.stringify(args)}): ${result}`);
+  return result;
+}
+
+/** world.NAME({…}) calls the method NAME of stack.py's World. */
+export const world = new Proxy({}, { get: (_, name) => (args) => ask(name, args) });
+
+/** Waits until `test` gives something true, and returns it. */
+export async function until(what, test, seconds = 20) {
+  const end = Date.now() + seconds * 1000;
+  for (;;) {
+    const result = await test();
+    if (result) return result;
+    if (Date.now() > end) assert.fail(`waited ${seconds} s in vain for ${what}`);
+    await new Promise((done) => setTimeout(done, 50));
+  }
+}
+
+/** All tests, or the short set. */
+export const full = process.env.BROWSER_FULL === "1";
+
+/** A test that only the full set runs. */
+export const slow = { skip: full ? false : "only with --full" };
