@@ -303,7 +303,7 @@ static void tick_sent(struct batcher *b, struct line *line, uint64_t now_ms)
         end_gathered(b, line, BATCH_OVERLOADED);
     }
     if (now_ms >= batch->since_ms + BATCHER_UNKNOWN_MS)
-        tell(b, batch, BATCH_UNKNOWN); /* the broker's word, if it comes, frees the shard */
+        tell(b, batch, BATCH_UNKNOWN); /* the shard waits on, up to BATCHER_SILENT_MS */
 }
 
 void batcher_tick(struct batcher *batcher, uint64_t now_ms)
@@ -325,4 +325,30 @@ size_t batcher_jobs(const struct batcher *batcher)
 unsigned batcher_inflight(const struct batcher *batcher)
 {
     return batcher->inflight;
+}
+
+bool batcher_silent(const struct batcher *batcher, uint64_t now_ms, uint32_t *ret_shard)
+{
+    for (uint32_t i = 0; i < batcher->shards; i++) {
+        const struct batch *sent = batcher->lines[i].sent;
+        if (sent != NULL && now_ms >= sent->since_ms + BATCHER_SILENT_MS) {
+            *ret_shard = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+void batcher_forget(struct batcher *batcher, uint32_t shard)
+{
+    if (batcher->lines[shard].sent != NULL)
+        end_sent(batcher, &batcher->lines[shard], BATCH_UNKNOWN);
+}
+
+unsigned batcher_overdue(const struct batcher *batcher)
+{
+    unsigned count = 0;
+    for (uint32_t i = 0; i < batcher->shards; i++)
+        count += batcher->lines[i].sent != NULL && batcher->lines[i].sent->overdue;
+    return count;
 }

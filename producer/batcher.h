@@ -19,6 +19,7 @@
 
 #define BATCHER_OVERDUE_MS 1000
 #define BATCHER_UNKNOWN_MS 5000 /* no confirm for so long: its jobs are answered "unknown" */
+#define BATCHER_SILENT_MS 10000 /* no word on a message for so long: there will be none */
 #define BATCHER_GATHER_MS 2000  /* longest time a job waits for its message to leave */
 
 enum batch_fate {
@@ -72,9 +73,16 @@ void batcher_lost(struct batcher *batcher);
 void batcher_refuse(struct batcher *batcher);
 /* Call it a few times a second. */
 void batcher_tick(struct batcher *batcher, uint64_t now_ms);
+/* Whether the broker has said nothing about a message for BATCHER_SILENT_MS; of which shard. Its
+ * jobs have been answered "unknown". */
+bool batcher_silent(const struct batcher *batcher, uint64_t now_ms, uint32_t *ret_shard);
+/* No word about the shard's message is waited for any more: the shard goes on. */
+void batcher_forget(struct batcher *batcher, uint32_t shard);
 
 /* Jobs without a fate yet, and messages that count as unconfirmed. */
 size_t batcher_jobs(const struct batcher *batcher);
 unsigned batcher_inflight(const struct batcher *batcher);
+/* Messages that are overdue. */
+unsigned batcher_overdue(const struct batcher *batcher);
 
 #endif

@@ -77,7 +77,7 @@ static bool ready(void *arg, struct buf *ret_why)
         (void)buf_str(ret_why, "no new connections are taken\n");
         return false;
     }
-    bool fine = publisher_ready(p->api.publisher, &why);
+    bool fine = publisher_placing(p->api.publisher, &why);
     if (!fine)
         (void)buf_printf(ret_why, "RabbitMQ takes no orders: %s\n", why);
     if (!pg_is_up(p->api.pg)) {

@@ -22,6 +22,9 @@
 #define RENEW_FIRST_MS 1000 /* the channel, while the broker refuses messages */
 #define RENEW_MAX_MS 30000
 #define RENEW_FORGOTTEN_MS 60000
+#define MOVE_FIRST_MS 10000 /* between connections that are ended because nothing is confirmed */
+#define MOVE_MAX_MS 300000
+#define FAILING_MS 10000
 #define REASON_SIZE 256
 
 struct publisher {
@@ -37,8 +40,13 @@ struct publisher {
     struct loop_timer *reopen;
     struct backoff backoff;
     struct backoff renewals;
-    uint64_t renew_ms;  /* when to renew the channel; 0: not at all */
-    uint64_t nacked_ms; /* the newest */
+    struct backoff moves;
+    uint64_t move_ms;          /* not before this is the connection ended again */
+    uint64_t opening_ms;       /* since when the channel is being opened; 0: it is not */
+    uint64_t failing_since_ms; /* no order was confirmed since then, and some failed; 0: none did */
+    uint64_t failed_ms;        /* the newest failure */
+    uint64_t renew_ms;         /* when to renew the channel; 0: not at all */
+    uint64_t nacked_ms;        /* the newest */
     char exchange[SHARD_NAME_SIZE];
     char reason[REASON_SIZE]; /* why it is not open */
 };
@@ -46,6 +54,7 @@ struct publisher {
 static void count_waiting(struct publisher *p)
 {
     metric_set(p->stats->inflight, batcher_inflight(p->batcher));
+    metric_set(p->stats->overdue, batcher_overdue(p->batcher));
     metric_set(p->stats->waiting, (double)batcher_jobs(p->batcher));
 }
 
@@ -137,12 +146,52 @@ static void refused(struct publisher *p)
         p->renew_ms = now_ms + backoff_next(&p->renewals);
 }
 
+/* An order could not be placed since `since_ms`. */
+static void failed(struct publisher *p, uint64_t since_ms)
+{
+    if (p->failing_since_ms == 0)
+        p->failing_since_ms = since_ms;
+    p->failed_ms = clock_mono_ms();
+}
+
+/* Ends the connection, so that the next one goes to another node; false: too soon after the last
+ * time. What was sent and is not confirmed is unknown then, of every shard. */
+static bool move(struct publisher *p, uint64_t now_ms, const char *reason)
+{
+    if (now_ms < p->move_ms)
+        return false;
+    p->move_ms = now_ms + backoff_next(&p->moves);
+    broker_move(p->broker, reason);
+    return true;
+}
+
+static void end_silence(struct publisher *p, uint64_t now_ms)
+{
+    uint32_t shard;
+    while (batcher_silent(p->batcher, now_ms, &shard)) {
+        log_warning("no word from the broker about a message of orders for 10 s",
+                    LOG_INT("shard", shard), LOG_STR("node", broker_node(p->broker)));
+        if (move(p, now_ms, "it does not confirm orders"))
+            return;
+        batcher_forget(p->batcher, shard);
+    }
+    if (p->opening_ms != 0 && now_ms >= p->opening_ms + BATCHER_SILENT_MS &&
+        move(p, now_ms, "it does not open a channel"))
+        log_warning("the publishing channel was not opened for 10 s",
+                    LOG_STR("node", broker_node(p->broker)));
+}
+
 static void tick(void *arg)
 {
     struct publisher *p = arg;
-    batcher_tick(p->batcher, clock_mono_ms());
-    renew_if_refused(p, clock_mono_ms());
+    uint64_t now_ms = clock_mono_ms();
+    batcher_tick(p->batcher, now_ms);
+    if (batcher_overdue(p->batcher) > 0)
+        failed(p, now_ms - BATCHER_OVERDUE_MS);
+    end_silence(p, now_ms);
+    renew_if_refused(p, now_ms);
     flush(p);
+    count_waiting(p);
 }
 
 /* ---- what the broker tells ---- */
@@ -152,6 +201,7 @@ static void opened(void *arg)
     struct publisher *p = arg;
     backoff_reset(&p->backoff);
     p->renew_ms = 0;
+    p->opening_ms = 0;
     set_open(p, true, NULL);
     log_info("orders can be published");
 }
@@ -161,6 +211,7 @@ static void closed(const char *reason, void *arg)
     struct publisher *p = arg;
     log_warning("the publishing channel is closed", LOG_STR("reason", reason));
     set_open(p, false, reason);
+    p->opening_ms = 0;
     broker_channel_close(p->channel);
     p->channel = NULL;
     batcher_lost(p->batcher);
@@ -179,6 +230,10 @@ static void confirmed(uint64_t sequence, enum broker_confirm result, void *arg)
                                           : "returned: there is no such queue"));
     if (result == BROKER_NACKED)
         refused(p);
+    if (result == BROKER_ACKED)
+        p->failing_since_ms = 0;
+    else
+        failed(p, clock_mono_ms());
     flush_soon(p); /* before the answers are sent: the broker works meanwhile */
     batcher_settle(p->batcher, sequence, result == BROKER_ACKED ? BATCH_CONFIRMED : BATCH_REFUSED);
     if (result == BROKER_ACKED) {
@@ -197,6 +252,8 @@ static void open_channel(void *arg)
     int code = broker_publisher_open(p->broker, &events, p, &p->channel);
     if (code < 0)
         loop_timer_start(p->reopen, backoff_next(&p->backoff), 0);
+    else
+        p->opening_ms = clock_mono_ms();
 }
 
 static void topology_checked(int code, const char *problem, void *arg)
@@ -243,6 +300,7 @@ struct publisher *publisher_open(struct loop *loop, const struct publisher_optio
     (void)snprintf(p->reason, sizeof p->reason, "not connected yet");
     shard_exchange(options->shards, p->exchange);
     backoff_init(&p->backoff, REOPEN_FIRST_MS, REOPEN_MAX_MS, (uint64_t)getpid());
+    backoff_init(&p->moves, MOVE_FIRST_MS, MOVE_MAX_MS, (uint64_t)getpid());
     backoff_init(&p->renewals, RENEW_FIRST_MS, RENEW_MAX_MS, (uint64_t)getpid());
     p->batcher = batcher_new(options->shards, options->inflight_max, JOBS_MAX, fate, arg);
     p->flush = loop_timer_new(loop, flush, p);
@@ -277,6 +335,18 @@ bool publisher_ready(const struct publisher *publisher, const char **ret_why)
     if (publisher->open && broker_state(publisher->broker) == BROKER_UP)
         return true;
     *ret_why = publisher->reason;
+    return false;
+}
+
+bool publisher_placing(const struct publisher *publisher, const char **ret_why)
+{
+    uint64_t now_ms = clock_mono_ms();
+    if (!publisher_ready(publisher, ret_why))
+        return false;
+    if (publisher->failing_since_ms == 0 || now_ms - publisher->failing_since_ms < FAILING_MS ||
+        now_ms - publisher->failed_ms >= FAILING_MS)
+        return true;
+    *ret_why = "no order has been confirmed for 10 s, and some were not";
     return false;
 }
 

@@ -1,4 +1,8 @@
-/* Brings jobs to their shard's queue and tells each one's fate. Never blocks the loop. */
+/*
+ * Brings jobs to their shard's queue and reports each one's fate. Never blocks the loop, and waits
+ * for nothing without a bound: a message on which the broker says nothing for 10 s, or a channel
+ * that does not open for so long, ends the connection, and the next one goes to another node.
+ */
 #ifndef PRODUCER_PUBLISHER_H
 #define PRODUCER_PUBLISHER_H
 
@@ -28,6 +32,9 @@ void publisher_close(struct publisher *publisher);
 
 /* Whether jobs can be published at present; else why not, static or valid until the next turn. */
 bool publisher_ready(const struct publisher *publisher, const char **ret_why);
+/* For /readyz: the same, and not all of the orders of the last 10 s have failed. A door that is not
+ * ready by this alone goes on trying: publisher_add takes orders. */
+bool publisher_placing(const struct publisher *publisher, const char **ret_why);
 
 /*
  * The job is encoded at once, nothing of it is kept. ERR_UNAVAILABLE: the broker is away or

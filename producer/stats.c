@@ -22,6 +22,8 @@ void stats_init(struct stats *s, struct metrics *m)
                                     "Jobs in the messages that the broker confirmed.", NULL);
     s->inflight = metrics_gauge(m, "checkout_publish_inflight",
                                 "Messages published and not yet confirmed.", NULL);
+    s->overdue = metrics_gauge(m, "checkout_publish_overdue",
+                               "Messages without the broker's word for over 1 s.", NULL);
     s->waiting = metrics_gauge(m, "checkout_publish_waiting_jobs",
                                "Orders that wait for their confirm.", NULL);
     s->broker_up = metrics_gauge(m, "checkout_broker_up", "1 while orders can be published.", NULL);

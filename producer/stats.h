@@ -28,6 +28,7 @@ struct stats {
     struct metric *batches;
     struct metric *batch_jobs;
     struct metric *inflight;
+    struct metric *overdue;
     struct metric *waiting;
     struct metric *broker_up;
     struct metric *database_up;

@@ -10,6 +10,8 @@
 #include "common/shop/shard.h"
 
 #define RETRY_MS 500
+#define WATCH_MS 1000
+#define SILENT_MS 10000 /* no confirm, or no channel, for so long: there will be none */
 
 struct letter {
     struct letter *next;
@@ -17,6 +19,7 @@ struct letter {
     size_t len;
     const char *reason;
     uint64_t sequence; /* 0: not published on the present channel */
+    uint64_t since_ms; /* monotonic: it waits for a channel or a confirm since then */
     uint64_t cookie;
     deadletter_done_cb done;
     void *arg;
@@ -28,6 +31,7 @@ struct deadletter {
     bool open;
     struct stats *stats;
     struct loop_timer *retry;
+    struct loop_timer *watch;
     struct letter *letters;
     size_t count;
 };
@@ -41,6 +45,12 @@ static void opened(void *arg)
     publish_all(d);
 }
 
+static void wait_again(struct letter *letter)
+{
+    letter->sequence = 0;
+    letter->since_ms = clock_mono_ms();
+}
+
 static void closed(const char *reason, void *arg)
 {
     struct deadletter *d = arg;
@@ -49,7 +59,7 @@ static void closed(const char *reason, void *arg)
     d->channel = NULL;
     d->open = false;
     for (struct letter *letter = d->letters; letter != NULL; letter = letter->next)
-        letter->sequence = 0;
+        wait_again(letter);
     loop_timer_start(d->retry, RETRY_MS, 0);
 }
 
@@ -71,7 +81,7 @@ static void confirmed(uint64_t sequence, enum broker_confirm result, void *arg)
     if (result != BROKER_ACKED) {
         log_error("checkout.dead does not take a dead letter; is the topology declared?",
                   LOG_STR("reason", letter->reason));
-        letter->sequence = 0;
+        wait_again(letter);
         loop_timer_start(d->retry, RETRY_MS, 0);
         return;
     }
@@ -113,11 +123,30 @@ static void retry_due(void *arg)
     publish_all(arg);
 }
 
+/* A connection that neither opens a channel nor confirms is of no use: another node may be. */
+static void watch_due(void *arg)
+{
+    struct deadletter *d = arg;
+    uint64_t now_ms = clock_mono_ms();
+    const struct letter *oldest = d->letters;
+    while (oldest != NULL && now_ms - oldest->since_ms < SILENT_MS)
+        oldest = oldest->next;
+    if (oldest == NULL || broker_state(d->broker) != BROKER_UP)
+        return;
+    log_warning("no word from the broker about a dead letter for 10 s",
+                LOG_STR("node", broker_node(d->broker)));
+    broker_move(d->broker, "it does not confirm dead letters");
+}
+
 static void broker_changed(enum broker_state state, const char *reason, void *arg)
 {
     (void)reason; /* the shards' connection to the same broker logs it */
-    if (state == BROKER_UP)
-        publish_all(arg);
+    struct deadletter *d = arg;
+    if (state != BROKER_UP)
+        return;
+    for (struct letter *letter = d->letters; letter != NULL; letter = letter->next)
+        letter->since_ms = clock_mono_ms(); /* it could not confirm before */
+    publish_all(d);
 }
 
 struct deadletter *deadletter_open(struct loop *loop, const struct broker_options *options,
@@ -128,11 +157,13 @@ struct deadletter *deadletter_open(struct loop *loop, const struct broker_option
         return NULL;
     d->stats = stats;
     d->retry = loop_timer_new(loop, retry_due, d);
+    d->watch = loop_timer_new(loop, watch_due, d);
     d->broker = broker_open(loop, options, broker_changed, d);
-    if (d->retry == NULL || d->broker == NULL) {
+    if (d->retry == NULL || d->watch == NULL || d->broker == NULL) {
         deadletter_close(d);
         return NULL;
     }
+    loop_timer_start(d->watch, WATCH_MS, WATCH_MS);
     return d;
 }
 
@@ -143,6 +174,7 @@ void deadletter_close(struct deadletter *d)
     broker_channel_close(d->channel);
     broker_close(d->broker);
     loop_timer_free(d->retry);
+    loop_timer_free(d->watch);
     while (d->letters != NULL) {
         struct letter *letter = d->letters;
         d->letters = letter->next;
@@ -164,7 +196,14 @@ int deadletter_send(struct deadletter *d, const char *body, size_t len, const ch
         return ERR_NOMEM;
     }
     memcpy(copy, body, len);
-    *letter = (struct letter){d->letters, copy, len, reason, 0, cookie, done, arg};
+    *letter = (struct letter){.next = d->letters,
+                              .body = copy,
+                              .len = len,
+                              .reason = reason,
+                              .since_ms = clock_mono_ms(),
+                              .cookie = cookie,
+                              .done = done,
+                              .arg = arg};
     d->letters = letter;
     d->count++;
     publish_all(d);

@@ -1,7 +1,8 @@
 /*
  * Publishes what cannot be read to checkout.dead with its reason, on a connection of its own (a
  * broker that blocks publishers must not stop our consuming), again and again until the broker
- * confirms it.
+ * confirms it. A connection on which nothing is confirmed for 10 s is ended: the next one goes to
+ * another node.
  */
 #ifndef CONSUMER_SHARD_DEAD_LETTER_H
 #define CONSUMER_SHARD_DEAD_LETTER_H

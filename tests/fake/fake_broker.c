@@ -279,6 +279,21 @@ void broker_resume(struct broker *broker)
     broker->suspended = false;
 }
 
+void broker_move(struct broker *broker, const char *reason)
+{
+    if (broker->state == BROKER_DOWN)
+        return;
+    broker->moves++;
+    broker->move_reason = reason;
+    lost(broker, reason);
+}
+
+const char *broker_node(const struct broker *broker)
+{
+    (void)broker;
+    return "node-1:5672";
+}
+
 static struct broker_channel *channel_new(struct broker *broker,
                                           const struct broker_channel_events *events, void *arg)
 {

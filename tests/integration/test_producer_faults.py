@@ -14,6 +14,7 @@ import pika
 
 import harness
 from harness import wait_until
+from harness_amqp import CONFIRMS, FrameProxy
 from test_producer import Door, take_all
 
 SKU = "dress"
@@ -145,6 +146,63 @@ class BrokerFaults(Door):
         other = next(f"sku-{i}" for i in range(1000) if self.stack.shard(f"sku-{i}") != shard)
         self.assertEqual(self.send({"sku": other, "quantity": 1, "payment_method": "pm"}).status, 202)
         self.stack.broker.purge()
+
+
+class Silence(Door):
+    """A node that takes messages and says nothing about them, though its heartbeats come."""
+
+    daemons = ()
+
+    def setUp(self):
+        target = urllib.parse.urlsplit(self.stack.direct["CHECKOUT_AMQP_URL"])
+        self.nodes = [FrameProxy(target.hostname, target.port) for _ in range(2)]
+        for node in self.nodes:
+            self.addCleanup(node.close)
+        urls = ",".join(target._replace(netloc=f"{target.username}:{target.password}@127.0.0.1:{node.port}"
+                                        ).geturl() for node in self.nodes)
+        self.stack.broker.purge()
+        self.door = self.stack.start("producer", CHECKOUT_AMQP_URL=urls)
+        self.addCleanup(self.door.stop)
+
+    def post(self, sku=SKU, key=None):
+        return self.stack.post("ann", sku, key=key or uuid.uuid4().hex, producer=self.door)
+
+    def ready(self):
+        return harness.http_call(self.door.admin, "GET", "/readyz").status == 200
+
+    def test_a_confirm_that_never_comes_does_not_close_the_door(self):
+        key = uuid.uuid4().hex
+        here, there = sorted(self.nodes, key=lambda node: -node.connections())
+        self.assertEqual((here.connections(), there.connections()), (1, 0))
+        here.lose(CONFIRMS)
+        begun = time.monotonic()
+        unknown = self.post(key=key)
+        self.assert_problem(unknown, 503, "accept-unknown")
+        self.assertEqual(metric(self.door, "checkout_publish_overdue"), 1)
+        wait_until(lambda: there.connections() == 1, 15, "the door to go to the other node")
+        self.assertLess(time.monotonic() - begun, 12)
+        again = wait_until(lambda: self.accepted(key), 10, "the same order to be accepted there")
+        self.assertEqual(again.json["id"], unknown.json["id"])
+        self.assertEqual(self.post().status, 202)
+        line = next(line for line in map(json.loads, self.door.log_text().splitlines())
+                    if "no word from the broker" in line["event"])
+        self.assertEqual((line["shard"], line["node"]), (self.stack.shard(SKU), f"127.0.0.1:{here.port}"))
+        self.assertTrue(self.ready())
+
+    def accepted(self, key):
+        answer = self.post(key=key)
+        return answer if answer.status == 202 else None
+
+    def test_a_door_that_places_nothing_is_not_ready(self):
+        for node in self.nodes:
+            node.lose(CONFIRMS)
+        self.assertTrue(self.ready())
+        self.assert_problem(self.post(), 503, "accept-unknown")
+        wait_until(lambda: not self.ready(), 10, "the door to say that it places no order")
+        for node in self.nodes:
+            node.lose(())
+        wait_until(lambda: self.post().status == 202, 20, "orders to be taken again")
+        self.assertTrue(self.ready())
 
 
 class OtherFaults(Door):

@@ -361,6 +361,30 @@ START_TEST(every_job_has_one_fate)
 }
 END_TEST
 
+START_TEST(a_message_without_a_word_for_ten_seconds_is_named_and_can_be_forgotten)
+{
+    uint32_t shard = 99;
+    ck_assert_int_eq(add(3, 1, 0), 0);
+    ck_assert_uint_eq(send_next(500), 1);
+    batcher_tick(batcher, 500 + BATCHER_UNKNOWN_MS);
+    ck_assert_uint_eq(fates[BATCH_UNKNOWN], 1);
+    ck_assert_int_eq(add(3, 2, 6000), ERR_UNAVAILABLE);
+    ck_assert(!batcher_silent(batcher, 500 + BATCHER_SILENT_MS - 1, &shard));
+    ck_assert(batcher_silent(batcher, 500 + BATCHER_SILENT_MS, &shard));
+    ck_assert_uint_eq(shard, 3);
+    batcher_forget(batcher, shard);
+    ck_assert(!batcher_silent(batcher, 60000, &shard));
+    ck_assert_uint_eq(told[1], 1);
+    ck_assert_int_eq(add(3, 2, 11000), 0); /* the shard goes on */
+    ck_assert_uint_eq(send_next(11000), 1);
+    batcher_settle(batcher, 1, BATCH_CONFIRMED); /* late: it is of nothing any more */
+    ck_assert_uint_eq(told[2], 0);
+    batcher_settle(batcher, 2, BATCH_CONFIRMED);
+    ck_assert_int_eq(last_fate[2], BATCH_CONFIRMED);
+    ck_assert_uint_eq(batcher_inflight(batcher), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("batcher");
@@ -382,6 +406,7 @@ int main(void)
     tcase_add_test(tc, a_lost_channel);
     tcase_add_test(tc, a_blocked_broker);
     tcase_add_test(tc, every_job_has_one_fate);
+    tcase_add_test(tc, a_message_without_a_word_for_ten_seconds_is_named_and_can_be_forgotten);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -278,6 +278,102 @@ START_TEST(without_a_confirm_for_five_seconds_the_fate_is_unknown)
 }
 END_TEST
 
+static bool placing(void)
+{
+    const char *why = NULL;
+    bool fine = publisher_placing(publisher, &why);
+    ck_assert(fine || why != NULL);
+    return fine;
+}
+
+START_TEST(a_confirm_that_never_comes_ends_the_connection_and_frees_the_shard)
+{
+    up();
+    send(0, 1);
+    send(1, 2);
+    fake_channel_confirm(channel(), 2, BROKER_ACKED);
+    fake_loop_run(BATCHER_SILENT_MS - 200);
+    ck_assert_uint_eq(fake_broker_moves(broker), 0);
+    send(1,
+         3); /* another shard goes on all the while; this one's message is lost with the others */
+    fake_loop_run(300);
+    ck_assert_uint_eq(fake_broker_moves(broker), 1);
+    ck_assert_int_eq(fates[1], BATCH_UNKNOWN);
+    ck_assert_int_eq(fates[3], BATCH_UNKNOWN);
+    ck_assert(!ready());
+    up();
+    send(0, 4);
+    fake_channel_confirm(channel(), 1, BROKER_ACKED);
+    ck_assert_int_eq(fates[4], BATCH_CONFIRMED);
+}
+END_TEST
+
+START_TEST(a_shard_that_is_never_confirmed_is_bounded_and_disturbs_the_others_ever_more_rarely)
+{
+    size_t waiter = 0, taken = 0;
+    up();
+    for (int second = 0; second < 120; second++) {
+        if (waiter < WAITERS && add(0, waiter) == 0) {
+            waiter++;
+            taken++;
+        }
+        fake_loop_run(1000);
+        if (!ready())
+            up();
+    }
+    ck_assert_uint_ge(taken, 10); /* at least one in eleven seconds */
+    ck_assert_uint_ge(fake_broker_moves(broker), 2);
+    ck_assert_uint_le(fake_broker_moves(broker), 6);
+}
+END_TEST
+
+START_TEST(a_channel_that_is_never_opened_ends_the_connection_too)
+{
+    fake_broker_up(broker);
+    fake_loop_run(BATCHER_SILENT_MS - 100);
+    ck_assert_uint_eq(fake_broker_moves(broker), 0);
+    fake_loop_run(200);
+    ck_assert_uint_eq(fake_broker_moves(broker), 1);
+    up();
+    fake_loop_run(60000);
+    ck_assert_uint_eq(fake_broker_moves(broker), 1);
+}
+END_TEST
+
+START_TEST(a_door_that_places_no_order_for_ten_seconds_is_not_ready_but_goes_on_trying)
+{
+    size_t waiter = 0;
+    up();
+    ck_assert(placing());
+    for (int second = 0; second < 9; second++) {
+        send(0, waiter++);
+        fake_channel_confirm(channel(), fake_channel_published(channel()), BROKER_RETURNED);
+        fake_loop_run(1000);
+        ck_assert(placing());
+    }
+    fake_loop_run(1000);
+    send(0, waiter++);
+    fake_channel_confirm(channel(), fake_channel_published(channel()), BROKER_RETURNED);
+    ck_assert(!placing());
+    ck_assert(ready());
+    send(1, waiter);
+    fake_channel_confirm(channel(), fake_channel_published(channel()), BROKER_ACKED);
+    ck_assert(placing());
+}
+END_TEST
+
+START_TEST(a_door_that_was_not_ready_is_tried_again_when_nobody_came_for_a_while)
+{
+    up();
+    send(0, 1);
+    fake_loop_run(BATCHER_SILENT_MS + 200);
+    up();
+    ck_assert(!placing());
+    fake_loop_run(BATCHER_SILENT_MS);
+    ck_assert(placing());
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("publisher");
@@ -295,6 +391,13 @@ int main(void)
     tcase_add_test(tcase, a_message_that_cannot_leave_is_surely_not_accepted);
     tcase_add_test(tcase, an_overdue_message_stops_its_own_shard_alone);
     tcase_add_test(tcase, without_a_confirm_for_five_seconds_the_fate_is_unknown);
+    tcase_add_test(tcase, a_confirm_that_never_comes_ends_the_connection_and_frees_the_shard);
+    tcase_add_test(
+        tcase, a_shard_that_is_never_confirmed_is_bounded_and_disturbs_the_others_ever_more_rarely);
+    tcase_add_test(tcase, a_channel_that_is_never_opened_ends_the_connection_too);
+    tcase_add_test(tcase,
+                   a_door_that_places_no_order_for_ten_seconds_is_not_ready_but_goes_on_trying);
+    tcase_add_test(tcase, a_door_that_was_not_ready_is_tried_again_when_nobody_came_for_a_while);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

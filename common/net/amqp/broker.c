@@ -267,6 +267,7 @@ static struct attempt *attempt_new(struct broker *broker)
         return NULL;
     }
     *host = broker->hosts.hosts[broker->next_host];
+    (void)snprintf(broker->node, sizeof broker->node, "%s:%u", host->host, host->port);
     broker->next_host = (broker->next_host + 1) % broker->hosts.count;
     attempt->broker = broker;
     attempt->host = host;
@@ -406,4 +407,17 @@ void broker_resume(struct broker *broker)
     broker->suspended = false;
     backoff_reset(&broker->backoff);
     start_attempt(broker);
+}
+
+void broker_move(struct broker *broker, const char *reason)
+{
+    if (broker->wire == NULL)
+        return;
+    broker_suspend(broker, reason);
+    broker_resume(broker);
+}
+
+const char *broker_node(const struct broker *broker)
+{
+    return broker->node;
 }

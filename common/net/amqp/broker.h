@@ -52,6 +52,11 @@ int broker_fault(const struct broker *broker);
  * the state callback come before this returns. */
 void broker_suspend(struct broker *broker, const char *reason);
 void broker_resume(struct broker *broker);
+/* Ends a connection that is up but of no use, and connects to another node; as broker_suspend and
+ * broker_resume. Nothing is done while down. */
+void broker_move(struct broker *broker, const char *reason);
+/* The node that it is connected to or last tried, as "host:port"; "" before the first try. */
+const char *broker_node(const struct broker *broker);
 
 enum broker_confirm { BROKER_ACKED, BROKER_NACKED, BROKER_RETURNED };
 

@@ -16,6 +16,7 @@ struct broker {
     struct loop *loop;
     struct broker_hosts hosts;
     size_t next_host;
+    char node[272];    /* "host:port" of the newest attempt */
     uint64_t failures; /* connects that failed since the last success */
     uint64_t told_ms;  /* when a failure was last reported */
     char *name;
