@@ -667,7 +667,7 @@ START_TEST(the_same_message_on_a_new_channel_waits_for_its_own_dead_letter)
     fake_channel_deliver(channel(), "no json");
     fake_channel_open(fake_broker_channel(dead, 0));
     fake_channel_break(channel());
-    fake_loop_run(REOPEN_MS);
+    fake_loop_run(200); /* its first backoff */
     fake_channel_open(channel());
     fake_channel_deliver(channel(), "no json");
     fake_channel_confirm(fake_broker_channel(dead, 0), 1, BROKER_ACKED);
@@ -685,7 +685,7 @@ START_TEST(a_dead_letter_of_a_channel_that_is_gone_acknowledges_nothing)
     fake_channel_deliver(channel(), "no json");
     fake_channel_open(fake_broker_channel(dead, 0));
     fake_channel_break(channel());
-    fake_loop_run(REOPEN_MS);
+    fake_loop_run(200); /* its first backoff */
     fake_channel_open(channel());
     fake_channel_confirm(fake_broker_channel(dead, 0), 1, BROKER_ACKED);
     ck_assert_uint_eq(fake_channel_acked(channel()), 0);
