@@ -1,21 +1,16 @@
 #include "notifier/registry.h"
 
 #include <assert.h>
-#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/err.h"
-
-/*
- * Users are a balanced tree by name (tsearch): names are chosen outside, and finding one has a
- * bound whatever they are.
- */
+#include "common/base/strmap.h"
 
 TAILQ_HEAD(member_list, registry_member);
 
 struct registry_user {
-    size_t len;
+    struct strmap_entry of_all;
     char name[REGISTRY_USER_MAX + 1];
     bool heard;
     size_t count;
@@ -23,39 +18,12 @@ struct registry_user {
 };
 
 struct registry {
-    void *users; /* tree of struct registry_user */
-    size_t user_count;
+    struct strmap users; /* by name */
     size_t member_count;
     size_t members_max;
     size_t user_max;
     struct member_list all;
 };
-
-/* What a search compares: the start of a user. */
-struct key {
-    size_t len;
-    const char *name;
-};
-
-static int compare_names(const char *a, size_t a_len, const char *b, size_t b_len)
-{
-    int order = memcmp(a, b, a_len < b_len ? a_len : b_len);
-    return order != 0 ? order : (a_len > b_len) - (a_len < b_len);
-}
-
-static int compare_users(const void *a, const void *b)
-{
-    const struct registry_user *x = a;
-    const struct registry_user *y = b;
-    return compare_names(x->name, x->len, y->name, y->len);
-}
-
-static int compare_key(const void *a, const void *b)
-{
-    const struct key *key = a;
-    const struct registry_user *user = b;
-    return compare_names(key->name, key->len, user->name, user->len);
-}
 
 struct registry *registry_new(size_t members_max, size_t user_max)
 {
@@ -72,7 +40,12 @@ void registry_free(struct registry *registry)
 {
     if (registry == NULL)
         return;
-    tdestroy(registry->users, free);
+    for (struct strmap_entry *entry = strmap_next(&registry->users, NULL), *next; entry != NULL;
+         entry = next) {
+        next = strmap_next(&registry->users, entry);
+        free(STRMAP_OF(entry, struct registry_user, of_all));
+    }
+    strmap_free(&registry->users);
     free(registry);
 }
 
@@ -83,14 +56,12 @@ size_t registry_members(const struct registry *registry)
 
 size_t registry_users(const struct registry *registry)
 {
-    return registry->user_count;
+    return registry->users.count;
 }
 
 struct registry_user *registry_find(const struct registry *registry, const char *user, size_t len)
 {
-    struct key key = {len, user};
-    void *node = tfind(&key, &registry->users, compare_key);
-    return node == NULL ? NULL : *(struct registry_user **)node;
+    return STRMAP_OF(strmap_find(&registry->users, user, len), struct registry_user, of_all);
 }
 
 int registry_room(const struct registry *registry, const char *user)
@@ -106,14 +77,12 @@ static struct registry_user *add_user(struct registry *registry, const char *nam
     struct registry_user *user = calloc(1, sizeof *user);
     if (user == NULL)
         return NULL;
-    user->len = len;
     memcpy(user->name, name, len);
     TAILQ_INIT(&user->members);
-    if (tsearch(user, &registry->users, compare_users) == NULL) {
+    if (strmap_add(&registry->users, &user->of_all, user->name, len) < 0) {
         free(user);
         return NULL;
     }
-    registry->user_count++;
     return user;
 }
 
@@ -151,9 +120,8 @@ bool registry_leave(struct registry *registry, struct registry_member *member)
     registry->member_count--;
     if (--user->count > 0)
         return false;
-    (void)tdelete(user, &registry->users, compare_users);
+    strmap_remove(&registry->users, &user->of_all);
     free(user);
-    registry->user_count--;
     return true;
 }
 

@@ -2,9 +2,9 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "common/base/log.h"
+#include "common/base/strmap.h"
 
 /* One place per hash: a buyer who loses it just costs another signature. */
 #define PLACES 8192
@@ -82,7 +82,7 @@ static bool make(struct event_tickets *t, struct place *place, const struct jwt_
 void event_tickets_encode(struct event_tickets *tickets, const struct jwt_claims *buyer,
                           int64_t now_s, struct buf *out)
 {
-    uint64_t hash = XXH3_64bits(buyer->user, strlen(buyer->user));
+    uint64_t hash = strmap_hash(buyer->user, strlen(buyer->user));
     struct place *place = &tickets->places[hash % PLACES];
     bool fits = place->text != NULL && now_s < place->reuse_until_s &&
                 place->buyer_until_s == buyer->expires_s && strcmp(place->text, buyer->user) == 0;

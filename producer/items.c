@@ -2,10 +2,10 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/strmap.h"
 #include "common/shop/job.h"
 #include "producer/order_json.h"
 #include "producer/respond.h"
@@ -155,7 +155,7 @@ void items_get(struct api *api, struct http_request *request, const char *sku)
         respond_plain_problem(api, request, STATS_ITEM, PROBLEM_NOT_FOUND, "no such item");
         return;
     }
-    size_t first = XXH3_64bits(sku, len) % PLACES;
+    size_t first = strmap_hash(sku, len) % PLACES;
     struct place *place = &api->items->places[first];
     /* another item of the same hash is being asked for: any place that rests will do */
     for (size_t i = 1; i < PLACES && place->asking && strcmp(place->sku, sku) != 0; i++)

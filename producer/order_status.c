@@ -5,12 +5,12 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/queue.h>
-#include <xxhash.h>
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "common/base/parse.h"
+#include "common/base/strmap.h"
 #include "common/net/redis/redis.h"
 #include "common/shop/event.h"
 #include "common/shop/redis_keys.h"
@@ -21,7 +21,6 @@
 
 #define WAIT_MAX_S 30
 #define WAITING_MAX 4096 /* lookups that wait; further ones are answered at once */
-#define BUCKETS 1024
 #define TICK_MS 200
 #define LOOK_AGAIN_MS 2000 /* for a waiting lookup that no event wakes */
 #define CHANNEL_SIZE (sizeof REDIS_CHANNEL_EVENTS + JWT_USER_SIZE)
@@ -53,7 +52,7 @@ TAILQ_HEAD(lookup_list, lookup);
 /* A buyer with waiting lookups: subscribed to the buyer's events. */
 struct listener {
     struct lookup_list lookups;
-    struct listener *next;
+    struct strmap_entry of_all;
     char user[JWT_USER_SIZE];
 };
 
@@ -64,24 +63,16 @@ struct order_status {
     struct lookup_list waiting;
     size_t waiting_count;
     bool draining;
-    struct listener *buckets[BUCKETS];
+    struct strmap listeners; /* by user */
 };
 
 static void ask(struct lookup *l);
 
 /* ---- listening to a buyer's events ---- */
 
-static struct listener **bucket_of(struct order_status *all, const char *user, size_t len)
-{
-    return &all->buckets[XXH3_64bits(user, len) % BUCKETS];
-}
-
 static struct listener *find_listener(struct order_status *all, const char *user, size_t len)
 {
-    struct listener *one = *bucket_of(all, user, len);
-    while (one != NULL && (strlen(one->user) != len || memcmp(one->user, user, len) != 0))
-        one = one->next;
-    return one;
+    return STRMAP_OF(strmap_find(&all->listeners, user, len), struct listener, of_all);
 }
 
 static void channel_name(const char *user, char ret_channel[CHANNEL_SIZE])
@@ -99,16 +90,18 @@ static void listen_to(struct order_status *all, struct lookup *l)
         listener = calloc(1, sizeof *listener);
         if (listener == NULL)
             return;
+        TAILQ_INIT(&listener->lookups);
+        memcpy(listener->user, l->buyer.user, len + 1);
         channel_name(l->buyer.user, channel);
-        if (redis_subscribe(all->subscriber, channel) < 0) {
+        if (strmap_add(&all->listeners, &listener->of_all, listener->user, len) < 0) {
             free(listener);
             return;
         }
-        TAILQ_INIT(&listener->lookups);
-        memcpy(listener->user, l->buyer.user, len + 1);
-        struct listener **bucket = bucket_of(all, l->buyer.user, len);
-        listener->next = *bucket;
-        *bucket = listener;
+        if (redis_subscribe(all->subscriber, channel) < 0) {
+            strmap_remove(&all->listeners, &listener->of_all);
+            free(listener);
+            return;
+        }
     }
     l->listener = listener;
     TAILQ_INSERT_TAIL(&listener->lookups, l, of_listener);
@@ -126,10 +119,7 @@ static void unlisten(struct order_status *all, struct lookup *l)
     char channel[CHANNEL_SIZE];
     channel_name(listener->user, channel);
     redis_unsubscribe(all->subscriber, channel);
-    struct listener **at = bucket_of(all, listener->user, strlen(listener->user));
-    while (*at != listener)
-        at = &(*at)->next;
-    *at = listener->next;
+    strmap_remove(&all->listeners, &listener->of_all);
     free(listener);
 }
 
@@ -305,6 +295,7 @@ void order_status_free(struct order_status *lookups)
     }
     redis_subscriber_close(lookups->subscriber);
     loop_timer_free(lookups->tick);
+    strmap_free(&lookups->listeners);
     free(lookups);
 }
 

@@ -7,11 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
-#include <xxhash.h>
 
 #include "common/base/err.h"
 #include "common/base/hmac.h"
+#include "common/base/strmap.h"
 
 /* Verified tokens: SETS sets of WAYS each, newest first. Only tokens up to CACHE_TOKEN_MAX bytes
  * are kept, so all of it stays below 11 MiB, and with tokens of the usual 250 bytes below 3. */
@@ -37,7 +36,6 @@ struct verified {
 
 struct jwt {
     json_t *key; /* as a JSON Web Key */
-    uint64_t seed;
     struct verified *cache;
 };
 
@@ -49,8 +47,7 @@ struct jwt *jwt_new(const char *secret, size_t len)
     jwt->cache = calloc((size_t)CACHE_SETS * CACHE_WAYS, sizeof *jwt->cache);
     jwt->key =
         json_pack("{s:s, s:s, s:o}", "kty", "oct", "alg", "HS256", "k", jose_b64_enc(secret, len));
-    if (jwt->cache == NULL || jwt->key == NULL ||
-        getrandom(&jwt->seed, sizeof jwt->seed, 0) != (ssize_t)sizeof jwt->seed) {
+    if (jwt->cache == NULL || jwt->key == NULL) {
         jwt_free(jwt);
         return NULL;
     }
@@ -268,7 +265,7 @@ static int judge(const struct verified *v, const char *audience, int64_t now_s,
 int jwt_verify(struct jwt *jwt, const char *token, size_t len, const char *audience, int64_t now_s,
                struct jwt_claims *ret_claims, const char **ret_problem)
 {
-    uint64_t hash = XXH3_64bits_withSeed(token, len, jwt->seed);
+    uint64_t hash = strmap_hash(token, len);
     const struct verified *known = cache_find(jwt, hash, token, len);
     if (known != NULL)
         return judge(known, audience, now_s, ret_claims, ret_problem);

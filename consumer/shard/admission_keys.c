@@ -4,12 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 
 #include "common/base/buf.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
+#include "common/base/strmap.h"
 #include "common/shop/job.h"
 #include "common/shop/redis_keys.h"
 #include "common/shop/status.h"
@@ -17,7 +17,6 @@
 #define RENEW_MS 2000 /* so that a round may fail, and a key still does not lapse */
 #define SOON_MS 100   /* for items that have just sold out: so often at most */
 #define ITEMS_MAX 4096
-#define BUCKETS 1024 /* a power of two */
 #define KEY_SIZE (sizeof REDIS_KEY_GATE + JOB_SKU_MAX)
 #define VALUE_SIZE 32
 #define ARRAY_MAX ((size_t)512 * 1024)
@@ -28,7 +27,7 @@ struct item {
     bool locks;     /* its gate is `lock` */
     bool written;   /* a key of it may stand */
     uint64_t round; /* the one that covers it; an older one: it is forgotten */
-    LIST_ENTRY(item) bucket;
+    struct strmap_entry of_all;
 };
 
 struct admission_keys {
@@ -40,8 +39,7 @@ struct admission_keys {
     bool asking;
     bool again; /* asked for meanwhile */
     uint64_t round;
-    size_t count;
-    LIST_HEAD(, item) buckets[BUCKETS];
+    struct strmap items; /* by sku */
     bool serving[];
 };
 
@@ -56,45 +54,33 @@ enum column { SKU, SHARD, GATE, STATE };
 static const char give_back_script[] =
     "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end return 0";
 
-/* FNV-1a (Fowler, Noll, Vo). */
-static size_t bucket_of(const char *sku)
-{
-    uint32_t hash = 2166136261U;
-    for (; *sku != '\0'; sku++)
-        hash = (hash ^ (unsigned char)*sku) * 16777619U;
-    return hash & (BUCKETS - 1);
-}
-
 static struct item *find(struct admission_keys *keys, const char *sku)
 {
-    struct item *item;
-    LIST_FOREACH(item, &keys->buckets[bucket_of(sku)], bucket)
-    if (strcmp(item->sku, sku) == 0)
-        return item;
-    return NULL;
+    return STRMAP_OF(strmap_find(&keys->items, sku, strlen(sku)), struct item, of_all);
 }
 
 /* NULL: no room, or no memory; then its gate stays open. */
 static struct item *find_or_add(struct admission_keys *keys, const char *sku, uint32_t shard)
 {
     struct item *item = find(keys, sku);
-    if (item != NULL || keys->count == ITEMS_MAX || strlen(sku) > JOB_SKU_MAX)
+    if (item != NULL || keys->items.count == ITEMS_MAX || strlen(sku) > JOB_SKU_MAX)
         return item;
     item = calloc(1, sizeof *item);
     if (item == NULL)
         return NULL;
     (void)snprintf(item->sku, sizeof item->sku, "%s", sku);
     item->shard = shard;
-    LIST_INSERT_HEAD(&keys->buckets[bucket_of(sku)], item, bucket);
-    keys->count++;
+    if (strmap_add(&keys->items, &item->of_all, item->sku, strlen(sku)) < 0) {
+        free(item);
+        return NULL;
+    }
     return item;
 }
 
 static void forget(struct admission_keys *keys, struct item *item)
 {
-    LIST_REMOVE(item, bucket);
+    strmap_remove(&keys->items, &item->of_all);
     free(item);
-    keys->count--;
 }
 
 /* ---- Redis ---- */
@@ -159,12 +145,12 @@ static void take_row(struct admission_keys *keys, const struct pg_result *result
 
 static void forget_old(struct admission_keys *keys)
 {
-    for (size_t i = 0; i < BUCKETS; i++) {
-        for (struct item *item = LIST_FIRST(&keys->buckets[i]), *next; item != NULL; item = next) {
-            next = LIST_NEXT(item, bucket);
-            if (item->round < keys->round || !keys->serving[item->shard])
-                forget(keys, item);
-        }
+    struct strmap_entry *next;
+    for (struct strmap_entry *e = strmap_next(&keys->items, NULL); e != NULL; e = next) {
+        struct item *item = STRMAP_OF(e, struct item, of_all);
+        next = strmap_next(&keys->items, e);
+        if (item->round < keys->round || !keys->serving[item->shard])
+            forget(keys, item);
     }
 }
 
@@ -203,9 +189,9 @@ static bool put_shards(const struct admission_keys *keys, struct buf *array)
 static void put_items(const struct admission_keys *keys, struct buf *array)
 {
     pg_array_begin(array);
-    for (size_t i = 0; i < BUCKETS; i++) {
-        const struct item *item;
-        LIST_FOREACH(item, &keys->buckets[i], bucket)
+    for (struct strmap_entry *e = strmap_next(&keys->items, NULL); e != NULL;
+         e = strmap_next(&keys->items, e)) {
+        const struct item *item = STRMAP_OF(e, struct item, of_all);
         if (!item->locks)
             pg_array_text(array, item->sku);
     }
@@ -261,11 +247,12 @@ void admission_keys_free(struct admission_keys *keys)
 {
     if (keys == NULL)
         return;
-    for (size_t i = 0; i < BUCKETS; i++)
-        for (struct item *item = LIST_FIRST(&keys->buckets[i]), *next; item != NULL; item = next) {
-            next = LIST_NEXT(item, bucket);
-            forget(keys, item);
-        }
+    struct strmap_entry *next;
+    for (struct strmap_entry *e = strmap_next(&keys->items, NULL); e != NULL; e = next) {
+        next = strmap_next(&keys->items, e);
+        forget(keys, STRMAP_OF(e, struct item, of_all));
+    }
+    strmap_free(&keys->items);
     loop_timer_free(keys->renew);
     loop_timer_free(keys->soon);
     free(keys);

@@ -1,20 +1,18 @@
 #include "ctl/audit/audit_captures.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/base/err.h"
+#include "common/base/strmap.h"
 
 #define FIRST 1024
 #define CAPTURES_MAX ((size_t)64 * 1024 * 1024) /* 512 MiB */
 
-/* FNV-1a (Fowler, Noll, Vo) in 64 bits: among a million ids no two meet but once in 30 million
- * audits. */
+/* 64 bits: among a million ids no two meet but once in 30 million audits. */
 static uint64_t hash_of(const char *intent_id)
 {
-    uint64_t hash = UINT64_C(14695981039346656037);
-    for (const char *p = intent_id; *p != '\0'; p++)
-        hash = (hash ^ (unsigned char)*p) * UINT64_C(1099511628211);
-    return hash;
+    return strmap_hash(intent_id, strlen(intent_id));
 }
 
 int audit_captures_add(struct audit_captures *captures, const char *intent_id)

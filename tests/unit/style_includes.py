@@ -21,6 +21,7 @@ DOORS = {
 HOMES = {
     "common/shop/redis_keys.h": r'checkout:(seen|gate|lock|events):',
     "common/shop/problem.c": r'/problems/',
+    "common/base/strmap.c": r'2166136261|14695981039346656037|XXH3_64bits_withSeed',
     "common/base/encode.c": r'0123456789[aA]bcdef"|0123456789ABCDEF"|\+ 10;',
     "common/base/utf8.c": r'& 0xc0\) != 0x80',
     "common/net/http/http_bearer.c": r'"Bearer "|"bearer ',
