@@ -169,10 +169,9 @@ class Canary(Scripted):
 
     def hear_tables(self):
         """The rows of every table, each column apart."""
-        columns = self.stack.sql("select table_name, column_name from information_schema.columns "
+        columns = self.stack.sql("select table_schema, table_name, column_name from information_schema.columns "
                                  "where table_schema in ('checkout', 'public')")
-        for table, column in columns:
-            schema = "public" if table == "checkout_migrations" else "checkout"
+        for schema, table, column in columns:
             rows = self.stack.sql(f'select "{column}"::text from {schema}."{table}"')
             self.hear(f"column {table}.{column}", *[row[0] for row in rows if row[0]])
 
