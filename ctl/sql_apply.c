@@ -33,23 +33,31 @@ static int run_script(struct ctl *ctl, const char *script, struct outcome *outco
     return code;
 }
 
-static int run_words(struct ctl *ctl, const char *words)
+static int run_words(struct ctl *ctl, const char *what, const char *script)
 {
     struct outcome outcome;
-    int code = run_script(ctl, words, &outcome);
+    int code = run_script(ctl, script, &outcome);
     if (code < 0)
-        return ctl_complain(CTL_FAILED, "%s: %s; nothing was applied", words, err_text(code));
+        return ctl_complain(CTL_FAILED, "%s: %s; nothing was applied", what, err_text(code));
     return outcome.exit_code == CTL_FINE ? CTL_FINE : ctl_complain_query(ctl);
 }
 
+/* Writers of orders begin with a lock on a row of checkout.shards, so none is in the middle of its
+ * transaction while tables and functions change, and none can deadlock with it. */
 int sql_apply_begin(struct ctl *ctl)
 {
-    return run_words(ctl, "begin");
+    return run_words(ctl, "begin",
+                     "begin;"
+                     "do $$ begin"
+                     " if to_regclass('checkout.shards') is not null then"
+                     "  lock table checkout.shards in exclusive mode;"
+                     " end if;"
+                     "end $$;");
 }
 
 int sql_apply_commit(struct ctl *ctl)
 {
-    return run_words(ctl, "commit");
+    return run_words(ctl, "commit", "commit");
 }
 
 /* The line of a character (from 1) in UTF-8 text. */

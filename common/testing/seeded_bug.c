@@ -17,10 +17,10 @@ static const struct {
 static const struct seeded_bug_edit edits[] = {
     {SEEDED_BUG_NO_FENCE, "fence", "and epoch = p_epoch\n      for no key update", ""},
     {SEEDED_BUG_NO_BUMP, "take_over", "epoch = s.epoch + 1", "epoch = greatest(s.epoch, 1)"},
-    {SEEDED_BUG_UNFAIR, "promote", "order by l.ticket limit least",
+    {SEEDED_BUG_UNFAIR, "promote_waiting", "order by l.ticket limit least",
      "order by l.ticket desc limit least"},
-    {SEEDED_BUG_UNFAIR, "promote", "over (order by ticket)", "over (order by ticket desc)"},
-    {SEEDED_BUG_LEAK, "settle", "held = i.held - s.units", "held = i.held - s.sold_units"},
+    {SEEDED_BUG_UNFAIR, "promote_waiting", "over (order by ticket)", "over (order by ticket desc)"},
+    {SEEDED_BUG_LEAK, "settle_payments", "held = i.held - s.units", "held = i.held - s.sold_units"},
     /* whoever is not the owner gets the owner's epoch, and nothing is bumped */
     {SEEDED_BUG_EAGER, "take_over", "and r.shard = p_shard\n",
      "and r.shard = p_shard and coalesce(s.owner, p_member) = p_member\n"},

@@ -61,25 +61,25 @@ void latelook_free(struct latelook *latelook)
     free(latelook);
 }
 
-static bool is_there(const struct look *looks, size_t count, const struct orders_db_effect *effect)
+static bool is_there(const struct look *looks, size_t count, const struct task *task)
 {
     for (size_t i = 0; i < count; i++)
-        if (looks[i].attempt == effect->attempt && strcmp(looks[i].order_id, effect->order_id) == 0)
+        if (looks[i].attempt == task->attempt && strcmp(looks[i].order_id, task->order_id) == 0)
             return true;
     return false;
 }
 
-void latelook_add(struct latelook *latelook, uint32_t shard, const struct orders_db_effect *effect)
+void latelook_add(struct latelook *latelook, uint32_t shard, const struct task *task)
 {
     if (latelook->next_count == LATELOOK_MAX ||
-        is_there(latelook->next, latelook->next_count, effect) ||
-        is_there(latelook->pass, latelook->pass_count, effect))
+        is_there(latelook->next, latelook->next_count, task) ||
+        is_there(latelook->pass, latelook->pass_count, task))
         return;
     struct look *look = &latelook->next[latelook->next_count++];
-    *look = (struct look){.attempt = effect->attempt,
+    *look = (struct look){.attempt = task->attempt,
                           .shard = shard,
-                          .from_s = (clock_wall_ms() - effect->age_ms) / 1000 - SKEW_S};
-    (void)snprintf(look->order_id, sizeof look->order_id, "%s", effect->order_id);
+                          .from_s = (clock_wall_ms() - task->age_ms) / 1000 - SKEW_S};
+    (void)snprintf(look->order_id, sizeof look->order_id, "%s", task->order_id);
     if (latelook->pass_count == 0 && !loop_timer_active(latelook->timer))
         loop_timer_start(latelook->timer, GATHER_MS, 0);
 }

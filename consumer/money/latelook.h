@@ -9,7 +9,7 @@
 
 #include "common/base/attrs.h"
 #include "consumer/money/refunder.h"
-#include "consumer/shard/orders_db.h"
+#include "consumer/task.h"
 
 #define LATELOOK_MAX 512 /* payments of one pass; the sweep finds the others later */
 
@@ -21,8 +21,8 @@ struct latelook *latelook_new(const struct refunder_options *options);
 /* Calls in flight must have been ended by pay_free before. NULL is allowed. */
 void latelook_free(struct latelook *latelook);
 
-/* The next pass looks for the payment of this ORDERS_DB_LOOK effect. If that fails, the sweep asks
+/* The next pass looks for the payment of this TASK_RECONCILE. If that fails, the sweep asks
  * for it again. */
-void latelook_add(struct latelook *latelook, uint32_t shard, const struct orders_db_effect *effect);
+void latelook_add(struct latelook *latelook, uint32_t shard, const struct task *task);
 
 #endif

@@ -235,32 +235,37 @@ void payer_pump(struct payer *payer)
     show_counts(payer);
 }
 
-static enum payment_resolution resolution_of(const struct orders_db_effect *effect)
+static enum payment_resolution resolution_of(const struct task *task)
 {
-    if (effect->reason == NULL)
+    switch (task->resolution) {
+    case TASK_UNRESOLVED:
         return RESOLVED_NOT;
-    return strcmp(effect->reason, "captured") == 0 ? RESOLVED_CAPTURED : RESOLVED_NOT_CAPTURED;
+    case TASK_CAPTURED:
+        return RESOLVED_CAPTURED;
+    case TASK_NOT_CAPTURED:
+        return RESOLVED_NOT_CAPTURED;
+    }
+    return RESOLVED_NOT;
 }
 
-static struct payment *new_payment(struct payer *payer, uint32_t shard,
-                                   const struct orders_db_effect *effect)
+static struct payment *new_payment(struct payer *payer, uint32_t shard, const struct task *task)
 {
     struct payment *p = calloc(1, sizeof *p);
     if (p == NULL)
         return NULL;
     p->payer = payer;
     p->shard = shard;
-    p->attempt = effect->attempt;
-    p->amount = effect->amount;
-    (void)snprintf(p->sku, sizeof p->sku, "%s", effect->sku);
-    (void)snprintf(p->order_id, sizeof p->order_id, "%s", effect->order_id);
-    (void)snprintf(p->currency, sizeof p->currency, "%s", effect->currency);
-    p->payment_method = strdup(effect->payment_method);
-    p->receipt_email = effect->receipt_email == NULL ? NULL : strdup(effect->receipt_email);
-    p->born_ms = clock_mono_ms() - (uint64_t)effect->age_ms;
-    p->resolution = resolution_of(effect);
+    p->attempt = task->attempt;
+    p->amount = task->amount;
+    (void)snprintf(p->sku, sizeof p->sku, "%s", task->sku);
+    (void)snprintf(p->order_id, sizeof p->order_id, "%s", task->order_id);
+    (void)snprintf(p->currency, sizeof p->currency, "%s", task->currency);
+    p->payment_method = strdup(task->payment_method);
+    p->receipt_email = task->receipt_email == NULL ? NULL : strdup(task->receipt_email);
+    p->born_ms = clock_mono_ms() - (uint64_t)task->age_ms;
+    p->resolution = resolution_of(task);
     backoff_init(&p->backoff, RETRY_FIRST_MS, RETRY_MAX_MS, clock_mono_us());
-    if (p->payment_method == NULL || (effect->receipt_email != NULL && p->receipt_email == NULL)) {
+    if (p->payment_method == NULL || (task->receipt_email != NULL && p->receipt_email == NULL)) {
         free_payment(p);
         return NULL;
     }
@@ -268,13 +273,13 @@ static struct payment *new_payment(struct payer *payer, uint32_t shard,
 }
 
 /* One that is here already, and was found or resolved again. */
-static void refresh(struct payment *p, const struct orders_db_effect *effect)
+static void refresh(struct payment *p, const struct task *task)
 {
-    uint64_t born_ms = clock_mono_ms() - (uint64_t)effect->age_ms;
+    uint64_t born_ms = clock_mono_ms() - (uint64_t)task->age_ms;
     if (born_ms < p->born_ms) /* our clock may have stood still */
         p->born_ms = born_ms;
     p->orphaned = false;
-    enum payment_resolution resolution = resolution_of(effect);
+    enum payment_resolution resolution = resolution_of(task);
     if (resolution == RESOLVED_NOT || resolution == p->resolution)
         return; /* the first may just be a look of before */
     p->resolution = resolution;
@@ -286,18 +291,18 @@ static void refresh(struct payment *p, const struct orders_db_effect *effect)
     }
 }
 
-int payer_add(struct payer *payer, uint32_t shard, const struct orders_db_effect *effect)
+int payer_add(struct payer *payer, uint32_t shard, const struct task *task)
 {
     payer->held[shard] = false;
-    struct payment *known = find(payer, effect->order_id, effect->attempt);
+    struct payment *known = find(payer, task->order_id, task->attempt);
     if (known != NULL) {
-        refresh(known, effect);
+        refresh(known, task);
         payer_pump(payer);
         return 0;
     }
     if (payer->count >= PAYER_MAX)
         return ERR_FULL;
-    struct payment *p = new_payment(payer, shard, effect);
+    struct payment *p = new_payment(payer, shard, task);
     if (p == NULL)
         return ERR_NOMEM;
     struct payment **bucket = &payer->buckets[bucket_of(p->order_id)];

@@ -14,8 +14,8 @@
 #include "common/base/attrs.h"
 #include "common/base/loop.h"
 #include "common/pay/pay.h"
-#include "consumer/shard/orders_db.h"
 #include "consumer/stats.h"
+#include "consumer/task.h"
 
 #define PAYER_MAX 16384 /* payments in memory; further ones wait in their table for the sweep */
 
@@ -51,12 +51,11 @@ struct payer *payer_new(const struct payer_options *options);
 /* Calls in flight must have been ended by pay_free before. */
 void payer_free(struct payer *payer);
 
-/* Queues the payment of a ORDERS_DB_PAY effect, unless it is here already. ERR_FULL, ERR_NOMEM. */
-MUST_CHECK int payer_add(struct payer *payer, uint32_t shard,
-                         const struct orders_db_effect *effect);
-/* ORDERS_DB_ACTION: so long the buyer may act. ORDERS_DB_HINT: the order's payment is looked at
+/* Queues the payment of a TASK_CHARGE, unless it is here already. ERR_FULL, ERR_NOMEM. */
+MUST_CHECK int payer_add(struct payer *payer, uint32_t shard, const struct task *task);
+/* TASK_AWAIT_BUYER: so long the buyer may act. TASK_CHECK: the order's payment is looked at
  * now. */
-void payer_hear(struct payer *payer, const struct orders_db_effect *effect);
+void payer_hear(struct payer *payer, const struct task *task);
 /* The shard is not ours any more: what is not being called is forgotten, answers to the rest are
  * not reported (unless they are added again before). */
 void payer_forget_shard(struct payer *payer, uint32_t shard);

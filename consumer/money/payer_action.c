@@ -97,20 +97,20 @@ void payer_looked(const struct pay_answer *answer, void *arg)
     payer_pump(payer);
 }
 
-void payer_hear(struct payer *payer, const struct orders_db_effect *effect)
+void payer_hear(struct payer *payer, const struct task *task)
 {
-    for (struct payment *p = payer_next_of_order(payer, effect->order_id, NULL), *next; p != NULL;
+    for (struct payment *p = payer_next_of_order(payer, task->order_id, NULL), *next; p != NULL;
          p = next) {
-        next = payer_next_of_order(payer, effect->order_id, p);
+        next = payer_next_of_order(payer, task->order_id, p);
         if (!p->acting)
             continue;
-        if (effect->kind == ORDERS_DB_ACTION && p->attempt == effect->attempt) {
+        if (task->kind == TASK_AWAIT_BUYER && p->attempt == task->attempt) {
             p->asked = true;
-            p->act_until_ms = clock_mono_ms() + (uint64_t)effect->age_ms;
+            p->act_until_ms = clock_mono_ms() + (uint64_t)task->left_ms;
         }
-        if (p->state == PAYMENT_WAITING && effect->kind == ORDERS_DB_HINT)
+        if (p->state == PAYMENT_WAITING && task->kind == TASK_CHECK)
             payer_retry_at(p, 0);
-        else if (effect->kind == ORDERS_DB_HINT)
+        else if (task->kind == TASK_CHECK)
             p->hinted = true;
     }
 }

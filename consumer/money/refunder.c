@@ -276,20 +276,19 @@ static void step(void *arg)
 
 /* ---- which refunds there are ---- */
 
-static struct refund *find(struct refunder *refunder, const struct orders_db_effect *effect)
+static struct refund *find(struct refunder *refunder, const struct task *task)
 {
     struct refund *r;
     LIST_FOREACH(r, &refunder->refunds, link)
     {
-        if (r->attempt == effect->attempt && strcmp(r->order_id, effect->order_id) == 0 &&
-            strcmp(r->key, effect->reason) == 0)
+        if (r->attempt == task->attempt && strcmp(r->order_id, task->order_id) == 0 &&
+            strcmp(r->key, task->key) == 0)
             return r;
     }
     return NULL;
 }
 
-static struct refund *new_refund(struct refunder *refunder, uint32_t shard,
-                                 const struct orders_db_effect *effect)
+static struct refund *new_refund(struct refunder *refunder, uint32_t shard, const struct task *task)
 {
     struct refund *r = calloc(1, sizeof *r);
     if (r == NULL)
@@ -301,13 +300,13 @@ static struct refund *new_refund(struct refunder *refunder, uint32_t shard,
     }
     r->refunder = refunder;
     r->shard = shard;
-    r->attempt = effect->attempt;
-    r->amount = effect->amount;
-    r->born_ms = clock_mono_ms() - (uint64_t)effect->age_ms;
-    (void)snprintf(r->order_id, sizeof r->order_id, "%s", effect->order_id);
-    (void)snprintf(r->currency, sizeof r->currency, "%s", effect->currency);
-    (void)snprintf(r->intent_id, sizeof r->intent_id, "%s", effect->payment_method);
-    (void)snprintf(r->key, sizeof r->key, "%s", effect->reason);
+    r->attempt = task->attempt;
+    r->amount = task->amount;
+    r->born_ms = clock_mono_ms() - (uint64_t)task->age_ms;
+    (void)snprintf(r->order_id, sizeof r->order_id, "%s", task->order_id);
+    (void)snprintf(r->currency, sizeof r->currency, "%s", task->currency);
+    (void)snprintf(r->intent_id, sizeof r->intent_id, "%s", task->intent_id);
+    (void)snprintf(r->key, sizeof r->key, "%s", task->key);
     backoff_init(&r->backoff, RETRY_FIRST_MS, RETRY_MAX_MS, clock_mono_us());
     return r;
 }
@@ -320,16 +319,16 @@ static long tries_before(const char *key)
     return number == NULL ? 0 : strtol(number + sizeof mark - 1, NULL, 10) - 1;
 }
 
-int refunder_add(struct refunder *refunder, uint32_t shard, const struct orders_db_effect *effect)
+int refunder_add(struct refunder *refunder, uint32_t shard, const struct task *task)
 {
-    struct refund *r = find(refunder, effect);
+    struct refund *r = find(refunder, task);
     if (r != NULL) {
         r->orphaned = false;
         return 0;
     }
     if (refunder->count >= REFUNDER_MAX)
         return ERR_FULL;
-    r = new_refund(refunder, shard, effect);
+    r = new_refund(refunder, shard, task);
     if (r == NULL)
         return ERR_NOMEM;
     LIST_INSERT_HEAD(&refunder->refunds, r, link);

@@ -14,14 +14,14 @@
 #include "common/base/loop.h"
 #include "common/pay/pay.h"
 #include "consumer/money/payer.h"
-#include "consumer/shard/orders_db.h"
 #include "consumer/stats.h"
+#include "consumer/task.h"
 
 #define REFUNDER_MAX 512 /* refunds in memory; further ones wait in their table for the sweep */
 
 struct refunder;
 
-/* Something is to be recorded: `state` (static) as of checkout.settle_refunds, `ref` the gateway's
+/* Something is to be recorded: `state` (static) as of checkout.record_refunds, `ref` the gateway's
  * id. Strings valid during the call. */
 typedef void (*refunder_ended_cb)(uint32_t shard, const char *order_id, int64_t attempt,
                                   const char *state, const char *ref, int64_t amount,
@@ -43,10 +43,9 @@ struct refunder *refunder_new(const struct refunder_options *options);
 /* Calls in flight must have been ended by pay_free before. NULL is allowed. */
 void refunder_free(struct refunder *refunder);
 
-/* Takes care of the refund of a ORDERS_DB_REFUND effect, unless it is here already. ERR_FULL,
+/* Takes care of the refund of a TASK_REFUND, unless it is here already. ERR_FULL,
  * ERR_NOMEM. */
-MUST_CHECK int refunder_add(struct refunder *refunder, uint32_t shard,
-                            const struct orders_db_effect *effect);
+MUST_CHECK int refunder_add(struct refunder *refunder, uint32_t shard, const struct task *task);
 /* The shard is not ours any more: as payer_forget_shard. */
 void refunder_forget_shard(struct refunder *refunder, uint32_t shard);
 /* Refunds of this shard that a call is in flight for. */

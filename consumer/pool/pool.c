@@ -32,6 +32,8 @@ struct pool {
     const struct shard_context *context;
     struct pool_options options;
     struct shard_membership membership;
+    bool outdated; /* a task was met that this version does not know: not ready until it is replaced
+                    */
     char name[NAME_SIZE];
     char host[HOST_SIZE];
     struct liveness liveness;
@@ -178,7 +180,8 @@ static void heartbeat_answered(const struct pg_result *result, void *arg)
 
 static bool is_ready(const struct pool *pool)
 {
-    return broker_state(pool->context->broker) != BROKER_DOWN && !pool->membership.leaving;
+    return broker_state(pool->context->broker) != BROKER_DOWN && !pool->membership.leaving &&
+           !pool->outdated;
 }
 
 static void send_heartbeat(struct pool *pool)
@@ -304,6 +307,10 @@ bool pool_joined(const struct pool *pool, struct buf *ret_why)
         (void)buf_str(ret_why, "PostgreSQL has not answered a heartbeat for 5 s\n");
         return false;
     }
+    if (pool->outdated) {
+        (void)buf_str(ret_why, "the database has a task that this version does not know\n");
+        return false;
+    }
     return true;
 }
 
@@ -375,6 +382,13 @@ static void shard_released(uint32_t shard, void *arg)
         leave_if_empty(pool);
 }
 
+/* The others assign without us; what they do not want we keep. */
+static void shard_outdated(void *arg)
+{
+    struct pool *pool = arg;
+    pool->outdated = true;
+}
+
 void pool_leave(struct pool *pool)
 {
     if (pool->membership.leaving)
@@ -426,8 +440,10 @@ struct pool *pool_new(const struct shard_context *context, const struct pool_opt
         return NULL;
     pool->context = context;
     pool->options = *options;
-    pool->membership = (struct shard_membership){
-        .take_over_waits = take_over_waits, .released = shard_released, .arg = pool};
+    pool->membership = (struct shard_membership){.take_over_waits = take_over_waits,
+                                                 .released = shard_released,
+                                                 .outdated = shard_outdated,
+                                                 .arg = pool};
     name_ourselves(pool);
     if (!make_parts(pool)) {
         pool_free(pool);

@@ -5,56 +5,47 @@
 #include <string.h>
 
 #include "common/base/err.h"
+#include "consumer/shard/output.h"
 
 #define NUMBER_SIZE 24
 #define ARRAYS 12
 /* Every job at its longest, each byte escaped. */
 #define ARRAY_MAX ((size_t)16 * 1024 * 1024)
 
-enum effect_column {
-    KIND,
-    ORDER_ID,
-    ATTEMPT,
-    AMOUNT,
-    CURRENCY,
-    PAYMENT_METHOD,
-    RECEIPT_EMAIL,
-    SKU,
-    DETAIL,
-    REASON
-};
+#define OUTPUT "select " OUTPUT_TASK OUTPUT_NEWS " from "
 
 static const struct pg_statement decide_statement = {
     "decide",
-    "select * from checkout.decide($1::integer, $2::integer, $3::bigint, $4::bigint, $5::uuid[],"
+    OUTPUT
+    "checkout.decide_jobs($1::integer, $2::integer, $3::bigint, $4::bigint, $5::uuid[],"
     " $6::text[], $7::text[], $8::integer[], $9::text[], $10::text[], $11::bigint[], $12::text[],"
-    " $13::timestamptz[], $14::text[], $15::text[], $16::text[])",
+    " $13::timestamptz[], $14::text[], $15::text[], $16::text[]) o",
     16};
 static const struct pg_statement settle_statement = {
     "settle",
-    "select * from checkout.settle($1::integer, $2::integer, $3::bigint, $4::uuid[], $5::integer[],"
-    " $6::text[], $7::text[], $8::text[])",
+    OUTPUT
+    "checkout.settle_payments($1::integer, $2::integer, $3::bigint, $4::uuid[], $5::integer[],"
+    " $6::text[], $7::text[], $8::text[]) o",
     8};
-static const struct pg_statement settle_refunds_statement = {
-    "settle_refunds",
-    "select * from checkout.settle_refunds($1::integer, $2::integer, $3::bigint, $4::uuid[],"
-    " $5::integer[], $6::text[], $7::text[], $8::bigint[], $9::text[])",
+static const struct pg_statement record_refunds_statement = {
+    "record_refunds",
+    OUTPUT "checkout.record_refunds($1::integer, $2::integer, $3::bigint, $4::uuid[],"
+           " $5::integer[], $6::text[], $7::text[], $8::bigint[], $9::text[]) o",
     9};
 static const struct pg_statement settle_line_statement = {
     "settle_line",
-    "select * from checkout.settle_line($1::integer, $2::integer, $3::bigint, $4::text,"
-    " $5::integer)",
+    OUTPUT "checkout.settle_waitlist($1::integer, $2::integer, $3::bigint, $4::text,"
+           " $5::integer) o",
     5};
 static const struct pg_statement expire_statement = {
-    "expire", "select * from checkout.expire($1::integer, $2::integer, $3::bigint, $4::integer)",
+    "expire", OUTPUT "checkout.expire_waiting($1::integer, $2::integer, $3::bigint, $4::integer) o",
     4};
 static const struct pg_statement stop_payments_statement = {
     "stop_payments",
     "select checkout.stop_payments($1::integer, $2::integer, $3::bigint, $4::text)", 4};
-static const struct pg_statement execute_commands_statement = {
-    "execute_commands",
-    "select * from checkout.execute_commands($1::integer, $2::integer, $3::bigint, $4::integer)",
-    4};
+static const struct pg_statement run_commands_statement = {
+    "run_commands",
+    OUTPUT "checkout.run_commands($1::integer, $2::integer, $3::bigint, $4::integer) o", 4};
 static const struct pg_statement place_cancels_statement = {
     "place_cancels", "select checkout.place_cancels($1::bigint, $2::integer)", 2};
 static const struct pg_statement take_over_statement = {
@@ -64,11 +55,15 @@ static const struct pg_statement take_over_statement = {
     4};
 static const struct pg_statement release_statement = {
     "release", "select checkout.release($1::integer, $2::integer, $3::bigint)", 3};
-static const struct pg_statement open_payments_statement = {
-    "open_payments", "select * from checkout.open_payments($1::integer[], $2::bigint, $3::integer)",
+static const struct pg_statement resume_charges_statement = {
+    "resume_charges",
+    "select " OUTPUT_TASK
+    ", o.shard from checkout.resume_charges($1::integer[], $2::bigint, $3::integer) o",
     3};
-static const struct pg_statement open_refunds_statement = {
-    "open_refunds", "select * from checkout.open_refunds($1::integer[], $2::bigint, $3::integer)",
+static const struct pg_statement resume_refunds_statement = {
+    "resume_refunds",
+    "select " OUTPUT_TASK
+    ", o.shard from checkout.resume_refunds($1::integer[], $2::bigint, $3::integer) o",
     3};
 static const struct pg_statement overdue_statement = {
     "overdue", "select shard, kind, sku from checkout.overdue($1::integer, $2::integer[])", 2};
@@ -173,7 +168,7 @@ int orders_db_settle(const struct orders_db_place *place,
     return code < 0 ? code : pg_query(place->session, &settle_statement, params, cb, arg);
 }
 
-int orders_db_settle_refunds(const struct orders_db_place *place,
+int orders_db_record_refunds(const struct orders_db_place *place,
                              const struct orders_db_settlement *settlements, size_t count,
                              pg_result_cb cb, void *arg)
 {
@@ -190,7 +185,7 @@ int orders_db_settle_refunds(const struct orders_db_place *place,
         pg_array_text(&scratch.arrays[5], s->code);
     }
     int code = end_arrays(6, params + 3);
-    return code < 0 ? code : pg_query(place->session, &settle_refunds_statement, params, cb, arg);
+    return code < 0 ? code : pg_query(place->session, &record_refunds_statement, params, cb, arg);
 }
 
 int orders_db_settle_line(const struct orders_db_place *place, const char *sku, unsigned limit,
@@ -221,13 +216,13 @@ int orders_db_stop_payments(const struct orders_db_place *place, const char *why
     return pg_query(place->session, &stop_payments_statement, params, cb, arg);
 }
 
-int orders_db_execute_commands(const struct orders_db_place *place, unsigned limit, pg_result_cb cb,
-                               void *arg)
+int orders_db_run_commands(const struct orders_db_place *place, unsigned limit, pg_result_cb cb,
+                           void *arg)
 {
     const char *params[4];
     put_place(place, params);
     params[3] = number(3, limit);
-    return pg_query(place->session, &execute_commands_statement, params, cb, arg);
+    return pg_query(place->session, &run_commands_statement, params, cb, arg);
 }
 
 int orders_db_place_cancels(struct pg *session, int64_t after, unsigned limit, pg_result_cb cb,
@@ -260,20 +255,20 @@ static int put_shards(const uint32_t *shard_list, size_t count, const char **ret
     return end_arrays(1, ret_param);
 }
 
-int orders_db_open_payments(struct pg *session, const uint32_t *shard_list, size_t count,
-                            int64_t age_ms, unsigned limit, pg_result_cb cb, void *arg)
+int orders_db_resume_charges(struct pg *session, const uint32_t *shard_list, size_t count,
+                             int64_t age_ms, unsigned limit, pg_result_cb cb, void *arg)
 {
     const char *params[3] = {NULL, number(0, age_ms), number(1, limit)};
     int code = put_shards(shard_list, count, &params[0]);
-    return code < 0 ? code : pg_query(session, &open_payments_statement, params, cb, arg);
+    return code < 0 ? code : pg_query(session, &resume_charges_statement, params, cb, arg);
 }
 
-int orders_db_open_refunds(struct pg *session, const uint32_t *shard_list, size_t count,
-                           int64_t age_ms, unsigned limit, pg_result_cb cb, void *arg)
+int orders_db_resume_refunds(struct pg *session, const uint32_t *shard_list, size_t count,
+                             int64_t age_ms, unsigned limit, pg_result_cb cb, void *arg)
 {
     const char *params[3] = {NULL, number(0, age_ms), number(1, limit)};
     int code = put_shards(shard_list, count, &params[0]);
-    return code < 0 ? code : pg_query(session, &open_refunds_statement, params, cb, arg);
+    return code < 0 ? code : pg_query(session, &resume_refunds_statement, params, cb, arg);
 }
 
 int orders_db_overdue(struct pg *session, uint32_t shards, const uint32_t *shard_list, size_t count,
@@ -297,44 +292,4 @@ enum orders_db_status orders_db_status(const struct pg_result *result)
     if (strncmp(state, "22", 2) == 0 || strncmp(state, "23", 2) == 0 || strcmp(state, "42804") == 0)
         return ORDERS_DB_REFUSED;
     return ORDERS_DB_RETRY;
-}
-
-static enum orders_db_effect_kind effect_kind(const char *text)
-{
-    static const struct {
-        const char *text;
-        enum orders_db_effect_kind kind;
-    } kinds[] = {{"pay", ORDERS_DB_PAY},          {"more", ORDERS_DB_MORE},
-                 {"refund", ORDERS_DB_REFUND},    {"look", ORDERS_DB_LOOK},
-                 {"late", ORDERS_DB_LATE},        {"conflict", ORDERS_DB_CONFLICT},
-                 {"action", ORDERS_DB_ACTION},    {"hint", ORDERS_DB_HINT},
-                 {"tally", ORDERS_DB_TALLY},      {"command", ORDERS_DB_COMMAND},
-                 {"commands", ORDERS_DB_COMMANDS}};
-    for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
-        if (strcmp(text, kinds[i].text) == 0)
-            return kinds[i].kind;
-    return ORDERS_DB_TALLY;
-}
-
-void orders_db_each_effect(const struct pg_result *result, orders_db_effect_cb cb, void *arg)
-{
-    for (int row = 0; row < pg_rows(result); row++) {
-        struct orders_db_effect effect = {
-            .kind = effect_kind(pg_text(result, row, KIND)),
-            .order_id = pg_text_or_null(result, row, ORDER_ID),
-            .attempt = pg_int(result, row, ATTEMPT),
-            .amount = pg_int(result, row, AMOUNT),
-            .currency = pg_text_or_null(result, row, CURRENCY),
-            .payment_method = pg_text_or_null(result, row, PAYMENT_METHOD),
-            .receipt_email = pg_text_or_null(result, row, RECEIPT_EMAIL),
-            .sku = pg_text_or_null(result, row, SKU),
-            .detail = pg_text_or_null(result, row, DETAIL),
-            .reason = pg_text_or_null(result, row, REASON),
-        };
-        bool of_gateway = effect.kind == ORDERS_DB_PAY || effect.kind == ORDERS_DB_REFUND ||
-                          effect.kind == ORDERS_DB_LOOK || effect.kind == ORDERS_DB_ACTION;
-        if (of_gateway && effect.detail != NULL)
-            effect.age_ms = pg_int(result, row, DETAIL);
-        cb(&effect, arg);
-    }
 }

@@ -6,6 +6,7 @@
 #include "common/testing/failpoint.h"
 #include "common/testing/seeded_bug.h"
 #include "consumer/shard/admission_keys.h"
+#include "consumer/shard/output.h"
 
 #define TAKE_OVER_SLOW_MS 2000
 #define DRAIN_POLL_MS 20
@@ -109,7 +110,7 @@ void shard_take_over(struct shard *shard, const char *why, int64_t seen)
 {
     const struct shard_membership *membership = shard->membership;
     if (ownership_held(&shard->ownership) || membership->id == 0 || membership->leaving ||
-        !pg_is_up(shard->session))
+        shard->beyond_us || !pg_is_up(shard->session))
         return; /* the next session, or the next heartbeat, asks again */
     if (orders_db_take_over(shard->session, shard->context->shards, shard->number, membership->id,
                             seen, taken, shard) < 0)
@@ -158,16 +159,25 @@ static void taken(const struct pg_result *result, void *arg)
     }
 }
 
-static void resume_payment(const struct orders_db_effect *effect, void *arg)
+static void resume_payment(const struct task *task, void *arg)
 {
     struct shard *shard = arg;
-    shard_routing_payment(&shard->routing, effect);
+    shard_routing_payment(&shard->routing, task);
+}
+
+static void resume_unknown(uint32_t number, const char *kind, void *arg)
+{
+    (void)number;
+    shard_unknown_task(arg, kind);
 }
 
 static void swept(const struct pg_result *result, void *arg)
 {
+    static const struct output_receiver receiver = {.task = resume_payment,
+                                                    .unknown_task = resume_unknown};
+    const struct shard *shard = arg;
     if (pg_status(result) == PG_OK) /* else the next sweep finds them */
-        orders_db_each_effect(result, resume_payment, arg);
+        output_receive_tasks(result, shard->context->shards, &receiver, arg);
     FAILPOINT(TAKEN_SWEPT);
 }
 
@@ -178,10 +188,10 @@ static void serve(struct shard *shard)
     shard->writer.stopped = shard_money_stopped(&context->money);
     shard_writer_open(&shard->writer, shard->ownership.epoch);
     relay_start(context->relay, shard->number, shard->watermark);
-    if (orders_db_open_payments(shard->session, &shard->number, 1, 0, OPEN_PAYMENTS_MAX, swept,
-                                shard) < 0 ||
-        orders_db_open_refunds(shard->session, &shard->number, 1, 0, OPEN_REFUNDS_MAX, swept,
-                               shard) < 0)
+    if (orders_db_resume_charges(shard->session, &shard->number, 1, 0, OPEN_PAYMENTS_MAX, swept,
+                                 shard) < 0 ||
+        orders_db_resume_refunds(shard->session, &shard->number, 1, 0, OPEN_REFUNDS_MAX, swept,
+                                 shard) < 0)
         log_warning("open payments are left to the next sweep", LOG_INT("shard", shard->number));
     shard_writer_kick(&shard->writer);
 }
@@ -273,6 +283,17 @@ void shard_yield(struct shard *shard, const char *why, uint64_t patience_ms)
     (void)enter(shard, OWNERSHIP_YIELD, 0, why);
 }
 
+void shard_unknown_task(struct shard *shard, const char *kind)
+{
+    if (shard->beyond_us)
+        return;
+    log_error("unknown task from the database: releasing the shard; upgrade this program",
+              LOG_INT("shard", shard->number), LOG_STR("kind", kind));
+    shard->beyond_us = true;
+    shard->membership->outdated(shard->membership->arg);
+    shard_yield(shard, "an unknown task", 0);
+}
+
 static void draining_due(void *arg)
 {
     release_when_drained(arg);
@@ -348,10 +369,15 @@ static void on_committed(void *arg)
     relay_kick(shard->context->relay, shard->number);
 }
 
-static void on_pay(const struct orders_db_effect *effect, void *arg)
+static void on_pay(const struct task *task, void *arg)
 {
     struct shard *shard = arg;
-    shard_routing_payment(&shard->routing, effect);
+    shard_routing_payment(&shard->routing, task);
+}
+
+static void on_unknown_task(const char *kind, void *arg)
+{
+    shard_unknown_task(arg, kind);
 }
 
 static void on_item_changed(const char *sku, void *arg)
@@ -377,6 +403,7 @@ static void on_failed(const char *why, void *arg)
 static const struct shard_writer_events writer_events = {.fenced = on_fenced,
                                                          .committed = on_committed,
                                                          .pay = on_pay,
+                                                         .unknown_task = on_unknown_task,
                                                          .item_changed = on_item_changed,
                                                          .batch_decided = on_batch_decided,
                                                          .failed = on_failed};

@@ -43,6 +43,7 @@ struct shard_membership {
     bool leaving;                                       /* nothing is taken over any more */
     void (*take_over_waits)(uint32_t shard, void *arg); /* for the previous owner's lock */
     void (*released)(uint32_t shard, void *arg);
+    void (*outdated)(void *arg); /* a shard has a task that this version does not know */
     void *arg;
 };
 
@@ -53,6 +54,7 @@ struct shard {
     struct pg *session;
     int64_t assigned; /* the owner by the assignment */
     int64_t watermark;
+    bool beyond_us;          /* it has a task that this version does not know: never taken again */
     uint64_t drain_until_ms; /* how long a yield waits for payments in flight */
     struct loop_timer *take_over_slow;
     struct loop_timer *draining; /* looks whether what was begun is finished */
@@ -86,5 +88,7 @@ void shard_seen(struct shard *shard, int64_t epoch);
 void shard_disown(struct shard *shard);
 /* Releases it: finishes what was begun, for up to `patience_ms` also the payments in flight. */
 void shard_yield(struct shard *shard, const char *why, uint64_t patience_ms);
+/* It has a task of a kind that this version does not know: releases it for good. */
+void shard_unknown_task(struct shard *shard, const char *kind);
 
 #endif

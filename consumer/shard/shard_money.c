@@ -5,22 +5,21 @@
 #include "consumer/money/payer.h"
 #include "consumer/money/refunder.h"
 
-void shard_money_take(const struct shard_money *money, uint32_t shard,
-                      const struct orders_db_effect *effect)
+void shard_money_take(const struct shard_money *money, uint32_t shard, const struct task *task)
 {
-    if (effect->kind == ORDERS_DB_LOOK) {
-        latelook_add(money->latelook, shard, effect);
+    if (task->kind == TASK_RECONCILE) {
+        latelook_add(money->latelook, shard, task);
         return;
     }
-    if (effect->kind == ORDERS_DB_ACTION || effect->kind == ORDERS_DB_HINT) {
-        payer_hear(money->payer, effect);
+    if (task->kind == TASK_AWAIT_BUYER || task->kind == TASK_CHECK) {
+        payer_hear(money->payer, task);
         return;
     }
-    int code = effect->kind == ORDERS_DB_REFUND ? refunder_add(money->refunder, shard, effect)
-                                                : payer_add(money->payer, shard, effect);
+    int code = task->kind == TASK_REFUND ? refunder_add(money->refunder, shard, task)
+                                         : payer_add(money->payer, shard, task);
     if (code < 0)
         log_debug("a payment waits in its table for the sweep",
-                  LOG_STR("order_id", effect->order_id));
+                  LOG_STR("order_id", task->order_id));
 }
 
 void shard_money_hold(const struct shard_money *money, uint32_t shard)

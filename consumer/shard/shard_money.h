@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "consumer/shard/orders_db.h"
+#include "consumer/task.h"
 
 struct payer;
 struct refunder;
@@ -20,10 +20,9 @@ struct shard_money {
     struct latelook *latelook;
 };
 
-/* Takes care of a payment: charges it, gives it back, or looks at it. What finds no room stays in
- * its table, where the sweep finds it again. */
-void shard_money_take(const struct shard_money *money, uint32_t shard,
-                      const struct orders_db_effect *effect);
+/* A task about a payment: of all kinds but TASK_SETTLE_LINE and TASK_RUN_COMMANDS. What finds no
+ * room stays in its table, where the sweep finds it again. */
+void shard_money_take(const struct shard_money *money, uint32_t shard, const struct task *task);
 /* No new calls for this shard until shard_money_forget: it is about to be released. */
 void shard_money_hold(const struct shard_money *money, uint32_t shard);
 /* The shard is not ours any more. */

@@ -54,8 +54,8 @@ void shard_routing_line(struct shard_routing *r, const char *sku)
     shard_writer_kick(r->writer);
 }
 
-void shard_routing_payment(struct shard_routing *r, const struct orders_db_effect *effect)
+void shard_routing_payment(struct shard_routing *r, const struct task *task)
 {
     if (r->ownership->state == OWNERSHIP_SERVING)
-        shard_money_take(r->money, r->shard, effect);
+        shard_money_take(r->money, r->shard, task);
 }

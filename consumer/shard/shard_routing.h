@@ -35,7 +35,7 @@ void shard_routing_stop_payments(struct shard_routing *routing, const char *why)
 void shard_routing_expired(struct shard_routing *routing);
 void shard_routing_commands(struct shard_routing *routing);
 void shard_routing_line(struct shard_routing *routing, const char *sku);
-/* A payment to charge, to give back, or to look at; not while the shard is being released. */
-void shard_routing_payment(struct shard_routing *routing, const struct orders_db_effect *effect);
+/* A task about a payment; not while the shard is being released. */
+void shard_routing_payment(struct shard_routing *routing, const struct task *task);
 
 #endif

@@ -1,12 +1,15 @@
 #include "consumer/shard/shard_writer.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "common/testing/failpoint.h"
+#include "consumer/shard/output.h"
 
 #define RETRY_MS 200
+#define UNKNOWN_NEWS_MS 60000 /* between two lines of the log */
 
 static void retry_due(void *arg)
 {
@@ -94,47 +97,90 @@ void shard_writer_stop_payments(struct shard_writer *writer, const char *why)
 
 /* ---- answers ---- */
 
-static void take_effect(const struct orders_db_effect *effect, void *arg)
+static void take_task(const struct task *task, void *arg)
 {
     struct shard_writer *writer = arg;
-    switch (effect->kind) {
-    case ORDERS_DB_PAY:
-    case ORDERS_DB_REFUND:
-    case ORDERS_DB_LOOK:
-    case ORDERS_DB_ACTION:
-    case ORDERS_DB_HINT:
-        writer->events->pay(effect, writer->arg);
+    switch (task->kind) {
+    case TASK_CHARGE:
+    case TASK_REFUND:
+    case TASK_RECONCILE:
+    case TASK_AWAIT_BUYER:
+    case TASK_CHECK:
+        writer->events->pay(task, writer->arg);
         return;
-    case ORDERS_DB_LATE:
-        metric_add(writer->stats->late_successes, 1);
-        log_warning("the gateway took money for an order that does not want it; it is given back",
-                    LOG_STR("order_id", effect->order_id), LOG_STR("status", effect->detail),
-                    LOG_STR("intent", effect->reason));
+    case TASK_SETTLE_LINE:
+        shard_writer_add_line(writer, task->sku);
         return;
-    case ORDERS_DB_MORE:
-        shard_writer_add_line(writer, effect->sku);
-        return;
-    case ORDERS_DB_CONFLICT:
-        metric_add(writer->stats->conflicts, 1);
-        log_warning("a retry of the order has another body; the first counts",
-                    LOG_STR("order_id", effect->order_id));
-        return;
-    case ORDERS_DB_TALLY:
-        stats_transition(writer->stats, effect->detail, effect->reason, effect->amount);
-        if (effect->sku != NULL && strcmp(effect->detail, "refunded") == 0)
-            writer->events->item_changed(effect->sku, writer->arg); /* its units are back */
-        return;
-    case ORDERS_DB_COMMAND:
-        stats_command(writer->stats, effect->detail);
-        log_info("command", LOG_INT("command", effect->amount), LOG_STR("state", effect->detail),
-                 LOG_STR("result", effect->reason));
-        if (effect->sku != NULL)
-            writer->events->item_changed(effect->sku, writer->arg);
-        return;
-    case ORDERS_DB_COMMANDS:
+    case TASK_RUN_COMMANDS:
         writer->command_due = true;
         return;
     }
+}
+
+/* Reported when the transaction's own end is done with. */
+static void take_unknown_task(uint32_t shard, const char *kind, void *arg)
+{
+    struct shard_writer *writer = arg;
+    (void)shard;
+    (void)snprintf(writer->unknown_task, sizeof writer->unknown_task, "%s",
+                   kind[0] == '\0' ? "none" : kind);
+}
+
+static void take_news(const struct news *news, void *arg)
+{
+    struct shard_writer *writer = arg;
+    switch (news->kind) {
+    case NEWS_TRANSITION:
+        stats_transition(writer->stats, news->status, news->reason, news->count);
+        return;
+    case NEWS_CONFLICT:
+        metric_add(writer->stats->conflicts, 1);
+        log_warning("a retry of the order has another body; the first counts",
+                    LOG_STR("order_id", news->order_id));
+        return;
+    case NEWS_LATE_CAPTURE:
+        metric_add(writer->stats->late_successes, 1);
+        log_warning("late capture for a closed order; refunding",
+                    LOG_STR("order_id", news->order_id), LOG_STR("status", news->status),
+                    LOG_STR("intent", news->intent_id));
+        return;
+    case NEWS_COMMAND:
+        stats_command(writer->stats, news->status);
+        log_info("command", LOG_INT("command", news->command_id), LOG_STR("state", news->status),
+                 LOG_STR("result", news->reason));
+        if (news->sku != NULL)
+            writer->events->item_changed(news->sku, writer->arg);
+        return;
+    case NEWS_ITEM_CHANGED:
+        writer->events->item_changed(news->sku, writer->arg);
+        return;
+    }
+}
+
+static void take_unknown_news(const char *kind, void *arg)
+{
+    struct shard_writer *writer = arg;
+    uint64_t now_ms = clock_mono_ms();
+    if (writer->unknown_news_ms != 0 && now_ms - writer->unknown_news_ms < UNKNOWN_NEWS_MS)
+        return;
+    writer->unknown_news_ms = now_ms;
+    log_warning("unknown news from the database; ignored", LOG_INT("shard", writer->place.shard),
+                LOG_STR("kind", kind));
+}
+
+static const struct output_receiver receiver = {.task = take_task,
+                                                .news = take_news,
+                                                .unknown_task = take_unknown_task,
+                                                .unknown_news = take_unknown_news};
+
+static void report_unknown_task(struct shard_writer *writer)
+{
+    char kind[SHARD_WRITER_KIND_SIZE];
+    if (writer->unknown_task[0] == '\0')
+        return;
+    memcpy(kind, writer->unknown_task, sizeof kind);
+    writer->unknown_task[0] = '\0';
+    writer->events->unknown_task(kind, writer->arg);
 }
 
 /* What the transaction of this kind takes from; NULL: it is of another kind. */
@@ -228,8 +274,9 @@ static void answered(const struct pg_result *result, void *arg)
     switch (status) {
     case ORDERS_DB_DONE:
         failpoint_step(work, COMMITTED);
-        orders_db_each_effect(result, take_effect, writer);
+        output_receive(result, writer->place.shard, &receiver, writer);
         done(writer, work);
+        report_unknown_task(writer);
         return;
     case ORDERS_DB_FENCED:
         writer->events->fenced(writer->arg);
@@ -289,13 +336,13 @@ static int start(struct shard_writer *writer, enum shard_writer_work work)
         return orders_db_settle(&writer->place, writer->payments.items,
                                 outcomes_begin(&writer->payments), answered, writer);
     case SHARD_WRITER_REFUND:
-        return orders_db_settle_refunds(&writer->place, writer->refunds.items,
+        return orders_db_record_refunds(&writer->place, writer->refunds.items,
                                         outcomes_begin(&writer->refunds), answered, writer);
     case SHARD_WRITER_DECIDE:
         return orders_db_decide(&writer->place, writer->wait_ms, batch->jobs + batch->from,
                                 batch->to - batch->from, answered, writer);
     case SHARD_WRITER_COMMAND:
-        code = orders_db_execute_commands(&writer->place, SHARD_WRITER_COMMANDS, answered, writer);
+        code = orders_db_run_commands(&writer->place, SHARD_WRITER_COMMANDS, answered, writer);
         if (code == 0)
             writer->command_due = false;
         return code;

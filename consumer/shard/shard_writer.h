@@ -17,17 +17,20 @@
 #include "consumer/shard/intake.h"
 #include "consumer/shard/orders_db.h"
 #include "consumer/stats.h"
+#include "consumer/task.h"
 
 #define SHARD_WRITER_LINES_MAX                                                                     \
     256 /* items whose lines have more to settle; the sweep finds the others */
 #define SHARD_WRITER_CHUNK 500   /* orders of a line settled in one transaction */
 #define SHARD_WRITER_COMMANDS 64 /* commands of one transaction */
+#define SHARD_WRITER_KIND_SIZE 32
 
 struct shard_writer_events {
-    void (*fenced)(void *arg);    /* the epoch is over */
-    void (*committed)(void *arg); /* there may be events to relay */
-    /* charge this order, give this payment back, look whether it took money */
-    void (*pay)(const struct orders_db_effect *effect, void *arg);
+    void (*fenced)(void *arg);                       /* the epoch is over */
+    void (*committed)(void *arg);                    /* there may be events to relay */
+    void (*pay)(const struct task *task, void *arg); /* a task about a payment */
+    /* A committed transaction asks for what this version does not know: the shard has to go. */
+    void (*unknown_task)(const char *kind, void *arg);
     void (*item_changed)(const char *sku, void *arg); /* by an operator's command, or a refund */
     void (*batch_decided)(void *arg);                 /* all jobs of intake.batch are decided */
     void (*failed)(const char *why, void *arg); /* memory is out: close the channel, start afresh */
@@ -62,6 +65,8 @@ struct shard_writer {
     bool command_due;
     const char *stopped; /* why payments are stopped (static); NULL: they go on */
     bool clock_due;      /* ... and the shard's clock may not know it yet */
+    char unknown_task[SHARD_WRITER_KIND_SIZE]; /* its kind, until that is reported; "": none */
+    uint64_t unknown_news_ms;                  /* when that was logged; 0: never */
     struct loop_timer *retry;
 
     struct outcomes payments;
@@ -91,7 +96,7 @@ bool shard_writer_idle(const struct shard_writer *writer);
 MUST_CHECK int shard_writer_add_settlement(struct shard_writer *writer, const char *order_id,
                                            int64_t attempt, const char *state, const char *intent,
                                            const char *code);
-/* A refund has ended, or something is to be recorded of it: a state of checkout.settle_refunds. */
+/* A refund has ended, or something is to be recorded of it: a state of checkout.record_refunds. */
 MUST_CHECK int shard_writer_add_refund(struct shard_writer *writer, const char *order_id,
                                        int64_t attempt, const char *state, const char *ref,
                                        int64_t amount, const char *code);

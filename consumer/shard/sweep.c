@@ -5,7 +5,7 @@
 
 #include "common/base/err.h"
 #include "common/base/log.h"
-#include "common/shop/shard.h"
+#include "consumer/shard/output.h"
 
 #define PAYMENT_AGE_MS 5000
 #define PAYMENTS_MAX 4096
@@ -24,17 +24,25 @@ void sweep_free(struct sweep *sweep)
     free(sweep->serving);
 }
 
-static void found_payment(const struct orders_db_effect *effect, void *arg)
+static void found_payment(const struct task *task, void *arg)
 {
     struct sweep *sweep = arg;
-    uint32_t number = shard_of(effect->sku, strlen(effect->sku), sweep->count);
-    shard_routing_payment(&sweep->shards[number].routing, effect);
+    shard_routing_payment(&sweep->shards[task->shard].routing, task);
+}
+
+static void found_unknown(uint32_t shard, const char *kind, void *arg)
+{
+    struct sweep *sweep = arg;
+    shard_unknown_task(&sweep->shards[shard], kind);
 }
 
 static void payments_swept(const struct pg_result *result, void *arg)
 {
+    static const struct output_receiver receiver = {.task = found_payment,
+                                                    .unknown_task = found_unknown};
+    const struct sweep *sweep = arg;
     if (pg_status(result) == PG_OK)
-        orders_db_each_effect(result, found_payment, arg);
+        output_receive_tasks(result, sweep->count, &receiver, arg);
 }
 
 static void overdue_swept(const struct pg_result *result, void *arg)
@@ -43,14 +51,19 @@ static void overdue_swept(const struct pg_result *result, void *arg)
     if (pg_status(result) != PG_OK)
         return;
     for (int row = 0; row < pg_rows(result); row++) {
-        struct shard_routing *routing = &sweep->shards[pg_int(result, row, 0)].routing;
+        int64_t number = pg_int(result, row, 0);
+        if (number < 0 || number >= sweep->count)
+            continue;
+        struct shard_routing *routing = &sweep->shards[number].routing;
         const char *kind = pg_text(result, row, 1);
         if (strcmp(kind, "expired") == 0)
             shard_routing_expired(routing);
         else if (strcmp(kind, "command") == 0)
             shard_routing_commands(routing);
-        else
+        else if (strcmp(kind, "more") == 0)
             shard_routing_line(routing, pg_text(result, row, 2));
+        else
+            shard_unknown_task(&sweep->shards[number], kind);
     }
 }
 
@@ -73,9 +86,9 @@ void sweep_run(struct sweep *sweep)
                                 sweep) < 0 ||
         orders_db_overdue(sweep->session, sweep->count, sweep->serving, count, overdue_swept,
                           sweep) < 0 ||
-        orders_db_open_payments(sweep->session, sweep->serving, count, PAYMENT_AGE_MS, PAYMENTS_MAX,
-                                payments_swept, sweep) < 0 ||
-        orders_db_open_refunds(sweep->session, sweep->serving, count, PAYMENT_AGE_MS, REFUNDS_MAX,
-                               payments_swept, sweep) < 0)
+        orders_db_resume_charges(sweep->session, sweep->serving, count, PAYMENT_AGE_MS,
+                                 PAYMENTS_MAX, payments_swept, sweep) < 0 ||
+        orders_db_resume_refunds(sweep->session, sweep->serving, count, PAYMENT_AGE_MS, REFUNDS_MAX,
+                                 payments_swept, sweep) < 0)
         log_debug("the sweep waits for the next heartbeat");
 }

@@ -4,13 +4,12 @@
 
 struct fake_money fake_money;
 
-void shard_money_take(const struct shard_money *money, uint32_t shard,
-                      const struct orders_db_effect *effect)
+void shard_money_take(const struct shard_money *money, uint32_t shard, const struct task *task)
 {
     (void)money;
     (void)shard;
     fake_money.taken++;
-    (void)snprintf(fake_money.last_order, sizeof fake_money.last_order, "%s", effect->order_id);
+    (void)snprintf(fake_money.last_order, sizeof fake_money.last_order, "%s", task->order_id);
 }
 
 void shard_money_hold(const struct shard_money *money, uint32_t shard)

@@ -3,6 +3,8 @@
 #ifndef TESTS_FAKE_MONEY_H
 #define TESTS_FAKE_MONEY_H
 
+#include <stddef.h>
+
 #include "consumer/shard/shard_money.h"
 
 struct fake_money {

@@ -215,8 +215,8 @@ class Faults(harness.TestCase):
 
 # What the consumer sends for a transaction: its text when it is prepared, then only its name.
 _PATTERNS = {
-    "decide": (b"checkout.decide(", b"\0decide\0"),
-    "settle": (b"checkout.settle(", b"\0settle\0"),
+    "decide": (b"checkout.decide_jobs(", b"\0decide\0"),
+    "settle": (b"checkout.settle_payments(", b"\0settle\0"),
 }
 
 

@@ -137,6 +137,10 @@ class Model:
                 order.become("reserved")
 
 
+# What a writing function tells, of tasks and of news: kind, SKU, command.
+OUTPUT = "select coalesce((task).kind, (news).kind), coalesce((task).sku, (news).sku), (news).command_id from "
+
+
 class LineModel(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -188,18 +192,18 @@ class LineModel(unittest.TestCase):
 
     # ---- steps, on both sides ----
 
-    def more(self, effects):
-        """Goes on with lines that have more to settle, as the lane does."""
-        while lines := sorted({effect[7] for effect in effects if effect[0] == "more"}):
-            effects = [effect for sku in lines for effect in self.call(
-                "select * from checkout.settle_line(%s, 0, %s, %s, 5)", SHARDS, self.epoch, sku)]
+    def more(self, outputs):
+        """Goes on with lines that have more to settle, as the shard's writer does."""
+        while lines := sorted({sku for kind, sku, _ in outputs if kind == "settle_line"}):
+            outputs = [output for sku in lines for output in self.call(
+                OUTPUT + "checkout.settle_waitlist(%s, 0, %s, %s, 5)", SHARDS, self.epoch, sku)]
 
     def decide(self, jobs):
         columns = [[job[name] for job in jobs] for name in (
             "id", "user", "sku", "quantity", "method", "email", "unit_price", "reference", "accepted",
             "fingerprint", "trace", "flaw")]
         self.more(self.call(
-            "select * from checkout.decide(%s, 0, %s, %s, %s::uuid[], %s::text[], %s::text[], %s::integer[],"
+            OUTPUT + "checkout.decide_jobs(%s, 0, %s, %s, %s::uuid[], %s::text[], %s::text[], %s::integer[],"
             " %s::text[], %s::text[], %s::bigint[], %s::text[], %s::timestamptz[], %s::text[], %s::text[],"
             " %s::text[])", SHARDS, self.epoch, WAIT_MS, *columns))
         for job in jobs:
@@ -208,7 +212,7 @@ class LineModel(unittest.TestCase):
 
     def settle(self, ends):
         self.more(self.call(
-            "select * from checkout.settle(%s, 0, %s, %s::uuid[], %s::integer[], %s::text[], %s::text[],"
+            OUTPUT + "checkout.settle_payments(%s, 0, %s, %s::uuid[], %s::integer[], %s::text[], %s::text[],"
             " %s::text[])", SHARDS, self.epoch, [e[0] for e in ends], [1] * len(ends),
             [e[1] for e in ends], ["pi_1"] * len(ends), [None] * len(ends)))
         for order_id, state in ends:
@@ -219,7 +223,7 @@ class LineModel(unittest.TestCase):
         self.call("update checkout.line l set expires_at = checkout.item_clock(i, s) - interval '1 s' "
                   "from checkout.items i, checkout.shards s where l.order_id = any (%s::uuid[]) and i.sku = l.sku",
                   order_ids)
-        self.more(self.call("select * from checkout.expire(%s, 0, %s, 500)", SHARDS, self.epoch))
+        self.more(self.call(OUTPUT + "checkout.expire_waiting(%s, 0, %s, 500)", SHARDS, self.epoch))
         for order_id in order_ids:
             self.model.expire(order_id)
         self.model.settle_lines()
@@ -232,7 +236,7 @@ class LineModel(unittest.TestCase):
 
     def execute(self, *expected):
         """Executes what is pending; pairs (command id, the state it must end in)."""
-        self.more(self.call("select * from checkout.execute_commands(%s, 0, %s, 64)", SHARDS, self.epoch))
+        self.more(self.call(OUTPUT + "checkout.run_commands(%s, 0, %s, 64)", SHARDS, self.epoch))
         for command, state in expected:
             self.assertEqual(self.call("select state, (result is null) from checkout.commands "
                                        "where command_id = %s", command), [(state, state == "pending")])
@@ -426,7 +430,7 @@ class LineModel(unittest.TestCase):
         self.assertTrue(all(results.values()))
         self.assertIn("2 are held for payments, 1 are sold", results[bad[6]])
         self.assertIn("no such item", results[bad[7]])
-        again = self.call("select * from checkout.execute_commands(1, 0, %s, 64)", self.epoch)
+        again = self.call(OUTPUT + "checkout.run_commands(1, 0, %s, 64)", self.epoch)
         self.assertEqual(again, [])
 
     def test_commands_are_executed_in_their_order_and_in_portions(self):
@@ -435,10 +439,10 @@ class LineModel(unittest.TestCase):
                     for n in range(8)]
         kinds = []
         for _ in range(3):
-            effects = self.call("select * from checkout.execute_commands(1, 0, %s, 4)", self.epoch)
-            kinds.append([(effect[0], effect[3]) for effect in effects])
-        self.assertEqual(kinds, [[("command", c) for c in commands[:4]] + [("commands", None)],
-                                 [("command", c) for c in commands[4:]] + [("commands", None)], []])
+            outputs = self.call(OUTPUT + "checkout.run_commands(1, 0, %s, 4)", self.epoch)
+            kinds.append([(kind, command) for kind, _, command in outputs])
+        self.assertEqual(kinds, [[("command", c) for c in commands[:4]] + [("run_commands", None)],
+                                 [("command", c) for c in commands[4:]] + [("run_commands", None)], []])
         self.assertEqual(self.call("select distinct state from checkout.commands"), [("done",)])
 
     def test_no_time_passes_for_a_line_while_its_item_or_its_shard_is_paused(self):
@@ -475,9 +479,9 @@ class LineModel(unittest.TestCase):
         self.decide([self.job(chance, id=str(uuid.uuid4()), sku="a", flaw=None, unit_price=None)])
         stale = self.epoch
         self.call("select * from checkout.take_over(%s, 0, 2, null)", SHARDS)
-        for statement in ("checkout.settle_line(1, 0, %s, 'a', 5)", "checkout.expire(1, 0, %s, 5)",
-                          "checkout.execute_commands(1, 0, %s, 5)",
-                          "checkout.settle(1, 0, %s, '{}', '{}', '{}', '{}', '{}')"):
+        for statement in ("checkout.settle_waitlist(1, 0, %s, 'a', 5)", "checkout.expire_waiting(1, 0, %s, 5)",
+                          "checkout.run_commands(1, 0, %s, 5)",
+                          "checkout.settle_payments(1, 0, %s, '{}', '{}', '{}', '{}', '{}')"):
             with self.assertRaises(psycopg2.Error) as caught:
                 self.call(f"select * from {statement}", stale)
             self.assertEqual(caught.exception.pgcode, "CK001")

@@ -29,6 +29,10 @@ def nodes(plan):
         yield from nodes(child)
 
 
+# What a writing function tells, of tasks and of news: kind, status, how many.
+OUTPUT = "select coalesce((task).kind, (news).kind), (news).status, (news).count from "
+
+
 class Line(harness.TestCase):
     """Lines that are written into the tables as deciding would have left them."""
 
@@ -124,9 +128,9 @@ class Plans(Line):
         def step(sku):
             shard, epoch = self.serve(sku)
             self.free(sku, 1)
-            rows, plans = self.explain("select * from checkout.settle_line(%s, %s, %s, %s, 500)", self.shards, shard,
+            rows, plans = self.explain(OUTPUT + "checkout.settle_waitlist(%s, %s, %s, %s, 500)", self.shards, shard,
                                        epoch, sku)
-            self.assertEqual([row[0] for row in rows], ["pay"])
+            self.assertEqual([row[0] for row in rows], ["charge"])
             return plans
         self.compare(step, 2)
 
@@ -134,11 +138,11 @@ class Plans(Line):
         def step(sku):
             shard, epoch = self.serve(sku)
             self.free(sku, 1)
-            order = self.stack.one("select order_id from settle_line(%s, %s, %s, %s, 500)",
+            order = self.stack.one("select (task).order_id from settle_waitlist(%s, %s, %s, %s, 500)",
                                    (self.shards, shard, epoch, sku))
-            rows, plans = self.explain("select * from checkout.settle(%s, %s, %s, %s::uuid[], '{1}', '{declined}', "
+            rows, plans = self.explain(OUTPUT + "checkout.settle_payments(%s, %s, %s, %s::uuid[], '{1}', '{declined}', "
                                        "'{null}', '{null}')", self.shards, shard, epoch, [order])
-            self.assertEqual(sorted(row[0] for row in rows), ["pay", "tally"])
+            self.assertEqual(sorted(row[0] for row in rows), ["charge", "transition"])
             return plans
         self.compare(step, 2)
 
@@ -147,9 +151,9 @@ class Plans(Line):
             shard, epoch = self.serve(sku)
             self.stack.sql("select request_cancel(o.order_id, o.user_id) from line l join orders o using (order_id) "
                            "where l.sku = %s order by l.ticket desc limit 1", (sku,))
-            rows, plans = self.explain("select * from checkout.execute_commands(%s, %s, %s, 64)", self.shards, shard,
+            rows, plans = self.explain(OUTPUT + "checkout.run_commands(%s, %s, %s, 64)", self.shards, shard,
                                        epoch)
-            self.assertIn(("command", "done"), [(row[0], row[8]) for row in rows])
+            self.assertIn(("command", "done"), [(row[0], row[1]) for row in rows])
             return plans
         self.compare(step, 2)
 
@@ -158,9 +162,9 @@ class Plans(Line):
             shard, epoch = self.serve(sku)
             for kind in ("pause", "resume"):
                 self.stack.sql("select * from request_command(%s, %s, null, null, 'test')", (kind, sku))
-            rows, plans = self.explain("select * from checkout.execute_commands(%s, %s, %s, 64)", self.shards, shard,
+            rows, plans = self.explain(OUTPUT + "checkout.run_commands(%s, %s, %s, 64)", self.shards, shard,
                                        epoch)
-            self.assertEqual([row[8] for row in rows if row[0] == "command"], ["done", "done"])
+            self.assertEqual([row[1] for row in rows if row[0] == "command"], ["done", "done"])
             return plans
         self.compare(step, 2)
 
@@ -169,9 +173,9 @@ class Plans(Line):
             shard, epoch = self.serve(sku)
             self.stack.sql("update orders set status = 'confirmed' where sku = %s and status = 'reserved'", (sku,))
             self.stack.sql("update items set stock = sold + held, sold = sold + held, held = 0 where sku = %s", (sku,))
-            rows, plans = self.explain("select * from checkout.settle_line(%s, %s, %s, %s, %s)", self.shards, shard,
+            rows, plans = self.explain(OUTPUT + "checkout.settle_waitlist(%s, %s, %s, %s, %s)", self.shards, shard,
                                        epoch, sku, CHUNK)
-            self.assertEqual([(row[0], row[3]) for row in rows], [("tally", CHUNK), ("more", None)])
+            self.assertEqual([(row[0], row[2]) for row in rows], [("transition", CHUNK), ("settle_line", None)])
             self.stack.sql("update items set stock = sold + 1, held = 1 where sku = %s", (sku,))
             return plans
         self.compare(step, CHUNK, short=3 * CHUNK)
@@ -182,7 +186,7 @@ class Plans(Line):
         self.fill(sku, 4 * CHUNK)
         shard, epoch = self.serve(sku)
         for _ in range(3):
-            _, plans = self.explain("select * from checkout.settle_line(%s, %s, %s, %s, %s)", self.shards, shard,
+            _, plans = self.explain(OUTPUT + "checkout.settle_waitlist(%s, %s, %s, %s, %s)", self.shards, shard,
                                     epoch, sku, CHUNK)
             scans = [node for plan in plans for node in nodes(plan)
                      if node.get("Index Name") == "line_pkey"]
@@ -197,12 +201,12 @@ class Plans(Line):
         def step(sku):
             shard, epoch = self.serve(sku)
             self.free(sku, 1)
-            self.stack.sql("select * from settle_line(%s, %s, %s, %s, 500)", (self.shards, shard, epoch, sku))
+            self.stack.sql("select * from settle_waitlist(%s, %s, %s, %s, 500)", (self.shards, shard, epoch, sku))
             self.stack.sql("update line set quantity = 100 where sku = %s and ticket > (select max(ticket) from line "
                            "where sku = %s) - %s", (sku, sku, CHUNK))
-            rows, plans = self.explain("select * from checkout.settle_line(%s, %s, %s, %s, %s)", self.shards, shard,
+            rows, plans = self.explain(OUTPUT + "checkout.settle_waitlist(%s, %s, %s, %s, %s)", self.shards, shard,
                                        epoch, sku, CHUNK)
-            self.assertEqual([(row[0], row[3]) for row in rows], [("tally", CHUNK), ("more", None)])
+            self.assertEqual([(row[0], row[2]) for row in rows], [("transition", CHUNK), ("settle_line", None)])
             return plans
         self.compare(step, 2 * CHUNK, short=3 * CHUNK)  # with the older versions of the rows above
 
@@ -211,9 +215,9 @@ class Plans(Line):
             shard, epoch = self.serve(sku)
             self.stack.sql("update line set expires_at = now() - interval '1 s' where sku = %s and ticket <= "
                            "(select min(ticket) + %s from line where sku = %s)", (sku, CHUNK - 1, sku))
-            rows, plans = self.explain("select * from checkout.expire(%s, %s, %s, %s)", self.shards, shard, epoch,
+            rows, plans = self.explain(OUTPUT + "checkout.expire_waiting(%s, %s, %s, %s)", self.shards, shard, epoch,
                                        CHUNK)
-            self.assertEqual([(row[0], row[3]) for row in rows], [("tally", CHUNK)])
+            self.assertEqual([(row[0], row[2]) for row in rows], [("transition", CHUNK)])
             return plans
         self.compare(step, 2 * CHUNK, short=3 * CHUNK)  # as above
 
@@ -225,10 +229,10 @@ class Plans(Line):
             buyer = uuid.uuid4().hex
             job = self.stack.job(buyer, sku)
             rows, plans = self.explain(
-                "select * from checkout.decide(%s, %s, %s, 900000, %s::uuid[], %s, %s::text[], '{1}', '{pm}', "
+                OUTPUT + "checkout.decide_jobs(%s, %s, %s, 900000, %s::uuid[], %s, %s::text[], '{1}', '{pm}', "
                 "'{null}', '{null}', '{null}', '{2026-01-01T00:00:00Z}', '{f}', '{null}', '{null}')", self.shards,
                 shard, epoch, [job["order_id"]], [buyer], [sku])
-            self.assertEqual([(row[0], row[8]) for row in rows], [("tally", "waiting")])
+            self.assertEqual([(row[0], row[1]) for row in rows], [("transition", "waiting")])
             return plans
         self.compare(step, 2)
 
@@ -270,7 +274,7 @@ class Plans(Line):
             self.stack.sql("insert into payments (order_id, attempt, shard, state, amount, currency, idempotency_key) "
                            "select order_id, 1, shard, 'open', 1, 'usd', order_id from orders where sku = %s limit %s "
                            "on conflict do nothing", (sku, SHORT))
-            rows, plans = self.explain("select * from checkout.open_payments(%s, 0, 1000)", [shard])
+            rows, plans = self.explain("select * from checkout.resume_charges(%s, 0, 1000)", [shard])
             self.assertGreaterEqual(len(rows), SHORT)
             self.assertLess(len(rows), 2 * SHORT)
             return plans
@@ -280,7 +284,7 @@ class Plans(Line):
         def step(sku):
             shard, epoch = self.serve(sku)
             order = self.stack.one("select order_id from orders where sku = %s limit 1", (sku,))
-            _, plans = self.explain("select * from checkout.settle_refunds(%s, %s, %s, %s::uuid[], '{1}', '{looked}', "
+            _, plans = self.explain("select * from checkout.record_refunds(%s, %s, %s, %s::uuid[], '{1}', '{looked}', "
                                     "'{null}', '{0}', '{null}')", self.shards, shard, epoch, [order])
             return plans
         self.compare(step, 2)

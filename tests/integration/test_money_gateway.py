@@ -125,7 +125,7 @@ class Refused(Scripted):
 
         def command(kind):
             self.stack.sql("select request_command(%s, null, %s, null, 'test')", (kind, shard))
-            self.stack.sql("select * from execute_commands(4, %s, %s, 10)", (shard, epoch))
+            self.stack.sql("select * from run_commands(4, %s, %s, 10)", (shard, epoch))
 
         seen = []
         for step in (lambda: stop("failing"), lambda: command("pause"), lambda: stop(None),

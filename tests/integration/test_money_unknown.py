@@ -325,7 +325,7 @@ class Resolving(Listed):
         order, behind = self.unclear()
         self.consumer.kill()
         self.stack.sql("update payments set resolution = 'not-captured' where order_id = %s", (order.id,))
-        self.stack.sql("select s.* from shards h, orders o, checkout.settle(h.shards, h.shard, h.epoch, array[o.order_id],"
+        self.stack.sql("select s.* from shards h, orders o, checkout.settle_payments(h.shards, h.shard, h.epoch, array[o.order_id],"
                        " array[1], array['superseded'], array[null::text], array['not_found']) s"
                        " where o.order_id = %s and h.shard = o.shard", (order.id,))
         self.assertEqual(order.row(), ("rejected", "payment_failed"))

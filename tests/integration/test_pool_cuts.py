@@ -5,7 +5,7 @@ from harness import main, wait_until
 from harness_pool import PoolCase
 
 _PATTERNS = {  # what goes over the wire for a transaction: its text when prepared, then its name
-    "decide": (b"checkout.decide(", b"\0decide\0"),
+    "decide": (b"checkout.decide_jobs(", b"\0decide\0"),
     "take_over": (b"checkout.take_over(", b"\0take_over\0"),
     "release": (b"checkout.release(", b"\0release\0"),
 }

@@ -10,7 +10,7 @@ from harness import main, wait_until
 from harness_pool import PoolCase
 from harness_stack import as_login
 
-DECIDE = (b"checkout.decide(", b"\0decide\0")
+DECIDE = (b"checkout.decide_jobs(", b"\0decide\0")
 
 
 class Frozen(PoolCase):

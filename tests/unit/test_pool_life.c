@@ -208,6 +208,30 @@ START_TEST(a_heartbeat_says_that_we_are_ready_and_through_whom_we_write)
 }
 END_TEST
 
+/* A shard with a task that we do not know is for others; so is whatever else they are ready for. */
+START_TEST(a_member_that_meets_an_unknown_task_is_not_ready)
+{
+    struct buf why;
+    buf_init(&why, 1024);
+    serve();
+    fake_loop_run(1000);
+    fake_pg_answer(control, "owners", "0|5|9;1|5|9");
+    fake_pg_answer(control, "beat", "5|77|t|t");
+    skip_control("overdue");
+    fake_pg_answer(control, "overdue", "1|teleport|dress;7|more|dress;0|more|hat");
+    ck_assert_int_ne(state_of(1), OWNERSHIP_SERVING);
+    ck_assert_int_eq(state_of(0), OWNERSHIP_SERVING);
+    ck_assert_uint_eq(fake_pg_waiting(session, "settle_line"), 1);
+    ck_assert(!pool_joined(pool, &why));
+    ck_assert_ptr_nonnull(strstr(buf_text(&why), "does not know"));
+    skip_control(NULL);
+    fake_loop_run(1000);
+    skip_control("beat");
+    ck_assert_str_eq(fake_pg_param(control, 1), "false");
+    buf_free(&why);
+}
+END_TEST
+
 START_TEST(shards_of_a_living_owner_are_left_and_those_of_the_dead_are_taken)
 {
     join();
@@ -341,9 +365,9 @@ START_TEST(a_command_is_executed_when_it_is_notified)
 {
     serve();
     fake_pg_notify(control, "checkout_commands", "1");
-    ck_assert_str_eq(fake_pg_oldest(session), "execute_commands");
+    ck_assert_str_eq(fake_pg_oldest(session), "run_commands");
     ck_assert_str_eq(fake_pg_param(session, 1), "1");
-    fake_pg_answer(session, "execute_commands", "");
+    fake_pg_answer(session, "run_commands", "");
     fake_pg_notify(control, "checkout_commands", "7");
     fake_pg_notify(control, "checkout_commands", "x");
     fake_pg_notify(control, "checkout_commands", "");
@@ -418,6 +442,7 @@ int main(void)
     TCase *tcase = tcase_create("pool life");
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, a_member_joins_and_takes_over_what_is_released);
+    tcase_add_test(tcase, a_member_that_meets_an_unknown_task_is_not_ready);
     tcase_add_test(tcase, a_heartbeat_says_that_we_are_ready_and_through_whom_we_write);
     tcase_add_test(tcase, shards_of_a_living_owner_are_left_and_those_of_the_dead_are_taken);
     tcase_add_test(tcase, a_crash_shows_at_the_second_heartbeat_without_its_lock);

@@ -14,6 +14,10 @@
 #include "tests/fake/fake_pg.h"
 #include "tests/fake/fake_redis.h"
 
+/* A row of checkout.output: a charge to make. */
+#define CHARGED(order)                                                                             \
+    "charge|" order "|s|1|1000|usd|pm|null|null|null|0|null|null|null|null|null|null|null|null|"   \
+    "null|null"
 #define SECRET "a secret of thirty-two bytes, or so"
 #define QUEUE "checkout.jobs.1.0"
 #define SELF 11
@@ -28,7 +32,7 @@ static struct shard shard;
 static struct pg *session, *outbox;
 static struct redis *redis;
 static int key;
-static unsigned released, waits;
+static unsigned released, waits, outdated;
 
 static void ignore_state(enum broker_state state, const char *reason, void *arg)
 {
@@ -51,6 +55,12 @@ static void count_waits(uint32_t number, void *arg)
     waits++;
 }
 
+static void count_outdated(void *arg)
+{
+    (void)arg;
+    outdated++;
+}
+
 static void setup(void)
 {
     fake_loop_reset();
@@ -58,6 +68,7 @@ static void setup(void)
     fake_money = (struct fake_money){0};
     key = 0;
     released = 0;
+    outdated = 0;
     waits = 0;
     metrics = metrics_new();
     ck_assert_int_eq(stats_init(&stats, metrics, 1), 0);
@@ -71,8 +82,10 @@ static void setup(void)
     context.dead = deadletter_open(context.loop, &options, &stats);
     context.admission_keys = admission_keys_new(context.loop, 1, outbox, redis);
     context.relay = relay_new(context.loop, 1, outbox, redis, context.admission_keys, &stats);
-    membership = (struct shard_membership){
-        .id = SELF, .take_over_waits = count_waits, .released = count_released};
+    membership = (struct shard_membership){.id = SELF,
+                                           .take_over_waits = count_waits,
+                                           .released = count_released,
+                                           .outdated = count_outdated};
     ck_assert_int_eq(shard_init(&shard, &context, &membership, 0, session), 0);
     fake_pg_up(session);
 }
@@ -143,8 +156,8 @@ static void taken(const char *epoch)
     char row[32];
     (void)snprintf(row, sizeof row, "%s|0", epoch);
     fake_pg_answer(session, "take_over", row);
-    fake_pg_answer(session, "open_payments", "");
-    fake_pg_answer(session, "open_refunds", "");
+    fake_pg_answer(session, "resume_charges", "");
+    fake_pg_answer(session, "resume_refunds", "");
 }
 
 /* Answers with nothing done until no query is left: commands, expiries, the clock. */
@@ -234,9 +247,9 @@ START_TEST(the_previous_owners_payments_are_resumed)
     shard_take_over(&shard, "its owner is dead", 6);
     ck_assert_str_eq(fake_pg_param(session, 3), "6");
     fake_pg_answer(session, "take_over", "7|40");
-    fake_pg_answer(
-        session, "open_payments",
-        "pay|order-a|1|1000|usd|pm|null|s|3000|null;pay|order-b|1|1000|usd|pm|null|s|0|null");
+    fake_pg_answer(session, "resume_charges",
+                   "charge|order-a|s|1|1000|usd|pm|null|null|null|3000|null|null|0;"
+                   "charge|order-b|s|1|1000|usd|pm|null|null|null|0|null|null|0");
     ck_assert_uint_eq(fake_money.taken, 2);
     ck_assert_str_eq(fake_money.last_order, "order-b");
 }
@@ -467,11 +480,44 @@ START_TEST(a_payment_that_ends_during_a_yield_is_settled_before_the_release)
     fake_money.calling = false;
     fake_loop_run(100);
     assert_state(OWNERSHIP_YIELDING);
-    fake_pg_answer(session, "settle", "pay|order-c|1|1000|usd|pm|null|s|0|null");
+    fake_pg_answer(session, "settle", CHARGED("order-c"));
     ck_assert_uint_eq(fake_money.taken, 0); /* the next owner charges whom it promotes */
     fake_pg_answer(outbox, "unrelayed", "");
     fake_loop_run(100);
     assert_state(OWNERSHIP_RELEASING);
+}
+END_TEST
+
+START_TEST(a_shard_with_an_unknown_task_is_released_for_good)
+{
+    serve();
+    deliver();
+    fake_pg_answer(session, "decide",
+                   "teleport|o|s|1|null|null|null|null|null|null|null|null|null|null|null|null|"
+                   "null|null|null|null|null;" CHARGED("order-c"));
+    ck_assert_uint_eq(fake_money.taken, 1); /* what is known is done */
+    ck_assert_uint_eq(outdated, 1);
+    assert_state(OWNERSHIP_RELEASING); /* once what was decided is acknowledged */
+    ck_assert(fake_money.held > 0);
+    fake_pg_skip(session, "release");
+    fake_pg_answer(session, "release", "t");
+    assert_state(OWNERSHIP_NONE);
+    shard_take_over(&shard, "it was released", 7);
+    assert_state(OWNERSHIP_NONE);
+    ck_assert_uint_eq(outdated, 1);
+}
+END_TEST
+
+START_TEST(an_unknown_task_among_the_previous_owners_releases_it_too)
+{
+    stand_by();
+    shard_take_over(&shard, "its owner is dead", 6);
+    fake_pg_answer(session, "take_over", "7|40");
+    fake_pg_answer(session, "resume_charges",
+                   "charge|order-a|s|1|1000|usd|null|null|null|null|3000|null|null|0");
+    ck_assert_uint_eq(fake_money.taken, 0); /* without a payment method it cannot be charged */
+    ck_assert_uint_eq(outdated, 1);
+    assert_state(OWNERSHIP_YIELDING);
 }
 END_TEST
 
@@ -742,8 +788,8 @@ START_TEST(work_of_all_kinds_takes_turns)
                                 "captured", "pi_1", "");
     shard_routing_refund_ended(&shard.routing, "fe26c749-3126-8d97-b674-1cc3fa175761", 1,
                                "succeeded", "re_1", 0, "");
-    static const char *const order[] = {"decide", "execute_commands", "settle_line", "expire",
-                                        "settle", "settle_refunds",   "decide"};
+    static const char *const order[] = {"decide", "run_commands",   "settle_line", "expire",
+                                        "settle", "record_refunds", "decide"};
     for (size_t i = 0; i < ARRAY_LEN(order); i++)
         fake_pg_answer(session, order[i], ""); /* one transaction at a time */
     ck_assert_str_eq(fake_pg_oldest(session), "");
@@ -778,7 +824,7 @@ START_TEST(nothing_is_routed_to_a_shard_that_is_not_ours)
     ck_assert_uint_eq(shard.writer.refunds.count, 0);
     shard_take_over(&shard, "it was released", 6);
     taken("7");
-    fake_pg_answer(session, "execute_commands", ""); /* as after every take-over */
+    fake_pg_answer(session, "run_commands", ""); /* as after every take-over */
     fake_pg_answer(session, "stop_payments", "");
     fake_pg_answer(session, "expire", "");
     ck_assert_str_eq(fake_pg_oldest(session), "");
@@ -822,6 +868,8 @@ static void add_yielding(Suite *suite)
     tcase_add_test(tcase, a_yield_finishes_what_was_begun_and_leaves_the_rest_to_the_broker);
     tcase_add_test(tcase, a_yield_waits_for_payments_in_flight_with_patience_only);
     tcase_add_test(tcase, a_payment_that_ends_during_a_yield_is_settled_before_the_release);
+    tcase_add_test(tcase, a_shard_with_an_unknown_task_is_released_for_good);
+    tcase_add_test(tcase, an_unknown_task_among_the_previous_owners_releases_it_too);
     tcase_add_test(tcase, a_session_lost_while_yielding_ends_in_a_new_channel);
     tcase_add_test(tcase, a_lost_release_ends_it_all_the_same);
     tcase_add_test(tcase, a_release_that_cannot_be_sent_ends_it_too);

@@ -17,9 +17,9 @@ return case when p_status = 'reserved' and p_sequence > 1 and p_sequence = p_new
 
 -- The gateway wants the buyers of some payments to act: the units stay held for them, until a time that is
 -- fixed here, once, and an event says what to do. A code is {"wait_ms", "action"}. The caller holds the fence.
-create or replace function checkout.ask_buyers(p_shard integer, p_ids uuid[], p_attempts integer[], p_states text[],
-                                    p_intents text[], p_codes text[])
-returns setof checkout.effect
+create or replace function checkout.await_buyers(p_shard integer, p_ids uuid[], p_attempts integer[], p_states text[],
+                                                 p_intents text[], p_codes text[])
+returns setof checkout.output
 language plpgsql as $$
 begin
     with asked as (
@@ -41,8 +41,9 @@ begin
     select p_shard, t.order_id, t.sequence, t.status from told t;
 
     return query
-    select 'action', p.order_id, p.attempt, null::bigint, null::text, null::text, null::text, null::text,
-           greatest(0, (extract(epoch from p.action_until - now()) * 1000)::bigint)::text, null::text
+    select checkout.await_buyer_task(
+               p.order_id, p.attempt, greatest(0, (extract(epoch from p.action_until - now()) * 1000)::bigint)),
+           null::checkout.news
       from unnest(p_ids, p_attempts, p_states) as u(order_id, attempt, state)
       join checkout.payments p on p.order_id = u.order_id and p.attempt = u.attempt
      where u.state = 'action' and p.state || '' = 'open' and p.action_until is not null;
@@ -63,18 +64,18 @@ begin
 end $$;
 
 -- An open payment is looked at now. One that ended without money is, too, if the gateway says that it took some.
-create or replace function checkout.do_webhook(c checkout.commands) returns setof checkout.effect
+create or replace function checkout.run_webhook(c checkout.commands) returns setof checkout.output
 language plpgsql as $$
 begin
     if exists (select 1 from checkout.payments p where p.order_id = c.order_id and p.state || '' = 'open') then
-        return next row('hint', c.order_id, null, null, null, null, null, null, null, null)::checkout.effect;
-        return next checkout.command_result('done', 'its payment is looked at');
+        return next checkout.output_of(checkout.check_task(c.order_id));
+        return next checkout.command_end(c, 'done', 'its payment is looked at');
     elsif c.argument ->> 'type' = 'payment_intent.succeeded' then
         update checkout.payments p set look_at = now(), looks = least(p.looks, 5)
          where p.order_id = c.order_id and p.state || '' in ('declined', 'failed');
-        return next checkout.command_result('done', case when found then 'it is looked whether money was taken'
+        return next checkout.command_end(c, 'done', case when found then 'it is looked whether money was taken'
                                                          else 'it was known' end);
     else
-        return next checkout.command_result('done', 'nothing is open');
+        return next checkout.command_end(c, 'done', 'nothing is open');
     end if;
 end $$;

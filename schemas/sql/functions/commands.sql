@@ -78,38 +78,37 @@ begin
     return case when seen.count < p_limit then 0 else seen.newest end;
 end $$;
 
--- Executing: a function for each kind. It returns effects, one of them
---   command   `detail` done or refused, `reason` the result in words
--- The caller holds the fence and the item's row, and settles the item's line afterwards.
+-- Executing: a function for each kind. It returns what follows, and at the end the result (checkout.command_end)
+-- in words. The caller holds the fence and the item's row, and settles the item's line afterwards.
 
-create or replace function checkout.command_result(p_state text, p_result text) returns checkout.effect
-language sql immutable
-return row('command', null, null, null, null, null, null, null, p_state, p_result)::checkout.effect;
+create or replace function checkout.command_end(c checkout.commands, p_state text, p_result text)
+returns checkout.output language sql immutable
+return checkout.output_of(checkout.command_news(c, p_state, p_result));
 
 -- A cancel is in time if the order still waits.
-create or replace function checkout.do_cancel(c checkout.commands) returns setof checkout.effect
+create or replace function checkout.run_cancel(c checkout.commands) returns setof checkout.output
 language plpgsql as $$
 declare
     o checkout.orders;
 begin
     select * into o from checkout.orders where order_id = c.order_id;
     if not found or c.user_id <> o.user_id then
-        return next checkout.command_result('refused', 'there is no such order');
+        return next checkout.command_end(c, 'refused', 'there is no such order');
     elsif o.status = 'cancelled' then
-        return next checkout.command_result('done', 'it was cancelled before');
+        return next checkout.command_end(c, 'done', 'it was cancelled before');
     elsif o.status = 'reserved' then
-        return next checkout.command_result('refused', 'too late: its payment is under way');
+        return next checkout.command_end(c, 'refused', 'too late: its payment is under way');
     elsif o.status <> 'waiting' then
-        return next checkout.command_result('refused', 'too late: it is ' || o.status);
+        return next checkout.command_end(c, 'refused', 'too late: it is ' || o.status);
     else
         perform checkout.leave_line(o.sku, array[o.ticket], 'cancelled', null);
-        return next row('tally', null, null, 1, null, null, null, null, 'cancelled', null)::checkout.effect;
-        return next checkout.command_result('done', 'cancelled while it waited');
+        return next checkout.output_of(checkout.transition_news('cancelled', null, 1));
+        return next checkout.command_end(c, 'done', 'cancelled while it waited');
     end if;
 end $$;
 
 -- More units, or fewer: down to those that are held or sold.
-create or replace function checkout.do_restock(c checkout.commands) returns setof checkout.effect
+create or replace function checkout.run_restock(c checkout.commands) returns setof checkout.output
 language plpgsql as $$
 declare
     units bigint := (c.argument ->> 'units')::bigint;
@@ -117,25 +116,25 @@ declare
 begin
     select * into i from checkout.items where sku = c.sku and shard = c.shard;
     if not found then
-        return next checkout.command_result('refused', 'there is no such item');
+        return next checkout.command_end(c, 'refused', 'there is no such item');
     elsif units is null then
-        return next checkout.command_result('refused', 'the number of units is missing');
+        return next checkout.command_end(c, 'refused', 'the number of units is missing');
     elsif i.stock + units < i.held + i.sold then
-        return next checkout.command_result('refused', format(
+        return next checkout.command_end(c, 'refused', format(
             'only %s of its %s units can go: %s are held for payments, %s are sold',
             i.stock - i.held - i.sold, i.stock, i.held, i.sold));
     elsif i.stock + units > 2147483647 then
-        return next checkout.command_result('refused', 'a stock of more than 2147483647 units');
+        return next checkout.command_end(c, 'refused', 'a stock of more than 2147483647 units');
     else
         update checkout.items set stock = stock + units where sku = c.sku;
-        return next checkout.command_result('done', format(
+        return next checkout.command_end(c, 'done', format(
             'stock %s, was %s (%s held, %s sold, %s waiting)', i.stock + units, i.stock, i.held, i.sold,
             i.waiting));
     end if;
 end $$;
 
 -- Stops an item (or without sku the shard), and its clock.
-create or replace function checkout.do_pause(p_shards integer, c checkout.commands) returns setof checkout.effect
+create or replace function checkout.run_pause(p_shards integer, c checkout.commands) returns setof checkout.output
 language plpgsql as $$
 begin
     if c.sku is null then
@@ -149,16 +148,16 @@ begin
            and not i.paused;
     end if;
     if found then
-        return next checkout.command_result('done', 'paused: orders wait in line');
+        return next checkout.command_end(c, 'done', 'paused: orders wait in line');
     elsif c.sku is null or exists (select 1 from checkout.items where sku = c.sku and shard = c.shard) then
-        return next checkout.command_result('done', 'it was paused before');
+        return next checkout.command_end(c, 'done', 'it was paused before');
     else
-        return next checkout.command_result('refused', 'there is no such item');
+        return next checkout.command_end(c, 'refused', 'there is no such item');
     end if;
 end $$;
 
 -- Lets it go on. The lines of a shard are settled one after the other, each when its turn comes.
-create or replace function checkout.do_resume(p_shards integer, c checkout.commands) returns setof checkout.effect
+create or replace function checkout.run_resume(p_shards integer, c checkout.commands) returns setof checkout.output
 language plpgsql as $$
 declare
     changed boolean;
@@ -169,8 +168,7 @@ begin
         changed := found;
         perform checkout.run_clock(p_shards, c.shard);
         return query
-        select 'more', null::uuid, null::integer, null::bigint, null::text, null::text, null::text, i.sku,
-               null::text, null::text
+        select checkout.settle_line_task(i.sku), null::checkout.news
           from checkout.lined_items(array[c.shard]) i where changed limit 256;
     else
         update checkout.items i
@@ -183,55 +181,50 @@ begin
         changed := found;
     end if;
     if changed then
-        return next checkout.command_result('done', 'resumed: the line moves');
+        return next checkout.command_end(c, 'done', 'resumed: the line moves');
     elsif c.sku is null or exists (select 1 from checkout.items where sku = c.sku and shard = c.shard) then
-        return next checkout.command_result('done', 'it was not paused');
+        return next checkout.command_end(c, 'done', 'it was not paused');
     else
-        return next checkout.command_result('refused', 'there is no such item');
+        return next checkout.command_end(c, 'refused', 'there is no such item');
     end if;
 end $$;
 
 -- Executes one command and records its result. Whatever is wrong with it is its own result, and undone;
 -- only what may pass (a deadlock, a shutdown) ends the transaction.
-create or replace function checkout.execute_command(p_shards integer, c checkout.commands)
-returns setof checkout.effect
+create or replace function checkout.run_command(p_shards integer, c checkout.commands)
+returns setof checkout.output
 language plpgsql as $$
 declare
-    effects checkout.effect[];
-    outcome checkout.effect;
+    outputs checkout.output[];
+    ended checkout.news;
 begin
     begin
-        effects := case c.kind
-            when 'cancel' then array(select e from checkout.do_cancel(c) e)
-            when 'restock' then array(select e from checkout.do_restock(c) e)
-            when 'pause' then array(select e from checkout.do_pause(p_shards, c) e)
-            when 'resume' then array(select e from checkout.do_resume(p_shards, c) e)
-            when 'resolve' then array(select e from checkout.do_resolve(c) e)
-            when 'webhook' then array(select e from checkout.do_webhook(c) e)
-            when 'refund' then array(select e from checkout.do_refund(c) e)
+        outputs := case c.kind
+            when 'cancel' then array(select o from checkout.run_cancel(c) o)
+            when 'restock' then array(select o from checkout.run_restock(c) o)
+            when 'pause' then array(select o from checkout.run_pause(p_shards, c) o)
+            when 'resume' then array(select o from checkout.run_resume(p_shards, c) o)
+            when 'resolve' then array(select o from checkout.run_resolve(c) o)
+            when 'webhook' then array(select o from checkout.run_webhook(c) o)
+            when 'refund' then array(select o from checkout.run_refund(c) o)
         end;
     exception when others then
         if left(sqlstate, 2) in ('40', '53', '55', '57', '58') then
             raise;
         end if;
-        effects := array[checkout.command_result('refused', sqlerrm)];
+        outputs := array[checkout.command_end(c, 'refused', sqlerrm)];
     end;
-    select e.* into strict outcome from unnest(effects) e where e.kind = 'command';
+    select (o.news).* into strict ended from unnest(outputs) o where (o.news).kind = 'command';
     update checkout.commands
-       set state = outcome.detail, result = outcome.reason, finished_at = now()
+       set state = ended.status, result = ended.reason, finished_at = now()
      where command_id = c.command_id;
-    outcome.order_id := c.order_id;
-    outcome.amount := c.command_id;
-    outcome.sku := c.sku;
-    return query select e.* from unnest(effects) e where e.kind <> 'command';
-    return next outcome;
+    return query select o.* from unnest(outputs) o;
 end $$;
 
--- Executes up to p_limit pending commands of a shard in the order of their ids. Returns their effects,
--- and at the end
---   commands  there may be more of them
-create or replace function checkout.execute_commands(p_shards integer, p_shard integer, p_epoch bigint, p_limit integer)
-returns setof checkout.effect
+-- Executes up to p_limit pending commands of a shard in the order of their ids. Returns what follows; the task
+-- run_commands at the end says that there may be more of them.
+create or replace function checkout.run_commands(p_shards integer, p_shard integer, p_epoch bigint, p_limit integer)
+returns setof checkout.output
 language plpgsql as $$
 declare
     todo checkout.commands[];
@@ -248,16 +241,16 @@ begin
 
     foreach command in array todo
     loop
-        return query select * from checkout.execute_command(p_shards, command);
+        return query select * from checkout.run_command(p_shards, command);
     end loop;
 
     for touched in
         select sku from checkout.items where sku = any (skus) and shard = p_shard and waiting > 0
          order by sku
     loop
-        return query select * from checkout.settle_item(p_shards, touched, 64);
+        return query select * from checkout.settle_waiting(p_shards, touched, 64);
     end loop;
     if cardinality(todo) = p_limit then
-        return next row('commands', null, null, null, null, null, null, null, null, null)::checkout.effect;
+        return next checkout.output_of(checkout.run_commands_task());
     end if;
 end $$;

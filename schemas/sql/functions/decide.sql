@@ -11,12 +11,12 @@ create or replace aggregate checkout.taken(units bigint, room bigint) (
 
 -- Decides jobs in their order. Arrays of equal length; p_flaws: null, or why the job is invalid.
 -- p_wait_ms: how long an order may wait in line.
-create or replace function checkout.decide(
+create or replace function checkout.decide_jobs(
     p_shards integer, p_shard integer, p_epoch bigint, p_wait_ms bigint,
     p_ids uuid[], p_users text[], p_skus text[], p_quantities integer[], p_methods text[],
     p_emails text[], p_prices bigint[], p_references text[], p_accepted timestamptz[],
     p_fingerprints text[], p_traces text[], p_flaws text[])
-returns setof checkout.effect
+returns setof checkout.output
 language plpgsql as $$
 declare
     fresh integer;
@@ -128,16 +128,15 @@ begin
                        (count(*) filter (where d.status = 'waiting'))::integer as waiters
                   from decided d where d.status in ('waiting', 'reserved') group by d.sku) s
          where i.sku = s.sku)
-    (select 'pay', d.order_id, 1, d.price * d.quantity, d.currency, d.payment_method, d.receipt_email,
-            d.sku, null::text, null::text
+    (select checkout.charge_task(d.order_id, 1, d.price * d.quantity, d.currency, d.sku, d.payment_method,
+                                 d.receipt_email, 0, null), null::checkout.news
        from decided d where d.status = 'reserved' order by d.n)
     union all
-    select 'tally', null, null, count(*), null, null, null, null, d.status, d.reason
+    select null, checkout.transition_news(d.status, d.reason, count(*))
       from decided d group by d.status, d.reason;
 
     return query            -- a retry with another body: the first counts
-    select 'conflict', o.order_id, null::integer, null::bigint, null::text, null::text, null::text, o.sku,
-           null::text, null::text
+    select null::checkout.task, checkout.conflict_news(o.order_id, o.sku)
       from unnest(p_ids, p_fingerprints) as u(order_id, fingerprint)
       join checkout.orders o on o.order_id = u.order_id
      where o.fingerprint <> u.fingerprint;
@@ -147,6 +146,6 @@ begin
          where i.sku = any (p_skus) and i.waiting > 0 and i.shard = p_shard
            and (i.stock - i.sold = 0 or i.stock - i.sold - i.held > 0) order by i.sku
     loop
-        return query select * from checkout.settle_item(p_shards, touched, 64);
+        return query select * from checkout.settle_waiting(p_shards, touched, 64);
     end loop;
 end $$;

@@ -2,12 +2,12 @@
 
 -- Ends payments and their orders: p_states 'captured' (confirmed), 'declined' or 'failed' (rejected, the
 -- units go to the next in line). 'superseded': this attempt has failed without taking money, and the next
--- one has its own intent and key. 'unclear': it goes on, and this is recorded. 'action': see checkout.ask_buyers. A payment that has ended
--- before is left alone. No order ends twice.
-create or replace function checkout.settle(
+-- one has its own intent and key. 'unclear': it goes on, and this is recorded. 'action': see
+-- checkout.await_buyers. A payment that has ended before is left alone. No order ends twice.
+create or replace function checkout.settle_payments(
     p_shards integer, p_shard integer, p_epoch bigint,
     p_ids uuid[], p_attempts integer[], p_states text[], p_intents text[], p_codes text[])
-returns setof checkout.effect
+returns setof checkout.output
 language plpgsql as $$
 declare
     touched text;
@@ -19,7 +19,7 @@ begin
     perform 1 from checkout.items where sku = any (skus) order by sku for update;
 
     if 'action' = any (p_states) then
-        return query select * from checkout.ask_buyers(p_shard, p_ids, p_attempts, p_states, p_intents, p_codes);
+        return query select * from checkout.await_buyers(p_shard, p_ids, p_attempts, p_states, p_intents, p_codes);
     end if;
 
     return query
@@ -73,30 +73,29 @@ begin
                            as sold_units
                   from changed c group by c.sku) s
          where i.sku = s.sku)
-    select 'tally', null::uuid, null::integer, count(*), null::text, null::text, null::text, null::text,
-           c.status, c.reason
+    select null::checkout.task, checkout.transition_news(c.status, c.reason, count(*))
       from changed c group by c.status, c.reason
     union all
-    select 'pay', a.order_id, a.attempt, o.amount, o.currency, o.payment_method, o.receipt_email, o.sku,
-           null, null
+    select checkout.charge_task(a.order_id, a.attempt, o.amount, o.currency, o.sku, o.payment_method,
+                                o.receipt_email, 0, null), null
       from again a join checkout.orders o on o.order_id = a.order_id;
 
     for touched in
         select sku from checkout.items where sku = any (skus) and waiting > 0 order by sku
     loop
-        return query select * from checkout.settle_item(p_shards, touched, 64);
+        return query select * from checkout.settle_waiting(p_shards, touched, 64);
     end loop;
 end $$;
 
 -- Open payments of shards that are older than p_age_ms: after a take-over all of them (0), later only
 -- those that the owner's memory may have lost.
-create or replace function checkout.open_payments(p_shard_list integer[], p_age_ms bigint, p_limit integer)
-returns setof checkout.effect
+create or replace function checkout.resume_charges(p_shard_list integer[], p_age_ms bigint, p_limit integer)
+returns table (shard integer, task checkout.task)
 language plpgsql stable as $$
 begin
     return query
-    select 'pay', p.order_id, p.attempt, p.amount, p.currency, o.payment_method, o.receipt_email, o.sku,
-           greatest(0, (extract(epoch from now() - p.created_at) * 1000)::bigint)::text, p.resolution
+    select p.shard, checkout.charge_task(p.order_id, p.attempt, p.amount, p.currency, o.sku, o.payment_method,
+                                         o.receipt_email, checkout.age_ms(p.created_at), p.resolution)
       from checkout.payments p
       cross join lateral (select * from checkout.orders where order_id = p.order_id limit 1) o
      where p.shard = any (p_shard_list) and p.state = 'open'
@@ -132,7 +131,7 @@ end $$;
 -- An operator says whether an unclear payment was captured: {"outcome", "note"}. It is durable here; the
 -- owner acts on it (and a new owner finds it with the open payment): what was not captured is cancelled at
 -- the gateway before its unit goes on, and a definite answer of the gateway still counts for more.
-create or replace function checkout.do_resolve(c checkout.commands) returns setof checkout.effect
+create or replace function checkout.run_resolve(c checkout.commands) returns setof checkout.output
 language plpgsql as $$
 declare
     p checkout.payments;
@@ -140,21 +139,21 @@ declare
 begin
     select * into p from checkout.payments where order_id = c.order_id order by attempt desc limit 1;
     if not found then
-        return next checkout.command_result('refused', 'no payment was begun for such an order');
+        return next checkout.command_end(c, 'refused', 'no payment was begun for such an order');
     elsif p.state <> 'open' then
-        return next checkout.command_result('refused', 'its payment has ended: ' || p.state);
+        return next checkout.command_end(c, 'refused', 'its payment has ended: ' || p.state);
     elsif p.unclear_since is null then
-        return next checkout.command_result('refused', 'its payment is under way, and nothing is unclear about it yet');
+        return next checkout.command_end(c, 'refused', 'its payment is under way, and nothing is unclear about it yet');
     elsif outcome is null or outcome not in ('captured', 'not-captured') then
-        return next checkout.command_result('refused', 'the outcome is captured or not-captured');
+        return next checkout.command_end(c, 'refused', 'the outcome is captured or not-captured');
     else
         update checkout.payments set resolution = outcome, updated_at = now()
          where order_id = p.order_id and attempt = p.attempt;
         return query
-        select 'pay', p.order_id, p.attempt, p.amount, p.currency, o.payment_method, o.receipt_email, o.sku,
-               greatest(0, (extract(epoch from now() - p.created_at) * 1000)::bigint)::text, outcome
+        select checkout.charge_task(p.order_id, p.attempt, p.amount, p.currency, o.sku, o.payment_method,
+                                    o.receipt_email, checkout.age_ms(p.created_at), outcome), null::checkout.news
           from checkout.orders o where o.order_id = p.order_id;
-        return next checkout.command_result('done', case outcome
+        return next checkout.command_end(c, 'done', case outcome
             when 'captured' then 'recorded: the order is confirmed, unless the gateway says otherwise now'
             else 'recorded: cancelled at the gateway first, then the unit goes to the next in line' end);
     end if;

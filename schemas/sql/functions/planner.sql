@@ -8,7 +8,7 @@
 
 do $$
 declare
-    by_bitmap constant text[] := array['decide', 'settle', 'settle_refunds', 'ask_buyers', 'gate_states'];
+    by_bitmap constant text[] := array['decide_jobs', 'settle_payments', 'record_refunds', 'await_buyers', 'gate_states'];
     by_index text;
     f record;
 begin

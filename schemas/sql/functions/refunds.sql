@@ -6,19 +6,11 @@ create or replace function checkout.next_look(p_looks integer) returns interval
 language sql immutable
 return (array['5 s', '30 s', '3 min', '15 min', '1 h', '6 h', '24 h']::interval[])[p_looks + 1];
 
--- What the owner is asked to do: give this payment back. payment_method: the intent's id; detail: the age of
--- the key in milliseconds; reason: the key.
-create or replace function checkout.refund_effect(r checkout.refunds, p_sku text) returns checkout.effect
-language sql stable
-return row('refund', r.order_id, r.attempt, r.amount, r.currency, r.intent_id, null, p_sku,
-           greatest(0, (extract(epoch from now() - r.key_since) * 1000)::bigint)::text,
-           r.idempotency_key)::checkout.effect;
-
 -- Gives the payment `p_intent` of an order back; once: if it is given back already, nothing happens. One
 -- that the gateway refused before is tried again, under a key of its own.
-create or replace function checkout.begin_refund(p_order uuid, p_attempt integer, p_intent text, p_amount bigint,
+create or replace function checkout.start_refund(p_order uuid, p_attempt integer, p_intent text, p_amount bigint,
                                       p_reason text, p_restock boolean, p_note text)
-returns setof checkout.effect
+returns setof checkout.output
 language plpgsql as $$
 declare
     o checkout.orders;
@@ -40,14 +32,14 @@ begin
         returning * into r;
     end if;
     if r.order_id is not null then
-        return next checkout.refund_effect(r, o.sku);
+        return next checkout.output_of(checkout.refund_task(r, o.sku));
     end if;
 end $$;
 
 -- The gateway has taken money for an order: gives it back, unless it is the order's due, or may still be, or
 -- is known. Whoever has seen the success at the gateway itself may call this, again and again.
-create or replace function checkout.late_success(p_order uuid, p_intent text, p_amount bigint)
-returns setof checkout.effect
+create or replace function checkout.give_back_late(p_order uuid, p_intent text, p_amount bigint)
+returns setof checkout.output
 language plpgsql as $$
 declare
     o checkout.orders;
@@ -77,17 +69,16 @@ begin
                             (select max(r.attempt) from checkout.refunds r where r.order_id = p_order)))
       into of_attempt;
     return query
-    select * from checkout.begin_refund(p_order, coalesce(of_attempt, 1), p_intent, p_amount, 'late_success',
+    select * from checkout.start_refund(p_order, coalesce(of_attempt, 1), p_intent, p_amount, 'late_success',
                                         false, null);
     if found then
-        return next row('late', p_order, null, p_amount, o.currency, null, null, o.sku, o.status,
-                        p_intent)::checkout.effect;
+        return next checkout.output_of(checkout.late_capture_news(p_order, o.sku, o.status, p_intent));
     end if;
 end $$;
 
 -- An operator wants an order refunded: {"restock", "note"}. Or what was taken for it by a late success, if the
 -- gateway refused to give that back.
-create or replace function checkout.do_refund(c checkout.commands) returns setof checkout.effect
+create or replace function checkout.run_refund(c checkout.commands) returns setof checkout.output
 language plpgsql as $$
 declare
     o checkout.orders;
@@ -97,22 +88,22 @@ declare
 begin
     select * into o from checkout.orders where order_id = c.order_id;
     if not found then
-        return next checkout.command_result('refused', 'there is no such order');
+        return next checkout.command_end(c, 'refused', 'there is no such order');
         return;
     elsif o.status = 'refunded' then
-        return next checkout.command_result('done', 'it was refunded before');
+        return next checkout.command_end(c, 'done', 'it was refunded before');
         return;
     elsif o.status <> 'confirmed' then
         select * into r from checkout.refunds where order_id = o.order_id and state || '' = 'failed' limit 1;
         if found then
             return query
-            select * from checkout.begin_refund(o.order_id, r.attempt, r.intent_id, r.amount, r.reason, false,
+            select * from checkout.start_refund(o.order_id, r.attempt, r.intent_id, r.amount, r.reason, false,
                                                 c.argument ->> 'note');
-            return next checkout.command_result('done', format('refund of %s %s, which was taken for nothing, '
+            return next checkout.command_end(c, 'done', format('refund of %s %s, which was taken for nothing, '
                 'begun again', r.amount, r.currency));
             return;
         end if;
-        return next checkout.command_result('refused', case o.status
+        return next checkout.command_end(c, 'refused', case o.status
             when 'reserved' then 'its payment is under way: only a confirmed order can be refunded'
             when 'waiting' then 'it waits in line, and nothing was paid'
             else format('it is %s, and nothing is to be paid back',
@@ -121,26 +112,26 @@ begin
     end if;
     select * into p from checkout.payments where order_id = o.order_id and state || '' = 'captured';
     if p.intent_id is null then
-        return next checkout.command_result('refused', 'the gateway''s id of its payment is not known '
+        return next checkout.command_end(c, 'refused', 'the gateway''s id of its payment is not known '
             '(an operator said that it was captured): refund it at the gateway');
         return;
     end if;
     select * into r from checkout.refunds where order_id = o.order_id and attempt = p.attempt;
     if r.state = 'open' then
-        return next checkout.command_result('done', 'its refund is under way already, its units '
+        return next checkout.command_end(c, 'done', 'its refund is under way already, its units '
             || case when r.restock then 'go back on sale' else 'stay sold' end);
     else
         return query
-        select * from checkout.begin_refund(o.order_id, p.attempt, p.intent_id, p.amount, 'requested', again,
+        select * from checkout.start_refund(o.order_id, p.attempt, p.intent_id, p.amount, 'requested', again,
                                             c.argument ->> 'note');
-        return next checkout.command_result('done', format('refund of %s %s begun, its units %s', p.amount,
+        return next checkout.command_end(c, 'done', format('refund of %s %s begun, its units %s', p.amount,
             p.currency, case when again then 'go back on sale' else 'stay sold' end));
     end if;
 end $$;
 
 -- A refund has succeeded: its order is refunded if that was asked for.
-create or replace function checkout.end_refund(p_order uuid, p_attempt integer, p_refund text, p_code text)
-returns setof checkout.effect
+create or replace function checkout.finish_refund(p_order uuid, p_attempt integer, p_refund text, p_code text)
+returns setof checkout.output
 language plpgsql as $$
 declare
     r checkout.refunds;
@@ -165,8 +156,10 @@ begin
     if r.restock then
         update checkout.items set sold = sold - o.quantity where sku = o.sku;
     end if;
-    return next row('tally', null, null, 1, null, null, null, case when r.restock then o.sku end, 'refunded',
-                    null)::checkout.effect;
+    return next checkout.output_of(checkout.transition_news('refunded', null, 1));
+    if r.restock then
+        return next checkout.output_of(checkout.item_changed_news(o.sku));
+    end if;
 end $$;
 
 -- Records what came of refunds, and of late looks (arrays of equal length):
@@ -175,10 +168,10 @@ end $$;
 --   unclear             it goes on, and this is recorded
 --   late                the gateway took p_amounts by the intent p_refs (the attempt is not looked at)
 --   looked              the whole list was read, after `late` was said of all in it
-create or replace function checkout.settle_refunds(
+create or replace function checkout.record_refunds(
     p_shards integer, p_shard integer, p_epoch bigint,
     p_ids uuid[], p_attempts integer[], p_states text[], p_refs text[], p_amounts bigint[], p_codes text[])
-returns setof checkout.effect
+returns setof checkout.output
 language plpgsql as $$
 declare
     u record;
@@ -200,9 +193,9 @@ begin
          where o.shard = p_shard order by e.n
     loop
         if u.state = 'succeeded' then
-            return query select * from checkout.end_refund(u.order_id, u.attempt, u.ref, u.code);
+            return query select * from checkout.finish_refund(u.order_id, u.attempt, u.ref, u.code);
         elsif u.state = 'late' then
-            return query select * from checkout.late_success(u.order_id, u.ref, u.amount);
+            return query select * from checkout.give_back_late(u.order_id, u.ref, u.amount);
         elsif u.state = 'looked' then
             update checkout.payments p
                set look_at = now() + checkout.next_look(p.looks + 1), looks = p.looks + 1
@@ -222,8 +215,8 @@ begin
              where t.order_id = u.order_id and t.attempt = u.attempt and t.state || '' = 'open'
             returning * into r;
             if found and u.state = 'again' then
-                return next checkout.refund_effect(r, (select o.sku from checkout.orders o
-                                                        where o.order_id = r.order_id));
+                return next checkout.output_of(checkout.refund_task(
+                    r, (select o.sku from checkout.orders o where o.order_id = r.order_id)));
             end if;
         end if;
     end loop;
@@ -231,32 +224,27 @@ begin
     for touched in
         select sku from checkout.items where sku = any (skus) and waiting > 0 order by sku
     loop
-        return query select * from checkout.settle_item(p_shards, touched, 64);
+        return query select * from checkout.settle_waiting(p_shards, touched, 64);
     end loop;
 end $$;
 
--- Open refunds of shards, older than p_age_ms (as checkout.open_payments), and ('look') payments that are
--- due for a late look: `detail` is how long ago their intent became durable.
-create or replace function checkout.open_refunds(p_shard_list integer[], p_age_ms bigint, p_limit integer)
-returns setof checkout.effect
+-- Open refunds of shards, older than p_age_ms (as checkout.resume_charges), and payments that are due for a
+-- late look.
+create or replace function checkout.resume_refunds(p_shard_list integer[], p_age_ms bigint, p_limit integer)
+returns table (shard integer, task checkout.task)
 language plpgsql stable as $$
-declare
-    r record;
 begin
-    for r in
-        select f as refund, o.sku
-          from checkout.refunds f
-          cross join lateral (select * from checkout.orders where order_id = f.order_id limit 1) o
-         where f.shard = any (p_shard_list) and f.state = 'open'
-           and (f.key_since <= now() - p_age_ms * interval '1 ms' or f.key_since > now() or p_age_ms = 0)
-         order by f.created_at limit p_limit
-    loop
-        return next checkout.refund_effect(r.refund, r.sku);
-    end loop;
+    return query
+    select f.shard, checkout.refund_task(f, o.sku)
+      from checkout.refunds f
+      cross join lateral (select * from checkout.orders where order_id = f.order_id limit 1) o
+     where f.shard = any (p_shard_list) and f.state = 'open'
+       and (f.key_since <= now() - p_age_ms * interval '1 ms' or f.key_since > now() or p_age_ms = 0)
+     order by f.created_at limit p_limit;
 
     return query
-    select 'look', p.order_id, p.attempt, p.amount, p.currency, null::text, null::text, o.sku,
-           greatest(0, (extract(epoch from now() - p.created_at) * 1000)::bigint)::text, null::text
+    select p.shard, checkout.reconcile_task(p.order_id, p.attempt, p.amount, p.currency, o.sku,
+                                            checkout.age_ms(p.created_at))
       from (select q.* from unnest(p_shard_list) s
              cross join lateral (select t.* from checkout.payments t
                                   where t.shard = s and t.look_at is not null and t.look_at <= now()

@@ -55,7 +55,7 @@ end $$;
 
 -- Promotes waiting orders from the head of an item's line while they fit into the free units, up to
 -- p_limit. The item's row is locked by the caller.
-create or replace function checkout.promote(p_sku text, p_limit integer) returns setof checkout.effect
+create or replace function checkout.promote_waiting(p_sku text, p_limit integer) returns setof checkout.output
 language plpgsql as $$
 declare
     servable integer;
@@ -101,16 +101,16 @@ begin
                   from changed) s
          where i.sku = p_sku and s.orders > 0
         returning 1)
-    select 'pay', c.order_id, 1, c.amount, c.currency, c.payment_method, c.receipt_email, c.sku,
-           null::text, null::text
+    select checkout.charge_task(c.order_id, 1, c.amount, c.currency, c.sku, c.payment_method, c.receipt_email,
+                                0, null), null::checkout.news
       from changed c;
 end $$;
 
 -- Settles an item's line, the end of every transaction that touches an item: refuses who can no longer
--- be served, promotes who fits. Bounded by p_limit each; says `more` when that was not all. The caller
--- holds the fence and the item's row.
-create or replace function checkout.settle_item(p_shards integer, p_sku text, p_limit integer)
-returns setof checkout.effect
+-- be served, promotes who fits. Bounded by p_limit each; the task settle_line says that there is more. The
+-- caller holds the fence and the item's row.
+create or replace function checkout.settle_waiting(p_shards integer, p_sku text, p_limit integer)
+returns setof checkout.output
 language plpgsql as $$
 declare
     item record;
@@ -129,28 +129,27 @@ begin
     if largest > item.servable then
         rejected := checkout.reject_unservable(p_sku, p_limit);
         if rejected > 0 then
-            return next row('tally', null, null, rejected, null, null, null, p_sku, 'rejected',
-                            'sold_out')::checkout.effect;
+            return next checkout.output_of(checkout.transition_news('rejected', 'sold_out', rejected));
         end if;
     end if;
     if item.servable > item.held and not item.paused and not item.shard_paused then
-        return query select * from checkout.promote(p_sku, p_limit);
+        return query select * from checkout.promote_waiting(p_sku, p_limit);
         get diagnostics promoted = row_count;
     end if;
     if coalesce(rejected, 0) >= p_limit or promoted >= p_limit then
-        return next row('more', null, null, null, null, null, null, p_sku, null, null)::checkout.effect;
+        return next checkout.output_of(checkout.settle_line_task(p_sku));
     end if;
 end $$;
 
 -- A further chunk of a line, as a transaction of its own.
-create or replace function checkout.settle_line(p_shards integer, p_shard integer, p_epoch bigint, p_sku text,
-                                     p_limit integer)
-returns setof checkout.effect
+create or replace function checkout.settle_waitlist(p_shards integer, p_shard integer, p_epoch bigint, p_sku text,
+                                                    p_limit integer)
+returns setof checkout.output
 language plpgsql as $$
 begin
     perform checkout.fence(p_shards, p_shard, p_epoch);
     perform 1 from checkout.items where sku = p_sku for update;
-    return query select * from checkout.settle_item(p_shards, p_sku, p_limit);
+    return query select * from checkout.settle_waiting(p_shards, p_sku, p_limit);
 end $$;
 
 -- The items of these shards that have a line: one step in the index for each, and one for each shard. The
@@ -193,8 +192,8 @@ end $$;
 
 -- Rejects up to p_limit orders of a shard that have waited too long, and settles their lines. The orders
 -- of a line expire in their order, by the clock of its item, so only heads are looked at.
-create or replace function checkout.expire(p_shards integer, p_shard integer, p_epoch bigint, p_limit integer)
-returns setof checkout.effect
+create or replace function checkout.expire_waiting(p_shards integer, p_shard integer, p_epoch bigint, p_limit integer)
+returns setof checkout.output
 language plpgsql as $$
 declare
     touched text;
@@ -230,9 +229,8 @@ begin
                                           where l.sku = touched and l.ticket >= i.line_head
                                           order by l.ticket limit 1), i.next_ticket)
              where i.sku = touched;
-            return next row('tally', null, null, expired, null, null, null, null, 'rejected',
-                            'expired')::checkout.effect;
-            return query select * from checkout.settle_item(p_shards, touched, 64);
+            return next checkout.output_of(checkout.transition_news('rejected', 'expired', expired));
+            return query select * from checkout.settle_waiting(p_shards, touched, 64);
         end if;
     end loop;
 end $$;

@@ -1,0 +1,42 @@
+/*
+ * What PostgreSQL asks the owner of a shard to do (checkout.task). A task stands for a row of a
+ * table, so one that is forgotten is found again by the sweep and by the next owner.
+ */
+#ifndef CONSUMER_TASK_H
+#define CONSUMER_TASK_H
+
+#include <stdint.h>
+
+enum task_kind {
+    TASK_CHARGE,      /* charge the order: an open row of payments */
+    TASK_REFUND,      /* give a payment back: an open row of refunds */
+    TASK_RECONCILE,   /* look whether a payment took money after all: payments.look_at is due */
+    TASK_AWAIT_BUYER, /* the buyer has to act at the bank, until payments.action_until */
+    TASK_CHECK,       /* something may have happened to the order's payment: look at it now */
+    TASK_SETTLE_LINE, /* the line of `sku` has more to settle */
+    TASK_RUN_COMMANDS /* there may be more commands to execute */
+};
+
+/* What an operator says of a charge that stays unclear. */
+enum task_resolution { TASK_UNRESOLVED, TASK_CAPTURED, TASK_NOT_CAPTURED };
+
+/* Strings are valid during the call that brings the task. Of which tasks a member is: else it is
+ * NULL or 0. */
+struct task {
+    enum task_kind kind;
+    uint32_t shard;       /* all */
+    const char *order_id; /* all but SETTLE_LINE, RUN_COMMANDS */
+    const char *sku;      /* CHARGE, REFUND, RECONCILE, SETTLE_LINE */
+    int64_t attempt;      /* CHARGE, REFUND, RECONCILE, AWAIT_BUYER */
+    int64_t amount;       /* CHARGE, REFUND, RECONCILE: in minor units of … */
+    const char *currency;
+    const char *payment_method; /* CHARGE */
+    const char *receipt_email;  /* CHARGE; NULL: none */
+    const char *intent_id;      /* REFUND: the gateway's id of the payment */
+    const char *key;            /* REFUND: its idempotency key */
+    int64_t age_ms;  /* CHARGE, REFUND, RECONCILE: since its intent (or key) became durable */
+    int64_t left_ms; /* AWAIT_BUYER: how long the buyer may still act */
+    enum task_resolution resolution; /* CHARGE */
+};
+
+#endif

@@ -1,0 +1,71 @@
+-- What a writing transaction tells its caller: tasks and news (checkout.output). Each kind is made here alone.
+
+create or replace function checkout.charge_task(
+    p_order uuid, p_attempt integer, p_amount bigint, p_currency text, p_sku text, p_method text, p_email text,
+    p_age_ms bigint, p_resolution text)
+returns checkout.task language sql immutable
+return row('charge', p_order, p_sku, p_attempt, p_amount, p_currency, p_method, p_email, null, null, p_age_ms,
+           null, p_resolution)::checkout.task;
+
+create or replace function checkout.refund_task(r checkout.refunds, p_sku text) returns checkout.task
+language sql stable
+return row('refund', r.order_id, p_sku, r.attempt, r.amount, r.currency, null, null, r.intent_id,
+           r.idempotency_key, greatest(0, (extract(epoch from now() - r.key_since) * 1000)::bigint), null,
+           null)::checkout.task;
+
+create or replace function checkout.reconcile_task(
+    p_order uuid, p_attempt integer, p_amount bigint, p_currency text, p_sku text, p_age_ms bigint)
+returns checkout.task language sql immutable
+return row('reconcile', p_order, p_sku, p_attempt, p_amount, p_currency, null, null, null, null, p_age_ms, null,
+           null)::checkout.task;
+
+create or replace function checkout.await_buyer_task(p_order uuid, p_attempt integer, p_left_ms bigint)
+returns checkout.task language sql immutable
+return row('await_buyer', p_order, null, p_attempt, null, null, null, null, null, null, null, p_left_ms,
+           null)::checkout.task;
+
+create or replace function checkout.check_task(p_order uuid) returns checkout.task
+language sql immutable
+return row('check', p_order, null, null, null, null, null, null, null, null, null, null, null)::checkout.task;
+
+create or replace function checkout.settle_line_task(p_sku text) returns checkout.task
+language sql immutable
+return row('settle_line', null, p_sku, null, null, null, null, null, null, null, null, null, null)::checkout.task;
+
+create or replace function checkout.run_commands_task() returns checkout.task
+language sql immutable
+return row('run_commands', null, null, null, null, null, null, null, null, null, null, null, null)::checkout.task;
+
+create or replace function checkout.transition_news(p_status text, p_reason text, p_count bigint)
+returns checkout.news language sql immutable
+return row('transition', null, null, p_status, p_reason, null, null, p_count)::checkout.news;
+
+create or replace function checkout.conflict_news(p_order uuid, p_sku text) returns checkout.news
+language sql immutable
+return row('conflict', p_order, p_sku, null, null, null, null, null)::checkout.news;
+
+create or replace function checkout.late_capture_news(p_order uuid, p_sku text, p_status text, p_intent text)
+returns checkout.news language sql immutable
+return row('late_capture', p_order, p_sku, p_status, null, p_intent, null, null)::checkout.news;
+
+create or replace function checkout.command_news(c checkout.commands, p_state text, p_result text)
+returns checkout.news language sql immutable
+return row('command', c.order_id, c.sku, p_state, p_result, null, c.command_id, null)::checkout.news;
+
+create or replace function checkout.item_changed_news(p_sku text) returns checkout.news
+language sql immutable
+return row('item_changed', null, p_sku, null, null, null, null, null)::checkout.news;
+
+-- The two as rows of an output.
+create or replace function checkout.output_of(p_task checkout.task) returns checkout.output
+language sql immutable
+return row(p_task, null)::checkout.output;
+
+create or replace function checkout.output_of(p_news checkout.news) returns checkout.output
+language sql immutable
+return row(null, p_news)::checkout.output;
+
+-- What may be an age: never below 0, since a clock may have been set back.
+create or replace function checkout.age_ms(p_since timestamptz) returns bigint
+language sql stable
+return greatest(0, (extract(epoch from now() - p_since) * 1000)::bigint);
