@@ -63,7 +63,7 @@ struct admission {
     void *arg;
     struct admission_entry *first; /* not asked yet, in order */
     struct admission_entry *last;
-    struct loop_timer *soon;
+    struct loop_deferred *soon;
     struct loop_timer *late;
     struct question *asked_first;
     struct question *asked_last;
@@ -235,7 +235,7 @@ struct admission *admission_new(struct loop *loop, struct redis *redis,
     gate->redis = redis;
     gate->verdict = verdict;
     gate->arg = arg;
-    gate->soon = loop_timer_new(loop, ask, gate);
+    gate->soon = loop_deferred_new(loop, ask, gate);
     gate->late = loop_timer_new(loop, on_late, gate);
     if (gate->soon == NULL || gate->late == NULL) {
         admission_free(gate);
@@ -250,7 +250,7 @@ void admission_free(struct admission *gate)
         return;
     for (struct question *q = gate->asked_first; q != NULL; q = q->next)
         q->gate = NULL; /* its answer, or the end of the connection, frees it */
-    loop_timer_free(gate->soon);
+    loop_deferred_free(gate->soon);
     loop_timer_free(gate->late);
     free(gate);
 }
@@ -263,8 +263,7 @@ void admission_ask(struct admission *gate, struct admission_entry *entry)
     else
         gate->last->next = entry;
     gate->last = entry;
-    if (!loop_timer_active(gate->soon))
-        loop_timer_start(gate->soon, 0, 0); /* together with those that come in this turn */
+    loop_defer(gate->soon); /* together with those that come in this turn */
 }
 
 void admission_take_back(struct admission *gate, const struct admission_entry *entry)

@@ -35,7 +35,8 @@ struct publisher {
     uint32_t shards;
     struct stats *stats;
     struct batcher *batcher;
-    struct loop_timer *flush;
+    struct loop_deferred *flush;
+    struct loop_timer *full; /* until then nothing is sent: the socket was full */
     struct loop_timer *tick;
     struct loop_timer *reopen;
     struct backoff backoff;
@@ -94,7 +95,7 @@ static void flush(void *arg)
         uint64_t sequence;
         int code = publish(p, batch, &sequence);
         if (code == ERR_FULL) {
-            loop_timer_start(p->flush, FULL_RETRY_MS, 0);
+            loop_timer_start(p->full, FULL_RETRY_MS, 0);
             break;
         }
         if (code < 0) {
@@ -110,8 +111,8 @@ static void flush(void *arg)
 /* In the next turn, so that all that came in this one leaves together. */
 static void flush_soon(struct publisher *p)
 {
-    if (!loop_timer_active(p->flush))
-        loop_timer_start(p->flush, 0, 0);
+    if (!loop_timer_active(p->full))
+        loop_defer(p->flush);
 }
 
 static void open_channel(void *arg);
@@ -303,14 +304,15 @@ struct publisher *publisher_open(struct loop *loop, const struct publisher_optio
     backoff_init(&p->moves, MOVE_FIRST_MS, MOVE_MAX_MS, (uint64_t)getpid());
     backoff_init(&p->renewals, RENEW_FIRST_MS, RENEW_MAX_MS, (uint64_t)getpid());
     p->batcher = batcher_new(options->shards, options->inflight_max, JOBS_MAX, fate, arg);
-    p->flush = loop_timer_new(loop, flush, p);
+    p->flush = loop_deferred_new(loop, flush, p);
+    p->full = loop_timer_new(loop, flush, p);
     p->tick = loop_timer_new(loop, tick, p);
     p->reopen = loop_timer_new(loop, open_channel, p);
     const struct broker_options broker = {
         .urls = options->urls, .name = "checkout-producer", .heartbeat_s = options->heartbeat_s};
     p->broker = broker_open(loop, &broker, broker_changed, p);
-    if (p->batcher == NULL || p->flush == NULL || p->tick == NULL || p->reopen == NULL ||
-        p->broker == NULL) {
+    if (p->batcher == NULL || p->flush == NULL || p->full == NULL || p->tick == NULL ||
+        p->reopen == NULL || p->broker == NULL) {
         publisher_close(p);
         return NULL;
     }
@@ -323,7 +325,8 @@ void publisher_close(struct publisher *publisher)
     if (publisher == NULL)
         return;
     broker_close(publisher->broker); /* and the channel with it */
-    loop_timer_free(publisher->flush);
+    loop_deferred_free(publisher->flush);
+    loop_timer_free(publisher->full);
     loop_timer_free(publisher->tick);
     loop_timer_free(publisher->reopen);
     batcher_free(publisher->batcher);

@@ -2,12 +2,27 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <sys/queue.h>
 #include <uv.h>
 
 #include "common/base/err.h"
 
+TAILQ_HEAD(deferred_list, loop_deferred);
+
 struct loop {
     uv_loop_t uv;
+    uv_prepare_t turn_end;        /* runs what is due; active while anything is */
+    uv_idle_t awake;              /* so that the loop does not wait before that */
+    struct deferred_list due;     /* at the end of this turn */
+    struct deferred_list running; /* at the end of the last one, not called yet */
+};
+
+struct loop_deferred {
+    struct loop *loop;
+    loop_cb cb;
+    void *arg;
+    struct deferred_list *in; /* NULL: not asked for */
+    TAILQ_ENTRY(loop_deferred) link;
 };
 
 /* Each handle embeds its uv handle first, so that the close callback can free it. */
@@ -50,6 +65,12 @@ struct loop *loop_new(void)
         free(loop);
         return NULL;
     }
+    if (loop != NULL) {
+        (void)uv_prepare_init(&loop->uv, &loop->turn_end); /* these two always return 0 */
+        (void)uv_idle_init(&loop->uv, &loop->awake);
+        TAILQ_INIT(&loop->due);
+        TAILQ_INIT(&loop->running);
+    }
     return loop;
 }
 
@@ -67,6 +88,8 @@ void loop_free(struct loop *loop)
 {
     if (loop == NULL)
         return;
+    uv_close((uv_handle_t *)&loop->turn_end, NULL);
+    uv_close((uv_handle_t *)&loop->awake, NULL);
     while (uv_loop_close(&loop->uv) ==
            UV_EBUSY) /* closes are pending: their callbacks free memory */
         (void)uv_run(&loop->uv, UV_RUN_ONCE);
@@ -209,6 +232,73 @@ struct loop_hook *loop_hook_new(struct loop *loop, loop_cb cb, void *arg)
 void loop_hook_free(struct loop_hook *hook)
 {
     close_handle(hook);
+}
+
+/* ---- the end of a turn ---- */
+
+static void stay_awake(uv_idle_t *uv)
+{
+    (void)uv; /* that it is active is all it does */
+}
+
+static void turn_ended(uv_prepare_t *uv)
+{
+    struct loop *loop = uv->data;
+    struct loop_deferred *deferred;
+    while ((deferred = TAILQ_FIRST(&loop->due)) != NULL) {
+        TAILQ_REMOVE(&loop->due, deferred, link);
+        TAILQ_INSERT_TAIL(&loop->running, deferred, link);
+        deferred->in = &loop->running;
+    }
+    while ((deferred = TAILQ_FIRST(&loop->running)) != NULL) {
+        loop_deferred_cancel(deferred); /* it may be asked for again from its own call */
+        deferred->cb(deferred->arg);
+    }
+    if (!TAILQ_EMPTY(&loop->due))
+        return;
+    (void)uv_prepare_stop(&loop->turn_end);
+    (void)uv_idle_stop(&loop->awake);
+}
+
+struct loop_deferred *loop_deferred_new(struct loop *loop, loop_cb cb, void *arg)
+{
+    struct loop_deferred *deferred = calloc(1, sizeof *deferred);
+    if (deferred == NULL)
+        return NULL;
+    deferred->loop = loop;
+    deferred->cb = cb;
+    deferred->arg = arg;
+    return deferred;
+}
+
+void loop_defer(struct loop_deferred *deferred)
+{
+    struct loop *loop = deferred->loop;
+    if (deferred->in != NULL)
+        return;
+    if (TAILQ_EMPTY(&loop->due)) {
+        loop->turn_end.data = loop;
+        (void)uv_prepare_start(&loop->turn_end, turn_ended); /* these two fail only without a cb */
+        (void)uv_idle_start(&loop->awake, stay_awake);
+    }
+    TAILQ_INSERT_TAIL(&loop->due, deferred, link);
+    deferred->in = &loop->due;
+}
+
+void loop_deferred_cancel(struct loop_deferred *deferred)
+{
+    if (deferred->in == NULL)
+        return;
+    TAILQ_REMOVE(deferred->in, deferred, link);
+    deferred->in = NULL;
+}
+
+void loop_deferred_free(struct loop_deferred *deferred)
+{
+    if (deferred == NULL)
+        return;
+    loop_deferred_cancel(deferred);
+    free(deferred);
 }
 
 static void signal_fired(uv_signal_t *uv, int signal_number)

@@ -16,6 +16,7 @@ struct loop_timer;
 struct loop_watch;
 struct loop_hook;
 struct loop_signal;
+struct loop_deferred;
 
 enum { LOOP_READ = 1, LOOP_WRITE = 2 };
 
@@ -51,6 +52,16 @@ void loop_watch_free(struct loop_watch *watch);
 /* Called once in each turn of the loop, right before it waits: the place to flush what gathered. */
 struct loop_hook *loop_hook_new(struct loop *loop, loop_cb cb, void *arg);
 void loop_hook_free(struct loop_hook *hook);
+
+/*
+ * What is to be done at the end of this turn, off the caller's stack: together with all that comes
+ * meanwhile, and once however often it is asked for. What is deferred by a deferred call belongs to
+ * the next turn, so the loop stays fair.
+ */
+struct loop_deferred *loop_deferred_new(struct loop *loop, loop_cb cb, void *arg);
+void loop_defer(struct loop_deferred *deferred);
+void loop_deferred_cancel(struct loop_deferred *deferred); /* as if it had not been asked for */
+void loop_deferred_free(struct loop_deferred *deferred);
 
 struct loop_signal *loop_signal_new(struct loop *loop, int signal_number, loop_cb cb, void *arg);
 void loop_signal_free(struct loop_signal *handle);

@@ -188,3 +188,35 @@ void loop_hook_free(struct loop_hook *hook)
     TAILQ_REMOVE(&hooks, hook, link);
     free(hook);
 }
+
+/* As a timer for now: what is deferred by a deferred call comes behind what is due already. */
+struct loop_deferred {
+    struct loop_timer *timer;
+};
+
+struct loop_deferred *loop_deferred_new(struct loop *loop, loop_cb cb, void *arg)
+{
+    struct loop_deferred *deferred = calloc(1, sizeof *deferred);
+    if (deferred != NULL)
+        deferred->timer = loop_timer_new(loop, cb, arg);
+    return deferred;
+}
+
+void loop_defer(struct loop_deferred *deferred)
+{
+    if (!loop_timer_active(deferred->timer))
+        loop_timer_start(deferred->timer, 0, 0);
+}
+
+void loop_deferred_cancel(struct loop_deferred *deferred)
+{
+    loop_timer_stop(deferred->timer);
+}
+
+void loop_deferred_free(struct loop_deferred *deferred)
+{
+    if (deferred == NULL)
+        return;
+    loop_timer_free(deferred->timer);
+    free(deferred);
+}

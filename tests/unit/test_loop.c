@@ -2,6 +2,7 @@
 #include <check.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/base/loop.h"
@@ -108,6 +109,144 @@ START_TEST(a_timer_may_free_itself)
 }
 END_TEST
 
+/* ---- the end of a turn ---- */
+
+static struct loop_deferred *first, *second, *third;
+static int order[16];
+static size_t calls;
+
+static void called(int who)
+{
+    if (calls < sizeof order / sizeof order[0])
+        order[calls++] = who;
+}
+
+static void call_first(void *arg)
+{
+    (void)arg;
+    called(1);
+}
+
+static void ask_all_often(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 3; i++) {
+        loop_defer(first);
+        loop_defer(second);
+    }
+    called(0);
+}
+
+static void call_second_and_stop(void *arg)
+{
+    (void)arg;
+    called(2);
+    loop_stop(loop);
+}
+
+START_TEST(what_is_deferred_is_done_once_at_the_end_of_the_turn)
+{
+    calls = 0;
+    first = loop_deferred_new(loop, call_first, NULL);
+    second = loop_deferred_new(loop, call_second_and_stop, NULL);
+    struct loop_timer *timer = loop_timer_new(loop, ask_all_often, NULL);
+    loop_timer_start(timer, 1, 0);
+    loop_run(loop);
+    ck_assert_uint_eq(calls, 3);
+    ck_assert_int_eq(order[0], 0);
+    ck_assert_int_eq(order[1], 1);
+    ck_assert_int_eq(order[2], 2);
+    loop_timer_free(timer);
+    loop_deferred_free(first);
+    loop_deferred_free(second);
+    loop_deferred_free(NULL);
+}
+END_TEST
+
+static void again_until_a_byte_comes(void *arg)
+{
+    (void)arg;
+    called(1);
+    if (calls == 3)
+        ck_assert_int_eq(send(pair[1], "x", 1, 0), 1);
+    if (calls < 1000)
+        loop_defer(first);
+}
+
+static void byte_came(int events, void *arg)
+{
+    (void)events;
+    (void)arg;
+    called(9);
+    loop_stop(loop);
+}
+
+/* It does not wait, and it does not keep the loop from its sockets either. */
+START_TEST(what_defers_itself_leaves_a_turn_to_the_others)
+{
+    calls = 0;
+    first = loop_deferred_new(loop, again_until_a_byte_comes, NULL);
+    watch = loop_watch_new(loop, pair[0], byte_came, NULL);
+    loop_watch_set(watch, LOOP_READ);
+    loop_defer(first);
+    loop_run(loop);
+    ck_assert_uint_ge(calls, 4);
+    ck_assert_uint_le(calls, 6); /* the kernel may need a turn */
+    ck_assert_int_eq(order[calls - 1], 9);
+    loop_deferred_free(first);
+}
+END_TEST
+
+static void free_others(void *arg)
+{
+    (void)arg;
+    called(1);
+    loop_deferred_free(second);
+    loop_deferred_cancel(third);
+    loop_deferred_free(first); /* its own */
+    loop_stop(loop);
+}
+
+START_TEST(a_call_may_free_and_cancel_what_is_due_itself_included)
+{
+    calls = 0;
+    first = loop_deferred_new(loop, free_others, NULL);
+    second = loop_deferred_new(loop, call_first, NULL);
+    third = loop_deferred_new(loop, call_first, NULL);
+    loop_defer(first);
+    loop_defer(second);
+    loop_defer(third);
+    loop_run(loop);
+    ck_assert_uint_eq(calls, 1);
+    loop_defer(third); /* a loop may go with calls that are due */
+    loop_deferred_cancel(third);
+    loop_defer(third);
+    loop_deferred_free(third);
+}
+END_TEST
+
+static void long_after(void *arg)
+{
+    called(7);
+    loop_stop(arg);
+}
+
+START_TEST(with_nothing_due_the_loop_waits)
+{
+    calls = 0;
+    first = loop_deferred_new(loop, call_first, NULL);
+    struct loop_timer *timer = loop_timer_new(loop, long_after, loop);
+    loop_timer_start(timer, 50, 0);
+    loop_defer(first);
+    clock_t before = clock();
+    loop_run(loop);
+    ck_assert_int_lt((int)((clock() - before) * 1000 / CLOCKS_PER_SEC), 25); /* it does not spin */
+    ck_assert_uint_eq(calls, 2);
+    loop_timer_free(timer);
+    loop_deferred_free(first);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("loop");
@@ -116,6 +255,10 @@ int main(void)
     tcase_add_test(tests, a_reset_behind_data_is_met_after_the_data);
     tcase_add_test(tests, an_end_behind_data_is_met_after_the_data);
     tcase_add_test(tests, a_timer_may_free_itself);
+    tcase_add_test(tests, what_is_deferred_is_done_once_at_the_end_of_the_turn);
+    tcase_add_test(tests, what_defers_itself_leaves_a_turn_to_the_others);
+    tcase_add_test(tests, a_call_may_free_and_cancel_what_is_due_itself_included);
+    tcase_add_test(tests, with_nothing_due_the_loop_waits);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

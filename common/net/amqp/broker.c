@@ -91,7 +91,7 @@ static void drop_wire(struct broker *broker)
     loop_watch_free(broker->watch);
     broker->watch = NULL;
     loop_timer_stop(broker->beat);
-    loop_timer_stop(broker->soon);
+    loop_deferred_cancel(broker->soon);
     loop_hook_free(broker->hook);
     broker->hook = NULL;
     if (broker->wire != NULL)
@@ -118,7 +118,7 @@ void broker_break(struct broker *broker, const char *reason)
         return;
     broker->broken = true;
     (void)snprintf(broker->reason, sizeof broker->reason, "%s", reason);
-    loop_timer_start(broker->soon, 0, 0);
+    loop_defer(broker->soon);
 }
 
 static void on_connection_frame(struct broker *broker, const struct wire_frame *frame)
@@ -160,7 +160,7 @@ static bool take_frames(struct broker *broker)
         if (broker->broken)
             return true;
     }
-    loop_timer_start(broker->soon, 0, 0);
+    loop_defer(broker->soon);
     return true;
 }
 
@@ -188,7 +188,7 @@ static void before_wait(void *arg)
 {
     struct broker *broker = arg;
     if (broker->wire != NULL && wire_pending(broker->wire))
-        loop_timer_start(broker->soon, 0, 0);
+        loop_defer(broker->soon);
 }
 
 /* ------------------------------------------------------------------ connecting */
@@ -221,7 +221,7 @@ static bool adopt_wire(struct broker *broker, struct wire *wire)
     loop_watch_set(broker->watch, LOOP_READ);
     uint64_t beat_ms = (uint64_t)broker->heartbeat_s * 1000 / 4;
     loop_timer_start(broker->beat, beat_ms, beat_ms);
-    loop_timer_start(broker->soon, 0, 0);
+    loop_defer(broker->soon);
     return true;
 }
 
@@ -304,7 +304,7 @@ static void broker_free(struct broker *broker)
     broker_graveyard_clear(broker);
     loop_timer_free(broker->retry);
     loop_timer_free(broker->beat);
-    loop_timer_free(broker->soon);
+    loop_deferred_free(broker->soon);
     broker_url_free(&broker->hosts);
     free(broker->channels);
     free(broker->closing);
@@ -341,7 +341,7 @@ struct broker *broker_open(struct loop *loop, const struct broker_options *optio
     broker->name = strdup(options->name);
     broker->retry = loop_timer_new(loop, start_attempt, broker);
     broker->beat = loop_timer_new(loop, pump, broker);
-    broker->soon = loop_timer_new(loop, pump, broker);
+    broker->soon = loop_deferred_new(loop, pump, broker);
     if (broker->name == NULL || broker->retry == NULL || broker->beat == NULL ||
         broker->soon == NULL || broker_url_parse(options->urls, &broker->hosts, &problem) != 0) {
         broker_free(broker);

@@ -36,10 +36,10 @@ struct broker {
     struct wire *wire;       /* NULL: down */
     struct wire *old_wire;   /* no longer ours, but a callback may still read a frame of it */
     struct loop_watch *watch;
-    struct loop_timer *retry; /* the next attempt */
-    struct loop_timer *beat;  /* serves the heartbeats */
-    struct loop_timer *soon;  /* pumps in the next turn */
-    struct loop_hook *hook;   /* sees what the library read while it was sending */
+    struct loop_timer *retry;   /* the next attempt */
+    struct loop_timer *beat;    /* serves the heartbeats */
+    struct loop_deferred *soon; /* pumps in the next turn */
+    struct loop_hook *hook;     /* sees what the library read while it was sending */
 
     struct broker_channel **channels; /* by number; NULL: nobody's */
     bool *closing;                    /* by number: our close is not answered yet */

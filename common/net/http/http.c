@@ -15,7 +15,7 @@ static void run(struct http_server *s)
     /* The library stops listening when it is full, and listens again only in a later run. */
     bool full = s->connection_count >= s->connections_max;
     if (more || (s->full && !full))
-        loop_timer_start(s->soon, 0, 0);
+        loop_defer(s->soon);
     s->full = full;
 }
 
@@ -63,7 +63,7 @@ int http_server_open(struct loop *loop, const struct http_options *options, http
     int epoll_fd = -1;
     if (http_mhd_start(s, options, ipv6, &epoll_fd) == 0)
         s->watch = loop_watch_new(loop, epoll_fd, on_readable, s);
-    s->soon = loop_timer_new(loop, on_soon, s);
+    s->soon = loop_deferred_new(loop, on_soon, s);
     s->sweep = loop_timer_new(loop, on_sweep, s);
     if (s->watch == NULL || s->soon == NULL || s->sweep == NULL) {
         http_server_close(s);
@@ -71,7 +71,7 @@ int http_server_open(struct loop *loop, const struct http_options *options, http
     }
     loop_watch_set(s->watch, LOOP_READ);
     loop_timer_start(s->sweep, HTTP_SWEEP_MS, HTTP_SWEEP_MS);
-    loop_timer_start(s->soon, 0, 0); /* the first run puts the socket into the epoll set */
+    loop_defer(s->soon); /* the first run puts the socket into the epoll set */
     *ret_server = s;
     return 0;
 }
@@ -130,7 +130,7 @@ void http_server_close(struct http_server *server)
     else if (server->listen_fd >= 0)
         (void)close(server->listen_fd);
     loop_watch_free(server->watch);
-    loop_timer_free(server->soon);
+    loop_deferred_free(server->soon);
     loop_timer_free(server->sweep);
     free(server);
 }

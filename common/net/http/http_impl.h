@@ -74,9 +74,9 @@ struct http_server {
     bool running; /* inside MHD_run */
 
     struct loop_watch *watch;
-    struct loop_timer *soon;  /* runs the library in the next turn */
-    struct loop_timer *sweep; /* ends connections that are idle for too long */
-    uint64_t now_ms;          /* of this run */
+    struct loop_deferred *soon; /* runs the library in the next turn */
+    struct loop_timer *sweep;   /* ends connections that are idle for too long */
+    uint64_t now_ms;            /* of this run */
 
     /* Each connection is in one of them; `waiting` is in order of since_ms. */
     struct request_list waiting;

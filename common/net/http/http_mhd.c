@@ -217,8 +217,8 @@ static void go_on(struct http_request *r)
         return; /* it is inside its handler */
     r->suspended = false;
     MHD_resume_connection(r->mhd);
-    if (!r->server->running && !loop_timer_active(r->server->soon))
-        loop_timer_start(r->server->soon, 0, 0);
+    if (!r->server->running)
+        loop_defer(r->server->soon);
 }
 
 static bool add_headers(struct MHD_Response *response, const struct http_header *headers,
@@ -312,8 +312,8 @@ void http_upgraded_close(struct http_upgraded *upgraded)
 {
     struct http_server *s = upgraded->server;
     (void)MHD_upgrade_action(upgraded->handle, MHD_UPGRADE_ACTION_CLOSE);
-    if (!s->running && !loop_timer_active(s->soon))
-        loop_timer_start(s->soon, 0, 0);
+    if (!s->running)
+        loop_defer(s->soon);
 }
 
 /* ---- the daemon ---- */
