@@ -44,6 +44,7 @@ bool fault_find(const char *text, enum fault *ret_fault)
 void faults_init(struct faults *faults, uint64_t seed)
 {
     *faults = (struct faults){.slow_ms = SLOW_MS, .random = seed};
+    settings_init(&faults->settings);
 }
 
 /* splitmix64 (Steele, Lea, Flood) */
@@ -86,6 +87,11 @@ enum fault faults_pick(struct faults *faults)
     return FAULT_NONE;
 }
 
+bool faults_roll(struct faults *faults, double chance)
+{
+    return chance >= 1 || (chance > 0 && roll_number(faults) < chance);
+}
+
 uint32_t faults_delay_ms(struct faults *faults)
 {
     uint32_t delay = faults->latency_ms;
@@ -123,6 +129,7 @@ static int read_mode(struct faults *faults, const json_t *value, struct buf *pro
         faults->webhooks = WEBHOOKS_ONCE;
         memset(faults->chances, 0, sizeof faults->chances);
         faults->reads = 0;
+        settings_calm(&faults->settings);
     }
     return 0;
 }
@@ -193,8 +200,10 @@ static int read_member(struct faults *faults, const char *name, json_t *value, s
         return read_modes(faults, value, problem);
     if (strcmp(name, "times") == 0)
         return 0; /* after "mode" */
-    if (strcmp(name, "seed") != 0)
-        return wrong(problem, name, "is no control");
+    if (strcmp(name, "seed") != 0) {
+        int code = settings_read(&faults->settings, name, value, problem);
+        return code == ERR_NOT_FOUND ? wrong(problem, name, "is no control") : code;
+    }
     if (!json_is_integer(value))
         return wrong(problem, name, "is no whole number");
     faults->random = (uint64_t)json_integer_value(value);
@@ -252,4 +261,5 @@ void faults_write(const struct faults *faults, struct buf *out)
         }
     }
     (void)buf_char(out, '}');
+    settings_write(&faults->settings, out);
 }

@@ -8,6 +8,7 @@
 
 #include "common/base/attrs.h"
 #include "common/base/buf.h"
+#include "deploy/sandbox/setting.h"
 
 /* X(name, text, charged): whether the payment is executed, and its result stored, all the same. */
 #define FAULT_MAP(X)                                                                               \
@@ -18,7 +19,10 @@
     X(RESET, "reset", false)                                                                       \
     X(CHARGE_THEN_RESET, "charge-then-reset", true)                                                \
     X(500, "500", true) /* executed and failed: no intent, but its key is used up */               \
+    X(500_CONSUMED, "500-consumed", true) /* the same, and its payment method is used, too */      \
     X(500_AFTER_CHARGE, "500-after-charge", true)                                                  \
+    X(400, "400", false)          /* refused without code and param, nothing is kept */            \
+    X(400_KEPT, "400-kept", true) /* the same as the result of its key */                          \
     X(429, "429", false)                                                                           \
     X(409, "409", false)                                                                           \
     X(GARBAGE, "garbage", true)                                                                    \
@@ -58,6 +62,7 @@ struct faults {
     double chances[FAULT_COUNT];
     double reads;    /* chance of a fault for what reads or cancels */
     uint64_t random; /* state of the dice (splitmix64) */
+    struct settings settings;
 };
 
 void faults_init(struct faults *faults, uint64_t seed);
@@ -65,14 +70,17 @@ void faults_init(struct faults *faults, uint64_t seed);
 enum fault faults_pick(struct faults *faults);
 /* The fault of the next request that reads or cancels: FAULT_NONE, _RESET, _429, _500, _GARBAGE. */
 enum fault faults_pick_read(struct faults *faults);
+/* Whether what has this chance happens now. */
+bool faults_roll(struct faults *faults, double chance);
 /* How late its answer shall be. */
 uint32_t faults_delay_ms(struct faults *faults);
 /*
- * Changes what `json` names: {"latency_ms":N,"jitter_ms":N,"slow_ms":N,"seed":N,
- * "mode":"500","times":N,"modes":{"reset":0.01,…}}. "mode":"none" ends every fault; without "times"
- * a mode holds until then; "modes" gives a chance to each of several (others: 0). "reads":0.1 lets
- * so many of the requests that list, look up or cancel fail, in one way or the other. Nothing
- * changes on ERR_PARSE, with a line in `ret_problem`.
+ * Changes what `json` names (see control.c for all of it, and setting.h):
+ * {"latency_ms":N,"jitter_ms":N,"slow_ms":N,"seed":N,
+ * "mode":"500","times":N,"modes":{"reset":0.01,…}}. "mode":"none" ends every fault and trouble;
+ * without "times" a mode holds until then; "modes" gives a chance to each of several (others: 0).
+ * "reads":0.1 lets so many of the requests that list, look up or cancel fail, in one way or the
+ * other. Nothing changes on ERR_PARSE, with a line in `ret_problem`.
  */
 MUST_CHECK int faults_read(struct faults *faults, const char *json, size_t len,
                            struct buf *ret_problem);

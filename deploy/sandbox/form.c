@@ -17,6 +17,13 @@ static int decode(char *text, size_t len)
     return code < 0 || utf8_valid(text, strlen(text)) ? code : ERR_PARSE;
 }
 
+/* A list, like payment_method_types[]: its name may come again. */
+static bool is_list(const char *name)
+{
+    size_t len = strlen(name);
+    return len > 2 && strcmp(name + len - 2, "[]") == 0;
+}
+
 static int add_field(char *text, size_t len, struct form *form)
 {
     if (form->count == FORM_FIELDS_MAX)
@@ -26,7 +33,7 @@ static int add_field(char *text, size_t len, struct form *form)
     char *value = equals == NULL ? text + len : equals + 1;
     size_t value_len = equals == NULL ? 0 : len - name_len - 1;
     if (name_len == 0 || decode(value, value_len) < 0 || decode(text, name_len) < 0 ||
-        form_get(form, text) != NULL)
+        (form_get(form, text) != NULL && !is_list(text)))
         return ERR_PARSE;
     form->fields[form->count++] = (struct form_field){text, value};
     return 0;

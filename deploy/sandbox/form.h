@@ -22,10 +22,11 @@ struct form {
 
 /*
  * Decodes `text` (NUL behind its `len` bytes) in place; the fields point into it. ERR_PARSE: a
- * broken escape, a NUL, no UTF-8, an empty or a repeated name; ERR_FULL: too many fields.
+ * broken escape, a NUL, no UTF-8, an empty name, or a repeated one that is no list (name[]);
+ * ERR_FULL: too many fields.
  */
 MUST_CHECK int form_parse(char *text, size_t len, struct form *ret_form);
-/* NULL: absent. */
+/* The first of this name; NULL: absent. */
 const char *form_get(const struct form *form, const char *name);
 /* If `field` is `prefix`[X], X with its length; else NULL. */
 const char *form_member(const struct form_field *field, const char *prefix, size_t *ret_len);

@@ -7,6 +7,7 @@
 #include "common/base/err.h"
 
 #define LATENCY_MAX_MS 600000
+#define API_VERSION "2023-10-16"
 
 const char options_help[] =
     "Usage: checkout-sandbox-gateway --ledger FILE [OPTION]...\n"
@@ -22,16 +23,48 @@ const char options_help[] =
     "  --webhook-secret FILE  the secret that webhooks are signed with\n"
     "  --latency MS        answer payments so much later            [0]\n"
     "  --seed N            make faults by chance repeatable         [random]\n"
+    "  --api-version DATE  of requests that name none               [2023-10-16]\n"
+    "  --control JSON      what POST /_control takes, from the start\n"
     "  --help              this text\n"
     "  --version           the version\n"
     "\n"
-    "The address is printed on standard output. POST /_control changes latency and faults.\n"
-    "Payment methods: pm_card_visa, pm_card_mastercard, pm_card_chargeDeclined,\n"
-    "pm_card_chargeDeclinedInsufficientFunds, pm_card_authenticationRequired, ...,\n"
-    "and pm_sandbox_MODE, which meets the fault MODE at the first request for its order: slow,\n"
-    "never, charge-then-never, reset, charge-then-reset, 500, 500-after-charge, 429, 409, "
-    "garbage,\n"
-    "wrong-amount, partial.\n";
+    "The address is printed on standard output. What it does is what Stripe documents\n"
+    "(docs/payments.md says what it has not). POST /_control changes that, and plays trouble:\n"
+    "\n"
+    "  latency_ms, jitter_ms   payments are answered so much later\n"
+    "  mode, times             the next `times` payments (all without it) meet a fault: slow,\n"
+    "                          never, charge-then-never, reset, charge-then-reset, 500,\n"
+    "                          500-consumed, 500-after-charge, 400, 400-kept, 429, 409,\n"
+    "                          garbage, wrong-amount, partial; none ends all trouble\n"
+    "  modes                   {\"MODE\":CHANCE,...}; slow_ms of slow; seed of the dice\n"
+    "  reads                   chance of a fault for what lists, looks up or cancels\n"
+    "  webhooks                once, never, early, late, twice, shuffled; all_events true\n"
+    "  charges                 ok, refused, unauthorized, forbidden\n"
+    "  refunds                 ok, no-balance, disputed, pending, failing, unauthorized, "
+    "forbidden\n"
+    "  processing_ms           until what is under way ends          [3000]\n"
+    "  list_late_ms            until a new intent is in lists        [0]\n"
+    "  key_seconds             until an idempotency key is forgotten [86400]\n"
+    "  rate_endpoint, rate_all requests a second; 0: no limit        [0, 0]\n"
+    "  keep_refused            chance that a 4xx about objects is kept as its key's result [1]\n"
+    "  keep_invalid            and one about the form alone          [0]\n"
+    "  consume, amounts, return_url  rules of Stripe's               [true]\n"
+    "  missing_method          status of an unknown payment method: 404 or 400 [404]\n"
+    "  truthful                false: none of these rules, as this sandbox once was\n"
+    "  livemode, cancel_processing                                   [false]\n"
+    "  refund                  {\"payment_intent\":ID,\"amount\":N} at the dashboard\n"
+    "  fail_refund             {\"refund\":ID}\n"
+    "  dispute                 {\"payment_intent\":ID,\"amount\":N,\"reason\":TEXT}\n"
+    "  close_dispute           {\"dispute\":ID,\"status\":\"won\" or \"lost\"}\n"
+    "\n"
+    "Payment methods: pm_card_visa, pm_card_chargeDeclined, pm_card_authenticationRequired,\n"
+    "pm_card_createDispute, pm_card_refundFail, pm_usBankAccount_success, ...: templates, each "
+    "use\n"
+    "makes a new one. One that POST /v1/payment_methods made (type=card, card[token]=tok_visa) "
+    "can\n"
+    "be used once, unless it is attached to a customer. pm_sandbox_MODE meets the fault MODE at\n"
+    "the first request for its order; pm_sandbox_processing, _processing_failed,\n"
+    "_requires_capture, _requires_confirmation, _pays_less, _provider_decline, _attempt_failed.\n";
 
 static int wrong(struct buf *problem, const char *name, const char *why)
 {
@@ -84,6 +117,10 @@ static int read_option(const char *name, const char *value, struct options *opti
         options->webhook_url = value;
     } else if (strcmp(name, "--webhook-secret") == 0) {
         options->webhook_secret = value;
+    } else if (strcmp(name, "--api-version") == 0) {
+        options->version = value;
+    } else if (strcmp(name, "--control") == 0) {
+        options->control = value;
     } else if (strcmp(name, "--tls") == 0) {
         options->tls_file = value;
     } else if (strcmp(name, "--latency") == 0) {
@@ -111,7 +148,7 @@ static int read_environment(char *(*get)(const char *name), struct options *opti
 int options_read(int argc, char *const *argv, char *(*get_environment)(const char *name),
                  struct options *ret_options, struct buf *ret_problem)
 {
-    struct options options = {0};
+    struct options options = {.version = API_VERSION};
     int code = read_environment(get_environment, &options, ret_problem);
     for (int i = 1; i < argc && code == 0; i += 2) {
         if (strcmp(argv[i], "--help") == 0) {

@@ -1,10 +1,13 @@
-/* GET /v1/refunds: which refunds there are, all or of one payment intent. */
+/* What a refund must be, whoever asks for it: the API, or the dashboard. Pure. */
 #ifndef DEPLOY_SANDBOX_REFUND_H
 #define DEPLOY_SANDBOX_REFUND_H
 
-#include "deploy/sandbox/gateway_impl.h"
+#include "common/base/attrs.h"
+#include "deploy/sandbox/record.h"
 
-/* Answers `request`: newest first, up to limit=, behind starting_after=, of payment_intent=. */
-void refund_list(struct gateway *gateway, struct http_request *request);
+/* Whether so much of the intent can be given back; amount 0 becomes all that is left. 0, or
+ * ERR_INVALID with the answer in `ret_error`. */
+MUST_CHECK int refund_check(const struct intent *intent, int64_t *amount,
+                            struct answer_error *ret_error);
 
 #endif

@@ -13,7 +13,6 @@
 #include "common/base/hmac.h"
 #include "common/base/log.h"
 #include "common/net/http/curl.h"
-#include "deploy/sandbox/answer.h"
 
 #define BODY_MAX ((size_t)64 * 1024)
 #define OPEN_MAX 4096 /* events that are not told yet; further ones are never told */
@@ -146,22 +145,7 @@ static void tell(void *arg)
 
 /* ---- events ---- */
 
-static const char *type_of(enum intent_status status)
-{
-    switch (status) {
-    case INTENT_SUCCEEDED:
-        return "payment_intent.succeeded";
-    case INTENT_REQUIRES_ACTION:
-        return "payment_intent.requires_action";
-    case INTENT_REQUIRES_PAYMENT_METHOD:
-        return "payment_intent.payment_failed";
-    case INTENT_CANCELED:
-        return "payment_intent.canceled";
-    }
-    return "payment_intent.processing";
-}
-
-static struct hook *new_hook(struct webhooks *hooks, const struct intent *intent, uint32_t salt)
+static struct hook *new_hook(struct webhooks *hooks, const struct webhook_event *event)
 {
     struct hook *hook = hooks->count == OPEN_MAX ? NULL : calloc(1, sizeof *hook);
     if (hook == NULL)
@@ -175,10 +159,10 @@ static struct hook *new_hook(struct webhooks *hooks, const struct intent *intent
     buf_init(&hook->body, BODY_MAX);
     (void)buf_printf(&hook->body,
                      "{\"id\":\"evt_%016" PRIx64 "\",\"object\":\"event\",\"type\":\"%s\","
-                     "\"created\":%" PRId64 ",\"livemode\":false,\"data\":{\"object\":",
-                     hooks->serial++, type_of(intent->status), clock_wall_ms() / 1000);
-    answer_intent(intent, salt, &hook->body);
-    (void)buf_str(&hook->body, "}}");
+                     "\"api_version\":\"%s\",\"created\":%" PRId64 ",\"livemode\":%s,"
+                     "\"pending_webhooks\":1,\"request\":null,\"data\":{\"object\":%s}}",
+                     hooks->serial++, event->type, event->version, clock_wall_ms() / 1000,
+                     event->live ? "true" : "false", event->object);
     hooks->count++;
     LIST_INSERT_HEAD(&hooks->open, hook, link);
     if (!hook->body.failed)
@@ -201,12 +185,12 @@ static void shuffle(struct hook *hook)
     loop_timer_start(held->timer, SHUFFLED_MS / 10, 0);
 }
 
-void webhooks_tell(struct webhooks *hooks, enum fault_webhooks when, const struct intent *intent,
-                   uint32_t salt)
+void webhooks_tell(struct webhooks *hooks, enum fault_webhooks when,
+                   const struct webhook_event *event)
 {
     if (hooks == NULL || when == WEBHOOKS_NEVER)
         return;
-    struct hook *hook = new_hook(hooks, intent, salt);
+    struct hook *hook = new_hook(hooks, event);
     if (hook == NULL) {
         log_warning("a webhook is never told: there are too many, or memory is out");
         return;
@@ -216,7 +200,7 @@ void webhooks_tell(struct webhooks *hooks, enum fault_webhooks when, const struc
     } else if (when == WEBHOOKS_SHUFFLED) {
         shuffle(hook);
     } else if (when == WEBHOOKS_TWICE) {
-        struct hook *again = new_hook(hooks, intent, salt);
+        struct hook *again = new_hook(hooks, event);
         if (again != NULL) { /* the same event, a little later */
             hooks->serial--;
             buf_reset(&again->body);

@@ -1,17 +1,17 @@
 /*
- * The sandbox's webhooks: each change of an intent is told to the shop by a signed POST, as Stripe
- * does it, and again with backoff until it is answered with 2xx. They can be told to come too
- * early, late, twice, out of order or never.
+ * The sandbox's webhooks: each event goes to the shop by a signed POST, as Stripe does it, and
+ * again with backoff until it is answered with 2xx. They can be told to come too early, late,
+ * twice, out of order or never. What is not delivered when the sandbox ends is lost.
  */
 #ifndef DEPLOY_SANDBOX_WEBHOOK_H
 #define DEPLOY_SANDBOX_WEBHOOK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/base/attrs.h"
 #include "common/base/loop.h"
 #include "deploy/sandbox/fault.h"
-#include "deploy/sandbox/record.h"
 
 struct webhooks;
 
@@ -19,8 +19,15 @@ struct webhooks;
 struct webhooks *webhooks_new(struct loop *loop, const char *url, const char *secret);
 /* What has not been told is forgotten. NULL is allowed. */
 void webhooks_free(struct webhooks *hooks);
-/* Tells what the intent is now. NULL hooks: nobody is told. */
-void webhooks_tell(struct webhooks *hooks, enum fault_webhooks when, const struct intent *intent,
-                   uint32_t salt);
+struct webhook_event {
+    const char *type;    /* payment_intent.succeeded */
+    const char *version; /* of the API */
+    bool live;
+    const char *object; /* JSON */
+};
+
+/* Sends the event. NULL hooks: to no address. */
+void webhooks_tell(struct webhooks *hooks, enum fault_webhooks when,
+                   const struct webhook_event *event);
 
 #endif

@@ -2,12 +2,10 @@
 """The sandbox gateway itself: keys, crashes, faults, lists. What is tried against it must be able to trust it."""
 
 import concurrent.futures
-import http.client
 import os
 import random
 import re
 import shutil
-import socket
 import threading
 import time
 import unittest
@@ -15,67 +13,8 @@ import urllib.parse
 import uuid
 
 import harness
-from harness import Daemon, Gateway, http_call, program, run_directory, wait_until
-from harness_services import free_port
-
-KEY = "sk_test_sandbox_tests_0123456789"
-LOST = (ConnectionError, http.client.HTTPException)
-
-
-class SandboxCase(unittest.TestCase):
-    """Each test has a gateway of its own with an empty ledger."""
-
-    def setUp(self):
-        self.directory = os.path.join(run_directory(), "sandbox-" + uuid.uuid4().hex[:8])
-        os.makedirs(self.directory)
-        self.ledger = os.path.join(self.directory, "ledger")
-        self.key_file = os.path.join(self.directory, "key")
-        self.log = os.path.join(self.directory, "log")
-        with open(self.key_file, "w", encoding="ascii") as sink:
-            sink.write(KEY + "\n")
-        self.port = free_port()
-        self.daemon = None
-        self.addCleanup(self.clean)
-        self.start()
-
-    def clean(self):
-        if self.daemon is not None:
-            self.daemon.stop()
-        shutil.rmtree(self.directory, ignore_errors=True)
-
-    def start(self, *arguments):
-        url = f"http://127.0.0.1:{self.port}"
-        self.daemon = Daemon("checkout-sandbox-gateway", {}, self.log, url=url, arguments=[
-            "--listen", f"127.0.0.1:{self.port}", "--ledger", self.ledger,
-            "--key-file", self.key_file, *arguments])
-        self.gateway = Gateway(url, KEY)
-        self.daemon.wait_ready(lambda: self.gateway.call("GET", "/_control").status == 200)
-
-    def kill_and_start_again(self):
-        self.daemon.kill()
-        self.start()
-
-    def post(self, path, form, key=None, secret=KEY, timeout=15):
-        headers = {"Authorization": "Bearer " + secret,
-                   "Content-Type": "application/x-www-form-urlencoded"}
-        if key is not None:
-            headers["Idempotency-Key"] = key
-        return http_call(self.daemon.url, "POST", path, headers, urllib.parse.urlencode(form), timeout)
-
-    def charge(self, order="order-1", key=None, method="pm_card_visa", amount=4900, timeout=15,
-               **fields):
-        form = {"amount": amount, "currency": "eur", "payment_method": method, "confirm": "true",
-                "metadata[order_id]": order, **fields}
-        return self.post("/v1/payment_intents", form, key, timeout=timeout)
-
-    def charge_lost(self, *arguments, **fields):
-        """A charge whose answer does not come."""
-        with self.assertRaises((*LOST, socket.timeout)):
-            self.charge(*arguments, **fields)
-
-    def charges_of(self, order):
-        return [intent["status"] for intent in self.gateway.intents()
-                if intent["metadata"].get("order_id") == order]
+from harness import Daemon, http_call, run_directory, wait_until
+from harness_sandbox import KEY, LOST, SandboxCase
 
 
 class Charging(SandboxCase):
@@ -126,8 +65,7 @@ class Charging(SandboxCase):
         self.assertEqual(answer.json["error"]["payment_intent"], intent)
 
     def test_a_wrong_field_is_named_and_charges_nothing(self):
-        for fields, param in (({"method": "pm_no_such_card"}, "payment_method"),
-                              ({"amount": "-1"}, "amount"), ({"amount": 10**9}, "amount"),
+        for fields, param in (({"amount": "-1"}, "amount"), ({"amount": 10**9}, "amount"),
                               ({"receipt_email": "nobody"}, "receipt_email"),
                               ({"surprise": "1"}, "surprise")):
             with self.subTest(param):
@@ -236,7 +174,7 @@ class Keys(SandboxCase):
         self.assertEqual(self.charge(key="k").status, 200)
 
     def test_a_wrong_field_leaves_the_key_unused(self):
-        self.assertEqual(self.charge(key="k", method="pm_no_such_card").status, 400)
+        self.assertEqual(self.charge(key="k", surprise="1").status, 400)
         self.assertEqual(self.charge(key="k").status, 200)
 
     def test_a_key_in_use_is_a_conflict(self):
@@ -516,7 +454,7 @@ class CommandLine(unittest.TestCase):
         def address():
             return re.search(r"^http://\S+:(\d+)$", daemon.log_text().decode(), re.MULTILINE)
         url = wait_until(address, 30, "its address").group(0)
-        form = urllib.parse.urlencode({"amount": 1, "currency": "eur", "payment_method": "pm_card_visa",
+        form = urllib.parse.urlencode({"amount": 100, "currency": "eur", "payment_method": "pm_card_visa",
                                        "confirm": "true", "receipt_email": "ann@example.com"})
         for secret in (KEY, "sk_test_wrong"):
             http_call(url, "POST", "/v1/payment_intents", {"Authorization": "Bearer " + secret}, form)

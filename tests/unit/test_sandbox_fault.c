@@ -118,6 +118,14 @@ static const char *const wrong[] = {
     "{\"modes\":{\"500\":\"1\"}}",
     "{\"modes\":{\"500\":0.6,\"429\":0.6}}",
     "{\"seed\":\"x\"}",
+    "{\"processing_ms\":600001}",
+    "{\"rate_all\":1001}",
+    "{\"missing_method\":405}",
+    "{\"keep_refused\":2}",
+    "{\"consume\":1}",
+    "{\"truthful\":\"no\"}",
+    "{\"refunds\":\"nope\"}",
+    "{\"charges\":1}",
     "{\"latency_ms\":1,\"latency_ms\":2}",
     "{\"latency_ms\":7,\"mode\":\"nope\"}",
 };
@@ -132,8 +140,8 @@ static void show(const struct faults *faults, char *ret_text, size_t size)
 START_TEST(a_wrong_control_changes_nothing)
 {
     struct faults faults;
-    char before[512];
-    char after[512];
+    char before[2048];
+    char after[2048];
     faults_init(&faults, 1);
     show(&faults, before, sizeof before);
     problem_text[0] = '\0';
@@ -162,6 +170,41 @@ START_TEST(every_fault_has_a_card_that_meets_it)
     ck_assert_int_eq(card.result, CARD_DECLINES);
     ck_assert(!card_find("pm_card_nope", &card));
     ck_assert(!card_find("", &card));
+}
+END_TEST
+
+START_TEST(tokens_stand_for_cards)
+{
+    struct card card;
+    ck_assert(card_find_token("tok_visa", &card));
+    ck_assert_str_eq(card.name, "pm_card_visa");
+    ck_assert(card_find_token("tok_usBankAccount_success", &card));
+    ck_assert_str_eq(card.type, "us_bank_account");
+    ck_assert(card_find_token("tok_sandbox_500", &card));
+    ck_assert_str_eq(card.name, "pm_sandbox_500");
+    ck_assert(!card_find_token("pm_card_visa", &card));
+    ck_assert(!card_find_token("tok_nope", &card));
+}
+END_TEST
+
+START_TEST(the_truth_is_the_default_and_can_be_set_aside)
+{
+    struct faults faults;
+    faults_init(&faults, 1);
+    const struct settings *settings = &faults.settings;
+    ck_assert(settings->consume && settings->amounts && settings->return_url);
+    ck_assert_uint_eq(settings->missing_method, 404);
+    ck_assert(faults_roll(&faults, settings->keep_refused));
+    ck_assert(!faults_roll(&faults, settings->keep_invalid));
+    ck_assert_int_eq(control(&faults, "{\"truthful\":false,\"amounts\":true}"), 0);
+    ck_assert(!settings->consume && settings->amounts && !settings->return_url);
+    ck_assert_uint_eq(settings->missing_method, 400);
+    ck_assert(!faults_roll(&faults, settings->keep_refused));
+    ck_assert_int_eq(control(&faults, "{\"refunds\":\"no-balance\",\"rate_all\":100}"), 0);
+    ck_assert_int_eq(settings->refunds, REFUNDS_NO_BALANCE);
+    ck_assert_int_eq(control(&faults, "{\"mode\":\"none\"}"), 0);
+    ck_assert_int_eq(settings->refunds, REFUNDS_OK); /* trouble ends, */
+    ck_assert_uint_eq(settings->rate_all, 100);      /* rules stay */
 }
 END_TEST
 
@@ -248,6 +291,8 @@ int main(void)
     tcase_add_loop_test(tcase, a_wrong_control_changes_nothing, 0,
                         (int)(sizeof wrong / sizeof wrong[0]));
     tcase_add_test(tcase, every_fault_has_a_card_that_meets_it);
+    tcase_add_test(tcase, tokens_stand_for_cards);
+    tcase_add_test(tcase, the_truth_is_the_default_and_can_be_set_aside);
     tcase_add_test(tcase, options_win_over_the_environment);
     tcase_add_loop_test(tcase, a_wrong_option_is_named, 0,
                         (int)(sizeof bad_options / sizeof bad_options[0]));

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #include "common/base/err.h"
 #include "deploy/sandbox/answer.h"
@@ -21,7 +22,10 @@ static const struct record charge = {.kind = RECORD_CHARGE,
                                                 .amount = 4900,
                                                 .created = 1700000000,
                                                 .currency = "eur",
-                                                .method = "pm_card_visa",
+                                                .received = 4900,
+                                                .method = 3,
+                                                .customer = RECORD_NONE,
+                                                .card = "pm_card_visa",
                                                 .description = "Order \xc3\xa9\n",
                                                 .metadata = "{\"order_id\":\"o1\"}"}};
 
@@ -154,8 +158,9 @@ END_TEST
 START_TEST(a_decline_is_a_card_error_with_its_intent)
 {
     struct record record = charge;
-    record.intent.method = "pm_card_chargeDeclinedInsufficientFunds";
+    record.intent.card = "pm_card_chargeDeclinedInsufficientFunds";
     record.intent.status = INTENT_REQUIRES_PAYMENT_METHOD;
+    record.intent.received = 0;
     json_t *json = answer_of(&record, 402);
     const json_t *error = json_object_get(json, "error");
     const json_t *intent = json_object_get(error, "payment_intent");
@@ -167,7 +172,7 @@ START_TEST(a_decline_is_a_card_error_with_its_intent)
                      "card_declined");
     ck_assert_int_eq(json_integer_value(json_object_get(intent, "amount_received")), 0);
     json_decref(json);
-    record.kind = RECORD_CANCEL; /* of a declined one: no error any more */
+    record.kind = RECORD_CHANGE; /* of a declined one: no error any more */
     record.intent.status = INTENT_CANCELED;
     json = answer_of(&record, 200);
     ck_assert_str_eq(text_at(json, "status"), "canceled");
@@ -187,29 +192,159 @@ START_TEST(a_recorded_failure_is_answered_as_one)
 }
 END_TEST
 
+START_TEST(a_kept_refusal_is_answered_word_for_word)
+{
+    struct record record = charge;
+    record.kind = RECORD_FAILED;
+    record.shown = true;
+    record.failure = (struct answer_error){.status = 400,
+                                           .type = "invalid_request_error",
+                                           .code = "amount_too_small",
+                                           .param = "amount",
+                                           .message = "Too \"small\""};
+    size_t len;
+    char *line = line_of(&record, &len);
+    struct record read;
+    ck_assert_int_eq(record_read(line, len, &read), 0);
+    json_t *json = answer_of(&read, 400);
+    const json_t *error = json_object_get(json, "error");
+    ck_assert_str_eq(text_at(error, "code"), "amount_too_small");
+    ck_assert_str_eq(text_at(error, "param"), "amount");
+    ck_assert_str_eq(text_at(error, "message"), "Too \"small\"");
+    ck_assert_str_eq(text_at(json_object_get(error, "payment_intent"), "status"), "succeeded");
+    json_decref(json);
+    record_free(&read);
+    free(line);
+}
+END_TEST
+
+START_TEST(every_member_of_a_record_is_read_again)
+{
+    const struct record full = {
+        .kind = RECORD_DISPUTE,
+        .key = "k",
+        .used = 1700000009,
+        .intent = {.number = 5,
+                   .status = INTENT_REQUIRES_CAPTURE,
+                   .amount = 100,
+                   .received = 99,
+                   .due_ms = 1700000000123,
+                   .method = RECORD_NONE,
+                   .customer = 9,
+                   .live = true,
+                   .manual = true,
+                   .disputed = true,
+                   .currency = "eur",
+                   .metadata = "{}"},
+        .method =
+            {.number = 4, .card = "pm_card_visa", .customer = 9, .created = 7, .consumed = true},
+        .dispute = {
+            .number = 2, .status = DISPUTE_LOST, .amount = 50, .created = 8, .reason = "x"}};
+    size_t len;
+    size_t again_len;
+    char *line = line_of(&full, &len);
+    struct record read;
+    ck_assert_int_eq(record_read(line, len, &read), 0);
+    char *again = line_of(&read, &again_len);
+    ck_assert_uint_eq(again_len, len);
+    ck_assert_int_eq(memcmp(line, again, len), 0);
+    ck_assert(read.intent.method == RECORD_NONE && read.intent.customer == 9);
+    ck_assert(read.intent.card == NULL && read.method.consumed && read.intent.disputed);
+    record_free(&read);
+    free(line);
+    free(again);
+}
+END_TEST
+
+START_TEST(a_line_of_an_older_ledger_is_understood)
+{
+    static const char json[] =
+        "{\"kind\":\"charge\",\"key\":\"k\",\"fingerprint\":\"fedcba9876543210\",\"number\":0,"
+        "\"status\":\"succeeded\",\"amount\":4900,\"refunded\":0,\"created\":1700000000,"
+        "\"currency\":\"eur\",\"method\":\"pm_card_visa\",\"metadata\":{}}";
+    char line[1024];
+    struct record read;
+    (void)snprintf(line, sizeof line, "%016llx %s",
+                   (unsigned long long)XXH3_64bits(json, sizeof json - 1), json);
+    ck_assert_int_eq(record_read(line, strlen(line), &read), 0);
+    ck_assert_str_eq(read.intent.card, "pm_card_visa");
+    ck_assert_int_eq(read.intent.received, 4900);
+    ck_assert(read.intent.method == RECORD_NONE && read.method.card == NULL);
+    json_t *shown = answer_of(&read, 200);
+    ck_assert_str_eq(text_at(shown, "payment_method"), "pm_card_visa");
+    json_decref(shown);
+    record_free(&read);
+}
+END_TEST
+
 /* ---- what is remembered ---- */
+
+START_TEST(a_key_is_forgotten_after_its_time)
+{
+    struct store *store = store_new();
+    enum store_key_state state;
+    struct ledger_place place = {0};
+    const struct record record = {
+        .kind = RECORD_FAILED, .key = "k", .fingerprint = 1, .used = 1000};
+    ck_assert_int_eq(store_use_key(store, "k", 1, 1000, 60, &state, &place), 0);
+    ck_assert_int_eq(store_use_key(store, "k", 1, 9000, 60, &state, &place), 0);
+    ck_assert_int_eq(state, STORE_KEY_BUSY); /* one under way never is */
+    store_settle(store, &record, (struct ledger_place){99, 5});
+    ck_assert_int_eq(store_use_key(store, "k", 1, 1059, 60, &state, &place), 0);
+    ck_assert_int_eq(state, STORE_KEY_KNOWN);
+    ck_assert_int_eq(store_use_key(store, "k", 2, 1060, 60, &state, &place), 0);
+    ck_assert_int_eq(state, STORE_KEY_NEW);
+    store_free(store);
+}
+END_TEST
+
+START_TEST(a_payment_method_is_what_its_last_record_says)
+{
+    struct store *store = store_new();
+    struct record record = {
+        .kind = RECORD_METHOD,
+        .method = {.number = 0, .card = "pm_card_visa", .customer = RECORD_NONE}};
+    ck_assert_int_eq(store_load(store, &record, (struct ledger_place){10, 5}), 0);
+    ck_assert(!store_method(store, 0)->consumed);
+    record.kind = RECORD_FAILED;
+    record.method.consumed = true;
+    ck_assert_int_eq(store_load(store, &record, (struct ledger_place){20, 5}), 0);
+    ck_assert(store_method(store, 0)->consumed);
+    ck_assert_uint_eq(store_method(store, 0)->place.offset, 20);
+    record.method.number = 2; /* there is no 1 */
+    ck_assert_int_eq(store_load(store, &record, (struct ledger_place){30, 5}), ERR_INVALID);
+    ck_assert_ptr_null(store_method(store, 2));
+    store_free(store);
+}
+END_TEST
+
+static int use_key(struct store *store, const char *key, uint64_t fingerprint,
+                   enum store_key_state *ret_state, struct ledger_place *ret_place)
+{
+    return store_use_key(store, key, fingerprint, 1000, 60, ret_state, ret_place);
+}
 
 START_TEST(a_key_is_busy_then_known_or_dropped)
 {
     struct store *store = store_new();
     enum store_key_state state;
     struct ledger_place place = {0};
-    ck_assert_int_eq(store_use_key(store, "k", 1, &state, &place), 0);
+    ck_assert_int_eq(use_key(store, "k", 1, &state, &place), 0);
     ck_assert_int_eq(state, STORE_KEY_NEW);
-    ck_assert_int_eq(store_use_key(store, "k", 1, &state, &place), 0);
+    ck_assert_int_eq(use_key(store, "k", 1, &state, &place), 0);
     ck_assert_int_eq(state, STORE_KEY_BUSY);
-    ck_assert_int_eq(store_use_key(store, "k", 2, &state, &place), 0);
+    ck_assert_int_eq(use_key(store, "k", 2, &state, &place), 0);
     ck_assert_int_eq(state, STORE_KEY_OTHER);
     store_drop_key(store, "k");
-    ck_assert_int_eq(store_use_key(store, "k", 2, &state, &place), 0);
+    ck_assert_int_eq(use_key(store, "k", 2, &state, &place), 0);
     ck_assert_int_eq(state, STORE_KEY_NEW);
-    const struct record record = {.kind = RECORD_FAILED, .key = "k"};
+    const struct record record = {.kind = RECORD_FAILED, .key = "k", .fingerprint = 2};
     store_settle(store, &record, (struct ledger_place){99, 5});
     store_drop_key(store, "k"); /* too late */
-    ck_assert_int_eq(store_use_key(store, "k", 2, &state, &place), 0);
+    ck_assert_int_eq(use_key(store, "k", 2, &state, &place), 0);
     ck_assert_int_eq(state, STORE_KEY_KNOWN);
     ck_assert_uint_eq(place.offset, 99);
-    ck_assert_int_eq(store_use_key(store, "k", 1, &state, &place), 0);
+    ck_assert_int_eq(use_key(store, "k", 1, &state, &place), 0);
     ck_assert_int_eq(state, STORE_KEY_OTHER);
     store_free(store);
 }
@@ -222,9 +357,9 @@ START_TEST(many_keys_and_intents_are_told_apart)
     for (uint64_t i = 0; i < 20000; i++) {
         enum store_key_state state;
         struct ledger_place place;
-        struct record record = {.kind = RECORD_CHARGE, .key = key};
+        struct record record = {.kind = RECORD_CHARGE, .key = key, .fingerprint = i};
         (void)snprintf(key, sizeof key, "key-%u", (unsigned)i);
-        ck_assert_int_eq(store_use_key(store, key, i, &state, &place), 0);
+        ck_assert_int_eq(use_key(store, key, i, &state, &place), 0);
         ck_assert_int_eq(state, STORE_KEY_NEW);
         ck_assert_int_eq(store_add_intent(store, 1000 - (int64_t)(i % 10), &record.intent), 0);
         ck_assert_uint_eq(record.intent.number, i);
@@ -237,7 +372,7 @@ START_TEST(many_keys_and_intents_are_told_apart)
         enum store_key_state state;
         struct ledger_place place;
         (void)snprintf(key, sizeof key, "key-%u", (unsigned)i);
-        ck_assert_int_eq(store_use_key(store, key, i, &state, &place), 0);
+        ck_assert_int_eq(use_key(store, key, i, &state, &place), 0);
         ck_assert_int_eq(state, STORE_KEY_KNOWN);
         ck_assert_uint_eq(place.offset, i * 10);
         ck_assert_uint_eq(store_intent(store, i)->place.offset, i * 10);
@@ -268,7 +403,7 @@ static int count_record(const struct record *record, struct ledger_place place, 
     struct file *f = arg;
     f->loaded++;
     f->last = place;
-    return record->kind == RECORD_CANCEL ? ERR_INVALID : 0;
+    return record->kind == RECORD_CHANGE ? ERR_INVALID : 0;
 }
 
 static void on_broken(void *arg)
@@ -492,6 +627,11 @@ int main(void)
     tcase_add_test(tcase, an_intent_is_shown);
     tcase_add_test(tcase, a_decline_is_a_card_error_with_its_intent);
     tcase_add_test(tcase, a_recorded_failure_is_answered_as_one);
+    tcase_add_test(tcase, a_kept_refusal_is_answered_word_for_word);
+    tcase_add_test(tcase, every_member_of_a_record_is_read_again);
+    tcase_add_test(tcase, a_line_of_an_older_ledger_is_understood);
+    tcase_add_test(tcase, a_key_is_forgotten_after_its_time);
+    tcase_add_test(tcase, a_payment_method_is_what_its_last_record_says);
     tcase_add_test(tcase, a_key_is_busy_then_known_or_dropped);
     tcase_add_test(tcase, many_keys_and_intents_are_told_apart);
     tcase_add_test(tcase, what_was_durable_is_loaded_again);
