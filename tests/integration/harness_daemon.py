@@ -48,6 +48,7 @@ class Daemon:
 
     def __init__(self, name, settings, log, url=None, admin=None, arguments=()):
         self.name, self.settings, self.log, self.url, self.admin = name, settings, log, url, admin
+        self.arguments = tuple(arguments)
         self._frozen = False
         self._log_from = os.path.getsize(log) if os.path.exists(log) else 0
         with open(log, "ab") as sink:

@@ -456,7 +456,8 @@ class Twice(Audited):
     daemons = ("sandbox", "producer", "consumer")
 
     def charge(self, order_id, amount=1000):
-        form = {"amount": amount, "currency": "usd", "payment_method": "pm_card_visa", "confirm": "true"}
+        form = {"amount": amount, "currency": "usd", "payment_method": "pm_card_visa", "confirm": "true",
+                "payment_method_types[]": "card"}
         if order_id:
             form["metadata[order_id]"] = order_id
         answer = self.stack.gateway.call("POST", "/v1/payment_intents", form)
