@@ -63,7 +63,7 @@ int gateway_open(struct loop *loop, const struct gateway_options *options,
         return ERR_NOMEM;
     g->loop = loop;
     g->secret_key = options->secret_key;
-    g->version = options->version;
+    g->version = options->api_version;
     g->tls = options->tls_certificate != NULL;
     g->broken = options->broken;
     g->broken_arg = options->arg;

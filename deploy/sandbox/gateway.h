@@ -19,7 +19,7 @@ struct gateway_options {
     const char *tls_key;
     const char *webhook_url;    /* NULL: nobody is told */
     const char *webhook_secret; /* outlives it, as the URL */
-    const char *version;        /* of the API, where a request names none */
+    const char *api_version;    /* where a request names none */
     const char *control;        /* JSON, as of POST /_control; NULL: none */
     uint32_t latency_ms;
     uint64_t seed;  /* of the dice of faults */

@@ -118,7 +118,7 @@ static int read_option(const char *name, const char *value, struct options *opti
     } else if (strcmp(name, "--webhook-secret") == 0) {
         options->webhook_secret = value;
     } else if (strcmp(name, "--api-version") == 0) {
-        options->version = value;
+        options->api_version = value;
     } else if (strcmp(name, "--control") == 0) {
         options->control = value;
     } else if (strcmp(name, "--tls") == 0) {
@@ -148,7 +148,7 @@ static int read_environment(char *(*get)(const char *name), struct options *opti
 int options_read(int argc, char *const *argv, char *(*get_environment)(const char *name),
                  struct options *ret_options, struct buf *ret_problem)
 {
-    struct options options = {.version = API_VERSION};
+    struct options options = {.api_version = API_VERSION};
     int code = read_environment(get_environment, &options, ret_problem);
     for (int i = 1; i < argc && code == 0; i += 2) {
         if (strcmp(argv[i], "--help") == 0) {

@@ -16,7 +16,7 @@ struct options {
     const char *tls_file;       /* certificate and key; NULL: HTTP without TLS */
     const char *webhook_url;    /* NULL: none are sent */
     const char *webhook_secret; /* a file */
-    const char *version;        /* of the API, where a request names none */
+    const char *api_version;    /* where a request names none */
     const char *control;        /* JSON, as of POST /_control; NULL: none */
     uint32_t latency_ms;
     bool seeded; /* else the seed is random */

@@ -137,12 +137,18 @@ const cases = {
   },
 };
 
+const patient = () => new Stripe(key, { host: url.hostname, port: url.port, protocol: 'http', maxNetworkRetries: 3 });
+
 // The client tries again by itself, with its own key, what it was advised to try again.
 cases.retries = async () => {
-  const patient = new Stripe(key, { host: url.hostname, port: url.port, protocol: 'http', maxNetworkRetries: 3 });
-  const intent = await patient.paymentIntents.create(sale('retries'));
+  const intent = await patient().paymentIntents.create(sale('retries'));
   assert.equal(intent.status, 'succeeded');
 };
+
+// … and not what it was not: what is above a limit, and what its key replays for ever.
+cases.limited = () => refused(patient().paymentIntents.create(sale('limited')),
+  { type: 'StripeRateLimitError', code: 'rate_limit', statusCode: 429 });
+cases.broken = () => refused(patient().paymentIntents.create(sale('broken')), { type: 'StripeAPIError', statusCode: 500 });
 
 // The client leaves the answers that it retries unread, and their connections open: so the process is ended.
 cases[name]().then(() => {

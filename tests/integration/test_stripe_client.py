@@ -53,9 +53,13 @@ class Client(ToldCase):
     def test_it_tries_again_what_it_should(self):
         self.gateway.fault("409", 2)
         self.run_case("retries")
-        self.gateway.fault("429", 2)
-        self.run_case("retries")
-        self.assertEqual(self.charges_of("retries"), ["succeeded", "succeeded"])
+        self.assertEqual(self.charges_of("retries"), ["succeeded"])
+
+    def test_and_not_what_it_should_not(self):
+        for mode, name in (("429", "limited"), ("500", "broken")):
+            self.gateway.fault(mode)
+            self.run_case(name)
+            self.assertEqual(self.charges_of(name), [])
 
     def test_webhooks_verify(self):
         intent = self.charge().json
