@@ -35,7 +35,7 @@ if(CHECKOUT_COVER)
   add_compile_options(--coverage -fprofile-update=atomic)
   add_link_options(--coverage)
 endif()
-add_link_options(-Wl,-z,relro,-z,now,-z,noexecstack)
+add_link_options(-Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed) # no library that a program does not call
 include(CheckPIESupported)
 check_pie_supported(LANGUAGES C)
 

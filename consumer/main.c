@@ -329,6 +329,7 @@ int main(int argc, char **argv)
         .name = "checkout-consumer",
         .summary = "Serves the counters: decides orders in line, charges them, tells the outcome.",
         .cfg_program = CFG_CONSUMER,
+        .servers = {&contact_broker, &contact_pg, &contact_redis, &contact_gateway},
         .ready = ready,
         .drain = drain,
         .arg = &consumer};

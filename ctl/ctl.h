@@ -12,18 +12,19 @@
 #include "common/net/pg/pg.h"
 #include "common/net/redis/redis.h"
 #include "common/service/cfg.h"
+#include "common/service/contact.h"
 
 /* Exit codes. */
 enum { CTL_FINE = 0, CTL_FAILED = 1, CTL_USAGE = 2 };
 
-#define CTL_REASON_SIZE 320
 #define CTL_PROBLEM_SIZE 512
 
 struct ctl {
     struct cfg *cfg;
     bool json;
     struct loop *loop;
-    struct pg *pg; /* NULL until ctl_need_db, and so on */
+    struct contact contacts[3]; /* what follows are their clients; NULL: not met */
+    struct pg *pg;
     struct broker *broker;
     struct redis *redis;
     char sqlstate[8];               /* of the last query that failed */
@@ -33,18 +34,14 @@ struct ctl {
 /* Prints "checkoutctl: …" on stderr; returns `exit_code`. */
 int ctl_complain(int exit_code, const char *format, ...) PRINTF_LIKE(2, 3);
 
-/* Which answer a server gave at the first contact. */
-enum ctl_link { CTL_LINK_UP, CTL_LINK_DOWN, CTL_LINK_WRONG /* the setting is */ };
-
-/* Connect and wait until that has worked or failed; the reason is without secrets. */
-enum ctl_link ctl_link_db(struct ctl *ctl, char ret_reason[CTL_REASON_SIZE]);
-enum ctl_link ctl_link_bus(struct ctl *ctl, char ret_reason[CTL_REASON_SIZE]);
-enum ctl_link ctl_link_kv(struct ctl *ctl, char ret_reason[CTL_REASON_SIZE]);
-
-/* The same for a command that cannot do without: 0, or an exit code and the complaint is printed.
+/* Connects to a server (contact_pg, contact_broker, contact_redis) and waits until that has worked
+ * or failed; once met, it stays. `ret_reason`: the failure, without secrets. */
+enum contact_state ctl_meet(struct ctl *ctl, const struct contact_kind *kind,
+                            const char **ret_reason);
+/* The same for a command that cannot do without it: 0, or an exit code and the complaint is
+ * printed.
  */
-MUST_CHECK int ctl_need_db(struct ctl *ctl);
-MUST_CHECK int ctl_need_bus(struct ctl *ctl);
+MUST_CHECK int ctl_need(struct ctl *ctl, const struct contact_kind *kind);
 
 /*
  * Sends a query and waits; `rows` (may be NULL) gets the answer if it is PG_OK. 0, or CTL_FAILED:

@@ -159,7 +159,7 @@ static int report(const struct pending *pending, int64_t timeout_ms)
 int request_run(struct ctl *ctl, const struct request *request)
 {
     struct pending pending = {.ctl = ctl};
-    int exit_code = ctl_need_db(ctl);
+    int exit_code = ctl_need(ctl, &contact_pg);
     if (exit_code == CTL_FINE)
         exit_code = write_it(ctl, request, &pending);
     if (exit_code == CTL_FINE)

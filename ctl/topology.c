@@ -114,11 +114,11 @@ static void tell(const struct ctl *ctl)
 static int run(struct ctl *ctl, const struct command_args *args)
 {
     (void)args;
-    int exit_code = ctl_need_db(ctl);
+    int exit_code = ctl_need(ctl, &contact_pg);
     if (exit_code == CTL_FINE)
         exit_code = check_serving(ctl);
     if (exit_code == CTL_FINE)
-        exit_code = ctl_need_bus(ctl);
+        exit_code = ctl_need(ctl, &contact_broker);
     if (exit_code == CTL_FINE)
         exit_code = declare(ctl);
     if (exit_code == CTL_FINE)

@@ -116,6 +116,7 @@ int main(int argc, char **argv)
         .name = "checkout-notifier",
         .summary = "Pushes to each buyer, by websocket, what becomes of their orders.",
         .cfg_program = CFG_NOTIFIER,
+        .servers = {&contact_pg, &contact_redis},
         .ready = ready,
         .drain = drain,
         .arg = &n,

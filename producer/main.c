@@ -228,6 +228,7 @@ int main(int argc, char **argv)
         .name = "checkout-producer",
         .summary = "The door: takes orders over HTTP into the queue, and tells where they are.",
         .cfg_program = CFG_PRODUCER,
+        .servers = {&contact_broker, &contact_pg, &contact_redis},
         .ready = ready,
         .drain = drain,
         .arg = &producer};

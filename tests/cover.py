@@ -19,7 +19,7 @@ LOWEST = 25
 PURE_GOAL, GOAL = 95, 80
 # Headers behind which there is I/O, the loop or a clock: a file that includes one is a shell.
 SHELLS = ("common/base/loop.h", "common/net/", "common/service/admin.h", "common/service/daemon.h",
-          "common/service/startup.h", "common/service/stop.h", "common/pay/pay.h", "ctl/ctl.h")
+          "common/service/contact.h", "common/service/stop.h", "common/pay/pay.h", "ctl/ctl.h")
 PURE_NET = ("url", "head", "confirms", "array", "hosts", "cut", "percent")  # parsers and ledgers among common/net
 
 

@@ -6,9 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/base/err.h"
 #include "common/base/log.h"
 #include "common/service/admin.h"
-#include "common/service/startup.h"
 #include "common/service/stop.h"
 
 /* Exit codes, one more than they are: what daemon_open returns. */
@@ -18,6 +18,8 @@
 
 #define TEXT_MAX ((size_t)64 * 1024)
 #define PROBLEM_MAX 1024
+#define FIRST_CONTACT_MS 3000
+#define FIRST_CONTACT_NAME "checkout start check"
 
 static int print(const struct buf *text)
 {
@@ -67,12 +69,37 @@ static int complain(const struct daemon_program *program, const struct buf *prob
     return END_USAGE;
 }
 
-/* Tries the servers once: what is wrong stops the start, what is down does not. */
-static int try_servers(const struct daemon_program *program, struct cfg *cfg)
+/* Meets the servers side by side. Fills the problem if a setting is wrong. */
+static int meet_servers(const struct daemon_program *program, struct loop *loop,
+                        const struct cfg *cfg, struct buf *problem)
+{
+    struct contact contacts[DAEMON_SERVERS_MAX];
+    size_t count = 0;
+    int code = 0;
+    for (; count < DAEMON_SERVERS_MAX && program->servers[count] != NULL; count++)
+        contact_begin(&contacts[count], program->servers[count], loop, cfg, FIRST_CONTACT_NAME);
+    contact_await(contacts, count, FIRST_CONTACT_MS);
+    for (size_t i = 0; i < count; i++) {
+        if (contacts[i].state == CONTACT_WRONG && code == 0) {
+            (void)buf_printf(problem, "%s: %s", cfg_name(contacts[i].kind->setting),
+                             contacts[i].reason);
+            code = ERR_CONFIG;
+        }
+        contact_end(&contacts[i]);
+    }
+    return code;
+}
+
+/* On a loop of its own: what is begun here has ended when the program starts. */
+static int try_servers(const struct daemon_program *program, const struct cfg *cfg)
 {
     struct buf problem;
     buf_init(&problem, PROBLEM_MAX);
-    int code = startup_check(cfg, &problem);
+    struct loop *loop = loop_new();
+    int code = loop == NULL ? ERR_NOMEM : meet_servers(program, loop, cfg, &problem);
+    if (code == ERR_NOMEM)
+        (void)buf_str(&problem, err_text(code));
+    loop_free(loop);
     int end = code < 0 ? complain(program, &problem) : 0;
     buf_free(&problem);
     return end;

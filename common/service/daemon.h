@@ -13,7 +13,10 @@
 #include "common/base/loop.h"
 #include "common/base/version.h"
 #include "common/service/cfg.h"
+#include "common/service/contact.h"
 #include "common/service/metrics.h"
+
+#define DAEMON_SERVERS_MAX 4
 
 struct daemon {
     const char *name; /* checkout-producer */
@@ -28,6 +31,9 @@ struct daemon_program {
     const char *name;     /* checkout-producer */
     const char *summary;  /* one line for --help */
     uint32_t cfg_program; /* CFG_PRODUCER, … */
+    /* The servers that are tried once before it starts: what is wrong stops the start, what is down
+     * does not. Ends with NULL. */
+    const struct contact_kind *servers[DAEMON_SERVERS_MAX + 1];
     /* Whether it can do its work now; else one line per missing thing in `ret_why`. For /readyz. */
     bool (*ready)(void *arg, struct buf *ret_why);
     loop_cb drain; /* SIGTERM: finish what was accepted, then call loop_stop */

@@ -53,7 +53,7 @@ static int run(struct ctl *ctl, const struct command_args *args)
     if (exit_code == CTL_FINE && gateway)
         exit_code = load_gateway(ctl);
     if (exit_code == CTL_FINE)
-        exit_code = ctl_need_db(ctl);
+        exit_code = ctl_need(ctl, &contact_pg);
     if (exit_code != CTL_FINE)
         return exit_code;
     struct audit_report report;

@@ -56,10 +56,10 @@ static void lock_told(const struct pg_result *result, void *arg)
 
 static int lock(struct dead_queue *queue)
 {
-    char reason[CTL_REASON_SIZE];
+    const char *reason;
     struct ctl *ctl = queue->ctl;
     bool locked = false;
-    if (ctl->pg == NULL && ctl_link_db(ctl, reason) != CTL_LINK_UP) {
+    if (ctl->pg == NULL && ctl_meet(ctl, &contact_pg, &reason) != CONTACT_UP) {
         (void)ctl_complain(0, "PostgreSQL is down, so another operator may look as well: %s",
                            reason);
         return CTL_FINE;
@@ -202,7 +202,7 @@ static int read_all(struct dead_queue *queue)
 
 int dead_queue_open(struct ctl *ctl, dead_letter_cb cb, void *arg, struct dead_queue **ret_queue)
 {
-    int exit_code = ctl_need_bus(ctl);
+    int exit_code = ctl_need(ctl, &contact_broker);
     if (exit_code != CTL_FINE)
         return exit_code;
     struct dead_queue *queue = calloc(1, sizeof *queue);

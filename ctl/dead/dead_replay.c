@@ -199,7 +199,7 @@ static int prepare(struct replay *replay)
     size_t len;
     struct ctl *ctl = replay->ctl;
     const char *secret = cfg_secret(ctl->cfg, CFG_ORDER_SECRET_FILE, &len);
-    int exit_code = ctl_need_db(ctl);
+    int exit_code = ctl_need(ctl, &contact_pg);
     if (exit_code == CTL_FINE)
         exit_code = ctl_query(ctl, &serving, NULL, read_serving, &replay->shards);
     if (exit_code == CTL_FINE && replay->shards == 0)

@@ -137,12 +137,12 @@ static void count_dead(struct doctor *doctor, struct looking *looking)
 void doctor_broker(struct doctor *doctor)
 {
     struct looking looking = {.ctl = doctor->ctl};
-    char reason[CTL_REASON_SIZE];
-    enum ctl_link link = ctl_link_bus(doctor->ctl, reason);
-    if (link != CTL_LINK_UP) {
+    const char *reason;
+    enum contact_state link = ctl_meet(doctor->ctl, &contact_broker, &reason);
+    if (link != CONTACT_UP) {
         doctor_say(
             doctor, FINDING_FAIL, "rabbitmq",
-            link == CTL_LINK_DOWN
+            link == CONTACT_DOWN
                 ? "start it, or set CHECKOUT_AMQP_URL right; no orders are accepted meanwhile"
                 : "set CHECKOUT_AMQP_URL right",
             "%s", reason);

@@ -314,11 +314,11 @@ static void check_stock(struct doctor *doctor)
 
 void doctor_database(struct doctor *doctor)
 {
-    char reason[CTL_REASON_SIZE];
-    enum ctl_link link = ctl_link_db(doctor->ctl, reason);
-    if (link != CTL_LINK_UP) {
+    const char *reason;
+    enum contact_state link = ctl_meet(doctor->ctl, &contact_pg, &reason);
+    if (link != CONTACT_UP) {
         doctor_say(doctor, FINDING_FAIL, "postgresql",
-                   link == CTL_LINK_DOWN
+                   link == CONTACT_DOWN
                        ? "start it, or set CHECKOUT_DATABASE_URL right; orders are accepted and "
                          "wait meanwhile"
                        : "set CHECKOUT_DATABASE_URL right",

@@ -30,13 +30,13 @@ static void read_info(const struct redis_reply *reply, void *arg)
 void doctor_redis(struct doctor *doctor)
 {
     struct ctl *ctl = doctor->ctl;
-    char reason[CTL_REASON_SIZE];
-    enum ctl_link link = ctl_link_kv(ctl, reason);
-    if (link != CTL_LINK_UP) {
+    const char *reason;
+    enum contact_state link = ctl_meet(ctl, &contact_redis, &reason);
+    if (link != CONTACT_UP) {
         doctor_say(doctor, FINDING_FAIL, "redis",
-                   link == CTL_LINK_DOWN ? "start it, or set CHECKOUT_REDIS_URL right; orders are "
-                                           "accepted and decided meanwhile, news come late"
-                                         : "set CHECKOUT_REDIS_URL right",
+                   link == CONTACT_DOWN ? "start it, or set CHECKOUT_REDIS_URL right; orders are "
+                                          "accepted and decided meanwhile, news come late"
+                                        : "set CHECKOUT_REDIS_URL right",
                    "%s", reason);
         return;
     }

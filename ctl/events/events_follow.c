@@ -284,7 +284,7 @@ static int run(struct ctl *ctl, const struct command_args *args)
     follow = (struct follow){.ctl = ctl,
                              .all_states = command_switch(command, args, "all-states"),
                              .once = command_switch(command, args, "once")};
-    int exit_code = ctl_need_db(ctl);
+    int exit_code = ctl_need(ctl, &contact_pg);
     if (exit_code == CTL_FINE)
         exit_code = find_start(&follow, after);
     if (exit_code != CTL_FINE)

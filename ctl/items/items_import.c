@@ -202,7 +202,7 @@ static int store(struct ctl *ctl, struct import *import)
     import->existing = calloc(import->file.count + 1, sizeof *import->existing);
     if (import->existing == NULL)
         return ctl_complain(CTL_FAILED, "out of memory");
-    int exit_code = ctl_need_db(ctl);
+    int exit_code = ctl_need(ctl, &contact_pg);
     if (exit_code == CTL_FINE)
         exit_code = find_shards(ctl, import);
     if (exit_code == CTL_FINE && import->file.count > 0)

@@ -75,7 +75,7 @@ static int run(struct ctl *ctl, const struct command_args *args)
         exit_code =
             command_number(&command_orders_list, args, "limit", LIMIT_USUAL, 1, LIMIT_MAX, &limit);
     if (exit_code == CTL_FINE)
-        exit_code = ctl_need_db(ctl);
+        exit_code = ctl_need(ctl, &contact_pg);
     if (exit_code != CTL_FINE)
         return exit_code;
     (void)snprintf(number, sizeof number, "%lld", (long long)limit);

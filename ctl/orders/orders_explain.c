@@ -337,7 +337,7 @@ static int run(struct ctl *ctl, const struct command_args *args)
         return ctl_complain(CTL_USAGE, "\"%.40s\" is no order id", id);
     int exit_code = orders_queued_settings(ctl, user);
     if (exit_code == CTL_FINE)
-        exit_code = ctl_need_db(ctl);
+        exit_code = ctl_need(ctl, &contact_pg);
     return exit_code == CTL_FINE ? explain(ctl, id, user) : exit_code;
 }
 

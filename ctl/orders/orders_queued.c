@@ -94,10 +94,12 @@ static void life_told(const struct redis_reply *reply, void *arg)
 
 static void look_for_marker(struct ctl *ctl, struct traces *traces)
 {
-    char reason[CTL_REASON_SIZE], key[KEY_SIZE];
+    const char *reason;
+    char key[KEY_SIZE];
     struct asking asking = {ctl, VIEW_UNKNOWN};
     traces->marked = UNKNOWN;
-    if (cfg_str(ctl->cfg, CFG_REDIS_URL)[0] == '\0' || ctl_link_kv(ctl, reason) != CTL_LINK_UP)
+    if (cfg_str(ctl->cfg, CFG_REDIS_URL)[0] == '\0' ||
+        ctl_meet(ctl, &contact_redis, &reason) != CONTACT_UP)
         return;
     int len = snprintf(key, sizeof key, REDIS_KEY_SEEN "%s", traces->id);
     const char *argv[] = {"PTTL", key};
@@ -115,12 +117,12 @@ static void look_for_marker(struct ctl *ctl, struct traces *traces)
 
 static void look_at_queues(struct ctl *ctl, struct traces *traces)
 {
-    char reason[CTL_REASON_SIZE];
+    const char *reason;
     struct pool_view view;
     struct shards_sum sum;
     traces->queued = VIEW_UNKNOWN;
     if (cfg_str(ctl->cfg, CFG_AMQP_URL)[0] != '\0')
-        (void)ctl_link_bus(ctl, reason);
+        (void)ctl_meet(ctl, &contact_broker, &reason);
     if (pool_view_read(ctl, &view) != CTL_FINE)
         return;
     pool_view_read_queues(ctl, &view);

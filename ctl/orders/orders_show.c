@@ -160,7 +160,7 @@ static int run(struct ctl *ctl, const struct command_args *args)
 {
     if (!order_text_is_id(args->operands[0]))
         return ctl_complain(CTL_USAGE, "\"%.40s\" is no order id", args->operands[0]);
-    int exit_code = ctl_need_db(ctl);
+    int exit_code = ctl_need(ctl, &contact_pg);
     return exit_code == CTL_FINE ? show(ctl, args->operands[0]) : exit_code;
 }
 

@@ -50,7 +50,7 @@ static int run_unknown(struct ctl *ctl, const struct command_args *args)
     int exit_code =
         command_number(&command_payments_unknown, args, "limit", LIMIT_USUAL, 1, LIMIT_MAX, &limit);
     if (exit_code == CTL_FINE)
-        exit_code = ctl_need_db(ctl);
+        exit_code = ctl_need(ctl, &contact_pg);
     if (exit_code != CTL_FINE)
         return exit_code;
     (void)snprintf(number, sizeof number, "%lld", (long long)limit);

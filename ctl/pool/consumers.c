@@ -112,7 +112,7 @@ static int run(struct ctl *ctl, const struct command_args *args)
     struct pool_view first = {0};
     struct pool_view view = {0};
     (void)args;
-    int exit_code = ctl_need_db(ctl);
+    int exit_code = ctl_need(ctl, &contact_pg);
     if (exit_code == CTL_FINE)
         exit_code = pool_view_read(ctl, &first);
     if (exit_code == CTL_FINE)

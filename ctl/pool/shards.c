@@ -170,10 +170,10 @@ static int run(struct ctl *ctl, const struct command_args *args)
 {
     struct pool_view view;
     struct shards_sum sum;
-    char reason[CTL_REASON_SIZE];
+    const char *reason;
     (void)args;
-    int exit_code = ctl_need_db(ctl);
-    if (exit_code == CTL_FINE && ctl_link_bus(ctl, reason) != CTL_LINK_UP)
+    int exit_code = ctl_need(ctl, &contact_pg);
+    if (exit_code == CTL_FINE && ctl_meet(ctl, &contact_broker, &reason) != CONTACT_UP)
         (void)ctl_complain(0, "RabbitMQ does not answer, so its queues are not known: %s", reason);
     if (exit_code == CTL_FINE)
         exit_code = pool_view_read(ctl, &view);

@@ -268,7 +268,7 @@ static int run_signalled(struct top *top)
 
 static int run(struct ctl *ctl, const struct command_args *args)
 {
-    char reason[CTL_REASON_SIZE];
+    const char *reason;
     const char *interval = command_option(&command_top, args, "interval");
     struct top top = {.ctl = ctl,
                       .interval_ms = INTERVAL_USUAL_MS,
@@ -280,8 +280,8 @@ static int run(struct ctl *ctl, const struct command_args *args)
                             "--interval: \"%.40s\" is not between 100ms and 1h, with its unit",
                             interval);
     top.terminal = !ctl->json && !top.once && isatty(STDOUT_FILENO) == 1;
-    int exit_code = ctl_need_db(ctl);
-    if (exit_code == CTL_FINE && ctl_link_bus(ctl, reason) != CTL_LINK_UP)
+    int exit_code = ctl_need(ctl, &contact_pg);
+    if (exit_code == CTL_FINE && ctl_meet(ctl, &contact_broker, &reason) != CONTACT_UP)
         (void)ctl_complain(0, "RabbitMQ does not answer, so its queues are not known: %s", reason);
     return exit_code == CTL_FINE ? run_signalled(&top) : exit_code;
 }

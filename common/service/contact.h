@@ -1,0 +1,68 @@
+/*
+ * The first contact of a program with its servers, which tells a wrong setting from a server that
+ * is merely down. A program names the servers that it needs; what it does not name is not linked.
+ */
+#ifndef COMMON_SERVICE_CONTACT_H
+#define COMMON_SERVICE_CONTACT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/attrs.h"
+#include "common/base/loop.h"
+#include "common/service/cfg.h"
+
+#define CONTACT_REASON_SIZE 320
+
+enum contact_state {
+    CONTACT_TRYING,
+    CONTACT_UP,
+    CONTACT_DOWN,  /* nobody answers, or not now */
+    CONTACT_WRONG, /* the setting: its host has no address, its login or database is refused */
+};
+
+struct contact;
+
+/* How a kind of server is met. */
+struct contact_kind {
+    enum cfg_id setting;
+    const char *server; /* for people */
+    /* Starts to connect; NULL: no memory. It calls contact_up and contact_failed from the loop. */
+    void *(*open)(struct loop *loop, const struct cfg *cfg, const char *program,
+                  struct contact *contact);
+    void (*close)(void *client); /* NULL is allowed */
+};
+
+/* Clients: struct pg, struct broker, struct redis; of the gateway only the name is resolved. */
+extern const struct contact_kind contact_pg;
+extern const struct contact_kind contact_broker;
+extern const struct contact_kind contact_redis;
+extern const struct contact_kind contact_gateway;
+
+/* One server: each host of its URL is tried once. */
+struct contact {
+    const struct contact_kind *kind;
+    struct loop *loop;
+    void *client; /* NULL: no memory */
+    enum contact_state state;
+    unsigned hosts;
+    unsigned tries;                   /* that failed */
+    unsigned unknown;                 /* of these: the host has no address */
+    char reason[CONTACT_REASON_SIZE]; /* of the last failure, without secrets */
+};
+
+/* Starts. `program` is what the server shows of us. The contact must outlive its client, whose
+ * later coming and going it ignores. */
+void contact_begin(struct contact *contact, const struct contact_kind *kind, struct loop *loop,
+                   const struct cfg *cfg, const char *program);
+/* Runs the loop until each contact is made or has failed, or one is CONTACT_WRONG; what still tries
+ * after patience_ms is CONTACT_DOWN. */
+void contact_await(struct contact *contacts, size_t count, uint64_t patience_ms);
+/* Closes the client. */
+void contact_end(struct contact *contact);
+
+/* For the kinds: a client is connected; a try has failed (`fault` as of pg_fault). */
+void contact_up(struct contact *contact);
+void contact_failed(struct contact *contact, int fault, const char *reason);
+
+#endif

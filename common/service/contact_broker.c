@@ -1,0 +1,28 @@
+#include "common/net/amqp/broker.h"
+#include "common/service/contact.h"
+
+static void changed(enum broker_state state, const char *reason, void *arg)
+{
+    struct contact *contact = arg;
+    if (state == BROKER_DOWN)
+        contact_failed(contact, broker_fault(contact->client), reason);
+    else
+        contact_up(contact);
+}
+
+static void *open_broker(struct loop *loop, const struct cfg *cfg, const char *program,
+                         struct contact *contact)
+{
+    const struct broker_options options = {.urls = cfg_str(cfg, CFG_AMQP_URL),
+                                           .name = program,
+                                           .heartbeat_s =
+                                               (uint32_t)(cfg_int(cfg, CFG_AMQP_HEARTBEAT) / 1000)};
+    return broker_open(loop, &options, changed, contact);
+}
+
+static void close_broker(void *client)
+{
+    broker_close(client);
+}
+
+const struct contact_kind contact_broker = {CFG_AMQP_URL, "RabbitMQ", open_broker, close_broker};

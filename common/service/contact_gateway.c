@@ -1,0 +1,67 @@
+#include <stdlib.h>
+
+#include "common/base/err.h"
+#include "common/net/pg/pg_hosts.h"
+#include "common/net/url.h"
+#include "common/service/contact.h"
+
+/* Of the gateway only the name is tried: what it answers belongs to payments. */
+struct lookup {
+    struct contact *contact; /* NULL: it is not wanted any more */
+    bool done;
+    int code;
+    char host[PG_HOSTS_NAME_SIZE];
+    char reason[CONTACT_REASON_SIZE];
+};
+
+/* In a thread. */
+static void resolve(void *arg)
+{
+    struct lookup *lookup = arg;
+    struct pg_addresses addresses;
+    lookup->code =
+        pg_hosts_resolve(lookup->host, 0, &addresses, lookup->reason, sizeof lookup->reason);
+}
+
+static void resolved(void *arg)
+{
+    struct lookup *lookup = arg;
+    lookup->done = true;
+    if (lookup->contact == NULL)
+        free(lookup);
+    else if (lookup->code < 0)
+        contact_failed(lookup->contact, lookup->code, lookup->reason);
+    else
+        contact_up(lookup->contact);
+}
+
+static void *open_lookup(struct loop *loop, const struct cfg *cfg, const char *program,
+                         struct contact *contact)
+{
+    (void)program;
+    struct lookup *lookup = calloc(1, sizeof *lookup);
+    if (lookup == NULL)
+        return NULL;
+    lookup->contact = contact;
+    url_host_of(cfg_str(cfg, CFG_GATEWAY_URL), lookup->host, sizeof lookup->host);
+    if (loop_background(loop, resolve, resolved, lookup) < 0) {
+        free(lookup);
+        return NULL;
+    }
+    contact->hosts = 1; /* whatever its path holds */
+    return lookup;
+}
+
+/* A thread that still resolves keeps it until it is done, at loop_free at the latest. */
+static void close_lookup(void *client)
+{
+    struct lookup *lookup = client;
+    if (lookup == NULL)
+        return;
+    lookup->contact = NULL;
+    if (lookup->done)
+        free(lookup);
+}
+
+const struct contact_kind contact_gateway = {CFG_GATEWAY_URL, "the gateway", open_lookup,
+                                             close_lookup};

@@ -1,0 +1,27 @@
+#include "common/net/redis/redis.h"
+#include "common/service/contact.h"
+
+#define PENDING_MAX 64
+
+static void changed(bool up, const char *reason, void *arg)
+{
+    struct contact *contact = arg;
+    if (up)
+        contact_up(contact);
+    else
+        contact_failed(contact, redis_fault(contact->client), reason);
+}
+
+static void *open_redis(struct loop *loop, const struct cfg *cfg, const char *program,
+                        struct contact *contact)
+{
+    (void)program; /* Redis is told no name */
+    return redis_open(loop, cfg_str(cfg, CFG_REDIS_URL), PENDING_MAX, changed, contact);
+}
+
+static void close_redis(void *client)
+{
+    redis_close(client);
+}
+
+const struct contact_kind contact_redis = {CFG_REDIS_URL, "Redis", open_redis, close_redis};
