@@ -70,10 +70,9 @@ int stats_init(struct stats *s, struct metrics *m, uint32_t shards)
         metrics_counter(m, "checkout_events_relayed_total", "Events published to Redis.", NULL);
     s->relay_seconds = metrics_histogram(m, "checkout_relay_seconds",
                                          "From an event's commit to Redis' answer.", NULL);
-    s->broker_up = metrics_gauge(m, "checkout_broker_up", "1 while connected to RabbitMQ.", NULL);
-    s->database_up =
-        metrics_gauge(m, "checkout_database_up", "1 while connected to PostgreSQL.", NULL);
-    s->redis_up = metrics_gauge(m, "checkout_redis_up", "1 while connected to Redis.", NULL);
+    s->broker_up = metrics_server_up(m, METRICS_BROKER);
+    s->database_up = metrics_server_up(m, METRICS_DATABASE);
+    s->redis_up = metrics_server_up(m, METRICS_REDIS);
     return 0;
 }
 

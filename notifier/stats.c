@@ -23,9 +23,8 @@ void stats_init(struct stats *s, struct metrics *m)
                         "Replays of a websocket from PostgreSQL that were completed.", NULL);
     s->replay_seconds = metrics_histogram(m, "checkout_replay_seconds",
                                           "From a replay's first query to its end.", NULL);
-    s->redis_up = metrics_gauge(m, "checkout_redis_up", "1 while connected to Redis.", NULL);
-    s->database_up =
-        metrics_gauge(m, "checkout_database_up", "1 while connected to PostgreSQL.", NULL);
+    s->redis_up = metrics_server_up(m, METRICS_REDIS);
+    s->database_up = metrics_server_up(m, METRICS_DATABASE);
 }
 
 void stats_closed(struct stats *s, const char *why)

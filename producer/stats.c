@@ -26,10 +26,9 @@ void stats_init(struct stats *s, struct metrics *m)
                                "Messages without the broker's word for over 1 s.", NULL);
     s->waiting = metrics_gauge(m, "checkout_publish_waiting_jobs",
                                "Orders that wait for their confirm.", NULL);
-    s->broker_up = metrics_gauge(m, "checkout_broker_up", "1 while orders can be published.", NULL);
-    s->database_up =
-        metrics_gauge(m, "checkout_database_up", "1 while connected to PostgreSQL.", NULL);
-    s->redis_up = metrics_gauge(m, "checkout_redis_up", "1 while connected to Redis.", NULL);
+    s->broker_up = metrics_server_up(m, METRICS_BROKER);
+    s->database_up = metrics_server_up(m, METRICS_DATABASE);
+    s->redis_up = metrics_server_up(m, METRICS_REDIS);
     s->admission_opened =
         metrics_counter(m, "checkout_gate_opened_total",
                         "Orders let through unasked because Redis did not answer.", NULL);

@@ -138,6 +138,19 @@ struct metric *metrics_histogram(struct metrics *metrics, const char *name, cons
     return declare(metrics, name, help, labels, KIND_HISTOGRAM);
 }
 
+struct metric *metrics_server_up(struct metrics *metrics, enum metrics_server server)
+{
+    static const struct {
+        const char *name;
+        const char *help;
+    } rows[] = {
+        [METRICS_BROKER] = {"checkout_broker_up", "1 while RabbitMQ is connected and usable."},
+        [METRICS_DATABASE] = {"checkout_database_up", "1 while PostgreSQL is connected."},
+        [METRICS_REDIS] = {"checkout_redis_up", "1 while Redis is connected."},
+    };
+    return metrics_gauge(metrics, rows[server].name, rows[server].help, NULL);
+}
+
 void metric_add(struct metric *metric, double amount)
 {
     if (metric != NULL)

@@ -29,6 +29,10 @@ struct metric *metrics_gauge(struct metrics *metrics, const char *name, const ch
 struct metric *metrics_histogram(struct metrics *metrics, const char *name, const char *help,
                                  const char *labels);
 
+/* Whether a server can be used: checkout_<server>_up, the same in every program. */
+enum metrics_server { METRICS_BROKER, METRICS_DATABASE, METRICS_REDIS };
+struct metric *metrics_server_up(struct metrics *metrics, enum metrics_server server);
+
 void metric_add(struct metric *metric, double amount);
 void metric_set(struct metric *metric, double value);
 void metric_observe(struct metric *metric, double seconds);

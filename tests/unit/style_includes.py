@@ -94,8 +94,20 @@ def check_homes(problems):
                      if path != place and re.search(pattern, text)]
 
 
+def check_metrics(problems):
+    """A metric is declared in one file, so that its name and its help are those of one fact."""
+    places = {}
+    for path in sources(".c"):
+        if home(path) is not None:
+            for name in re.findall(r'"(checkout_[a-z_]+)"', read(path)):
+                places.setdefault(name, set()).add(path)
+    problems += [f"{min(files)}: declares the metric {name}, as {', '.join(sorted(files)[1:])} does"
+                 for name, files in sorted(places.items()) if len(files) > 1]
+
+
 def check(problems):
     check_floors(problems)
     check_directions(problems)
     check_doors(problems)
     check_homes(problems)
+    check_metrics(problems)

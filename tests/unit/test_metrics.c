@@ -132,6 +132,18 @@ START_TEST(a_full_buffer_is_an_error)
 }
 END_TEST
 
+START_TEST(a_server_has_one_name_everywhere)
+{
+    metric_set(metrics_server_up(metrics, METRICS_BROKER), 1);
+    metric_set(metrics_server_up(metrics, METRICS_DATABASE), 0);
+    metric_set(metrics_server_up(metrics, METRICS_REDIS), 1);
+    ck_assert_int_eq(metrics_render(metrics, &out), 0);
+    ck_assert_ptr_nonnull(strstr(buf_text(&out), "checkout_broker_up 1\n"));
+    ck_assert_ptr_nonnull(strstr(buf_text(&out), "checkout_database_up 0\n"));
+    ck_assert_ptr_nonnull(strstr(buf_text(&out), "checkout_redis_up 1\n"));
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("metrics");
@@ -147,6 +159,7 @@ int main(void)
     tcase_add_test(tests, nothing_happens_to_null);
     tcase_add_test(tests, the_process_is_told);
     tcase_add_test(tests, a_full_buffer_is_an_error);
+    tcase_add_test(tests, a_server_has_one_name_everywhere);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
