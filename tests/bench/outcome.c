@@ -24,8 +24,9 @@ enum kind { KIND_DOOR, KIND_LISTENER };
 struct peer {
     enum kind kind;
     int fd;
-    bool busy; /* a door: an answer is awaited */
-    bool open; /* a listener: the handshake is done */
+    bool busy;       /* a door: an answer is awaited */
+    bool open;       /* a listener: the handshake is done */
+    uint64_t number; /* a door: of the order that it waits for */
     size_t len;
     char in[FRAME_MAX];
 };
@@ -38,11 +39,13 @@ struct outcome {
     uint64_t patience_us;
     uint64_t sent;
     uint64_t accepted;
+    uint64_t refused; /* at the door (409), which is a buyer's last answer, too */
     uint64_t finished;
     uint64_t events;
     uint64_t late; /* orders that were sent after their time, for want of a free connection */
     uint64_t *due_us;
-    uint32_t *times; /* of the finished ones */
+    uint32_t *times;        /* of the finished ones */
+    uint32_t *answer_times; /* of the accepted ones, until their 202 */
     bool *done;
     struct peer *peers;
     size_t peer_count;
@@ -88,6 +91,12 @@ static void shake_hands(const struct outcome *o, const struct peer *peer, const 
 
 /* ------------------------------------------------------------------ events */
 
+static void finish(struct outcome *o, uint64_t number)
+{
+    o->done[number] = true;
+    o->times[o->finished++] = (uint32_t)(client_now_us() - o->due_us[number]);
+}
+
 static void on_event(struct outcome *o, const char *text, size_t len)
 {
     char reference[128]; /* with the run's own prefix: a replay may tell of earlier runs */
@@ -102,8 +111,7 @@ static void on_event(struct outcome *o, const char *text, size_t len)
     uint64_t number = strtoull(found + reference_len, NULL, 10);
     if (number >= o->wanted || o->done[number])
         return;
-    o->done[number] = true;
-    o->times[o->finished++] = (uint32_t)(client_now_us() - o->due_us[number]);
+    finish(o, number);
 }
 
 /* Answers a ping with its own payload, masked with zeros. */
@@ -189,7 +197,7 @@ static uint64_t send_due(struct outcome *o)
         const char *token = o->tokens.lines[o->sent % o->tokens.count];
         size_t len = client_request(&o->order, token, o->sent, request);
         door->busy = true;
-        o->sent++;
+        door->number = o->sent++;
         send_all(door->fd, request, len);
     }
 }
@@ -199,9 +207,14 @@ static void take_answer(struct outcome *o, struct peer *peer)
     int status = 0;
     if (client_answer(peer->in, peer->len, &status) == 0)
         return;
-    if (status != 202)
+    if (status == 409) {
+        o->refused++;
+        finish(o, peer->number);
+    } else if (status == 202) {
+        o->answer_times[o->accepted++] = (uint32_t)(client_now_us() - o->due_us[peer->number]);
+    } else {
         client_die("an order was answered with %d", status);
-    o->accepted++;
+    }
     peer->len = 0;
     peer->busy = false;
 }
@@ -286,18 +299,24 @@ int main(int argc, char **argv)
     srandom((unsigned)client_now_us());
     o.due_us = calloc(o.wanted + 1, sizeof *o.due_us);
     o.times = calloc(o.wanted + 1, sizeof *o.times);
+    o.answer_times = calloc(o.wanted + 1, sizeof *o.answer_times);
     o.done = calloc(o.wanted + 1, sizeof *o.done);
     o.peers = calloc(LISTENERS_MAX + DOORS, sizeof *o.peers);
-    if (o.due_us == NULL || o.times == NULL || o.done == NULL || o.peers == NULL || o.poll < 0)
+    if (o.due_us == NULL || o.times == NULL || o.answer_times == NULL || o.done == NULL ||
+        o.peers == NULL || o.poll < 0)
         client_die("out of memory");
     run(&o, strtoull(argv[4], NULL, 10));
-    (void)printf("{\"accepted\":%llu,\"finished\":%llu,\"events\":%llu,\"late\":%llu,",
-                 (unsigned long long)o.accepted, (unsigned long long)o.finished,
-                 (unsigned long long)o.events, (unsigned long long)o.late);
+    (void)printf(
+        "{\"accepted\":%llu,\"refused\":%llu,\"finished\":%llu,\"events\":%llu,\"late\":%llu,",
+        (unsigned long long)o.accepted, (unsigned long long)o.refused,
+        (unsigned long long)o.finished, (unsigned long long)o.events, (unsigned long long)o.late);
+    client_print_times("answer_", o.answer_times, o.accepted);
+    (void)printf(",");
     client_print_times("", o.times, o.finished);
     (void)printf("}\n");
     free(o.due_us);
     free(o.times);
+    free(o.answer_times);
     free(o.done);
     free(o.peers);
     return EXIT_SUCCESS;
