@@ -289,6 +289,7 @@ struct replay *replay_new(struct loop *loop, const char *url, struct stats *stat
         .idle_in_transaction_timeout_ms = IDLE_IN_TRANSACTION_MS,
         .tcp_user_timeout_ms = TCP_TIMEOUT_MS,
         .pending_max = RUNS_MAX + 1,
+        .reads_only = true,
     };
     replay->stats = stats;
     TAILQ_INIT(&replay->queue);

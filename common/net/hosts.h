@@ -14,6 +14,7 @@
 
 #define HOST_ADDRESSES_MAX 8
 #define HOST_ADDRESS_SIZE 64 /* an address as text */
+#define HOST_NAME_SIZE 256
 
 struct host_walk {
     size_t count; /* of hosts */

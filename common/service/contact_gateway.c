@@ -1,7 +1,7 @@
 #include <stdlib.h>
 
 #include "common/base/err.h"
-#include "common/net/pg/pg_hosts.h"
+#include "common/net/hosts.h"
 #include "common/net/url.h"
 #include "common/service/contact.h"
 
@@ -10,7 +10,7 @@ struct lookup {
     struct contact *contact; /* NULL: it is not wanted any more */
     bool done;
     int code;
-    char host[PG_HOSTS_NAME_SIZE];
+    char host[HOST_NAME_SIZE];
     char reason[CONTACT_REASON_SIZE];
 };
 
@@ -18,9 +18,9 @@ struct lookup {
 static void resolve(void *arg)
 {
     struct lookup *lookup = arg;
-    struct pg_addresses addresses;
+    struct host_addresses addresses;
     lookup->code =
-        pg_hosts_resolve(lookup->host, 0, &addresses, lookup->reason, sizeof lookup->reason);
+        host_resolve(lookup->host, 0, 0, &addresses, lookup->reason, sizeof lookup->reason);
 }
 
 static void resolved(void *arg)

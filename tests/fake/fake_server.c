@@ -4,6 +4,7 @@
 #include <check.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +24,7 @@ struct fake_server {
     bool started;
     const struct fake_server_step *steps;
     size_t count;
-    size_t done;
+    atomic_size_t done;
     char heard[HEARD_SIZE]; /* not yet taken by a step */
     size_t heard_len;
 };
@@ -158,6 +159,11 @@ void fake_server_start(struct fake_server *server, const struct fake_server_step
     limit_patience(server->listener);
     ck_assert_int_eq(listen(server->listener, 8), 0);
     ck_assert_int_eq(pthread_create(&server->thread, NULL, run, server), 0);
+}
+
+size_t fake_server_done(const struct fake_server *server)
+{
+    return atomic_load(&server->done);
 }
 
 void fake_server_end(struct fake_server *server)

@@ -61,6 +61,8 @@ uint16_t fake_server_port(const struct fake_server *server);
 /* Listens and follows the script, which must outlive it. */
 void fake_server_start(struct fake_server *server, const struct fake_server_step *steps,
                        size_t count);
+/* Steps that are done. */
+size_t fake_server_done(const struct fake_server *server);
 /* Waits for the end of the script, checks that all of it was followed, and frees. */
 void fake_server_end(struct fake_server *server);
 

@@ -92,6 +92,12 @@ static void *serve(void *arg)
     PUT(&welcome, 'S',
         "server_version\0"
         "15.0\0");
+    PUT(&welcome, 'S',
+        "default_transaction_read_only\0"
+        "off\0");
+    PUT(&welcome, 'S',
+        "in_hot_standby\0"
+        "off\0");
     PUT(&welcome, 'Z', "I");
     int fd = accept(listener, NULL, NULL);
     listen_for(fd, "\0\0", 2, 1); /* the end of the first message */

@@ -1,7 +1,8 @@
 /*
  * A PostgreSQL session (libpq, non-blocking, pipeline mode) that is kept connected. Each query is a
  * transaction of its own: it leaves in one flush that ends in COMMIT. Queries are answered in
- * order.
+ * order. The hosts of the URL are walked from a random one on; a session whose server has become
+ * read-only (25006), or does not answer in time, ends, and the next host is tried.
  */
 #ifndef COMMON_NET_PG_PG_H
 #define COMMON_NET_PG_PG_H
@@ -13,19 +14,13 @@
 #include "common/base/attrs.h"
 #include "common/base/buf.h"
 #include "common/base/loop.h"
+#include "common/net/pg/pg_result.h"
 
 struct pg;
-struct pg_result;
 
 /* Whether `url` reads as postgresql://[user[:password]@][host][:port][/database][?option=value]. 0,
  * or ERR_PARSE with a static text in `ret_problem` that repeats nothing of the URL. */
 MUST_CHECK int pg_url_check(const char *url, const char **ret_problem);
-
-enum pg_status {
-    PG_OK,
-    PG_ERROR, /* the server refused it: nothing of it was committed; see pg_sqlstate */
-    PG_LOST,  /* the connection went first: whether it was committed is unknown */
-};
 
 struct pg_options {
     const char *url;
@@ -33,20 +28,16 @@ struct pg_options {
     uint32_t statement_timeout_ms;           /* 0: none */
     uint32_t idle_in_transaction_timeout_ms; /* 0: none */
     uint32_t tcp_user_timeout_ms;            /* 0: the system's */
-    size_t pending_max;                      /* queries without an answer; more give ERR_FULL */
+    /* The client's own bound for the oldest query, since a server that hangs answers nothing and
+     * no timeout of its own covers a commit: then the session is given up. 0: the statement timeout
+     * and 1 s, or none without that. */
+    uint32_t answer_timeout_ms;
+    bool reads_only;    /* a server that takes no writes will do; else such a one is passed over */
+    size_t pending_max; /* queries without an answer; more give ERR_FULL */
 };
 
-/* A statement is prepared in a session when it is first used there. Static storage. */
-struct pg_statement {
-    const char *name; /* unique in the program */
-    const char *sql;  /* $1, $2, … with casts where types are not evident */
-    int params;
-};
-
-typedef void (*pg_result_cb)(const struct pg_result *result, void *arg);
 /* up: a new session (a new backend). Down: every pending callback has had PG_LOST before this. */
 typedef void (*pg_state_cb)(bool up, const char *reason, void *arg);
-typedef void (*pg_notify_cb)(const char *channel, const char *payload, void *arg);
 
 /* Starts connecting; retries with backoff (100 ms to 2 s) for ever. `state` may be NULL. NULL: no
  * memory. */
@@ -83,21 +74,6 @@ MUST_CHECK int pg_script(struct pg *pg, const char *sql, pg_result_cb cb, void *
 
 /* Notifications of the channels that the session LISTENs to (send "listen x" as a query). */
 void pg_on_notify(struct pg *pg, pg_notify_cb cb, void *arg);
-
-/* Results are valid during the callback. */
-enum pg_status pg_status(const struct pg_result *result);
-const char *pg_sqlstate(const struct pg_result *result); /* five characters, or "" */
-const char *pg_message(const struct pg_result *result);  /* one line for people, "" when fine */
-/* Where in the statement or script the mistake is, in characters from 1; 0: not known. */
-int pg_error_position(const struct pg_result *result);
-int pg_rows(const struct pg_result *result);
-int pg_columns(const struct pg_result *result);
-const char *pg_column_name(const struct pg_result *result, int column);
-bool pg_null(const struct pg_result *result, int row, int column);
-const char *pg_text(const struct pg_result *result, int row, int column); /* "" if null */
-const char *pg_text_or_null(const struct pg_result *result, int row, int column);
-int64_t pg_int(const struct pg_result *result, int row, int column); /* 0 if null */
-bool pg_bool(const struct pg_result *result, int row, int column);   /* false if null */
 
 /* PostgreSQL array literals: begin, then one call per element, then end. */
 void pg_array_begin(struct buf *out);

@@ -1,16 +1,15 @@
 #include "common/net/pg/pg_hosts.h"
 
-#include <netdb.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "common/base/err.h"
 #include "common/base/parse.h"
+#include "common/net/hosts.h"
 #include "common/net/url.h"
 
-static size_t count_fields(const char *list)
+size_t pg_hosts_count(const char *list)
 {
     size_t count = 1;
     for (; *list != '\0'; list++)
@@ -34,8 +33,8 @@ static int copy_field(const char *list, size_t index, char *out, size_t size)
 
 int pg_hosts_pick(const char *names, const char *ports, unsigned turn, struct pg_host *ret_host)
 {
-    size_t count = count_fields(names);
-    size_t port_count = count_fields(ports);
+    size_t count = pg_hosts_count(names);
+    size_t port_count = pg_hosts_count(ports);
     size_t index = turn % count;
     if (port_count != 1 && port_count != count)
         return ERR_INVALID;
@@ -96,35 +95,19 @@ static void list_add(char *list, size_t size, const char *value)
     (void)snprintf(list + len, size - len, "%s%s", len > 0 ? "," : "", value);
 }
 
-static size_t read_addresses(const struct addrinfo *found, char list[][PG_HOSTS_ADDRESS_SIZE])
-{
-    size_t count = 0;
-    for (; found != NULL && count < PG_HOSTS_ADDRESSES_MAX; found = found->ai_next)
-        if (getnameinfo(found->ai_addr, found->ai_addrlen, list[count], PG_HOSTS_ADDRESS_SIZE, NULL,
-                        0, NI_NUMERICHOST) == 0)
-            count++;
-    return count;
-}
-
-int pg_hosts_resolve(const char *name, unsigned turn, struct pg_addresses *ret_addresses,
+int pg_hosts_resolve(const char *name, unsigned round, struct pg_addresses *ret_addresses,
                      char *ret_reason, size_t reason_size)
 {
-    const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-    struct addrinfo *found = NULL;
-    int error = getaddrinfo(name, NULL, &hints, &found);
-    char list[PG_HOSTS_ADDRESSES_MAX][PG_HOSTS_ADDRESS_SIZE];
-    size_t count = error == 0 ? read_addresses(found, list) : 0;
-    if (found != NULL)
-        freeaddrinfo(found);
-    if (count == 0) {
-        (void)snprintf(ret_reason, reason_size, "%.128s: the host cannot be resolved: %s", name,
-                       gai_strerror(error == 0 ? EAI_NONAME : error));
-        return error == EAI_MEMORY || error == EAI_SYSTEM ? ERR_UNAVAILABLE : ERR_NOT_FOUND;
-    }
+    struct host_addresses found;
+    int code = host_resolve(name, 0, round, &found, ret_reason, reason_size);
+    if (code < 0)
+        return code;
     struct pg_addresses addresses = {"", ""};
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < found.count; i++) {
+        char text[HOST_ADDRESS_SIZE];
+        host_address_text(&found, i, text);
         list_add(addresses.names, sizeof addresses.names, name);
-        list_add(addresses.addresses, sizeof addresses.addresses, list[(turn + i) % count]);
+        list_add(addresses.addresses, sizeof addresses.addresses, text);
     }
     *ret_addresses = addresses;
     return 0;

@@ -1,4 +1,4 @@
-/* Where to connect to: the hosts of a database URL, tried in turn, their names looked up here,
+/* Where to connect to: the hosts of a database URL, one at a time, their names looked up here,
  * because libpq would block while it does. */
 #ifndef COMMON_NET_PG_PG_HOSTS_H
 #define COMMON_NET_PG_PG_HOSTS_H
@@ -7,10 +7,9 @@
 #include <stddef.h>
 
 #include "common/base/attrs.h"
+#include "common/net/hosts.h"
 
 #define PG_HOSTS_NAME_SIZE 256
-#define PG_HOSTS_ADDRESSES_MAX 8
-#define PG_HOSTS_ADDRESS_SIZE 64
 #define PG_HOSTS_PORT_SIZE 8
 
 struct pg_host {
@@ -18,6 +17,8 @@ struct pg_host {
     char port[PG_HOSTS_PORT_SIZE]; /* "": the default */
 };
 
+/* Fields of a list separated by commas; of "" one. */
+size_t pg_hosts_count(const char *list);
 /* Takes host number `turn` (modulo their number) out of the URL's lists ("a,b", "5432" or
  * "5432,5433", either may be ""). ERR_INVALID: too long. */
 MUST_CHECK int pg_hosts_pick(const char *names, const char *ports, unsigned turn,
@@ -29,13 +30,14 @@ bool pg_hosts_resolvable(const struct pg_host *host);
 
 /* For libpq: the same name once for each address. */
 struct pg_addresses {
-    char names[PG_HOSTS_ADDRESSES_MAX * PG_HOSTS_NAME_SIZE];
-    char addresses[PG_HOSTS_ADDRESSES_MAX * PG_HOSTS_ADDRESS_SIZE];
+    char names[HOST_ADDRESSES_MAX * PG_HOSTS_NAME_SIZE];
+    char addresses[HOST_ADDRESSES_MAX * HOST_ADDRESS_SIZE];
 };
 
-/* Looks the name up (blocks). 0, ERR_NOT_FOUND or ERR_UNAVAILABLE with the reason. The list starts
- * at another address with each `turn`. */
-MUST_CHECK int pg_hosts_resolve(const char *name, unsigned turn, struct pg_addresses *ret_addresses,
-                                char *ret_reason, size_t reason_size);
+/* Looks the name up (blocks). 0, ERR_NOT_FOUND or ERR_UNAVAILABLE with the reason. The list begins
+ * at address number `round`. */
+MUST_CHECK int pg_hosts_resolve(const char *name, unsigned round,
+                                struct pg_addresses *ret_addresses, char *ret_reason,
+                                size_t reason_size);
 
 #endif

@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 #include "common/base/attrs.h"
-#include "common/net/pg/pg.h"
+#include "common/net/pg/pg_result.h"
 
 /* A query that is on its way. */
 struct pg_sent {

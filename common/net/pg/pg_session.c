@@ -4,29 +4,45 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/base/err.h"
+#include "common/base/log.h"
 #include "common/net/pg/pg_hosts.h"
 
 #define CONNECT_TIMEOUT_MS 5000
 #define HOSTS_SIZE 4096
+/* A session that ends sooner has proved nothing: the wait before the next grows on. */
+#define PROVED_MS 1000
+#define LOOK_AGAIN_MS 100
 
 /* A name is looked up in a thread: the resolver blocks. */
-struct resolve {
+struct pg_resolve {
     struct pg *pg; /* NULL: given up meanwhile. Not touched by the thread. */
     struct pg_host host;
-    unsigned turn;
+    unsigned round;
     int code;
     struct pg_addresses addresses;
-    char reason[PG_WIRE_REASON_SIZE];
+    char reason[PG_REASON_SIZE];
 };
+
+/* The only one that changes the phase. */
+static void enter(struct pg *pg, enum pg_phase phase, const char *reason)
+{
+    static const char *const names[] = {"idle", "resolving", "connecting",
+                                        "up",   "broken",    "closed"};
+    log_debug("PostgreSQL session: new phase", LOG_STR("session", pg->application_name),
+              LOG_STR("from", names[pg->phase]), LOG_STR("to", names[phase]),
+              LOG_STR("reason", reason));
+    pg->phase = phase;
+}
 
 /* ---- the end of a session, and of the whole ---- */
 
 void pg_free(struct pg *pg)
 {
     loop_timer_free(pg->timer);
-    pg_ring_free(&pg->sent);
-    free(pg->prepared);
+    loop_timer_free(pg->deadline);
+    pg_pipeline_free(&pg->pipeline);
     if (pg->url != NULL)
         explicit_bzero(pg->url, strlen(pg->url));
     free(pg->url);
@@ -34,161 +50,221 @@ void pg_free(struct pg *pg)
     free(pg);
 }
 
-void pg_disconnect(struct pg *pg)
+static void disconnect(struct pg *pg)
 {
-    pg->session++;
-    pg->phase = PG_PHASE_IDLE;
     loop_watch_free(pg->watch);
     pg->watch = NULL;
     pg_wire_free(pg->wire);
     pg->wire = NULL;
-    pg->prepared_count = 0;
+    pg_pipeline_end(&pg->pipeline);
     loop_timer_stop(pg->timer);
+    loop_timer_stop(pg->deadline);
     if (pg->resolve != NULL)
         pg->resolve->pg = NULL; /* it frees itself when its thread is done */
     pg->resolve = NULL;
 }
 
-void pg_report(pg_result_cb cb, const struct pg_result *result, void *arg)
+/* Ends this session (or try): tells everybody, tries again later. Only from the loop. */
+static void fail(struct pg *pg, int fault, const char *reason)
 {
-    if (cb != NULL)
-        cb(result, arg);
-}
-
-/* Everybody who waits hears that the answer will not come. Nothing is added meanwhile: the phase
- * forbids it. */
-void pg_tell_lost(struct pg *pg)
-{
-    struct pg_sent *head;
-    pg->unanswered = 0;
-    while ((head = pg_ring_head(&pg->sent)) != NULL) {
-        struct pg_sent sent = *head;
-        pg_ring_pop(&pg->sent);
-        pg_wire_result_free(sent.result);
-        pg_report(sent.cb, NULL, sent.arg);
-    }
-    struct pg_held *held = pg->script;
-    pg->script = NULL;
-    pg_wire_result_free(pg->script_result);
-    pg->script_result = NULL;
-    if (held == NULL)
-        held = pg_line_pop(&pg->held);
-    for (; held != NULL; held = pg_line_pop(&pg->held)) {
-        pg_report(held->cb, NULL, held->arg);
-        free(held);
-    }
-}
-
-/* Ends this session (or try): tells everybody, tries again later. */
-void pg_fail(struct pg *pg, int fault, const char *reason)
-{
-    char copy[PG_WIRE_REASON_SIZE]; /* `reason` may be ours */
+    char copy[PG_REASON_SIZE]; /* `reason` may be ours */
     (void)snprintf(copy, sizeof copy, "%s", reason);
-    bool news = pg->told_up || strcmp(copy, pg->reason) != 0;
-    pg_disconnect(pg);
-    pg->told_up = false;
+    bool was_up = pg->phase == PG_PHASE_UP || pg->phase == PG_PHASE_BROKEN;
+    bool news = was_up || strcmp(copy, pg->reason) != 0;
+    if (was_up && clock_mono_ms() - pg->up_since_ms >= PROVED_MS)
+        backoff_reset(&pg->backoff);
+    if (was_up)
+        host_walk_lost(&pg->walk);
+    else
+        host_walk_failed(&pg->walk);
+    enter(pg, PG_PHASE_IDLE, copy);
+    disconnect(pg);
     pg->fault = fault;
     memcpy(pg->reason, copy, sizeof copy);
-    pg_tell_lost(pg);
-    if (!pg->closed && news && pg->state != NULL)
+    pg_pipeline_tell_lost(&pg->pipeline); /* nothing is added meanwhile: the phase forbids it */
+    if (pg->phase != PG_PHASE_CLOSED && news && pg->state != NULL)
         pg->state(false, pg->reason, pg->arg);
-    if (!pg->closed)
+    if (pg->phase != PG_PHASE_CLOSED)
         loop_timer_start(pg->timer, backoff_next(&pg->backoff), 0);
 }
 
-void pg_fail_with_reason(struct pg *pg)
+static void connect_failed(struct pg *pg)
 {
-    char reason[PG_WIRE_REASON_SIZE];
+    char reason[PG_REASON_SIZE];
     int fault = pg_wire_reason(pg->wire, reason);
-    pg_fail(pg, fault, reason[0] == '\0' ? "the connection was lost" : reason);
+    fail(pg, fault, reason[0] == '\0' ? "the connection was lost" : reason);
 }
 
-/* Gives the session up from within a caller's call: callbacks come from the loop only. */
-void pg_give_up(struct pg *pg, const char *reason)
+void pg_session_give_up(struct pg *pg, const char *reason)
 {
-    pg->phase = PG_PHASE_BROKEN;
+    pg->pipeline.over = true;
+    enter(pg, PG_PHASE_BROKEN, reason);
     (void)snprintf(pg->reason, sizeof pg->reason, "%s", reason);
-    if (pg->watch != NULL)
-        loop_watch_set(pg->watch, 0);
+    loop_watch_set(pg->watch, 0);
     loop_timer_start(pg->timer, 0, 0);
 }
 
-void pg_give_up_with_reason(struct pg *pg)
+void pg_session_close(struct pg *pg)
 {
-    char reason[PG_WIRE_REASON_SIZE];
-    (void)pg_wire_reason(pg->wire, reason);
-    pg_give_up(pg, reason[0] == '\0' ? "the connection was lost" : reason);
+    enter(pg, PG_PHASE_CLOSED, NULL);
+    disconnect(pg);
+    pg_pipeline_tell_lost(&pg->pipeline);
+    loop_timer_start(pg->timer, 0, 0); /* frees it */
+}
+
+/* ---- while it is up ---- */
+
+static void watch_and_wait(struct pg *pg)
+{
+    loop_watch_set(pg->watch, pg->pipeline.unflushed ? LOOP_READ | LOOP_WRITE : LOOP_READ);
+    if (pg->options.answer_timeout_ms > 0 && pg_pipeline_waits(&pg->pipeline) &&
+        !loop_timer_active(pg->deadline))
+        loop_timer_start(pg->deadline, pg->options.answer_timeout_ms, 0);
+}
+
+void pg_session_called(struct pg *pg)
+{
+    if (pg->phase != PG_PHASE_UP)
+        return;
+    if (pg->pipeline.over)
+        pg_session_give_up(pg, pg->pipeline.problem);
+    else
+        watch_and_wait(pg);
+}
+
+/* What the pipeline made of the socket. */
+static void served(struct pg *pg, int code)
+{
+    if (code == ERR_CLOSED)
+        return; /* a callback has seen to it */
+    if (code == ERR_REFUSED)
+        pg_session_give_up(pg, pg->pipeline.problem);
+    else if (code < 0)
+        fail(pg, ERR_UNAVAILABLE, pg->pipeline.problem);
+    else
+        watch_and_wait(pg);
+}
+
+/* Timers come before sockets: what has arrived while we were slow is taken first. */
+void pg_deadline_fired(void *arg)
+{
+    struct pg *pg = arg;
+    uint64_t session = pg->pipeline.session;
+    if (pg->phase != PG_PHASE_UP)
+        return;
+    bool came = pg_wire_readable(pg->pipeline.wire);
+    if (came)
+        served(pg, pg_pipeline_receive(&pg->pipeline));
+    if (pg->pipeline.session != session || pg->phase != PG_PHASE_UP ||
+        !pg_pipeline_waits(&pg->pipeline))
+        return;
+    uint64_t waited_ms = clock_mono_ms() - pg->pipeline.waits_since_ms;
+    uint32_t limit_ms = pg->options.answer_timeout_ms;
+    if (!came && waited_ms >= limit_ms) {
+        char reason[PG_REASON_SIZE];
+        (void)snprintf(reason, sizeof reason, "no answer to a query within %u ms", limit_ms);
+        fail(pg, ERR_UNAVAILABLE, reason);
+        return;
+    }
+    uint64_t left_ms = waited_ms >= limit_ms ? 0 : limit_ms - waited_ms;
+    loop_timer_start(pg->deadline, left_ms < LOOK_AGAIN_MS ? LOOK_AGAIN_MS : left_ms, 0);
 }
 
 /* ---- connecting ---- */
 
 static void session_up(struct pg *pg)
 {
-    pg->phase = PG_PHASE_UP;
-    pg->told_up = true;
+    pg_pipeline_begin(&pg->pipeline, pg->wire);
+    pg->wire = NULL;
+    enter(pg, PG_PHASE_UP, NULL);
+    pg->up_since_ms = clock_mono_ms();
     pg->fault = 0;
     pg->reason[0] = '\0';
     loop_timer_stop(pg->timer);
-    backoff_reset(&pg->backoff);
     loop_watch_set(pg->watch, LOOP_READ);
     if (pg->state != NULL)
         pg->state(true, NULL, pg->arg);
 }
 
-/* libpq may have moved to another socket, perhaps under the same number: watch it afresh. */
-static void watch_afresh(struct pg *pg, int events)
+static void socket_ready(int events, void *arg);
+
+/* libpq may have moved to another socket, perhaps under the same number: a new watch. */
+static void watch_anew(struct pg *pg, int events)
 {
     loop_watch_free(pg->watch);
-    pg->watch = loop_watch_new(pg->loop, pg_wire_fd(pg->wire), pg_socket_ready, pg);
+    pg->watch = loop_watch_new(pg->loop, pg_wire_fd(pg->wire), socket_ready, pg);
     if (pg->watch == NULL)
-        pg_fail(pg, ERR_UNAVAILABLE, "cannot watch the connection");
+        fail(pg, ERR_UNAVAILABLE, "cannot watch the connection");
     else
         loop_watch_set(pg->watch, events);
 }
 
-void pg_session_step(struct pg *pg)
+static void connect_step(struct pg *pg)
 {
     enum pg_wire_poll next = pg_wire_poll(pg->wire);
     if (next == PG_WIRE_POLL_FAILED) {
-        pg_fail_with_reason(pg);
+        connect_failed(pg);
         return;
     }
-    watch_afresh(pg, next == PG_WIRE_POLL_WRITE ? LOOP_WRITE : LOOP_READ);
+    watch_anew(pg, next == PG_WIRE_POLL_WRITE ? LOOP_WRITE : LOOP_READ);
     if (next == PG_WIRE_POLL_UP && pg->phase == PG_PHASE_CONNECTING)
         session_up(pg);
 }
 
+static void socket_ready(int events, void *arg)
+{
+    struct pg *pg = arg;
+    if (pg->phase == PG_PHASE_CONNECTING) {
+        connect_step(pg);
+    } else if (pg->phase == PG_PHASE_UP) {
+        int code = (events & LOOP_WRITE) != 0 ? pg_pipeline_flush(&pg->pipeline) : 0;
+        if (code == 0 && (events & LOOP_READ) != 0)
+            code = pg_pipeline_receive(&pg->pipeline);
+        served(pg, code);
+    }
+}
+
 static void connect_to(struct pg *pg, const char *host, const char *hostaddr, const char *port)
 {
-    const struct pg_wire_target target = {&pg->options, host, hostaddr, port};
+    const struct pg_options *options = &pg->options;
+    const struct pg_wire_target target = {.url = options->url,
+                                          .application_name = options->application_name,
+                                          .statement_timeout_ms = options->statement_timeout_ms,
+                                          .idle_in_transaction_timeout_ms =
+                                              options->idle_in_transaction_timeout_ms,
+                                          .tcp_user_timeout_ms = options->tcp_user_timeout_ms,
+                                          .writable = !options->reads_only,
+                                          .host = host,
+                                          .hostaddr = hostaddr,
+                                          .port = port};
     pg->wire = pg_wire_start(&target);
     if (pg->wire == NULL) {
-        pg_fail(pg, ERR_UNAVAILABLE, "out of memory");
+        fail(pg, ERR_UNAVAILABLE, "out of memory");
         return;
     }
-    pg->phase = PG_PHASE_CONNECTING;
+    enter(pg, PG_PHASE_CONNECTING, NULL);
     loop_timer_start(pg->timer, CONNECT_TIMEOUT_MS, 0);
     if (pg_wire_fd(pg->wire) < 0)
-        pg_fail_with_reason(pg);
+        connect_failed(pg);
     else
-        watch_afresh(pg, LOOP_WRITE); /* libpq: at first as if it had asked to write */
+        watch_anew(pg, LOOP_WRITE); /* libpq: at first as if it had asked to write */
 }
 
 static void resolve_in_thread(void *arg)
 {
-    struct resolve *resolve = arg;
-    resolve->code = pg_hosts_resolve(resolve->host.name, resolve->turn, &resolve->addresses,
+    struct pg_resolve *resolve = arg;
+    resolve->code = pg_hosts_resolve(resolve->host.name, resolve->round, &resolve->addresses,
                                      resolve->reason, sizeof resolve->reason);
 }
 
 static void resolved(void *arg)
 {
-    struct resolve *resolve = arg;
+    struct pg_resolve *resolve = arg;
     struct pg *pg = resolve->pg;
     if (pg != NULL) {
         pg->resolve = NULL;
         if (resolve->code < 0)
-            pg_fail(pg, resolve->code, resolve->reason);
+            fail(pg, resolve->code, resolve->reason);
         else
             connect_to(pg, resolve->addresses.names, resolve->addresses.addresses,
                        resolve->host.port);
@@ -198,79 +274,81 @@ static void resolved(void *arg)
 
 static void start_resolving(struct pg *pg, const struct pg_host *host)
 {
-    struct resolve *resolve = calloc(1, sizeof *resolve);
+    struct pg_resolve *resolve = calloc(1, sizeof *resolve);
     if (resolve != NULL) {
         resolve->pg = pg;
         resolve->host = *host;
-        resolve->turn = pg->attempts;
+        resolve->round = pg->walk.round;
     }
     if (resolve == NULL || loop_background(pg->loop, resolve_in_thread, resolved, resolve) < 0) {
         free(resolve);
-        pg_fail(pg, ERR_UNAVAILABLE, "out of memory");
+        fail(pg, ERR_UNAVAILABLE, "out of memory");
         return;
     }
     pg->resolve = resolve;
-    pg->phase = PG_PHASE_RESOLVING;
+    enter(pg, PG_PHASE_RESOLVING, host->name);
     loop_timer_start(pg->timer, CONNECT_TIMEOUT_MS, 0);
 }
 
-/* The lists of hosts, their addresses and ports of the URL; 0 or an error. */
-static int read_hosts(const struct pg *pg, struct buf *hosts, struct buf *addresses,
-                      struct buf *ports)
+/* The host whose turn it is; its address where the URL gives one ("hostaddr"), else "". */
+static int next_host(const struct pg *pg, struct pg_host *ret_host, struct pg_host *ret_address)
 {
-    int code = pg_wire_url_part(pg->url, "host", hosts);
+    struct buf hosts, addresses, ports;
+    buf_init(&hosts, HOSTS_SIZE);
+    buf_init(&addresses, HOSTS_SIZE);
+    buf_init(&ports, HOSTS_SIZE);
+    int code = pg_wire_url_part(pg->url, "host", &hosts);
     if (code == 0)
-        code = pg_wire_url_part(pg->url, "hostaddr", addresses);
-    return code == 0 ? pg_wire_url_part(pg->url, "port", ports) : code;
+        code = pg_wire_url_part(pg->url, "hostaddr", &addresses);
+    if (code == 0)
+        code = pg_wire_url_part(pg->url, "port", &ports);
+    unsigned index = (unsigned)pg->walk.host;
+    if (code == 0)
+        code =
+            pg_hosts_pick(buf_text(&hosts), hosts.len > 0 ? buf_text(&ports) : "", index, ret_host);
+    if (code == 0)
+        code = pg_hosts_pick(buf_text(&addresses), addresses.len > 0 ? buf_text(&ports) : "", index,
+                             ret_address);
+    buf_free(&hosts);
+    buf_free(&addresses);
+    buf_free(&ports);
+    return code;
 }
 
 static void attempt(struct pg *pg)
 {
-    struct buf hosts, addresses, ports;
     struct pg_host host;
-    buf_init(&hosts, HOSTS_SIZE);
-    buf_init(&addresses, HOSTS_SIZE);
-    buf_init(&ports, HOSTS_SIZE);
-    int code = read_hosts(pg, &hosts, &addresses, &ports);
-    bool given = addresses.len > 0; /* the URL has the addresses itself */
-    if (code == 0 && !given)
-        code = pg_hosts_pick(buf_text(&hosts), buf_text(&ports), pg->attempts, &host);
-    buf_free(&hosts);
-    buf_free(&addresses);
-    buf_free(&ports);
-    if (code < 0)
-        pg_fail(pg, ERR_UNAVAILABLE, "the URL's hosts and ports do not match, or are too long");
-    else if (given)
-        connect_to(pg, NULL, NULL, NULL);
+    struct pg_host address;
+    if (next_host(pg, &host, &address) < 0)
+        fail(pg, ERR_UNAVAILABLE, "the URL's hosts and ports do not match, or are too long");
+    else if (address.name[0] != '\0')
+        connect_to(pg, host.name[0] == '\0' ? NULL : host.name, address.name, address.port);
     else if (pg_hosts_resolvable(&host))
         start_resolving(pg, &host);
     else
         connect_to(pg, host.name, NULL, host.port);
-    pg->attempts++;
 }
 
 void pg_timer_fired(void *arg)
 {
     struct pg *pg = arg;
-    if (pg->closed) {
-        pg_free(pg);
-        return;
-    }
     switch (pg->phase) {
     case PG_PHASE_IDLE:
         attempt(pg);
         break;
     case PG_PHASE_RESOLVING:
-        pg_fail(pg, ERR_NOT_FOUND, "the host's name was not resolved within 5 s");
+        fail(pg, ERR_UNAVAILABLE, "the host's name was not resolved within 5 s");
         break;
     case PG_PHASE_CONNECTING:
-        pg_fail(pg, ERR_UNAVAILABLE, "no connection within 5 s");
+        fail(pg, ERR_UNAVAILABLE, "no connection within 5 s");
         break;
     case PG_PHASE_BROKEN:
-        pg_fail(pg, ERR_UNAVAILABLE, pg->reason);
+        fail(pg, ERR_UNAVAILABLE, pg->reason);
+        break;
+    case PG_PHASE_CLOSED:
+        pg_free(pg);
         break;
     case PG_PHASE_UP:
-    case PG_PHASE_SCRIPT:
         break;
     }
 }

@@ -1,6 +1,5 @@
 #include "common/net/pg/pg_wire.h"
 
-#include <ctype.h>
 #include <libpq-fe.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +8,7 @@
 
 #include "common/base/err.h"
 #include "common/net/pg/pg_hosts.h"
+#include "common/net/pg/pg_reason.h"
 #include "common/net/url.h"
 
 /* A dead host is noticed within about ten seconds also while nothing is being sent. */
@@ -55,7 +55,7 @@ static const char *url_problem(const char *url)
     return problem;
 }
 
-int pg_url_check(const char *url, const char **ret_problem)
+int pg_wire_url_check(const char *url, const char **ret_problem)
 {
     const char *problem = url_problem(url);
     if (problem == NULL)
@@ -84,36 +84,39 @@ struct parameters {
 
 static void add(struct parameters *parameters, const char *name, const char *value)
 {
+    if (value == NULL)
+        return;
     parameters->names[parameters->count] = name;
     parameters->values[parameters->count] = value;
     parameters->count++; /* one place always stays empty: it ends the list */
 }
 
 /* Session settings: the URL's own first, ours behind. */
-static int session_options(const struct pg_options *options, struct buf *out)
+static int session_options(const struct pg_wire_target *target, struct buf *out)
 {
-    int code = pg_wire_url_part(options->url, "options", out);
+    int code = pg_wire_url_part(target->url, "options", out);
     if (code < 0)
         return code;
     (void)buf_str(out, " -c timezone=UTC -c datestyle=ISO -c jit=off");
-    if (options->statement_timeout_ms > 0)
-        (void)buf_printf(out, " -c statement_timeout=%u", options->statement_timeout_ms);
-    if (options->idle_in_transaction_timeout_ms > 0)
+    if (target->statement_timeout_ms > 0)
+        (void)buf_printf(out, " -c statement_timeout=%u", target->statement_timeout_ms);
+    if (target->idle_in_transaction_timeout_ms > 0)
         (void)buf_printf(out, " -c idle_in_transaction_session_timeout=%u",
-                         options->idle_in_transaction_timeout_ms);
+                         target->idle_in_transaction_timeout_ms);
     return out->failed ? ERR_FULL : 0;
 }
 
 static PGconn *start(const struct pg_wire_target *target, const char *session)
 {
-    const struct pg_options *options = target->options;
     struct parameters parameters = {.count = 0};
     char user_timeout[16] = "";
-    if (options->tcp_user_timeout_ms > 0)
-        (void)snprintf(user_timeout, sizeof user_timeout, "%u", options->tcp_user_timeout_ms);
-    add(&parameters, "gssencmode", "disable"); /* before the URL: it may say otherwise */
-    add(&parameters, "dbname", options->url);
-    add(&parameters, "application_name", options->application_name);
+    if (target->tcp_user_timeout_ms > 0)
+        (void)snprintf(user_timeout, sizeof user_timeout, "%u", target->tcp_user_timeout_ms);
+    /* before the URL: it may say otherwise */
+    add(&parameters, "gssencmode", "disable");
+    add(&parameters, "target_session_attrs", target->writable ? "read-write" : NULL);
+    add(&parameters, "dbname", target->url);
+    add(&parameters, "application_name", target->application_name);
     add(&parameters, "client_encoding", "UTF8");
     add(&parameters, "options", session);
     add(&parameters, "tcp_user_timeout", user_timeout);
@@ -137,7 +140,7 @@ struct pg_wire *pg_wire_start(const struct pg_wire_target *target)
     struct pg_wire *wire = calloc(1, sizeof *wire);
     struct buf session;
     buf_init(&session, OPTIONS_SIZE);
-    if (wire != NULL && session_options(target->options, &session) == 0)
+    if (wire != NULL && session_options(target, &session) == 0)
         wire->conn = start(target, buf_text(&session));
     buf_free(&session);
     if (wire == NULL || wire->conn == NULL) {
@@ -200,26 +203,6 @@ const char *pg_wire_server_version(const struct pg_wire *wire)
     return wire->version;
 }
 
-/* Cuts the SQLSTATE ("28P01: ") out of a verbose message, in place; false if it holds none. */
-static bool take_sqlstate(char *message, char ret_state[6])
-{
-    for (char *p = strchr(message, ':'); p != NULL; p = strchr(p + 1, ':')) {
-        char *state = p + 1 + strspn(p + 1, " ");
-        size_t len = 0;
-        bool digit = false; /* none in "FATAL" and the like */
-        for (; isdigit((unsigned char)state[len]) || isupper((unsigned char)state[len]); len++)
-            digit = digit || isdigit((unsigned char)state[len]) != 0;
-        if (len != 5 || !digit || state[5] != ':')
-            continue;
-        memcpy(ret_state, state, 5);
-        ret_state[5] = '\0';
-        char *rest = state + 6 + strspn(state + 6, " ");
-        memmove(state, rest, strlen(rest) + 1);
-        return true;
-    }
-    return false;
-}
-
 static int fault_of(const struct pg_wire *wire, const char *state)
 {
     static const struct {
@@ -237,32 +220,10 @@ static int fault_of(const struct pg_wire *wire, const char *state)
     return PQconnectionNeedsPassword(wire->conn) != 0 ? ERR_AUTH : ERR_UNAVAILABLE;
 }
 
-static void cut_at(char *text, const char *mark)
+int pg_wire_reason(const struct pg_wire *wire, char ret_reason[PG_REASON_SIZE])
 {
-    char *found = strstr(text, mark);
-    if (found != NULL)
-        *found = '\0';
-}
-
-int pg_wire_reason(const struct pg_wire *wire, char ret_reason[PG_WIRE_REASON_SIZE])
-{
-    char text[PG_WIRE_REASON_SIZE * 2];
-    char state[6] = "";
-    (void)snprintf(text, sizeof text, "%s", PQerrorMessage(wire->conn));
-    cut_at(text, "\nLOCATION:");             /* of a verbose message: the server's source */
-    cut_at(text, "\tIs the server running"); /* libpq's advice */
-    (void)take_sqlstate(text, state);
-    size_t n = 0;
-    bool gap = false;
-    for (const char *p = text; *p != '\0' && n + 2 < PG_WIRE_REASON_SIZE; p++) {
-        bool space = isspace((unsigned char)*p) != 0;
-        if (!space && gap && n > 0)
-            ret_reason[n++] = ' ';
-        if (!space)
-            ret_reason[n++] = *p;
-        gap = space;
-    }
-    ret_reason[n] = '\0';
+    char state[PG_SQLSTATE_SIZE];
+    pg_reason_read(PQerrorMessage(wire->conn), ret_reason, state);
     return fault_of(wire, state);
 }
 

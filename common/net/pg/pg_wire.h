@@ -8,14 +8,19 @@
 #include <stdint.h>
 
 #include "common/base/attrs.h"
-#include "common/net/pg/pg.h"
-
-#define PG_WIRE_REASON_SIZE 256
+#include "common/base/buf.h"
+#include "common/net/pg/pg_reason.h"
+#include "common/net/pg/pg_result.h"
 
 struct pg_wire;
 
 struct pg_wire_target {
-    const struct pg_options *options;
+    const char *url;
+    const char *application_name;
+    uint32_t statement_timeout_ms; /* 0: none, here and below */
+    uint32_t idle_in_transaction_timeout_ms;
+    uint32_t tcp_user_timeout_ms;
+    bool writable;        /* unless the URL says otherwise, only a server that takes writes */
     const char *host;     /* NULL, or instead of the URL's: names, separated by commas, … */
     const char *hostaddr; /* … an address for each, so that libpq resolves nothing itself … */
     const char *port;     /* … and the port of all */
@@ -34,7 +39,9 @@ enum pg_wire_event {
     PG_WIRE_FATAL,   /* the session is over, or says what we cannot understand */
 };
 
-/* Appends a part ("host", "hostaddr", "port") of a URL that pg_url_check took; nothing if absent.
+/* See pg_url_check. */
+MUST_CHECK int pg_wire_url_check(const char *url, const char **ret_problem);
+/* Appends a part ("host", "hostaddr", "port") of a URL that was checked; nothing if absent.
  */
 MUST_CHECK int pg_wire_url_part(const char *url, const char *part, struct buf *out);
 
@@ -48,7 +55,7 @@ int pg_wire_fd(const struct pg_wire *wire);
 int pg_wire_backend_pid(const struct pg_wire *wire);
 const char *pg_wire_server_version(const struct pg_wire *wire);
 /* Why it failed, on one line; while connecting also what kind: see pg_fault. */
-int pg_wire_reason(const struct pg_wire *wire, char ret_reason[PG_WIRE_REASON_SIZE]);
+int pg_wire_reason(const struct pg_wire *wire, char ret_reason[PG_REASON_SIZE]);
 
 /* Queue a message each for sending; 0 or ERR_IO, after which only pg_wire_free may follow. */
 MUST_CHECK int pg_wire_send_prepare(struct pg_wire *wire, const struct pg_statement *statement);

@@ -1,0 +1,299 @@
+/* Sessions with a PostgreSQL that refuses, dies, hangs or is read-only, in each phase; the server
+ * is a script. (test_pg_cut.c: one that leaves in the middle of an answer.) */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/attrs.h"
+#include "common/base/buf.h"
+#include "common/base/err.h"
+#include "common/net/pg/pg.h"
+#include "common/net/pg/pg_impl.h"
+#include "tests/fake/fake_server.h"
+
+#define PATIENCE_MS 8000
+#define ANSWER_MS 60
+
+#define STARTUP UNTIL("application_name\0phases\0")
+#define GREETING "R\0\0\0\x08\0\0\0\0S\0\0\0\x18server_version\00015.0\0"
+#define WRITABLE                                                                                   \
+    "S\0\0\0\x26"                                                                                  \
+    "default_transaction_read_only\0off\0"                                                         \
+    "S\0\0\0\x17"                                                                                  \
+    "in_hot_standby\0off\0"
+#define READ_ONLY                                                                                  \
+    "S\0\0\0\x25"                                                                                  \
+    "default_transaction_read_only\0on\0"                                                          \
+    "S\0\0\0\x17"                                                                                  \
+    "in_hot_standby\0off\0"
+#define READY "Z\0\0\0\5I"
+#define LOGIN ACCEPT, STARTUP, SAY(GREETING WRITABLE READY)
+/* Parse, Bind, …, Sync */
+#define QUERY UNTIL("S\0\0\0\4")
+#define ANSWER                                                                                     \
+    SAY("1\0\0\0\4"                                                                                \
+        "2\0\0\0\4"                                                                                \
+        "n\0\0\0\4"                                                                                \
+        "C\0\0\0\x0b"                                                                              \
+        "COMMIT\0" READY)
+#define ERROR(severity, sqlstate, size)                                                            \
+    SAY("E\0\0\0" size "S" severity "\0V" severity "\0C" sqlstate "\0Mno\0\0")
+
+static struct loop *loop;
+static struct loop_timer *patience;
+static struct fake_server *server;
+static struct pg *pg;
+static struct buf heard;
+static unsigned wanted; /* words until the loop stops */
+
+static void say(const char *word)
+{
+    (void)buf_printf(&heard, "%s; ", word);
+    if (--wanted == 0)
+        loop_stop(loop);
+}
+
+static void out_of_patience(void *arg)
+{
+    (void)arg;
+    ck_abort_msg("nothing more came; heard: %s", buf_text(&heard));
+}
+
+static void changed(bool up, const char *reason, void *arg)
+{
+    (void)arg;
+    say(up ? "up" : reason);
+}
+
+static void answered(const struct pg_result *result, void *arg)
+{
+    (void)arg;
+    enum pg_status status = pg_status(result);
+    say(status == PG_LOST ? "lost" : status == PG_OK ? "fine" : pg_sqlstate(result));
+}
+
+static void expect(unsigned count, const char *words)
+{
+    wanted = count;
+    loop_run(loop);
+    ck_assert_str_eq(buf_text(&heard), words);
+    buf_reset(&heard);
+}
+
+static void open_session(uint32_t answer_ms, bool reads_only)
+{
+    char url[128];
+    (void)snprintf(url, sizeof url, "postgresql://ann:word@127.0.0.1:%u/x?sslmode=disable",
+                   fake_server_port(server));
+    const struct pg_options options = {.url = url,
+                                       .application_name = "phases",
+                                       .answer_timeout_ms = answer_ms,
+                                       .reads_only = reads_only,
+                                       .pending_max = 4};
+    pg = pg_open(loop, &options, changed, NULL);
+    ck_assert_ptr_nonnull(pg);
+}
+
+static void ask(void)
+{
+    static const struct pg_statement touch = {"touch", "select touch()", 0};
+    ck_assert_int_eq(pg_query(pg, &touch, NULL, answered, NULL), 0);
+}
+
+static void set_up(void)
+{
+    buf_init(&heard, 4096);
+    loop = loop_new();
+    patience = loop_timer_new(loop, out_of_patience, NULL);
+    loop_timer_start(patience, PATIENCE_MS, 0);
+    server = fake_server_new();
+    pg = NULL;
+}
+
+static void tear_down(void)
+{
+    pg_close(pg);
+    loop_timer_free(patience);
+    loop_free(loop);
+    fake_server_end(server);
+    buf_free(&heard);
+}
+
+#define FOLLOW(...)                                                                                \
+    static const struct fake_server_step steps[] = {__VA_ARGS__};                                  \
+    fake_server_start(server, steps, ARRAY_LEN(steps))
+
+/* ---- connecting ---- */
+
+START_TEST(a_refused_connect_is_told_and_tried_again)
+{
+    open_session(0, false);
+    wanted = 1;
+    loop_run(loop);
+    ck_assert_ptr_nonnull(strstr(buf_text(&heard), "Connection refused"));
+    ck_assert_int_eq(pg_fault(pg), ERR_UNAVAILABLE);
+    buf_reset(&heard);
+    FOLLOW(LOGIN, HOLD);
+    expect(1, "up; ");
+    ck_assert_int_eq(pg_fault(pg), 0);
+}
+END_TEST
+
+START_TEST(it_dies_in_the_login_and_comes_back)
+{
+    FOLLOW(ACCEPT, STARTUP, CLOSE, ACCEPT, STARTUP, SAY(GREETING), CLOSE, LOGIN, QUERY, ANSWER,
+           HOLD);
+    open_session(0, false);
+    wanted = 2; /* the same reason is told once */
+    loop_run(loop);
+    ck_assert_ptr_nonnull(strstr(buf_text(&heard), "server closed the connection unexpectedly"));
+    ck_assert_ptr_nonnull(strstr(buf_text(&heard), "up; "));
+    buf_reset(&heard);
+    ask();
+    expect(1, "fine; ");
+}
+END_TEST
+
+START_TEST(a_mute_server_is_given_up)
+{
+    FOLLOW(ACCEPT, STARTUP, HOLD, LOGIN, HOLD);
+    open_session(0, false);
+    struct loop_timer *turn = loop_timer_new(loop, (loop_cb)loop_stop, loop);
+    loop_timer_start(turn, 1, 1);
+    while (pg->phase != PG_PHASE_CONNECTING || fake_server_done(server) < 2)
+        loop_run(loop);
+    loop_timer_free(turn);
+    wanted = 9;
+    pg_timer_fired(pg); /* its 5 s are over */
+    ck_assert_str_eq(buf_text(&heard), "no connection within 5 s; ");
+    buf_reset(&heard);
+    expect(1, "up; ");
+}
+END_TEST
+
+START_TEST(a_refused_login_is_no_outage)
+{
+    FOLLOW(ACCEPT, STARTUP, ERROR("FATAL", "28P01", "\x1e"), CLOSE);
+    open_session(0, false);
+    wanted = 1;
+    loop_run(loop);
+    ck_assert_int_eq(pg_fault(pg), ERR_AUTH);
+}
+END_TEST
+
+/* ---- servers that take no writes ---- */
+
+START_TEST(a_writer_passes_a_read_only_server_over)
+{
+    FOLLOW(ACCEPT, STARTUP, SAY(GREETING READ_ONLY READY), HOLD, LOGIN, HOLD);
+    open_session(0, false);
+    wanted = 2;
+    loop_run(loop);
+    ck_assert_ptr_nonnull(strstr(buf_text(&heard), "session is read-only"));
+    ck_assert_ptr_nonnull(strstr(buf_text(&heard), "up; "));
+}
+END_TEST
+
+START_TEST(a_reader_takes_it)
+{
+    FOLLOW(ACCEPT, STARTUP, SAY(GREETING READ_ONLY READY), HOLD);
+    open_session(0, true);
+    expect(1, "up; ");
+}
+END_TEST
+
+START_TEST(a_server_that_became_read_only_is_left)
+{
+    FOLLOW(LOGIN, QUERY, ERROR("ERROR", "25006", "\x1e"), SAY(READY), HOLD, LOGIN, QUERY, ANSWER,
+           HOLD);
+    open_session(0, false);
+    expect(1, "up; ");
+    ask();
+    expect(3, "25006; the server has become read-only; up; ");
+    ask();
+    expect(1, "fine; ");
+}
+END_TEST
+
+START_TEST(another_error_ends_nothing)
+{
+    FOLLOW(LOGIN, QUERY, ERROR("ERROR", "40001", "\x1e"), SAY(READY), QUERY, ANSWER, HOLD);
+    open_session(0, false);
+    expect(1, "up; ");
+    ask();
+    expect(1, "40001; ");
+    ask();
+    expect(1, "fine; ");
+}
+END_TEST
+
+START_TEST(a_server_that_shuts_down_is_left)
+{
+    FOLLOW(LOGIN, QUERY, ERROR("FATAL", "57P01", "\x1e"), CLOSE, LOGIN, HOLD);
+    open_session(0, false);
+    expect(1, "up; ");
+    ask();
+    wanted = 3;
+    loop_run(loop);
+    ck_assert_int_eq(strncmp(buf_text(&heard), "lost; ", 6), 0);
+    ck_assert_ptr_nonnull(strstr(buf_text(&heard), "up; "));
+}
+END_TEST
+
+/* ---- answers that never come ---- */
+
+START_TEST(a_query_without_an_answer_ends_the_session)
+{
+    FOLLOW(LOGIN, QUERY, ANSWER, QUERY, QUERY, SAY("1\0\0\0\4"), HOLD, LOGIN, QUERY, ANSWER, HOLD);
+    open_session(ANSWER_MS, false);
+    expect(1, "up; ");
+    ask();
+    expect(1, "fine; ");
+    ask();
+    ask();
+    expect(4, "lost; lost; no answer to a query within 60 ms; up; ");
+    ask();
+    expect(1, "fine; ");
+}
+END_TEST
+
+START_TEST(an_answer_that_came_while_we_were_slow_counts)
+{
+    FOLLOW(LOGIN, QUERY, ANSWER, HOLD);
+    open_session(ANSWER_MS, false);
+    expect(1, "up; ");
+    ask(); /* leaves at once */
+    wanted = 9;
+    while (!pg_wire_readable(pg->pipeline.wire))
+        ;
+    pg->pipeline.waits_since_ms -= ANSWER_MS * 2;
+    pg_deadline_fired(pg);
+    ck_assert_str_eq(buf_text(&heard), "fine; ");
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("pg_phases");
+    TCase *tests = tcase_create("a scripted server");
+    tcase_add_checked_fixture(tests, set_up, tear_down);
+    tcase_set_timeout(tests, 20);
+    tcase_add_test(tests, a_refused_connect_is_told_and_tried_again);
+    tcase_add_test(tests, it_dies_in_the_login_and_comes_back);
+    tcase_add_test(tests, a_mute_server_is_given_up);
+    tcase_add_test(tests, a_refused_login_is_no_outage);
+    tcase_add_test(tests, a_writer_passes_a_read_only_server_over);
+    tcase_add_test(tests, a_reader_takes_it);
+    tcase_add_test(tests, a_server_that_became_read_only_is_left);
+    tcase_add_test(tests, another_error_ends_nothing);
+    tcase_add_test(tests, a_server_that_shuts_down_is_left);
+    tcase_add_test(tests, a_query_without_an_answer_ends_the_session);
+    tcase_add_test(tests, an_answer_that_came_while_we_were_slow_counts);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
