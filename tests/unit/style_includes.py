@@ -94,6 +94,13 @@ def check_homes(problems):
                      if path != place and re.search(pattern, text)]
 
 
+def check_exits(problems):
+    """Only main() ends the process: what it calls returns an error."""
+    problems += [f"{path}: calls exit: return an error to main()" for path in sources(".c")
+                 if home(path) is not None and not path.endswith("/main.c")
+                 and re.search(r"(?<![\w.>])(exit|quick_exit)\(", read(path))]
+
+
 def check_metrics(problems):
     """A metric is declared in one file, so that its name and its help are those of one fact."""
     places = {}
@@ -110,4 +117,5 @@ def check(problems):
     check_directions(problems)
     check_doors(problems)
     check_homes(problems)
+    check_exits(problems)
     check_metrics(problems)
