@@ -232,14 +232,15 @@ test("a busy shop was reached; a broken proxy in front of it was not", async () 
 test("a wish is sent under one key until there is a clear answer", async () => {
   const accepted = { id: "order-1", events_url: null };
   const { api, calls } = scripted(new Error("reset"), answer(503, {}, { "Retry-After": "0" }), answer(429, {}, { "Retry-After": "0" }),
-    answer(502), answer(202, accepted));
+    answer(502), answer(403, { error: "log in to this network" }), new Response("<html>", { status: 200 }), answer(202),
+    answer(202, accepted));
   const sender = new Sender({ api, fresh: () => true });
   const tries = [];
   const hurry = setInterval(() => sender.hurry(), 5);
   const one = wish();
   assert.deepEqual(await sender.send(one, (problem) => tries.push(problem.status)), { how: "accepted", body: accepted });
   clearInterval(hurry);
-  assert.deepEqual(tries, [0, 503, 429, 502]);
+  assert.deepEqual(tries, [0, 503, 429, 502, 403, 200, 202]);
   assert.deepEqual(new Set(calls.map((call) => call.headers["Idempotency-Key"])), new Set([one.key]));
   assert.deepEqual(new Set(calls.map((call) => call.body)), new Set([JSON.stringify(body)]));
 });

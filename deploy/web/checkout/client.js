@@ -253,7 +253,8 @@ export class Checkout {
     let outcome;
     try {
       outcome = await this.sender.send(wish, (problem) => this.trying(order, problem));
-    } catch {
+    } catch (error) {
+      if (!(error instanceof OtherLogin)) throw error;
       await this.adopt(); // somebody else: the wish stays stored for the one who made it
       return;
     }

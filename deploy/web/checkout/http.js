@@ -20,8 +20,15 @@ export function retryAfter(header, now) {
   return Number.isFinite(ms) ? Math.min(Math.max(ms, 0), LONGEST_WAIT_MS) : null;
 }
 
-/** Worth another try: nobody has said no. @param {number} status */
-export const unclear = (status) => status === 0 || status === 408 || status === 425 || status === 429 || status >= 500;
+const NOT_A_NO = new Set([401, 408, 425, 429]);
+
+/**
+ * Whether Checkout itself has said no. What a proxy or a café's login page puts in its place is none: it has no problem
+ * of RFC 9457 in it, and says nothing about an order that was sent before.
+ * @param {Answer} answer
+ */
+export const refuses = ({ status, body }) =>
+  status >= 400 && status < 500 && !NOT_A_NO.has(status) && typeof body.type === "string" && body.type.startsWith("/problems/");
 
 export class Api {
   /**

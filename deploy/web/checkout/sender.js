@@ -1,6 +1,6 @@
 // Sends wishes: each under its one key, until somebody has clearly said yes or no, or its time is over.
 
-import { unclear } from "./http.js";
+import { refuses } from "./http.js";
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 8 * 1000;
@@ -46,11 +46,11 @@ export class Sender {
     for (let attempt = 0; ; attempt += 1) {
       if (this.stopped) return { how: "stopped" };
       if (!this.fresh(wish)) return { how: "unsure" };
-      const { status, body, retryAfter } = await this.api.as(wish.sub, "POST", "/v1/orders",
+      const answer = await this.api.as(wish.sub, "POST", "/v1/orders",
         { headers: { "Idempotency-Key": wish.key }, body: wish.body });
-      if (status === 202) return { how: "accepted", body };
-      // a token that is refused twice says nothing about the order: the login may come back
-      if (!unclear(status) && status !== 401) return { how: "refused", problem: { status, ...body }, unheard };
+      const { status, body, retryAfter } = answer;
+      if (status === 202 && typeof body.id === "string") return { how: "accepted", body };
+      if (refuses(answer)) return { how: "refused", problem: { status, ...body }, unheard };
       unheard ||= status !== 429;
       trying({ status, ...body });
       const backoff = Math.min(FIRST_WAIT_MS * 2 ** attempt, LONGEST_WAIT_MS);

@@ -26,7 +26,7 @@ const PROBLEMS = {
   "/problems/unknown-item": "Der Laden führt diesen Artikel nicht.",
   "/problems/challenge-required": "Der Laden möchte zuerst wissen, dass Sie ein Mensch sind.",
   forgotten: "Sie haben sie aufgegeben. Falls sie den Laden doch erreicht hat, steht sie auch in dieser Liste; dort können Sie die Reihe verlassen.",
-  "unknown-order": "Der Laden kennt diese Bestellung nicht. Ihnen wurde nichts berechnet.",
+  "unknown-order": "Der Laden kennt diese Bestellung nicht. Sehen Sie nach Ihren anderen Bestellungen, oder fragen Sie den Laden.",
 };
 
 export default {

@@ -26,7 +26,7 @@ const PROBLEMS = {
   "/problems/unknown-item": "The shop does not know this item.",
   "/problems/challenge-required": "The shop wants to know first that you are a person.",
   forgotten: "You let it go. If it had reached the shop after all, it is in this list too, and you can leave the line there.",
-  "unknown-order": "The shop knows no such order. You were not charged.",
+  "unknown-order": "The shop knows no such order. Look at your other orders, or ask the shop.",
 };
 
 export default {
