@@ -105,14 +105,20 @@ static void decide(struct payment *p)
     intent->due_ms = later ? clock_wall_ms() + p->gateway->faults.settings.processing_ms : 0;
 }
 
-/* The pages of banks are served here, too: where the request came to. */
+/* The pages of banks are served here, too: where the request came to, unless buyers reach them
+ * elsewhere. */
 static void name_bank(struct payment *p)
 {
     const char *host = http_request_header(p->request, "Host");
     buf_reset(&p->bank);
-    if (p->record.intent.return_url == NULL || host == NULL || strpbrk(host, "\"\\ <>&'") != NULL)
+    if (p->record.intent.return_url == NULL)
         return;
-    (void)buf_printf(&p->bank, "%s://%s/3ds/", p->gateway->tls ? "https" : "http", host);
+    if (p->gateway->bank_url != NULL)
+        (void)buf_str(&p->bank, p->gateway->bank_url);
+    else if (host != NULL && strpbrk(host, "\"\\ <>&'") == NULL)
+        (void)buf_printf(&p->bank, "%s://%s/3ds/", p->gateway->tls ? "https" : "http", host);
+    else
+        return;
     p->record.intent.bank = buf_text(&p->bank);
 }
 

@@ -65,6 +65,7 @@ int gateway_open(struct loop *loop, const struct gateway_options *options,
     g->secret_key = options->secret_key;
     g->version = options->api_version;
     g->tls = options->tls_certificate != NULL;
+    g->bank_url = options->bank_url;
     g->broken = options->broken;
     g->broken_arg = options->arg;
     TAILQ_INIT(&g->open);

@@ -46,6 +46,7 @@ struct gateway {
     uint64_t limited;  /* refused by a limit */
     uint64_t answered; /* names the next answer */
     bool tls;
+    const char *bank_url; /* NULL: where requests come to */
     uint64_t replays;
     struct buf out; /* the answer that is being written */
     bool draining;

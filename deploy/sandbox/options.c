@@ -19,6 +19,7 @@ const char options_help[] =
     "  --key-file FILE     the secret key to ask for; else any will do\n"
     "                                                               [CHECKOUT_GATEWAY_KEY_FILE]\n"
     "  --tls FILE          speak TLS with this certificate and its key, both in one PEM file\n"
+    "  --bank-url URL      where buyers find the banks' pages [/3ds/ of where requests come to]\n"
     "  --webhook-url URL   tell this address of each change of a payment\n"
     "  --webhook-secret FILE  the secret that webhooks are signed with\n"
     "  --latency MS        answer payments so much later            [0]\n"
@@ -113,6 +114,10 @@ static int read_option(const char *name, const char *value, struct options *opti
         options->ledger = value;
     } else if (strcmp(name, "--key-file") == 0) {
         options->key_file = value;
+    } else if (strcmp(name, "--bank-url") == 0) {
+        if (strncmp(value, "http", 4) != 0 || strpbrk(value, "\"\\ <>&'") != NULL)
+            return wrong(problem, name, "needs a URL that ends with /3ds/");
+        options->bank_url = value;
     } else if (strcmp(name, "--webhook-url") == 0) {
         options->webhook_url = value;
     } else if (strcmp(name, "--webhook-secret") == 0) {

@@ -12,9 +12,10 @@ struct options {
     char host[64];
     uint16_t port;
     const char *ledger;
-    const char *key_file;       /* NULL: any key is taken */
-    const char *tls_file;       /* certificate and key; NULL: HTTP without TLS */
-    const char *webhook_url;    /* NULL: none are sent */
+    const char *key_file;    /* NULL: any key is taken */
+    const char *tls_file;    /* certificate and key; NULL: HTTP without TLS */
+    const char *bank_url;    /* where buyers find the banks' pages; NULL: where requests come to */
+    const char *webhook_url; /* NULL: none are sent */
     const char *webhook_secret; /* a file */
     const char *api_version;    /* where a request names none */
     const char *control;        /* JSON, as of POST /_control; NULL: none */
