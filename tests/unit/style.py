@@ -6,6 +6,7 @@
     style.py sizes                        no long files, no long functions
     style.py circles                      no files that need each other in a circle
     style.py duplicates                   no code that stands twice
+    style.py docs                         links, named files and words of the pages
     style.py sql                          no numbered SQL file was edited
     style.py tidy [--build DIR]           clang-tidy, on what has changed since it last ran
 
@@ -17,6 +18,7 @@ import re
 import sys
 
 import style_circles
+import style_docs
 import style_duplicates
 import style_includes
 import style_sizes
@@ -25,7 +27,7 @@ import style_tidy
 from style_source import ROOT, run_tool, sources
 
 CHECKS = {"includes": style_includes.check, "sizes": style_sizes.check, "circles": style_circles.check,
-          "duplicates": style_duplicates.check, "sql": style_sql.check,
+          "duplicates": style_duplicates.check, "sql": style_sql.check, "docs": style_docs.check,
           "tidy": style_tidy.check}
 ALLOWED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "style_allowed.txt")
 
