@@ -20,7 +20,7 @@ class NonsenseGateway:
     None: it has come to its senses, and charges. It keeps results by key, and lists them. `certificate`:
     (certificate and chain, key), or None for HTTP."""
 
-    def __init__(self, nonsense, certificate=None):
+    def __init__(self, nonsense, certificate=None, port=0):
         self.nonsense = nonsense
         self.intents = {}       # key → intent
         self.asked = []         # (method, path, form)
@@ -53,7 +53,7 @@ class NonsenseGateway:
             def handle_error(self, *_):
                 pass                    # a client that went away
 
-        self._server = Server(("127.0.0.1", 0), Handler)
+        self._server = Server(("127.0.0.1", port), Handler)
         scheme = "http"
         if certificate is not None:
             scheme = "https"

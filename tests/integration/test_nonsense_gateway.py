@@ -38,12 +38,15 @@ class Nonsensical(harness.TestCase):
     daemons = ("producer",)
     number = 0
 
-    def begin(self, make, certificate=None, **settings):
-        """A gateway and a consumer, and four buyers: two for one unit, two for others."""
+    def begin(self, make, certificate=None, gone=False, **settings):
+        """A gateway (which is gone already) and a consumer, and four buyers: two for one unit, two for others."""
         self.gateway = NonsenseGateway(None, certificate)
-        self.addCleanup(self.gateway.close)
+        if not gone:
+            self.addCleanup(self.gateway.close)
         if make is not None:
             self.gateway.nonsense = make(self.gateway) if "gateway" in make.__code__.co_varnames[:1] else make
+        if gone:
+            self.gateway.close()
         self.consumer = self.stack.start("consumer", CHECKOUT_GATEWAY_URL=self.gateway.url,
                                          CHECKOUT_GATEWAY_TIMEOUT="2s", **settings)
         self.addCleanup(self.consumer.stop)
@@ -132,10 +135,12 @@ class Certificates(Nonsensical):
         self.distrusted(self.authority.certificate("other", host="other.example"))
 
     def test_a_port_that_nobody_serves(self):
-        self.begin(None)
-        self.gateway.close()
+        self.begin(None, gone=True)
         wait_until(self.held_or_ended, 30, lambda: f"each unit held visibly, free or sold: {self.states()}")
         wait_until(lambda: "not_connected" in self.log(), 10, lambda: f"a word in the log: {self.log()[-1500:]}")
+        self.gateway = NonsenseGateway(None, port=self.gateway.port)
+        self.addCleanup(self.gateway.close)
+        self.everybody_is_answered()
 
 
 if __name__ == "__main__":
