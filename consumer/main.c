@@ -38,8 +38,9 @@ struct consumer {
     struct pool *pool;
     struct pay *pay;
     struct redis *redis;
-    struct pg *control;
-    struct pg *outbox; /* the relay's session */
+    struct pg *heartbeat;
+    struct pg *control; /* sweeps and notifications */
+    struct pg *outbox;  /* the relay's session */
     struct session sessions[SESSIONS_MAX];
     struct pg *writers[SESSIONS_MAX];
     size_t session_count;
@@ -71,22 +72,39 @@ static void broker_changed(enum broker_state state, const char *reason, void *ar
     pool_broker_up(c->pool);
 }
 
-static void control_changed(bool up, const char *reason, void *arg)
+static void heartbeat_changed(bool up, const char *reason, void *arg)
 {
     struct consumer *c = arg;
     metric_set(c->stats.database_up, up);
     if (up) {
         log_info("PostgreSQL is connected");
-        pool_control_up(c->pool);
+        pool_heartbeat_up(c->pool);
     } else {
         log_warning("PostgreSQL is not connected", LOG_STR("reason", reason));
     }
 }
 
+/* Of the sessions beside the heartbeat's, a failure to connect is told too: one alone may be
+ * refused. */
+static void tell_session(const char *name, bool up, const char *reason)
+{
+    if (!up)
+        log_warning("a PostgreSQL session is not connected", LOG_STR("session", name),
+                    LOG_STR("reason", reason));
+}
+
+static void control_changed(bool up, const char *reason, void *arg)
+{
+    struct consumer *c = arg;
+    tell_session("control", up, reason);
+    if (up)
+        pool_control_up(c->pool);
+}
+
 static void session_changed(bool up, const char *reason, void *arg)
 {
-    (void)reason; /* the control session tells it */
     struct session *session = arg;
+    tell_session("writer", up, reason);
     if (up)
         pool_session_up(session->consumer->pool, session->pg);
     else
@@ -95,8 +113,8 @@ static void session_changed(bool up, const char *reason, void *arg)
 
 static void outbox_changed(bool up, const char *reason, void *arg)
 {
-    (void)reason;
     struct consumer *c = arg;
+    tell_session("outbox", up, reason);
     if (up)
         relay_kick_all(c->context.relay);
 }
@@ -157,15 +175,7 @@ static bool ready(void *arg, struct buf *ret_why)
         (void)buf_printf(ret_why, "payments are stopped: %s\n", stopped);
         fine = strcmp(stopped, "failing") == 0; /* that is not for us to mend */
     }
-    if (broker_state(c->context.broker) == BROKER_DOWN) {
-        (void)buf_str(ret_why, "RabbitMQ is not connected\n");
-        fine = false;
-    }
-    if (!pg_is_up(c->control)) {
-        (void)buf_str(ret_why, "PostgreSQL is not connected\n");
-        return false;
-    }
-    return pool_joined(c->pool, ret_why) && fine;
+    return pool_ready(c->pool, ret_why) && fine;
 }
 
 static void left(void *arg)
@@ -196,9 +206,10 @@ static struct pg *open_session(struct consumer *c, const char *name, pg_state_cb
 static bool open_sessions(struct consumer *c)
 {
     c->session_count = (size_t)cfg_int(c->daemon.cfg, CFG_DATABASE_SESSIONS);
+    c->heartbeat = open_session(c, "checkout-consumer heartbeat", heartbeat_changed, c);
     c->control = open_session(c, "checkout-consumer control", control_changed, c);
     c->outbox = open_session(c, "checkout-consumer outbox", outbox_changed, c);
-    bool complete = c->control != NULL && c->outbox != NULL;
+    bool complete = c->heartbeat != NULL && c->control != NULL && c->outbox != NULL;
     for (size_t i = 0; complete && i < c->session_count; i++) {
         c->sessions[i].consumer = c;
         c->sessions[i].pg =
@@ -286,7 +297,9 @@ static bool open_all(struct consumer *c)
     c->context.relay = relay_new(loop, c->context.shards, c->outbox, c->redis,
                                  c->context.admission_keys, &c->stats);
     struct pool_options options = {.name = cfg_str(cfg, CFG_NAME),
+                                   .heartbeat = c->heartbeat,
                                    .control = c->control,
+                                   .outbox = c->outbox,
                                    .sessions = c->writers,
                                    .session_count = c->session_count,
                                    .wrong_shards = wrong_shards,
@@ -307,6 +320,7 @@ static void close_all(struct consumer *c)
         pg_close(c->writers[i]);
     pg_close(c->outbox);
     pg_close(c->control);
+    pg_close(c->heartbeat);
     broker_close(c->context.broker);
     redis_close(c->redis);
     pool_free(c->pool);

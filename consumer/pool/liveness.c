@@ -70,11 +70,20 @@ bool liveness_ready(const struct liveness *m, int64_t id)
     return member != NULL && member->alive && member->ready;
 }
 
-size_t liveness_ready_ids(const struct liveness *m, int64_t ret_ids[LIVENESS_MAX])
+size_t liveness_assignable(const struct liveness *m, int64_t ret_ids[LIVENESS_MAX])
 {
+    bool any_ready = false;
+    for (size_t i = 0; i < m->count; i++)
+        any_ready = any_ready || (m->list[i].alive && m->list[i].ready);
     size_t count = 0;
     for (size_t i = 0; i < m->count; i++)
-        if (m->list[i].alive && m->list[i].ready)
+        if (m->list[i].alive && (m->list[i].ready || !any_ready))
             ret_ids[count++] = m->list[i].id;
     return count;
+}
+
+bool liveness_steady(const struct liveness *m, uint64_t now_ms)
+{
+    return m->observed_ms != 0 && now_ms - m->observed_ms <= LIVENESS_GAP_MS &&
+           (m->afresh_ms == 0 || now_ms - m->afresh_ms >= LIVENESS_DEAD_MS);
 }

@@ -48,9 +48,12 @@ void liveness_init(struct liveness *m, int64_t self);
 void liveness_observe(struct liveness *m, const struct member_row *rows, size_t count,
                       uint64_t now_ms);
 bool liveness_alive(const struct liveness *m, int64_t id);
-/* Alive, and its broker connection stands. */
+/* Alive, and says that it can do its job. */
 bool liveness_ready(const struct liveness *m, int64_t id);
-/* Ids of those that are ready, in ascending order; returns how many. */
-size_t liveness_ready_ids(const struct liveness *m, int64_t ret_ids[LIVENESS_MAX]);
+/* Ids of those that shards are assigned to, in ascending order: the ready ones, or if there is none
+ * all that live, so that a shop without a ready member still has owners. Returns how many. */
+size_t liveness_assignable(const struct liveness *m, int64_t ret_ids[LIVENESS_MAX]);
+/* Our own heartbeats have succeeded without a gap for so long that nobody took us for dead. */
+bool liveness_steady(const struct liveness *m, uint64_t now_ms);
 
 #endif

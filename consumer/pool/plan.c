@@ -10,12 +10,45 @@ static struct plan step(struct plan plan, enum plan_step kind, int64_t epoch, co
     return plan;
 }
 
-/* Another member is to serve what we hold, and can. */
-static bool must_yield(const struct plan_view *view, const struct plan_shard *shard)
+/* The shard is to be served by another member that can. */
+static bool others(const struct plan_view *view, const struct plan_shard *shard)
 {
     int64_t owner = shard->place.owner;
-    return shard->held && !view->reassigned && owner != view->self && owner != ASSIGNMENT_NOBODY &&
-           liveness_ready(view->liveness, owner) && shard->served_ms >= PLAN_YIELD_AGE_MS;
+    return owner != view->self && owner != ASSIGNMENT_NOBODY &&
+           liveness_ready(view->liveness, owner);
+}
+
+/* Counts how often the shard came back to us from its assigned owner. */
+static void remember(struct plan_history *history, const struct plan_view *view,
+                     const struct plan_shard *shard)
+{
+    int64_t owner = shard->place.owner;
+    if (!shard->held || shard->taken_ms == history->taken_ms)
+        return;
+    bool soon = shard->taken_ms - history->taken_ms < PLAN_BOUNCED_AGE_MAX_MS * 2;
+    history->taken_ms = shard->taken_ms;
+    if (!others(view, shard))
+        return;
+    uint64_t longer_ms = history->age_ms * 2;
+    if (longer_ms > PLAN_BOUNCED_AGE_MAX_MS)
+        longer_ms = PLAN_BOUNCED_AGE_MAX_MS;
+    bool again = soon && history->age_ms > 0 && history->bounced_by == owner;
+    history->age_ms = again ? longer_ms : PLAN_BOUNCED_AGE_MS;
+    history->bounced_by = owner;
+}
+
+static bool bounced(const struct plan_shard *shard, const struct plan_history *history)
+{
+    return history->age_ms > 0 && history->bounced_by == shard->place.owner;
+}
+
+static bool must_yield(const struct plan_view *view, const struct plan_shard *shard,
+                       const struct plan_history *history)
+{
+    if (!shard->held || view->reassigned || !others(view, shard))
+        return false;
+    uint64_t age_ms = bounced(shard, history) ? history->age_ms : PLAN_YIELD_AGE_MS;
+    return view->now_ms - shard->taken_ms >= age_ms;
 }
 
 /* The assigned owner takes over what is released, or whose owner is dead. And whoever has its name
@@ -35,8 +68,10 @@ static struct plan take(struct plan plan, const struct plan_view *view,
     return plan;
 }
 
-struct plan plan_shard(const struct plan_view *view, const struct plan_shard *shard)
+struct plan plan_shard(const struct plan_view *view, const struct plan_shard *shard,
+                       struct plan_history *history)
 {
+    remember(history, view, shard);
     const struct assignment_place *place = &shard->place;
     struct plan plan = {.assigned = place->owner, .step = PLAN_KEEP};
     if (view->leaving)
@@ -44,7 +79,8 @@ struct plan plan_shard(const struct plan_view *view, const struct plan_shard *sh
     /* while no member is ready, what we hold stays ours */
     plan.wanted = place->owner == view->self || place->standby == view->self ||
                   (place->owner == ASSIGNMENT_NOBODY && shard->held);
-    if (must_yield(view, shard))
+    plan.pause_ms = bounced(shard, history) ? PLAN_BOUNCED_PAUSE_MS : 0;
+    if (must_yield(view, shard, history))
         return step(plan, PLAN_YIELD, 0, "another member is its assigned owner");
     return shard->held ? plan : take(plan, view, shard);
 }

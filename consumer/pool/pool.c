@@ -10,84 +10,65 @@
 #include "common/base/log.h"
 #include "common/base/parse.h"
 #include "common/testing/seeded_bug.h"
+#include "consumer/pool/leaving.h"
 #include "consumer/pool/plan.h"
 #include "consumer/pool/pool_db.h"
+#include "consumer/pool/probe.h"
+#include "consumer/pool/roster.h"
 #include "consumer/shard/sweep.h"
 
 #define HEARTBEAT_MS 1000
 #define DATABASE_LOST_MS 5000
 #define YIELD_PATIENCE_MS 200
 #define LEAVE_PATIENCE_MS 6000
-#define LEAVE_AT_MOST_MS 9000
 #define NAME_SIZE 160
 #define HOST_SIZE 128
-
-/* A shard as PostgreSQL had it when it was last read. */
-struct seen {
-    int64_t owner; /* 0: released */
-    int64_t epoch;
-};
 
 struct pool {
     const struct shard_context *context;
     struct pool_options options;
     struct shard_membership membership;
-    bool outdated; /* a task was met that this version does not know: not ready until it is replaced
-                    */
     char name[NAME_SIZE];
     char host[HOST_SIZE];
-    struct liveness liveness;
-    int64_t assigned[LIVENESS_MAX]; /* the members that `places` was made from */
-    size_t assigned_count;
-    bool reassigned; /* at the newest heartbeat */
-    struct assignment_place *places;
-    struct seen *seen;
+    struct roster roster;
+    struct plan_history *history;
     struct shard *shards;
     struct sweep sweep;
+    struct probe probe;
     struct loop_timer *heartbeat;
-    struct loop_timer *leave_limit;
-    bool asking; /* a heartbeat or a join is on its way */
-    bool leave_sent;
-    bool left;
+    struct leaving leaving;
+    bool asking;         /* a heartbeat or a join is on its way */
+    bool freeing;        /* a request to free a shard is on its way */
     bool suspended;      /* we closed the broker's connection because the database is away */
     uint64_t sent_ms;    /* when the newest heartbeat was sent */
     uint64_t success_ms; /* when the newest that succeeded was sent */
 };
 
-static void leave_if_empty(struct pool *pool);
-
 /* ---- the plan ---- */
 
 static void assign(struct pool *pool)
 {
-    int64_t ids[LIVENESS_MAX];
-    size_t count = liveness_ready_ids(&pool->liveness, ids);
-    pool->reassigned =
-        count != pool->assigned_count || memcmp(ids, pool->assigned, count * sizeof *ids) != 0;
-    if (!pool->reassigned)
-        return;
-    if (assignment_assign(ids, count, pool->context->shards, pool->places) < 0) {
+    if (roster_assign(&pool->roster) < 0)
         log_error("out of memory: the assignment stays as it was");
-        return;
-    }
-    memcpy(pool->assigned, ids, count * sizeof *ids);
-    pool->assigned_count = count;
-    log_info("the pool's ready members have changed", LOG_INT("members", count));
+    else if (pool->roster.reassigned)
+        log_info("the pool's members have changed",
+                 LOG_INT("members", pool->roster.assigned_count));
 }
 
-static struct plan plan_of(const struct pool *pool, uint32_t number)
+static struct plan plan_of(struct pool *pool, uint32_t number)
 {
     const struct ownership *ownership = &pool->shards[number].ownership;
     const struct plan_view view = {.self = pool->membership.id,
+                                   .now_ms = clock_mono_ms(),
                                    .leaving = pool->membership.leaving,
-                                   .reassigned = pool->reassigned,
-                                   .liveness = &pool->liveness};
-    const struct plan_shard shard = {.place = pool->places[number],
-                                     .owner = pool->seen[number].owner,
-                                     .epoch = pool->seen[number].epoch,
+                                   .reassigned = pool->roster.reassigned,
+                                   .liveness = &pool->roster.liveness};
+    const struct plan_shard shard = {.place = pool->roster.places[number],
+                                     .owner = pool->roster.entries[number].owner,
+                                     .epoch = pool->roster.entries[number].epoch,
                                      .held = ownership_held(ownership),
-                                     .served_ms = clock_mono_ms() - ownership->taken_ms};
-    return plan_shard(&view, &shard);
+                                     .taken_ms = ownership->taken_ms};
+    return plan_shard(&view, &shard, &pool->history[number]);
 }
 
 static void carry_out(struct pool *pool, uint32_t number)
@@ -95,14 +76,15 @@ static void carry_out(struct pool *pool, uint32_t number)
     struct shard *shard = &pool->shards[number];
     struct plan plan = plan_of(pool, number);
     shard_want(shard, plan.assigned, plan.wanted);
-    if (SEEDED_BUG_IS(EAGER) && pool->places[number].standby == pool->membership.id)
+    if (SEEDED_BUG_IS(EAGER) && pool->roster.places[number].standby == pool->membership.id)
         shard_take_over(shard, "seeded", ORDERS_DB_ANY_EPOCH);
     switch (plan.step) {
     case PLAN_KEEP:
         return;
     case PLAN_YIELD:
         shard_yield(shard, plan.why,
-                    pool->membership.leaving ? LEAVE_PATIENCE_MS : YIELD_PATIENCE_MS);
+                    pool->membership.leaving ? LEAVE_PATIENCE_MS : YIELD_PATIENCE_MS,
+                    plan.pause_ms);
         return;
     case PLAN_TAKE:
         shard_take_over(shard, plan.why, plan.epoch);
@@ -117,7 +99,7 @@ static void carry_out_all(struct pool *pool)
 {
     for (uint32_t i = 0; i < pool->context->shards; i++) {
         if (!SEEDED_BUG_IS(NO_FENCE) && !pool->membership.leaving)
-            shard_seen(&pool->shards[i], pool->seen[i].epoch);
+            shard_seen(&pool->shards[i], pool->roster.entries[i].epoch);
         carry_out(pool, i);
     }
 }
@@ -129,11 +111,9 @@ static void carry_out_all(struct pool *pool)
 static void owners_read(const struct pg_result *result, void *arg)
 {
     struct pool *pool = arg;
-    for (int row = 0; pg_status(result) == PG_OK && row < pg_rows(result); row++) {
-        int64_t shard = pg_int(result, row, 0);
-        if (shard >= 0 && shard < pool->context->shards)
-            pool->seen[shard] = (struct seen){pg_int(result, row, 1), pg_int(result, row, 2)};
-    }
+    for (int row = 0; pg_status(result) == PG_OK && row < pg_rows(result); row++)
+        roster_read(&pool->roster, pg_int(result, row, 0), pg_int(result, row, 1),
+                    pg_int(result, row, 2));
 }
 
 static void database_answers(struct pool *pool)
@@ -166,32 +146,31 @@ static void heartbeat_answered(const struct pg_result *result, void *arg)
     database_answers(pool);
     struct member_row rows[LIVENESS_MAX];
     size_t count = pool_db_members(result, rows);
-    liveness_observe(&pool->liveness, rows, count, clock_mono_ms());
-    if (!liveness_alive(&pool->liveness, pool->membership.id)) {
+    if (!roster_observe(&pool->roster, rows, count, clock_mono_ms())) {
         removed(pool);
         return;
     }
     assign(pool);
     carry_out_all(pool);
     if (pool->membership.leaving)
-        leave_if_empty(pool);
+        leaving_check(&pool->leaving);
     sweep_run(&pool->sweep);
 }
 
-static bool is_ready(const struct pool *pool)
+static void shard_fenced(uint32_t shard, int64_t epoch, void *arg)
 {
-    return broker_state(pool->context->broker) != BROKER_DOWN && !pool->membership.leaving &&
-           !pool->outdated;
+    struct pool *pool = arg;
+    probe_fenced(&pool->probe, shard, epoch);
 }
 
 static void send_heartbeat(struct pool *pool)
 {
-    struct pg *control = pool->options.control;
+    struct pg *session = pool->options.heartbeat;
+    bool ready = probe_judge(&pool->probe);
     pool->sent_ms = clock_mono_ms();
-    pool->asking =
-        pool_db_owners(control, pool->context->shards, owners_read, pool) == 0 &&
-        pool_db_heartbeat(control, pool->membership.id, is_ready(pool), pool->options.sessions,
-                          pool->options.session_count, heartbeat_answered, pool) == 0;
+    pool->asking = pool_db_owners(session, pool->context->shards, owners_read, pool) == 0 &&
+                   pool_db_heartbeat(session, pool->membership.id, ready, pool->options.sessions,
+                                     pool->options.session_count, heartbeat_answered, pool) == 0;
 }
 
 static void joined(const struct pg_result *result, void *arg)
@@ -205,8 +184,7 @@ static void joined(const struct pg_result *result, void *arg)
         return;
     }
     pool->membership.id = pg_int(result, 0, 0);
-    liveness_init(&pool->liveness, pool->membership.id);
-    pool->assigned_count = 0;
+    roster_join(&pool->roster, pool->membership.id);
     log_info("joined the pool", LOG_INT("member", pool->membership.id));
     send_heartbeat(pool);
 }
@@ -224,9 +202,9 @@ static void service_read(const struct pg_result *result, void *arg)
 
 static void join(struct pool *pool)
 {
-    struct pg *control = pool->options.control;
-    pool->asking = pool_db_service(control, service_read, pool) == 0 &&
-                   pool_db_join(control, pool->name, pool->host, joined, pool) == 0;
+    struct pg *session = pool->options.heartbeat;
+    pool->asking = pool_db_service(session, service_read, pool) == 0 &&
+                   pool_db_join(session, pool->name, pool->host, joined, pool) == 0;
 }
 
 /* A broker must not feed a member that cannot write. */
@@ -243,7 +221,7 @@ static void heartbeat_due(void *arg)
 {
     struct pool *pool = arg;
     leave_broker_without_database(pool);
-    if (pool->asking || pool->left || !pg_is_up(pool->options.control))
+    if (pool->asking || pool->leaving.done || !pg_is_up(pool->options.heartbeat))
         return;
     if (pool->membership.id != 0)
         send_heartbeat(pool);
@@ -263,12 +241,17 @@ static void notified(const char *channel, const char *payload, void *arg)
 
 /* ---- what the servers say ---- */
 
-void pool_control_up(struct pool *pool)
+void pool_heartbeat_up(struct pool *pool)
 {
     pool->asking = false;
+    pool->freeing = false;
+    heartbeat_due(pool);
+}
+
+void pool_control_up(struct pool *pool)
+{
     if (pool_db_listen(pool->options.control) < 0)
         log_warning("commands are found by the sweep alone");
-    heartbeat_due(pool);
 }
 
 void pool_session_up(struct pool *pool, const struct pg *session)
@@ -297,28 +280,29 @@ struct shard_routing *pool_routing(struct pool *pool, uint32_t shard)
     return &pool->shards[shard].routing;
 }
 
-bool pool_joined(const struct pool *pool, struct buf *ret_why)
+bool pool_ready(const struct pool *pool, struct buf *ret_why)
 {
-    if (pool->membership.id == 0) {
-        (void)buf_str(ret_why, "not a member of the pool yet\n");
-        return false;
-    }
-    if (clock_mono_ms() - pool->success_ms >= DATABASE_LOST_MS) {
-        (void)buf_str(ret_why, "PostgreSQL has not answered a heartbeat for 5 s\n");
-        return false;
-    }
-    if (pool->outdated) {
-        (void)buf_str(ret_why, "the database has a task that this version does not know\n");
-        return false;
-    }
-    return true;
+    const char *lack = NULL;
+    if (!pg_is_up(pool->options.heartbeat))
+        lack = "PostgreSQL is not connected";
+    else if (pool->membership.id == 0)
+        lack = "not a member of the pool yet";
+    else if (clock_mono_ms() - pool->success_ms >= DATABASE_LOST_MS)
+        lack = "PostgreSQL has not answered a heartbeat for 5 s";
+    else if (broker_state(pool->context->broker) == BROKER_DOWN)
+        lack = "RabbitMQ is not connected";
+    if (lack == NULL)
+        return probe_ready(&pool->probe, ret_why);
+    (void)buf_printf(ret_why, "%s\n", lack);
+    return false;
 }
 
 /* ---- a take-over that waits, and leaving ---- */
 
 static void shard_freed(const struct pg_result *result, void *arg)
 {
-    (void)arg;
+    struct pool *pool = arg;
+    pool->freeing = false;
     if (pg_status(result) == PG_OK)
         log_warning("a take-over waits: ended sessions that hold the shard",
                     LOG_INT("sessions", pg_int(result, 0, 0)));
@@ -333,45 +317,14 @@ static void shard_freed(const struct pg_result *result, void *arg)
 static void take_over_waits(uint32_t number, void *arg)
 {
     struct pool *pool = arg;
-    int64_t owner = pool->seen[number].owner;
-    bool alive = owner == 0 || liveness_alive(&pool->liveness, owner);
-    if (pool_db_free_shard(pool->options.control, pool->shards[number].session, alive ? 0 : owner,
-                           shard_freed, NULL) < 0)
+    int64_t owner = pool->roster.entries[number].owner;
+    bool alive = owner == 0 || liveness_alive(&pool->roster.liveness, owner);
+    if (pool->freeing) /* one at a time: late ones would meet somebody else */
+        return;
+    pool->freeing = pool_db_free_shard(pool->options.heartbeat, pool->shards[number].session,
+                                       alive ? 0 : owner, shard_freed, pool) == 0;
+    if (!pool->freeing)
         log_warning("a take-over waits for its shard", LOG_INT("shard", number));
-}
-
-static void finish_leaving(struct pool *pool)
-{
-    if (pool->left)
-        return;
-    pool->left = true;
-    loop_timer_stop(pool->leave_limit);
-    pool->options.left(pool->options.arg);
-}
-
-static void leave_answered(const struct pg_result *result, void *arg)
-{
-    (void)result; /* if it is lost, our heartbeats stop all the same */
-    finish_leaving(arg);
-}
-
-static void leave_limit_due(void *arg)
-{
-    log_warning("leaving with work unfinished; it is in the tables");
-    finish_leaving(arg);
-}
-
-static void leave_if_empty(struct pool *pool)
-{
-    if (pool->left || pool->leave_sent)
-        return;
-    for (uint32_t i = 0; i < pool->context->shards; i++)
-        if (ownership_held(&pool->shards[i].ownership))
-            return;
-    pool->leave_sent = true;
-    if (pool->membership.id == 0 ||
-        pool_db_leave(pool->options.control, pool->membership.id, leave_answered, pool) < 0)
-        finish_leaving(pool);
 }
 
 static void shard_released(uint32_t shard, void *arg)
@@ -379,14 +332,14 @@ static void shard_released(uint32_t shard, void *arg)
     (void)shard;
     struct pool *pool = arg;
     if (pool->membership.leaving)
-        leave_if_empty(pool);
+        leaving_check(&pool->leaving);
 }
 
 /* The others assign without us; what they do not want we keep. */
 static void shard_outdated(void *arg)
 {
     struct pool *pool = arg;
-    pool->outdated = true;
+    probe_outdated(&pool->probe);
 }
 
 void pool_leave(struct pool *pool)
@@ -394,11 +347,11 @@ void pool_leave(struct pool *pool)
     if (pool->membership.leaving)
         return;
     pool->membership.leaving = true;
-    loop_timer_start(pool->leave_limit, LEAVE_AT_MOST_MS, 0);
-    if (pool->membership.id != 0 && !pool->asking && pg_is_up(pool->options.control))
+    leaving_begin(&pool->leaving);
+    if (pool->membership.id != 0 && !pool->asking && pg_is_up(pool->options.heartbeat))
         send_heartbeat(pool); /* not ready any more: the others assign without us */
     carry_out_all(pool);
-    leave_if_empty(pool);
+    leaving_check(&pool->leaving);
 }
 
 /* ---- life ---- */
@@ -413,24 +366,45 @@ static void name_ourselves(struct pool *pool)
         (void)snprintf(pool->name, sizeof pool->name, "%s:%d", pool->host, (int)getpid());
 }
 
-static bool make_parts(struct pool *pool)
+static bool make_shards(struct pool *pool)
 {
     const struct shard_context *context = pool->context;
-    pool->places = calloc(context->shards, sizeof *pool->places);
-    pool->seen = calloc(context->shards, sizeof *pool->seen);
-    pool->heartbeat = loop_timer_new(context->loop, heartbeat_due, pool);
-    pool->leave_limit = loop_timer_new(context->loop, leave_limit_due, pool);
+    bool complete = true;
+    pool->history = calloc(context->shards, sizeof *pool->history);
     pool->shards = calloc(context->shards, sizeof *pool->shards);
-    if (pool->places == NULL || pool->seen == NULL || pool->heartbeat == NULL ||
-        pool->leave_limit == NULL || pool->shards == NULL)
+    if (pool->history == NULL || pool->shards == NULL)
         return false;
-    bool complete =
-        sweep_init(&pool->sweep, pool->options.control, pool->shards, context->shards) == 0;
     for (uint32_t i = 0; i < context->shards; i++)
         if (shard_init(&pool->shards[i], context, &pool->membership, i,
                        pool->options.sessions[i % pool->options.session_count]) < 0)
             complete = false;
     return complete;
+}
+
+static bool make_parts(struct pool *pool)
+{
+    const struct shard_context *context = pool->context;
+    pool->heartbeat = loop_timer_new(context->loop, heartbeat_due, pool);
+    if (pool->heartbeat == NULL || !make_shards(pool) ||
+        roster_init(&pool->roster, context->shards) < 0 ||
+        sweep_init(&pool->sweep, pool->options.control, pool->shards, context->shards) < 0)
+        return false;
+    pool->leaving = (struct leaving){.session = pool->options.heartbeat,
+                                     .membership = &pool->membership,
+                                     .shards = pool->shards,
+                                     .shard_count = context->shards,
+                                     .left = pool->options.left,
+                                     .arg = pool->options.arg};
+    const struct probe_targets targets = {.broker = context->broker,
+                                          .membership = &pool->membership,
+                                          .roster = &pool->roster,
+                                          .shards = pool->shards,
+                                          .control = pool->options.control,
+                                          .outbox = pool->options.outbox,
+                                          .sessions = pool->options.sessions,
+                                          .session_count = pool->options.session_count};
+    return leaving_init(&pool->leaving, context->loop) == 0 &&
+           probe_init(&pool->probe, &targets) == 0;
 }
 
 struct pool *pool_new(const struct shard_context *context, const struct pool_options *options)
@@ -443,6 +417,7 @@ struct pool *pool_new(const struct shard_context *context, const struct pool_opt
     pool->membership = (struct shard_membership){.take_over_waits = take_over_waits,
                                                  .released = shard_released,
                                                  .outdated = shard_outdated,
+                                                 .fenced = shard_fenced,
                                                  .arg = pool};
     name_ourselves(pool);
     if (!make_parts(pool)) {
@@ -461,10 +436,11 @@ void pool_free(struct pool *pool)
     for (uint32_t i = 0; pool->shards != NULL && i < pool->context->shards; i++)
         shard_free(&pool->shards[i]);
     loop_timer_free(pool->heartbeat);
-    loop_timer_free(pool->leave_limit);
-    free(pool->places);
-    free(pool->seen);
-    sweep_free(&pool->sweep);
+    leaving_free(&pool->leaving);
+    free(pool->history);
     free(pool->shards);
+    sweep_free(&pool->sweep);
+    roster_free(&pool->roster);
+    probe_free(&pool->probe);
     free(pool);
 }

@@ -19,7 +19,9 @@ struct pool;
 
 struct pool_options {
     const char *name;           /* what operators see; "": host:pid */
-    struct pg *control;         /* for heartbeats and sweeps; its state goes to pool_control_up */
+    struct pg *heartbeat;       /* for nothing else, so that no slow query delays a heartbeat */
+    struct pg *control;         /* for sweeps and notifications */
+    struct pg *outbox;          /* the relay's: serving needs it */
     struct pg *const *sessions; /* of the shards: shard i writes through sessions[i % count] */
     size_t session_count;
     void (*wrong_shards)(int64_t serving, void *arg); /* PostgreSQL serves another N */
@@ -32,6 +34,7 @@ struct pool *pool_new(const struct shard_context *context, const struct pool_opt
 /* NULL is allowed. */
 void pool_free(struct pool *pool);
 
+void pool_heartbeat_up(struct pool *pool);
 void pool_control_up(struct pool *pool);
 void pool_session_up(struct pool *pool, const struct pg *session);
 void pool_session_lost(struct pool *pool, const struct pg *session);
@@ -39,8 +42,8 @@ void pool_broker_up(struct pool *pool);
 
 /* Where what comes for a shard goes. */
 struct shard_routing *pool_routing(struct pool *pool, uint32_t shard);
-/* A member of the pool, whose heartbeats succeed. */
-bool pool_joined(const struct pool *pool, struct buf *ret_why);
+/* A member of the pool, whose heartbeats succeed, and that can do its job (readiness.h). */
+bool pool_ready(const struct pool *pool, struct buf *ret_why);
 /* Releases every shard, leaves the pool, then calls `left`; after 9 s at the latest. */
 void pool_leave(struct pool *pool);
 

@@ -223,6 +223,7 @@ static void fenced(struct shard *shard)
 {
     log_warning("fenced: another member serves the shard", LOG_INT("shard", shard->number),
                 LOG_INT("epoch", shard->ownership.epoch));
+    shard->membership->fenced(shard->number, shard->ownership.epoch, shard->membership->arg);
     (void)enter(shard, OWNERSHIP_FENCED, 0, "fenced");
 }
 
@@ -242,6 +243,8 @@ static void released(const struct pg_result *result, void *arg)
     FAILPOINT(RELEASED);
     (void)enter(shard, OWNERSHIP_RELEASED, 0,
                 pg_status(result) == PG_OK ? "released" : "not known to be released");
+    if (shard->pause_ms > 0)
+        shard_channel_pause(&shard->channel, shard->pause_ms);
     shard->membership->released(shard->number, shard->membership->arg);
 }
 
@@ -275,11 +278,12 @@ static void release_when_drained(struct shard *shard)
     (void)enter(shard, OWNERSHIP_DRAINED, 0, "nothing is left to finish");
 }
 
-void shard_yield(struct shard *shard, const char *why, uint64_t patience_ms)
+void shard_yield(struct shard *shard, const char *why, uint64_t patience_ms, uint64_t pause_ms)
 {
     if (shard->ownership.state != OWNERSHIP_SERVING)
         return;
     shard->drain_until_ms = clock_mono_ms() + patience_ms;
+    shard->pause_ms = pause_ms;
     (void)enter(shard, OWNERSHIP_YIELD, 0, why);
 }
 
@@ -291,7 +295,7 @@ void shard_unknown_task(struct shard *shard, const char *kind)
               LOG_INT("shard", shard->number), LOG_STR("kind", kind));
     shard->beyond_us = true;
     shard->membership->outdated(shard->membership->arg);
-    shard_yield(shard, "an unknown task", 0);
+    shard_yield(shard, "an unknown task", 0, 0);
 }
 
 static void draining_due(void *arg)

@@ -44,6 +44,7 @@ struct shard_membership {
     void (*take_over_waits)(uint32_t shard, void *arg); /* for the previous owner's lock */
     void (*released)(uint32_t shard, void *arg);
     void (*outdated)(void *arg); /* a shard has a task that this version does not know */
+    void (*fenced)(uint32_t shard, int64_t epoch, void *arg); /* we served it under this one */
     void *arg;
 };
 
@@ -55,6 +56,7 @@ struct shard {
     int64_t assigned; /* the owner by the assignment */
     int64_t watermark;
     bool beyond_us;          /* it has a task that this version does not know: never taken again */
+    uint64_t pause_ms;       /* of the channel, after the release */
     uint64_t drain_until_ms; /* how long a yield waits for payments in flight */
     struct loop_timer *take_over_slow;
     struct loop_timer *draining; /* looks whether what was begun is finished */
@@ -86,8 +88,9 @@ void shard_take_over(struct shard *shard, const char *why, int64_t seen);
 void shard_seen(struct shard *shard, int64_t epoch);
 /* We are not the member any more that the shard's epoch belongs to. */
 void shard_disown(struct shard *shard);
-/* Releases it: finishes what was begun, for up to `patience_ms` also the payments in flight. */
-void shard_yield(struct shard *shard, const char *why, uint64_t patience_ms);
+/* Releases it: finishes what was begun, for up to `patience_ms` also the payments in flight. Then a
+ * new channel stands behind, `pause_ms` after the release at the earliest. */
+void shard_yield(struct shard *shard, const char *why, uint64_t patience_ms, uint64_t pause_ms);
 /* It has a task of a kind that this version does not know: releases it for good. */
 void shard_unknown_task(struct shard *shard, const char *kind);
 

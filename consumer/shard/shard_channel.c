@@ -49,6 +49,11 @@ void shard_channel_reopen(struct shard_channel *c)
         loop_timer_stop(c->reopen);
 }
 
+void shard_channel_pause(struct shard_channel *c, uint64_t ms)
+{
+    loop_timer_start(c->reopen, ms, 0);
+}
+
 void shard_channel_stand_behind(struct shard_channel *c)
 {
     if (c->channel == NULL || c->fed)

@@ -50,6 +50,8 @@ void shard_channel_broker_up(struct shard_channel *channel);
 void shard_channel_close(struct shard_channel *channel);
 /* Closes it and stands behind again, if one is wanted. */
 void shard_channel_reopen(struct shard_channel *channel);
+/* None is opened for so long, unless the connection is lost meanwhile. */
+void shard_channel_pause(struct shard_channel *channel, uint64_t ms);
 /* The broker feeds consumers in the order in which their channels were opened: a standby makes room
  * for a new owner, or it would be fed first when the shard is released. */
 void shard_channel_stand_behind(struct shard_channel *channel);

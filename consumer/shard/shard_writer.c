@@ -7,6 +7,7 @@
 #include "common/base/log.h"
 #include "common/testing/failpoint.h"
 #include "consumer/shard/output.h"
+#include "consumer/shard/shard_news.h"
 
 #define RETRY_MS 200
 #define UNKNOWN_NEWS_MS 60000 /* between two lines of the log */
@@ -54,6 +55,7 @@ void shard_writer_close(struct shard_writer *writer)
     writer->command_due = false;
     writer->clock_due = false;
     writer->line_count = 0;
+    writer->stalled_since_ms = 0;
     outcomes_forget(&writer->payments);
     outcomes_forget(&writer->refunds);
     loop_timer_stop(writer->retry);
@@ -129,32 +131,10 @@ static void take_unknown_task(uint32_t shard, const char *kind, void *arg)
 static void take_news(const struct news *news, void *arg)
 {
     struct shard_writer *writer = arg;
-    switch (news->kind) {
-    case NEWS_TRANSITION:
-        stats_transition(writer->stats, news->status, news->reason, news->count);
-        return;
-    case NEWS_CONFLICT:
-        metric_add(writer->stats->conflicts, 1);
-        log_warning("a retry of the order has another body; the first counts",
-                    LOG_STR("order_id", news->order_id));
-        return;
-    case NEWS_LATE_CAPTURE:
-        metric_add(writer->stats->late_successes, 1);
-        log_warning("late capture for a closed order; refunding",
-                    LOG_STR("order_id", news->order_id), LOG_STR("status", news->status),
-                    LOG_STR("intent", news->intent_id));
-        return;
-    case NEWS_COMMAND:
-        stats_command(writer->stats, news->status);
-        log_info("command", LOG_INT("command", news->command_id), LOG_STR("state", news->status),
-                 LOG_STR("result", news->reason));
-        if (news->sku != NULL)
-            writer->events->item_changed(news->sku, writer->arg);
-        return;
-    case NEWS_ITEM_CHANGED:
-        writer->events->item_changed(news->sku, writer->arg);
-        return;
-    }
+    const char *sku = shard_news_item(news);
+    shard_news_record(writer->stats, news);
+    if (sku != NULL)
+        writer->events->item_changed(sku, writer->arg);
 }
 
 static void take_unknown_news(const char *kind, void *arg)
@@ -273,6 +253,7 @@ static void answered(const struct pg_result *result, void *arg)
     }
     switch (status) {
     case ORDERS_DB_DONE:
+        writer->stalled_since_ms = 0; /* until the next kick */
         failpoint_step(work, COMMITTED);
         output_receive(result, writer->place.shard, &receiver, writer);
         done(writer, work);
@@ -419,7 +400,7 @@ static void begin(struct shard_writer *writer, enum shard_writer_work work)
     writer->last = work;
 }
 
-void shard_writer_kick(struct shard_writer *writer)
+static void start_next(struct shard_writer *writer)
 {
     while (writer->running == SHARD_WRITER_NOTHING && writer->place.epoch != 0) {
         end_decided_batch(writer);
@@ -435,4 +416,21 @@ void shard_writer_kick(struct shard_writer *writer)
         begin(writer, work);
         return;
     }
+}
+
+void shard_writer_kick(struct shard_writer *writer)
+{
+    start_next(writer);
+    bool works = writer->place.epoch != 0 &&
+                 (writer->running != SHARD_WRITER_NOTHING || writer->intake->batch.open ||
+                  next_work(writer) != SHARD_WRITER_NOTHING);
+    if (!works)
+        writer->stalled_since_ms = 0;
+    else if (writer->stalled_since_ms == 0)
+        writer->stalled_since_ms = clock_mono_ms();
+}
+
+uint64_t shard_writer_stalled_ms(const struct shard_writer *writer, uint64_t now_ms)
+{
+    return writer->stalled_since_ms == 0 ? 0 : now_ms - writer->stalled_since_ms;
 }

@@ -59,8 +59,9 @@ struct shard_writer {
     int64_t running_epoch;
     enum shard_writer_work last;
     uint64_t started_us;
-    bool batch_told; /* batch_decided was called for this batch */
-    bool taking;     /* jobs are taken; false while the shard is being given back */
+    uint64_t stalled_since_ms; /* monotonic: work and no commit since then; 0: no work */
+    bool batch_told;           /* batch_decided was called for this batch */
+    bool taking;               /* jobs are taken; false while the shard is being given back */
     bool expire_due;
     bool command_due;
     const char *stopped; /* why payments are stopped (static); NULL: they go on */
@@ -89,6 +90,8 @@ void shard_writer_open(struct shard_writer *writer, int64_t epoch);
 void shard_writer_close(struct shard_writer *writer);
 /* Starts the next transaction if none is in flight. */
 void shard_writer_kick(struct shard_writer *writer);
+/* How long there has been work, and nothing was committed; 0: there is none. */
+uint64_t shard_writer_stalled_ms(const struct shard_writer *writer, uint64_t now_ms);
 /* No transaction in flight, nothing that has ended at the gateway waiting, no batch begun. */
 bool shard_writer_idle(const struct shard_writer *writer);
 

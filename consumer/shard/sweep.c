@@ -77,6 +77,8 @@ static void cancels_placed(const struct pg_result *result, void *arg)
 void sweep_run(struct sweep *sweep)
 {
     size_t count = 0;
+    if (pg_pending(sweep->session) > 0)
+        return; /* the sweep before is not answered yet */
     for (uint32_t i = 0; i < sweep->count; i++)
         if (ownership_serving(&sweep->shards[i].ownership))
             sweep->serving[count++] = i;

@@ -240,6 +240,15 @@ int pg_backend_pid(const struct pg *pg)
     return pg->up ? pg->backend : 0;
 }
 
+size_t pg_pending(const struct pg *pg)
+{
+    size_t count = 0;
+    const struct query *query;
+    TAILQ_FOREACH(query, &pg->queries, link)
+    count++;
+    return count;
+}
+
 void pg_reconnect(struct pg *pg)
 {
     pg->reconnects++;

@@ -5,9 +5,9 @@ import struct
 import threading
 
 CONFIRMS = {(60, 80), (60, 120)}  # basic.ack, basic.nack
-DELIVERIES = {(60, 60)}           # basic.deliver, with the header and body that follow it
 
 _METHOD, _HEADER, _BODY = 1, 2, 3
+_HEARTBEAT = struct.pack(">BHIB", 8, 0, 0, 0xCE)
 
 
 class FrameProxy:
@@ -16,6 +16,8 @@ class FrameProxy:
     def __init__(self, host, port):
         self.target = (host, port)
         self._lost = set()
+        self._stranded = False
+        self._consuming = set()
         self._sockets = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -26,8 +28,20 @@ class FrameProxy:
         """From now on frames of these methods do not reach the client; an empty set: all do."""
         self._lost = set(methods)
 
+    def strand(self):
+        """As a node that the others have lost: it keeps its clients, heartbeats and all, but their channels are
+        gone for the rest of the broker, and nothing that they ask is answered. For good."""
+        self._stranded = True
+        for client, server in list(self._sockets):
+            self._end(server)
+            threading.Thread(target=self._keep, args=(client,), daemon=True).start()
+
     def connections(self):
         return sum(1 for client, _ in self._sockets if client.fileno() >= 0)
+
+    def consumers(self):
+        """Connections that have asked for a shard's queue."""
+        return sum(1 for client in self._consuming if client.fileno() >= 0)
 
     def close(self):
         self._listener.close()
@@ -47,6 +61,9 @@ class FrameProxy:
         while True:
             try:
                 client, _ = self._listener.accept()
+                if self._stranded:
+                    threading.Thread(target=self._keep, args=(client, False), daemon=True).start()
+                    continue
                 server = socket.create_connection(self.target)
             except OSError:
                 return
@@ -59,11 +76,30 @@ class FrameProxy:
             pump(client, server)
         except OSError:
             pass
-        self._end(client, server)
+        if not self._stranded:
+            self._end(client, server)
 
     @staticmethod
-    def _up(client, server):
+    def _keep(client, heartbeats=True):
+        """Swallows what a client sends, until it goes."""
+        try:
+            client.settimeout(1)
+            while True:
+                if heartbeats:
+                    client.sendall(_HEARTBEAT)
+                try:
+                    if not client.recv(65536):
+                        break
+                except socket.timeout:
+                    pass
+        except OSError:
+            pass
+        client.close()
+
+    def _up(self, client, server):
         while data := client.recv(65536):
+            if b"checkout.jobs." in data:
+                self._consuming.add(client)
             server.sendall(data)
 
     def _down(self, client, server):

@@ -2,6 +2,7 @@
 """A member that stops in the middle of something, and goes on when its shards are another's: it
 changes nothing. And whoever takes over is not held up by it."""
 
+import threading
 import time
 
 import psycopg2
@@ -175,6 +176,50 @@ class Holder(PoolCase):
         holder.rollback()  # fails if the session was ended
         self.wait_decided(line)
         self.assert_served_once()
+
+    def test_a_session_that_waits_for_a_replica_is_left_alone(self):
+        """Its transaction is committed already: ending it would show what a failover loses."""
+        sku = self.item_on(0)
+        self.addCleanup(self.synchronous, "")
+        self.synchronous("nobody")
+        committed, waiting = (self.update_title(sku, f"checkout-consumer {name}") for name in ("one", "two"))
+        self.wait_event(committed, "SyncRep")
+        self.wait_event(waiting, "transactionid")
+        self.assertEqual(self.stack.one("select free_shard(%s, null)", (waiting,)), 0)
+        self.wait_event(committed, "SyncRep")
+
+    def test_a_request_to_free_a_shard_that_comes_late_ends_nobody(self):
+        first, second = self.consumer(), self.consumer()
+        self.served(first, second)
+        idle = self.stack.one("select pid from pg_stat_activity where application_name = 'checkout-consumer counter' "
+                              "limit 1")
+        self.assertEqual(self.stack.one("select free_shard(%s, %s)", (idle, first.member)), 0)
+
+    def synchronous(self, standbys):
+        self.stack.sql("alter system set synchronous_standby_names = %s", (standbys,))
+        self.stack.sql("select pg_reload_conf()")
+        wait_until(lambda: self.stack.one("show synchronous_standby_names") == standbys, 20, "the setting")
+
+    def update_title(self, sku, name):
+        """In a thread, since it may not end; the backend's pid."""
+        connection = psycopg2.connect(self.stack.direct["CHECKOUT_DATABASE_URL"], application_name=name)
+        connection.autocommit = True
+        self.addCleanup(connection.close)
+        pid = connection.info.backend_pid
+
+        def update():
+            connection.cursor().execute("update checkout.items set title = title where sku = %s", (sku,))
+        thread = threading.Thread(target=update, daemon=True)
+        thread.start()
+        self.addCleanup(thread.join, 20)
+        self.addCleanup(self.synchronous, "")  # before it is waited for
+        wait_until(lambda: self.stack.one("select state from pg_stat_activity where pid = %s", (pid,)) == "active",
+                   20, "the update to wait")
+        return pid
+
+    def wait_event(self, pid, event):
+        wait_until(lambda: self.stack.one("select wait_event from pg_stat_activity where pid = %s", (pid,)) == event,
+                   20, f"the session to wait for {event}")
 
 
 if __name__ == "__main__":

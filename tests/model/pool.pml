@@ -12,6 +12,9 @@
  * Who is named: any member may think at any time that another one is (a yield counts as a fault).
  * With -DNAMED the ranking is known to both, changes as a fault, and yields and take-overs follow it:
  * then the shard also ends with its named owner.
+ * With -DNAMED -DUNFED a member's node may be cut off as a fault: its channel is gone for the rest of the broker,
+ * and the member does not notice, nor do the others. Then, too, others yield to it once at most: it takes the
+ * shard over no more than once, and once more for each fault, until it is fed again.
  *
  * A seeded bug (-DNAME) breaks one rule and must give a counterexample:
  *   CANCEL       hand over by basic.cancel             NO_FENCE    write without looking at the epoch
@@ -20,9 +23,13 @@
  *   RELAY_EARLY  advance the mark before publishing    KEEP_EPOCH  keep the epoch in a new session, and
  *   PREFETCH     members with different windows                    lock FOR SHARE, which lets both pass
  *   BLIND        (NAMED) yield to a member that is not ready
+ *   STAY         (UNFED) a member that the broker does not feed stays where it is
+ *   RUSH         (UNFED) who has released the shard opens its channel again at once
  */
 #define JOBS    2
+#ifndef FAULTS
 #define FAULTS  2
+#endif
 #define MEMBERS 2
 #define SLOTS   (MEMBERS + FAULTS)        /* database sessions: one per member, then one per lost session */
 #define NOBODY  255
@@ -36,7 +43,7 @@
 #define room    (len(mine[serving]) < (serving == 0 -> JOBS : PREFETCH))
 #define consumes(m) (linked[m] && !cancelled[m])
 #ifdef NAMED
-#define ready(m) (linked[m] && !frozen[m] && !away[m])
+#define ready(m) ((linked[m] || lonely[m]) && !frozen[m] && !away[m])
 #define named   (ready(first) -> first : (ready(1 - first) -> 1 - first : NOBODY))
 /* Time, as far as it is relied on: a beat is a second, a take-over milliseconds, and a member yields only
    what it has served for two beats (YIELD_AGE_MS). So by then the other one has its answer, and has looked. */
@@ -61,6 +68,7 @@
 chan waiting  = [JOBS] of { byte };       /* published, in order */
 chan returned = [JOBS] of { byte };       /* taken back from closed channels; delivered before `waiting` */
 bit  linked[MEMBERS];                     /* the broker holds the member's channel for open */
+bit  lonely[MEMBERS];                     /* it does not, since the member's node is cut off, which nobody sees */
 bit  cancelled[MEMBERS];                  /* ... but it consumes no more (seeded bug CANCEL) */
 byte serving = NOBODY;                    /* the single active consumer */
 byte acked;                               /* jobs the broker has forgotten */
@@ -93,6 +101,22 @@ byte orphan_of[FAULTS];                   /* whose number is in the request of a
 #define by(s) (s < MEMBERS -> s : orphan_of[s - MEMBERS])
 byte tx_epoch[SLOTS], tx_look[SLOTS], tx_jobs[SLOTS], tx_new[SLOTS], tx_event[SLOTS];
 
+#ifdef UNFED
+byte alone[MEMBERS];                      /* take-overs of a member since its node was cut off */
+#define count_alone(m) alone[m] = (lonely[m] -> alone[m] + 1 : 0); assert(alone[m] <= FAULTS + 1)
+#define heal(m) lonely[m] = 0; alone[m] = 0
+/* Time again: who has released the shard to the named one opens its channel again when that one has looked. */
+bit  gave[MEMBERS];
+#ifdef RUSH
+#define waits(m) false
+#else
+#define waits(m) (gave[m] && owner == NOBODY && named == 1 - m)
+#endif
+#else
+#define count_alone(m) skip
+#define heal(m) lonely[m] = 0
+#define waits(m) false
+#endif
 byte published;                           /* Redis: events seen there at least once */
 byte faults = FAULTS;                     /* how many may still happen */
 hidden byte i, j;
@@ -124,6 +148,11 @@ inline drop(m) {                          /* close the channel, own nothing */
   broker_closed(m); forget_channel(m);
   my_epoch[m] = 0; served[m] = 0; stop_relay(m); mode[m] = SERVE
 }
+#ifdef STAY
+inline move(m) { skip }
+#else
+inline move(m) { heal(m) }                /* another member is fed: connects to another node */
+#endif
 inline ack(m) {                           /* `batch` is the head of `mine` */
   do
   :: len(mine[m]) > 0 -> mine[m]?<j>;
@@ -132,6 +161,11 @@ inline ack(m) {                           /* `batch` is the head of `mine` */
   assert((acked & ~decided) == 0);        /* no acked job is undecided */
   broker_serve()
 }
+#ifdef UNFED
+#define took(m) gave[m] = 0;
+#else
+#define took(m)
+#endif
 inline send_bump(m, look) { tx[m] = BUMP; tx_look[m] = look }
 inline send_decide(m, count) {            /* the first `count` of mine */
   for (i : 1 .. len(mine[m])) { mine[m]?j; mine[m]!j; batch[m] = batch[m] | ((i <= count) << j) }
@@ -153,7 +187,7 @@ inline lose_session(one, who) {          /* a fault: what is in flight lives on 
 inline die(m) {                           /* who comes again is another member; its number is a dead one's */
   lose_session(m, NOBODY);
   for (i : 0 .. FAULTS - 1) { orphan_of[i] = (tx[MEMBERS + i] != IDLE && orphan_of[i] == m -> NOBODY : orphan_of[i]) }
-  owner = (owner == m -> NOBODY : owner); drop(m); frozen[m] = 0
+  owner = (owner == m -> NOBODY : owner); drop(m); frozen[m] = 0; heal(m)
 }
 /* The shard is as the take-over saw it, or has the caller's own name on it. (Of two dead ones it is not told
    whether they are the same.) */
@@ -173,7 +207,8 @@ end: do
        for (i : 0 .. SLOTS - 1) {
          tx_epoch[i] = (tx_epoch[i] -> OLD : 0); tx_look[i] = (tx_look[i] == CURRENT -> OLD : tx_look[i]) }
 #endif
-       owner = by(s); writer = s; answer(s, BUMPED) }
+       owner = by(s); writer = s;
+       if :: s < MEMBERS -> count_alone(s) :: else -> skip fi; answer(s, BUMPED) }
   :: d_step { tx[s] == BUMP && holders == 0 && may_refuse(s) -> answer(s, MOVED) }       /* ... it has moved on */
   :: d_step { tx[s] == RELEASE && holders == 0 ->
        owner = (tx_epoch[s] == CURRENT -> NOBODY : owner); answer(s, RELEASED) }
@@ -210,8 +245,14 @@ inline set_mark(m) { do :: events >> my_mark[m] -> my_mark[m]++ :: else -> break
 
 proctype Member(byte m) {
 end: do
-  :: d_step { !frozen[m] && !open[m] && !away[m] -> open[m] = 1; linked[m] = 1; broker_serve() }
-  :: d_step { !frozen[m] && open[m] && !linked[m] -> forget_channel(m) }        /* notices the loss */
+#ifdef STAY
+  :: d_step { !frozen[m] && !open[m] && !away[m] && !waits(m) -> open[m] = 1; linked[m] = !lonely[m]; broker_serve() }
+#else
+  :: d_step { !frozen[m] && !open[m] && !away[m] && !lonely[m] && !waits(m) ->
+       open[m] = 1; linked[m] = 1; broker_serve() }
+  :: d_step { !frozen[m] && !open[m] && lonely[m] -> heal(m) }                  /* no channel opens: another node */
+#endif
+  :: d_step { !frozen[m] && open[m] && !linked[m] && !lonely[m] -> forget_channel(m) }     /* notices the loss */
   /* takes the shard over: (a) it is fed; it is named, and (b) nobody owns it or (c) its owner is dead or taken
      for dead; it served it when it lost its session; the shard has its name, but it does not hold it */
   :: d_step { may_ask(m) && served[m] == 0 && len(mine[m]) > 0 -> send_bump(m, ANY) }
@@ -220,7 +261,7 @@ end: do
   :: d_step { may_ask(m) && served[m] -> send_bump(m, served[m]) }
   :: d_step { may_ask(m) && owner == m -> send_bump(m, OURS) }
   :: d_step { !frozen[m] && tx[m] == BUMPED ->
-       my_epoch[m] = tx_epoch[m]; served[m] = 0; clear(m); my_mark[m] = mark }
+       my_epoch[m] = tx_epoch[m]; served[m] = 0; took(m) clear(m); my_mark[m] = mark }
   :: d_step { !frozen[m] && tx[m] == MOVED -> clear(m);
        if :: served[m] -> drop(m) :: else -> skip fi }    /* what it has in memory is of an epoch that is over */
   /* decides: all it has, or the first; one call at a time */
@@ -228,9 +269,9 @@ end: do
   :: d_step { !frozen[m] && my_epoch[m] && tx[m] == IDLE && mode[m] == SERVE && len(mine[m]) > 1 -> send_decide(m, 1) }
   :: d_step { !frozen[m] && tx[m] == COMMITTED -> ack(m); batch[m] = 0; clear(m) }
   :: d_step { !frozen[m] && tx[m] == AGAIN -> batch[m] = 0; clear(m) }          /* nothing was written */
-  :: d_step { !frozen[m] && tx[m] == REFUSED -> clear(m); drop(m) }             /* fenced off */
+  :: d_step { !frozen[m] && tx[m] == REFUSED -> clear(m); drop(m); move(m) }    /* fenced off */
 #ifndef NO_BUMP
-  :: d_step { !frozen[m] && my_epoch[m] == OLD && tx[m] == IDLE -> drop(m) }    /* ... or sees it at its next look */
+  :: d_step { !frozen[m] && my_epoch[m] == OLD && tx[m] == IDLE -> drop(m); move(m) }      /* ... or sees it at its next look */
 #endif
   /* relays: publishes what the table has past its mark, then writes the mark (not fenced; it only grows) */
 #ifdef RELAY_EARLY
@@ -251,7 +292,11 @@ end: do
 #endif
   :: d_step { !frozen[m] && mode[m] == STOP && tx[m] == IDLE ->
        tx[m] = RELEASE; tx_epoch[m] = my_epoch[m]; mode[m] = RELEASING }
-  :: d_step { !frozen[m] && tx[m] == RELEASED -> clear(m); drop(m) }
+  :: d_step { !frozen[m] && tx[m] == RELEASED -> clear(m); drop(m);
+#ifdef UNFED
+       gave[m] = 1
+#endif
+     }
   od
 }
 
@@ -268,6 +313,10 @@ end: do
        :: else -> served[m] = my_epoch[m]; my_epoch[m] = 0; stop_relay(m) fi;
 #endif
        lose_session(m, m) }
+#ifdef UNFED
+  :: d_step { faults && linked[m] && !frozen[m] -> faults--; broker_closed(m); lonely[m] = 1 }      /* its node is cut off */
+  :: d_step { lonely[m] -> heal(m) }                      /* ... until it is healed */
+#endif
 #ifdef NAMED
   :: d_step { m == 0 && faults -> faults--; first = 1 - first }                 /* the ranking changes */
   :: d_step { faults && !away[m] && !frozen[m] -> faults--; away[m] = 1 }       /* it is told to leave */

@@ -29,7 +29,7 @@ START_TEST(a_beating_member_is_alive_and_ready)
         ck_assert(liveness_ready(&members, 2));
     }
     int64_t ids[LIVENESS_MAX];
-    ck_assert_uint_eq(liveness_ready_ids(&members, ids), 2);
+    ck_assert_uint_eq(liveness_assignable(&members, ids), 2);
     ck_assert_int_eq(ids[0], 1);
     ck_assert_int_eq(ids[1], 2);
 }

@@ -11,6 +11,8 @@
 static struct liveness liveness;
 static struct plan_view view;
 static struct plan_shard shard;
+static struct plan_history history;
+static uint64_t paused_ms; /* at the newest yield */
 
 /* We and OTHER live and are ready; the shard is OTHER's, and so is its assignment. */
 static void setup(void)
@@ -21,7 +23,8 @@ static void setup(void)
     };
     liveness_init(&liveness, SELF);
     liveness_observe(&liveness, rows, 2, 1000);
-    view = (struct plan_view){.self = SELF, .liveness = &liveness};
+    history = (struct plan_history){0};
+    view = (struct plan_view){.self = SELF, .now_ms = 1000000, .liveness = &liveness};
     shard = (struct plan_shard){.place = {.owner = OTHER}, .owner = OTHER, .epoch = 5};
 }
 
@@ -36,14 +39,42 @@ static void not_ready(int64_t id)
 
 static struct plan plan(void)
 {
-    return plan_shard(&view, &shard);
+    return plan_shard(&view, &shard, &history);
 }
 
+/* For a minute, and nothing was to be said against it. */
 static void we_serve_it(void)
+{
+    int64_t owner = shard.place.owner;
+    shard.owner = SELF;
+    shard.held = true;
+    shard.taken_ms = view.now_ms;
+    shard.place.owner = SELF;
+    (void)plan();
+    shard.place.owner = owner;
+    view.now_ms += 60000;
+}
+
+/* The broker feeds it to us, OTHER being assigned and ready; nothing is yielded at once. */
+static void it_comes_to_us(void)
 {
     shard.owner = SELF;
     shard.held = true;
-    shard.served_ms = 60000;
+    shard.taken_ms = view.now_ms;
+    ck_assert_int_eq(plan().step, PLAN_KEEP);
+}
+
+/* How long it is kept from OTHER, in seconds; it is released then. */
+static unsigned kept_s(void)
+{
+    unsigned seconds = 0;
+    for (; plan().step == PLAN_KEEP && seconds < 1000; seconds++)
+        view.now_ms += 1000;
+    paused_ms = plan().pause_ms;
+    shard.held = false;
+    shard.owner = 0;
+    (void)plan();
+    return seconds;
 }
 
 START_TEST(a_shard_of_others_is_left_alone)
@@ -104,7 +135,7 @@ START_TEST(our_name_on_a_shard_that_we_do_not_hold_is_taken_back_whoever_is_assi
     ck_assert_int_eq(plan().step, PLAN_TAKE_BACK);
     ck_assert_str_eq(plan().why, "it was ours");
     shard.held = true;
-    shard.served_ms = 0;
+    shard.taken_ms = view.now_ms;
     ck_assert_int_eq(plan().step, PLAN_KEEP);
 }
 END_TEST
@@ -113,6 +144,7 @@ START_TEST(we_yield_to_the_assigned_owner_that_is_ready)
 {
     we_serve_it();
     ck_assert_int_eq(plan().step, PLAN_YIELD);
+    ck_assert_uint_eq(plan().pause_ms, 0);
     ck_assert_str_eq(plan().why, "another member is its assigned owner");
     not_ready(OTHER);
     ck_assert_int_eq(plan().step, PLAN_KEEP);
@@ -130,10 +162,48 @@ END_TEST
 START_TEST(a_young_ownership_is_kept)
 {
     we_serve_it();
-    shard.served_ms = PLAN_YIELD_AGE_MS - 1;
+    view.now_ms = shard.taken_ms + PLAN_YIELD_AGE_MS - 1;
     ck_assert_int_eq(plan().step, PLAN_KEEP);
-    shard.served_ms = PLAN_YIELD_AGE_MS;
+    view.now_ms++;
     ck_assert_int_eq(plan().step, PLAN_YIELD);
+}
+END_TEST
+
+START_TEST(a_shard_that_comes_back_from_its_assigned_owner_is_kept_longer_each_time)
+{
+    static const unsigned ages_s[] = {6, 12, 24, 48, 60, 60};
+    for (size_t i = 0; i < sizeof ages_s / sizeof ages_s[0]; i++) {
+        it_comes_to_us();
+        ck_assert_uint_eq(kept_s(), ages_s[i]);
+        ck_assert_uint_eq(paused_ms, PLAN_BOUNCED_PAUSE_MS);
+    }
+    view.now_ms += 120000; /* the owner keeps it at last */
+    it_comes_to_us();
+    ck_assert_uint_eq(kept_s(), 6);
+}
+END_TEST
+
+START_TEST(what_came_from_another_owner_is_not_held_against_this_one)
+{
+    it_comes_to_us();
+    ck_assert_uint_eq(kept_s(), 6);
+    it_comes_to_us();
+    history.bounced_by = DEAD;
+    ck_assert_uint_eq(kept_s(), 2);
+    it_comes_to_us();
+    ck_assert_uint_eq(kept_s(), 6);
+}
+END_TEST
+
+START_TEST(what_comes_to_us_from_an_owner_that_is_not_ready_is_no_bounce)
+{
+    not_ready(OTHER);
+    it_comes_to_us();
+    view.now_ms += 100000;
+    ck_assert_int_eq(plan().step, PLAN_KEEP);
+    setup();
+    it_comes_to_us();
+    ck_assert_uint_eq(history.age_ms, PLAN_BOUNCED_AGE_MS);
 }
 END_TEST
 
@@ -167,8 +237,8 @@ START_TEST(who_leaves_yields_all_and_takes_nothing)
     ck_assert(!plan().wanted);
     shard.owner = SELF;
     ck_assert_int_eq(plan().step, PLAN_KEEP);
-    we_serve_it();
-    shard.served_ms = 0;
+    shard.held = true;
+    shard.taken_ms = view.now_ms;
     ck_assert_int_eq(plan().step, PLAN_YIELD);
     ck_assert_str_eq(plan().why, "leaving");
     ck_assert(!plan().wanted);
@@ -190,6 +260,9 @@ int main(void)
     tcase_add_test(tcase, we_yield_to_the_assigned_owner_that_is_ready);
     tcase_add_test(tcase, we_yield_not_before_the_others_have_seen_the_assignment);
     tcase_add_test(tcase, a_young_ownership_is_kept);
+    tcase_add_test(tcase, a_shard_that_comes_back_from_its_assigned_owner_is_kept_longer_each_time);
+    tcase_add_test(tcase, what_came_from_another_owner_is_not_held_against_this_one);
+    tcase_add_test(tcase, what_comes_to_us_from_an_owner_that_is_not_ready_is_no_bounce);
     tcase_add_test(tcase, what_is_ours_and_assigned_to_us_is_kept);
     tcase_add_test(tcase, without_an_assignment_we_keep_what_we_hold_and_take_nothing);
     tcase_add_test(tcase, who_leaves_yields_all_and_takes_nothing);

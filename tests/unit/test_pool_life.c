@@ -22,7 +22,7 @@ static struct metrics *metrics;
 static struct stats stats;
 static struct shard_context context;
 static struct pool *pool;
-static struct pg *control, *session, *outbox;
+static struct pg *heartbeat, *control, *session, *outbox;
 static struct redis *redis;
 static int beat;
 static unsigned left;
@@ -59,6 +59,7 @@ static void setup(void)
     serving_wrong = 0;
     metrics = metrics_new();
     ck_assert_int_eq(stats_init(&stats, metrics, SHARDS), 0);
+    heartbeat = fake_pg_new();
     control = fake_pg_new();
     session = fake_pg_new();
     outbox = fake_pg_new();
@@ -73,7 +74,9 @@ static void setup(void)
     context.admission_keys = admission_keys_new(context.loop, SHARDS, outbox, redis);
     context.relay = relay_new(context.loop, SHARDS, outbox, redis, context.admission_keys, &stats);
     const struct pool_options pool_options = {.name = "me",
+                                              .heartbeat = heartbeat,
                                               .control = control,
+                                              .outbox = outbox,
                                               .sessions = &session,
                                               .session_count = 1,
                                               .wrong_shards = on_wrong_shards,
@@ -82,7 +85,9 @@ static void setup(void)
     ck_assert_ptr_nonnull(pool);
     fake_broker_up(context.broker);
     fake_pg_up(session);
+    fake_pg_up(outbox);
     fake_pg_up(control);
+    fake_pg_up(heartbeat);
 }
 
 static void teardown(void)
@@ -91,6 +96,7 @@ static void teardown(void)
     pg_close(session);
     pg_close(outbox);
     pg_close(control);
+    pg_close(heartbeat);
     broker_close(context.broker);
     redis_close(redis);
     pool_free(pool);
@@ -104,19 +110,13 @@ static void teardown(void)
     loop_free(context.loop);
 }
 
-/* Answers what the control session waits for until `name` is the oldest, or until nothing waits
- * (NULL): nothing is found, nothing is freed. */
-static void skip_control(const char *name)
+/* Answers a sweep with nothing found. */
+static void answer_sweep(void)
 {
-    for (;;) {
+    while (fake_pg_oldest(control)[0] != '\0') {
         const char *oldest = fake_pg_oldest(control);
-        if (oldest[0] == '\0' || (name != NULL && strcmp(oldest, name) == 0))
-            break;
-        bool number = strcmp(oldest, "place_cancels") == 0 || strcmp(oldest, "free_shard") == 0;
-        fake_pg_answer(control, oldest, number ? "0" : "");
+        fake_pg_answer(control, oldest, strcmp(oldest, "place_cancels") == 0 ? "0" : "");
     }
-    if (name != NULL)
-        ck_assert_str_eq(fake_pg_oldest(control), name);
 }
 
 /* Answers a heartbeat: `owners` are rows (shard, owner, epoch), `others` further members, each row
@@ -128,18 +128,17 @@ static void answer_heartbeat(const char *owners, const char *others)
     for (const char *c = others; *c != '\0'; c++)
         len += snprintf(rows + len, sizeof rows - (size_t)len, *c == '#' ? "%d" : "%c",
                         *c == '#' ? beat : *c);
-    fake_pg_answer(control, "owners", owners);
-    fake_pg_answer(control, "beat", rows);
-    skip_control(NULL); /* the sweep */
+    fake_pg_answer(heartbeat, "owners", owners);
+    fake_pg_answer(heartbeat, "beat", rows);
+    answer_sweep();
 }
 
 static void join(void)
 {
-    pool_control_up(pool);
-    fake_pg_answer(control, "listen", "");
-    fake_pg_answer(control, "service", "2");
-    ck_assert_str_eq(fake_pg_param(control, 0), "me");
-    fake_pg_answer(control, "join_pool", "5");
+    pool_heartbeat_up(pool);
+    fake_pg_answer(heartbeat, "service", "2");
+    ck_assert_str_eq(fake_pg_param(heartbeat, 0), "me");
+    fake_pg_answer(heartbeat, "join_pool", "5");
 }
 
 static void step(const char *owners, const char *others)
@@ -178,10 +177,10 @@ START_TEST(a_member_joins_and_takes_over_what_is_released)
 {
     struct buf why;
     buf_init(&why, 1024);
-    ck_assert(!pool_joined(pool, &why));
+    ck_assert(!pool_ready(pool, &why));
     join();
     answer_heartbeat("0|0|3;1|0|4", "");
-    ck_assert(pool_joined(pool, &why));
+    ck_assert(pool_ready(pool, &why));
     ck_assert_str_eq(fake_pg_oldest(session), "take_over");
     ck_assert_str_eq(fake_pg_param(session, 3), "3");
     ck_assert_uint_eq(take_overs(), 2);
@@ -193,18 +192,18 @@ END_TEST
 START_TEST(a_heartbeat_says_that_we_are_ready_and_through_whom_we_write)
 {
     join();
-    skip_control("beat");
-    ck_assert_str_eq(fake_pg_param(control, 0), "5");
-    ck_assert_str_eq(fake_pg_param(control, 1), "true");
+    fake_pg_skip(heartbeat, "beat");
+    ck_assert_str_eq(fake_pg_param(heartbeat, 0), "5");
+    ck_assert_str_eq(fake_pg_param(heartbeat, 1), "true");
     char pids[32];
     (void)snprintf(pids, sizeof pids, "{%d}", pg_backend_pid(session));
-    ck_assert_str_eq(fake_pg_param(control, 2), pids);
-    fake_pg_answer(control, "beat", "5|1|t|t");
-    skip_control(NULL);
+    ck_assert_str_eq(fake_pg_param(heartbeat, 2), pids);
+    fake_pg_answer(heartbeat, "beat", "5|1|t|t");
+    fake_pg_skip(heartbeat, NULL);
     fake_broker_down(context.broker);
     fake_loop_run(1000);
-    skip_control("beat");
-    ck_assert_str_eq(fake_pg_param(control, 1), "false");
+    fake_pg_skip(heartbeat, "beat");
+    ck_assert_str_eq(fake_pg_param(heartbeat, 1), "false");
 }
 END_TEST
 
@@ -215,19 +214,19 @@ START_TEST(a_member_that_meets_an_unknown_task_is_not_ready)
     buf_init(&why, 1024);
     serve();
     fake_loop_run(1000);
-    fake_pg_answer(control, "owners", "0|5|9;1|5|9");
-    fake_pg_answer(control, "beat", "5|77|t|t");
-    skip_control("overdue");
+    fake_pg_answer(heartbeat, "owners", "0|5|9;1|5|9");
+    fake_pg_answer(heartbeat, "beat", "5|77|t|t");
+    fake_pg_answer(control, "place_cancels", "0");
     fake_pg_answer(control, "overdue", "1|teleport|dress;7|more|dress;0|more|hat");
     ck_assert_int_ne(state_of(1), OWNERSHIP_SERVING);
     ck_assert_int_eq(state_of(0), OWNERSHIP_SERVING);
     ck_assert_uint_eq(fake_pg_waiting(session, "settle_line"), 1);
-    ck_assert(!pool_joined(pool, &why));
+    ck_assert(!pool_ready(pool, &why));
     ck_assert_ptr_nonnull(strstr(buf_text(&why), "does not know"));
-    skip_control(NULL);
+    answer_sweep();
     fake_loop_run(1000);
-    skip_control("beat");
-    ck_assert_str_eq(fake_pg_param(control, 1), "false");
+    fake_pg_skip(heartbeat, "beat");
+    ck_assert_str_eq(fake_pg_param(heartbeat, 1), "false");
     buf_free(&why);
 }
 END_TEST
@@ -281,7 +280,7 @@ START_TEST(without_the_database_for_five_seconds_the_broker_must_not_feed_us)
     ck_assert(fake_broker_suspended(context.broker));
     struct buf why;
     buf_init(&why, 1024);
-    ck_assert(!pool_joined(pool, &why));
+    ck_assert(!pool_ready(pool, &why));
     ck_assert_ptr_nonnull(strstr(buf_text(&why), "heartbeat"));
     buf_free(&why);
     answer_heartbeat("0|5|9;1|5|9", "");
@@ -297,14 +296,14 @@ START_TEST(a_member_that_was_removed_joins_again_and_takes_its_shards_anew)
 {
     serve();
     fake_loop_run(1000);
-    fake_pg_answer(control, "owners", "0|5|9;1|5|9");
-    fake_pg_answer(control, "beat", "8|1|t|t"); /* we are not in the list */
+    fake_pg_answer(heartbeat, "owners", "0|5|9;1|5|9");
+    fake_pg_answer(heartbeat, "beat", "8|1|t|t"); /* we are not in the list */
     ck_assert_int_eq(state_of(0), OWNERSHIP_NONE);
     fake_loop_run(1000);
-    fake_pg_answer(control, "service", "2");
-    fake_pg_answer(control, "join_pool", "6");
-    fake_pg_answer(control, "owners", "0|5|9;1|5|9");
-    fake_pg_answer(control, "beat", "6|1|t|t");
+    fake_pg_answer(heartbeat, "service", "2");
+    fake_pg_answer(heartbeat, "join_pool", "6");
+    fake_pg_answer(heartbeat, "owners", "0|5|9;1|5|9");
+    fake_pg_answer(heartbeat, "beat", "6|1|t|t");
     ck_assert_str_eq(fake_pg_oldest(session), "take_over");
     ck_assert_str_eq(fake_pg_param(session, 2), "6");
     ck_assert_str_eq(fake_pg_param(session, 3), "9"); /* only if nobody was there meanwhile */
@@ -315,15 +314,15 @@ START_TEST(a_lost_heartbeat_or_a_refused_one_changes_nothing)
 {
     serve();
     fake_loop_run(1000);
-    skip_control("beat");
-    fake_pg_refuse(control, "beat", "57014");
+    fake_pg_skip(heartbeat, "beat");
+    fake_pg_refuse(heartbeat, "beat", "57014");
     ck_assert_int_eq(state_of(0), OWNERSHIP_SERVING);
     fake_loop_run(1000);
-    fake_pg_down(control);
+    fake_pg_down(heartbeat);
     ck_assert_int_eq(state_of(0), OWNERSHIP_SERVING);
-    fake_pg_up(control);
-    pool_control_up(pool);
-    ck_assert_uint_eq(fake_pg_waiting(control, "beat"), 1);
+    fake_pg_up(heartbeat);
+    pool_heartbeat_up(pool);
+    ck_assert_uint_eq(fake_pg_waiting(heartbeat, "beat"), 1);
 }
 END_TEST
 
@@ -331,7 +330,7 @@ START_TEST(heartbeats_do_not_pile_up_before_a_silent_database)
 {
     serve();
     fake_loop_run(10000);
-    ck_assert_uint_eq(fake_pg_waiting(control, "beat"), 1);
+    ck_assert_uint_eq(fake_pg_waiting(heartbeat, "beat"), 1);
 }
 END_TEST
 
@@ -350,14 +349,13 @@ END_TEST
 
 START_TEST(another_number_of_shards_in_service_is_told)
 {
-    pool_control_up(pool);
-    fake_pg_answer(control, "listen", "");
-    fake_pg_answer(control, "service", "64");
+    pool_heartbeat_up(pool);
+    fake_pg_answer(heartbeat, "service", "64");
     ck_assert_int_eq(serving_wrong, 64);
-    fake_pg_refuse(control, "join_pool", "42883");
+    fake_pg_refuse(heartbeat, "join_pool", "42883");
     fake_loop_run(1000);
-    fake_pg_answer(control, "service", ""); /* none yet: it is tried again */
-    fake_pg_answer(control, "join_pool", "5");
+    fake_pg_answer(heartbeat, "service", ""); /* none yet: it is tried again */
+    fake_pg_answer(heartbeat, "join_pool", "5");
 }
 END_TEST
 
@@ -385,11 +383,12 @@ START_TEST(a_take_over_that_waits_has_the_sessions_of_a_dead_owner_ended)
     fake_loop_run(1000);
     answer_heartbeat("0|8|3;1|0|3", "8|1|t|f");
     fake_loop_run(1000);
-    skip_control("free_shard");
+    fake_pg_skip(heartbeat, "free_shard");
+    ck_assert_uint_eq(fake_pg_waiting(heartbeat, "free_shard"), 1); /* one at a time */
     char pid[16];
     (void)snprintf(pid, sizeof pid, "%d", pg_backend_pid(session));
-    ck_assert_str_eq(fake_pg_param(control, 0), pid);
-    skip_control(NULL);
+    ck_assert_str_eq(fake_pg_param(heartbeat, 0), pid);
+    fake_pg_answer(heartbeat, "free_shard", "1");
 }
 END_TEST
 
@@ -406,8 +405,8 @@ START_TEST(who_leaves_releases_all_and_is_struck_off)
     fake_pg_skip(session, "release");
     ck_assert_uint_eq(left, 0);
     fake_pg_answer(session, "release", "");
-    skip_control("leave_pool");
-    fake_pg_answer(control, "leave_pool", "");
+    fake_pg_skip(heartbeat, "leave_pool");
+    fake_pg_answer(heartbeat, "leave_pool", "");
     ck_assert_uint_eq(left, 1);
     fake_loop_run(20000);
     ck_assert_uint_eq(left, 1);
@@ -424,7 +423,7 @@ START_TEST(leaving_ends_though_nothing_answers)
     fake_loop_run(1);
     ck_assert_uint_eq(left, 1);
     fake_pg_skip(session, NULL); /* late */
-    skip_control(NULL);
+    fake_pg_skip(heartbeat, NULL);
     ck_assert_uint_eq(left, 1);
 }
 END_TEST
@@ -433,6 +432,82 @@ START_TEST(who_never_joined_leaves_at_once)
 {
     pool_leave(pool);
     ck_assert_uint_eq(left, 1);
+}
+END_TEST
+
+START_TEST(without_a_session_that_serving_needs_a_member_is_not_ready)
+{
+    struct buf why;
+    buf_init(&why, 1024);
+    fake_pg_down(outbox);
+    join();
+    fake_pg_skip(heartbeat, "beat");
+    ck_assert_str_eq(fake_pg_param(heartbeat, 1), "false");
+    ck_assert(!pool_ready(pool, &why));
+    fake_pg_answer(heartbeat, "beat", "5|1|f|t;8|1|t|t"); /* another member can do it */
+    fake_pg_up(outbox);
+    fake_loop_run(1000);
+    fake_pg_skip(heartbeat, "beat");
+    ck_assert_str_eq(fake_pg_param(heartbeat, 1), "true");
+    buf_free(&why);
+}
+END_TEST
+
+START_TEST(if_no_member_is_ready_shards_are_assigned_as_if_all_were)
+{
+    fake_pg_down(outbox);
+    join();
+    fake_pg_answer(heartbeat, "owners", "0|0|3;1|0|3");
+    fake_pg_answer(heartbeat, "beat", "5|1|f|t");
+    ck_assert_uint_eq(take_overs(), 2);
+}
+END_TEST
+
+/* Opens the channels of all shards. */
+static void open_channels(void)
+{
+    for (size_t i = 0; i < fake_broker_channels(context.broker); i++)
+        fake_channel_open(fake_broker_channel(context.broker, i));
+}
+
+START_TEST(a_member_that_the_broker_does_not_feed_is_not_ready_and_goes_to_another_node)
+{
+    serve();
+    open_channels();
+    for (int second = 0; second < 7; second++)
+        step("0|5|9;1|5|9", "");
+    ck_assert_uint_eq(fake_broker_moves(context.broker), 0);
+    step("0|5|9;1|8|10", "8|#|f|t"); /* the broker feeds another one, though it is ours */
+    ck_assert_int_eq(state_of(1), OWNERSHIP_NONE);
+    ck_assert_int_eq(state_of(0), OWNERSHIP_SERVING);
+    fake_loop_run(1000);
+    ck_assert_uint_eq(fake_broker_moves(context.broker), 1);
+    fake_pg_skip(heartbeat, "beat");
+    ck_assert_str_eq(fake_pg_param(heartbeat, 1), "false");
+    struct buf why;
+    buf_init(&why, 1024);
+    ck_assert(!pool_ready(pool, &why));
+    buf_free(&why);
+    fake_pg_answer(heartbeat, "beat", "5|99|f|t;8|99|f|t");
+    answer_sweep();
+    ck_assert_int_eq(state_of(0), OWNERSHIP_SERVING); /* settling goes on */
+    fake_broker_up(context.broker);
+    fake_pg_skip(heartbeat, "beat");
+    ck_assert_str_eq(fake_pg_param(heartbeat, 1), "true");
+}
+END_TEST
+
+START_TEST(a_sweep_that_is_not_answered_is_not_followed_by_more)
+{
+    serve();
+    for (int second = 0; second < 5; second++) {
+        fake_loop_run(1000);
+        fake_pg_answer(heartbeat, "owners", "0|5|9;1|5|9");
+        char row[32];
+        (void)snprintf(row, sizeof row, "5|%d|t|t", ++beat);
+        fake_pg_answer(heartbeat, "beat", row);
+        ck_assert_uint_eq(fake_pg_waiting(control, "overdue"), 1);
+    }
 }
 END_TEST
 
@@ -458,6 +533,11 @@ int main(void)
     tcase_add_test(tcase, who_leaves_releases_all_and_is_struck_off);
     tcase_add_test(tcase, leaving_ends_though_nothing_answers);
     tcase_add_test(tcase, who_never_joined_leaves_at_once);
+    tcase_add_test(tcase, without_a_session_that_serving_needs_a_member_is_not_ready);
+    tcase_add_test(tcase, if_no_member_is_ready_shards_are_assigned_as_if_all_were);
+    tcase_add_test(tcase,
+                   a_member_that_the_broker_does_not_feed_is_not_ready_and_goes_to_another_node);
+    tcase_add_test(tcase, a_sweep_that_is_not_answered_is_not_followed_by_more);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -33,6 +33,7 @@ static struct pg *session, *outbox;
 static struct redis *redis;
 static int key;
 static unsigned released, waits, outdated;
+static int64_t fenced_epoch;
 
 static void ignore_state(enum broker_state state, const char *reason, void *arg)
 {
@@ -46,6 +47,13 @@ static void count_released(uint32_t number, void *arg)
     (void)number;
     (void)arg;
     released++;
+}
+
+static void keep_fenced(uint32_t number, int64_t epoch, void *arg)
+{
+    (void)number;
+    (void)arg;
+    fenced_epoch = epoch;
 }
 
 static void count_waits(uint32_t number, void *arg)
@@ -70,6 +78,7 @@ static void setup(void)
     released = 0;
     outdated = 0;
     waits = 0;
+    fenced_epoch = 0;
     metrics = metrics_new();
     ck_assert_int_eq(stats_init(&stats, metrics, 1), 0);
     session = fake_pg_new();
@@ -85,7 +94,8 @@ static void setup(void)
     membership = (struct shard_membership){.id = SELF,
                                            .take_over_waits = count_waits,
                                            .released = count_released,
-                                           .outdated = count_outdated};
+                                           .outdated = count_outdated,
+                                           .fenced = keep_fenced};
     ck_assert_int_eq(shard_init(&shard, &context, &membership, 0, session), 0);
     fake_pg_up(session);
 }
@@ -387,6 +397,7 @@ START_TEST(fenced_by_what_the_table_shows)
     assert_state(OWNERSHIP_SERVING);
     shard_seen(&shard, 8);
     assert_state(OWNERSHIP_NONE);
+    ck_assert_int_eq(fenced_epoch, 7);
 }
 END_TEST
 
@@ -434,7 +445,7 @@ START_TEST(a_yield_finishes_what_was_begun_and_leaves_the_rest_to_the_broker)
     expect_decide("7");
     deliver(); /* not begun */
     struct broker_channel *old = channel();
-    shard_yield(&shard, "another member is its assigned owner", 200);
+    shard_yield(&shard, "another member is its assigned owner", 200, 0);
     assert_state(OWNERSHIP_YIELDING);
     ck_assert_uint_eq(fake_money.held, 1);
     deliver(); /* comes while it yields */
@@ -458,11 +469,24 @@ START_TEST(a_yield_finishes_what_was_begun_and_leaves_the_rest_to_the_broker)
 }
 END_TEST
 
+START_TEST(after_a_release_the_channel_may_have_to_wait)
+{
+    serve();
+    shard_yield(&shard, "another member is its assigned owner", 200, 2500);
+    fake_pg_answer(session, "release", "");
+    fake_loop_run(2400);
+    shard_want(&shard, OTHER, true); /* with each heartbeat */
+    ck_assert(!has_channel());
+    fake_loop_run(100);
+    ck_assert(has_channel());
+}
+END_TEST
+
 START_TEST(a_yield_waits_for_payments_in_flight_with_patience_only)
 {
     serve();
     fake_money.calling = true;
-    shard_yield(&shard, "leaving", 6000);
+    shard_yield(&shard, "leaving", 6000, 0);
     fake_loop_run(5980);
     assert_state(OWNERSHIP_YIELDING);
     fake_loop_run(40);
@@ -474,7 +498,7 @@ START_TEST(a_payment_that_ends_during_a_yield_is_settled_before_the_release)
 {
     serve();
     fake_money.calling = true;
-    shard_yield(&shard, "leaving", 6000);
+    shard_yield(&shard, "leaving", 6000, 0);
     shard_routing_payment_ended(&shard.routing, "fe26c749-3126-8d97-b674-1cc3fa175761", 1,
                                 "captured", "pi_1", "");
     fake_money.calling = false;
@@ -525,7 +549,7 @@ START_TEST(a_session_lost_while_yielding_ends_in_a_new_channel)
 {
     serve();
     deliver();
-    shard_yield(&shard, "leaving", 6000);
+    shard_yield(&shard, "leaving", 6000, 0);
     deliver();
     fake_pg_down(session);
     shard_session_lost(&shard);
@@ -540,7 +564,7 @@ END_TEST
 START_TEST(a_lost_release_ends_it_all_the_same)
 {
     serve();
-    shard_yield(&shard, "leaving", 6000);
+    shard_yield(&shard, "leaving", 6000, 0);
     assert_state(OWNERSHIP_RELEASING);
     fake_pg_down(session);
     shard_session_lost(&shard);
@@ -553,7 +577,7 @@ START_TEST(a_release_that_cannot_be_sent_ends_it_too)
 {
     serve();
     fake_pg_fail_next(session, ERR_FULL);
-    shard_yield(&shard, "leaving", 6000);
+    shard_yield(&shard, "leaving", 6000, 0);
     assert_state(OWNERSHIP_NONE);
 }
 END_TEST
@@ -562,7 +586,7 @@ START_TEST(a_channel_lost_while_yielding_is_not_opened_before_the_release)
 {
     serve();
     fake_money.calling = true;
-    shard_yield(&shard, "leaving", 60000);
+    shard_yield(&shard, "leaving", 60000, 0);
     fake_channel_break(channel());
     fake_loop_run(REOPEN_MS);
     ck_assert(!has_channel()); /* it would be fed what the next owner is to have */
@@ -579,7 +603,7 @@ START_TEST(fenced_while_yielding_there_is_nothing_to_release)
     serve();
     deliver();
     expect_decide("7");
-    shard_yield(&shard, "leaving", 6000);
+    shard_yield(&shard, "leaving", 6000, 0);
     fake_pg_refuse(session, "decide", "CK001");
     assert_state(OWNERSHIP_NONE);
     fake_loop_run(REOPEN_MS);
@@ -866,6 +890,7 @@ static void add_yielding(Suite *suite)
     TCase *tcase = tcase_create("yielding");
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, a_yield_finishes_what_was_begun_and_leaves_the_rest_to_the_broker);
+    tcase_add_test(tcase, after_a_release_the_channel_may_have_to_wait);
     tcase_add_test(tcase, a_yield_waits_for_payments_in_flight_with_patience_only);
     tcase_add_test(tcase, a_payment_that_ends_during_a_yield_is_settled_before_the_release);
     tcase_add_test(tcase, a_shard_with_an_unknown_task_is_released_for_good);

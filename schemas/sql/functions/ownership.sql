@@ -90,7 +90,9 @@ language sql as $$
 $$;
 
 -- Ends what keeps a take-over waiting in session p_waiting: consumers' sessions that hold the row, and all
--- those of the owner p_owner, which is dead (null: it is not). Others that wait to take over are left alone.
+-- those of the owner p_owner, which is dead (null: it is not). Others that wait to take over are left alone, and
+-- so are those that have committed and wait for a replica (SyncRep): ending them would show a commit that a
+-- failover loses. A request that comes late, when p_waiting does not wait any more, ends nobody's session.
 create or replace function checkout.free_shard(p_waiting integer, p_owner bigint) returns integer
 language sql as $$
     select count(*) filter (where pg_terminate_backend(a.pid))::integer
@@ -98,6 +100,8 @@ language sql as $$
      where a.application_name like 'checkout-consumer%' and a.pid <> p_waiting
        and a.datname = current_database()
        and not (a.wait_event_type is not distinct from 'Lock' and a.query like '%checkout.take_over(%')
+       and a.wait_event is distinct from 'SyncRep'
+       and cardinality(pg_blocking_pids(p_waiting)) > 0
        and (a.pid = any (pg_blocking_pids(p_waiting))
             or a.pid in (select unnest(c.backend_pids) from checkout.consumers c where c.member_id = p_owner))
 $$;
