@@ -29,7 +29,8 @@ static void must(bool holds, const char *what)
 static bool is_signed_at(const char *header, const char *stamp, const char *body, size_t len)
 {
     size_t digits = strspn(stamp, "0123456789");
-    if (llabs(strtoll(stamp, NULL, 10) - NOW_S) > WEBHOOK_TOLERANCE_S)
+    long long at = strtoll(stamp, NULL, 10);
+    if (at < NOW_S - WEBHOOK_TOLERANCE_S || at > NOW_S + WEBHOOK_TOLERANCE_S)
         return false;
     char *text = malloc(digits + 1 + len);
     MUST(text != NULL);
