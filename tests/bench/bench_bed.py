@@ -59,7 +59,7 @@ class Bed:
 
     def fresh(self, items=0, stock=0):
         """Empty tables and queues, `items` items with `stock` units of each."""
-        self.stack.sql("truncate orders, order_events, payments, line")
+        self.stack.sql("truncate orders, order_events, payments, waitlist")
         self.stack.sql("delete from items")
         self.stack.redis().flushall()
         self.stack.broker.purge()
@@ -165,7 +165,7 @@ class Bed:
         """So many orders can have ended since event `before`. Cheap: counting costs the machine that is measured."""
         events, at_work = self.stack.sql(
             "select (select last_value from event_ids), "
-            "exists (select 1 from line) or exists (select 1 from payments where state = 'open')")[0]
+            "exists (select 1 from waitlist) or exists (select 1 from payments where state = 'open')")[0]
         return events - before >= orders and not at_work
 
     def finals(self):

@@ -106,7 +106,7 @@ class PoolBed(Bed):
             "'pm_card_visa', n, 1, now() from generate_series(1, %s) n returning order_id, ticket), "
             "told as (insert into order_events (shard, order_id, sequence, status, place_in_line) "
             "select %s, order_id, 1, 'waiting', ticket from made order by ticket) "
-            "insert into line (sku, ticket, order_id, shard, quantity, expires_at) "
+            "insert into waitlist (sku, ticket, order_id, shard, quantity, expires_at) "
             "select %s, ticket, order_id, %s, 1, now() + interval '1 day' from made order by ticket",
             (sku, shard, count, shard, sku, shard))
         self.stack.sql("update items set waiting = %s, next_ticket = %s where sku = %s", (count, count + 1, sku))

@@ -143,7 +143,7 @@ class Damage(Audited):
 
     def setUp(self):
         """A copy of the tables, to be put back at the end: what is damaged stays in this test."""
-        self.saved = ("items", "orders", "order_events", "line", "payments", "refunds", "relays")
+        self.saved = ("items", "orders", "order_events", "waitlist", "payments", "refunds", "relays")
         for table in self.saved:
             self.stack.sql(f"create table public.saved_{table} as table {table}")
         self.stack.sql("update relays set relayed_to = 0")  # else it is ahead when the newest event goes
@@ -301,21 +301,21 @@ class Damage(Audited):
     # -- the line --------------------------------------------------------------------------------
 
     def test_an_order_that_lost_its_place(self):
-        self.damage("delete from line where order_id = %s", self.waiting[1])
+        self.damage("delete from waitlist where order_id = %s", self.waiting[1])
         self.assert_found(("place-missing", self.line, self.waiting[1]), ("waiting-differs", self.line, None))
 
     def test_a_place_of_an_order_that_has_ended(self):
-        self.damage("insert into line select sku, 99, %s, shard, 1, expires_at from line where order_id = %s",
+        self.damage("insert into waitlist select sku, 99, %s, shard, 1, expires_at from waitlist where order_id = %s",
                     self.refused[0], self.waiting[0])
         self.assert_found(("place-left-over", self.line, self.refused[0]), ("waiting-differs", self.line, None),
                           ("line-marks-differ", self.line, None))
 
     def test_a_place_for_more_than_was_ordered(self):
-        self.damage("update line set quantity = 2 where order_id = %s", self.waiting[2])
+        self.damage("update waitlist set quantity = 2 where order_id = %s", self.waiting[2])
         self.assert_found(("place-differs", self.line, self.waiting[2]))
 
     def test_a_wait_that_does_not_end(self):
-        self.damage("update line set expires_at = now() - interval '30 minutes' where order_id = %s",
+        self.damage("update waitlist set expires_at = now() - interval '30 minutes' where order_id = %s",
                     self.waiting[0])
         self.assert_found()
         self.assert_found(("wait-too-long", self.line, self.waiting[0]),
@@ -337,7 +337,7 @@ class Damage(Audited):
     def test_somebody_who_was_overtaken_in_line(self):
         for order in (self.waiting[2], self.waiting[0]):
             self.add_event(order, "reserved")
-            self.damage("delete from line where order_id = %s", order)
+            self.damage("delete from waitlist where order_id = %s", order)
             self.damage("update orders set ticket = null where order_id = %s", order)
             self.damage("insert into payments (order_id, shard, state, amount, currency, idempotency_key) "
                         "values (%s, %s, 'open', 1000, 'usd', 'k')", order, self.stack.shard(self.line))

@@ -201,7 +201,7 @@ class Lines(Holding):
         ones = [self.held(f"one-{n}", sku) for n in range(4)]
         five = self.stack.order("five", sku, quantity=5).wait("waiting")
         behind = self.stack.order("behind", sku).wait("waiting")
-        self.stack.sql("update line set expires_at = now() - interval '1 s' where order_id = %s", (five.id,))
+        self.stack.sql("update waitlist set expires_at = now() - interval '1 s' where order_id = %s", (five.id,))
         five.wait("rejected", "expired")
         behind.wait("confirmed")
         self.assertEqual({order.status() for order in ones}, {"reserved"})
@@ -219,7 +219,7 @@ class Lines(Holding):
         def gone():
             beat, left, late = self.stack.sql(
                 "select (select beat from consumers order by member_id desc limit 1), count(*), "
-                "count(*) filter (where expires_at < now()) from line where sku = %s", (sku,))[0]
+                "count(*) filter (where expires_at < now()) from waitlist where sku = %s", (sku,))[0]
             looks.extend([beat] * (late > 0))
             return left == 0 and all(order.status() == "rejected" for order in waiting)
         wait_until(gone, 60, "those who wait to be refused")

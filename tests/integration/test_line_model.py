@@ -178,7 +178,7 @@ class LineModel(unittest.TestCase):
         return cursor.fetchall() if cursor.description else []
 
     def setUp(self):
-        for table in ("orders", "order_events", "payments", "line", "items", "commands"):
+        for table in ("orders", "order_events", "payments", "waitlist", "items", "commands"):
             self.call(f"truncate checkout.{table}")
         self.call("update checkout.shards set paused = false, stopped_at = null, stopped_ms = 0")
         self.epoch = self.call("select epoch from checkout.take_over(%s, 0, 1, null)", SHARDS)[0][0]
@@ -220,7 +220,7 @@ class LineModel(unittest.TestCase):
         self.model.settle_lines()
 
     def expire(self, order_ids):
-        self.call("update checkout.line l set expires_at = checkout.item_clock(i, s) - interval '1 s' "
+        self.call("update checkout.waitlist l set expires_at = checkout.item_clock(i, s) - interval '1 s' "
                   "from checkout.items i, checkout.shards s where l.order_id = any (%s::uuid[]) and i.sku = l.sku",
                   order_ids)
         self.more(self.call(OUTPUT + "checkout.expire_waiting(%s, 0, %s, 500)", SHARDS, self.epoch))
@@ -288,10 +288,10 @@ class LineModel(unittest.TestCase):
 
     def compare_line_and_payments(self):
         lines = {}
-        for sku, order_id in self.call("select sku, order_id::text from checkout.line order by sku, ticket"):
+        for sku, order_id in self.call("select sku, order_id::text from checkout.waitlist order by sku, ticket"):
             lines.setdefault(sku, []).append(order_id)
         self.assertEqual(lines, {i.sku: i.line for i in self.model.items.values() if i.line})
-        self.assertEqual(self.call("select sku, ticket, line_head from checkout.line join checkout.items using (sku) "
+        self.assertEqual(self.call("select sku, ticket, line_head from checkout.waitlist join checkout.items using (sku) "
                                    "where ticket < line_head"), [])
         for sku, line in lines.items():
             for place, order_id in enumerate(line, start=1):

@@ -20,7 +20,7 @@ from test_memory import sanitized
 LONG = int(os.environ.get("CHECKOUT_TEST_LINE", "20000"))
 SHORT = 10
 CHUNK = 500
-TABLES = {"items", "orders", "line", "order_events", "payments", "commands"}
+TABLES = {"items", "orders", "waitlist", "order_events", "payments", "commands"}
 
 
 def nodes(plan):
@@ -45,7 +45,7 @@ class Line(harness.TestCase):
             "'pm_card_visa', n, 1, now() from generate_series(1, %s) n returning order_id, ticket), "
             "told as (insert into order_events (shard, order_id, sequence, status, place_in_line) "
             "select %s, order_id, 1, 'waiting', ticket from made) "
-            "insert into line (sku, ticket, order_id, shard, quantity, expires_at) "
+            "insert into waitlist (sku, ticket, order_id, shard, quantity, expires_at) "
             "select %s, ticket, order_id, %s, %s, now() + %s::interval from made",
             (sku, self.stack.shard(sku), quantity, count, self.stack.shard(sku), sku, self.stack.shard(sku),
              quantity, wait))
@@ -149,7 +149,7 @@ class Plans(Line):
     def test_a_cancel(self):
         def step(sku):
             shard, epoch = self.serve(sku)
-            self.stack.sql("select request_cancel(o.order_id, o.user_id) from line l join orders o using (order_id) "
+            self.stack.sql("select request_cancel(o.order_id, o.user_id) from waitlist l join orders o using (order_id) "
                            "where l.sku = %s order by l.ticket desc limit 1", (sku,))
             rows, plans = self.explain(OUTPUT + "checkout.run_commands(%s, %s, %s, 64)", self.shards, shard,
                                        epoch)
@@ -189,9 +189,9 @@ class Plans(Line):
             _, plans = self.explain(OUTPUT + "checkout.settle_waitlist(%s, %s, %s, %s, %s)", self.shards, shard,
                                     epoch, sku, CHUNK)
             scans = [node for plan in plans for node in nodes(plan)
-                     if node.get("Index Name") == "line_pkey"]
+                     if node.get("Index Name") == "waitlist_pkey"]
             self.assertTrue(any("ticket >=" in node.get("Index Cond", "") for node in scans))
-            head, lowest = self.stack.sql("select line_head, (select min(ticket) from line where sku = %s) from items "
+            head, lowest = self.stack.sql("select line_head, (select min(ticket) from waitlist where sku = %s) from items "
                                           "where sku = %s", (sku, sku))[0]
             self.assertEqual(head, lowest)
             self.stack.sql("update items set sold = stock, held = 0 where sku = %s", (sku,))
@@ -202,7 +202,7 @@ class Plans(Line):
             shard, epoch = self.serve(sku)
             self.free(sku, 1)
             self.stack.sql("select * from settle_waitlist(%s, %s, %s, %s, 500)", (self.shards, shard, epoch, sku))
-            self.stack.sql("update line set quantity = 100 where sku = %s and ticket > (select max(ticket) from line "
+            self.stack.sql("update waitlist set quantity = 100 where sku = %s and ticket > (select max(ticket) from waitlist "
                            "where sku = %s) - %s", (sku, sku, CHUNK))
             rows, plans = self.explain(OUTPUT + "checkout.settle_waitlist(%s, %s, %s, %s, %s)", self.shards, shard,
                                        epoch, sku, CHUNK)
@@ -213,8 +213,8 @@ class Plans(Line):
     def test_a_chunk_that_has_waited_too_long(self):
         def step(sku):
             shard, epoch = self.serve(sku)
-            self.stack.sql("update line set expires_at = now() - interval '1 s' where sku = %s and ticket <= "
-                           "(select min(ticket) + %s from line where sku = %s)", (sku, CHUNK - 1, sku))
+            self.stack.sql("update waitlist set expires_at = now() - interval '1 s' where sku = %s and ticket <= "
+                           "(select min(ticket) + %s from waitlist where sku = %s)", (sku, CHUNK - 1, sku))
             rows, plans = self.explain(OUTPUT + "checkout.expire_waiting(%s, %s, %s, %s)", self.shards, shard, epoch,
                                        CHUNK)
             self.assertEqual([(row[0], row[2]) for row in rows], [("transition", CHUNK)])
@@ -238,8 +238,8 @@ class Plans(Line):
 
     def test_the_sweep(self):
         def step(sku):
-            self.stack.sql("delete from line where shard = %s and sku <> %s", (self.stack.shard(sku), sku))
-            self.stack.sql("vacuum (index_cleanup on) line")    # of that, and of what other tests took out of it
+            self.stack.sql("delete from waitlist where shard = %s and sku <> %s", (self.stack.shard(sku), sku))
+            self.stack.sql("vacuum (index_cleanup on) waitlist")    # of that, and of what other tests took out of it
             _, plans = self.explain("select * from checkout.overdue(%s, %s)", self.shards, [self.stack.shard(sku)])
             return plans
         self.compare(step, 40)  # a few for each item that has a line, and this class has some
@@ -250,7 +250,7 @@ class Plans(Line):
             return self.work(plans, 40)
         mine = self.stack.item(stock=1, held=1)
         self.fill(mine, 1)
-        self.stack.sql("vacuum analyze line")   # where there is one row, one index is as good as another
+        self.stack.sql("vacuum analyze waitlist")   # where there is one row, one index is as good as another
         sweep()
         alone = sweep()
         for _ in range(100):

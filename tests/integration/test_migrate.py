@@ -152,7 +152,7 @@ class Functions(MigrateTestCase):
         bitmap = self.sql("select p.proname from pg_proc p where p.pronamespace = 'checkout'::regnamespace"
                           "   and p.proconfig @> array['enable_indexscan=off'] order by 1")
         self.assertEqual([name for name, in bitmap],
-                         ["await_buyers", "decide_jobs", "gate_states", "record_refunds", "settle_payments"])
+                         ["await_buyers", "decide_jobs", "gate_states", "move_orders", "record_refunds", "settle_payments"])
 
 
 class Roles(MigrateTestCase):
@@ -207,6 +207,7 @@ class Baseline(MigrateTestCase):
         after = self.rows()
         for table in ("items", "orders", "order_events", "payments", "commands", "shards", "take_overs", "service"):
             self.assertEqual(after[table], before[table], table)
+        self.assertEqual(after["waitlist"], before["line"])
         self.sql("select * from checkout.run_commands(4, 1, 1, 10)")    # a unit more: cid's turn
         self.sql("select * from checkout.settle_payments(4, 1, 1, array[%s, %s]::uuid[], array[1, 1],"
                  " array['declined', 'captured'], array[null, 'pi_3']::text[], array['card_declined', null]::text[])",

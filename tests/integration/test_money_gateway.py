@@ -77,7 +77,7 @@ class Refused(Scripted):
         doctor = self.stack.ctl("doctor", check=False)
         self.assertEqual(doctor.returncode, 1)
         self.assertIn("the gateway refuses our key or our requests", doctor.stdout)
-        expiry = "select extract(epoch from l.expires_at - item_clock(i, s)) from line l join items i using (sku)" \
+        expiry = "select extract(epoch from l.expires_at - item_clock(i, s)) from waitlist l join items i using (sku)" \
                  " join shards s on s.shard = i.shard and s.shards = 4 where l.order_id = %s"
         left = self.stack.one(expiry, (behind.id,))
         asked = len(self.gateway.charges())

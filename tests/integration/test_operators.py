@@ -17,7 +17,7 @@ class Pool(harness.TestCase):
 
     def setUp(self):
         self.stack.gateway.calm()
-        wait_until(lambda: self.stack.one("select (select count(*) from line) + (select count(*) from payments "
+        wait_until(lambda: self.stack.one("select (select count(*) from waitlist) + (select count(*) from payments "
                                           "where state = 'open')") == 0, 30, "what was begun before to end")
 
     def rows(self, *words):

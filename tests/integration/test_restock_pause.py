@@ -98,7 +98,7 @@ class Restocking(Operators):
 class Pausing(Operators):
     def expires_soon(self, order):
         """From now on it may wait for another second, by the clock of its item."""
-        self.stack.sql("update line l set expires_at = item_clock(i, s) + interval '1 s' from items i, shards s "
+        self.stack.sql("update waitlist l set expires_at = item_clock(i, s) + interval '1 s' from items i, shards s "
                        "where l.order_id = %s and i.sku = l.sku and s.shards = %s and s.shard = i.shard",
                        (order.id, self.shards))
 

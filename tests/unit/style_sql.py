@@ -1,5 +1,7 @@
 """A numbered SQL file is never edited: databases have applied it. schemas/sql/numbered.sha256 lists each, and in
-the history no line of that list went away for good."""
+the history no line of that list went away for good.
+
+What has one writer is written in one function file."""
 
 import hashlib
 import os
@@ -8,8 +10,26 @@ import subprocess
 
 from style_source import ROOT
 
+# A table, and the file of its only writer.
+WRITERS = {"orders": "orders.sql", "order_events": "orders.sql"}
+
 
 def check(problems):
+    check_numbered(problems)
+    check_writers(problems)
+
+
+def check_writers(problems):
+    folder = os.path.join(ROOT, "schemas", "sql", "functions")
+    for name in sorted(os.listdir(folder)):
+        with open(os.path.join(folder, name), encoding="utf-8") as source:
+            text = source.read()
+        for table, writer in WRITERS.items():
+            if name != writer and re.search(rf"\b(update|insert\s+into|delete\s+from)\s+checkout\.{table}\b", text):
+                problems.append(f"schemas/sql/functions/{name} writes checkout.{table}: only {writer} does")
+
+
+def check_numbered(problems):
     manifest, folder = "numbered.sha256", os.path.join(ROOT, "schemas", "sql")
     with open(os.path.join(folder, manifest), encoding="ascii") as source:
         lines = source.read().splitlines()

@@ -21,6 +21,8 @@ create or replace function checkout.await_buyers(p_shard integer, p_ids uuid[], 
                                                  p_intents text[], p_codes text[])
 returns setof checkout.output
 language plpgsql as $$
+declare
+    moves checkout.move[];
 begin
     with asked as (
         update checkout.payments p
@@ -32,13 +34,9 @@ begin
          where p.order_id = u.order_id and p.attempt = u.attempt and u.state = 'action'
            and u.code is not null and p.action_until is null
            and p.state || '' = 'open' and p.shard + 0 = p_shard
-        returning p.order_id),
-    told as (
-        update checkout.orders o set sequence = o.sequence + 1, updated_at = now()
-          from asked a where o.order_id = a.order_id and o.status = 'reserved'
-        returning o.order_id, o.sequence, o.status)
-    insert into checkout.order_events (shard, order_id, sequence, status)
-    select p_shard, t.order_id, t.sequence, t.status from told t;
+        returning p.order_id)
+    select array_agg(checkout.move_of(a.order_id, 'reserved', 'reserved', null)) into moves from asked a;
+    perform 1 from checkout.move_orders(p_shard, moves);
 
     return query
     select checkout.await_buyer_task(

@@ -12,7 +12,7 @@ create or replace function checkout.audit_rows()
 returns table (items bigint, orders bigint, events bigint, line bigint, payments bigint, shards bigint)
 language sql stable as $$
     select (select count(*) from checkout.items), (select count(*) from checkout.orders),
-           (select count(*) from checkout.order_events), (select count(*) from checkout.line),
+           (select count(*) from checkout.order_events), (select count(*) from checkout.waitlist),
            (select count(*) from checkout.payments), (select count(*) from checkout.relays)
 $$;
 
@@ -31,7 +31,7 @@ language sql stable as $$
          where o.status in ('waiting', 'reserved', 'confirmed', 'refunded') group by o.sku),
     lined as (
         select l.sku, count(*) as waiting, min(l.ticket) as first, max(l.ticket) as last
-          from checkout.line l group by l.sku),
+          from checkout.waitlist l group by l.sku),
     compared as (
         select coalesce(i.sku, c.sku, l.sku) as sku, i.shard, i.sku is null as unknown, i.stock, i.held, i.sold,
                i.waiting, i.line_head, i.next_ticket, l.first, l.last, coalesce(l.waiting, 0) as lined,
@@ -143,7 +143,7 @@ language sql stable as $$
                (o.sku, o.ticket, o.quantity, o.shard) is distinct from (l.sku, l.ticket, l.quantity, l.shard)
                    as other
           from (select * from checkout.orders where status = 'waiting') o
-          full join checkout.line l on l.order_id = o.order_id)
+          full join checkout.waitlist l on l.order_id = o.order_id)
     select case when p.no_place then 'place-missing' when p.no_order then 'place-left-over'
                 else 'place-differs' end, p.sku, p.order_id::text, p.shard, null,
            case when p.no_place then format('it waits with ticket %s, which is not in the line', p.o_ticket)
@@ -156,7 +156,7 @@ language sql stable as $$
     union all
     select 'wait-too-long', l.sku, l.order_id::text, l.shard, null,
            format('its time in line was up at %s by the clock of the item', l.expires_at)
-      from checkout.line l
+      from checkout.waitlist l
       join checkout.items i on i.sku = l.sku
       join checkout.service v on true
       join checkout.shards s on s.shards = v.shards and s.shard = i.shard

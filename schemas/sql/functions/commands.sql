@@ -101,7 +101,7 @@ begin
     elsif o.status <> 'waiting' then
         return next checkout.command_end(c, 'refused', 'too late: it is ' || o.status);
     else
-        perform checkout.leave_line(o.sku, array[o.ticket], 'cancelled', null);
+        perform checkout.leave_waitlist(o.sku, array[o.ticket], 'cancelled', null);
         return next checkout.output_of(checkout.transition_news('cancelled', null, 1));
         return next checkout.command_end(c, 'done', 'cancelled while it waited');
     end if;

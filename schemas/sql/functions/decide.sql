@@ -19,13 +19,12 @@ create or replace function checkout.decide_jobs(
 returns setof checkout.output
 language plpgsql as $$
 declare
-    fresh integer;
+    moves checkout.move[];
     touched text;
 begin
     perform checkout.fence(p_shards, p_shard, p_epoch);
     perform 1 from checkout.items where sku = any (p_skus) and shard = p_shard order by sku for update;
 
-    return query
     with job as (           -- each once, and only those not decided before
         select j.*
           from (select distinct on (u.order_id) u.*
@@ -84,56 +83,49 @@ begin
     decided as (
         select f.*, count(*) filter (where f.status = 'waiting') over (partition by f.sku order by f.n)
                     as nth_waiting
-          from fate f),
-    new_order as (
-        insert into checkout.orders
-            (order_id, user_id, sku, shard, quantity, status, reason, amount, currency, fingerprint,
-             reference, receipt_email, payment_method, traceparent, ticket, sequence, accepted_at)
-        select d.order_id, d.user_id, coalesce(d.sku, ''), p_shard, coalesce(d.quantity, 0), d.status,
-               d.reason, d.price * d.quantity, d.currency, coalesce(d.fingerprint, ''), d.reference,
-               d.receipt_email,
-               case when d.status in ('waiting', 'reserved') then d.payment_method end,
-               d.traceparent,
-               case when d.status = 'waiting' then d.next_ticket + d.nth_waiting - 1 end, 1,
-               coalesce(d.accepted_at, now())
-          from decided d order by d.n),
-    told as (
-        insert into checkout.order_events (shard, order_id, sequence, status, reason, place_in_line)
-        select p_shard, d.order_id, 1, d.status, d.reason,
-               case when d.status = 'waiting' then d.ahead + d.nth_waiting end
-          from decided d order by d.n),
+          from fate f)
+    select array_agg(row(d.order_id, null, d.status, d.reason,
+                         case when d.status = 'waiting' then d.next_ticket + d.nth_waiting - 1 end,
+                         case when d.status = 'waiting' then d.ahead + d.nth_waiting end,
+                         d.clock + p_wait_ms * interval '1 ms', d.user_id, d.sku, d.quantity,
+                         d.price * d.quantity, d.currency, d.fingerprint, d.reference, d.receipt_email,
+                         d.payment_method, d.traceparent, d.accepted_at)::checkout.move order by d.n)
+      into moves from decided d;
+
+    return query
+    with moved as materialized (
+        select * from checkout.move_orders(p_shard, moves)),
     joined as (
-        insert into checkout.line (sku, ticket, order_id, shard, quantity, expires_at)
-        select d.sku, d.next_ticket + d.nth_waiting - 1, d.order_id, p_shard, d.quantity,
-               d.clock + p_wait_ms * interval '1 ms'
-          from decided d where d.status = 'waiting' order by d.n),
+        insert into checkout.waitlist (sku, ticket, order_id, shard, quantity, expires_at)
+        select m.sku, m.ticket, m.order_id, p_shard, m.quantity, m.expires_at
+          from unnest(moves) m where m.status = 'waiting'),
     cancelled as (
         update checkout.commands c
            set state = 'done', shard = p_shard, result = 'cancelled before it reached the counter',
                finished_at = now()
-          from decided d
-         where d.status = 'cancelled' and c.state || '' = 'pending'   -- by its id, not through all such
-           and c.command_id = (select p.command_id from checkout.commands p where p.order_id = d.order_id
+          from moved m
+         where m.status = 'cancelled' and c.state || '' = 'pending'   -- by its id, not through all such
+           and c.command_id = (select p.command_id from checkout.commands p where p.order_id = m.order_id
                                   and p.kind = 'cancel' and p.state = 'pending')),
     intent as (
         insert into checkout.payments (order_id, shard, state, amount, currency, idempotency_key)
-        select d.order_id, p_shard, 'open', d.price * d.quantity, d.currency, d.order_id || '-1'
-          from decided d where d.status = 'reserved' order by d.n),
+        select m.order_id, p_shard, 'open', m.amount, m.currency, m.order_id || '-1'
+          from moved m where m.status = 'reserved'),
     item as (
         update checkout.items i
            set held = i.held + s.units, waiting = i.waiting + s.waiters,
                next_ticket = i.next_ticket + s.waiters
-          from (select d.sku, coalesce(sum(d.quantity) filter (where d.status = 'reserved'), 0)::integer
+          from (select m.sku, coalesce(sum(m.quantity) filter (where m.status = 'reserved'), 0)::integer
                            as units,
-                       (count(*) filter (where d.status = 'waiting'))::integer as waiters
-                  from decided d where d.status in ('waiting', 'reserved') group by d.sku) s
+                       (count(*) filter (where m.status = 'waiting'))::integer as waiters
+                  from moved m where m.status in ('waiting', 'reserved') group by m.sku) s
          where i.sku = s.sku)
-    (select checkout.charge_task(d.order_id, 1, d.price * d.quantity, d.currency, d.sku, d.payment_method,
-                                 d.receipt_email, 0, null), null::checkout.news
-       from decided d where d.status = 'reserved' order by d.n)
+    select checkout.charge_task(m.order_id, 1, m.amount, m.currency, m.sku, m.payment_method, m.receipt_email,
+                                0, null), null::checkout.news
+      from moved m where m.status = 'reserved'
     union all
-    select null, checkout.transition_news(d.status, d.reason, count(*))
-      from decided d group by d.status, d.reason;
+    select null, checkout.transition_news(m.status, m.reason, count(*))
+      from moved m group by m.status, m.reason;
 
     return query            -- a retry with another body: the first counts
     select null::checkout.task, checkout.conflict_news(o.order_id, o.sku)

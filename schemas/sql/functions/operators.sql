@@ -38,7 +38,7 @@ begin
     with lines as (
         select i.shard, sum(i.waiting)::bigint as waiting, min(o.created_at) as since
           from checkout.lined_items(array(select s from generate_series(0, n - 1) s)) i
-          cross join lateral (select l.order_id from checkout.line l
+          cross join lateral (select l.order_id from checkout.waitlist l
                                where l.sku = i.sku and l.ticket >= i.line_head
                                order by l.ticket limit 1) h
           join checkout.orders o on o.order_id = h.order_id
@@ -192,7 +192,7 @@ begin
       join checkout.items i on i.sku = o.sku
       join checkout.service v on true
       join checkout.shards s on s.shards = v.shards and s.shard = o.shard
-      left join checkout.line l on l.sku = o.sku and l.ticket = o.ticket
+      left join checkout.waitlist l on l.sku = o.sku and l.ticket = o.ticket
      where o.order_id = p_order and o.status in ('waiting', 'reserved');
 end $$;
 
@@ -210,7 +210,7 @@ begin
     with since as (
         select i.sku, o.created_at as at
           from checkout.lined_items(array(select s from generate_series(0, n - 1) s)) i
-          cross join lateral (select l.order_id from checkout.line l
+          cross join lateral (select l.order_id from checkout.waitlist l
                                where l.sku = i.sku and l.ticket >= i.line_head
                                order by l.ticket limit 1) h
           join checkout.orders o on o.order_id = h.order_id

@@ -12,6 +12,8 @@ language plpgsql as $$
 declare
     touched text;
     skus text[];
+    moves checkout.move[];
+    charges checkout.task[];
 begin
     perform checkout.fence(p_shards, p_shard, p_epoch);
     select coalesce(array_agg(distinct o.sku), '{}') into skus
@@ -22,7 +24,6 @@ begin
         return query select * from checkout.await_buyers(p_shard, p_ids, p_attempts, p_states, p_intents, p_codes);
     end if;
 
-    return query
     with ended as (
         update checkout.payments p
            set state = case u.state when 'superseded' then 'failed' else u.state end,
@@ -52,33 +53,32 @@ begin
                o.order_id || '-' || e.attempt + 1
           from ended e join checkout.orders o on o.order_id = e.order_id
          where e.state = 'superseded' and o.status = 'reserved'
-        returning order_id, attempt),
-    changed as (
-        update checkout.orders o
-           set status = case e.state when 'captured' then 'confirmed' else 'rejected' end,
-               reason = case e.state when 'declined' then 'payment_declined'
-                                     when 'failed' then 'payment_failed' end,
-               payment_method = null, sequence = o.sequence + 1, updated_at = now()
-          from ended e
-         where o.order_id = e.order_id and o.status = 'reserved' and e.state <> 'superseded'
-        returning o.order_id, o.sku, o.quantity, o.status, o.reason, o.sequence),
-    told as (
-        insert into checkout.order_events (shard, order_id, sequence, status, reason)
-        select p_shard, c.order_id, c.sequence, c.status, c.reason from changed c),
+        returning order_id, attempt)
+    select (select array_agg(checkout.move_of(
+                       e.order_id, 'reserved', case e.state when 'captured' then 'confirmed' else 'rejected' end,
+                       case e.state when 'declined' then 'payment_declined'
+                                    when 'failed' then 'payment_failed' end))
+              from ended e where e.state <> 'superseded'),
+           (select array_agg(checkout.charge_task(a.order_id, a.attempt, o.amount, o.currency, o.sku,
+                                                  o.payment_method, o.receipt_email, 0, null))
+              from again a join checkout.orders o on o.order_id = a.order_id)
+      into moves, charges;
+
+    return query
+    with moved as materialized (
+        select * from checkout.move_orders(p_shard, moves)),
     item as (
         update checkout.items i
            set held = i.held - s.units, sold = i.sold + s.sold_units
-          from (select c.sku, sum(c.quantity)::integer as units,
-                       coalesce(sum(c.quantity) filter (where c.status = 'confirmed'), 0)::integer
+          from (select m.sku, sum(m.quantity)::integer as units,
+                       coalesce(sum(m.quantity) filter (where m.status = 'confirmed'), 0)::integer
                            as sold_units
-                  from changed c group by c.sku) s
+                  from moved m group by m.sku) s
          where i.sku = s.sku)
-    select null::checkout.task, checkout.transition_news(c.status, c.reason, count(*))
-      from changed c group by c.status, c.reason
+    select null::checkout.task, checkout.transition_news(m.status, m.reason, count(*))
+      from moved m group by m.status, m.reason
     union all
-    select checkout.charge_task(a.order_id, a.attempt, o.amount, o.currency, o.sku, o.payment_method,
-                                o.receipt_email, 0, null), null
-      from again a join checkout.orders o on o.order_id = a.order_id;
+    select c, null from unnest(charges) c;
 
     for touched in
         select sku from checkout.items where sku = any (skus) and waiting > 0 order by sku

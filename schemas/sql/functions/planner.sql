@@ -8,7 +8,8 @@
 
 do $$
 declare
-    by_bitmap constant text[] := array['decide_jobs', 'settle_payments', 'record_refunds', 'await_buyers', 'gate_states'];
+    by_bitmap constant text[] := array['decide_jobs', 'move_orders', 'settle_payments', 'record_refunds', 'await_buyers',
+                                        'gate_states'];
     by_index text;
     f record;
 begin

@@ -144,15 +144,11 @@ begin
     if not found or r.reason <> 'requested' then
         return;
     end if;
-    update checkout.orders t
-       set status = 'refunded', sequence = t.sequence + 1, updated_at = now()
-     where t.order_id = p_order and t.status = 'confirmed'
-    returning * into o;
+    select m.* into o
+      from checkout.move_orders(r.shard, array[checkout.move_of(p_order, 'confirmed', 'refunded', null)]) m;
     if not found then
         return;
     end if;
-    insert into checkout.order_events (shard, order_id, sequence, status)
-    values (o.shard, o.order_id, o.sequence, 'refunded');
     if r.restock then
         update checkout.items set sold = sold - o.quantity where sku = o.sku;
     end if;

@@ -25,7 +25,7 @@ revoke all on all sequences in schema checkout
 grant usage on schema checkout to checkout_producer, checkout_consumer, checkout_notifier, checkout_operator;
 
 -- The door reads what it tells its buyers, and writes only what they ask for.
-grant select on checkout.service, checkout.items, checkout.order_events, checkout.line, checkout.commands
+grant select on checkout.service, checkout.items, checkout.order_events, checkout.waitlist, checkout.commands
     to checkout_producer;
 grant select (order_id, user_id, sku, shard, quantity, status, reason, amount, currency, fingerprint, reference,
               ticket, sequence, accepted_at, created_at, updated_at) on checkout.orders to checkout_producer;
@@ -33,16 +33,17 @@ grant select (order_id, attempt, state, action) on checkout.payments to checkout
 grant insert on checkout.commands to checkout_producer;
 
 -- The notifier reads events, of orders without their buyers' secrets.
-grant select on checkout.order_events, checkout.items, checkout.line to checkout_notifier;
+grant select on checkout.order_events, checkout.items, checkout.waitlist to checkout_notifier;
 grant select (order_id, user_id, sku, shard, quantity, status, reason, amount, currency, reference, ticket,
               sequence, accepted_at, created_at, updated_at) on checkout.orders to checkout_notifier;
 
--- The counter writes everything but what is in service; it makes no items, and takes no history back.
+-- The counter writes everything but what is in service; it makes no items, and orders and their history it
+-- changes by checkout.move_orders alone.
 grant select, insert, update, delete on all tables in schema checkout to checkout_consumer;
 revoke insert, update, delete on checkout.service from checkout_consumer;
 revoke insert, delete on checkout.items from checkout_consumer;
-revoke update, delete on checkout.order_events from checkout_consumer;
-revoke delete on checkout.orders, checkout.payments, checkout.refunds, checkout.commands from checkout_consumer;
+revoke insert, update, delete on checkout.orders, checkout.order_events from checkout_consumer;
+revoke delete on checkout.payments, checkout.refunds, checkout.commands from checkout_consumer;
 grant usage on all sequences in schema checkout to checkout_consumer;
 
 -- checkoutctl, but for migrate: it reads all, puts items on sale and shards into service, and asks the

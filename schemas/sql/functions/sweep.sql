@@ -19,10 +19,10 @@ begin
     select i.shard, 'more', i.sku
       from checkout.lined_items(p_shard_list) i
       join checkout.shards s on s.shards = p_shards and s.shard = i.shard
-     where (select l.quantity from checkout.line l where l.shard = i.shard and l.sku = i.sku
+     where (select l.quantity from checkout.waitlist l where l.shard = i.shard and l.sku = i.sku
              order by l.quantity desc, l.ticket desc limit 1) > i.stock - i.sold
         or (not i.paused and not s.paused
-            and (select l.quantity from checkout.line l where l.sku = i.sku and l.ticket >= i.line_head
+            and (select l.quantity from checkout.waitlist l where l.sku = i.sku and l.ticket >= i.line_head
                   order by l.ticket limit 1)
                 <= i.stock - i.sold - i.held);
 end $$;

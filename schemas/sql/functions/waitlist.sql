@@ -1,31 +1,27 @@
 -- The waiting line of an item: settling it, leaving it, expiring, and a place in it.
 
--- Ends waiting orders of an item, which leave its line. The one place where that happens. The item's row is
--- locked by the caller. Returns how many there were.
-create or replace function checkout.leave_line(p_sku text, p_tickets bigint[], p_status text, p_reason text)
+-- Ends waiting orders of an item, which leave its line. The item's row is locked by the caller. Returns how
+-- many there were.
+create or replace function checkout.leave_waitlist(p_sku text, p_tickets bigint[], p_status text, p_reason text)
 returns integer
 language plpgsql as $$
 declare
-    ended integer;
+    home integer;
+    moves checkout.move[];
 begin
     with gone as (
-        delete from checkout.line l using unnest(p_tickets) as u(ticket)
-         where l.sku = p_sku and l.ticket = u.ticket
-        returning l.order_id),
-    changed as (
-        update checkout.orders o
-           set status = p_status, reason = p_reason, ticket = null, payment_method = null,
-               sequence = o.sequence + 1, updated_at = now()
-          from gone where o.order_id = gone.order_id
-        returning o.order_id, o.shard, o.sequence),
-    told as (
-        insert into checkout.order_events (shard, order_id, sequence, status, reason)
-        select c.shard, c.order_id, c.sequence, p_status, p_reason from changed c)
-    select count(*) into ended from gone;
-    if ended > 0 then
-        update checkout.items set waiting = waiting - ended where sku = p_sku;
+        delete from checkout.waitlist w using unnest(p_tickets) as u(ticket)
+         where w.sku = p_sku and w.ticket = u.ticket
+        returning w.order_id, w.ticket, w.shard)
+    select min(g.shard),
+           array_agg(checkout.move_of(g.order_id, 'waiting', p_status, p_reason) order by g.ticket)
+      into home, moves from gone g;
+    if moves is null then
+        return 0;
     end if;
-    return ended;
+    perform 1 from checkout.move_orders(home, moves);
+    update checkout.items set waiting = waiting - cardinality(moves) where sku = p_sku;
+    return cardinality(moves);
 end $$;
 
 -- Rejects up to p_limit waiting orders of an item that can no longer be served: those that want more
@@ -40,17 +36,17 @@ declare
 begin
     select stock - sold, line_head, shard into servable, head, home from checkout.items where sku = p_sku;
     if servable = 0 then    -- the whole line, from its head
-        tickets := array(select ticket from checkout.line where sku = p_sku and ticket >= head
+        tickets := array(select ticket from checkout.waitlist where sku = p_sku and ticket >= head
                           order by ticket limit p_limit);
         if cardinality(tickets) > 0 then
             update checkout.items set line_head = tickets[cardinality(tickets)] + 1 where sku = p_sku;
         end if;
     else                    -- only the large orders in it
-        tickets := array(select ticket from checkout.line
+        tickets := array(select ticket from checkout.waitlist
                           where shard = home and sku = p_sku and quantity > servable
                           order by quantity, ticket limit p_limit);
     end if;
-    return checkout.leave_line(p_sku, tickets, 'rejected', 'sold_out');
+    return checkout.leave_waitlist(p_sku, tickets, 'rejected', 'sold_out');
 end $$;
 
 -- Promotes waiting orders from the head of an item's line while they fit into the free units, up to
@@ -61,49 +57,46 @@ declare
     servable integer;
     free integer;
     head bigint;
+    home integer;
+    moves checkout.move[];
 begin
-    select stock - sold, stock - sold - held, line_head into servable, free, head
+    select stock - sold, stock - sold - held, line_head, shard into servable, free, head, home
       from checkout.items where sku = p_sku;
-    return query
     with first as (         -- an order takes a unit at least, so no more than `free` can fit
         select l.ticket, l.order_id, l.quantity
-          from checkout.line l
+          from checkout.waitlist l
          where l.sku = p_sku and l.ticket >= head and l.quantity <= servable
          order by l.ticket limit least(free, p_limit)),
     fits as (
         select f.ticket, f.order_id
           from (select first.*, sum(quantity) over (order by ticket) as units from first) f
          where f.units <= free),
-    left_line as (
-        delete from checkout.line l using fits where l.sku = p_sku and l.ticket = fits.ticket
-        returning l.order_id),
-    changed as (
-        update checkout.orders o
-           set status = 'reserved', ticket = null, sequence = o.sequence + 1, updated_at = now()
-          from left_line where o.order_id = left_line.order_id
-        returning o.*),
+    gone as (
+        delete from checkout.waitlist l using fits where l.sku = p_sku and l.ticket = fits.ticket
+        returning l.order_id, l.ticket)
+    select array_agg(checkout.move_of(g.order_id, 'waiting', 'reserved', null) order by g.ticket)
+      into moves from gone g;
+    if moves is null then
+        return;
+    end if;
+
+    return query
+    with moved as materialized (
+        select * from checkout.move_orders(home, moves)),
     intent as (
         insert into checkout.payments (order_id, shard, state, amount, currency, idempotency_key)
-        select c.order_id, c.shard, 'open', c.amount, c.currency, c.order_id || '-1' from changed c
-        returning 1),
-    told as (
-        insert into checkout.order_events (shard, order_id, sequence, status)
-        select c.shard, c.order_id, c.sequence, 'reserved' from changed c
-        returning 1),
+        select m.order_id, m.shard, 'open', m.amount, m.currency, m.order_id || '-1' from moved m),
     item as (
         update checkout.items i
-           set held = i.held + s.units, waiting = i.waiting - s.orders,
-               line_head = coalesce((select l.ticket from checkout.line l
+           set held = i.held + s.units, waiting = i.waiting - cardinality(moves),
+               line_head = coalesce((select l.ticket from checkout.waitlist l
                                       where l.sku = p_sku and l.ticket >= head
-                                        and not exists (select 1 from fits f where f.ticket = l.ticket)
                                       order by l.ticket limit 1), i.next_ticket)
-          from (select coalesce(sum(quantity), 0)::integer as units, count(*)::integer as orders
-                  from changed) s
-         where i.sku = p_sku and s.orders > 0
-        returning 1)
-    select checkout.charge_task(c.order_id, 1, c.amount, c.currency, c.sku, c.payment_method, c.receipt_email,
+          from (select coalesce(sum(quantity), 0)::integer as units from moved) s
+         where i.sku = p_sku)
+    select checkout.charge_task(m.order_id, 1, m.amount, m.currency, m.sku, m.payment_method, m.receipt_email,
                                 0, null), null::checkout.news
-      from changed c;
+      from moved m;
 end $$;
 
 -- Settles an item's line, the end of every transaction that touches an item: refuses who can no longer
@@ -124,7 +117,7 @@ begin
     if not found or item.waiting = 0 then
         return;
     end if;
-    select quantity into largest from checkout.line
+    select quantity into largest from checkout.waitlist
       where shard = item.shard and sku = p_sku order by quantity desc, ticket desc limit 1;
     if largest > item.servable then
         rejected := checkout.reject_unservable(p_sku, p_limit);
@@ -162,12 +155,12 @@ begin
     with recursive lined as (
         select s as home, n.shard, n.sku
           from unnest(p_shard_list) s
-          cross join lateral (select l.shard, l.sku from checkout.line l
+          cross join lateral (select l.shard, l.sku from checkout.waitlist l
                                where l.shard >= s order by l.shard, l.sku limit 1) n
         union all
         select lined.home, n.shard, n.sku
           from lined
-          cross join lateral (select l.shard, l.sku from checkout.line l
+          cross join lateral (select l.shard, l.sku from checkout.waitlist l
                                where (l.shard, l.sku) > (lined.shard, lined.sku)
                                order by l.shard, l.sku limit 1) n
          where lined.shard = lined.home)
@@ -185,7 +178,7 @@ begin
     select i.shard, i.sku
       from checkout.lined_items(p_shard_list) i
       join checkout.shards s on s.shards = p_shards and s.shard = i.shard
-     where (select l.expires_at from checkout.line l where l.sku = i.sku and l.ticket >= i.line_head
+     where (select l.expires_at from checkout.waitlist l where l.sku = i.sku and l.ticket >= i.line_head
              order by l.ticket limit 1)
            <= checkout.item_clock(i, s);
 end $$;
@@ -213,7 +206,7 @@ begin
         tickets := array(
             select h.ticket
               from (select l.ticket, l.expires_at
-                      from checkout.line l
+                      from checkout.waitlist l
                      where l.sku = touched
                        and l.ticket >= (select i.line_head from checkout.items i where i.sku = touched)
                      order by l.ticket limit room) h
@@ -221,11 +214,11 @@ begin
                                       from checkout.items i
                                       join checkout.shards s on s.shards = p_shards and s.shard = i.shard
                                      where i.sku = touched));
-        expired := checkout.leave_line(touched, tickets, 'rejected', 'expired');
+        expired := checkout.leave_waitlist(touched, tickets, 'rejected', 'expired');
         if expired > 0 then
             room := room - expired;
             update checkout.items i
-               set line_head = coalesce((select l.ticket from checkout.line l
+               set line_head = coalesce((select l.ticket from checkout.waitlist l
                                           where l.sku = touched and l.ticket >= i.line_head
                                           order by l.ticket limit 1), i.next_ticket)
              where i.sku = touched;
@@ -240,12 +233,12 @@ end $$;
 create or replace function checkout.place_in_line(p_order uuid) returns bigint
 language sql stable as $$
     select case when o.ticket - h.ticket < 1000
-                then (select count(*) from checkout.line l
+                then (select count(*) from checkout.waitlist l
                        where l.sku = o.sku and l.ticket between h.ticket and o.ticket)
                 else least(o.ticket - h.ticket + 1, i.waiting) end
       from checkout.orders o
       join checkout.items i on i.sku = o.sku
-      cross join lateral (select l.ticket from checkout.line l
+      cross join lateral (select l.ticket from checkout.waitlist l
                            where l.sku = o.sku and l.ticket >= i.line_head order by l.ticket limit 1) h
      where o.order_id = p_order and o.status = 'waiting'
 $$;

@@ -1,0 +1,59 @@
+-- Orders and their history. checkout.move_orders is the one place where an order is made and where its state
+-- changes: nothing else writes checkout.orders or checkout.order_events, and the role of the counter may not.
+
+-- The steps that there are. From reserved to reserved: its buyer is told something about it.
+create or replace function checkout.may_move(p_from text, p_to text) returns boolean
+language sql immutable
+return case p_from
+    when 'waiting' then p_to in ('reserved', 'rejected', 'cancelled')
+    when 'reserved' then p_to in ('reserved', 'confirmed', 'rejected', 'cancelled')
+    when 'confirmed' then p_to = 'refunded'
+    else p_from is null and p_to in ('waiting', 'reserved', 'rejected', 'cancelled')
+end;
+
+-- A move of an order that is there.
+create or replace function checkout.move_of(p_order uuid, p_from text, p_to text, p_reason text)
+returns checkout.move language sql immutable
+return row(p_order, p_from, p_to, p_reason, null, null, null, null, null, null, null, null, null, null, null, null,
+           null, null)::checkout.move;
+
+-- Moves orders of a shard: makes the new ones, and takes the others from the state that they are said to be in
+-- to another. Each has an event, in the order of the moves. One that is in another state by now, or a step
+-- that there is not, is left out. Returns the orders that it moved, as they are now: units, intents and lines
+-- change for these alone. An ended order forgets its payment method. The caller holds the fence.
+create or replace function checkout.move_orders(p_shard integer, p_moves checkout.move[])
+returns setof checkout.orders
+language plpgsql security definer set search_path = '' as $$
+begin
+    return query
+    with move as materialized (
+        select m.* from unnest(p_moves) with ordinality m
+         where checkout.may_move(m.from_status, m.status)),
+    made as (
+        insert into checkout.orders
+            (order_id, user_id, sku, shard, quantity, status, reason, amount, currency, fingerprint,
+             reference, receipt_email, payment_method, traceparent, ticket, sequence, accepted_at)
+        select m.order_id, m.user_id, coalesce(m.sku, ''), p_shard, coalesce(m.quantity, 0), m.status,
+               m.reason, m.amount, m.currency, coalesce(m.fingerprint, ''), m.reference, m.receipt_email,
+               case when m.status in ('waiting', 'reserved') then m.payment_method end, m.traceparent,
+               m.ticket, 1, coalesce(m.accepted_at, now())
+          from move m where m.from_status is null order by m.ordinality
+        returning *),
+    changed as (
+        update checkout.orders o
+           set status = m.status, reason = m.reason, ticket = null,
+               payment_method = case when m.status = 'reserved' then o.payment_method end,
+               sequence = o.sequence + 1, updated_at = now()
+          from move m
+         where o.order_id = m.order_id and o.status = m.from_status and o.shard = p_shard
+        returning o.*),
+    told as (
+        insert into checkout.order_events (shard, order_id, sequence, status, reason, place_in_line)
+        (select p_shard, m.order_id, 1, m.status, m.reason, m.place
+           from move m where m.from_status is null order by m.ordinality)
+        union all
+        select p_shard, c.order_id, c.sequence, c.status, c.reason, null from changed c)
+    select * from made
+    union all
+    select * from changed;
+end $$;
