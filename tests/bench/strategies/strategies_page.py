@@ -11,7 +11,7 @@ WIDTH, ROW, LEFT, RIGHT, TOP = 760, 34, 130, 150, 64
 
 
 def as_markdown(tables, columns, cell):
-    lines = []
+    lines = ["![How long a buyer waits](strategies.svg)", ""] if CHART in tables else []
     for title, rows in tables.items():
         lines += [f"**{title}**", "", "| " + " | ".join(head for _, head, _ in columns) + " |",
                   "|---" + "|---:" * (len(columns) - 1) + "|"]
