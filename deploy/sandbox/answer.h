@@ -12,17 +12,7 @@
 /* Appends the answer to what was recorded; returns its HTTP status. */
 unsigned answer_record(const struct record *record, uint32_t salt, struct buf *out);
 /* Appends an error; `intent` is shown in it unless NULL. */
-void answer_error(const struct answer_error *error, const struct intent *intent, uint32_t salt,
-                  struct buf *out);
-
-/* Each appends an object as it is after the record, whatever was answered then. */
-void answer_intent(const struct intent *intent, uint32_t salt, struct buf *out);
-/* The same with its charge in place of the charge's id. */
-void answer_intent_expanded(const struct intent *intent, uint32_t salt, struct buf *out);
-void answer_charge(const struct intent *intent, uint32_t salt, struct buf *out);
-void answer_refund(const struct record *record, uint32_t salt, struct buf *out);
-void answer_dispute(const struct record *record, uint32_t salt, struct buf *out);
-void answer_method(const struct record *record, uint32_t salt, struct buf *out);
-void answer_customer(const struct record *record, uint32_t salt, struct buf *out);
+void answer_refusal(const struct answer_error *error, const struct intent *intent, uint32_t salt,
+                    struct buf *out);
 
 #endif

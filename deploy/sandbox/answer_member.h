@@ -1,9 +1,13 @@
-/* How members are written. */
-#ifndef DEPLOY_SANDBOX_ANSWER_IMPL_H
-#define DEPLOY_SANDBOX_ANSWER_IMPL_H
+/* How members of the JSON are written. Pure. */
+#ifndef DEPLOY_SANDBOX_ANSWER_MEMBER_H
+#define DEPLOY_SANDBOX_ANSWER_MEMBER_H
 
-#include "deploy/sandbox/answer.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/buf.h"
 #include "deploy/sandbox/card.h"
+#include "deploy/sandbox/record.h"
 
 /* `name` with its comma and colon; a text or null. */
 void answer_member(struct buf *out, const char *name, const char *text);

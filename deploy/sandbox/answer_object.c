@@ -1,6 +1,8 @@
-#include "deploy/sandbox/answer_impl.h"
+#include "deploy/sandbox/answer_object.h"
 
 #include <string.h>
+
+#include "deploy/sandbox/answer_member.h"
 
 /* ---- payment intents ---- */
 

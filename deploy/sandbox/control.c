@@ -1,8 +1,8 @@
-#include "deploy/sandbox/control.h"
-
+/* What a test sees and sets, /_control. */
 #include <inttypes.h>
 
 #include "common/base/log.h"
+#include "deploy/sandbox/dashboard.h"
 
 #define PROBLEM_SIZE 256
 

@@ -1,10 +1,10 @@
-/* What somebody does at the dashboard: refunds, disputes, and how they end. */
+#include "deploy/sandbox/dashboard.h"
+
 #include <string.h>
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "deploy/sandbox/change.h"
-#include "deploy/sandbox/control.h"
 #include "deploy/sandbox/refund.h"
 #include "deploy/sandbox/request.h"
 

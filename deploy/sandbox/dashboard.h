@@ -1,6 +1,6 @@
 /* What POST /_control can ask for besides settings: what somebody does at the dashboard. */
-#ifndef DEPLOY_SANDBOX_CONTROL_H
-#define DEPLOY_SANDBOX_CONTROL_H
+#ifndef DEPLOY_SANDBOX_DASHBOARD_H
+#define DEPLOY_SANDBOX_DASHBOARD_H
 
 #include <jansson.h>
 

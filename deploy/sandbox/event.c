@@ -1,5 +1,7 @@
 #include "deploy/sandbox/event.h"
 
+#include "deploy/sandbox/answer_object.h"
+
 #define OBJECT_MAX ((size_t)64 * 1024)
 
 typedef void (*write_object)(const struct record *record, uint32_t salt, struct buf *out);

@@ -6,6 +6,7 @@
 
 #include "common/base/err.h"
 #include "deploy/sandbox/change.h"
+#include "deploy/sandbox/happen.h"
 #include "deploy/sandbox/later.h"
 
 #define CONNECTIONS_MAX 8192
@@ -75,7 +76,7 @@ int gateway_open(struct loop *loop, const struct gateway_options *options,
     faults_init(&g->faults, options->seed);
     g->faults.latency_ms = options->latency_ms;
     g->store = store_new();
-    g->later = later_new(g);
+    g->later = later_new(g, happen);
     const struct ledger_options ledger = {.path = options->ledger,
                                           .salt = (uint32_t)(options->seed ^ options->seed >> 32),
                                           .load = load,

@@ -111,12 +111,15 @@ void control_set(struct gateway *gateway, struct http_request *request);
 /* The page of the test bank. */
 void bank_show(struct gateway *gateway, struct http_request *request, const char *id);
 
-/* ---- payments (payment.c) ---- */
+/* ---- payments (payment.c, payment_life.c) ---- */
 
 /* Ends those that wait on purpose; gateway_tell_drained when none is open. */
 void payment_drain(struct gateway *gateway);
 /* Frees all, answered or not. */
 void payment_free_all(struct gateway *gateway);
+
+/* ---- draining (drain.c) ---- */
+
 /* Calls `drained` if the gateway drains and nothing is open. */
 void gateway_tell_drained(struct gateway *gateway);
 

@@ -3,10 +3,7 @@
 #include <stdlib.h>
 
 #include "common/base/clock.h"
-#include "common/base/err.h"
 #include "common/base/log.h"
-#include "deploy/sandbox/card.h"
-#include "deploy/sandbox/change.h"
 
 #define AGAIN_MS 20 /* the object was being changed */
 
@@ -21,18 +18,20 @@ TAILQ_HEAD(due_list, event_due);
 
 struct later {
     struct gateway *gateway;
+    later_cb due;
     struct loop_timer *timer;
     struct due_list list; /* the next first */
 };
 
 static void timer_due(void *arg);
 
-struct later *later_new(struct gateway *gateway)
+struct later *later_new(struct gateway *gateway, later_cb due)
 {
     struct later *later = calloc(1, sizeof *later);
     if (later == NULL)
         return NULL;
     later->gateway = gateway;
+    later->due = due;
     TAILQ_INIT(&later->list);
     later->timer = loop_timer_new(gateway->loop, timer_due, later);
     if (later->timer != NULL)
@@ -110,105 +109,9 @@ void later_load(struct later *later)
     }
 }
 
-/* ---- what happens ---- */
-
-/* A debit under way ends. */
-static void end_processing(struct change *change)
-{
-    struct card card = {0};
-    struct intent *intent = &change->record.intent;
-    (void)(intent->card != NULL && card_find(intent->card, &card));
-    intent->status = card.pays_late ? INTENT_SUCCEEDED : INTENT_REQUIRES_PAYMENT_METHOD;
-    intent->received = card.pays_late ? intent->amount : 0;
-}
-
-/* False: there is no room for it. */
-static bool open_dispute(struct change *change)
-{
-    struct record *record = &change->record;
-    record->kind = RECORD_DISPUTE;
-    record->intent.disputed = true;
-    record->dispute = (struct dispute){.status = DISPUTE_NEEDS_RESPONSE,
-                                       .amount = record->intent.received,
-                                       .created = clock_wall_ms() / 1000,
-                                       .reason = "fraudulent"};
-    return store_add(change->gateway->store, STORE_DISPUTES, &record->dispute.number) == 0;
-}
-
-/* Puts one off to the next moment. */
-static void put_off(struct later *later, bool refund, uint64_t number)
+void later_put_off(struct later *later, bool refund, uint64_t number)
 {
     add(later, refund, number, clock_wall_ms() + AGAIN_MS);
-}
-
-static void happen_to_intent(struct later *later, uint64_t number)
-{
-    struct gateway *g = later->gateway;
-    const struct store_intent *intent = store_intent(g->store, number);
-    struct change *change;
-    if (intent == NULL || intent->due_ms == 0)
-        return; /* it was cancelled */
-    if (change_begin(g, number, intent->place, &change) < 0) {
-        put_off(later, false, number);
-        return;
-    }
-    enum intent_status status = change->record.intent.status;
-    change->record.intent.due_ms = 0;
-    if (status == INTENT_PROCESSING)
-        end_processing(change);
-    bool disputes = status == INTENT_SUCCEEDED;
-    if (disputes && !open_dispute(change)) {
-        change_cancel(change);
-        put_off(later, false, number);
-    } else if (change_commit(change) < 0) {
-        if (disputes)
-            store_drop(g->store, STORE_DISPUTES);
-        put_off(later, false, number);
-    }
-}
-
-/* The last word on an intent is in its own last record, not in its refund's. */
-static int take_intent(struct change *change)
-{
-    struct gateway *g = change->gateway;
-    struct record last;
-    int code =
-        ledger_read(g->ledger, store_intent(g->store, change->base.intent.number)->place, &last);
-    if (code < 0)
-        return code;
-    change->record.intent.status = last.intent.status;
-    change->record.intent.refunded = last.intent.refunded;
-    change->record.intent.received = last.intent.received;
-    change->record.intent.disputed = last.intent.disputed;
-    change->record.intent.due_ms = last.intent.due_ms;
-    record_free(&last);
-    return 0;
-}
-
-static void happen_to_refund(struct later *later, uint64_t number)
-{
-    struct gateway *g = later->gateway;
-    const struct store_part *part = store_part(g->store, STORE_REFUNDS, number);
-    struct change *change;
-    if (part == NULL || part->due_ms == 0)
-        return;
-    if (change_begin(g, part->intent, part->place, &change) < 0) {
-        put_off(later, true, number);
-        return;
-    }
-    struct record *record = &change->record;
-    record->kind = RECORD_REFUND_CHANGE;
-    record->refund.due_ms = 0;
-    record->refund.status = record->refund.ends;
-    if (take_intent(change) < 0) {
-        change_cancel(change);
-        put_off(later, true, number);
-        return;
-    }
-    if (record->refund.status == REFUND_FAILED)
-        record->intent.refunded -= record->refund.amount;
-    if (change_commit(change) < 0)
-        put_off(later, true, number);
 }
 
 static void timer_due(void *arg)
@@ -220,10 +123,8 @@ static void timer_due(void *arg)
         TAILQ_REMOVE(&later->list, event, link);
         if (later->gateway->draining)
             ; /* the next start finds it in the ledger */
-        else if (event->refund)
-            happen_to_refund(later, event->number);
         else
-            happen_to_intent(later, event->number);
+            later->due(later->gateway, event->refund, event->number);
         free(event);
     }
     start_timer(later);

@@ -1,98 +1,10 @@
 #include "deploy/sandbox/payment_impl.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/clock.h"
-#include "common/base/err.h"
-#include "common/base/log.h"
-#include "deploy/sandbox/event.h"
-#include "deploy/sandbox/later.h"
 
-#define TEXT_MAX ((size_t)8192)
-#define METADATA_MAX ((size_t)20 * 1024)
 #define KEY_MAX 255
-
-static void timer_due(void *arg);
-
-/* ---- a payment's life ---- */
-
-static void free_payment(struct payment *p)
-{
-    buf_free(&p->text);
-    buf_free(&p->metadata);
-    buf_free(&p->bank);
-    record_free(&p->base);
-    loop_timer_free(p->timer);
-    free(p);
-}
-
-static struct payment *new_payment(struct gateway *g)
-{
-    struct payment *p = calloc(1, sizeof *p);
-    if (p == NULL)
-        return NULL;
-    p->gateway = g;
-    p->timer = loop_timer_new(g->loop, timer_due, p);
-    if (p->timer == NULL) {
-        free(p);
-        return NULL;
-    }
-    buf_init(&p->text, TEXT_MAX);
-    buf_init(&p->metadata, METADATA_MAX);
-    buf_init(&p->bank, TEXT_MAX);
-    return p;
-}
-
-/* NULL: it has been refused. */
-static struct payment *take_payment(struct gateway *g, struct http_request *request)
-{
-    static const struct answer_error no_memory = {
-        .status = 503, .type = "api_error", .message = "Out of memory."};
-    struct payment *p = TAILQ_FIRST(&g->idle);
-    if (p != NULL) {
-        TAILQ_REMOVE(&g->idle, p, link);
-        g->idle_count--;
-    } else {
-        p = new_payment(g);
-    }
-    if (p == NULL) {
-        gateway_refuse(g, request, &no_memory, NULL, false);
-        return NULL;
-    }
-    p->request = request;
-    p->state = PAYMENT_DELAYED;
-    p->fault = FAULT_NONE;
-    p->delay_ms = 0;
-    p->record = (struct record){0};
-    p->charge = (struct request_charge){0};
-    p->card = (struct card){0};
-    TAILQ_INSERT_TAIL(&g->open, p, link);
-    return p;
-}
-
-void gateway_tell_drained(struct gateway *g)
-{
-    if (!g->draining || g->drained == NULL || !TAILQ_EMPTY(&g->open) || !TAILQ_EMPTY(&g->changes))
-        return;
-    loop_cb drained = g->drained;
-    g->drained = NULL; /* once */
-    drained(g->drained_arg);
-}
-
-void payment_end(struct payment *p)
-{
-    struct gateway *g = p->gateway;
-    TAILQ_REMOVE(&g->open, p, link);
-    record_free(&p->base);
-    if (g->idle_count < PAYMENT_IDLE_MAX) {
-        TAILQ_INSERT_HEAD(&g->idle, p, link);
-        g->idle_count++;
-    } else {
-        free_payment(p);
-    }
-    gateway_tell_drained(g);
-}
 
 /* ---- executing ---- */
 
@@ -138,37 +50,6 @@ static void timer_due(void *arg)
     }
 }
 
-/* Goes on by timer_due in `delay_ms`. */
-static void delay(struct payment *p, enum payment_state state, uint32_t delay_ms)
-{
-    p->state = state;
-    if (delay_ms == 0 || p->gateway->draining)
-        timer_due(p);
-    else
-        loop_timer_start(p->timer, delay_ms, 0);
-}
-
-static void durable(void *arg)
-{
-    struct payment *p = arg;
-    store_settle(p->gateway->store, &p->record, p->place);
-    later_note(p->gateway->later, &p->record);
-    if (p->gateway->faults.webhooks != WEBHOOKS_EARLY)
-        event_tell(p->gateway, &p->record);
-    delay(p, PAYMENT_HELD, p->delay_ms - p->delay_ms / 2);
-}
-
-int payment_append(struct payment *p)
-{
-    p->state = PAYMENT_RECORDING;
-    p->wait.cb = durable;
-    p->wait.arg = p;
-    int code = ledger_append(p->gateway->ledger, &p->record, &p->wait, &p->place);
-    if (code == 0 && p->gateway->faults.webhooks == WEBHOOKS_EARLY)
-        event_tell(p->gateway, &p->record);
-    return code;
-}
-
 /* The faults after which nothing is executed. */
 static void fail_before(struct payment *p)
 {
@@ -206,7 +87,7 @@ void payment_run(struct payment *p, enum fault fault)
     }
     if (fault == FAULT_SLOW)
         p->delay_ms += p->gateway->faults.slow_ms;
-    delay(p, PAYMENT_DELAYED, p->delay_ms / 2);
+    payment_delay(p, PAYMENT_DELAYED, p->delay_ms / 2);
 }
 
 /* ---- reading a request ---- */
@@ -238,7 +119,7 @@ static bool use_key(struct payment *p, const char *key)
         return true;
     }
     if (state == STORE_KEY_KNOWN)
-        delay(p, PAYMENT_REPLAYED, p->delay_ms);
+        payment_delay(p, PAYMENT_REPLAYED, p->delay_ms);
     else
         payment_refuse_unkept(p, state == STORE_KEY_BUSY ? &busy : &other, NULL);
     return false;
@@ -274,7 +155,7 @@ static bool read_form(struct payment *p)
 struct payment *payment_begin(struct gateway *gateway, struct http_request *request, const char *id,
                               payment_execute execute_it)
 {
-    struct payment *p = take_payment(gateway, request);
+    struct payment *p = payment_take(gateway, request, timer_due);
     if (p == NULL)
         return NULL;
     p->execute = execute_it;
@@ -321,17 +202,4 @@ void payment_drain(struct gateway *gateway)
         timer_due(p);
     }
     gateway_tell_drained(gateway);
-}
-
-void payment_free_all(struct gateway *gateway)
-{
-    struct payment *p;
-    while ((p = TAILQ_FIRST(&gateway->open)) != NULL) {
-        TAILQ_REMOVE(&gateway->open, p, link);
-        free_payment(p);
-    }
-    while ((p = TAILQ_FIRST(&gateway->idle)) != NULL) {
-        TAILQ_REMOVE(&gateway->idle, p, link);
-        free_payment(p);
-    }
 }

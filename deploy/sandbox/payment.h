@@ -47,6 +47,7 @@ struct payment {
     enum fault fault;
     uint32_t delay_ms;
     struct loop_timer *timer;
+    loop_cb go_on; /* the next step, when the timer is due */
 };
 
 /* Takes a request for /…/{id}/…, reads its form and looks its key up. NULL: it is answered, or

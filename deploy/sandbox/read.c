@@ -5,6 +5,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
+#include "deploy/sandbox/answer_object.h"
 #include "deploy/sandbox/gateway_impl.h"
 
 #define LIMIT_DEFAULT 10

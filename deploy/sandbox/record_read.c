@@ -85,7 +85,7 @@ static char *object_of(struct reader *reader, const char *name)
     return text;
 }
 
-static void read_intent(struct reader *reader, struct record *record)
+static void parse_intent(struct reader *reader, struct record *record)
 {
     record->memory[1] = object_of(reader, "metadata");
     record->intent = (struct intent){
@@ -117,7 +117,7 @@ static void read_intent(struct reader *reader, struct record *record)
         intent->card = json_string_value(method);
 }
 
-static void read_refund(struct reader *reader, struct record *record)
+static void parse_refund(struct reader *reader, struct record *record)
 {
     struct reader inner = {.object = json_object_get(reader->object, "refund")};
     record->memory[2] = object_of(&inner, "metadata");
@@ -134,7 +134,7 @@ static void read_refund(struct reader *reader, struct record *record)
     reader->failed = reader->failed || inner.failed;
 }
 
-static void read_method(struct reader *reader, struct record *record)
+static void parse_method(struct reader *reader, struct record *record)
 {
     struct reader inner = {.object = json_object_get(reader->object, "method")};
     record->method = (struct method){
@@ -147,7 +147,7 @@ static void read_method(struct reader *reader, struct record *record)
     reader->failed = reader->failed || inner.failed;
 }
 
-static void read_customer(struct reader *reader, struct record *record)
+static void parse_customer(struct reader *reader, struct record *record)
 {
     struct reader inner = {.object = json_object_get(reader->object, "customer")};
     record->memory[3] = object_of(&inner, "metadata");
@@ -161,7 +161,7 @@ static void read_customer(struct reader *reader, struct record *record)
     reader->failed = reader->failed || inner.failed;
 }
 
-static void read_dispute(struct reader *reader, struct record *record)
+static void parse_dispute(struct reader *reader, struct record *record)
 {
     struct reader inner = {.object = json_object_get(reader->object, "dispute")};
     record->dispute = (struct dispute){
@@ -175,7 +175,7 @@ static void read_dispute(struct reader *reader, struct record *record)
     reader->failed = reader->failed || inner.failed;
 }
 
-static void read_failure(struct reader *reader, struct record *record)
+static void parse_failure(struct reader *reader, struct record *record)
 {
     struct reader inner = {.object = json_object_get(reader->object, "failure")};
     record->failure = (struct answer_error){
@@ -190,7 +190,7 @@ static void read_failure(struct reader *reader, struct record *record)
     reader->failed = reader->failed || inner.failed;
 }
 
-static void read_key(struct reader *reader, struct record *record)
+static void parse_key(struct reader *reader, struct record *record)
 {
     const char *fingerprint = text_of(reader, "fingerprint");
     record->used = number_or(reader, "used", 0);
@@ -199,28 +199,28 @@ static void read_key(struct reader *reader, struct record *record)
         reader->failed = true;
 }
 
-static void read_members(struct reader *reader, struct record *record)
+static void parse_members(struct reader *reader, struct record *record)
 {
     record->kind = (enum record_kind)choice_of(reader, "kind", record_kinds, KINDS);
     if (record->kind == RECORD_OPENED)
         record->salt = (uint32_t)number_of(reader, "salt", UINT32_MAX);
     record->key = optional_text(reader, "key");
     if (record->key != NULL)
-        read_key(reader, record);
+        parse_key(reader, record);
     record->error = (unsigned)number_or(reader, "error", 0);
     record->shown = flag_of(reader, "shown");
     if (record_changes_intent(record) || record->shown)
-        read_intent(reader, record);
+        parse_intent(reader, record);
     if (record->kind == RECORD_REFUND || record->kind == RECORD_REFUND_CHANGE)
-        read_refund(reader, record);
+        parse_refund(reader, record);
     if (json_is_object(json_object_get(reader->object, "method")))
-        read_method(reader, record);
+        parse_method(reader, record);
     if (record->kind == RECORD_CUSTOMER)
-        read_customer(reader, record);
+        parse_customer(reader, record);
     if (record->kind == RECORD_DISPUTE)
-        read_dispute(reader, record);
+        parse_dispute(reader, record);
     if (json_object_get(reader->object, "failure") != NULL)
-        read_failure(reader, record);
+        parse_failure(reader, record);
 }
 
 int record_read(const char *line, size_t len, struct record *ret_record)
@@ -236,7 +236,7 @@ int record_read(const char *line, size_t len, struct record *ret_record)
     struct record record = {0};
     record.memory[0] = json_loadb(json, json_len, JSON_REJECT_DUPLICATES, NULL);
     struct reader reader = {.object = record.memory[0]};
-    read_members(&reader, &record);
+    parse_members(&reader, &record);
     if (reader.failed) {
         record_free(&record);
         return ERR_INVALID;

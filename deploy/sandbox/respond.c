@@ -67,7 +67,7 @@ void gateway_refuse(struct gateway *g, struct http_request *request,
     else if (error->status == 429)
         headers[count++] = (struct http_header){"Retry-After", "1"};
     buf_reset(&g->out);
-    answer_error(error, intent, ledger_salt(g->ledger), &g->out);
+    answer_refusal(error, intent, ledger_salt(g->ledger), &g->out);
     respond(g, request, error->status, &g->out, headers, count);
 }
 

@@ -12,6 +12,7 @@
 #include "common/base/attrs.h"
 #include "deploy/sandbox/ledger.h"
 #include "deploy/sandbox/record.h"
+#include "deploy/sandbox/store_key.h"
 
 struct store;
 
@@ -33,13 +34,6 @@ struct store_method {
     struct ledger_place place; /* len 0: not to be seen yet */
     uint64_t customer;
     bool consumed;
-};
-
-enum store_key_state {
-    STORE_KEY_NEW,
-    STORE_KEY_BUSY,  /* its first request is not answered yet */
-    STORE_KEY_OTHER, /* it was used for something else */
-    STORE_KEY_KNOWN,
 };
 
 /* Kinds of objects besides intents. */

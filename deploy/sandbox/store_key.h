@@ -2,7 +2,18 @@
 #ifndef DEPLOY_SANDBOX_STORE_KEY_H
 #define DEPLOY_SANDBOX_STORE_KEY_H
 
-#include "deploy/sandbox/store.h"
+#include <stdint.h>
+
+#include "common/base/attrs.h"
+#include "deploy/sandbox/ledger.h"
+#include "deploy/sandbox/record.h"
+
+enum store_key_state {
+    STORE_KEY_NEW,
+    STORE_KEY_BUSY,  /* its first request is not answered yet */
+    STORE_KEY_OTHER, /* it was used for something else */
+    STORE_KEY_KNOWN,
+};
 
 struct key_table;
 
