@@ -6,14 +6,12 @@
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "common/net/redis/redis.h"
-#include "common/pay/pay.h"
+#include "common/pay/stripe/stripe.h"
 #include "common/service/daemon.h"
 #include "common/service/stop.h"
 #include "common/shop/ids.h"
 #include "common/shop/topology.h"
-#include "consumer/money/latelook.h"
-#include "consumer/money/payer.h"
-#include "consumer/money/refunder.h"
+#include "consumer/money/runner.h"
 #include "consumer/pool/pool.h"
 #include "consumer/shard/admission_keys.h"
 
@@ -132,20 +130,10 @@ static void redis_changed(bool up, const char *reason, void *arg)
     }
 }
 
-static void payment_ended(uint32_t shard, const char *order_id, int64_t attempt, const char *state,
-                          const char *intent, const char *code, void *arg)
+static void came_of_payment(const struct outcome *outcome, void *arg)
 {
     struct consumer *c = arg;
-    shard_routing_payment_ended(pool_routing(c->pool, shard), order_id, attempt, state, intent,
-                                code);
-}
-
-static void refund_ended(uint32_t shard, const char *order_id, int64_t attempt, const char *state,
-                         const char *ref, int64_t amount, const char *code, void *arg)
-{
-    struct consumer *c = arg;
-    shard_routing_refund_ended(pool_routing(c->pool, shard), order_id, attempt, state, ref, amount,
-                               code);
+    shard_routing_outcome(pool_routing(c->pool, outcome->shard), outcome);
 }
 
 static void payments_stopped(const char *why, void *arg)
@@ -170,7 +158,7 @@ static bool ready(void *arg, struct buf *ret_why)
 {
     struct consumer *c = arg;
     bool fine = true;
-    const char *stopped = payer_stopped(c->context.money.payer);
+    const char *stopped = runner_stopped(c->context.money.runner);
     if (stopped != NULL) {
         (void)buf_printf(ret_why, "payments are stopped: %s\n", stopped);
         fine = strcmp(stopped, "failing") == 0; /* that is not for us to mend */
@@ -237,39 +225,32 @@ static bool open_gateway(struct consumer *c)
 {
     const struct cfg *cfg = c->daemon.cfg;
     size_t key_len;
-    struct pay_options options = {.base_url = cfg_str(cfg, CFG_GATEWAY_URL),
-                                  .secret_key = cfg_secret(cfg, CFG_GATEWAY_KEY_FILE, &key_len),
-                                  .api_version = cfg_str(cfg, CFG_GATEWAY_VERSION),
-                                  .return_url = cfg_str(cfg, CFG_GATEWAY_RETURN_URL),
-                                  .ca_file = cfg_str(cfg, CFG_GATEWAY_CA_FILE),
-                                  .inflight_max = (unsigned)cfg_int(cfg, CFG_GATEWAY_INFLIGHT),
-                                  .timeout_ms = (uint32_t)cfg_int(cfg, CFG_GATEWAY_TIMEOUT)};
-    c->pay = pay_new(c->daemon.loop, &options);
-    struct payer_options payer = {.loop = c->daemon.loop,
-                                  .pay = c->pay,
-                                  .stats = &c->stats,
-                                  .inflight_max = options.inflight_max,
-                                  .timeout_ms = options.timeout_ms,
-                                  .action_wait_ms = (uint32_t)cfg_int(cfg, CFG_ACTION_WAIT),
-                                  .key_age_ms = (uint64_t)cfg_int(cfg, CFG_GATEWAY_KEY_AGE),
-                                  .ended = payment_ended,
-                                  .stopped = payments_stopped,
-                                  .arg = c};
-    if (c->pay != NULL)
-        c->context.money.payer = payer_new(&payer);
-    if (c->context.money.payer == NULL)
+    const struct stripe_options options = {
+        .base_url = cfg_str(cfg, CFG_GATEWAY_URL),
+        .secret_key = cfg_secret(cfg, CFG_GATEWAY_KEY_FILE, &key_len),
+        .api_version = cfg_str(cfg, CFG_GATEWAY_VERSION),
+        .methods = cfg_str(cfg, CFG_GATEWAY_METHODS),
+        .return_url = cfg_str(cfg, CFG_GATEWAY_RETURN_URL),
+        .ca_file = cfg_str(cfg, CFG_GATEWAY_CA_FILE),
+        .inflight_max = (unsigned)cfg_int(cfg, CFG_GATEWAY_INFLIGHT),
+        .timeout_ms = (uint32_t)cfg_int(cfg, CFG_GATEWAY_TIMEOUT)};
+    c->pay = stripe_new(c->daemon.loop, &options);
+    if (c->pay == NULL)
         return false;
-    const struct refunder_options refunder = {.loop = c->daemon.loop,
-                                              .pay = c->pay,
-                                              .payer = c->context.money.payer,
-                                              .stats = &c->stats,
-                                              .timeout_ms = options.timeout_ms,
-                                              .key_age_ms = payer.key_age_ms,
-                                              .ended = refund_ended,
-                                              .arg = c};
-    c->context.money.refunder = refunder_new(&refunder);
-    c->context.money.latelook = latelook_new(&refunder);
-    return c->context.money.refunder != NULL && c->context.money.latelook != NULL;
+    const struct runner_options runner = {.loop = c->daemon.loop,
+                                          .pay = c->pay,
+                                          .stats = &c->stats,
+                                          .inflight_first =
+                                              (unsigned)cfg_int(cfg, CFG_GATEWAY_INFLIGHT_FIRST),
+                                          .inflight_max = options.inflight_max,
+                                          .limit_ms = (uint32_t)cfg_int(cfg, CFG_GATEWAY_LIMIT),
+                                          .action_wait_ms = (uint32_t)cfg_int(cfg, CFG_ACTION_WAIT),
+                                          .key_age_ms = (uint64_t)cfg_int(cfg, CFG_GATEWAY_KEY_AGE),
+                                          .outcome = came_of_payment,
+                                          .stopped = payments_stopped,
+                                          .arg = c};
+    c->context.money.runner = runner_new(&runner);
+    return c->context.money.runner != NULL;
 }
 
 /* The order matters: callbacks come from the loop only, when all of it stands. */
@@ -326,9 +307,7 @@ static void close_all(struct consumer *c)
     pool_free(c->pool);
     relay_free(c->context.relay);
     admission_keys_free(c->context.admission_keys);
-    refunder_free(c->context.money.refunder);
-    latelook_free(c->context.money.latelook);
-    payer_free(c->context.money.payer);
+    runner_free(c->context.money.runner);
     ids_free(c->context.ids);
     stats_free(&c->stats);
 }

@@ -17,8 +17,16 @@ enum task_kind {
     TASK_RUN_COMMANDS /* there may be more commands to execute */
 };
 
-/* What an operator says of a charge that stays unclear. */
-enum task_resolution { TASK_UNRESOLVED, TASK_CAPTURED, TASK_NOT_CAPTURED };
+/* What an operator says of a charge that stays unclear; or its buyer, who is at the bank. */
+enum task_resolution {
+    TASK_UNRESOLVED,
+    TASK_CAPTURED,
+    TASK_NOT_CAPTURED,
+    TASK_RELEASE, /* end it without knowing */
+    TASK_BUYER_CANCELS,
+};
+
+#define TASK_NO_TIME (-1)
 
 /* Strings are valid during the call that brings the task. Of which tasks a member is: else it is
  * NULL or 0. */
@@ -32,10 +40,14 @@ struct task {
     const char *currency;
     const char *payment_method; /* CHARGE */
     const char *receipt_email;  /* CHARGE; NULL: none */
-    const char *intent_id;      /* REFUND: the gateway's id of the payment */
-    const char *key;            /* REFUND: its idempotency key */
-    int64_t age_ms;  /* CHARGE, REFUND, RECONCILE: since its intent (or key) became durable */
-    int64_t left_ms; /* AWAIT_BUYER: how long the buyer may still act */
+    const char *customer;       /* CHARGE: whose order it is */
+    const char *intent_id; /* CHARGE, REFUND: the gateway's id of the payment; NULL: not known */
+    const char *key;       /* REFUND: its idempotency key */
+    int64_t age_ms;        /* CHARGE, REFUND, RECONCILE: since its intent (or key) became durable */
+    int64_t order_age_ms;  /* CHARGE, RECONCILE: of the order's first attempt; or TASK_NO_TIME: its
+                              own */
+    int64_t left_ms; /* AWAIT_BUYER, CHARGE: how long the buyer may still act; or TASK_NO_TIME: as
+                        long as is set */
     enum task_resolution resolution; /* CHARGE */
 };
 

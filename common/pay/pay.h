@@ -1,5 +1,8 @@
-/* The payment gateway: charge, look up, cancel, list, refund. pay_stripe.c speaks Stripe's
- * PaymentIntents API. */
+/*
+ * The payment gateway: charge, look at, cancel, list, refund. This is the seam: what every gateway
+ * answers, in types. stripe/ speaks Stripe's PaymentIntents API; a test may put another one behind
+ * the same operations.
+ */
 #ifndef COMMON_PAY_PAY_H
 #define COMMON_PAY_PAY_H
 
@@ -8,24 +11,11 @@
 #include <stdint.h>
 
 #include "common/base/attrs.h"
-#include "common/base/loop.h"
 
 #define PAY_ID_MAX 255
 #define PAY_CODE_MAX 64
+#define PAY_PARAM_MAX 64
 #define PAY_ACTION_MAX 2560
-
-struct pay;
-struct pay_call;
-
-struct pay_options {
-    const char *base_url;
-    const char *secret_key;  /* copied */
-    const char *api_version; /* Stripe-Version; "": not said */
-    const char *return_url;  /* where a bank's page sends the buyer back to; "": no redirects */
-    const char *ca_file;     /* "": the system's */
-    unsigned inflight_max;
-    uint32_t timeout_ms; /* for one answer */
-};
 
 struct pay_charge {
     const char *order_id;
@@ -37,71 +27,6 @@ struct pay_charge {
     const char *receipt_email; /* NULL: none */
 };
 
-enum pay_outcome {
-    PAY_SUCCEEDED,
-    PAY_DECLINED,        /* final: 402 with error.type=card_error */
-    PAY_BAD_INPUT,       /* final: a 400 about this order's own input (param=payment_method or
-                            receipt_email, code=amount_too_large) */
-    PAY_REQUIRES_ACTION, /* 3-D Secure and the like */
-    PAY_UNKNOWN, /* timeout, reset, 5xx, 429, 409, nonsense, other amount: ask again, same key */
-    PAY_MISCONFIGURED, /* 401, 403, a 400 that is not about the order: the operator's fault */
-};
-
-struct pay_answer {
-    enum pay_outcome outcome;
-    char intent_id[PAY_ID_MAX + 1]; /* "" if not known */
-    char code[PAY_CODE_MAX]; /* decline code, error code, "http_500", "timeout", …; for people */
-    unsigned http_status;    /* 0: no answer came */
-    bool of_the_api;         /* an error that the API itself has written, not something before it */
-    bool replayed;           /* the result that the gateway has stored for this key */
-    bool sent;               /* false: it surely did not reach the gateway */
-    uint32_t retry_after_s;  /* 0: not said */
-    /* of PAY_REQUIRES_ACTION: what the buyer is to do, as a JSON object with the members "type" and
-     * "url" or "client_secret"; "": the gateway does not say it. For the buyer alone, no log. */
-    char action[PAY_ACTION_MAX];
-};
-
-typedef void (*pay_answer_cb)(const struct pay_answer *answer, void *arg);
-
-struct pay *pay_new(struct loop *loop, const struct pay_options *options);
-/* Cancels what is in flight without callbacks. NULL is allowed. */
-void pay_free(struct pay *pay);
-const char *pay_outcome_text(enum pay_outcome outcome);
-
-/*
- * Creates and confirms a payment intent under `idempotency_key`. The callback comes exactly once,
- * from the loop. ERR_FULL: inflight_max is reached, call again later. Strings are copied.
- */
-MUST_CHECK int pay_charge(struct pay *pay, const struct pay_charge *charge, pay_answer_cb cb,
-                          void *arg);
-size_t pay_inflight(const struct pay *pay);
-
-/* One intent of the gateway's list. Strings are valid during the callback. */
-struct pay_intent {
-    const char *id;
-    const char *order_id; /* metadata[order_id]; NULL: none */
-    const char *status;   /* "succeeded", "requires_payment_method", "canceled", … */
-    int64_t amount;
-    const char *currency;
-    int64_t created_s;
-};
-/* `code`: 0 or the ERR_* that ended the listing; `has_more`: page on with the last id. */
-typedef void (*pay_list_cb)(int code, const struct pay_intent *intents, size_t count, bool has_more,
-                            void *arg);
-/* Newest first; `created_from_s` 0: all; `starting_after`: NULL or the last id of the page before.
- */
-MUST_CHECK int pay_list(struct pay *pay, int64_t created_from_s, const char *starting_after,
-                        unsigned limit, pay_list_cb cb, void *arg);
-/* Cancels the intent of a charge if it has not succeeded. PAY_SUCCEEDED here: it had succeeded
- * before; PAY_DECLINED: it is cancelled now (or was). */
-MUST_CHECK int pay_cancel(struct pay *pay, const struct pay_charge *charge, const char *intent_id,
-                          pay_answer_cb cb, void *arg);
-
-/* What has become of the intent of a charge. PAY_DECLINED: it cannot succeed as it is, but for code
- * "canceled" somebody may still change that. */
-MUST_CHECK int pay_get(struct pay *pay, const struct pay_charge *charge, const char *intent_id,
-                       pay_answer_cb cb, void *arg);
-
 /* What is given back: the payment `intent_id`, of which `amount` is all. */
 struct pay_refund {
     const char *order_id;
@@ -111,18 +36,174 @@ struct pay_refund {
     const char *idempotency_key;
 };
 
-/*
- * Gives a payment back under `idempotency_key`; as pay_charge. The answer's intent_id is the id of
- * the refund. PAY_SUCCEEDED; PAY_DECLINED: it failed, the money stays where it is; PAY_BAD_INPUT:
- * refused for good, and for a reason of this payment's own; PAY_UNKNOWN also with the codes
- * "pending" (it is under way) and "charge_already_refunded": ask pay_find_refund.
+/* What an answer says. The first ones are about an intent of ours, which it names. */
+#define PAY_OUTCOME_MAP(X)                                                                         \
+    X(SUCCEEDED, "succeeded") /* the price was taken, all of it; or given back */                  \
+    X(DECLINED, "declined")   /* the intent has no payment method (any more) */                    \
+    X(CANCELLED, "cancelled")                                                                      \
+    X(ACTION, "action")             /* its buyer has to act: 3-D Secure and the like */            \
+    X(PENDING, "pending")           /* neither this nor that yet; a refund is under way */         \
+    X(OTHER_SUM, "other_sum")       /* another sum was taken, or given back, than was asked for */ \
+    X(REFUSED, "refused")           /* definite: this request is refused, and not executed */      \
+    X(REFUSED_NOW, "refused_now")   /* a refund: refused, but not for good */                      \
+    X(KEY_USED, "key_used")         /* the idempotency key was used with other parameters */       \
+    X(UNAUTHORIZED, "unauthorized") /* our key is refused */                                       \
+    X(FORBIDDEN, "forbidden")       /* our key may not do this */                                  \
+    X(BUSY, "busy")                 /* too many requests; nothing was executed */                  \
+    X(ERROR, "error")               /* an error of the gateway's own */                            \
+    X(UNKNOWN, "unknown")           /* no answer, or nonsense: executed or not */                  \
+    X(FAILED, "failed")             /* the refund has failed: the money stays where it is */       \
+    X(ALREADY, "already")           /* nothing is left to give back */                             \
+    X(NOT_FOUND, "not_found")       /* no refund of the payment is known */
+
+#define PAY_OUTCOME_ENUM(id, text) PAY_##id,
+enum pay_outcome { PAY_OUTCOME_MAP(PAY_OUTCOME_ENUM) PAY_OUTCOMES };
+
+/* What a buyer can do about a payment that was refused. */
+enum pay_problem {
+    PAY_NO_PROBLEM,
+    PAY_USE_ANOTHER_METHOD,
+    PAY_WRONG_AMOUNT,
+    PAY_WRONG_CURRENCY,
+    PAY_TRY_AGAIN,
+};
+
+struct pay_answer {
+    enum pay_outcome outcome;
+    enum pay_problem problem;       /* of DECLINED, CANCELLED, REFUSED */
+    char param[PAY_PARAM_MAX];      /* the field of the request that is refused; "": not said */
+    char intent_id[PAY_ID_MAX + 1]; /* or the refund's; "" if not known */
+    char code[PAY_CODE_MAX]; /* decline code, error code, "http_500", "timeout", …: for people, and
+                                steers nothing */
+    int64_t received;        /* of OTHER_SUM: what was taken */
+    unsigned http_status;    /* 0: no answer came */
+    bool of_the_api;         /* an error that the API itself has written, not something before it */
+    bool replayed;           /* the result that the gateway has stored for this key */
+    bool sent;               /* false: it surely did not reach the gateway */
+    uint32_t retry_after_s;  /* 0: not said */
+    int64_t date_s;          /* the gateway's clock; 0: not said */
+    /* of ACTION: what the buyer is to do, as a JSON object with the members "type" and "url" or
+     * "client_secret"; "": the gateway does not say it. For the buyer alone, no log. */
+    char action[PAY_ACTION_MAX];
+};
+
+enum pay_intent_state {
+    PAY_INTENT_SUCCEEDED,
+    PAY_INTENT_CANCELLED,
+    PAY_INTENT_DECLINED, /* it has no payment method (any more) */
+    PAY_INTENT_ACTION,
+    PAY_INTENT_PROCESSING, /* the bank decides */
+    PAY_INTENT_OPEN,       /* it waits for us (requires_capture, …), or is unknown to us */
+};
+
+/* One intent of the gateway's list. Strings are valid during the callback. */
+struct pay_intent {
+    const char *id;
+    const char *order_id; /* that we gave it; NULL: none */
+    enum pay_intent_state state;
+    int64_t amount;   /* that it was made for */
+    int64_t received; /* that was taken; of SUCCEEDED */
+    const char *currency;
+    int64_t created_s; /* by the gateway's clock */
+};
+
+struct pay_page {
+    int code; /* 0, or the ERR_* that ended the listing */
+    const struct pay_intent *intents;
+    size_t count;
+    bool has_more;  /* page on with the last id */
+    int64_t date_s; /* the gateway's clock; 0: not said */
+};
+
+typedef void (*pay_answer_cb)(const struct pay_answer *answer, void *arg);
+typedef void (*pay_list_cb)(const struct pay_page *page, void *arg);
+
+struct pay;
+
+/* Each call: 0, and its callback comes exactly once, from the loop; or ERR_FULL (too many calls are
+ * in flight), ERR_INVALID (such a request cannot be made), ERR_NOMEM. Strings are copied. */
+struct pay_ops {
+    int (*charge)(struct pay *pay, const struct pay_charge *charge, pay_answer_cb cb, void *arg);
+    int (*get)(struct pay *pay, const struct pay_charge *charge, const char *intent_id,
+               pay_answer_cb cb, void *arg);
+    int (*cancel)(struct pay *pay, const struct pay_charge *charge, const char *intent_id,
+                  pay_answer_cb cb, void *arg);
+    int (*refund)(struct pay *pay, const struct pay_refund *refund, pay_answer_cb cb, void *arg);
+    int (*find_refund)(struct pay *pay, const struct pay_refund *refund, pay_answer_cb cb,
+                       void *arg);
+    int (*list)(struct pay *pay, int64_t created_from_s, const char *starting_after, unsigned limit,
+                pay_list_cb cb, void *arg);
+    size_t (*inflight)(const struct pay *pay);
+    void (*free)(struct pay *pay);
+};
+
+/* The first member of every gateway. */
+struct pay {
+    const struct pay_ops *ops;
+};
+
+/* Creates and confirms a payment intent under `idempotency_key`. */
+MUST_CHECK static inline int pay_charge(struct pay *pay, const struct pay_charge *charge,
+                                        pay_answer_cb cb, void *arg)
+{
+    return pay->ops->charge(pay, charge, cb, arg);
+}
+
+/* What has become of the intent of a charge. DECLINED: it cannot succeed as it is, but somebody may
+ * still change that. */
+MUST_CHECK static inline int pay_get(struct pay *pay, const struct pay_charge *charge,
+                                     const char *intent_id, pay_answer_cb cb, void *arg)
+{
+    return pay->ops->get(pay, charge, intent_id, cb, arg);
+}
+
+/* Cancels the intent of a charge if it has not succeeded, and tells its state. */
+MUST_CHECK static inline int pay_cancel(struct pay *pay, const struct pay_charge *charge,
+                                        const char *intent_id, pay_answer_cb cb, void *arg)
+{
+    return pay->ops->cancel(pay, charge, intent_id, cb, arg);
+}
+
+/* Gives a payment back under `idempotency_key`. */
+MUST_CHECK static inline int pay_refund(struct pay *pay, const struct pay_refund *refund,
+                                        pay_answer_cb cb, void *arg)
+{
+    return pay->ops->refund(pay, refund, cb, arg);
+}
+
+/* What the gateway knows of refunds of the payment. SUCCEEDED: all of it was given back; NOT_FOUND:
+ * nothing was tried; FAILED: nothing is under way, and nothing was given back; OTHER_SUM: less was;
+ * PENDING: under way. */
+MUST_CHECK static inline int pay_find_refund(struct pay *pay, const struct pay_refund *refund,
+                                             pay_answer_cb cb, void *arg)
+{
+    return pay->ops->find_refund(pay, refund, cb, arg);
+}
+
+/* Newest first; `created_from_s` 0: all; `starting_after`: NULL or the last id of the page before.
  */
-MUST_CHECK int pay_refund(struct pay *pay, const struct pay_refund *refund, pay_answer_cb cb,
-                          void *arg);
-/* What the gateway knows of refunds of the payment. PAY_SUCCEEDED: all of it was given back;
- * PAY_DECLINED: nothing is under way, and not all was given back ("not_found": nothing was tried,
- * "failed"); PAY_UNKNOWN: else ("pending": under way, "partly_refunded": less was given back). */
-MUST_CHECK int pay_find_refund(struct pay *pay, const struct pay_refund *refund, pay_answer_cb cb,
-                               void *arg);
+MUST_CHECK static inline int pay_list(struct pay *pay, int64_t created_from_s,
+                                      const char *starting_after, unsigned limit, pay_list_cb cb,
+                                      void *arg)
+{
+    return pay->ops->list(pay, created_from_s, starting_after, limit, cb, arg);
+}
+
+static inline size_t pay_inflight(const struct pay *pay)
+{
+    return pay->ops->inflight(pay);
+}
+
+/* Cancels what is in flight without callbacks. NULL is allowed. */
+static inline void pay_free(struct pay *pay)
+{
+    if (pay != NULL)
+        pay->ops->free(pay);
+}
+
+/* Static. */
+const char *pay_outcome_text(enum pay_outcome outcome);
+/* As in schemas/; NULL: none. */
+const char *pay_problem_text(enum pay_problem problem);
 
 #endif

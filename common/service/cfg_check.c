@@ -15,6 +15,9 @@
 #include "common/net/url.h"
 #include "common/shop/origins.h"
 
+#define PAGE_URL_MAX 2000 /* that gateways take */
+#define METHODS_MAX 16
+#define METHOD_MAX 40
 #define SHOWN_MAX 64
 
 /* Appends a value for people: quoted, short, without control characters. */
@@ -134,8 +137,9 @@ static int check_level(const char *text, struct cfg_value *value, struct buf *pr
 /* The URL is not shown: it may hold a password. */
 static int check_web_url(const struct cfg_row *row, const char *text, struct buf *problem)
 {
-    const char *plain = row->type == CFG_TYPE_HTTP_URL ? "http" : "ws";
-    const char *safe = row->type == CFG_TYPE_HTTP_URL ? "https" : "wss";
+    const char *plain = row->type == CFG_TYPE_WS_URL ? "ws" : "http";
+    const char *safe = row->type == CFG_TYPE_WS_URL ? "wss" : "https";
+    bool page = row->type == CFG_TYPE_PAGE_URL;
     size_t len = strlen(text);
     struct url url;
     const char *why = NULL;
@@ -148,12 +152,29 @@ static int check_web_url(const struct cfg_row *row, const char *text, struct buf
             why = "it has a character that does not belong in a URL";
     if (why == NULL && url_parse(text, len, &url, &why) == 0 && url.has_user)
         why = "it must name a host only, without a user and password";
-    else if (why == NULL && url.rest.len > 0)
+    else if (why == NULL && url.rest.len > 0 && !page)
         why = "it takes no ? and no #";
+    else if (why == NULL && len > PAGE_URL_MAX)
+        why = "it has more than 2000 characters";
     if (why == NULL)
         return 0;
     (void)buf_str(problem, why);
     return ERR_CONFIG;
+}
+
+/* Names of the gateway's: card,sepa_debit. */
+static int check_methods(const char *text, struct buf *problem)
+{
+    const char *p = text;
+    for (unsigned count = 1; count <= METHODS_MAX; count++) {
+        size_t len = strspn(p, "abcdefghijklmnopqrstuvwxyz0123456789_");
+        if (len == 0 || len > METHOD_MAX || (p[len] != ',' && p[len] != '\0'))
+            break;
+        if (p[len] == '\0')
+            return 0;
+        p += len + 1;
+    }
+    return wrong(problem, text, "is not a list of payment methods like card,link, nor automatic");
 }
 
 static int check_origins(const char *text, struct buf *problem)
@@ -292,6 +313,8 @@ int cfg_check(const struct cfg_row *row, const char *text, struct cfg_value *val
         return check_level(text, value, problem);
     case CFG_TYPE_ORIGINS:
         return check_origins(text, problem);
+    case CFG_TYPE_METHODS:
+        return check_methods(text, problem);
     case CFG_TYPE_FILE:
         return check_file(text, problem);
     case CFG_TYPE_SECRET_FILE:
@@ -304,6 +327,7 @@ int cfg_check(const struct cfg_row *row, const char *text, struct cfg_value *val
         return check_redis(text, problem);
     case CFG_TYPE_HTTP_URL:
     case CFG_TYPE_WS_URL:
+    case CFG_TYPE_PAGE_URL:
         return check_web_url(row, text, problem);
     }
     return ERR_CONFIG;

@@ -28,6 +28,8 @@ enum cfg_type {
     CFG_TYPE_REDIS_URL,
     CFG_TYPE_HTTP_URL,
     CFG_TYPE_WS_URL,
+    CFG_TYPE_PAGE_URL, /* of a web page: it may have a query */
+    CFG_TYPE_METHODS,  /* payment methods */
 };
 
 struct cfg_row {

@@ -41,10 +41,13 @@ X(WEBHOOK_SECRET_FILE, "WEBHOOK_SECRET_FILE", SECRET_FILE, "", 8, 4096, CFG_PROD
 X(GATEWAY_URL, "GATEWAY_URL", HTTP_URL, NULL, 0, 0, CFG_CONSUMER | CFG_CTL, "base URL of the payment gateway (Stripe's API)") \
 X(GATEWAY_KEY_FILE, "GATEWAY_KEY_FILE", SECRET_FILE, NULL, 8, 4096, CFG_CONSUMER | CFG_CTL, "file with the gateway's secret key") \
 X(GATEWAY_VERSION, "GATEWAY_VERSION", WORD, "2023-10-16", 0, 0, CFG_CONSUMER | CFG_CTL, "version of the gateway's API that is asked for (Stripe-Version); empty: the account's own") \
-X(GATEWAY_RETURN_URL, "GATEWAY_RETURN_URL", HTTP_URL, "", 0, 0, CFG_CONSUMER, "page of the shop that banks send buyers back to; empty: no payment may need a redirect. Change it only while no payment is open") \
+X(GATEWAY_METHODS, "GATEWAY_METHODS", METHODS, "card", 0, 0, CFG_CONSUMER, "payment methods that are accepted, separated by commas; automatic: those of the gateway's account") \
+X(GATEWAY_RETURN_URL, "GATEWAY_RETURN_URL", PAGE_URL, "", 0, 0, CFG_CONSUMER, "page of the shop that banks send buyers back to, with a query or without; empty: no payment may need a redirect") \
 X(GATEWAY_CA_FILE, "GATEWAY_CA_FILE", FILE, "", 0, 0, CFG_CONSUMER | CFG_CTL, "CA certificates that the gateway's TLS certificate is checked against; empty: the system's") \
 X(GATEWAY_INFLIGHT, "GATEWAY_INFLIGHT", INTEGER, "256", 1, 10000, CFG_CONSUMER, "payments in flight at once, at most") \
+X(GATEWAY_INFLIGHT_FIRST, "GATEWAY_INFLIGHT_FIRST", INTEGER, "16", 1, 10000, CFG_CONSUMER, "payments in flight at once after a start; more of them with each round of answers, fewer when the gateway says that there are too many") \
 X(GATEWAY_TIMEOUT, "GATEWAY_TIMEOUT", DURATION, "30s", 100, 300000, CFG_CONSUMER | CFG_CTL, "longest wait for one answer of the gateway") \
+X(GATEWAY_LIMIT, "GATEWAY_LIMIT", DURATION, "90s", 100, 600000, CFG_CONSUMER, "time within which the gateway ends what it executes: a payment that it does not list then was not made") \
 X(GATEWAY_KEY_AGE, "GATEWAY_KEY_AGE", DURATION, "20h", 1000, 82800000, CFG_CONSUMER, "age from which an idempotency key is looked up and not sent again: less than the gateway keeps it") \
 X(NAME, "NAME", STRING, "", 0, 0, CFG_CONSUMER, "name that operators see for this process; empty: host:pid") \
 X(SANDBOX_LEDGER, "SANDBOX_LEDGER", STRING, "", 0, 0, CFG_SANDBOX, "file of the sandbox gateway's charges")

@@ -72,6 +72,7 @@
     X(NOT_FOUND_LAST)     /* ... and no further attempt may be made */                             \
     X(NOT_FOUND_CAPTURED) /* ... and an operator says that it was captured */                      \
     X(LIST_UNCLEAR)       /* the list, read now, concludes nothing */                              \
+    X(LIST_CONTRADICTS)   /* ... and an answer said that something was taken */                    \
     X(SHARD_LOST)                                                                                  \
     X(SHARD_BACK)
 

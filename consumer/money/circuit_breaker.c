@@ -4,9 +4,6 @@
 
 #define PROBE_FIRST_MS 100
 #define PROBE_MAX_MS 5000
-/* One request may be refused for its own sake while others are served: only a gateway that has
- * served nobody for so long is taken to refuse everybody. */
-#define SERVED_LATELY_MS 30000
 /* It fails mostly: so many of the newest 32 answers, or so many in a row over so long a time. */
 #define FAILURES_OF_32 26
 #define FAILURES_IN_A_ROW 4
@@ -53,11 +50,26 @@ static void count(struct circuit_breaker *gate, enum circuit_breaker_news news, 
 {
     gate->newest = gate->newest << 1 | (news == CIRCUIT_BREAKER_FAILED ? 1U : 0U);
     if (news == CIRCUIT_BREAKER_DEFINITE)
-        gate->definite_ms = now_ms;
+        gate->refused = 0;
     if (news != CIRCUIT_BREAKER_FAILED)
         gate->failures = 0;
     else if (gate->failures++ == 0)
         gate->failing_ms = now_ms;
+}
+
+/* One order may be refused for its own sake, and one customer may try many times: only orders of
+ * different customers and methods, refused alike, blame us. */
+static void count_refusal(struct circuit_breaker *gate,
+                          const struct circuit_breaker_refusal *refusal)
+{
+    if (gate->refused > 0 && gate->refusals[0].how != refusal->how)
+        gate->refused = 0;
+    for (unsigned i = 0; i < gate->refused; i++)
+        if (gate->refusals[i].customer == refusal->customer ||
+            gate->refusals[i].method == refusal->method)
+            return;
+    if (gate->refused < CIRCUIT_BREAKER_ALIKE)
+        gate->refusals[gate->refused++] = *refusal;
 }
 
 static bool fails_mostly(const struct circuit_breaker *gate, uint64_t now_ms)
@@ -67,39 +79,60 @@ static bool fails_mostly(const struct circuit_breaker *gate, uint64_t now_ms)
     return gate->failures > 0 && __builtin_popcount(gate->newest) >= FAILURES_OF_32;
 }
 
-static bool refuses_all(const struct circuit_breaker *gate, enum circuit_breaker_news news,
-                        uint64_t now_ms)
+void circuit_breaker_suspect(struct circuit_breaker *gate, uint64_t now_ms)
 {
-    if (news == CIRCUIT_BREAKER_REFUSED_REQUEST)
-        return gate->definite_ms == 0 || now_ms - gate->definite_ms > SERVED_LATELY_MS;
-    return news == CIRCUIT_BREAKER_REFUSED_US;
+    if (gate->state == CIRCUIT_BREAKER_OPEN) {
+        stop(gate, CIRCUIT_BREAKER_SUSPECTED, now_ms);
+        gate->probe_at_ms = now_ms;
+    }
+}
+
+static void take_probe(struct circuit_breaker *gate, enum circuit_breaker_news news,
+                       bool refuses_all, uint64_t now_ms)
+{
+    bool suspected = gate->state == CIRCUIT_BREAKER_SUSPECTED;
+    bool serves =
+        news == CIRCUIT_BREAKER_DEFINITE || (news == CIRCUIT_BREAKER_REFUSED_ORDER &&
+                                             (suspected || gate->state == CIRCUIT_BREAKER_FAILING));
+    if (news == CIRCUIT_BREAKER_REFUSED_ORDER && gate->state == CIRCUIT_BREAKER_MISCONFIGURED)
+        gate->probing = false; /* its order has ended: the next one need not wait */
+    else if (refuses_all && gate->state != CIRCUIT_BREAKER_MISCONFIGURED)
+        stop(gate, CIRCUIT_BREAKER_MISCONFIGURED, now_ms);
+    else if (serves || (suspected && news == CIRCUIT_BREAKER_FAILED))
+        let_go_on(gate);
+    else
+        probe_later(gate, now_ms);
 }
 
 void circuit_breaker_answer(struct circuit_breaker *gate, enum circuit_breaker_news news,
-                            bool probe, uint64_t now_ms)
+                            const struct circuit_breaker_refusal *refusal, bool probe,
+                            uint64_t now_ms)
 {
     if (news == CIRCUIT_BREAKER_OLD) { /* the next one may be the probe at once */
         gate->probing = gate->probing && !probe;
         return;
     }
-    bool refused = refuses_all(gate, news, now_ms);
+    if (news == CIRCUIT_BREAKER_NOTHING) {
+        if (probe)
+            probe_later(gate, now_ms);
+        return;
+    }
     count(gate, news, now_ms);
-    if (gate->state == CIRCUIT_BREAKER_OPEN) {
-        if (refused)
-            stop(gate, CIRCUIT_BREAKER_MISCONFIGURED, now_ms);
-        else if (fails_mostly(gate, now_ms))
-            stop(gate, CIRCUIT_BREAKER_FAILING, now_ms);
-        return;
+    if (news == CIRCUIT_BREAKER_REFUSED_ORDER)
+        count_refusal(gate, refusal);
+    bool refuses_all =
+        news == CIRCUIT_BREAKER_REFUSED_US ||
+        (news == CIRCUIT_BREAKER_REFUSED_ORDER && gate->refused == CIRCUIT_BREAKER_ALIKE);
+    if (gate->state != CIRCUIT_BREAKER_OPEN) {
+        if (probe) /* else it was called before the gate was shut */
+            take_probe(gate, news, refuses_all, now_ms);
+    } else if (refuses_all) {
+        stop(gate, CIRCUIT_BREAKER_MISCONFIGURED, now_ms);
+        if (news == CIRCUIT_BREAKER_REFUSED_ORDER)
+            gate->probe_at_ms = now_ms;
+    } else if (fails_mostly(gate, now_ms)) {
+        stop(gate, CIRCUIT_BREAKER_FAILING, now_ms);
     }
-    if (!probe)
-        return; /* it was called before the gate was shut */
-    if (news == CIRCUIT_BREAKER_DEFINITE) {
-        let_go_on(gate);
-        return;
-    }
-    if (refused)
-        gate->state = CIRCUIT_BREAKER_MISCONFIGURED;
-    probe_later(gate, now_ms);
 }
 
 uint32_t circuit_breaker_wait_ms(const struct circuit_breaker *gate, uint64_t now_ms)
@@ -113,6 +146,7 @@ const char *circuit_breaker_text(const struct circuit_breaker *gate)
 {
     switch (gate->state) {
     case CIRCUIT_BREAKER_OPEN:
+    case CIRCUIT_BREAKER_SUSPECTED:
         return NULL;
     case CIRCUIT_BREAKER_MISCONFIGURED:
         return "misconfigured";

@@ -23,10 +23,10 @@ static const struct pg_statement decide_statement = {
     16};
 static const struct pg_statement settle_statement = {
     "settle",
-    OUTPUT
-    "checkout.settle_payments($1::integer, $2::integer, $3::bigint, $4::uuid[], $5::integer[],"
-    " $6::text[], $7::text[], $8::text[]) o",
-    8};
+    OUTPUT "checkout.settle_payments($1::integer, $2::integer, $3::bigint, $4::uuid[],"
+           " $5::integer[], $6::text[], $7::text[], $8::text[], $9::bigint[], $10::text[],"
+           " $11::text[], $12::text[]) o",
+    12};
 static const struct pg_statement record_refunds_statement = {
     "record_refunds",
     OUTPUT "checkout.record_refunds($1::integer, $2::integer, $3::bigint, $4::uuid[],"
@@ -149,40 +149,42 @@ int orders_db_decide(const struct orders_db_place *place, int64_t wait_ms,
     return code < 0 ? code : pg_query(place->session, &decide_statement, params, cb, arg);
 }
 
-int orders_db_settle(const struct orders_db_place *place,
-                     const struct orders_db_settlement *settlements, size_t count, pg_result_cb cb,
-                     void *arg)
+int orders_db_settle(const struct orders_db_place *place, const struct outcome *outcomes,
+                     size_t count, pg_result_cb cb, void *arg)
 {
-    const char *params[8];
+    const char *params[12];
     put_place(place, params);
-    begin_arrays(5);
+    begin_arrays(9);
     for (size_t i = 0; i < count; i++) {
-        const struct orders_db_settlement *s = &settlements[i];
-        pg_array_text(&scratch.arrays[0], s->order_id);
-        pg_array_int(&scratch.arrays[1], s->attempt);
-        pg_array_text(&scratch.arrays[2], s->state);
-        pg_array_text(&scratch.arrays[3], s->intent);
-        pg_array_text(&scratch.arrays[4], s->code);
+        const struct outcome *o = &outcomes[i];
+        pg_array_text(&scratch.arrays[0], o->order_id);
+        pg_array_int(&scratch.arrays[1], o->attempt);
+        pg_array_text(&scratch.arrays[2], outcome_text(o->kind));
+        pg_array_text(&scratch.arrays[3], o->intent_id);
+        pg_array_text(&scratch.arrays[4], text_or_null(o->code));
+        pg_array_int(&scratch.arrays[5], o->kind == OUTCOME_ACTION ? o->wait_ms : o->amount);
+        pg_array_text(&scratch.arrays[6], pay_problem_text(o->problem));
+        pg_array_text(&scratch.arrays[7], o->param);
+        pg_array_text(&scratch.arrays[8], o->action);
     }
-    int code = end_arrays(5, params + 3);
+    int code = end_arrays(9, params + 3);
     return code < 0 ? code : pg_query(place->session, &settle_statement, params, cb, arg);
 }
 
-int orders_db_record_refunds(const struct orders_db_place *place,
-                             const struct orders_db_settlement *settlements, size_t count,
-                             pg_result_cb cb, void *arg)
+int orders_db_record_refunds(const struct orders_db_place *place, const struct outcome *outcomes,
+                             size_t count, pg_result_cb cb, void *arg)
 {
     const char *params[9];
     put_place(place, params);
     begin_arrays(6);
     for (size_t i = 0; i < count; i++) {
-        const struct orders_db_settlement *s = &settlements[i];
-        pg_array_text(&scratch.arrays[0], s->order_id);
-        pg_array_int(&scratch.arrays[1], s->attempt);
-        pg_array_text(&scratch.arrays[2], s->state);
-        pg_array_text(&scratch.arrays[3], s->intent);
-        pg_array_int(&scratch.arrays[4], s->amount);
-        pg_array_text(&scratch.arrays[5], s->code);
+        const struct outcome *o = &outcomes[i];
+        pg_array_text(&scratch.arrays[0], o->order_id);
+        pg_array_int(&scratch.arrays[1], o->attempt);
+        pg_array_text(&scratch.arrays[2], outcome_text(o->kind));
+        pg_array_text(&scratch.arrays[3], o->intent_id);
+        pg_array_int(&scratch.arrays[4], o->amount);
+        pg_array_text(&scratch.arrays[5], text_or_null(o->code));
     }
     int code = end_arrays(6, params + 3);
     return code < 0 ? code : pg_query(place->session, &record_refunds_statement, params, cb, arg);

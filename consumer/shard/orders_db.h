@@ -11,6 +11,7 @@
 #include "common/base/attrs.h"
 #include "common/net/pg/pg.h"
 #include "common/shop/job.h"
+#include "consumer/money/outcome.h"
 
 /* Whose transaction it is: the fence of every writing call. */
 struct orders_db_place {
@@ -30,26 +31,16 @@ enum orders_db_status {
     ORDERS_DB_LOST,  /* the session went first: unknown */
 };
 
-/* The end of a payment, or of a refund. */
-struct orders_db_settlement {
-    char order_id[IDS_ORDER_SIZE];
-    int64_t attempt;
-    const char *state;  /* of checkout.settle_payments, or of checkout.record_refunds; static */
-    const char *intent; /* the gateway's id, of the refund if it is one; NULL: none */
-    int64_t amount;     /* of a late success */
-    const char *code;   /* the gateway's code; NULL: none */
-};
-
 /* All of these: 0, ERR_UNAVAILABLE or ERR_FULL as pg_query, ERR_NOMEM; `cb` comes only after 0. */
 MUST_CHECK int orders_db_decide(const struct orders_db_place *place, int64_t wait_ms,
                                 struct job_entry *const *jobs, size_t count, pg_result_cb cb,
                                 void *arg);
-MUST_CHECK int orders_db_settle(const struct orders_db_place *place,
-                                const struct orders_db_settlement *settlements, size_t count,
-                                pg_result_cb cb, void *arg);
+/* What came of payments; and of refunds and late looks. */
+MUST_CHECK int orders_db_settle(const struct orders_db_place *place, const struct outcome *outcomes,
+                                size_t count, pg_result_cb cb, void *arg);
 MUST_CHECK int orders_db_record_refunds(const struct orders_db_place *place,
-                                        const struct orders_db_settlement *settlements,
-                                        size_t count, pg_result_cb cb, void *arg);
+                                        const struct outcome *outcomes, size_t count,
+                                        pg_result_cb cb, void *arg);
 MUST_CHECK int orders_db_settle_line(const struct orders_db_place *place, const char *sku,
                                      unsigned limit, pg_result_cb cb, void *arg);
 MUST_CHECK int orders_db_expire(const struct orders_db_place *place, unsigned limit,

@@ -20,6 +20,8 @@ enum task_column {
     TASK_COLUMN_AGE_MS,
     TASK_COLUMN_LEFT_MS,
     TASK_COLUMN_RESOLUTION,
+    TASK_COLUMN_CUSTOMER,
+    TASK_COLUMN_ORDER_AGE_MS,
     TASK_COLUMNS
 };
 
@@ -82,12 +84,20 @@ static bool complete(const struct pg_result *result, int row, enum task_kind kin
 
 static bool read_resolution(const char *text, enum task_resolution *ret_resolution)
 {
-    static const char *const names[] = {
-        [TASK_UNRESOLVED] = "", [TASK_CAPTURED] = "captured", [TASK_NOT_CAPTURED] = "not-captured"};
+    static const char *const names[] = {[TASK_UNRESOLVED] = "",
+                                        [TASK_CAPTURED] = "captured",
+                                        [TASK_NOT_CAPTURED] = "not-captured",
+                                        [TASK_RELEASE] = "release",
+                                        [TASK_BUYER_CANCELS] = "cancel"};
     int found = find_name(names, ARRAY_LEN(names), text);
     if (found >= 0)
         *ret_resolution = (enum task_resolution)found;
     return found >= 0;
+}
+
+static int64_t time_of(const struct pg_result *result, int row, int column)
+{
+    return pg_null(result, row, column) ? TASK_NO_TIME : pg_int(result, row, column);
 }
 
 static void receive_task(const struct pg_result *result, int row, uint32_t shard,
@@ -115,7 +125,9 @@ static void receive_task(const struct pg_result *result, int row, uint32_t shard
         .intent_id = pg_text_or_null(result, row, TASK_COLUMN_INTENT_ID),
         .key = pg_text_or_null(result, row, TASK_COLUMN_KEY),
         .age_ms = pg_int(result, row, TASK_COLUMN_AGE_MS),
-        .left_ms = pg_int(result, row, TASK_COLUMN_LEFT_MS),
+        .left_ms = time_of(result, row, TASK_COLUMN_LEFT_MS),
+        .customer = pg_text_or_null(result, row, TASK_COLUMN_CUSTOMER),
+        .order_age_ms = time_of(result, row, TASK_COLUMN_ORDER_AGE_MS),
     };
     if (found < 0 || !complete(result, row, task.kind) ||
         !read_resolution(pg_text(result, row, TASK_COLUMN_RESOLUTION), &task.resolution))

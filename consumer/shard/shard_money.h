@@ -10,14 +10,10 @@
 
 #include "consumer/task.h"
 
-struct payer;
-struct refunder;
-struct latelook;
+struct runner;
 
 struct shard_money {
-    struct payer *payer;
-    struct refunder *refunder;
-    struct latelook *latelook;
+    struct runner *runner;
 };
 
 /* A task about a payment: of all kinds but TASK_SETTLE_LINE and TASK_RUN_COMMANDS. What finds no

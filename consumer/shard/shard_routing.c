@@ -3,25 +3,15 @@
 #include "common/base/log.h"
 #include "common/testing/failpoint.h"
 
-void shard_routing_payment_ended(struct shard_routing *r, const char *order_id, int64_t attempt,
-                                 const char *state, const char *intent, const char *code)
+void shard_routing_outcome(struct shard_routing *r, const struct outcome *outcome)
 {
     if (!ownership_serving(r->ownership))
-        return; /* the intent is still open: whoever serves the shard asks the gateway again */
-    if (shard_writer_add_settlement(r->writer, order_id, attempt, state, intent, code) < 0)
-        log_error("out of memory: a settlement waits for the sweep", LOG_STR("order_id", order_id));
-    FAILPOINT(PAY_ENDED);
-    shard_writer_kick(r->writer);
-}
-
-void shard_routing_refund_ended(struct shard_routing *r, const char *order_id, int64_t attempt,
-                                const char *state, const char *ref, int64_t amount,
-                                const char *code)
-{
-    if (!ownership_serving(r->ownership))
-        return; /* it is still open in its table */
-    if (shard_writer_add_refund(r->writer, order_id, attempt, state, ref, amount, code) < 0)
-        log_error("out of memory: a refund waits for the sweep", LOG_STR("order_id", order_id));
+        return; /* it is still open in its table: whoever serves the shard asks the gateway again */
+    if (shard_writer_add_outcome(r->writer, outcome) < 0)
+        log_error("out of memory: outcome of a payment waits for the sweep",
+                  LOG_STR("order_id", outcome->order_id));
+    if (!outcome_of_refund(outcome->kind))
+        FAILPOINT(PAY_ENDED);
     shard_writer_kick(r->writer);
 }
 

@@ -20,14 +20,8 @@ struct shard_routing {
     const struct shard_money *money;
 };
 
-/* A payment has ended. */
-void shard_routing_payment_ended(struct shard_routing *routing, const char *order_id,
-                                 int64_t attempt, const char *state, const char *intent,
-                                 const char *code);
-/* Something is to be recorded about a refund, as shard_writer_add_refund. */
-void shard_routing_refund_ended(struct shard_routing *routing, const char *order_id,
-                                int64_t attempt, const char *state, const char *ref, int64_t amount,
-                                const char *code);
+/* Something came of a payment or refund of it. */
+void shard_routing_outcome(struct shard_routing *routing, const struct outcome *outcome);
 /* As shard_writer_stop_payments. */
 void shard_routing_stop_payments(struct shard_routing *routing, const char *why);
 

@@ -67,16 +67,10 @@ bool shard_writer_idle(const struct shard_writer *writer)
            writer->refunds.count == 0 && !writer->intake->batch.open;
 }
 
-int shard_writer_add_settlement(struct shard_writer *writer, const char *order_id, int64_t attempt,
-                                const char *state, const char *intent, const char *code)
+int shard_writer_add_outcome(struct shard_writer *writer, const struct outcome *outcome)
 {
-    return outcomes_add(&writer->payments, order_id, attempt, state, intent, 0, code);
-}
-
-int shard_writer_add_refund(struct shard_writer *writer, const char *order_id, int64_t attempt,
-                            const char *state, const char *ref, int64_t amount, const char *code)
-{
-    return outcomes_add(&writer->refunds, order_id, attempt, state, ref, amount, code);
+    struct outcomes *to = outcome_of_refund(outcome->kind) ? &writer->refunds : &writer->payments;
+    return outcomes_add(to, outcome);
 }
 
 void shard_writer_add_line(struct shard_writer *writer, const char *sku)

@@ -13,7 +13,7 @@
 #include "common/base/attrs.h"
 #include "common/base/clock.h"
 #include "common/base/loop.h"
-#include "consumer/money/outcomes.h"
+#include "consumer/money/outcome.h"
 #include "consumer/shard/intake.h"
 #include "consumer/shard/orders_db.h"
 #include "consumer/stats.h"
@@ -95,14 +95,8 @@ uint64_t shard_writer_stalled_ms(const struct shard_writer *writer, uint64_t now
 /* No transaction in flight, nothing that has ended at the gateway waiting, no batch begun. */
 bool shard_writer_idle(const struct shard_writer *writer);
 
-/* A payment has ended. Strings but `state` (static) are copied. 0 or ERR_NOMEM. */
-MUST_CHECK int shard_writer_add_settlement(struct shard_writer *writer, const char *order_id,
-                                           int64_t attempt, const char *state, const char *intent,
-                                           const char *code);
-/* A refund has ended, or something is to be recorded of it: a state of checkout.record_refunds. */
-MUST_CHECK int shard_writer_add_refund(struct shard_writer *writer, const char *order_id,
-                                       int64_t attempt, const char *state, const char *ref,
-                                       int64_t amount, const char *code);
+/* Something came of a payment or refund; it is copied. 0 or ERR_NOMEM. */
+MUST_CHECK int shard_writer_add_outcome(struct shard_writer *writer, const struct outcome *outcome);
 /* Payments are stopped (`why`: static), and so is the clock by which lines expire; or (NULL) both
  * go on. */
 void shard_writer_stop_payments(struct shard_writer *writer, const char *why);

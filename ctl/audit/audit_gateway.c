@@ -6,7 +6,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
-#include "common/pay/pay.h"
+#include "common/pay/stripe/stripe.h"
 #include "ctl/audit/audit_captures.h"
 #include "ctl/audit/audit_suspects.h"
 
@@ -100,7 +100,7 @@ static int take_intent(struct comparison *c, const struct pay_intent *intent)
 {
     c->intents++;
     (void)snprintf(c->last_id, sizeof c->last_id, "%s", intent->id);
-    if (strcmp(intent->status, "succeeded") != 0)
+    if (intent->state != PAY_INTENT_SUCCEEDED)
         return 0;
     if (intent->order_id == NULL) { /* we give every one of ours its order's id */
         c->others++;
@@ -109,18 +109,17 @@ static int take_intent(struct comparison *c, const struct pay_intent *intent)
     c->captured++;
     int code = audit_captures_add(&c->captures, intent->id);
     return code < 0 ? code
-                    : audit_suspects_add(&c->page, intent->id, intent->order_id, intent->amount,
+                    : audit_suspects_add(&c->page, intent->id, intent->order_id, intent->received,
                                          intent->currency);
 }
 
-static void listed(int code, const struct pay_intent *intents, size_t count, bool has_more,
-                   void *arg)
+static void listed(const struct pay_page *page, void *arg)
 {
     struct comparison *c = arg;
-    c->code = code;
-    c->more = has_more;
-    for (size_t i = 0; i < count && c->code == 0; i++)
-        c->code = take_intent(c, &intents[i]);
+    c->code = page->code;
+    c->more = page->has_more;
+    for (size_t i = 0; i < page->count && c->code == 0; i++)
+        c->code = take_intent(c, &page->intents[i]);
     loop_stop(c->ctl->loop);
 }
 
@@ -222,14 +221,14 @@ static void times_told(const struct pg_result *result, void *arg)
 static struct pay *open_gateway(struct ctl *ctl)
 {
     size_t key_len;
-    const struct pay_options options = {
+    const struct stripe_options options = {
         .base_url = cfg_str(ctl->cfg, CFG_GATEWAY_URL),
         .secret_key = cfg_secret(ctl->cfg, CFG_GATEWAY_KEY_FILE, &key_len),
         .api_version = cfg_str(ctl->cfg, CFG_GATEWAY_VERSION),
         .ca_file = cfg_str(ctl->cfg, CFG_GATEWAY_CA_FILE),
         .inflight_max = 1,
         .timeout_ms = (uint32_t)cfg_int(ctl->cfg, CFG_GATEWAY_TIMEOUT)};
-    return pay_new(ctl->loop, &options);
+    return stripe_new(ctl->loop, &options);
 }
 
 static int compare_all(struct comparison *c, int64_t since_ms)

@@ -14,7 +14,7 @@ import harness
 class ScriptedGateway:
     """Answers each charge by `answer(form)`: (status, value that becomes JSON, or bytes), or None: the
     connection is cut. `cancel(id)` answers cancels likewise, `list(query)` the list, which shows `intents`
-    (newest first) unless a test says otherwise. `refund(form)` answers refunds, and makes one that `refunds` holds,
+    (newest first) unless a test says otherwise, as `get(id)` does one. `refund(form)` answers refunds, and makes one that `refunds` holds,
     the list of which `find(query)` answers with. `requests` are (method, path, headers, form)."""
 
     def __init__(self, answer, certificate=None):
@@ -23,6 +23,7 @@ class ScriptedGateway:
         self.intents = []
         self.cancel = lambda intent_id: (404, {"error": {"code": "resource_missing"}})
         self.list = self._list
+        self.get = self._get
         self.refunds = []
         self.refund = self._refund
         self.find = self._find
@@ -44,6 +45,9 @@ class ScriptedGateway:
             def do_GET(self):
                 gateway.requests.append(("GET", self.path, dict(self.headers), {}))
                 url = urllib.parse.urlsplit(self.path)
+                if url.path.startswith("/v1/payment_intents/"):
+                    self.reply(gateway.get(url.path.rpartition("/")[2]))
+                    return
                 ask = gateway.find if url.path == "/v1/refunds" else gateway.list
                 self.reply(ask(dict(urllib.parse.parse_qsl(url.query))))
 
@@ -87,6 +91,16 @@ class ScriptedGateway:
         end = begin + int(query["limit"])
         return 200, {"object": "list", "data": shown[begin:end], "has_more": end < len(shown)}
 
+    def _get(self, intent_id):
+        found = next((i for i in self.intents if i["id"] == intent_id), None)
+        return (200, found) if found else (404, {"error": {"type": "invalid_request_error",
+                                                           "code": "resource_missing", "param": "intent"}})
+
+    def looks(self):
+        """How often a single intent was looked at."""
+        return sum(method == "GET" and path.startswith("/v1/payment_intents/")
+                   for method, path, _, _ in list(self.requests))
+
     def _refund(self, form, status="succeeded"):
         paid = next((i for i in self.intents if i["id"] == form["payment_intent"]), None)
         if paid is None:
@@ -108,7 +122,7 @@ class ScriptedGateway:
 
     def listings(self):
         """How often the list was asked for from its beginning."""
-        return sum(method == "GET" and path.startswith("/v1/payment_intents") and "starting_after" not in path
+        return sum(method == "GET" and path.startswith("/v1/payment_intents?") and "starting_after" not in path
                    for method, path, _, _ in list(self.requests))
 
     def charges(self):

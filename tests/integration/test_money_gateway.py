@@ -3,6 +3,8 @@
 
 import os
 import subprocess
+import threading
+import time
 
 import harness
 from harness import wait_until
@@ -99,22 +101,57 @@ class Refused(Scripted):
     def test_a_key_that_the_gateway_refuses(self):
         self.refuse_all((401, error(message="Invalid API Key provided")))
 
-    def test_requests_that_the_gateway_refuses(self):
-        self.refuse_all((400, error(code="parameter_unknown", param="automatic_payment_methods")))
+    def crowd(self, count):
+        """Orders of different customers, items and methods."""
+        return [self.stack.order(f"user-{n}", self.stack.item(), payment_method=f"pm_{n}") for n in range(count)]
 
-    def test_one_request_that_is_refused_stops_nobody_else(self):
+    def test_requests_that_the_gateway_refuses_cost_their_orders_and_raise_an_alarm(self):
         self.consume()
-        self.answer = lambda form: ((400, error(code="parameter_invalid", param="description"))
-                                    if form["payment_method"] == "pm_odd" else (200, intent(form)))
-        self.stack.order("first", self.stack.item()).wait("confirmed")
-        held = self.stack.order("ann", self.stack.item(), payment_method="pm_odd").wait("reserved")
-        wait_until(lambda: sum(f["payment_method"] == "pm_odd" for f in self.gateway.charges()) >= 3, 15,
-                   "it to be tried some times")
-        for n in range(10):
-            self.stack.order(f"user-{n}", self.stack.item()).wait("confirmed", timeout=10)
-        self.assertEqual((self.stopped(), held.status(), self.ready().status), ({None}, "reserved", 200))
+        self.answer = lambda form: (400, error(code="parameter_unknown", param="payment_method_types"))
+        for order in self.crowd(3):
+            order.wait("rejected", "payment_failed", timeout=5)
+        wait_until(lambda: self.stopped() == {"misconfigured"}, 30, "the clocks to be stopped")
+        self.assertEqual(self.metric("checkout_payments_misconfigured"), 1)
+        asked = []
+        lock = threading.Lock()
+
+        def one_at_a_time(form):
+            self.assertTrue(lock.acquire(blocking=False), "two probes at once")
+            time.sleep(0.02)
+            lock.release()
+            asked.append(form["metadata[order_id]"])
+            return (200, intent(form)) if len(asked) > 2 else (400, error(code="parameter_unknown", param="x"))
+        self.answer = one_at_a_time
+        orders = self.crowd(6)
+        wait_until(lambda: self.metric("checkout_payments_stopped") == 0, 30, "payments to go on")
         self.answer = lambda form: (200, intent(form))
-        held.wait("confirmed", timeout=35)
+        for order in orders:
+            wait_until(lambda: order.status() in ("confirmed", "rejected"), 30, "it to end")
+        self.assertEqual(sum(order.status() == "rejected" for order in orders), 2)
+        wait_until(lambda: self.stopped() == {None}, 30, "the clocks to run again")
+        self.assertEqual(self.ready().status, 200)
+
+    def test_a_request_that_is_refused_ends_its_order_at_once_and_stops_nobody_else(self):
+        self.consume()
+        self.answer = lambda form: ((400, {"error": {"type": "invalid_request_error", "message": "no"}})
+                                    if form["payment_method"] == "pm_odd" else (200, intent(form)))
+        sku = self.stack.item(stock=1)
+        self.stack.order("ann", sku, payment_method="pm_odd").wait("rejected", "payment_failed", timeout=5)
+        self.stack.order("bob", sku).wait("confirmed", timeout=5)
+        for _ in range(6):      # one customer who tries again and again alarms nobody
+            self.stack.order("eve", self.stack.item(), payment_method="pm_odd").wait("rejected", timeout=5)
+        self.assertEqual((self.stopped(), self.ready().status), ({None}, 200))
+
+    def test_twenty_refused_orders_on_a_quiet_shop_delay_a_good_one_by_less_than_a_second(self):
+        self.consume()
+        self.answer = lambda form: ((400, {"error": {"type": "invalid_request_error", "message": "no"}})
+                                    if form["payment_method"].startswith("pm_spent") else (200, intent(form)))
+        items = [self.stack.item() for _ in range(21)]
+        for n in range(20):
+            self.stack.order(f"user-{n}", items[n], payment_method=f"pm_spent_{n}")
+        began = time.monotonic()
+        self.stack.order("good", items[20], payment_method="pm_good").wait("confirmed", timeout=10)
+        self.assertLess(time.monotonic() - began, 1.5)
 
     def test_a_pause_outlasts_stopped_payments_and_they_outlast_a_pause(self):
         shard = 0

@@ -229,7 +229,7 @@ class Misbehaving(harness.TestCase):
 
 
 class AsTheGatewaySays(Scripted):
-    settings = {"CHECKOUT_GATEWAY_KEY_AGE": "3s", "CHECKOUT_GATEWAY_TIMEOUT": "1s"}
+    settings = {"CHECKOUT_GATEWAY_KEY_AGE": "3s", "CHECKOUT_GATEWAY_TIMEOUT": "1s", "CHECKOUT_GATEWAY_LIMIT": "1s"}
 
     def setUp(self):
         super().setUp()
@@ -291,25 +291,53 @@ class AsTheGatewaySays(Scripted):
         order.wait("refunded", timeout=20)
         self.assertEqual(len(self.gateway.asked_for_refunds()), asked)
 
-    def test_a_gateway_that_fails_is_only_probed(self):
+    def served(self):
+        """Another order, which is paid for meanwhile."""
+        return self.stack.order("zoe", self.stack.item()).wait("confirmed", timeout=5)
+
+    def open_refund(self, order):
+        self.stack.sql("select * from checkout.request_order_command('refund', %s, '{}', 'test')", (order.id,))
+        wait_until(lambda: len(self.gateway.asked_for_refunds()) >= 2, 30, "it to be asked for again")
+
+    def test_a_gateway_that_fails_at_refunds_stops_no_charge(self):
         order = self.confirmed()
         self.gateway.refund = self.gateway.find = lambda _: (502, b"Bad Gateway")
-        self.stack.sql("select * from checkout.request_order_command('refund', %s, '{}', 'test')", (order.id,))
-        wait_until(lambda: self.metric("checkout_payments_stopped") == 1, 25, "payments to be stopped")
+        self.open_refund(order)
+        self.served()
+        self.assertEqual(self.metric("checkout_payments_stopped"), 0)
         self.gateway.refund, self.gateway.find = self.gateway._refund, self.gateway._find
         order.wait("refunded", timeout=35)
-        wait_until(lambda: self.metric("checkout_payments_stopped") == 0, 30, "payments to go on")
 
-    def test_a_gateway_that_refuses_our_key_makes_it_wait(self):
+    def test_a_key_that_may_not_refund_stops_no_charge(self):
+        for status in (401, 403):
+            with self.subTest(status):
+                self.gateway.requests.clear()
+                order = self.confirmed()
+                self.gateway.refund = lambda form: (status, {"error": {"type": "invalid_request_error"}})
+                self.open_refund(order)
+                self.served()
+                self.assertEqual((self.metric("checkout_payments_stopped"), order.status()), (0, "confirmed"))
+                wait_until(lambda: self.stack.one("select code from refunds where order_id = %s and unclear_since is not null",
+                                                  (order.id,)) == "invalid_request_error", 15, "it to be shown")
+                self.gateway.refund = self.gateway._refund
+                order.wait("refunded", timeout=35)
+                self.consumer.stop()
+
+    def test_one_without_balance_is_shown_and_tried_again_tomorrow_or_when_asked_for(self):
         order = self.confirmed()
-        self.gateway.refund = lambda form: (401, {"error": {"type": "invalid_request_error"}})
+        self.gateway.refund = lambda form: (400, {"error": {"type": "invalid_request_error",
+                                                            "message_code": "insufficient_balance_for_refund"}})
         self.stack.sql("select * from checkout.request_order_command('refund', %s, '{}', 'test')", (order.id,))
-        wait_until(lambda: self.metric("checkout_payments_misconfigured") == 1, 30, "payments to be stopped")
-        self.assertEqual(order.status(), "confirmed")
+        wait_until(lambda: self.stack.one("select try_at > now() + interval '23 hours' from refunds where order_id = %s",
+                                          (order.id,)), 20, "it to wait for tomorrow")
+        self.served()
+        self.assertEqual(self.metric("checkout_payments_stopped"), 0)
+        listed = [json.loads(line) for line in self.stack.ctl("payments", "unknown", "--json").stdout.splitlines()]
+        self.assertIn((order.id, "refund"), [(row["order_id"], row["what"]) for row in listed])
         self.gateway.refund = self.gateway._refund
-        order.wait("refunded", timeout=30)
-        wait_until(lambda: self.metric("checkout_payments_misconfigured") == 0, 30, "payments to go on")
-        self.assertEqual(self.metric("checkout_refunds_open"), 0)
+        self.refund(order)
+        self.assertEqual(order.status(), "refunded")
+        self.assertEqual(self.gateway.asked_for_refunds(), [f"{order.id}-1-refund", f"{order.id}-1-refund-2"])
 
 
 class LateSuccess(Scripted):
@@ -329,16 +357,11 @@ class LateSuccess(Scripted):
     def test_after_an_operator_said_that_it_was_not_captured(self):
         self.consume()
 
-        def answer(form):
-            if not self.gateway.intents:
-                self.gateway.intents.append(intent(form, amount=1))
-            return FAILED
-        self.answer = answer
+        self.answer = lambda form: FAILED
+        self.gateway.list = lambda query: (500, b"")     # until it is resolved
         order = self.stack.order("ann", self.stack.item()).wait("reserved")
         wait_until(lambda: self.stack.one("select unclear_since from payments where order_id = %s", (order.id,)),
                    15, "it to be unclear")
-        self.gateway.list = lambda query: (500, b"")     # until it is resolved
-        self.gateway.intents.clear()
         self.stack.ctl("payments", "resolve", order.id, "not-captured", "--note", "nothing there")
         self.gateway.list = self.gateway._list
         order.wait("rejected", "payment_failed")

@@ -15,7 +15,7 @@ static void setup(void)
 static void answers(enum circuit_breaker_news news, unsigned count)
 {
     for (unsigned i = 0; i < count; i++)
-        circuit_breaker_answer(&gate, news, false, now);
+        circuit_breaker_answer(&gate, news, NULL, false, now);
 }
 
 static void shut(void)
@@ -31,7 +31,7 @@ static void probe(enum circuit_breaker_news news)
     ck_assert(circuit_breaker_call(&gate));
     ck_assert(!circuit_breaker_lets(&gate, now));
     ck_assert_uint_eq(circuit_breaker_wait_ms(&gate, now), 0);
-    circuit_breaker_answer(&gate, news, true, now);
+    circuit_breaker_answer(&gate, news, NULL, true, now);
 }
 
 START_TEST(an_open_gate_lets_everybody_pass)
@@ -52,18 +52,73 @@ START_TEST(a_refused_key_shuts_it_at_once)
 }
 END_TEST
 
-START_TEST(a_refused_request_shuts_it_only_if_nobody_is_served)
+static void refuse(uint64_t customer, uint64_t method, uint64_t how, bool is_probe)
 {
-    answers(CIRCUIT_BREAKER_DEFINITE, 1);
-    now += 30000;
-    answers(CIRCUIT_BREAKER_REFUSED_REQUEST, 100);
+    const struct circuit_breaker_refusal refusal = {customer, method, how};
+    circuit_breaker_answer(&gate, CIRCUIT_BREAKER_REFUSED_ORDER, &refusal, is_probe, now);
+}
+
+START_TEST(three_refused_alike_of_different_customers_and_methods_shut_it)
+{
+    refuse(1, 1, 7, false);
+    refuse(2, 2, 7, false);
     ck_assert_int_eq(gate.state, CIRCUIT_BREAKER_OPEN);
-    now += 1;
-    answers(CIRCUIT_BREAKER_REFUSED_REQUEST, 1);
+    refuse(3, 3, 7, false);
     ck_assert_int_eq(gate.state, CIRCUIT_BREAKER_MISCONFIGURED);
+    now += 200;
+    ck_assert(circuit_breaker_call(&gate));
+    refuse(4, 4, 7, true);
+    ck_assert_int_eq(gate.state, CIRCUIT_BREAKER_MISCONFIGURED);
+    probe(CIRCUIT_BREAKER_DEFINITE);
+    ck_assert_int_eq(gate.state, CIRCUIT_BREAKER_OPEN);
+    refuse(5, 5, 7, false);
+    ck_assert_int_eq(gate.state, CIRCUIT_BREAKER_OPEN);
+}
+END_TEST
+
+START_TEST(others_refused_do_not)
+{
+    for (uint64_t i = 0; i < 10; i++) {
+        refuse(1, i, 7, false); /* one customer */
+        refuse(i, 1, 7, false); /* one method */
+    }
+    ck_assert_int_eq(gate.state, CIRCUIT_BREAKER_OPEN);
     setup();
-    answers(CIRCUIT_BREAKER_REFUSED_REQUEST, 1);
-    ck_assert_int_eq(gate.state, CIRCUIT_BREAKER_MISCONFIGURED);
+    for (uint64_t i = 1; i < 10; i++)
+        refuse(i, i, i, false); /* each in its own way */
+    ck_assert_int_eq(gate.state, CIRCUIT_BREAKER_OPEN);
+    setup();
+    for (uint64_t i = 1; i < 10; i++) { /* and others are served */
+        refuse(i, i, 7, false);
+        if (i % 2 == 0)
+            answers(CIRCUIT_BREAKER_DEFINITE, 1);
+    }
+    ck_assert_int_eq(gate.state, CIRCUIT_BREAKER_OPEN);
+}
+END_TEST
+
+START_TEST(a_suspicion_makes_the_next_call_a_probe_and_stops_nothing)
+{
+    circuit_breaker_suspect(&gate, now);
+    ck_assert_ptr_null(circuit_breaker_text(&gate));
+    ck_assert(circuit_breaker_lets(&gate, now));
+    ck_assert(circuit_breaker_call(&gate));
+    ck_assert(!circuit_breaker_lets(&gate, now));
+    circuit_breaker_answer(&gate, CIRCUIT_BREAKER_DEFINITE, NULL, true, now);
+    ck_assert_int_eq(gate.state, CIRCUIT_BREAKER_OPEN);
+    circuit_breaker_suspect(&gate, now);
+    probe(CIRCUIT_BREAKER_REFUSED_US);
+    ck_assert_str_eq(circuit_breaker_text(&gate), "misconfigured");
+}
+END_TEST
+
+START_TEST(too_many_requests_shut_nothing)
+{
+    answers(CIRCUIT_BREAKER_NOTHING, 1000);
+    ck_assert_int_eq(gate.state, CIRCUIT_BREAKER_OPEN);
+    shut();
+    probe(CIRCUIT_BREAKER_NOTHING);
+    ck_assert_uint_gt(circuit_breaker_wait_ms(&gate, now), 100);
 }
 END_TEST
 
@@ -156,12 +211,15 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("payer_gate");
-    TCase *tcase = tcase_create("payer_gate");
+    Suite *suite = suite_create("circuit_breaker");
+    TCase *tcase = tcase_create("circuit_breaker");
     tcase_add_checked_fixture(tcase, setup, NULL);
     tcase_add_test(tcase, an_open_gate_lets_everybody_pass);
     tcase_add_test(tcase, a_refused_key_shuts_it_at_once);
-    tcase_add_test(tcase, a_refused_request_shuts_it_only_if_nobody_is_served);
+    tcase_add_test(tcase, three_refused_alike_of_different_customers_and_methods_shut_it);
+    tcase_add_test(tcase, others_refused_do_not);
+    tcase_add_test(tcase, a_suspicion_makes_the_next_call_a_probe_and_stops_nothing);
+    tcase_add_test(tcase, too_many_requests_shut_nothing);
     tcase_add_test(tcase, probes_go_one_at_a_time_and_ever_less_often);
     tcase_add_test(tcase, an_answer_to_an_older_call_opens_nothing);
     tcase_add_test(tcase, many_failures_among_the_newest_shut_it);

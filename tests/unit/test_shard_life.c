@@ -17,7 +17,7 @@
 /* A row of checkout.output: a charge to make. */
 #define CHARGED(order)                                                                             \
     "charge|" order "|s|1|1000|usd|pm|null|null|null|0|null|null|null|null|null|null|null|null|"   \
-    "null|null"
+    "null|null|null|null"
 #define SECRET "a secret of thirty-two bytes, or so"
 #define QUEUE "checkout.jobs.1.0"
 #define SELF 11
@@ -171,6 +171,16 @@ static void taken(const char *epoch)
 }
 
 /* Answers with nothing done until no query is left: commands, expiries, the clock. */
+/* Something came of the order's payment. */
+static void came(enum outcome_kind kind, const char *id)
+{
+    const struct outcome outcome = {.kind = kind,
+                                    .order_id = "fe26c749-3126-8d97-b674-1cc3fa175761",
+                                    .attempt = 1,
+                                    .intent_id = id};
+    shard_routing_outcome(&shard.routing, &outcome);
+}
+
 static void settle(void)
 {
     fake_pg_skip(session, NULL);
@@ -258,8 +268,8 @@ START_TEST(the_previous_owners_payments_are_resumed)
     ck_assert_str_eq(fake_pg_param(session, 3), "6");
     fake_pg_answer(session, "take_over", "7|40");
     fake_pg_answer(session, "resume_charges",
-                   "charge|order-a|s|1|1000|usd|pm|null|null|null|3000|null|null|0;"
-                   "charge|order-b|s|1|1000|usd|pm|null|null|null|0|null|null|0");
+                   "charge|order-a|s|1|1000|usd|pm|null|null|null|3000|null|null|null|null|0;"
+                   "charge|order-b|s|1|1000|usd|pm|null|null|null|0|null|null|null|null|0");
     ck_assert_uint_eq(fake_money.taken, 2);
     ck_assert_str_eq(fake_money.last_order, "order-b");
 }
@@ -422,8 +432,7 @@ START_TEST(a_lost_channel_forgets_deliveries_and_settling_goes_on)
     deliver();
     fake_channel_break(channel());
     assert_state(OWNERSHIP_SERVING);
-    shard_routing_payment_ended(&shard.routing, "fe26c749-3126-8d97-b674-1cc3fa175761", 1,
-                                "captured", "pi_1", "");
+    came(OUTCOME_CAPTURED, "pi_1");
     fake_pg_skip(session, "settle");
     settle();
     fake_loop_run(REOPEN_MS);
@@ -499,8 +508,7 @@ START_TEST(a_payment_that_ends_during_a_yield_is_settled_before_the_release)
     serve();
     fake_money.calling = true;
     shard_yield(&shard, "leaving", 6000, 0);
-    shard_routing_payment_ended(&shard.routing, "fe26c749-3126-8d97-b674-1cc3fa175761", 1,
-                                "captured", "pi_1", "");
+    came(OUTCOME_CAPTURED, "pi_1");
     fake_money.calling = false;
     fake_loop_run(100);
     assert_state(OWNERSHIP_YIELDING);
@@ -518,7 +526,7 @@ START_TEST(a_shard_with_an_unknown_task_is_released_for_good)
     deliver();
     fake_pg_answer(session, "decide",
                    "teleport|o|s|1|null|null|null|null|null|null|null|null|null|null|null|null|"
-                   "null|null|null|null|null;" CHARGED("order-c"));
+                   "null|null|null|null|null|null|null;" CHARGED("order-c"));
     ck_assert_uint_eq(fake_money.taken, 1); /* what is known is done */
     ck_assert_uint_eq(outdated, 1);
     assert_state(OWNERSHIP_RELEASING); /* once what was decided is acknowledged */
@@ -538,7 +546,7 @@ START_TEST(an_unknown_task_among_the_previous_owners_releases_it_too)
     shard_take_over(&shard, "its owner is dead", 6);
     fake_pg_answer(session, "take_over", "7|40");
     fake_pg_answer(session, "resume_charges",
-                   "charge|order-a|s|1|1000|usd|null|null|null|null|3000|null|null|0");
+                   "charge|order-a|s|1|1000|usd|null|null|null|null|3000|null|null|null|null|0");
     ck_assert_uint_eq(fake_money.taken, 0); /* without a payment method it cannot be charged */
     ck_assert_uint_eq(outdated, 1);
     assert_state(OWNERSHIP_YIELDING);
@@ -808,10 +816,8 @@ START_TEST(work_of_all_kinds_takes_turns)
     shard_routing_commands(&shard.routing);
     shard_routing_line(&shard.routing, "s");
     shard_routing_expired(&shard.routing);
-    shard_routing_payment_ended(&shard.routing, "fe26c749-3126-8d97-b674-1cc3fa175761", 1,
-                                "captured", "pi_1", "");
-    shard_routing_refund_ended(&shard.routing, "fe26c749-3126-8d97-b674-1cc3fa175761", 1,
-                               "succeeded", "re_1", 0, "");
+    came(OUTCOME_CAPTURED, "pi_1");
+    came(OUTCOME_GIVEN_BACK, "re_1");
     static const char *const order[] = {"decide", "run_commands",   "settle_line", "expire",
                                         "settle", "record_refunds", "decide"};
     for (size_t i = 0; i < ARRAY_LEN(order); i++)
@@ -839,10 +845,8 @@ START_TEST(nothing_is_routed_to_a_shard_that_is_not_ours)
     shard_routing_commands(&shard.routing);
     shard_routing_line(&shard.routing, "s");
     shard_routing_expired(&shard.routing);
-    shard_routing_payment_ended(&shard.routing, "fe26c749-3126-8d97-b674-1cc3fa175761", 1,
-                                "captured", "pi_1", "");
-    shard_routing_refund_ended(&shard.routing, "fe26c749-3126-8d97-b674-1cc3fa175761", 1,
-                               "succeeded", "re_1", 0, "");
+    came(OUTCOME_CAPTURED, "pi_1");
+    came(OUTCOME_GIVEN_BACK, "re_1");
     ck_assert_str_eq(fake_pg_oldest(session), "");
     ck_assert_uint_eq(shard.writer.payments.count, 0);
     ck_assert_uint_eq(shard.writer.refunds.count, 0);

@@ -44,29 +44,29 @@ static const struct row charges[] = {
     {200, INTENT("succeeded"), PAY_SUCCEEDED, "pi_1", ""},
     {200, INTENT_OF("pi_1", "succeeded", OURS ",\"amount_received\":4900"), PAY_SUCCEEDED, "pi_1",
      ""},
-    {200, INTENT_OF("pi_1", "succeeded", OURS ",\"amount_received\":4899"), PAY_UNKNOWN, "",
+    {200, INTENT_OF("pi_1", "succeeded", OURS ",\"amount_received\":4899"), PAY_OTHER_SUM, "pi_1",
      "other_amount"},
     {200, INTENT_OF("pi_1", "succeeded", OURS ",\"amount_received\":\"4900\""), PAY_UNKNOWN, "",
-     "other_amount"},
+     "malformed_answer"},
     {200,
      INTENT_OF("pi_1", "succeeded",
                ",\"amount\":4901,\"currency\":\"eur\",\"metadata\":{\"order_id\":\"order-1\"}"),
-     PAY_UNKNOWN, "", "other_amount"},
+     PAY_OTHER_SUM, "pi_1", "other_amount"},
     {200,
      INTENT_OF("pi_1", "succeeded",
                ",\"amount\":4900.0,\"currency\":\"eur\",\"metadata\":{\"order_id\":\"order-1\"}"),
-     PAY_UNKNOWN, "", "other_amount"},
+     PAY_UNKNOWN, "", "malformed_answer"},
     {200,
      INTENT_OF("pi_1", "succeeded",
                ",\"currency\":\"eur\",\"metadata\":{\"order_id\":\"order-1\"}"),
-     PAY_UNKNOWN, "", "other_amount"},
+     PAY_UNKNOWN, "", "malformed_answer"},
     {200,
      INTENT_OF("pi_1", "succeeded",
                ",\"amount\":4900,\"currency\":\"usd\",\"metadata\":{\"order_id\":\"order-1\"}"),
-     PAY_UNKNOWN, "", "other_currency"},
+     PAY_OTHER_SUM, "pi_1", "other_currency"},
     {200,
      INTENT_OF("pi_1", "succeeded", ",\"amount\":4900,\"metadata\":{\"order_id\":\"order-1\"}"),
-     PAY_UNKNOWN, "", "other_currency"},
+     PAY_UNKNOWN, "", "malformed_answer"},
     {200,
      INTENT_OF("pi_1", "succeeded",
                ",\"amount\":4900,\"currency\":\"eur\",\"metadata\":{\"order_id\":\"order-2\"}"),
@@ -98,13 +98,13 @@ static const struct row charges[] = {
      PAY_UNKNOWN, "", "malformed_answer"},
     {200, ERROR("\"type\":\"card_error\""), PAY_UNKNOWN, "", "malformed_answer"},
     /* other states */
-    {200, INTENT("requires_action"), PAY_REQUIRES_ACTION, "pi_1", "requires_action"},
-    {200, INTENT("processing"), PAY_UNKNOWN, "pi_1", "processing"},
-    {200, INTENT("requires_capture"), PAY_UNKNOWN, "pi_1", "requires_capture"},
-    {200, INTENT("requires_confirmation"), PAY_UNKNOWN, "pi_1", "requires_confirmation"},
+    {200, INTENT("requires_action"), PAY_ACTION, "pi_1", "requires_action"},
+    {200, INTENT("processing"), PAY_PENDING, "pi_1", "processing"},
+    {200, INTENT("requires_capture"), PAY_PENDING, "pi_1", "requires_capture"},
+    {200, INTENT("requires_confirmation"), PAY_PENDING, "pi_1", "requires_confirmation"},
     {200, INTENT("requires_payment_method"), PAY_DECLINED, "pi_1", "requires_payment_method"},
-    {200, INTENT("canceled"), PAY_DECLINED, "pi_1", "canceled"},
-    {200, INTENT("no such state"), PAY_UNKNOWN, "pi_1", ""},
+    {200, INTENT("canceled"), PAY_CANCELLED, "pi_1", "canceled"},
+    {200, INTENT("no such state"), PAY_PENDING, "pi_1", ""},
     {200,
      INTENT_OF("pi_1", "requires_action",
                ",\"amount\":1,\"currency\":\"eur\",\"metadata\":{\"order_id\":\"order-1\"}"),
@@ -135,7 +135,15 @@ static const struct row charges[] = {
          "pi_2", "requires_payment_method",
          ",\"amount\":4900,\"currency\":\"eur\",\"metadata\":{\"order_id\":\"order-2\"}")),
      PAY_UNKNOWN, "", "other_order"},
-    {402, ERROR("\"type\":\"api_error\""), PAY_UNKNOWN, "", "http_402"},
+    /* of the API, without an intent: refused; with one of ours it is a decline, whatever its type
+     */
+    {402, ERROR("\"type\":\"invalid_request_error\",\"code\":\"x\""), PAY_REFUSED, "", "x"},
+    {402,
+     ERROR("\"type\":\"invalid_request_error\",\"code\":\"payment_method_provider_decline\","
+           "\"payment_intent\":" INTENT("requires_payment_method")),
+     PAY_DECLINED, "pi_1", "payment_method_provider_decline"},
+    {402, ERROR("\"type\":\"invalid_request_error\",\"payment_intent\":" INTENT("processing")),
+     PAY_PENDING, "pi_1", "processing"},
     {402, ERROR(""), PAY_UNKNOWN, "", "http_402"},
     {402, "{\"error\":\"card_error\"}", PAY_UNKNOWN, "", "http_402"},
     {402, "declined", PAY_UNKNOWN, "", "http_402"},
@@ -144,51 +152,60 @@ static const struct row charges[] = {
     {400,
      ERROR("\"type\":\"invalid_request_error\",\"code\":\"resource_missing\","
            "\"param\":\"payment_method\""),
-     PAY_BAD_INPUT, "", "resource_missing"},
+     PAY_REFUSED, "", "resource_missing"},
     {400,
      ERROR("\"type\":\"invalid_request_error\",\"code\":\"email_invalid\","
            "\"param\":\"receipt_email\""),
-     PAY_BAD_INPUT, "", "email_invalid"},
+     PAY_REFUSED, "", "email_invalid"},
     {400,
      ERROR("\"type\":\"invalid_request_error\",\"code\":\"amount_too_large\",\"param\":\"amount\""),
-     PAY_BAD_INPUT, "", "amount_too_large"},
-    {400, ERROR("\"code\":\"payment_method_unsupported_type\""), PAY_BAD_INPUT, "",
-     "payment_method_unsupported_type"},
-    {400, ERROR("\"code\":\"payment_method_unexpected_state\",\"param\":\"confirm\""),
-     PAY_BAD_INPUT, "", "payment_method_unexpected_state"},
-    {400, ERROR("\"code\":\"payment_method_customer_decline\""), PAY_BAD_INPUT, "",
-     "payment_method_customer_decline"},
-    /* the operator's */
-    {400, ERROR("\"code\":\"payment_method_configuration_failures\""), PAY_MISCONFIGURED, "",
-     "payment_method_configuration_failures"},
+     PAY_REFUSED, "", "amount_too_large"},
+    {400, ERROR("\"type\":\"invalid_request_error\",\"code\":\"payment_method_unsupported_type\""),
+     PAY_REFUSED, "", "payment_method_unsupported_type"},
+    {400,
+     ERROR("\"type\":\"invalid_request_error\",\"code\":\"payment_method_unexpected_state\","
+           "\"param\":\"confirm\""),
+     PAY_REFUSED, "", "payment_method_unexpected_state"},
+    /* any other refusal of the API: no list of codes decides */
+    {400, ERROR("\"type\":\"invalid_request_error\""), PAY_REFUSED, "", "invalid_request_error"},
+    {400,
+     ERROR("\"type\":\"invalid_request_error\",\"message\":\"The provided PaymentMethod was "
+           "previously used\""),
+     PAY_REFUSED, "", "invalid_request_error"},
     {400,
      ERROR(
          "\"type\":\"invalid_request_error\",\"code\":\"parameter_missing\",\"param\":\"amount\""),
-     PAY_MISCONFIGURED, "", "parameter_missing"},
-    {400, ERROR("\"type\":\"invalid_request_error\",\"param\":\"payment_method_types\""),
-     PAY_MISCONFIGURED, "", "invalid_request_error"},
-    {400, ERROR("\"type\":\"idempotency_error\""), PAY_MISCONFIGURED, "", "idempotency_error"},
-    {400, ERROR("\"type\":\"idempotency_error\",\"param\":\"payment_method\""), PAY_MISCONFIGURED,
-     "", "idempotency_error"},
-    {400, ERROR(""), PAY_MISCONFIGURED, "", "http_400"},
-    {400, "nonsense", PAY_MISCONFIGURED, "", "http_400"},
-    {401, ERROR("\"type\":\"invalid_request_error\""), PAY_MISCONFIGURED, "",
+     PAY_REFUSED, "", "parameter_missing"},
+    {404,
+     ERROR("\"type\":\"invalid_request_error\",\"code\":\"resource_missing\",\"param\":"
+           "\"payment_method\""),
+     PAY_REFUSED, "", "resource_missing"},
+    {418, ERROR("\"type\":\"no such type\",\"code\":\"teapot\""), PAY_REFUSED, "", "teapot"},
+    /* but not what another request under this key would be */
+    {400, ERROR("\"type\":\"idempotency_error\""), PAY_KEY_USED, "", "idempotency_error"},
+    {400, ERROR("\"type\":\"idempotency_error\",\"param\":\"payment_method\""), PAY_KEY_USED, "",
+     "idempotency_error"},
+    /* nor what something before the API says */
+    {400, ERROR(""), PAY_UNKNOWN, "", "http_400"},
+    {400, ERROR("\"code\":\"amount_too_large\""), PAY_UNKNOWN, "", "http_400"},
+    {400, "nonsense", PAY_UNKNOWN, "", "http_400"},
+    {413, "<html>", PAY_UNKNOWN, "", "http_413"},
+    /* the operator's */
+    {401, ERROR("\"type\":\"invalid_request_error\""), PAY_UNAUTHORIZED, "",
      "invalid_request_error"},
-    {401, "", PAY_MISCONFIGURED, "", "http_401"},
-    {401, ERROR("\"param\":\"payment_method\""), PAY_MISCONFIGURED, "", "http_401"},
-    {403, "", PAY_MISCONFIGURED, "", "http_403"},
-    {404, ERROR("\"type\":\"invalid_request_error\""), PAY_MISCONFIGURED, "",
-     "invalid_request_error"},
+    {401, "", PAY_UNAUTHORIZED, "", "http_401"},
+    {401, ERROR("\"param\":\"payment_method\""), PAY_UNAUTHORIZED, "", "http_401"},
+    {403, "", PAY_FORBIDDEN, "", "http_403"},
     /* nothing definite */
     {404, "no such page", PAY_UNKNOWN, "", "http_404"},
     {409, ERROR("\"type\":\"idempotency_error\",\"code\":\"idempotency_key_in_use\""), PAY_UNKNOWN,
      "", "http_409"},
-    {429, ERROR("\"code\":\"rate_limit\""), PAY_UNKNOWN, "", "http_429"},
-    {500, ERROR("\"type\":\"api_error\""), PAY_UNKNOWN, "", "http_500"},
+    {429, ERROR("\"code\":\"rate_limit\""), PAY_BUSY, "", "http_429"},
+    {500, ERROR("\"type\":\"api_error\""), PAY_ERROR, "", "http_500"},
     {500, INTENT("succeeded"), PAY_UNKNOWN, "", "http_500"},
     {502, "", PAY_UNKNOWN, "", "http_502"},
     {503, "", PAY_UNKNOWN, "", "http_503"},
-    {504, ERROR("\"type\":\"card_error\""), PAY_UNKNOWN, "", "http_504"},
+    {504, ERROR("\"type\":\"card_error\""), PAY_ERROR, "", "http_504"},
     {201, INTENT("succeeded"), PAY_UNKNOWN, "", "http_201"},
     {204, "", PAY_UNKNOWN, "", "http_204"},
     {302, "", PAY_UNKNOWN, "", "http_302"},
@@ -214,11 +231,11 @@ START_TEST(a_charge_is_what_its_answer_proves)
 END_TEST
 
 static const struct row cancels[] = {
-    {200, INTENT("canceled"), PAY_DECLINED, "pi_1", "canceled"},
+    {200, INTENT("canceled"), PAY_CANCELLED, "pi_1", "canceled"},
     {200, INTENT("succeeded"), PAY_SUCCEEDED, "pi_1", ""},
-    {200, INTENT("processing"), PAY_UNKNOWN, "pi_1", "processing"},
-    {200, INTENT("requires_action"), PAY_UNKNOWN, "pi_1", "requires_action"},
-    {200, INTENT("requires_payment_method"), PAY_UNKNOWN, "pi_1", "requires_payment_method"},
+    {200, INTENT("processing"), PAY_PENDING, "pi_1", "processing"},
+    {200, INTENT("requires_action"), PAY_ACTION, "pi_1", "requires_action"},
+    {200, INTENT("requires_payment_method"), PAY_DECLINED, "pi_1", "requires_payment_method"},
     {200, INTENT_OF("pi_2", "canceled", OURS), PAY_UNKNOWN, "", "malformed_answer"},
     {200,
      INTENT_OF("pi_1", "canceled",
@@ -230,23 +247,51 @@ static const struct row cancels[] = {
      PAY_SUCCEEDED, "pi_1", ""},
     {400,
      ERROR("\"code\":\"payment_intent_unexpected_state\",\"payment_intent\":" INTENT("canceled")),
-     PAY_DECLINED, "pi_1", "canceled"},
+     PAY_CANCELLED, "pi_1", "canceled"},
     {400, ERROR("\"payment_intent\":" INTENT_OF("pi_2", "canceled", OURS)), PAY_UNKNOWN, "",
      "malformed_answer"},
     {400, ERROR("\"code\":\"payment_intent_unexpected_state\""), PAY_UNKNOWN, "", "http_400"},
     {400, ERROR("\"payment_intent\":\"pi_1\""), PAY_UNKNOWN, "", "http_400"},
-    {401, "", PAY_MISCONFIGURED, "", "http_401"},
-    {403, ERROR("\"code\":\"no_rights\""), PAY_MISCONFIGURED, "", "no_rights"},
+    {401, "", PAY_UNAUTHORIZED, "", "http_401"},
+    {403, ERROR("\"code\":\"no_rights\""), PAY_FORBIDDEN, "", "no_rights"},
     {404, ERROR("\"code\":\"resource_missing\""), PAY_UNKNOWN, "", "http_404"},
-    {402, ERROR("\"type\":\"card_error\""), PAY_UNKNOWN, "", "http_402"},
-    {429, "", PAY_UNKNOWN, "", "http_429"},
+    {404, ERROR("\"type\":\"invalid_request_error\""), PAY_REFUSED, "", "invalid_request_error"},
+    {402, ERROR("\"type\":\"card_error\""), PAY_REFUSED, "", "card_error"},
+    {429, "", PAY_BUSY, "", "http_429"},
     {500, INTENT("canceled"), PAY_UNKNOWN, "", "http_500"},
 };
 
-START_TEST(only_what_cannot_be_confirmed_any_more_is_cancelled)
+START_TEST(a_cancel_tells_the_state_of_its_intent)
 {
     struct pay_answer answer = cancel((unsigned)cancels[_i].status, cancels[_i].body);
     check(&cancels[_i], &answer);
+}
+END_TEST
+
+static const struct {
+    const char *members;
+    enum pay_problem problem;
+    const char *param;
+} problems[] = {
+    {"\"code\":\"amount_too_small\",\"param\":\"amount\"", PAY_WRONG_AMOUNT, "amount"},
+    {"\"code\":\"amount_too_large\"", PAY_WRONG_AMOUNT, ""},
+    {"\"param\":\"currency\"", PAY_WRONG_CURRENCY, "currency"},
+    {"\"code\":\"resource_missing\",\"param\":\"payment_method\"", PAY_USE_ANOTHER_METHOD,
+     "payment_method"},
+    {"\"code\":\"email_invalid\",\"param\":\"receipt_email\"", PAY_TRY_AGAIN, "receipt_email"},
+    {"\"message\":\"was previously used\"", PAY_USE_ANOTHER_METHOD, ""},
+    {"\"param\":\"no field\"", PAY_TRY_AGAIN, ""},
+};
+
+START_TEST(a_refusal_says_what_the_buyer_can_do)
+{
+    char body[256];
+    (void)snprintf(body, sizeof body, ERROR("\"type\":\"invalid_request_error\",%s"),
+                   problems[_i].members);
+    struct pay_answer answer = charge(400, body);
+    ck_assert_int_eq(answer.outcome, PAY_REFUSED);
+    ck_assert_int_eq(answer.problem, problems[_i].problem);
+    ck_assert_str_eq(answer.param, problems[_i].param);
 }
 END_TEST
 
@@ -340,7 +385,9 @@ START_TEST(a_list_is_read_whole)
     ck_assert(page.has_more);
     ck_assert_str_eq(page.intents[0].id, "pi_1");
     ck_assert_str_eq(page.intents[0].order_id, "order-1");
-    ck_assert_str_eq(page.intents[0].status, "succeeded");
+    ck_assert_int_eq(page.intents[0].state, PAY_INTENT_SUCCEEDED);
+    ck_assert_int_eq(page.intents[0].received, 4900);
+    ck_assert_int_eq(page.intents[1].state, PAY_INTENT_CANCELLED);
     ck_assert_str_eq(page.intents[0].currency, "eur");
     ck_assert_int_eq(page.intents[0].amount, 4900);
     ck_assert_int_eq(page.intents[0].created_s, 1700000000);
@@ -396,8 +443,10 @@ int main(void)
     TCase *tcase = tcase_create("pay_answer");
     tcase_add_loop_test(tcase, a_charge_is_what_its_answer_proves, 0,
                         (int)(sizeof charges / sizeof charges[0]));
-    tcase_add_loop_test(tcase, only_what_cannot_be_confirmed_any_more_is_cancelled, 0,
+    tcase_add_loop_test(tcase, a_cancel_tells_the_state_of_its_intent, 0,
                         (int)(sizeof cancels / sizeof cancels[0]));
+    tcase_add_loop_test(tcase, a_refusal_says_what_the_buyer_can_do, 0,
+                        (int)(sizeof problems / sizeof problems[0]));
     tcase_add_test(tcase, every_cut_of_a_success_is_unknown);
     tcase_add_test(tcase, every_changed_byte_of_a_success_is_no_other_success);
     tcase_add_test(tcase, a_long_id_or_code_is_not_cut_but_refused);

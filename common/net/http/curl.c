@@ -1,6 +1,8 @@
 #include "common/net/http/curl.h"
 
 #include <curl/curl.h>
+#include <errno.h>
+#include <openssl/x509_vfy.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -141,6 +143,8 @@ static CURLcode prepare_easy(struct curl_call *call)
     SET(CURLOPT_PROXY, ""); /* none, whatever the environment says */
     SET(CURLOPT_USERAGENT, "checkout/" CHECKOUT_VERSION);
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)client->connect_timeout_ms);
+    SET(CURLOPT_ACCEPT_ENCODING,
+        ""); /* whatever the library can read; response_max bounds it read */
     SET(CURLOPT_TCP_NODELAY, 1L);
     SET(CURLOPT_TCP_KEEPALIVE, 1L);
     SET(CURLOPT_BUFFERSIZE, READ_SIZE);
@@ -328,6 +332,64 @@ static int error_of(CURLcode result, const struct curl_call *call)
     }
 }
 
+/* Of a certificate that is not trusted; X509_V_ERR_* of OpenSSL, where the host is not the matter.
+ */
+static const char *certificate_reason(CURL *easy)
+{
+    long verified = 0;
+    (void)curl_easy_getinfo(easy, CURLINFO_SSL_VERIFYRESULT, &verified);
+    switch (verified) {
+    case 0:
+    case X509_V_ERR_HOSTNAME_MISMATCH:
+    case X509_V_ERR_IP_ADDRESS_MISMATCH:
+        return "certificate_of_another_host";
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+        return "certificate_expired";
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+        return "certificate_not_yet_valid";
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+        return "certificate_self_signed";
+    default:
+        return "certificate_not_trusted";
+    }
+}
+
+/* For people: why no answer came. */
+static const char *reason_of(CURLcode result, const struct curl_response *response, CURL *easy)
+{
+    long system_error = 0;
+    switch ((int)result) {
+    case CURLE_OPERATION_TIMEDOUT:
+        return response->connected ? "timeout" : "connect_timeout";
+    case CURLE_PEER_FAILED_VERIFICATION:
+        return certificate_reason(easy);
+    case CURLE_SSL_CONNECT_ERROR:
+        return "no_tls";
+    case CURLE_SSL_CACERT_BADFILE:
+        return "ca_file_unreadable";
+    case CURLE_COULDNT_RESOLVE_HOST:
+        return "host_unknown";
+    case CURLE_COULDNT_CONNECT:
+        (void)curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &system_error);
+        return system_error == ECONNREFUSED ? "connection_refused" : "not_connected";
+    default:
+        if (response->code == ERR_FULL)
+            return "answer_too_long";
+        return response->connected ? "connection_lost" : "not_connected";
+    }
+}
+
+/* By the server's clock; 0: it does not say it. */
+static int64_t date_of(CURL *easy)
+{
+    struct curl_header *header;
+    if (curl_easy_header(easy, "Date", 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
+        return 0;
+    time_t date = curl_getdate(header->value, NULL);
+    return date < 0 ? 0 : (int64_t)date;
+}
+
 static bool is_replayed(CURL *easy)
 {
     struct curl_header *header;
@@ -347,12 +409,14 @@ static void read_info(struct curl_call *call, CURLcode result, struct curl_respo
         (void)curl_easy_getinfo(call->easy, CURLINFO_REQUEST_SIZE, &sent);
         response->problem = call->problem[0] != '\0' ? call->problem : curl_easy_strerror(result);
         response->connected = sent > 0;
+        response->reason = reason_of(result, response, call->easy);
         return;
     }
     response->connected = true;
     response->status = (unsigned)status;
     response->body = buf_text(&call->answer);
     response->body_len = call->answer.len;
+    response->date_s = date_of(call->easy);
     if (status >= 300) {
         response->replayed = is_replayed(call->easy);
         (void)curl_easy_getinfo(call->easy, CURLINFO_RETRY_AFTER, &retry_after);

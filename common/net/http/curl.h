@@ -34,7 +34,9 @@ struct curl_response {
     unsigned status;  /* HTTP status if code is 0 */
     const char *body; /* NUL-terminated, valid during the callback */
     size_t body_len;
-    const char *problem;    /* text if code is not 0 */
+    const char *problem; /* text if code is not 0 */
+    const char *reason; /* why, in a word, if code is not 0: "timeout", "certificate_expired", … */
+    int64_t date_s;     /* of a Date header, the server's clock; 0: none */
     uint32_t retry_after_s; /* of a Retry-After header, a minute at most; 0: none */
     bool replayed;          /* "Idempotent-Replayed: true": the stored result of its key */
 };

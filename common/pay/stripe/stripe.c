@@ -1,4 +1,4 @@
-#include "common/pay/stripe/stripe_impl.h"
+#include "common/pay/stripe/stripe.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -8,118 +8,35 @@
 #include "common/base/encode.h"
 #include "common/base/err.h"
 #include "common/pay/stripe/stripe_answer.h"
+#include "common/pay/stripe/stripe_impl.h"
 
 #define FORM_MAX ((size_t)16 * 1024)
 #define HEADER_MAX ((size_t)8 * 1024)
 #define URL_MAX ((size_t)4096)
-#define ANSWER_MAX ((size_t)256 * 1024)
-#define LIST_ANSWER_MAX ((size_t)4 * 1024 * 1024)
 #define CONNECT_TIMEOUT_MS 10000
-#define KEY_MAX 255
 #define LIST_LIMIT_MAX 100
-
-const char *pay_outcome_text(enum pay_outcome outcome)
-{
-    switch (outcome) {
-    case PAY_SUCCEEDED:
-        return "succeeded";
-    case PAY_DECLINED:
-        return "declined";
-    case PAY_BAD_INPUT:
-        return "bad_input";
-    case PAY_REQUIRES_ACTION:
-        return "requires_action";
-    case PAY_UNKNOWN:
-        return "unknown";
-    case PAY_MISCONFIGURED:
-        return "misconfigured";
-    }
-    return "unknown";
-}
-
-/* ---- calls ---- */
-
-struct pay_call *stripe_take_call(struct pay *pay, void *arg)
-{
-    struct pay_call *call = SLIST_FIRST(&pay->idle);
-    if (call == NULL)
-        return NULL;
-    SLIST_REMOVE_HEAD(&pay->idle, link);
-    pay->inflight++;
-    call->arg = arg;
-    return call;
-}
-
-static void give_back(struct pay_call *call)
-{
-    SLIST_INSERT_HEAD(&call->pay->idle, call, link);
-    call->pay->inflight--;
-}
-
-/* Sends `form` (NULL: a GET) to `url`, with the key in pay->key if there is one. */
-int stripe_send(struct pay_call *call, const char *url, const struct buf *form, curl_done_cb done)
-{
-    struct pay *pay = call->pay;
-    const char *headers[6] = {buf_text(&pay->authorization),
-                              "Accept: application/json",
-                              form == NULL ? NULL
-                                           : "Content-Type: application/x-www-form-urlencoded",
-                              NULL,
-                              NULL,
-                              NULL};
-    size_t count = form == NULL ? 2 : 3;
-    if (pay->version.len > 0)
-        headers[count++] = buf_text(&pay->version);
-    if (pay->key.len > 0)
-        headers[count] = buf_text(&pay->key);
-    struct curl_request request = {.method = form == NULL ? "GET" : "POST",
-                                   .url = url,
-                                   .headers = headers,
-                                   .body = form == NULL ? NULL : buf_text(form),
-                                   .body_len = form == NULL ? 0 : form->len,
-                                   .timeout_ms = pay->timeout_ms,
-                                   .response_max = form == NULL ? LIST_ANSWER_MAX : ANSWER_MAX};
-    int code = curl_call_start(pay->client, &request, done, call, NULL);
-    if (code < 0)
-        give_back(call);
-    return code;
-}
-
-/* The part of an answer that is no HTTP answer's, or is every one's. */
-void stripe_read_transport(const struct curl_response *response, struct pay_answer *answer)
-{
-    answer->action[0] = '\0';
-    answer->http_status = response->status;
-    answer->sent = response->connected;
-    answer->replayed = response->code == 0 && response->replayed;
-    answer->retry_after_s = response->retry_after_s;
-    if (response->code == 0)
-        return;
-    const char *code = "connection_lost";
-    if (response->code == ERR_TIMEOUT)
-        code = "timeout";
-    else if (response->code == ERR_FULL)
-        code = "answer_too_long";
-    else if (!response->connected)
-        code = "not_connected";
-    answer->outcome = PAY_UNKNOWN;
-    answer->of_the_api = false;
-    answer->intent_id[0] = '\0';
-    (void)snprintf(answer->code, sizeof answer->code, "%s", code);
-}
-
-/* The call is idle again before its callback, which may free everything. */
-void stripe_finish(struct pay_call *call, const struct pay_answer *answer)
-{
-    pay_answer_cb cb = call->cb;
-    void *arg = call->arg;
-    give_back(call);
-    cb(answer, arg);
-}
 
 /* ---- charging ---- */
 
-static void write_form(struct buf *form, const struct pay_charge *charge, const char *return_url)
+/* Those that are named; or whatever the gateway's account allows, but without a page to come back
+ * to none that redirects. */
+static void write_methods(struct buf *form, const char *methods, const char *return_url)
+{
+    if (strcmp(methods, "automatic") == 0) {
+        (void)buf_str(form, "&automatic_payment_methods[enabled]=true");
+        if (return_url[0] == '\0')
+            (void)buf_str(form, "&automatic_payment_methods[allow_redirects]=never");
+        return;
+    }
+    for (unsigned n = 0; *methods != '\0'; n++) {
+        size_t len = strcspn(methods, ",");
+        (void)buf_printf(form, "&payment_method_types[%u]=%.*s", n, (int)len, methods);
+        methods += len + (methods[len] == ',');
+    }
+}
+
+static void write_form(struct buf *form, const struct pay_charge *charge,
+                       const struct stripe *stripe)
 {
     buf_reset(form);
     (void)buf_str(form, "amount=");
@@ -128,12 +45,11 @@ static void write_form(struct buf *form, const struct pay_charge *charge, const 
     (void)percent_encode(form, charge->currency);
     (void)buf_str(form, "&payment_method=");
     (void)percent_encode(form, charge->payment_method);
-    (void)buf_str(form, "&confirm=true&automatic_payment_methods[enabled]=true");
-    if (return_url[0] == '\0') {
-        (void)buf_str(form, "&automatic_payment_methods[allow_redirects]=never");
-    } else {
+    (void)buf_str(form, "&confirm=true");
+    write_methods(form, stripe->methods, stripe->return_url);
+    if (stripe->return_url[0] != '\0') {
         (void)buf_str(form, "&return_url=");
-        (void)percent_encode(form, return_url);
+        (void)percent_encode(form, stripe->return_url);
     }
     (void)buf_str(form, "&metadata[order_id]=");
     (void)percent_encode(form, charge->order_id);
@@ -149,7 +65,7 @@ static void write_form(struct buf *form, const struct pay_charge *charge, const 
 
 static void charged(const struct curl_response *response, void *arg)
 {
-    struct pay_call *call = arg;
+    struct stripe_call *call = arg;
     const struct pay_expected expected = {call->order_id, call->amount, call->currency};
     struct pay_answer answer;
     stripe_read_transport(response, &answer);
@@ -157,15 +73,6 @@ static void charged(const struct curl_response *response, void *arg)
         stripe_read_charge(response->status, response->body, response->body_len, &expected,
                            &answer);
     stripe_finish(call, &answer);
-}
-
-/* A header's value: visible ASCII only. */
-bool stripe_key_valid(const char *key)
-{
-    size_t len = 0;
-    while (key[len] > ' ' && key[len] <= '~')
-        len++;
-    return len > 0 && len <= KEY_MAX && key[len] == '\0';
 }
 
 static bool charge_valid(const struct pay_charge *charge)
@@ -176,10 +83,10 @@ static bool charge_valid(const struct pay_charge *charge)
 }
 
 /* NULL: inflight_max is reached. */
-static struct pay_call *take_charge_call(struct pay *pay, const struct pay_charge *charge,
-                                         pay_answer_cb cb, void *arg)
+static struct stripe_call *take_charge_call(struct stripe *stripe, const struct pay_charge *charge,
+                                            pay_answer_cb cb, void *arg)
 {
-    struct pay_call *call = stripe_take_call(pay, arg);
+    struct stripe_call *call = stripe_take_call(stripe, arg);
     if (call == NULL)
         return NULL;
     call->cb = cb;
@@ -189,32 +96,34 @@ static struct pay_call *take_charge_call(struct pay *pay, const struct pay_charg
     return call;
 }
 
-int pay_charge(struct pay *pay, const struct pay_charge *charge, pay_answer_cb cb, void *arg)
+static int make_charge(struct pay *pay, const struct pay_charge *charge, pay_answer_cb cb,
+                       void *arg)
 {
+    struct stripe *stripe = (struct stripe *)pay;
     if (!charge_valid(charge))
         return ERR_INVALID;
-    write_form(&pay->form, charge, pay->return_url);
-    if (pay->form.failed)
+    write_form(&stripe->form, charge, stripe);
+    if (stripe->form.failed)
         return ERR_INVALID;
-    struct pay_call *call = take_charge_call(pay, charge, cb, arg);
+    struct stripe_call *call = take_charge_call(stripe, charge, cb, arg);
     if (call == NULL)
         return ERR_FULL;
-    buf_reset(&pay->key);
-    (void)buf_str(&pay->key, "Idempotency-Key: ");
-    (void)buf_str(&pay->key, charge->idempotency_key);
-    return stripe_send(call, pay->intents_url, &pay->form, charged);
+    buf_reset(&stripe->key);
+    (void)buf_str(&stripe->key, "Idempotency-Key: ");
+    (void)buf_str(&stripe->key, charge->idempotency_key);
+    return stripe_send(call, stripe->intents_url, &stripe->form, charged);
 }
 
-size_t pay_inflight(const struct pay *pay)
+static size_t inflight(const struct pay *pay)
 {
-    return pay->inflight;
+    return ((const struct stripe *)pay)->inflight;
 }
 
 /* ---- cancelling ---- */
 
 static void cancelled(const struct curl_response *response, void *arg)
 {
-    struct pay_call *call = arg;
+    struct stripe_call *call = arg;
     struct pay_answer answer;
     stripe_read_transport(response, &answer);
     const struct pay_expected expected = {call->order_id, call->amount, call->currency};
@@ -224,27 +133,28 @@ static void cancelled(const struct curl_response *response, void *arg)
     stripe_finish(call, &answer);
 }
 
-int pay_cancel(struct pay *pay, const struct pay_charge *charge, const char *intent_id,
-               pay_answer_cb cb, void *arg)
+static int cancel_intent(struct pay *pay, const struct pay_charge *charge, const char *intent_id,
+                         pay_answer_cb cb, void *arg)
 {
+    struct stripe *stripe = (struct stripe *)pay;
     if (!charge_valid(charge) || !stripe_id_valid(intent_id))
         return ERR_INVALID;
-    struct pay_call *call = take_charge_call(pay, charge, cb, arg);
+    struct stripe_call *call = take_charge_call(stripe, charge, cb, arg);
     if (call == NULL)
         return ERR_FULL;
     memcpy(call->intent_id, intent_id, strlen(intent_id) + 1);
-    buf_reset(&pay->key);
-    buf_reset(&pay->form);
-    buf_reset(&pay->url);
-    (void)buf_printf(&pay->url, "%s/%s/cancel", pay->intents_url, intent_id);
-    return stripe_send(call, buf_text(&pay->url), &pay->form, cancelled);
+    buf_reset(&stripe->key);
+    buf_reset(&stripe->form);
+    buf_reset(&stripe->url);
+    (void)buf_printf(&stripe->url, "%s/%s/cancel", stripe->intents_url, intent_id);
+    return stripe_send(call, buf_text(&stripe->url), &stripe->form, cancelled);
 }
 
 /* ---- looking at one ---- */
 
 static void got(const struct curl_response *response, void *arg)
 {
-    struct pay_call *call = arg;
+    struct stripe_call *call = arg;
     struct pay_answer answer;
     stripe_read_transport(response, &answer);
     const struct pay_expected expected = {call->order_id, call->amount, call->currency};
@@ -254,26 +164,27 @@ static void got(const struct curl_response *response, void *arg)
     stripe_finish(call, &answer);
 }
 
-int pay_get(struct pay *pay, const struct pay_charge *charge, const char *intent_id,
-            pay_answer_cb cb, void *arg)
+static int get_intent(struct pay *pay, const struct pay_charge *charge, const char *intent_id,
+                      pay_answer_cb cb, void *arg)
 {
+    struct stripe *stripe = (struct stripe *)pay;
     if (!charge_valid(charge) || !stripe_id_valid(intent_id))
         return ERR_INVALID;
-    struct pay_call *call = take_charge_call(pay, charge, cb, arg);
+    struct stripe_call *call = take_charge_call(stripe, charge, cb, arg);
     if (call == NULL)
         return ERR_FULL;
     memcpy(call->intent_id, intent_id, strlen(intent_id) + 1);
-    buf_reset(&pay->key);
-    buf_reset(&pay->url);
-    (void)buf_printf(&pay->url, "%s/%s", pay->intents_url, intent_id);
-    return stripe_send(call, buf_text(&pay->url), NULL, got);
+    buf_reset(&stripe->key);
+    buf_reset(&stripe->url);
+    (void)buf_printf(&stripe->url, "%s/%s", stripe->intents_url, intent_id);
+    return stripe_send(call, buf_text(&stripe->url), NULL, got);
 }
 
 /* ---- listing ---- */
 
 static void listed(const struct curl_response *response, void *arg)
 {
-    struct pay_call *call = arg;
+    struct stripe_call *call = arg;
     pay_list_cb cb = call->list_cb;
     void *cb_arg = call->arg;
     struct stripe_list list = {0};
@@ -281,102 +192,120 @@ static void listed(const struct curl_response *response, void *arg)
     if (code == 0)
         code = stripe_read_list(response->status, response->body, response->body_len, call->limit,
                                 &list);
-    give_back(call);
-    cb(code, list.intents, list.count, list.has_more, cb_arg);
+    const struct pay_page page = {.code = code,
+                                  .intents = list.intents,
+                                  .count = list.count,
+                                  .has_more = list.has_more,
+                                  .date_s = response->date_s};
+    stripe_give_back(call);
+    cb(&page, cb_arg);
     stripe_list_free(&list);
 }
 
-int pay_list(struct pay *pay, int64_t created_from_s, const char *starting_after, unsigned limit,
-             pay_list_cb cb, void *arg)
+static int list_intents(struct pay *pay, int64_t created_from_s, const char *starting_after,
+                        unsigned limit, pay_list_cb cb, void *arg)
 {
+    struct stripe *stripe = (struct stripe *)pay;
     if (limit == 0 || limit > LIST_LIMIT_MAX ||
         (starting_after != NULL && !stripe_id_valid(starting_after)))
         return ERR_INVALID;
-    struct pay_call *call = stripe_take_call(pay, arg);
+    struct stripe_call *call = stripe_take_call(stripe, arg);
     if (call == NULL)
         return ERR_FULL;
     call->list_cb = cb;
     call->limit = limit;
-    buf_reset(&pay->key);
-    buf_reset(&pay->url);
-    (void)buf_printf(&pay->url, "%s?limit=%u", pay->intents_url, limit);
+    buf_reset(&stripe->key);
+    buf_reset(&stripe->url);
+    (void)buf_printf(&stripe->url, "%s?limit=%u", stripe->intents_url, limit);
     if (created_from_s > 0)
-        (void)buf_printf(&pay->url, "&created%%5Bgte%%5D=%" PRId64, created_from_s);
+        (void)buf_printf(&stripe->url, "&created%%5Bgte%%5D=%" PRId64, created_from_s);
     if (starting_after != NULL)
-        (void)buf_printf(&pay->url, "&starting_after=%s", starting_after);
-    return stripe_send(call, buf_text(&pay->url), NULL, listed);
+        (void)buf_printf(&stripe->url, "&starting_after=%s", starting_after);
+    return stripe_send(call, buf_text(&stripe->url), NULL, listed);
 }
 
 /* ---- the gateway ---- */
 
-static int copy_options(struct pay *pay, const struct pay_options *options)
+static int copy_options(struct stripe *stripe, const struct stripe_options *options)
 {
     size_t len = strlen(options->base_url);
     while (len > 0 && options->base_url[len - 1] == '/')
         len--;
-    if (asprintf(&pay->intents_url, "%.*s/v1/payment_intents", (int)len, options->base_url) < 0) {
-        pay->intents_url = NULL;
+    if (asprintf(&stripe->intents_url, "%.*s/v1/payment_intents", (int)len, options->base_url) <
+        0) {
+        stripe->intents_url = NULL;
         return ERR_NOMEM;
     }
-    pay->return_url = strdup(options->return_url == NULL ? "" : options->return_url);
-    if (pay->return_url == NULL)
+    stripe->return_url = strdup(options->return_url == NULL ? "" : options->return_url);
+    stripe->methods = strdup(options->methods == NULL ? "" : options->methods);
+    if (stripe->return_url == NULL || stripe->methods == NULL)
         return ERR_NOMEM;
-    if (asprintf(&pay->refunds_url, "%.*s/v1/refunds", (int)len, options->base_url) < 0) {
-        pay->refunds_url = NULL;
+    if (asprintf(&stripe->refunds_url, "%.*s/v1/refunds", (int)len, options->base_url) < 0) {
+        stripe->refunds_url = NULL;
         return ERR_NOMEM;
     }
-    (void)buf_str(&pay->authorization, "Authorization: Bearer ");
-    (void)buf_str(&pay->authorization, options->secret_key);
+    (void)buf_str(&stripe->authorization, "Authorization: Bearer ");
+    (void)buf_str(&stripe->authorization, options->secret_key);
     if (options->api_version[0] != '\0')
-        (void)buf_printf(&pay->version, "Stripe-Version: %s", options->api_version);
-    pay->calls = calloc(options->inflight_max, sizeof *pay->calls);
-    if (pay->calls == NULL || pay->authorization.failed || pay->version.failed)
+        (void)buf_printf(&stripe->version, "Stripe-Version: %s", options->api_version);
+    stripe->calls = calloc(options->inflight_max, sizeof *stripe->calls);
+    if (stripe->calls == NULL || stripe->authorization.failed || stripe->version.failed)
         return ERR_NOMEM;
     for (size_t i = options->inflight_max; i-- > 0;) {
-        pay->calls[i].pay = pay;
-        SLIST_INSERT_HEAD(&pay->idle, &pay->calls[i], link);
+        stripe->calls[i].stripe = stripe;
+        SLIST_INSERT_HEAD(&stripe->idle, &stripe->calls[i], link);
     }
     return 0;
 }
 
-struct pay *pay_new(struct loop *loop, const struct pay_options *options)
+static void free_gateway(struct pay *pay)
 {
-    struct pay *pay = calloc(1, sizeof *pay);
-    if (pay == NULL)
+    struct stripe *stripe = (struct stripe *)pay;
+    curl_client_free(stripe->client);
+    free(stripe->calls);
+    free(stripe->intents_url);
+    free(stripe->refunds_url);
+    free(stripe->methods);
+    free(stripe->return_url);
+    if (stripe->authorization.data != NULL)
+        explicit_bzero(stripe->authorization.data, stripe->authorization.len);
+    buf_free(&stripe->authorization);
+    buf_free(&stripe->version);
+    buf_free(&stripe->key);
+    buf_free(&stripe->form);
+    buf_free(&stripe->url);
+    free(stripe);
+}
+
+static const struct pay_ops operations = {.charge = make_charge,
+                                          .get = get_intent,
+                                          .cancel = cancel_intent,
+                                          .refund = stripe_refund,
+                                          .find_refund = stripe_find_refund,
+                                          .list = list_intents,
+                                          .inflight = inflight,
+                                          .free = free_gateway};
+
+struct pay *stripe_new(struct loop *loop, const struct stripe_options *options)
+{
+    struct stripe *stripe = calloc(1, sizeof *stripe);
+    if (stripe == NULL)
         return NULL;
-    pay->timeout_ms = options->timeout_ms;
-    SLIST_INIT(&pay->idle);
-    buf_init(&pay->authorization, HEADER_MAX);
-    buf_init(&pay->version, HEADER_MAX);
-    buf_init(&pay->key, HEADER_MAX);
-    buf_init(&pay->form, FORM_MAX);
-    buf_init(&pay->url, URL_MAX);
+    stripe->timeout_ms = options->timeout_ms;
+    SLIST_INIT(&stripe->idle);
+    buf_init(&stripe->authorization, HEADER_MAX);
+    buf_init(&stripe->version, HEADER_MAX);
+    buf_init(&stripe->key, HEADER_MAX);
+    buf_init(&stripe->form, FORM_MAX);
+    buf_init(&stripe->url, URL_MAX);
     const struct curl_options curl = {.ca_file = options->ca_file,
                                       .connections_max = options->inflight_max,
                                       .connect_timeout_ms = CONNECT_TIMEOUT_MS};
-    pay->client = curl_client_new(loop, &curl);
-    if (pay->client == NULL || copy_options(pay, options) < 0) {
-        pay_free(pay);
+    stripe->client = curl_client_new(loop, &curl);
+    stripe->pay.ops = &operations;
+    if (stripe->client == NULL || copy_options(stripe, options) < 0) {
+        free_gateway(&stripe->pay);
         return NULL;
     }
-    return pay;
-}
-
-void pay_free(struct pay *pay)
-{
-    if (pay == NULL)
-        return;
-    curl_client_free(pay->client);
-    free(pay->calls);
-    free(pay->intents_url);
-    free(pay->refunds_url);
-    free(pay->return_url);
-    if (pay->authorization.data != NULL)
-        explicit_bzero(pay->authorization.data, pay->authorization.len);
-    buf_free(&pay->authorization);
-    buf_free(&pay->version);
-    buf_free(&pay->key);
-    buf_free(&pay->form);
-    buf_free(&pay->url);
-    free(pay);
+    return &stripe->pay;
 }

@@ -86,38 +86,47 @@ static const char *error_code(const json_t *error)
     return NULL;
 }
 
-/* What is wrong with this intent as the one that was asked for; NULL: nothing. */
-static const char *mismatch(const json_t *intent, const struct pay_expected *expected)
+/* Whether the intent is the one of the order that was asked for. */
+static bool is_of(const json_t *intent, const struct pay_expected *expected)
+{
+    return string_is(json_object_get(intent, "metadata"), "order_id", expected->order_id);
+}
+
+static enum pay_intent_state state_of(const char *status)
+{
+    static const struct {
+        const char *status;
+        enum pay_intent_state state;
+    } states[] = {{"succeeded", PAY_INTENT_SUCCEEDED},
+                  {"canceled", PAY_INTENT_CANCELLED},
+                  {"requires_payment_method", PAY_INTENT_DECLINED},
+                  {"requires_action", PAY_INTENT_ACTION},
+                  {"processing", PAY_INTENT_PROCESSING}};
+    for (size_t i = 0; i < ARRAY_LEN(states); i++)
+        if (strcmp(status, states[i].status) == 0)
+            return states[i].state;
+    return PAY_INTENT_OPEN;
+}
+
+/* What a success says that was taken: all of the amount, unless it says how much. -1: nonsense. */
+static int64_t received_of(const json_t *intent)
 {
     const json_t *amount = json_object_get(intent, "amount");
-    const char *currency = string_at(intent, "currency");
-    if (!json_is_integer(amount) || json_integer_value(amount) != expected->amount)
-        return "other_amount";
-    if (currency == NULL || strcasecmp(currency, expected->currency) != 0)
-        return "other_currency";
-    if (!string_is(json_object_get(intent, "metadata"), "order_id", expected->order_id))
-        return "other_order";
-    return NULL;
-}
-
-/* A success says, where it says it, that all of it was received. */
-static bool received_differs(const json_t *intent, int64_t amount)
-{
     const json_t *received = json_object_get(intent, "amount_received");
-    return received != NULL &&
-           (!json_is_integer(received) || json_integer_value(received) != amount);
+    const json_t *said = received == NULL ? amount : received;
+    if (!json_is_integer(amount) || !json_is_integer(said) || json_integer_value(said) < 0)
+        return -1;
+    return json_integer_value(said);
 }
 
-/* Of an intent that says what it should. One that waits for another card has been declined: nobody
- * but us could give it one. */
-static enum pay_outcome outcome_of(const char *status)
+/* Another sum or currency than was asked for; NULL: what was asked for. */
+static const char *other_sum(const json_t *intent, int64_t sum, const struct pay_expected *expected)
 {
-    if (strcmp(status, "succeeded") == 0)
-        return PAY_SUCCEEDED;
-    if (strcmp(status, "requires_action") == 0)
-        return PAY_REQUIRES_ACTION;
-    bool ended = strcmp(status, "canceled") == 0 || strcmp(status, "requires_payment_method") == 0;
-    return ended ? PAY_DECLINED : PAY_UNKNOWN;
+    const char *currency = string_at(intent, "currency");
+    if (sum != expected->amount)
+        return "other_amount";
+    return currency == NULL || strcasecmp(currency, expected->currency) != 0 ? "other_currency"
+                                                                             : NULL;
 }
 
 /* Visible ASCII that needs no escaping in JSON. */
@@ -146,9 +155,30 @@ static void read_action(const json_t *intent, struct pay_answer *answer)
                        "{\"type\":\"use_stripe_sdk\",\"client_secret\":\"%s\"}", secret);
 }
 
+static void read_success(const json_t *intent, const struct pay_expected *expected,
+                         struct pay_answer *answer)
+{
+    int64_t received = received_of(intent);
+    const char *wrong = other_sum(intent, received, expected);
+    if (wrong == NULL)
+        wrong = other_sum(intent, json_integer_value(json_object_get(intent, "amount")), expected);
+    answer->received = received;
+    if (received < 0 || string_at(intent, "currency") == NULL)
+        set_foreign(answer, "malformed_answer");
+    else if (wrong != NULL)
+        set(answer, PAY_OTHER_SUM, wrong);
+    else
+        set(answer, PAY_SUCCEEDED, NULL);
+}
+
+/* One that waits for another card has been declined: nobody but us could give it one. */
 static void read_intent(const json_t *intent, const struct pay_expected *expected,
                         struct pay_answer *answer)
 {
+    static const enum pay_outcome outcomes[] = {
+        [PAY_INTENT_SUCCEEDED] = PAY_SUCCEEDED, [PAY_INTENT_CANCELLED] = PAY_CANCELLED,
+        [PAY_INTENT_DECLINED] = PAY_DECLINED,   [PAY_INTENT_ACTION] = PAY_ACTION,
+        [PAY_INTENT_PROCESSING] = PAY_PENDING,  [PAY_INTENT_OPEN] = PAY_PENDING};
     set_intent_id(answer, intent);
     const char *status = string_at(intent, "status");
     if (!string_is(intent, "object", "payment_intent") || status == NULL ||
@@ -156,133 +186,177 @@ static void read_intent(const json_t *intent, const struct pay_expected *expecte
         set_foreign(answer, "malformed_answer");
         return;
     }
-    const char *wrong = mismatch(intent, expected);
-    if (wrong == NULL && strcmp(status, "succeeded") == 0)
-        wrong = received_differs(intent, expected->amount) ? "other_amount" : NULL;
-    if (wrong != NULL)
-        set_foreign(answer, wrong);
-    else
-        set(answer, outcome_of(status), strcmp(status, "succeeded") == 0 ? "" : status);
-    if (answer->outcome == PAY_REQUIRES_ACTION)
+    if (!is_of(intent, expected)) {
+        set_foreign(answer, "other_order");
+        return;
+    }
+    enum pay_outcome outcome = outcomes[state_of(status)];
+    if (outcome == PAY_SUCCEEDED) {
+        read_success(intent, expected, answer);
+        return;
+    }
+    const json_t *amount = json_object_get(intent, "amount");
+    if (outcome == PAY_ACTION && json_integer_value(amount) != expected->amount) {
+        set_foreign(answer, "other_amount"); /* nobody is sent to pay that */
+        return;
+    }
+    set(answer, outcome, status);
+    if (outcome == PAY_DECLINED || outcome == PAY_CANCELLED)
+        answer->problem = PAY_USE_ANOTHER_METHOD;
+    if (outcome == PAY_ACTION)
         read_action(intent, answer);
 }
 
-/* 402: the card was declined, unless the answer contradicts itself. */
-static void read_decline(const json_t *error, const struct pay_expected *expected,
-                         struct pay_answer *answer)
+/* ---- refusals ---- */
+
+/* What the buyer can do: a hint for people, by the field that is refused. */
+static enum pay_problem problem_of(const char *param, const char *code)
 {
-    const json_t *intent = json_object_get(error, "payment_intent");
-    if (!string_is(error, "type", "card_error")) {
-        set_status(answer, PAY_UNKNOWN, 402);
-        return;
-    }
-    if (json_is_object(intent)) {
-        const char *wrong = mismatch(intent, expected);
-        set_intent_id(answer, intent);
-        if (wrong == NULL && string_is(intent, "status", "succeeded"))
-            wrong = "malformed_answer";
-        if (wrong != NULL) {
-            set_foreign(answer, wrong);
-            return;
-        }
-    }
-    set(answer, PAY_DECLINED, error_code(error));
+    static const struct {
+        const char *head;
+        enum pay_problem problem;
+    } heads[] = {{"payment_method", PAY_USE_ANOTHER_METHOD},
+                 {"source", PAY_USE_ANOTHER_METHOD},
+                 {"amount", PAY_WRONG_AMOUNT},
+                 {"currency", PAY_WRONG_CURRENCY},
+                 {"invalid_currency", PAY_WRONG_CURRENCY},
+                 {"card", PAY_USE_ANOTHER_METHOD}};
+    const char *words[] = {param, code};
+    for (size_t w = 0; w < ARRAY_LEN(words); w++)
+        for (size_t i = 0; words[w] != NULL && i < ARRAY_LEN(heads); i++)
+            if (strncmp(words[w], heads[i].head, strlen(heads[i].head)) == 0)
+                return heads[i].problem;
+    /* one without any word may be a method that was used before: that one says no more */
+    return param == NULL && code == NULL ? PAY_USE_ANOTHER_METHOD : PAY_TRY_AGAIN;
 }
 
-/* What only this order's own fields can cause: its buyer's card or address, or a sum (price times
- * quantity) beyond what any card may be charged. */
-static bool about_the_order(const json_t *error)
+static bool param_valid(const char *param)
 {
-    if (string_is(error, "type", "idempotency_error"))
-        return false;
-    static const char *const codes[] = {"amount_too_large", "payment_method_unsupported_type",
-                                        "payment_method_unexpected_state",
-                                        "payment_method_customer_decline"};
-    for (size_t i = 0; i < ARRAY_LEN(codes); i++)
-        if (string_is(error, "code", codes[i]))
-            return true;
-    return string_is(error, "param", "payment_method") ||
-           string_is(error, "param", "receipt_email");
+    size_t len = strspn(param, "abcdefghijklmnopqrstuvwxyz0123456789_[]");
+    return len > 0 && len < PAY_PARAM_MAX && param[len] == '\0';
 }
 
-/* 400, 401, 403, 404: somebody set something wrong. */
-static void read_refusal(unsigned status, const json_t *error, struct pay_answer *answer)
+static void set_refused(struct pay_answer *answer, enum pay_outcome outcome, const json_t *error,
+                        unsigned status)
 {
     const char *code = error_code(error);
-    enum pay_outcome outcome = PAY_MISCONFIGURED;
-    if (status == 400 && about_the_order(error))
-        outcome = PAY_BAD_INPUT;
-    if (status == 404 && code == NULL)
-        outcome = PAY_UNKNOWN; /* no error of the API: something else answered for it */
+    const char *param = string_at(error, "param");
     if (code != NULL)
         set(answer, outcome, code);
     else
         set_status(answer, outcome, status);
+    answer->problem = problem_of(param, string_at(error, "code"));
+    if (param != NULL && param_valid(param))
+        (void)snprintf(answer->param, sizeof answer->param, "%s", param);
+}
+
+/* What every call may be answered instead of an answer. True: it was. */
+static bool read_status(unsigned status, const json_t *error, struct pay_answer *answer)
+{
+    if (status == 401 || status == 403)
+        set_refused(answer, status == 401 ? PAY_UNAUTHORIZED : PAY_FORBIDDEN, error, status);
+    else if (status == 429)
+        set_status(answer, PAY_BUSY, status);
+    else if (status >= 500)
+        set_status(answer, answer->of_the_api ? PAY_ERROR : PAY_UNKNOWN, status);
+    else if (status == 409 || status < 400)
+        set_status(answer, PAY_UNKNOWN, status);
+    else if (string_is(error, "type", "idempotency_error"))
+        set(answer, PAY_KEY_USED, "idempotency_error");
+    else if (!answer->of_the_api) /* something before the API has answered for it */
+        set_status(answer, PAY_UNKNOWN, status);
+    else
+        return false;
+    answer->problem = PAY_NO_PROBLEM;
+    answer->param[0] = '\0';
+    return true;
+}
+
+/* 402: the card was declined, unless the answer contradicts itself. With an intent of ours it does
+ * not matter what the error calls itself. */
+static void read_decline(const json_t *error, const struct pay_expected *expected,
+                         struct pay_answer *answer)
+{
+    const json_t *intent = json_object_get(error, "payment_intent");
+    if (json_is_object(intent)) {
+        read_intent(intent, expected, answer);
+        if (answer->outcome == PAY_SUCCEEDED)
+            set_foreign(answer, "malformed_answer");
+        else if (answer->outcome == PAY_DECLINED)
+            set(answer, PAY_DECLINED, error_code(error));
+        return;
+    }
+    set_refused(answer, string_is(error, "type", "card_error") ? PAY_DECLINED : PAY_REFUSED, error,
+                402);
+    if (answer->outcome == PAY_DECLINED)
+        answer->problem = PAY_USE_ANOTHER_METHOD;
+}
+
+/* Begins an answer. To be freed. */
+static json_t *parse(unsigned status, const char *body, size_t len, struct pay_answer *answer)
+{
+    json_t *root = json_loadb(body, len, JSON_REJECT_DUPLICATES, NULL);
+    answer->intent_id[0] = '\0';
+    answer->param[0] = '\0';
+    answer->problem = PAY_NO_PROBLEM;
+    answer->received = 0;
+    answer->of_the_api = status != 200 && string_at(json_object_get(root, "error"), "type") != NULL;
+    return root;
 }
 
 void stripe_read_charge(unsigned status, const char *body, size_t len,
                         const struct pay_expected *expected, struct pay_answer *ret_answer)
 {
-    json_t *root = json_loadb(body, len, JSON_REJECT_DUPLICATES, NULL);
+    json_t *root = parse(status, body, len, ret_answer);
     const json_t *error = json_object_get(root, "error");
-    ret_answer->intent_id[0] = '\0';
-    ret_answer->of_the_api = status != 200 && string_at(error, "type") != NULL;
-    if (status == 200 && root != NULL)
+    if (status == 200)
         read_intent(root, expected, ret_answer);
-    else if (status == 200)
-        set(ret_answer, PAY_UNKNOWN, "malformed_answer");
-    else if (status == 402)
-        read_decline(error, expected, ret_answer);
-    else if (status == 400 || status == 401 || status == 403 || status == 404)
-        read_refusal(status, error, ret_answer);
-    else
-        set_status(ret_answer, PAY_UNKNOWN, status);
+    else if (!read_status(status, error, ret_answer)) {
+        if (status == 402)
+            read_decline(error, expected, ret_answer);
+        else
+            set_refused(ret_answer, PAY_REFUSED, error, status);
+    }
     json_decref(root);
 }
 
-/* ---- cancelling ---- */
+/* ---- cancelling, and looking at one ---- */
+
+/* The intent `intent_id` itself; or an error that holds it: it is in a state that cannot be
+ * cancelled. */
+static void read_one(const json_t *intent, const char *intent_id,
+                     const struct pay_expected *expected, struct pay_answer *answer)
+{
+    if (!string_is(intent, "id", intent_id))
+        set_foreign(answer, "malformed_answer");
+    else
+        read_intent(intent, expected, answer);
+}
 
 void stripe_read_cancel(unsigned status, const char *body, size_t len, const char *intent_id,
                         const struct pay_expected *expected, struct pay_answer *ret_answer)
 {
-    json_t *root = json_loadb(body, len, JSON_REJECT_DUPLICATES, NULL);
+    json_t *root = parse(status, body, len, ret_answer);
     const json_t *error = json_object_get(root, "error");
-    /* 400: it is in a state that cannot be cancelled, which the error tells */
-    const json_t *intent = status == 200 ? root : json_object_get(error, "payment_intent");
-    ret_answer->intent_id[0] = '\0';
-    ret_answer->of_the_api = status != 200 && string_at(error, "type") != NULL;
-    if (status == 401 || status == 403)
-        read_refusal(status, error, ret_answer);
-    else if (status != 200 && (status != 400 || !json_is_object(intent)))
-        set_status(ret_answer, PAY_UNKNOWN, status);
-    else if (!string_is(intent, "id", intent_id))
-        set(ret_answer, PAY_UNKNOWN, "malformed_answer");
-    else
-        read_intent(intent, expected, ret_answer);
-    /* only what cannot be confirmed any more is at its end */
-    bool open = ret_answer->outcome == PAY_DECLINED && strcmp(ret_answer->code, "canceled") != 0;
-    if (open || ret_answer->outcome == PAY_REQUIRES_ACTION)
-        ret_answer->outcome = PAY_UNKNOWN;
+    const json_t *intent = json_object_get(error, "payment_intent");
+    if (status == 200)
+        read_one(root, intent_id, expected, ret_answer);
+    else if (status == 400 && json_is_object(intent))
+        read_one(intent, intent_id, expected, ret_answer);
+    else if (!read_status(status, error, ret_answer))
+        set_refused(ret_answer, PAY_REFUSED, error, status);
     json_decref(root);
 }
-
-/* ---- looking at one ---- */
 
 void stripe_read_get(unsigned status, const char *body, size_t len, const char *intent_id,
                      const struct pay_expected *expected, struct pay_answer *ret_answer)
 {
-    json_t *root = json_loadb(body, len, JSON_REJECT_DUPLICATES, NULL);
+    json_t *root = parse(status, body, len, ret_answer);
     const json_t *error = json_object_get(root, "error");
-    ret_answer->intent_id[0] = '\0';
-    ret_answer->of_the_api = status != 200 && string_at(error, "type") != NULL;
-    if (status == 401 || status == 403)
-        read_refusal(status, error, ret_answer);
-    else if (status != 200)
-        set_status(ret_answer, PAY_UNKNOWN, status);
-    else if (!string_is(root, "id", intent_id))
-        set(ret_answer, PAY_UNKNOWN, "malformed_answer");
-    else
-        read_intent(root, expected, ret_answer);
+    if (status == 200)
+        read_one(root, intent_id, expected, ret_answer);
+    else if (!read_status(status, error, ret_answer))
+        set_refused(ret_answer, PAY_REFUSED, error, status);
     json_decref(root);
 }
 
@@ -316,19 +390,21 @@ static void read_new_refund(const json_t *refund, const char *intent_id,
                             const struct pay_expected *expected, struct pay_answer *answer)
 {
     const char *wrong = refund_mismatch(refund, intent_id, expected);
-    if (wrong == NULL && json_integer_value(json_object_get(refund, "amount")) != expected->amount)
-        wrong = "other_amount";
     if (wrong != NULL) {
         set_foreign(answer, wrong);
+        return;
+    }
+    if (json_integer_value(json_object_get(refund, "amount")) != expected->amount) {
+        set(answer, PAY_OTHER_SUM, "other_amount");
         return;
     }
     set_intent_id(answer, refund);
     if (string_is(refund, "status", "succeeded"))
         set(answer, PAY_SUCCEEDED, NULL);
     else if (refund_ended_badly(refund))
-        set(answer, PAY_DECLINED, "failed");
+        set(answer, PAY_FAILED, "failed");
     else
-        set(answer, PAY_UNKNOWN, "pending");
+        set(answer, PAY_PENDING, "pending");
 }
 
 /* A 400 or 404 that only this payment can cause. */
@@ -348,22 +424,15 @@ static bool about_the_payment(const json_t *error)
 void stripe_read_refund(unsigned status, const char *body, size_t len, const char *intent_id,
                         const struct pay_expected *expected, struct pay_answer *ret_answer)
 {
-    json_t *root = json_loadb(body, len, JSON_REJECT_DUPLICATES, NULL);
+    json_t *root = parse(status, body, len, ret_answer);
     const json_t *error = json_object_get(root, "error");
-    ret_answer->intent_id[0] = '\0';
-    ret_answer->of_the_api = status != 200 && string_at(error, "type") != NULL;
     if (status == 200)
         read_new_refund(root, intent_id, expected, ret_answer);
     else if (status == 400 && string_is(error, "code", "charge_already_refunded"))
-        set(ret_answer, PAY_UNKNOWN, "charge_already_refunded");
-    else if ((status == 400 || status == 404) && about_the_payment(error))
-        set(ret_answer, PAY_BAD_INPUT, error_code(error));
-    else if (status == 400 || status == 401 || status == 403 || status == 404)
-        read_refusal(status, error, ret_answer);
-    else
-        set_status(ret_answer, PAY_UNKNOWN, status);
-    if (ret_answer->outcome == PAY_BAD_INPUT && !about_the_payment(error))
-        ret_answer->outcome = PAY_MISCONFIGURED; /* what blames an order's card says nothing here */
+        set(ret_answer, PAY_ALREADY, "charge_already_refunded");
+    else if (!read_status(status, error, ret_answer))
+        set_refused(ret_answer, about_the_payment(error) ? PAY_REFUSED : PAY_REFUSED_NOW, error,
+                    status);
     json_decref(root);
 }
 
@@ -373,7 +442,7 @@ static void sum_refunds(const json_t *data, const char *intent_id,
 {
     int64_t given_back = 0;
     bool pending = false;
-    const char *nothing = "not_found";
+    bool failed = false;
     for (size_t i = 0; i < json_array_size(data); i++) {
         const json_t *refund = json_array_get(data, i);
         const char *wrong = refund_mismatch(refund, intent_id, expected);
@@ -385,7 +454,7 @@ static void sum_refunds(const json_t *data, const char *intent_id,
             given_back += json_integer_value(json_object_get(refund, "amount"));
             set_intent_id(answer, refund);
         } else if (refund_ended_badly(refund)) {
-            nothing = "failed";
+            failed = true;
         } else {
             pending = true;
         }
@@ -393,29 +462,27 @@ static void sum_refunds(const json_t *data, const char *intent_id,
     if (given_back >= expected->amount)
         set(answer, PAY_SUCCEEDED, NULL);
     else if (pending)
-        set(answer, PAY_UNKNOWN, "pending");
+        set(answer, PAY_PENDING, "pending");
     else if (given_back > 0)
-        set(answer, PAY_UNKNOWN, "partly_refunded");
+        set(answer, PAY_OTHER_SUM, "partly_refunded");
     else
-        set(answer, PAY_DECLINED, nothing);
+        set(answer, failed ? PAY_FAILED : PAY_NOT_FOUND, failed ? "failed" : "not_found");
 }
 
 void stripe_read_refunds(unsigned status, const char *body, size_t len, const char *intent_id,
                          const struct pay_expected *expected, struct pay_answer *ret_answer)
 {
-    json_t *root = json_loadb(body, len, JSON_REJECT_DUPLICATES, NULL);
+    json_t *root = parse(status, body, len, ret_answer);
     const json_t *data = json_object_get(root, "data");
-    ret_answer->intent_id[0] = '\0';
-    ret_answer->of_the_api = false;
-    if (status == 401 || status == 403)
-        read_refusal(status, json_object_get(root, "error"), ret_answer);
-    else if (status != 200)
-        set_status(ret_answer, PAY_UNKNOWN, status);
-    else if (!string_is(root, "object", "list") || !json_is_array(data) ||
-             !json_is_false(json_object_get(root, "has_more")))
+    if (status != 200) {
+        if (!read_status(status, json_object_get(root, "error"), ret_answer))
+            set_refused(ret_answer, PAY_REFUSED_NOW, json_object_get(root, "error"), status);
+    } else if (!string_is(root, "object", "list") || !json_is_array(data) ||
+               !json_is_false(json_object_get(root, "has_more"))) {
         set(ret_answer, PAY_UNKNOWN, "malformed_answer");
-    else
+    } else {
         sum_refunds(data, intent_id, expected, ret_answer);
+    }
     json_decref(root);
 }
 
@@ -425,18 +492,21 @@ static int read_item(const json_t *item, struct pay_intent *ret_intent)
 {
     const json_t *amount = json_object_get(item, "amount");
     const json_t *created = json_object_get(item, "created");
+    const char *status = string_at(item, "status");
     *ret_intent = (struct pay_intent){
         .id = string_at(item, "id"),
         .order_id = string_at(json_object_get(item, "metadata"), "order_id"),
-        .status = string_at(item, "status"),
+        .state = status == NULL ? PAY_INTENT_OPEN : state_of(status),
         .amount = json_integer_value(amount),
+        .received = received_of(item),
         .currency = string_at(item, "currency"),
         .created_s = json_integer_value(created),
     };
+    if (ret_intent->state == PAY_INTENT_SUCCEEDED && ret_intent->received < 0)
+        return ERR_PARSE;
     bool good = string_is(item, "object", "payment_intent") && json_is_integer(amount) &&
                 json_is_integer(created) && ret_intent->id != NULL &&
-                stripe_id_valid(ret_intent->id) && ret_intent->status != NULL &&
-                ret_intent->currency != NULL;
+                stripe_id_valid(ret_intent->id) && status != NULL && ret_intent->currency != NULL;
     return good ? 0 : ERR_PARSE;
 }
 

@@ -19,12 +19,11 @@ struct pay_expected {
     const char *currency; /* any case */
 };
 
-/* Each fills in outcome, intent_id, code and of_the_api, and nothing else of `ret_answer`. The body
- * needs no NUL. */
+/* Each fills in outcome, problem, param, intent_id, code, received, action and of_the_api, and
+ * nothing else of `ret_answer`. The body needs no NUL. */
 void stripe_read_charge(unsigned status, const char *body, size_t len,
                         const struct pay_expected *expected, struct pay_answer *ret_answer);
-/* PAY_DECLINED: it is cancelled; PAY_SUCCEEDED: it had succeeded; never PAY_REQUIRES_ACTION nor
- * PAY_BAD_INPUT. */
+/* Its state now, whether it could be cancelled or not. */
 void stripe_read_cancel(unsigned status, const char *body, size_t len, const char *intent_id,
                         const struct pay_expected *expected, struct pay_answer *ret_answer);
 /* The answer to a look at the intent `intent_id`: as pay_get. */

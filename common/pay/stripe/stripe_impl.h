@@ -1,4 +1,5 @@
-/* The inside of pay_stripe.c and stripe_refund.c: one pool of calls, one way to send them. */
+/* The inside of stripe.c, stripe_refund.c and stripe_call.c: one pool of calls, one way to send
+ * them. */
 #ifndef COMMON_PAY_STRIPE_STRIPE_IMPL_H
 #define COMMON_PAY_STRIPE_STRIPE_IMPL_H
 
@@ -11,13 +12,14 @@
 #define PAY_ORDER_ID_MAX 63
 #define PAY_CURRENCY_MAX 7
 
-SLIST_HEAD(pay_call_list, pay_call);
+struct stripe_call;
+SLIST_HEAD(stripe_call_list, stripe_call);
 
 /* One call in flight: what its answer is held against. */
-struct pay_call {
-    struct pay *pay;
-    SLIST_ENTRY(pay_call) link; /* while idle */
-    pay_answer_cb cb;           /* of a charge or a cancel */
+struct stripe_call {
+    struct stripe *stripe;
+    SLIST_ENTRY(stripe_call) link; /* while idle */
+    pay_answer_cb cb;              /* of a charge or a cancel */
     pay_list_cb list_cb;
     void *arg;
     char order_id[PAY_ORDER_ID_MAX + 1];
@@ -27,13 +29,15 @@ struct pay_call {
     unsigned limit;                 /* of a listing */
 };
 
-struct pay {
+struct stripe {
+    struct pay pay; /* first */
     struct curl_client *client;
     uint32_t timeout_ms;
-    struct pay_call *calls; /* inflight_max of them */
-    struct pay_call_list idle;
+    struct stripe_call *calls; /* inflight_max of them */
+    struct stripe_call_list idle;
     size_t inflight;
     char *intents_url; /* …/v1/payment_intents */
+    char *methods;     /* "": automatic */
     char *return_url;  /* "": none */
     char *refunds_url; /* …/v1/refunds */
     struct buf authorization;
@@ -44,15 +48,21 @@ struct pay {
 };
 
 /* NULL: inflight_max is reached. */
-struct pay_call *stripe_take_call(struct pay *pay, void *arg);
-/* Sends `form` (NULL: a GET) to `url`, with the key in pay->key if there is one. On an error the
+struct stripe_call *stripe_take_call(struct stripe *stripe, void *arg);
+/* Sends `form` (NULL: a GET) to `url`, with the key in stripe->key if there is one. On an error the
  * call is given back. */
-MUST_CHECK int stripe_send(struct pay_call *call, const char *url, const struct buf *form,
+MUST_CHECK int stripe_send(struct stripe_call *call, const char *url, const struct buf *form,
                            curl_done_cb done);
-/* The part of an answer that is no HTTP answer's, or is every one's. */
-void stripe_read_transport(const struct curl_response *response, struct pay_answer *answer);
+/* Before the body is read: what every answer has, and all that there is if no answer came. */
+void stripe_read_transport(const struct curl_response *response, struct pay_answer *ret_answer);
+/* The call is idle again. */
+void stripe_give_back(struct stripe_call *call);
 /* The call is idle again before its callback, which may free everything. */
-void stripe_finish(struct pay_call *call, const struct pay_answer *answer);
+void stripe_finish(struct stripe_call *call, const struct pay_answer *answer);
+/* The operations of pay.h that stripe_refund.c has. */
+int stripe_refund(struct pay *pay, const struct pay_refund *refund, pay_answer_cb cb, void *arg);
+int stripe_find_refund(struct pay *pay, const struct pay_refund *refund, pay_answer_cb cb,
+                       void *arg);
 /* A header's value: visible ASCII only. */
 bool stripe_key_valid(const char *key);
 

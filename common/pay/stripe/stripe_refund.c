@@ -14,10 +14,10 @@ static bool refund_valid(const struct pay_refund *refund)
 }
 
 /* NULL: inflight_max is reached. */
-static struct pay_call *take_call(struct pay *pay, const struct pay_refund *refund,
-                                  pay_answer_cb cb, void *arg)
+static struct stripe_call *take_call(struct stripe *stripe, const struct pay_refund *refund,
+                                     pay_answer_cb cb, void *arg)
 {
-    struct pay_call *call = stripe_take_call(pay, arg);
+    struct stripe_call *call = stripe_take_call(stripe, arg);
     if (call == NULL)
         return NULL;
     call->cb = cb;
@@ -30,7 +30,7 @@ static struct pay_call *take_call(struct pay *pay, const struct pay_refund *refu
 
 static void refunded(const struct curl_response *response, void *arg)
 {
-    struct pay_call *call = arg;
+    struct stripe_call *call = arg;
     const struct pay_expected expected = {call->order_id, call->amount, call->currency};
     struct pay_answer answer;
     stripe_read_transport(response, &answer);
@@ -41,29 +41,30 @@ static void refunded(const struct curl_response *response, void *arg)
 }
 
 /* Without an amount: all that is left of the payment. */
-int pay_refund(struct pay *pay, const struct pay_refund *refund, pay_answer_cb cb, void *arg)
+int stripe_refund(struct pay *pay, const struct pay_refund *refund, pay_answer_cb cb, void *arg)
 {
+    struct stripe *stripe = (struct stripe *)pay;
     if (!refund_valid(refund))
         return ERR_INVALID;
-    buf_reset(&pay->form);
-    (void)buf_str(&pay->form, "payment_intent=");
-    (void)percent_encode(&pay->form, refund->intent_id);
-    (void)buf_str(&pay->form, "&metadata[order_id]=");
-    (void)percent_encode(&pay->form, refund->order_id);
-    if (pay->form.failed)
+    buf_reset(&stripe->form);
+    (void)buf_str(&stripe->form, "payment_intent=");
+    (void)percent_encode(&stripe->form, refund->intent_id);
+    (void)buf_str(&stripe->form, "&metadata[order_id]=");
+    (void)percent_encode(&stripe->form, refund->order_id);
+    if (stripe->form.failed)
         return ERR_INVALID;
-    struct pay_call *call = take_call(pay, refund, cb, arg);
+    struct stripe_call *call = take_call(stripe, refund, cb, arg);
     if (call == NULL)
         return ERR_FULL;
-    buf_reset(&pay->key);
-    (void)buf_str(&pay->key, "Idempotency-Key: ");
-    (void)buf_str(&pay->key, refund->idempotency_key);
-    return stripe_send(call, pay->refunds_url, &pay->form, refunded);
+    buf_reset(&stripe->key);
+    (void)buf_str(&stripe->key, "Idempotency-Key: ");
+    (void)buf_str(&stripe->key, refund->idempotency_key);
+    return stripe_send(call, stripe->refunds_url, &stripe->form, refunded);
 }
 
 static void found(const struct curl_response *response, void *arg)
 {
-    struct pay_call *call = arg;
+    struct stripe_call *call = arg;
     const struct pay_expected expected = {call->order_id, call->amount, call->currency};
     struct pay_answer answer;
     stripe_read_transport(response, &answer);
@@ -73,16 +74,18 @@ static void found(const struct curl_response *response, void *arg)
     stripe_finish(call, &answer);
 }
 
-int pay_find_refund(struct pay *pay, const struct pay_refund *refund, pay_answer_cb cb, void *arg)
+int stripe_find_refund(struct pay *pay, const struct pay_refund *refund, pay_answer_cb cb,
+                       void *arg)
 {
+    struct stripe *stripe = (struct stripe *)pay;
     if (!refund_valid(refund))
         return ERR_INVALID;
-    struct pay_call *call = take_call(pay, refund, cb, arg);
+    struct stripe_call *call = take_call(stripe, refund, cb, arg);
     if (call == NULL)
         return ERR_FULL;
-    buf_reset(&pay->key);
-    buf_reset(&pay->url);
-    (void)buf_printf(&pay->url, "%s?limit=100&payment_intent=%s", pay->refunds_url,
+    buf_reset(&stripe->key);
+    buf_reset(&stripe->url);
+    (void)buf_printf(&stripe->url, "%s?limit=100&payment_intent=%s", stripe->refunds_url,
                      refund->intent_id);
-    return stripe_send(call, buf_text(&pay->url), NULL, found);
+    return stripe_send(call, buf_text(&stripe->url), NULL, found);
 }

@@ -89,7 +89,7 @@ begin
                          case when d.status = 'waiting' then d.ahead + d.nth_waiting end,
                          d.clock + p_wait_ms * interval '1 ms', d.user_id, d.sku, d.quantity,
                          d.price * d.quantity, d.currency, d.fingerprint, d.reference, d.receipt_email,
-                         d.payment_method, d.traceparent, d.accepted_at)::checkout.move order by d.n)
+                         d.payment_method, d.traceparent, d.accepted_at, null, null)::checkout.move order by d.n)
       into moves from decided d;
 
     return query
@@ -121,7 +121,7 @@ begin
                   from moved m where m.status in ('waiting', 'reserved') group by m.sku) s
          where i.sku = s.sku)
     select checkout.charge_task(m.order_id, 1, m.amount, m.currency, m.sku, m.payment_method, m.receipt_email,
-                                0, null), null::checkout.news
+                                0, null, m.user_id, null, null, 0), null::checkout.news
       from moved m where m.status = 'reserved'
     union all
     select null, checkout.transition_news(m.status, m.reason, count(*))

@@ -11,11 +11,12 @@ return case p_from
     else p_from is null and p_to in ('waiting', 'reserved', 'rejected', 'cancelled')
 end;
 
--- A move of an order that is there.
-create or replace function checkout.move_of(p_order uuid, p_from text, p_to text, p_reason text)
+-- A move of an order that is there; of one whose payment failed, what its buyer can do.
+create or replace function checkout.move_of(
+    p_order uuid, p_from text, p_to text, p_reason text, p_problem text default null, p_param text default null)
 returns checkout.move language sql immutable
 return row(p_order, p_from, p_to, p_reason, null, null, null, null, null, null, null, null, null, null, null, null,
-           null, null)::checkout.move;
+           null, null, p_problem, p_param)::checkout.move;
 
 -- Moves orders of a shard: makes the new ones, and takes the others from the state that they are said to be in
 -- to another. Each has an event, in the order of the moves. One that is in another state by now, or a step
@@ -42,6 +43,7 @@ begin
     changed as (
         update checkout.orders o
            set status = m.status, reason = m.reason, ticket = null,
+               payment_problem = m.payment_problem, payment_param = m.payment_param,
                payment_method = case when m.status = 'reserved' then o.payment_method end,
                sequence = o.sequence + 1, updated_at = now()
           from move m

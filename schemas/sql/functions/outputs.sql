@@ -1,40 +1,55 @@
 -- What a writing transaction tells its caller: tasks and news (checkout.output). Each kind is made here alone.
 
+-- What may be an age: never below 0, since a clock may have been set back.
+create or replace function checkout.age_ms(p_since timestamptz) returns bigint
+language sql stable
+return greatest(0, (extract(epoch from now() - p_since) * 1000)::bigint);
+
 create or replace function checkout.charge_task(
     p_order uuid, p_attempt integer, p_amount bigint, p_currency text, p_sku text, p_method text, p_email text,
-    p_age_ms bigint, p_resolution text)
+    p_age_ms bigint, p_resolution text, p_customer text, p_intent text, p_left_ms bigint, p_order_age_ms bigint)
 returns checkout.task language sql immutable
-return row('charge', p_order, p_sku, p_attempt, p_amount, p_currency, p_method, p_email, null, null, p_age_ms,
-           null, p_resolution)::checkout.task;
+return row('charge', p_order, p_sku, p_attempt, p_amount, p_currency, p_method, p_email, p_intent, null, p_age_ms,
+           p_left_ms, p_resolution, p_customer, p_order_age_ms)::checkout.task;
+
+-- One that is open already.
+create or replace function checkout.charge_task(p checkout.payments, o checkout.orders) returns checkout.task
+language sql stable
+return checkout.charge_task(
+    p.order_id, p.attempt, p.amount, p.currency, o.sku, coalesce(o.payment_method, ''), o.receipt_email,
+    checkout.age_ms(p.created_at), p.resolution, o.user_id, p.intent_id,
+    case when p.action_until is not null
+         then greatest(0, (extract(epoch from p.action_until - now()) * 1000)::bigint) end,
+    (select checkout.age_ms(f.created_at) from checkout.payments f where f.order_id = p.order_id and f.attempt = 1));
 
 create or replace function checkout.refund_task(r checkout.refunds, p_sku text) returns checkout.task
 language sql stable
 return row('refund', r.order_id, p_sku, r.attempt, r.amount, r.currency, null, null, r.intent_id,
            r.idempotency_key, greatest(0, (extract(epoch from now() - r.key_since) * 1000)::bigint), null,
-           null)::checkout.task;
+           null, null, null)::checkout.task;
 
 create or replace function checkout.reconcile_task(
     p_order uuid, p_attempt integer, p_amount bigint, p_currency text, p_sku text, p_age_ms bigint)
 returns checkout.task language sql immutable
 return row('reconcile', p_order, p_sku, p_attempt, p_amount, p_currency, null, null, null, null, p_age_ms, null,
-           null)::checkout.task;
+           null, null, null)::checkout.task;
 
 create or replace function checkout.await_buyer_task(p_order uuid, p_attempt integer, p_left_ms bigint)
 returns checkout.task language sql immutable
 return row('await_buyer', p_order, null, p_attempt, null, null, null, null, null, null, null, p_left_ms,
-           null)::checkout.task;
+           null, null, null)::checkout.task;
 
 create or replace function checkout.check_task(p_order uuid) returns checkout.task
 language sql immutable
-return row('check', p_order, null, null, null, null, null, null, null, null, null, null, null)::checkout.task;
+return row('check', p_order, null, null, null, null, null, null, null, null, null, null, null, null, null)::checkout.task;
 
 create or replace function checkout.settle_line_task(p_sku text) returns checkout.task
 language sql immutable
-return row('settle_line', null, p_sku, null, null, null, null, null, null, null, null, null, null)::checkout.task;
+return row('settle_line', null, p_sku, null, null, null, null, null, null, null, null, null, null, null, null)::checkout.task;
 
 create or replace function checkout.run_commands_task() returns checkout.task
 language sql immutable
-return row('run_commands', null, null, null, null, null, null, null, null, null, null, null, null)::checkout.task;
+return row('run_commands', null, null, null, null, null, null, null, null, null, null, null, null, null, null)::checkout.task;
 
 create or replace function checkout.transition_news(p_status text, p_reason text, p_count bigint)
 returns checkout.news language sql immutable
@@ -64,8 +79,3 @@ return row(p_task, null)::checkout.output;
 create or replace function checkout.output_of(p_news checkout.news) returns checkout.output
 language sql immutable
 return row(null, p_news)::checkout.output;
-
--- What may be an age: never below 0, since a clock may have been set back.
-create or replace function checkout.age_ms(p_since timestamptz) returns bigint
-language sql stable
-return greatest(0, (extract(epoch from now() - p_since) * 1000)::bigint);

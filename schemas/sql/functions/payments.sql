@@ -1,16 +1,24 @@
 -- Payments: their ends, what is open, and what a person says of those that stay unclear.
 
--- Ends payments and their orders: p_states 'captured' (confirmed), 'declined' or 'failed' (rejected, the
--- units go to the next in line). 'superseded': this attempt has failed without taking money, and the next
--- one has its own intent and key. 'unclear': it goes on, and this is recorded. 'action': see
--- checkout.await_buyers. A payment that has ended before is left alone. No order ends twice.
+-- Records outcomes (arrays of equal length):
+--   captured            the order is confirmed
+--   declined, failed    rejected: the units go to the next in line; p_problems, p_params: what its buyer can do
+--   cancelled           ... as its buyer wished, at the bank
+--   other_sum           failed; p_amounts was taken by the intent, and goes back
+--   superseded          this attempt took no money, and the next one has its own intent and key
+--   unclear             it goes on, and this is recorded
+--   action              its buyer is to act (p_actions), for p_amounts milliseconds: see checkout.await_buyers
+-- A payment that has ended before is left alone. No order ends twice.
 create or replace function checkout.settle_payments(
     p_shards integer, p_shard integer, p_epoch bigint,
-    p_ids uuid[], p_attempts integer[], p_states text[], p_intents text[], p_codes text[])
+    p_ids uuid[], p_attempts integer[], p_states text[], p_intents text[], p_codes text[],
+    p_amounts bigint[] default '{}', p_problems text[] default '{}', p_params text[] default '{}',
+    p_actions text[] default '{}')
 returns setof checkout.output
 language plpgsql as $$
 declare
     touched text;
+    taken record;
     skus text[];
     moves checkout.move[];
     charges checkout.task[];
@@ -21,28 +29,36 @@ begin
     perform 1 from checkout.items where sku = any (skus) order by sku for update;
 
     if 'action' = any (p_states) then
-        return query select * from checkout.await_buyers(p_shard, p_ids, p_attempts, p_states, p_intents, p_codes);
+        return query
+        select a.* from checkout.await_buyers(p_shard, p_ids, p_attempts, p_states, p_intents,
+            array(select jsonb_build_object('wait_ms', u.wait_ms, 'action', u.action::jsonb)::text
+                    from unnest(p_amounts, p_actions) with ordinality as u(wait_ms, action, n) order by u.n)) a;
     end if;
 
     with ended as (
         update checkout.payments p
-           set state = case u.state when 'superseded' then 'failed' else u.state end,
-               intent_id = u.intent_id, code = u.code, updated_at = now(), action = null,
-               look_at = case when u.state = 'superseded' or u.state = 'failed' and u.code = 'resolved'
-                                   or u.state = 'captured' and u.intent_id is null
+           set state = case u.state when 'captured' then 'captured' when 'declined' then 'declined'
+                                    when 'cancelled' then 'declined' else 'failed' end,
+               intent_id = coalesce(u.intent_id, p.intent_id), code = u.code, updated_at = now(), action = null,
+               look_at = case when u.state in ('superseded', 'failed', 'other_sum')
+                                   or u.state = 'captured' and coalesce(u.intent_id, p.intent_id) is null
                               then now() + checkout.next_look(0) end
-          from unnest(p_ids, p_attempts, p_states, p_intents, p_codes)
-               as u(order_id, attempt, state, intent_id, code)
+          from unnest(p_ids, p_attempts, p_states, p_intents, p_codes, p_problems, p_params)
+               as u(order_id, attempt, state, intent_id, code, problem, param)
          where p.order_id = u.order_id and p.attempt = u.attempt and u.state not in ('unclear', 'action')
            and p.state || '' = 'open'   -- not by the index of all open ones
            and p.shard + 0 = p_shard
-        returning p.order_id, p.attempt,    -- what an operator has called not captured is not tried again
-                  case when u.state = 'superseded' and p.resolution = 'not-captured' then 'failed'
+        returning p.order_id, p.attempt, u.problem, u.param,
+                  -- what an operator has called not captured is not tried again, nor is a third attempt
+                  case when u.state = 'superseded'
+                            and (p.resolution in ('not-captured', 'release') or p.attempt >= 3) then 'failed'
                        else u.state end as state),
     noted as (              -- not what ends in this very statement
         update checkout.payments p
-           set unclear_since = coalesce(p.unclear_since, now()), code = u.code, updated_at = now()
-          from unnest(p_ids, p_attempts, p_states, p_codes) as u(order_id, attempt, state, code)
+           set unclear_since = coalesce(p.unclear_since, now()), code = u.code, updated_at = now(),
+               intent_id = coalesce(u.intent_id, p.intent_id)
+          from unnest(p_ids, p_attempts, p_states, p_intents, p_codes)
+               as u(order_id, attempt, state, intent_id, code)
          where p.order_id = u.order_id and p.attempt = u.attempt and u.state = 'unclear'
            and p.state || '' = 'open' and p.shard + 0 = p_shard
            and not exists (select 1 from unnest(p_ids, p_states) as e(order_id, state)
@@ -55,13 +71,19 @@ begin
          where e.state = 'superseded' and o.status = 'reserved'
         returning order_id, attempt)
     select (select array_agg(checkout.move_of(
-                       e.order_id, 'reserved', case e.state when 'captured' then 'confirmed' else 'rejected' end,
+                       e.order_id, 'reserved',
+                       case e.state when 'captured' then 'confirmed' when 'cancelled' then 'cancelled' else 'rejected' end,
                        case e.state when 'declined' then 'payment_declined'
-                                    when 'failed' then 'payment_failed' end))
+                                    when 'failed' then 'payment_failed' when 'other_sum' then 'payment_failed' end,
+                       case when e.state not in ('captured', 'cancelled') then e.problem end,
+                       case when e.state not in ('captured', 'cancelled') then e.param end))
               from ended e where e.state <> 'superseded'),
            (select array_agg(checkout.charge_task(a.order_id, a.attempt, o.amount, o.currency, o.sku,
-                                                  o.payment_method, o.receipt_email, 0, null))
-              from again a join checkout.orders o on o.order_id = a.order_id)
+                                                  o.payment_method, o.receipt_email, 0, null, o.user_id, null, null,
+                                                  checkout.age_ms(f.created_at)))
+              from again a
+              join checkout.orders o on o.order_id = a.order_id
+              join checkout.payments f on f.order_id = a.order_id and f.attempt = 1)
       into moves, charges;
 
     return query
@@ -80,6 +102,14 @@ begin
     union all
     select c, null from unnest(charges) c;
 
+    for taken in
+        select u.order_id, u.intent_id, u.amount
+          from unnest(p_ids, p_states, p_intents, p_amounts) as u(order_id, state, intent_id, amount)
+         where u.state = 'other_sum' and u.intent_id is not null
+    loop
+        return query select * from checkout.late_success(taken.order_id, taken.intent_id, taken.amount);
+    end loop;
+
     for touched in
         select sku from checkout.items where sku = any (skus) and waiting > 0 order by sku
     loop
@@ -94,8 +124,7 @@ returns table (shard integer, task checkout.task)
 language plpgsql stable as $$
 begin
     return query
-    select p.shard, checkout.charge_task(p.order_id, p.attempt, p.amount, p.currency, o.sku, o.payment_method,
-                                         o.receipt_email, checkout.age_ms(p.created_at), p.resolution)
+    select p.shard, checkout.charge_task(p, o)
       from checkout.payments p
       cross join lateral (select * from checkout.orders where order_id = p.order_id limit 1) o
      where p.shard = any (p_shard_list) and p.state = 'open'
@@ -144,17 +173,17 @@ begin
         return next checkout.command_end(c, 'refused', 'its payment has ended: ' || p.state);
     elsif p.unclear_since is null then
         return next checkout.command_end(c, 'refused', 'its payment is under way, and nothing is unclear about it yet');
-    elsif outcome is null or outcome not in ('captured', 'not-captured') then
-        return next checkout.command_end(c, 'refused', 'the outcome is captured or not-captured');
+    elsif outcome is null or outcome not in ('captured', 'not-captured', 'release') then
+        return next checkout.command_end(c, 'refused', 'the outcome is captured, not-captured or release');
     else
         update checkout.payments set resolution = outcome, updated_at = now()
-         where order_id = p.order_id and attempt = p.attempt;
+         where order_id = p.order_id and attempt = p.attempt
+        returning * into p;
         return query
-        select checkout.charge_task(p.order_id, p.attempt, p.amount, p.currency, o.sku, o.payment_method,
-                                    o.receipt_email, checkout.age_ms(p.created_at), outcome), null::checkout.news
-          from checkout.orders o where o.order_id = p.order_id;
+        select checkout.charge_task(p, o), null::checkout.news from checkout.orders o where o.order_id = p.order_id;
         return next checkout.command_end(c, 'done', case outcome
             when 'captured' then 'recorded: the order is confirmed, unless the gateway says otherwise now'
+            when 'release' then 'recorded: the order fails, its unit goes on, and money that is taken late goes back'
             else 'recorded: cancelled at the gateway first, then the unit goes to the next in line' end);
     end if;
 end $$;

@@ -66,8 +66,13 @@ create or replace function checkout.settle(
 returns setof checkout.effect
 language sql as $$
     select * from checkout.effects_of(array(
-        select o from checkout.settle_payments(p_shards, p_shard, p_epoch, p_ids, p_attempts, p_states,
-                                               p_intents, p_codes) o))
+        select o from checkout.settle_payments(
+            p_shards, p_shard, p_epoch, p_ids, p_attempts, p_states, p_intents, p_codes,
+            array(select case s when 'action' then (c::jsonb ->> 'wait_ms')::bigint end
+                    from unnest(p_states, p_codes) with ordinality as u(s, c, n) order by n),
+            '{}', '{}',
+            array(select case s when 'action' then c::jsonb ->> 'action' end
+                    from unnest(p_states, p_codes) with ordinality as u(s, c, n) order by n)) o))
 $$;
 
 create or replace function checkout.settle_refunds(

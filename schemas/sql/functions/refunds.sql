@@ -117,7 +117,13 @@ begin
         return;
     end if;
     select * into r from checkout.refunds where order_id = o.order_id and attempt = p.attempt;
-    if r.state = 'open' then
+    if r.state = 'open' and r.try_at is not null then
+        update checkout.refunds t set try_at = null where t.order_id = r.order_id and t.attempt = r.attempt
+        returning * into r;
+        return next checkout.output_of(checkout.refund_task(r, o.sku));
+        return next checkout.command_end(c, 'done', format('refund of %s %s, which the gateway did not give back '
+            'before (%s), begun again', r.amount, r.currency, r.code));
+    elsif r.state = 'open' then
         return next checkout.command_end(c, 'done', 'its refund is under way already, its units '
             || case when r.restock then 'go back on sale' else 'stay sold' end);
     else
@@ -161,6 +167,7 @@ end $$;
 -- Records what came of refunds, and of late looks (arrays of equal length):
 --   succeeded, failed   it has ended; p_refs: the gateway's id of the refund
 --   again               the gateway has not executed it: the next try has a key of its own
+--   later               ... and would not now: the next try is made tomorrow
 --   unclear             it goes on, and this is recorded
 --   late                the gateway took p_amounts by the intent p_refs (the attempt is not looked at)
 --   looked              the whole list was read, after `late` was said of all in it
@@ -200,13 +207,14 @@ begin
         else
             update checkout.refunds t
                set state = case u.state when 'failed' then 'failed' else 'open' end,
-                   tries = t.tries + case u.state when 'again' then 1 else 0 end,
-                   key_since = case u.state when 'again' then now() else t.key_since end,
-                   idempotency_key = case u.state
-                       when 'again' then format('%s-%s-refund-%s', t.order_id, t.attempt, t.tries + 1)
+                   tries = t.tries + case when u.state in ('again', 'later') then 1 else 0 end,
+                   key_since = case when u.state in ('again', 'later') then now() else t.key_since end,
+                   try_at = case u.state when 'later' then now() + interval '1 day' end,
+                   idempotency_key = case when u.state in ('again', 'later')
+                       then format('%s-%s-refund-%s', t.order_id, t.attempt, t.tries + 1)
                        else t.idempotency_key end,
-                   unclear_since = case u.state when 'unclear' then coalesce(t.unclear_since, now())
-                                                else t.unclear_since end,
+                   unclear_since = case when u.state in ('unclear', 'later') then coalesce(t.unclear_since, now())
+                                        else t.unclear_since end,
                    code = u.code, updated_at = now()
              where t.order_id = u.order_id and t.attempt = u.attempt and t.state || '' = 'open'
             returning * into r;
@@ -236,6 +244,7 @@ begin
       cross join lateral (select * from checkout.orders where order_id = f.order_id limit 1) o
      where f.shard = any (p_shard_list) and f.state = 'open'
        and (f.key_since <= now() - p_age_ms * interval '1 ms' or f.key_since > now() or p_age_ms = 0)
+       and (f.try_at is null or f.try_at <= now())
      order by f.created_at limit p_limit;
 
     return query

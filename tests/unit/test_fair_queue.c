@@ -2,44 +2,44 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "consumer/money/payer_queue.h"
+#include "consumer/money/fair_queue.h"
 
 #define ENTRIES 64
 
-static struct payer_queue *queue;
-static struct payer_queue_entry entries[ENTRIES];
+static struct fair_queue *queue;
+static struct fair_queue_entry entries[ENTRIES];
 
 static void setup(void)
 {
-    queue = payer_queue_new(2);
+    queue = fair_queue_new(2);
     ck_assert_ptr_nonnull(queue);
     for (size_t i = 0; i < ENTRIES; i++)
-        entries[i] = (struct payer_queue_entry){0};
+        entries[i] = (struct fair_queue_entry){0};
 }
 
 static void teardown(void)
 {
-    payer_queue_free(queue);
+    fair_queue_free(queue);
 }
 
 static void push(size_t number, const char *sku)
 {
-    ck_assert_int_eq(payer_queue_push(queue, &entries[number], sku, false), 0);
+    ck_assert_int_eq(fair_queue_push(queue, &entries[number], sku, false), 0);
 }
 
 /* The number of the first, which is taken; -1: none. */
 static int take(void)
 {
-    struct payer_queue_entry *first = payer_queue_first(queue);
+    struct fair_queue_entry *first = fair_queue_first(queue);
     if (first == NULL)
         return -1;
-    payer_queue_take(queue);
+    fair_queue_take(queue);
     return (int)(first - entries);
 }
 
 START_TEST(an_empty_one_has_nobody)
 {
-    ck_assert_ptr_null(payer_queue_first(queue));
+    ck_assert_ptr_null(fair_queue_first(queue));
 }
 END_TEST
 
@@ -49,7 +49,7 @@ START_TEST(within_an_item_who_came_first_is_called_first)
         push(i, "dress");
     for (int i = 0; i < 6; i++) {
         ck_assert_int_eq(take(), i);
-        payer_queue_done(queue, &entries[i]);
+        fair_queue_done(queue, &entries[i]);
     }
     ck_assert_int_eq(take(), -1);
 }
@@ -62,14 +62,14 @@ START_TEST(within_an_item_who_was_called_already_goes_first)
     ck_assert_int_eq(take(), 0);
     ck_assert_int_eq(take(), 1);
     for (size_t i = 0; i < 2; i++) {
-        payer_queue_done(queue, &entries[i]);
-        ck_assert_int_eq(payer_queue_push(queue, &entries[i], "dress", true), 0);
+        fair_queue_done(queue, &entries[i]);
+        ck_assert_int_eq(fair_queue_push(queue, &entries[i], "dress", true), 0);
     }
     const int turns[] = {0, 1, 2, 3, -1};
     for (size_t i = 0; i < sizeof turns / sizeof turns[0]; i++) {
         ck_assert_int_eq(take(), turns[i]);
         if (i < 2)
-            payer_queue_done(queue, &entries[i]);
+            fair_queue_done(queue, &entries[i]);
     }
 }
 END_TEST
@@ -96,11 +96,11 @@ START_TEST(an_item_has_at_most_so_many_calls)
     ck_assert_int_eq(take(), -1);
     push(4, "quick");
     ck_assert_int_eq(take(), 4);
-    payer_queue_done(queue, &entries[1]);
+    fair_queue_done(queue, &entries[1]);
     ck_assert_int_eq(take(), 2);
     ck_assert_int_eq(take(), -1);
-    payer_queue_done(queue, &entries[0]);
-    payer_queue_done(queue, &entries[2]);
+    fair_queue_done(queue, &entries[0]);
+    fair_queue_done(queue, &entries[2]);
     ck_assert_int_eq(take(), 3);
 }
 END_TEST
@@ -109,8 +109,8 @@ START_TEST(who_is_dropped_is_not_counted)
 {
     for (size_t i = 0; i < 4; i++)
         push(i, "dress");
-    payer_queue_drop(queue);
-    payer_queue_drop(queue);
+    fair_queue_remove(queue, fair_queue_first(queue));
+    fair_queue_remove(queue, fair_queue_first(queue));
     ck_assert_int_eq(take(), 2);
     ck_assert_int_eq(take(), 3);
     ck_assert_ptr_null(entries[0].item);
@@ -122,7 +122,7 @@ START_TEST(who_was_called_may_come_again)
     push(0, "dress");
     push(1, "dress");
     ck_assert_int_eq(take(), 0);
-    payer_queue_done(queue, &entries[0]);
+    fair_queue_done(queue, &entries[0]);
     push(0, "dress");
     ck_assert_int_eq(take(), 1);
     ck_assert_int_eq(take(), 0);
@@ -161,17 +161,17 @@ START_TEST(every_entry_is_called_once_whatever_the_order)
             int at = (int)((random >> 20) % (unsigned)open_count), done = open[at];
             open[at] = open[--open_count];
             calling[of[done]]--;
-            payer_queue_done(queue, &entries[done]);
+            fair_queue_done(queue, &entries[done]);
         }
     }
-    ck_assert_ptr_null(payer_queue_first(queue));
+    ck_assert_ptr_null(fair_queue_first(queue));
 }
 END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("payer_queue");
-    TCase *tcase = tcase_create("payer_queue");
+    Suite *suite = suite_create("fair_queue");
+    TCase *tcase = tcase_create("fair_queue");
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, an_empty_one_has_nobody);
     tcase_add_test(tcase, within_an_item_who_came_first_is_called_first);

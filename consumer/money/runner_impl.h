@@ -1,0 +1,130 @@
+/* The inside of the runner, shared by payment.c (which payments there are), runner_step.c (their
+ * states), runner_call.c (their calls), runner_look.c (those that ended, looked at again) and
+ * runner.c (tasks). */
+#ifndef CONSUMER_MONEY_RUNNER_IMPL_H
+#define CONSUMER_MONEY_RUNNER_IMPL_H
+
+#include "common/base/backoff.h"
+#include "common/shop/ids.h"
+#include "common/shop/job.h"
+#include "consumer/money/attempt.h"
+#include "consumer/money/attempt_memory.h"
+#include "consumer/money/circuit_breaker.h"
+#include "consumer/money/fair_queue.h"
+#include "consumer/money/reconcile.h"
+#include "consumer/money/runner.h"
+#include "consumer/money/window.h"
+
+#define RUNNER_BUCKETS 4096 /* a power of two */
+#define RUNNER_SHARDS_MAX 1024
+#define RUNNER_KEY_SIZE 96
+#define RUNNER_RETRY_FIRST_MS 200
+#define RUNNER_RETRY_MAX_MS 30000
+
+/* What the gateway's list says of an order; a later one outweighs those before. */
+enum payment_found {
+    FOUND_NONE,
+    FOUND_CANCELLED,
+    FOUND_OPEN,  /* it must not go on */
+    FOUND_ALIVE, /* the buyer or the bank is to act */
+    FOUND_OTHER_SUM,
+    FOUND_SUCCEEDED,
+};
+
+/* Calls of a kind have a queue, and a share of the calls, of their own. */
+enum runner_lane { LANE_CHARGES, LANE_LOOKS, LANE_REFUNDS, LANES };
+
+/* A charge, or a refund. */
+struct payment {
+    struct fair_queue_entry entry; /* first: a payment is found by its entry */
+    struct runner *runner;
+    struct payment *next_in_bucket;
+    struct attempt attempt;
+    struct attempt_memory memory;
+    struct reconcile_entry list;
+    enum payment_found found;
+    enum task_resolution word;
+    enum runner_lane lane; /* that it is queued in, or called from */
+    bool refund;
+    bool orphaned; /* its shard is not ours (any more) */
+    bool asked;    /* what its buyer is to do is recorded */
+    bool hinted;   /* something has happened while it was called */
+    bool probe;    /* its call tells whether others may go on */
+    uint32_t shard;
+    char sku[JOB_SKU_MAX + 1];
+    char order_id[IDS_ORDER_SIZE];
+    int64_t number; /* of the attempt */
+    int64_t amount;
+    char currency[8];
+    uint64_t customer; /* a hash */
+    char *payment_method;
+    char *receipt_email; /* NULL: none */
+    char intent_id[PAY_ID_MAX + 1];
+    char key[RUNNER_KEY_SIZE];
+    int64_t born_ms;       /* monotonic: when its intent became durable, before its first call */
+    int64_t order_born_ms; /* ... that of the order's first attempt */
+    int64_t act_until_ms;  /* 0: nothing is recorded */
+    /* of the newest answer */
+    char code[PAY_CODE_MAX];
+    char param[PAY_PARAM_MAX];
+    enum pay_problem problem;
+    int64_t received;
+    uint32_t retry_after_ms;
+    char noted[PAY_CODE_MAX]; /* what was recorded last as unclear, ... */
+    int64_t noted_ms;         /* ... and when; 0: never */
+    int64_t logged_ms;        /* when a retry was logged last; 0: never */
+    struct backoff backoff;
+    enum attempt_verb backoff_of;
+    struct loop_timer *timer; /* NULL until it waits */
+    uint64_t called_us;       /* 0: never called */
+};
+
+struct runner_looks;
+
+struct runner {
+    struct runner_options o;
+    struct payment *buckets[RUNNER_BUCKETS];
+    struct fair_queue *queues[LANES];
+    size_t inflight[LANES];
+    struct window window;
+    struct circuit_breaker breaker;
+    struct reconcile *reconcile;
+    struct runner_looks *looks;
+    size_t count;   /* charges, but for those that wait for their buyers */
+    size_t waiting; /* those */
+    size_t refunds;
+    size_t calling[RUNNER_SHARDS_MAX];
+    bool held[RUNNER_SHARDS_MAX];
+    int64_t hinted_ms;                   /* when a hint came last; 0: never */
+    void (*pump)(struct runner *runner); /* runner_pump */
+    const struct pay_answer *answer;     /* that is being taken; NULL: none */
+    struct loop_timer *pump_again;
+};
+
+/* Where payments of the order are. */
+struct payment **payment_bucket(struct runner *runner, const char *order_id);
+/* The next one of this order behind `before` (NULL: the first); NULL: no more. */
+struct payment *payment_next(struct runner *runner, const char *order_id, struct payment *before);
+/* Takes it out of the table and frees it. */
+void payment_forget(struct payment *p);
+/* Frees one that is in no table. */
+void payment_free(struct payment *p);
+
+/* Takes the step that follows from the event; the payment may be gone then. */
+void runner_step(struct payment *p, enum attempt_event event);
+/* What a person says of it, if anything. The same. */
+void runner_step_word(struct payment *p);
+/* Its place among those that are counted: 1 or -1. */
+void runner_count(struct payment *p, int by);
+
+/* Starts calls while the breaker and the window have room. */
+void runner_pump(struct runner *runner);
+/* Whether a call beside those may be made now. */
+bool runner_may_call(void *runner);
+
+/* NULL: no memory. */
+struct runner_looks *runner_looks_new(struct runner *runner);
+void runner_looks_free(struct runner_looks *looks);
+void runner_looks_add(struct runner_looks *looks, const struct task *task);
+
+#endif
