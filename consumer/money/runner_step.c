@@ -273,6 +273,14 @@ void runner_count(struct payment *p, int by)
         metric_add(stats->of_shard[p->shard].payments, by);
 }
 
+/* Our key may charge, but not give back: only a person can mend that. */
+static bool may_not_refund(const struct payment *p)
+{
+    const struct pay_answer *answer = p->runner->answer;
+    return p->refund && answer != NULL &&
+           (answer->outcome == PAY_UNAUTHORIZED || answer->outcome == PAY_FORBIDDEN);
+}
+
 static void act(struct payment *p, enum attempt_action action)
 {
     switch ((int)action) {
@@ -280,7 +288,7 @@ static void act(struct payment *p, enum attempt_action action)
         note(p);
         return;
     case ATTEMPT_DO_NOTE_LATE:
-        if ((int64_t)clock_mono_ms() - p->born_ms >= NOTE_AFTER_MS)
+        if ((int64_t)clock_mono_ms() - p->born_ms >= NOTE_AFTER_MS || may_not_refund(p))
             note(p);
         return;
     case ATTEMPT_DO_ASK_BUYER:

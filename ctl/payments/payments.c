@@ -82,8 +82,10 @@ static int check(const struct command_args *args, const char *note)
     const char *outcome = args->operands[1];
     if (!order_text_is_id(args->operands[0]))
         return ctl_complain(CTL_USAGE, "\"%.40s\" is no order id", args->operands[0]);
-    if (strcmp(outcome, "captured") != 0 && strcmp(outcome, "not-captured") != 0)
-        return ctl_complain(CTL_USAGE, "\"%.40s\" is neither captured nor not-captured", outcome);
+    if (strcmp(outcome, "captured") != 0 && strcmp(outcome, "not-captured") != 0 &&
+        strcmp(outcome, "release") != 0)
+        return ctl_complain(CTL_USAGE, "\"%.40s\" is not captured, not-captured or release",
+                            outcome);
     if (note == NULL || note[0] == '\0' || strlen(note) > NOTE_MAX)
         return ctl_complain(CTL_USAGE,
                             "--note is missing, or longer than %d bytes: what was seen, "
@@ -119,11 +121,13 @@ const struct command command_payments_resolve = {
     .operand_count = 2,
     .summary = "tells what became of an unclear payment",
     .details =
-        "OUTCOME is captured or not-captured, as you have seen it at the gateway. Executed by "
-        "the consumer that serves the order. Captured: the order is confirmed. "
+        "OUTCOME is captured or not-captured, as you have seen it at the gateway, or release. "
+        "Executed by the consumer that serves the order. Captured: the order is confirmed, unless "
+        "the gateway's list shows another sum. "
         "Not-captured: whatever the gateway's list shows for the order is cancelled first, "
         "then its unit goes to the next in line; should the list show a success after all, "
-        "the order is confirmed.",
+        "the order is confirmed. Release: the order fails at once and its unit goes on, whatever "
+        "the gateway does; money that it takes late is refunded.",
     .options = {{"note", "TEXT", "why, for the record (required)"}, REQUEST_TIMEOUT_OPTION},
     .settings = CFG_BIT(DATABASE_URL),
     .run = run_resolve,

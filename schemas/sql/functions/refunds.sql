@@ -215,7 +215,7 @@ begin
                        else t.idempotency_key end,
                    unclear_since = case when u.state in ('unclear', 'later') then coalesce(t.unclear_since, now())
                                         else t.unclear_since end,
-                   code = u.code, updated_at = now()
+                   code = case u.state when 'again' then coalesce(t.code, u.code) else u.code end, updated_at = now()
              where t.order_id = u.order_id and t.attempt = u.attempt and t.state || '' = 'open'
             returning * into r;
             if found and u.state = 'again' then
