@@ -34,13 +34,6 @@ from harness_stack import Order, Stack  # noqa: E402,F401
 from harness_wait import wait_until  # noqa: E402,F401
 
 
-# Where the service does not follow the truthful sandbox yet, the classes whose sandbox is told to be as it
-# once was, by POST /_control. To be emptied.
-NOT_YET = {
-    "Payments": {"missing_method": 400},    # a 404 about a payment method holds its order's unit for ever
-}
-
-
 class TestCase(unittest.TestCase):
     """A test with a `stack`: its own database, empty queues, and the daemons it names."""
 
@@ -55,7 +48,6 @@ class TestCase(unittest.TestCase):
         super().setUpClass()
         cls.stack = Stack(cls.__name__, shards=cls.shards, settings=cls.settings,
                           proxied=cls.proxied)
-        cls.stack.sandbox_control = NOT_YET.get(cls.__name__)
         # Cleanups run even when a daemon below does not start.
         cls.addClassCleanup(cls.stack.close)
         for name in cls.daemons:

@@ -107,7 +107,7 @@ class ScriptedGateway:
             return 404, {"error": {"type": "invalid_request_error", "code": "resource_missing",
                                    "param": "payment_intent"}}
         self.refunds.insert(0, {"id": f"re_{len(self.refunds)}", "object": "refund", "status": status,
-                                "amount": paid["amount"], "currency": paid["currency"],
+                                "amount": paid.get("amount_received", paid["amount"]), "currency": paid["currency"],
                                 "payment_intent": paid["id"], "metadata": {}})
         return 200, self.refunds[0]
 

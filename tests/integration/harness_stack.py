@@ -1,7 +1,6 @@
 """A stack: one database, one set of queues, one set of secrets, and the daemons that share them."""
 
 import atexit
-import json
 import os
 import secrets
 import shutil
@@ -102,7 +101,6 @@ class Stack:
         self.daemons = []
         self.proxies = {}
         self.sandbox_options = ()   # of its command line, besides those that the stack needs
-        self.sandbox_control = None # what it is told from its start, as by POST /_control
         self.certificate = None     # of the sandbox: (the certificate, both it and its key)
         self._keep = False
         self._counts = {}
@@ -221,8 +219,7 @@ class Stack:
     def _start_sandbox(self, mine, log, wait):
         mine["CHECKOUT_LISTEN"] = f"127.0.0.1:{self._gateway_port}"
         mine.setdefault("CHECKOUT_SANDBOX_LEDGER", os.path.join(self.directory, "ledger"))
-        arguments = (*self.sandbox_options, *(("--tls", self.certificate[1]) if self.certificate else ()),
-                     *(("--control", json.dumps(self.sandbox_control)) if self.sandbox_control else ()))
+        arguments = (*self.sandbox_options, *(("--tls", self.certificate[1]) if self.certificate else ()))
         daemon = Daemon("checkout-sandbox-gateway", mine, log, arguments=arguments,
                         url=self.settings["CHECKOUT_GATEWAY_URL"])
         self.daemons.append(daemon)

@@ -181,6 +181,8 @@ class Lookups(Listed):
     def test_a_charge_of_another_amount_is_no_sale_and_goes_back(self):
         for members in ({"amount": 1}, {"amount": 1001}, {"amount_received": 999}):
             with self.subTest(members):
+                if self.consumer is not None:
+                    self.consumer.stop()
                 self.consume()
                 self.gateway.intents.clear()
                 self.gateway.refunds.clear()
@@ -198,7 +200,6 @@ class Lookups(Listed):
                 wait_until(lambda: self.stack.sql("select state, reason, amount from refunds where order_id = %s", (order.id,))
                            == [("succeeded", "late_success", members.get("amount_received") or members["amount"])], 15,
                            "it to go back")
-                self.consumer.stop()
 
     def test_an_order_has_three_attempts_ever_rarer_and_then_fails(self):
         self.consume()

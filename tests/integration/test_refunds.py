@@ -311,6 +311,8 @@ class AsTheGatewaySays(Scripted):
     def test_a_key_that_may_not_refund_stops_no_charge(self):
         for status in (401, 403):
             with self.subTest(status):
+                if self.consumer is not None:
+                    self.consumer.stop()
                 self.gateway.requests.clear()
                 order = self.confirmed()
                 self.gateway.refund = lambda form: (status, {"error": {"type": "invalid_request_error"}})
@@ -321,7 +323,6 @@ class AsTheGatewaySays(Scripted):
                                                   (order.id,)) == "invalid_request_error", 15, "it to be shown")
                 self.gateway.refund = self.gateway._refund
                 order.wait("refunded", timeout=35)
-                self.consumer.stop()
 
     def test_one_without_balance_is_shown_and_tried_again_tomorrow_or_when_asked_for(self):
         order = self.confirmed()
