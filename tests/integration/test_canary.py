@@ -259,7 +259,7 @@ class Canary(Scripted):
 
     def assert_all_was_heard(self):
         """What is said where nothing is secret: so each of these was listened to."""
-        for source, word in (("producer-1.log", b"eve"), ("consumer-1.log", b"outcome is unknown"),
+        for source, word in (("producer-1.log", b"eve"), ("consumer-1.log", b"no definite answer"),
                              ("redis-monitor", b"checkout:events:"), ("postgres", b"nobody_called_ned"),
                              ("postgres", rb"checkout\.decide"), ("rabbitmq", b"connection"),
                              ("ps", b"checkout-consumer"), ("/metrics", b"checkout_payments_total"),
