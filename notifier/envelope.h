@@ -1,4 +1,4 @@
-/* What the notifier needs to know of an event that it passes on as it is. No I/O. */
+/* What the notifier reads of an event, which it passes on unchanged. No I/O. */
 #ifndef NOTIFIER_ENVELOPE_H
 #define NOTIFIER_ENVELOPE_H
 
@@ -14,10 +14,10 @@
 struct envelope {
     unsigned char order[ENVELOPE_ORDER_SIZE]; /* the UUID in binary */
     int64_t sequence;
-    bool final; /* the order has ended with it */
+    bool final; /* the order ends with it */
 };
 
-/* Reads a CloudEvent of ours. ERR_PARSE: it is none. */
+/* Reads one of Checkout's CloudEvents. ERR_PARSE: it is none. */
 MUST_CHECK int envelope_parse(const char *text, size_t len, struct envelope *ret_envelope);
 
 /* Reads a UUID of 36 characters. */

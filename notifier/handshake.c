@@ -16,7 +16,7 @@
 #define KEY_BYTES 16
 #define SHA1_SIZE 20
 
-/* Steps to the next member of a comma-separated list, blanks around it left out. */
+/* Steps to the next member of a comma-separated list, without the blanks around it. */
 static bool next_member(const char **rest, const char **ret_member, size_t *ret_len)
 {
     const char *start = *rest + strspn(*rest, ", \t");

@@ -1,4 +1,5 @@
-/* The opening handshake of a websocket (RFC 6455): is it one, from an origin that may? No I/O. */
+/* The opening handshake of a websocket (RFC 6455): is it valid, and from an allowed origin? No
+ * I/O. */
 #ifndef NOTIFIER_HANDSHAKE_H
 #define NOTIFIER_HANDSHAKE_H
 
@@ -33,8 +34,8 @@ struct handshake_refusal {
 };
 
 /*
- * 0 with the id to replay after (-1: none asked), or ERR_REFUSED with `ret_refusal`. `origins`:
- * those that may. Who asks is not looked at here.
+ * 0 with the id to replay after (-1: none asked), or ERR_REFUSED with `ret_refusal`. `origins`: the
+ * allowed ones. It does not authenticate.
  */
 MUST_CHECK int handshake_check(const struct handshake *handshake, const struct origins *origins,
                                int64_t *ret_after_id, struct handshake_refusal *ret_refusal);

@@ -25,11 +25,11 @@ struct notifier {
     struct replay *replay;
     struct subscriptions *feed;
     struct server *serve;
-    bool complete; /* both servers have been there once */
+    bool complete; /* both servers were connected once */
 };
 
-/* At the start both servers must answer; later one is enough to tell buyers something, and turning
- * them away would not help. */
+/* At the start both servers must answer. Later one is enough to send buyers something, and refusing
+ * them would not help. */
 static bool ready(void *arg, struct buf *ret_why)
 {
     struct notifier *n = arg;
@@ -91,7 +91,7 @@ static int start(struct notifier *n)
 {
     const struct cfg *cfg = n->daemon.cfg;
     size_t secret_len = 0;
-    const char *problem; /* the settings have been checked */
+    const char *problem; /* the settings were checked */
     const char *secret = cfg_secret(cfg, CFG_JWT_SECRET_FILE, &secret_len);
     stats_init(&n->stats, n->daemon.metrics);
     n->jwt = jwt_new(secret, secret_len);
@@ -114,7 +114,7 @@ int main(int argc, char **argv)
     struct notifier n = {0};
     const struct daemon_program program = {
         .name = "checkout-notifier",
-        .summary = "Pushes to each buyer, by websocket, what becomes of their orders.",
+        .summary = "Pushes each buyer's events by websocket.",
         .cfg_program = CFG_NOTIFIER,
         .servers = {&contact_pg, &contact_redis},
         .ready = ready,

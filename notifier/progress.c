@@ -33,7 +33,7 @@ static struct progress_entry *oldest(const struct progress *progress)
     return found;
 }
 
-/* A free entry, or the one that is given up; NULL: no memory for the first. */
+/* A free entry, or the one to replace; NULL: no memory for the first. */
 static struct progress_entry *make_room(struct progress *progress, uint64_t now_ms)
 {
     if (progress->count == progress->cap)

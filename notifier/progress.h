@@ -1,4 +1,5 @@
-/* How far one socket has been told of each of its orders, so that it is told in order. No I/O. */
+/* The newest event that one socket got of each of its orders, so that each order's events go out in
+ * order. No I/O. */
 #ifndef NOTIFIER_PROGRESS_H
 #define NOTIFIER_PROGRESS_H
 
@@ -28,9 +29,9 @@ struct progress {
 };
 
 /*
- * Whether an event is news, and remembers it as told. False: the order's newer state (or this one)
- * went out already. Beyond PROGRESS_MAX orders, and where memory is out, the one told longest ago
- * is forgotten: it may be told again, with the id that it had.
+ * Whether an event is news; then it counts as sent. False: this or a newer state of the order went
+ * out already. Beyond PROGRESS_MAX orders, or without memory, it forgets the order whose last event
+ * is oldest: that event may be sent again, with the same id.
  */
 bool progress_advance(struct progress *progress, const struct envelope *envelope, uint64_t now_ms);
 void progress_free(struct progress *progress);

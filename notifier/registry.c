@@ -144,7 +144,8 @@ void registry_each(struct registry_user *user, registry_member_cb cb, void *arg)
 {
     struct registry_member *next = NULL;
     for (struct registry_member *m = TAILQ_FIRST(&user->members); m != NULL; m = next) {
-        next = TAILQ_NEXT(m, of_user); /* read first: if `m` was the last, its user goes with it */
+        next =
+            TAILQ_NEXT(m, of_user); /* read first: if `m` was the last, its user is freed with it */
         cb(m, arg);
     }
 }

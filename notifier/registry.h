@@ -23,32 +23,31 @@ struct registry_member {
 
 typedef void (*registry_member_cb)(struct registry_member *member, void *arg);
 
-/* `members_max` sockets in all, `user_max` of one user. NULL: no memory. */
+/* At most `members_max` sockets in all, `user_max` of one user. NULL: no memory. */
 struct registry *registry_new(size_t members_max, size_t user_max);
-/* Frees the registry and what it knows of users; the members stay their owners'. NULL is allowed.
- */
+/* Frees the registry and its users, not the members. NULL is allowed. */
 void registry_free(struct registry *registry);
 
 size_t registry_members(const struct registry *registry);
 size_t registry_users(const struct registry *registry);
 
-/* Whether one more would be taken: 0, ERR_FULL (all), ERR_REFUSED (this user). */
+/* Whether there is room for one more: 0, ERR_FULL (all), ERR_REFUSED (this user). */
 MUST_CHECK int registry_room(const struct registry *registry, const char *user);
-/* Adds a socket; `ret_first` tells whether it is its user's only one. ERR_NOMEM, ERR_FULL,
- * ERR_REFUSED, or ERR_INVALID for a name longer than REGISTRY_USER_MAX. */
+/* Adds a socket; `ret_first`: whether it is its user's only one. ERR_NOMEM, ERR_FULL, ERR_REFUSED,
+ * or ERR_INVALID for a name longer than REGISTRY_USER_MAX. */
 MUST_CHECK int registry_join(struct registry *registry, const char *user,
                              struct registry_member *member, bool *ret_first);
 /* Removes it; true if its user has no other, and is now forgotten. */
 bool registry_leave(struct registry *registry, struct registry_member *member);
 
-/* NULL: has no socket here. */
+/* NULL: the user has no socket here. */
 struct registry_user *registry_find(const struct registry *registry, const char *user, size_t len);
 const char *registry_user_name(const struct registry_user *user);
-/* Whether events of this user reach us at present; the feed's to keep. */
+/* Whether events of this user reach us at present; subscriptions.c sets it. */
 bool registry_user_heard(const struct registry_user *user);
 void registry_user_set_heard(struct registry_user *user, bool heard);
 
-/* Call `cb` for each, in the order they came; `cb` may remove the member it is given, no other. */
+/* Call `cb` for each, in the order of arrival; `cb` may remove its own member, no other. */
 void registry_each(struct registry_user *user, registry_member_cb cb, void *arg);
 void registry_each_all(struct registry *registry, registry_member_cb cb, void *arg);
 

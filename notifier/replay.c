@@ -10,7 +10,7 @@
 #include "common/shop/event_row.h"
 #include "common/shop/status.h"
 
-#define RUNS_MAX 8      /* queries at once; a crowd that reconnects is served in turn */
+#define RUNS_MAX 8      /* queries at once; many that reconnect wait in a queue */
 #define PAGE 64         /* events of one query: well below a socket's buffer */
 #define MARGIN_MS 60000 /* shards commit side by side: an older event may appear this late */
 #define STATEMENT_MS 10000
@@ -57,8 +57,8 @@ static const struct pg_statement later_events = {
     "   and (e.event_id > $2::bigint or e.created_at > known.since)" PAGE_END,
     4};
 
-/* A buyer's orders are few, and found by index: the planner must not prefer the whole of a table
- * that has grown since it was last analysed. */
+/* A buyer's orders are few, and an index finds them: the planner must not scan a whole table that
+ * has grown since its last analyze. */
 static const struct pg_statement settings = {
     "replay_settings",
     "select set_config('enable_seqscan', 'off', false), set_config('enable_hashjoin', 'off', "
@@ -72,7 +72,7 @@ TAILQ_HEAD(session_queue, session);
 struct replay {
     struct pg *pg;
     struct stats *stats;
-    struct loop_timer *retry; /* running: the database refused, so wait */
+    struct loop_timer *retry; /* runs while the database refuses */
     struct session_queue queue;
     unsigned runs;
     struct buf text;
@@ -103,7 +103,7 @@ static bool can_ask(const struct replay *replay)
     return pg_is_up(replay->pg) && !loop_timer_active(replay->retry);
 }
 
-/* Live events flow again, though something is still owed. */
+/* Live events flow again although the replay is not complete. */
 static void postpone(struct replay *replay, struct session *session)
 {
     session->replay.behind = false;
@@ -125,11 +125,11 @@ static void finish(struct replay *replay, struct session *session)
     metric_observe(replay->stats->replay_seconds, (double)(now - r->began_ms) / 1000);
     bool again = r->again || session->held_lost;
     if (session->held_lost)
-        buf_free(&session->held); /* what the next replay reads; and there is room again */
+        buf_free(&session->held); /* the next replay reads them; and there is room again */
     r->again = false;
     session->held_lost = false;
     if (again)
-        enqueue(replay, session); /* holding on: what is held comes after it */
+        enqueue(replay, session); /* still holding: what is held comes after it */
     else
         session_release(session);
 }
@@ -143,7 +143,7 @@ static void push_row(struct replay *replay, struct session *session, const struc
     buf_reset(&replay->text);
     if (envelope_parse_order(event.order_id, envelope.order) < 0 ||
         event_encode(&replay->text, &event) < 0)
-        log_error("an event could not be written", LOG_STR("order_id", event.order_id));
+        log_error("event not encoded", LOG_STR("order_id", event.order_id));
     else
         session_push(session, &envelope, buf_text(&replay->text), replay->text.len);
 }
@@ -160,7 +160,8 @@ static void page_came(struct replay *replay, struct session *session,
     }
     session->replay.cursor = pg_int(result, rows - 1, EVENT_ROW_ID);
     if (ws_buffered(session->ws) <= WS_BUFFER_LOW) {
-        enqueue(replay, session); /* at the end: one long history does not hold up the others */
+        enqueue(replay,
+                session); /* to the end of the queue: one long history does not delay the others */
         return;
     }
     session->replay.behind = true;
@@ -170,7 +171,7 @@ static void page_came(struct replay *replay, struct session *session,
 static void refused(struct replay *replay, const struct pg_result *result)
 {
     if (!loop_timer_active(replay->retry))
-        log_warning("PostgreSQL refused a replay", LOG_STR("sqlstate", pg_sqlstate(result)),
+        log_warning("replay refused by PostgreSQL", LOG_STR("sqlstate", pg_sqlstate(result)),
                     LOG_STR("problem", pg_message(result)));
     loop_timer_start(replay->retry, RETRY_MS, 0);
 }
@@ -255,7 +256,7 @@ static void set_up(const struct pg_result *result, void *arg)
 {
     (void)arg;
     if (pg_status(result) == PG_ERROR)
-        log_warning("PostgreSQL refused the session's settings",
+        log_warning("session settings refused by PostgreSQL",
                     LOG_STR("problem", pg_message(result)));
 }
 
@@ -266,7 +267,7 @@ static void database_changed(bool up, const char *reason, void *arg)
     if (up) {
         log_info("PostgreSQL is connected");
         if (pg_query(replay->pg, &settings, NULL, set_up, NULL) < 0)
-            log_warning("the session's settings could not be sent");
+            log_warning("session settings not sent");
         pump(replay);
         return;
     }
@@ -328,7 +329,7 @@ void replay_request(struct replay *replay, struct session *session)
 {
     struct session_replay *r = &session->replay;
     if (r->queued && r->cursor == 0)
-        return; /* not begun: it will see everything */
+        return; /* not started: it will see everything */
     if (r->queued || r->behind || r->run != NULL) {
         r->again = true;
         return;

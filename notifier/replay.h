@@ -1,6 +1,6 @@
 /*
- * Tells sockets from PostgreSQL what the stream did not: the open orders of a buyer who connects,
- * and what happened while Redis was away. Pages, a few at once, the rest in a queue.
+ * Sends sockets from PostgreSQL what the stream did not: the open orders of a buyer who connects,
+ * and what happened while Redis was away. It reads pages, a few at once; the rest wait in a queue.
  */
 #ifndef NOTIFIER_REPLAY_H
 #define NOTIFIER_REPLAY_H
@@ -18,16 +18,16 @@ struct replay;
 
 /* Keeps a session with the database at `url`. NULL: no memory. */
 struct replay *replay_new(struct loop *loop, const char *url, struct stats *stats);
-/* All sessions must have been forgotten. NULL is allowed. */
+/* Forget all sessions first. NULL is allowed. */
 void replay_free(struct replay *replay);
 bool replay_ready(const struct replay *replay);
 
-/* A new session: `after_id` as in struct session_replay. Nothing is read before the request. */
+/* A new session: `after_id` as in struct session_replay. It reads nothing before the request. */
 void replay_welcome(struct session *session, int64_t after_id);
-/* Replays what the session may have missed, now or when the database is back. Live events are held
- * meanwhile if the database is there, else they flow. */
+/* Replays what the session may have missed, now or when the database is back. Meanwhile live events
+ * are held if the database is connected, else they flow. */
 void replay_request(struct replay *replay, struct session *session);
-/* The stream broke: what came until now counts, nothing after it. */
+/* The stream broke: what came until now counts, nothing after this. */
 void replay_stream_lost(struct session *session);
 /* The session's socket has drained. */
 void replay_drained(struct replay *replay, struct session *session);

@@ -15,7 +15,7 @@
 #define STAY_DEFAULT_S 3600
 #define STAY_MAX_S 86400
 #define IDLE_TIMEOUT_S 10
-#define SPARE_CONNECTIONS 256 /* beyond the sockets: to say why no more are taken */
+#define SPARE_CONNECTIONS 256 /* more than sockets: to say why it takes no more */
 #define DRAIN_MS 5000
 #define RETRY_AFTER_S 5
 
@@ -95,7 +95,7 @@ static void report_numbers(const struct server *serve)
     metric_set(serve->options.stats->users, (double)registry_users(serve->options.registry));
 }
 
-/* Frees a session whose socket is no more. */
+/* Frees a session whose socket is closed. */
 static void session_end(struct server *serve, struct session *session)
 {
     const struct server_options *o = &serve->options;
@@ -155,7 +155,7 @@ static struct session *session_new(struct server *serve, const struct welcome *w
     return session;
 }
 
-/* The limits are looked at once more: others may have come since the handshake. */
+/* Checks the limits again: other sockets may have come since the handshake. */
 static void join(struct server *serve, struct session *session, const char *user)
 {
     bool first = false;

@@ -1,4 +1,4 @@
-/* Requests become sockets here: handshake, who it is, limits, and the life of a session. */
+/* Requests become sockets here: handshake, authentication, limits, and the life of a session. */
 #ifndef NOTIFIER_SERVER_H
 #define NOTIFIER_SERVER_H
 
@@ -30,10 +30,11 @@ struct server_options {
     struct stats *stats;
 };
 
-/* Starts listening. ERR_UNAVAILABLE: the address cannot be bound (errno tells why). The strings and
- * parts must outlive it. */
+/* Starts listening. ERR_UNAVAILABLE: it cannot bind the address (see errno). The strings and parts
+ * must outlive the server. */
 MUST_CHECK int server_open(const struct server_options *options, struct server **ret_serve);
-/* Takes no more, says goodbye (1001) to all, and calls `done` when the last has left, or soon. */
+/* Takes no more sockets, closes all (1001), and calls `done` when the last has left or after a
+ * while. */
 void server_drain(struct server *serve, loop_cb done, void *arg);
 /* Ends what is left at once. NULL is allowed. */
 void server_close(struct server *serve);

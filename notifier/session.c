@@ -39,7 +39,7 @@ void session_offer(struct session *session, const struct envelope *envelope, con
     if (!session->held_lost && buf_append(&session->held, &head, sizeof head) == 0 &&
         buf_append(&session->held, text, len) == 0)
         return;
-    /* The database has them all: better another replay than an unbounded pile. */
+    /* The database has them all: another replay is better than a buffer without a bound. */
     session->held.len = before;
     session->held_lost = true;
 }

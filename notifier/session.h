@@ -1,6 +1,6 @@
 /*
- * One listening buyer's socket: what it has been told, and what waits while it is being replayed.
- * Events go out in order per order; while `holding`, live ones wait for the replay before them.
+ * A buyer's open socket: what was sent, and what waits during a replay. The events of an order go
+ * out in order; while `holding`, live ones wait for the replay.
  */
 #ifndef NOTIFIER_SESSION_H
 #define NOTIFIER_SESSION_H
@@ -19,14 +19,14 @@
 
 #define SESSION_HELD_MAX ((size_t)64 * 1024) /* bytes of live events held during a replay */
 
-/* What replay.c keeps of a session. Times are of the monotonic clock. */
+/* What replay.c keeps for a session. Times are of the monotonic clock. */
 struct session_replay {
     bool first;             /* not replayed yet */
     bool queued;            /* in the queue */
     bool again;             /* wanted once more after the one that runs */
     bool behind;            /* waits for the socket to drain before the next page */
-    bool fresh;             /* the stream has stood since this replay began */
-    bool covered;           /* complete up to now: replayed, and the stream has stood since */
+    bool fresh;             /* no gap in the stream since this replay began */
+    bool covered;           /* complete up to now: replayed, and no gap in the stream since */
     int64_t after_id;       /* the first replay starts after this event; -1: at the open orders */
     int64_t cursor;         /* last event id of the page before */
     uint64_t since_ms;      /* complete up to here, when not covered */
@@ -48,8 +48,8 @@ struct session {
     void *owner;
 };
 
-/* Sends an event now, unless the socket has it or a newer one of its order. Too slow a socket is
- * closed. */
+/* Sends an event now, unless the socket has it or a newer one of its order. It closes a socket that
+ * is too slow. */
 void session_push(struct session *session, const struct envelope *envelope, const char *text,
                   size_t len);
 /* Takes a live event: pushed, or held. */
@@ -57,9 +57,9 @@ void session_offer(struct session *session, const struct envelope *envelope, con
                    size_t len);
 /* Live events wait from now on. */
 void session_hold(struct session *session);
-/* Those held go out, in the order they came; live ones flow again. */
+/* Sends the held ones in the order of their arrival; live ones flow again. */
 void session_release(struct session *session);
-/* Frees what it holds, but not the session itself, its socket or its timer. */
+/* Frees its memory, but not the session itself, its socket or its timer. */
 void session_clear(struct session *session);
 
 #endif

@@ -19,9 +19,9 @@ struct stats {
 };
 
 void stats_init(struct stats *stats, struct metrics *metrics);
-/* A socket ended; `why` as ws.h has it. */
+/* A socket ended; `why` as in ws.h. */
 void stats_closed(struct stats *stats, const char *why);
-/* A handshake was answered with this status. */
+/* This status answered a handshake. */
 void stats_refused(struct stats *stats, unsigned status);
 
 #endif

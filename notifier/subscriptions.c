@@ -11,7 +11,7 @@
 
 #define PREFIX_LEN (sizeof REDIS_CHANNEL_EVENTS - 1)
 #define CHANNEL_SIZE (PREFIX_LEN + REGISTRY_USER_MAX + 1)
-/* Without Redis the database is asked in rounds: the first soon, to cover a mere reconnect. */
+/* Without Redis it asks the database in rounds: the first one soon, to cover a short reconnect. */
 #define FIRST_ROUND_MS 1000
 #define ROUND_MS 5000
 
@@ -55,11 +55,11 @@ static void message_came(const char *channel, size_t channel_len, const char *me
     struct subscriptions *feed = arg;
     struct registry_user *user = user_of_channel(feed, channel, channel_len);
     if (user == NULL)
-        return; /* left a moment ago */
+        return; /* it has just left */
     struct live_event event = {.text = message, .len = message_len};
     if (envelope_parse(message, message_len, &event.envelope) < 0) {
         metric_add(feed->stats->unreadable, 1);
-        log_warning("a message from Redis is no event", LOG_INT("bytes", message_len));
+        log_warning("message from Redis is no event", LOG_INT("bytes", message_len));
         return;
     }
     metric_add(feed->stats->received, 1);
@@ -95,12 +95,12 @@ static void start_rounds(struct subscriptions *feed)
         loop_timer_start(feed->rounds, FIRST_ROUND_MS, ROUND_MS);
 }
 
-/* For this buyer it is as without Redis. */
+/* Treats this buyer as if Redis were away. */
 static void refused(const char *channel, size_t channel_len, const char *problem, void *arg)
 {
     struct subscriptions *feed = arg;
     struct registry_user *user = user_of_channel(feed, channel, channel_len);
-    (void)problem; /* logged where it was met */
+    (void)problem; /* logged where it happened */
     if (user == NULL)
         return;
     registry_each(user, stream_lost, NULL);
@@ -138,7 +138,7 @@ static void redis_changed(bool up, const char *reason, void *arg)
     metric_set(feed->stats->redis_up, up);
     if (up) {
         log_info("Redis is connected", LOG_INT("users", registry_users(feed->registry)));
-        return; /* rounds end when every buyer is heard again */
+        return; /* the rounds end when events of every buyer reach us again */
     }
     log_warning("Redis is not connected; events come from PostgreSQL, more slowly",
                 LOG_STR("reason", reason));

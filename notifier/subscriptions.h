@@ -1,6 +1,6 @@
 /*
  * From Redis to the sockets: subscribes to the channels of connected buyers only, and passes their
- * events on. Where the stream broke, the database is asked.
+ * events on. After a gap in the stream it asks the database.
  */
 #ifndef NOTIFIER_SUBSCRIPTIONS_H
 #define NOTIFIER_SUBSCRIPTIONS_H
@@ -23,8 +23,8 @@ struct subscriptions *subscriptions_new(struct loop *loop, const char *url,
 void subscriptions_free(struct subscriptions *feed); /* NULL is allowed */
 bool subscriptions_ready(const struct subscriptions *feed);
 
-/* A session that has joined the registry, as its user's `first` or not; its replay is asked for
- * when the subscription stands. ERR_FULL, ERR_NOMEM: events of this user would not come. */
+/* A session has joined the registry, as its user's `first` or not; it requests the session's replay
+ * when the subscription is active. ERR_FULL, ERR_NOMEM: events of this user would not come. */
 MUST_CHECK int subscriptions_listen(struct subscriptions *feed, struct session *session,
                                     bool first);
 /* The last session of this user has left. */

@@ -11,16 +11,16 @@
 #include "common/base/err.h"
 
 #define OUT_MAX ((size_t)16 * 1024)     /* frames gathered for one send(2) */
-#define KERNEL_BUFFER (64 * 1024)       /* asked of the kernel, so that slowness shows here */
+#define KERNEL_BUFFER (64 * 1024)       /* for sending: small, so that a slow reader shows here */
 #define READ_BUDGET ((size_t)16 * 1024) /* bytes taken of one socket in one turn of the loop */
-#define QUEUE_MAX 1024                  /* frames queued: a flood of pings makes as many pongs */
-#define CLOSE_WAIT_MS 10000             /* for what is queued, our close frame and the peer's */
+#define QUEUE_MAX 1024                  /* frames queued: a flood of pings causes as many pongs */
+#define CLOSE_WAIT_MS 10000             /* for the queue, our close frame and the peer's */
 #define LINGER_MS 2000                  /* for the peer to read our close frame before the reset */
 
 enum state {
     STATE_OPEN,
     STATE_CLOSING,  /* our close frame is queued or sent */
-    STATE_LINGERING /* nothing more to say: reads and ignores, until the peer hangs up */
+    STATE_LINGERING /* nothing more to send: reads and ignores until the peer closes */
 };
 
 struct ws {
@@ -73,7 +73,7 @@ static ssize_t take_bytes(wslay_event_context_ptr context, uint8_t *data, size_t
     return -1;
 }
 
-/* Gathers; the kernel gets it in one piece. */
+/* Gathers frames, so that the kernel gets them in one call. */
 static ssize_t give_bytes(wslay_event_context_ptr context, const uint8_t *data, size_t len,
                           int flags, void *arg)
 {
@@ -130,7 +130,7 @@ static void end_soon(struct ws *ws)
 
 /* ---- bytes ---- */
 
-/* Sends what is gathered: 1 when all is gone, 0 when the kernel is full, ERR_CLOSED. */
+/* Sends what is gathered: 1 when all is sent, 0 when the kernel is full, ERR_CLOSED. */
 static int send_out(struct ws *ws)
 {
     while (ws->out.len > 0) {
@@ -146,7 +146,7 @@ static int send_out(struct ws *ws)
     return 1;
 }
 
-/* Writes until the kernel is full or all is gone. ERR_CLOSED: the connection is no more. */
+/* Writes until the kernel is full or all is sent. ERR_CLOSED: the connection has ended. */
 static int flush(struct ws *ws)
 {
     int sent = 0;
@@ -179,7 +179,7 @@ static void enter_closing(struct ws *ws, const char *why)
     loop_timer_start(ws->timer, CLOSE_WAIT_MS, 0);
 }
 
-/* Reads and throws away; false: the peer has hung up. */
+/* Reads and discards; false: the peer has closed. */
 static bool discard(struct ws *ws)
 {
     char bytes[4096];
@@ -187,7 +187,7 @@ static bool discard(struct ws *ws)
     return n > 0 || (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR));
 }
 
-/* All is said: hangs up, or lingers where unread bytes would turn that into a reset. */
+/* All is sent: closes, or lingers where unread bytes would turn the close into a reset. */
 static bool finished(struct ws *ws)
 {
     if (wants_write(ws) || wslay_event_want_read(ws->context))
@@ -285,12 +285,11 @@ struct ws *ws_new(const struct ws_options *options, struct http_upgraded *upgrad
         return NULL;
     }
     wslay_event_config_set_max_recv_msg_length(ws->context, WS_MESSAGE_MAX);
-    wslay_event_config_set_no_buffering(ws->context, 1); /* what comes is ignored anyway */
+    wslay_event_config_set_no_buffering(ws->context, 1); /* input is ignored now */
     int size = KERNEL_BUFFER;
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size); /* a wish */
     loop_timer_start(ws->timer, options->ping_ms, options->ping_ms);
-    /* Both: what came with the handshake is read in the first turn, without a byte from the wire.
-     */
+    /* Both: the first turn reads what came with the handshake, even if no more bytes arrive. */
     loop_watch_set(ws->watch, LOOP_READ | LOOP_WRITE);
     return ws;
 }
@@ -304,7 +303,7 @@ int ws_send(struct ws *ws, const char *text, size_t len)
     const struct wslay_event_msg message = {WSLAY_TEXT_FRAME, (const uint8_t *)text, len};
     if (wslay_event_queue_msg(ws->context, &message) != 0)
         return ERR_NOMEM;
-    watch_again(ws); /* it leaves with whatever else this turn brings */
+    watch_again(ws); /* it leaves together with the other frames of this turn */
     return 0;
 }
 
@@ -316,7 +315,8 @@ size_t ws_buffered(const struct ws *ws)
 void ws_want_drained(struct ws *ws)
 {
     ws->wants_drained = true;
-    loop_watch_set(ws->watch, LOOP_READ | LOOP_WRITE); /* so it comes even with nothing to send */
+    loop_watch_set(ws->watch,
+                   LOOP_READ | LOOP_WRITE); /* so that it comes even with nothing to send */
 }
 
 void ws_close(struct ws *ws, uint16_t code, const char *reason, const char *why)

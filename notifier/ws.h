@@ -1,4 +1,5 @@
-/* One websocket on a raw socket (frames by wslay): sends text, keeps it alive, ends it politely. */
+/* One websocket on a raw socket (frames by wslay): sends text, keeps it alive, closes it by the
+ * protocol. */
 #ifndef NOTIFIER_WS_H
 #define NOTIFIER_WS_H
 
@@ -25,7 +26,7 @@ struct ws_listener {
     /* Once, from the loop, never from a call on `ws`, which is freed afterwards. `why` is a short
      * static word for logs and metrics. */
     void (*closed)(const char *why, void *arg);
-    /* What was buffered has gone out, after ws_want_drained. */
+    /* The buffer is empty, after ws_want_drained. */
     void (*drained)(void *arg);
 };
 
@@ -35,8 +36,8 @@ struct ws_options {
     const struct ws_listener *listener;
 };
 
-/* Takes over the upgraded connection, also when it fails; the options are only read. `extra`: bytes
- * that came already. NULL: no memory. */
+/* Takes the upgraded connection, also on failure; it only reads the options. `extra`: bytes that
+ * came already. NULL: no memory. */
 struct ws *ws_new(const struct ws_options *options, struct http_upgraded *upgraded, int fd,
                   const char *extra, size_t extra_len, void *arg);
 
@@ -47,7 +48,8 @@ size_t ws_buffered(const struct ws *ws);
 /* Asks for one call of `drained`. */
 void ws_want_drained(struct ws *ws);
 
-/* Says goodbye after what is queued; `closed` follows within 10 s, with `why`. Twice is once. */
+/* Sends a close frame after what is queued; `closed` follows within 10 s, with `why`. A second call
+ * does nothing. */
 void ws_close(struct ws *ws, uint16_t code, const char *reason, const char *why);
 /* Ends it at once, without `closed`. NULL is allowed. */
 void ws_free(struct ws *ws);

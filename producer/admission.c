@@ -11,7 +11,7 @@
 #include "common/shop/job.h"
 #include "common/shop/redis_keys.h"
 
-#define ASK_MAX 64        /* orders of one question to Redis, so that none waits for many others */
+#define ASK_MAX 64        /* orders in one query to Redis, so that none waits for many others */
 #define WAIT_MS 100       /* longest wait for an answer */
 #define SLOW_PAUSE_MS 500 /* after that Redis is not asked for a while */
 #define FIXED_ARGS 3      /* EVAL, script, number of keys */
@@ -20,7 +20,7 @@
 #define SEEN_S REDIS_KEYS_TEXT(REDIS_KEY_SEEN_LIFE_S)
 #define LOCK_MS REDIS_KEYS_TEXT(REDIS_KEY_LOCK_LIFE_MS)
 
-/* For each order: KEYS its marker and its item's gate; ARGV its fingerprint and id. */
+/* For each order: KEYS its marker and its item's admission state; ARGV its fingerprint and id. */
 static const char ask_script[] =
     "local out = {} "
     "for i = 1, #KEYS / 2 do "
@@ -47,11 +47,11 @@ static const char take_back_script[] =
     "if redis.call('GET', KEYS[2]) == ARGV[2] then redis.call('DEL', KEYS[2]) end "
     "return 0";
 
-/* A question on its way. It is freed when Redis has answered, or its connection went. */
+/* A query under way. Redis' answer, or the end of its connection, frees it. */
 struct question {
-    struct admission *gate; /* NULL: the gate is gone */
+    struct admission *gate; /* NULL: admission is gone */
     struct admission_entry *entries[ASK_MAX];
-    size_t count; /* 0: nobody waits any more */
+    size_t count; /* 0: no order waits any more */
     uint64_t asked_ms;
     struct question *next; /* in order of asking */
 };
@@ -72,7 +72,7 @@ struct admission {
 
 /* ---- answers ---- */
 
-/* Gives all of a question the same verdict. */
+/* Gives all orders of a query the same verdict. */
 static void open_all(struct question *q)
 {
     size_t count = q->count;
@@ -111,7 +111,7 @@ static void answered(const struct redis_reply *reply, void *arg)
     if (gate != NULL) {
         forget_question(gate, q);
         if (reply->type == REDIS_ERROR)
-            log_error("the gate's question failed", LOG_STR("problem", reply->str));
+            log_error("admission query failed", LOG_STR("problem", reply->str));
         if (reply->type != REDIS_ARRAY || reply->count != q->count)
             open_all(q);
         for (size_t i = 0; i < q->count; i++)
@@ -167,7 +167,7 @@ static int send_question(struct question *q)
     return redis_command(q->gate->redis, argc, argv, argv_len, answered, q);
 }
 
-/* Asks for the first ASK_MAX entries; false: it could not, and they wait on. */
+/* Asks about the first ASK_MAX entries; false: it could not, and they still wait. */
 static bool ask_some(struct admission *gate)
 {
     if (!redis_is_up(gate->redis) || clock_mono_ms() < gate->slow_until_ms)
@@ -202,7 +202,7 @@ static void ask(void *arg)
             gate->verdict(take_first(gate), ADMISSION_OPEN, gate->arg);
 }
 
-/* Opens the gate for those who have waited too long. */
+/* Lets those pass that have waited too long. */
 static void on_late(void *arg)
 {
     struct admission *gate = arg;
@@ -215,7 +215,7 @@ static void on_late(void *arg)
             next_ms = q->asked_ms + WAIT_MS - now_ms;
             break;
         }
-        log_warning("Redis is slow: the gate is open", LOG_INT("orders", q->count));
+        log_warning("Redis is slow: admission lets all orders pass", LOG_INT("orders", q->count));
         gate->slow_until_ms = now_ms + SLOW_PAUSE_MS;
         open_all(q);
     }
@@ -281,5 +281,5 @@ void admission_take_back(struct admission *gate, const struct admission_entry *e
     text(argv, argv_len, &argc, entry->fingerprint);
     text(argv, argv_len, &argc, entry->order_id);
     if (redis_command(gate->redis, argc, argv, argv_len, NULL, NULL) < 0)
-        log_debug("the gate's marker stays until it expires");
+        log_debug("admission marker not deleted; it expires by itself");
 }

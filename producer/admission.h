@@ -1,6 +1,7 @@
 /*
- * The gate: what Redis knows about an order before it is published. Advisory: Redis away or slow
- * opens it, the counter alone decides. Its keys are those of common/shop/redis_keys.h.
+ * Admission: what Redis knows about an order before it is published. It is advisory: while Redis is
+ * away or slow, every order passes, and the consumer alone decides. Its keys are those of
+ * common/shop/redis_keys.h.
  */
 #ifndef PRODUCER_ADMISSION_H
 #define PRODUCER_ADMISSION_H
@@ -23,8 +24,8 @@ enum admission_verdict {
     ADMISSION_OPEN,   /* Redis was not asked or did not answer in time */
 };
 
-/* One order at the gate; embedded in the caller's, which keeps it and its texts until the verdict.
- */
+/* One order in admission; embedded in the caller's, which keeps it and its texts until the
+ * verdict. */
 struct admission_entry {
     const char *order_id;
     const char *fingerprint;
@@ -35,16 +36,15 @@ struct admission_entry {
 typedef void (*admission_verdict_cb)(struct admission_entry *entry, enum admission_verdict verdict,
                                      void *arg);
 
-/* `redis` must outlive the gate. `verdict` comes once for each entry, from the loop. NULL: no
- * memory.
- */
+/* `redis` must outlive the admission. `verdict` comes once for each entry, from the loop. NULL: no
+ * memory. */
 struct admission *admission_new(struct loop *loop, struct redis *redis,
                                 admission_verdict_cb verdict, void *arg);
-/* Entries at the gate are forgotten. NULL is allowed. */
+/* Forgets its entries. NULL is allowed. */
 void admission_free(struct admission *gate);
 
 void admission_ask(struct admission *gate, struct admission_entry *entry);
-/* Takes back what a ADMISSION_PASS or ADMISSION_LOCKED left, for an order that was surely not
+/* Deletes what an ADMISSION_PASS or ADMISSION_LOCKED left, for an order that was certainly not
  * accepted. */
 void admission_take_back(struct admission *gate, const struct admission_entry *entry);
 

@@ -1,4 +1,4 @@
-/* What the door's parts share. */
+/* What the parts of the API share. */
 #ifndef PRODUCER_API_H
 #define PRODUCER_API_H
 
@@ -35,8 +35,8 @@ struct api {
     struct items *items;
     const char *webhook_secret; /* "": no webhooks are taken */
     size_t webhook_secret_len;
-    bool closing;   /* its parts are going: nothing can be begun */
-    struct buf out; /* for the body of an answer; nobody keeps anything in it */
+    bool closing;   /* its parts are being freed: nothing new may begin */
+    struct buf out; /* for the body of an answer; holds nothing between answers */
 };
 
 #endif

@@ -14,7 +14,7 @@ struct line {
     struct batch *head;
     struct batch *tail;
     struct batch *sent;
-    bool ready; /* it is in the list of those that could send */
+    bool ready; /* it is in the list of those that may send */
     struct line *next_ready;
 };
 
@@ -121,7 +121,7 @@ static int encode(struct batch *batch, const struct job *job)
     (void)job_encode(body, job);
     if (!body->failed && body->len + sizeof JOB_MESSAGE_TAIL - 1 <= BODY_MAX)
         return 0;
-    bool full = body->len > before; /* else there was no memory for anything */
+    bool full = body->len > before; /* else there was no memory at all */
     body->failed = false;
     body->len = before;
     if (body->data != NULL)
@@ -188,7 +188,7 @@ int batcher_add(struct batcher *batcher, uint32_t shard, const struct job *job, 
 
 /* ---- leaving ---- */
 
-/* Takes lines off the list that have nothing to send any more. */
+/* Takes shards off the list that have nothing to send any more. */
 static struct line *first_ready(struct batcher *b)
 {
     struct line *line;
@@ -234,7 +234,7 @@ void batcher_sent(struct batcher *batcher, struct batch *batch, uint64_t sequenc
 
 /* ---- ends ---- */
 
-/* Tells the batch's waiters; it has none afterwards. */
+/* Reports to the batch's waiters; it has none afterwards. */
 static void tell(struct batcher *b, struct batch *batch, enum batch_fate fate)
 {
     size_t count = batch->count;
@@ -303,7 +303,7 @@ static void tick_sent(struct batcher *b, struct line *line, uint64_t now_ms)
         end_gathered(b, line, BATCH_OVERLOADED);
     }
     if (now_ms >= batch->since_ms + BATCHER_UNKNOWN_MS)
-        tell(b, batch, BATCH_UNKNOWN); /* the shard waits on, up to BATCHER_SILENT_MS */
+        tell(b, batch, BATCH_UNKNOWN); /* the shard still waits, up to BATCHER_SILENT_MS */
 }
 
 void batcher_tick(struct batcher *batcher, uint64_t now_ms)

@@ -1,9 +1,9 @@
 /*
- * Group commit at the door: which jobs leave together, and when. Pure: time and the fate of
- * messages come in from outside.
+ * Group commit of the API: which jobs leave together, and when. Pure: time and the broker's answers
+ * come in from outside.
  *
  * At most `inflight_max` messages are unconfirmed, at most one of them per shard. Jobs that arrive
- * meanwhile gather per shard and leave as one message when a place frees. A message overdue by
+ * meanwhile gather per shard and leave as one message when a place is free. A message overdue by
  * BATCHER_OVERDUE_MS no longer counts: only its own shard stands still until it is settled.
  */
 #ifndef PRODUCER_BATCHER_H
@@ -19,13 +19,13 @@
 
 #define BATCHER_OVERDUE_MS 1000
 #define BATCHER_UNKNOWN_MS 5000 /* no confirm for so long: its jobs are answered "unknown" */
-#define BATCHER_SILENT_MS 10000 /* no word on a message for so long: there will be none */
+#define BATCHER_SILENT_MS 10000 /* no answer about a message for so long: none will come */
 #define BATCHER_GATHER_MS 2000  /* longest time a job waits for its message to leave */
 
 enum batch_fate {
     BATCH_CONFIRMED,
-    BATCH_REFUSED,     /* the broker refused it: surely not accepted */
-    BATCH_UNKNOWN,     /* perhaps accepted: no confirm in time, or the connection went first */
+    BATCH_REFUSED,     /* the broker refused it: certainly not accepted */
+    BATCH_UNKNOWN,     /* perhaps accepted: no confirm in time, or the connection ended first */
     BATCH_UNAVAILABLE, /* never left: the broker is away */
     BATCH_OVERLOADED,  /* never left: its turn did not come in time */
 };
@@ -43,7 +43,7 @@ struct batch {
     struct batch *next;
 };
 
-/* One waiter's job has come to its end. May not call the batcher. */
+/* The outcome of one waiter's job. May not call the batcher. */
 typedef void (*batcher_fate_cb)(void *waiter, enum batch_fate fate, void *arg);
 
 struct batcher;
@@ -51,11 +51,11 @@ struct batcher;
 /* Holds up to `jobs_max` jobs. NULL: no memory. */
 struct batcher *batcher_new(uint32_t shards, unsigned inflight_max, size_t jobs_max,
                             batcher_fate_cb fate, void *arg);
-/* Waiters are forgotten without a callback. NULL is allowed. */
+/* Forgets the waiters without a callback. NULL is allowed. */
 void batcher_free(struct batcher *batcher);
 
 /*
- * Gathers a job; it is encoded at once, nothing of it is kept. ERR_FULL: jobs_max is reached;
+ * Gathers a job; encodes it at once and keeps nothing of it. ERR_FULL: jobs_max is reached;
  * ERR_UNAVAILABLE: the shard stands still; ERR_NOMEM. Then no callback comes.
  */
 MUST_CHECK int batcher_add(struct batcher *batcher, uint32_t shard, const struct job *job,
@@ -65,21 +65,21 @@ MUST_CHECK int batcher_add(struct batcher *batcher, uint32_t shard, const struct
 struct batch *batcher_next(struct batcher *batcher);
 void batcher_sent(struct batcher *batcher, struct batch *batch, uint64_t sequence, uint64_t now_ms);
 
-/* The broker's word (BATCH_CONFIRMED or BATCH_REFUSED) on message `sequence`. */
+/* The broker's answer (BATCH_CONFIRMED or BATCH_REFUSED) on message `sequence`. */
 void batcher_settle(struct batcher *batcher, uint64_t sequence, enum batch_fate fate);
 /* The channel is gone: what was sent is unknown, what was gathered never leaves. */
 void batcher_lost(struct batcher *batcher);
-/* What was gathered shall not leave: the broker takes nothing at present. */
+/* Ends what was gathered, unsent: the broker takes nothing at present. */
 void batcher_refuse(struct batcher *batcher);
 /* Call it a few times a second. */
 void batcher_tick(struct batcher *batcher, uint64_t now_ms);
-/* Whether the broker has said nothing about a message for BATCHER_SILENT_MS; of which shard. Its
- * jobs have been answered "unknown". */
+/* Whether the broker has not answered a message for BATCHER_SILENT_MS; of which shard. Its jobs
+ * have been answered "unknown". */
 bool batcher_silent(const struct batcher *batcher, uint64_t now_ms, uint32_t *ret_shard);
-/* No word about the shard's message is waited for any more: the shard goes on. */
+/* Stops waiting for an answer about the shard's message: the shard goes on. */
 void batcher_forget(struct batcher *batcher, uint32_t shard);
 
-/* Jobs without a fate yet, and messages that count as unconfirmed. */
+/* Jobs without an outcome yet, and messages that count as unconfirmed. */
 size_t batcher_jobs(const struct batcher *batcher);
 unsigned batcher_inflight(const struct batcher *batcher);
 /* Messages that are overdue. */

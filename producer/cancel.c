@@ -60,9 +60,9 @@ static void requested(const struct pg_result *result, void *arg)
     const char *status = pg_status(result) == PG_OK ? pg_text(result, 0, 0) : "";
     if (pg_status(result) != PG_OK) {
         if (pg_status(result) == PG_ERROR)
-            log_error("an order cannot be cancelled", LOG_STR("problem", pg_message(result)));
+            log_error("cancel request failed", LOG_STR("problem", pg_message(result)));
         respond_plain_problem(c->api, c->request, STATS_ORDER_DELETE, PROBLEM_DATABASE_UNAVAILABLE,
-                              "nothing is lost by asking again");
+                              "it is safe to ask again");
     } else if (may_be_cancelled(order_state_of(status))) {
         answer(c, status);
     } else {

@@ -1,6 +1,6 @@
 /*
- * DELETE /v1/orders/{id}: asks the owner of the order's line to cancel it. The order need not have
- * reached the counter yet; whether it is in time is decided there.
+ * DELETE /v1/orders/{id}: asks the owner of the order's shard to cancel it. The order need not have
+ * reached the consumer yet, which decides whether the request is in time.
  */
 #ifndef PRODUCER_CANCEL_H
 #define PRODUCER_CANCEL_H

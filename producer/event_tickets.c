@@ -6,7 +6,7 @@
 #include "common/base/log.h"
 #include "common/base/strmap.h"
 
-/* One place per hash: a buyer who loses it just costs another signature. */
+/* One place for each hash: a buyer who loses it only costs another signature. */
 #define PLACES 8192
 #define STAY_MIN_S 60
 #define URL_MAX 4096
@@ -87,7 +87,7 @@ void event_tickets_encode(struct event_tickets *tickets, const struct jwt_claims
     bool fits = place->text != NULL && now_s < place->reuse_until_s &&
                 place->buyer_until_s == buyer->expires_s && strcmp(place->text, buyer->user) == 0;
     if (!fits && !make(tickets, place, buyer, now_s)) {
-        log_error("a ticket for events cannot be made");
+        log_error("event ticket not made");
         (void)buf_str(out, "null");
         return;
     }

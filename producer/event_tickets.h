@@ -1,5 +1,5 @@
-/* The events_url of each buyer: the notifier's address with a short-lived ticket. Tickets are
- * signed once and handed out again for the first half of their life. */
+/* The events_url of each buyer: the notifier's address with a short-lived ticket. A ticket is
+ * signed once and used again for the first half of its life. */
 #ifndef PRODUCER_EVENT_TICKETS_H
 #define PRODUCER_EVENT_TICKETS_H
 

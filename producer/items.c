@@ -10,7 +10,7 @@
 #include "producer/order_json.h"
 #include "producer/respond.h"
 
-#define PLACES 256  /* items that are kept; another one with the same hash takes the place over */
+#define PLACES 256  /* items that are kept; another one with the same hash takes the place */
 #define KEEP_MS 500 /* the answer itself says "cacheable for a second" */
 #define BODY_MAX 2048
 
@@ -32,7 +32,7 @@ struct waiter {
     struct waiter *next;
 };
 
-/* An item that is asked for at present, or whose answer is kept. */
+/* An item whose query is under way, or whose answer is kept. */
 struct place {
     struct api *api;
     char sku[JOB_SKU_MAX + 1];
@@ -110,7 +110,7 @@ static void found(const struct pg_result *result, void *arg)
         if (place->found)
             encode(&place->body, result);
     } else if (pg_status(result) == PG_ERROR) {
-        log_error("an item cannot be looked up", LOG_STR("problem", pg_message(result)));
+        log_error("item not read", LOG_STR("problem", pg_message(result)));
     }
     struct waiter *waiter = place->waiters;
     place->waiters = NULL;
@@ -126,7 +126,7 @@ static void found(const struct pg_result *result, void *arg)
     }
 }
 
-/* Puts the request behind the query that is under way, or that this starts. */
+/* Lets the request wait for the query that is under way, or that this starts. */
 static bool ask(struct api *api, struct place *place, struct http_request *request, const char *sku)
 {
     struct waiter *waiter = malloc(sizeof *waiter);
@@ -157,7 +157,7 @@ void items_get(struct api *api, struct http_request *request, const char *sku)
     }
     size_t first = strmap_hash(sku, len) % PLACES;
     struct place *place = &api->items->places[first];
-    /* another item of the same hash is being asked for: any place that rests will do */
+    /* another item of the same hash has a query under way: any free place will do */
     for (size_t i = 1; i < PLACES && place->asking && strcmp(place->sku, sku) != 0; i++)
         place = &api->items->places[(first + i) % PLACES];
     bool same = strcmp(place->sku, sku) == 0;

@@ -1,5 +1,5 @@
-/* GET /v1/items/{sku}: what is on sale. Public; answers are kept for a moment, and everybody who
- * asks for an item meanwhile shares one query: a drop is watched by thousands. */
+/* GET /v1/items/{sku}: what is on sale. Public. Answers are kept for a second, and all who ask for
+ * an item meanwhile share one query, since thousands watch a drop. */
 #ifndef PRODUCER_ITEMS_H
 #define PRODUCER_ITEMS_H
 

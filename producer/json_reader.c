@@ -59,7 +59,7 @@ static bool read_hex4(struct reader *r, uint32_t *ret_value)
     return true;
 }
 
-/* Behind "\u"; a pair of surrogates is one character. */
+/* After "\u"; a pair of surrogates is one character. */
 static bool read_unicode(struct reader *r)
 {
     uint32_t c;
@@ -235,7 +235,7 @@ static bool read_value(struct reader *r, struct json_reader_member *m, int depth
     }
 }
 
-/* Reads over an object or array whose content nobody wants. */
+/* Skips an object or array whose content is not needed. */
 static bool skip_nested(struct reader *r, int depth)
 {
     if (depth >= JSON_READER_DEPTH_MAX)

@@ -1,6 +1,6 @@
 /*
  * Reads the JSON object of a request's body strictly (RFC 8259, UTF-8 checked, nesting bounded)
- * into a flat list of its members. Pure, and without memory of its own: a door has no time to
+ * into a flat list of its members. Pure, and without memory of its own: the API has no time to
  * allocate.
  */
 #ifndef PRODUCER_JSON_READER_H
@@ -30,7 +30,7 @@ struct json_reader_member {
     const char
         *text; /* JSON_READER_STRING: decoded and NUL-terminated; JSON_READER_NUMBER: as written */
     size_t len;
-    bool twice; /* its name stood before */
+    bool twice; /* an earlier member has the same name */
 };
 
 struct json_reader {

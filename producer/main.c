@@ -1,4 +1,4 @@
-/* checkout-producer: the door. Here its parts are made and tied together. */
+/* checkout-producer: the API. Here its parts are made and tied together. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,9 +30,9 @@
 #define REDIS_PENDING_MAX 16384
 #define ANSWER_MAX ((size_t)256 * 1024) /* bytes of an answer's body: a page of 100 orders */
 #define FIRST_CONNECT_MS                                                                           \
-    2000 /* at the start, ready waits so long for PostgreSQL, which it can do without */
+    2000 /* at the start, /readyz waits so long for PostgreSQL, which is optional */
 #define DRAIN_TICK_MS 20
-#define DRAIN_QUIET_MS 200 /* no request for so long: all clients know that we leave */
+#define DRAIN_QUIET_MS 200 /* no request for so long: all clients know that we are leaving */
 #define DRAIN_MAX_MS 8000
 #define EXIT_SETTING 2
 
@@ -66,7 +66,8 @@ static void redis_changed(bool up, const char *reason, void *arg)
     if (up)
         log_info("Redis is connected");
     else
-        log_warning("Redis is not connected; the gate is open", LOG_STR("reason", reason));
+        log_warning("Redis is not connected; admission lets all orders pass",
+                    LOG_STR("reason", reason));
 }
 
 static bool ready(void *arg, struct buf *ret_why)
@@ -99,7 +100,7 @@ static void draining(void *arg)
     if (!quiet && http_server_connections(p->server) > 0 && now_ms < p->drain_until_ms)
         return;
     if (http_server_pending(p->server) > 0)
-        log_warning("leaving with requests unanswered",
+        log_warning("leaving: requests stay unanswered",
                     LOG_INT("requests", http_server_pending(p->server)));
     log_info("left");
     loop_stop(p->daemon.loop);
@@ -108,7 +109,7 @@ static void draining(void *arg)
 static void drain(void *arg)
 {
     struct producer *p = arg;
-    log_info("leaving: answering what was begun",
+    log_info("leaving: answering open requests",
              LOG_INT("requests", http_server_pending(p->server)));
     p->quiet_since_ms = clock_mono_ms();
     p->drain_until_ms = p->quiet_since_ms + DRAIN_MAX_MS;
@@ -145,7 +146,7 @@ static bool open_servers(struct producer *p)
 
 static bool open_origins(struct producer *p)
 {
-    const char *problem; /* the settings have been checked */
+    const char *problem; /* the settings were checked */
     return origins_new(cfg_str(p->daemon.cfg, CFG_ORIGINS), &p->api.origins, &problem) == 0;
 }
 
@@ -174,7 +175,7 @@ static bool open_parts(struct producer *p)
 }
 
 /* false: the process ends with p->exit_code */
-static bool open_door(struct producer *p)
+static bool open_producer(struct producer *p)
 {
     const struct cfg *cfg = p->daemon.cfg;
     p->api.webhook_secret = cfg_secret(cfg, CFG_WEBHOOK_SECRET_FILE, &p->api.webhook_secret_len);
@@ -200,7 +201,8 @@ static bool open_door(struct producer *p)
     return false;
 }
 
-/* The parts whose end answers requests go first, the server with the rest of them last. */
+/* Frees first the parts that answer their requests when they end, and last the server with all
+ * other requests. */
 static void close_all(struct producer *p)
 {
     struct api *api = &p->api;
@@ -226,7 +228,7 @@ int main(int argc, char **argv)
     static struct producer producer; /* zero */
     const struct daemon_program program = {
         .name = "checkout-producer",
-        .summary = "The door: takes orders over HTTP into the queue, and tells where they are.",
+        .summary = "The API: takes orders over HTTP into the queue, and shows their status.",
         .cfg_program = CFG_PRODUCER,
         .servers = {&contact_broker, &contact_pg, &contact_redis},
         .ready = ready,
@@ -237,8 +239,8 @@ int main(int argc, char **argv)
         return end - 1;
     producer.exit_code = EXIT_FAILURE;
     if (!open_parts(&producer)) {
-        log_error("out of memory at the start");
-    } else if (open_door(&producer)) {
+        log_error("cannot start: out of memory");
+    } else if (open_producer(&producer)) {
         producer.exit_code = 0;
         stop_notify_ready();
         loop_run(producer.daemon.loop);

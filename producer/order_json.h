@@ -27,7 +27,7 @@ void order_json_encode(struct buf *out, const struct pg_result *result, int row)
 const char *order_json_status(const struct pg_result *result, int row);
 /* The column ORDER_JSON_HISTORY: JSON. */
 const char *order_json_history(const struct pg_result *result, int row);
-/* The column ORDER_JSON_ACTION behind it: JSON; NULL: the buyer is asked for nothing. */
+/* The column ORDER_JSON_ACTION after it: JSON; NULL: the buyer need not do anything. */
 const char *order_json_action(const struct pg_result *result, int row);
 
 #endif

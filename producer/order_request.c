@@ -14,7 +14,7 @@ static bool visible(char c)
     return c >= 0x21 && c <= 0x7e;
 }
 
-/* The text between the quotes, with \" and \\ taken as they are meant (RFC 9651). */
+/* The text between the quotes, with \" and \\ decoded (RFC 9651). */
 static const char *unquote(const char *header, char *ret_key)
 {
     size_t n = 0;
@@ -99,7 +99,7 @@ static bool read_whole(const struct json_reader_member *m, int64_t low, int64_t 
 {
     int64_t number;
     if (m->kind != JSON_READER_NUMBER || parse_intn(m->text, m->len, -high, high, &number) < 0)
-        return false; /* -0 is a whole number, too */
+        return false; /* -0 is a whole number too */
     *ret_number = number;
     return number >= low;
 }
@@ -190,7 +190,7 @@ static void read_key(const struct order_request *input, char *ret_key, struct pr
         problem_add(problem, (struct problem_error){.detail = detail, .header = KEY_HEADER});
 }
 
-/* What makes reading the rest pointless. */
+/* Problems for which reading the rest is pointless. */
 static bool readable(const struct order_request *input, struct problem *problem)
 {
     if (input->body_too_large) {
@@ -220,7 +220,7 @@ int order_request_read(struct ids *ids, const struct order_request *input, char 
         return ERR_INVALID;
     const char *trace = input->traceparent;
     if (trace != NULL && job_traceparent_valid(trace, strlen(trace)))
-        ret_job->traceparent = trace; /* a broken one is to be ignored, says its standard */
+        ret_job->traceparent = trace; /* its standard says: ignore a malformed one */
     clock_rfc3339(input->now_ms, ret_job->accepted_at);
     int code = ids_order(ids, input->user, key, ret_job->order_id);
     return code < 0 ? code : job_fingerprint(ret_job, ret_job->fingerprint);

@@ -1,4 +1,4 @@
-/* From a request to a job, or to a problem that tells everything that is wrong. Pure. */
+/* From a request to a job, or to a problem that names everything that is wrong. Pure. */
 #ifndef PRODUCER_ORDER_REQUEST_H
 #define PRODUCER_ORDER_REQUEST_H
 
@@ -15,7 +15,7 @@
 #define ORDER_REQUEST_KEY_MAX 255
 #define ORDER_REQUEST_SCRATCH (ORDER_REQUEST_BODY_MAX + 1)
 
-/* What of a POST /v1/orders counts. Texts are not owned; NULL: the header is absent. */
+/* The parts of a POST /v1/orders that count. Texts are not owned; NULL: the header is absent. */
 struct order_request {
     const char *user; /* of the verified token */
     const char *content_type;

@@ -41,7 +41,7 @@ struct lookup {
     uint64_t until_ms; /* 0: does not wait */
     uint64_t asked_ms;
     bool asking;
-    bool again;                /* something happened while it was being looked up */
+    bool again;                /* something happened during its query */
     struct listener *listener; /* NULL: it does not listen yet */
     TAILQ_ENTRY(lookup) of_listener;
     TAILQ_ENTRY(lookup) of_all;
@@ -49,7 +49,7 @@ struct lookup {
 
 TAILQ_HEAD(lookup_list, lookup);
 
-/* A buyer with waiting lookups: subscribed to the buyer's events. */
+/* A buyer with waiting lookups, subscribed to the buyer's events. */
 struct listener {
     struct lookup_list lookups;
     struct strmap_entry of_all;
@@ -80,7 +80,7 @@ static void channel_name(const char *user, char ret_channel[CHANNEL_SIZE])
     (void)snprintf(ret_channel, CHANNEL_SIZE, "%s%s", REDIS_CHANNEL_EVENTS, user);
 }
 
-/* Without memory, or without Redis, the lookup is woken by the clock alone. */
+/* Without memory or Redis, only the clock wakes the lookup. */
 static void listen_to(struct order_status *all, struct lookup *l)
 {
     size_t len = strlen(l->buyer.user);
@@ -123,7 +123,7 @@ static void unlisten(struct order_status *all, struct lookup *l)
     free(listener);
 }
 
-/* Looks again at the buyer's lookups, or at those that `message` is about. */
+/* Repeats the buyer's lookups, or those that `message` is about. */
 static void wake(struct order_status *all, const char *channel, size_t channel_len,
                  const char *message, size_t message_len)
 {
@@ -148,7 +148,7 @@ static void on_message(const char *channel, size_t channel_len, const char *mess
     wake(arg, channel, channel_len, message, message_len);
 }
 
-/* What happened before is seen by looking now. */
+/* A lookup now sees what happened before. */
 static void on_subscribed(const char *channel, size_t channel_len, void *arg)
 {
     wake(arg, channel, channel_len, NULL, 0);
@@ -183,12 +183,12 @@ static void end(struct lookup *l)
 static void answer_unavailable(struct lookup *l)
 {
     if (waits(l))
-        return; /* the tick looks again */
+        return; /* the next tick repeats it */
     respond_plain_problem(l->api, l->request, STATS_ORDER, PROBLEM_DATABASE_UNAVAILABLE, NULL);
     end(l);
 }
 
-/* No row: the id is genuine, so the order is on its way to the counter, or was never accepted. */
+/* No row: the id is genuine, so the order is on its way to the consumer, or was never accepted. */
 static void answer(struct lookup *l, const struct pg_result *result)
 {
     struct api *api = l->api;
@@ -222,7 +222,7 @@ static void looked_up(const struct pg_result *result, void *arg)
     l->asking = false;
     if (pg_status(result) != PG_OK) {
         if (pg_status(result) == PG_ERROR)
-            log_error("an order cannot be looked up", LOG_STR("problem", pg_message(result)));
+            log_error("order not read", LOG_STR("problem", pg_message(result)));
         answer_unavailable(l);
         return;
     }

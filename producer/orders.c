@@ -13,14 +13,14 @@
 #include "producer/publisher.h"
 #include "producer/respond.h"
 
-#define SPARE_MAX 1024 /* orders kept for reuse: they are large, and come by the thousand */
+#define SPARE_MAX 1024 /* orders kept for reuse: they are large and many */
 
 /* An order between its request and its answer. */
 struct order {
     struct http_request *request;
     TAILQ_ENTRY(order) link;
     struct admission_entry entry;
-    bool marked; /* it left something at the gate */
+    bool marked; /* it left something in Redis at admission */
     uint64_t since_us;
     struct job job;
     struct jwt_claims buyer;
@@ -108,7 +108,7 @@ static void refuse(struct api *api, struct order *o, enum problem_type type, con
     refuse_with(api, o, &problem);
 }
 
-/* For an order that is surely not accepted although the gate has let it through. */
+/* For an order that was certainly not accepted although admission let it pass. */
 static void refuse_late(struct api *api, struct order *o, enum problem_type type,
                         const char *detail)
 {
@@ -152,7 +152,7 @@ void orders_fate(void *waiter, enum batch_fate fate, void *arg)
     case BATCH_UNKNOWN: {
         const struct problem problem = {.type = PROBLEM_ACCEPT_UNKNOWN,
                                         .detail = "send the same order again with the same "
-                                                  "Idempotency-Key, or look at its status",
+                                                  "Idempotency-Key, or read its status",
                                         .order_id = o->job.order_id};
         refuse_with(api, o, &problem);
         return;
@@ -212,7 +212,7 @@ void orders_verdict(struct admission_entry *entry, enum admission_verdict verdic
     }
 }
 
-/* Fills the order's job; otherwise it has been answered. */
+/* Fills the order's job, or answers it. */
 static bool read_order(struct api *api, struct order *o)
 {
     struct http_request *request = o->request;

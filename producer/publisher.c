@@ -14,7 +14,7 @@
 #include "common/shop/topology.h"
 #include "common/testing/seeded_bug.h"
 
-#define JOBS_MAX 16384 /* jobs that wait for a confirm; as bytes below 32 MiB at the worst */
+#define JOBS_MAX 16384 /* jobs that wait for a confirm; at most 32 MiB */
 #define TICK_MS 100
 #define FULL_RETRY_MS 5 /* the socket's send buffer was full */
 #define REOPEN_FIRST_MS 100
@@ -42,8 +42,8 @@ struct publisher {
     struct backoff backoff;
     struct backoff renewals;
     struct backoff moves;
-    uint64_t move_ms;          /* not before this is the connection ended again */
-    uint64_t opening_ms;       /* since when the channel is being opened; 0: it is not */
+    uint64_t move_ms;          /* the connection is not ended again before this */
+    uint64_t opening_ms;       /* when its opening began; 0: it is not being opened */
     uint64_t failing_since_ms; /* no order was confirmed since then, and some failed; 0: none did */
     uint64_t failed_ms;        /* the newest failure */
     uint64_t renew_ms;         /* when to renew the channel; 0: not at all */
@@ -88,7 +88,7 @@ static void flush(void *arg)
     struct publisher *p = arg;
     struct batch *batch;
     if (!p->open)
-        return; /* batcher_refuse or batcher_lost has told them */
+        return; /* batcher_refuse or batcher_lost has answered them */
     if (p->renew_ms != 0 && clock_mono_ms() >= p->renew_ms)
         return; /* what was sent is settled first */
     while ((batch = batcher_next(p->batcher)) != NULL) {
@@ -108,7 +108,7 @@ static void flush(void *arg)
     count_waiting(p);
 }
 
-/* In the next turn, so that all that came in this one leaves together. */
+/* In the next turn, so that all jobs of this one leave together. */
 static void flush_soon(struct publisher *p)
 {
     if (!loop_timer_active(p->full))
@@ -119,16 +119,16 @@ static void open_channel(void *arg);
 
 /*
  * A channel on which the first message to a queue came while its leader was gone is refused for
- * that queue until that node is back, whoever leads now (seen with RabbitMQ 3.10.8): while messages
- * are refused, a new channel is tried now and then.
+ * that queue until that node is back, whoever leads now (seen with RabbitMQ 3.10.8): so, while
+ * messages are refused, try a new channel from time to time.
  */
 static void renew_if_refused(struct publisher *p, uint64_t now_ms)
 {
     if (p->renew_ms == 0 || now_ms < p->renew_ms || !p->open)
         return;
     if (batcher_inflight(p->batcher) > 0)
-        return; /* those that are overdue do not count: nobody waits for them much longer */
-    log_info("trying a new channel: the broker has refused orders");
+        return; /* those that are overdue do not count: their requests end soon */
+    log_info("renewing the channel: the broker refused orders");
     p->renew_ms = 0;
     broker_channel_close(p->channel);
     p->channel = NULL;
@@ -156,7 +156,7 @@ static void failed(struct publisher *p, uint64_t since_ms)
 }
 
 /* Ends the connection, so that the next one goes to another node; false: too soon after the last
- * time. What was sent and is not confirmed is unknown then, of every shard. */
+ * time. Then what was sent and not confirmed is unknown, for every shard. */
 static bool move(struct publisher *p, uint64_t now_ms, const char *reason)
 {
     if (now_ms < p->move_ms)
@@ -170,15 +170,15 @@ static void end_silence(struct publisher *p, uint64_t now_ms)
 {
     uint32_t shard;
     while (batcher_silent(p->batcher, now_ms, &shard)) {
-        log_warning("no word from the broker about a message of orders for 10 s",
-                    LOG_INT("shard", shard), LOG_STR("node", broker_node(p->broker)));
+        log_warning("no confirm for a message of orders for 10 s", LOG_INT("shard", shard),
+                    LOG_STR("node", broker_node(p->broker)));
         if (move(p, now_ms, "it does not confirm orders"))
             return;
         batcher_forget(p->batcher, shard);
     }
     if (p->opening_ms != 0 && now_ms >= p->opening_ms + BATCHER_SILENT_MS &&
         move(p, now_ms, "it does not open a channel"))
-        log_warning("the publishing channel was not opened for 10 s",
+        log_warning("publishing channel not opened for 10 s",
                     LOG_STR("node", broker_node(p->broker)));
 }
 
@@ -210,7 +210,7 @@ static void opened(void *arg)
 static void closed(const char *reason, void *arg)
 {
     struct publisher *p = arg;
-    log_warning("the publishing channel is closed", LOG_STR("reason", reason));
+    log_warning("publishing channel closed", LOG_STR("reason", reason));
     set_open(p, false, reason);
     p->opening_ms = 0;
     broker_channel_close(p->channel);
@@ -225,7 +225,7 @@ static void confirmed(uint64_t sequence, enum broker_confirm result, void *arg)
     struct publisher *p = arg;
     size_t before = batcher_jobs(p->batcher);
     if (result != BROKER_ACKED)
-        log_warning("the broker refused a message of orders",
+        log_warning("broker refused a message of orders",
                     LOG_STR("reason", result == BROKER_NACKED
                                           ? "nacked: the queue is full, or has no leader"
                                           : "returned: there is no such queue"));
@@ -235,7 +235,7 @@ static void confirmed(uint64_t sequence, enum broker_confirm result, void *arg)
         p->failing_since_ms = 0;
     else
         failed(p, clock_mono_ms());
-    flush_soon(p); /* before the answers are sent: the broker works meanwhile */
+    flush_soon(p); /* before answering, so that the broker works meanwhile */
     batcher_settle(p->batcher, sequence, result == BROKER_ACKED ? BATCH_CONFIRMED : BATCH_REFUSED);
     if (result == BROKER_ACKED) {
         metric_add(p->stats->batches, 1);
@@ -261,7 +261,7 @@ static void topology_checked(int code, const char *problem, void *arg)
 {
     (void)arg;
     if (code < 0)
-        log_error("the broker's topology is not complete", LOG_STR("problem", problem));
+        log_error("broker's topology is not complete", LOG_STR("problem", problem));
 }
 
 static void broker_changed(enum broker_state state, const char *reason, void *arg)
@@ -269,7 +269,7 @@ static void broker_changed(enum broker_state state, const char *reason, void *ar
     struct publisher *p = arg;
     if (state == BROKER_DOWN) {
         log_warning("RabbitMQ is not connected", LOG_STR("reason", reason));
-        set_open(p, false, reason); /* the channel has been told to be closed, if it was open */
+        set_open(p, false, reason); /* channel_closed has reported the channel, if it was open */
         return;
     }
     if (state == BROKER_BLOCKED) {
@@ -280,11 +280,11 @@ static void broker_changed(enum broker_state state, const char *reason, void *ar
     }
     set_open(p, p->open, NULL);
     if (p->channel != NULL)
-        return; /* it was blocked only */
+        return; /* it was only blocked */
     log_info("RabbitMQ is connected", LOG_STR("version", broker_server_version(p->broker)));
     open_channel(p);
     if (topology_check(p->broker, p->shards, topology_checked, p) < 0)
-        log_warning("the broker's topology could not be checked");
+        log_warning("broker's topology not checked");
 }
 
 /* ---- */

@@ -1,7 +1,7 @@
 /*
- * Brings jobs to their shard's queue and reports each one's fate. Never blocks the loop, and waits
- * for nothing without a bound: a message on which the broker says nothing for 10 s, or a channel
- * that does not open for so long, ends the connection, and the next one goes to another node.
+ * Publishes jobs to their shard's queue and reports the outcome of each. It never blocks the loop,
+ * and every wait has a bound: if the broker does not answer a message for 10 s, or a channel does
+ * not open for so long, the connection ends, and the next one goes to another node.
  */
 #ifndef PRODUCER_PUBLISHER_H
 #define PRODUCER_PUBLISHER_H
@@ -24,25 +24,25 @@ struct publisher_options {
     unsigned inflight_max;
 };
 
-/* Starts connecting. `fate` is told once for each job that publisher_add took. NULL: no memory. */
+/* Starts connecting. `fate` is called once for each job that publisher_add took. NULL: no
+ * memory. */
 struct publisher *publisher_open(struct loop *loop, const struct publisher_options *options,
                                  struct stats *stats, batcher_fate_cb fate, void *arg);
-/* Forgets what is not confirmed, without telling. NULL is allowed. */
+/* Forgets what is not confirmed, without a call. NULL is allowed. */
 void publisher_close(struct publisher *publisher);
 
 /* Whether jobs can be published at present; else why not, static or valid until the next turn. */
 bool publisher_ready(const struct publisher *publisher, const char **ret_why);
-/* For /readyz: the same, and not all of the orders of the last 10 s have failed. A door that is not
- * ready by this alone goes on trying: publisher_add takes orders. */
+/* For /readyz: the same, and not all of the orders of the last 10 s have failed. A producer that is
+ * not ready only because of this goes on trying: publisher_add takes orders. */
 bool publisher_placing(const struct publisher *publisher, const char **ret_why);
 
 /*
- * The job is encoded at once, nothing of it is kept. ERR_UNAVAILABLE: the broker is away or
- * blocked; ERR_FULL: too much waits already, in all or for this shard; ERR_NOMEM. Then `fate` is
- * not told.
+ * Encodes the job at once and keeps nothing of it. ERR_UNAVAILABLE: the broker is away or blocked;
+ * ERR_FULL: too much waits already, in all or for this shard; ERR_NOMEM. Then `fate` is not called.
  */
 MUST_CHECK int publisher_add(struct publisher *publisher, const struct job *job, void *waiter);
-/* Jobs whose fate is open. */
+/* Jobs without an outcome yet. */
 size_t publisher_jobs(const struct publisher *publisher);
 
 #endif

@@ -1,4 +1,4 @@
-/* Answers of the door: counted, with the headers that all of them carry. */
+/* Answers of the API: counted, with the headers that all of them carry. */
 #ifndef PRODUCER_RESPOND_H
 #define PRODUCER_RESPOND_H
 

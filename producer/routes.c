@@ -21,7 +21,7 @@ static bool is_get(const char *method)
     return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
 }
 
-/* The rest of `path` behind `prefix`, if it is one non-empty segment; else NULL. */
+/* The rest of `path` after `prefix`, if it is one non-empty segment; else NULL. */
 static const char *segment(const char *path, const char *prefix)
 {
     size_t len = strlen(prefix);

@@ -4,7 +4,7 @@
 
 #include "common/net/http/http.h"
 
-/* An http_handler; `door` is a struct api. */
+/* An http_handler; `arg` is a struct api. */
 void routes_handle(struct http_request *request, void *api);
 
 #endif

@@ -23,7 +23,7 @@ void stats_init(struct stats *s, struct metrics *m)
     s->inflight = metrics_gauge(m, "checkout_publish_inflight",
                                 "Messages published and not yet confirmed.", NULL);
     s->overdue = metrics_gauge(m, "checkout_publish_overdue",
-                               "Messages without the broker's word for over 1 s.", NULL);
+                               "Messages without the broker's answer for over 1 s.", NULL);
     s->waiting = metrics_gauge(m, "checkout_publish_waiting_jobs",
                                "Orders that wait for their confirm.", NULL);
     s->broker_up = metrics_server_up(m, METRICS_BROKER);
@@ -31,10 +31,10 @@ void stats_init(struct stats *s, struct metrics *m)
     s->redis_up = metrics_server_up(m, METRICS_REDIS);
     s->admission_opened =
         metrics_counter(m, "checkout_gate_opened_total",
-                        "Orders let through unasked because Redis did not answer.", NULL);
+                        "Orders that passed admission because Redis did not answer.", NULL);
 }
 
-/* Position of `code` among those seen; the last place takes all that find none. */
+/* Position of `code` among those seen; the last place takes all that find no other. */
 static size_t code_index(struct stats *s, unsigned code)
 {
     for (size_t i = 0; i < STATS_CODES; i++) {

@@ -24,7 +24,7 @@ struct hook {
 
 /* ---- the signature ---- */
 
-/* The digits of the first t= of the header; 0 of them: there is none. */
+/* The digits of the first t= of the header; 0 digits: there is none. */
 static size_t find_stamp(const char *header, const char **ret_stamp)
 {
     for (const char *part = header; *part != '\0';) {
@@ -131,7 +131,7 @@ static void requested(const struct pg_result *result, void *arg)
         thank(hook->api, hook->request);
     } else {
         if (pg_status(result) == PG_ERROR)
-            log_error("a webhook cannot be recorded", LOG_STR("problem", pg_message(result)));
+            log_error("webhook not recorded", LOG_STR("problem", pg_message(result)));
         refuse(hook->api, hook->request, PROBLEM_DATABASE_UNAVAILABLE, "send it again");
     }
     free(hook);

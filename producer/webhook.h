@@ -1,5 +1,5 @@
-/* POST /v1/webhooks/stripe: the gateway tells that something has happened to a payment. Its word is
- * only a hint to the owner of the order, who looks itself. */
+/* POST /v1/webhooks/stripe: the gateway reports that something happened to a payment. This is only
+ * a hint to the owner of the order, which then asks the gateway. */
 #ifndef PRODUCER_WEBHOOK_H
 #define PRODUCER_WEBHOOK_H
 
