@@ -12,55 +12,21 @@
 #define RETRY_MAX_MS 2000
 #define TELL_AGAIN_MS 10000 /* a connect that keeps failing is reported this often */
 #define FRAMES_PER_TURN 512 /* then the loop's other work has its turn */
+/* A connection that ends sooner has proved nothing: the wait before the next grows on. */
+#define PROVED_MS 1000
 
-/* A connect on its way through a background thread, which touches nothing else. */
-struct attempt {
-    struct broker *broker;          /* NULL: nobody wants it any more */
-    const struct broker_host *host; /* a copy of its own */
-    char *name;
-    uint32_t heartbeat_s;
-    struct wire *wire;
-    int rc;
-    char reason[WIRE_REASON_SIZE];
-};
-
-static void start_attempt(void *arg);
 static void pump(void *arg);
 
-static void attempt_free(struct attempt *attempt)
+static void tell_state(struct broker *broker, const char *reason)
 {
-    if (attempt == NULL)
-        return;
-    if (attempt->host != NULL)
-        explicit_bzero((void *)(uintptr_t)attempt->host, sizeof *attempt->host);
-    free((void *)(uintptr_t)attempt->host);
-    free(attempt->name);
-    free(attempt);
-}
-
-static void set_state(struct broker *broker, enum broker_state state, const char *reason)
-{
-    broker->state = state;
-    if (broker->cb != NULL && !broker->freed)
-        broker->cb(state, reason, broker->arg);
+    if (broker->cb != NULL && broker->phase != BROKER_PHASE_CLOSED)
+        broker->cb(broker_state(broker), reason, broker->arg);
 }
 
 static void schedule_retry(struct broker *broker)
 {
-    if (!broker->suspended && !broker->freed)
+    if (broker->phase == BROKER_PHASE_IDLE)
         loop_timer_start(broker->retry, backoff_next(&broker->backoff), 0);
-}
-
-/* The first round over all hosts is told in full, then a line now and again. */
-static void attempt_failed(struct broker *broker, const char *reason)
-{
-    uint64_t now = clock_mono_ms();
-    broker->failures++;
-    schedule_retry(broker);
-    if (broker->failures > broker->hosts.count && now - broker->told_ms < TELL_AGAIN_MS)
-        return;
-    broker->told_ms = now;
-    set_state(broker, BROKER_DOWN, reason);
 }
 
 /* ------------------------------------------------------------------ while connected */
@@ -95,38 +61,35 @@ static void drop_wire(struct broker *broker)
     loop_hook_free(broker->hook);
     broker->hook = NULL;
     if (broker->wire != NULL)
-        broker->old_wire = broker->wire; /* the one before went when its callbacks had returned */
+        broker->old_wire = broker->wire; /* the previous one went when its callbacks had returned */
     broker->wire = NULL;
-    broker->broken = false;
 }
 
-/* Between broker_enter and broker_leave. */
-static void lost(struct broker *broker, const char *reason)
+/* Between broker_enter and broker_leave. `next`: IDLE or SUSPENDED. */
+static void lost(struct broker *broker, enum broker_phase next, const char *reason)
 {
     char copy[WIRE_REASON_SIZE];
     (void)snprintf(copy, sizeof copy, "%s", reason);
+    if (clock_mono_ms() - broker->up_since_ms >= PROVED_MS)
+        backoff_reset(&broker->backoff);
+    host_walk_lost(&broker->walk);
+    /* first, so that no channel is opened from a callback */
+    broker_enter_phase(broker, next, copy);
     drop_wire(broker);
-    broker->state = BROKER_DOWN; /* first, so that nobody opens a channel from its callback */
     broker_channels_lost(broker, copy);
     schedule_retry(broker);
-    set_state(broker, BROKER_DOWN, copy);
-}
-
-void broker_break(struct broker *broker, const char *reason)
-{
-    if (broker->broken || broker->wire == NULL)
-        return;
-    broker->broken = true;
-    (void)snprintf(broker->reason, sizeof broker->reason, "%s", reason);
-    loop_defer(broker->soon);
+    tell_state(broker, copy);
 }
 
 static void on_connection_frame(struct broker *broker, const struct wire_frame *frame)
 {
     if (frame->kind == WIRE_BLOCKED) {
-        set_state(broker, BROKER_BLOCKED, frame->text);
+        broker_enter_phase(broker, BROKER_PHASE_BLOCKED, frame->text);
+        tell_state(broker, frame->text);
     } else if (frame->kind == WIRE_UNBLOCKED) {
-        set_state(broker, BROKER_UP, NULL);
+        broker->answered_ms = clock_mono_ms(); /* from now on it can answer again */
+        broker_enter_phase(broker, BROKER_PHASE_UP, "no longer blocked");
+        tell_state(broker, NULL);
     } else if (frame->kind == WIRE_DISCONNECT) {
         char reason[WIRE_REASON_SIZE];
         (void)snprintf(reason, sizeof reason, "closed by the broker: %u %s", frame->code,
@@ -137,50 +100,58 @@ static void on_connection_frame(struct broker *broker, const struct wire_frame *
     }
 }
 
-/* Takes the frames that are here; false: the connection is gone. */
+/* Takes the frames that are here; false: there may be more. */
 static bool take_frames(struct broker *broker)
 {
     struct wire_frame frame;
     for (int i = 0; i < FRAMES_PER_TURN; i++) {
         char reason[WIRE_REASON_SIZE];
         int rc = wire_read(broker->wire, &frame, reason);
-        if (rc == 0)
-            return true;
-        if (rc < 0) {
+        if (rc < 0)
             broker_break(broker, reason);
+        if (rc <= 0)
             return true;
-        }
         if (frame.channel == 0)
             on_connection_frame(broker, &frame);
         else
             broker_channel_frame(broker, &frame);
-        if (broker->wire == NULL || broker->freed) /* a callback suspended or closed the broker */
-            return false;
+        if (broker->wire == NULL) /* a callback suspended or closed the broker */
+            return true;
         wire_release(broker->wire, &frame);
-        if (broker->broken)
+        if (broker->phase == BROKER_PHASE_BROKEN)
             return true;
     }
     loop_defer(broker->soon);
-    return true;
+    return false;
+}
+
+/* `look`: also for what is overdue; only where nothing that has come is still to be read. */
+static void serve(struct broker *broker, bool look)
+{
+    if (broker->wire == NULL || broker->depth > 0)
+        return;
+    broker_enter(broker);
+    if (broker_is_usable(broker) && take_frames(broker) && look && broker_is_usable(broker))
+        broker_channels_look(broker, clock_mono_ms());
+    if (broker->phase == BROKER_PHASE_BROKEN)
+        lost(broker, BROKER_PHASE_IDLE, broker->reason);
+    broker_leave(broker);
 }
 
 static void pump(void *arg)
 {
-    struct broker *broker = arg;
-    if (broker->wire == NULL || broker->depth > 0)
-        return;
-    broker_enter(broker);
-    if (!broker->broken)
-        (void)take_frames(broker);
-    if (broker->broken && broker->wire != NULL && !broker->freed)
-        lost(broker, broker->reason);
-    broker_leave(broker);
+    serve(arg, false);
+}
+
+static void on_beat(void *arg)
+{
+    serve(arg, true);
 }
 
 static void on_socket(int events, void *arg)
 {
     (void)events;
-    pump(arg);
+    serve(arg, false);
 }
 
 /* While it sends, the library may have taken frames off the socket: poll would not show them. */
@@ -225,74 +196,59 @@ static bool adopt_wire(struct broker *broker, struct wire *wire)
     return true;
 }
 
-static void attempt_work(void *arg)
+/* The first round over all hosts is told in full, then a line now and again. */
+static void attempt_failed(struct broker *broker, const char *reason)
 {
-    struct attempt *attempt = arg;
-    attempt->rc = wire_connect(attempt->host, attempt->name, attempt->heartbeat_s, &attempt->wire,
-                               attempt->reason);
+    uint64_t now = clock_mono_ms();
+    broker->failures++;
+    host_walk_failed(&broker->walk);
+    broker_enter_phase(broker, BROKER_PHASE_IDLE, reason);
+    schedule_retry(broker);
+    if (broker->failures > broker->hosts.count && now - broker->told_ms < TELL_AGAIN_MS)
+        return;
+    broker->told_ms = now;
+    tell_state(broker, reason);
 }
 
-static void attempt_done(void *arg)
+static void attempt_done(int code, struct wire *wire, const char *reason, void *arg)
 {
-    struct attempt *attempt = arg;
-    struct broker *broker = attempt->broker;
-    if (broker == NULL) {
-        wire_free(attempt->wire);
-        attempt_free(attempt);
-        return;
-    }
+    struct broker *broker = arg;
     broker->attempt = NULL;
     broker_enter(broker);
-    broker->fault = attempt->rc;
-    if (attempt->rc != 0) {
-        attempt_failed(broker, attempt->reason);
-    } else if (!adopt_wire(broker, attempt->wire)) {
+    broker->fault = code;
+    if (code != 0) {
+        attempt_failed(broker, reason);
+    } else if (!adopt_wire(broker, wire)) {
         attempt_failed(broker, "out of memory or descriptors");
     } else {
         broker->failures = 0;
-        backoff_reset(&broker->backoff);
-        set_state(broker, BROKER_UP, NULL);
+        broker->up_since_ms = clock_mono_ms();
+        broker_enter_phase(broker, BROKER_PHASE_UP, NULL);
+        tell_state(broker, NULL);
     }
-    attempt_free(attempt);
     broker_leave(broker);
-}
-
-static struct attempt *attempt_new(struct broker *broker)
-{
-    struct attempt *attempt = calloc(1, sizeof *attempt);
-    struct broker_host *host = malloc(sizeof *host);
-    if (attempt == NULL || host == NULL) {
-        free(host);
-        free(attempt);
-        return NULL;
-    }
-    *host = broker->hosts.hosts[broker->next_host];
-    (void)snprintf(broker->node, sizeof broker->node, "%s:%u", host->host, host->port);
-    broker->next_host = (broker->next_host + 1) % broker->hosts.count;
-    attempt->broker = broker;
-    attempt->host = host;
-    attempt->name = strdup(broker->name);
-    attempt->heartbeat_s = broker->heartbeat_s;
-    if (attempt->name == NULL) {
-        attempt_free(attempt);
-        return NULL;
-    }
-    return attempt;
 }
 
 static void start_attempt(void *arg)
 {
     struct broker *broker = arg;
-    if (broker->attempt != NULL || broker->wire != NULL || broker->suspended)
+    if (broker->phase != BROKER_PHASE_IDLE)
         return;
-    struct attempt *attempt = attempt_new(broker);
-    if (attempt == NULL ||
-        loop_background(broker->loop, attempt_work, attempt_done, attempt) != 0) {
-        attempt_free(attempt);
+    const struct broker_host *host = &broker->hosts.hosts[broker->walk.host];
+    (void)snprintf(broker->node, sizeof broker->node, "%s:%u", host->host, host->port);
+    broker->attempt = broker_attempt_start(broker->loop, host, broker->walk.round, broker->name,
+                                           broker->heartbeat_s, attempt_done, broker);
+    if (broker->attempt == NULL)
         schedule_retry(broker); /* memory is out: nothing to say that helps, but it may pass */
-        return;
-    }
-    broker->attempt = attempt;
+    else
+        broker_enter_phase(broker, BROKER_PHASE_CONNECTING, NULL);
+}
+
+static void give_up_attempt(struct broker *broker)
+{
+    broker_attempt_give_up(broker->attempt);
+    broker->attempt = NULL;
+    loop_timer_stop(broker->retry);
 }
 
 /* ------------------------------------------------------------------ life */
@@ -301,7 +257,6 @@ static void broker_free(struct broker *broker)
 {
     if (broker->channels != NULL)
         broker_channels_free(broker);
-    broker_graveyard_clear(broker);
     loop_timer_free(broker->retry);
     loop_timer_free(broker->beat);
     loop_deferred_free(broker->soon);
@@ -312,18 +267,12 @@ static void broker_free(struct broker *broker)
     free(broker);
 }
 
-void broker_enter(struct broker *broker)
+static void at_rest(void *arg)
 {
-    broker->depth++;
-}
-
-void broker_leave(struct broker *broker)
-{
-    if (--broker->depth > 0)
-        return;
+    struct broker *broker = arg;
     free_old_wire(broker);
     broker_graveyard_clear(broker);
-    if (broker->freed)
+    if (broker->phase == BROKER_PHASE_CLOSED)
         broker_free(broker);
 }
 
@@ -337,10 +286,11 @@ struct broker *broker_open(struct loop *loop, const struct broker_options *optio
     broker->loop = loop;
     broker->cb = cb;
     broker->arg = arg;
+    broker->at_rest = at_rest;
     broker->heartbeat_s = options->heartbeat_s > 0 ? options->heartbeat_s : 1;
     broker->name = strdup(options->name);
     broker->retry = loop_timer_new(loop, start_attempt, broker);
-    broker->beat = loop_timer_new(loop, pump, broker);
+    broker->beat = loop_timer_new(loop, on_beat, broker);
     broker->soon = loop_deferred_new(loop, pump, broker);
     if (broker->name == NULL || broker->retry == NULL || broker->beat == NULL ||
         broker->soon == NULL || broker_url_parse(options->urls, &broker->hosts, &problem) != 0) {
@@ -349,7 +299,7 @@ struct broker *broker_open(struct loop *loop, const struct broker_options *optio
     }
     uint64_t seed = clock_mono_us() ^ ((uint64_t)getpid() << 32);
     backoff_init(&broker->backoff, RETRY_FIRST_MS, RETRY_MAX_MS, seed);
-    broker->next_host = (size_t)(seed % broker->hosts.count);
+    host_walk_init(&broker->walk, broker->hosts.count, seed);
     start_attempt(broker);
     return broker;
 }
@@ -358,14 +308,10 @@ void broker_close(struct broker *broker)
 {
     if (broker == NULL)
         return;
-    if (broker->attempt != NULL)
-        broker->attempt->broker = NULL;
-    broker->attempt = NULL;
-    broker->polite = !broker->broken;
+    give_up_attempt(broker);
+    broker->polite = broker_is_usable(broker);
+    broker_enter_phase(broker, BROKER_PHASE_CLOSED, "closed by its owner");
     drop_wire(broker);
-    loop_timer_stop(broker->retry);
-    broker->state = BROKER_DOWN;
-    broker->freed = true;
     broker_enter(broker);
     broker_questions_end(broker);
     broker_leave(broker); /* frees it, unless a callback of it is still running */
@@ -373,7 +319,9 @@ void broker_close(struct broker *broker)
 
 enum broker_state broker_state(const struct broker *broker)
 {
-    return broker->state;
+    if (broker->phase == BROKER_PHASE_UP)
+        return BROKER_UP;
+    return broker->phase == BROKER_PHASE_BLOCKED ? BROKER_BLOCKED : BROKER_DOWN;
 }
 
 const char *broker_server_version(const struct broker *broker)
@@ -383,29 +331,29 @@ const char *broker_server_version(const struct broker *broker)
 
 int broker_fault(const struct broker *broker)
 {
-    return broker->state == BROKER_DOWN ? broker->fault : 0;
+    return broker_state(broker) == BROKER_DOWN ? broker->fault : 0;
 }
 
 void broker_suspend(struct broker *broker, const char *reason)
 {
-    broker->suspended = true;
-    loop_timer_stop(broker->retry);
-    if (broker->attempt != NULL)
-        broker->attempt->broker = NULL;
-    broker->attempt = NULL;
-    if (broker->wire == NULL)
+    if (broker->phase == BROKER_PHASE_SUSPENDED)
         return;
+    give_up_attempt(broker);
+    if (broker->wire == NULL) {
+        broker_enter_phase(broker, BROKER_PHASE_SUSPENDED, reason);
+        return;
+    }
     broker_enter(broker);
-    lost(broker, reason);
+    lost(broker, BROKER_PHASE_SUSPENDED, reason);
     broker_leave(broker);
 }
 
 void broker_resume(struct broker *broker)
 {
-    if (!broker->suspended)
+    if (broker->phase != BROKER_PHASE_SUSPENDED)
         return;
-    broker->suspended = false;
     backoff_reset(&broker->backoff);
+    broker_enter_phase(broker, BROKER_PHASE_IDLE, "resumed");
     start_attempt(broker);
 }
 

@@ -12,6 +12,7 @@
 
 #include "common/base/attrs.h"
 #include "common/base/loop.h"
+#include "common/net/amqp/broker_message.h"
 
 struct broker;
 struct broker_channel;
@@ -34,7 +35,13 @@ struct broker_options {
 /* `reason`: why it went down or is blocked, without secrets; NULL when up. */
 typedef void (*broker_state_cb)(enum broker_state state, const char *reason, void *arg);
 
-/* Starts connecting; reconnects with backoff (100 ms to 2 s) over all hosts. NULL: no memory. */
+/*
+ * Starts connecting; reconnects with backoff (100 ms to 2 s) over all hosts, from a random one on,
+ * and after a loss to any of the others. A connection that ends within a second of its login does
+ * not shorten the backoff. A channel that does not open, or a question about the topology without
+ * an answer, ends after 60 s, and the connection with it if nothing was answered for 15 s.
+ * NULL: no memory.
+ */
 struct broker *broker_open(struct loop *loop, const struct broker_options *options,
                            broker_state_cb cb, void *arg);
 /* Closes politely and frees; channels are freed with it, without callbacks, but open questions
@@ -60,28 +67,6 @@ const char *broker_node(const struct broker *broker);
 
 enum broker_confirm { BROKER_ACKED, BROKER_NACKED, BROKER_RETURNED };
 
-#define BROKER_HEADERS_MAX 4
-
-/* A header of a message whose value is text; longer ones are cut. */
-struct broker_header {
-    char name[32];
-    char text[256];
-};
-
-/* One delivery. Pointers are valid during the callback. */
-struct broker_delivery {
-    uint64_t tag;
-    bool redelivered;
-    const void *body; /* what exceeds body_max of the channel is cut */
-    size_t body_len;
-    uint64_t body_size;                  /* the whole size */
-    const char *type;                    /* "" if absent */
-    const char *content_type;            /* "" if absent */
-    const struct broker_header *headers; /* the first of those that are text */
-    size_t header_count;
-    int64_t timestamp_s; /* since 1970, as its publisher says; 0: absent */
-};
-
 struct broker_channel_events {
     /* The channel is ready: confirms are on, or the queue is consumed. */
     void (*opened)(void *arg);
@@ -105,19 +90,6 @@ MUST_CHECK int broker_consumer_open(struct broker *broker, const char *queue, ui
 /* Closes (channel.close, never basic.cancel, after the acks sent before) and frees: no callback
  * comes after this, also when called inside one. NULL is allowed. */
 void broker_channel_close(struct broker_channel *channel);
-
-struct broker_message {
-    const char *exchange;
-    const char *routing_key;
-    const char *type;         /* NULL: none */
-    const char *content_type; /* NULL: none */
-    const char *header_name;  /* one header; NULL: none */
-    const char *header_text;  /* its value as text, or NULL: … */
-    int64_t header_number;    /* … as a number */
-    int64_t timestamp_s;      /* since 1970; 0: none */
-    const void *body;
-    size_t body_len;
-};
 
 /*
  * Publishes persistent and mandatory. ERR_UNAVAILABLE: not open, or the broker is blocked;
@@ -144,13 +116,6 @@ void broker_seed_cancel(struct broker_channel *channel); /* basic.cancel; NULL i
  * asks. */
 typedef void (*broker_reply_cb)(int code, const char *text, uint32_t messages, uint32_t consumers,
                                 void *arg);
-
-struct broker_argument {
-    const char *name;
-    const char *text; /* NULL: it is a number or a boolean */
-    int64_t number;
-    bool boolean; /* with text NULL: the number is meant as a boolean */
-};
 
 MUST_CHECK int broker_declare_exchange(struct broker *broker, const char *name, const char *type,
                                        bool passive, broker_reply_cb cb, void *arg);

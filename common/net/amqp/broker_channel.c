@@ -1,40 +1,18 @@
 #include "common/net/amqp/broker_impl.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/testing/seeded_bug.h"
 
-#define SMALL_FRAME 1024 /* more than any method without a body of ours needs */
-
-enum channel_state { CHANNEL_OPENING, CHANNEL_OPEN, CHANNEL_DEAD };
-
-/* What of a message (delivered or returned) is being put together. */
-enum intake { INTAKE_NONE, INTAKE_DELIVER_HEADER, INTAKE_RETURN_HEADER, INTAKE_BODY, INTAKE_SKIP };
-
-struct broker_channel {
-    struct broker *broker;
-    uint16_t number; /* 0: it has none any more */
-    enum channel_state state;
-    bool released; /* by its owner: it hears nothing more */
-    struct broker_channel_events events;
-    void *arg;
-    struct broker_channel *next_dead;
-
-    enum intake intake;
-    struct broker_delivery delivery;
-    uint64_t body_left;
-    struct buf body;
-    char type[WIRE_SHORT_MAX + 1];
-    char content_type[WIRE_SHORT_MAX + 1];
-    struct broker_header *headers; /* NULL until a message has some */
-
-    struct broker_confirms confirms;
-
-    broker_reply_cb reply; /* a question about the topology; NULL for the others */
-};
+/* The other side answers nothing of what it is asked: the connection is of no use. Longer than the
+ * 10 s after which the owners of publishing channels move to another node. */
+#define MUTE_MS 15000
+/* Others are answered: a queue without a leader lets its consumers wait, which is not the
+ * connection's fault. */
+#define ANSWER_MS 60000
 
 /* ------------------------------------------------------------------ numbers and memory */
 
@@ -53,11 +31,9 @@ static uint16_t free_number(struct broker *broker)
     return 0;
 }
 
-static int channel_new(struct broker *broker, struct broker_channel **ret_channel)
+int broker_channel_new(struct broker *broker, size_t body_max, struct broker_channel **ret_channel)
 {
-    if (broker->wire == NULL || broker->broken || broker->state == BROKER_DOWN)
-        return ERR_UNAVAILABLE;
-    if (!wire_has_room(broker->wire, SMALL_FRAME))
+    if (!broker_is_usable(broker) || !broker_has_room(broker, BROKER_SMALL_FRAME))
         return ERR_UNAVAILABLE;
     uint16_t number = free_number(broker);
     if (number == 0)
@@ -67,24 +43,25 @@ static int channel_new(struct broker *broker, struct broker_channel **ret_channe
         return ERR_NOMEM;
     channel->broker = broker;
     channel->number = number;
+    channel->asked_ms = clock_mono_ms();
     broker->channels[number] = channel;
     broker_confirms_init(&channel->confirms);
+    broker_assembly_init(&channel->assembly, body_max);
     *ret_channel = channel;
     return 0;
 }
 
 static void channel_free(struct broker_channel *channel)
 {
-    buf_free(&channel->body);
+    broker_assembly_free(&channel->assembly);
     broker_confirms_free(&channel->confirms);
-    free(channel->headers);
     free(channel);
 }
 
 /* Its owner, or the owner of the whole broker, wants to hear nothing more. */
 static bool silent(const struct broker_channel *channel)
 {
-    return channel->released || channel->broker->freed;
+    return channel->released || channel->broker->phase == BROKER_PHASE_CLOSED;
 }
 
 /* Takes the channel's number away; `closing`: the number rests until our close is answered. */
@@ -96,7 +73,7 @@ static void detach(struct broker_channel *channel, bool closing)
     broker->channels[channel->number] = NULL;
     broker->closing[channel->number] = closing;
     channel->number = 0;
-    channel->state = CHANNEL_DEAD;
+    channel->phase = CHANNEL_DEAD;
 }
 
 void broker_graveyard_clear(struct broker *broker)
@@ -167,101 +144,49 @@ void broker_channels_free(struct broker *broker)
             channel_free(broker->channels[i]);
 }
 
-/* ------------------------------------------------------------------ messages that arrive */
-
-static void deliver(struct broker_channel *channel)
+static void end_overdue(struct broker_channel *channel)
 {
-    channel->intake = INTAKE_NONE;
-    if (!silent(channel) && channel->events.delivered != NULL)
-        channel->events.delivered(&channel->delivery, channel->arg);
+    struct broker *broker = channel->broker;
+    uint16_t number = channel->number;
+    detach(channel, true);
+    if (wire_close_channel(broker->wire, number) != 0)
+        broker_break(broker, "cannot send to the broker");
+    channel_gone(channel, ERR_UNAVAILABLE, "no answer on the channel within 60 s");
 }
 
-static void copy_cut(char *out, size_t size, const char *text, size_t len)
+void broker_channels_look(struct broker *broker, uint64_t now_ms)
 {
-    size_t kept = len < size - 1 ? len : size - 1;
-    memcpy(out, text, kept);
-    out[kept] = '\0';
-}
-
-/* Without memory for them the message comes without its headers. */
-static void keep_headers(struct broker_channel *channel, const struct wire_frame *frame)
-{
-    channel->delivery.header_count = 0;
-    if (frame->header_count > 0 && channel->headers == NULL)
-        channel->headers = calloc(BROKER_HEADERS_MAX, sizeof *channel->headers);
-    if (frame->header_count == 0 || channel->headers == NULL)
-        return;
-    for (size_t i = 0; i < frame->header_count; i++) {
-        const struct wire_header *from = &frame->headers[i];
-        struct broker_header *to = &channel->headers[i];
-        copy_cut(to->name, sizeof to->name, from->name, from->name_len);
-        copy_cut(to->text, sizeof to->text, from->text, from->text_len);
+    /* a callback may end the connection; a broker that is blocked need not answer */
+    for (uint32_t i = 1; i <= broker->channel_max && broker->phase == BROKER_PHASE_UP; i++) {
+        struct broker_channel *channel = broker->channels[i];
+        if (channel == NULL || channel->phase != CHANNEL_OPENING)
+            continue;
+        if (broker->answered_ms < channel->asked_ms && channel->asked_ms + MUTE_MS <= now_ms)
+            broker_break(broker, "no answer on a channel within 15 s");
+        else if (channel->asked_ms + ANSWER_MS <= now_ms)
+            end_overdue(channel);
     }
-    channel->delivery.headers = channel->headers;
-    channel->delivery.header_count = frame->header_count;
-}
-
-static void on_header(struct broker_channel *channel, const struct wire_frame *frame)
-{
-    enum intake was = channel->intake;
-    channel->body_left = frame->size;
-    channel->intake = frame->size > 0 ? INTAKE_SKIP : INTAKE_NONE;
-    if (was == INTAKE_RETURN_HEADER) {
-        broker_confirms_returned(&channel->confirms, frame->message_id);
-        return;
-    }
-    if (was != INTAKE_DELIVER_HEADER)
-        return; /* a header that nothing announced: its bodies are skipped */
-    memcpy(channel->type, frame->text, sizeof channel->type);
-    memcpy(channel->content_type, frame->content_type, sizeof channel->content_type);
-    channel->delivery.type = channel->type;
-    channel->delivery.content_type = channel->content_type;
-    channel->delivery.body_size = frame->size;
-    channel->delivery.timestamp_s = frame->timestamp_s;
-    keep_headers(channel, frame);
-    channel->delivery.body = "";
-    channel->delivery.body_len = 0;
-    buf_reset(&channel->body);
-    channel->intake = INTAKE_BODY;
-    if (frame->size == 0)
-        deliver(channel);
-}
-
-static void on_body(struct broker_channel *channel, const struct wire_frame *frame)
-{
-    bool first = channel->body_left == channel->delivery.body_size && channel->body.len == 0;
-    channel->body_left -= frame->len < channel->body_left ? frame->len : channel->body_left;
-    if (channel->intake == INTAKE_BODY) {
-        size_t room = channel->body.max - channel->body.len;
-        size_t len = frame->len < room ? frame->len : room;
-        if (first && channel->body_left == 0) { /* the usual case: no need to copy */
-            channel->delivery.body = frame->data;
-            channel->delivery.body_len = len;
-            deliver(channel);
-            return;
-        }
-        if (len > 0 && buf_append(&channel->body, frame->data, len) != 0) {
-            broker_break(channel->broker, "out of memory for a message");
-            return;
-        }
-        channel->delivery.body = buf_text(&channel->body);
-        channel->delivery.body_len = channel->body.len;
-    }
-    if (channel->body_left > 0)
-        return;
-    if (channel->intake == INTAKE_BODY)
-        deliver(channel);
-    else
-        channel->intake = INTAKE_NONE;
 }
 
 /* ------------------------------------------------------------------ frames */
+
+static void on_message(struct broker_channel *channel, const struct wire_frame *frame)
+{
+    int got = broker_assembly_take(&channel->assembly, frame);
+    if (got < 0)
+        broker_break(channel->broker, "out of memory for a message");
+    else if (got == BROKER_ASSEMBLY_RETURNED)
+        broker_confirms_returned(&channel->confirms, frame->message_id);
+    else if (got == BROKER_ASSEMBLY_DELIVERED && !silent(channel) &&
+             channel->events.delivered != NULL)
+        channel->events.delivered(&channel->assembly.delivery, channel->arg);
+}
 
 static void on_settled(struct broker_channel *channel, const struct wire_frame *frame)
 {
     uint64_t sequence;
     bool returned;
-    while (!channel->released && channel->state == CHANNEL_OPEN &&
+    while (!channel->released && channel->phase == CHANNEL_OPEN &&
            broker_confirms_take(&channel->confirms, frame->tag, frame->multiple, &sequence,
                                 &returned)) {
         enum broker_confirm result = frame->kind == WIRE_NACK ? BROKER_NACKED : BROKER_ACKED;
@@ -273,7 +198,7 @@ static void on_settled(struct broker_channel *channel, const struct wire_frame *
 
 static void on_ready(struct broker_channel *channel, const struct wire_frame *frame)
 {
-    channel->state = CHANNEL_OPEN;
+    channel->phase = CHANNEL_OPEN;
     if (channel->reply != NULL) {
         broker_reply_cb reply = channel->reply;
         void *arg = channel->arg;
@@ -321,16 +246,11 @@ void broker_channel_frame(struct broker *broker, const struct wire_frame *frame)
         on_frame_of_closed(broker, frame);
         return;
     }
-    if (frame->kind == WIRE_DELIVER) {
-        channel->intake = INTAKE_DELIVER_HEADER;
-        channel->delivery =
-            (struct broker_delivery){.tag = frame->tag, .redelivered = frame->redelivered};
-    } else if (frame->kind == WIRE_RETURN) {
-        channel->intake = INTAKE_RETURN_HEADER;
-    } else if (frame->kind == WIRE_HEADER) {
-        on_header(channel, frame);
-    } else if (frame->kind == WIRE_BODY) {
-        on_body(channel, frame);
+    if (channel->phase == CHANNEL_OPENING)
+        broker->answered_ms = clock_mono_ms();
+    if (frame->kind == WIRE_DELIVER || frame->kind == WIRE_RETURN || frame->kind == WIRE_HEADER ||
+        frame->kind == WIRE_BODY) {
+        on_message(channel, frame);
     } else if (frame->kind == WIRE_ACK || frame->kind == WIRE_NACK) {
         on_settled(channel, frame);
     } else if (frame->kind == WIRE_READY) {
@@ -338,15 +258,14 @@ void broker_channel_frame(struct broker *broker, const struct wire_frame *frame)
     } else if (frame->kind == WIRE_CLOSE) {
         on_closed(channel, frame);
     } else if (frame->kind == WIRE_CANCEL) {
-        channel->state = CHANNEL_DEAD; /* its number goes when its owner closes it */
+        channel->phase = CHANNEL_DEAD; /* its number goes when its owner closes it */
         channel_gone(channel, ERR_NOT_FOUND, "the queue is gone (basic.cancel)");
     }
 }
 
 /* ------------------------------------------------------------------ what owners call */
 
-/* Ends an opening that could not be sent. */
-static int open_failed(struct broker_channel *channel)
+int broker_channel_undo(struct broker_channel *channel)
 {
     struct broker *broker = channel->broker;
     detach(channel, true);
@@ -359,13 +278,13 @@ int broker_publisher_open(struct broker *broker, const struct broker_channel_eve
                           void *arg, struct broker_channel **ret_channel)
 {
     struct broker_channel *channel;
-    int rc = channel_new(broker, &channel);
+    int rc = broker_channel_new(broker, 0, &channel);
     if (rc != 0)
         return rc;
     channel->events = *events;
     channel->arg = arg;
     if (wire_open_publisher(broker->wire, channel->number) != 0)
-        return open_failed(channel);
+        return broker_channel_undo(channel);
     *ret_channel = channel;
     return 0;
 }
@@ -375,14 +294,13 @@ int broker_consumer_open(struct broker *broker, const char *queue, uint16_t pref
                          struct broker_channel **ret_channel)
 {
     struct broker_channel *channel;
-    int rc = channel_new(broker, &channel);
+    int rc = broker_channel_new(broker, body_max, &channel);
     if (rc != 0)
         return rc;
     channel->events = *events;
     channel->arg = arg;
-    buf_init(&channel->body, body_max);
     if (wire_open_consumer(broker->wire, channel->number, queue, prefetch) != 0)
-        return open_failed(channel);
+        return broker_channel_undo(channel);
     *ret_channel = channel;
     return 0;
 }
@@ -394,7 +312,7 @@ void broker_channel_close(struct broker_channel *channel)
     struct broker *broker = channel->broker;
     uint16_t number = channel->number;
     detach(channel, true);
-    if (number != 0 && broker->wire != NULL && wire_close_channel(broker->wire, number) != 0)
+    if (number != 0 && broker_is_usable(broker) && wire_close_channel(broker->wire, number) != 0)
         broker_break(broker, "cannot send to the broker");
     bury(channel);
 }
@@ -403,11 +321,10 @@ int broker_publish(struct broker_channel *channel, const struct broker_message *
                    uint64_t *ret_sequence)
 {
     struct broker *broker = channel->broker;
-    if (channel->state != CHANNEL_OPEN || channel->number == 0 || broker->broken ||
-        broker->state != BROKER_UP)
+    if (channel->phase != CHANNEL_OPEN || channel->number == 0 || broker->phase != BROKER_PHASE_UP)
         return ERR_UNAVAILABLE;
     /* a frame's overhead for every few kilobytes is far below this reserve */
-    if (!wire_has_room(broker->wire, message->body_len + message->body_len / 64 + SMALL_FRAME))
+    if (!broker_has_room(broker, message->body_len + message->body_len / 64 + BROKER_SMALL_FRAME))
         return ERR_FULL;
     uint64_t sequence;
     int rc = broker_confirms_add(&channel->confirms, &sequence);
@@ -425,9 +342,9 @@ int broker_publish(struct broker_channel *channel, const struct broker_message *
 void broker_ack(struct broker_channel *channel, uint64_t tag, bool multiple)
 {
     struct broker *broker = channel->broker;
-    if (channel->number == 0 || broker->wire == NULL || broker->broken)
+    if (channel->number == 0 || !broker_is_usable(broker))
         return;
-    if (!wire_has_room(broker->wire, SMALL_FRAME))
+    if (!broker_has_room(broker, BROKER_SMALL_FRAME))
         broker_break(broker, "the broker does not read what we send");
     else if (wire_ack(broker->wire, channel->number, tag, multiple) != 0)
         broker_break(broker, "cannot send to the broker");
@@ -448,61 +365,3 @@ void broker_seed_cancel(struct broker_channel *channel)
         broker_break(channel->broker, "cannot send to the broker");
 }
 #endif
-
-/* ------------------------------------------------------------------ topology */
-
-static int question_new(struct broker *broker, broker_reply_cb cb, void *arg,
-                        struct broker_channel **ret_channel)
-{
-    struct broker_channel *channel;
-    int rc = channel_new(broker, &channel);
-    if (rc != 0)
-        return rc;
-    channel->reply = cb;
-    channel->arg = arg;
-    if (wire_open_channel(broker->wire, channel->number) != 0)
-        return open_failed(channel);
-    *ret_channel = channel;
-    return 0;
-}
-
-static int question_sent(struct broker_channel *channel, int rc)
-{
-    return rc == 0 ? 0 : open_failed(channel);
-}
-
-int broker_declare_exchange(struct broker *broker, const char *name, const char *type, bool passive,
-                            broker_reply_cb cb, void *arg)
-{
-    struct broker_channel *channel;
-    int rc = question_new(broker, cb, arg, &channel);
-    if (rc != 0)
-        return rc;
-    return question_sent(channel,
-                         wire_declare_exchange(broker->wire, channel->number, name, type, passive));
-}
-
-int broker_declare_queue(struct broker *broker, const char *name,
-                         const struct broker_argument *arguments, size_t argument_count,
-                         bool passive, broker_reply_cb cb, void *arg)
-{
-    struct broker_channel *channel;
-    if (argument_count > WIRE_ARGUMENTS_MAX)
-        return ERR_INVALID;
-    int rc = question_new(broker, cb, arg, &channel);
-    if (rc != 0)
-        return rc;
-    return question_sent(channel, wire_declare_queue(broker->wire, channel->number, name, arguments,
-                                                     argument_count, passive));
-}
-
-int broker_bind(struct broker *broker, const char *queue, const char *exchange,
-                const char *routing_key, broker_reply_cb cb, void *arg)
-{
-    struct broker_channel *channel;
-    int rc = question_new(broker, cb, arg, &channel);
-    if (rc != 0)
-        return rc;
-    return question_sent(channel,
-                         wire_bind(broker->wire, channel->number, queue, exchange, routing_key));
-}

@@ -11,37 +11,27 @@
 #include <amqp_tcp_socket.h>
 #endif
 #include <errno.h>
-#include <linux/sockios.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
 
 #include "common/base/err.h"
-#include "common/net/tcp_connect.h"
 
 /* librabbitmq keeps a page of this size for every channel that it has read from: with 1,024 shards
  * the usual 128 KiB would be too much. */
 #define FRAME_MAX (32 * 1024)
 #define FRAME_OVERHEAD 8 /* of a body frame: header and end */
-#define CONNECT_TIMEOUT_MS 3000
 #define HANDSHAKE_TIMEOUT_S 5
 #define CLOSE_TIMEOUT_S 1
 #define CONSUMER_TAG "checkout" /* a channel has one consumer */
-#define SEND_BUFFER (1024 * 1024)
 
 struct wire {
     amqp_connection_state_t connection;
     int fd;
     char version[64];
 };
-
-static const struct timeval no_wait = {0, 0};
 
 /* ------------------------------------------------------------------ connecting */
 
@@ -50,22 +40,16 @@ static amqp_bytes_t bytes_of(const char *text)
     return amqp_cstring_bytes(text);
 }
 
-static amqp_table_entry_t entry_bool(const char *name, bool value)
+static amqp_table_entry_t entry_of(const struct broker_argument *argument)
 {
-    return (amqp_table_entry_t){bytes_of(name),
-                                {.kind = AMQP_FIELD_KIND_BOOLEAN, .value = {.boolean = value}}};
-}
-
-static amqp_table_entry_t entry_text(const char *name, const char *value)
-{
-    return (amqp_table_entry_t){
-        bytes_of(name), {.kind = AMQP_FIELD_KIND_UTF8, .value = {.bytes = bytes_of(value)}}};
-}
-
-static amqp_table_entry_t entry_number(const char *name, int64_t value)
-{
-    return (amqp_table_entry_t){bytes_of(name),
-                                {.kind = AMQP_FIELD_KIND_I64, .value = {.i64 = value}}};
+    amqp_field_value_t value = {.kind = AMQP_FIELD_KIND_I64, .value = {.i64 = argument->number}};
+    if (argument->text != NULL)
+        value = (amqp_field_value_t){.kind = AMQP_FIELD_KIND_UTF8,
+                                     .value = {.bytes = bytes_of(argument->text)}};
+    else if (argument->boolean)
+        value = (amqp_field_value_t){.kind = AMQP_FIELD_KIND_BOOLEAN,
+                                     .value = {.boolean = argument->number != 0}};
+    return (amqp_table_entry_t){bytes_of(argument->name), value};
 }
 
 static void copy_text(char *out, size_t size, amqp_bytes_t text)
@@ -76,48 +60,31 @@ static void copy_text(char *out, size_t size, amqp_bytes_t text)
     out[n] = '\0';
 }
 
-/* A send buffer that holds our largest message, and an end to writes that the other side never
- * takes: then no send can hold the loop for longer than that. */
-static void tune_socket(int fd, uint32_t heartbeat_s)
-{
-    int size = 0;
-    socklen_t len = sizeof size;
-    const int wanted = SEND_BUFFER;
-    if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, &len) == 0 && size < wanted)
-        (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &wanted, sizeof wanted);
-    unsigned patience_ms = heartbeat_s * 2000;
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience_ms, sizeof patience_ms);
-}
-
 /* What went wrong in an answer of the library, as text. */
 static void explain_reply(const amqp_rpc_reply_t *reply, char *ret_text, size_t size)
 {
-    if (reply->reply_type == AMQP_RESPONSE_SERVER_EXCEPTION &&
-        reply->reply.id == AMQP_CONNECTION_CLOSE_METHOD) {
-        const amqp_connection_close_t *close_method = reply->reply.decoded;
-        copy_text(ret_text, size, close_method->reply_text);
-        return;
-    }
-    const char *text = reply->reply_type == AMQP_RESPONSE_LIBRARY_EXCEPTION
-                           ? amqp_error_string2(reply->library_error)
-                           : "unexpected answer";
-    (void)snprintf(ret_text, size, "%s", text);
+    amqp_bytes_t text = bytes_of("unexpected answer");
+    if (reply->reply_type == AMQP_RESPONSE_LIBRARY_EXCEPTION)
+        text = bytes_of(amqp_error_string2(reply->library_error));
+    else if (reply->reply_type == AMQP_RESPONSE_SERVER_EXCEPTION &&
+             reply->reply.id == AMQP_CONNECTION_CLOSE_METHOD)
+        text = ((const amqp_connection_close_t *)reply->reply.decoded)->reply_text;
+    copy_text(ret_text, size, text);
 }
 
 static int log_in(struct wire *wire, const struct broker_host *host, const char *name,
                   uint32_t heartbeat_s, char reason[WIRE_REASON_SIZE])
 {
-    amqp_table_entry_t offered[] = {
-        entry_bool("consumer_cancel_notify", true),
-        entry_bool("connection.blocked", true),
-        entry_bool("publisher_confirms", true),
-        entry_bool("basic.nack", true),
-    };
+    static const char *const names[] = {"consumer_cancel_notify", "connection.blocked",
+                                        "publisher_confirms", "basic.nack"};
+    amqp_table_entry_t offered[ARRAY_LEN(names)];
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        offered[i] = entry_of(&(struct broker_argument){names[i], .number = 1, .boolean = true});
     amqp_table_t capabilities = {(int)ARRAY_LEN(offered), offered};
     amqp_table_entry_t properties[] = {
         {bytes_of("capabilities"),
          {.kind = AMQP_FIELD_KIND_TABLE, .value = {.table = capabilities}}},
-        entry_text("connection_name", name),
+        entry_of(&(struct broker_argument){"connection_name", .text = name}),
     };
     amqp_table_t client = {(int)ARRAY_LEN(properties), properties};
     amqp_rpc_reply_t reply = amqp_login_with_properties(
@@ -125,10 +92,7 @@ static int log_in(struct wire *wire, const struct broker_host *host, const char 
         &client, AMQP_SASL_METHOD_PLAIN, host->user, host->password);
     if (reply.reply_type == AMQP_RESPONSE_NORMAL)
         return 0;
-    char text[WIRE_SHORT_MAX + 1];
-    explain_reply(&reply, text, sizeof text);
-    (void)snprintf(reason, WIRE_REASON_SIZE, "%.40s:%u: login failed: %.230s", host->host,
-                   host->port, text);
+    explain_reply(&reply, reason, WIRE_SHORT_MAX + 1);
     return reply.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION ? ERR_AUTH : ERR_UNAVAILABLE;
 }
 
@@ -156,28 +120,21 @@ static int wrap_socket(struct wire *wire, int fd)
     wire->fd = fd;
     const struct timeval handshake = {HANDSHAKE_TIMEOUT_S, 0};
     const struct timeval rpc = {CLOSE_TIMEOUT_S, 0};
-    return amqp_set_handshake_timeout(wire->connection, &handshake) == AMQP_STATUS_OK &&
-                   amqp_set_rpc_timeout(wire->connection, &rpc) == AMQP_STATUS_OK
-               ? 0
-               : ERR_NOMEM;
+    bool set = amqp_set_handshake_timeout(wire->connection, &handshake) == AMQP_STATUS_OK &&
+               amqp_set_rpc_timeout(wire->connection, &rpc) == AMQP_STATUS_OK;
+    return set ? 0 : ERR_NOMEM;
 }
 
-int wire_connect(const struct broker_host *host, const char *name, uint32_t heartbeat_s,
-                 struct wire **ret_wire, char ret_reason[WIRE_REASON_SIZE])
+int wire_login(int fd, const struct broker_host *host, const char *name, uint32_t heartbeat_s,
+               struct wire **ret_wire, char ret_reason[WIRE_REASON_SIZE])
 {
-    int fd = -1;
-    int rc = tcp_connect(host->host, host->port, 0, CONNECT_TIMEOUT_MS, &fd, ret_reason,
-                         WIRE_REASON_SIZE);
-    if (rc != 0)
-        return rc;
-    tune_socket(fd, heartbeat_s);
     (void)snprintf(ret_reason, WIRE_REASON_SIZE, "out of memory");
     struct wire *wire = calloc(1, sizeof *wire);
     if (wire == NULL) {
         (void)close(fd);
         return ERR_NOMEM;
     }
-    rc = wrap_socket(wire, fd);
+    int rc = wrap_socket(wire, fd);
     if (rc == 0)
         rc = log_in(wire, host, name, heartbeat_s, ret_reason);
     if (rc != 0) {
@@ -221,96 +178,70 @@ uint16_t wire_channel_max(const struct wire *wire)
 
 /* ------------------------------------------------------------------ reading */
 
-static void read_close(struct wire_frame *out, enum wire_kind kind, uint16_t code,
-                       amqp_bytes_t text)
+static void read_text(struct wire_frame *out, uint16_t code, amqp_bytes_t text)
 {
-    out->kind = kind;
     out->code = code;
     copy_text(out->text, sizeof out->text, text);
 }
 
-/* The answers of which more than the arrival counts. */
-static void read_answer(const amqp_method_t *method, struct wire_frame *out)
+/* What a method is to us; those that are not here are WIRE_OTHER. */
+static enum wire_kind kind_of(amqp_method_number_t id)
 {
-    out->kind = WIRE_READY;
-    if (method->id == AMQP_QUEUE_DECLARE_OK_METHOD) {
-        const amqp_queue_declare_ok_t *m = method->decoded;
-        out->messages = m->message_count;
-        out->consumers = m->consumer_count;
-    }
-}
-
-static void read_settling(const amqp_method_t *method, struct wire_frame *out)
-{
-    if (method->id == AMQP_BASIC_ACK_METHOD) {
-        const amqp_basic_ack_t *m = method->decoded;
-        out->kind = WIRE_ACK;
-        out->tag = m->delivery_tag;
-        out->multiple = m->multiple != 0;
-    } else {
-        const amqp_basic_nack_t *m = method->decoded;
-        out->kind = WIRE_NACK;
-        out->tag = m->delivery_tag;
-        out->multiple = m->multiple != 0;
-    }
-}
-
-/* What concerns the connection, or ends something. */
-static void read_control(const amqp_method_t *method, struct wire_frame *out)
-{
-    if (method->id == AMQP_CONNECTION_CLOSE_METHOD) {
-        const amqp_connection_close_t *m = method->decoded;
-        read_close(out, WIRE_DISCONNECT, m->reply_code, m->reply_text);
-    } else if (method->id == AMQP_CHANNEL_CLOSE_METHOD) {
-        const amqp_channel_close_t *m = method->decoded;
-        read_close(out, WIRE_CLOSE, m->reply_code, m->reply_text);
-    } else if (method->id == AMQP_CONNECTION_BLOCKED_METHOD) {
-        const amqp_connection_blocked_t *m = method->decoded;
-        read_close(out, WIRE_BLOCKED, 0, m->reason);
-    } else if (method->id == AMQP_CONNECTION_UNBLOCKED_METHOD) {
-        out->kind = WIRE_UNBLOCKED;
-    } else if (method->id == AMQP_CHANNEL_CLOSE_OK_METHOD) {
-        out->kind = WIRE_CLOSE_OK;
-    } else if (method->id == AMQP_BASIC_CANCEL_METHOD) {
-        out->kind = WIRE_CANCEL;
-    }
+    static const struct {
+        amqp_method_number_t id;
+        enum wire_kind kind;
+    } kinds[] = {
+        {AMQP_BASIC_DELIVER_METHOD, WIRE_DELIVER},
+        {AMQP_BASIC_ACK_METHOD, WIRE_ACK},
+        {AMQP_BASIC_NACK_METHOD, WIRE_NACK},
+        {AMQP_BASIC_RETURN_METHOD, WIRE_RETURN},
+        {AMQP_BASIC_CANCEL_METHOD, WIRE_CANCEL},
+        {AMQP_CONFIRM_SELECT_OK_METHOD, WIRE_READY},
+        {AMQP_BASIC_CONSUME_OK_METHOD, WIRE_READY},
+        {AMQP_EXCHANGE_DECLARE_OK_METHOD, WIRE_READY},
+        {AMQP_QUEUE_DECLARE_OK_METHOD, WIRE_READY},
+        {AMQP_QUEUE_BIND_OK_METHOD, WIRE_READY},
+        {AMQP_CHANNEL_CLOSE_METHOD, WIRE_CLOSE},
+        {AMQP_CHANNEL_CLOSE_OK_METHOD, WIRE_CLOSE_OK},
+        {AMQP_CONNECTION_CLOSE_METHOD, WIRE_DISCONNECT},
+        {AMQP_CONNECTION_BLOCKED_METHOD, WIRE_BLOCKED},
+        {AMQP_CONNECTION_UNBLOCKED_METHOD, WIRE_UNBLOCKED},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+        if (kinds[i].id == id)
+            return kinds[i].kind;
+    return WIRE_OTHER;
 }
 
 static void read_method(const amqp_method_t *method, struct wire_frame *out)
 {
-    switch (method->id) {
-    case AMQP_BASIC_DELIVER_METHOD: {
+    out->kind = kind_of(method->id);
+    if (method->id == AMQP_BASIC_DELIVER_METHOD) {
         const amqp_basic_deliver_t *m = method->decoded;
-        out->kind = WIRE_DELIVER;
         out->tag = m->delivery_tag;
         out->redelivered = m->redelivered != 0;
-        break;
+    } else if (method->id == AMQP_BASIC_ACK_METHOD) {
+        const amqp_basic_ack_t *m = method->decoded;
+        out->tag = m->delivery_tag;
+        out->multiple = m->multiple != 0;
+    } else if (method->id == AMQP_BASIC_NACK_METHOD) {
+        const amqp_basic_nack_t *m = method->decoded;
+        out->tag = m->delivery_tag;
+        out->multiple = m->multiple != 0;
+    } else if (method->id == AMQP_QUEUE_DECLARE_OK_METHOD) {
+        const amqp_queue_declare_ok_t *m = method->decoded;
+        out->messages = m->message_count;
+        out->consumers = m->consumer_count;
+    } else if (out->kind == WIRE_CLOSE) {
+        const amqp_channel_close_t *m = method->decoded;
+        read_text(out, m->reply_code, m->reply_text);
+    } else if (out->kind == WIRE_DISCONNECT) {
+        const amqp_connection_close_t *m = method->decoded;
+        read_text(out, m->reply_code, m->reply_text);
+    } else if (out->kind == WIRE_BLOCKED) {
+        const amqp_connection_blocked_t *m = method->decoded;
+        read_text(out, 0, m->reason);
     }
-    case AMQP_BASIC_RETURN_METHOD:
-        out->kind = WIRE_RETURN;
-        break;
-    case AMQP_BASIC_ACK_METHOD:
-    case AMQP_BASIC_NACK_METHOD:
-        read_settling(method, out);
-        break;
-    case AMQP_CONFIRM_SELECT_OK_METHOD:
-    case AMQP_BASIC_CONSUME_OK_METHOD:
-    case AMQP_EXCHANGE_DECLARE_OK_METHOD:
-    case AMQP_QUEUE_DECLARE_OK_METHOD:
-    case AMQP_QUEUE_BIND_OK_METHOD:
-        read_answer(method, out);
-        break;
-    default:
-        read_control(method, out);
-        break;
-    }
-}
-
-/* Our own message ids are numbers from 1; anything else is 0. */
-static uint64_t read_id(amqp_bytes_t text)
-{
-    int64_t id;
-    return parse_intn(text.bytes, text.len, 1, INT64_MAX, &id) == 0 ? (uint64_t)id : 0;
 }
 
 static void read_headers(const amqp_table_t *table, struct wire_frame *out)
@@ -319,11 +250,9 @@ static void read_headers(const amqp_table_t *table, struct wire_frame *out)
         const amqp_table_entry_t *entry = &table->entries[i];
         if (entry->value.kind != AMQP_FIELD_KIND_UTF8)
             continue;
+        amqp_bytes_t text = entry->value.value.bytes;
         out->headers[out->header_count++] =
-            (struct wire_header){.name = entry->key.bytes,
-                                 .name_len = entry->key.len,
-                                 .text = entry->value.value.bytes.bytes,
-                                 .text_len = entry->value.value.bytes.len};
+            (struct wire_header){entry->key.bytes, entry->key.len, text.bytes, text.len};
     }
 }
 
@@ -336,8 +265,10 @@ static void read_header(const amqp_frame_t *frame, struct wire_frame *out)
         copy_text(out->text, sizeof out->text, p->type);
     if ((p->_flags & AMQP_BASIC_CONTENT_TYPE_FLAG) != 0)
         copy_text(out->content_type, sizeof out->content_type, p->content_type);
-    if ((p->_flags & AMQP_BASIC_MESSAGE_ID_FLAG) != 0)
-        out->message_id = read_id(p->message_id);
+    int64_t id; /* ours are numbers from 1 */
+    if ((p->_flags & AMQP_BASIC_MESSAGE_ID_FLAG) != 0 &&
+        parse_intn(p->message_id.bytes, p->message_id.len, 1, INT64_MAX, &id) == 0)
+        out->message_id = (uint64_t)id;
     if ((p->_flags & AMQP_BASIC_TIMESTAMP_FLAG) != 0)
         out->timestamp_s = (int64_t)p->timestamp;
     if ((p->_flags & AMQP_BASIC_HEADERS_FLAG) != 0)
@@ -347,7 +278,7 @@ static void read_header(const amqp_frame_t *frame, struct wire_frame *out)
 int wire_read(struct wire *wire, struct wire_frame *ret_frame, char ret_reason[WIRE_REASON_SIZE])
 {
     amqp_frame_t frame;
-    int rc = amqp_simple_wait_frame_noblock(wire->connection, &frame, &no_wait);
+    int rc = amqp_simple_wait_frame_noblock(wire->connection, &frame, &(struct timeval){0, 0});
     if (rc == AMQP_STATUS_TIMEOUT)
         return 0;
     if (rc != AMQP_STATUS_OK) {
@@ -381,18 +312,6 @@ bool wire_pending(const struct wire *wire)
 
 /* ------------------------------------------------------------------ sending */
 
-bool wire_has_room(const struct wire *wire, size_t bytes)
-{
-    int queued = 0;
-    int size = 0;
-    socklen_t len = sizeof size;
-    if (ioctl(wire->fd, SIOCOUTQ, &queued) != 0 ||
-        getsockopt(wire->fd, SOL_SOCKET, SO_SNDBUF, &size, &len) != 0)
-        return true; /* a broken socket: the send itself will say so */
-    /* the kernel counts its own overhead in `size`, not in `queued` */
-    return (size_t)queued + bytes <= (size_t)size / 4 * 3;
-}
-
 static int send_method(struct wire *wire, uint16_t channel, amqp_method_number_t id, void *method)
 {
     return amqp_send_method(wire->connection, channel, id, method) == AMQP_STATUS_OK ? 0 : ERR_IO;
@@ -400,23 +319,22 @@ static int send_method(struct wire *wire, uint16_t channel, amqp_method_number_t
 
 int wire_open_channel(struct wire *wire, uint16_t channel)
 {
-    amqp_channel_open_t open = {.out_of_band = amqp_empty_bytes};
-    return send_method(wire, channel, AMQP_CHANNEL_OPEN_METHOD, &open);
+    return send_method(wire, channel, AMQP_CHANNEL_OPEN_METHOD, &(amqp_channel_open_t){0});
 }
 
 int wire_open_publisher(struct wire *wire, uint16_t channel)
 {
-    amqp_confirm_select_t confirm = {.nowait = 0};
     int rc = wire_open_channel(wire, channel);
-    return rc != 0 ? rc : send_method(wire, channel, AMQP_CONFIRM_SELECT_METHOD, &confirm);
+    if (rc == 0)
+        rc = send_method(wire, channel, AMQP_CONFIRM_SELECT_METHOD, &(amqp_confirm_select_t){0});
+    return rc;
 }
 
 int wire_open_consumer(struct wire *wire, uint16_t channel, const char *queue, uint16_t prefetch)
 {
     amqp_basic_qos_t qos = {.prefetch_size = 0, .prefetch_count = prefetch, .global = 0};
     amqp_basic_consume_t consume = {.queue = bytes_of(queue),
-                                    .consumer_tag = bytes_of(CONSUMER_TAG),
-                                    .arguments = amqp_empty_table};
+                                    .consumer_tag = bytes_of(CONSUMER_TAG)};
     int rc = wire_open_channel(wire, channel);
     if (rc == 0)
         rc = send_method(wire, channel, AMQP_BASIC_QOS_METHOD, &qos);
@@ -425,17 +343,15 @@ int wire_open_consumer(struct wire *wire, uint16_t channel, const char *queue, u
 
 int wire_close_channel(struct wire *wire, uint16_t channel)
 {
-    amqp_channel_close_t method = {.reply_code = AMQP_REPLY_SUCCESS,
-                                   .reply_text = amqp_empty_bytes};
+    amqp_channel_close_t method = {.reply_code = AMQP_REPLY_SUCCESS};
     return send_method(wire, channel, AMQP_CHANNEL_CLOSE_METHOD, &method);
 }
 
 int wire_close_ok(struct wire *wire, uint16_t channel)
 {
     amqp_channel_close_ok_t method = {0}; /* the connection's has no fields either */
-    return send_method(
-        wire, channel,
-        channel == 0 ? AMQP_CONNECTION_CLOSE_OK_METHOD : AMQP_CHANNEL_CLOSE_OK_METHOD, &method);
+    uint32_t id = channel == 0 ? AMQP_CONNECTION_CLOSE_OK_METHOD : AMQP_CHANNEL_CLOSE_OK_METHOD;
+    return send_method(wire, channel, id, &method);
 }
 
 int wire_ack(struct wire *wire, uint16_t channel, uint64_t tag, bool multiple)
@@ -481,9 +397,8 @@ int wire_publish(struct wire *wire, uint16_t channel, const struct broker_messag
     }
     amqp_table_entry_t header;
     if (message->header_name != NULL) {
-        header = message->header_text != NULL
-                     ? entry_text(message->header_name, message->header_text)
-                     : entry_number(message->header_name, message->header_number);
+        header = entry_of(&(struct broker_argument){message->header_name, message->header_text,
+                                                    message->header_number, false});
         p._flags |= AMQP_BASIC_HEADERS_FLAG;
         p.headers = (amqp_table_t){1, &header};
     }
@@ -505,11 +420,8 @@ int wire_publish(struct wire *wire, uint16_t channel, const struct broker_messag
 int wire_declare_exchange(struct wire *wire, uint16_t channel, const char *name, const char *type,
                           bool passive)
 {
-    amqp_exchange_declare_t declare = {.exchange = bytes_of(name),
-                                       .type = bytes_of(type),
-                                       .passive = passive,
-                                       .durable = 1,
-                                       .arguments = amqp_empty_table};
+    amqp_exchange_declare_t declare = {
+        .exchange = bytes_of(name), .type = bytes_of(type), .passive = passive, .durable = 1};
     return send_method(wire, channel, AMQP_EXCHANGE_DECLARE_METHOD, &declare);
 }
 
@@ -519,15 +431,8 @@ int wire_declare_queue(struct wire *wire, uint16_t channel, const char *name,
     amqp_table_entry_t entries[WIRE_ARGUMENTS_MAX];
     if (count > WIRE_ARGUMENTS_MAX)
         return ERR_INVALID;
-    for (size_t i = 0; i < count; i++) {
-        const struct broker_argument *a = &arguments[i];
-        if (a->text != NULL)
-            entries[i] = entry_text(a->name, a->text);
-        else if (a->boolean)
-            entries[i] = entry_bool(a->name, a->number != 0);
-        else
-            entries[i] = entry_number(a->name, a->number);
-    }
+    for (size_t i = 0; i < count; i++)
+        entries[i] = entry_of(&arguments[i]);
     amqp_queue_declare_t declare = {.queue = bytes_of(name),
                                     .passive = passive,
                                     .durable = 1,
@@ -540,7 +445,6 @@ int wire_bind(struct wire *wire, uint16_t channel, const char *queue, const char
 {
     amqp_queue_bind_t bind = {.queue = bytes_of(queue),
                               .exchange = bytes_of(exchange),
-                              .routing_key = bytes_of(routing_key),
-                              .arguments = amqp_empty_table};
+                              .routing_key = bytes_of(routing_key)};
     return send_method(wire, channel, AMQP_QUEUE_BIND_METHOD, &bind);
 }

@@ -1,6 +1,6 @@
 /*
  * AMQP 0-9-1 as plain structs: what broker_rabbit.c makes of librabbitmq, and all that the rest of
- * the broker sees of it. One struct wire is one connection. Only wire_connect and wire_close block
+ * the broker sees of it. One struct wire is one connection. Only wire_login and wire_close block
  * (and belong in a background thread); the rest is for the loop.
  */
 #ifndef COMMON_NET_AMQP_BROKER_WIRE_H
@@ -11,17 +11,19 @@
 #include <stdint.h>
 
 #include "common/base/attrs.h"
-#include "common/net/amqp/broker.h"
+#include "common/net/amqp/broker_message.h"
 #include "common/net/amqp/broker_url.h"
 
 #define WIRE_REASON_SIZE 320 /* texts of the server are at most 255 bytes */
 
 struct wire;
 
-/* Connects and logs in within about 8 s. ERR_UNAVAILABLE, ERR_AUTH (refused) or ERR_NOMEM with a
- * line in `ret_reason` that names the host and holds no secret. Blocks. */
-MUST_CHECK int wire_connect(const struct broker_host *host, const char *name, uint32_t heartbeat_s,
-                            struct wire **ret_wire, char ret_reason[WIRE_REASON_SIZE]);
+/* Logs in on a connected socket, which is taken over also when that fails, within 5 s.
+ * ERR_UNAVAILABLE, ERR_AUTH (refused) or ERR_NOMEM with a text in `ret_reason` that holds no
+ * secret. Blocks. */
+MUST_CHECK int wire_login(int fd, const struct broker_host *host, const char *name,
+                          uint32_t heartbeat_s, struct wire **ret_wire,
+                          char ret_reason[WIRE_REASON_SIZE]);
 /* connection.close, waits at most 1 s for its answer, frees. Blocks. */
 void wire_close(struct wire *wire);
 /* Drops the connection and frees. NULL is allowed. */
@@ -91,9 +93,6 @@ MUST_CHECK int wire_read(struct wire *wire, struct wire_frame *ret_frame,
 void wire_release(struct wire *wire, const struct wire_frame *frame);
 /* Whether wire_read has something although the socket may be silent. */
 bool wire_pending(const struct wire *wire);
-/* Whether `bytes` more fit into the socket's send buffer, so that sending them cannot block. */
-bool wire_has_room(const struct wire *wire, size_t bytes);
-
 /* Each sends one or a few frames: 0, or ERR_IO when the connection is broken. */
 MUST_CHECK int wire_open_publisher(struct wire *wire, uint16_t channel);
 MUST_CHECK int wire_open_consumer(struct wire *wire, uint16_t channel, const char *queue,

@@ -31,10 +31,7 @@ struct curl_call {
     void *arg;
     struct buf url;      /* as set in `easy` */
     uint32_t timeout_ms; /* as set in `easy`; 0: not yet */
-    enum call_method {   /* as set in `easy` */
-                       METHOD_GET,
-                       METHOD_POST,
-    } method;
+    bool post;           /* as set in `easy`; false: GET */
     struct curl_texts request;
     struct curl_slist headers[CURL_HEADERS_MAX]; /* its lines */
     struct buf answer;
@@ -212,12 +209,12 @@ static void give_back(struct curl_call *call)
     client->idle_count++;
 }
 
-static CURLcode set_method(struct curl_call *call, enum call_method method)
+static CURLcode set_method(struct curl_call *call, bool post)
 {
-    if (call->method == method)
+    if (call->post == post)
         return CURLE_OK;
-    call->method = method;
-    return curl_easy_setopt(call->easy, method == METHOD_POST ? CURLOPT_POST : CURLOPT_HTTPGET, 1L);
+    call->post = post;
+    return curl_easy_setopt(call->easy, post ? CURLOPT_POST : CURLOPT_HTTPGET, 1L);
 }
 
 static int set_url(struct curl_call *call, const char *url)
@@ -259,7 +256,7 @@ static int set_request(struct curl_call *call, const struct curl_request *reques
     if (code < 0)
         return code;
     CURL *easy = call->easy;
-    CURLcode result = set_method(call, post ? METHOD_POST : METHOD_GET);
+    CURLcode result = set_method(call, post);
     if (post && result == CURLE_OK)
         result = curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)request->body_len);
     if (post && result == CURLE_OK)

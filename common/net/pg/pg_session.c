@@ -317,8 +317,8 @@ static int next_host(const struct pg *pg, struct pg_host *ret_host, struct pg_ho
 
 static void attempt(struct pg *pg)
 {
-    struct pg_host host;
-    struct pg_host address;
+    struct pg_host host = {.name = ""};
+    struct pg_host address = {.name = ""};
     if (next_host(pg, &host, &address) < 0)
         fail(pg, ERR_UNAVAILABLE, "the URL's hosts and ports do not match, or are too long");
     else if (address.name[0] != '\0')
