@@ -1,4 +1,4 @@
-/* checkout-consumer: serves the counters. Here its parts are made and tied together. */
+/* checkout-consumer: decides and charges orders. Here its parts are made and tied together. */
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +21,7 @@
 #define TCP_TIMEOUT_MS 10000
 #define DATABASE_PENDING_MAX 4096
 #define REDIS_PENDING_MAX 65536
-#define LARGE (32 * 1024) /* bytes of a block that is mapped, and unmapped, by itself */
+#define LARGE (32 * 1024) /* bytes from which malloc maps and unmaps a block by itself */
 #define EXIT_SETTING 2
 
 struct session {
@@ -51,7 +51,7 @@ static void topology_checked(int code, const char *problem, void *arg)
 {
     (void)arg;
     if (code < 0)
-        log_error("the broker's topology is not complete", LOG_STR("problem", problem));
+        log_error("broker's topology is not complete", LOG_STR("problem", problem));
 }
 
 static void broker_changed(enum broker_state state, const char *reason, void *arg)
@@ -63,10 +63,10 @@ static void broker_changed(enum broker_state state, const char *reason, void *ar
         return;
     }
     if (state == BROKER_BLOCKED)
-        return; /* that stops publishers only */
+        return; /* it stops only publishers */
     log_info("RabbitMQ is connected", LOG_STR("version", broker_server_version(c->context.broker)));
     if (topology_check(c->context.broker, c->context.shards, topology_checked, c) < 0)
-        log_warning("the broker's topology could not be checked");
+        log_warning("broker's topology not checked");
     pool_broker_up(c->pool);
 }
 
@@ -82,12 +82,12 @@ static void heartbeat_changed(bool up, const char *reason, void *arg)
     }
 }
 
-/* Of the sessions beside the heartbeat's, a failure to connect is told too: one alone may be
- * refused. */
+/* Also reports that a session other than the heartbeat's cannot connect: PostgreSQL may refuse only
+ * one. */
 static void tell_session(const char *name, bool up, const char *reason)
 {
     if (!up)
-        log_warning("a PostgreSQL session is not connected", LOG_STR("session", name),
+        log_warning("PostgreSQL session is not connected", LOG_STR("session", name),
                     LOG_STR("reason", reason));
 }
 
@@ -146,7 +146,7 @@ static void payments_stopped(const char *why, void *arg)
 static void wrong_shards(int64_t serving, void *arg)
 {
     struct consumer *c = arg;
-    log_error("CHECKOUT_SHARDS differs from the number of shards in service",
+    log_error("CHECKOUT_SHARDS differs from the shards in service",
               LOG_INT("CHECKOUT_SHARDS", c->context.shards), LOG_INT("in_service", serving));
     c->exit_code = EXIT_SETTING;
     pool_leave(c->pool);
@@ -161,7 +161,7 @@ static bool ready(void *arg, struct buf *ret_why)
     const char *stopped = runner_stopped(c->context.money.runner);
     if (stopped != NULL) {
         (void)buf_printf(ret_why, "payments are stopped: %s\n", stopped);
-        fine = strcmp(stopped, "failing") == 0; /* that is not for us to mend */
+        fine = strcmp(stopped, "failing") == 0; /* an operator must act */
     }
     return pool_ready(c->pool, ret_why) && fine;
 }
@@ -176,7 +176,7 @@ static void left(void *arg)
 static void drain(void *arg)
 {
     struct consumer *c = arg;
-    log_info("leaving: finishing what was begun");
+    log_info("leaving: finishing open work");
     pool_leave(c->pool);
 }
 
@@ -253,7 +253,7 @@ static bool open_gateway(struct consumer *c)
     return c->context.money.runner != NULL;
 }
 
-/* The order matters: callbacks come from the loop only, when all of it stands. */
+/* The order matters: callbacks come only from the loop, when all parts exist. */
 static bool open_all(struct consumer *c)
 {
     const struct cfg *cfg = c->daemon.cfg;
@@ -291,7 +291,7 @@ static bool open_all(struct consumer *c)
     return c->pool != NULL;
 }
 
-/* Sources of callbacks go first, then what the callbacks use: ended calls are settled through the
+/* Frees first the sources of callbacks, then what the callbacks use: ended calls settle through the
  * sessions, whose lost answers close channels. */
 static void close_all(struct consumer *c)
 {
@@ -314,13 +314,14 @@ static void close_all(struct consumer *c)
 
 int main(int argc, char **argv)
 {
-    /* Bodies of messages, large and gone soon, do not come to lie between what lives long: so the
-     * heap does not grow by both. */
+    /* Bodies of messages are large and short-lived. Outside the heap they leave no gaps between
+     * long-lived blocks. */
     (void)mallopt(M_MMAP_THRESHOLD, LARGE);
     static struct consumer consumer; /* zero */
     const struct daemon_program program = {
         .name = "checkout-consumer",
-        .summary = "Serves the counters: decides orders in line, charges them, tells the outcome.",
+        .summary = "Decides orders in the order of their arrival, charges them, and publishes the "
+                   "outcome.",
         .cfg_program = CFG_CONSUMER,
         .servers = {&contact_broker, &contact_pg, &contact_redis, &contact_gateway},
         .ready = ready,
@@ -333,7 +334,7 @@ int main(int argc, char **argv)
         stop_notify_ready();
         loop_run(consumer.daemon.loop);
     } else {
-        log_error("out of memory at the start");
+        log_error("cannot start: out of memory");
         consumer.exit_code = EXIT_FAILURE;
     }
     close_all(&consumer);

@@ -1,5 +1,5 @@
-/* What a transaction of a shard has done, beside the tasks that follow from it (checkout.news). Who
- * does not know a kind of it ignores it. */
+/* What a transaction of a shard did, besides the tasks that follow from it (checkout.news). A
+ * program ignores kinds that it does not know. */
 #ifndef CONSUMER_NEWS_H
 #define CONSUMER_NEWS_H
 
@@ -7,15 +7,15 @@
 
 enum news_kind {
     NEWS_TRANSITION,   /* `count` orders became `status` (for `reason`) */
-    NEWS_CONFLICT,     /* a retry of `order_id` came with another body; the first one counts */
-    NEWS_LATE_CAPTURE, /* the gateway took money by `intent_id` for `order_id`, which is `status`;
-                          it is given back */
+    NEWS_CONFLICT,     /* a retry of `order_id` has another body; the first one counts */
+    NEWS_LATE_CAPTURE, /* the gateway took money by `intent_id` for `order_id`, which is `status`; a
+                          refund follows */
     NEWS_COMMAND,      /* `command_id` was executed: `status` "done" or "refused", `reason`; of an
                           item: `sku` may have changed */
-    NEWS_ITEM_CHANGED  /* units of `sku` have come back, by a refund */
+    NEWS_ITEM_CHANGED  /* a refund returned units of `sku` */
 };
 
-/* Strings are valid during the call that brings the news; NULL: it has none. */
+/* Strings are valid during the callback; NULL: it has none. */
 struct news {
     enum news_kind kind;
     const char *order_id;

@@ -17,15 +17,16 @@ static void init_shard(struct stats_shard *s, struct metrics *m, uint32_t shard)
     s->epoch = metrics_gauge(m, "checkout_shard_epoch",
                              "The epoch under which it serves the shard; 0: it does not.", labels);
     s->jobs =
-        metrics_counter(m, "checkout_jobs_decided_total", "Jobs brought to the counter.", labels);
+        metrics_counter(m, "checkout_jobs_decided_total", "Jobs taken to be decided.", labels);
     s->take_overs = metrics_counter(m, "checkout_take_overs_total", "Shards taken over.", labels);
-    s->fenced = metrics_counter(m, "checkout_fenced_writes_total",
-                                "Writes refused because the shard had moved.", labels);
+    s->fenced =
+        metrics_counter(m, "checkout_fenced_writes_total",
+                        "Writes refused because another member had taken the shard.", labels);
     s->payments = metrics_gauge(m, "checkout_payments_open",
-                                "Payments without an end that this process takes care of.", labels);
+                                "Open payments that this process handles.", labels);
     s->relay_stuck_seconds =
         metrics_gauge(m, "checkout_relay_stuck_seconds",
-                      "How long events have waited without one being relayed.", labels);
+                      "How long events have waited without progress of the relay.", labels);
 }
 
 int stats_init(struct stats *s, struct metrics *m, uint32_t shards)
@@ -44,8 +45,8 @@ int stats_init(struct stats *s, struct metrics *m, uint32_t shards)
         metrics_counter(m, "checkout_batches_decided_total", "Deciding transactions.", NULL);
     s->shards_owned =
         metrics_gauge(m, "checkout_shards_owned", "Shards that this process serves.", NULL);
-    s->dead_letters = metrics_counter(m, "checkout_dead_letters_total",
-                                      "Messages and jobs that could not be read.", NULL);
+    s->dead_letters =
+        metrics_counter(m, "checkout_dead_letters_total", "Unreadable messages and jobs.", NULL);
     s->conflicts = metrics_counter(m, "checkout_fingerprint_conflicts_total",
                                    "Retries of an order with another body.", NULL);
     s->payments_inflight =
@@ -54,18 +55,16 @@ int stats_init(struct stats *s, struct metrics *m, uint32_t shards)
                                         "Payments that wait for a call or a retry.", NULL);
     s->payment_seconds =
         metrics_histogram(m, "checkout_payment_seconds", "Time of one gateway call.", NULL);
-    s->payments_stopped =
-        metrics_gauge(m, "checkout_payments_stopped",
-                      "1 while the gateway is only probed: it refuses us, or fails mostly.", NULL);
+    s->payments_stopped = metrics_gauge(m, "checkout_payments_stopped",
+                                        "1 while payments are stopped but for probes.", NULL);
     s->payments_misconfigured =
         metrics_gauge(m, "checkout_payments_misconfigured",
                       "1 while the gateway refuses our key or our requests.", NULL);
     s->refunds_open =
-        metrics_gauge(m, "checkout_refunds_open",
-                      "Refunds without an end that this process takes care of.", NULL);
-    s->late_successes = metrics_counter(
-        m, "checkout_late_successes_total",
-        "Payments that succeeded for orders that did not want them any more.", NULL);
+        metrics_gauge(m, "checkout_refunds_open", "Open refunds that this process handles.", NULL);
+    s->late_successes =
+        metrics_counter(m, "checkout_late_successes_total",
+                        "Late captures: payments that succeeded for closed orders.", NULL);
     s->events_relayed =
         metrics_counter(m, "checkout_events_relayed_total", "Events published to Redis.", NULL);
     s->relay_seconds = metrics_histogram(m, "checkout_relay_seconds",
@@ -82,14 +81,14 @@ void stats_free(struct stats *s)
     s->of_shard = NULL;
 }
 
-/* metrics_counter returns the series that is there; it copies the labels. */
+/* metrics_counter returns an existing series; it copies the labels. */
 void stats_transition(struct stats *s, const char *status, const char *reason, int64_t count)
 {
     char labels[LABELS_SIZE];
     (void)snprintf(labels, sizeof labels, "status=\"%s\",reason=\"%s\"", status,
                    reason == NULL ? "" : reason);
     metric_add(metrics_counter(s->metrics, "checkout_order_transitions_total",
-                               "Orders that changed their state.", labels),
+                               "Changes of orders' states.", labels),
                (double)count);
 }
 

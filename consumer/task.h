@@ -1,6 +1,6 @@
 /*
- * What PostgreSQL asks the owner of a shard to do (checkout.task). A task stands for a row of a
- * table, so one that is forgotten is found again by the sweep and by the next owner.
+ * What PostgreSQL asks the owner of a shard to do (checkout.task). Each task has a row in a table,
+ * so the sweep and the next owner find a forgotten one again.
  */
 #ifndef CONSUMER_TASK_H
 #define CONSUMER_TASK_H
@@ -9,26 +9,26 @@
 
 enum task_kind {
     TASK_CHARGE,      /* charge the order: an open row of payments */
-    TASK_REFUND,      /* give a payment back: an open row of refunds */
-    TASK_RECONCILE,   /* look whether a payment took money after all: payments.look_at is due */
-    TASK_AWAIT_BUYER, /* the buyer has to act at the bank, until payments.action_until */
-    TASK_CHECK,       /* something may have happened to the order's payment: look at it now */
-    TASK_SETTLE_LINE, /* the line of `sku` has more to settle */
-    TASK_RUN_COMMANDS /* there may be more commands to execute */
+    TASK_REFUND,      /* refund a payment: an open row of refunds */
+    TASK_RECONCILE,   /* look up whether a payment took money after all: payments.look_at is due */
+    TASK_AWAIT_BUYER, /* the buyer must act at the bank, until payments.action_until */
+    TASK_CHECK,       /* the order's payment may have changed: look it up now */
+    TASK_SETTLE_LINE, /* the waitlist of `sku` has more to settle */
+    TASK_RUN_COMMANDS /* there may be more commands */
 };
 
-/* What an operator says of a charge that stays unclear; or its buyer, who is at the bank. */
+/* The decision on an unclear charge: an operator's, or its buyer's at the bank. */
 enum task_resolution {
     TASK_UNRESOLVED,
     TASK_CAPTURED,
     TASK_NOT_CAPTURED,
-    TASK_RELEASE, /* end it without knowing */
+    TASK_RELEASE, /* end it although it stays unclear */
     TASK_BUYER_CANCELS,
 };
 
 #define TASK_NO_TIME (-1)
 
-/* Strings are valid during the call that brings the task. Of which tasks a member is: else it is
+/* Strings are valid during the callback. A comment names the tasks that have the member; else it is
  * NULL or 0. */
 struct task {
     enum task_kind kind;

@@ -24,9 +24,9 @@
 static const char ask_script[] =
     "local out = {} "
     "for i = 1, #KEYS / 2 do "
-    "  local seen, item, mark, id = KEYS[2*i-1], KEYS[2*i], ARGV[2*i-1], ARGV[2*i] "
-    "  local old = redis.call('SET', seen, mark, 'NX', 'GET', 'EX', " SEEN_S ") "
-    "  if old then out[i] = (old == mark) and 1 or 2 else "
+    "  local seen, item, print, id = KEYS[2*i-1], KEYS[2*i], ARGV[2*i-1], ARGV[2*i] "
+    "  local old = redis.call('SET', seen, print, 'NX', 'GET', 'EX', " SEEN_S ") "
+    "  if old then out[i] = (old == print) and 1 or 2 else "
     "    local mode, state = string.match(redis.call('GET', item) or '', '^(%l+):(%l+)$') "
     "    out[i] = 0 "
     "    if state == 'sold' and mode ~= 'none' then out[i] = 3 "

@@ -1,4 +1,4 @@
-/* A growable byte buffer with a cap from birth. Always NUL-terminated behind `len`. */
+/* A growable byte buffer with a cap from birth. Always NUL-terminated after `len`. */
 #ifndef COMMON_BASE_BUF_H
 #define COMMON_BASE_BUF_H
 
@@ -26,7 +26,7 @@ void buf_reset(struct buf *b);
 
 /*
  * Appends return 0, ERR_FULL past the cap or ERR_NOMEM; then the buffer is as before and `failed`
- * is set, so a caller may append many times and look at `failed` once.
+ * is set, so a caller may append many times and check `failed` once.
  */
 int buf_append(struct buf *b, const void *data, size_t len);
 int buf_str(struct buf *b, const char *text);

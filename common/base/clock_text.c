@@ -1,5 +1,5 @@
-/* What clock.h reads and writes as text; clock.c asks the system, and tests put a clock in its
- * place. */
+/* The functions of clock.h that read and write text; clock.c asks the system, and tests replace it
+ * by a virtual clock. */
 #include "common/base/clock.h"
 
 #include <stdbool.h>

@@ -26,7 +26,7 @@ int hex_digit(char c)
 int hex_byte(const char *digits)
 {
     int high = hex_digit(digits[0]);
-    int low = high < 0 ? -1 : hex_digit(digits[1]); /* the text may end behind the first */
+    int low = high < 0 ? -1 : hex_digit(digits[1]); /* the text may end after the first */
     return low < 0 ? -1 : high * 16 + low;
 }
 

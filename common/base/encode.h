@@ -23,10 +23,11 @@ void hex_encode(const void *bytes, size_t count, char *ret_hex);
 /* Whether all `len` bytes are digits as hex_encode writes them. */
 bool hex_valid(const char *text, size_t len);
 
-/* Decodes `len` bytes into `ret_text` of `size` bytes, ended by NUL; they may be the same memory.
- * 0, ERR_PARSE (a broken escape, or a NUL) or ERR_FULL; then ret_text is not to be read. */
+/* Decodes `len` bytes into `ret_text` of `size` bytes, with NUL at the end; both may be the same
+ * memory. 0, ERR_PARSE (a broken escape, or a NUL) or ERR_FULL; then do not read ret_text. */
 MUST_CHECK int percent_decode(const char *from, size_t len, char *ret_text, size_t size);
-/* Appends `text`, all but RFC 3986's unreserved characters encoded. As the appends of buf. */
+/* Appends `text`, all but RFC 3986's unreserved characters encoded. Returns what the appends of buf
+ * return. */
 int percent_encode(struct buf *out, const char *text);
 
 /* All of `bytes`, padded; BASE64_SIZE(count) bytes are written. */

@@ -22,13 +22,13 @@ struct hmac_part {
     size_t len;
 };
 
-/* The code of the parts, one behind the other. 0 or ERR_NOMEM. */
+/* The code of the parts, one after the other. 0 or ERR_NOMEM. */
 MUST_CHECK int hmac_of(struct hmac *hmac, const struct hmac_part *parts, size_t count,
                        unsigned char ret_mac[HMAC_BYTES]);
-/* The same with a key that is used once, in lower-case hex. */
+/* The same, in lower-case hex, with a key for one use. */
 MUST_CHECK int hmac_sha256_hex(const void *key, size_t key_len, const void *data, size_t len,
                                char ret_hex[HMAC_HEX_SIZE]);
-/* Compares `len` bytes; how long it takes says nothing about them. */
+/* Compares `len` bytes in a time that does not depend on them. */
 bool hmac_equal(const void *a, const void *b, size_t len);
 
 #endif

@@ -83,7 +83,7 @@ void log_fields(enum log_level level, const char *event, const struct log_field 
         append_value(line, field);
     }
     (void)buf_str(line, "}\n");
-    /* stderr that cannot be written to is nobody's to hear of */
+    /* there is no other place to report that stderr cannot be written */
     ssize_t written = write(STDERR_FILENO, buf_text(line), line->len);
     (void)written;
 }

@@ -12,16 +12,16 @@ TAILQ_HEAD(deferred_list, loop_deferred);
 struct loop {
     uv_loop_t uv;
     uv_prepare_t turn_end;        /* runs what is due; active while anything is */
-    uv_idle_t awake;              /* so that the loop does not wait before that */
+    uv_idle_t awake;              /* so that the loop does not wait before it */
     struct deferred_list due;     /* at the end of this turn */
-    struct deferred_list running; /* at the end of the last one, not called yet */
+    struct deferred_list running; /* at the end of the previous turn, not called yet */
 };
 
 struct loop_deferred {
     struct loop *loop;
     loop_cb cb;
     void *arg;
-    struct deferred_list *in; /* NULL: not asked for */
+    struct deferred_list *in; /* NULL: not requested */
     TAILQ_ENTRY(loop_deferred) link;
 };
 
@@ -131,7 +131,7 @@ struct loop_timer *loop_timer_new(struct loop *loop, loop_cb cb, void *arg)
 
 void loop_timer_start(struct loop_timer *timer, uint64_t delay_ms, uint64_t repeat_ms)
 {
-    uv_update_time(timer->uv.loop); /* else the time spent in this turn shortens the delay */
+    uv_update_time(timer->uv.loop); /* else the time of this turn shortens the delay */
     (void)uv_timer_start(&timer->uv, timer_fired, delay_ms, repeat_ms);
 }
 
@@ -176,7 +176,7 @@ static void watch_fired(uv_poll_t *uv, int status, int uv_events)
     if ((uv_events & UV_WRITABLE) != 0)
         events |= LOOP_WRITE;
     watch->cb(events, watch->arg);
-    /* libuv stops polling at an error; but there may be more to read before the reader meets it */
+    /* libuv stops polling at an error, but there may be more to read before the error */
     if (status < 0 && uv_is_closing((uv_handle_t *)uv) == 0)
         poll_again(watch);
 }
@@ -238,7 +238,7 @@ void loop_hook_free(struct loop_hook *hook)
 
 static void stay_awake(uv_idle_t *uv)
 {
-    (void)uv; /* that it is active is all it does */
+    (void)uv; /* it only has to be active */
 }
 
 static void turn_ended(uv_prepare_t *uv)
@@ -251,7 +251,7 @@ static void turn_ended(uv_prepare_t *uv)
         deferred->in = &loop->running;
     }
     while ((deferred = TAILQ_FIRST(&loop->running)) != NULL) {
-        loop_deferred_cancel(deferred); /* it may be asked for again from its own call */
+        loop_deferred_cancel(deferred); /* its own call may defer it again */
         deferred->cb(deferred->arg);
     }
     if (!TAILQ_EMPTY(&loop->due))

@@ -1,7 +1,7 @@
 /*
- * The event loop (libuv) that every daemon is built around: timers, file descriptors, signals.
- * One thread; callbacks run from loop_run only. Freeing any handle inside any callback is allowed,
- * its own included: the memory goes when libuv has closed it.
+ * The event loop (libuv) of every daemon: timers, file descriptors, signals. One thread; callbacks
+ * run from loop_run only. Any callback may free any handle, its own included: the memory is freed
+ * when libuv has closed it.
  */
 #ifndef COMMON_BASE_LOOP_H
 #define COMMON_BASE_LOOP_H
@@ -21,7 +21,7 @@ struct loop_deferred;
 enum { LOOP_READ = 1, LOOP_WRITE = 2 };
 
 typedef void (*loop_cb)(void *arg);
-/* `events`: LOOP_READ | LOOP_WRITE; both on an error of the descriptor, so a read shows it. */
+/* `events`: LOOP_READ | LOOP_WRITE; both on an error of the descriptor, so that a read shows it. */
 typedef void (*loop_watch_cb)(int events, void *arg);
 
 /* NULL when memory is out. */
@@ -32,7 +32,7 @@ void loop_stop(struct loop *loop);
 /* Frees the loop; every handle on it must have been freed (its close may be pending). NULL is
  * allowed. */
 void loop_free(struct loop *loop);
-/* The uv_loop_t, for the few files that hand it to a library's libuv adapter. */
+/* The uv_loop_t, for the few files that pass it to a library's libuv adapter. */
 void *loop_uv(struct loop *loop);
 
 /* A stopped timer. NULL when memory is out. */
@@ -49,26 +49,26 @@ struct loop_watch *loop_watch_new(struct loop *loop, int fd, loop_watch_cb cb, v
 void loop_watch_set(struct loop_watch *watch, int events);
 void loop_watch_free(struct loop_watch *watch);
 
-/* Called once in each turn of the loop, right before it waits: the place to flush what gathered. */
+/* Called once in each turn of the loop, right before it waits: the place to flush what has
+ * gathered. */
 struct loop_hook *loop_hook_new(struct loop *loop, loop_cb cb, void *arg);
 void loop_hook_free(struct loop_hook *hook);
 
 /*
- * What is to be done at the end of this turn, off the caller's stack: together with all that comes
- * meanwhile, and once however often it is asked for. What is deferred by a deferred call belongs to
- * the next turn, so the loop stays fair.
+ * A call at the end of this turn, off the caller's stack: once, however often it is deferred. What
+ * a deferred call defers belongs to the next turn, so the loop stays fair.
  */
 struct loop_deferred *loop_deferred_new(struct loop *loop, loop_cb cb, void *arg);
 void loop_defer(struct loop_deferred *deferred);
-void loop_deferred_cancel(struct loop_deferred *deferred); /* as if it had not been asked for */
+void loop_deferred_cancel(struct loop_deferred *deferred); /* as if it had not been deferred */
 void loop_deferred_free(struct loop_deferred *deferred);
 
 struct loop_signal *loop_signal_new(struct loop *loop, int signal_number, loop_cb cb, void *arg);
 void loop_signal_free(struct loop_signal *handle);
 
 /* Runs `work` in a thread of libuv's pool, then `done` on the loop. For calls that cannot be made
- * asynchronous (resolving and logging in to a server). `work` may touch only what `arg` gives it.
- */
+ * asynchronous (resolving and logging in to a server). `work` may touch only what `arg` points
+ * to. */
 MUST_CHECK int loop_background(struct loop *loop, loop_cb work, loop_cb done, void *arg);
 
 #endif

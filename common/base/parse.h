@@ -9,8 +9,8 @@
 #include "common/base/attrs.h"
 
 /*
- * The number that all `len` bytes of `text` are: digits, behind a minus where `low` is negative.
- * ERR_PARSE: they are no such number. ERR_FULL: they are one, but not between `low` and `high`.
+ * Reads all `len` bytes of `text` as a number: digits, after a minus where `low` is negative.
+ * ERR_PARSE: they are no such number. ERR_FULL: it is not between `low` and `high`.
  */
 MUST_CHECK int parse_intn(const char *text, size_t len, int64_t low, int64_t high,
                           int64_t *ret_number);

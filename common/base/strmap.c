@@ -16,7 +16,7 @@ static uint64_t process_seed(void)
     static uint64_t seed;
     if (seed == 0 && getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
         seed = clock_mono_us(); /* only before the kernel has any randomness */
-    seed |= 1;                  /* not 0: it is drawn */
+    seed |= 1;                  /* not 0: it was drawn */
     return seed;
 }
 

@@ -1,7 +1,7 @@
 /*
- * A hash table by name, for everything that is found by a text. What is in it embeds its entry and
- * keeps the name, so adding needs no memory but the table's own. The hash is keyed with a random
- * number of the process: names that come from outside cannot be chosen so that they collide.
+ * A hash table by name. Its elements embed their entry and keep the name, so adding needs only the
+ * table's own memory. The hash is keyed with a random number of the process, so that an outsider
+ * cannot choose names that collide.
  */
 #ifndef COMMON_BASE_STRMAP_H
 #define COMMON_BASE_STRMAP_H
@@ -33,18 +33,18 @@ struct strmap {
 /* The same in all maps of this process, another one in the next. */
 uint64_t strmap_hash(const char *name, size_t len);
 
-/* NULL: it is not in. */
+/* NULL: the name is not in the map. */
 struct strmap_entry *strmap_find(const struct strmap *map, const char *name, size_t len);
-/* Adds a name that is not in. `name` must outlive the entry. ERR_NOMEM only while the map is empty;
- * later it just becomes slower. */
+/* Adds a name that is not in the map. `name` must outlive the entry. ERR_NOMEM only while the map
+ * is empty; later the map only becomes slower. */
 MUST_CHECK int strmap_add(struct strmap *map, struct strmap_entry *entry, const char *name,
                           size_t len);
-/* Takes an entry out; it must be in. */
+/* Removes an entry, which must be in the map. */
 void strmap_remove(struct strmap *map, struct strmap_entry *entry);
-/* The first entry of NULL, the next one of another; NULL behind the last. In no order. Ask for the
- * next one before an entry is taken out; add none meanwhile. */
+/* The first entry of NULL, the next one of another; NULL after the last. In no order. Get the next
+ * one before you remove an entry; add none meanwhile. */
 struct strmap_entry *strmap_next(const struct strmap *map, const struct strmap_entry *entry);
-/* Frees the table. What is in it stays its owner's. */
+/* Frees the table, not its elements. */
 void strmap_free(struct strmap *map);
 
 /* For STRMAP_OF. */

@@ -5,7 +5,7 @@ static bool continues(char c)
     return ((unsigned char)c & 0xc0) == 0x80;
 }
 
-/* Bytes of a character that begins with `first`; 0: none begins so. */
+/* Bytes of a character that begins with `first`; 0: no character begins so. */
 static size_t len_by_first(unsigned char first)
 {
     if (first < 0x80)

@@ -40,7 +40,7 @@ void host_walk_lost(struct host_walk *walk)
     walk->left = walk->count;
 }
 
-/* Only a resolver that answers can say that there is no such name. */
+/* Only a resolver that answers can report that there is no such name. */
 static int code_of(int error)
 {
     return error == EAI_NONAME || error == EAI_NODATA || error == EAI_ADDRFAMILY ? ERR_NOT_FOUND

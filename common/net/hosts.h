@@ -1,7 +1,7 @@
 /*
- * Which host, and which of its addresses, to try next: the same for every server. A list of hosts
- * is walked from a random one on; in each further round names begin at another of their addresses,
- * so that one that connects and then stays mute does not hide the others.
+ * Which host, and which of its addresses, to try next: the same for every server. It walks a list
+ * of hosts from a random one on. In each further round a name begins at another of its addresses,
+ * so that an address that connects and never answers does not hide the others.
  */
 #ifndef COMMON_NET_HOSTS_H
 #define COMMON_NET_HOSTS_H
@@ -27,10 +27,10 @@ struct host_walk {
 /* Starts at a random one of `count` (1 or more) hosts. `seed`: anything that differs between
  * processes. */
 void host_walk_init(struct host_walk *walk, size_t count, uint64_t seed);
-/* A try has failed: the next host of the list. */
+/* A try failed: the next host of the list. */
 void host_walk_failed(struct host_walk *walk);
-/* A connection that stood is lost: any of the other hosts, so that the clients of a node that is
- * gone do not all gather at the same other one. */
+/* An established connection is lost: a random one of the other hosts, so that the clients of a lost
+ * node do not all go to the same one. */
 void host_walk_lost(struct host_walk *walk);
 
 struct host_addresses {

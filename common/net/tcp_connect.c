@@ -13,7 +13,7 @@
 #include "common/base/err.h"
 #include "common/net/hosts.h"
 
-/* Waits until the pending connect of `fd` is decided; 0 or an errno. */
+/* Waits for the result of the pending connect of `fd`; 0 or an errno. */
 static int await_connect(int fd, int timeout_ms)
 {
     uint64_t end = clock_mono_ms() + (uint64_t)timeout_ms;

@@ -9,9 +9,9 @@
 
 /*
  * Resolves `host` and tries its addresses in turn from number `round` on (hosts.h), all within
- * `timeout_ms` (an address that is mute leaves time for those behind it). 0 with a non-blocking,
- * close-on-exec socket without Nagle's delay in `ret_fd`, or ERR_UNAVAILABLE or ERR_NOT_FOUND
- * (there is no such name) with the reason.
+ * `timeout_ms` (an address that does not answer leaves time for the next ones). 0 with a
+ * non-blocking, close-on-exec socket without Nagle's delay in `ret_fd`, or ERR_UNAVAILABLE or
+ * ERR_NOT_FOUND (there is no such name) with the reason.
  */
 MUST_CHECK int tcp_connect(const char *host, uint16_t port, unsigned round, int timeout_ms,
                            int *ret_fd, char *ret_reason, size_t reason_size);

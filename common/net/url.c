@@ -12,8 +12,8 @@
 
 static const char stray_at[] = "there is an @ that does not end the user" URL_HINT;
 
-/* Splits `rest` before the first of `stops`: returns what stands there, leaves the stop and all
- * behind it. */
+/* Splits `rest` before the first of `stops`: returns the part before it, leaves the stop and all
+ * after it. */
 static struct url_part cut(struct url_part *rest, const char *stops)
 {
     struct url_part before = {rest->text, 0};
@@ -24,7 +24,7 @@ static struct url_part cut(struct url_part *rest, const char *stops)
     return before;
 }
 
-/* Steps over `c`; false if it is not next. */
+/* Skips `c`; false if it is not next. */
 static bool skip(struct url_part *rest, char c)
 {
     if (rest->len == 0 || rest->text[0] != c)
@@ -45,7 +45,7 @@ bool url_has_scheme(const char *text, size_t len, const char *scheme)
     return len >= own + 3 && memcmp(text, scheme, own) == 0 && memcmp(text + own, "://", 3) == 0;
 }
 
-/* What stands behind the scheme; all of it where there is none. */
+/* The part after the scheme; all of it if there is none. */
 static struct url_part behind_scheme(const char *text, size_t len)
 {
     const char *found = memmem(text, len, "://", 3);
@@ -61,7 +61,7 @@ static bool is_name(const char *host)
     return *p == '\0' && p > host;
 }
 
-/* Whether it may be an IPv6 address, perhaps with a zone: which it is says the resolver. */
+/* Whether it may be an IPv6 address, perhaps with a zone: the resolver decides. */
 static bool is_ipv6(const char *host)
 {
     size_t len = strspn(host, "0123456789abcdefABCDEF:.");

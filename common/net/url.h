@@ -1,7 +1,8 @@
 /*
  * URLs, for every setting that is one: scheme://[user[:password]@]host[:port][/path][?query]. The
  * one parser for AMQP, Redis and the web; libpq reads those of PostgreSQL, by the same rules for
- * what must be percent-encoded. Pure. No text here repeats any of a URL, which may hold a password.
+ * what must be percent-encoded. Pure. No problem text repeats a part of a URL, which may hold a
+ * password.
  */
 #ifndef COMMON_NET_URL_H
 #define COMMON_NET_URL_H
@@ -13,7 +14,7 @@
 #include "common/base/attrs.h"
 #include "common/base/buf.h"
 
-/* Ends each problem that a special character of a password may have caused. */
+/* The end of each problem that a special character of a password may cause. */
 #define URL_HINT " (is a special character like @ : / ? # , not percent-encoded?)"
 
 /* A stretch of a URL: still percent-encoded, not ended by NUL. Empty: absent. */
@@ -47,9 +48,9 @@ MUST_CHECK int url_decode(struct url_part part, char *ret_text, size_t size);
 /* Copies the host, without brackets, into `ret_host`, cut at `size`; "" if the URL has none. */
 void url_host_of(const char *url, char *ret_host, size_t size);
 
-/* For libpq's URLs, which have several hosts: NULL, or what is wrong with how the @ stand. */
+/* For libpq's URLs, which have several hosts: NULL, or the problem with its @ characters. */
 const char *url_login_problem(const char *text);
-/* Whether a decoded name or address can be that of a host. */
+/* Whether a decoded name or address is valid for a host. */
 bool url_host_valid(const char *host);
 
 /* Appends the URL with *** instead of its password and without what follows a ?. */

@@ -16,7 +16,7 @@ typedef bool (*admin_ready_cb)(void *arg, struct buf *ret_why);
 
 /*
  * Serves on host:port (0 takes a free one) and logs the address. /readyz: 200 "ready", else 503 and
- * the lines of `ready`. `metrics` must outlive it. ERR_UNAVAILABLE: the address cannot be bound.
+ * the lines of `ready`. `metrics` must outlive it. ERR_UNAVAILABLE: it cannot bind the address.
  */
 MUST_CHECK int admin_open(struct loop *loop, const char *host, uint16_t port,
                           const struct metrics *metrics, admin_ready_cb ready, void *arg,

@@ -8,7 +8,7 @@
 #include "common/testing/failpoint.h"
 #include "common/testing/seeded_bug.h"
 
-#define NAME_MAX_LEN 64 /* of a variable that is worth a guess */
+#define NAME_MAX_LEN 64 /* longest name for a "did you mean" */
 #define TYPO_MAX 3      /* letters that may differ for a "did you mean" */
 
 const struct cfg_row cfg_rows[CFG_COUNT] = {
@@ -29,8 +29,8 @@ static size_t least(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* How many letters must be added, removed or replaced to make `b` of `a` (two letters swapped count
- * as one). Lengths up to NAME_MAX_LEN. */
+/* How many letters to add, remove or replace to make `b` of `a` (two letters swapped count as one).
+ * Lengths up to NAME_MAX_LEN. */
 static size_t distance(const char *a, size_t a_len, const char *b, size_t b_len)
 {
     size_t rows[3][NAME_MAX_LEN + 1];
@@ -67,7 +67,7 @@ static const char *resembled(const char *name, size_t len)
         const char *known = cfg_rows[i].name;
         size_t known_len = strlen(known);
         size_t d = distance(name + prefix, len - prefix, known + prefix, known_len - prefix);
-        /* half of a short name changed is another word, no misspelling */
+        /* a short name with half of its letters changed is another word */
         if (d < best_distance && d * 2 <= known_len - prefix) {
             best = known;
             best_distance = d;
@@ -85,7 +85,7 @@ static bool is_known(const char *name, size_t len)
 }
 
 #ifdef CHECKOUT_SEEDED_BUGS
-/* What only builds for tests know; one that there is not is a wrong value, too. */
+/* Settings that only builds for tests know; an unknown name is a wrong value. */
 static bool is_for_tests(const char *entry)
 {
     static const char bug[] = CFG_PREFIX "SEEDED_BUG=", failpoint[] = CFG_PREFIX "FAILPOINT=";
@@ -139,7 +139,7 @@ static int load_value(const struct cfg_row *row, char *const *environment, struc
     if (value->text == NULL)
         return ERR_NOMEM;
     if (text[0] == '\0' && row->def != NULL && row->def[0] == '\0')
-        return 0; /* may be absent, and is */
+        return 0; /* it may be absent, and is */
     struct buf what;
     buf_init(&what, 512);
     int code = cfg_check(row, text, value, &what);

@@ -1,6 +1,7 @@
 /*
- * Settings: environment variables CHECKOUT_*, declared in cfg_table.h, which also drives --help and
- * --check-config. A wrong value, and a CHECKOUT_* variable that no program knows, stop the start.
+ * Settings: environment variables CHECKOUT_*, declared in cfg_table.h, which also makes --help and
+ * --check-config. A program does not start with a wrong value, or with a CHECKOUT_* variable that
+ * no program knows.
  */
 #ifndef COMMON_SERVICE_CFG_H
 #define COMMON_SERVICE_CFG_H
@@ -28,15 +29,15 @@ _Static_assert(CFG_COUNT <= 64, "a set of settings is a 64-bit mask");
 
 /*
  * Reads and checks the settings that `program` (one CFG_* program bit) uses from `environment` (as
- * environ: NAME=VALUE, NULL at the end). A DURATION is a number with ms, s, m or h. The content of
- * a SECRET_FILE (without one trailing newline) is read here; its bounds are its length. 0, or
- * ERR_CONFIG with one line in `ret_problem` that names the variable and never shows a secret (nor a
- * URL's password). Several names may be wrong: the first of the table is told.
+ * environ: NAME=VALUE, NULL at the end). A DURATION is a number with ms, s, m or h. It reads the
+ * content of a SECRET_FILE (without one trailing newline), whose bounds are those of its length. 0,
+ * or ERR_CONFIG with one line in `ret_problem` that names the variable and never shows a secret
+ * (nor a URL's password). If several are wrong, it names the first of the table.
  */
 MUST_CHECK int cfg_load(uint32_t program, char *const *environment, struct cfg **ret_cfg,
                         struct buf *ret_problem);
-/* The same for a command that needs only the settings in `needed` (CFG_BIT | …): of the others
- * those that are absent, or wrong, or files that cannot be read, do not matter. */
+/* The same for a command that needs only the settings in `needed` (CFG_BIT | …): it ignores others
+ * that are absent, wrong, or files that it cannot read. */
 MUST_CHECK int cfg_load_some(uint32_t program, uint64_t needed, char *const *environment,
                              struct cfg **ret_cfg, struct buf *ret_problem);
 /* Wipes the secrets. NULL is allowed. */

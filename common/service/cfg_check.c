@@ -199,7 +199,8 @@ static int check_file(const char *text, struct buf *problem)
     return 0;
 }
 
-/* Reads the file into `secret`, which takes one byte more than allowed so that too long is seen. */
+/* Reads the file into `secret`, which takes one byte more than allowed, to notice a secret that is
+ * too long. */
 static int read_secret(const char *path, char *secret, size_t size, size_t *ret_len,
                        struct buf *problem)
 {
@@ -207,7 +208,7 @@ static int read_secret(const char *path, char *secret, size_t size, size_t *ret_
     size_t len = 0;
     bool failed = file == NULL;
     if (!failed) {
-        (void)setvbuf(file, NULL, _IONBF, 0); /* no copy of it stays behind in a buffer */
+        (void)setvbuf(file, NULL, _IONBF, 0); /* no copy stays in a buffer */
         len = fread(secret, 1, size, file);
         failed = ferror(file) != 0;
     }

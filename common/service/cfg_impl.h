@@ -44,7 +44,7 @@ struct cfg_row {
 
 extern const struct cfg_row cfg_rows[CFG_COUNT];
 
-/* What a setting's text means; all owned. */
+/* The meaning of a setting's text; all owned. */
 struct cfg_value {
     char *text;
     int64_t number;

@@ -26,7 +26,7 @@ X(QUEUE_REPLICAS, "QUEUE_REPLICAS", INTEGER, "1", 1, 7, CFG_CTL, "members of eac
 X(PUBLISH_INFLIGHT, "PUBLISH_INFLIGHT", INTEGER, "8", 1, 64, CFG_PRODUCER, "messages published and not yet confirmed, at most") \
 X(CONNECTIONS_MAX, "CONNECTIONS_MAX", INTEGER, "2048", 16, 65536, CFG_PRODUCER | CFG_NOTIFIER, "client connections served at once (about 20 KiB of memory each); further ones are refused") \
 X(SOCKETS_PER_USER, "SOCKETS_PER_USER", INTEGER, "16", 1, 1024, CFG_NOTIFIER, "websockets of one user at once; further ones are refused") \
-X(SOCKET_PING, "SOCKET_PING", DURATION, "20s", 500, 300000, CFG_NOTIFIER, "time between pings of a websocket; it is closed if it has not answered one by the next") \
+X(SOCKET_PING, "SOCKET_PING", DURATION, "20s", 500, 300000, CFG_NOTIFIER, "time between pings of a websocket; without an answer until the next ping it is closed") \
 X(DATABASE_URL, "DATABASE_URL", DATABASE_URL, NULL, 0, 0, CFG_DAEMONS | CFG_CTL, "PostgreSQL, postgresql://user:password@host:port/database") \
 X(DATABASE_SESSIONS, "DATABASE_SESSIONS", INTEGER, "2", 1, 16, CFG_CONSUMER, "sessions a consumer writes through; its shards are spread over them") \
 X(REDIS_URL, "REDIS_URL", REDIS_URL, NULL, 0, 0, CFG_DAEMONS | CFG_CTL, "Redis, redis://:password@host:port/database") \
@@ -35,20 +35,20 @@ X(ORDER_SECRET_FILE, "ORDER_SECRET_FILE", SECRET_FILE, NULL, 32, 4096, CFG_PRODU
 X(ORIGINS, "ORIGINS", ORIGINS, "", 0, 0, CFG_PRODUCER | CFG_NOTIFIER, "origins of web pages and apps that may call us, like https://shop.example or capacitor://localhost, separated by commas; * for every one") \
 X(EVENTS_URL, "EVENTS_URL", WS_URL, "ws://127.0.0.1:8081/v1/events", 0, 0, CFG_PRODUCER, "absolute URL of the notifier as buyers reach it") \
 X(TICKET_TTL, "TICKET_TTL", DURATION, "10m", 10000, 86400000, CFG_PRODUCER, "how long the ticket in an events_url opens a websocket") \
-X(WAIT_MAX, "WAIT_MAX", DURATION, "15m", 1000, 86400000, CFG_CONSUMER, "longest time an order waits in line for an item") \
-X(ACTION_WAIT, "ACTION_WAIT", DURATION, "10m", 1000, 86400000, CFG_CONSUMER, "how long a unit is held for a buyer who has to act at the bank (3-D Secure)") \
-X(WEBHOOK_SECRET_FILE, "WEBHOOK_SECRET_FILE", SECRET_FILE, "", 8, 4096, CFG_PRODUCER | CFG_CTL, "file with the secret that the gateway signs its webhooks with; empty: none are taken") \
+X(WAIT_MAX, "WAIT_MAX", DURATION, "15m", 1000, 86400000, CFG_CONSUMER, "longest time that an order waits for an item") \
+X(ACTION_WAIT, "ACTION_WAIT", DURATION, "10m", 1000, 86400000, CFG_CONSUMER, "how long a unit is held for a buyer who must act at the bank (3-D Secure)") \
+X(WEBHOOK_SECRET_FILE, "WEBHOOK_SECRET_FILE", SECRET_FILE, "", 8, 4096, CFG_PRODUCER | CFG_CTL, "file with the secret of the gateway's webhooks; empty: webhooks are refused") \
 X(GATEWAY_URL, "GATEWAY_URL", HTTP_URL, NULL, 0, 0, CFG_CONSUMER | CFG_CTL, "base URL of the payment gateway (Stripe's API)") \
 X(GATEWAY_KEY_FILE, "GATEWAY_KEY_FILE", SECRET_FILE, NULL, 8, 4096, CFG_CONSUMER | CFG_CTL, "file with the gateway's secret key") \
-X(GATEWAY_VERSION, "GATEWAY_VERSION", WORD, "2023-10-16", 0, 0, CFG_CONSUMER | CFG_CTL, "version of the gateway's API that is asked for (Stripe-Version); empty: the account's own") \
+X(GATEWAY_VERSION, "GATEWAY_VERSION", WORD, "2023-10-16", 0, 0, CFG_CONSUMER | CFG_CTL, "version of the gateway's API to use (Stripe-Version); empty: the account's own") \
 X(GATEWAY_METHODS, "GATEWAY_METHODS", METHODS, "card", 0, 0, CFG_CONSUMER, "payment methods that are accepted, separated by commas; automatic: those of the gateway's account") \
 X(GATEWAY_RETURN_URL, "GATEWAY_RETURN_URL", PAGE_URL, "", 0, 0, CFG_CONSUMER, "page of the shop that banks send buyers back to, with a query or without; empty: no payment may need a redirect") \
-X(GATEWAY_CA_FILE, "GATEWAY_CA_FILE", FILE, "", 0, 0, CFG_CONSUMER | CFG_CTL, "CA certificates that the gateway's TLS certificate is checked against; empty: the system's") \
+X(GATEWAY_CA_FILE, "GATEWAY_CA_FILE", FILE, "", 0, 0, CFG_CONSUMER | CFG_CTL, "file of CA certificates to check the gateway's TLS certificate; empty: the system's") \
 X(GATEWAY_INFLIGHT, "GATEWAY_INFLIGHT", INTEGER, "256", 1, 10000, CFG_CONSUMER, "payments in flight at once, at most") \
 X(GATEWAY_INFLIGHT_FIRST, "GATEWAY_INFLIGHT_FIRST", INTEGER, "16", 1, 10000, CFG_CONSUMER, "payments in flight at once after a start; more of them with each round of answers, fewer when the gateway says that there are too many") \
 X(GATEWAY_TIMEOUT, "GATEWAY_TIMEOUT", DURATION, "30s", 100, 300000, CFG_CONSUMER | CFG_CTL, "longest wait for one answer of the gateway") \
 X(GATEWAY_LIMIT, "GATEWAY_LIMIT", DURATION, "90s", 100, 600000, CFG_CONSUMER, "time within which the gateway ends what it executes: a payment that it does not list then was not made") \
-X(GATEWAY_KEY_AGE, "GATEWAY_KEY_AGE", DURATION, "20h", 1000, 82800000, CFG_CONSUMER, "age from which an idempotency key is looked up and not sent again: less than the gateway keeps it") \
+X(GATEWAY_KEY_AGE, "GATEWAY_KEY_AGE", DURATION, "20h", 1000, 82800000, CFG_CONSUMER, "from this age an idempotency key is looked up and not sent again; keep it below the gateway's own limit") \
 X(NAME, "NAME", STRING, "", 0, 0, CFG_CONSUMER, "name that operators see for this process; empty: host:pid") \
 X(SANDBOX_LEDGER, "SANDBOX_LEDGER", STRING, "", 0, 0, CFG_SANDBOX, "file of the sandbox gateway's charges")
 /* clang-format on */

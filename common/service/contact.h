@@ -1,6 +1,6 @@
 /*
- * The first contact of a program with its servers, which tells a wrong setting from a server that
- * is merely down. A program names the servers that it needs; what it does not name is not linked.
+ * The first contact of a program with its servers. It distinguishes a wrong setting from a server
+ * that is only down. A program names the servers that it needs, and links only these.
  */
 #ifndef COMMON_SERVICE_CONTACT_H
 #define COMMON_SERVICE_CONTACT_H
@@ -17,13 +17,14 @@
 enum contact_state {
     CONTACT_TRYING,
     CONTACT_UP,
-    CONTACT_DOWN,  /* nobody answers, or not now */
-    CONTACT_WRONG, /* the setting: its host has no address, its login or database is refused */
+    CONTACT_DOWN,  /* no answer, or not now */
+    CONTACT_WRONG, /* the setting: its host has no address, or the server refuses login or database
+                    */
 };
 
 struct contact;
 
-/* How a kind of server is met. */
+/* How to connect to one kind of server. */
 struct contact_kind {
     enum cfg_id setting;
     const char *server; /* for people */
@@ -39,7 +40,7 @@ extern const struct contact_kind contact_broker;
 extern const struct contact_kind contact_redis;
 extern const struct contact_kind contact_gateway;
 
-/* One server: each host of its URL is tried once. */
+/* One server: tries each host of its URL once. */
 struct contact {
     const struct contact_kind *kind;
     struct loop *loop;
@@ -51,17 +52,17 @@ struct contact {
     char reason[CONTACT_REASON_SIZE]; /* of the last failure, without secrets */
 };
 
-/* Starts. `program` is what the server shows of us. The contact must outlive its client, whose
- * later coming and going it ignores. */
+/* Starts. `program` is our name at the server. The contact must outlive its client; it ignores
+ * later changes of the connection. */
 void contact_begin(struct contact *contact, const struct contact_kind *kind, struct loop *loop,
                    const struct cfg *cfg, const char *program);
-/* Runs the loop until each contact is made or has failed, or one is CONTACT_WRONG; what still tries
- * after patience_ms is CONTACT_DOWN. */
+/* Runs the loop until each contact is up or has failed, or one is CONTACT_WRONG; one that still
+ * tries after patience_ms is CONTACT_DOWN. */
 void contact_await(struct contact *contacts, size_t count, uint64_t patience_ms);
 /* Closes the client. */
 void contact_end(struct contact *contact);
 
-/* For the kinds: a client is connected; a try has failed (`fault` as of pg_fault). */
+/* For the kinds: a client is connected; a try failed (`fault` as of pg_fault). */
 void contact_up(struct contact *contact);
 void contact_failed(struct contact *contact, int fault, const char *reason);
 

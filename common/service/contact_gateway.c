@@ -5,9 +5,9 @@
 #include "common/net/url.h"
 #include "common/service/contact.h"
 
-/* Of the gateway only the name is tried: what it answers belongs to payments. */
+/* Only resolves the gateway's name: its answers belong to payments. */
 struct lookup {
-    struct contact *contact; /* NULL: it is not wanted any more */
+    struct contact *contact; /* NULL: the result is not needed any more */
     bool done;
     int code;
     char host[HOST_NAME_SIZE];
@@ -52,7 +52,7 @@ static void *open_lookup(struct loop *loop, const struct cfg *cfg, const char *p
     return lookup;
 }
 
-/* A thread that still resolves keeps it until it is done, at loop_free at the latest. */
+/* A thread that still resolves keeps it until it ends, at loop_free at the latest. */
 static void close_lookup(void *client)
 {
     struct lookup *lookup = client;

@@ -15,7 +15,7 @@ static void changed(bool up, const char *reason, void *arg)
 static void *open_redis(struct loop *loop, const struct cfg *cfg, const char *program,
                         struct contact *contact)
 {
-    (void)program; /* Redis is told no name */
+    (void)program; /* Redis gets no name */
     return redis_open(loop, cfg_str(cfg, CFG_REDIS_URL), PENDING_MAX, changed, contact);
 }
 

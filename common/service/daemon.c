@@ -37,8 +37,8 @@ static int help(const struct daemon_program *program)
                      "  --version       the version\n"
                      "  --check-config  check the settings, show them (no secret among them), and "
                      "end\n\n"
-                     "It runs in the foreground, logs one JSON object a line on stderr, and "
-                     "leaves in\norder on SIGTERM. Settings are environment variables:\n\n",
+                     "It runs in the foreground, logs one JSON object a line on stderr, and on "
+                     "SIGTERM\nfinishes its work and ends. Settings are environment variables:\n\n",
                      program->name, program->summary);
     (void)cfg_help(program->cfg_program, &text); /* a failure sticks to the buffer */
     int end = print(&text);
@@ -58,8 +58,7 @@ static int check_config(const struct cfg *cfg)
 
 static int usage(const struct daemon_program *program, const char *word)
 {
-    (void)fprintf(stderr, "%s: unknown argument %s; --help tells what there is\n", program->name,
-                  word);
+    (void)fprintf(stderr, "%s: unknown argument %s; see --help\n", program->name, word);
     return END_USAGE;
 }
 
@@ -69,7 +68,7 @@ static int complain(const struct daemon_program *program, const struct buf *prob
     return END_USAGE;
 }
 
-/* Meets the servers side by side. Fills the problem if a setting is wrong. */
+/* Contacts the servers side by side. Fills the problem if a setting is wrong. */
 static int meet_servers(const struct daemon_program *program, struct loop *loop,
                         const struct cfg *cfg, struct buf *problem)
 {
@@ -90,7 +89,7 @@ static int meet_servers(const struct daemon_program *program, struct loop *loop,
     return code;
 }
 
-/* On a loop of its own: what is begun here has ended when the program starts. */
+/* On a loop of its own: everything started here has ended when the program starts. */
 static int try_servers(const struct daemon_program *program, const struct cfg *cfg)
 {
     struct buf problem;

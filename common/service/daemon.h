@@ -1,5 +1,5 @@
 /*
- * What every daemon's main() does the same way: --help, --version, --check-config, settings, log,
+ * What the main() of every daemon does alike: --help, --version, --check-config, settings, log,
  * loop, metrics, admin address, signals.
  */
 #ifndef COMMON_SERVICE_DAEMON_H
@@ -31,22 +31,24 @@ struct daemon_program {
     const char *name;     /* checkout-producer */
     const char *summary;  /* one line for --help */
     uint32_t cfg_program; /* CFG_PRODUCER, … */
-    /* The servers that are tried once before it starts: what is wrong stops the start, what is down
-     * does not. Ends with NULL. */
+    /* The servers to contact once before it starts: a wrong setting stops the start, a server that
+     * is down does not. Ends with NULL. */
     const struct contact_kind *servers[DAEMON_SERVERS_MAX + 1];
-    /* Whether it can do its work now; else one line per missing thing in `ret_why`. For /readyz. */
+    /* Whether it can do its work now; else one line in `ret_why` for each missing thing. For
+     * /readyz. */
     bool (*ready)(void *arg, struct buf *ret_why);
     loop_cb drain; /* SIGTERM: finish what was accepted, then call loop_stop */
     void *arg;
 };
 
 /*
- * Returns 0 with `ret_daemon` filled, or a positive number: the process should end now with that
- * number less one as its exit code (--help: 1 → 0; a wrong setting: 3 → 2, its line is on stderr).
+ * Returns 0 with `ret_daemon` filled, or a positive number: the process should end now, with that
+ * number minus one as its exit code (--help: 1 → 0; a wrong setting: 3 → 2, its line is on stderr).
  */
 MUST_CHECK int daemon_open(const struct daemon_program *program, int argc, char **argv,
                            struct daemon *ret_daemon);
-/* Frees all of it, after loop_run has returned and the program has freed its own handles. */
+/* Frees all of it. Call it after loop_run has returned and the program has freed its own
+ * handles. */
 void daemon_close(struct daemon *daemon);
 
 #endif

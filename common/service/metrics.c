@@ -177,7 +177,8 @@ void metric_observe(struct metric *metric, double seconds)
     }
 }
 
-/* Whole numbers as such (counters stay exact up to 2^53), others with the digits that matter. */
+/* Whole numbers without a fraction (counters stay exact up to 2^53), others with their significant
+ * digits. */
 static void append_number(struct buf *out, double value)
 {
     if (value == floor(value) && fabs(value) < 9e15)

@@ -17,9 +17,9 @@ void metrics_free(struct metrics *metrics);
 
 /*
  * Declares a metric, or one series of it: `labels` is NULL or the text between the braces
- * (`reason="full"`). The same name again with other labels adds a series. Strings must live as long
- * as `metrics`, except `labels`, which is copied. Owned by `metrics`. NULL: no memory, and every
- * call below takes NULL and does nothing.
+ * (`reason="full"`). The same name with other labels adds a series. Strings must live as long as
+ * `metrics`, except `labels`, which is copied. Owned by `metrics`. NULL: no memory, and every call
+ * below takes NULL and does nothing.
  */
 struct metric *metrics_counter(struct metrics *metrics, const char *name, const char *help,
                                const char *labels);

@@ -34,7 +34,7 @@ static void terminated(void *arg)
     leave(arg, "SIGTERM");
 }
 
-/* Somebody at a terminal who presses Ctrl-C again does not want to wait. */
+/* A second Ctrl-C at a terminal means: do not wait. */
 static void interrupted(void *arg)
 {
     struct stop *stop = arg;
@@ -43,10 +43,10 @@ static void interrupted(void *arg)
     leave(stop, "SIGINT");
 }
 
-static void beat(void *arg)
+static void feed_watchdog(void *arg)
 {
     (void)arg;
-    (void)sd_notify(0, "WATCHDOG=1"); /* a manager that does not listen is its own trouble */
+    (void)sd_notify(0, "WATCHDOG=1"); /* a manager that does not listen has no effect on us */
 }
 
 struct stop *stop_new(struct loop *loop, loop_cb cb, void *arg)
@@ -59,7 +59,7 @@ struct stop *stop_new(struct loop *loop, loop_cb cb, void *arg)
     stop->arg = arg;
     stop->terminate = loop_signal_new(loop, SIGTERM, terminated, stop);
     stop->interrupt = loop_signal_new(loop, SIGINT, interrupted, stop);
-    stop->watchdog = loop_timer_new(loop, beat, NULL);
+    stop->watchdog = loop_timer_new(loop, feed_watchdog, NULL);
     if (stop->terminate == NULL || stop->interrupt == NULL || stop->watchdog == NULL) {
         stop_free(stop);
         return NULL;
@@ -82,7 +82,7 @@ void stop_free(struct stop *stop)
 
 void stop_notify_ready(void)
 {
-    (void)sd_notify(0, "READY=1"); /* as in beat() */
+    (void)sd_notify(0, "READY=1"); /* as in feed_watchdog() */
 }
 
 void stop_notify_stopping(void)

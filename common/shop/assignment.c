@@ -14,7 +14,7 @@ struct ranking {
     uint32_t shards;
     uint16_t *preferred; /* [shard * count + rank]: index of the member */
     uint16_t *owner;     /* [shard]: index of the member, of the assignment being made */
-    uint16_t *next;      /* [shard]: rank of the member to ask next */
+    uint16_t *next;      /* [shard]: rank of the member to try next */
     uint32_t *unplaced;  /* stack of shards */
     uint32_t *owned;     /* [member]: how many shards it has */
 };
@@ -74,12 +74,12 @@ static uint32_t least_wanted(const struct ranking *r, uint16_t member)
     return least;
 }
 
-/* Places `shard` with the first member that has room or prefers it; returns the shard that has lost
- * its place by that, or the number of shards if none has. */
+/* Places `shard` with the first member that has room or prefers it; returns the shard that lost its
+ * place to it, or the number of shards if none did. */
 static uint32_t place(struct ranking *r, uint32_t shard, uint32_t capacity, uint16_t excluded)
 {
     const uint16_t *list = r->preferred + (size_t)shard * r->count;
-    for (;;) { /* ends: the capacities suffice for all shards, so somebody takes it */
+    for (;;) { /* ends: the capacities suffice for all shards, so some member takes it */
         uint16_t member = list[r->next[shard]++];
         if (member == excluded)
             continue;

@@ -1,10 +1,10 @@
 /*
  * Which member owns each shard, and which stands by: capacity-bounded rendezvous hashing. A pure
- * function of the members and N, so every member computes the same without talking.
+ * function of the members and N, so every member computes the same without messages.
  *
  * Each shard prefers members by hash(member, shard), each member prefers shards by the same number
  * and has room for ceil(1.15 * N / M). The assignment is the stable one (Gale and Shapley 1962,
- * hospitals and residents): nobody could swap for a higher number, so a change moves little.
+ * hospitals and residents): no swap would give a higher number, so a change moves little.
  */
 #ifndef COMMON_SHOP_ASSIGNMENT_H
 #define COMMON_SHOP_ASSIGNMENT_H

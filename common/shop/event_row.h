@@ -1,11 +1,11 @@
-/* An event as it lies in the tables: what the relay and the replay of open orders select alike. */
+/* An event as a row of the tables, which the relay and the replays select alike. */
 #ifndef COMMON_SHOP_EVENT_ROW_H
 #define COMMON_SHOP_EVENT_ROW_H
 
 #include "common/net/pg/pg.h"
 #include "common/shop/event.h"
 
-/* The first columns of the result, in this order; a statement may have its own behind them. */
+/* The first columns of the result, in this order; a statement may have its own after them. */
 enum event_column {
     EVENT_ROW_ID,
     EVENT_ROW_SEQUENCE,

@@ -143,7 +143,7 @@ static bool read_id(const char *text, unsigned char *ret_id)
         return false;
     for (size_t i = 0; i < ID_BYTES; i++) {
         const char *digits = text + hex_at[i];
-        if (!hex_valid(digits, 2)) /* lower case only: an id has one way to be written */
+        if (!hex_valid(digits, 2)) /* lower case only: an id has one form */
             return false;
         ret_id[i] = (unsigned char)hex_byte(digits);
     }

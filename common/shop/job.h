@@ -50,7 +50,7 @@ int job_encode(struct buf *out, const struct job *job);
  */
 MUST_CHECK int job_fingerprint(const struct job *job, char ret_hex[IDS_FINGERPRINT_SIZE]);
 
-/* Checks of single fields, shared by the door and the counter. `len` excludes any NUL. */
+/* Checks of single fields, for producer and consumer. `len` excludes any NUL. */
 bool job_sku_valid(const char *sku, size_t len);   /* 1-64 of [A-Za-z0-9._-] */
 bool job_user_valid(const char *user, size_t len); /* 1-255 bytes, no control characters */
 bool job_reference_valid(const char *reference, size_t len); /* 1-64 visible ASCII */
@@ -58,11 +58,11 @@ bool job_method_valid(const char *method, size_t len);       /* 1-255 visible AS
 bool job_email_valid(const char *email, size_t len);         /* 3-254, one @ inside, no spaces */
 bool job_traceparent_valid(const char *text, size_t len);    /* W3C trace context, version 00 */
 
-/* How one member of `jobs` could be read. */
+/* The result of reading one member of `jobs`. */
 enum job_verdict {
     JOB_GOOD,
-    JOB_BAD,        /* its id verifies, a field is wrong: to be rejected as invalid */
-    JOB_UNREADABLE, /* no object, or no verifiable id: to the dead queue */
+    JOB_BAD,        /* its id verifies, a field is wrong: reject it as invalid */
+    JOB_UNREADABLE, /* no object, or no verifiable id: send it to the dead letters */
 };
 
 struct job_entry {

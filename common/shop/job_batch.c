@@ -9,8 +9,8 @@
 #include "common/shop/shard.h"
 
 /*
- * Reading has a fast path, the whole message as one document, and a slow one for messages in which
- * something is off: there each job is cut out and read alone, so that a bad one harms only itself.
+ * Reading has a fast path, the whole message as one document, and a slow one for messages with a
+ * fault: it cuts out each job and reads it alone, so that a bad one harms only itself.
  */
 
 #define READ_STRICT (JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL)
@@ -26,7 +26,7 @@ static void complain(struct reader *r, const char *problem)
         r->entry->problem = problem;
 }
 
-/* The string of `value` if `valid` accepts it, else NULL with a complaint. */
+/* The string of `value` if `valid` accepts it, else NULL with a problem. */
 static const char *checked(struct reader *r, const json_t *value,
                            bool (*valid)(const char *, size_t), const char *problem)
 {
@@ -139,7 +139,7 @@ static void give_up(struct job_entry *entry, const json_t *value, const char *pr
         entry->raw = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
 }
 
-/* Reads one job; `flaw` is what is known to be wrong with its text, or NULL. */
+/* Reads one job; `flaw` is a known fault of its text, or NULL. */
 static void read_job(struct job_entry *entry, json_t *value, const char *flaw, uint32_t shard,
                      uint32_t shards, struct ids *ids)
 {
@@ -205,7 +205,7 @@ struct splitter {
     struct buf skeleton; /* the message with 0 for each job */
 };
 
-/* Steps over a string whose opening quote is at s->p; false if it has no end. */
+/* Skips a string whose opening quote is at s->p; false if it has no end. */
 static bool skip_string(struct splitter *s)
 {
     for (s->p++; s->p < s->end; s->p++) {
@@ -217,7 +217,7 @@ static bool skip_string(struct splitter *s)
     return false;
 }
 
-/* Cuts the objects directly inside the outermost array out of the message. */
+/* Finds the objects directly inside the outermost array of the message. */
 static bool split(struct splitter *s)
 {
     int depth = 0;
@@ -229,7 +229,7 @@ static bool split(struct splitter *s)
         if (c == '{' || c == '[') {
             if (depth == 2 && c == '{') {
                 if (s->count > JOB_BATCH_MAX)
-                    return true; /* too many; the envelope check will say so */
+                    return true; /* too many; the envelope's check reports it */
                 (void)buf_append(&s->skeleton, copied, (size_t)(s->p - copied));
                 s->spans[s->count].from = s->p;
             }
@@ -250,8 +250,8 @@ static bool split(struct splitter *s)
     return depth == 0 && !s->skeleton.failed;
 }
 
-/* A copy of `span` with every number replaced by -1, which no field accepts: so a job whose numbers
- * no parser can hold is still read, and rejected by its id. */
+/* A copy of `span` with every number replaced by -1, which no field accepts. So a job with numbers
+ * that no parser can hold is still read, and rejected by its id. */
 static json_t *load_without_numbers(const struct span *span)
 {
     struct splitter s = {.p = span->from, .end = span->from + span->len};
@@ -303,7 +303,7 @@ static int read_apart(struct splitter *s, uint32_t shard, uint32_t shards, struc
     const json_t *jobs;
     int code = root == NULL ? ERR_PARSE : check_envelope(root, &jobs, ret_problem);
     if (code == 0 && json_array_size(jobs) != s->count)
-        code = ERR_PARSE; /* something else stands between the jobs */
+        code = ERR_PARSE; /* there is something else between the jobs */
     json_decref(root);
     if (code < 0)
         return code;

@@ -12,14 +12,15 @@
 #include "common/base/hmac.h"
 #include "common/base/strmap.h"
 
-/* Verified tokens: SETS sets of WAYS each, newest first. Only tokens up to CACHE_TOKEN_MAX bytes
- * are kept, so all of it stays below 11 MiB, and with tokens of the usual 250 bytes below 3. */
+/* Verified tokens: SETS sets of WAYS each, newest first. It keeps only tokens of up to
+ * CACHE_TOKEN_MAX bytes, so it stays below 11 MiB, and below 3 MiB with tokens of the usual 250
+ * bytes. */
 #define CACHE_SETS 2048
 #define CACHE_WAYS 4
 #define CACHE_TOKEN_MAX 1024
-#define CLOCKS_DIFFER_S 60 /* between us and who made the token: for nbf and iat, not for exp */
+#define CLOCKS_DIFFER_S 60 /* between our clock and the issuer's: for nbf and iat, not for exp */
 #define SIGNED_MAX                                                                                 \
-    2048 /* bytes of the claims that we sign: a user may need six for each of its own */
+    2048 /* bytes of the claims that we sign: each byte of the user's name may need six */
 
 /* A token whose signature is right, as it is cached. */
 struct verified {
@@ -107,7 +108,7 @@ static bool split(const char *token, size_t len, struct parts *ret_parts)
     return true;
 }
 
-/* The algorithm is pinned: what the token claims about itself chooses nothing. */
+/* The algorithm is pinned: the token's own claims choose nothing. */
 static int check_header(const struct parts *parts, const char **ret_problem)
 {
     json_t *header = load_part(parts->header, parts->header_len);
@@ -219,7 +220,7 @@ static const struct verified *cache_find(const struct jwt *jwt, uint64_t hash, c
     return NULL;
 }
 
-/* Without memory the token is just not kept. */
+/* Without memory it does not keep the token. */
 static void cache_keep(struct jwt *jwt, const struct verified *v, const char *token, size_t len)
 {
     size_t user_len = strlen(v->user);
@@ -239,7 +240,7 @@ static void cache_keep(struct jwt *jwt, const struct verified *v, const char *to
 
 /* ---- */
 
-/* What does depend on who asks and when. */
+/* The checks that depend on the service and the time. */
 static int judge(const struct verified *v, const char *audience, int64_t now_s,
                  struct jwt_claims *ret_claims, const char **ret_problem)
 {

@@ -65,7 +65,7 @@ static bool normalize(const char *text, size_t len, char ret_origin[ORIGIN_SIZE]
     return true;
 }
 
-/* Reads one of the list, without the blanks around it, to `to`, which moves behind it. */
+/* Reads one of the list, without the blanks around it, to `to`, which moves to its end. */
 static bool read_one(struct origins *origins, const char *text, size_t len, char **to)
 {
     char origin[ORIGIN_SIZE];
@@ -81,7 +81,7 @@ static bool read_one(struct origins *origins, const char *text, size_t len, char
     }
     if (!normalize(text, len, origin))
         return false;
-    size_t size = strlen(origin) + 1; /* never longer than what was written */
+    size_t size = strlen(origin) + 1; /* never longer than the input */
     memcpy(*to, origin, size);
     *to += size;
     return true;

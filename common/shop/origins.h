@@ -1,6 +1,6 @@
 /*
  * The origins of web pages and apps that may call us (CHECKOUT_ORIGINS), for the API and for the
- * websockets alike. Both sides of a comparison are brought to the form that browsers send: lower
+ * websockets alike. It brings both sides of a comparison to the form that browsers send: lower
  * case, without the scheme's usual port. Pure.
  */
 #ifndef COMMON_SHOP_ORIGINS_H
@@ -21,7 +21,7 @@ MUST_CHECK int origins_new(const char *list, struct origins **ret_origins,
                            const char **ret_problem);
 void origins_free(struct origins *origins); /* NULL is allowed */
 
-/* `origin`: the request's header; NULL, absent, is allowed by no list. */
+/* `origin`: the request's header; no list allows NULL (absent). */
 bool origins_allow(const struct origins *origins, const char *origin);
 
 #endif

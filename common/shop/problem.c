@@ -5,7 +5,7 @@
 #include "common/base/utf8.h"
 
 #define RETRY_AFTER_S 2      /* of a 503 that does not say when */
-#define POINTER_NAME_MAX 128 /* bytes of a member's name that are repeated to the client */
+#define POINTER_NAME_MAX 128 /* bytes of a member's name that the answer repeats */
 
 struct row {
     unsigned status;
@@ -83,7 +83,7 @@ static void encode_error(struct buf *out, const struct problem_error *error)
     (void)buf_char(out, '}');
 }
 
-/* The id has no character that JSON escapes: it was verified. */
+/* The id was verified, so it has no character that JSON escapes. */
 static void encode_order(struct buf *out, const char *id)
 {
     (void)buf_printf(out, ",\"id\":\"%s\",\"status_url\":\"/v1/orders/%s\"", id, id);

@@ -1,4 +1,4 @@
-/* What an HTTP request is refused with: problem details (RFC 9457). Pure. */
+/* Refusals of HTTP requests: problem details (RFC 9457). Pure. */
 #ifndef COMMON_SHOP_PROBLEM_H
 #define COMMON_SHOP_PROBLEM_H
 
@@ -9,7 +9,7 @@
 
 /*
  * Every type of problem that Checkout's HTTP servers answer, once: X(name, status, last part of the
- * type's path, title). The table of schemas/openapi.yaml is tested against these rows.
+ * type's path, title). A test compares the table of schemas/openapi.yaml with these rows.
  */
 #define PROBLEM_MAP(X)                                                                             \
     X(INVALID_REQUEST, 400, "invalid-request", "The request is not valid")                         \
@@ -41,7 +41,7 @@ enum problem_type {
 
 #define PROBLEM_ERRORS_MAX 16
 
-/* One thing that is wrong. Texts are not owned. */
+/* One error of a request. Texts are not owned. */
 struct problem_error {
     const char *detail;
     const char *header; /* the header it is about, or NULL: the body */
@@ -67,9 +67,9 @@ const char *problem_name(enum problem_type type);
 const char *problem_title(enum problem_type type);
 /* Seconds for Retry-After: what the problem says, else 2 for each 503; 0: no such header. */
 unsigned problem_retry_after(const struct problem *problem);
-/* Adds one more thing that is wrong; from the 17th on they are dropped. */
+/* Adds one more error; from the 17th on it drops them. */
 void problem_add(struct problem *problem, struct problem_error error);
-/* Appends the JSON document; every text in it is escaped. */
+/* Appends the JSON document, with every text escaped. */
 void problem_encode(struct buf *out, const struct problem *problem);
 
 #endif

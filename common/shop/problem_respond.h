@@ -1,4 +1,4 @@
-/* The one way in which an HTTP request is answered with a problem. */
+/* The one way to answer an HTTP request with a problem. */
 #ifndef COMMON_SHOP_PROBLEM_RESPOND_H
 #define COMMON_SHOP_PROBLEM_RESPOND_H
 
@@ -12,7 +12,7 @@
 void problem_respond(struct http_request *request, const struct problem *problem,
                      const struct http_header *headers, size_t header_count);
 
-/* For http_options.refuse: what the HTTP server itself refuses. */
+/* For http_options.refuse: requests that the HTTP server itself refuses. */
 void problem_refuse(struct http_request *request, unsigned status, const char *detail);
 
 #endif

@@ -1,16 +1,16 @@
 /*
- * The names of everything that Checkout keeps in Redis or sends through it. What stands under them
- * is described in schemas/redis.md, which is tested against these rows. Redis is never the truth:
- * each of them may be lost at any time.
+ * The names of everything that Checkout keeps in Redis or sends through it. schemas/redis.md
+ * describes the values; a test compares it with these rows. Redis is never the truth: each key may
+ * be lost at any time.
  */
 #ifndef COMMON_SHOP_REDIS_KEYS_H
 #define COMMON_SHOP_REDIS_KEYS_H
 
-/* Keys: prefix, then what it is about. */
-#define REDIS_KEY_SEEN "checkout:seen:" /* <order id>: fingerprint of the order that was let in */
-#define REDIS_KEY_GATE "checkout:gate:" /* <sku>: "<mode>:<state>" of the item's gate */
+/* Keys: prefix, then the id in <>. */
+#define REDIS_KEY_SEEN "checkout:seen:" /* <order id>: fingerprint of an admitted order */
+#define REDIS_KEY_GATE "checkout:gate:" /* <sku>: "<mode>:<state>" of the item's admission */
 #define REDIS_KEY_LOCK "checkout:lock:" /* <sku>: id of the order that has the item in its cart */
-/* How long they stand; REDIS_KEYS_TEXT makes the text that a command of Redis wants. */
+/* How long they live; REDIS_KEYS_TEXT makes the text for a command of Redis. */
 #define REDIS_KEY_SEEN_LIFE_S 86400
 #define REDIS_KEY_GATE_LIFE_MS 5000 /* renewed by the item's owner */
 #define REDIS_KEY_LOCK_LIFE_MS 30000

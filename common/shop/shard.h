@@ -1,4 +1,4 @@
-/* Which shard an item belongs to, and what the broker's things of a shard are called. */
+/* Which shard an item belongs to, and the names of a shard's exchange and queue. */
 #ifndef COMMON_SHOP_SHARD_H
 #define COMMON_SHOP_SHARD_H
 

@@ -16,7 +16,7 @@ static const char *const meanings[] = {"", ORDER_REASON_MAP(MEANING)};
 #define FINAL(name, word, final) final,
 static const bool finals[] = {false, ORDER_STATE_MAP(FINAL)};
 
-/* The place of a word among `count`, whose first is that of none. */
+/* The index of a word among `count`; the first means none. */
 static int find(const char *const *words, int count, const char *word)
 {
     for (int i = 1; word != NULL && i < count; i++)

@@ -1,14 +1,15 @@
 /*
  * The states of orders, payments, refunds and commands, and why an order is rejected: the words
- * that the database, the events and the API have for them, once. The checks of schemas/sql and the
- * lists of openapi.yaml and checkout.event.v1.schema.json are tested against these rows. Pure.
+ * that the database, the events and the API have for them, once. Tests compare the checks of
+ * schemas/sql and the lists of openapi.yaml and checkout.event.v1.schema.json with these rows.
+ * Pure.
  */
 #ifndef COMMON_SHOP_STATUS_H
 #define COMMON_SHOP_STATUS_H
 
 #include <stdbool.h>
 
-/* X(name, word, whether it is final). Queued is told by the API alone: there is no row yet. */
+/* X(name, word, whether it is final). Only the API says queued: there is no row yet. */
 #define ORDER_STATE_MAP(X)                                                                         \
     X(QUEUED, "queued", false)                                                                     \
     X(WAITING, "waiting", false)                                                                   \
@@ -69,7 +70,7 @@ enum command_state {
 };
 #undef COMMAND_STATE_ENUM
 
-/* What a word means; NULL is no word. */
+/* The meaning of a word; NULL is no word. */
 enum order_state order_state_of(const char *word);
 enum order_reason order_reason_of(const char *word);
 enum payment_state payment_state_of(const char *word);
@@ -85,7 +86,7 @@ const char *command_state_word(enum command_state state);
 
 /* Whether an order in this state has its answer (a confirmed one may still be refunded). */
 bool order_state_final(enum order_state state);
-/* Half a sentence for people; "" of NONE. */
+/* A clause for people; "" of NONE. */
 const char *order_reason_meaning(enum order_reason reason);
 
 #endif

@@ -6,20 +6,20 @@
 #include "common/base/err.h"
 #include "common/shop/shard.h"
 
-#define IN_FLIGHT 16        /* questions at once: keeps the broker busy, also with 1,024 shards */
-#define DELIVERY_LIMIT 1000 /* a crash counts for every message that was out: a small one loses */
-/* whoever looks at the dead letters has them delivered, and they must never be dropped for that */
+#define IN_FLIGHT 16 /* declarations at once: keeps the broker busy, also with 1,024 shards */
+#define DELIVERY_LIMIT 1000 /* a crash counts for every delivered message */
+/* every reader of the dead letters gets them delivered, and this must never drop them */
 #define DEAD_DELIVERY_LIMIT 1000000
 #define PROBLEM_SIZE 512
 
-/* The things, in order. The shared ones come one by one, the shards' side by side. */
+/* The steps, in order. The shared ones run one by one, those of shards side by side. */
 enum { THING_EXCHANGE, THING_DEAD_EXCHANGE, THING_DEAD_QUEUE, THING_SHARD };
 
 struct run {
     struct broker *broker;
     struct topology_options options;
-    bool declare; /* false: only look */
-    bool compare; /* look, then ask for what is there with its arguments */
+    bool declare; /* false: only check */
+    bool compare; /* check that it exists, then compare its arguments */
     topology_progress_cb progress;
     topology_cb cb;
     void *arg;
@@ -27,12 +27,12 @@ struct run {
     uint32_t done;
     uint32_t total;
     uint32_t in_flight;
-    bool closed; /* the broker is being closed: nobody wants to hear of it */
+    bool closed; /* the broker is being closed: no callback any more */
     int code;    /* the first error */
     char problem[PROBLEM_SIZE];
 };
 
-/* One thing that is asked for, so that the answer knows what it was about. */
+/* One request, so that its answer knows its subject. */
 struct question {
     struct run *run;
     uint32_t thing;
@@ -64,7 +64,7 @@ static const char *advice(int code)
     case ERR_NOT_FOUND:
         return "missing: run `checkoutctl topology`, and compare CHECKOUT_SHARDS";
     case ERR_CONFLICT:
-        return "it exists with other arguments: use the settings it was made with "
+        return "it exists with other arguments: use its original settings "
                "(CHECKOUT_QUEUE_MAX_BYTES, CHECKOUT_QUEUE_REPLICAS), or delete it while it is "
                "empty and declare again";
     case ERR_REFUSED:
@@ -138,7 +138,7 @@ static int ask(struct question *question, broker_reply_cb cb)
     return ask_queue(question, cb);
 }
 
-/* A queue is asked for twice, unless we only look. */
+/* A queue takes two requests, unless we only check. */
 static bool has_second_step(struct question *question)
 {
     if (question->binding || question->comparing)
@@ -167,7 +167,7 @@ static void on_reply(int code, const char *text, uint32_t messages, uint32_t con
     free(question);
     run->done++;
     if (code == 0 &&
-        run->progress != NULL) /* it may close the broker: we still count as in flight */
+        run->progress != NULL) /* it may close the broker: this request still counts as in flight */
         run->progress(run->done, run->total, run->arg);
     run->in_flight--;
     advance(run);
@@ -180,7 +180,7 @@ static void ask_next(struct run *run)
     int rc = ERR_NOMEM;
     if (question != NULL) {
         *question = (struct question){run, thing, false, false};
-        rc = ask(question, on_reply); /* never answers from inside */
+        rc = ask(question, on_reply); /* never calls back from inside the call */
     }
     if (rc == 0) {
         run->in_flight++;
@@ -190,7 +190,7 @@ static void ask_next(struct run *run)
     fail(run, thing, rc, "");
 }
 
-/* Asks for as much as may be asked for now; ends the run when all is answered, or one failed. */
+/* Sends as many requests as it may; ends the run when all are answered or one failed. */
 static void advance(struct run *run)
 {
     while (run->code == 0 && run->next < run->total && run->in_flight < IN_FLIGHT &&
@@ -213,7 +213,8 @@ static int start(const struct run *values)
     *run = *values;
     run->total = THING_SHARD + run->options.shards;
     ask_next(run);
-    if (run->in_flight == 0) { /* the first one could not be sent: say so here, not by a callback */
+    if (run->in_flight ==
+        0) { /* the first one could not be sent: report it here, not by a callback */
         int code = run->code;
         free(run);
         return code;

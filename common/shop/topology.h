@@ -17,7 +17,7 @@ struct topology_options {
     int64_t replicas;        /* only for declaring */
 };
 
-/* code: 0, or the first error with a line that names the exchange or queue and says what to do. */
+/* code: 0, or the first error, with a line that names the exchange or queue and a remedy. */
 typedef void (*topology_cb)(int code, const char *problem, void *arg);
 typedef void (*topology_progress_cb)(uint32_t done, uint32_t total,
                                      void *arg); /* NULL is allowed */
@@ -28,7 +28,7 @@ MUST_CHECK int topology_declare(struct broker *broker, const struct topology_opt
                                 topology_progress_cb progress, topology_cb cb, void *arg);
 /* Checks that exchange and queues of `shards` exist (passive declares). */
 MUST_CHECK int topology_check(struct broker *broker, uint32_t shards, topology_cb cb, void *arg);
-/* Checks that everything exists and that the queues have these arguments; makes nothing. */
+/* Checks that everything exists and that the queues have these arguments; it creates nothing. */
 MUST_CHECK int topology_compare(struct broker *broker, const struct topology_options *options,
                                 topology_progress_cb progress, topology_cb cb, void *arg);
 

@@ -16,7 +16,7 @@ const char *failpoint_name(enum failpoint point)
     return names[point];
 }
 
-/* Takes "name[:n]" apart. FAILPOINT_COUNT: there is no such point. */
+/* Takes "name[:n]" apart. FAILPOINT_COUNT: no such failpoint. */
 static enum failpoint parse(const char *text, unsigned long *ret_times)
 {
     const char *colon = strchr(text, ':');

@@ -1,8 +1,8 @@
 /*
- * Failpoints: places where a consumer can be made to die by SIGKILL, so that tests can show that
- * it may die there. They exist only in builds with the CMake option CHECKOUT_SEEDED_BUGS; elsewhere
- * they expand to nothing. The process takes CHECKOUT_FAILPOINT=<name>[:<n>] from its environment
- * and dies when it comes to that place for the n-th time (1 if unsaid).
+ * Failpoints: places where a test makes a consumer die by SIGKILL, to show that it may die there.
+ * They exist only in builds with the CMake option CHECKOUT_SEEDED_BUGS; elsewhere they expand to
+ * nothing. The process reads CHECKOUT_FAILPOINT=<name>[:<n>] from its environment and dies when it
+ * reaches that place for the n-th time (default 1).
  */
 #ifndef COMMON_TESTING_FAILPOINT_H
 #define COMMON_TESTING_FAILPOINT_H
@@ -11,7 +11,7 @@
 
 #include <stdbool.h>
 
-/* A transaction of the counter: not asked for yet, sent, answered but not acted on, acted on. */
+/* A deciding transaction: not started yet, sent, answered but without effect here, done. */
 #define FAILPOINT_STEPS(X, ID, name)                                                               \
     X(ID, name "-before")                                                                          \
     X(ID##_SENT, name "-sent")                                                                     \
@@ -21,11 +21,10 @@
 /* In the order of an order's life. */
 #define FAILPOINT_MAP(X)                                                                           \
     X(TAKE_OVER_SENT, "take-over-sent")                                                            \
-    X(TAKEN, "taken")             /* the epoch is bumped, nothing is swept */                      \
-    X(TAKEN_SWEPT, "taken-swept") /* what the owner before had left open is known */               \
+    X(TAKEN, "taken")             /* the new epoch is written, no sweep yet */                     \
+    X(TAKEN_SWEPT, "taken-swept") /* the open work of the previous owner is known */               \
     X(DELIVERED, "delivered")                                                                      \
-    FAILPOINT_STEPS(X, DECIDE,                                                                     \
-                    "decide") /* of which promotions and intents of payments are a part */         \
+    FAILPOINT_STEPS(X, DECIDE, "decide") /* with promotions and intents of payments */             \
     X(ACK, "ack-before")                                                                           \
     X(ACK_SENT, "ack-sent")                                                                        \
     X(DEAD_SENT, "dead-letter-sent") /* its confirm is not there yet, nor its ack */               \
@@ -36,12 +35,12 @@
     X(PAY_UNKNOWN, "pay-unknown") /* it will be asked again */                                     \
     X(CANCEL_SENT, "intent-cancel-sent")                                                           \
     X(CANCEL_ANSWERED, "intent-cancel-answered")                                                   \
-    X(ACTION_LOOKED, "action-looked") /* its buyer has to act */                                   \
+    X(ACTION_LOOKED, "action-looked") /* its buyer must act */                                     \
     X(LOOK_UP_SENT, "look-up-sent")                                                                \
     X(LOOK_UP_ANSWERED, "look-up-answered")                                                        \
     X(PAY_ENDED, "pay-ended")            /* its settlement is only in memory */                    \
     FAILPOINT_STEPS(X, SETTLE, "settle") /* with the promotions that follow from it */             \
-    FAILPOINT_STEPS(X, LINE, "line")     /* a further chunk of a sold-out line */                  \
+    FAILPOINT_STEPS(X, LINE, "line")     /* a further chunk of a sold-out waitlist */              \
     FAILPOINT_STEPS(X, COMMAND, "command")                                                         \
     FAILPOINT_STEPS(X, CLOCK, "clock") /* payments are stopped, or go on */                        \
     FAILPOINT_STEPS(X, EXPIRE, "expire")                                                           \
@@ -51,9 +50,9 @@
     FAILPOINT_STEPS(X, REFUND, "refund")                                                           \
     X(RELAY_READ, "relay-read")                                                                    \
     X(RELAY_SENT, "relay-sent")                                                                    \
-    X(RELAY_PUBLISHED, "relay-published") /* the mark is not saved */                              \
-    X(RELAY_MARK_SENT, "relay-mark-sent")                                                          \
-    X(RELAY_MARK_SAVED, "relay-mark-saved")                                                        \
+    X(RELAY_PUBLISHED, "relay-published") /* the watermark is not saved */                         \
+    X(RELAY_WATERMARK_SENT, "relay-watermark-sent")                                                \
+    X(RELAY_WATERMARK_SAVED, "relay-watermark-saved")                                              \
     X(RELEASE, "release-before")                                                                   \
     X(RELEASE_SENT, "release-sent")                                                                \
     X(RELEASED, "released")
@@ -68,11 +67,11 @@ enum failpoint {
 };
 
 const char *failpoint_name(enum failpoint point);
-/* Whether it is the text of a setting: "", or a point with or without a number. */
+/* Whether it is a valid setting: "", or a failpoint with or without a number. */
 bool failpoint_known(const char *text);
 /* May not return. */
 void failpoint_at(enum failpoint point);
-/* The same, FAILPOINT_SOON_MS later: when what has just been handed to a library has left. */
+/* The same, FAILPOINT_SOON_MS later, when a library has sent what it just got. */
 void failpoint_soon(enum failpoint point);
 
 #define FAILPOINT(id) failpoint_at(FAILPOINT_##id)

@@ -21,7 +21,7 @@ static const struct seeded_bug_edit edits[] = {
      "order by l.ticket desc limit least"},
     {SEEDED_BUG_UNFAIR, "promote_waiting", "over (order by ticket)", "over (order by ticket desc)"},
     {SEEDED_BUG_LEAK, "settle_payments", "held = i.held - s.units", "held = i.held - s.sold_units"},
-    /* whoever is not the owner gets the owner's epoch, and nothing is bumped */
+    /* a member that is not the owner gets the owner's epoch, and the epoch stays */
     {SEEDED_BUG_EAGER, "take_over", "and r.shard = p_shard\n",
      "and r.shard = p_shard and coalesce(s.owner, p_member) = p_member\n"},
     {SEEDED_BUG_EAGER, "take_over",

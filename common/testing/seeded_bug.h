@@ -1,7 +1,7 @@
 /*
- * Seeded bugs, so that tests can show that the auditor finds them. They exist only in
- * builds with the CMake option CHECKOUT_SEEDED_BUGS; elsewhere all of this expands to nothing. The
- * process takes CHECKOUT_SEEDED_BUG=<name> from its environment; one bug at a time.
+ * Seeded bugs, which show in tests that the auditor finds them. They exist only in builds with the
+ * CMake option CHECKOUT_SEEDED_BUGS; elsewhere all of this expands to nothing. The process takes
+ * CHECKOUT_SEEDED_BUG=<name> from its environment; one bug at a time.
  */
 #ifndef COMMON_TESTING_SEEDED_BUG_H
 #define COMMON_TESTING_SEEDED_BUG_H
@@ -15,14 +15,15 @@
  * the test's database, see seeded_bug.c. */
 #define SEEDED_BUG_MAP(X)                                                                          \
     X(ACK_EARLY, "ack-before-commit", "P8", "messages are acked before their jobs are decided")    \
-    X(NO_FENCE, "no-fence", "P5", "who was away goes on, and the fence lets it (SQL)")             \
+    X(NO_FENCE, "no-fence", "P5", "a member that was away goes on, and the fence allows it (SQL)") \
     X(NO_BUMP, "no-epoch-bump", "P5", "a take-over keeps the epoch (SQL)")                         \
     X(CANCEL, "basic-cancel", "P3", "a shard is handed over by basic.cancel")                      \
-    X(NACK, "nack-requeue", "P3", "a message is given back by nack to be tried again")             \
+    X(NACK, "nack-requeue", "P3", "a message is retried by nack")                                  \
     X(FRESH_KEY, "fresh-key", "P4", "each try of a payment has its own idempotency key")           \
     X(EARLY_202, "early-202", "P8", "202 is answered before the broker's confirm")                 \
-    X(EARLY_MARK, "early-mark", "P6", "the relay's mark is written before the events go out")      \
-    X(UNFAIR, "unfair-promotion", "P3", "the line is promoted from its end (SQL)")                 \
+    X(EARLY_WATERMARK, "early-watermark", "P6",                                                    \
+      "the relay's watermark is written before the events go out")                                 \
+    X(UNFAIR, "unfair-promotion", "P3", "the waitlist is promoted from its end (SQL)")             \
     X(LEAK, "held-not-released", "P1", "a declined order keeps its units held (SQL)")              \
     X(EAGER, "eager-standby", "P5", "the standby writes before the owner has released (SQL)")
 
@@ -43,7 +44,7 @@ struct seeded_bug_edit {
 
 /* Whether this one is seeded in this process. */
 bool seeded_bug_is(enum seeded_bug bug);
-/* Whether there is a bug of that name, "" being none. */
+/* Whether a bug has that name; "" is none. */
 bool seeded_bug_known(const char *name);
 /* True once in `times` calls. */
 bool seeded_bug_once_in(unsigned times);
@@ -55,7 +56,7 @@ const char *seeded_bug_text(enum seeded_bug bug);
 const struct seeded_bug_edit *seeded_bug_edits(size_t *ret_count);
 
 #define SEEDED_BUG_IS(id) seeded_bug_is(SEEDED_BUG_##id)
-/* The statement is executed only where `id` is seeded. */
+/* Executes the statement only where `id` is seeded. */
 #define SEEDED_BUG(id, ...)                                                                        \
     do {                                                                                           \
         if (SEEDED_BUG_IS(id)) {                                                                   \

@@ -17,13 +17,13 @@ static void finish(struct leaving *l)
 
 static void struck_off(const struct pg_result *result, void *arg)
 {
-    (void)result; /* if it is lost, our heartbeats stop all the same */
+    (void)result; /* if it is lost, our heartbeats stop anyway */
     finish(arg);
 }
 
 static void limit_due(void *arg)
 {
-    log_warning("leaving with work unfinished; it is in the tables");
+    log_warning("leaving with unfinished work, which stays in the tables");
     finish(arg);
 }
 

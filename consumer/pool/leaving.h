@@ -1,5 +1,5 @@
-/* How a member leaves the pool: when all its shards are released it is struck off; after 9 s it is
- * gone in any case, since what it has begun is in the tables. */
+/* How a member leaves the pool: it deletes its row when all its shards are released; after 9 s it
+ * leaves in any case, since its open work is in the tables. */
 #ifndef CONSUMER_POOL_LEAVING_H
 #define CONSUMER_POOL_LEAVING_H
 
@@ -23,13 +23,13 @@ struct leaving {
     bool done; /* `left` was called */
 };
 
-/* The other members are set by the caller. 0 or ERR_NOMEM. */
+/* The caller sets the other members. 0 or ERR_NOMEM. */
 MUST_CHECK int leaving_init(struct leaving *leaving, struct loop *loop);
 void leaving_free(struct leaving *leaving);
 
-/* From now on it takes 9 s at most until `left` is called, once. */
+/* Calls `left` once, at most 9 s from now. */
 void leaving_begin(struct leaving *leaving);
-/* A shard may have been released, which may have been the last. */
+/* A shard may be released now, perhaps the last. */
 void leaving_check(struct leaving *leaving);
 
 #endif

@@ -18,19 +18,19 @@ static const struct member *find(const struct member *list, size_t count, int64_
 static struct member judge(const struct liveness *m, const struct member *before,
                            const struct member_row *row, bool gap, uint64_t now_ms)
 {
-    struct member member = {.id = row->id, .beat = row->beat, .ready = row->ready};
-    bool moved = before == NULL || before->beat != row->beat;
+    struct member member = {.id = row->id, .heartbeat = row->heartbeat, .ready = row->ready};
+    bool moved = before == NULL || before->heartbeat != row->heartbeat;
     member.changed_ms = moved || gap ? now_ms : before->changed_ms;
     if (!row->locked)
         member.unlocked = moved || gap ? 1 : before->unlocked + 1;
     bool trusted = m->afresh_ms == 0 || now_ms - m->afresh_ms >= LIVENESS_DEAD_MS;
     bool lock_lost = trusted && member.unlocked >= 2;
-    /* a stranger without its lock is what is left of a crash from before our time */
+    /* an unknown member without its lock is the rest of an earlier crash */
     bool leftover = before == NULL && !row->locked;
     member.alive = row->id == m->self ||
                    (!leftover && !lock_lost && now_ms - member.changed_ms < LIVENESS_DEAD_MS);
     if (before != NULL && !before->alive && !moved && row->id != m->self)
-        member.alive = false; /* the dead come back only by beating */
+        member.alive = false; /* a dead one counts again only after a heartbeat */
     return member;
 }
 

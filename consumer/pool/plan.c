@@ -10,7 +10,7 @@ static struct plan step(struct plan plan, enum plan_step kind, int64_t epoch, co
     return plan;
 }
 
-/* The shard is to be served by another member that can. */
+/* Another member that can serve the shard is its assigned owner. */
 static bool others(const struct plan_view *view, const struct plan_shard *shard)
 {
     int64_t owner = shard->place.owner;
@@ -51,9 +51,9 @@ static bool must_yield(const struct plan_view *view, const struct plan_shard *sh
     return view->now_ms - shard->taken_ms >= age_ms;
 }
 
-/* The assigned owner takes over what is released, or whose owner is dead. And whoever has its name
- * on a shard that it does not hold (an answer was lost) takes it again: nobody else will while it
- * lives. The reading of the table may be old: what has moved on since is not taken. */
+/* The assigned owner takes over a shard that is released, or whose owner is dead. A member whose
+ * name is on a shard that it does not hold (an answer was lost) takes it again: no other does while
+ * it lives. Our copy of the table may be old: a take-over based on a stale read has no effect. */
 static struct plan take(struct plan plan, const struct plan_view *view,
                         const struct plan_shard *shard)
 {

@@ -37,8 +37,8 @@ struct pool {
     struct probe probe;
     struct loop_timer *heartbeat;
     struct leaving leaving;
-    bool asking;         /* a heartbeat or a join is on its way */
-    bool freeing;        /* a request to free a shard is on its way */
+    bool asking;         /* a heartbeat or a join is under way */
+    bool freeing;        /* a request to free a shard is under way */
     bool suspended;      /* we closed the broker's connection because the database is away */
     uint64_t sent_ms;    /* when the newest heartbeat was sent */
     uint64_t success_ms; /* when the newest that succeeded was sent */
@@ -49,10 +49,9 @@ struct pool {
 static void assign(struct pool *pool)
 {
     if (roster_assign(&pool->roster) < 0)
-        log_error("out of memory: the assignment stays as it was");
+        log_error("assignment not renewed: out of memory");
     else if (pool->roster.reassigned)
-        log_info("the pool's members have changed",
-                 LOG_INT("members", pool->roster.assigned_count));
+        log_info("members of the pool changed", LOG_INT("members", pool->roster.assigned_count));
 }
 
 static struct plan plan_of(struct pool *pool, uint32_t number)
@@ -106,8 +105,8 @@ static void carry_out_all(struct pool *pool)
 
 /* ---- heartbeats ---- */
 
-/* Asked for before the heartbeat, so that whoever owns a shard here has joined before the members
- * were listed. */
+/* Sent before the heartbeat, so that each owner in it has joined before the heartbeat lists the
+ * members. */
 static void owners_read(const struct pg_result *result, void *arg)
 {
     struct pool *pool = arg;
@@ -125,7 +124,7 @@ static void database_answers(struct pool *pool)
     }
 }
 
-/* Whatever was served under the old number is taken over under the new one. */
+/* We take over again, under the new id, what we served under the old one. */
 static void removed(struct pool *pool)
 {
     log_warning("removed from the pool as dead: joining again");
@@ -179,7 +178,7 @@ static void joined(const struct pg_result *result, void *arg)
     pool->asking = false;
     if (pg_status(result) != PG_OK) {
         if (pg_status(result) == PG_ERROR)
-            log_error("cannot join the pool; are the tables there (checkoutctl migrate)?",
+            log_error("cannot join the pool; did you run checkoutctl migrate?",
                       LOG_STR("problem", pg_message(result)));
         return;
     }
@@ -193,7 +192,7 @@ static void service_read(const struct pg_result *result, void *arg)
 {
     struct pool *pool = arg;
     if (pg_status(result) != PG_OK)
-        return; /* joining says what is wrong */
+        return; /* joining reports the problem */
     if (pg_rows(result) == 0)
         log_error("no shards are in service yet: run checkoutctl topology");
     else if (pg_int(result, 0, 0) != pool->context->shards)
@@ -207,7 +206,7 @@ static void join(struct pool *pool)
                    pool_db_join(session, pool->name, pool->host, joined, pool) == 0;
 }
 
-/* A broker must not feed a member that cannot write. */
+/* The broker must not feed a member that cannot write. */
 static void leave_broker_without_database(struct pool *pool)
 {
     if (SEEDED_BUG_IS(NO_FENCE) || pool->suspended || pool->membership.leaving ||
@@ -251,7 +250,7 @@ void pool_heartbeat_up(struct pool *pool)
 void pool_control_up(struct pool *pool)
 {
     if (pool_db_listen(pool->options.control) < 0)
-        log_warning("commands are found by the sweep alone");
+        log_warning("no notifications of commands; only the sweep finds them");
 }
 
 void pool_session_up(struct pool *pool, const struct pg *session)
@@ -304,27 +303,27 @@ static void shard_freed(const struct pg_result *result, void *arg)
     struct pool *pool = arg;
     pool->freeing = false;
     if (pg_status(result) == PG_OK)
-        log_warning("a take-over waits: ended sessions that hold the shard",
+        log_warning("take-over waits: ended sessions that hold the shard",
                     LOG_INT("sessions", pg_int(result, 0, 0)));
     else if (pg_status(result) == PG_ERROR)
-        log_error("a take-over waits, and the sessions that hold the shard cannot be ended; do all "
+        log_error("take-over waits, and we cannot end the sessions that hold the shard; do all "
                   "consumers log in to PostgreSQL as the same user?",
                   LOG_STR("problem", pg_message(result)));
 }
 
-/* Whoever holds the row for so long is frozen, or gone without the server having noticed; it may be
- * an old session of our own. */
+/* A session that holds the row for so long is frozen, or its client is gone and the server has not
+ * noticed; it may be an old session of our own. */
 static void take_over_waits(uint32_t number, void *arg)
 {
     struct pool *pool = arg;
     int64_t owner = pool->roster.entries[number].owner;
     bool alive = owner == 0 || liveness_alive(&pool->roster.liveness, owner);
-    if (pool->freeing) /* one at a time: late ones would meet somebody else */
+    if (pool->freeing) /* one at a time: a late one would end another session */
         return;
     pool->freeing = pool_db_free_shard(pool->options.heartbeat, pool->shards[number].session,
                                        alive ? 0 : owner, shard_freed, pool) == 0;
     if (!pool->freeing)
-        log_warning("a take-over waits for its shard", LOG_INT("shard", number));
+        log_warning("take-over waits for its shard", LOG_INT("shard", number));
 }
 
 static void shard_released(uint32_t shard, void *arg)
@@ -335,7 +334,7 @@ static void shard_released(uint32_t shard, void *arg)
         leaving_check(&pool->leaving);
 }
 
-/* The others assign without us; what they do not want we keep. */
+/* The others assign without us; we keep the shards that no other takes. */
 static void shard_outdated(void *arg)
 {
     struct pool *pool = arg;

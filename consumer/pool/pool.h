@@ -1,7 +1,7 @@
 /*
- * This process as a member of the pool: it sends a heartbeat once a second, sees from the others'
- * who is alive, assigns owners and standbys, and makes its shards open, take over or yield
- * (plan.h). With every heartbeat it also sweeps.
+ * This process as a member of the pool: it sends a heartbeat once a second, judges from the others'
+ * heartbeats which members are alive, assigns owners and standbys, and makes its shards open, take
+ * over or yield (plan.h). With every heartbeat it also sweeps.
  */
 #ifndef CONSUMER_POOL_POOL_H
 #define CONSUMER_POOL_POOL_H
@@ -19,13 +19,13 @@ struct pool;
 
 struct pool_options {
     const char *name;           /* what operators see; "": host:pid */
-    struct pg *heartbeat;       /* for nothing else, so that no slow query delays a heartbeat */
+    struct pg *heartbeat;       /* only for heartbeats, so that no slow query delays one */
     struct pg *control;         /* for sweeps and notifications */
     struct pg *outbox;          /* the relay's: serving needs it */
     struct pg *const *sessions; /* of the shards: shard i writes through sessions[i % count] */
     size_t session_count;
-    void (*wrong_shards)(int64_t serving, void *arg); /* PostgreSQL serves another N */
-    void (*left)(void *arg);                          /* pool_leave is done */
+    void (*wrong_shards)(int64_t serving, void *arg); /* PostgreSQL has another number of shards */
+    void (*left)(void *arg);                          /* pool_leave has finished */
     void *arg;
 };
 
@@ -40,7 +40,7 @@ void pool_session_up(struct pool *pool, const struct pg *session);
 void pool_session_lost(struct pool *pool, const struct pg *session);
 void pool_broker_up(struct pool *pool);
 
-/* Where what comes for a shard goes. */
+/* The routing of work that names a shard. */
 struct shard_routing *pool_routing(struct pool *pool, uint32_t shard);
 /* A member of the pool, whose heartbeats succeed, and that can do its job (readiness.h). */
 bool pool_ready(const struct pool *pool, struct buf *ret_why);

@@ -16,7 +16,7 @@ static const struct pg_statement join_statement = {
     "join_pool", "select checkout.join_pool($1::text, $2::text, $3::integer, $4::text)", 4};
 static const struct pg_statement heartbeat_statement = {
     "beat",
-    "select member_id, beat, ready, locked from checkout.beat($1::bigint, $2::boolean,"
+    "select member_id, beat, ready, locked from checkout.heartbeat($1::bigint, $2::boolean,"
     " $3::integer[])",
     3};
 static const struct pg_statement owners_statement = {
@@ -73,7 +73,7 @@ size_t pool_db_members(const struct pg_result *result, struct member_row ret_row
     size_t count = 0;
     for (int row = 0; row < pg_rows(result) && count < LIVENESS_MAX; row++)
         ret_rows[count++] = (struct member_row){.id = pg_int(result, row, 0),
-                                                .beat = pg_int(result, row, 1),
+                                                .heartbeat = pg_int(result, row, 1),
                                                 .ready = pg_bool(result, row, 2),
                                                 .locked = pg_bool(result, row, 3)};
     return count;

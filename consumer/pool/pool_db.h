@@ -1,7 +1,6 @@
 /*
- * The pool's SQL: parameters are put together and answers are read; when to call is the pool's
- * business. All of these: 0, ERR_UNAVAILABLE or ERR_FULL as pg_query, ERR_NOMEM; `cb` comes only
- * after 0.
+ * The pool's SQL: it writes parameters and reads answers; the pool decides when to call. All of
+ * these: 0, ERR_UNAVAILABLE or ERR_FULL as pg_query, ERR_NOMEM; `cb` comes only after 0.
  */
 #ifndef CONSUMER_POOL_POOL_DB_H
 #define CONSUMER_POOL_POOL_DB_H
@@ -16,12 +15,12 @@
 
 /* How many shards are in service: one row, or none. */
 MUST_CHECK int pool_db_service(struct pg *session, pg_result_cb cb, void *arg);
-/* One row: our new id. `name` is what operators see. */
+/* One row: our new id. `name` is for operators. */
 MUST_CHECK int pool_db_join(struct pg *session, const char *name, const char *host, pg_result_cb cb,
                             void *arg);
 /* Rows (shard, owner, epoch). */
 MUST_CHECK int pool_db_owners(struct pg *session, uint32_t shards, pg_result_cb cb, void *arg);
-/* We live, and are ready or not; `writers` are the sessions that we write through. Answer: the
+/* Our heartbeat: whether we are ready, and the backends of the sessions for writing. Answer: the
  * members, for pool_db_members. */
 MUST_CHECK int pool_db_heartbeat(struct pg *session, int64_t member, bool ready,
                                  struct pg *const *writers, size_t writer_count, pg_result_cb cb,
@@ -29,8 +28,8 @@ MUST_CHECK int pool_db_heartbeat(struct pg *session, int64_t member, bool ready,
 /* Reads at most LIVENESS_MAX rows; returns how many. */
 size_t pool_db_members(const struct pg_result *result, struct member_row ret_rows[LIVENESS_MAX]);
 MUST_CHECK int pool_db_leave(struct pg *session, int64_t member, pg_result_cb cb, void *arg);
-/* Ends what keeps the take-over in session `waiting` waiting, and the sessions of the member
- * `dead`; 0: the previous owner lives. Answer: one row, how many were ended. */
+/* Ends the sessions that block the take-over in session `waiting`, and those of the member `dead`;
+ * 0: the previous owner lives. Answer: one row, how many it ended. */
 MUST_CHECK int pool_db_free_shard(struct pg *session, const struct pg *waiting, int64_t dead,
                                   pg_result_cb cb, void *arg);
 /* Notifications of commands reach this session from now on. */

@@ -1,6 +1,6 @@
 /*
- * Looks whether this member can do its job, before each heartbeat: gathers what readiness.h judges,
- * says what has changed, and connects to another node of the broker where that may help.
+ * Checks before each heartbeat whether this member can do its job: it gathers the facts that
+ * readiness.h judges, logs changes, and connects to another node of the broker if that may help.
  */
 #ifndef CONSUMER_POOL_PROBE_H
 #define CONSUMER_POOL_PROBE_H
@@ -17,7 +17,7 @@
 #include "consumer/pool/roster.h"
 #include "consumer/shard/shard.h"
 
-/* What is looked at; all of it outlives the probe. */
+/* The parts that it checks; all outlive the probe. */
 struct probe_targets {
     struct broker *broker;
     const struct shard_membership *membership;
@@ -43,11 +43,11 @@ void probe_free(struct probe *probe);
 
 /* Whether we are ready. */
 bool probe_judge(struct probe *probe);
-/* The newest judgement; if it is not ready, why. */
+/* The newest judgement, with the cause if not ready. */
 bool probe_ready(const struct probe *probe, struct buf *ret_why);
 /* As readiness_fenced. */
 void probe_fenced(struct probe *probe, uint32_t shard, int64_t epoch);
-/* A task was met that this version does not know: not ready until it is replaced. */
+/* This version does not know a task: not ready until a newer program replaces it. */
 void probe_outdated(struct probe *probe);
 
 #endif

@@ -23,7 +23,7 @@ void readiness_fenced(struct readiness *r, uint32_t shard, int64_t epoch, uint64
     memory->fenced_open_ms = memory->open_since_ms == 0 ? 0 : now_ms - memory->open_since_ms;
 }
 
-/* Since when something holds; 0 while it does not. */
+/* When a condition began to hold; 0 while it does not. */
 static void keep_since(uint64_t *since_ms, bool holds, uint64_t now_ms)
 {
     if (!holds)
@@ -38,10 +38,10 @@ static bool lasts(uint64_t since_ms, uint64_t now_ms, uint64_t at_most_ms)
 }
 
 /*
- * We lost the shard to another member that lives, though it is assigned to us and our heartbeats
- * were seen: a delivery has reached that one. If our channel stood open meanwhile, the broker has
- * stopped to feed us. If it had just been opened, the other one may have been first in line by
- * chance; not twice in a row, and for longer than a hand-over takes.
+ * We lost the shard to another live member although it is assigned to us and the others saw our
+ * heartbeats: a delivery has reached that member. If our channel was open meanwhile, the broker has
+ * stopped feeding us. If we had just opened it, the other member may have been first by chance, but
+ * not twice in a row, and not for longer than a hand-over takes.
  */
 static bool unfed(struct readiness_memory *memory, const struct readiness_shard *shard,
                   bool observed, uint64_t now_ms)
@@ -49,7 +49,7 @@ static bool unfed(struct readiness_memory *memory, const struct readiness_shard 
     if (shard->fed && shard->serving)
         memory->failed_handovers = 0;
     if (memory->fenced_epoch == 0 || shard->epoch <= memory->fenced_epoch)
-        return false; /* nothing was lost, or the table that we have is older */
+        return false; /* no loss, or our copy of the table is older */
     memory->fenced_epoch = 0;
     if (!shard->assigned || !shard->elsewhere || !observed)
         return false;
@@ -79,7 +79,7 @@ static enum readiness_cause judge_shard(struct readiness_memory *memory,
     return shard->stalled_ms >= READINESS_COMMIT_MS ? READINESS_STALLED : READINESS_READY;
 }
 
-/* The first time costs nothing but a new connection; soon after it, ever more. */
+/* The first time costs only a new connection; soon after it, each further time costs more. */
 static void hold(struct readiness *r, enum readiness_cause cause, uint32_t shard, uint64_t now_ms)
 {
     uint64_t longer_ms = r->hold_ms == 0 ? READINESS_HOLD_MIN_MS : r->hold_ms * 2;

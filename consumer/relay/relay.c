@@ -27,18 +27,17 @@ struct relay_shard {
     bool active;
     bool dirty;          /* there may be events past `watermark` */
     bool busy;           /* a page is being read or published */
-    bool failed;         /* … and not all of it arrived */
+    bool failed;         /* … and a part of it did not arrive */
     uint64_t generation; /* counts starts and stops: an older page's answers are void */
     int64_t watermark;   /* published up to here */
     int64_t saved;
-    uint64_t
-        stuck_since_ms; /* monotonic: events wait since then and none was relayed; 0: none wait */
-    size_t unanswered;  /* publishes of this page */
+    uint64_t stuck_since_ms; /* monotonic: events wait since then without progress; 0: none wait */
+    size_t unanswered;       /* publishes of this page */
     int64_t page_end;
     bool page_full;
 };
 
-/* One page on its way; lives until its last answer. */
+/* One page under way; lives until its last answer. */
 struct page {
     struct relay_shard *part;
     uint64_t generation;
@@ -239,10 +238,10 @@ static void publish_page(struct relay_shard *part, const struct pg_result *resul
     struct relay *relay = part->relay;
     int rows = pg_rows(result);
     part->failed = false;
-    SEEDED_BUG(EARLY_MARK, part->watermark = pg_int(result, rows - 1, EVENT_ROW_ID);
+    SEEDED_BUG(EARLY_WATERMARK, part->watermark = pg_int(result, rows - 1, EVENT_ROW_ID);
                relay_save(relay); seeded_bug_pause(30));
     FAILPOINT(RELAY_READ);
-    part->unanswered = 1; /* ours, so that no answer ends the page before all are sent */
+    part->unanswered = 1; /* our own count, so that no answer ends the page before all are sent */
     for (int row = 0; row < rows && !part->failed; row++)
         if (publish(part, result, row) < 0)
             part->failed = true;
@@ -268,20 +267,20 @@ static void page_read(const struct pg_result *result, void *arg)
         return;
     if (pg_status(result) != PG_OK) {
         if (pg_status(result) == PG_ERROR)
-            log_error("events cannot be read", LOG_INT("shard", part->shard),
+            log_error("events not read", LOG_INT("shard", part->shard),
                       LOG_STR("problem", pg_message(result)));
         try_later(part);
         return;
     }
     if (pg_rows(result) == 0) {
         part->busy = false;
-        read_page(part); /* if kicked meanwhile */
+        read_page(part); /* if there was a kick meanwhile */
         return;
     }
     publish_page(part, result);
 }
 
-/* Reads the next page past the watermark, unless one is on its way or there is nothing new. */
+/* Reads the next page past the watermark, unless one is under way or there is nothing new. */
 static void read_page(struct relay_shard *part)
 {
     struct relay *relay = part->relay;
@@ -310,12 +309,11 @@ static void read_page(struct relay_shard *part)
 
 static void saved(const struct pg_result *result, void *arg)
 {
-    (void)
-        arg; /* a watermark that was not written goes out with a later one, or is published again */
-    FAILPOINT(RELAY_MARK_SAVED);
+    (void)arg; /* a later write includes a watermark that was not written, or its events go out
+                  again */
+    FAILPOINT(RELAY_WATERMARK_SAVED);
     if (pg_status(result) == PG_ERROR)
-        log_error("the relay's watermarks cannot be written",
-                  LOG_STR("problem", pg_message(result)));
+        log_error("watermarks of the relay not written", LOG_STR("problem", pg_message(result)));
 }
 
 void relay_save(struct relay *relay)
@@ -341,7 +339,7 @@ void relay_save(struct relay *relay)
         pg_query(relay->session, &advance, params, saved, NULL) == 0) {
         for (uint32_t i = 0; i < relay->shards; i++)
             relay->of_shard[i].saved = relay->of_shard[i].watermark;
-        FAILPOINT(RELAY_MARK_SENT);
+        FAILPOINT(RELAY_WATERMARK_SENT);
     }
     buf_free(&shard_list);
     buf_free(&watermarks);

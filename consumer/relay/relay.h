@@ -1,7 +1,7 @@
 /*
- * The outbox relay: publishes committed events of our shards to Redis, in order, and then remembers
- * how far. One path for what has just been committed and for what a crash left behind: the table is
- * read past the watermark. At least once, with the same event id.
+ * The outbox relay: publishes committed events of our shards to Redis, in order, and then writes
+ * the watermark. New events and those that a crash left take one path: it reads the table past the
+ * watermark. At least once, with the same event id.
  */
 #ifndef CONSUMER_RELAY_RELAY_H
 #define CONSUMER_RELAY_RELAY_H
@@ -18,20 +18,20 @@
 
 struct relay;
 
-/* `session` is read from and keeps the watermarks, `redis` is published to, `keys` is told what is
- * published and for which shards; all outlive it. NULL: no memory. */
+/* It reads and writes through `session`, publishes to `redis`, and reports to `keys` what it
+ * publishes and for which shards; all outlive it. NULL: no memory. */
 struct relay *relay_new(struct loop *loop, uint32_t shards, struct pg *session, struct redis *redis,
                         struct admission_keys *keys, struct stats *stats);
 void relay_free(struct relay *relay);
 
-/* The shard is ours; its events up to `watermark` are relayed. */
+/* The shard is ours; its events up to `watermark` are published. */
 void relay_start(struct relay *relay, uint32_t shard, int64_t watermark);
 void relay_stop(struct relay *relay, uint32_t shard);
 /* Something was committed. */
 void relay_kick(struct relay *relay, uint32_t shard);
-/* Redis or PostgreSQL are back: look at all shards. */
+/* Redis or PostgreSQL is back: read all shards. */
 void relay_kick_all(struct relay *relay);
-/* Everything that was there at the last kick is published. */
+/* Everything up to the last kick is published. */
 bool relay_idle(const struct relay *relay, uint32_t shard);
 /* Writes the watermarks now. */
 void relay_save(struct relay *relay);

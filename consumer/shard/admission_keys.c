@@ -14,7 +14,7 @@
 #include "common/shop/redis_keys.h"
 #include "common/shop/status.h"
 
-#define RENEW_MS 2000 /* so that a round may fail, and a key still does not lapse */
+#define RENEW_MS 2000 /* so that a key does not lapse if one round fails */
 #define SOON_MS 100   /* for items that have just sold out: so often at most */
 #define ITEMS_MAX 4096
 #define KEY_SIZE (sizeof REDIS_KEY_GATE + JOB_SKU_MAX)
@@ -24,9 +24,9 @@
 struct item {
     char sku[JOB_SKU_MAX + 1];
     uint32_t shard;
-    bool locks;     /* its gate is `lock` */
-    bool written;   /* a key of it may stand */
-    uint64_t round; /* the one that covers it; an older one: it is forgotten */
+    bool locks;     /* its admission is `lock` */
+    bool written;   /* a key of it may exist */
+    uint64_t round; /* the query that covers it; an older one: forget the item */
     struct strmap_entry of_all;
 };
 
@@ -37,7 +37,7 @@ struct admission_keys {
     struct loop_timer *renew;
     struct loop_timer *soon;
     bool asking;
-    bool again; /* asked for meanwhile */
+    bool again; /* requested meanwhile */
     uint64_t round;
     struct strmap items; /* by sku */
     bool serving[];
@@ -59,7 +59,7 @@ static struct item *find(struct admission_keys *keys, const char *sku)
     return STRMAP_OF(strmap_find(&keys->items, sku, strlen(sku)), struct item, of_all);
 }
 
-/* NULL: no room, or no memory; then its gate stays open. */
+/* NULL: no room, or no memory; then admission lets its orders pass. */
 static struct item *find_or_add(struct admission_keys *keys, const char *sku, uint32_t shard)
 {
     struct item *item = find(keys, sku);
@@ -91,7 +91,7 @@ static void command(struct admission_keys *keys, size_t argc, const char *const 
     for (size_t i = 0; i < argc; i++)
         lens[i] = strlen(argv[i]);
     if (redis_command(keys->redis, argc, argv, lens, NULL, NULL) < 0)
-        log_debug("a key of the gate is not written; it opens by itself");
+        log_debug("admission key not written; it expires, and admission lets orders pass");
 }
 
 static void write_key(struct admission_keys *keys, struct item *item, const char *gate,
@@ -161,7 +161,7 @@ static void states_read(const struct pg_result *result, void *arg)
     if (pg_status(result) == PG_LOST)
         return;
     if (pg_status(result) == PG_ERROR) {
-        log_error("the gate's states cannot be read", LOG_STR("problem", pg_message(result)));
+        log_error("admission states not read", LOG_STR("problem", pg_message(result)));
         return;
     }
     for (int row = 0; row < pg_rows(result); row++)
@@ -276,7 +276,7 @@ void admission_keys_saw(struct admission_keys *keys, uint32_t shard, const char 
     item = find_or_add(keys, sku, shard);
     if (item == NULL)
         return;
-    item->round = keys->round + 1; /* the next one looks at it */
+    item->round = keys->round + 1; /* the next query covers it */
     if (!loop_timer_active(keys->soon))
         loop_timer_start(keys->soon, SOON_MS, 0);
 }

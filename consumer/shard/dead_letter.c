@@ -11,7 +11,7 @@
 
 #define RETRY_MS 500
 #define WATCH_MS 1000
-#define SILENT_MS 10000 /* no confirm, or no channel, for so long: there will be none */
+#define SILENT_MS 10000 /* no confirm, or no channel, for so long: none will come */
 
 struct letter {
     struct letter *next;
@@ -54,7 +54,7 @@ static void wait_again(struct letter *letter)
 static void closed(const char *reason, void *arg)
 {
     struct deadletter *d = arg;
-    log_warning("the channel for dead letters is closed", LOG_STR("reason", reason));
+    log_warning("channel for dead letters closed", LOG_STR("reason", reason));
     broker_channel_close(d->channel);
     d->channel = NULL;
     d->open = false;
@@ -79,7 +79,7 @@ static void confirmed(uint64_t sequence, enum broker_confirm result, void *arg)
     if (letter == NULL)
         return;
     if (result != BROKER_ACKED) {
-        log_error("checkout.dead does not take a dead letter; is the topology declared?",
+        log_error("checkout.dead refuses a dead letter; did you run checkoutctl topology?",
                   LOG_STR("reason", letter->reason));
         wait_again(letter);
         loop_timer_start(d->retry, RETRY_MS, 0);
@@ -123,7 +123,7 @@ static void retry_due(void *arg)
     publish_all(arg);
 }
 
-/* A connection that neither opens a channel nor confirms is of no use: another node may be. */
+/* A connection that neither opens a channel nor confirms is useless: another node may work. */
 static void watch_due(void *arg)
 {
     struct deadletter *d = arg;
@@ -133,8 +133,7 @@ static void watch_due(void *arg)
         oldest = oldest->next;
     if (oldest == NULL || broker_state(d->broker) != BROKER_UP)
         return;
-    log_warning("no word from the broker about a dead letter for 10 s",
-                LOG_STR("node", broker_node(d->broker)));
+    log_warning("no confirm for a dead letter for 10 s", LOG_STR("node", broker_node(d->broker)));
     broker_move(d->broker, "it does not confirm dead letters");
 }
 
@@ -145,7 +144,7 @@ static void broker_changed(enum broker_state state, const char *reason, void *ar
     if (state != BROKER_UP)
         return;
     for (struct letter *letter = d->letters; letter != NULL; letter = letter->next)
-        letter->since_ms = clock_mono_ms(); /* it could not confirm before */
+        letter->since_ms = clock_mono_ms(); /* it could not confirm earlier */
     publish_all(d);
 }
 

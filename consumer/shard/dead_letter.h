@@ -1,8 +1,7 @@
 /*
  * Publishes what cannot be read to checkout.dead with its reason, on a connection of its own (a
- * broker that blocks publishers must not stop our consuming), again and again until the broker
- * confirms it. A connection on which nothing is confirmed for 10 s is ended: the next one goes to
- * another node.
+ * broker that blocks publishers must not stop our consuming), and repeats it until the broker
+ * confirms. It ends a connection without a confirm for 10 s: the next one goes to another node.
  */
 #ifndef CONSUMER_SHARD_DEAD_LETTER_H
 #define CONSUMER_SHARD_DEAD_LETTER_H
@@ -19,7 +18,7 @@
 
 struct deadletter;
 
-/* It is safe in checkout.dead. `cookie`: the caller's, as given. */
+/* It is safe in checkout.dead. `cookie`: the caller's own. */
 typedef void (*deadletter_done_cb)(uint64_t cookie, void *arg);
 
 struct deadletter *deadletter_open(struct loop *loop, const struct broker_options *options,

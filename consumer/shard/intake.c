@@ -71,7 +71,7 @@ bool intake_has_work(const struct intake *intake)
     return intake->batch.open || intake->head != NULL;
 }
 
-/* Takes `body` (malloc'ed) over, also on failure. */
+/* Takes `body` (malloc'ed), also on failure. */
 static int bury(struct intake_batch *batch, char *body, size_t len, const char *reason)
 {
     struct intake_dead *dead =
@@ -94,7 +94,7 @@ static int bury_delivery(struct intake_batch *batch, const struct intake_deliver
     return bury(batch, copy, delivery->len, reason);
 }
 
-/* Adds a message's readable jobs to the batch, and buries the others. */
+/* Adds a message's readable jobs to the batch; the others become dead letters. */
 static int add_entries(struct intake_batch *batch, struct job_batch *message)
 {
     for (size_t i = 0; i < message->count; i++) {
@@ -161,7 +161,7 @@ void intake_part_decided(struct intake *intake)
     intake->batch.to = intake->batch.count;
 }
 
-/* Even as an invalid job the database does not take it: its text goes to the dead ones. */
+/* The database refuses it even as an invalid job: its text becomes a dead letter. */
 static int bury_job(struct intake_batch *batch, const struct job *refused)
 {
     struct job job = *refused;

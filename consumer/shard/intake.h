@@ -1,6 +1,6 @@
 /*
- * A shard's deliveries on their way to the counter: they wait in order, are cut into batches of
- * jobs, and a batch that PostgreSQL refuses is halved until the bad job stands alone. No I/O.
+ * A shard's deliveries before their decision: they wait in order and become batches of jobs; a
+ * batch that PostgreSQL refuses is halved until the bad job is alone. No I/O.
  */
 #ifndef CONSUMER_SHARD_INTAKE_H
 #define CONSUMER_SHARD_INTAKE_H
@@ -17,7 +17,7 @@
 
 struct intake_delivery;
 
-/* What cannot be read, for the queue of dead messages. */
+/* An unreadable message or job, for the dead letters. */
 struct intake_dead {
     char *body; /* owned */
     size_t len;
@@ -47,10 +47,10 @@ struct intake {
 };
 
 void intake_init(struct intake *intake, uint32_t shard, uint32_t shards, struct ids *ids);
-/* Forgets deliveries and batch, as when the channel is gone. */
+/* Forgets deliveries and batch, as when the channel is closed. */
 void intake_forget(struct intake *intake);
 
-/* Takes a copy of a message that came with `tag`; `size` is its whole size if `body` is cut. */
+/* Copies a message with delivery tag `tag`; `size` is its whole size if `body` is cut. */
 MUST_CHECK int intake_push(struct intake *intake, uint64_t tag, const void *body, size_t len,
                            uint64_t size);
 /* Whether there is a batch, or something to cut one from. */
@@ -59,14 +59,15 @@ bool intake_has_work(const struct intake *intake);
 /* Cuts the next batch if none is open. 0, ERR_NOT_FOUND (nothing waits), or ERR_NOMEM: then close
  * the channel and intake_forget, so that the broker delivers all of it again. */
 MUST_CHECK int intake_open_batch(struct intake *intake);
-/* Jobs to decide now: batch.jobs[from .. to-1]; none left when from == count. */
+/* Jobs to decide now: batch.jobs[from .. to-1]; none if from == count. */
 bool intake_decided_all(const struct intake *intake);
 /* The part [from, to) is decided. */
 void intake_part_decided(struct intake *intake);
-/* PostgreSQL refuses something in the part: halve it; a job that stands alone becomes invalid, and
- * if it is refused even so, it is moved to the dead ones. */
+/* PostgreSQL refuses something in the part: halve it. A single job becomes invalid, and if
+ * PostgreSQL refuses even that, a dead letter. */
 MUST_CHECK int intake_part_refused(struct intake *intake);
-/* Decided and buried: frees the batch and returns the tag to acknowledge, with all before it. */
+/* All is decided or dead: frees the batch and returns the tag to acknowledge, with all before
+ * it. */
 uint64_t intake_close_batch(struct intake *intake);
 
 #endif

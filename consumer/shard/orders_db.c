@@ -91,7 +91,7 @@ static void begin_arrays(size_t count)
     }
 }
 
-/* Ends the arrays and puts them behind the parameters that are there. */
+/* Ends the arrays and appends them to the parameters. */
 static int end_arrays(size_t count, const char **params)
 {
     for (size_t i = 0; i < count; i++) {
@@ -281,7 +281,7 @@ int orders_db_overdue(struct pg *session, uint32_t shards, const uint32_t *shard
     return code < 0 ? code : pg_query(session, &overdue_statement, params, cb, arg);
 }
 
-/* By SQLSTATE class: 22 and 23 and most of 42 blame a value; the rest may pass. */
+/* By SQLSTATE class: 22, 23 and most of 42 mean a bad value; the others may pass. */
 enum orders_db_status orders_db_status(const struct pg_result *result)
 {
     if (pg_status(result) == PG_OK)

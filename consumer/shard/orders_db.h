@@ -1,6 +1,6 @@
 /*
- * The counter's SQL: each call is one statement, so one transaction, of schemas/sql. Here
- * parameters are put together and answers are read; when to call is the writer's business.
+ * The SQL of deciding and settling: each call is one statement, so one transaction, of schemas/sql.
+ * It writes parameters and reads answers; the writer decides when to call.
  */
 #ifndef CONSUMER_SHARD_ORDERS_DB_H
 #define CONSUMER_SHARD_ORDERS_DB_H
@@ -25,10 +25,10 @@ struct orders_db_place {
 enum orders_db_status {
     ORDERS_DB_DONE,    /* committed */
     ORDERS_DB_FENCED,  /* refused: the epoch is over */
-    ORDERS_DB_REFUSED, /* refused: PostgreSQL does not take some value; nothing was written */
+    ORDERS_DB_REFUSED, /* refused: PostgreSQL rejects some value; nothing was written */
     ORDERS_DB_RETRY, /* refused for now (deadlock, timeout, shutting down, …); nothing was written
                       */
-    ORDERS_DB_LOST,  /* the session went first: unknown */
+    ORDERS_DB_LOST,  /* the session ended before the answer: unknown */
 };
 
 /* All of these: 0, ERR_UNAVAILABLE or ERR_FULL as pg_query, ERR_NOMEM; `cb` comes only after 0. */
@@ -45,16 +45,16 @@ MUST_CHECK int orders_db_settle_line(const struct orders_db_place *place, const 
                                      unsigned limit, pg_result_cb cb, void *arg);
 MUST_CHECK int orders_db_expire(const struct orders_db_place *place, unsigned limit,
                                 pg_result_cb cb, void *arg);
-/* `why`: payments are stopped, and with them the shard's clock; NULL: both go on. */
+/* `why`: payments stop, and with them the shard's clock; NULL: both go on. */
 MUST_CHECK int orders_db_stop_payments(const struct orders_db_place *place, const char *why,
                                        pg_result_cb cb, void *arg);
 MUST_CHECK int orders_db_run_commands(const struct orders_db_place *place, unsigned limit,
                                       pg_result_cb cb, void *arg);
-/* Gives cancels that missed their order its shard, beginning behind command `after`. Answer: where
- * to go on next time. */
+/* Assigns a shard to cancels that missed their order, from command `after` on. Answer: where to go
+ * on next time. */
 MUST_CHECK int orders_db_place_cancels(struct pg *session, int64_t after, unsigned limit,
                                        pg_result_cb cb, void *arg);
-/* If `seen` is not the shard's epoch any more, only a shard whose owner is `member` is taken.
+/* If `seen` is not the shard's epoch any more, it takes only a shard whose owner is `member`.
  * Answer: one row (epoch, relayed_to), the epoch null if it was not taken; no row if N is not in
  * service. */
 #define ORDERS_DB_ANY_EPOCH (-1)

@@ -44,7 +44,7 @@ static int find_name(const char *const *names, size_t count, const char *text)
     return -1;
 }
 
-/* Whether all of `columns` hold something. */
+/* Whether all of `columns` are not null. */
 static bool all_there(const struct pg_result *result, int row, const int *columns, size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -53,7 +53,7 @@ static bool all_there(const struct pg_result *result, int row, const int *column
     return true;
 }
 
-/* Without these a task of its kind cannot be done. */
+/* A task of its kind needs these. */
 static bool complete(const struct pg_result *result, int row, enum task_kind kind)
 {
     static const int charge[] = {TASK_COLUMN_ORDER_ID, TASK_COLUMN_SKU,
@@ -168,7 +168,7 @@ void output_receive(const struct pg_result *result, uint32_t shard,
                     const struct output_receiver *receiver, void *arg)
 {
     if (pg_columns(result) <= NEWS_COLUMN_COUNT)
-        return; /* of a call that tells nothing */
+        return; /* of a call that reports nothing */
     for (int row = 0; row < pg_rows(result); row++) {
         if (pg_null(result, row, NEWS_COLUMN_KIND)) /* so a row without either is an unknown task */
             receive_task(result, row, shard, receiver, arg);

@@ -1,4 +1,4 @@
-/* What a transaction of a shard tells (checkout.output): tasks and news, as rows of its answer. */
+/* The output of a shard's transaction (checkout.output): tasks and news, as rows of its answer. */
 #ifndef CONSUMER_SHARD_OUTPUT_H
 #define CONSUMER_SHARD_OUTPUT_H
 
@@ -23,8 +23,8 @@
 struct output_receiver {
     void (*task)(const struct task *task, void *arg);
     void (*news)(const struct news *news, void *arg);
-    /* Of a shard; this version does not know it, or cannot read it. Its row stays in its table, and
-     * a member that knows it has to do it. */
+    /* A task of a shard that this version does not know or cannot read. Its row stays in its table
+     * for a member that knows it. */
     void (*unknown_task)(uint32_t shard, const char *kind, void *arg);
     void (*unknown_news)(const char *kind, void *arg);
 };

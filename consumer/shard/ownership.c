@@ -7,7 +7,7 @@ struct step {
     enum ownership_state next;
 };
 
-/* What is not here is ignored. */
+/* It ignores what is not in the table. */
 static const struct step steps[OWNERSHIP_STATES][OWNERSHIP_EVENTS] = {
     [OWNERSHIP_NONE] = {[OWNERSHIP_ASKED] = {OWNERSHIP_GO_ON, OWNERSHIP_TAKING}},
     [OWNERSHIP_TAKING] = {[OWNERSHIP_TAKEN] = {OWNERSHIP_SERVE, OWNERSHIP_SERVING},
@@ -18,7 +18,7 @@ static const struct step steps[OWNERSHIP_STATES][OWNERSHIP_EVENTS] = {
     [OWNERSHIP_SERVING] = {[OWNERSHIP_SESSION_LOST] = {OWNERSHIP_SUSPEND, OWNERSHIP_NONE},
                            [OWNERSHIP_FENCED] = {OWNERSHIP_DROP, OWNERSHIP_NONE},
                            [OWNERSHIP_YIELD] = {OWNERSHIP_DRAIN, OWNERSHIP_YIELDING}},
-    /* deliveries were left aside, so the channel has to go in any case */
+    /* some deliveries were ignored, so the channel must close in any case */
     [OWNERSHIP_YIELDING] = {[OWNERSHIP_SESSION_LOST] = {OWNERSHIP_DROP, OWNERSHIP_NONE},
                             [OWNERSHIP_FENCED] = {OWNERSHIP_DROP, OWNERSHIP_NONE},
                             [OWNERSHIP_DRAINED] = {OWNERSHIP_RELEASE, OWNERSHIP_RELEASING}},
@@ -33,7 +33,7 @@ enum ownership_action ownership_happen(struct ownership *o, enum ownership_event
     if (step.action == OWNERSHIP_IGNORE)
         return OWNERSHIP_IGNORE;
     if (event == OWNERSHIP_PASSED && o->resume_epoch != 0)
-        step.action = OWNERSHIP_DROP; /* what we have in memory is of an epoch that is over */
+        step.action = OWNERSHIP_DROP; /* our memory is of an epoch that is over */
     if (event == OWNERSHIP_SESSION_LOST && o->state == OWNERSHIP_SERVING)
         o->resume_epoch = o->epoch;
     else if (step.action == OWNERSHIP_SERVE || step.action == OWNERSHIP_DROP)

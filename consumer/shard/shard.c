@@ -25,7 +25,7 @@ static void suspend(struct shard *shard)
     relay_stop(shard->context->relay, shard->number);
 }
 
-/* The shard is not ours any more; what it had in memory is in the tables. */
+/* The shard is not ours any more; its open work is in the tables. */
 static void drop(struct shard *shard)
 {
     suspend(shard);
@@ -65,7 +65,7 @@ static void act(struct shard *shard, enum ownership_action action)
     }
 }
 
-/* What follows from a state as long as it lasts. */
+/* The effects of a state while it lasts. */
 static void entered(struct shard *shard)
 {
     const struct ownership *ownership = &shard->ownership;
@@ -83,7 +83,7 @@ static void entered(struct shard *shard)
         loop_timer_stop(shard->draining);
 }
 
-/* The one place where the state changes. Returns false if the event means nothing now. */
+/* The only place where the state changes. Returns false if the event has no meaning now. */
 static bool enter(struct shard *shard, enum ownership_event event, int64_t epoch, const char *why)
 {
     struct ownership *ownership = &shard->ownership;
@@ -111,7 +111,7 @@ void shard_take_over(struct shard *shard, const char *why, int64_t seen)
     const struct shard_membership *membership = shard->membership;
     if (ownership_held(&shard->ownership) || membership->id == 0 || membership->leaving ||
         shard->beyond_us || !pg_is_up(shard->session))
-        return; /* the next session, or the next heartbeat, asks again */
+        return; /* the next session, or the next heartbeat, tries again */
     if (orders_db_take_over(shard->session, shard->context->shards, shard->number, membership->id,
                             seen, taken, shard) < 0)
         return;
@@ -119,7 +119,7 @@ void shard_take_over(struct shard *shard, const char *why, int64_t seen)
     (void)enter(shard, OWNERSHIP_ASKED, 0, why);
 }
 
-/* For a reason of our own, if there is one. */
+/* Takes it over for a reason of our own, if there is one. */
 static void take_over_again(struct shard *shard)
 {
     const char *why = ownership_wanted(&shard->ownership, shard->channel.fed);
@@ -134,8 +134,8 @@ static void refused(struct shard *shard, const struct pg_result *result)
         log_error("take-over refused by the database", LOG_INT("shard", shard->number),
                   LOG_STR("problem", pg_message(result)));
     else
-        log_error("the database serves another number of shards: run checkoutctl topology, or "
-                  "correct CHECKOUT_SHARDS",
+        log_error("database has another number of shards: run checkoutctl topology, or correct "
+                  "CHECKOUT_SHARDS",
                   LOG_INT("shards", shard->context->shards));
     (void)enter(shard, OWNERSHIP_REFUSED, 0, "not taken");
 }
@@ -145,13 +145,13 @@ static void taken(const struct pg_result *result, void *arg)
     struct shard *shard = arg;
     if (shard->ownership.state != OWNERSHIP_TAKING)
         return;
-    if (pg_status(result) == PG_LOST) { /* with the next session it is tried again */
+    if (pg_status(result) == PG_LOST) { /* the next session tries again */
         (void)enter(shard, OWNERSHIP_ANSWER_LOST, 0, "database session lost");
     } else if (pg_status(result) != PG_OK || pg_rows(result) != 1) {
         refused(shard, result);
     } else if (pg_null(result, 0, 0)) {
-        (void)enter(shard, OWNERSHIP_PASSED, 0, "another member has taken it meanwhile");
-        take_over_again(shard); /* meanwhile the broker may have begun to feed us */
+        (void)enter(shard, OWNERSHIP_PASSED, 0, "another member took it meanwhile");
+        take_over_again(shard); /* the broker may feed us by now */
     } else {
         FAILPOINT(TAKEN);
         shard->watermark = pg_int(result, 0, 1);
@@ -192,7 +192,7 @@ static void serve(struct shard *shard)
                                  shard) < 0 ||
         orders_db_resume_refunds(shard->session, &shard->number, 1, 0, OPEN_REFUNDS_MAX, swept,
                                  shard) < 0)
-        log_warning("open payments are left to the next sweep", LOG_INT("shard", shard->number));
+        log_warning("open payments wait for the next sweep", LOG_INT("shard", shard->number));
     shard_writer_kick(&shard->writer);
 }
 
@@ -242,7 +242,7 @@ static void released(const struct pg_result *result, void *arg)
         return;
     FAILPOINT(RELEASED);
     (void)enter(shard, OWNERSHIP_RELEASED, 0,
-                pg_status(result) == PG_OK ? "released" : "not known to be released");
+                pg_status(result) == PG_OK ? "released" : "unknown whether it is released");
     if (shard->pause_ms > 0)
         shard_channel_pause(&shard->channel, shard->pause_ms);
     shard->membership->released(shard->number, shard->membership->arg);
@@ -252,12 +252,12 @@ static void release(struct shard *shard)
 {
     FAILPOINT(RELEASE);
     if (orders_db_release(&shard->writer.place, released, shard) < 0)
-        (void)enter(shard, OWNERSHIP_RELEASED, 0, "the release could not be sent");
+        (void)enter(shard, OWNERSHIP_RELEASED, 0, "release not sent");
     FAILPOINT(RELEASE_SENT);
 }
 
-/* Whether nothing that was begun is left. Payments and events are waited for with patience only:
- * the next owner finds them in the tables. */
+/* Whether no open work is left. It waits for payments and events only a limited time: the next
+ * owner finds them in the tables. */
 static bool drained(const struct shard *shard)
 {
     const struct shard_context *context = shard->context;

@@ -1,7 +1,7 @@
 /*
  * One shard as this process sees it: whether it is ours (ownership.h), its channel
- * (shard_channel.h), its writer (shard_writer.h), and where its work goes (shard_routing.h). Here
- * they are tied together: taking it over, losing it, releasing it.
+ * (shard_channel.h), its writer (shard_writer.h), and where its work goes (shard_routing.h). This
+ * ties them together: taking over, losing, releasing.
  */
 #ifndef CONSUMER_SHARD_SHARD_H
 #define CONSUMER_SHARD_SHARD_H
@@ -37,10 +37,10 @@ struct shard_context {
     int64_t wait_ms;
 };
 
-/* What the pool says to its shards, and hears from them. */
+/* Shared between the pool and its shards. */
 struct shard_membership {
-    int64_t id;                                         /* ours in the pool; 0: not joined yet */
-    bool leaving;                                       /* nothing is taken over any more */
+    int64_t id;                                         /* our id in the pool; 0: not joined yet */
+    bool leaving;                                       /* no more take-overs */
     void (*take_over_waits)(uint32_t shard, void *arg); /* for the previous owner's lock */
     void (*released)(uint32_t shard, void *arg);
     void (*outdated)(void *arg); /* a shard has a task that this version does not know */
@@ -55,11 +55,11 @@ struct shard {
     struct pg *session;
     int64_t assigned; /* the owner by the assignment */
     int64_t watermark;
-    bool beyond_us;          /* it has a task that this version does not know: never taken again */
-    uint64_t pause_ms;       /* of the channel, after the release */
+    bool beyond_us;    /* it has a task that this version does not know: never take it again */
+    uint64_t pause_ms; /* of the channel, after the release */
     uint64_t drain_until_ms; /* how long a yield waits for payments in flight */
     struct loop_timer *take_over_slow;
-    struct loop_timer *draining; /* looks whether what was begun is finished */
+    struct loop_timer *draining; /* checks whether open work has ended */
     struct ownership ownership;
     struct intake intake;
     struct shard_channel channel;
@@ -80,13 +80,13 @@ void shard_want(struct shard *shard, int64_t owner, bool wanted);
 void shard_session_up(struct shard *shard);
 void shard_session_lost(struct shard *shard);
 
-/* Takes it over, unless that is under way or done; `seen` as of orders_db_take_over. `why` is for
+/* Takes it over, unless this is under way or done; `seen` as of orders_db_take_over. `why` is for
  * the log. */
 void shard_take_over(struct shard *shard, const char *why, int64_t seen);
-/* The table shows this epoch: a later one than ours fences us. Takes over again what a lost answer
- * or session has left undone. */
+/* The table shows this epoch: a later one than ours fences us. Repeats a take-over whose answer or
+ * session was lost. */
 void shard_seen(struct shard *shard, int64_t epoch);
-/* We are not the member any more that the shard's epoch belongs to. */
+/* We are no longer the member that owns the shard's epoch. */
 void shard_disown(struct shard *shard);
 /* Releases it: finishes what was begun, for up to `patience_ms` also the payments in flight. Then a
  * new channel stands behind, `pause_ms` after the release at the earliest. */

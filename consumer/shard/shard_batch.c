@@ -28,7 +28,7 @@ static void dead_letter_safe(uint64_t cookie, void *arg)
 {
     struct shard_batch *batch = arg;
     if (cookie != batch->number)
-        return; /* the batch has been forgotten; its messages come again */
+        return; /* the batch is forgotten; its messages come again */
     if (--batch->unconfirmed > 0)
         return;
     FAILPOINT(DEAD_CONFIRMED);

@@ -1,6 +1,6 @@
 /*
- * The end of a batch whose jobs are all decided: what could not be read is safe in checkout.dead
- * first, then the batch is acknowledged.
+ * The end of a batch whose jobs are all decided: first its dead letters are safe in checkout.dead,
+ * then the batch is acknowledged.
  */
 #ifndef CONSUMER_SHARD_SHARD_BATCH_H
 #define CONSUMER_SHARD_SHARD_BATCH_H
@@ -13,8 +13,8 @@
 
 struct shard_batch_events {
     void (*ack)(uint64_t tag, void *arg); /* and all before it; the intake has no batch any more */
-    void (*went_on)(void *arg); /* `ack` came late: its dead letters had to be waited for */
-    void (*failed)(void *arg);  /* all of it has to come again; what is decided stays so */
+    void (*went_on)(void *arg);           /* `ack` came late, after its dead letters */
+    void (*failed)(void *arg);            /* the broker must deliver it again; decisions stay */
 };
 
 struct shard_batch {
@@ -31,7 +31,7 @@ void shard_batch_init(struct shard_batch *batch, struct intake *intake, struct d
                       const struct shard_batch_events *events, void *arg);
 /* All jobs of intake->batch are decided. */
 void shard_batch_decided(struct shard_batch *batch);
-/* The intake has been emptied: answers about its dead letters count for nothing. */
+/* The intake was emptied: ignores answers about its dead letters. */
 void shard_batch_forget(struct shard_batch *batch);
 
 #endif

@@ -91,8 +91,7 @@ static void opened(void *arg)
     c->events->opened(c->arg);
 }
 
-/* By the broker's doing, or with the connection. Settling goes on for as long as the epoch holds.
- */
+/* Closed by the broker, or with the connection. Settling goes on as long as the epoch holds. */
 static void closed(const char *reason, void *arg)
 {
     struct shard_channel *c = arg;

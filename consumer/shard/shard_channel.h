@@ -1,6 +1,7 @@
 /*
- * A shard's channel: open where we own the shard or stand by, opened again with backoff when it is
- * lost, fed by the broker into the intake, acknowledged batch by batch. It knows nothing of epochs.
+ * A shard's channel: open where we own the shard or stand by, reopened with backoff when it is
+ * lost. The broker feeds it into the intake, and it acknowledges batch by batch. It knows nothing
+ * of epochs.
  */
 #ifndef CONSUMER_SHARD_SHARD_CHANNEL_H
 #define CONSUMER_SHARD_SHARD_CHANNEL_H
@@ -28,9 +29,9 @@ struct shard_channel {
     uint32_t shards;
     uint32_t shard;
     bool wanted; /* keep one open */
-    bool quiet;  /* the shard is being released: none is opened until that has ended */
+    bool quiet;  /* the shard is being released: open none until that has ended */
     bool fed;    /* the broker delivers to us */
-    bool open;   /* the broker has said that we consume */
+    bool open;   /* the broker has confirmed that we consume */
     struct broker_channel *channel; /* NULL: none */
     struct backoff backoff;
     struct loop_timer *reopen;
@@ -42,18 +43,18 @@ MUST_CHECK int shard_channel_init(struct shard_channel *channel, struct loop *lo
                                   const struct shard_channel_events *events, void *arg);
 void shard_channel_free(struct shard_channel *channel);
 
-/* A channel is wanted from now on, or not: then one that is there stays until it is closed. */
+/* Whether to keep a channel from now on; if not, a present one stays until it is closed. */
 void shard_channel_want(struct shard_channel *channel, bool wanted);
 /* The broker's connection came up. (Its loss closes the channel.) */
 void shard_channel_broker_up(struct shard_channel *channel);
-/* What was not begun goes back to the broker, in order. */
+/* Undecided deliveries go back to the broker, in order. */
 void shard_channel_close(struct shard_channel *channel);
-/* Closes it and stands behind again, if one is wanted. */
+/* Closes it and, if one is wanted, opens a new one, last in the broker's order. */
 void shard_channel_reopen(struct shard_channel *channel);
-/* None is opened for so long, unless the connection is lost meanwhile. */
+/* Opens none for so long, unless the connection is lost meanwhile. */
 void shard_channel_pause(struct shard_channel *channel, uint64_t ms);
 /* The broker feeds consumers in the order in which their channels were opened: a standby makes room
- * for a new owner, or it would be fed first when the shard is released. */
+ * for a new owner, otherwise the broker would feed it first after the release. */
 void shard_channel_stand_behind(struct shard_channel *channel);
 /* Acknowledges `tag` and all before it. */
 void shard_channel_ack(struct shard_channel *channel, uint64_t tag);

@@ -12,7 +12,7 @@ void shard_news_record(struct stats *stats, const struct news *news)
         return;
     case NEWS_CONFLICT:
         metric_add(stats->conflicts, 1);
-        log_warning("a retry of the order has another body; the first counts",
+        log_warning("retry of an order has another body; the first counts",
                     LOG_STR("order_id", news->order_id));
         return;
     case NEWS_LATE_CAPTURE:

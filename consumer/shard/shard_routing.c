@@ -6,9 +6,9 @@
 void shard_routing_outcome(struct shard_routing *r, const struct outcome *outcome)
 {
     if (!ownership_serving(r->ownership))
-        return; /* it is still open in its table: whoever serves the shard asks the gateway again */
+        return; /* it is still open in its table: the shard's owner asks the gateway again */
     if (shard_writer_add_outcome(r->writer, outcome) < 0)
-        log_error("out of memory: outcome of a payment waits for the sweep",
+        log_error("outcome of a payment waits for the sweep: out of memory",
                   LOG_STR("order_id", outcome->order_id));
     if (!outcome_of_refund(outcome->kind))
         FAILPOINT(PAY_ENDED);

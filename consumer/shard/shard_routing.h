@@ -1,7 +1,7 @@
 /*
  * Where a shard's work goes: ended payments, and what the sweep and commands find, to the writer;
- * payments to consumer/money/. Nothing is routed while the shard is not ours: whoever serves it
- * finds it in the tables.
+ * payments to consumer/money/. It routes nothing while the shard is not ours: its owner finds the
+ * work in the tables.
  */
 #ifndef CONSUMER_SHARD_SHARD_ROUTING_H
 #define CONSUMER_SHARD_SHARD_ROUTING_H
@@ -20,12 +20,12 @@ struct shard_routing {
     const struct shard_money *money;
 };
 
-/* Something came of a payment or refund of it. */
+/* A new state of one of its payments or refunds. */
 void shard_routing_outcome(struct shard_routing *routing, const struct outcome *outcome);
 /* As shard_writer_stop_payments. */
 void shard_routing_stop_payments(struct shard_routing *routing, const char *why);
 
-/* What the sweep or a notification found. */
+/* Work that the sweep or a notification found. */
 void shard_routing_expired(struct shard_routing *routing);
 void shard_routing_commands(struct shard_routing *routing);
 void shard_routing_line(struct shard_routing *routing, const char *sku);

@@ -113,7 +113,7 @@ static void take_task(const struct task *task, void *arg)
     }
 }
 
-/* Reported when the transaction's own end is done with. */
+/* Reported after the transaction's own end. */
 static void take_unknown_task(uint32_t shard, const char *kind, void *arg)
 {
     struct shard_writer *writer = arg;
@@ -157,7 +157,7 @@ static void report_unknown_task(struct shard_writer *writer)
     writer->events->unknown_task(kind, writer->arg);
 }
 
-/* What the transaction of this kind takes from; NULL: it is of another kind. */
+/* The queue of a transaction of this kind; NULL: it has none. */
 static struct outcomes *outcomes_of(struct shard_writer *writer, enum shard_writer_work work)
 {
     if (work == SHARD_WRITER_SETTLE)
@@ -203,7 +203,7 @@ static void done(struct shard_writer *writer, enum shard_writer_work work)
 
 static void refused(struct shard_writer *writer, enum shard_writer_work work, const char *problem)
 {
-    log_warning("the database refuses a value", LOG_INT("shard", writer->place.shard),
+    log_warning("database refuses a value", LOG_INT("shard", writer->place.shard),
                 LOG_STR("problem", problem));
     struct outcomes *ended = outcomes_of(writer, work);
     if (ended != NULL) {
@@ -225,8 +225,8 @@ static void again(struct shard_writer *writer)
 static void not_now(struct shard_writer *writer, enum shard_writer_work work, const char *problem)
 {
     if (work == SHARD_WRITER_CLOCK)
-        writer->clock_due = true; /* nobody else would ask again */
-    log_warning("the database refuses for now; trying again", LOG_INT("shard", writer->place.shard),
+        writer->clock_due = true; /* no other event would retry it */
+    log_warning("database refuses for now; will retry", LOG_INT("shard", writer->place.shard),
                 LOG_STR("problem", problem));
     again(writer);
     loop_timer_start(writer->retry, RETRY_MS, 0);
@@ -238,7 +238,7 @@ static void answered(const struct pg_result *result, void *arg)
     enum shard_writer_work work = writer->running;
     enum orders_db_status status = orders_db_status(result);
     writer->running = SHARD_WRITER_NOTHING;
-    if (status == ORDERS_DB_FENCED) /* also if a beat has told us before */
+    if (status == ORDERS_DB_FENCED) /* also if a heartbeat has shown it already */
         metric_add(writer->stats->of_shard[writer->place.shard].fenced, 1);
     if (writer->place.epoch != writer->running_epoch) { /* closed meanwhile */
         again(writer);
@@ -263,7 +263,7 @@ static void answered(const struct pg_result *result, void *arg)
         not_now(writer, work, pg_message(result));
         return;
     case ORDERS_DB_LOST:
-        again(writer); /* the session's loss is told to the shard, which takes over anew */
+        again(writer); /* the shard learns of the session's loss and takes over again */
         return;
     }
 }
@@ -324,7 +324,7 @@ static int start(struct shard_writer *writer, enum shard_writer_work work)
     case SHARD_WRITER_LINE:
         code = orders_db_settle_line(&writer->place, writer->lines[0], SHARD_WRITER_CHUNK, answered,
                                      writer);
-        if (code == 0) /* if there is more, the answer says so */
+        if (code == 0) /* the answer shows whether there is more */
             memmove(writer->lines, writer->lines + 1,
                     --writer->line_count * sizeof writer->lines[0]);
         return code;
@@ -357,8 +357,8 @@ static enum shard_writer_work next_work(const struct shard_writer *writer)
     return SHARD_WRITER_NOTHING;
 }
 
-/* A batch whose jobs are all decided is told of, once: it is acknowledged, unless dead letters are
- * on their way. */
+/* Reports once that all jobs of a batch are decided; then it is acknowledged, unless dead letters
+ * are under way. */
 static void end_decided_batch(struct shard_writer *writer)
 {
     if (!writer->intake->batch.open || writer->batch_told || !intake_decided_all(writer->intake))
@@ -367,7 +367,7 @@ static void end_decided_batch(struct shard_writer *writer)
     writer->events->batch_decided(writer->arg);
 }
 
-/* Cuts the batch to decide, if none is open. Returns false if memory is out. */
+/* Takes the next batch, if none is open. Returns false if out of memory. */
 static bool open_batch(struct shard_writer *writer)
 {
     if (writer->intake->batch.open)

@@ -1,7 +1,7 @@
 /*
- * The writer of a shard: its writing transactions, one at a time. Whatever has gathered meanwhile
- * goes into the next one: ended payments, jobs, commands, lines with more to settle, orders that
- * waited too long take turns, so none of them holds the others up.
+ * The writer of a shard: its writing transactions, one at a time. All work that gathers meanwhile
+ * goes into the next one. Ended payments, jobs, commands, waitlists with more to settle and orders
+ * that waited too long take turns, so none of them delays the others.
  */
 #ifndef CONSUMER_SHARD_SHARD_WRITER_H
 #define CONSUMER_SHARD_SHARD_WRITER_H
@@ -20,8 +20,8 @@
 #include "consumer/task.h"
 
 #define SHARD_WRITER_LINES_MAX                                                                     \
-    256 /* items whose lines have more to settle; the sweep finds the others */
-#define SHARD_WRITER_CHUNK 500   /* orders of a line settled in one transaction */
+    256 /* items whose waitlists have more to settle; the sweep finds the others */
+#define SHARD_WRITER_CHUNK 500   /* orders of a waitlist settled in one transaction */
 #define SHARD_WRITER_COMMANDS 64 /* commands of one transaction */
 #define SHARD_WRITER_KIND_SIZE 32
 
@@ -29,11 +29,11 @@ struct shard_writer_events {
     void (*fenced)(void *arg);                       /* the epoch is over */
     void (*committed)(void *arg);                    /* there may be events to relay */
     void (*pay)(const struct task *task, void *arg); /* a task about a payment */
-    /* A committed transaction asks for what this version does not know: the shard has to go. */
+    /* A committed transaction has a task that this version does not know: release the shard. */
     void (*unknown_task)(const char *kind, void *arg);
     void (*item_changed)(const char *sku, void *arg); /* by an operator's command, or a refund */
     void (*batch_decided)(void *arg);                 /* all jobs of intake.batch are decided */
-    void (*failed)(const char *why, void *arg); /* memory is out: close the channel, start afresh */
+    void (*failed)(const char *why, void *arg); /* out of memory: reset, reopening the channel */
 };
 
 enum shard_writer_work {
@@ -61,11 +61,11 @@ struct shard_writer {
     uint64_t started_us;
     uint64_t stalled_since_ms; /* monotonic: work and no commit since then; 0: no work */
     bool batch_told;           /* batch_decided was called for this batch */
-    bool taking;               /* jobs are taken; false while the shard is being given back */
+    bool taking;               /* takes jobs; false while the shard is being released */
     bool expire_due;
     bool command_due;
-    const char *stopped; /* why payments are stopped (static); NULL: they go on */
-    bool clock_due;      /* ... and the shard's clock may not know it yet */
+    const char *stopped;                       /* why payments stop (static); NULL: they go on */
+    bool clock_due;                            /* ... and the shard's clock may not know it yet */
     char unknown_task[SHARD_WRITER_KIND_SIZE]; /* its kind, until that is reported; "": none */
     uint64_t unknown_news_ms;                  /* when that was logged; 0: never */
     struct loop_timer *retry;
@@ -85,22 +85,22 @@ void shard_writer_free(struct shard_writer *writer);
 
 /* Opens it under a new epoch. */
 void shard_writer_open(struct shard_writer *writer, int64_t epoch);
-/* The epoch is over, or its session lost: forgets settlements and lines (the next owner finds them
- * in the tables). A transaction in flight may still be answered. */
+/* The epoch is over, or its session lost: forgets settlements and waitlists (the next owner finds
+ * them in the tables). A transaction in flight may still get its answer. */
 void shard_writer_close(struct shard_writer *writer);
 /* Starts the next transaction if none is in flight. */
 void shard_writer_kick(struct shard_writer *writer);
-/* How long there has been work, and nothing was committed; 0: there is none. */
+/* How long there has been work without a commit; 0: no work. */
 uint64_t shard_writer_stalled_ms(const struct shard_writer *writer, uint64_t now_ms);
-/* No transaction in flight, nothing that has ended at the gateway waiting, no batch begun. */
+/* No transaction in flight, no ended payment waiting, no open batch. */
 bool shard_writer_idle(const struct shard_writer *writer);
 
 /* Something came of a payment or refund; it is copied. 0 or ERR_NOMEM. */
 MUST_CHECK int shard_writer_add_outcome(struct shard_writer *writer, const struct outcome *outcome);
-/* Payments are stopped (`why`: static), and so is the clock by which lines expire; or (NULL) both
- * go on. */
+/* Payments stop (`why`: static), and with them the clock by which waiting orders expire; or (NULL)
+ * both go on. */
 void shard_writer_stop_payments(struct shard_writer *writer, const char *why);
-/* The line of `sku` has more to settle. */
+/* The waitlist of `sku` has more to settle. */
 void shard_writer_add_line(struct shard_writer *writer, const char *sku);
 
 #endif

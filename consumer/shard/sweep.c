@@ -70,7 +70,8 @@ static void overdue_swept(const struct pg_result *result, void *arg)
 static void cancels_placed(const struct pg_result *result, void *arg)
 {
     struct sweep *sweep = arg;
-    if (pg_status(result) == PG_OK) /* their owners are notified, and find them in their sweeps */
+    if (pg_status(result) ==
+        PG_OK) /* a notification reaches their owners, and their sweeps find them */
         sweep->cancels_seen = pg_int(result, 0, 0);
 }
 
@@ -78,7 +79,7 @@ void sweep_run(struct sweep *sweep)
 {
     size_t count = 0;
     if (pg_pending(sweep->session) > 0)
-        return; /* the sweep before is not answered yet */
+        return; /* the previous sweep has no answer yet */
     for (uint32_t i = 0; i < sweep->count; i++)
         if (ownership_serving(&sweep->shards[i].ownership))
             sweep->serving[count++] = i;
@@ -92,5 +93,5 @@ void sweep_run(struct sweep *sweep)
                                  PAYMENTS_MAX, payments_swept, sweep) < 0 ||
         orders_db_resume_refunds(sweep->session, sweep->serving, count, PAYMENT_AGE_MS, REFUNDS_MAX,
                                  payments_swept, sweep) < 0)
-        log_debug("the sweep waits for the next heartbeat");
+        log_debug("sweep waits for the next heartbeat");
 }

@@ -1,6 +1,6 @@
 /*
- * The sweep: with every heartbeat it looks in the tables for work of the shards that we serve and
- * that no memory may hold.
+ * The sweep: with every heartbeat it searches the tables for work of our shards that memory may not
+ * hold.
  */
 #ifndef CONSUMER_SHARD_SWEEP_H
 #define CONSUMER_SHARD_SWEEP_H
@@ -16,7 +16,7 @@ struct sweep {
     struct shard *shards; /* all of them; not owned */
     uint32_t count;
     uint32_t *serving;    /* scratch */
-    int64_t cancels_seen; /* how far it has come in cancels without a shard */
+    int64_t cancels_seen; /* its position among cancels without a shard */
 };
 
 /* 0 or ERR_NOMEM. Everything passed must outlive it. */

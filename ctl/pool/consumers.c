@@ -34,7 +34,7 @@ static const struct table_column columns[] = {
 static bool moved(const struct pool_view *first, const struct view_member *member)
 {
     const struct view_member *before = pool_view_member(first, member->id);
-    return before == NULL || before->beat != member->beat;
+    return before == NULL || before->heartbeat != member->heartbeat;
 }
 
 static bool all_moved(const struct pool_view *first, const struct pool_view *view)
@@ -73,7 +73,7 @@ static int add_row(struct table *table, const struct pool_view *first,
     (void)snprintf(owned, sizeof owned, "%" PRIu32, member->owned);
     (void)snprintf(standby, sizeof standby, "%" PRIu32, member->standby);
     (void)snprintf(id, sizeof id, "%" PRId64, member->id);
-    (void)snprintf(beat, sizeof beat, "%" PRId64, member->beat);
+    (void)snprintf(beat, sizeof beat, "%" PRId64, member->heartbeat);
     const char *const values[] = {member->name,
                                   member->host,
                                   pid,

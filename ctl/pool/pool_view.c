@@ -57,7 +57,7 @@ static void read_members(const struct pg_result *result, void *arg)
         copy(result, row, 2, m->host);
         m->pid = pg_int(result, row, 3);
         copy(result, row, 4, m->version);
-        m->beat = pg_int(result, row, 5);
+        m->heartbeat = pg_int(result, row, 5);
         m->beat_age_ms = pg_int(result, row, 6);
         m->ready = pg_bool(result, row, 7);
         m->locked = pg_bool(result, row, 8);

@@ -33,7 +33,7 @@ FAVOURED = {
     "nack-requeue": (SHORT_FREEZES, 0.8),
     "fresh-key": (LIES, 2.0),
     "early-202": (CUTS, 1.0),
-    "early-mark": (KILLS, 0.8),
+    "early-watermark": (KILLS, 0.8),
     "unfair-promotion": (KILLS, 2.0),
     "held-not-released": (KILLS, 2.0),
     "eager-standby": (KILLS, 1.5),

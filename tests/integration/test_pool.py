@@ -241,7 +241,7 @@ class TakeOver(PoolCase):
                                 "for no key update", (self.shards, shard))
         first.kill()
         wait_until(lambda: self.new_reasons(second, shard), 60, "the take-over to begin")
-        wait_until(lambda: b"a take-over waits" in second.log_text(), 30, "it to be stuck")
+        wait_until(lambda: b"take-over waits" in second.log_text(), 30, "it to be stuck")
         self.sandbox.thaw()
         wait_until(lambda: self.stack.gateway.started(declined), 30, "the first one's request to be taken")
         self.assertEqual(self.stack.gateway.started(declined), 1, "it was asked for under no epoch")

@@ -74,7 +74,7 @@ class Sessions(PoolCase):
         url = urllib.parse.urlsplit(self.stack.direct["CHECKOUT_DATABASE_URL"])
         few = url._replace(netloc=f"few:few@{url.hostname}:{url.port}").geturl()
         daemon = self.stack.start("consumer", wait=False, CHECKOUT_DATABASE_URL=few)
-        wait_until(lambda: b"a PostgreSQL session is not connected" in daemon.log_text(), 20,
+        wait_until(lambda: b"PostgreSQL session is not connected" in daemon.log_text(), 20,
                    "the missing sessions to be said")
         time.sleep(5)
         self.settled(first)

@@ -91,7 +91,7 @@ class Frozen(PoolCase):
         lines[free] += self.publish(free, 2)
         frozen.freeze()
         wait_until(lambda: self.owners()[shard] == other.member, 60, "the shard to be taken over")
-        wait_until(lambda: b"a take-over waits: ended sessions" in other.log_text(), 30, "it to say how")
+        wait_until(lambda: b"take-over waits: ended sessions" in other.log_text(), 30, "it to say how")
         blocker.rollback()
         self.wait_moved(other)
         self.wait_decided(sum(lines.values(), []))
@@ -172,7 +172,7 @@ class Holder(PoolCase):
         sku = self.item_on(shard)
         first.kill()
         line = self.publish(sku)
-        wait_until(lambda: b"a take-over waits" in second.log_text(), 30, "the take-over to be stuck")
+        wait_until(lambda: b"take-over waits" in second.log_text(), 30, "the take-over to be stuck")
         holder.rollback()  # fails if the session was ended
         self.wait_decided(line)
         self.assert_served_once()

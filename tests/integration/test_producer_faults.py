@@ -185,7 +185,7 @@ class Silence(Door):
         self.assertEqual(again.json["id"], unknown.json["id"])
         self.assertEqual(self.post().status, 202)
         line = next(line for line in map(json.loads, self.door.log_text().splitlines())
-                    if "no word from the broker" in line["event"])
+                    if "no confirm for a message" in line["event"])
         self.assertEqual((line["shard"], line["node"]), (self.stack.shard(SKU), f"127.0.0.1:{here.port}"))
         self.assertTrue(self.ready())
 

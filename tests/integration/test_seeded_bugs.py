@@ -45,7 +45,7 @@ class SeededBugs(unittest.TestCase):
         names = names_in_code()
         self.assertGreaterEqual(len(names), 11)
         traces = [name.encode() for name in names] + [b"CHECKOUT_SEEDED_BUG", b"seeded_bug_is", b"broker_seed"]
-        traces += [b"CHECKOUT_FAILPOINT", b"failpoint_at", b"failpoint_soon", b"pay-answered", b"relay-mark-saved"]
+        traces += [b"CHECKOUT_FAILPOINT", b"failpoint_at", b"failpoint_soon", b"pay-answered", b"relay-watermark-saved"]
         for build in builds():
             for program in sorted(os.listdir(os.path.join(build, "bin"))):
                 with open(os.path.join(build, "bin", program), "rb") as source:

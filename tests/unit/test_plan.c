@@ -18,8 +18,8 @@ static uint64_t paused_ms; /* at the newest yield */
 static void setup(void)
 {
     const struct member_row rows[] = {
-        {.id = SELF, .beat = 1, .ready = true, .locked = true},
-        {.id = OTHER, .beat = 1, .ready = true, .locked = true},
+        {.id = SELF, .heartbeat = 1, .ready = true, .locked = true},
+        {.id = OTHER, .heartbeat = 1, .ready = true, .locked = true},
     };
     liveness_init(&liveness, SELF);
     liveness_observe(&liveness, rows, 2, 1000);
@@ -31,8 +31,8 @@ static void setup(void)
 static void not_ready(int64_t id)
 {
     const struct member_row rows[] = {
-        {.id = SELF, .beat = 2, .ready = id != SELF, .locked = true},
-        {.id = OTHER, .beat = 2, .ready = id != OTHER, .locked = true},
+        {.id = SELF, .heartbeat = 2, .ready = id != SELF, .locked = true},
+        {.id = OTHER, .heartbeat = 2, .ready = id != OTHER, .locked = true},
     };
     liveness_observe(&liveness, rows, 2, 2000);
 }

@@ -262,7 +262,7 @@ START_TEST(what_is_no_reply_ends_the_connection)
     open_at(url_of("", ""));
     expect(1, "up; ");
     ask();
-    expect(3, "lost; Redis sent what is no reply: Protocol error, got \"H\" as reply type byte; "
+    expect(3, "lost; Redis sent an invalid reply: Protocol error, got \"H\" as reply type byte; "
               "up; ");
 }
 END_TEST

@@ -5,7 +5,7 @@
 #include "common/base/err.h"
 
 #define TEXTS_MAX ((size_t)1024 * 1024) /* header lines and body of one call */
-#define MEMORY_KEPT 32768               /* that an idle call keeps of each text, at most */
+#define MEMORY_KEPT 32768               /* an idle call keeps at most so much of each text */
 
 void curl_texts_init(struct curl_texts *texts)
 {

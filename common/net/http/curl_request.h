@@ -18,7 +18,7 @@ struct curl_texts {
 
 void curl_texts_init(struct curl_texts *texts);
 void curl_texts_free(struct curl_texts *texts);
-/* Empties `b`, and gives memory back that is more than an idle call may keep. */
+/* Empties `b`, and frees the memory that an idle call may not keep. */
 void curl_texts_shrink(struct buf *b);
 /* `headers`: lines, NULL at the end; NULL: none. ERR_FULL: too many or too long. */
 MUST_CHECK int curl_texts_copy(struct curl_texts *texts, const char *const *headers,

@@ -11,9 +11,9 @@ struct curl_socket {
     struct curl_sockets *all;
     int fd;
     struct loop_watch *watch; /* NULL: none yet */
-    bool ours;                /* made by curl_sockets_open: its close will be told */
+    bool ours;                /* made by curl_sockets_open, so libcurl reports its close */
     bool active;              /* libcurl waits for it */
-    bool read;                /* it has waited for an answer: the connection came about */
+    bool read;                /* it has waited for an answer: the connection is established */
 };
 
 static struct curl_socket *find(const struct curl_sockets *sockets, int fd)
@@ -71,7 +71,7 @@ int curl_sockets_open(struct curl_sockets *sockets, int family, int type, int pr
     int fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
     if (fd < 0)
         return -1;
-    forget(sockets, fd); /* the number of one that was closed behind our back */
+    forget(sockets, fd); /* the number of one that was closed without a report */
     struct curl_socket *s = add(sockets, fd);
     if (s == NULL) {
         (void)close(fd);
@@ -91,9 +91,9 @@ static void ready(int events, void *arg)
 {
     struct curl_socket *s = arg;
     if (s->active)
-        s->all->cb(s->fd, events, s->all->arg); /* s may be gone now */
+        s->all->cb(s->fd, events, s->all->arg); /* s may be freed now */
     else
-        loop_watch_set(s->watch, 0); /* an idle connection was closed; its next user will see */
+        loop_watch_set(s->watch, 0); /* an idle connection was closed; its next user notices */
 }
 
 int curl_sockets_wait(struct curl_sockets *sockets, int fd, int events)
@@ -111,9 +111,9 @@ int curl_sockets_wait(struct curl_sockets *sockets, int fd, int events)
     return 0;
 }
 
-/* A connection that becomes idle is watched on, and so is ready for its next call without a system
- * call. One that only waited to be writable may never have come about: libcurl 7.88 closes such a
- * socket itself, without a word, and a poll of a closed descriptor ends in abort(). */
+/* An idle connection stays watched, so its next call needs no system call. One that only waited to
+ * be writable may never have been established: libcurl 7.88 closes such a socket itself without a
+ * report, and polling a closed descriptor ends in abort(). */
 void curl_sockets_release(struct curl_sockets *sockets, int fd)
 {
     struct curl_socket *s = find(sockets, fd);

@@ -12,7 +12,7 @@
 static void run(struct http_server *s)
 {
     bool more = http_mhd_run(s);
-    /* The library stops listening when it is full, and listens again only in a later run. */
+    /* The library stops listening when it is full, and starts again only in a later run. */
     bool full = s->connection_count >= s->connections_max;
     if (more || (s->full && !full))
         loop_defer(s->soon);
@@ -85,7 +85,7 @@ void http_server_drain(struct http_server *server)
 {
     if (server->draining)
         return;
-    /* Who is in the listen queue already would be reset: take them in. */
+    /* Accept the clients in the listen queue: otherwise they get a reset. */
     struct pollfd queue = {.fd = server->listen_fd, .events = POLLIN};
     for (int i = 0; i < HTTP_LISTEN_BACKLOG && poll(&queue, 1, 0) == 1; i++)
         run(server);
@@ -116,7 +116,7 @@ static void stop(struct http_server *s)
         http_upgraded_close(&r->upgraded);
         http_request_enter(r, REQUEST_ANSWERED);
     }
-    run(s); /* sends what was answered in this turn */
+    run(s); /* sends the answers of this turn */
     http_mhd_stop(s);
 }
 

@@ -1,7 +1,7 @@
 /*
  * HTTP server (libmicrohttpd on our loop). A handler answers at once or later; the connection is
- * suspended meanwhile. Requests that could be read in two ways (a second Content-Length, Host or
- * Transfer-Encoding; Content-Length beside Transfer-Encoding) are answered 400 here and closed.
+ * suspended meanwhile. It answers requests that have two readings (a second Content-Length, Host or
+ * Transfer-Encoding; Content-Length beside Transfer-Encoding) with 400 and closes the connection.
  */
 #ifndef COMMON_NET_HTTP_HTTP_H
 #define COMMON_NET_HTTP_HTTP_H
@@ -33,8 +33,8 @@ struct http_response {
     bool close; /* close the connection afterwards */
 };
 
-/* Answers, by http_respond, a request that the server itself refuses, and no handler sees: `status`
- * is 400 (it could be read in two ways) or 503 (the server closes); `detail` is a static text. */
+/* Answers, by http_respond, a request that the server itself refuses before any handler sees it:
+ * `status` is 400 (it has two readings) or 503 (the server closes); `detail` is a static text. */
 typedef void (*http_refuser)(struct http_request *request, unsigned status, const char *detail);
 
 struct http_options {
@@ -43,29 +43,29 @@ struct http_options {
     unsigned connections_max;
     unsigned idle_timeout_s; /* from connecting or the last answer to the end of the next request;
                                 shorter when nearly all connections are taken */
-    size_t body_max;         /* a longer body is cut: http_request_body_too_large */
+    size_t body_max;         /* it cuts a longer body: http_request_body_too_large */
     bool reuse_port;         /* several processes share the port (SO_REUSEPORT) */
     const char *tls_certificate; /* PEM text; NULL: no TLS */
     const char *tls_key;         /* PEM text, too; both must outlive the server */
     http_refuser refuse;         /* NULL: the detail as plain text */
 };
 
-/* Called when the whole request is here. Must answer it now or later by http_respond/http_upgrade.
- */
+/* Called when the whole request has arrived. Must answer it now or later by
+ * http_respond/http_upgrade. */
 typedef void (*http_handler)(struct http_request *request, void *arg);
 
-/* ERR_UNAVAILABLE: the address cannot be bound (errno tells why). */
+/* ERR_UNAVAILABLE: it cannot bind the address (see errno). */
 MUST_CHECK int http_server_open(struct loop *loop, const struct http_options *options,
                                 http_handler handler, void *arg, struct http_server **ret_server);
 uint16_t http_server_port(const struct http_server *server);
-/* Stops accepting connections; those open are served on, each closed after its next answer. */
+/* Stops accepting connections; open ones go on, and each is closed after its next answer. */
 void http_server_drain(struct http_server *server);
-/* Requests that were handed to the handler and are not answered yet. */
+/* Requests that a handler got and has not answered yet. */
 size_t http_server_pending(const struct http_server *server);
-/* Connections open now, upgraded ones not counted. */
+/* Connections open now, without upgraded ones. */
 size_t http_server_connections(const struct http_server *server);
-/* Ends every connection and frees the server. Pending requests are answered 503 and are invalid
- * afterwards. NULL is allowed. */
+/* Ends every connection and frees the server. It answers pending requests with 503; they are
+ * invalid afterwards. NULL is allowed. */
 void http_server_close(struct http_server *server);
 
 const char *http_request_method(const struct http_request *request);
@@ -77,11 +77,11 @@ size_t http_request_header_count(const struct http_request *request, const char 
 const char *http_request_body(const struct http_request *request, size_t *ret_len);
 bool http_request_body_too_large(const struct http_request *request);
 
-/* Answers the request, which is invalid afterwards (also when the client has gone meanwhile). */
+/* Answers the request, which is invalid afterwards (also if the client has left). */
 void http_respond(struct http_request *request, const struct http_response *response);
 
 /* Closes the connection instead of answering: after `len` raw bytes, if the socket takes them at
- * once, or with a reset if there are none. For servers that play a broken one. The request is
+ * once, or with a reset if there are none. For a server that plays a broken one. The request is
  * invalid afterwards. */
 void http_abort(struct http_request *request, const char *raw, size_t len);
 
@@ -89,7 +89,7 @@ void http_abort(struct http_request *request, const char *raw, size_t len);
  * Answers 101 with `headers` and hands the raw non-blocking socket to `cb`, with bytes that the
  * client sent already. The socket belongs to the upgraded connection: use http_upgraded_close, not
  * close(2), within http_server_close at the latest. `headers` must hold Upgrade; Connection is
- * added. If the client has gone, or speaks HTTP/1.0, `cb` gets NULL and -1 instead. The request is
+ * added. If the client has left, or speaks HTTP/1.0, `cb` gets NULL and -1 instead. The request is
  * invalid afterwards.
  */
 struct http_upgraded;

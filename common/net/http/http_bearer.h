@@ -1,4 +1,4 @@
-/* The bearer token of a request (RFC 6750), read in one way by every server. */
+/* The bearer token of a request (RFC 6750), which every server reads alike. */
 #ifndef COMMON_NET_HTTP_HTTP_BEARER_H
 #define COMMON_NET_HTTP_HTTP_BEARER_H
 

@@ -56,7 +56,7 @@ const char *http_head_ambiguity(const struct http_head *head, const char *versio
     if (head->encodings > 1)
         return "there is more than one Transfer-Encoding";
     if (head->encodings == 1 && !head->chunked)
-        return "the only Transfer-Encoding that is taken is chunked";
+        return "the only Transfer-Encoding that is allowed is chunked";
     if (head->hosts > 1)
         return "there is more than one Host";
     if (head->hosts == 0 && strcmp(version, "HTTP/1.1") == 0)

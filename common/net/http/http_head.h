@@ -1,4 +1,4 @@
-/* What a request's head is checked for before anything else reads it. Pure. */
+/* The first check of a request's head, before anything else reads it. Pure. */
 #ifndef COMMON_NET_HTTP_HTTP_HEAD_H
 #define COMMON_NET_HTTP_HTTP_HEAD_H
 
@@ -12,10 +12,10 @@ struct http_head {
     unsigned encodings;
     bool chunked;
     bool has_nul;
-    uint64_t length; /* Content-Length; what is no number has been refused before */
+    uint64_t length; /* Content-Length; libmicrohttpd has refused what is no number */
 };
 
-/* Looks at one header; both texts end in NUL, also when they contain others. */
+/* Checks one header; both texts end in NUL, also if they contain others. */
 void http_head_add(struct http_head *head, const char *name, size_t name_len, const char *value,
                    size_t value_len);
 /* Why two readers might see two different requests in this one; static text. NULL: they cannot. */

@@ -16,7 +16,7 @@ struct MHD_Daemon;
 struct MHD_Response;
 struct MHD_UpgradeResponseHandle;
 
-#define HTTP_SWEEP_MS 1000 /* idle connections are looked at this often */
+#define HTTP_SWEEP_MS 1000 /* so often it checks idle connections */
 
 enum request_state {
     REQUEST_IDLE,     /* no request, or one that is still arriving */
@@ -53,7 +53,7 @@ struct http_request {
 
     struct MHD_Response *response; /* until it is queued */
     unsigned status;
-    http_upgraded_cb upgrade_cb; /* until it was called */
+    http_upgraded_cb upgrade_cb; /* until its call */
     void *upgrade_arg;
     struct http_upgraded upgraded;
 };
@@ -69,7 +69,7 @@ struct http_server {
     size_t connections_max;
     uint16_t port;
     int listen_fd; /* -1 once draining */
-    bool full;     /* at its limit of connections after the last run */
+    bool full;     /* at its limit of connections after the previous run */
     bool draining;
     bool running; /* inside MHD_run */
 
@@ -89,16 +89,16 @@ struct http_server {
 
 /* ---- http_request.c ---- */
 
-/* A connection that has come. NULL: no memory. */
+/* A new connection. NULL: no memory. */
 struct http_request *http_request_new(struct http_server *server, struct MHD_Connection *mhd,
                                       int fd);
-/* The connection is gone; what the library gave it has been given up before. */
+/* The connection has ended; the library's part of it is freed already. */
 void http_request_free(struct http_request *request);
-/* The only one that changes a request's state; moves it to the list of that state. */
+/* The only function that changes a request's state; moves it to the list of that state. */
 void http_request_enter(struct http_request *request, enum request_state state);
-/* The answer was sent, or the connection ended before: room for the next request. */
+/* The answer was sent or the connection ended: room for the next request. */
 void http_request_reset(struct http_request *request);
-/* Ends connections that are idle for too long, or whose client has gone without a sound. */
+/* Ends connections that are idle for too long, or that their client left unnoticed. */
 void http_requests_sweep(struct http_server *server);
 
 /* ---- http_mhd.c ---- */
@@ -106,9 +106,9 @@ void http_requests_sweep(struct http_server *server);
 /* Serves `server->listen_fd`. ERR_UNAVAILABLE. */
 MUST_CHECK int http_mhd_start(struct http_server *server, const struct http_options *options,
                               bool ipv6, int *ret_epoll_fd);
-/* Has the server's owner word a refusal of this layer; the connection ends behind the answer. */
+/* Lets the server's owner write this layer's refusal; the connection ends after the answer. */
 void http_request_refuse(struct http_request *request, unsigned status, const char *detail);
-/* Lets the library do what is to be done; true: and again at once. */
+/* Lets the library do its work; true: call it again at once. */
 bool http_mhd_run(struct http_server *server);
 /* Takes no more connections; the socket is the caller's again. */
 void http_mhd_quiesce(struct http_server *server);

@@ -39,7 +39,7 @@ static int bind_address(const struct addrinfo *address, bool reuse_port)
     return fd;
 }
 
-/* The first address of `host` that can be bound; -1 with errno. */
+/* Binds the first possible address of `host`; -1 with errno. */
 static int bind_host(const char *host, uint16_t port, bool reuse_port)
 {
     char service[8];
@@ -72,7 +72,7 @@ static void raise_descriptors(unsigned connections)
         return;
     limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
-        log_warning("the limit of open files is below the number of connections",
+        log_warning("limit of open files is below the number of connections",
                     LOG_INT("files", limit.rlim_cur), LOG_INT("connections", connections));
 }
 

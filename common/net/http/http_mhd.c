@@ -14,16 +14,16 @@
 #include "common/base/log.h"
 #include "common/net/http/http_head.h"
 
-/* From 0.9.77 on the library itself answers a request without Host, in HTML. So that the refusal is
- * in the words of our API, each request begins with a Host of ours, known by its address. What the
- * library still answers itself there: a Transfer-Encoding other than chunked. */
+/* From 0.9.77 on the library itself answers a request without Host, in HTML. To refuse it in the
+ * words of our API, each request begins with a Host of our own, which we know by its address. The
+ * library still answers one thing itself: a Transfer-Encoding other than chunked. */
 static const char no_host[] = "";
 
 /* Memory of one connection for its request's head and its answer's: a token of 4 KiB fits. The
- * library clears all of it for each request, so more costs time as well. */
+ * library clears all of it for each request, so more costs time too. */
 #define CONNECTION_MEMORY ((size_t)12 * 1024)
-/* A body over the limit is read to its end up to here, so that the client reads our answer and not
- * a reset; what is longer is answered at once, or cut off if its length was not told. */
+/* It reads a body over the limit to its end up to this size, so that the client gets our answer and
+ * not a reset. It answers a longer one at once, or cuts it off if its length is unknown. */
 #define DISCARD_MAX ((uint64_t)64 * 1024)
 
 /* ---- connections ---- */
@@ -58,7 +58,7 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
         disconnected(*context);
 }
 
-/* The answer was sent, or the connection ended before. */
+/* The answer was sent or the connection ended. */
 static void on_completed(void *cls, struct MHD_Connection *mhd, void **request,
                          enum MHD_RequestTerminationCode code)
 {
@@ -94,12 +94,12 @@ static enum MHD_Result queue_answer(struct http_request *r)
     if (r->aborted)
         return MHD_NO;
     if (response == NULL) {
-        log_error("no memory for an answer");
+        log_error("answer not sent: out of memory");
         return MHD_NO; /* the connection is closed */
     }
     r->response = NULL;
     enum MHD_Result result = MHD_queue_response(r->mhd, r->status, response);
-    MHD_destroy_response(response); /* our reference only */
+    MHD_destroy_response(response); /* only our reference */
     return result;
 }
 
@@ -209,7 +209,7 @@ size_t http_request_header_count(const struct http_request *request, const char 
 
 /* ---- a request's way out ---- */
 
-/* Lets the library go on with a request that has its answer now. */
+/* Lets the library go on with a request whose answer is ready. */
 static void go_on(struct http_request *r)
 {
     http_request_enter(r, REQUEST_ANSWERED);
@@ -233,7 +233,7 @@ static bool add_headers(struct MHD_Response *response, const struct http_header 
 void http_respond(struct http_request *request, const struct http_response *response)
 {
     assert(request->state == REQUEST_OPEN);
-    /* The cast: the library copies, but takes a pointer to what it might free. */
+    /* The cast: the library copies, but its prototype takes a pointer that it may free. */
     struct MHD_Response *made = MHD_create_response_from_buffer(
         response->body_len, (void *)(uintptr_t)response->body, MHD_RESPMEM_MUST_COPY);
     bool close = response->close || request->refused || request->server->draining;
@@ -269,7 +269,7 @@ void http_abort(struct http_request *request, const char *raw, size_t len)
     if (len == 0)
         (void)setsockopt(request->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
     else if (send(request->fd, raw, len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-        log_debug("an aborted connection took no bytes");
+        log_debug("aborted connection took no bytes");
     request->aborted = true;
     go_on(request);
 }
@@ -284,9 +284,9 @@ static void on_upgraded(void *cls, struct MHD_Connection *mhd, void *request, co
     r->upgraded = (struct http_upgraded){r->server, handle};
     int flags = fcntl(fd, F_GETFL);
     if (flags >= 0)
-        (void)fcntl(fd, F_SETFL, flags | O_NONBLOCK); /* it is already, by this version */
+        (void)fcntl(fd, F_SETFL, flags | O_NONBLOCK); /* this version has done it already */
     int on = 1;
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* only slower without */
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* it is only slower without */
     http_upgraded_cb cb = r->upgrade_cb;
     r->upgrade_cb = NULL;
     cb(&r->upgraded, fd, extra, extra_len, r->upgrade_arg);
@@ -371,7 +371,7 @@ bool http_mhd_run(struct http_server *s)
 {
     s->running = true;
     s->now_ms = clock_mono_ms();
-    (void)MHD_run(s->daemon); /* fails only when it was stopped */
+    (void)MHD_run(s->daemon); /* fails only after a stop */
     s->running = false;
     MHD_UNSIGNED_LONG_LONG wait_ms = 0;
     return MHD_get_timeout(s->daemon, &wait_ms) == MHD_YES && wait_ms == 0;

@@ -94,8 +94,8 @@ bool http_request_body_too_large(const struct http_request *request)
 
 /* ---- connections that wait for too long ---- */
 
-/* The library asks epoll for edges, and can miss the end of a client that came together with its
- * last bytes: look once whether a quiet connection has ended. */
+/* The library uses epoll's edges, and can miss the end of a client if it arrives together with the
+ * last bytes: check once whether a quiet connection has ended. */
 static void look_for_end(struct http_request *r)
 {
     char byte;
@@ -106,7 +106,8 @@ static void look_for_end(struct http_request *r)
         (void)shutdown(r->fd, SHUT_RDWR); /* makes an edge */
 }
 
-/* A client has this long from its last answer for its whole next request, however it drips in. */
+/* A client has this long from its last answer for its whole next request, however slowly it
+ * arrives. */
 static uint64_t idle_limit(const struct http_server *s)
 {
     bool crowded = s->connection_count >= s->connections_max / 8 * 7;
@@ -119,7 +120,7 @@ void http_requests_sweep(struct http_server *s)
     uint64_t limit_ms = idle_limit(s);
     struct http_request *r;
     while ((r = TAILQ_FIRST(&s->waiting)) != NULL && r->since_ms + limit_ms <= s->now_ms) {
-        (void)shutdown(r->fd, SHUT_RDWR); /* the library sees the end of it, or has already */
+        (void)shutdown(r->fd, SHUT_RDWR); /* the library notices its end, or has already */
         http_request_enter(r, r->state);  /* to the tail */
     }
     TAILQ_FOREACH(r, &s->waiting, link)

@@ -35,7 +35,8 @@ static struct redis *open_any(struct loop *loop, const char *url, redis_push_cb 
         redis_free(redis);
         return NULL;
     }
-    loop_timer_start(redis->retry, 0, 0); /* not from here: the caller does not hold `redis` yet */
+    loop_timer_start(redis->retry, 0,
+                     0); /* in the next turn: the caller does not hold `redis` yet */
     return redis;
 }
 

@@ -11,9 +11,9 @@
 #include "common/net/redis/redis_reply.h"
 
 /*
- * Connects to redis://[user][:password]@host:port/db and keeps connected: backoff 50 ms to 2 s. A
- * connection is given up if it does not answer a PING within 2 s, or is one to a replica (a master
- * that was demoted keeps its clients, refuses their writes and publishes into the void). `state`
+ * Connects to redis://[user][:password]@host:port/db and stays connected: backoff 50 ms to 2 s. It
+ * ends a connection that does not answer a PING within 2 s, or that leads to a replica (a demoted
+ * master keeps its clients, refuses their writes, and its PUBLISH reaches no subscriber). `state`
  * may be NULL. `pending_max`: commands without an answer; more give ERR_FULL.
  */
 struct redis *redis_open(struct loop *loop, const char *url, size_t pending_max,
@@ -22,9 +22,9 @@ struct redis *redis_open(struct loop *loop, const char *url, size_t pending_max,
 void redis_close(struct redis *redis);
 bool redis_is_up(const struct redis *redis);
 
-/* What the last try to connect met, while down: 0 (none has ended yet), ERR_UNAVAILABLE (nobody
- * answers, or not now), or what will not mend by itself: ERR_NOT_FOUND (the host has no address),
- * ERR_AUTH (the login or the database is refused). */
+/* The result of the last try to connect, while down: 0 (none has ended yet), ERR_UNAVAILABLE (no
+ * answer, or not now), or an error that stays until a person acts: ERR_NOT_FOUND (the host has no
+ * address), ERR_AUTH (Redis refuses the login or the database). */
 int redis_fault(const struct redis *redis);
 
 /* Sends one command; `cb` may be NULL, else it comes exactly once. ERR_UNAVAILABLE while down (then
@@ -37,11 +37,11 @@ struct redis_subscriber;
 struct redis_subscriber_events {
     void (*message)(const char *channel, size_t channel_len, const char *message,
                     size_t message_len, void *arg);
-    /* Each time Redis has acknowledged a channel, also again after a reconnect, when messages may
-     * have been missed. */
+    /* Each time Redis acknowledges a channel, also after a reconnect, in which messages may be
+     * lost. */
     void (*subscribed)(const char *channel, size_t channel_len, void *arg);
-    /* Redis refuses the channel: none of its messages comes, until `subscribed`. It is asked again
-     * every 5 s. May be NULL. */
+    /* Redis refuses the channel: no message arrives until `subscribed`. It retries every 5 s. May
+     * be NULL. */
     void (*refused)(const char *channel, size_t channel_len, const char *problem, void *arg);
     redis_state_cb state; /* may be NULL */
 };
@@ -52,7 +52,8 @@ struct redis_subscriber *redis_subscriber_open(struct loop *loop, const char *ur
                                                const struct redis_subscriber_events *events,
                                                void *arg);
 void redis_subscriber_close(struct redis_subscriber *subscriber);
-/* Remembers the channel, and subscribes now or when connected. Twice the same is once. */
+/* Remembers the channel, and subscribes now or when connected. A second call for it does
+ * nothing. */
 MUST_CHECK int redis_subscribe(struct redis_subscriber *subscriber, const char *channel);
 void redis_unsubscribe(struct redis_subscriber *subscriber, const char *channel);
 

@@ -1,4 +1,4 @@
-/* The answers that a Redis connection owes, oldest first: for redis.c alone. */
+/* The answers that are due on a Redis connection, oldest first. Only for redis.c. */
 #ifndef COMMON_NET_REDIS_REDIS_DUE_H
 #define COMMON_NET_REDIS_REDIS_DUE_H
 
@@ -9,7 +9,7 @@
 #include "common/net/redis/redis_reply.h"
 
 struct redis_due_entry {
-    redis_reply_cb cb; /* NULL: nobody waits */
+    redis_reply_cb cb; /* NULL: no caller waits */
     void *arg;
 };
 
@@ -23,7 +23,7 @@ struct redis_due {
 
 /* ERR_NOMEM at worst. */
 MUST_CHECK int redis_due_push(struct redis_due *due, redis_reply_cb cb, void *arg);
-/* Takes back what was pushed last. */
+/* Removes the newest. */
 void redis_due_unpush(struct redis_due *due);
 /* False: empty. */
 bool redis_due_pop(struct redis_due *due, struct redis_due_entry *ret_entry);

@@ -21,8 +21,7 @@ enum redis_phase {
     REDIS_PHASE_CONNECTING, /* a thread resolves and connects */
     REDIS_PHASE_LOGIN,
     REDIS_PHASE_UP,
-    REDIS_PHASE_CLOSED, /* to be freed in the next turn of the loop: callers of callbacks still look
-                           at it */
+    REDIS_PHASE_CLOSED, /* the next turn of the loop frees it: callers of callbacks still read it */
 };
 
 struct redis {
@@ -34,28 +33,29 @@ struct redis {
     void *arg;
 
     enum redis_phase phase;
-    uint64_t session; /* counts connections: tells a caller of callbacks that its own has ended */
+    uint64_t
+        session; /* counts connections: so a caller of callbacks notices that its own has ended */
     struct redis_wire *wire;
     struct loop_watch *watch;
     struct loop_timer *retry; /* the next try; closed: the end */
-    struct loop_timer *tick;  /* while connected: asks whether Redis is still there */
+    struct loop_timer *tick;  /* while connected: sends the pings */
     struct host_walk walk;
     struct backoff backoff;
     struct redis_dialling *dialling;
     uint64_t up_since_ms;
     unsigned login_due;    /* answers */
-    unsigned silent_ticks; /* since the server was asked something; 0: it has answered */
+    unsigned silent_ticks; /* since the oldest command without an answer; 0: none */
     bool tells_role;       /* it knows HELLO */
-    int fault;             /* how the last try to connect failed */
+    int fault;             /* the error of the last try to connect */
 
     struct redis_due due;
 
-    char reason[REDIS_REASON_SIZE]; /* why it is down, as last told */
+    char reason[REDIS_REASON_SIZE]; /* why it is down, as last reported */
 };
 
-/* Ends this connection (or try): tells everybody, tries again later. */
+/* Ends this connection (or try), reports it to all that wait, and tries again later. */
 void redis_fail(struct redis *redis, const char *what, const char *detail);
-/* Ends all without a word; the loop frees it. */
+/* Ends all without a callback; the loop frees it. */
 void redis_end(struct redis *redis);
 /* Of the retry timer. */
 void redis_retry_due(void *arg);

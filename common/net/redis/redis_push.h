@@ -1,4 +1,4 @@
-/* For redis_subscriber.c alone: a connection that is pushed messages, too. */
+/* Only for redis_subscriber.c: a connection on which Redis also pushes messages. */
 #ifndef COMMON_NET_REDIS_REDIS_PUSH_H
 #define COMMON_NET_REDIS_REDIS_PUSH_H
 
@@ -11,7 +11,7 @@ typedef void (*redis_push_cb)(const struct redis_reply *push, void *about, void 
 
 struct redis *redis_open_push(struct loop *loop, const char *url, redis_push_cb push,
                               redis_state_cb state, void *arg);
-/* Sends a command that is answered by one push. ERR_UNAVAILABLE, ERR_FULL, ERR_NOMEM. */
+/* Sends a command whose answer is one push. ERR_UNAVAILABLE, ERR_FULL, ERR_NOMEM. */
 MUST_CHECK int redis_send(struct redis *redis, size_t argc, const char *const *argv,
                           const size_t *argv_len, void *about);
 

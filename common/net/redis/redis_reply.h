@@ -1,4 +1,4 @@
-/* What Redis answers, and how its connection tells that it came or went. */
+/* The answers of Redis, and the reports of its connection. */
 #ifndef COMMON_NET_REDIS_REDIS_REPLY_H
 #define COMMON_NET_REDIS_REDIS_REPLY_H
 
@@ -11,7 +11,7 @@ struct redis;
 enum redis_type { REDIS_LOST, REDIS_NIL, REDIS_STRING, REDIS_INTEGER, REDIS_ERROR, REDIS_ARRAY };
 
 struct redis_reply {
-    enum redis_type type; /* REDIS_LOST: the connection went before the answer */
+    enum redis_type type; /* REDIS_LOST: the connection ended before the answer */
     const char *str;      /* REDIS_STRING, REDIS_ERROR; not NUL-safe: use len */
     size_t len;
     int64_t integer;

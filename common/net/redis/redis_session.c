@@ -13,12 +13,12 @@
 
 #define CONNECT_MS 2000
 #define TICK_MS 1000
-/* Turns of the loop are counted, so that our own stall is not taken for the server's. */
+/* It counts turns of the loop, so that it does not take our own stall for the server's. */
 #define SILENT_TICKS_MAX 2
-/* A connection that ends sooner has proved nothing: the wait before the next grows on. */
+/* A connection that ends sooner proves nothing: the wait before the next one goes on growing. */
 #define PROVED_MS 1000
 
-/* The only one that changes the phase. */
+/* The only function that changes the phase. */
 static void enter(struct redis *redis, enum redis_phase phase, const char *reason)
 {
     static const char *const names[] = {"idle", "connecting", "login", "up", "closed"};
@@ -44,8 +44,7 @@ static void tell_lost(struct redis *redis)
 {
     static const struct redis_reply lost = {.type = REDIS_LOST};
     struct redis_due_entry entry;
-    while (
-        redis_due_pop(&redis->due, &entry)) /* nothing is added meanwhile: the phase forbids it */
+    while (redis_due_pop(&redis->due, &entry)) /* the phase forbids to add any meanwhile */
         if (entry.cb != NULL)
             entry.cb(&lost, entry.arg);
 }
@@ -118,12 +117,12 @@ static bool text_is(const struct redis_reply *reply, const char *text)
 
 static bool refuses_writes(const struct redis_reply *reply)
 {
-    static const char mark[] = "READONLY";
-    return reply->type == REDIS_ERROR && reply->len >= sizeof mark - 1 &&
-           memcmp(reply->str, mark, sizeof mark - 1) == 0;
+    static const char prefix[] = "READONLY";
+    return reply->type == REDIS_ERROR && reply->len >= sizeof prefix - 1 &&
+           memcmp(reply->str, prefix, sizeof prefix - 1) == 0;
 }
 
-/* A published message answers nothing that was sent; all else does, in order. */
+/* A pushed message is no answer; all else answers the commands in order. */
 static bool is_message(const struct redis *redis, const struct redis_reply *reply)
 {
     return redis->push != NULL && reply->count > 0 && text_is(&reply->items[0], "message");
@@ -139,7 +138,7 @@ static void deliver(const struct redis_reply *reply, void *arg)
         return;
     }
     if (!redis_due_pop(&redis->due, &entry)) {
-        redis_fail(redis, "Redis sent a reply that nothing asked for", "");
+        redis_fail(redis, "Redis sent a reply without a command", "");
         return;
     }
     if (entry.cb != NULL)
@@ -150,7 +149,7 @@ static void deliver(const struct redis_reply *reply, void *arg)
         redis_fail(redis, "this Redis takes no writes", "it is a replica");
 }
 
-/* Takes what has arrived. Any callback may end the connection, or close the whole. */
+/* Reads what has arrived. Any callback may end the connection, or close the client. */
 static void read_replies(struct redis *redis)
 {
     if (redis_wire_read(redis->wire) < 0) {
@@ -164,7 +163,7 @@ static void read_replies(struct redis *redis)
     if (redis->session != session || code == 0)
         return;
     if (code == ERR_PARSE)
-        redis_fail(redis, "Redis sent what is no reply", redis_wire_problem(redis->wire));
+        redis_fail(redis, "Redis sent an invalid reply", redis_wire_problem(redis->wire));
     else
         redis_fail(redis, "out of memory", "");
 }
@@ -181,7 +180,7 @@ static void socket_ready(int events, void *arg)
 
 /* ---- is Redis there, and is it the master? ---- */
 
-/* HELLO's answer is a list of names and values; NULL: it does not tell the role. */
+/* HELLO's answer is a list of names and values; NULL: the role is not in it. */
 static const struct redis_reply *role_in(const struct redis_reply *reply)
 {
     for (size_t i = 0; i + 1 < reply->count; i += 2) {
@@ -193,8 +192,8 @@ static const struct redis_reply *role_in(const struct redis_reply *reply)
     return NULL;
 }
 
-/* Whether it is a replica, where writes are refused and a PUBLISH reaches no one who listens at the
- * master. Where Redis does not tell its role (before 6.0, or HELLO is forbidden): false. */
+/* Whether it is a replica, which refuses writes, and whose PUBLISH reaches no subscriber of the
+ * master. False where Redis does not report its role (before 6.0, or HELLO is forbidden). */
 static bool is_replica(struct redis *redis, const struct redis_reply *reply)
 {
     const struct redis_reply *role = role_in(reply);
@@ -212,7 +211,7 @@ static void ping_answered(const struct redis_reply *reply, void *arg)
         redis_fail(redis, "this Redis is a replica now", "");
 }
 
-/* The role is asked with each ping, of a connection that sends commands. */
+/* On a connection for commands, each ping also asks for the role. */
 static int send_ping(struct redis *redis)
 {
     bool role = redis->tells_role && redis->push == NULL;
@@ -267,7 +266,7 @@ static void login_answered(const struct redis_reply *reply, void *arg)
         logged_in(redis);
 }
 
-/* Subscriptions are fine at a replica, too: it passes on what its master publishes. */
+/* A replica serves subscriptions too: it passes on what its master publishes. */
 static void role_answered(const struct redis_reply *reply, void *arg)
 {
     struct redis *redis = arg;
@@ -306,7 +305,7 @@ static void login(struct redis *redis)
             login_command(redis, 2, (const char *const[]){"AUTH", url->password}, login_answered);
     if (code == 0 && url->database != 0) /* 0 is the default, and SELECT may be forbidden */
         code = login_command(redis, 2, (const char *const[]){"SELECT", database}, login_answered);
-    if (code == 0) /* tells a server that wants a password, or is still loading */
+    if (code == 0) /* its answer shows a server that needs a password or is still loading */
         code = login_command(redis, 1, (const char *const[]){"PING"}, login_answered);
     if (code == 0)
         code = login_command(redis, 1, (const char *const[]){"HELLO"}, role_answered);
@@ -316,9 +315,9 @@ static void login(struct redis *redis)
 
 /* ---- connecting ---- */
 
-/* Names are looked up and sockets connected in a thread: the resolver blocks. */
+/* A thread resolves names and connects sockets, since the resolver blocks. */
 struct redis_dialling {
-    struct redis *redis; /* NULL: closed meanwhile. Not touched by the thread. */
+    struct redis *redis; /* NULL: closed meanwhile. The thread does not touch it. */
     char host[REDIS_URL_PART_MAX + 1];
     uint16_t port;
     unsigned round;
@@ -334,7 +333,7 @@ static void dial_in_thread(void *arg)
                                  &dialling->fd, dialling->reason, sizeof dialling->reason);
 }
 
-/* Takes the connected socket over. */
+/* Takes the connected socket. */
 static void take_socket(struct redis *redis, int fd)
 {
     redis->wire = redis_wire_new(fd);

@@ -9,16 +9,16 @@
 #include "common/net/redis/redis_push.h"
 
 /*
- * The channels are a balanced tree by name (tsearch): names come from outside, and its cost has a
- * bound whatever they are.
+ * The channels are a balanced tree by name (tsearch): names come from outside, and the tree bounds
+ * the cost whatever they are.
  */
 
-#define RETRY_MS 5000       /* a refused channel is asked for again */
-#define TELL_AGAIN_MS 10000 /* refusals are logged this often */
+#define RETRY_MS 5000       /* the retry of a refused channel */
+#define TELL_AGAIN_MS 10000 /* so often it logs refusals */
 
 enum channel_state {
-    CHANNEL_UNWANTED, /* to be forgotten once Redis has answered what is due */
-    CHANNEL_WANTED,   /* asked for, or to be when connected */
+    CHANNEL_UNWANTED, /* forget it once Redis has answered what is due */
+    CHANNEL_WANTED,   /* requested now, or when connected */
     CHANNEL_STANDS,   /* acknowledged */
     CHANNEL_REFUSED,
 };
@@ -35,10 +35,10 @@ struct redis_subscriber {
     void *channels; /* tree of struct channel */
     struct redis_subscriber_events events;
     void *arg;
-    struct loop_timer *retry; /* of what was refused */
-    uint64_t told_ms;         /* when a refusal was last logged */
+    struct loop_timer *retry; /* of refused channels */
+    uint64_t told_ms;         /* when it last logged a refusal */
     uint64_t refusals;        /* since then */
-    struct loop_timer *end;   /* frees it in the next turn of the loop: we may be in its callback */
+    struct loop_timer *end;   /* frees it in the next turn of the loop: this may be its callback */
     bool closed;
 };
 
@@ -103,9 +103,9 @@ static int unsubscribe_now(struct redis_subscriber *subscriber, const struct cha
 
 struct walk {
     struct redis_subscriber *subscriber;
-    enum channel_state only; /* those that are to be asked for */
+    enum channel_state only; /* the channels to request */
     bool connected;
-    struct channel *unwanted; /* one to be removed: a tree must not change during a walk */
+    struct channel *unwanted; /* one to remove: a tree must not change during a walk */
     size_t failed;
 };
 
@@ -131,7 +131,7 @@ static void retry_due(void *arg)
     ask_for(arg, CHANNEL_REFUSED);
 }
 
-/* The connection is gone, with all that was due on it. */
+/* The connection has ended, with all that was due on it. */
 static void lose_channel(const void *node, VISIT visit, void *arg)
 {
     struct walk *walk = arg;
@@ -219,8 +219,8 @@ static void refused(struct redis_subscriber *subscriber, struct channel *channel
         subscriber->events.refused(channel->name, channel->len, problem, subscriber->arg);
 }
 
-/* An answer counts when it is to the newest SUBSCRIBE: an older one may precede an UNSUBSCRIBE that
- * is still on its way. */
+/* Only the answer to the newest SUBSCRIBE counts: an older one may precede an UNSUBSCRIBE that is
+ * still under way. */
 static void answered(struct redis_subscriber *subscriber, struct channel *channel,
                      const struct redis_reply *answer)
 {

@@ -43,7 +43,7 @@ static const char *parse(const char *text, struct redis_url *out)
     if (url_parse(text, strlen(text), &url, &problem) < 0)
         return problem;
     if (url.rest.len > 0)
-        return "it takes no ?parameters; settings have variables of their own";
+        return "it allows no ?parameters; settings have variables of their own";
     if (url.port > 0)
         out->port = url.port;
     problem = read_login(&url, out);

@@ -1,4 +1,4 @@
-/* redis://[user:password@]host[:port][/database], read into its parts. */
+/* redis://[user:password@]host[:port][/database], split into its parts. */
 #ifndef COMMON_NET_REDIS_REDIS_URL_H
 #define COMMON_NET_REDIS_REDIS_URL_H
 
@@ -18,7 +18,7 @@ struct redis_url {
 };
 
 /* 0, or ERR_PARSE with a static text in `ret_problem` that does not repeat the URL. A password may
- * stand without a user (redis://:password@host), a user not without a password. */
+ * come without a user (redis://:password@host), a user needs a password. */
 MUST_CHECK int redis_url_parse(const char *text, struct redis_url *ret_url,
                                const char **ret_problem);
 

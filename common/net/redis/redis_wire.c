@@ -9,7 +9,7 @@
 /*
  * The library's own asynchronous context frees itself around callbacks and asserts what a server
  * sends, so it is not used. Commands of one turn of the loop leave together, when the socket is
- * next found writable.
+ * next writable.
  */
 
 #define UNSENT_MAX ((size_t)16 * 1024 * 1024) /* bytes of commands not yet taken by the socket */
@@ -29,7 +29,7 @@ struct redis_wire *redis_wire_new(int fd)
         free(wire);
         return NULL;
     }
-    wire->context->flags &= ~REDIS_BLOCK; /* the library supposes a blocking socket */
+    wire->context->flags &= ~REDIS_BLOCK; /* the library assumes a blocking socket */
     return wire;
 }
 
@@ -108,7 +108,7 @@ static void reply_clear(const struct redis_reply *reply)
     free((void *)(uintptr_t)reply->items); /* const is for the callbacks: this is its owner */
 }
 
-/* Texts stay the library's. Depth is bounded by its parser. False: no memory. */
+/* The library keeps the texts. Depth is bounded by its parser. False: no memory. */
 static bool reply_from(const redisReply *from, struct redis_reply *to)
 {
     *to = (struct redis_reply){.type = type_of(from), .integer = from->integer};
@@ -140,7 +140,7 @@ int redis_wire_next(struct redis_wire *wire, redis_reply_cb cb, void *arg)
     struct redis_reply reply;
     bool whole = reply_from(raw, &reply);
     if (whole)
-        cb(&reply, arg); /* may free the wire: only what is ours is touched behind it */
+        cb(&reply, arg); /* may free the wire: touch only locals after it */
     reply_clear(&reply);
     freeReplyObject(raw);
     return whole ? 1 : ERR_NOMEM;

@@ -1,4 +1,4 @@
-/* hiredis behind a few calls: it formats commands, moves bytes and parses replies on a socket that
+/* A few calls around hiredis: it formats commands, moves bytes and parses replies on a socket that
  * is connected already. No loop, no queue, nothing that blocks. */
 #ifndef COMMON_NET_REDIS_REDIS_WIRE_H
 #define COMMON_NET_REDIS_REDIS_WIRE_H
@@ -11,7 +11,7 @@
 
 struct redis_wire;
 
-/* Takes the non-blocking socket over, also when it fails. NULL: no memory. */
+/* Takes the non-blocking socket, also on failure. NULL: no memory. */
 struct redis_wire *redis_wire_new(int fd);
 /* Closes the socket. NULL is allowed. */
 void redis_wire_free(struct redis_wire *wire);
@@ -25,7 +25,7 @@ MUST_CHECK int redis_wire_append(struct redis_wire *wire, size_t argc, const cha
 MUST_CHECK int redis_wire_flush(struct redis_wire *wire);
 /* Reads what is there. ERR_IO. */
 MUST_CHECK int redis_wire_read(struct redis_wire *wire);
-/* Hands the next reply that is complete to `cb`: 1, 0 if there is none, ERR_PARSE, ERR_NOMEM. */
+/* Passes the next complete reply to `cb`: 1, 0 if there is none, ERR_PARSE, ERR_NOMEM. */
 MUST_CHECK int redis_wire_next(struct redis_wire *wire, redis_reply_cb cb, void *arg);
 
 #endif
