@@ -38,6 +38,7 @@ struct runner *runner_new(const struct runner_options *options)
         return NULL;
     runner->o = *options;
     runner->pump = runner_pump;
+    TAILQ_INIT(&runner->calls);
     window_init(&runner->window, options->inflight_first, options->inflight_max);
     const struct reconcile_options list = {
         .loop = options->loop, .pay = options->pay, .may_call = runner_may_call, .arg = runner};

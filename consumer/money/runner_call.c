@@ -13,6 +13,7 @@
 #include "consumer/money/runner_impl.h"
 
 #define PUMP_AGAIN_MS 100
+#define SLOW_MS 1000 /* a call that takes longer keeps no other one waiting */
 #define REFUSED_US_WAIT_MS 1000
 #define REFUND_CALLS_MAX 16 /* at once, so that charges have their places */
 #define LOOKS_SHARE 5       /* looks at waiting payments take one call of so many */
@@ -117,10 +118,17 @@ static void tell_breaker(struct payment *p, const struct pay_answer *answer, boo
         tell_stopped(runner, answer);
 }
 
+/* Calls that count: a payment that its bank takes long over delays no other one, and says nothing
+ * about how many a second the gateway takes. */
+static size_t in_window(const struct runner *runner)
+{
+    return pay_inflight(runner->o.pay) - runner->slow;
+}
+
 static void tell_window(struct runner *runner, const struct payment *p,
                         const struct pay_answer *answer)
 {
-    size_t inflight = pay_inflight(runner->o.pay) + 1; /* with this one */
+    size_t inflight = in_window(runner) + 1; /* with this one */
     if (answer->outcome == PAY_BUSY)
         window_refused(&runner->window, p->called_us / 1000, clock_mono_ms());
     else
@@ -163,6 +171,11 @@ static void count_answer(struct payment *p, const struct pay_answer *answer)
     struct runner *runner = p->runner;
     runner->calling[p->shard]--;
     runner->inflight[p->lane]--;
+    if (runner->young == p)
+        runner->young = TAILQ_NEXT(p, calls);
+    TAILQ_REMOVE(&runner->calls, p, calls);
+    runner->slow -= p->slow ? 1 : 0;
+    p->slow = false;
     fair_queue_done(runner->queues[p->lane], &p->entry);
     reconcile_heard_date(runner->reconcile, answer->date_s);
     if (p->refund) {
@@ -284,6 +297,9 @@ static void sent(struct payment *p)
     p->probe = !beside && circuit_breaker_call(&runner->breaker);
     fair_queue_take(runner->queues[p->lane]);
     runner->inflight[p->lane]++;
+    TAILQ_INSERT_TAIL(&runner->calls, p, calls);
+    if (runner->young == NULL)
+        runner->young = p;
     runner->calling[p->shard]++;
     runner_step(p, ATTEMPT_ON_SENT);
 }
@@ -311,7 +327,7 @@ static size_t share(const struct runner *runner, enum runner_lane lane)
 {
     size_t size = runner->window.size;
     if (lane == LANE_CHARGES)
-        return size;
+        return SIZE_MAX; /* the window alone counts */
     if (lane == LANE_LOOKS)
         return size < LOOKS_SHARE ? 1 : size / LOOKS_SHARE;
     return size < REFUND_CALLS_MAX ? (size + 1) / 2 : REFUND_CALLS_MAX;
@@ -320,7 +336,24 @@ static size_t share(const struct runner *runner, enum runner_lane lane)
 bool runner_may_call(void *runner)
 {
     const struct runner *r = runner;
-    return window_lets(&r->window, pay_inflight(r->o.pay));
+    return window_lets(&r->window, in_window(r));
+}
+
+/* 0: it is. */
+static uint64_t slow_in_ms(const struct payment *p)
+{
+    uint64_t now_ms = clock_mono_ms();
+    uint64_t slow_ms = p->called_us / 1000 + SLOW_MS;
+    return slow_ms > now_ms ? slow_ms - now_ms : 0;
+}
+
+static void find_slow(struct runner *runner)
+{
+    while (runner->young != NULL && slow_in_ms(runner->young) == 0) {
+        runner->young->slow = true;
+        runner->slow++;
+        runner->young = TAILQ_NEXT(runner->young, calls);
+    }
 }
 
 /* Makes the first one's call. False: no further one of the lane can be made now. */
@@ -338,8 +371,12 @@ static bool call_first(struct runner *runner, enum runner_lane lane)
         runner_step(p, ATTEMPT_ON_KEY_OLD);
         return true;
     }
-    if (!runner_may_call(runner) || runner->inflight[lane] >= share(runner, lane) ||
-        !breaker_lets(runner, lane))
+    if (!runner_may_call(runner)) {
+        if (runner->young != NULL)
+            loop_timer_start(runner->pump_again, slow_in_ms(runner->young), 0);
+        return false;
+    }
+    if (runner->inflight[lane] >= share(runner, lane) || !breaker_lets(runner, lane))
         return false;
     int code = call(p);
     if (code == ERR_INVALID) {
@@ -362,6 +399,7 @@ static bool call_first(struct runner *runner, enum runner_lane lane)
 void runner_pump(struct runner *runner)
 {
     bool more = true;
+    find_slow(runner);
     while (more) {
         more = false;
         for (int lane = 0; lane < LANES; lane++)

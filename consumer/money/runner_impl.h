@@ -4,6 +4,8 @@
 #ifndef CONSUMER_MONEY_RUNNER_IMPL_H
 #define CONSUMER_MONEY_RUNNER_IMPL_H
 
+#include <sys/queue.h>
+
 #include "common/base/backoff.h"
 #include "common/shop/ids.h"
 #include "common/shop/job.h"
@@ -77,6 +79,8 @@ struct payment {
     enum attempt_verb backoff_of;
     struct loop_timer *timer; /* NULL until it waits */
     uint64_t called_us;       /* 0: never called */
+    TAILQ_ENTRY(payment) calls;
+    bool slow; /* its call takes long, and no place in the window */
 };
 
 struct runner_looks;
@@ -86,6 +90,9 @@ struct runner {
     struct payment *buckets[RUNNER_BUCKETS];
     struct fair_queue *queues[LANES];
     size_t inflight[LANES];
+    TAILQ_HEAD(payment_calls, payment) calls; /* in flight, in the order in which they were made */
+    struct payment *young;                    /* the first of them that is not slow; NULL: none */
+    size_t slow;
     struct window window;
     struct circuit_breaker breaker;
     struct reconcile *reconcile;

@@ -501,6 +501,28 @@ START_TEST(too_many_requests_halve_the_window_once_and_alarm_nobody)
 }
 END_TEST
 
+START_TEST(payments_that_take_long_keep_no_others_waiting)
+{
+    char id[64];
+    for (int n = 0; n < 40; n++) {
+        (void)snprintf(id, sizeof id, "fe26c749-3126-8d97-b674-1cc3fa17%04d", n);
+        charge(id);
+    }
+    ck_assert_uint_eq(fake_gateway.inflight, 16);
+    fake_loop_run(1000);
+    ck_assert_uint_eq(fake_gateway.inflight, 32);
+    fake_loop_run(1000);
+    ck_assert_uint_eq(fake_gateway.inflight, 32); /* half of all, for one item */
+    struct task other = charge_of("order-of-another-item");
+    other.sku = "hat";
+    add(&other);
+    ck_assert_str_eq(called("charge")->order_id, other.order_id);
+    while (fake_gateway_open() != NULL)
+        answers("charge", PAY_SUCCEEDED);
+    ck_assert_uint_eq(ended_count, 41);
+}
+END_TEST
+
 START_TEST(buyers_at_their_banks_take_no_place)
 {
     for (int i = 0; i < 2000; i++) {
@@ -602,6 +624,7 @@ int main(void)
     tcase_add_test(tcase, no_answer_to_a_refund_stops_charges);
     tcase_add_test(tcase, a_refund_without_balance_is_tried_another_day);
     tcase_add_test(tcase, too_many_requests_halve_the_window_once_and_alarm_nobody);
+    tcase_add_test(tcase, payments_that_take_long_keep_no_others_waiting);
     tcase_add_test(tcase, buyers_at_their_banks_take_no_place);
     tcase_add_test(tcase, a_shard_that_is_lost_reports_nothing_and_may_come_back);
     tcase_add_test(tcase, a_late_look_tells_what_was_taken_and_that_it_has_looked);
