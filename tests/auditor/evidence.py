@@ -12,7 +12,7 @@ A directory of evidence holds
                    {"socket":N,"user","at","saw":"open"|"frame"|"close","event":{CloudEvent}}
     tables/X.jsonl the rows of checkout.X, for each X in TABLES
     ledger         the gateway's own book: a checksum, a blank and a JSON object in each line
-    run.json       {"wait_max_s","declining":[payment methods that decline]}
+    run.json       {"wait_max_s","action_wait_s","declining":[payment methods that decline]}
 """
 
 import collections

@@ -5,6 +5,7 @@ import collections
 from evidence import Violation, seconds
 
 CLOCK_S = 1.5  # the ledger knows whole seconds
+ATTEMPTS = 3    # of an order to charge its buyer
 
 
 def judge(found):
@@ -50,8 +51,18 @@ def judge_order(found, order, captures, attempts):
     if wish and status in ("confirmed", "refunded") and wish.method in found.run.get("declining", ()):
         yield Violation("P4", f"order {order_id} is {status} on a card that declines", facts)
     if wish and order["reason"] in ("payment_declined", "payment_failed") and \
-            wish.method not in found.run.get("declining", ()):
+            wish.method not in found.run.get("declining", ()) and not gave_up(found, order, attempts):
         yield Violation("P4", f"order {order_id}: {order['reason']} on a card that pays", facts)
+
+
+def gave_up(found, order, attempts):
+    """Whether an order had all the attempts, or all the time, that it may have: none took money."""
+    if order["reason"] != "payment_failed" or not attempts or {row["state"] for row in attempts} != {"failed"}:
+        return False
+    began = min(seconds(row["created_at"]) for row in attempts)
+    time_s = found.run.get("action_wait_s")
+    return len(attempts) >= ATTEMPTS or \
+        time_s is not None and seconds(order["updated_at"]) - began >= time_s
 
 
 def judge_charges(found, attempts):

@@ -441,6 +441,20 @@ class Auditor(unittest.TestCase):
         self.world.clients[0]["method"] = VISA
         self.assert_found("P4", "order ann: payment_declined on a card that pays")
 
+    def test_a_paying_card_that_failed_is_accepted_only_when_all_attempts_or_all_time_were_used(self):
+        self.world.clients[0]["method"] = VISA
+        paid = self.world.row("payments", order_id="ann")
+        self.world.row("orders", order_id="ann")["reason"] = paid["code"] = "payment_failed"
+        self.world.row("order_events", order_id="ann", status="rejected")["reason"] = "payment_failed"
+        next(frame for frame in self.world.frames if frame["event"]["data"].get("reason") == "payment_declined")[
+            "event"]["data"]["reason"] = "payment_failed"
+        paid["state"] = "failed"
+        self.assert_found("P4", "order ann: payment_failed on a card that pays")
+        for attempt in (2, 3):
+            self.assertNotEqual(self.world.violations(), [])
+            self.world.tables["payments"].append({**paid, "attempt": attempt, "idempotency_key": f"ann-{attempt}"})
+        self.assertEqual(self.world.violations(), [])
+
     # P5
 
     def test_a_write_of_an_old_epoch(self):
