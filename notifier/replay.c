@@ -24,7 +24,9 @@
     "select e.event_id, e.sequence, (extract(epoch from e.created_at) * 1000)::bigint,"            \
     "       e.order_id, o.sku, o.quantity, e.status, e.reason, e.place_in_line, o.amount,"         \
     "       o.currency, o.reference, checkout.next_action(o.order_id, e.status, e.sequence, "      \
-    "o.sequence)"
+    "o.sequence),"                                                                                 \
+    "       case e.status when 'rejected' then o.payment_problem end,"                             \
+    "       case e.status when 'rejected' then o.payment_param end"
 #define PAGE_END " and e.event_id > $3::bigint order by e.event_id limit $4::integer"
 
 /* The newest event of each open order, and of each that ended within $2 ms. */

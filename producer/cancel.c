@@ -41,7 +41,9 @@ static void answer(struct cancel *c, const char *status)
                      "\"status_url\":\"/v1/orders/%s\"}",
                      c->id, status,
                      cancelled ? "Your order is cancelled."
-                               : "We're cancelling your order if its turn has not come yet.",
+                     : order_state_of(status) == ORDER_STATE_RESERVED
+                         ? "We're cancelling your order if you have not paid for it yet."
+                         : "We're cancelling your order if its turn has not come yet.",
                      c->id);
     const struct http_header headers[] = {{"Cache-Control", "no-store"}, {"Retry-After", "1"}};
     respond_json(c->api, c->request, STATS_ORDER_DELETE, cancelled ? 200 : 202, out, headers,
@@ -63,6 +65,8 @@ static void requested(const struct pg_result *result, void *arg)
             log_error("cancel request failed", LOG_STR("problem", pg_message(result)));
         respond_plain_problem(c->api, c->request, STATS_ORDER_DELETE, PROBLEM_DATABASE_UNAVAILABLE,
                               "it is safe to ask again");
+    } else if (strcmp(status, "acting") == 0) { /* its buyer is at the bank */
+        answer(c, order_state_word(ORDER_STATE_RESERVED));
     } else if (may_be_cancelled(order_state_of(status))) {
         answer(c, status);
     } else {

@@ -12,6 +12,8 @@ enum {
     COLUMN_CREATED,
     COLUMN_UPDATED,
     COLUMN_REFERENCE,
+    COLUMN_PROBLEM,
+    COLUMN_PARAM,
     COLUMN_HISTORY,
     COLUMN_ACTION
 };
@@ -48,6 +50,8 @@ void order_json_encode(struct buf *out, const struct pg_result *result, int row)
     text(out, result, row, COLUMN_CREATED, "created_at");
     text(out, result, row, COLUMN_UPDATED, "updated_at");
     text(out, result, row, COLUMN_REFERENCE, "reference");
+    text(out, result, row, COLUMN_PROBLEM, "payment_problem");
+    text(out, result, row, COLUMN_PARAM, "param");
 }
 
 const char *order_json_status(const struct pg_result *result, int row)

@@ -42,6 +42,8 @@ static void encode_data(struct buf *out, const struct event *event)
         (void)buf_str(out, ",\"next_action\":");
         (void)buf_str(out, event->next_action);
     }
+    member_str(out, "payment_problem", event->payment_problem);
+    member_str(out, "param", event->param);
     (void)buf_str(out, "}}");
 }
 

@@ -25,7 +25,9 @@ struct event {
     int64_t amount; /* minor units */
     const char *currency;
     const char *reference;
-    const char *next_action; /* a JSON object as text */
+    const char *next_action;     /* a JSON object as text */
+    const char *payment_problem; /* what may help after payment_failed */
+    const char *param;           /* the field of the gateway's request that was refused */
 };
 
 int event_encode(struct buf *out, const struct event *event);

@@ -17,5 +17,7 @@ struct event event_of_row(const struct pg_result *result, int row)
         .currency = pg_text_or_null(result, row, EVENT_ROW_CURRENCY),
         .reference = pg_text_or_null(result, row, EVENT_ROW_REFERENCE),
         .next_action = pg_text_or_null(result, row, EVENT_ROW_NEXT_ACTION),
+        .payment_problem = pg_text_or_null(result, row, EVENT_ROW_PAYMENT_PROBLEM),
+        .param = pg_text_or_null(result, row, EVENT_ROW_PARAM),
     };
 }

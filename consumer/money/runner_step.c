@@ -83,6 +83,10 @@ static void end(struct payment *p, enum attempt_action action)
         outcome.problem = PAY_TRY_AGAIN;
     if (outcome.kind == OUTCOME_SUPERSEDED)
         outcome.intent_id = NULL;
+    if (action == ATTEMPT_DO_END_FAILED && p->runner->answer != NULL)
+        log_warning("gateway refused payment; its order fails", LOG_STR("order_id", p->order_id),
+                    LOG_INT("http_status", p->runner->answer->http_status),
+                    LOG_STR("code", p->code), LOG_STR("param", p->param));
     if (p->refund || outcome.kind == OUTCOME_SUPERSEDED)
         log_info("payment attempt ended", LOG_STR("order_id", p->order_id),
                  LOG_INT("attempt", p->number), LOG_STR("outcome", outcome_text(outcome.kind)),

@@ -58,7 +58,7 @@ struct relay {
 static const struct pg_statement unrelayed = {
     "unrelayed",
     "select event_id, sequence, time_ms, order_id, sku, quantity, status, reason, place_in_line,"
-    "       amount, currency, reference, next_action, user_id"
+    "       amount, currency, reference, next_action, payment_problem, param, user_id"
     "  from checkout.unrelayed($1::integer, $2::bigint, $3::integer)",
     3};
 static const struct pg_statement advance = {

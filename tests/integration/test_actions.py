@@ -134,6 +134,32 @@ class Redirects(TestCase):
         self.stack.order("ann", self.stack.item()).wait("confirmed")
 
 
+class Cancelled(TestCase):
+    settings = {"CHECKOUT_GATEWAY_TIMEOUT": "2s", "CHECKOUT_ACTION_WAIT": "60s"}
+
+    def cancel(self, order):
+        return self.stack.call(order.user, "DELETE", f"/v1/orders/{order.id}")
+
+    def test_a_buyer_at_the_bank_may_cancel_and_the_next_in_line_is_served(self):
+        sku = self.stack.item(stock=1)
+        order = self.asked(sku)
+        behind = self.stack.order("bob", sku).wait("waiting")
+        answer = self.cancel(order)
+        self.assertEqual((answer.status, answer.json["status"]), (202, "reserved"))
+        order.wait("cancelled", timeout=10)
+        self.assertEqual(self.intent(order)["status"], "canceled")
+        behind.wait("confirmed")
+        self.assertEqual(self.cancel(order).status, 200)
+        self.ended(order)
+
+    def test_one_who_has_paid_meanwhile_has_bought_it(self):
+        order = self.asked(self.stack.item(stock=1))
+        self.act(order, "approve")
+        self.assertIn(self.cancel(order).status, (202, 409))
+        order.wait("confirmed", timeout=10)
+        self.assertEqual(self.cancel(order).status, 409)
+
+
 class Expiry(TestCase):
     settings = {"CHECKOUT_GATEWAY_TIMEOUT": "2s", "CHECKOUT_ACTION_WAIT": "2s"}
 

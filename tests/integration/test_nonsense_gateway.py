@@ -117,27 +117,27 @@ class Certificates(Nonsensical):
         cls.authority = Authority(folder)
         cls.good = cls.authority.certificate("good")
 
-    def distrusted(self, certificate):
+    def distrusted(self, certificate, word):
         self.begin(None, certificate, CHECKOUT_GATEWAY_CA_FILE=self.authority.file)
         wait_until(self.held_or_ended, 30, lambda: f"each unit held visibly, free or sold: {self.states()}")
-        wait_until(lambda: "not_connected" in self.log(), 10, lambda: f"a word in the log: {self.log()[-1500:]}")
+        wait_until(lambda: word in self.log(), 10, lambda: f"a word in the log: {self.log()[-1500:]}")
         self.assertEqual(self.gateway.asked, [])
         self.gateway.use(self.good)
         self.everybody_is_answered()
 
     def test_one_that_has_expired(self):
-        self.distrusted(self.authority.certificate("expired", days=-1))
+        self.distrusted(self.authority.certificate("expired", days=-1), "certificate_expired")
 
     def test_one_that_signed_itself(self):
-        self.distrusted(self.authority.certificate("own", authority=False))
+        self.distrusted(self.authority.certificate("own", authority=False), "certificate_self_signed")
 
     def test_one_of_another_host(self):
-        self.distrusted(self.authority.certificate("other", host="other.example"))
+        self.distrusted(self.authority.certificate("other", host="other.example"), "certificate_of_another_host")
 
     def test_a_port_that_nobody_serves(self):
         self.begin(None, gone=True)
         wait_until(self.held_or_ended, 30, lambda: f"each unit held visibly, free or sold: {self.states()}")
-        wait_until(lambda: "not_connected" in self.log(), 10, lambda: f"a word in the log: {self.log()[-1500:]}")
+        wait_until(lambda: "connection_refused" in self.log(), 10, lambda: f"a word in the log: {self.log()[-1500:]}")
         self.gateway = NonsenseGateway(None, port=self.gateway.port)
         self.addCleanup(self.gateway.close)
         self.everybody_is_answered()

@@ -336,7 +336,8 @@ static const char *certificate_reason(CURL *easy)
     long verified = 0;
     (void)curl_easy_getinfo(easy, CURLINFO_SSL_VERIFYRESULT, &verified);
     switch (verified) {
-    case 0:
+    case X509_V_OK:
+    case X509_V_ERR_UNSPECIFIED: /* so libcurl leaves it when it refuses the host itself */
     case X509_V_ERR_HOSTNAME_MISMATCH:
     case X509_V_ERR_IP_ADDRESS_MISMATCH:
         return "certificate_of_another_host";

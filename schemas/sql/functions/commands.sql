@@ -12,16 +12,18 @@ create or replace trigger tell_command after insert or update of shard on checko
     for each row when (new.shard is not null and new.state = 'pending')
     execute function checkout.tell_command();
 
--- A buyer wants to cancel. Returns the order's status, 'queued' if it has not come to the counter; the
--- command is written (once) if it is queued or waiting. The caller has checked that the id is genuine.
+-- A buyer wants to cancel. Returns the order's status, 'queued' if it has not come to the counter, 'acting' if
+-- its buyer is at the bank; the command is written (once) if it is queued or waiting, or so. The caller has
+-- checked that the id is genuine.
 create or replace function checkout.request_cancel(p_order uuid, p_user text) returns text
 language plpgsql as $$
 declare
     known record;
 begin
-    select o.status, o.shard into known
+    select case when o.status = 'reserved' and checkout.open_action(o.order_id) is not null then 'acting'
+                else o.status end as status, o.shard into known
       from checkout.orders o where o.order_id = p_order and o.user_id = p_user;
-    if known.status is null or known.status = 'waiting' then
+    if known.status is null or known.status in ('waiting', 'acting') then
         insert into checkout.commands (kind, shard, order_id, user_id, requested_by)
         values ('cancel', known.shard, p_order, p_user, 'buyer')
             on conflict (order_id) where kind = 'cancel' and state = 'pending' do nothing;
@@ -85,11 +87,12 @@ create or replace function checkout.command_end(c checkout.commands, p_state tex
 returns checkout.output language sql immutable
 return checkout.output_of(checkout.command_news(c, p_state, p_result));
 
--- A cancel is in time if the order still waits.
+-- A cancel is in time if the order still waits, or its buyer is at the bank.
 create or replace function checkout.run_cancel(c checkout.commands) returns setof checkout.output
 language plpgsql as $$
 declare
     o checkout.orders;
+    p checkout.payments;
 begin
     select * into o from checkout.orders where order_id = c.order_id;
     if not found or c.user_id <> o.user_id then
@@ -97,7 +100,16 @@ begin
     elsif o.status = 'cancelled' then
         return next checkout.command_end(c, 'done', 'it was cancelled before');
     elsif o.status = 'reserved' then
-        return next checkout.command_end(c, 'refused', 'too late: its payment is under way');
+        update checkout.payments p set resolution = 'cancel', updated_at = now()
+         where p.order_id = o.order_id and p.state || '' = 'open' and p.action is not null
+           and p.resolution is null
+        returning p.* into p;
+        if not found then
+            return next checkout.command_end(c, 'refused', 'too late: its payment is under way');
+        else
+            return next checkout.output_of(checkout.charge_task(p, o));
+            return next checkout.command_end(c, 'done', 'cancelled at the gateway first, unless its buyer has paid by then');
+        end if;
     elsif o.status <> 'waiting' then
         return next checkout.command_end(c, 'refused', 'too late: it is ' || o.status);
     else

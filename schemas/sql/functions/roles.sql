@@ -28,13 +28,14 @@ grant usage on schema checkout to checkout_producer, checkout_consumer, checkout
 grant select on checkout.service, checkout.items, checkout.order_events, checkout.waitlist, checkout.commands
     to checkout_producer;
 grant select (order_id, user_id, sku, shard, quantity, status, reason, amount, currency, fingerprint, reference,
-              ticket, sequence, accepted_at, created_at, updated_at) on checkout.orders to checkout_producer;
+              payment_problem, payment_param, ticket, sequence, accepted_at, created_at, updated_at) on checkout.orders to checkout_producer;
 grant select (order_id, attempt, state, action) on checkout.payments to checkout_producer, checkout_notifier;
 grant insert on checkout.commands to checkout_producer;
 
 -- The notifier reads events, of orders without their buyers' secrets.
 grant select on checkout.order_events, checkout.items, checkout.waitlist to checkout_notifier;
-grant select (order_id, user_id, sku, shard, quantity, status, reason, amount, currency, reference, ticket,
+grant select (order_id, user_id, sku, shard, quantity, status, reason, amount, currency, reference,
+              payment_problem, payment_param, ticket,
               sequence, accepted_at, created_at, updated_at) on checkout.orders to checkout_notifier;
 
 -- The counter writes everything but what is in service; it makes no items, and orders and their history it
