@@ -62,14 +62,17 @@ class ConsumedMethods(TestCase):
         self.assertEqual(self.stack.sql("select distinct status, reason from orders where user_id = 'cid'"
                                         " and reason <> 'payment_declined'"), [("rejected", "payment_failed")])
 
-    def test_what_the_buyer_can_do_is_recorded(self):
+    def test_the_buyer_is_told_what_may_help(self):
         sku = self.stack.item()
         order = self.stack.order("eve", sku, payment_method=self.declined("eve", sku))
         order.wait("rejected", "payment_failed")
         self.assertIsNotNone(self.stack.one("select payment_problem from orders where order_id = %s", (order.id,)))
         unknown = self.stack.order("eve", sku, payment_method="pm_nobody_has_this").wait("rejected", "payment_failed")
-        self.assertEqual(self.stack.sql("select payment_problem, payment_param from orders where order_id = %s",
-                                        (unknown.id,)), [("use_another_method", "payment_method")])
+        shown = self.stack.call("eve", "GET", f"/v1/orders/{unknown.id}").json
+        self.assertEqual((shown["payment_problem"], shown["param"]), ("use_another_method", "payment_method"))
+        self.assertEqual(self.stack.sql(
+            "select distinct u.payment_problem, u.param from relays r, unrelayed(r.shard, 0, 10000) u "
+            "where u.order_id = %s and u.status = 'rejected'", (unknown.id,)), [("use_another_method", "payment_method")])
 
 
 class Processing(TestCase):

@@ -100,10 +100,10 @@ begin
     elsif o.status = 'cancelled' then
         return next checkout.command_end(c, 'done', 'it was cancelled before');
     elsif o.status = 'reserved' then
-        update checkout.payments p set resolution = 'cancel', updated_at = now()
-         where p.order_id = o.order_id and p.state || '' = 'open' and p.action is not null
-           and p.resolution is null
-        returning p.* into p;
+        update checkout.payments t set resolution = 'cancel', updated_at = now()
+         where t.order_id = o.order_id and t.state || '' = 'open' and t.action is not null
+           and t.resolution is null
+        returning t.* into p;
         if not found then
             return next checkout.command_end(c, 'refused', 'too late: its payment is under way');
         else
