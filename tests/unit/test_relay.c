@@ -62,7 +62,7 @@ static const char *events(int first, int last)
     for (int id = first; id <= last; id++)
         len += (size_t)snprintf(rows + len, sizeof rows - len,
                                 "%s%d|1|1800000000000|order-%d|hat|1|reserved|null|null|1000|usd|"
-                                "null|null|ann",
+                                "null|null|null|null|ann",
                                 id == first ? "" : ";", id, id);
     return rows;
 }
