@@ -14,8 +14,9 @@ static void init_shard(struct stats_shard *s, struct metrics *m, uint32_t shard)
     (void)snprintf(labels, sizeof labels, "shard=\"%" PRIu32 "\"", shard);
     s->owned =
         metrics_gauge(m, "checkout_shard_owned", "1 while this process serves the shard.", labels);
-    s->epoch = metrics_gauge(m, "checkout_shard_epoch",
-                             "The epoch under which it serves the shard; 0: it does not.", labels);
+    s->epoch =
+        metrics_gauge(m, "checkout_shard_epoch",
+                      "The epoch of its service of the shard; 0: it does not serve it.", labels);
     s->jobs =
         metrics_counter(m, "checkout_jobs_decided_total", "Jobs taken to be decided.", labels);
     s->take_overs = metrics_counter(m, "checkout_take_overs_total", "Shards taken over.", labels);

@@ -46,8 +46,7 @@ static int unknown_command(int argc, char *const *argv, int first, struct buf *p
 {
     const char *next = first + 1 < argc ? argv[first + 1] : NULL;
     if (!is_family(argv[first])) {
-        (void)buf_printf(problem, "unknown command \"%.40s\"; --help tells what there is",
-                         argv[first]);
+        (void)buf_printf(problem, "unknown command \"%.40s\"; see --help", argv[first]);
     } else {
         (void)buf_printf(problem, "\"%.40s%s%.40s\" is no command; there is", argv[first],
                          next == NULL ? "" : " ", next == NULL ? "" : next);
@@ -66,7 +65,7 @@ static int unknown_option(const char *word, const struct command *command, struc
 {
     (void)buf_printf(problem, "unknown option %.40s", word);
     if (command != NULL)
-        (void)buf_printf(problem, "; `checkoutctl %s --help` tells what there is", command->words);
+        (void)buf_printf(problem, "; see `checkoutctl %s --help`", command->words);
     return CTL_USAGE;
 }
 
@@ -84,7 +83,7 @@ static bool take_common(const char *word, struct cli *cli)
     return true;
 }
 
-/* Reads the option in argv[*at], and moves on to its value if that is a word of its own. */
+/* Reads the option in argv[*at], and moves to its value if that is a separate word. */
 static int take_option(int argc, char *const *argv, int *at, struct cli *cli, struct buf *problem)
 {
     const char *word = argv[*at];
@@ -160,7 +159,7 @@ int cli_parse(int argc, char *const *argv, struct cli *ret_cli, struct buf *ret_
         return unknown_option(argv[at], NULL, ret_problem);
     if (at >= argc) {
         if (!cli.help && !cli.version) {
-            (void)buf_str(ret_problem, "a command is missing; --help tells what there is");
+            (void)buf_str(ret_problem, "a command is missing; see --help");
             return CTL_USAGE;
         }
         *ret_cli = cli;
@@ -208,7 +207,7 @@ static void help_paragraph(struct buf *out, const char *text)
     (void)buf_char(out, '\n');
 }
 
-/* "  name        text", with the text on a line of its own behind a long name. */
+/* "  name        text", with the text on a line of its own after a long name. */
 static void help_line(struct buf *out, const char *name, const char *text)
 {
     size_t len = strlen(name);
@@ -260,8 +259,9 @@ static void help_whole(struct buf *out)
     help_line(out, "--json", "one JSON document, or of lists one object a line");
     help_line(out, "--help", "this text, or after a command what it does");
     help_line(out, "--version", "the version");
-    (void)buf_printf(out, "\n%s\nSettings (each command needs some of them; its --help tells):\n\n",
-                     exit_codes);
+    (void)buf_printf(
+        out, "\n%s\nSettings (each command needs some of them; its --help names these):\n\n",
+        exit_codes);
     (void)cfg_help(CFG_CTL, out);
 }
 

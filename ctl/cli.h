@@ -9,8 +9,8 @@
 #include "ctl/command.h"
 
 struct cli {
-    const struct command *command; /* NULL: only help or the version is wanted */
-    const char *family;            /* "items", whose help is wanted; NULL: none */
+    const struct command *command; /* NULL: print help or the version */
+    const char *family;            /* the family for --help, like "items"; NULL: none */
     struct command_args args;
     bool json;
     bool help;
@@ -19,7 +19,7 @@ struct cli {
 
 /* Pure. 0 with `ret_cli`, or CTL_USAGE with one line in `ret_problem`. Points into argv. */
 MUST_CHECK int cli_parse(int argc, char *const *argv, struct cli *ret_cli, struct buf *ret_problem);
-/* The help that is wanted: of a command, of a family of commands, or of the whole. */
+/* The requested help: of a command, of a family of commands, or of all. */
 int cli_help(const struct cli *cli, struct buf *out);
 
 #endif

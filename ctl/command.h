@@ -19,7 +19,7 @@ struct command_option {
     const char *help;
 };
 
-/* What was typed, in the terms of the command. */
+/* The typed arguments, by the command's own names. */
 struct command_args {
     const char *operands[COMMAND_OPERANDS_MAX];
     const char *options[COMMAND_OPTIONS_MAX]; /* as in the command; NULL: not given; switch: "" */
@@ -29,9 +29,9 @@ struct command {
     const char *words;    /* "items import" */
     const char *operands; /* "FILE.csv", "" if it takes none */
     size_t operand_count;
-    size_t optional_count; /* so many of them, the last ones, may be left out */
+    size_t optional_count; /* so many of the last ones are optional */
     const char *summary;   /* one line */
-    const char *details; /* for its own --help; one paragraph, "" if there is nothing more to say */
+    const char *details;   /* for its own --help; one paragraph, or "" */
     struct command_option options[COMMAND_OPTIONS_MAX + 1];
     uint64_t settings;                                            /* that it needs: CFG_BIT | … */
     int (*run)(struct ctl *ctl, const struct command_args *args); /* returns an exit code */
@@ -76,8 +76,7 @@ const char *command_option(const struct command *command, const struct command_a
                            const char *name);
 bool command_switch(const struct command *command, const struct command_args *args,
                     const char *name);
-/* A number within limits; `fallback` if it was not given. 0, or CTL_USAGE and the complaint is
- * printed. */
+/* A number within limits; `fallback` without it. 0, or CTL_USAGE after printing the problem. */
 MUST_CHECK int command_number(const struct command *command, const struct command_args *args,
                               const char *name, int64_t fallback, int64_t low, int64_t high,
                               int64_t *ret_number);

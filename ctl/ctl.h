@@ -1,4 +1,4 @@
-/* What every command of checkoutctl works with: settings, servers, and how to complain. */
+/* What every command of checkoutctl uses: settings, servers, error messages. */
 #ifndef CTL_CTL_H
 #define CTL_CTL_H
 
@@ -23,39 +23,37 @@ struct ctl {
     struct cfg *cfg;
     bool json;
     struct loop *loop;
-    struct contact contacts[3]; /* what follows are their clients; NULL: not met */
+    struct contact contacts[3]; /* their clients follow; NULL: not connected */
     struct pg *pg;
     struct broker *broker;
     struct redis *redis;
     char sqlstate[8];               /* of the last query that failed */
-    char problem[CTL_PROBLEM_SIZE]; /* and what it said */
+    char problem[CTL_PROBLEM_SIZE]; /* and its message */
 };
 
 /* Prints "checkoutctl: …" on stderr; returns `exit_code`. */
 int ctl_complain(int exit_code, const char *format, ...) PRINTF_LIKE(2, 3);
 
-/* Connects to a server (contact_pg, contact_broker, contact_redis) and waits until that has worked
- * or failed; once met, it stays. `ret_reason`: the failure, without secrets. */
+/* Connects to a server (contact_pg, contact_broker, contact_redis) and waits until this works or
+ * fails; the connection stays. `ret_reason`: the failure, without secrets. */
 enum contact_state ctl_meet(struct ctl *ctl, const struct contact_kind *kind,
                             const char **ret_reason);
-/* The same for a command that cannot do without it: 0, or an exit code and the complaint is
- * printed.
- */
+/* The same for a command that needs it: 0, or an exit code after printing the problem. */
 MUST_CHECK int ctl_need(struct ctl *ctl, const struct contact_kind *kind);
 
 /*
  * Sends a query and waits; `rows` (may be NULL) gets the answer if it is PG_OK. 0, or CTL_FAILED:
- * then ctl->sqlstate and ctl->problem tell what the server said.
+ * then ctl->sqlstate and ctl->problem hold the server's error.
  */
 MUST_CHECK int ctl_try_query(struct ctl *ctl, const struct pg_statement *statement,
                              const char *const *params, pg_result_cb rows, void *arg);
-/* The same, and prints the complaint. */
+/* The same, and prints the problem. */
 MUST_CHECK int ctl_query(struct ctl *ctl, const struct pg_statement *statement,
                          const char *const *params, pg_result_cb rows, void *arg);
-/* Complains about the last query that failed. Returns CTL_FAILED. */
+/* Prints the problem of the last query that failed. Returns CTL_FAILED. */
 int ctl_complain_query(const struct ctl *ctl);
 
-/* Lets the loop run for so long. 0, or CTL_FAILED and the complaint is printed. */
+/* Runs the loop for so long. 0, or CTL_FAILED after printing the problem. */
 MUST_CHECK int ctl_rest(struct ctl *ctl, uint64_t ms);
 
 /* Closes what is open. */

@@ -13,7 +13,7 @@ void human_age(int64_t ms, char ret_text[HUMAN_SIZE]);
 void human_rate(double per_s, char ret_text[HUMAN_SIZE]);
 /* A number; "-" if negative. */
 void human_count(int64_t count, char ret_text[HUMAN_SIZE]);
-/* At most `width` columns of `text`; what is too long is cut in the middle. `width` >= 3. */
+/* At most `width` columns of `text`; a longer one is cut in the middle. `width` >= 3. */
 void human_short(const char *text, size_t width, char *ret_text, size_t size);
 
 #endif

@@ -7,7 +7,7 @@
 #include "ctl/table.h"
 
 /* Runs the query (which gives as many columns as named) and puts its rows into a table, which the
- * caller frees; CTL_FINE, or else there is no table and the complaint is printed. */
+ * caller frees; CTL_FINE, or another code after printing the problem, without a table. */
 MUST_CHECK int listing_query(struct ctl *ctl, const struct pg_statement *statement,
                              const char *const *params, const struct table_column *columns,
                              size_t column_count, struct table **ret_table);

@@ -10,7 +10,7 @@
 
 #define REPORT_MAX ((size_t)256 * 1024)
 
-/* Held by the session until it ends; another migrate waits meanwhile. */
+/* The session holds it until it ends; another migrate waits meanwhile. */
 static const struct pg_statement lock = {
     "ctl_migrate_lock", "select pg_advisory_lock(hashtextextended('checkout_migrations', 0))", 0};
 
@@ -50,7 +50,7 @@ struct run {
     struct buf numbered, functions; /* the report: JSON objects, or lines for people */
 };
 
-/* How a file stands after the run, for the report. */
+/* The state of a file after the run, for the report. */
 static const char *state_name(const struct run *run, enum migration_state state)
 {
     switch (state) {
@@ -89,12 +89,12 @@ static void report_words(struct buf *report, const struct sql_file *file, const 
     else if (strcmp(state, "pending") == 0)
         (void)buf_str(report, "would be applied\n");
     else if (strcmp(state, "accepted") == 0)
-        (void)buf_str(report, "is there already: made by the files before it\n");
+        (void)buf_str(report, "is there already: made by earlier files\n");
     else
         (void)buf_str(report, "is there already\n");
 }
 
-/* Tells of one file; printed at the end, when it is committed. */
+/* Reports one file; printed at the end, after the commit. */
 static void report(struct run *run, const struct sql_file *file, enum migration_state state,
                    uint64_t start_ms)
 {
@@ -117,8 +117,7 @@ static void print_report(const struct run *run)
     buf_free(&dir);
 }
 
-/* Nothing is applied while a file that was applied before has changed since, or if it is not known
- * what the database holds. */
+/* Applies nothing if an applied file has changed, or if the database's content is unknown. */
 static int refuse_changed(const struct run *run)
 {
     int exit_code = CTL_FINE;
@@ -161,7 +160,7 @@ static int apply_numbered(struct run *run)
     return exit_code;
 }
 
-/* All of them if one has changed: each is as its file says, whatever was before. */
+/* Applies all of them if one has changed, so that each is that of its file. */
 static int apply_functions(struct run *run)
 {
     struct progress progress = {false, 0};
@@ -184,8 +183,8 @@ static bool anything_due(const struct run *run)
     return run->migrations.functions_due;
 }
 
-/* All that is due, in one transaction: the programs that run see the state before or the one
- * after. */
+/* Applies all that is due in one transaction: running programs see the previous state or the new
+ * one. */
 static int apply_due(struct run *run)
 {
     bool writes = !run->dry && anything_due(run);
@@ -204,7 +203,7 @@ static void read_bool(const struct pg_result *result, void *arg)
     *(bool *)arg = pg_bool(result, 0, 0);
 }
 
-/* Takes the lock and makes the tables that remember what was applied. */
+/* Takes the lock and creates the tables that record applied files. */
 static int prepare(struct ctl *ctl)
 {
     bool there = false;
@@ -221,10 +220,10 @@ static int prepare(struct ctl *ctl)
     return exit_code;
 }
 
-/* Without the right to do so there is only a note; nothing else depends on it. */
+/* Without the permission it only prints a note; nothing depends on it. */
 static int quieten_log(struct ctl *ctl)
 {
-    bool there = false; /* other files may have been given */
+    bool there = false; /* --dir may name other files */
     bool done = false;
     int exit_code = ctl_query(ctl, &can_keep, NULL, read_bool, &there);
     if (exit_code != CTL_FINE || !there)
@@ -237,7 +236,7 @@ static int quieten_log(struct ctl *ctl)
     return exit_code;
 }
 
-/* Functions of a newer version stay: those of this program know less than the tables. */
+/* Keeps the functions of a newer version: those of this program are older than the tables. */
 static void note_newer(struct run *run)
 {
     int newest_file = run->files->files[run->files->count - 1].version;
@@ -296,12 +295,12 @@ const struct command command_migrate = {
     .words = "migrate",
     .operands = "",
     .summary = "brings the database's tables and functions up to date",
-    .details = "Applies the files NNN_*.sql that the database has not had yet, in order, and all "
-               "functions if the text of one has changed, in one transaction. Doing it again does "
-               "nothing; two at once wait for each other. A numbered file that was applied with "
-               "other content is an error.",
+    .details =
+        "Applies the files NNN_*.sql that are new to the database, in order, and all functions if "
+        "the text of one has changed, in one transaction. A second run does nothing; two at once "
+        "wait for each other. A numbered file that was applied with other content is an error.",
     .options = {{"dry-run", NULL, "only show what would be applied"},
-                {"dir", "DIR", "where the files are, instead of the installed ones"}},
+                {"dir", "DIR", "folder of the files, instead of the installed one"}},
     .settings = CFG_BIT(DATABASE_URL),
     .run = run_migrate,
 };

@@ -1,4 +1,4 @@
-/* Which SQL a database has had, compared with the files. */
+/* The SQL that was applied to a database, compared with the files. */
 #ifndef CTL_MIGRATIONS_H
 #define CTL_MIGRATIONS_H
 
@@ -13,13 +13,13 @@ enum migration_state {
     MIGRATION_MISSING, /* not applied yet */
     MIGRATION_PRESENT,
     MIGRATION_CHANGED,  /* applied, but with other content: an error, but of a function file */
-    MIGRATION_ACCEPTED, /* the files of the baseline have made what it makes */
+    MIGRATION_ACCEPTED, /* the files of the baseline made the same */
 };
 
 struct migrations {
     enum migration_state *states;    /* one for each numbered file */
     enum migration_state *functions; /* one for each function file */
-    bool functions_due;              /* some text differs from what was applied */
+    bool functions_due;              /* some text differs from the applied one */
     bool unknown; /* it holds files of an older state, and not all of the baseline's */
     int newest;   /* highest number that was applied; 0: none */
 };

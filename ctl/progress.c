@@ -20,7 +20,7 @@ void progress_show(struct progress *progress, const char *what, uint64_t done, u
     else
         (void)fprintf(stderr, "\r\033[K%s %llu of %llu", what, (unsigned long long)done,
                       (unsigned long long)total);
-    (void)fflush(stderr); /* if it cannot be shown, it is not */
+    (void)fflush(stderr); /* a failure only hides it */
 }
 
 void progress_end(struct progress *progress)

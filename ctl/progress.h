@@ -1,4 +1,4 @@
-/* One line on a terminal's stderr that tells how far long work is. Nothing without a terminal. */
+/* One line on a terminal's stderr with the progress of long work. Nothing without a terminal. */
 #ifndef CTL_PROGRESS_H
 #define CTL_PROGRESS_H
 

@@ -63,7 +63,7 @@ int request_timeout(const struct command *command, const struct command_args *ar
     return CTL_FINE;
 }
 
-/* Who asks, for the record: user and host. */
+/* The requester, for the record: user and host. */
 static void who(char ret_text[WHO_SIZE])
 {
     char host[64] = "";
@@ -98,13 +98,13 @@ static int write_it(struct ctl *ctl, const struct request *request, struct pendi
     if (exit_code != CTL_FINE || pending->id[0] != '\0')
         return exit_code;
     if (of_order)
-        return ctl_complain(CTL_FAILED, "no order %s has reached the counter", request->order_id);
+        return ctl_complain(CTL_FAILED, "no consumer has decided order %s", request->order_id);
     if (request->sku != NULL)
         return ctl_complain(CTL_FAILED, "there is no item \"%.64s\"", request->sku);
     return ctl_complain(CTL_FAILED, "there is no shard %" PRId64, request->shard);
 }
 
-/* Looks until it is finished or the time is up; in the latter case its row says pending. */
+/* Polls until it is finished or the time is up; then its row says pending. */
 static int await(struct pending *pending, int64_t timeout_ms)
 {
     struct ctl *ctl = pending->ctl;
@@ -150,8 +150,8 @@ static int report(const struct pending *pending, int64_t timeout_ms)
     }
     if (command_state_of(state) == COMMAND_STATE_PENDING)
         return ctl_complain(CTL_FAILED,
-                            "command %s stays pending: nobody has executed it within %" PRId64
-                            " s (shard %" PRId64 "); it will be when a consumer serves the shard",
+                            "command %s stays pending: no consumer has executed it within %" PRId64
+                            " s (shard %" PRId64 "); a consumer that serves the shard will",
                             pending->id, timeout_ms / 1000, pending->shard);
     return ctl_complain(CTL_FAILED, "refused: %s", result == NULL ? "" : result);
 }

@@ -1,6 +1,6 @@
 /*
- * Commands for the counter: a row that the owner of the item's line executes. Written, awaited, and
- * its result printed.
+ * Commands: a row that the owner of the item's shard executes. Writes it, waits, and prints the
+ * result.
  */
 #ifndef CTL_REQUEST_H
 #define CTL_REQUEST_H
@@ -25,7 +25,7 @@ struct request {
     int64_t timeout_ms;
 };
 
-/* 0, or CTL_USAGE and the complaint is printed. */
+/* 0, or CTL_USAGE after printing the problem. */
 MUST_CHECK int request_timeout(const struct command *command, const struct command_args *args,
                                int64_t *ret_ms);
 /* Returns an exit code: CTL_FINE if it was done, CTL_FAILED if it was refused or stays pending. */

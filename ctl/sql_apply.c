@@ -9,7 +9,7 @@
 struct outcome {
     struct ctl *ctl;
     int exit_code;
-    int position; /* of the mistake, in characters from 1; 0: unknown */
+    int position; /* of the error, in characters from 1; 0: unknown */
 };
 
 static void script_done(const struct pg_result *result, void *arg)
@@ -42,8 +42,8 @@ static int run_words(struct ctl *ctl, const char *what, const char *script)
     return outcome.exit_code == CTL_FINE ? CTL_FINE : ctl_complain_query(ctl);
 }
 
-/* Writers of orders begin with a lock on a row of checkout.shards, so none is in the middle of its
- * transaction while tables and functions change, and none can deadlock with it. */
+/* Writers of orders first lock a row of checkout.shards. So none is inside its transaction while
+ * tables and functions change, and none can deadlock with this. */
 int sql_apply_begin(struct ctl *ctl)
 {
     return run_words(ctl, "begin",
@@ -80,7 +80,7 @@ static int complain(const struct sql_file *file, const struct outcome *outcome)
                         outcome->ctl->problem, outcome->ctl->sqlstate);
 }
 
-/* The statement that remembers a file; its text is quoted, and PostgreSQL makes the checksum. */
+/* The statement that records a file; its text is quoted, and PostgreSQL makes the checksum. */
 static void put_record(struct buf *script, const struct sql_file *file)
 {
     if (file->version > 0)

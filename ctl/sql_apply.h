@@ -1,4 +1,4 @@
-/* Applying SQL files: all that are due in one transaction, each remembered in it. */
+/* Applying SQL files: all that are due in one transaction, which also records them. */
 #ifndef CTL_SQL_APPLY_H
 #define CTL_SQL_APPLY_H
 
@@ -6,14 +6,14 @@
 #include "ctl/ctl.h"
 #include "ctl/sql_files.h"
 
-/* Begins and ends the transaction. CTL_FINE, or CTL_FAILED and the complaint is printed. A session
+/* Begins and ends the transaction. CTL_FINE, or CTL_FAILED after printing the problem. A session
  * that ends without a commit applies nothing. */
 MUST_CHECK int sql_apply_begin(struct ctl *ctl);
 MUST_CHECK int sql_apply_commit(struct ctl *ctl);
 
-/* Applies a file and remembers it. As above; the complaint names the file and the line. */
+/* Applies a file and records it. As above; the problem names the file and the line. */
 MUST_CHECK int sql_apply_file(struct ctl *ctl, const struct sql_file *file);
-/* Remembers a numbered file without applying it. As above. */
+/* Records a numbered file without applying it. As above. */
 MUST_CHECK int sql_apply_remember(struct ctl *ctl, const struct sql_file *file);
 
 #endif

@@ -28,7 +28,7 @@ static int version_of(const char *name)
     return (name[0] - '0') * 100 + (name[1] - '0') * 10 + (name[2] - '0');
 }
 
-/* The folder to read when none is given; owned by the caller, NULL: no memory. */
+/* The default folder; owned by the caller, NULL: no memory. */
 static char *usual_dir(void)
 {
     char path[PATH_MAX];
@@ -86,7 +86,7 @@ static int list(DIR *stream, struct sql_files *files, struct buf *problem)
             continue;
         struct sql_file *file = &files->files[files->count++];
         file->version = version;
-        memcpy(file->name, entry->d_name, strlen(entry->d_name)); /* fits: version_of looked */
+        memcpy(file->name, entry->d_name, strlen(entry->d_name)); /* fits: version_of has checked */
     }
     qsort(files->files, files->count, sizeof *files->files, by_version);
     for (size_t i = 0; i < files->count; i++) {
@@ -105,7 +105,7 @@ static int list(DIR *stream, struct sql_files *files, struct buf *problem)
     return ERR_NOT_FOUND;
 }
 
-/* Whether an optional file is there: without it the folder has no such part. */
+/* Whether an optional file exists: without it the folder has no such part. */
 static bool has(const struct sql_files *files, const char *name)
 {
     char path[PATH_MAX];
@@ -151,7 +151,7 @@ static bool listed(const struct sql_files *files, const char *name)
     return false;
 }
 
-/* A function file that the list leaves out would silently never be applied. */
+/* A function file that is not in the list would silently never be applied. */
 static int refuse_unlisted(const struct sql_files *files, struct buf *problem)
 {
     char path[PATH_MAX];

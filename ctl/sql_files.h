@@ -1,7 +1,7 @@
 /*
  * The SQL of this version, in one folder: numbered files NNN_name.sql (tables; each is applied once
  * and never edited), functions/ (applied again when its text changes; functions/list gives the
- * order), and baseline.sha256: the files of the state before the first numbered one.
+ * order), and baseline.sha256: the files of the state that precedes the first numbered one.
  */
 #ifndef CTL_SQL_FILES_H
 #define CTL_SQL_FILES_H

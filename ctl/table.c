@@ -98,7 +98,7 @@ int64_t table_int(const struct table *table, size_t row, size_t column)
                                                                                          : number;
 }
 
-/* What people see of a cell. */
+/* A cell's text for people. */
 static const char *shown(const struct table *table, size_t row, size_t column)
 {
     const char *value = table_value(table, row, column);
@@ -116,7 +116,7 @@ static void pad(size_t count)
 
 static void print_cell(const struct table *table, const char *text, size_t column, size_t width)
 {
-    size_t own = utf8_count(text); /* each is taken for one column wide */
+    size_t own = utf8_count(text); /* each counts as one column */
     size_t fill = own < width ? width - own : 0;
     bool last = column + 1 == table->column_count;
     if (table->columns[column].type == TABLE_NUMBER)
@@ -218,7 +218,7 @@ void table_print_record(const struct table *table, size_t row)
     }
     for (size_t c = 0; c < table->column_count; c++) {
         if (table_value(table, row, c) == NULL)
-            continue; /* nothing to tell */
+            continue; /* nothing to print */
         (void)fputs(table->columns[c].heading, stdout);
         pad(width - utf8_count(table->columns[c].heading) + GAP);
         (void)printf("%s\n", shown(table, row, c));

@@ -44,7 +44,7 @@ void table_print_json_lines(const struct table *table);
 void table_json(const struct table *table, struct buf *out);
 /* Appends one row as an object without its closing brace, so that more can follow. */
 void table_json_open_row(const struct table *table, size_t row, struct buf *out);
-/* Appends one row as an object of what is not absent. */
+/* Appends one row as an object without absent cells. */
 void table_json_known(const struct table *table, size_t row, struct buf *out);
 /* One row as "heading: value" lines, aligned. */
 void table_print_record(const struct table *table, size_t row);

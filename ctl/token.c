@@ -74,10 +74,10 @@ const struct command command_token = {
     .operands = "",
     .summary = "signs a buyer's token, for trying things out",
     .details = "Prints a JWT (HS256) that the API takes as this user's; with --aud events one that "
-               "opens a websocket. Whoever holds it is that user until it expires.",
+               "opens a websocket. Its holder acts as that user until it expires.",
     .options = {{"user", "U", "whose token (the claim sub)"},
                 {"ttl", "1h", "how long it is good: a number with ms, s, m or h"},
-                {"aud", "api|events", "what it opens: the API (usual), or the websocket"}},
+                {"aud", "api|events", "its use: the API (default), or the websocket"}},
     .settings = CFG_BIT(JWT_SECRET_FILE),
     .run = run,
 };

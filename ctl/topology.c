@@ -58,7 +58,7 @@ static void read_serving(const struct pg_result *result, void *arg)
     *(int64_t *)arg = pg_rows(result) == 0 ? 0 : pg_int(result, 0, 0);
 }
 
-/* Before anything is declared: a number that cannot be served leaves nothing behind. */
+/* Before any declaration: an impossible number leaves nothing behind. */
 static int check_serving(struct ctl *ctl)
 {
     int64_t now = 0;
@@ -70,7 +70,7 @@ static int check_serving(struct ctl *ctl)
                         cfg_name(CFG_SHARDS), (long long)now, (long long)wanted);
 }
 
-/* The database's own refusals name what is set wrong. */
+/* The database's own errors name the wrong setting. */
 static int complain_refusal(const struct ctl *ctl)
 {
     if (strcmp(ctl->sqlstate, "CK002") == 0)
@@ -131,11 +131,11 @@ static int run(struct ctl *ctl, const struct command_args *args)
 const struct command command_topology = {
     .words = "topology",
     .operands = "",
-    .summary = "makes exchanges and queues, puts shards into service",
+    .summary = "declares the queues, puts shards into service",
     .details = "Declares exchange checkout.jobs.N, its N quorum queues, and checkout.dead; then "
                "records in the database that N shards are in service, and the fingerprint of the "
-               "secret of order ids. Doing it again does nothing. Another N than the one in "
-               "service, or another secret, is refused.",
+               "secret of order ids. A second run does nothing. It refuses another N than the one "
+               "in service, and another secret.",
     .settings = CFG_BIT(AMQP_URL) | CFG_BIT(AMQP_HEARTBEAT) | CFG_BIT(DATABASE_URL) |
                 CFG_BIT(SHARDS) | CFG_BIT(QUEUE_MAX_BYTES) | CFG_BIT(QUEUE_REPLICAS) |
                 CFG_BIT(ORDER_SECRET_FILE),

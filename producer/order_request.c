@@ -190,7 +190,7 @@ static void read_key(const struct order_request *input, char *ret_key, struct pr
         problem_add(problem, (struct problem_error){.detail = detail, .header = KEY_HEADER});
 }
 
-/* Problems for which reading the rest is pointless. */
+/* Problems that make reading the rest pointless. */
 static bool readable(const struct order_request *input, struct problem *problem)
 {
     if (input->body_too_large) {

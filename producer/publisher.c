@@ -118,9 +118,9 @@ static void flush_soon(struct publisher *p)
 static void open_channel(void *arg);
 
 /*
- * A channel on which the first message to a queue came while its leader was gone is refused for
- * that queue until that node is back, whoever leads now (seen with RabbitMQ 3.10.8): so, while
- * messages are refused, try a new channel from time to time.
+ * If a channel sends its first message to a queue while the queue's leader is gone, RabbitMQ 3.10.8
+ * refuses that queue on this channel until the node is back, even under a new leader (seen). So try
+ * a new channel from time to time while messages are refused.
  */
 static void renew_if_refused(struct publisher *p, uint64_t now_ms)
 {

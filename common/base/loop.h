@@ -24,7 +24,7 @@ typedef void (*loop_cb)(void *arg);
 /* `events`: LOOP_READ | LOOP_WRITE; both on an error of the descriptor, so that a read shows it. */
 typedef void (*loop_watch_cb)(int events, void *arg);
 
-/* NULL when memory is out. */
+/* NULL: no memory. */
 struct loop *loop_new(void);
 /* Runs until loop_stop, or until no handle is left. */
 void loop_run(struct loop *loop);
@@ -35,7 +35,7 @@ void loop_free(struct loop *loop);
 /* The uv_loop_t, for the few files that pass it to a library's libuv adapter. */
 void *loop_uv(struct loop *loop);
 
-/* A stopped timer. NULL when memory is out. */
+/* A stopped timer. NULL: no memory. */
 struct loop_timer *loop_timer_new(struct loop *loop, loop_cb cb, void *arg);
 /* Fires after delay_ms, then every repeat_ms (0: once). Starting again moves it. */
 void loop_timer_start(struct loop_timer *timer, uint64_t delay_ms, uint64_t repeat_ms);

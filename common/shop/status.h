@@ -28,7 +28,7 @@
     X(UNKNOWN_ITEM, "unknown_item", "there is no such item")                                       \
     X(NOT_ON_SALE, "not_on_sale", "the item was not on sale at that moment")                       \
     X(PRICE_CHANGED, "price_changed", "the buyer had seen another price")                          \
-    X(EXPIRED, "expired", "it had waited in line for the longest time allowed")                    \
+    X(EXPIRED, "expired", "it had waited for the longest time allowed")                            \
     X(INVALID, "invalid", "what was ordered was not valid")
 
 #define PAYMENT_STATE_MAP(X)                                                                       \

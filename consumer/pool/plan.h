@@ -48,7 +48,7 @@ struct plan_shard {
 /* Of one shard, from one heartbeat to the next; zeroed at first. */
 struct plan_history {
     uint64_t taken_ms;  /* the newest ownership that plan has seen */
-    int64_t bounced_by; /* the assigned owner from whom the shard came back */
+    int64_t bounced_by; /* the assigned owner that gave the shard back to us */
     uint64_t age_ms;    /* how long we keep it from that owner; 0: it did not come back */
 };
 

@@ -24,7 +24,7 @@ struct roster {
     struct liveness liveness;
     struct assignment_place *places; /* of each shard */
     struct roster_entry *entries;    /* of each shard */
-    int64_t assigned[LIVENESS_MAX];  /* the members for whom `places` was made */
+    int64_t assigned[LIVENESS_MAX];  /* the members of `places` */
     size_t assigned_count;
     bool reassigned; /* by the newest observation */
 };

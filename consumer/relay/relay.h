@@ -18,8 +18,8 @@
 
 struct relay;
 
-/* It reads and writes through `session`, publishes to `redis`, and reports to `keys` what it
- * publishes and for which shards; all outlive it. NULL: no memory. */
+/* It reads and writes through `session`, publishes to `redis`, and reports what it publishes, and
+ * our shards, to `keys`; all outlive it. NULL: no memory. */
 struct relay *relay_new(struct loop *loop, uint32_t shards, struct pg *session, struct redis *redis,
                         struct admission_keys *keys, struct stats *stats);
 void relay_free(struct relay *relay);

@@ -44,8 +44,8 @@ enum ownership_action {
 
 struct ownership {
     enum ownership_state state;
-    int64_t epoch;        /* under which we serve it; 0: we do not */
-    int64_t resume_epoch; /* under which we served it when its session was lost; 0: we did not */
+    int64_t epoch;        /* of our present service; 0: we do not serve it */
+    int64_t resume_epoch; /* of our service when its session was lost; 0: we did not serve it */
     uint64_t taken_ms;    /* monotonic: when serving began */
 };
 

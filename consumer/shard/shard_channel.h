@@ -53,8 +53,8 @@ void shard_channel_close(struct shard_channel *channel);
 void shard_channel_reopen(struct shard_channel *channel);
 /* Opens none for so long, unless the connection is lost meanwhile. */
 void shard_channel_pause(struct shard_channel *channel, uint64_t ms);
-/* The broker feeds consumers in the order in which their channels were opened: a standby makes room
- * for a new owner, otherwise the broker would feed it first after the release. */
+/* The broker feeds the consumer that opened its channel first: a standby makes room for a new
+ * owner, otherwise the broker would feed it first after the release. */
 void shard_channel_stand_behind(struct shard_channel *channel);
 /* Acknowledges `tag` and all before it. */
 void shard_channel_ack(struct shard_channel *channel, uint64_t tag);

@@ -97,8 +97,8 @@ bool shard_writer_idle(const struct shard_writer *writer);
 
 /* Something came of a payment or refund; it is copied. 0 or ERR_NOMEM. */
 MUST_CHECK int shard_writer_add_outcome(struct shard_writer *writer, const struct outcome *outcome);
-/* Payments stop (`why`: static), and with them the clock by which waiting orders expire; or (NULL)
- * both go on. */
+/* Payments stop (`why`: static), and with them the clock of waiting orders; or (NULL) both go
+ * on. */
 void shard_writer_stop_payments(struct shard_writer *writer, const char *why);
 /* The waitlist of `sku` has more to settle. */
 void shard_writer_add_line(struct shard_writer *writer, const char *sku);

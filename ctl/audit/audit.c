@@ -24,7 +24,7 @@ static int duration(const struct command_args *args, const char *name, int64_t u
     return CTL_FINE;
 }
 
-/* Reads the settings once more, with the gateway's. */
+/* Reads the settings again, with the gateway's. */
 static int load_gateway(struct ctl *ctl)
 {
     struct cfg *cfg;
@@ -72,17 +72,18 @@ static int run(struct ctl *ctl, const struct command_args *args)
 const struct command command_audit = {
     .words = "audit",
     .operands = "",
-    .summary = "checks the promises by the tables and the gateway",
+    .summary = "checks the promises against the tables and the gateway",
     .details =
         "Reads only, and may run during a sale. In the tables (one snapshot): the sums of each "
-        "item, each order's history, lines and turns, payments, epochs. At the gateway: each "
+        "item, each order's history, waitlists and turns, payments, epochs. At the gateway: each "
         "capture has its confirmed order, once, over the same amount, and each of our captures is "
-        "in its list; what does not agree is looked at again after the listing. Prints each "
+        "in its list; a second check after the listing repeats what does not agree. Prints each "
         "violation with its ids, what to do, and what was checked. Exit code 1 with any violation. "
         "The second part needs CHECKOUT_GATEWAY_URL and CHECKOUT_GATEWAY_KEY_FILE as the consumers "
         "have them.",
     .options = {{"older", "DURATION", "payments open for longer are stuck (default 1h)"},
-                {"since", "DURATION", "of the gateway only what is not older (default: all)"},
+                {"since", "DURATION",
+                 "at the gateway, check only what is not older (default: all)"},
                 {"no-gateway", NULL, "only the database"}},
     .settings = CFG_BIT(DATABASE_URL),
     .run = run,

@@ -9,7 +9,7 @@
 #define FIRST 1024
 #define CAPTURES_MAX ((size_t)64 * 1024 * 1024) /* 512 MiB */
 
-/* 64 bits: among a million ids no two meet but once in 30 million audits. */
+/* 64 bits: a million ids collide only once in 30 million audits. */
 static uint64_t hash_of(const char *intent_id)
 {
     return strmap_hash(intent_id, strlen(intent_id));

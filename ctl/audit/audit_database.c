@@ -7,10 +7,10 @@
 
 #define NUMBER_SIZE 24
 
-/* A sale goes on meanwhile: no locks, no writes, one backend with little memory; what does not fit
- * there goes through the server's temporary files. Whole tables are read in the order of the disk
- * (an index over random ids would read each page many times). A terminal that stands still must
- * not keep the snapshot for ever. */
+/* A sale goes on meanwhile: no locks, no writes, one backend with little memory, and temporary
+ * files of the server for the rest. It reads whole tables in the order of the disk (an index over
+ * random ids reads each page many times). A stopped terminal must not keep the snapshot for
+ * ever. */
 static const struct pg_statement begin = {
     "ctl_audit_begin", "begin transaction isolation level repeatable read read only", 0};
 static const struct pg_statement settle_in = {
@@ -26,7 +26,7 @@ static const struct pg_statement end = {"ctl_audit_end", "commit", 0};
 static const struct pg_statement count_rows = {
     "ctl_audit_rows",
     "select items, orders, events, line, payments, shards from checkout.audit_rows()", 0};
-/* Each fetch is a result, and no more than that is in our memory. */
+/* Each fetch is a result, and only one is in our memory. */
 static const struct pg_statement fetch = {"ctl_audit_fetch", "fetch 200 from audit", 0};
 static const struct pg_statement close_cursor = {"ctl_audit_close", "close audit", 0};
 
@@ -43,7 +43,7 @@ static const struct check {
     {"sums of items", CHECK("items", "audit_items()", 0)},
     {"histories of orders", CHECK("events", "audit_events()", 0)},
     {"lines", CHECK("line", "audit_line($1::bigint)", 1)},
-    {"turns in line", CHECK("turns", "audit_turns()", 0)},
+    {"turns of waitlists", CHECK("turns", "audit_turns()", 0)},
     {"payments", CHECK("payments", "audit_payments($1::bigint)", 1)},
     {"refunds", CHECK("refunds", "audit_refunds($1::bigint)", 1)},
     {"epochs and relays", CHECK("shards", "audit_shards()", 0)},

@@ -13,12 +13,12 @@
 #define PAGE 100
 #define TRIES 4
 #define TRY_AGAIN_MS 1000
-#define SECOND_LOOK_MS 2000 /* what is merely under way has arrived by then */
+#define SECOND_LOOK_MS 2000 /* what is only under way has arrived by then */
 #define CLOCKS_APART_S 600  /* the gateway's and ours, at most */
 #define TIME_SIZE 40
 #define NUMBER_SIZE 24
 
-/* When the listing begins, and where what is compared begins. */
+/* When the listing begins, and the oldest time to compare. */
 static const struct pg_statement select_times = {
     "ctl_audit_times",
     "select now(), case when $1::bigint > 0 then now() - $1::bigint * interval '1 ms' end", 1};
@@ -42,7 +42,7 @@ struct comparison {
     struct audit_captures captures;
     struct audit_suspects page;
     struct audit_suspects suspects;
-    char last_id[PAY_ID_MAX + 1]; /* of the page before */
+    char last_id[PAY_ID_MAX + 1]; /* of the previous page */
     int code;                     /* of the newest page */
     bool more;
     uint64_t intents, captured, others, unsettled;
@@ -71,13 +71,13 @@ static void report_row(const struct pg_result *result, void *arg)
     }
 }
 
-/* Once more, with tables that are newer: what still does not agree is a violation. */
+/* Compares again, with newer tables: what still does not agree is a violation. */
 static int second_look(struct comparison *c)
 {
     if (c->suspects.count == 0)
         return CTL_FINE;
     progress_end(&c->report->progress);
-    progress_show(&c->report->progress, "gateway: a second look at what does not agree", 0, 0);
+    progress_show(&c->report->progress, "gateway: second check of what does not agree", 0, 0);
     int exit_code = ctl_rest(c->ctl, SECOND_LOOK_MS);
     if (exit_code == CTL_FINE)
         exit_code = audit_suspects_compare(c->ctl, &c->suspects, report_row, c);
@@ -102,7 +102,7 @@ static int take_intent(struct comparison *c, const struct pay_intent *intent)
     (void)snprintf(c->last_id, sizeof c->last_id, "%s", intent->id);
     if (intent->state != PAY_INTENT_SUCCEEDED)
         return 0;
-    if (intent->order_id == NULL) { /* we give every one of ours its order's id */
+    if (intent->order_id == NULL) { /* each charge of ours carries its order's id */
         c->others++;
         return 0;
     }
@@ -123,7 +123,7 @@ static void listed(const struct pay_page *page, void *arg)
     loop_stop(c->ctl->loop);
 }
 
-/* The next page; a gateway that fails for a moment is asked again. */
+/* Reads the next page; retries if the gateway fails for a moment. */
 static int list_page(struct comparison *c, int64_t since_s)
 {
     for (int tries = 1;; tries++) {

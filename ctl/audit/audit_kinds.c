@@ -6,7 +6,7 @@
 
 #define EXPLAIN "`checkoutctl orders explain ID` tells what happened. "
 #define PAUSE "`checkoutctl pause SKU` first, so that no more is sold by wrong sums. "
-#define BY_HAND "Something else than Checkout's programs wrote to the tables: find out who may. "
+#define BY_HAND "Another program than Checkout's wrote to the tables: find out which may. "
 #define REFUND "Look the intent up at the gateway, and refund it there. "
 
 static const struct audit_kind kinds[] = {
@@ -18,40 +18,43 @@ static const struct audit_kind kinds[] = {
     {"waiting-differs", "P3", PAUSE "Correct the item's `waiting` to the rows of its line."},
     {"line-marks-differ", "P3",
      PAUSE "Set line_head to the lowest ticket of the line, next_ticket above the highest."},
-    {"events-missing", "P2", BY_HAND "The buyer was never told: tell them."},
+    {"events-missing", "P2", BY_HAND "The buyer never got an answer: write to them."},
     {"events-gap", "P2", BY_HAND "Buyers may have missed an event: tell them the present state."},
-    {"end-left", "P2", EXPLAIN "The buyer was told two ends: tell them which one counts."},
+    {"end-left", "P2", EXPLAIN "The buyer got two final answers: tell them which one counts."},
     {"step-unknown", "P2", EXPLAIN "Save the history; compare it with the consumers' logs."},
     {"order-missing", "P2", BY_HAND "Restore the order from a backup; look for its payment."},
     {"status-differs", "P2",
-     EXPLAIN "The buyer was told the last event: see which of the two its payment bears out."},
+     EXPLAIN "The buyer saw the last event: see which of the two its payment confirms."},
     {"wait-too-long", "P2",
-     "Nobody serves that line: see `checkoutctl shards` and `checkoutctl doctor`."},
+     "No consumer serves that shard: see `checkoutctl shards` and `checkoutctl doctor`."},
     {"place-missing", "P3", BY_HAND "The order would wait for ever: cancel it for its buyer."},
     {"place-left-over", "P3", PAUSE "Delete the row of checkout.waitlist, and lower `waiting`."},
     {"place-differs", "P3", PAUSE BY_HAND "Correct the row of checkout.waitlist from the order."},
-    {"line-passed", "P3", EXPLAIN "Somebody who came earlier waited: see if they got theirs."},
-    {"overtaken", "P3", EXPLAIN "Somebody who came earlier got theirs later."},
-    {"intent-missing", "P4", EXPLAIN "It holds units and nobody charges it: see the gateway."},
+    {"line-passed", "P3",
+     EXPLAIN "An earlier order still waited: see whether its buyer got the item."},
+    {"overtaken", "P3", EXPLAIN "An earlier order got its unit later."},
+    {"intent-missing", "P4", EXPLAIN "It holds units without a charge: see the gateway."},
     {"intent-twice", "P4", EXPLAIN "It may be charged twice: compare with the gateway's list."},
     {"intent-left-over", "P4", EXPLAIN "It may be charged for nothing: see the gateway."},
     {"intent-too-old", "P4",
      EXPLAIN "Its outcome is unclear: look for the order's id in the gateway's own list; its "
              "units stay held until then."},
-    {"capture-missing", "P4", EXPLAIN "It was given away unpaid: look it up at the gateway."},
+    {"capture-missing", "P4",
+     EXPLAIN "It is confirmed without a payment: look it up at the gateway."},
     {"capture-twice", "P4", REFUND "One capture is due, not more."},
     {"capture-left-over", "P4", REFUND "The buyer paid and got nothing."},
     {"amount-differs", "P4", EXPLAIN "Refund what was taken too much."},
     {"refund-missing", "P4", EXPLAIN "See the gateway; refund it there if it was not."},
-    {"refund-left-over", "P4", EXPLAIN "It was given away and not paid: ask for the money."},
-    {"refund-undue", "P4", EXPLAIN "See at the gateway which payment was given back, and why."},
+    {"refund-left-over", "P4", EXPLAIN "It is confirmed and not paid: ask for the money."},
+    {"refund-undue", "P4", EXPLAIN "See at the gateway which payment was refunded, and why."},
     {"refund-failed", "P4", REFUND "The buyer paid and got nothing."},
     {"refund-too-old", "P4",
      EXPLAIN "The gateway has not answered for good: look for its refunds of the intent there."},
     {"epoch-falls", "P5",
      "A consumer wrote after it was replaced: save its log, and the rows of checkout.take_overs."},
     {"relay-ahead", "P6",
-     "Events up to the mark will not be pushed: set relayed_to back to the newest event that was."},
+     "The relay skips events up to the watermark: set relayed_to back to the newest published "
+     "event."},
     {"charged-for-nothing", "P4",
      REFUND "No order of this database has it: is it another shop's, or was a backup restored?"},
     {"charged-twice", "P4", REFUND "All but one."},

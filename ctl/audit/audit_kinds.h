@@ -12,8 +12,7 @@ struct audit_kind {
 
 #define AUDIT_KINDS_MAX 40
 
-/* Its place in the list, below AUDIT_KINDS_MAX; of a name that is not known, the last one's, which
- * stands for all such. */
+/* Its index in the list, below AUDIT_KINDS_MAX; the last one stands for all unknown names. */
 size_t audit_kind_of(const char *name);
 const struct audit_kind *audit_kind(size_t place);
 size_t audit_kinds(void);

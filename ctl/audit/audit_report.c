@@ -65,7 +65,7 @@ static void add_word(struct buf *line, const char *name, const char *value)
         (void)buf_printf(line, "  %s %s", name, value);
 }
 
-/* What a gateway or a table says goes to a terminal: nothing that would steer it. */
+/* Texts of gateways and tables go to a terminal: without control characters. */
 static void disarm(struct buf *line)
 {
     for (size_t i = 0; i < line->len; i++)
@@ -101,7 +101,7 @@ void audit_report_add(struct audit_report *report, const struct audit_finding *f
     }
     report->violations++;
     report->of_kind[place]++;
-    (void)fputs(buf_text(line), stdout); /* main tells when it could not be written */
+    (void)fputs(buf_text(line), stdout); /* main reports if the output could not be written */
 }
 
 /* ---- the end ---- */

@@ -12,7 +12,7 @@
 
 struct audit_report {
     bool json;
-    struct progress progress; /* wiped before anything is printed */
+    struct progress progress; /* wiped before each print */
     uint64_t violations;
     uint64_t of_kind[AUDIT_KINDS_MAX];
     struct buf checked; /* members of a JSON object */
@@ -37,10 +37,10 @@ void audit_report_begin(struct audit_report *report, bool json);
 void audit_report_add(struct audit_report *report, const struct audit_finding *finding);
 /* A row of AUDIT_COLUMNS. Its texts live as long as the result. */
 struct audit_finding audit_finding_of(const struct pg_result *result, int row);
-/* So many things were checked: `name` in JSON, `what` for people. */
+/* Counts checked things: `name` in JSON, `what` for people. */
 void audit_report_checked(struct audit_report *report, const char *name, const char *what,
                           uint64_t count);
-/* Prints the end. `complete`: all that was to be checked was. */
+/* Prints the end. `complete`: the audit checked everything. */
 void audit_report_end(struct audit_report *report, bool complete, uint64_t took_ms);
 void audit_report_free(struct audit_report *report);
 

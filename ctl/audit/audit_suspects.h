@@ -1,6 +1,6 @@
 /*
- * Captures of the gateway as they go to the tables for comparison, as arrays of PostgreSQL; and
- * those of them that did not agree at the first look, kept for the second.
+ * Captures of the gateway as arrays of PostgreSQL, to compare them with the tables; and those that
+ * did not agree at the first check, kept for the second.
  */
 #ifndef CTL_AUDIT_AUDIT_SUSPECTS_H
 #define CTL_AUDIT_AUDIT_SUSPECTS_H
@@ -29,7 +29,7 @@ void audit_suspects_reset(struct audit_suspects *suspects);
 MUST_CHECK int audit_suspects_add(struct audit_suspects *suspects, const char *intent_id,
                                   const char *order_id, int64_t amount, const char *currency);
 /* Compares them with the tables: `rows` gets AUDIT_COLUMNS, then amount and currency of the list.
- * They take no more afterwards until they are reset. */
+ * They take no more until they are reset. */
 MUST_CHECK int audit_suspects_compare(struct ctl *ctl, struct audit_suspects *suspects,
                                       pg_result_cb rows, void *arg);
 

@@ -27,7 +27,8 @@ static const struct table_column columns[] = {
 struct listing {
     struct ctl *ctl;
     struct table *table; /* for people … */
-    struct buf lines; /* … or JSON: printed when the letters are back, however slow the reader */
+    struct buf lines; /* … or JSON: printed after the letters are back in the queue, however slow
+                         the reader */
     int code;
 };
 
@@ -120,10 +121,10 @@ static int run_list(struct ctl *ctl, const struct command_args *args)
 const struct command command_dead_list = {
     .words = "dead list",
     .operands = "",
-    .summary = "shows the messages that could not be read",
-    .details =
-        "Oldest first. The id is made of the content: letters that are alike have the same, and "
-        "go together. Looking changes nothing, also if it is killed; one operator looks at a time.",
+    .summary = "shows unreadable messages",
+    .details = "Oldest first. The id is a hash of the content: equal letters have the same id and "
+               "count as one. Listing changes nothing, even if it is killed; only one operator can "
+               "list at a time.",
     .settings = DEAD_SETTINGS,
     .run = run_list,
 };
@@ -208,8 +209,8 @@ const struct command command_dead_show = {
     .words = "dead show",
     .operands = "ID",
     .operand_count = 1,
-    .summary = "shows why a dead letter died, and what is in it",
-    .details = "Payment methods, addresses and whatever may be one are replaced by ***.",
+    .summary = "shows the reason and the content of a dead letter",
+    .details = "Replaces payment methods, addresses and all that may be one by ***.",
     .settings = DEAD_SETTINGS,
     .run = run_show,
 };
@@ -242,8 +243,9 @@ static int run_drop(struct ctl *ctl, const struct command_args *args)
     struct dropping dropping = {.id = args->operands[0]};
     struct dead_queue *queue = NULL;
     if (!command_switch(&command_dead_drop, args, "yes"))
-        return ctl_complain(CTL_USAGE, "an order in it would never be decided; look at it with "
-                                       "`dead show`, and give --yes to drop it");
+        return ctl_complain(
+            CTL_USAGE,
+            "its orders would never be decided; see `dead show`, and give --yes to drop it");
     int exit_code = dead_queue_open(ctl, note_one, &dropping, &queue);
     if (exit_code == CTL_FINE && dropping.code < 0)
         exit_code = ctl_complain(CTL_FAILED, "out of memory; nothing was dropped");
@@ -266,8 +268,8 @@ const struct command command_dead_drop = {
     .operands = "ID",
     .operand_count = 1,
     .summary = "ends a dead letter for good",
-    .details = "Whatever was ordered in it is not decided any more: its buyer sees \"queued\" for "
-               "ever. Replay it instead if it can be read.",
+    .details = "No consumer decides its orders any more: their buyers see \"queued\" for ever. If "
+               "it is readable, replay it instead.",
     .options = {{"yes", NULL, "it is meant"}},
     .settings = DEAD_SETTINGS,
     .run = run_drop,

@@ -99,7 +99,7 @@ static bool may_show(const char *name)
     return false;
 }
 
-/* What looks like an address or a payment method in the wrong place. */
+/* A text that looks like an address or a payment method in the wrong place. */
 static bool looks_secret(const char *text)
 {
     static const char *const heads[] = {"pm_", "tok_", "card_", "src_", "pi_"};
@@ -221,7 +221,7 @@ void dead_body_mask(const struct dead_body *body, struct buf *out)
         mask_value(body->root, "", 0, out);
 }
 
-/* ---- again to the counter ---- */
+/* ---- replay ---- */
 
 static const char *first_sku(const struct dead_body *body)
 {

@@ -17,7 +17,7 @@
 #define BUSY_LOOK_MS 200
 #define SILENCE_MS 5000 /* without a delivery that is due */
 
-/* Advisory lock (class, object): one looks at the dead letters at a time. */
+/* Advisory lock (class, object): one operator at a time reads the dead letters. */
 static const struct pg_statement try_lock = {"ctl_dead_lock",
                                              "select pg_try_advisory_lock(1128811600, 1)", 0};
 
@@ -30,7 +30,7 @@ struct dead_queue {
     size_t expected;
     size_t count;
     uint32_t consumers;
-    int code; /* of the last question, or of the channel */
+    int code; /* of the last query, or of the channel */
     char problem[CTL_PROBLEM_SIZE];
     struct progress progress;
 };
@@ -60,7 +60,7 @@ static int lock(struct dead_queue *queue)
     struct ctl *ctl = queue->ctl;
     bool locked = false;
     if (ctl->pg == NULL && ctl_meet(ctl, &contact_pg, &reason) != CONTACT_UP) {
-        (void)ctl_complain(0, "PostgreSQL is down, so another operator may look as well: %s",
+        (void)ctl_complain(0, "PostgreSQL is down, so another operator may read them too: %s",
                            reason);
         return CTL_FINE;
     }
@@ -70,10 +70,10 @@ static int lock(struct dead_queue *queue)
         if (exit_code != CTL_FINE)
             return exit_code;
         if (!locked && clock_mono_ms() >= until_ms)
-            return ctl_complain(CTL_FAILED, "another operator looks at the dead letters; try again "
-                                            "when they are done");
+            return ctl_complain(CTL_FAILED,
+                                "another operator reads the dead letters; try again later");
         if (!locked) {
-            progress_show(&queue->progress, "another operator looks at the dead letters", 0, 0);
+            progress_show(&queue->progress, "another operator reads the dead letters", 0, 0);
             rest(queue, BUSY_LOOK_MS);
         }
     }
@@ -107,7 +107,7 @@ static int count(struct dead_queue *queue)
     return CTL_FINE;
 }
 
-/* What others have taken out is back, or they are another program that stays. */
+/* The letters of other consumers are back, or another program keeps them. */
 static int count_when_free(struct dead_queue *queue)
 {
     uint64_t until_ms = clock_mono_ms() + BUSY_PATIENCE_MS;
@@ -115,8 +115,7 @@ static int count_when_free(struct dead_queue *queue)
     while (exit_code == CTL_FINE && queue->consumers > 0) {
         if (clock_mono_ms() >= until_ms)
             return ctl_complain(CTL_FAILED,
-                                "%u other consumers have letters of %s out; try again "
-                                "when they are done",
+                                "%u other consumers hold letters of %s; try again later",
                                 queue->consumers, SHARD_DEAD);
         progress_show(&queue->progress, "waiting for another consumer of the dead letters", 0, 0);
         rest(queue, BUSY_LOOK_MS);
@@ -178,8 +177,8 @@ static const struct broker_channel_events events = {.closed = closed, .delivered
 static int read_all(struct dead_queue *queue)
 {
     if (queue->expected > LETTERS_MAX) {
-        (void)ctl_complain(0, "there are %zu dead letters; the first %d are looked at",
-                           queue->expected, LETTERS_MAX);
+        (void)ctl_complain(0, "there are %zu dead letters; reading the first %d", queue->expected,
+                           LETTERS_MAX);
         queue->expected = LETTERS_MAX;
     }
     if (queue->expected == 0)

@@ -1,7 +1,7 @@
 /*
- * The queue of dead letters. To look at them is to have them delivered and not to acknowledge them:
- * whatever happens to us, the broker puts them back in their order. One operator at a time looks (a
- * lock in PostgreSQL), since those that are out are hidden from everybody else.
+ * The queue of dead letters. Reading means: the broker delivers them and we do not acknowledge. If
+ * we die, the broker puts them back in their order. One operator at a time reads (a lock in
+ * PostgreSQL), since delivered letters are hidden from all others.
  */
 #ifndef CTL_DEAD_DEAD_QUEUE_H
 #define CTL_DEAD_DEAD_QUEUE_H
@@ -18,7 +18,7 @@
 
 /* One of them; pointers are valid during the callback. */
 struct dead_letter {
-    char id[DEAD_ID_SIZE]; /* of its body: alike letters have one id */
+    char id[DEAD_ID_SIZE]; /* of its body: equal letters have one id */
     uint64_t tag;
     const char *reason;     /* ours, or the broker's; "" if unknown */
     const char *from_queue; /* where the broker took it from; "" if we published it */
@@ -34,13 +34,13 @@ struct dead_queue;
 typedef void (*dead_letter_cb)(const struct dead_letter *letter, void *arg);
 
 /*
- * Has all letters delivered, in their order, and calls `cb` for each. They stay out until
- * dead_queue_close. 0 with `ret_queue`, or an exit code and the complaint is printed. Needs the
- * broker; the database if it is there.
+ * Gets all letters, in their order, and calls `cb` for each. They stay delivered until
+ * dead_queue_close. 0 with `ret_queue`, or an exit code after printing the problem. Needs the
+ * broker; uses the database if it is up.
  */
 MUST_CHECK int dead_queue_open(struct ctl *ctl, dead_letter_cb cb, void *arg,
                                struct dead_queue **ret_queue);
-/* So many were delivered. */
+/* The number of delivered letters. */
 size_t dead_queue_count(const struct dead_queue *queue);
 /* Ends one for good. */
 void dead_queue_ack(struct dead_queue *queue, uint64_t tag);

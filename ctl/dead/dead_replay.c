@@ -70,8 +70,7 @@ static int add_parcel(struct replay *replay, const struct dead_letter *letter)
     if (code != ERR_PARSE)
         return code;
     replay->refused++;
-    (void)ctl_complain(0, "%s stays: the counter could not read it either (%s)", letter->id,
-                       problem);
+    (void)ctl_complain(0, "%s stays: a consumer cannot read it either (%s)", letter->id, problem);
     return 0;
 }
 
@@ -121,7 +120,7 @@ static void too_late(void *arg)
 static const struct broker_channel_events events = {
     .opened = opened, .closed = closed, .confirmed = confirmed};
 
-/* Until `flag` is set, the channel is gone, or the time is up. */
+/* Waits until `flag` is set, the channel is closed, or the time is up. */
 static bool await(struct replay *replay, const bool *flag)
 {
     replay->late = false;
@@ -152,10 +151,10 @@ static int publish(struct replay *replay, const struct parcel *parcel)
         return ctl_complain(CTL_FAILED, "%s stays: RabbitMQ takes no messages now (%s)", parcel->id,
                             err_text(code));
     if (!await(replay, &replay->answered))
-        return ctl_complain(CTL_FAILED,
-                            "%s stays: RabbitMQ has not confirmed its copy; replaying it again "
-                            "does no harm",
-                            parcel->id);
+        return ctl_complain(
+            CTL_FAILED,
+            "%s stays: RabbitMQ has not confirmed its copy; it is safe to replay it again",
+            parcel->id);
     if (replay->confirm != BROKER_ACKED)
         return ctl_complain(CTL_FAILED, "%s stays: the queue of shard %" PRIu32 " %s", parcel->id,
                             parcel->shard,
@@ -270,11 +269,11 @@ const struct command command_dead_replay = {
     .operands = "[ID]",
     .operand_count = 1,
     .optional_count = 1,
-    .summary = "brings dead letters to the counter again",
+    .summary = "sends dead letters to the consumers again",
     .details =
-        "Publishes each to the end of its shard's queue and ends it when that is confirmed. One "
-        "that the counter still could not read stays. Orders that are decided already are left "
-        "as they are, so doing it twice, or being killed in between, charges nobody twice.",
+        "Publishes each to the end of its shard's queue and removes it when RabbitMQ has "
+        "confirmed. A letter that a consumer still cannot read stays. Orders that are already "
+        "decided stay as they are, so a second run, or a kill in between, charges no buyer twice.",
     .options = {{"all", NULL, "every one that can be read, oldest first"}},
     .settings = CFG_BIT(AMQP_URL) | CFG_BIT(AMQP_HEARTBEAT) | CFG_BIT(DATABASE_URL) |
                 CFG_BIT(ORDER_SECRET_FILE),

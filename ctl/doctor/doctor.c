@@ -30,8 +30,8 @@ static int run(struct ctl *ctl, const struct command_args *args)
 const struct command command_doctor = {
     .words = "doctor",
     .operands = "",
-    .summary = "checks settings and servers, and says what to do",
-    .details = "Looks at the settings of every program, the secrets' files, PostgreSQL (version, "
+    .summary = "checks settings and servers, and names remedies",
+    .details = "Checks the settings of every program, the secrets' files, PostgreSQL (version, "
                "durability, migrations, shards in service, live consumers), RabbitMQ (version, "
                "exchanges, queues and their arguments, dead messages) and Redis. Changes nothing. "
                "Exit code 1 if anything fails.",

@@ -16,14 +16,14 @@ struct looking {
     struct progress progress;
     int code;
     char problem[CTL_PROBLEM_SIZE];
-    uint32_t messages; /* of the last queue asked for */
+    uint32_t messages; /* of the last queue */
     uint32_t consumers;
 };
 
 static void looked_at_some(uint32_t done, uint32_t total, void *arg)
 {
     struct looking *looking = arg;
-    progress_show(&looking->progress, "looking at exchanges and queues:", done, total);
+    progress_show(&looking->progress, "checking exchanges and queues:", done, total);
 }
 
 static void compared(int code, const char *problem, void *arg)
@@ -50,7 +50,7 @@ static void check_version(struct doctor *doctor)
         doctor_say(doctor, FINDING_OK, "rabbitmq", "", "RabbitMQ %s answers", version);
     if (broker_state(doctor->ctl->broker) == BROKER_BLOCKED)
         doctor_say(doctor, FINDING_FAIL, "rabbitmq", "free memory or disk on the broker's host",
-                   "it takes no messages at present (memory or disk alarm)");
+                   "it takes no messages now (memory or disk alarm)");
 }
 
 /* Whether everything is there, with the arguments of the settings. */
@@ -87,7 +87,7 @@ static void counted(int code, const char *text, uint32_t messages, uint32_t cons
     loop_stop(looking->ctl->loop);
 }
 
-/* How full a queue is; false if it could not be asked. */
+/* How full a queue is; false without an answer. */
 static bool count_queue(struct looking *looking, const char *queue)
 {
     struct ctl *ctl = looking->ctl;
@@ -106,7 +106,7 @@ static void count_shards(struct doctor *doctor, struct looking *looking)
         char queue[SHARD_NAME_SIZE];
         shard_queue(shards, shard, queue);
         if (!count_queue(looking, queue))
-            return; /* it went since: the next look tells */
+            return; /* deleted meanwhile: the next check reports it */
         messages += looking->messages;
         unserved += looking->consumers == 0 ? 1 : 0;
         progress_show(&looking->progress, "counting messages:", shard + 1, shards);
@@ -128,7 +128,7 @@ static void count_dead(struct doctor *doctor, struct looking *looking)
         return;
     if (looking->messages > 0)
         doctor_say(doctor, FINDING_WARN, "queues",
-                   "look at them; their header x-checkout-reason tells why they are there",
+                   "see `checkoutctl dead list`; their header x-checkout-reason names the reason",
                    "%u dead messages in %s", looking->messages, SHARD_DEAD);
     else
         doctor_say(doctor, FINDING_OK, "queues", "", "no dead messages");

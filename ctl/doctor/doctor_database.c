@@ -18,7 +18,7 @@ static const struct pg_statement durability = {
     " where name in ('fsync', 'synchronous_commit', 'full_page_writes') order by name",
     0};
 
-/* Which of the log's settings would show rows. */
+/* The log's settings that show rows. */
 static const struct pg_statement talkative = {
     "ctl_doctor_log",
     "select name, setting from pg_settings"
@@ -33,7 +33,7 @@ static const struct pg_statement service = {
     "ctl_doctor_service", "select shards, coalesce(secret_fingerprint, '') from checkout.service",
     0};
 
-/* A member is there while it holds its lock. */
+/* A member exists while it holds its lock. */
 static const struct pg_statement members = {
     "ctl_doctor_members",
     "select count(*), count(*) filter (where ready) from checkout.consumers c"
@@ -83,7 +83,7 @@ static void read_answer(const struct pg_result *result, void *arg)
         answer->numbers[column] = pg_int(result, 0, column);
 }
 
-/* Asks; what cannot be answered is a finding of its own. */
+/* Runs a query; a failure is a finding of its own. */
 static bool ask(struct doctor *doctor, const struct pg_statement *statement, struct answer *answer)
 {
     struct ctl *ctl = doctor->ctl;
@@ -122,12 +122,12 @@ static void check_durability(struct doctor *doctor)
         fine = fine && strcmp(value, "off") != 0;
         if (strcmp(value, "off") == 0)
             doctor_say(doctor, FINDING_FAIL, "postgresql",
-                       "set it to on: what was promised to a buyer would be lost in a crash",
-                       "%s is off", name);
+                       "set it to on: a crash would lose what a buyer was promised", "%s is off",
+                       name);
         else if (weak)
             doctor_say(doctor, FINDING_WARN, "postgresql",
-                       "with a standby, a failover can lose what was promised", "%s is %s", name,
-                       value);
+                       "with a standby, a failover can lose what a buyer was promised", "%s is %s",
+                       name, value);
     }
     if (fine)
         doctor_say(doctor, FINDING_OK, "postgresql", "",
@@ -156,7 +156,7 @@ static void check_clock(struct doctor *doctor)
                    "its clock differs from this host's by %" PRId64 " ms", skew);
 }
 
-/* What differs between the files and the database. Returns whether all tables are there. */
+/* Compares the files with the database. Returns whether all tables exist. */
 static bool tell_migrations(struct doctor *doctor, const struct sql_files *files,
                             const struct migrations *migrations)
 {
@@ -187,7 +187,7 @@ static bool tell_migrations(struct doctor *doctor, const struct sql_files *files
     return missing == 0;
 }
 
-/* Whether all migrations are there; else the checks that need the tables are left out. */
+/* Whether all migrations are applied; else it skips the checks that need the tables. */
 static bool check_migrations(struct doctor *doctor)
 {
     struct sql_files files;
@@ -242,7 +242,7 @@ static void check_service(struct doctor *doctor)
                        ? "the database knows no secret of order ids yet"
                        : "CHECKOUT_ORDER_SECRET_FILE is not the secret that ids were made with");
     else
-        doctor_say(doctor, FINDING_OK, "secrets", "", "order ids are made with the same as ever");
+        doctor_say(doctor, FINDING_OK, "secrets", "", "order ids are made with the recorded one");
 }
 
 static void check_consumers(struct doctor *doctor)
@@ -253,7 +253,7 @@ static void check_consumers(struct doctor *doctor)
     if (live.numbers[0] == 0)
         doctor_say(doctor, FINDING_WARN, "consumers", "start checkout-consumer", "none is alive");
     else if (live.numbers[1] < live.numbers[0])
-        doctor_say(doctor, FINDING_WARN, "consumers", "look into the log of those that are not",
+        doctor_say(doctor, FINDING_WARN, "consumers", "read the log of those that are not",
                    "%" PRId64 " alive, %" PRId64 " of them ready", live.numbers[0],
                    live.numbers[1]);
     else
@@ -275,7 +275,7 @@ static void check_payments(struct doctor *doctor)
     else if (strcmp(answer.texts[0][1], "misconfigured") == 0)
         doctor_say(doctor, FINDING_FAIL, "payments",
                    "set CHECKOUT_GATEWAY_URL, CHECKOUT_GATEWAY_KEY_FILE and "
-                   "CHECKOUT_GATEWAY_VERSION right; orders wait meanwhile, nobody is rejected",
+                   "CHECKOUT_GATEWAY_VERSION right; orders wait meanwhile, none is rejected",
                    "the gateway refuses our key or our requests: stopped in %" PRId64 " shards",
                    answer.numbers[0]);
     else
@@ -291,13 +291,12 @@ static void check_refunds(struct doctor *doctor)
         return;
     if (answer.numbers[0] > 0)
         doctor_say(doctor, FINDING_FAIL, "refunds",
-                   "checkoutctl audit names them: settle it at the gateway, or try again with "
-                   "checkoutctl orders refund ID",
-                   "money was taken for nothing, and the gateway refuses to give it back: %" PRId64
-                   " times",
+                   "checkoutctl audit names them: refund at the gateway, or retry with checkoutctl "
+                   "orders refund ID",
+                   "late captures, and the gateway refuses the refund: %" PRId64 " times",
                    answer.numbers[0]);
     else
-        doctor_say(doctor, FINDING_OK, "refunds", "", "nothing was taken for nothing and kept");
+        doctor_say(doctor, FINDING_OK, "refunds", "", "no late capture without its refund");
 }
 
 static void check_stock(struct doctor *doctor)
@@ -306,7 +305,7 @@ static void check_stock(struct doctor *doctor)
     if (!ask(doctor, &oversold, &answer))
         return;
     if (answer.numbers[0] > 0)
-        doctor_say(doctor, FINDING_FAIL, "items", "stop selling and look at them at once",
+        doctor_say(doctor, FINDING_FAIL, "items", "stop selling and check them at once",
                    "%" PRId64 " have more held and sold than stock", answer.numbers[0]);
     else
         doctor_say(doctor, FINDING_OK, "items", "", "none is oversold");

@@ -35,7 +35,7 @@ void doctor_redis(struct doctor *doctor)
     if (link != CONTACT_UP) {
         doctor_say(doctor, FINDING_FAIL, "redis",
                    link == CONTACT_DOWN ? "start it, or set CHECKOUT_REDIS_URL right; orders are "
-                                          "accepted and decided meanwhile, news come late"
+                                          "accepted and decided meanwhile, events come late"
                                         : "set CHECKOUT_REDIS_URL right",
                    "%s", reason);
         return;

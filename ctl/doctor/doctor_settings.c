@@ -21,21 +21,21 @@ static void check_program(struct doctor *doctor, uint32_t program, const char *n
     buf_free(&problem);
 }
 
-/* A secret that others may read is none. */
+/* A secret that others can read is not secret. */
 static void check_secret_file(struct doctor *doctor, enum cfg_id id)
 {
     const char *path = getenv(cfg_name(id));
     struct stat info;
     if (path == NULL || stat(path, &info) != 0)
-        return; /* the settings' check tells that */
+        return; /* the check of the settings reports that */
     unsigned mode = (unsigned)info.st_mode & 07777;
     if ((mode & 022) != 0)
         doctor_say(doctor, FINDING_FAIL, "secrets", "chmod 600 the file, and make a new secret",
                    "%s: %s may be written by others (mode %03o)", cfg_name(id), path, mode);
     else if ((mode & 007) != 0)
         doctor_say(doctor, FINDING_WARN, "secrets",
-                   "chmod 600 the file; if others were there, make a new secret",
-                   "%s: %s may be read by everybody (mode %03o)", cfg_name(id), path, mode);
+                   "chmod 600 the file; if other users have access to the host, make a new secret",
+                   "%s: every user may read %s (mode %03o)", cfg_name(id), path, mode);
     else
         doctor_say(doctor, FINDING_OK, "secrets", "", "%s: mode %03o", cfg_name(id), mode);
 }

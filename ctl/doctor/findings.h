@@ -1,4 +1,4 @@
-/* The findings of doctor: what was looked at, how it is, and what to do. */
+/* The findings of doctor: subject, state and remedy. */
 #ifndef CTL_DOCTOR_FINDINGS_H
 #define CTL_DOCTOR_FINDINGS_H
 
@@ -16,7 +16,7 @@ struct finding {
     enum finding_level level;
     const char *subject; /* static */
     char text[FINDING_SIZE];
-    char advice[FINDING_SIZE]; /* "" if nothing is to be done */
+    char advice[FINDING_SIZE]; /* "" if no action is needed */
 };
 
 struct doctor {
@@ -32,7 +32,7 @@ size_t findings_count(const struct doctor *doctor, enum finding_level level);
 /* All of them as one document, to stdout. */
 void findings_print_json(const struct doctor *doctor);
 
-/* Each looks at one thing; doctor_*.c. */
+/* Each checks one subject; doctor_*.c. */
 void doctor_settings(struct doctor *doctor);
 void doctor_database(struct doctor *doctor);
 void doctor_broker(struct doctor *doctor);

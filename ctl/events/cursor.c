@@ -8,7 +8,7 @@
 
 #define BASE 36
 
-/* A number of letters and digits at *at, which moves behind it; no text is 0. */
+/* A number of letters and digits at *at, which moves past it; no text is 0. */
 static int read_number(const char **at, int base, int64_t *ret_number)
 {
     char *end;

@@ -1,7 +1,7 @@
 /*
- * How far a reader of the events has come: a position for each shard, as the ids of events are in
- * commit order within a shard only. As text: N, a colon, and N numbers in base 36 with dots between
- * them; an empty one is 0. Pure.
+ * The position of a reader of events: one number for each shard, since event ids are in commit
+ * order only within a shard. As text: N, a colon, and N numbers in base 36 with dots between them;
+ * an empty one is 0. Pure.
  */
 #ifndef CTL_EVENTS_CURSOR_H
 #define CTL_EVENTS_CURSOR_H

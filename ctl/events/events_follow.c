@@ -11,8 +11,8 @@
 
 #define IDLE_MS 200
 #define AWAY_MS 500
-#define PAGE_ALL 1024 /* events of one question, over all shards … */
-#define PAGE_LEAST 16 /* … and of each at least */
+#define PAGE_ALL 1024 /* events of one query, over all shards … */
+#define PAGE_LEAST 16 /* … and at least so many of each */
 #define LINE_MAX_BYTES ((size_t)64 * 1024)
 #define POSITIONS_MAX ((size_t)32 * 1024)
 #define NUMBER_SIZE 24
@@ -45,17 +45,17 @@ static const struct pg_statement select_end = {
 
 struct follow {
     struct ctl *ctl;
-    struct cursor cursor; /* behind what has been written */
+    struct cursor cursor; /* after what is written */
     bool all_states;
     bool once;
     uint32_t page; /* of each shard */
     struct buf line;
     uint64_t written;
-    bool more;     /* the last question brought something */
+    bool more;     /* the last query returned events */
     bool stopping; /* by a signal */
     bool sleeping;
-    bool away; /* the database is, and that has been told */
-    bool deaf; /* nobody reads our output any more */
+    bool away; /* the database is, and we have reported it */
+    bool deaf; /* our output has no reader any more */
     struct loop_timer *timer;
     struct progress progress;
 };
@@ -141,7 +141,7 @@ static void told_to_stop(void *arg)
 {
     struct follow *follow = arg;
     follow->stopping = true;
-    if (follow->sleeping) /* else an answer is on its way, which is written first */
+    if (follow->sleeping) /* else an answer is under way and is written first */
         loop_stop(follow->ctl->loop);
 }
 
@@ -156,7 +156,7 @@ static void rest(struct follow *follow, uint64_t ms)
     follow->sleeping = false;
 }
 
-/* Whether a question that failed may succeed later. */
+/* Whether a failed query may succeed later. */
 static bool passes(const char *sqlstate)
 {
     static const char *const classes[] = {"", "08", "40", "53", "57", "58"};
@@ -262,7 +262,7 @@ static int find_start(struct follow *follow, const char *after)
     return CTL_FINE;
 }
 
-/* The position without an event: where "now" was, or where it ended. */
+/* The position without an event: that of "now", or the last one. */
 static void tell_cursor(struct follow *follow, bool at_end)
 {
     struct buf *line = &follow->line;
@@ -279,7 +279,7 @@ static void tell_cursor(struct follow *follow, bool at_end)
 static int run(struct ctl *ctl, const struct command_args *args)
 {
     const struct command *command = &command_events_follow;
-    static struct follow follow; /* too large for the stack's taste */
+    static struct follow follow; /* too large for the stack */
     const char *after = command_option(command, args, "after");
     follow = (struct follow){.ctl = ctl,
                              .all_states = command_switch(command, args, "all-states"),
@@ -311,16 +311,15 @@ const struct command command_events_follow = {
     .words = "events follow",
     .operands = "",
     .summary = "prints the final state of every order, as it happens",
-    .details =
-        "The feed for what comes behind the sale: each event that is final (confirmed, rejected, "
-        "cancelled, later perhaps refunded) exactly once, in order for each item, from the "
-        "beginning on. With --json each line carries a \"cursor\"; keep the one of the last whole "
-        "line that was dealt with, and --after goes on right behind it, after any crash of either "
-        "side. The first line with --json has the cursor alone. A lost database is waited for. "
-        "Ends by SIGINT or SIGTERM.",
-    .options = {{"after", "CURSOR", "go on behind it; \"now\": only what is new"},
-                {"all-states", NULL, "every change of state, not only the final ones"},
-                {"once", NULL, "end when there is nothing more"}},
+    .details = "The feed for the shop's own programs: each final event (confirmed, rejected, "
+               "cancelled, later perhaps refunded) exactly once, in order for each item, from the "
+               "beginning on. With --json each line carries a \"cursor\"; keep the one of the last "
+               "whole line that you processed, and --after goes on right after it, after any crash "
+               "of either side. The first line with --json has only the cursor. Waits for a lost "
+               "database. Ends by SIGINT or SIGTERM.",
+    .options = {{"after", "CURSOR", "go on after it; \"now\": only new events"},
+                {"all-states", NULL, "every change of state, not only final ones"},
+                {"once", NULL, "end when there is no more"}},
     .settings = CFG_BIT(DATABASE_URL),
     .run = run,
 };

@@ -7,10 +7,10 @@
 
 void csv_open(struct csv *csv, const char *data, size_t len)
 {
-    static const char mark[] = "\xef\xbb\xbf";
+    static const char bom[] = "\xef\xbb\xbf";
     *csv = (struct csv){data, data + len, 1};
-    if (len >= sizeof mark - 1 && memcmp(data, mark, sizeof mark - 1) == 0)
-        csv->at += sizeof mark - 1;
+    if (len >= sizeof bom - 1 && memcmp(data, bom, sizeof bom - 1) == 0)
+        csv->at += sizeof bom - 1;
 }
 
 void csv_row_init(struct csv_row *row)
@@ -62,7 +62,7 @@ static const char *read_plain(struct csv *csv, struct buf *text)
 {
     for (; !field_ends(csv); csv->at++) {
         if (*csv->at == '"')
-            return "a quote stands inside a field that does not begin with one";
+            return "there is a quote inside a field that does not begin with one";
         if (*csv->at == '\0')
             return "holds a NUL byte";
         (void)buf_char(text, *csv->at);
@@ -70,7 +70,7 @@ static const char *read_plain(struct csv *csv, struct buf *text)
     return NULL;
 }
 
-/* Reads a row's fields one behind the other, each with its NUL; `starts` gets where each begins. */
+/* Reads a row's fields one after the other, each with its NUL; `starts` gets their offsets. */
 static const char *read_fields(struct csv *csv, struct csv_row *row, size_t *starts)
 {
     for (;;) {
@@ -115,7 +115,7 @@ int csv_next(struct csv *csv, struct csv_row *row, const char **ret_problem)
     if (csv->at == csv->end)
         return 0;
     const char *problem = read_fields(csv, row, starts);
-    if (problem == not_closed) { /* it has swallowed the lines behind it: give them back */
+    if (problem == not_closed) { /* the open quote took the lines after it: read them again */
         csv->at = start;
         csv->line = row->line;
     }

@@ -1,5 +1,4 @@
-/* Reads CSV as RFC 4180 has it: quotes, doubled quotes, line breaks inside quotes, CRLF or LF.
- * Pure. */
+/* Reads CSV by RFC 4180: quotes, doubled quotes, line breaks inside quotes, CRLF or LF. Pure. */
 #ifndef CTL_ITEMS_CSV_H
 #define CTL_ITEMS_CSV_H
 
@@ -24,13 +23,13 @@ struct csv_row {
     struct buf text;
 };
 
-/* A byte order mark at the beginning is skipped. */
+/* Skips a BOM at the beginning. */
 void csv_open(struct csv *csv, const char *data, size_t len);
 void csv_row_init(struct csv_row *row);
 void csv_row_free(struct csv_row *row);
 
 /* Reads the next row that is not empty: 1, or 0 at the end, or ERR_PARSE with a static text in
- * `ret_problem` and row->line; then the next call goes on behind that line. */
+ * `ret_problem` and row->line; then the next call goes on after that line. */
 MUST_CHECK int csv_next(struct csv *csv, struct csv_row *row, const char **ret_problem);
 
 #endif

@@ -58,7 +58,7 @@ const struct command command_items_list = {
     .operands = "",
     .summary = "shows the items: stock, held, sold, waiting",
     .details = "By SKU. Prices are in minor units; held units are being paid for now.",
-    .options = {{"limit", "N", "at most N items (100)"}, {"after", "SKU", "begin behind this one"}},
+    .options = {{"limit", "N", "at most N items (100)"}, {"after", "SKU", "begin after this one"}},
     .settings = CFG_BIT(DATABASE_URL),
     .run = run,
 };

@@ -137,7 +137,7 @@ static const char *check_field(enum items_column column, const char *text)
 
 /* ---- lines ---- */
 
-/* Where each column stands in the file. */
+/* The position of each column in the file. */
 struct header {
     size_t at[ITEMS_COLUMNS];
     size_t count;
@@ -178,7 +178,7 @@ static int read_header(struct items_file *file, const struct csv_row *row, struc
                               "is no column; there are sku, title, price, currency, stock, "
                               "limit_per_user, gate, opens_at, closes_at");
         else if (header->at[column] != ABSENT)
-            code = tell_field(file, row->line, "header", row->fields[i], "stands there twice");
+            code = tell_field(file, row->line, "header", row->fields[i], "is there twice");
         else
             header->at[column] = i;
     }
@@ -199,7 +199,7 @@ static int check_period(struct items_file *file, const struct item *item)
     return tell_field(file, item->line, "closes_at", to, "is not after opens_at");
 }
 
-/* Fills `item`; what is wrong goes to the file's problems. */
+/* Fills `item`; errors go to the file's problems. */
 static int read_fields(struct items_file *file, const struct header *header,
                        const struct csv_row *row, struct item *item)
 {
@@ -241,7 +241,7 @@ static int read_row(struct items_file *file, const struct header *header, const 
 
 /* ---- one SKU, one line ---- */
 
-/* An item's SKU and where it stands. */
+/* An item's SKU and its place. */
 struct place {
     const char *sku;
     unsigned line;
@@ -267,11 +267,11 @@ static int tell_double(struct items_file *file, const struct place *first,
                        const struct place *second)
 {
     char text[TEXT_SIZE];
-    (void)snprintf(text, sizeof text, "stands in line %u already", first->line);
+    (void)snprintf(text, sizeof text, "is already in line %u", first->line);
     return tell_field(file, second->line, "sku", second->sku, text);
 }
 
-/* Takes out the items that were marked with line 0. */
+/* Removes the items whose line is 0. */
 static void drop_marked(struct items_file *file)
 {
     size_t kept = 0;
@@ -284,7 +284,7 @@ static void drop_marked(struct items_file *file)
     file->count = kept;
 }
 
-/* A line whose SKU an earlier one has is a problem, and no item. */
+/* A line with the SKU of an earlier one is a problem, not an item. */
 static int find_doubles(struct items_file *file)
 {
     int code = 0;

@@ -47,7 +47,7 @@ struct items_file {
     size_t problem_cap;
 };
 
-/* Reads everything; what is wrong is in `problems`, what is right in `items`. 0 or ERR_NOMEM. */
+/* Reads everything: errors to `problems`, valid lines to `items`. 0 or ERR_NOMEM. */
 MUST_CHECK int items_file_parse(const char *data, size_t len, struct items_file *ret_file);
 void items_file_free(struct items_file *file);
 

@@ -9,13 +9,13 @@
 #include "ctl/items/items_file.h"
 #include "ctl/progress.h"
 
-#define SHOWN_MAX 20 /* items left alone that people are shown */
+#define SHOWN_MAX 20 /* existing items to show to people */
 #define PARAM_MAX ((size_t)128 * 1024 * 1024)
 
 static const struct pg_statement serving = {"ctl_import_serving",
                                             "select shards from checkout.service", 0};
 
-/* All of it or nothing. Answers with the numbers (from 1) of those that were there already. */
+/* All of it or nothing. The answer: the numbers (from 1) of those that existed. */
 static const struct pg_statement insert = {
     "ctl_import",
     "with given as ("
@@ -187,7 +187,7 @@ static int write_items(struct ctl *ctl, struct import *import)
     return exit_code;
 }
 
-/* The items go where the shards in service are; a setting could differ from that. */
+/* Uses the number of shards in service; a setting could differ from it. */
 static int find_shards(struct ctl *ctl, struct import *import)
 {
     int exit_code = ctl_query(ctl, &serving, NULL, read_serving, &import->shards);
@@ -249,10 +249,10 @@ const struct command command_items_import = {
     .details =
         "The first line names the columns, in any order: sku, title, price (in minor units: "
         "1999 for 19.99), currency (usd), stock; and, if wanted, limit_per_user, gate (none, "
-        "soldout, lock), opens_at, closes_at (2026-01-31T18:00:00Z). All lines are imported "
-        "or none. An item that is there already is left alone. FILE.csv may be - for the "
+        "soldout, lock), opens_at, closes_at (2026-01-31T18:00:00Z). Imports all lines or none. An "
+        "existing item stays as it is. FILE.csv may be - for the "
         "standard input.",
-    .options = {{"skip-bad", NULL, "import the good lines, tell the bad ones"}},
+    .options = {{"skip-bad", NULL, "import the good lines, report the bad ones"}},
     .settings = CFG_BIT(DATABASE_URL),
     .run = run,
 };

@@ -29,9 +29,9 @@ const struct command command_pause = {
     .operands = "[SKU]",
     .operand_count = 1,
     .optional_count = 1,
-    .summary = "lets the orders of an item, or of a shard, wait",
-    .details = "Orders are taken and wait in line; payments that are under way end. Nobody's "
-               "waiting time passes meanwhile.",
+    .summary = "makes the orders of an item, or of a shard, wait",
+    .details = "Orders are accepted and wait; payments under way end. Waiting times do not pass "
+               "meanwhile.",
     .options = {{"shard", "N", "all items of this shard, instead of one"}, REQUEST_TIMEOUT_OPTION},
     .settings = CFG_BIT(DATABASE_URL),
     .run = run_pause,
@@ -43,8 +43,9 @@ const struct command command_resume = {
     .operand_count = 1,
     .optional_count = 1,
     .summary = "lets a paused item, or shard, go on",
-    .details = "The line moves from its head. What was paused by itself stays so: an item whose "
-               "shard is resumed, and the other way round.",
+    .details =
+        "The waitlist moves from its head. Each pause ends by its own resume: an item that was "
+        "paused by itself stays paused when its shard is resumed, and the other way round.",
     .options = {{"shard", "N", "all items of this shard, instead of one"}, REQUEST_TIMEOUT_OPTION},
     .settings = CFG_BIT(DATABASE_URL),
     .run = run_resume,

@@ -13,8 +13,8 @@ static int run(struct ctl *ctl, const struct command_args *args)
     int64_t units;
     if (parse_int(args->operands[1], -UNITS_MAX, UNITS_MAX, &units) < 0 || units == 0)
         return ctl_complain(CTL_USAGE,
-                            "items restock: \"%.40s\" is no number of units to add (or, with a "
-                            "minus, to take away)",
+                            "items restock: \"%.40s\" is not a number of units to add (or, with a "
+                            "minus, to remove)",
                             args->operands[1]);
     int exit_code = request_timeout(&command_items_restock, args, &request.timeout_ms);
     if (exit_code != CTL_FINE)
@@ -28,10 +28,10 @@ const struct command command_items_restock = {
     .words = "items restock",
     .operands = "SKU N",
     .operand_count = 2,
-    .summary = "adds N units to an item, or takes some away",
-    .details = "With a negative N units are taken away, down to those that are held or sold. "
-               "Executed by the consumer that serves the item; a line that waits moves at once, "
-               "and an item that was sold out takes orders again.",
+    .summary = "adds N units to an item, or removes some",
+    .details = "A negative N removes units, down to those that are held or sold. The consumer that "
+               "serves the item executes it; a waitlist moves at once, and an item that was sold "
+               "out takes orders again.",
     .options = {REQUEST_TIMEOUT_OPTION},
     .settings = CFG_BIT(DATABASE_URL),
     .run = run,

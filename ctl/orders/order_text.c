@@ -33,7 +33,7 @@ static void after(struct buf *out, const char *words, int64_t since_ms, int64_t 
     (void)buf_printf(out, ", after %s%s", age, words);
 }
 
-/* What became of it, but for waiting. */
+/* Its new state, other than waiting. */
 static void tell_state(const struct order_teller *teller, const struct order_step *step,
                        enum order_state state, struct buf *out)
 {
@@ -41,8 +41,7 @@ static void tell_state(const struct order_teller *teller, const struct order_ste
     switch (state) {
     case ORDER_STATE_RESERVED:
         if (teller->reserved)
-            (void)buf_str(out,
-                          "The buyer was asked to act at the bank: its units stay held meanwhile");
+            (void)buf_str(out, "The buyer must act at the bank: its units stay held meanwhile");
         else
             (void)buf_str(out, first ? "reserved at once, its units are held"
                                      : "Its turn came: reserved, its units are held");
@@ -55,7 +54,7 @@ static void tell_state(const struct order_teller *teller, const struct order_ste
                          reason_words(step->reason));
         return;
     case ORDER_STATE_CANCELLED:
-        (void)buf_str(out, first ? "cancelled, as its buyer had asked before"
+        (void)buf_str(out, first ? "cancelled, as its buyer had asked earlier"
                                  : "Cancelled by its buyer");
         return;
     case ORDER_STATE_REFUNDED:
@@ -75,16 +74,16 @@ static void tell_change(struct order_teller *teller, const struct order_step *st
     enum order_state state = order_state_of(step->status);
     bool first = step->sequence == 1;
     if (first)
-        (void)buf_printf(out, "It came to the counter of shard %s: ", teller->shard);
+        (void)buf_printf(out, "It reached the consumer of shard %s: ", teller->shard);
     if (state == ORDER_STATE_WAITING) {
-        (void)buf_printf(out, "%s number %s in the line of its item.",
+        (void)buf_printf(out, "%s number %s on the waitlist of its item.",
                          first ? "waiting, as" : "waiting as",
                          step->place == NULL ? "(not recorded)" : step->place);
         teller->waiting_since_ms = step->at_ms;
         return;
     }
     tell_state(teller, step, state, out);
-    after(out, " in line", teller->waiting_since_ms, step->at_ms);
+    after(out, " on the waitlist", teller->waiting_since_ms, step->at_ms);
     (void)buf_char(out, '.');
     teller->reserved = state == ORDER_STATE_RESERVED;
     teller->waiting_since_ms = 0;
@@ -144,7 +143,7 @@ static void tell_refund(struct order_teller *teller, const struct order_step *st
         out, "Refund of %s %s (minor units) began, %s; the gateway's id of the payment is %s.",
         step->amount, step->currency,
         is(step->what, "requested") ? "as an operator asked"
-                                    : "as the gateway took money for nothing",
+                                    : "as the gateway took money for a closed order",
         step->intent);
     if (refund_state_of(step->status) == REFUND_STATE_OPEN && step->code != NULL)
         (void)buf_printf(out, " It is open; the gateway's newest answer is \"%s\".", step->code);
@@ -156,8 +155,8 @@ static void tell_returned(const struct order_teller *teller, const struct order_
                           struct buf *out)
 {
     (void)buf_str(out, refund_state_of(step->status) == REFUND_STATE_SUCCEEDED
-                           ? "The gateway gave the money back"
-                           : "The gateway refused to give it back");
+                           ? "The gateway refunded the money"
+                           : "The gateway refused the refund");
     after(out, "", teller->refund_since_ms, step->at_ms);
     if (step->code != NULL && step->code[0] != '\0')
         (void)buf_printf(out, ", answer \"%s\"", step->code);
@@ -192,7 +191,7 @@ static void tell_asked(const struct order_step *step, struct buf *out)
 void order_text_step(struct order_teller *teller, const struct order_step *step, struct buf *out)
 {
     if (is(step->kind, "accepted"))
-        (void)buf_str(out, "The door accepted it (by the door's own clock).");
+        (void)buf_str(out, "The producer accepted it (by the producer's own clock).");
     else if (is(step->kind, "event"))
         tell_event(teller, step, out);
     else if (is(step->kind, "payment"))

@@ -1,4 +1,4 @@
-/* What happened to an order, told in plain words. Pure. */
+/* The story of an order in plain words. Pure. */
 #ifndef CTL_ORDERS_ORDER_TEXT_H
 #define CTL_ORDERS_ORDER_TEXT_H
 
@@ -7,7 +7,7 @@
 
 #include "common/base/buf.h"
 
-/* One step of the story; strings may be NULL where nothing is known. */
+/* One step of the story; strings may be NULL where a fact is unknown. */
 struct order_step {
     const char *kind; /* of checkout.show_story */
     int64_t at_ms;
@@ -31,7 +31,7 @@ struct order_step {
     const char *result;
 };
 
-/* What earlier steps tell about later ones. Zeroed at the beginning. */
+/* What earlier steps mean for later ones. Zeroed at the beginning. */
 struct order_teller {
     const char *shard;
     bool reserved;            /* its units are held */
@@ -45,7 +45,7 @@ void order_text_step(struct order_teller *teller, const struct order_step *step,
 
 /* 8-4-4-4-12 hex digits. */
 bool order_text_is_id(const char *text);
-/* Prints `text` wrapped at 80 columns: its first line behind `head`, the others below its text. */
+/* Prints `text` wrapped at 80 columns: its first line after `head`, the others below its text. */
 void order_text_print(const char *head, const char *text);
 
 #endif

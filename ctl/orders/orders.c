@@ -86,7 +86,8 @@ const struct command command_orders_list = {
     .words = "orders list",
     .operands = "",
     .summary = "shows orders, newest first",
-    .details = "Orders that have reached the counter; one that is still queued is not among them.",
+    .details =
+        "Orders that a consumer has decided; an order that is still queued is not among them.",
     .options = {{"user", "U", "only this user's"},
                 {"sku", "S", "only of this item"},
                 {"status", "X", "only waiting, reserved, confirmed, rejected, ..."},

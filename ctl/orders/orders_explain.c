@@ -14,7 +14,7 @@
 #define AHEAD_DEPTH "2000"
 #define AHEAD_SHOWN "10"
 #define TIME_FORMAT "'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
-#define CLOCK_AT 11  /* of a time as text, where the time of day begins */
+#define CLOCK_AT 11  /* offset of the time of day in a time as text */
 #define CLOCK_LEN 12 /* HH:MM:SS.mmm */
 
 static const struct pg_statement select_order = {
@@ -225,7 +225,7 @@ static void read_step(const struct table *story, size_t row, char relayed_at[CLO
     };
 }
 
-/* Each step behind its time; the day where it changes. */
+/* Each step after its time; the day where it changes. */
 static void print_story(const struct table *order, const struct table *story)
 {
     struct order_teller teller = {.shard = table_value(order, 0, ORDER_SHARD)};
@@ -262,7 +262,7 @@ static void print_standing(const struct table *order, const struct table *standi
         table_value(standing, 0, STANDING_HELD), table_value(standing, 0, STANDING_SOLD),
         table_value(standing, 0, STANDING_WAITING));
     if (table_value(standing, 0, STANDING_AHEAD) != NULL)
-        (void)buf_printf(&text, " Ahead of this one in line: %s.",
+        (void)buf_printf(&text, " Ahead of this one on the waitlist: %s.",
                          table_value(standing, 0, STANDING_AHEAD));
     if (yes(table_value(standing, 0, STANDING_PAUSED)))
         (void)buf_str(&text, " The item is paused.");
@@ -273,7 +273,7 @@ static void print_standing(const struct table *order, const struct table *standi
         human_age(left_ms < 0 ? 0 : left_ms, age);
         (void)buf_printf(&text, " It may wait %s more%s.", age,
                          yes(table_value(standing, 0, STANDING_STOPPED))
-                             ? ", and that time stands still at present"
+                             ? ", and that time does not pass now"
                              : "");
     }
     (void)putchar('\n');
@@ -285,12 +285,12 @@ static void print_ahead(const struct table *ahead)
 {
     if (table_rows(ahead) == 0)
         return;
-    order_text_print("", "\nBefore it when it began to wait (the nearest " AHEAD_SHOWN
-                         ", as far as the " AHEAD_DEPTH " events before it tell):");
+    order_text_print("", "\nAhead of it when it began to wait (the nearest " AHEAD_SHOWN
+                         ", from the " AHEAD_DEPTH " previous events):");
     for (size_t row = 0; row < table_rows(ahead); row++) {
         const char *reason = table_value(ahead, row, AHEAD_REASON);
         (void)printf("  %s  %s, now %s%s%s\n", table_value(ahead, row, AHEAD_ID),
-                     strcmp(table_value(ahead, row, AHEAD_WAS), "waiting") == 0 ? "in line"
+                     strcmp(table_value(ahead, row, AHEAD_WAS), "waiting") == 0 ? "waiting"
                                                                                 : "paying",
                      table_value(ahead, row, AHEAD_STATUS), reason == NULL ? "" : ": ",
                      reason == NULL ? "" : reason);
@@ -304,8 +304,8 @@ static void print(struct table *const *tables)
     print_standing(tables[PART_ORDER], tables[PART_STANDING]);
     print_ahead(tables[PART_AHEAD]);
     (void)putchar('\n');
-    order_text_print("", "Not recorded: which process of the door accepted it, and which of the "
-                         "buyer's pages were listening when its events were relayed.");
+    order_text_print("", "Not recorded: which producer accepted it, and which of the buyer's pages "
+                         "were connected when its events were relayed.");
 }
 
 /* ---- the command ---- */
@@ -345,14 +345,13 @@ const struct command command_orders_explain = {
     .words = "orders explain",
     .operands = "ID",
     .operand_count = 1,
-    .summary = "tells the whole story of one order",
-    .details =
-        "When it was accepted, who decided it, what it waited for, what the gateway answered, and "
-        "when the buyer was told; what is not recorded is said so. Of an order that has not come "
-        "to the counter it tells what Redis and RabbitMQ know (CHECKOUT_REDIS_URL, "
-        "CHECKOUT_AMQP_URL), and with --user whether the id was made for that user "
-        "(CHECKOUT_ORDER_SECRET_FILE). Exit code 1: nobody knows the order.",
-    .options = {{"user", "U", "who says that it is theirs"}},
+    .summary = "shows the whole story of one order",
+    .details = "When it was accepted, which consumer decided it, what it waited for, the gateway's "
+               "answers, and when its events went out; it names what is not recorded. For an order "
+               "that no consumer has decided it shows what Redis and RabbitMQ know "
+               "(CHECKOUT_REDIS_URL, CHECKOUT_AMQP_URL), and with --user whether the id was made "
+               "for that user (CHECKOUT_ORDER_SECRET_FILE). Exit code 1: the order is unknown.",
+    .options = {{"user", "U", "the user who claims it"}},
     .settings = CFG_BIT(DATABASE_URL),
     .run = run,
 };

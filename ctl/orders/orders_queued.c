@@ -25,14 +25,14 @@ struct traces {
     const char *user;
     bool well_formed;
     enum answer genuine; /* made for `user` */
-    enum answer marked;  /* the door's marker in Redis */
+    enum answer marked;  /* admission's marker in Redis */
     int64_t marked_ms_ago;
     enum answer cancel; /* its buyer has asked to cancel it */
     int64_t queued;     /* messages in all queues; VIEW_UNKNOWN */
     size_t unserved;    /* shards */
 };
 
-/* Reads the settings once more, with these. 0, or the complaint is in `problem`. */
+/* Reads the settings again, with these. 0, or the problem is in `problem`. */
 static int reload(struct ctl *ctl, uint64_t settings, struct buf *problem)
 {
     struct cfg *cfg;
@@ -169,17 +169,17 @@ static void print_json(const struct traces *traces, bool known)
 static void tell_maker(const struct traces *traces, struct buf *out)
 {
     if (!traces->well_formed)
-        (void)buf_str(out, " The door makes no such ids (a UUID of version 8), so it never "
-                           "accepted it.");
+        (void)buf_str(
+            out, " The producer makes other ids (UUIDs of version 8), so it never accepted it.");
     else if (traces->genuine == YES)
         (void)buf_printf(out,
-                         " The id was made for user %s, so the door has seen the order; "
-                         "whether it accepted it is not known by that.",
+                         " The id was made for user %s, so a producer has seen the order; this "
+                         "does not show whether it accepted it.",
                          traces->user);
     else if (traces->genuine == NO)
         (void)buf_printf(out, " The id was not made for user %s with our secret.", traces->user);
     else
-        (void)buf_str(out, " Whether the id was ever made is told with --user.");
+        (void)buf_str(out, " --user shows whether the id was ever made.");
 }
 
 static void tell_marker(const struct traces *traces, struct buf *out)
@@ -187,18 +187,18 @@ static void tell_marker(const struct traces *traces, struct buf *out)
     char age[HUMAN_SIZE];
     human_age(traces->marked_ms_ago, age);
     if (traces->marked == YES)
-        (void)buf_printf(out, " Redis remembers that it came through the door %s ago.", age);
+        (void)buf_printf(out, " Redis remembers its admission %s ago.", age);
     else if (traces->marked == NO)
-        (void)buf_str(out, " Redis does not remember it: it did not come through the door in the "
-                           "last 24 hours, or Redis was down or emptied since.");
+        (void)buf_str(out, " Redis does not remember it: it had no admission in the last 24 "
+                           "hours, or Redis was down or emptied since.");
     else
-        (void)buf_str(out, " Redis could not be asked.");
+        (void)buf_str(out, " Redis did not answer.");
 }
 
 static void tell_queues(const struct traces *traces, struct buf *out)
 {
     if (traces->queued == VIEW_UNKNOWN)
-        (void)buf_str(out, " RabbitMQ could not be asked.");
+        (void)buf_str(out, " RabbitMQ did not answer.");
     else if (traces->queued == 0)
         (void)buf_str(out, " No message waits in the queues of the shards: if it was accepted, a "
                            "consumer is just about to decide it, or it is a dead letter "
@@ -209,7 +209,7 @@ static void tell_queues(const struct traces *traces, struct buf *out)
                          "in one of them.",
                          traces->queued);
     if (traces->unserved > 0)
-        (void)buf_printf(out, " %zu shards are served by nobody (`checkoutctl shards`).",
+        (void)buf_printf(out, " No consumer serves %zu shards (`checkoutctl shards`).",
                          traces->unserved);
 }
 
@@ -217,13 +217,14 @@ static void print_words(const struct traces *traces, bool known)
 {
     struct buf text;
     buf_init(&text, TEXT_MAX);
-    (void)buf_printf(&text, "Order %s has not come to the counter%s.", traces->id,
-                     known ? ": it is queued" : ", and nobody knows it");
+    (void)buf_printf(&text, "No consumer has decided order %s%s.", traces->id,
+                     known ? ": it is queued" : ", and it is unknown");
     tell_maker(traces, &text);
     if (traces->well_formed) {
         tell_marker(traces, &text);
         if (traces->cancel == YES)
-            (void)buf_str(&text, " Its buyer has asked to cancel it, which happens when it comes.");
+            (void)buf_str(&text,
+                          " Its buyer has asked to cancel it, which happens when it arrives.");
         tell_queues(traces, &text);
     }
     order_text_print("", buf_text(&text));

@@ -39,7 +39,7 @@ struct watch {
     struct table *newest;
 };
 
-/* Looks until the refund has ended or the time is up. */
+/* Polls until the refund has ended or the time is up. */
 static int watch_refund(struct watch *watch, int64_t timeout_ms)
 {
     struct ctl *ctl = watch->ctl;
@@ -64,7 +64,7 @@ static int report(const struct watch *watch)
 {
     const struct table *row = watch->newest;
     if (table_rows(row) == 0)
-        return CTL_FINE; /* refunded before there was a record: said already */
+        return CTL_FINE; /* refunded before there was a record: already reported */
     const char *state = table_value(row, 0, COLUMN_STATE);
     const char *code = table_value(row, 0, COLUMN_CODE);
     if (watch->ctl->json)
@@ -81,11 +81,10 @@ static int report(const struct watch *watch)
     if (refund_state_of(state) == REFUND_STATE_FAILED)
         return ctl_complain(CTL_FAILED, "the gateway refused the refund (%s); the order stays %s",
                             code == NULL ? "no code" : code, table_value(row, 0, COLUMN_STATUS));
-    return ctl_complain(CTL_FAILED,
-                        "the gateway has not answered for good yet%s%s%s; the refund is recorded "
-                        "and goes on by itself",
-                        code == NULL ? "" : " (", code == NULL ? "" : code,
-                        code == NULL ? "" : ")");
+    return ctl_complain(
+        CTL_FAILED,
+        "no final answer of the gateway yet%s%s%s; the refund is recorded and goes on by itself",
+        code == NULL ? "" : " (", code == NULL ? "" : code, code == NULL ? "" : ")");
 }
 
 static int run(struct ctl *ctl, const struct command_args *args)
@@ -126,12 +125,14 @@ const struct command command_orders_refund = {
     .words = "orders refund",
     .operands = "ID",
     .operand_count = 1,
-    .summary = "gives a confirmed order's money back",
+    .summary = "refunds a confirmed order",
     .details =
-        "All of it. Executed by the consumer that serves the order; once recorded it goes on by "
-        "itself until the gateway has answered for good, and the order is refunded then. Its "
+        "Refunds the whole amount. The consumer that serves the order executes it; once recorded, "
+        "the refund goes on by itself until the gateway's final answer, and then the order is "
+        "refunded. Its "
         "units stay sold (they have been shipped, or will not be sold again) unless --restock "
-        "puts them back on sale, to the next in line first. To ask again is harmless. Exit code "
+        "puts them back on sale, first to the next waiting order. It is safe to ask again. Exit "
+        "code "
         "1: it was refused, or has not ended within --timeout.",
     .options = {{"restock", NULL, "its units go back on sale"},
                 {"note", "TEXT", "why, for the record"},

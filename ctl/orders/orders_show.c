@@ -8,7 +8,7 @@
 
 #define DOCUMENT_MAX ((size_t)1024 * 1024)
 
-/* The payment method and the buyer's address stay where they are. */
+/* Leaves out the payment method and the buyer's address. */
 static const struct pg_statement show_order = {
     "ctl_order",
     "select order_id, user_id, sku, quantity, status, reason, amount, currency,"
@@ -145,8 +145,8 @@ static int show(struct ctl *ctl, const char *id)
         exit_code = listing_query(ctl, parts[i].statement, params, parts[i].columns, parts[i].count,
                                   &tables[i]);
     if (exit_code == CTL_FINE && table_rows(tables[PART_ORDER]) == 0)
-        exit_code = ctl_complain(
-            CTL_FAILED, "no order %s has reached the counter (it may still be queued)", id);
+        exit_code = ctl_complain(CTL_FAILED,
+                                 "no consumer has decided order %s (it may still be queued)", id);
     else if (exit_code == CTL_FINE && ctl->json)
         print_json(tables);
     else if (exit_code == CTL_FINE)

@@ -1,4 +1,4 @@
-/* Payments whose end nobody but a person can tell. */
+/* Payments whose end only a person can find out. */
 #include <stdio.h>
 #include <string.h>
 
@@ -67,11 +67,10 @@ const struct command command_payments_unknown = {
     .words = "payments unknown",
     .operands = "",
     .summary = "shows charges and refunds that are not clear yet",
-    .details =
-        "A charge's units stay held. Most clear up by themselves: they are asked for again, or "
-        "looked up in the gateway's list. ANSWER is the gateway's newest. For a charge "
-        "that does not clear up, look at the gateway for the order's id, and tell with "
-        "payments resolve; a refund goes on until the gateway says what became of it.",
+    .details = "A charge's units stay held. Most clear up by themselves: the consumer asks again, "
+               "or looks them up in the gateway's list. ANSWER is the gateway's newest. For a "
+               "charge that does not clear up, search the gateway for the order's id, and run "
+               "payments resolve; a refund goes on until the gateway's final answer.",
     .options = {{"limit", "N", "at most N payments (50)"}},
     .settings = CFG_BIT(DATABASE_URL),
     .run = run_unknown,
@@ -119,13 +118,13 @@ const struct command command_payments_resolve = {
     .words = "payments resolve",
     .operands = "ORDER OUTCOME",
     .operand_count = 2,
-    .summary = "tells what became of an unclear payment",
+    .summary = "resolves an unclear payment",
     .details =
         "OUTCOME is captured or not-captured, as you have seen it at the gateway, or release. "
-        "Executed by the consumer that serves the order. Captured: the order is confirmed, unless "
+        "The consumer that serves the order executes it. Captured: the order is confirmed, unless "
         "the gateway's list shows another sum. "
         "Not-captured: whatever the gateway's list shows for the order is cancelled first, "
-        "then its unit goes to the next in line; should the list show a success after all, "
+        "then its unit goes to the next waiting order; should the list show a success after all, "
         "the order is confirmed. Release: the order fails at once and its unit goes on, whatever "
         "the gateway does; money that it takes late is refunded.",
     .options = {{"note", "TEXT", "why, for the record (required)"}, REQUEST_TIMEOUT_OPTION},

@@ -11,7 +11,7 @@
 #include "ctl/table.h"
 
 #define LOOK_MS 250
-#define PATIENCE_MS 3000 /* a member beats every second */
+#define PATIENCE_MS 3000 /* a heartbeat comes every second */
 #define NUMBER_SIZE 24
 
 static const struct table_column columns[] = {
@@ -19,18 +19,18 @@ static const struct table_column columns[] = {
     {"HOST", "host", TABLE_TEXT},
     {"PID", "pid", TABLE_NUMBER},
     {"VERSION", "version", TABLE_TEXT},
-    {"BEATS", "beating", TABLE_BOOL},
+    {"ALIVE", "beating", TABLE_BOOL},
     {"READY", "ready", TABLE_BOOL},
     {"LOCK", "locked", TABLE_BOOL},
     {"OWNS", "shards_owned", TABLE_NUMBER},
     {"STANDBY", "shards_standby", TABLE_NUMBER},
     {"STARTED", "started_at", TABLE_TEXT},
     {"MEMBER", "member", TABLE_NUMBER},
-    {"BEAT", "beat", TABLE_NUMBER},
+    {"HEARTBEAT", "beat", TABLE_NUMBER},
 };
 #define COLUMNS_FOR_PEOPLE 10
 
-/* Whether the beat of the member has moved since the first look. */
+/* Whether the member's heartbeat has moved since the first query. */
 static bool moved(const struct pool_view *first, const struct view_member *member)
 {
     const struct view_member *before = pool_view_member(first, member->id);
@@ -45,14 +45,14 @@ static bool all_moved(const struct pool_view *first, const struct pool_view *vie
     return true;
 }
 
-/* Looks again until every member has beaten, or has had the time to. */
+/* Polls until every heartbeat has moved, or has had the time to. */
 static int look_again(struct ctl *ctl, const struct pool_view *first, struct pool_view *ret_view)
 {
     struct progress progress = {0};
     uint64_t until_ms = clock_mono_ms() + PATIENCE_MS;
     int exit_code = CTL_FINE;
     while (exit_code == CTL_FINE) {
-        progress_show(&progress, "waiting for the next beats", 0, 0);
+        progress_show(&progress, "waiting for the next heartbeats", 0, 0);
         exit_code = ctl_rest(ctl, LOOK_MS);
         if (exit_code == CTL_FINE)
             exit_code = pool_view_read(ctl, ret_view);
@@ -127,9 +127,10 @@ static int run(struct ctl *ctl, const struct command_args *args)
 const struct command command_consumers = {
     .words = "consumers",
     .operands = "",
-    .summary = "shows the members of the pool, and who is alive",
-    .details = "BEATS: its counter moved while we looked (up to 3 s); a member that does not beat "
-               "hangs, or is gone. READY: it is connected to RabbitMQ. LOCK: its process holds its "
+    .summary = "shows the members of the pool, and which are alive",
+    .details = "ALIVE: its heartbeat moved while we watched (up to 3 s); otherwise the member "
+               "hangs or is gone. READY: it can do its job (/readyz says why not). LOCK: its "
+               "process holds its "
                "session in PostgreSQL. OWNS: shards that it serves; STANDBY: shards for which it "
                "stands by.",
     .settings = CFG_BIT(DATABASE_URL),

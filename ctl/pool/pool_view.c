@@ -163,7 +163,7 @@ void pool_view_note(const struct pool_view *view, const struct view_shard *shard
     if (shard->epoch == 0)
         note = "never served";
     else if (shard->owner == ASSIGNMENT_NOBODY)
-        note = "nobody serves it";
+        note = "no owner";
     else if (owner == NULL || !owner->locked)
         note = "owner is dead";
     else if (owner->beat_age_ms >= VIEW_LIVE_MS)
@@ -240,7 +240,7 @@ static void counted(int code, const char *text, uint32_t messages, uint32_t cons
 {
     struct question *question = arg;
     struct counting *counting = question->counting;
-    (void)text; /* a queue that is not there is not known */
+    (void)text; /* a missing queue stays unknown */
     if (code == 0) {
         question->shard->queued = messages;
         question->shard->consumers = consumers;
@@ -270,7 +270,7 @@ static void ask(struct counting *counting)
     while (counting->in_flight < QUESTIONS_AT_ONCE &&
            counting->next < counting->view->shard_count) {
         if (!ask_for(counting, &counting->view->shards[counting->next]))
-            break; /* what is asked is answered; the rest stays unknown */
+            break; /* all requests are answered; the rest stays unknown */
         counting->next++;
         counting->in_flight++;
     }

@@ -1,4 +1,4 @@
-/* The pool as the database shows it: its members, the shards, and who stands by for which. */
+/* The pool as the database shows it: its members, the shards and their standbys. */
 #ifndef CTL_POOL_POOL_VIEW_H
 #define CTL_POOL_POOL_VIEW_H
 
@@ -11,8 +11,8 @@
 #include "ctl/ctl.h"
 
 #define VIEW_TEXT_SIZE 160
-#define VIEW_UNKNOWN (-1) /* a number that nobody can tell */
-#define VIEW_LIVE_MS 5000 /* a beat that is older is none: the pool's members judge alike */
+#define VIEW_UNKNOWN (-1) /* an unknown number */
+#define VIEW_LIVE_MS 5000 /* older heartbeats do not count; the pool's members judge alike */
 
 struct view_member {
     int64_t id;
@@ -56,24 +56,24 @@ struct pool_view {
     int64_t dead_letters; /* in checkout.dead; VIEW_UNKNOWN */
 };
 
-/* Reads members and shards, and ranks. 0 with `ret_view` (pool_view_free), or an exit code and the
- * complaint is printed. */
+/* Reads members and shards, and assigns. 0 with `ret_view` (pool_view_free), or an exit code after
+ * printing the problem. */
 MUST_CHECK int pool_view_read(struct ctl *ctl, struct pool_view *ret_view);
-/* Asks the broker, if it is connected, how full each queue is. */
+/* Reads from the broker, if it is connected, how full each queue is. */
 void pool_view_read_queues(struct ctl *ctl, struct pool_view *view);
 void pool_view_free(struct pool_view *view);
 
-/* Alive and connected to everything: ranked by the pool. */
+/* Alive and ready: the pool assigns shards to it. */
 bool view_member_ready(const struct view_member *member);
 /* NULL if there is none (ASSIGNMENT_NOBODY, or it has left). */
 const struct view_member *pool_view_member(const struct pool_view *view, int64_t id);
-/* Who takes the shard over next: the named owner if it is not the present one, else the standby;
- * NULL: nobody. */
+/* The member that takes the shard over next: the assigned owner if it is not the present one, else
+ * the standby; NULL: none. */
 const struct view_member *pool_view_next(const struct pool_view *view,
                                          const struct view_shard *shard);
 /* The age of the oldest order that waits or is being paid for; VIEW_UNKNOWN: none. */
 int64_t view_shard_oldest_ms(const struct view_shard *shard);
-/* What an operator has to know of it, "" if there is nothing. */
+/* A note for operators, or "". */
 void pool_view_note(const struct pool_view *view, const struct view_shard *shard,
                     char ret_note[VIEW_TEXT_SIZE]);
 

@@ -161,7 +161,7 @@ void shards_print_sum(const struct pool_view *view, const struct shards_sum *sum
     human_rate(sum->decided_per_s, rate);
     (void)printf("%zu shards, %zu of them unserved; %zu of %zu consumers ready; dead letters %s\n",
                  view->shard_count, sum->unserved, sum->members_ready, view->member_count, dead);
-    (void)printf("queued messages %s, orders in line %" PRId64 ", open payments %" PRId64
+    (void)printf("queued messages %s, waiting orders %" PRId64 ", open payments %" PRId64
                  ", decided %s/s\n",
                  queued, sum->waiting, sum->open_payments, rate);
 }
@@ -195,15 +195,14 @@ static int run(struct ctl *ctl, const struct command_args *args)
 const struct command command_shards = {
     .words = "shards",
     .operands = "",
-    .summary = "shows each shard: who serves it, what waits there",
+    .summary = "shows each shard: its owner and its waiting work",
     .details =
-        "STANDBY takes the shard over next, by the same ranking that the consumers use. QUEUE: "
-        "messages (of up to 256 orders each) that RabbitMQ has not handed out. LINE: orders that "
-        "wait for an item. PAY: payments without an end. OLDEST: how long the first of these "
-        "orders has waited. /S: orders decided a second, of late. SINCE: how long its owner has "
-        "had it. If QUEUE grows while /S is 0 and the owner beats, somebody else consumes the "
-        "queue: RabbitMQ feeds one consumer of it, the first (rabbitmqctl list_consumers tells "
-        "whose).",
+        "STANDBY takes the shard over next, by the same assignment that the consumers use. QUEUE: "
+        "messages (of up to 256 orders each) that RabbitMQ has not delivered. LINE: orders that "
+        "wait for an item. PAY: open payments. OLDEST: how long the oldest of these orders has "
+        "waited. /S: orders decided a second, of late. SINCE: how long its owner has had it. If "
+        "QUEUE grows while /S is 0 and the owner's heartbeat moves, another program consumes the "
+        "queue: RabbitMQ feeds only the first consumer of it (see rabbitmqctl list_consumers).",
     .settings = CFG_BIT(DATABASE_URL) | CFG_BIT(AMQP_URL) | CFG_BIT(AMQP_HEARTBEAT),
     .run = run,
 };

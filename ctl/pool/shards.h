@@ -1,4 +1,4 @@
-/* How shards are shown, alone and as a part of `top`. */
+/* Shows shards, alone and as a part of `top`. */
 #ifndef CTL_POOL_SHARDS_H
 #define CTL_POOL_SHARDS_H
 
@@ -13,13 +13,13 @@
 
 /* All shards together. */
 struct shards_sum {
-    int64_t queued; /* VIEW_UNKNOWN: of some shard it is not known */
+    int64_t queued; /* VIEW_UNKNOWN: unknown for some shard */
     int64_t waiting;
     int64_t open_payments;
     int64_t unrelayed;
     int64_t oldest_ms;
     double decided_per_s;
-    size_t unserved; /* without an owner that lives */
+    size_t unserved; /* without a live owner */
     size_t members_ready;
 };
 

@@ -76,7 +76,7 @@ static int compare(int64_t a, int64_t b)
     return (a < b) - (a > b);
 }
 
-/* Unserved ones first, then paused ones, then by age, depth and what is not relayed. */
+/* Unserved ones first, then paused ones, then by age, depth and unpublished events. */
 static int by_hurt(const void *left, const void *right)
 {
     const struct view_shard *a = *(const struct view_shard *const *)left;
@@ -148,14 +148,14 @@ static int show(const struct top *top, const struct pool_view *view, const struc
     clock_rfc3339(clock_wall_ms(), now);
     shards_sum(view, &sum);
     (void)printf("%s%s%s\n", top->terminal ? SCREEN_CLEAR : "", now,
-                 top->terminal ? "  what hurts most is on top; Ctrl-C ends" : "");
+                 top->terminal ? "  worst first; Ctrl-C ends" : "");
     shards_print_sum(view, &sum);
     (void)putchar('\n');
     int exit_code = shards_print(view, order, shards);
     free(order);
     (void)putchar('\n');
     if (exit_code == CTL_FINE && table_rows(items) == 0)
-        (void)puts("no item has anybody waiting or paying");
+        (void)puts("no item has waiting or paying buyers");
     else if (exit_code == CTL_FINE && print_items(items, room - shards) < 0)
         exit_code = ctl_complain(CTL_FAILED, "out of memory");
     return exit_code;
@@ -221,11 +221,11 @@ static void told_to_stop(void *arg)
 {
     struct top *top = arg;
     top->stopping = true;
-    if (top->sleeping) /* else an answer is on its way */
+    if (top->sleeping) /* else an answer is under way */
         loop_stop(top->ctl->loop);
 }
 
-/* A server that goes away meanwhile is complained of and waited for. */
+/* Reports a server that goes away meanwhile, and waits for it. */
 static int go_on(struct top *top)
 {
     int exit_code = look(top);
@@ -289,13 +289,13 @@ static int run(struct ctl *ctl, const struct command_args *args)
 const struct command command_top = {
     .words = "top",
     .operands = "",
-    .summary = "shows shards and items live, what hurts most first",
+    .summary = "shows shards and items live, the worst first",
     .details =
-        "Shards that nobody serves come first, then paused ones, then those whose oldest order has "
+        "Shards without an owner come first, then paused ones, then those whose oldest order has "
         "waited longest; items likewise. The columns are those of `shards` and `items list`. "
-        "Without a terminal each look is printed below the one before; with --json each is a line.",
-    .options = {{"interval", "1s", "time between two looks, with ms, s, m or h"},
-                {"once", NULL, "look once and end"}},
+        "Without a terminal it prints one view below the other; with --json each is a line.",
+    .options = {{"interval", "1s", "time between two views, with ms, s, m or h"},
+                {"once", NULL, "print one view and end"}},
     .settings = CFG_BIT(DATABASE_URL) | CFG_BIT(AMQP_URL) | CFG_BIT(AMQP_HEARTBEAT),
     .run = run,
 };

@@ -29,7 +29,7 @@ static void set(struct gateway *g, struct http_request *request, const char *bod
     struct buf problem = {.data = text, .cap = sizeof text, .max = sizeof text - 1};
     text[0] = '\0';
     if (faults_read(&g->faults, body, len, &problem) == 0) {
-        log_info("the control was changed", LOG_STR("to", body));
+        log_info("control changed", LOG_STR("to", body));
         control_show(g, request);
         return;
     }

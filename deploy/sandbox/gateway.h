@@ -18,7 +18,7 @@ struct gateway_options {
     const char *tls_certificate; /* PEM text; NULL: HTTP without TLS */
     const char *tls_key;
     const char *bank_url; /* where buyers find the banks' pages; NULL: where the request came to */
-    const char *webhook_url;    /* NULL: nobody is told */
+    const char *webhook_url;    /* NULL: no webhooks */
     const char *webhook_secret; /* outlives it, as the URL */
     const char *api_version;    /* where a request names none */
     const char *control;        /* JSON, as of POST /_control; NULL: none */

@@ -80,7 +80,7 @@ static void add(struct later *later, bool refund, uint64_t number, int64_t due_m
 {
     struct event_due *event = calloc(1, sizeof *event);
     if (event == NULL) {
-        log_warning("what is to happen later is forgotten: memory is out");
+        log_warning("later event forgotten: out of memory");
         return;
     }
     *event = (struct event_due){.due_ms = due_ms, .refund = refund, .number = number};

@@ -70,7 +70,7 @@ static void write_batch(void *arg)
 
 static void break_down(struct ledger *l, int error)
 {
-    log_error("the ledger cannot be written; nothing is answered that is not kept",
+    log_error("ledger not written; stopping, so that no answer is lost",
               LOG_STR("problem", strerror(error)), LOG_STR("file", l->options.path));
     l->broken = true;
     l->options.broken(l->options.arg);
@@ -179,7 +179,7 @@ uint32_t ledger_salt(const struct ledger *ledger)
 
 /* ---- opening ---- */
 
-static int told(struct buf *problem, int code, const char *path, const char *what)
+static int say(struct buf *problem, int code, const char *path, const char *what)
 {
     (void)buf_printf(problem, "the ledger %s %s", path, what);
     return code;
@@ -209,7 +209,7 @@ static bool holds_record(const char *text, size_t len)
 
 static int cut(struct ledger *l, size_t good, size_t size, struct buf *problem)
 {
-    log_warning("the ledger's last record was torn, as by a crash, and is cut off",
+    log_warning("last record of the ledger was torn, as by a crash; cut it off",
                 LOG_INT("bytes", size - good), LOG_STR("file", l->options.path));
     if (ftruncate(l->fd, (off_t)good) != 0 || fsync(l->fd) != 0)
         return told_errno(problem, l->options.path, "cannot be cut");
@@ -277,7 +277,7 @@ static int load_text(struct ledger *l, const char *text, size_t size, struct buf
     if (good == size)
         return 0;
     if (good == 0 && !begins_ledger(text, size))
-        return told(problem, ERR_PARSE, l->options.path, "is no ledger");
+        return say(problem, ERR_PARSE, l->options.path, "is no ledger");
     if (holds_record(text + good, size - good)) {
         (void)buf_printf(problem,
                          "the ledger %s is damaged at byte %zu, before its end; put a copy of it "
@@ -341,7 +341,7 @@ static int open_file(struct ledger *l, struct buf *problem)
         return told_errno(problem, path, "cannot be opened");
     if (flock(l->fd, LOCK_EX | LOCK_NB) != 0)
         return errno == EWOULDBLOCK
-                   ? told(problem, ERR_CONFLICT, path, "is in use by another process")
+                   ? say(problem, ERR_CONFLICT, path, "is in use by another process")
                    : told_errno(problem, path, "cannot be locked");
     int code = load_file(l, problem);
     if (code == 0 && l->end == 0)
@@ -354,7 +354,7 @@ int ledger_open(struct loop *loop, const struct ledger_options *options, struct 
 {
     struct ledger *l = calloc(1, sizeof *l);
     if (l == NULL)
-        return told(ret_problem, ERR_NOMEM, options->path, "cannot be loaded: no memory");
+        return say(ret_problem, ERR_NOMEM, options->path, "cannot be loaded: no memory");
     l->loop = loop;
     l->options = *options;
     buf_init(&l->gathering, WAITING_MAX);
@@ -365,7 +365,7 @@ int ledger_open(struct loop *loop, const struct ledger_options *options, struct 
     l->hook = loop_hook_new(loop, flush, l);
     l->pace = loop_timer_new(loop, wake, l);
     int code = l->hook == NULL || l->pace == NULL
-                   ? told(ret_problem, ERR_NOMEM, options->path, "found no memory")
+                   ? say(ret_problem, ERR_NOMEM, options->path, "found no memory")
                    : open_file(l, ret_problem);
     if (code < 0)
         ledger_close(l);

@@ -93,7 +93,7 @@ static void serve(struct program *program, const struct options *options)
     log_info("serving", LOG_STR("host", options->host),
              LOG_INT("port", gateway_port(program->gateway)), LOG_STR("ledger", options->ledger));
     if (options->key_file == NULL)
-        log_warning("no key file: every key is taken");
+        log_warning("no key file: accepting every key");
     stop_notify_ready();
     loop_run(program->loop);
 }

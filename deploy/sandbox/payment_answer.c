@@ -90,7 +90,7 @@ void payment_refuse_unreadable(struct payment *p)
 {
     static const struct answer_error unreadable = {
         .status = 500, .type = "api_error", .message = "The ledger cannot be read; see the log."};
-    log_error("a record of the ledger cannot be read");
+    log_error("record of the ledger not read");
     payment_refuse_unkept(p, &unreadable, NULL);
 }
 

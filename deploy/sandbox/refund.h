@@ -5,8 +5,8 @@
 #include "common/base/attrs.h"
 #include "deploy/sandbox/record.h"
 
-/* Whether so much of the intent can be given back; amount 0 becomes all that is left. 0, or
- * ERR_INVALID with the answer in `ret_error`. */
+/* Whether it can refund so much of the intent; amount 0 becomes all that is left. 0, or ERR_INVALID
+ * with the answer in `ret_error`. */
 MUST_CHECK int refund_check(const struct intent *intent, int64_t *amount,
                             struct answer_error *ret_error);
 

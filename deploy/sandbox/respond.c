@@ -95,6 +95,6 @@ void gateway_refuse_unreadable(struct gateway *g, struct http_request *request)
 {
     static const struct answer_error error = {
         .status = 500, .type = "api_error", .message = "The ledger cannot be read; see the log."};
-    log_error("a record of the ledger cannot be read");
+    log_error("record of the ledger not read");
     gateway_refuse(g, request, &error, NULL, false);
 }

@@ -15,7 +15,7 @@
 #include "common/net/http/curl.h"
 
 #define BODY_MAX ((size_t)64 * 1024)
-#define OPEN_MAX 4096 /* events that are not told yet; further ones are never told */
+#define OPEN_MAX 4096 /* webhooks under way; further ones are dropped */
 #define CALLS_MAX 16
 #define TIMEOUT_MS 10000
 #define LATE_MS 3000
@@ -87,7 +87,7 @@ void webhooks_free(struct webhooks *hooks)
 
 /* ---- telling ---- */
 
-static void told(const struct curl_response *response, void *arg)
+static void answered(const struct curl_response *response, void *arg)
 {
     struct hook *hook = arg;
     if (response->code == 0 && response->status >= 200 && response->status < 300) {
@@ -95,7 +95,7 @@ static void told(const struct curl_response *response, void *arg)
         return;
     }
     if (++hook->tries == TRIES_MAX) {
-        log_warning("a webhook is given up", LOG_INT("http_status", response->status));
+        log_warning("webhook dropped after its last try", LOG_INT("http_status", response->status));
         end(hook);
         return;
     }
@@ -137,7 +137,7 @@ static void tell(void *arg)
                                          .timeout_ms = TIMEOUT_MS,
                                          .response_max = BODY_MAX};
     if (code == 0)
-        code = curl_call_start(hook->hooks->client, &request, told, hook, NULL);
+        code = curl_call_start(hook->hooks->client, &request, answered, hook, NULL);
     buf_free(&signature);
     if (code < 0)
         loop_timer_start(hook->timer, AGAIN_FIRST_MS, 0);
@@ -192,7 +192,7 @@ void webhooks_tell(struct webhooks *hooks, enum fault_webhooks when,
         return;
     struct hook *hook = new_hook(hooks, event);
     if (hook == NULL) {
-        log_warning("a webhook is never told: there are too many, or memory is out");
+        log_warning("webhook dropped: too many wait, or out of memory");
         return;
     }
     if (when == WEBHOOKS_LATE) {

@@ -1,7 +1,7 @@
 /*
  * The sandbox's webhooks: each event goes to the shop by a signed POST, as Stripe does it, and
- * again with backoff until it is answered with 2xx. They can be told to come too early, late,
- * twice, out of order or never. What is not delivered when the sandbox ends is lost.
+ * again with backoff until it is answered with 2xx. Settings make them come too early, late, twice,
+ * out of order or never. What is not delivered when the sandbox ends is lost.
  */
 #ifndef DEPLOY_SANDBOX_WEBHOOK_H
 #define DEPLOY_SANDBOX_WEBHOOK_H
@@ -17,7 +17,7 @@ struct webhooks;
 
 /* `url` and `secret` must outlive it. NULL: no memory. */
 struct webhooks *webhooks_new(struct loop *loop, const char *url, const char *secret);
-/* What has not been told is forgotten. NULL is allowed. */
+/* Forgets what is not delivered. NULL is allowed. */
 void webhooks_free(struct webhooks *hooks);
 struct webhook_event {
     const char *type;    /* payment_intent.succeeded */

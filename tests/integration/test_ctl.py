@@ -287,8 +287,8 @@ class Items(CtlTestCase):
                      (13, "stock", "0 or more"), (14, "limit_per_user", "at least 1"),
                      (15, "gate", "none, soldout or lock"), (16, "opens_at", "time in UTC"),
                      (17, "opens_at", "time in UTC"), (18, "closes_at", "not after opens_at"),
-                     (19, "", "has 8 fields, the header has 9"), (20, "", "a quote stands inside"),
-                     (21, "", "something follows a closing quote"), (22, "sku", "line 2 already"),
+                     (19, "", "has 8 fields, the header has 9"), (20, "", "there is a quote inside"),
+                     (21, "", "something follows a closing quote"), (22, "sku", "already in line 2"),
                      (23, "", "a quote is not closed"), (24, "price", "minor units"),
                      (24, "currency", "three lower-case"))
 
@@ -296,7 +296,7 @@ class Items(CtlTestCase):
         self.refused("", (1, "header", "the file is empty"))
         self.refused("sku,title,price,currency\na,b,1,usd\n", (1, "header", '"stock" is missing'))
         self.refused("sku,title,price,currency,stock,colour\n", (1, "header", '"colour" is no column'))
-        self.refused("sku,sku,title,price,currency,stock\n", (1, "header", '"sku" stands there twice'))
+        self.refused("sku,sku,title,price,currency,stock\n", (1, "header", '"sku" is there twice'))
 
     def test_skip_bad_imports_the_rest(self):
         good = self.sku()
@@ -393,7 +393,7 @@ class Orders(CtlTestCase):
                 self.assertNotIn("ann@shop.example", text)
 
     def test_an_order_that_is_not_there(self):
-        self.assertIn("no order", self.ctl("orders", "show", str(uuid.uuid4()), code=1).stderr)
+        self.assertIn("no consumer has decided order", self.ctl("orders", "show", str(uuid.uuid4()), code=1).stderr)
 
 
 class Token(CtlTestCase):
@@ -466,7 +466,7 @@ class Doctor(CtlTestCase):
                             CHECKOUT_JWT_SECRET_FILE=path)
         os.chmod(path, 0o644)
         warnings = self.findings("warn", CHECKOUT_JWT_SECRET_FILE=path)
-        self.assertTrue(any("read by everybody" in warning for warning in warnings), warnings)
+        self.assertTrue(any("every user may read" in warning for warning in warnings), warnings)
 
     def test_weak_durability(self):
         database = self.stack.database

@@ -85,7 +85,7 @@ class Looking(Dead):
         self.bury(b"x")
         with self.stack.broker.consuming_dead():
             done = self.ctl("list", code=1)
-            self.assertIn("1 other consumers have letters of checkout.dead out", done.stderr)
+            self.assertIn("1 other consumers hold letters of checkout.dead", done.stderr)
         self.assertEqual(len(self.listed()), 1)
 
     def test_show_masks_what_is_secret(self):
@@ -160,7 +160,7 @@ class Replaying(Dead):
         self.bury(b"nonsense", harness.message(forged), good, harness.message(job, version=9))
         done = self.ctl("replay", "--all", code=1)
         self.assertEqual(done.stdout, "replayed 1 letters with 1 jobs\n")
-        self.assertEqual(done.stderr.count("stays: the counter could not read it either"), 3)
+        self.assertEqual(done.stderr.count("stays: a consumer cannot read it either"), 3)
         self.order_of(job).wait("confirmed")
         self.assertEqual(len(self.in_queue()), 3)
 

@@ -64,7 +64,7 @@ class Pool(harness.TestCase):
         self.assertGreater(row["oldest_payment_seconds"], row["oldest_waiting_seconds"])
         self.assertGreater(row["decided_per_second"], 0)
         text = self.stack.ctl("shards").stdout
-        self.assertIn("orders in line 3, open payments 1", text)
+        self.assertIn("waiting orders 3, open payments 1", text)
         self.assertLessEqual(max(len(line.rstrip()) for line in text.splitlines()), 80)
 
     def test_messages_in_the_queue_of_a_shard_that_nobody_serves(self):
@@ -136,7 +136,7 @@ class Pool(harness.TestCase):
             os.execve(harness.program("checkoutctl"), ["checkoutctl", "top", "--interval", "100ms"],
                       harness.program_environment(self.stack.settings))
         drawn = b""
-        while drawn.count(b"what hurts most") < 3:
+        while drawn.count(b"worst first") < 3:
             drawn += os.read(screen, 65536)
         os.kill(process, signal.SIGINT)
         try:

@@ -81,7 +81,7 @@ class AtTheSandbox(harness.TestCase):
         self.assertIn("it is rejected (sold_out), and nothing is to be paid back", self.refund(waiting, code=1))
         unknown = self.stack.ctl("orders", "refund", "00000000-0000-8000-8000-000000000000", check=False)
         self.assertEqual(unknown.returncode, 1)
-        self.assertIn("no order", unknown.stderr)
+        self.assertIn("no consumer has decided order", unknown.stderr)
 
     def test_its_buyer_and_operators_are_told(self):
         order = self.confirmed()
@@ -390,7 +390,7 @@ class LateSuccess(Scripted):
         kinds = [v["kind"] for v in json.loads(self.stack.ctl("audit", "--json", "--no-gateway",
                                                               check=False).stdout)["violations"]]
         self.assertIn("refund-failed", kinds)
-        self.assertIn("the gateway refuses to give it back: 1 times",
+        self.assertIn("the gateway refuses the refund: 1 times",
                       " ".join(self.stack.ctl("doctor", check=False).stdout.split()))
         self.gateway.refund = self.gateway._refund
         self.assertIn("taken for nothing", refund_command(self.stack, order))

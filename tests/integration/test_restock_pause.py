@@ -84,9 +84,9 @@ class Restocking(Operators):
 
     def test_wrong_usage(self):
         for words, expected in ((("items", "restock", "x"), "needs SKU N"),
-                                (("items", "restock", "x", "0"), "no number of units"),
-                                (("items", "restock", "x", "1.5"), "no number of units"),
-                                (("items", "restock", "x", "99999999999"), "no number of units"),
+                                (("items", "restock", "x", "0"), "not a number of units"),
+                                (("items", "restock", "x", "1.5"), "not a number of units"),
+                                (("items", "restock", "x", "99999999999"), "not a number of units"),
                                 (("items", "restock", "x", "1", "--timeout", "5"), "--timeout"),
                                 (("pause",), "either a SKU or --shard"),
                                 (("resume", "x", "--shard", "1"), "either a SKU or --shard"),

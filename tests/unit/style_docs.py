@@ -3,6 +3,7 @@
 import os
 import re
 
+import style_words
 from style_source import ROOT, product, read, sources
 
 WORDS_MAX = {"ARCHITECTURE.md": 1500}
@@ -11,14 +12,6 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 CODE = re.compile(r"`([^`\n]+)`")
 TOP = ("common/", "producer/", "consumer/", "notifier/", "console/", "ctl/", "schemas/", "docs/", "tests/", "deploy/",
        "cmake/", ".ci/")
-# Words of an earlier time, and words that are hard to read for somebody whose first language is not English.
-OLD = {
-    r"doors?": "API, producer", r"lanes?": "shard writer", r"payer(?!_)": "consumer/money", r"kv": "redis",
-    r"bus": "broker", r"plant(s|ed)?": "seeded bug", r"crash points?": "failpoint", r"marks?": "watermark",
-    r"beats?": "heartbeat", r"named owner": "assigned owner", r"owner before": "previous owner",
-    r"told": "a plain verb", r"afresh": "again", r"nobody": "no …", r"given back": "refunded, returned",
-}
-
 FOREIGN = ("ending_before",)  # of others' interfaces; we have no use for them
 
 
@@ -67,10 +60,8 @@ def check_names(path, text, corpus, problems):
 
 
 def check_words(path, text, problems):
-    for pattern, better in OLD.items():
-        for match in re.finditer(rf"(?<![\w`/-]){pattern}(?![\w`/-])", text, re.IGNORECASE):
-            line = text.count("\n", 0, match.start()) + 1
-            problems.append(f"{path}: line {line} says \"{match[0]}\"; say: {better}")
+    for at, word, say in style_words.find(text):
+        problems.append(f"{path}: line {text.count(chr(10), 0, at) + 1} says \"{word}\"; say: {say}")
 
 
 def check_shape(path, text, problems):

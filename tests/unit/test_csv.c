@@ -102,7 +102,7 @@ END_TEST
 START_TEST(reading_goes_on_behind_a_bad_line)
 {
     open_text("a\"b,c\nd\n\"e\"f,g\nh\n");
-    expect_problem(1, "a quote stands inside a field that does not begin with one");
+    expect_problem(1, "there is a quote inside a field that does not begin with one");
     expect_row(2, "d");
     expect_problem(3, "something follows a closing quote");
     expect_row(4, "h");

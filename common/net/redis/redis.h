@@ -37,8 +37,7 @@ struct redis_subscriber;
 struct redis_subscriber_events {
     void (*message)(const char *channel, size_t channel_len, const char *message,
                     size_t message_len, void *arg);
-    /* Each time Redis acknowledges a channel, also after a reconnect, in which messages may be
-     * lost. */
+    /* Each time Redis acknowledges a channel, also after a reconnect, when messages may be lost. */
     void (*subscribed)(const char *channel, size_t channel_len, void *arg);
     /* Redis refuses the channel: no message arrives until `subscribed`. It retries every 5 s. May
      * be NULL. */

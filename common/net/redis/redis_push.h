@@ -1,4 +1,4 @@
-/* Only for redis_subscriber.c: a connection on which Redis also pushes messages. */
+/* Only for redis_subscriber.c: a connection that also receives pushed messages. */
 #ifndef COMMON_NET_REDIS_REDIS_PUSH_H
 #define COMMON_NET_REDIS_REDIS_PUSH_H
 
