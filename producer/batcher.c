@@ -149,10 +149,9 @@ static int begin(struct batcher *b, struct line *line, uint32_t shard, const str
     struct batch *batch = batch_new(b, shard, now_ms);
     if (batch == NULL)
         return ERR_NOMEM;
-    int code = encode(batch, job);
-    if (code < 0) {
+    if (encode(batch, job) < 0) { /* a job alone always fits */
         batch_free(batch);
-        return code;
+        return ERR_NOMEM;
     }
     if (line->tail == NULL)
         line->head = batch;

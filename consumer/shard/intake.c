@@ -171,10 +171,9 @@ static int bury_job(struct intake_batch *batch, const struct job *refused)
         job.payment_method = "";
     struct buf text;
     buf_init(&text, JOB_MESSAGE_ACCEPT);
-    int code = job_encode(&text, &job);
-    if (code < 0) {
+    if (job_encode(&text, &job) < 0) { /* a job always fits */
         buf_free(&text);
-        return code;
+        return ERR_NOMEM;
     }
     return bury(batch, text.data, text.len, REFUSED_BY_DATABASE);
 }

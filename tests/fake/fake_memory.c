@@ -1,8 +1,15 @@
 #include "tests/fake/fake_memory.h"
 
+#include <check.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "common/base/err.h"
+
+#define FAILURES_MAX 10000
+
+const char *fake_memory_broken;
 
 static size_t left; /* allocations until the one that fails, which counts; 0: none does */
 static bool failed;
@@ -67,4 +74,22 @@ void fake_memory_fail(size_t nth)
 bool fake_memory_failed(void)
 {
     return failed;
+}
+
+size_t fake_memory_run(fake_memory_scenario scenario)
+{
+    size_t nth = 0;
+    bool ran_out;
+    do {
+        ck_assert_uint_lt(++nth, FAILURES_MAX);
+        fake_memory_fail(nth);
+        int code = scenario();
+        ran_out = failed;
+        fake_memory_fail(0);
+        ck_assert_msg(fake_memory_broken == NULL, "allocation %zu: not %s", nth,
+                      fake_memory_broken);
+        ck_assert_msg(code == 0 || (ran_out && code == ERR_NOMEM), "allocation %zu: %d", nth, code);
+    } while (ran_out);
+    ck_assert_int_eq(scenario(), 0); /* and afterwards it works */
+    return nth - 1;
 }

@@ -94,7 +94,7 @@ class AtTheSandbox(harness.TestCase):
                                               (order.id,))[0]
         for words in ("asked to refund it; done: refund of 1000 usd begun, its units stay sold.",
                       f"Refund of 1000 usd (minor units) began, as an operator asked; the gateway's id of the"
-                      f" payment is {intent_id}.", "The gateway gave the money back, after",
+                      f" payment is {intent_id}.", "The gateway refunded the money, after",
                       f"its id of the refund is {refund_id}; idempotency key {order.id}-1-refund.",
                       "Refunded: the money went back"):
             self.assertIn(words, text)
@@ -249,7 +249,7 @@ class AsTheGatewaySays(Scripted):
     def test_one_that_is_pending_is_awaited(self):
         self.gateway.refund = lambda form: self.gateway._refund(form, status="pending")
         order = self.confirmed()
-        self.assertIn("not answered for good yet (pending)", self.refund(order, "--timeout", "3s", code=1))
+        self.assertIn("no final answer of the gateway yet (pending)", self.refund(order, "--timeout", "3s", code=1))
         listed = [json.loads(line) for line in self.stack.ctl("payments", "unknown", "--json").stdout.splitlines()]
         self.assertEqual([(row["order_id"], row["what"], row["code"]) for row in listed],
                          [(order.id, "refund", "pending")])

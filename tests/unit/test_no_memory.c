@@ -22,38 +22,6 @@
 
 #define SECRET "a secret of thirty-two bytes, or so"
 #define NOW_S 1700000000
-#define FAILURES_MAX 10000
-
-/* As ck_assert in a scenario: Check itself needs memory. */
-static const char *broken;
-#define MUST(what)                                                                                 \
-    do {                                                                                           \
-        if (!(what))                                                                               \
-            broken = #what;                                                                        \
-    } while (0)
-
-/* Does its work and returns 0, or the error that it met. */
-typedef int (*scenario)(void);
-
-/* Runs it with memory that fails at its first allocation, its second, and so on, until none fails.
- */
-static size_t run(scenario scenario_run)
-{
-    size_t nth = 0;
-    do {
-        ck_assert_uint_lt(++nth, FAILURES_MAX);
-        fake_memory_fail(nth);
-        int code = scenario_run();
-        bool failed = fake_memory_failed();
-        fake_memory_fail(0);
-        ck_assert_msg(broken == NULL, "allocation %zu: not %s", nth, broken);
-        ck_assert_msg(code == 0 || (failed && code == ERR_NOMEM), "allocation %zu: %d", nth, code);
-        if (!failed)
-            break;
-    } while (true);
-    ck_assert_int_eq(scenario_run(), 0); /* and afterwards it works */
-    return nth - 1;
-}
 
 /* ---- base ---- */
 
@@ -92,8 +60,8 @@ static int fill_map(void)
 
 START_TEST(buffers_and_maps)
 {
-    ck_assert_uint_gt(run(append), 1);
-    ck_assert_uint_gt(run(fill_map), 1);
+    ck_assert_uint_gt(fake_memory_run(append), 1);
+    ck_assert_uint_gt(fake_memory_run(fill_map), 1);
 }
 END_TEST
 
@@ -178,11 +146,11 @@ static int assign(void)
 
 START_TEST(ids_tokens_jobs_origins_and_assignments)
 {
-    ck_assert_uint_gt(run(make_id), 0);
-    ck_assert_uint_gt(run(sign_and_verify), 3);
-    ck_assert_uint_gt(run(read_jobs), 3);
-    ck_assert_uint_gt(run(read_origins), 1);
-    ck_assert_uint_gt(run(assign), 4);
+    ck_assert_uint_gt(fake_memory_run(make_id), 0);
+    ck_assert_uint_gt(fake_memory_run(sign_and_verify), 3);
+    ck_assert_uint_gt(fake_memory_run(read_jobs), 3);
+    ck_assert_uint_gt(fake_memory_run(read_origins), 1);
+    ck_assert_uint_gt(fake_memory_run(assign), 4);
 }
 END_TEST
 
@@ -220,8 +188,8 @@ static int count(void)
 
 START_TEST(texts_of_calls_and_metrics)
 {
-    ck_assert_uint_gt(run(copy_texts), 0);
-    ck_assert_uint_gt(run(count), 3);
+    ck_assert_uint_gt(fake_memory_run(copy_texts), 0);
+    ck_assert_uint_gt(fake_memory_run(count), 3);
 }
 END_TEST
 
