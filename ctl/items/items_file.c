@@ -232,9 +232,10 @@ static int read_row(struct items_file *file, const struct header *header, const 
     struct item item = {.line = row->line};
     size_t before = file->problem_count;
     int code = read_fields(file, header, row, &item);
-    if (code == 0 && file->problem_count == before)
+    bool good = code == 0 && file->problem_count == before;
+    if (good)
         code = add_item(file, &item);
-    else
+    if (!good || code < 0)
         item_clear(&item);
     return code;
 }

@@ -1,6 +1,6 @@
 """Words of an earlier time, and words that are hard to read for somebody whose first language is not English.
 
-In pages, in comments, and in texts for people: log messages, help, problems. Names of the code are not looked at.
+In pages, schemas, in comments, and in texts for people: log messages, help, problems. Names of the code are not looked at.
 """
 
 import re
@@ -49,10 +49,13 @@ def prose_of_c(text):
 
 
 def check(problems):
-    for path in product(".c", ".h") + [path for path in sources(".sql") if path.startswith("schemas/")]:
+    for path in product(".c", ".h") + [path for path in sources(".sql", ".yaml") if path.startswith("schemas/")]:
         text = read(path)
-        parts = [(part.start(), part[0]) for part in SQL_TEXT.finditer(text)] if path.endswith(".sql") \
-            else prose_of_c(text)
+        parts = prose_of_c(text)
+        if path.endswith(".sql"):
+            parts = [(part.start(), part[0]) for part in SQL_TEXT.finditer(text)]
+        if path.endswith(".yaml"):
+            parts = [(0, text)]
         for begin, said in parts:
             for at, word, say in find(said):
                 line = text.count("\n", 0, begin + at) + 1
