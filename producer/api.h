@@ -19,6 +19,7 @@ struct orders;
 struct origins;
 struct publisher;
 struct event_tickets;
+struct webhook_record;
 
 struct api {
     struct loop *loop;
@@ -35,6 +36,8 @@ struct api {
     struct items *items;
     const char *webhook_secret; /* "": no webhooks are taken */
     size_t webhook_secret_len;
+    const char *webhook_mode; /* "true", "false": the livemode of events; "": either */
+    struct webhook_record *webhooks;
     bool closing;   /* its parts are being freed: nothing new may begin */
     struct buf out; /* for the body of an answer; holds nothing between answers */
 };

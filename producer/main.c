@@ -21,7 +21,8 @@
 #include "producer/orders.h"
 #include "producer/publisher.h"
 #include "producer/routes.h"
-#include "producer/webhook.h"
+#include "producer/webhook_record.h"
+#include "producer/webhook_signature.h"
 
 #define IDLE_TIMEOUT_S 60
 #define STATEMENT_TIMEOUT_MS 5000
@@ -165,13 +166,14 @@ static bool open_parts(struct producer *p)
     api->jwt = jwt_new(jwt_secret, jwt_len);
     api->orders = orders_new(api);
     api->items = items_new();
+    api->webhooks = webhook_record_new(api);
     p->drain = loop_timer_new(api->loop, draining, p);
     if (api->jwt == NULL)
         return false;
     api->tickets = event_tickets_new(api->jwt, cfg_str(cfg, CFG_EVENTS_URL),
                                      cfg_int(cfg, CFG_TICKET_TTL) / 1000);
     return api->ids != NULL && open_origins(p) && api->orders != NULL && api->items != NULL &&
-           api->tickets != NULL && p->drain != NULL && open_servers(p);
+           api->tickets != NULL && api->webhooks != NULL && p->drain != NULL && open_servers(p);
 }
 
 /* false: the process ends with p->exit_code */
@@ -179,6 +181,7 @@ static bool open_producer(struct producer *p)
 {
     const struct cfg *cfg = p->daemon.cfg;
     p->api.webhook_secret = cfg_secret(cfg, CFG_WEBHOOK_SECRET_FILE, &p->api.webhook_secret_len);
+    p->api.webhook_mode = cfg_str(cfg, CFG_WEBHOOK_LIVEMODE);
     const struct http_options options = {
         .host = cfg_host(cfg, CFG_LISTEN),
         .port = cfg_port(cfg, CFG_LISTEN),
@@ -215,6 +218,7 @@ static void close_all(struct producer *p)
     order_status_free(api->lookups);
     orders_free(api->orders);
     items_free(api->items);
+    webhook_record_free(api->webhooks);
     event_tickets_free(api->tickets);
     origins_free(api->origins);
     jwt_free(api->jwt);

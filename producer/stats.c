@@ -69,3 +69,13 @@ void stats_problem(struct stats *s, enum problem_type type)
     }
     metric_add(s->problems[type], 1);
 }
+
+struct metric *stats_webhooks(struct stats *s, const char *end)
+{
+    char labels[64];
+    (void)snprintf(labels, sizeof labels, "end=\"%s\"", end);
+    return metrics_counter(s->metrics, "checkout_webhooks_total",
+                           "Events of the gateway, by what became of them; all but those taken are "
+                           "refused or ignored.",
+                           labels);
+}

@@ -44,5 +44,7 @@ struct stats {
 void stats_init(struct stats *stats, struct metrics *metrics);
 void stats_request(struct stats *stats, enum stats_route route, unsigned code);
 void stats_problem(struct stats *stats, enum problem_type type);
+/* The counter of webhooks that ended so. */
+struct metric *stats_webhooks(struct stats *stats, const char *end);
 
 #endif

@@ -30,9 +30,10 @@ _Static_assert(CFG_COUNT <= 64, "a set of settings is a 64-bit mask");
 /*
  * Reads and checks the settings that `program` (one CFG_* program bit) uses from `environment` (as
  * environ: NAME=VALUE, NULL at the end). A DURATION is a number with ms, s, m or h. It reads the
- * content of a SECRET_FILE (without one trailing newline), whose bounds are those of its length. 0,
- * or ERR_CONFIG with one line in `ret_problem` that names the variable and never shows a secret
- * (nor a URL's password). If several are wrong, it names the first of the table.
+ * content of a SECRET_FILE (without one trailing newline; of a SECRET_WORD_FILE without any white
+ * space behind it), whose bounds are those of its length. 0, or ERR_CONFIG with one line in
+ * `ret_problem` that names the variable and never shows a secret (nor a URL's password). If several
+ * are wrong, it names the first of the table.
  */
 MUST_CHECK int cfg_load(uint32_t program, char *const *environment, struct cfg **ret_cfg,
                         struct buf *ret_problem);

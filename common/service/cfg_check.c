@@ -225,6 +225,24 @@ static int read_secret(const char *path, char *secret, size_t size, size_t *ret_
     return 0;
 }
 
+/* A secret that people copy: white space behind it is no part of it, such as the end of a line that
+ * an editor on another system has made. */
+static size_t without_blanks(char *secret, size_t len)
+{
+    while (len > 0 && memchr(" \t\r\n", secret[len - 1], 4) != NULL)
+        secret[--len] = '\0';
+    return len;
+}
+
+/* The first byte that is not visible ASCII; `len`: there is none. */
+static size_t find_invisible(const char *secret, size_t len)
+{
+    size_t i = 0;
+    while (i < len && secret[i] > ' ' && secret[i] <= '~')
+        i++;
+    return i;
+}
+
 static int check_secret(const struct cfg_row *row, const char *path, struct cfg_value *value,
                         struct buf *problem)
 {
@@ -240,6 +258,17 @@ static int check_secret(const struct cfg_row *row, const char *path, struct cfg_
         return code;
     if (len > 0 && secret[len - 1] == '\n')
         secret[--len] = '\0';
+    if (row->type == CFG_TYPE_SECRET_WORD_FILE) {
+        len = without_blanks(secret, len);
+        size_t wrong_at = find_invisible(secret, len);
+        if (wrong_at < len) {
+            (void)buf_str(problem, "the secret in ");
+            show(problem, path);
+            (void)buf_printf(problem, " has a byte that is not visible ASCII: number %zu",
+                             wrong_at + 1);
+            return ERR_CONFIG;
+        }
+    }
     if (len >= (size_t)row->low && len <= most) {
         value->secret_len = len;
         return 0;
@@ -252,6 +281,14 @@ static int check_secret(const struct cfg_row *row, const char *path, struct cfg_
     else
         (void)buf_printf(problem, " is too long: at most %lld bytes", (long long)row->high);
     return ERR_CONFIG;
+}
+
+static int check_boolean(const char *text, struct cfg_value *value, struct buf *problem)
+{
+    value->number = strcmp(text, "true") == 0;
+    if (value->number == 0 && strcmp(text, "false") != 0)
+        return wrong(problem, text, "is not true or false");
+    return 0;
 }
 
 static int check_amqp(const char *text, struct buf *problem)
@@ -318,7 +355,10 @@ int cfg_check(const struct cfg_row *row, const char *text, struct cfg_value *val
         return check_methods(text, problem);
     case CFG_TYPE_FILE:
         return check_file(text, problem);
+    case CFG_TYPE_BOOLEAN:
+        return check_boolean(text, value, problem);
     case CFG_TYPE_SECRET_FILE:
+    case CFG_TYPE_SECRET_WORD_FILE:
         return check_secret(row, text, value, problem);
     case CFG_TYPE_AMQP_URLS:
         return check_amqp(text, problem);

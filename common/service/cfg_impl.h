@@ -23,6 +23,8 @@ enum cfg_type {
     CFG_TYPE_ORIGINS,
     CFG_TYPE_FILE,
     CFG_TYPE_SECRET_FILE,
+    CFG_TYPE_SECRET_WORD_FILE, /* ... whose secret is visible ASCII */
+    CFG_TYPE_BOOLEAN,          /* true or false; its number is 1 or 0 */
     CFG_TYPE_AMQP_URLS,
     CFG_TYPE_DATABASE_URL,
     CFG_TYPE_REDIS_URL,

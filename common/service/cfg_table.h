@@ -37,9 +37,10 @@ X(EVENTS_URL, "EVENTS_URL", WS_URL, "ws://127.0.0.1:8081/v1/events", 0, 0, CFG_P
 X(TICKET_TTL, "TICKET_TTL", DURATION, "10m", 10000, 86400000, CFG_PRODUCER, "how long the ticket in an events_url opens a websocket") \
 X(WAIT_MAX, "WAIT_MAX", DURATION, "15m", 1000, 86400000, CFG_CONSUMER, "longest time that an order waits for an item") \
 X(ACTION_WAIT, "ACTION_WAIT", DURATION, "10m", 1000, 86400000, CFG_CONSUMER, "how long a unit is held for a buyer who must act at the bank (3-D Secure)") \
-X(WEBHOOK_SECRET_FILE, "WEBHOOK_SECRET_FILE", SECRET_FILE, "", 8, 4096, CFG_PRODUCER | CFG_CTL, "file with the secret of the gateway's webhooks; empty: webhooks are refused") \
+X(WEBHOOK_SECRET_FILE, "WEBHOOK_SECRET_FILE", SECRET_WORD_FILE, "", 8, 4096, CFG_PRODUCER | CFG_CTL, "file with the secret of the gateway's webhooks; empty: webhooks are refused") \
+X(WEBHOOK_LIVEMODE, "WEBHOOK_LIVEMODE", BOOLEAN, "", 0, 0, CFG_PRODUCER | CFG_CTL, "whether the gateway's webhooks must be about real money (true) or test payments (false); others are ignored; empty: either") \
 X(GATEWAY_URL, "GATEWAY_URL", HTTP_URL, NULL, 0, 0, CFG_CONSUMER | CFG_CTL, "base URL of the payment gateway (Stripe's API)") \
-X(GATEWAY_KEY_FILE, "GATEWAY_KEY_FILE", SECRET_FILE, NULL, 8, 4096, CFG_CONSUMER | CFG_CTL, "file with the gateway's secret key") \
+X(GATEWAY_KEY_FILE, "GATEWAY_KEY_FILE", SECRET_WORD_FILE, NULL, 8, 4096, CFG_CONSUMER | CFG_CTL, "file with the gateway's secret key") \
 X(GATEWAY_VERSION, "GATEWAY_VERSION", WORD, "2023-10-16", 0, 0, CFG_CONSUMER | CFG_CTL, "version of the gateway's API to use (Stripe-Version); empty: the account's own") \
 X(GATEWAY_METHODS, "GATEWAY_METHODS", METHODS, "card", 0, 0, CFG_CONSUMER, "payment methods that are accepted, separated by commas; automatic: those of the gateway's account") \
 X(GATEWAY_RETURN_URL, "GATEWAY_RETURN_URL", PAGE_URL, "", 0, 0, CFG_CONSUMER, "page of the shop that banks send buyers back to, with a query or without; empty: no payment may need a redirect") \

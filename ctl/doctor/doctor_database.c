@@ -334,5 +334,6 @@ void doctor_database(struct doctor *doctor)
     check_consumers(doctor);
     check_payments(doctor);
     check_refunds(doctor);
+    doctor_money(doctor);
     check_stock(doctor);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "producer/webhook.h"
+#include "producer/webhook_signature.h"
 
 #define SECRET "whsec_fuzz"
 #define NOW_S 1700000000

@@ -4,11 +4,13 @@
 import hashlib
 import hmac
 import json
+import subprocess
 import time
 import uuid
 
 import harness
 from harness import wait_until
+from harness_daemon import program
 
 ASKS = "pm_card_authenticationRequired"
 SECRET = "whsec_of_the_test_0123456789"
@@ -142,6 +144,94 @@ class Webhooks(TestCase):
             proxy.up()
         wait_until(lambda: self.send(body).status == 200, 30, "the event to be taken")
         order.wait("confirmed", timeout=30)
+
+
+class Trust(TestCase):
+    """Whose words they are: a signature may be written as HTTP allows, a secret as people copy it."""
+
+    def setUp(self):
+        self.producer = None
+
+    def tearDown(self):
+        if self.producer is not None:
+            self.producer.stop()
+
+    def start(self, text=SECRET, **settings):
+        secret = self.stack.write_secret("webhook-of-" + uuid.uuid4().hex, text)
+        self.producer = self.stack.start("producer", CHECKOUT_WEBHOOK_SECRET_FILE=secret, **settings)
+
+    def metric(self, end):
+        text = harness.http_call(self.producer.admin, "GET", "/metrics").body.decode()
+        name = f'checkout_webhooks_total{{end="{end}"}} '
+        return next(int(float(line[len(name):])) for line in text.splitlines() if line.startswith(name))
+
+    def doctor(self):
+        findings = json.loads(self.stack.ctl("doctor", "--json", check=False).stdout)["findings"]
+        return [f for f in findings if f["subject"] == "webhooks"]
+
+    def test_white_space_around_the_parts_of_a_signature_and_either_case(self):
+        order = self.asked()
+        for change in (lambda s: s.replace(",", ", "), lambda s: s.replace(",", " \t,\t "),
+                       lambda s: s.partition("v1=")[0] + "v1=" + s.partition("v1=")[2].upper(),
+                       lambda s: ",," + s.replace(",", ", ,")):
+            body = event_of(order.id)
+            self.assertEqual(self.send(body, change(sign(body))).status, 200, change(sign(body)))
+        self.assertEqual(self.commands(order), 4)
+
+    def test_white_space_inside_a_part_is_refused(self):
+        body = event_of(self.asked().id)
+        for change in (lambda s: s.replace("=", "= "), lambda s: s.replace("v1=", "v1 =")):
+            self.assertEqual(self.send(body, change(sign(body))).status, 400, change(sign(body)))
+
+    def test_white_space_behind_the_secret_is_no_part_of_it(self):
+        for behind in ("\r", " ", "\t\r\n", "\n\n"):
+            with self.subTest(behind):
+                self.start(SECRET + behind)
+                self.assertEqual(self.send(event_of(str(uuid.uuid4()))).status, 200)
+                self.producer.stop()
+
+    def test_a_secret_that_cannot_be_one_stops_the_start(self):
+        secret = self.stack.write_secret("webhook-wrong", "whsec_ of the test")
+        done = subprocess.run([program("checkout-producer"), "--check-config"], text=True, capture_output=True,
+                              env={**self.stack.settings, "CHECKOUT_WEBHOOK_SECRET_FILE": secret}, check=False)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("has a byte that is not visible ASCII: number 7", done.stderr)
+
+    def test_refused_signatures_are_seen(self):
+        self.start()
+        body = event_of(str(uuid.uuid4()))
+        for _ in range(20):
+            self.assertEqual(self.send(body, sign(body, secret="another secret")).status, 400)
+        self.assertEqual(self.metric("signature"), 20)
+        self.assertEqual(self.send(body, sign(body, time.time() - 400)).status, 400)
+        self.assertEqual(self.metric("time"), 1)
+        logged = [line for line in self.producer.log_text().splitlines() if b"webhook refused" in line]
+        self.assertEqual(len(logged), 1, logged)
+        found = wait_until(lambda: [f for f in self.doctor() if f["level"] == "warn"], 30, "doctor to see them")
+        self.assertIn("refused (the newest: ", found[0]["text"])
+        self.assertIn("CHECKOUT_WEBHOOK_SECRET_FILE", found[0]["advice"])
+        wait_until(lambda: self.send(body).status == 200 and self.doctor()[0]["level"] == "ok", 30,
+                   "doctor to see that they are taken")
+
+    def test_events_of_the_other_mode_are_taken_and_change_nothing(self):
+        order = self.asked()
+        for setting, live in (("true", False), ("false", True)):
+            self.start(CHECKOUT_WEBHOOK_LIVEMODE=setting)
+            self.assertEqual(self.send(event_of(order.id, livemode=live)).status, 200)
+            self.assertEqual(self.commands(order), 0)
+            self.assertEqual(self.metric("other_mode"), 1)
+            self.producer.stop()
+        self.start(CHECKOUT_WEBHOOK_LIVEMODE="false")
+        self.assertEqual(self.send(event_of(order.id, livemode=False)).status, 200)
+        self.assertEqual(self.commands(order), 1)
+
+    def test_what_is_the_gateways_and_not_understood_is_taken(self):
+        """An endpoint that answers 4xx for days is disabled."""
+        for event in ({"id": "evt_1", "object": "v2.core.event", "type": "v2.money_management.adjustment.created"},
+                      {"id": "evt_2", "type": "account.updated", "data": None},
+                      {"id": "evt_3", "type": "payment_intent.succeeded", "data": {"object": "pi_1"}},
+                      {"id": "evt_4", "type": "charge.refunded", "data": {"object": {"payment_intent": None}}}):
+            self.assertEqual(self.send(json.dumps(event).encode()).status, 200, event)
 
 
 class OfTheSandbox(harness.TestCase):

@@ -1,0 +1,62 @@
+/* What happens at the gateway without us. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "ctl/doctor/findings.h"
+#include "ctl/human.h"
+
+/* Of the newest day. */
+static const struct pg_statement webhooks = {
+    "ctl_doctor_webhooks",
+    "select refused, coalesce(refused_why, ''), refused_at > coalesce(taken_at, '-infinity'),"
+    "       coalesce((extract(epoch from now() - taken_at) * 1000)::bigint, -1)"
+    "  from checkout.webhook_counts where greatest(taken_at, refused_at) > now() - interval '1 "
+    "day'",
+    0};
+
+struct webhooks {
+    bool known;
+    bool refused_last;
+    int64_t refused;
+    int64_t taken_ms; /* -1: never */
+    char why[32];
+};
+
+static void read_webhooks(const struct pg_result *result, void *arg)
+{
+    struct webhooks *w = arg;
+    w->known = pg_rows(result) > 0;
+    if (!w->known)
+        return;
+    w->refused = pg_int(result, 0, 0);
+    (void)snprintf(w->why, sizeof w->why, "%s", pg_text(result, 0, 1));
+    w->refused_last = pg_bool(result, 0, 2);
+    w->taken_ms = pg_int(result, 0, 3);
+}
+
+static void check_webhooks(struct doctor *doctor)
+{
+    struct webhooks w = {0};
+    char taken[HUMAN_SIZE + sizeof " ago"] = "never";
+    char age[HUMAN_SIZE];
+    if (ctl_try_query(doctor->ctl, &webhooks, NULL, read_webhooks, &w) != CTL_FINE || !w.known)
+        return;
+    if (w.taken_ms >= 0) {
+        human_age(w.taken_ms, age);
+        (void)snprintf(taken, sizeof taken, "%s ago", age);
+    }
+    if (w.refused_last)
+        doctor_say(doctor, FINDING_WARN, "webhooks",
+                   "set CHECKOUT_WEBHOOK_SECRET_FILE (and CHECKOUT_WEBHOOK_LIVEMODE) as the "
+                   "gateway's page of this endpoint shows them, unless a stranger sends them",
+                   "%" PRId64 " refused (the newest: %s), one last taken %s", w.refused, w.why,
+                   taken);
+    else
+        doctor_say(doctor, FINDING_OK, "webhooks", "", "%" PRId64 " refused, one last taken %s",
+                   w.refused, taken);
+}
+
+void doctor_money(struct doctor *doctor)
+{
+    check_webhooks(doctor);
+}
