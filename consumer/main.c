@@ -9,6 +9,7 @@
 #include "common/pay/stripe/stripe.h"
 #include "common/service/daemon.h"
 #include "common/service/stop.h"
+#include "common/shop/database_version.h"
 #include "common/shop/ids.h"
 #include "common/shop/topology.h"
 #include "consumer/money/runner.h"
@@ -42,6 +43,7 @@ struct consumer {
     struct session sessions[SESSIONS_MAX];
     struct pg *writers[SESSIONS_MAX];
     size_t session_count;
+    bool unsuited_told; /* that the database's version does not suit */
     int exit_code;
 };
 
@@ -70,23 +72,35 @@ static void broker_changed(enum broker_state state, const char *reason, void *ar
     pool_broker_up(c->pool);
 }
 
+/* A database whose version does not suit is told once, not of every session. */
+static bool told_before(struct consumer *c, const struct pg *pg, bool up)
+{
+    bool unsuited = !up && pg_fault(pg) == ERR_CONFLICT;
+    bool told = unsuited && c->unsuited_told;
+    if (up || unsuited)
+        c->unsuited_told = unsuited;
+    return told;
+}
+
 static void heartbeat_changed(bool up, const char *reason, void *arg)
 {
     struct consumer *c = arg;
+    bool told = told_before(c, c->heartbeat, up);
     metric_set(c->stats.database_up, up);
     if (up) {
         log_info("PostgreSQL is connected");
         pool_heartbeat_up(c->pool);
-    } else {
+    } else if (!told) {
         log_warning("PostgreSQL is not connected", LOG_STR("reason", reason));
     }
 }
 
 /* Also reports that a session other than the heartbeat's cannot connect: PostgreSQL may refuse only
  * one. */
-static void tell_session(const char *name, bool up, const char *reason)
+static void tell_session(struct consumer *c, const struct pg *pg, const char *name, bool up,
+                         const char *reason)
 {
-    if (!up)
+    if (!told_before(c, pg, up) && !up)
         log_warning("PostgreSQL session is not connected", LOG_STR("session", name),
                     LOG_STR("reason", reason));
 }
@@ -94,7 +108,7 @@ static void tell_session(const char *name, bool up, const char *reason)
 static void control_changed(bool up, const char *reason, void *arg)
 {
     struct consumer *c = arg;
-    tell_session("control", up, reason);
+    tell_session(c, c->control, "control", up, reason);
     if (up)
         pool_control_up(c->pool);
 }
@@ -102,7 +116,7 @@ static void control_changed(bool up, const char *reason, void *arg)
 static void session_changed(bool up, const char *reason, void *arg)
 {
     struct session *session = arg;
-    tell_session("writer", up, reason);
+    tell_session(session->consumer, session->pg, "writer", up, reason);
     if (up)
         pool_session_up(session->consumer->pool, session->pg);
     else
@@ -112,7 +126,7 @@ static void session_changed(bool up, const char *reason, void *arg)
 static void outbox_changed(bool up, const char *reason, void *arg)
 {
     struct consumer *c = arg;
-    tell_session("outbox", up, reason);
+    tell_session(c, c->outbox, "outbox", up, reason);
     if (up)
         relay_kick_all(c->context.relay);
 }
@@ -184,6 +198,7 @@ static struct pg *open_session(struct consumer *c, const char *name, pg_state_cb
 {
     struct pg_options options = {.url = cfg_str(c->daemon.cfg, CFG_DATABASE_URL),
                                  .application_name = name,
+                                 .greeting = &database_version_greeting,
                                  .statement_timeout_ms = STATEMENT_TIMEOUT_MS,
                                  .idle_in_transaction_timeout_ms = IDLE_IN_TRANSACTION_MS,
                                  .tcp_user_timeout_ms = TCP_TIMEOUT_MS,

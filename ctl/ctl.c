@@ -23,7 +23,8 @@ int ctl_complain(int exit_code, const char *format, ...)
 
 static struct contact *contact_of(struct ctl *ctl, const struct contact_kind *kind)
 {
-    return &ctl->contacts[kind == &contact_pg ? 0 : kind == &contact_broker ? 1 : 2];
+    bool pg = kind == &contact_pg || kind == &contact_pg_any;
+    return &ctl->contacts[pg ? 0 : kind == &contact_broker ? 1 : 2];
 }
 
 enum contact_state ctl_meet(struct ctl *ctl, const struct contact_kind *kind,
@@ -49,6 +50,8 @@ int ctl_need(struct ctl *ctl, const struct contact_kind *kind)
     enum contact_state state = ctl_meet(ctl, kind, &reason);
     if (state == CONTACT_WRONG)
         return ctl_complain(CTL_USAGE, "%s: %s", cfg_name(kind->setting), reason);
+    if (state == CONTACT_UNSUITED)
+        return ctl_complain(CTL_FAILED, "%s: %s", kind->server, reason);
     if (state == CONTACT_DOWN)
         return ctl_complain(CTL_FAILED, "%s is down (%s): %s", kind->server,
                             cfg_name(kind->setting), reason);

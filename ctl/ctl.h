@@ -34,8 +34,8 @@ struct ctl {
 /* Prints "checkoutctl: …" on stderr; returns `exit_code`. */
 int ctl_complain(int exit_code, const char *format, ...) PRINTF_LIKE(2, 3);
 
-/* Connects to a server (contact_pg, contact_broker, contact_redis) and waits until this works or
- * fails; the connection stays. `ret_reason`: the failure, without secrets. */
+/* Connects to a server (contact_pg, contact_pg_any, contact_broker, contact_redis) and waits until
+ * this works or fails; the connection stays. `ret_reason`: the failure, without secrets. */
 enum contact_state ctl_meet(struct ctl *ctl, const struct contact_kind *kind,
                             const char **ret_reason);
 /* The same for a command that needs it: 0, or an exit code after printing the problem. */

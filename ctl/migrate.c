@@ -282,7 +282,7 @@ static int run_migrate(struct ctl *ctl, const struct command_args *args)
     buf_init(&run.numbered, REPORT_MAX);
     buf_init(&run.functions, REPORT_MAX);
     run.dry = command_switch(&command_migrate, args, "dry-run");
-    int exit_code = ctl_need(ctl, &contact_pg);
+    int exit_code = ctl_need(ctl, &contact_pg_any);
     if (exit_code == CTL_FINE)
         exit_code = migrate(&run);
     buf_free(&run.numbered);

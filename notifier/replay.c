@@ -7,6 +7,7 @@
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
+#include "common/shop/database_version.h"
 #include "common/shop/event_row.h"
 #include "common/shop/status.h"
 
@@ -288,6 +289,7 @@ struct replay *replay_new(struct loop *loop, const char *url, struct stats *stat
     const struct pg_options options = {
         .url = url,
         .application_name = "checkout-notifier",
+        .greeting = &database_version_greeting,
         .statement_timeout_ms = STATEMENT_MS,
         .idle_in_transaction_timeout_ms = IDLE_IN_TRANSACTION_MS,
         .tcp_user_timeout_ms = TCP_TIMEOUT_MS,

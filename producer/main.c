@@ -10,6 +10,7 @@
 #include "common/net/redis/redis.h"
 #include "common/service/daemon.h"
 #include "common/service/stop.h"
+#include "common/shop/database_version.h"
 #include "common/shop/origins.h"
 #include "common/shop/problem_respond.h"
 #include "producer/admission.h"
@@ -127,6 +128,7 @@ static bool open_servers(struct producer *p)
     struct api *api = &p->api;
     const struct pg_options database = {.url = cfg_str(cfg, CFG_DATABASE_URL),
                                         .application_name = "checkout-producer",
+                                        .greeting = &database_version_greeting,
                                         .statement_timeout_ms = STATEMENT_TIMEOUT_MS,
                                         .tcp_user_timeout_ms = TCP_TIMEOUT_MS,
                                         .pending_max = DATABASE_PENDING_MAX};

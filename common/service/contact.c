@@ -44,7 +44,9 @@ void contact_failed(struct contact *contact, int fault, const char *reason)
     (void)snprintf(contact->reason, sizeof contact->reason, "%s", reason);
     contact->tries++;
     contact->unknown += fault == ERR_NOT_FOUND;
-    if (fault == ERR_AUTH || contact->unknown == contact->hosts)
+    if (fault == ERR_CONFLICT)
+        settle(contact, CONTACT_UNSUITED);
+    else if (fault == ERR_AUTH || contact->unknown == contact->hosts)
         settle(contact, CONTACT_WRONG);
     else if (contact->tries >= contact->hosts)
         settle(contact, CONTACT_DOWN);
@@ -54,7 +56,7 @@ static bool goes_on(const struct contact *contacts, size_t count)
 {
     bool trying = false;
     for (size_t i = 0; i < count; i++) {
-        if (contacts[i].state == CONTACT_WRONG)
+        if (contacts[i].state == CONTACT_WRONG || contacts[i].state == CONTACT_UNSUITED)
             return false;
         trying = trying || contacts[i].state == CONTACT_TRYING;
     }

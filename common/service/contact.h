@@ -17,9 +17,10 @@
 enum contact_state {
     CONTACT_TRYING,
     CONTACT_UP,
-    CONTACT_DOWN,  /* no answer, or not now */
-    CONTACT_WRONG, /* the setting: its host has no address, or the server refuses login or database
-                    */
+    CONTACT_DOWN,     /* no answer, or not now */
+    CONTACT_WRONG,    /* the setting: its host has no address, or the server refuses login or
+                       * database */
+    CONTACT_UNSUITED, /* its database is of a version that does not suit this program */
 };
 
 struct contact;
@@ -34,8 +35,10 @@ struct contact_kind {
     void (*close)(void *client); /* NULL is allowed */
 };
 
-/* Clients: struct pg, struct broker, struct redis; of the gateway only the name is resolved. */
+/* Clients: struct pg, struct broker, struct redis; of the gateway only the name is resolved. With
+ * contact_pg_any a database of any version is met. */
 extern const struct contact_kind contact_pg;
+extern const struct contact_kind contact_pg_any;
 extern const struct contact_kind contact_broker;
 extern const struct contact_kind contact_redis;
 extern const struct contact_kind contact_gateway;
@@ -56,8 +59,8 @@ struct contact {
  * later changes of the connection. */
 void contact_begin(struct contact *contact, const struct contact_kind *kind, struct loop *loop,
                    const struct cfg *cfg, const char *program);
-/* Runs the loop until each contact is up or has failed, or one is CONTACT_WRONG; one that still
- * tries after patience_ms is CONTACT_DOWN. */
+/* Runs the loop until each contact is up or has failed, or one is CONTACT_WRONG or _UNSUITED; one
+ * that still tries after patience_ms is CONTACT_DOWN. */
 void contact_await(struct contact *contacts, size_t count, uint64_t patience_ms);
 /* Closes the client. */
 void contact_end(struct contact *contact);

@@ -79,7 +79,8 @@ static int meet_servers(const struct daemon_program *program, struct loop *loop,
         contact_begin(&contacts[count], program->servers[count], loop, cfg, FIRST_CONTACT_NAME);
     contact_await(contacts, count, FIRST_CONTACT_MS);
     for (size_t i = 0; i < count; i++) {
-        if (contacts[i].state == CONTACT_WRONG && code == 0) {
+        bool wrong = contacts[i].state == CONTACT_WRONG || contacts[i].state == CONTACT_UNSUITED;
+        if (wrong && code == 0) {
             (void)buf_printf(problem, "%s: %s", cfg_name(contacts[i].kind->setting),
                              contacts[i].reason);
             code = ERR_CONFIG;

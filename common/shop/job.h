@@ -80,8 +80,9 @@ struct job_batch {
 
 /*
  * Reads a message's body for `shard` of `shards`. 0 with `ret_batch` (job_batch_free), or ERR_PARSE
- * with a static text in `ret_problem`: no JSON, wrong version, 0 or more than 256 jobs, unknown
- * members; then the whole message is dead. A job of another shard is JOB_UNREADABLE.
+ * with a static text in `ret_problem`: no JSON, wrong version, 0 or more than 256 jobs, members
+ * besides these two; then the whole message is dead. A job of another shard is JOB_UNREADABLE.
+ * Members of a job that this version does not know are ignored.
  */
 MUST_CHECK int job_batch_parse(const void *body, size_t len, uint32_t shard, uint32_t shards,
                                struct ids *ids, struct job_batch *ret_batch,

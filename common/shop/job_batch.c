@@ -85,8 +85,9 @@ static void read_identity(struct reader *r, const char *name, const json_t *valu
     }
 }
 
-/* Reads an optional member; false if there is none of that name. */
-static bool read_optional(struct reader *r, const char *name, const json_t *value)
+/* Reads an optional member. One that this version does not know is ignored: so consumers can be
+ * upgraded before producers. */
+static void read_optional(struct reader *r, const char *name, const json_t *value)
 {
     struct job *job = &r->entry->job;
     if (strcmp(name, "receipt_email") == 0)
@@ -98,9 +99,6 @@ static bool read_optional(struct reader *r, const char *name, const json_t *valu
         job->reference = checked(r, value, job_reference_valid, "reference is malformed");
     else if (strcmp(name, "traceparent") == 0)
         job->traceparent = checked(r, value, job_traceparent_valid, "traceparent is malformed");
-    else
-        return false;
-    return true;
 }
 
 static void read_member(struct reader *r, const char *name, const json_t *value)
@@ -126,8 +124,8 @@ static void read_member(struct reader *r, const char *name, const json_t *value)
         copy_text(job->fingerprint, sizeof job->fingerprint,
                   checked(r, value, fingerprint_valid, "fingerprint is malformed"));
         r->has_fingerprint = true;
-    } else if (!read_optional(r, name, value)) {
-        complain(r, "a member is unknown");
+    } else {
+        read_optional(r, name, value);
     }
 }
 

@@ -3,6 +3,7 @@
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
+#include "common/shop/database_version.h"
 #include "common/testing/failpoint.h"
 #include "common/testing/seeded_bug.h"
 #include "consumer/shard/admission_keys.h"
@@ -104,21 +105,6 @@ static bool enter(struct shard *shard, enum ownership_event event, int64_t epoch
 
 /* ---- taking over ---- */
 
-static void taken(const struct pg_result *result, void *arg);
-
-void shard_take_over(struct shard *shard, const char *why, int64_t seen)
-{
-    const struct shard_membership *membership = shard->membership;
-    if (ownership_held(&shard->ownership) || membership->id == 0 || membership->leaving ||
-        shard->beyond_us || !pg_is_up(shard->session))
-        return; /* the next session, or the next heartbeat, tries again */
-    if (orders_db_take_over(shard->session, shard->context->shards, shard->number, membership->id,
-                            seen, taken, shard) < 0)
-        return;
-    FAILPOINT(TAKE_OVER_SENT);
-    (void)enter(shard, OWNERSHIP_ASKED, 0, why);
-}
-
 /* Takes it over for a reason of our own, if there is one. */
 static void take_over_again(struct shard *shard)
 {
@@ -130,7 +116,9 @@ static void take_over_again(struct shard *shard)
 
 static void refused(struct shard *shard, const struct pg_result *result)
 {
-    if (pg_status(result) == PG_ERROR)
+    if (database_version_refused(result))
+        pg_reconnect(shard->session); /* refused, which is told; others serve what it served */
+    else if (pg_status(result) == PG_ERROR)
         log_error("take-over refused by the database", LOG_INT("shard", shard->number),
                   LOG_STR("problem", pg_message(result)));
     else
@@ -157,6 +145,19 @@ static void taken(const struct pg_result *result, void *arg)
         shard->watermark = pg_int(result, 0, 1);
         (void)enter(shard, OWNERSHIP_TAKEN, pg_int(result, 0, 0), "taken over");
     }
+}
+
+void shard_take_over(struct shard *shard, const char *why, int64_t seen)
+{
+    const struct shard_membership *membership = shard->membership;
+    if (ownership_held(&shard->ownership) || membership->id == 0 || membership->leaving ||
+        shard->beyond_us || !pg_is_up(shard->session))
+        return; /* the next session, or the next heartbeat, tries again */
+    if (orders_db_take_over(shard->session, shard->context->shards, shard->number, membership->id,
+                            seen, taken, shard) < 0)
+        return;
+    FAILPOINT(TAKE_OVER_SENT);
+    (void)enter(shard, OWNERSHIP_ASKED, 0, why);
 }
 
 static void resume_payment(const struct task *task, void *arg)

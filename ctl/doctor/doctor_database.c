@@ -4,6 +4,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/parse.h"
+#include "common/shop/database_version.h"
 #include "ctl/doctor/findings.h"
 #include "ctl/migrations.h"
 #include "ctl/secret.h"
@@ -28,6 +29,10 @@ static const struct pg_statement talkative = {
 
 static const struct pg_statement server_clock = {
     "ctl_doctor_clock", "select (extract(epoch from clock_timestamp()) * 1000)::bigint", 0};
+
+/* The oldest program version second. */
+static const struct pg_statement versions = {
+    "ctl_doctor_versions", "select version, oldest_program from checkout.versions()", 0};
 
 static const struct pg_statement service = {
     "ctl_doctor_service", "select shards, coalesce(secret_fingerprint, '') from checkout.service",
@@ -106,6 +111,29 @@ static void check_version(struct doctor *doctor)
                    "PostgreSQL %s is too old", version);
     else
         doctor_say(doctor, FINDING_OK, "postgresql", "", "PostgreSQL %s answers", version);
+}
+
+/* Whether programs of this version are served. Without its tables the database has none. */
+static void check_programs(struct doctor *doctor)
+{
+    struct answer answer;
+    if (!ask(doctor, &versions, &answer))
+        return;
+    int64_t version = answer.numbers[0];
+    int64_t oldest = answer.numbers[1];
+    if (version < DATABASE_VERSION)
+        doctor_say(doctor, FINDING_FAIL, "versions", "run `checkoutctl migrate`",
+                   "the database has version %" PRId64 ", older than this program (%d)", version,
+                   DATABASE_VERSION);
+    else if (oldest > DATABASE_VERSION)
+        doctor_say(doctor, FINDING_FAIL, "versions", "upgrade this program",
+                   "the database serves programs of version %" PRId64 " to %" PRId64
+                   ", and this one has version %d",
+                   oldest, version, DATABASE_VERSION);
+    else
+        doctor_say(doctor, FINDING_OK, "versions", "",
+                   "the database serves programs of version %" PRId64 " to %" PRId64, oldest,
+                   version);
 }
 
 static void check_durability(struct doctor *doctor)
@@ -314,7 +342,7 @@ static void check_stock(struct doctor *doctor)
 void doctor_database(struct doctor *doctor)
 {
     const char *reason;
-    enum contact_state link = ctl_meet(doctor->ctl, &contact_pg, &reason);
+    enum contact_state link = ctl_meet(doctor->ctl, &contact_pg_any, &reason);
     if (link != CONTACT_UP) {
         doctor_say(doctor, FINDING_FAIL, "postgresql",
                    link == CONTACT_DOWN
@@ -330,6 +358,7 @@ void doctor_database(struct doctor *doctor)
     check_clock(doctor);
     if (!check_migrations(doctor))
         return;
+    check_programs(doctor);
     check_service(doctor);
     check_consumers(doctor);
     check_payments(doctor);

@@ -17,9 +17,9 @@ def build_directory():
     return os.environ.get("CHECKOUT_BUILD_DIR") or os.path.join(ROOT, "build", "dev")
 
 
-def program(name):
-    """Path of a built program, e.g. program("checkoutctl")."""
-    path = os.path.join(build_directory(), "bin", name)
+def program(name, build=None):
+    """Path of a built program, e.g. program("checkoutctl"); `build` instead of the directory under test."""
+    path = os.path.join(build or build_directory(), "bin", name)
     if not os.access(path, os.X_OK):
         raise FileNotFoundError(f"{path} is not built; build it or set CHECKOUT_BUILD_DIR")
     return path
@@ -44,16 +44,16 @@ def _end_what_is_left():
 
 
 class Daemon:
-    """A running program. `url` is where it serves, `admin` its admin address."""
+    """A running program. `url` is where it serves, `admin` its admin address, `build` where it was built."""
 
-    def __init__(self, name, settings, log, url=None, admin=None, arguments=()):
+    def __init__(self, name, settings, log, url=None, admin=None, arguments=(), build=None):
         self.name, self.settings, self.log, self.url, self.admin = name, settings, log, url, admin
         self.arguments = tuple(arguments)
         self._frozen = False
         self._log_from = os.path.getsize(log) if os.path.exists(log) else 0
         with open(log, "ab") as sink:
             self.process = subprocess.Popen(
-                [program(name), *arguments], env=program_environment(settings), stdout=sink,
+                [program(name, build), *arguments], env=program_environment(settings), stdout=sink,
                 stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
         _started.append(self)
 

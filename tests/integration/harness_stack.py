@@ -32,7 +32,7 @@ _declared = set()       # topologies that this process has declared
 _number = 0
 
 
-def _create_database(template=None):
+def create_database(template=None):
     """A database of this process, as a copy of `template` if given; returns its name."""
     name = f"test_{os.getpid()}_{secrets.token_hex(4)}"
     _administer(f"create database {name}" + (f" template {template}" if template else ""))
@@ -44,7 +44,7 @@ def _drop_database(name):
 
 
 def _administer(statement, database=None):
-    url = services()["CHECKOUT_DATABASE_URL"] if database is None else _database_url(database)
+    url = services()["CHECKOUT_DATABASE_URL"] if database is None else database_url(database)
     connection = psycopg2.connect(url)
     try:
         connection.autocommit = True
@@ -54,7 +54,7 @@ def _administer(statement, database=None):
         connection.close()
 
 
-def _database_url(name):
+def database_url(name):
     url = urllib.parse.urlsplit(services()["CHECKOUT_DATABASE_URL"])
     return urllib.parse.urlunsplit(url._replace(path="/" + name))
 
@@ -69,7 +69,7 @@ do $$ begin
 end $$"""
 
 
-def _make_logins():
+def make_logins():
     """A login for each program, with its own role's rights: so each test shows that they suffice."""
     for program_name in _PROGRAMS:
         _administer(_LOGIN.format(login=f"test_{program_name}", program=program_name))
@@ -163,15 +163,15 @@ class Stack:
     def _prepare_database(self):
         global _template
         if _template is None:
-            fresh = _create_database()
-            self.settings["CHECKOUT_DATABASE_URL"] = _database_url(fresh)
+            fresh = create_database()
+            self.settings["CHECKOUT_DATABASE_URL"] = database_url(fresh)
             self.ctl("migrate")
-            _make_logins()
+            make_logins()
             _template = fresh
             atexit.register(_drop_database, fresh)
-        self.database = _create_database(_template)
+        self.database = create_database(_template)
         _administer("select checkout.keep_rows_out_of_the_log()", self.database)  # as migrate does
-        self.direct["CHECKOUT_DATABASE_URL"] = _database_url(self.database)
+        self.direct["CHECKOUT_DATABASE_URL"] = database_url(self.database)
         self.settings["CHECKOUT_DATABASE_URL"] = self.direct["CHECKOUT_DATABASE_URL"]
 
     def _prepare_queues(self):
@@ -186,9 +186,9 @@ class Stack:
 
     # -- daemons ---------------------------------------------------------------------------------
 
-    def ctl(self, *arguments, check=True, timeout=60, **settings):
+    def ctl(self, *arguments, check=True, timeout=60, build=None, **settings):
         """Runs checkoutctl; settings as CHECKOUT_X=…. Returns the completed process."""
-        done = subprocess.run([program("checkoutctl"), *arguments], text=True, timeout=timeout,
+        done = subprocess.run([program("checkoutctl", build), *arguments], text=True, timeout=timeout,
                               env=program_environment({**self.settings, **settings}),
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         if check and done.returncode != 0:
@@ -196,8 +196,9 @@ class Stack:
                                  f"{done.stderr}{done.stdout}")
         return done
 
-    def start(self, name, wait=True, **settings):
-        """Starts "sandbox", "producer", "consumer" or "notifier" and waits until it is ready."""
+    def start(self, name, wait=True, build=None, **settings):
+        """Starts "sandbox", "producer", "consumer" or "notifier" (of `build`, or else of the build under test)
+        and waits until it is ready."""
         serial = self._counts[name] = self._counts.get(name, 0) + 1
         mine = {**self.settings, **{key: str(value) for key, value in settings.items()}}
         log = os.path.join(self.directory, f"{name}-{serial}.log")
@@ -210,7 +211,7 @@ class Stack:
         if name != "consumer":
             port = self._notifier_port if name == "notifier" and serial == 1 else free_port()
             url = "http://" + mine.setdefault("CHECKOUT_LISTEN", f"127.0.0.1:{port}")
-        daemon = Daemon("checkout-" + name, mine, log, url=url, admin="http://" + admin)
+        daemon = Daemon("checkout-" + name, mine, log, url=url, admin="http://" + admin, build=build)
         self.daemons.append(daemon)
         if wait:
             daemon.wait_ready(self._probe(daemon))

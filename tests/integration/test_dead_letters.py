@@ -168,8 +168,12 @@ class DeadLetters(harness.TestCase):
     def test_a_quantity_as_text(self):
         self.bad_field(quantity="1")
 
-    def test_an_unknown_member(self):
-        self.bad_field(colour="blue")
+    def test_a_member_of_a_later_version_is_ignored(self):
+        job = self.stack.job("ann", self.sku, colour="blue", gift={"sku": 7, "cards": [{}, None]})
+        self.stack.publish_jobs(job)
+        self.order_of(job).wait("confirmed")
+        self.assert_line_goes_on()
+        self.assertEqual(self.stack.dead_letters(), [])
 
     def test_a_missing_member(self):
         self.bad_field(payment_method=None)

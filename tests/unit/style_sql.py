@@ -1,7 +1,7 @@
 """A numbered SQL file is never edited: databases have applied it. schemas/sql/numbered.sha256 lists each, and in
 the history no line of that list went away for good.
 
-What has one writer is written in one function file."""
+What has one writer is written in one function file. SQL and programs agree on their version."""
 
 import hashlib
 import os
@@ -17,6 +17,17 @@ WRITERS = {"orders": "orders.sql", "order_events": "orders.sql"}
 def check(problems):
     check_numbered(problems)
     check_writers(problems)
+    check_version(problems)
+
+
+def check_version(problems):
+    stated = {}
+    for path, pattern in (("common/shop/database_version.h", r"#define DATABASE_VERSION (\d+)"),
+                          ("schemas/sql/functions/versions.sql", r"return row\((\d+), \d+\)")):
+        with open(os.path.join(ROOT, path), encoding="utf-8") as source:
+            stated[path] = re.findall(pattern, source.read())
+    if len({tuple(numbers) for numbers in stated.values()}) != 1 or any(len(n) != 1 for n in stated.values()):
+        problems.append(f"the version of the database is not the same in both: {stated}")
 
 
 def check_writers(problems):

@@ -8,7 +8,7 @@
 #include "common/base/err.h"
 
 /* A server that is scripted: one letter a try. u: up, d: down, a: its login is refused, n: its host
- * has no address; behind the last letter it says nothing more. */
+ * has no address, v: its version does not suit; behind the last letter it says nothing more. */
 struct server {
     struct contact *contact;
     const char *script;
@@ -32,6 +32,7 @@ static void next_try(void *arg)
     else
         contact_failed(server->contact,
                        what == 'a'   ? ERR_AUTH
+                       : what == 'v' ? ERR_CONFLICT
                        : what == 'n' ? ERR_NOT_FOUND
                                      : ERR_UNAVAILABLE,
                        what == 'a' ? "the login is refused" : "nobody answers");
@@ -105,11 +106,13 @@ START_TEST(each_way_it_may_go)
         const char *script;
         enum contact_state state;
     } cases[] = {
-        {"u", CONTACT_UP},     {"du", CONTACT_UP},    {"nu", CONTACT_UP},    {"dd", CONTACT_DOWN},
-        {"dn", CONTACT_DOWN},  {"nd", CONTACT_DOWN},  {"nn", CONTACT_WRONG}, {"a", CONTACT_WRONG},
-        {"da", CONTACT_WRONG}, {"na", CONTACT_WRONG}, {"ddu", CONTACT_DOWN}, {"dda", CONTACT_DOWN},
-        {"d", CONTACT_DOWN},   {"n", CONTACT_DOWN},   {"", CONTACT_DOWN},    {"uda", CONTACT_UP},
-        {NULL, CONTACT_DOWN},
+        {"u", CONTACT_UP},     {"du", CONTACT_UP},      {"nu", CONTACT_UP},
+        {"dd", CONTACT_DOWN},  {"dn", CONTACT_DOWN},    {"nd", CONTACT_DOWN},
+        {"nn", CONTACT_WRONG}, {"a", CONTACT_WRONG},    {"da", CONTACT_WRONG},
+        {"na", CONTACT_WRONG}, {"ddu", CONTACT_DOWN},   {"dda", CONTACT_DOWN},
+        {"d", CONTACT_DOWN},   {"n", CONTACT_DOWN},     {"", CONTACT_DOWN},
+        {"uda", CONTACT_UP},   {"v", CONTACT_UNSUITED}, {"dv", CONTACT_UNSUITED},
+        {"uv", CONTACT_UP},    {NULL, CONTACT_DOWN},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++)
         ck_assert_msg(meet(cases[i].script, NULL) == cases[i].state, "%s", cases[i].script);

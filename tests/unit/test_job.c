@@ -167,7 +167,6 @@ START_TEST(a_bad_field_harms_only_its_job)
                {"accepted_at", "\"now\""},
                {"accepted_at", "\"2026-02-30T10:00:00.000Z\""},
                {"fingerprint", "\"xyz\""},
-               {"quantity", "1,\"unknown\":1"},
                {"quantity", "1,\"quantity\":1"},
                {"quantity", "1,\"unit_price\":-1"},
                {"quantity", "1,\"unit_price\":1e400"},
@@ -185,6 +184,21 @@ START_TEST(a_bad_field_harms_only_its_job)
         ck_assert_ptr_nonnull(batch.entries[0].problem);
         ck_assert_int_eq(batch.entries[1].verdict, JOB_GOOD);
         ck_assert_int_eq(batch.entries[2].verdict, JOB_GOOD);
+    }
+}
+END_TEST
+
+START_TEST(members_of_a_later_version_are_ignored)
+{
+    static const char *const later[] = {"1,\"gift\":true", "1,\"\":null",
+                                        "1,\"options\":{\"sku\":7,\"colours\":[\"red\",{}]}",
+                                        "1,\"Quantity\":-5"};
+    for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
+        ck_assert_msg(parse_replaced("quantity", later[i]) == 0, "%s: %s", later[i], problem);
+        ck_assert_uint_eq(batch.count, 3);
+        for (size_t j = 0; j < 3; j++)
+            ck_assert_msg(batch.entries[j].verdict == JOB_GOOD, "%s", later[i]);
+        ck_assert_int_eq(batch.entries[0].job.quantity, 1);
     }
 }
 END_TEST
@@ -294,6 +308,7 @@ int main(void)
     tcase_add_test(tests, a_message_that_is_none_is_refused_as_a_whole);
     tcase_add_test(tests, a_message_has_at_most_256_jobs);
     tcase_add_test(tests, a_bad_field_harms_only_its_job);
+    tcase_add_test(tests, members_of_a_later_version_are_ignored);
     tcase_add_test(tests, a_job_without_a_verifiable_id_is_unreadable);
     tcase_add_test(tests, broken_utf8_in_one_job_spares_its_neighbours);
     tcase_add_test(tests, a_job_of_another_shard_is_unreadable_here);

@@ -40,6 +40,14 @@
 #define ERROR(severity, sqlstate, size)                                                            \
     SAY("E\0\0\0" size "S" severity "\0V" severity "\0C" sqlstate "\0Mno\0\0")
 
+/* A row of one column. */
+#define ROW(value)                                                                                 \
+    SAY("1\0\0\0\4"                                                                                \
+        "2\0\0\0\4"                                                                                \
+        "T\0\0\0\x1a\0\1v\0\0\0\0\0\0\0\0\0\0\x17\0\4\xff\xff\xff\xff\0\0"                         \
+        "D\0\0\0\x0b\0\1\0\0\0\1" value "C\0\0\0\x0d"                                              \
+        "SELECT 1\0" READY)
+
 static struct loop *loop;
 static struct loop_timer *patience;
 static struct fake_server *server;
@@ -81,6 +89,15 @@ static void expect(unsigned count, const char *words)
     buf_reset(&heard);
 }
 
+static int judge(const struct pg_result *result, char *ret_reason, size_t reason_size)
+{
+    const char *found = pg_status(result) == PG_OK ? pg_text(result, 0, 0) : pg_sqlstate(result);
+    (void)snprintf(ret_reason, reason_size, "it says %s", found);
+    return strcmp(found, "7") == 0 ? 0 : ERR_CONFLICT;
+}
+
+static const struct pg_greeting *greeting;
+
 static void open_session(uint32_t answer_ms, bool reads_only)
 {
     char url[128];
@@ -88,6 +105,7 @@ static void open_session(uint32_t answer_ms, bool reads_only)
                    fake_server_port(server));
     const struct pg_options options = {.url = url,
                                        .application_name = "phases",
+                                       .greeting = greeting,
                                        .answer_timeout_ms = answer_ms,
                                        .reads_only = reads_only,
                                        .pending_max = 4};
@@ -108,6 +126,7 @@ static void set_up(void)
     patience = loop_timer_new(loop, out_of_patience, NULL);
     loop_timer_start(patience, PATIENCE_MS, 0);
     server = fake_server_new();
+    greeting = NULL;
     pg = NULL;
 }
 
@@ -241,6 +260,89 @@ START_TEST(a_server_that_shuts_down_is_left)
 }
 END_TEST
 
+/* ---- the greeting ---- */
+
+static void greet(void)
+{
+    static const struct pg_statement statement = {"greet", "select greet()", 0};
+    static const struct pg_greeting first = {&statement, judge};
+    greeting = &first;
+}
+
+START_TEST(a_session_is_up_when_its_greeting_suits)
+{
+    FOLLOW(LOGIN, QUERY, ROW("7"), QUERY, ANSWER, HOLD);
+    greet();
+    open_session(ANSWER_MS, false);
+    expect(1, "up; ");
+    ask();
+    expect(1, "fine; ");
+}
+END_TEST
+
+START_TEST(one_that_does_not_suit_is_told_once_and_tried_again)
+{
+    FOLLOW(LOGIN, QUERY, ROW("6"), HOLD, LOGIN, QUERY, ROW("6"), HOLD, LOGIN, QUERY,
+           ERROR("ERROR", "42883", "\x1e"), SAY(READY), HOLD, LOGIN, QUERY, ROW("7"), HOLD);
+    greet();
+    open_session(0, false);
+    expect(1, "it says 6; ");
+    ck_assert_int_eq(pg_fault(pg), ERR_CONFLICT);
+    ck_assert(!pg_is_up(pg));
+    static const struct pg_statement touch = {"touch", "select touch()", 0};
+    ck_assert_int_eq(pg_query(pg, &touch, NULL, answered, NULL), ERR_UNAVAILABLE);
+    expect(2, "it says 42883; up; ");
+    ck_assert_int_eq(pg_fault(pg), 0);
+}
+END_TEST
+
+START_TEST(it_dies_in_the_greeting_and_comes_back)
+{
+    FOLLOW(LOGIN, QUERY, CLOSE, LOGIN, QUERY, SAY("1\0\0\0\4"), CLOSE, LOGIN, QUERY, ROW("7"),
+           HOLD);
+    greet();
+    open_session(0, false);
+    wanted = 2;
+    loop_run(loop);
+    ck_assert_ptr_nonnull(strstr(buf_text(&heard), "server closed the connection unexpectedly"));
+    ck_assert_ptr_nonnull(strstr(buf_text(&heard), "up; "));
+}
+END_TEST
+
+START_TEST(a_greeting_without_an_answer_is_given_up)
+{
+    FOLLOW(LOGIN, QUERY, HOLD, LOGIN, QUERY, ROW("7"), HOLD);
+    greet();
+    open_session(0, false);
+    struct loop_timer *turn = loop_timer_new(loop, (loop_cb)loop_stop, loop);
+    loop_timer_start(turn, 1, 1);
+    while (pg->phase != PG_PHASE_GREETING)
+        loop_run(loop);
+    loop_timer_free(turn);
+    wanted = 9;
+    pg_timer_fired(pg); /* its 5 s are over */
+    ck_assert_str_eq(buf_text(&heard), "no connection within 5 s; ");
+    buf_reset(&heard);
+    expect(1, "up; ");
+}
+END_TEST
+
+START_TEST(it_may_be_closed_while_it_greets)
+{
+    FOLLOW(LOGIN, QUERY, HOLD);
+    greet();
+    open_session(0, false);
+    struct loop_timer *turn = loop_timer_new(loop, (loop_cb)loop_stop, loop);
+    loop_timer_start(turn, 1, 1);
+    while (pg->phase != PG_PHASE_GREETING)
+        loop_run(loop);
+    loop_timer_free(turn);
+    pg_close(pg); /* its answer never comes, and is not judged */
+    pg = NULL;
+    ck_assert_str_eq(buf_text(&heard), "");
+}
+END_TEST
+
 /* ---- answers that never come ---- */
 
 START_TEST(a_query_without_an_answer_ends_the_session)
@@ -288,6 +390,11 @@ int main(void)
     tcase_add_test(tests, a_server_that_became_read_only_is_left);
     tcase_add_test(tests, another_error_ends_nothing);
     tcase_add_test(tests, a_server_that_shuts_down_is_left);
+    tcase_add_test(tests, a_session_is_up_when_its_greeting_suits);
+    tcase_add_test(tests, one_that_does_not_suit_is_told_once_and_tried_again);
+    tcase_add_test(tests, it_dies_in_the_greeting_and_comes_back);
+    tcase_add_test(tests, a_greeting_without_an_answer_is_given_up);
+    tcase_add_test(tests, it_may_be_closed_while_it_greets);
     tcase_add_test(tests, a_query_without_an_answer_ends_the_session);
     tcase_add_test(tests, an_answer_that_came_while_we_were_slow_counts);
     suite_add_tcase(suite, tests);

@@ -309,6 +309,16 @@ START_TEST(a_refused_take_over_lets_the_deliveries_go)
 }
 END_TEST
 
+START_TEST(a_take_over_outside_the_range_of_versions_ends_the_session)
+{
+    stand_by();
+    deliver();
+    fake_pg_refuse(session, "take_over", "CK004");
+    assert_state(OWNERSHIP_NONE);
+    ck_assert_uint_eq(fake_pg_reconnects(session), 1);
+}
+END_TEST
+
 START_TEST(another_number_of_shards_in_service_takes_nothing)
 {
     stand_by();
@@ -870,6 +880,7 @@ static void add_taking_over(Suite *suite)
     tcase_add_test(tcase, an_outdated_reading_takes_nothing);
     tcase_add_test(tcase, if_we_are_fed_meanwhile_an_outdated_reading_is_followed_by_a_take_over);
     tcase_add_test(tcase, a_refused_take_over_lets_the_deliveries_go);
+    tcase_add_test(tcase, a_take_over_outside_the_range_of_versions_ends_the_session);
     tcase_add_test(tcase, another_number_of_shards_in_service_takes_nothing);
     tcase_add_test(tcase, a_take_over_that_waits_asks_for_the_lock_to_be_freed_until_it_ends);
     suite_add_tcase(suite, tcase);

@@ -22,9 +22,17 @@ struct pg;
  * or ERR_PARSE with a static text in `ret_problem` that repeats nothing of the URL. */
 MUST_CHECK int pg_url_check(const char *url, const char **ret_problem);
 
+/* The first statement of each session, which is up only if its answer suits. */
+struct pg_greeting {
+    const struct pg_statement *statement; /* without parameters */
+    /* PG_OK or PG_ERROR came. 0, or an ERR_* with a reason of one line: this try has failed. */
+    int (*judge)(const struct pg_result *result, char *ret_reason, size_t reason_size);
+};
+
 struct pg_options {
     const char *url;
     const char *application_name;
+    const struct pg_greeting *greeting;      /* NULL: none */
     uint32_t statement_timeout_ms;           /* 0: none */
     uint32_t idle_in_transaction_timeout_ms; /* 0: none */
     uint32_t tcp_user_timeout_ms;            /* 0: the system's */
@@ -49,7 +57,7 @@ bool pg_is_up(const struct pg *pg);
 /*
  * What the last try to connect met, while down: 0 (none has ended yet, or it is up),
  * ERR_UNAVAILABLE (nobody answers, or not now), or what will not mend by itself: ERR_NOT_FOUND (no
- * such host or database), ERR_AUTH (the login is refused).
+ * such host or database), ERR_AUTH (the login is refused), or what the greeting's judge returned.
  */
 int pg_fault(const struct pg *pg);
 /* The server's version as text, such as "15.20"; "" while down. */

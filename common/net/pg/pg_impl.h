@@ -17,6 +17,7 @@ enum pg_phase {
     PG_PHASE_IDLE, /* waits for the next try */
     PG_PHASE_RESOLVING,
     PG_PHASE_CONNECTING, /* and logging in */
+    PG_PHASE_GREETING,   /* waits for the answer to the first statement */
     PG_PHASE_UP,
     PG_PHASE_BROKEN, /* given up inside a caller's call: the loop will say so */
     PG_PHASE_CLOSED, /* freed in the loop's next turn: callers of callbacks still look at it */
@@ -41,6 +42,11 @@ struct pg {
     struct host_walk walk;
     struct pg_resolve *resolve;
     int fault;
+    struct {
+        bool answered;
+        int code;
+        char reason[PG_REASON_SIZE];
+    } greeting; /* of this session */
 
     char reason[PG_REASON_SIZE]; /* why it is down, as last told */
 };

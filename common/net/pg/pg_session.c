@@ -28,7 +28,7 @@ struct pg_resolve {
 /* The only one that changes the phase. */
 static void enter(struct pg *pg, enum pg_phase phase, const char *reason)
 {
-    static const char *const names[] = {"idle", "resolving", "connecting",
+    static const char *const names[] = {"idle", "resolving", "connecting", "greeting",
                                         "up",   "broken",    "closed"};
     log_debug("PostgreSQL session: new phase", LOG_STR("session", pg->application_name),
               LOG_STR("from", names[pg->phase]), LOG_STR("to", names[phase]),
@@ -174,8 +174,6 @@ void pg_deadline_fired(void *arg)
 
 static void session_up(struct pg *pg)
 {
-    pg_pipeline_begin(&pg->pipeline, pg->wire);
-    pg->wire = NULL;
     enter(pg, PG_PHASE_UP, NULL);
     pg->up_since_ms = clock_mono_ms();
     pg->fault = 0;
@@ -184,6 +182,47 @@ static void session_up(struct pg *pg)
     loop_watch_set(pg->watch, LOOP_READ);
     if (pg->state != NULL)
         pg->state(true, NULL, pg->arg);
+}
+
+static void greeted(const struct pg_result *result, void *arg)
+{
+    struct pg *pg = arg;
+    if (pg_status(result) == PG_LOST)
+        return; /* the session has ended */
+    pg->greeting.answered = true;
+    pg->greeting.code = pg->options.greeting->judge(result, pg->greeting.reason, PG_REASON_SIZE);
+}
+
+/* The connection stands: asks whether this server suits. */
+static void greet(struct pg *pg)
+{
+    pg_pipeline_begin(&pg->pipeline, pg->wire);
+    pg->wire = NULL;
+    if (pg->options.greeting == NULL) {
+        session_up(pg);
+        return;
+    }
+    enter(pg, PG_PHASE_GREETING, NULL);
+    pg->greeting.answered = false;
+    if (pg_pipeline_query(&pg->pipeline, pg->options.greeting->statement, NULL, greeted, pg) < 0)
+        fail(pg, ERR_UNAVAILABLE, "the first statement could not be sent");
+    else
+        loop_watch_set(pg->watch, pg->pipeline.unflushed ? LOOP_READ | LOOP_WRITE : LOOP_READ);
+}
+
+/* What the pipeline made of the socket while the first answer is awaited. */
+static void greeting_served(struct pg *pg, int code)
+{
+    if (code == ERR_CLOSED)
+        return;
+    if (code < 0)
+        fail(pg, ERR_UNAVAILABLE, pg->pipeline.problem);
+    else if (pg->greeting.answered && pg->greeting.code < 0)
+        fail(pg, pg->greeting.code, pg->greeting.reason);
+    else if (pg->greeting.answered)
+        session_up(pg);
+    else
+        loop_watch_set(pg->watch, pg->pipeline.unflushed ? LOOP_READ | LOOP_WRITE : LOOP_READ);
 }
 
 static void socket_ready(int events, void *arg);
@@ -208,7 +247,7 @@ static void connect_step(struct pg *pg)
     }
     watch_anew(pg, next == PG_WIRE_POLL_WRITE ? LOOP_WRITE : LOOP_READ);
     if (next == PG_WIRE_POLL_UP && pg->phase == PG_PHASE_CONNECTING)
-        session_up(pg);
+        greet(pg);
 }
 
 static void socket_ready(int events, void *arg)
@@ -216,11 +255,12 @@ static void socket_ready(int events, void *arg)
     struct pg *pg = arg;
     if (pg->phase == PG_PHASE_CONNECTING) {
         connect_step(pg);
-    } else if (pg->phase == PG_PHASE_UP) {
+    } else if (pg->phase == PG_PHASE_GREETING || pg->phase == PG_PHASE_UP) {
+        bool greeting = pg->phase == PG_PHASE_GREETING;
         int code = (events & LOOP_WRITE) != 0 ? pg_pipeline_flush(&pg->pipeline) : 0;
         if (code == 0 && (events & LOOP_READ) != 0)
             code = pg_pipeline_receive(&pg->pipeline);
-        served(pg, code);
+        (greeting ? greeting_served : served)(pg, code);
     }
 }
 
@@ -340,6 +380,7 @@ void pg_timer_fired(void *arg)
         fail(pg, ERR_UNAVAILABLE, "the host's name was not resolved within 5 s");
         break;
     case PG_PHASE_CONNECTING:
+    case PG_PHASE_GREETING:
         fail(pg, ERR_UNAVAILABLE, "no connection within 5 s");
         break;
     case PG_PHASE_BROKEN:

@@ -1,0 +1,23 @@
+/*
+ * Which databases and programs suit each other (docs/upgrading.md). The database states its version
+ * and the oldest program version that it serves (schemas/sql/functions/versions.sql); a program of
+ * a version outside that range has no session with it.
+ */
+#ifndef COMMON_SHOP_DATABASE_VERSION_H
+#define COMMON_SHOP_DATABASE_VERSION_H
+
+#include <stdbool.h>
+
+#include "common/net/pg/pg.h"
+
+/* Of these programs, and of the database that they are made for. It rises by 1 with the first
+ * change since the last release after which a program needs something new of the database. */
+#define DATABASE_VERSION 2
+
+/* Each session begins with it. Its judge gives ERR_CONFLICT if the versions do not suit. */
+extern const struct pg_greeting database_version_greeting;
+
+/* Whether a take-over was refused for that reason: the database has been upgraded meanwhile. */
+bool database_version_refused(const struct pg_result *result);
+
+#endif

@@ -1,0 +1,185 @@
+"""An upgrade in the middle of a sale: programs of the state before (CHECKOUT_PREVIOUS_BUILD_DIR) and of this one
+side by side. tests/upgrade/run builds both and runs this."""
+
+import os
+import subprocess
+import sys
+import unittest
+import uuid
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
+
+import harness  # noqa: E402
+from harness import program, program_environment, wait_until  # noqa: E402
+from harness_stack import create_database, database_url, make_logins  # noqa: E402
+
+PREVIOUS = os.environ["CHECKOUT_PREVIOUS_BUILD_DIR"]
+DECLINED = "pm_card_chargeDeclined"
+
+
+class PreviousStack(harness.Stack):
+    """Its database is made by the state before, and `ctl` is of that state until `migrate`."""
+
+    tool = PREVIOUS
+
+    def ctl(self, *arguments, **options):
+        options.setdefault("build", self.tool)
+        return super().ctl(*arguments, **options)
+
+    def migrate(self):
+        self.tool = None
+        self.ctl("migrate")
+
+    def _prepare_database(self):
+        self.database = create_database()
+        self.direct["CHECKOUT_DATABASE_URL"] = database_url(self.database)
+        self.settings["CHECKOUT_DATABASE_URL"] = self.direct["CHECKOUT_DATABASE_URL"]
+        self.ctl("migrate")
+        make_logins()
+
+
+class Upgrade(unittest.TestCase):
+    def setUp(self):
+        self.stack = PreviousStack("Upgrade", shards=8)
+        self.addCleanup(self.stack.close)
+        self.addCleanup(self.keep_logs_of_a_failure)
+        self.stack.start("sandbox")
+        self.orders = []
+
+    def keep_logs_of_a_failure(self):
+        if self._outcome.result.failures or self._outcome.result.errors:
+            self.stack.keep_logs()
+
+    # -- the parts of a sale ----------------------------------------------------------------------
+
+    def start(self, name, build=None):
+        return self.stack.start(name, build=build)
+
+    def order(self, user, sku, producer, **members):
+        answer = self.stack.post(user, sku, producer=producer, **members)
+        self.assertEqual(answer.status, 202, answer)
+        order = harness.Order(self.stack, user, answer.json["id"])
+        self.orders.append(order)
+        return order
+
+    def sell(self, producer, notifier):
+        """A small sale of everything: last units, declined cards, the line, a cancel, a refund, a restock; what
+        buyers hear; the same order sent again."""
+        stack, word = self.stack, uuid.uuid4().hex[:6]
+        ann, bob, cid, dan = (f"{name}-{word}" for name in ("ann", "bob", "cid", "dan"))
+        dress, hat, pin = stack.item(stock=1), stack.item(stock=2), stack.item(stock=1)
+        hears = stack.listen(ann, notifier=notifier)
+        key = uuid.uuid4().hex
+        first = self.order(ann, dress, producer, key=key)
+        self.assertEqual(stack.post(ann, dress, key=key, producer=producer).json["id"], first.id)
+        first.wait("confirmed")
+        self.order(bob, dress, producer).wait("rejected", "sold_out")
+        self.assertEqual(hears.wait_final(first.id)["data"]["status"], "confirmed")
+        self.assertEqual(hears.statuses(first.id), ["reserved", "confirmed"])
+        hears.close()
+        answer = stack.call(ann, "GET", f"/v1/orders/{first.id}", producer=producer)
+        self.assertEqual((answer.status, answer.json["status"]), (200, "confirmed"))
+
+        self.order(ann, hat, producer, payment_method=DECLINED).wait("rejected", "payment_declined")
+        stack.ctl("pause", hat)
+        wait_until(lambda: stack.one("select paused from items where sku = %s", (hat,)), 20, "a pause")
+        line = [self.order(user, hat, producer) for user in (ann, bob, cid, dan)]
+        for order in line:
+            order.wait("waiting")
+        answer = stack.call(bob, "DELETE", f"/v1/orders/{line[1].id}", producer=producer)
+        self.assertIn(answer.status, (200, 202), answer)
+        line[1].wait("cancelled")
+        stack.ctl("resume", hat)
+        line[0].wait("confirmed")
+        line[2].wait("confirmed")
+        line[3].wait("rejected", "sold_out")
+
+        order = self.order(dan, pin, producer).wait("confirmed")
+        stack.ctl("orders", "refund", order.id, "--restock")
+        order.wait("refunded")
+        stack.ctl("items", "restock", dress, "1")
+        self.order(cid, dress, producer).wait("confirmed")
+        self.order(cid, pin, producer).wait("confirmed")
+
+    def owners(self):
+        return {owner for owner, in self.stack.sql("select distinct owner from shards")}
+
+    def hand_over(self, old, new):
+        """`new` joins and serves its part; then `old` leaves."""
+        wait_until(lambda: len(self.owners() - {None}) == 2, 60, "both to serve")
+        yield
+        old.stop()
+        wait_until(lambda: len(self.owners()) == 1 and None not in self.owners(), 60, "one to serve all")
+        self.assertTrue(new.running())
+        yield
+
+    def assert_nothing_went_wrong(self):
+        self.assertEqual([(order.id, order.status()) for order in self.orders
+                          if order.status() not in ("confirmed", "rejected", "cancelled", "refunded")], [])
+        self.assertEqual(self.stack.dead_letters(), [])
+        audit = self.stack.ctl("audit", check=False)
+        self.assertEqual(audit.returncode, 0, audit.stdout + audit.stderr)
+
+    def refused(self, name):
+        """A program of this state on a database of the state before: the one line that it ends with."""
+        settings = {**self.stack.settings, "CHECKOUT_LISTEN": "127.0.0.1:0", "CHECKOUT_ADMIN_LISTEN": "127.0.0.1:0"}
+        done = subprocess.run([program("checkout-" + name)], env=program_environment(settings), text=True, timeout=30,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.assertEqual((done.returncode, len(done.stdout.splitlines())), (2, 1), done.stdout)
+        return done.stdout
+
+    # -- the tests --------------------------------------------------------------------------------
+
+    def test_in_its_order(self):
+        """Migrate, consumers, producers and notifiers (docs/upgrading.md): each step under a sale, an order waiting through all."""
+        stack = self.stack
+        producer, consumer, notifier = (self.start(name, PREVIOUS) for name in ("producer", "consumer", "notifier"))
+        lamp = stack.item(stock=1)
+        stack.ctl("pause", lamp)
+        wait_until(lambda: stack.one("select paused from items where sku = %s", (lamp,)), 20, "a pause")
+        patient = self.order("eve", lamp, producer).wait("waiting")
+        for name in ("producer", "consumer", "notifier"):
+            self.assertIn("run `checkoutctl migrate` first", self.refused(name))
+
+        stack.migrate()
+        self.sell(producer, notifier)                           # all old, on the new database
+        steps = self.hand_over(consumer, self.start("consumer"))
+        next(steps)
+        self.sell(producer, notifier)                           # both consumers
+        next(steps)
+        self.sell(producer, notifier)                           # old doors, new consumer
+        key = uuid.uuid4().hex
+        scarf = stack.item(stock=1)
+        before = self.order("eve", scarf, producer, key=key)
+        producer, old = self.start("producer"), producer
+        again = stack.post("eve", scarf, key=key, producer=producer)
+        self.assertEqual(again.json["id"], before.id)
+        old.stop()
+        notifier, old = self.start("notifier"), notifier
+        old.stop()
+        self.sell(producer, notifier)
+        stack.ctl("resume", lamp)
+        patient.wait("confirmed")
+        self.assert_nothing_went_wrong()
+
+    def test_new_doors_before_old_consumers_and_back(self):
+        """Not the order that we ask for; nobody loses by it. A consumer of the state before may come back."""
+        self.stack.migrate()
+        producer, notifier = self.start("producer"), self.start("notifier")
+        old = self.start("consumer", PREVIOUS)
+        self.sell(producer, notifier)
+        new = self.start("consumer")
+        steps = self.hand_over(old, new)
+        next(steps)
+        next(steps)
+        back = self.start("consumer", PREVIOUS)
+        steps = self.hand_over(new, back)
+        next(steps)
+        self.sell(producer, notifier)
+        next(steps)
+        self.sell(producer, notifier)
+        self.assert_nothing_went_wrong()
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
