@@ -47,7 +47,8 @@ begin
                payment_method = case when m.status = 'reserved' then o.payment_method end,
                sequence = o.sequence + 1, updated_at = now()
           from move m
-         where o.order_id = m.order_id and o.status = m.from_status and o.shard = p_shard
+         where m.from_status is not null         -- no look for those that are made
+           and o.order_id = m.order_id and o.status = m.from_status and o.shard = p_shard
         returning o.*),
     told as (
         insert into checkout.order_events (shard, order_id, sequence, status, reason, place_in_line)
