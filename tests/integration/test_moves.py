@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """checkout.move_orders: the one writer of orders and of their history."""
 
+import json
 import unittest
 import uuid
 
@@ -70,23 +71,26 @@ class Moves(harness.TestCase):
         told = self.stack.sql("select order_id from order_events where order_id = any (%s) order by event_id", (orders,))
         self.assertEqual([order for order, in told], orders)
 
+    def make(self, **known):
+        """Moves a new order: (order, status, sequence, payment method) if it was made."""
+        return self.stack.sql("select order_id, status, sequence, payment_method from move_orders(%s,"
+                              " array[jsonb_populate_record(null::move, %s)])", (SHARD, json.dumps(known, default=str)))
+
     def test_a_new_order_is_made_with_its_first_event(self):
         order = uuid.uuid4()
-        moved = self.stack.sql(
-            "select order_id, status, sequence, payment_method from move_orders(%s, array[row(%s, null, 'waiting', null, 4, 2,"
-            " now(), 'ann', 'dress', 3, 3000, 'usd', 'f', 'cart-1', null, 'pm_x', null, now())::move])", (SHARD, order))
+        known = {"order_id": order, "user_id": "ann", "sku": "dress", "quantity": 3, "fingerprint": "f"}
+        moved = self.make(**known, status="waiting", ticket=4, place=2, expires_at="now", amount=3000, currency="usd",
+                          reference="cart-1", payment_method="pm_x", accepted_at="now")
         self.assertEqual(moved, [(order, "waiting", 1, "pm_x")])
         self.assertEqual(self.row(order), ("waiting", None, 1, 4, "pm_x"))
         self.assertEqual(self.stack.sql("select sequence, status, place_in_line from order_events where order_id = %s",
                                         (order,)), [(1, "waiting", 2)])
         with self.assertRaises(psycopg2.errors.UniqueViolation):   # one order is never made twice
-            self.stack.sql("select 1 from move_orders(%s, array[row(%s, null, 'rejected', 'invalid', null, null, null,"
-                           " 'ann', 'dress', 1, null, null, 'f', null, null, null, null, null)::move])", (SHARD, order))
+            self.make(**known, status="rejected", reason="invalid")
 
     def test_a_new_order_that_is_refused_has_no_payment_method(self):
         order = uuid.uuid4()
-        self.stack.sql("select 1 from move_orders(%s, array[row(%s, null, 'rejected', 'invalid', null, null, null, 'ann',"
-                       " null, null, null, null, null, null, null, 'pm_x', null, null)::move])", (SHARD, order))
+        self.make(order_id=order, user_id="ann", status="rejected", reason="invalid", payment_method="pm_x")
         self.assertEqual(self.row(order), ("rejected", "invalid", 1, None, None))
 
     def test_no_new_order_begins_at_its_end(self):
