@@ -43,7 +43,7 @@ struct consumer {
     struct session sessions[SESSIONS_MAX];
     struct pg *writers[SESSIONS_MAX];
     size_t session_count;
-    bool unsuited_told; /* that the database's version does not suit */
+    bool unsuited_logged; /* that the database's version does not suit */
     int exit_code;
 };
 
@@ -72,25 +72,25 @@ static void broker_changed(enum broker_state state, const char *reason, void *ar
     pool_broker_up(c->pool);
 }
 
-/* A database whose version does not suit is told once, not of every session. */
-static bool told_before(struct consumer *c, const struct pg *pg, bool up)
+/* A database whose version does not suit is logged once, not of every session. */
+static bool logged_before(struct consumer *c, const struct pg *pg, bool up)
 {
     bool unsuited = !up && pg_fault(pg) == ERR_CONFLICT;
-    bool told = unsuited && c->unsuited_told;
+    bool logged = unsuited && c->unsuited_logged;
     if (up || unsuited)
-        c->unsuited_told = unsuited;
-    return told;
+        c->unsuited_logged = unsuited;
+    return logged;
 }
 
 static void heartbeat_changed(bool up, const char *reason, void *arg)
 {
     struct consumer *c = arg;
-    bool told = told_before(c, c->heartbeat, up);
+    bool logged = logged_before(c, c->heartbeat, up);
     metric_set(c->stats.database_up, up);
     if (up) {
         log_info("PostgreSQL is connected");
         pool_heartbeat_up(c->pool);
-    } else if (!told) {
+    } else if (!logged) {
         log_warning("PostgreSQL is not connected", LOG_STR("reason", reason));
     }
 }
@@ -100,7 +100,7 @@ static void heartbeat_changed(bool up, const char *reason, void *arg)
 static void tell_session(struct consumer *c, const struct pg *pg, const char *name, bool up,
                          const char *reason)
 {
-    if (!told_before(c, pg, up) && !up)
+    if (!logged_before(c, pg, up) && !up)
         log_warning("PostgreSQL session is not connected", LOG_STR("session", name),
                     LOG_STR("reason", reason));
 }

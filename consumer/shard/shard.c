@@ -117,7 +117,7 @@ static void take_over_again(struct shard *shard)
 static void refused(struct shard *shard, const struct pg_result *result)
 {
     if (database_version_refused(result))
-        pg_reconnect(shard->session); /* refused, which is told; others serve what it served */
+        pg_reconnect(shard->session); /* it is refused and logs why; others serve what it served */
     else if (pg_status(result) == PG_ERROR)
         log_error("take-over refused by the database", LOG_INT("shard", shard->number),
                   LOG_STR("problem", pg_message(result)));
