@@ -9,6 +9,7 @@ A file is a pure core if nothing that it includes, however far, does I/O; these 
 import collections
 import json
 import os
+import re
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "unit"))
@@ -20,15 +21,15 @@ PURE_GOAL, GOAL = 95, 80
 # Headers behind which there is I/O, the loop or a clock: a file that includes one is a shell.
 SHELLS = ("common/base/loop.h", "common/net/", "common/service/admin.h", "common/service/daemon.h",
           "common/service/contact.h", "common/service/stop.h", "common/pay/pay.h", "ctl/ctl.h")
-PURE_NET = ("url", "head", "confirms", "array", "hosts", "cut")  # parsers and ledgers among common/net
+PURE_NET = re.compile(r"(/|_)(url|head|confirms|array|cut)(\.[ch])?$|/pg_hosts(\.[ch])?$")  # parsers and ledgers among common/net
 
 
 def is_pure(path):
     if path.startswith("common/net/"):
-        return path[:-2].endswith(PURE_NET)
+        return PURE_NET.search(path) is not None
     system = any(kind == "<" and name in ("uv.h", "curl/curl.h", "sys/socket.h", "unistd.h")
                  for kind, name in includes(path))
-    return not system and not any(name.startswith(SHELLS) and not name[:-2].endswith(PURE_NET)
+    return not system and not any(name.startswith(SHELLS) and PURE_NET.search(name) is None
                                   for name in own_headers(path) if name[:-2] != path[:-2])
 
 

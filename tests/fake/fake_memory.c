@@ -2,6 +2,7 @@
 
 #include <check.h>
 #include <jansson.h>
+#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,6 +59,31 @@ char *__wrap_strndup(const char *text, size_t len)
 {
     return fails() ? NULL : __real_strndup(text, len);
 }
+
+/* OpenSSL's calls that may find no memory. */
+#define WRAP(type, name, without, parameters, arguments)                                           \
+    type __real_##name parameters;                                                                 \
+    type __wrap_##name parameters;                                                                 \
+    type __wrap_##name parameters                                                                  \
+    {                                                                                              \
+        return fails() ? (without) : __real_##name arguments;                                      \
+    }
+
+WRAP(EVP_MAC *, EVP_MAC_fetch, NULL, (OSSL_LIB_CTX * c, const char *n, const char *p), (c, n, p))
+WRAP(EVP_MAC_CTX *, EVP_MAC_CTX_new, NULL, (EVP_MAC * m), (m))
+WRAP(int, EVP_MAC_init, 0,
+     (EVP_MAC_CTX * c, const unsigned char *k, size_t n, const OSSL_PARAM p[]), (c, k, n, p))
+WRAP(int, EVP_MAC_update, 0, (EVP_MAC_CTX * c, const unsigned char *d, size_t n), (c, d, n))
+WRAP(int, EVP_MAC_final, 0, (EVP_MAC_CTX * c, unsigned char *o, size_t *l, size_t n), (c, o, l, n))
+WRAP(EVP_MD *, EVP_MD_fetch, NULL, (OSSL_LIB_CTX * c, const char *n, const char *p), (c, n, p))
+WRAP(EVP_MD_CTX *, EVP_MD_CTX_new, NULL, (void), ())
+WRAP(int, EVP_DigestInit_ex2, 0, (EVP_MD_CTX * c, const EVP_MD *m, const OSSL_PARAM p[]), (c, m, p))
+WRAP(int, EVP_DigestUpdate, 0, (EVP_MD_CTX * c, const void *d, size_t n), (c, d, n))
+WRAP(int, EVP_DigestFinal_ex, 0, (EVP_MD_CTX * c, unsigned char *o, unsigned *l), (c, o, l))
+WRAP(int, EVP_Q_digest, 0,
+     (OSSL_LIB_CTX * c, const char *n, const char *p, const void *d, size_t len, unsigned char *o,
+      size_t *l),
+     (c, n, p, d, len, o, l))
 /* NOLINTEND(bugprone-reserved-identifier,cert-*) */
 
 void fake_memory_open(void)

@@ -1,7 +1,7 @@
 /*
- * Memory that runs out at a chosen allocation. Allocations of our own code are counted (the
- * linker's
- * --wrap, see tests/unit/CMakeLists.txt), those of jansson too after fake_memory_open.
+ * Memory that runs out at a chosen allocation. It counts allocations of our own code and its calls
+ * of OpenSSL (by the linker's --wrap, see tests/unit/CMakeLists.txt), and those of jansson after
+ * fake_memory_open.
  */
 #ifndef TESTS_FAKE_FAKE_MEMORY_H
 #define TESTS_FAKE_FAKE_MEMORY_H

@@ -42,6 +42,27 @@ START_TEST(chunked)
 }
 END_TEST
 
+/* A header without a value, and names that begin like those that count. */
+START_TEST(other_headers_mean_nothing)
+{
+    add("Host", "x");
+    add("Hos", "y");
+    add("Xost", "y");
+    http_head_add(&head, "Cookie", 6, NULL, 0);
+    http_head_add(&head, "Content-Length", 14, NULL, 0);
+    ck_assert_ptr_null(http_head_ambiguity(&head, "HTTP/1.1"));
+    ck_assert_uint_eq(head.length, 0);
+}
+END_TEST
+
+START_TEST(nul_in_a_name)
+{
+    add("Host", "x");
+    http_head_add(&head, "A\0B", 3, "b", 1);
+    refused("NUL");
+}
+END_TEST
+
 START_TEST(two_lengths)
 {
     add("Host", "x");
@@ -124,6 +145,8 @@ int main(void)
     Suite *suite = suite_create("http_head");
     TCase *tc = tcase_create("http_head");
     tcase_add_checked_fixture(tc, setup, NULL);
+    tcase_add_test(tc, other_headers_mean_nothing);
+    tcase_add_test(tc, nul_in_a_name);
     tcase_add_test(tc, a_plain_head);
     tcase_add_test(tc, chunked);
     tcase_add_test(tc, two_lengths);

@@ -10,6 +10,7 @@
 #include "common/base/attrs.h"
 #include "common/base/buf.h"
 #include "common/base/err.h"
+#include "common/base/hmac.h"
 #include "common/base/strmap.h"
 #include "common/net/http/curl_request.h"
 #include "common/service/metrics.h"
@@ -72,9 +73,15 @@ static int make_id(void)
     char id[IDS_ORDER_SIZE];
     struct ids *ids = ids_new(SECRET, strlen(SECRET));
     int code = ids == NULL ? ERR_NOMEM : ids_order(ids, "ann", "key", id);
-    MUST(code < 0 || ids_verify(ids, "ann", id));
+    MUST(code < 0 || ids_verify(ids, "ann", id) || fake_memory_failed());
     ids_free(ids);
     return code;
+}
+
+static int sign_bytes(void)
+{
+    char hex[HMAC_HEX_SIZE];
+    return hmac_sha256_hex(SECRET, sizeof SECRET, "text", 4, hex);
 }
 
 static int sign_and_verify(void)
@@ -146,7 +153,8 @@ static int assign(void)
 
 START_TEST(ids_tokens_jobs_origins_and_assignments)
 {
-    ck_assert_uint_gt(fake_memory_run(make_id), 0);
+    ck_assert_uint_gt(fake_memory_run(sign_bytes), 5);
+    ck_assert_uint_gt(fake_memory_run(make_id), 12);
     ck_assert_uint_gt(fake_memory_run(sign_and_verify), 3);
     ck_assert_uint_gt(fake_memory_run(read_jobs), 3);
     ck_assert_uint_gt(fake_memory_run(read_origins), 1);

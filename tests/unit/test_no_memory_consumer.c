@@ -33,11 +33,13 @@ static int intake_of_bad_jobs(void)
         code = intake_push(&intake, 3, "cut", 3, 1000000);
     if (code == 0)
         code = intake_open_batch(&intake);
+    if (code == 0)
+        code = intake_open_batch(&intake); /* it is open: nothing happens */
     size_t refused = 0;
     while (code == 0 && !intake_decided_all(&intake) && refused++ < 100)
         code = intake_part_refused(&intake);
     if (code == 0) {
-        MUST(intake.batch.dead_count == JOBS + 2);
+        MUST(intake.batch.dead_count == JOBS + 4); /* two jobs of no use, two messages */
         MUST(intake_close_batch(&intake) == 3);
         MUST(!intake_has_work(&intake));
     }
@@ -122,7 +124,11 @@ static void write_message(void)
         (void)buf_str(&message, i == 0 ? "" : ",");
         (void)job_encode(&message, &job);
     }
-    (void)buf_str(&message, "]}");
+    char bad[IDS_ORDER_SIZE]; /* an id that verifies, and nothing else that is needed */
+    if (ids_order(ids, "ann", "bad", bad) < 0)
+        abort();
+    (void)buf_printf(&message, ",{\"order_id\":\"%s\",\"user_id\":\"ann\"},{\"order_id\":7}]}",
+                     bad);
 }
 
 int main(void)

@@ -119,6 +119,29 @@ START_TEST(payments_refunds_and_commands)
 }
 END_TEST
 
+START_TEST(earlier_steps_show_in_later_ones)
+{
+    struct order_teller teller = {.shard = "3"};
+    (void)tell(&teller, &(struct order_step){
+                            .kind = "event", .status = "waiting", .sequence = 1, .at_ms = 1000});
+    const char *text = tell(&teller, &(struct order_step){.kind = "event",
+                                                          .status = "reserved",
+                                                          .sequence = 2,
+                                                          .at_ms = 3500,
+                                                          .member = "m",
+                                                          .relayed = "f"});
+    ck_assert_ptr_nonnull(strstr(text, ", after 2.5s"));
+    ck_assert_ptr_nonnull(strstr(text, "not relayed to the buyer's channel yet"));
+    text = tell(&teller, &(struct order_step){
+                             .kind = "event", .status = "reserved", .sequence = 3, .at_ms = 1});
+    ck_assert_ptr_nonnull(strstr(text, "The buyer must act at the bank"));
+    text = tell(&teller,
+                &(struct order_step){
+                    .kind = "command", .what = "restock", .status = "done", .asked_by = "op"});
+    ck_assert_ptr_nonnull(strstr(text, "by (not recorded)"));
+}
+END_TEST
+
 START_TEST(what_is_an_id)
 {
     ck_assert(order_text_is_id("00000000-0000-8000-8000-000000000000"));
@@ -135,6 +158,7 @@ int main(void)
     TCase *tests = tcase_create("order text");
     tcase_add_loop_test(tests, each_state_has_its_words, 0, ARRAY_LEN(steps));
     tcase_add_loop_test(tests, payments_refunds_and_commands, 0, ARRAY_LEN(money));
+    tcase_add_test(tests, earlier_steps_show_in_later_ones);
     tcase_add_test(tests, what_is_an_id);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
