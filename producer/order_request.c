@@ -141,8 +141,11 @@ static void read_member(const struct json_reader_member *m, struct job *job, str
         wrong(problem, m, "this member is there twice");
     } else if (is_named(m, "sku")) {
         seen->sku = true;
-        job->sku = read_text(m, job_sku_valid,
-                             "not a string of 1 to 64 letters, digits, '.', '_' or '-'", problem);
+        job->sku =
+            read_text(m, job_sku_valid,
+                      "not a string of 1 to 64 letters, digits, '.', '_' or '-' that is not '.' or "
+                      "'..' and does not begin with '-'",
+                      problem);
     } else if (is_named(m, "quantity")) {
         seen->quantity = true;
         if (!read_whole(m, 1, JOB_QUANTITY_MAX, &job->quantity))

@@ -82,8 +82,10 @@ static bool visible_ascii(const char *text, size_t len)
 
 bool job_sku_valid(const char *sku, size_t len)
 {
-    if (len < 1 || len > JOB_SKU_MAX)
+    if (len < 1 || len > JOB_SKU_MAX || sku[0] == '-')
         return false;
+    if (sku[0] == '.' && (len == 1 || (len == 2 && sku[1] == '.')))
+        return false; /* no URL has such a step in its path */
     for (size_t i = 0; i < len; i++) {
         char c = sku[i];
         bool fine = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||

@@ -51,7 +51,8 @@ int job_encode(struct buf *out, const struct job *job);
 MUST_CHECK int job_fingerprint(const struct job *job, char ret_hex[IDS_FINGERPRINT_SIZE]);
 
 /* Checks of single fields, for producer and consumer. `len` excludes any NUL. */
-bool job_sku_valid(const char *sku, size_t len);   /* 1-64 of [A-Za-z0-9._-] */
+/* 1-64 of [A-Za-z0-9._-]; not ".", not "..", no "-" at the beginning. */
+bool job_sku_valid(const char *sku, size_t len);
 bool job_user_valid(const char *user, size_t len); /* 1-255 bytes, no control characters */
 bool job_reference_valid(const char *reference, size_t len); /* 1-64 visible ASCII */
 bool job_method_valid(const char *method, size_t len);       /* 1-255 visible ASCII */

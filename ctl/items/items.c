@@ -7,10 +7,13 @@
 
 #define LIMIT_USUAL 100
 #define LIMIT_MAX 100000
+#define TITLE_SHORT "40" /* characters */
+#define TITLE_WHOLE "200"
 
 static const struct pg_statement list_items = {
     "ctl_items_list",
-    "select sku, title, price, currency, stock, held, sold, stock - held - sold, waiting,"
+    "select sku, case when char_length(title) > $3::integer then left(title, $3 - 3) || '...'"
+    "            else title end, price, currency, stock, held, sold, stock - held - sold, waiting,"
     "       limit_per_user, gate,"
     "       case when paused then 'paused' when opens_at > now() then 'not yet open'"
     "            when closes_at <= now() then 'closed' when stock = sold then 'sold out'"
@@ -18,7 +21,7 @@ static const struct pg_statement list_items = {
     "       to_char(opens_at, 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'),"
     "       to_char(closes_at, 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), shard"
     "  from checkout.items where sku > $1::text order by sku limit $2::bigint",
-    2};
+    3};
 
 static const struct table_column columns[] = {
     {"SKU", "sku", TABLE_TEXT},           {"TITLE", "title", TABLE_TEXT},
@@ -43,7 +46,8 @@ static int run(struct ctl *ctl, const struct command_args *args)
         return exit_code;
     char number[24];
     (void)snprintf(number, sizeof number, "%lld", (long long)limit);
-    const char *const params[] = {after == NULL ? "" : after, number};
+    const char *const params[] = {after == NULL ? "" : after, number,
+                                  ctl->json ? TITLE_WHOLE : TITLE_SHORT};
     struct table *table;
     exit_code = listing_query(ctl, &list_items, params, columns, ARRAY_LEN(columns), &table);
     if (exit_code != CTL_FINE)
@@ -57,7 +61,9 @@ const struct command command_items_list = {
     .words = "items list",
     .operands = "",
     .summary = "shows the items: stock, held, sold, waiting",
-    .details = "By SKU. Prices are in minor units; held units are being paid for now.",
+    .details = "By SKU. Prices are in minor units; held units are being paid for now. Long titles "
+               "are cut, "
+               "but not with --json.",
     .options = {{"limit", "N", "at most N items (100)"}, {"after", "SKU", "begin after this one"}},
     .settings = CFG_BIT(DATABASE_URL),
     .run = run,

@@ -7,36 +7,37 @@
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
-#include "common/base/parse.h"
-#include "common/base/utf8.h"
-#include "common/shop/job.h"
 #include "ctl/items/csv.h"
+#include "ctl/items/items_header.h"
+#include "ctl/items/items_shape.h"
 
-#define TITLE_MAX 200 /* characters */
-#define TEXT_SIZE 160
-#define ABSENT SIZE_MAX
-
-static const char *const column_names[ITEMS_COLUMNS] = {
-    "sku", "title", "price", "currency", "stock", "limit_per_user", "gate", "opens_at", "closes_at",
-};
+#define TEXT_SIZE 320
 
 /* ---- what was found ---- */
 
-static int add_problem(struct items_file *file, unsigned line, const char *field, const char *text)
+static int add_problem(struct items_problems *problems, unsigned line, const char *field,
+                       const char *text)
 {
-    if (file->problem_count == file->problem_cap) {
-        size_t cap = file->problem_cap == 0 ? 16 : file->problem_cap * 2;
-        struct items_problem *grown = realloc(file->problems, cap * sizeof *grown);
+    if (problems->count == problems->cap) {
+        size_t cap = problems->cap == 0 ? 16 : problems->cap * 2;
+        struct items_problem *grown = realloc(problems->list, cap * sizeof *grown);
         if (grown == NULL)
             return ERR_NOMEM;
-        file->problems = grown;
-        file->problem_cap = cap;
+        problems->list = grown;
+        problems->cap = cap;
     }
     char *copy = strdup(text);
     if (copy == NULL)
         return ERR_NOMEM;
-    file->problems[file->problem_count++] = (struct items_problem){line, field, copy};
+    problems->list[problems->count++] = (struct items_problem){line, field, copy};
     return 0;
+}
+
+static void free_problems(struct items_problems *problems)
+{
+    for (size_t i = 0; i < problems->count; i++)
+        free(problems->list[i].text);
+    free(problems->list);
 }
 
 static int add_item(struct items_file *file, const struct item *item)
@@ -63,88 +64,23 @@ void items_file_free(struct items_file *file)
 {
     for (size_t i = 0; i < file->count; i++)
         item_clear(&file->items[i]);
-    for (size_t i = 0; i < file->problem_count; i++)
-        free(file->problems[i].text);
+    free_problems(&file->problems);
+    free_problems(&file->warnings);
     free(file->items);
-    free(file->problems);
     *file = (struct items_file){0};
-}
-
-/* ---- checks of one field: NULL, or what is wrong with it ---- */
-
-static bool is_number(const char *text, int64_t low, int64_t high)
-{
-    int64_t number;
-    return parse_int(text, low, high, &number) == 0;
-}
-
-static const char *check_title(const char *text)
-{
-    size_t count = utf8_count(text);
-    if (!utf8_valid(text, strlen(text)))
-        return "is not UTF-8";
-    for (const unsigned char *p = (const unsigned char *)text; *p != '\0'; p++)
-        if (*p < ' ' || *p == 0x7f)
-            return "holds a control character";
-    return count >= 1 && count <= TITLE_MAX ? NULL : "must have 1 to 200 characters";
-}
-
-static const char *check_currency(const char *text)
-{
-    bool letters = strlen(text) == 3 && strspn(text, "abcdefghijklmnopqrstuvwxyz") == 3;
-    return letters ? NULL : "must be a currency in three lower-case letters, like usd";
-}
-
-static const char *check_time(const char *text)
-{
-    int64_t ms;
-    return clock_parse_rfc3339(text, &ms) == 0 ? NULL
-                                               : "must be a time in UTC, like 2026-01-31T18:00:00Z";
-}
-
-static const char *check_gate(const char *text)
-{
-    bool known =
-        strcmp(text, "none") == 0 || strcmp(text, "soldout") == 0 || strcmp(text, "lock") == 0;
-    return known ? NULL : "must be none, soldout or lock";
-}
-
-static const char *check_field(enum items_column column, const char *text)
-{
-    switch (column) {
-    case ITEMS_SKU:
-        return job_sku_valid(text, strlen(text)) ? NULL : "must be 1 to 64 of A-Z a-z 0-9 . _ -";
-    case ITEMS_TITLE:
-        return check_title(text);
-    case ITEMS_PRICE:
-        return is_number(text, 1, JOB_PRICE_MAX)
-                   ? NULL
-                   : "must be a whole number of minor units (1999 for 19.99), at least 1";
-    case ITEMS_CURRENCY:
-        return check_currency(text);
-    case ITEMS_STOCK:
-        return is_number(text, 0, INT32_MAX) ? NULL : "must be a whole number, 0 or more";
-    case ITEMS_LIMIT_PER_USER:
-        return is_number(text, 1, INT32_MAX) ? NULL : "must be a whole number, at least 1";
-    case ITEMS_GATE:
-        return check_gate(text);
-    case ITEMS_OPENS_AT:
-    case ITEMS_CLOSES_AT:
-        return check_time(text);
-    }
-    return "is of no known column";
 }
 
 /* ---- lines ---- */
 
-/* The position of each column in the file. */
-struct header {
-    size_t at[ITEMS_COLUMNS];
-    size_t count;
+struct reading {
+    struct items_file *file;
+    struct items_header header;
+    struct csv_row row;
+    int64_t now_ms;
 };
 
-static int tell_field(struct items_file *file, unsigned line, const char *field, const char *value,
-                      const char *problem)
+static int tell_field(struct items_problems *problems, unsigned line, const char *field,
+                      const char *value, const char *problem)
 {
     char text[TEXT_SIZE];
     char shown[48];
@@ -154,85 +90,78 @@ static int tell_field(struct items_file *file, unsigned line, const char *field,
             *p = '?';
     (void)snprintf(text, sizeof text, "\"%s%s\" %s", shown, strlen(value) > 40 ? "..." : "",
                    problem);
-    return add_problem(file, line, field, text);
+    return add_problem(problems, line, field, text);
 }
 
-static size_t column_of(const char *name)
-{
-    for (size_t i = 0; i < ITEMS_COLUMNS; i++)
-        if (strcmp(name, column_names[i]) == 0)
-            return i;
-    return ABSENT;
-}
-
-static int read_header(struct items_file *file, const struct csv_row *row, struct header *header)
+/* Checks the fields against each other. `item` has those that are valid alone. */
+static int check_together(struct items_file *file, const struct item *item, int64_t now_ms)
 {
     int code = 0;
-    header->count = row->count;
-    for (size_t i = 0; i < ITEMS_COLUMNS; i++)
-        header->at[i] = ABSENT;
-    for (size_t i = 0; i < row->count && code == 0; i++) {
-        size_t column = column_of(row->fields[i]);
-        if (column == ABSENT)
-            code = tell_field(file, row->line, "header", row->fields[i],
-                              "is no column; there are sku, title, price, currency, stock, "
-                              "limit_per_user, gate, opens_at, closes_at");
-        else if (header->at[column] != ABSENT)
-            code = tell_field(file, row->line, "header", row->fields[i], "is there twice");
-        else
-            header->at[column] = i;
-    }
-    for (size_t i = 0; i < ITEMS_REQUIRED && code == 0; i++)
-        if (header->at[i] == ABSENT)
-            code = tell_field(file, row->line, "header", column_names[i], "is missing");
+    int64_t closes_ms;
+    char rule[CURRENCY_RULE_SIZE];
+    const char *price = item->fields[ITEMS_PRICE];
+    const char *currency = item->fields[ITEMS_CURRENCY];
+    const char *closes = item->fields[ITEMS_CLOSES_AT];
+    if (price != NULL && currency != NULL && items_field_price(price, currency, rule) < 0)
+        code = tell_field(&file->problems, item->line, "price", price, rule);
+    if (code == 0 && !items_field_lasts(item->fields[ITEMS_OPENS_AT], closes))
+        return tell_field(&file->problems, item->line, "closes_at", closes,
+                          "is not after opens_at");
+    if (code == 0 && closes != NULL && clock_parse_rfc3339(closes, &closes_ms) == 0 &&
+        closes_ms <= now_ms)
+        code = tell_field(&file->warnings, item->line, "closes_at", closes,
+                          "has passed: nothing of it can be bought");
     return code;
 }
 
-static int check_period(struct items_file *file, const struct item *item)
-{
-    int64_t opens, closes;
-    const char *from = item->fields[ITEMS_OPENS_AT];
-    const char *to = item->fields[ITEMS_CLOSES_AT];
-    if (from == NULL || to == NULL || clock_parse_rfc3339(from, &opens) < 0 ||
-        clock_parse_rfc3339(to, &closes) < 0 || opens < closes)
-        return 0;
-    return tell_field(file, item->line, "closes_at", to, "is not after opens_at");
-}
-
 /* Fills `item`; errors go to the file's problems. */
-static int read_fields(struct items_file *file, const struct header *header,
-                       const struct csv_row *row, struct item *item)
+static int read_fields(struct reading *r, struct item *item)
 {
     int code = 0;
     for (size_t i = 0; i < ITEMS_COLUMNS && code == 0; i++) {
-        const char *text = header->at[i] == ABSENT ? "" : row->fields[header->at[i]];
+        size_t at = r->header.at[i];
+        const char *text = at == ITEMS_HEADER_ABSENT ? "" : r->row.fields[at];
         if (text[0] == '\0' && i >= ITEMS_REQUIRED)
             continue; /* left out */
-        const char *problem = check_field((enum items_column)i, text);
+        const char *problem = items_field_problem((enum items_column)i, text);
         if (problem != NULL) {
-            code = tell_field(file, row->line, column_names[i], text, problem);
+            code = tell_field(&r->file->problems, r->row.line, items_field_names[i], text, problem);
         } else {
-            item->fields[i] = strdup(text);
+            item->fields[i] = items_field_copy((enum items_column)i, text);
             code = item->fields[i] == NULL ? ERR_NOMEM : 0;
         }
     }
-    return code == 0 ? check_period(file, item) : code;
+    return code == 0 ? check_together(r->file, item, r->now_ms) : code;
 }
 
-static int read_row(struct items_file *file, const struct header *header, const struct csv_row *row)
+/* How many fields the row has but for empty ones at its end. */
+static size_t filled(const struct csv_row *row)
 {
-    if (row->count != header->count) {
+    size_t count = row->count;
+    while (count > 0 && row->fields[count - 1][0] == '\0')
+        count--;
+    return count;
+}
+
+static int read_row(struct reading *r)
+{
+    struct items_file *file = r->file;
+    size_t used = filled(&r->row);
+    if (used == 0)
+        return 0; /* spreadsheets write such rows */
+    if (r->row.count < r->header.count || used > r->header.count) {
         char text[TEXT_SIZE];
-        (void)snprintf(text, sizeof text, "has %zu fields, the header has %zu", row->count,
-                       header->count);
-        return add_problem(file, row->line, "", text);
+        (void)snprintf(text, sizeof text, "has %zu fields, the header has %zu",
+                       used > r->header.count ? used : r->row.count, r->header.count);
+        return add_problem(&file->problems, r->row.line, "", text);
     }
     if (file->count == ITEMS_MAX)
-        return add_problem(file, row->line, "", "is one item too many; split the file");
-    struct item item = {.line = row->line};
-    size_t before = file->problem_count;
-    int code = read_fields(file, header, row, &item);
-    bool good = code == 0 && file->problem_count == before;
+        return add_problem(&file->problems, r->row.line, "",
+                           "is one item too many; split the file");
+    struct item item = {.line = r->row.line};
+    size_t before = file->problems.count;
+    int code = read_fields(r, &item);
+    bool good = code == 0 && file->problems.count == before;
     if (good)
         code = add_item(file, &item);
     if (!good || code < 0)
@@ -269,7 +198,7 @@ static int tell_double(struct items_file *file, const struct place *first,
 {
     char text[TEXT_SIZE];
     (void)snprintf(text, sizeof text, "is already in line %u", first->line);
-    return tell_field(file, second->line, "sku", second->sku, text);
+    return tell_field(&file->problems, second->line, "sku", second->sku, text);
 }
 
 /* Removes the items whose line is 0. */
@@ -309,40 +238,61 @@ static int find_doubles(struct items_file *file)
     return code;
 }
 
-static int parse_rows(struct csv *csv, struct csv_row *row, struct items_file *file)
+static int read_header(struct reading *r)
 {
-    struct header header = {.count = 0};
-    const char *problem = NULL;
-    int got = csv_next(csv, row, &problem);
-    if (got == 0)
-        return add_problem(file, 1, "header", "the file is empty");
-    if (got < 0)
-        return add_problem(file, row->line, "header", problem);
-    int code = read_header(file, row, &header);
-    if (code < 0 || file->problem_count > 0)
-        return code; /* without a header no line can be read */
-    while (code == 0 && (got = csv_next(csv, row, &problem)) != 0)
-        code = got < 0 ? add_problem(file, row->line, "", problem) : read_row(file, &header, row);
+    struct buf problem;
+    buf_init(&problem, CSV_ROW_MAX);
+    int code = 0;
+    if (items_header_read(&r->row, &r->header, &problem) < 0)
+        code = problem.failed
+                   ? ERR_NOMEM
+                   : add_problem(&r->file->problems, r->row.line, "header", buf_text(&problem));
+    buf_free(&problem);
     return code;
 }
 
-int items_file_parse(const char *data, size_t len, struct items_file *ret_file)
+static int parse_rows(struct csv *csv, struct reading *r)
+{
+    struct items_problems *problems = &r->file->problems;
+    const char *problem = NULL;
+    int got = csv_next(csv, &r->row, &problem);
+    if (got == 0)
+        return add_problem(problems, 1, "header", "the file is empty");
+    if (got < 0)
+        return add_problem(problems, r->row.line, "header", problem);
+    int code = read_header(r);
+    if (code < 0 || problems->count > 0)
+        return code; /* without a header no line can be read */
+    while (code == 0 && (got = csv_next(csv, &r->row, &problem)) != 0)
+        code = got < 0 ? add_problem(problems, r->row.line, "", problem) : read_row(r);
+    return code;
+}
+
+static void sort_problems(struct items_problems *problems)
+{
+    if (problems->count > 0)
+        qsort(problems->list, problems->count, sizeof problems->list[0], by_line);
+}
+
+int items_file_parse(const char *data, size_t len, int64_t now_ms, struct items_file *ret_file)
 {
     struct items_file file = {0};
+    struct reading reading = {.file = &file, .now_ms = now_ms};
     struct csv csv;
-    struct csv_row row;
+    const char *shape = items_shape_problem(data, len);
     csv_open(&csv, data, len);
-    csv_row_init(&row);
-    int code = parse_rows(&csv, &row, &file);
-    csv_row_free(&row);
+    csv_row_init(&reading.row);
+    int code =
+        shape != NULL ? add_problem(&file.problems, 1, "", shape) : parse_rows(&csv, &reading);
+    csv_row_free(&reading.row);
     if (code == 0)
         code = find_doubles(&file);
     if (code < 0) {
         items_file_free(&file);
         return code;
     }
-    if (file.problem_count > 0)
-        qsort(file.problems, file.problem_count, sizeof *file.problems, by_line);
+    sort_problems(&file.problems);
+    sort_problems(&file.warnings);
     *ret_file = file;
     return 0;
 }

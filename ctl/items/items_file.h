@@ -6,25 +6,10 @@
 #include <stdint.h>
 
 #include "common/base/attrs.h"
+#include "ctl/items/items_field.h"
 
 #define ITEMS_FILE_MAX ((size_t)64 * 1024 * 1024) /* bytes */
 #define ITEMS_MAX 200000
-#define ITEMS_COLUMNS 9
-
-/* The columns by name, in the order of `enum items_column`; the first ITEMS_REQUIRED must be there.
- */
-enum items_column {
-    ITEMS_SKU,
-    ITEMS_TITLE,
-    ITEMS_PRICE,
-    ITEMS_CURRENCY,
-    ITEMS_STOCK,
-    ITEMS_LIMIT_PER_USER,
-    ITEMS_GATE,
-    ITEMS_OPENS_AT,
-    ITEMS_CLOSES_AT,
-};
-#define ITEMS_REQUIRED 5
 
 /* The texts of one line, valid; NULL: left out. */
 struct item {
@@ -38,17 +23,24 @@ struct items_problem {
     char *text;        /* owned */
 };
 
+struct items_problems {
+    struct items_problem *list;
+    size_t count;
+    size_t cap;
+};
+
 struct items_file {
     struct item *items;
     size_t count;
     size_t cap;
-    struct items_problem *problems;
-    size_t problem_count;
-    size_t problem_cap;
+    struct items_problems problems; /* their lines are no items */
+    struct items_problems warnings; /* of items that are right, and probably not meant so */
 };
 
-/* Reads everything: errors to `problems`, valid lines to `items`. 0 or ERR_NOMEM. */
-MUST_CHECK int items_file_parse(const char *data, size_t len, struct items_file *ret_file);
+/* Reads everything: errors to `problems`, valid lines to `items`. `now_ms`: wall clock. 0 or
+ * ERR_NOMEM. */
+MUST_CHECK int items_file_parse(const char *data, size_t len, int64_t now_ms,
+                                struct items_file *ret_file);
 void items_file_free(struct items_file *file);
 
 #endif

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/shop/shard.h"
 #include "ctl/command.h"
@@ -71,7 +72,8 @@ static int read_file(struct import *import)
     struct buf data;
     buf_init(&data, ITEMS_FILE_MAX);
     int exit_code = read_all(import->path, &data);
-    if (exit_code == CTL_FINE && items_file_parse(buf_text(&data), data.len, &import->file) < 0)
+    if (exit_code == CTL_FINE &&
+        items_file_parse(buf_text(&data), data.len, clock_wall_ms(), &import->file) < 0)
         exit_code = ctl_complain(CTL_FAILED, "out of memory");
     buf_free(&data);
     return exit_code;
@@ -79,20 +81,20 @@ static int read_file(struct import *import)
 
 /* ---- telling ---- */
 
-static void tell_problems(const struct import *import)
+static void tell_problems(const struct import *import, const struct items_problems *problems,
+                          const char *kind)
 {
-    const struct items_file *file = &import->file;
-    for (size_t i = 0; i < file->problem_count; i++) {
-        const struct items_problem *problem = &file->problems[i];
-        (void)fprintf(stderr, "%s:%u: %s%s%s\n", import->path, problem->line, problem->field,
-                      problem->field[0] == '\0' ? "" : ": ", problem->text);
+    for (size_t i = 0; i < problems->count; i++) {
+        const struct items_problem *problem = &problems->list[i];
+        (void)fprintf(stderr, "%s:%u: %s%s%s%s\n", import->path, problem->line, kind,
+                      problem->field, problem->field[0] == '\0' ? "" : ": ", problem->text);
     }
 }
 
-static void json_problems(const struct items_file *file, struct buf *out)
+static void json_problems(const struct items_problems *problems, struct buf *out)
 {
-    for (size_t i = 0; i < file->problem_count; i++) {
-        const struct items_problem *problem = &file->problems[i];
+    for (size_t i = 0; i < problems->count; i++) {
+        const struct items_problem *problem = &problems->list[i];
         (void)buf_printf(out, "%s{\"line\":%u,\"field\":", i == 0 ? "" : ",", problem->line);
         (void)buf_json_str(out, problem->field);
         (void)buf_str(out, ",\"problem\":");
@@ -112,7 +114,9 @@ static void tell_json(const struct import *import, size_t imported)
         (void)buf_json_str(&out, item->fields[ITEMS_SKU]);
     }
     (void)buf_str(&out, "],\"problems\":[");
-    json_problems(&import->file, &out);
+    json_problems(&import->file.problems, &out);
+    (void)buf_str(&out, "],\"warnings\":[");
+    json_problems(&import->file.warnings, &out);
     (void)printf("%s]}\n", buf_text(&out));
     buf_free(&out);
 }
@@ -129,9 +133,9 @@ static void tell(const struct import *import, size_t imported)
     (void)printf("%zu item%s imported", imported, imported == 1 ? "" : "s");
     if (import->existing_count > 0)
         (void)printf(", %zu left alone", import->existing_count);
-    if (import->file.problem_count > 0)
-        (void)printf(", %zu problem%s", import->file.problem_count,
-                     import->file.problem_count == 1 ? "" : "s");
+    if (import->file.problems.count > 0)
+        (void)printf(", %zu problem%s", import->file.problems.count,
+                     import->file.problems.count == 1 ? "" : "s");
     (void)printf("\n");
 }
 
@@ -218,9 +222,11 @@ static int run(struct ctl *ctl, const struct command_args *args)
     if (exit_code != CTL_FINE)
         return exit_code;
     size_t imported = 0;
-    bool bad = import.file.problem_count > 0;
-    if (!ctl->json)
-        tell_problems(&import);
+    bool bad = import.file.problems.count > 0;
+    if (!ctl->json) {
+        tell_problems(&import, &import.file.problems, "");
+        tell_problems(&import, &import.file.warnings, "warning: ");
+    }
     if (bad && !skip) {
         exit_code = CTL_FAILED; /* all or nothing */
     } else {
@@ -234,7 +240,7 @@ static int run(struct ctl *ctl, const struct command_args *args)
         tell(&import, imported);
     else if (bad && !skip)
         (void)ctl_complain(CTL_FAILED, "nothing was imported: %zu problem%s in %s",
-                           import.file.problem_count, import.file.problem_count == 1 ? "" : "s",
+                           import.file.problems.count, import.file.problems.count == 1 ? "" : "s",
                            import.path);
     items_file_free(&import.file);
     free(import.existing);
@@ -247,10 +253,13 @@ const struct command command_items_import = {
     .operand_count = 1,
     .summary = "puts the items of a CSV file on sale",
     .details =
-        "The first line names the columns, in any order: sku, title, price (in minor units: "
-        "1999 for 19.99), currency (usd), stock; and, if wanted, limit_per_user, gate (none, "
-        "soldout, lock), opens_at, closes_at (2026-01-31T18:00:00Z). Imports all lines or none. An "
-        "existing item stays as it is. FILE.csv may be - for the "
+        "The first line names the columns, in any order: sku, title, price, currency (usd), "
+        "stock; and, if wanted, limit_per_user, gate (none, soldout, lock), opens_at, closes_at "
+        "(2026-01-31T18:00:00Z). Prices are in the minor units of Stripe: 1999 for 19.99 usd, "
+        "1999 for 1999 jpy, 19990 for 19.990 kwd, 199900 for 1999 isk or ugx. A price that the "
+        "gateway would refuse is refused. Fields are separated by commas, in UTF-8; empty rows, "
+        "and empty columns at the right, do not count. Imports all lines or none. An "
+        "existing item stays as it is; items set changes it. FILE.csv may be - for the "
         "standard input.",
     .options = {{"skip-bad", NULL, "import the good lines, report the bad ones"}},
     .settings = CFG_BIT(DATABASE_URL),

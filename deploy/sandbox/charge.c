@@ -4,7 +4,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
-#include "deploy/sandbox/currency.h"
+#include "common/pay/currency.h"
 #include "deploy/sandbox/payer.h"
 #include "deploy/sandbox/payment.h"
 

@@ -60,7 +60,7 @@ static void check_rows(const char *data, size_t size)
 static void check_items(const char *data, size_t size)
 {
     struct items_file file = {0};
-    MUST(items_file_parse(data, size, &file) == 0);
+    MUST(items_file_parse(data, size, INT64_C(1767225600000), &file) == 0);
     for (size_t i = 0; i < file.count; i++) {
         for (size_t field = 0; field < ITEMS_REQUIRED; field++)
             MUST(file.items[i].fields[field] != NULL);
@@ -70,8 +70,8 @@ static void check_items(const char *data, size_t size)
         MUST(strspn(file.items[i].fields[ITEMS_PRICE], "0123456789") ==
              strlen(file.items[i].fields[ITEMS_PRICE]));
     }
-    for (size_t i = 0; i < file.problem_count; i++)
-        MUST(file.problems[i].text != NULL && file.problems[i].field != NULL);
+    for (size_t i = 0; i < file.problems.count; i++)
+        MUST(file.problems.list[i].text != NULL && file.problems.list[i].field != NULL);
     items_file_free(&file);
 }
 

@@ -234,7 +234,7 @@ class Items(CtlTestCase):
         with open(path, "w", encoding="utf-8", newline="") as sink:
             sink.write(text)
         self.assertEqual(self.document("items", "import", path),
-                         {"imported": 2, "existing": [], "problems": []})
+                         {"imported": 2, "existing": [], "problems": [], "warnings": []})
         self.assertEqual(self.row(a), [(self.stack.shard(a), 'Dress, "1920s", schön', 129900, "usd", 1, None,
                                         "lock", True, False)])
         self.assertEqual(self.row(b), [(self.stack.shard(b), "pass", 9900, "eur", 100, 2, "soldout", False,
@@ -242,65 +242,90 @@ class Items(CtlTestCase):
 
     def test_an_existing_item_is_left_alone_and_told(self):
         a, b = self.sku(), self.sku()
-        first = self.path("a.csv", f"sku,title,price,currency,stock\n{a},first,1,usd,1\n")
+        first = self.path("a.csv", f"sku,title,price,currency,stock\n{a},first,100,usd,1\n")
         self.assertIn("1 item imported", self.ctl("items", "import", first).stdout)
-        second = self.path("b.csv", f"sku,title,price,currency,stock\n{b},new,1,usd,1\n{a},second,2,usd,2\n")
+        second = self.path("b.csv", f"sku,title,price,currency,stock\n{b},new,100,usd,1\n{a},second,200,usd,2\n")
         done = self.ctl("items", "import", second)
         self.assertIn(f"{a} (line 3) is there already, left alone", done.stdout)
-        self.assertEqual(self.row(a)[0][1:3], ("first", 1))
+        self.assertEqual(self.row(a)[0][1:3], ("first", 100))
         self.assertEqual(self.document("items", "import", second)["existing"], [b, a])
 
     def test_every_bad_line_is_named_and_nothing_is_imported(self):
         good = self.sku()
         header = "sku,title,price,currency,stock,limit_per_user,gate,opens_at,closes_at\n"
         lines = (
-            f"{good},good,1,usd,1,,,,",
-            "a b,t,1,usd,1,,,,",
-            ",t,1,usd,1,,,,",
-            "x" * 65 + ",t,1,usd,1,,,,",
-            f"{self.sku()},,1,usd,1,,,,",
-            f"{self.sku()},{'t' * 201},1,usd,1,,,,",
+            f"{good},good,100,usd,1,,,,",
+            "a b,t,100,usd,1,,,,",
+            ",t,100,usd,1,,,,",
+            "x" * 65 + ",t,100,usd,1,,,,",
+            f"{self.sku()},,100,usd,1,,,,",
+            f"{self.sku()},{'t' * 201},100,usd,1,,,,",
             f"{self.sku()},t,19.99,usd,1,,,,",
             f"{self.sku()},t,0,usd,1,,,,",
             f"{self.sku()},t,100000000000,usd,1,,,,",
-            f"{self.sku()},t,1,USD,1,,,,",
-            f"{self.sku()},t,1,usd,-1,,,,",
-            f"{self.sku()},t,1,usd,2147483648,,,,",
-            f"{self.sku()},t,1,usd,1,0,,,",
-            f"{self.sku()},t,1,usd,1,,open,,",
-            f"{self.sku()},t,1,usd,1,,,tomorrow,",
-            f"{self.sku()},t,1,usd,1,,,2026-02-30T00:00:00Z,",
-            f"{self.sku()},t,1,usd,1,,,2026-01-02T00:00:00Z,2026-01-01T00:00:00Z",
-            f"{self.sku()},t,1,usd,1,,,",
-            f"{self.sku()},t\"t,1,usd,1,,,,",
-            f"{self.sku()},\"t\"t,1,usd,1,,,,",
-            f"{good},t,1,usd,1,,,,",
-            f"{self.sku()},\"not closed,1,usd,1,,,,",
-            f"{self.sku()},t,x,USD,1,,,,",
+            f"{self.sku()},t,100,dollar,1,,,,",
+            f"{self.sku()},t,100,usd,-1,,,,",
+            f"{self.sku()},t,100,usd,2147483648,,,,",
+            f"{self.sku()},t,100,usd,1,0,,,",
+            f"{self.sku()},t,100,usd,1,,open,,",
+            f"{self.sku()},t,100,usd,1,,,tomorrow,",
+            f"{self.sku()},t,100,usd,1,,,2026-02-30T00:00:00Z,",
+            f"{self.sku()},t,100,usd,1,,,2026-01-02T00:00:00Z,2026-01-01T00:00:00Z",
+            f"{self.sku()},t,100,usd,1,,,",
+            f"{self.sku()},t\"t,100,usd,1,,,,",
+            f"{self.sku()},\"t\"t,100,usd,1,,,,",
+            f"{good},t,100,usd,1,,,,",
+            f"{self.sku()},\"not closed,100,usd,1,,,,",
+            f"{self.sku()},t,x,dollar,1,,,,",
         )
         self.refused(header + "\n".join(lines) + "\n",
                      (3, "sku", "must be 1 to 64"), (4, "sku", "must be 1 to 64"),
                      (5, "sku", "must be 1 to 64"), (6, "title", "1 to 200 characters"),
                      (7, "title", "1 to 200 characters"), (8, "price", "minor units"),
                      (9, "price", "minor units"), (10, "price", "minor units"),
-                     (11, "currency", "three lower-case"), (12, "stock", "0 or more"),
+                     (11, "currency", "three letters"), (12, "stock", "0 or more"),
                      (13, "stock", "0 or more"), (14, "limit_per_user", "at least 1"),
                      (15, "gate", "none, soldout or lock"), (16, "opens_at", "time in UTC"),
                      (17, "opens_at", "time in UTC"), (18, "closes_at", "not after opens_at"),
                      (19, "", "has 8 fields, the header has 9"), (20, "", "there is a quote inside"),
                      (21, "", "something follows a closing quote"), (22, "sku", "already in line 2"),
                      (23, "", "a quote is not closed"), (24, "price", "minor units"),
-                     (24, "currency", "three lower-case"))
+                     (24, "currency", "three letters"))
 
     def test_a_bad_header_is_named(self):
         self.refused("", (1, "header", "the file is empty"))
         self.refused("sku,title,price,currency\na,b,1,usd\n", (1, "header", '"stock" is missing'))
         self.refused("sku,title,price,currency,stock,colour\n", (1, "header", '"colour" is no column'))
         self.refused("sku,sku,title,price,currency,stock\n", (1, "header", '"sku" is there twice'))
+        self.refused("ID,SKU,Name,Regular price\n1,a,A,5\n", (1, "header", '"ID", "Name", "Regular price" are no'))
+
+    def test_a_price_that_the_gateway_refuses_is_refused_with_the_rule(self):
+        header = "sku,title,price,currency,stock\n"
+        self.refused(f"{header}{self.sku()},Sticker,25,usd,1\n{self.sku()},Ring,12345,kwd,1\n"
+                     f"{self.sku()},Coat,1999,isk,1\n{self.sku()},Hat,100,xyz,1\n",
+                     (2, "price", "is 0.25 usd; the least that the gateway takes is 0.50 usd (50)"),
+                     (3, "price", "the last of its three decimals must be 0: 12340 or 12350"),
+                     (4, "price", "must be 00: 1900 or 2000"), (5, "currency", "no currency that the gateway takes"))
+
+    def test_a_sale_that_is_over_is_imported_with_a_warning(self):
+        sku = self.sku()
+        path = self.path("past.csv", f"sku,title,price,currency,stock,closes_at\n{sku},t,100,usd,1,2020-01-01T00:00:00Z\n")
+        self.assertIn(f"{path}:2: warning: closes_at:", self.ctl("items", "import", path).stderr)
+        self.assertEqual(len(self.row(sku)), 1)
+
+    def test_long_titles_are_cut_in_the_list_for_people(self):
+        sku, title = self.sku(), "very long " * 20
+        path = self.path("long.csv", f"sku,title,price,currency,stock\n{sku},{title},100,usd,1\n")
+        self.ctl("items", "import", path)
+        before = sku[:-1] + chr(ord(sku[-1]) - 1)
+        shown = self.ctl("items", "list", "--after", before, "--limit", "1").stdout
+        self.assertIn(title[:37] + "...", shown)
+        self.assertLess(max(len(line) for line in shown.splitlines()), 200)
+        self.assertEqual(self.lines("items", "list", "--after", before, "--limit", "1")[0]["title"], title)
 
     def test_skip_bad_imports_the_rest(self):
         good = self.sku()
-        path = self.path("mixed.csv", f"sku,title,price,currency,stock\nbad sku,t,1,usd,1\n{good},t,1,usd,1\n")
+        path = self.path("mixed.csv", f"sku,title,price,currency,stock\nbad sku,t,100,usd,1\n{good},t,100,usd,1\n")
         document = self.document("items", "import", path, "--skip-bad")
         self.assertEqual((document["imported"], len(document["problems"])), (1, 1))
         self.assertEqual(len(self.row(good)), 1)
@@ -319,7 +344,7 @@ class Items(CtlTestCase):
 
     def test_thousands_from_the_standard_input(self):
         prefix = self.sku()
-        text = "sku,title,price,currency,stock\n" + "".join(f"{prefix}-{i},Item {i},{i + 1},usd,{i}\n"
+        text = "sku,title,price,currency,stock\n" + "".join(f"{prefix}-{i},Item {i},{i + 50},usd,{i}\n"
                                                              for i in range(20000))
         done = subprocess.run([harness.program("checkoutctl"), "items", "import", "-", "--json"], text=True,
                               env=harness.program_environment(self.stack.settings), input=text, check=True,

@@ -265,7 +265,7 @@ class BadInput(Door):
 
     def test_skus(self):
         for sku in ("", "x" * 65, "../../etc/passwd", "a/b", "a\\b", "a b", "a\0", "\0", "é", "a\n",
-                    "a%2fb", 7, None, ["a"], {"a": 1}, True):
+                    "a%2fb", ".", "..", "-", "-a", 7, None, ["a"], {"a": 1}, True):
             with self.subTest(sku=sku):
                 self.assert_problem(self.send({**GOOD, "sku": sku}), 400, "invalid-request", "/sku")
 

@@ -10,6 +10,8 @@
 #include "ctl/items/items_file.h"
 #include "tests/fake/fake_memory.h"
 
+#define NOW_MS INT64_C(1767225600000) /* 2026-01-01T00:00:00Z */
+
 static int captures(void)
 {
     struct audit_captures set = {0};
@@ -25,10 +27,10 @@ static int good_file(void)
                                "a,\"A \"\"b\"\"\",100,usd,1,lock,,\n"
                                "b,B,200,usd,2,,2026-01-31T18:00:00Z,2026-02-01T18:00:00Z\n";
     struct items_file file;
-    int code = items_file_parse(text, sizeof text - 1, &file);
+    int code = items_file_parse(text, sizeof text - 1, NOW_MS, &file);
     if (code == 0) {
         /* a row without memory is one that does not fit: nothing is imported either way */
-        MUST((file.count == 2 && file.problem_count == 0) || fake_memory_failed());
+        MUST((file.count == 2 && file.problems.count == 0) || fake_memory_failed());
         items_file_free(&file);
     }
     return code;
@@ -36,13 +38,14 @@ static int good_file(void)
 
 static int bad_file(void)
 {
-    static const char text[] = "sku,title,price,currency,stock,opens_at,closes_at\n"
-                               "a,A,x,USD,-1,2026-01-31T18:00:00Z,2026-01-31T18:00:00Z\n"
-                               "a,A,1,usd,1,,\na,A,1,usd,1,,\nb,\x01,1,usd,1\nc,\"open,1,usd,1\n";
+    static const char text[] =
+        "sku,title,price,currency,stock,opens_at,closes_at\n"
+        "a,A,x,USD,-1,2026-01-31T18:00:00Z,2026-01-31T18:00:00Z\n"
+        "a,A,100,usd,1,,\na,A,100,usd,1,,\nb,\x01,1,usd,1\nc,\"open,1,usd,1\n";
     struct items_file file;
-    int code = items_file_parse(text, sizeof text - 1, &file);
+    int code = items_file_parse(text, sizeof text - 1, NOW_MS, &file);
     if (code == 0) {
-        MUST(file.problem_count >= 6 || fake_memory_failed());
+        MUST(file.problems.count >= 6 || fake_memory_failed());
         items_file_free(&file);
     }
     return code;

@@ -164,10 +164,22 @@ END_TEST
 
 START_TEST(sku)
 {
-    static const char *const bad[] = {
-        "\"\"",        "\"a b\"",  "\"../../etc/passwd\"", "\"a/b\"",          "\"a\\u0000\"",
-        "\"\\u0000\"", "\"a\\n\"", "\"\xc3\xa9\"",         "\"a;drop table\"", "7",
-        "null",        "[\"a\"]",  "\"a\\u002fb\""};
+    static const char *const bad[] = {"\"\"",
+                                      "\"a b\"",
+                                      "\"../../etc/passwd\"",
+                                      "\"a/b\"",
+                                      "\"a\\u0000\"",
+                                      "\"\\u0000\"",
+                                      "\"a\\n\"",
+                                      "\"\xc3\xa9\"",
+                                      "\"a;drop table\"",
+                                      "7",
+                                      "null",
+                                      "[\"a\"]",
+                                      "\"a\\u002fb\"",
+                                      "\".\"",
+                                      "\"..\"",
+                                      "\"-a\""};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
         refused_member("sku", bad[i]);
     char text[80];

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "common/base/err.h"
-#include "deploy/sandbox/currency.h"
+#include "common/pay/currency.h"
 #include "deploy/sandbox/limit.h"
 #include "deploy/sandbox/refund.h"
 #include "deploy/sandbox/request.h"

@@ -1,9 +1,13 @@
-#include "deploy/sandbox/currency.h"
+#include "common/pay/currency.h"
 
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/attrs.h"
+#include "common/base/err.h"
 
 #define DIGITS_8 99999999
 #define DIGITS_9 999999999
@@ -12,21 +16,27 @@
 
 #define LEAST(code, least)                                                                         \
     {                                                                                              \
-        code, 1, (least), DIGITS_8                                                                 \
+        code, 2, 1, (least), DIGITS_8                                                              \
     }
 #define PLAIN(code) LEAST(code, 1)
+/* Without decimals. */
+#define WHOLE(code)                                                                                \
+    {                                                                                              \
+        code, 0, 1, 1, DIGITS_8                                                                    \
+    }
 /* Three decimals, of which the last is 0. */
 #define THREE(code)                                                                                \
     {                                                                                              \
-        code, 10, 10, DIGITS_8                                                                     \
+        code, 3, 10, 10, DIGITS_8                                                                  \
     }
 /* Without decimals, but written with two. */
 #define HUNDREDS(code)                                                                             \
     {                                                                                              \
-        code, 100, 100, DIGITS_8                                                                   \
+        code, 2, 100, 100, DIGITS_8                                                                \
     }
 
-/* In alphabetical order. */
+/* In alphabetical order. Source: https://docs.stripe.com/currencies (minor units, minimum and
+ * maximum charge amounts, special cases). A least charge that depends on an exchange rate is 1. */
 static const struct currency currencies[] = {
     LEAST("aed", 200),
     PLAIN("afn"),
@@ -43,7 +53,7 @@ static const struct currency currencies[] = {
     PLAIN("bdt"),
     LEAST("bgn", 100),
     THREE("bhd"),
-    PLAIN("bif"),
+    WHOLE("bif"),
     PLAIN("bmd"),
     PLAIN("bnd"),
     PLAIN("bob"),
@@ -55,13 +65,13 @@ static const struct currency currencies[] = {
     LEAST("cad", 50),
     PLAIN("cdf"),
     LEAST("chf", 50),
-    PLAIN("clp"),
+    WHOLE("clp"),
     PLAIN("cny"),
-    {"cop", 1, 1, DIGITS_10},
+    {"cop", 2, 1, 1, DIGITS_10},
     PLAIN("crc"),
     PLAIN("cve"),
     LEAST("czk", 1500),
-    PLAIN("djf"),
+    WHOLE("djf"),
     LEAST("dkk", 250),
     PLAIN("dop"),
     PLAIN("dzd"),
@@ -74,36 +84,36 @@ static const struct currency currencies[] = {
     PLAIN("gel"),
     PLAIN("gip"),
     PLAIN("gmd"),
-    PLAIN("gnf"),
+    WHOLE("gnf"),
     PLAIN("gtq"),
     PLAIN("gyd"),
     LEAST("hkd", 400),
     PLAIN("hnl"),
     PLAIN("htg"),
-    {"huf", 1, 17500, DIGITS_10},
-    {"idr", 1, 1, DIGITS_12},
+    {"huf", 2, 1, 17500, DIGITS_10},
+    {"idr", 2, 1, 1, DIGITS_12},
     PLAIN("ils"),
-    {"inr", 1, 50, DIGITS_9},
+    {"inr", 2, 1, 50, DIGITS_9},
     HUNDREDS("isk"),
     PLAIN("jmd"),
     THREE("jod"),
-    {"jpy", 1, 50, DIGITS_10},
+    {"jpy", 0, 1, 50, DIGITS_10},
     PLAIN("kes"),
     PLAIN("kgs"),
     PLAIN("khr"),
-    PLAIN("kmf"),
-    PLAIN("krw"),
+    WHOLE("kmf"),
+    WHOLE("krw"),
     THREE("kwd"),
     PLAIN("kyd"),
     PLAIN("kzt"),
     PLAIN("lak"),
-    {"lbp", 1, 1, DIGITS_12},
+    {"lbp", 2, 1, 1, DIGITS_12},
     PLAIN("lkr"),
     PLAIN("lrd"),
     PLAIN("lsl"),
     PLAIN("mad"),
     PLAIN("mdl"),
-    PLAIN("mga"),
+    WHOLE("mga"),
     PLAIN("mkd"),
     PLAIN("mmk"),
     PLAIN("mnt"),
@@ -127,12 +137,12 @@ static const struct currency currencies[] = {
     PLAIN("php"),
     PLAIN("pkr"),
     LEAST("pln", 200),
-    PLAIN("pyg"),
+    WHOLE("pyg"),
     PLAIN("qar"),
     LEAST("ron", 200),
     PLAIN("rsd"),
     PLAIN("rub"),
-    PLAIN("rwf"),
+    WHOLE("rwf"),
     PLAIN("sar"),
     PLAIN("sbd"),
     PLAIN("scr"),
@@ -157,14 +167,14 @@ static const struct currency currencies[] = {
     LEAST("usd", 50),
     PLAIN("uyu"),
     PLAIN("uzs"),
-    PLAIN("vnd"),
-    PLAIN("vuv"),
+    WHOLE("vnd"),
+    WHOLE("vuv"),
     PLAIN("wst"),
-    PLAIN("xaf"),
+    WHOLE("xaf"),
     PLAIN("xcd"),
     PLAIN("xcg"),
-    PLAIN("xof"),
-    PLAIN("xpf"),
+    WHOLE("xof"),
+    WHOLE("xpf"),
     PLAIN("yer"),
     PLAIN("zar"),
     PLAIN("zmw"),
@@ -178,4 +188,52 @@ static int compare(const void *code, const void *currency)
 const struct currency *currency_find(const char *code)
 {
     return bsearch(code, currencies, ARRAY_LEN(currencies), sizeof currencies[0], compare);
+}
+
+void currency_amount(const struct currency *currency, int64_t amount,
+                     char ret_text[CURRENCY_TEXT_SIZE])
+{
+    int64_t unit = 1;
+    for (int i = 0; i < currency->decimals; i++)
+        unit *= 10;
+    if (currency->decimals == 0)
+        (void)snprintf(ret_text, CURRENCY_TEXT_SIZE, "%" PRId64 " %s", amount, currency->code);
+    else
+        (void)snprintf(ret_text, CURRENCY_TEXT_SIZE, "%" PRId64 ".%0*" PRId64 " %s", amount / unit,
+                       currency->decimals, amount % unit, currency->code);
+}
+
+/* What the last digits of an amount must be, for people. */
+static const char *step_rule(const struct currency *currency)
+{
+    return currency->decimals == 3
+               ? "the last of its three decimals must be 0"
+               : "it has no decimals, but is written with two, which must be 00";
+}
+
+int currency_check(const char *code, int64_t amount, char ret_rule[CURRENCY_RULE_SIZE])
+{
+    const struct currency *currency = currency_find(code);
+    char shown[CURRENCY_TEXT_SIZE], bound[CURRENCY_TEXT_SIZE];
+    if (currency == NULL) {
+        (void)snprintf(ret_rule, CURRENCY_RULE_SIZE, "the gateway takes no currency \"%.3s\"",
+                       code);
+        return ERR_INVALID;
+    }
+    bool little = amount < currency->least;
+    currency_amount(currency, amount, shown);
+    if (little || amount > currency->most) {
+        currency_amount(currency, little ? currency->least : currency->most, bound);
+        (void)snprintf(ret_rule, CURRENCY_RULE_SIZE,
+                       "is %s; the %s that the gateway takes is %s (%" PRId64 ")", shown,
+                       little ? "least" : "most", bound, little ? currency->least : currency->most);
+        return ERR_INVALID;
+    }
+    if (amount % currency->step == 0)
+        return 0;
+    int64_t below = amount - amount % currency->step;
+    (void)snprintf(ret_rule, CURRENCY_RULE_SIZE, "is %s; %s: %" PRId64 " or %" PRId64, shown,
+                   step_rule(currency), below == 0 ? currency->step : below,
+                   below + currency->step);
+    return ERR_INVALID;
 }
