@@ -335,8 +335,7 @@ int main(int argc, char **argv)
     static struct consumer consumer; /* zero */
     const struct daemon_program program = {
         .name = "checkout-consumer",
-        .summary = "Decides orders in the order of their arrival, charges them, and publishes the "
-                   "outcome.",
+        .summary = "Decides orders in their order of arrival, charges, and publishes outcomes.",
         .cfg_program = CFG_CONSUMER,
         .servers = {&contact_broker, &contact_pg, &contact_redis, &contact_gateway},
         .ready = ready,

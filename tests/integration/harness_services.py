@@ -107,9 +107,17 @@ def _parse_env(text):
     return settings
 
 
+_kept_ports = []    # abstract sockets: a port stays this process's until it ends, though nothing listens there yet
+
+
 def free_port():
-    """One that nobody is given unasked, until it is used: below the range of outgoing connections and of port 0."""
+    """One that nobody is given unasked, until it is used: below the range of outgoing connections and of port 0, and
+    not handed out by another run of the tests at the same time."""
     while True:
+        port = random.randrange(12000, 32000)
         with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", random.randrange(12000, 32000)))
-            return probe.getsockname()[1]
+            probe.bind(("127.0.0.1", port))
+            keeper = socket.socket(socket.AF_UNIX)
+            _kept_ports.append(keeper)
+            keeper.bind(f"\0checkout-test-port-{port}")
+            return port
