@@ -11,7 +11,7 @@
 #include "ctl/ctl.h"
 
 #define COMMAND_OPTIONS_MAX 8
-#define COMMAND_OPERANDS_MAX 2
+#define COMMAND_OPERANDS_MAX 8
 
 struct command_option {
     const char *name;  /* without the dashes; NULL ends the list */
@@ -44,6 +44,7 @@ struct command {
     X(topology)                                                                                    \
     X(items_import)                                                                                \
     X(items_list)                                                                                  \
+    X(items_set)                                                                                   \
     X(items_restock)                                                                               \
     X(pause)                                                                                       \
     X(resume)                                                                                      \

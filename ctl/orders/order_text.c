@@ -172,6 +172,8 @@ static void tell_asked(const struct order_step *step, struct buf *out)
     else if (is(step->what, "restock"))
         (void)buf_printf(out, "Operator %s restocked its item by %s", step->asked_by,
                          step->units == NULL ? "(not recorded)" : step->units);
+    else if (is(step->what, "set"))
+        (void)buf_printf(out, "Operator %s changed its item", step->asked_by);
     else if (is(step->what, "refund"))
         (void)buf_printf(out, "Operator %s asked to refund it", step->asked_by);
     else if (is(step->what, "pause shard") || is(step->what, "resume shard"))

@@ -14,7 +14,7 @@ import jwt
 
 import harness
 
-COMMANDS = ("migrate", "topology", "items import", "items list", "items restock", "pause", "resume", "orders list",
+COMMANDS = ("migrate", "topology", "items import", "items list", "items set", "items restock", "pause", "resume", "orders list",
             "orders show", "orders explain", "payments unknown", "payments resolve", "events follow", "top", "shards",
             "consumers", "dead list", "dead show", "dead replay", "dead drop", "token", "doctor")
 

@@ -214,6 +214,7 @@ begin
         outputs := case c.kind
             when 'cancel' then array(select o from checkout.run_cancel(c) o)
             when 'restock' then array(select o from checkout.run_restock(c) o)
+            when 'set' then array(select o from checkout.run_set(c) o)
             when 'pause' then array(select o from checkout.run_pause(p_shards, c) o)
             when 'resume' then array(select o from checkout.run_resume(p_shards, c) o)
             when 'resolve' then array(select o from checkout.run_resolve(c) o)
