@@ -13,8 +13,9 @@ enum task_kind {
     TASK_RECONCILE,   /* look up whether a payment took money after all: payments.look_at is due */
     TASK_AWAIT_BUYER, /* the buyer must act at the bank, until payments.action_until */
     TASK_CHECK,       /* the order's payment may have changed: look it up now */
-    TASK_SETTLE_LINE, /* the waitlist of `sku` has more to settle */
-    TASK_RUN_COMMANDS /* there may be more commands */
+    TASK_LOOK_AT_RETURNS, /* look up what went back of a payment: a row of return_looks */
+    TASK_SETTLE_LINE,     /* the waitlist of `sku` has more to settle */
+    TASK_RUN_COMMANDS     /* there may be more commands */
 };
 
 /* The decision on an unclear charge: an operator's, or its buyer's at the bank. */
@@ -35,17 +36,18 @@ struct task {
     uint32_t shard;       /* all */
     const char *order_id; /* all but SETTLE_LINE, RUN_COMMANDS */
     const char *sku;      /* CHARGE, REFUND, RECONCILE, SETTLE_LINE */
-    int64_t attempt;      /* CHARGE, REFUND, RECONCILE, AWAIT_BUYER */
+    int64_t attempt;      /* CHARGE, REFUND, RECONCILE, AWAIT_BUYER, LOOK_AT_RETURNS */
     int64_t amount;       /* CHARGE, REFUND, RECONCILE: in minor units of … */
     const char *currency;
     const char *payment_method; /* CHARGE */
     const char *receipt_email;  /* CHARGE; NULL: none */
     const char *customer;       /* CHARGE: whose order it is */
-    const char *intent_id; /* CHARGE, REFUND: the gateway's id of the payment; NULL: not known */
-    const char *key;       /* REFUND: its idempotency key */
-    int64_t age_ms;        /* CHARGE, REFUND, RECONCILE: since its intent (or key) became durable */
-    int64_t order_age_ms;  /* CHARGE, RECONCILE: of the order's first attempt; or TASK_NO_TIME: its
-                              own */
+    const char *intent_id;      /* CHARGE, REFUND, LOOK_AT_RETURNS: the gateway's id of the payment;
+                                   NULL: not known */
+    const char *key;            /* REFUND: its idempotency key; LOOK_AT_RETURNS: its hints */
+    int64_t age_ms;       /* CHARGE, REFUND, RECONCILE: since its intent (or key) became durable */
+    int64_t order_age_ms; /* CHARGE, RECONCILE: of the order's first attempt; or TASK_NO_TIME: its
+                             own */
     int64_t left_ms; /* AWAIT_BUYER, CHARGE: how long the buyer may still act; or TASK_NO_TIME: as
                         long as is set */
     enum task_resolution resolution; /* CHARGE */

@@ -12,8 +12,20 @@
 #include "producer/webhook_record.h"
 #include "producer/webhook_signature.h"
 
-static const struct pg_statement request_webhook = {
-    "producer_request_webhook", "select checkout.request_webhook($1::uuid, $2::text, $3::text)", 3};
+static const struct pg_statement hear_gateway = {
+    "producer_hear_gateway",
+    "select checkout.hear_gateway($1::text, $2::text, $3::uuid, $4::text, $5::text, $6::text)", 6};
+
+/* What may change an order. The gateway's older versions tell of refunds by charge.refund.updated.
+ */
+static const char *const types[] = {
+    "payment_intent.succeeded", "payment_intent.payment_failed",
+    "payment_intent.canceled",  "charge.refunded",
+    "charge.refund.updated",    "refund.created",
+    "refund.updated",           "refund.failed",
+    "charge.dispute.created",   "charge.dispute.updated",
+    "charge.dispute.closed",
+};
 
 struct hook {
     struct api *api;
@@ -34,6 +46,26 @@ static bool copy_word(const json_t *object, const char *name, char ret_word[WEBH
     return true;
 }
 
+/* The intent that the object is, or is about; there it may stand itself in the place of its id. */
+static void read_intent(const json_t *about, struct webhook_event *event)
+{
+    const json_t *intent = json_object_get(about, "payment_intent");
+    if (strncmp(event->type, "payment_intent.", 15) == 0)
+        (void)copy_word(about, "id", event->intent);
+    else if (json_is_object(intent))
+        (void)copy_word(intent, "id", event->intent);
+    else
+        (void)copy_word(about, "payment_intent", event->intent);
+}
+
+static bool may_matter(const char *type)
+{
+    for (size_t i = 0; i < ARRAY_LEN(types); i++)
+        if (strcmp(types[i], type) == 0)
+            return true;
+    return false;
+}
+
 int webhook_read(const char *body, size_t len, struct webhook_event *ret_event)
 {
     json_t *root = json_loadb(body, len, JSON_REJECT_DUPLICATES, NULL);
@@ -45,6 +77,11 @@ int webhook_read(const char *body, size_t len, struct webhook_event *ret_event)
     int code = whole ? 0 : ERR_PARSE;
     if (order != NULL && ids_well_formed(order))
         memcpy(event.order_id, order, IDS_ORDER_SIZE);
+    (void)copy_word(about, "id", event.object);
+    (void)copy_word(about, "status", event.status);
+    read_intent(about, &event);
+    event.matters =
+        may_matter(event.type) && (event.order_id[0] != '\0' || event.intent[0] != '\0');
     json_decref(root);
     if (code == 0)
         *ret_event = event;
@@ -85,6 +122,11 @@ static void requested(const struct pg_result *result, void *arg)
     free(hook);
 }
 
+static const char *text_or_null(const char *text)
+{
+    return text[0] == '\0' ? NULL : text;
+}
+
 static void record(struct api *api, struct http_request *request, const struct webhook_event *event)
 {
     struct hook *hook = calloc(1, sizeof *hook);
@@ -93,8 +135,13 @@ static void record(struct api *api, struct http_request *request, const struct w
         return;
     }
     *hook = (struct hook){api, request};
-    const char *params[] = {event->order_id, event->id, event->type};
-    if (pg_query(api->pg, &request_webhook, params, requested, hook) == 0)
+    const char *params[] = {event->id,
+                            event->type,
+                            text_or_null(event->order_id),
+                            text_or_null(event->intent),
+                            text_or_null(event->object),
+                            text_or_null(event->status)};
+    if (pg_query(api->pg, &hear_gateway, params, requested, hook) == 0)
         return;
     refuse(api, request, PROBLEM_DATABASE_UNAVAILABLE, "send it again");
     free(hook);
@@ -139,7 +186,7 @@ void webhook_post(struct api *api, struct http_request *request)
     } else if (!mode_fits(api, &event)) {
         webhook_record_add(api->webhooks, WEBHOOK_OTHER_MODE);
         respond_received(api, request);
-    } else if (event.order_id[0] == '\0' || strncmp(event.type, "payment_intent.", 15) != 0) {
+    } else if (!event.matters) {
         thank(api, request); /* nothing of ours */
     } else {
         record(api, request, &event);

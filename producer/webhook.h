@@ -16,8 +16,13 @@
 struct webhook_event {
     char id[WEBHOOK_WORD_SIZE];
     char type[WEBHOOK_WORD_SIZE];
-    char order_id[IDS_ORDER_SIZE]; /* "": of no order of ours */
-    bool live;                     /* real money */
+    /* of the object that it is about; "": not said */
+    char order_id[IDS_ORDER_SIZE];
+    char intent[WEBHOOK_WORD_SIZE]; /* its payment */
+    char object[WEBHOOK_WORD_SIZE]; /* its id */
+    char status[WEBHOOK_WORD_SIZE];
+    bool matters; /* it may change an order */
+    bool live;    /* real money */
 };
 
 /* ERR_PARSE: it is no event. */

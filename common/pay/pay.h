@@ -115,8 +115,32 @@ struct pay_page {
     int64_t date_s; /* the gateway's clock; 0: not said */
 };
 
+/* Money on its way back, or in dispute, whoever made it so. */
+enum pay_return_kind { PAY_RETURN_REFUND, PAY_RETURN_DISPUTE };
+
+/* Strings are valid during the callback. */
+struct pay_return {
+    const char *id;
+    const char *intent_id; /* of the payment; NULL: it was none by an intent */
+    int64_t amount;
+    const char *currency;
+    const char *status;   /* the gateway's words: letters, digits and '_' */
+    const char *reason;   /* likewise; NULL: none */
+    const char *order_id; /* that we gave it; NULL: it is not ours */
+    int64_t created_s;    /* by the gateway's clock */
+};
+
+struct pay_returns {
+    int code; /* 0, or the ERR_* that ended the listing */
+    const struct pay_return *items;
+    size_t count;
+    bool has_more;
+    int64_t date_s;
+};
+
 typedef void (*pay_answer_cb)(const struct pay_answer *answer, void *arg);
 typedef void (*pay_list_cb)(const struct pay_page *page, void *arg);
+typedef void (*pay_returns_cb)(const struct pay_returns *page, void *arg);
 
 struct pay;
 
@@ -133,6 +157,8 @@ struct pay_ops {
                        void *arg);
     int (*list)(struct pay *pay, int64_t created_from_s, const char *starting_after, unsigned limit,
                 pay_list_cb cb, void *arg);
+    int (*returns)(struct pay *pay, enum pay_return_kind kind, const char *intent_id,
+                   const char *starting_after, pay_returns_cb cb, void *arg);
     size_t (*inflight)(const struct pay *pay);
     void (*free)(struct pay *pay);
 };
@@ -187,6 +213,14 @@ MUST_CHECK static inline int pay_list(struct pay *pay, int64_t created_from_s,
                                       void *arg)
 {
     return pay->ops->list(pay, created_from_s, starting_after, limit, cb, arg);
+}
+
+/* Newest first, a page; of the payment `intent_id`, NULL: of all. */
+MUST_CHECK static inline int pay_returns(struct pay *pay, enum pay_return_kind kind,
+                                         const char *intent_id, const char *starting_after,
+                                         pay_returns_cb cb, void *arg)
+{
+    return pay->ops->returns(pay, kind, intent_id, starting_after, cb, arg);
 }
 
 static inline size_t pay_inflight(const struct pay *pay)

@@ -22,8 +22,9 @@ bool outcome_of_refund(enum outcome_kind kind)
 static int copy_texts(struct outcome *copy, const struct outcome *of)
 {
     const char *const texts[] = {of->code == NULL ? "" : of->code, of->intent_id, of->param,
-                                 of->action};
-    const char **const to[] = {&copy->code, &copy->intent_id, &copy->param, &copy->action};
+                                 of->action, of->returns};
+    const char **const to[] = {&copy->code, &copy->intent_id, &copy->param, &copy->action,
+                               &copy->returns};
     size_t size = 0;
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         size += texts[i] == NULL ? 0 : strlen(texts[i]) + 1;
@@ -106,7 +107,7 @@ void outcomes_refused(struct outcomes *outcomes)
     struct outcome *o = &outcomes->items[0];
     if (outcomes->running > 1) {
         outcomes->one_by_one = true;
-    } else if (o->code == NULL) {
+    } else if (o->code == NULL || o->kind == OUTCOME_RETURNS) {
         /* that is not it: it must not hold up the others; the sweep tries again */
         log_error("outcome cannot be recorded now", LOG_STR("order_id", o->order_id),
                   LOG_STR("outcome", outcome_text(o->kind)));

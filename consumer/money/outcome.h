@@ -31,8 +31,9 @@
     X(REFUND_AGAIN, "again")                                                                       \
     X(REFUND_LATER, "later")                                                                       \
     X(REFUND_UNCLEAR, "unclear")                                                                   \
-    X(LATE, "late")     /* `amount` was taken by `intent_id` */                                    \
-    X(LOOKED, "looked") /* the whole list was read */
+    X(RETURNS, "returns") /* `returns` is what went back; `code`: the hints it answers */          \
+    X(LATE, "late")       /* `amount` was taken by `intent_id` */                                  \
+    X(LOOKED, "looked")   /* the whole list was read */
 
 #define OUTCOME_ENUM(id, text) OUTCOME_##id,
 enum outcome_kind { OUTCOME_MAP(OUTCOME_ENUM) OUTCOME_KINDS };
@@ -47,8 +48,9 @@ struct outcome {
     int64_t amount;
     const char *code; /* for people */
     enum pay_problem problem;
-    const char *param;  /* of the request that is refused */
-    const char *action; /* JSON */
+    const char *param;   /* of the request that is refused */
+    const char *action;  /* JSON */
+    const char *returns; /* JSON: see checkout.record_returns */
     uint32_t wait_ms;
 };
 

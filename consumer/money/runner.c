@@ -45,8 +45,15 @@ struct runner *runner_new(const struct runner_options *options)
     runner->pump_again = loop_timer_new(options->loop, pump_due, runner);
     runner->reconcile = reconcile_new(&list);
     runner->looks = runner_looks_new(runner);
-    bool complete =
-        runner->pump_again != NULL && runner->reconcile != NULL && runner->looks != NULL;
+    const struct returns_options returns = {.loop = options->loop,
+                                            .pay = options->pay,
+                                            .may_call = runner_may_call,
+                                            .may_arg = runner,
+                                            .outcome = options->outcome,
+                                            .arg = options->arg};
+    runner->returns = returns_new(&returns);
+    bool complete = runner->pump_again != NULL && runner->reconcile != NULL &&
+                    runner->looks != NULL && runner->returns != NULL;
     for (int lane = 0; complete && lane < LANES; lane++) {
         runner->queues[lane] =
             fair_queue_new(options->inflight_max < 2 ? 1 : options->inflight_max / 2);
@@ -71,6 +78,7 @@ void runner_free(struct runner *runner)
     for (int lane = 0; lane < LANES; lane++)
         fair_queue_free(runner->queues[lane]);
     runner_looks_free(runner->looks);
+    returns_free(runner->returns);
     reconcile_free(runner->reconcile);
     loop_timer_free(runner->pump_again);
     free(runner);
@@ -285,6 +293,8 @@ int runner_add(struct runner *runner, const struct task *task)
     int code = 0;
     if (task->kind == TASK_RECONCILE)
         runner_looks_add(runner->looks, task);
+    else if (task->kind == TASK_LOOK_AT_RETURNS)
+        returns_look(runner->returns, task);
     else if (task->kind == TASK_AWAIT_BUYER || task->kind == TASK_CHECK)
         hear(runner, task);
     else
@@ -298,6 +308,7 @@ int runner_add(struct runner *runner, const struct task *task)
 void runner_forget_shard(struct runner *runner, uint32_t shard)
 {
     runner->held[shard] = false;
+    returns_forget_shard(runner->returns, shard);
     for (size_t i = 0; i < RUNNER_BUCKETS; i++) {
         for (struct payment *p = runner->buckets[i], *next; p != NULL; p = next) {
             next = p->next_in_bucket;

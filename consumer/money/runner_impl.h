@@ -14,6 +14,7 @@
 #include "consumer/money/circuit_breaker.h"
 #include "consumer/money/fair_queue.h"
 #include "consumer/money/reconcile.h"
+#include "consumer/money/returns.h"
 #include "consumer/money/runner.h"
 #include "consumer/money/window.h"
 
@@ -97,6 +98,7 @@ struct runner {
     struct circuit_breaker breaker;
     struct reconcile *reconcile;
     struct runner_looks *looks;
+    struct returns *returns;
     size_t count;   /* charges, but for those that wait for their buyers */
     size_t waiting; /* those */
     size_t refunds;

@@ -182,7 +182,7 @@ int orders_db_record_refunds(const struct orders_db_place *place, const struct o
         pg_array_text(&scratch.arrays[0], o->order_id);
         pg_array_int(&scratch.arrays[1], o->attempt);
         pg_array_text(&scratch.arrays[2], outcome_text(o->kind));
-        pg_array_text(&scratch.arrays[3], o->intent_id);
+        pg_array_text(&scratch.arrays[3], o->kind == OUTCOME_RETURNS ? o->returns : o->intent_id);
         pg_array_int(&scratch.arrays[4], o->amount);
         pg_array_text(&scratch.arrays[5], text_or_null(o->code));
     }

@@ -63,6 +63,8 @@ static bool complete(const struct pg_result *result, int row, enum task_kind kin
                                  TASK_COLUMN_AMOUNT,   TASK_COLUMN_CURRENCY, TASK_COLUMN_INTENT_ID,
                                  TASK_COLUMN_KEY};
     static const int attempt[] = {TASK_COLUMN_ORDER_ID, TASK_COLUMN_ATTEMPT};
+    static const int returns[] = {TASK_COLUMN_ORDER_ID, TASK_COLUMN_ATTEMPT, TASK_COLUMN_INTENT_ID,
+                                  TASK_COLUMN_KEY};
     static const int item[] = {TASK_COLUMN_SKU};
     switch (kind) {
     case TASK_CHARGE:
@@ -72,6 +74,8 @@ static bool complete(const struct pg_result *result, int row, enum task_kind kin
     case TASK_RECONCILE:
     case TASK_AWAIT_BUYER:
         return all_there(result, row, attempt, ARRAY_LEN(attempt));
+    case TASK_LOOK_AT_RETURNS:
+        return all_there(result, row, returns, ARRAY_LEN(returns));
     case TASK_CHECK:
         return all_there(result, row, attempt, 1);
     case TASK_SETTLE_LINE:
@@ -108,6 +112,7 @@ static void receive_task(const struct pg_result *result, int row, uint32_t shard
                                         [TASK_RECONCILE] = "reconcile",
                                         [TASK_AWAIT_BUYER] = "await_buyer",
                                         [TASK_CHECK] = "check",
+                                        [TASK_LOOK_AT_RETURNS] = "look_at_returns",
                                         [TASK_SETTLE_LINE] = "settle_line",
                                         [TASK_RUN_COMMANDS] = "run_commands"};
     const char *text = pg_text(result, row, TASK_COLUMN_KIND);

@@ -102,6 +102,7 @@ static void take_task(const struct task *task, void *arg)
     case TASK_RECONCILE:
     case TASK_AWAIT_BUYER:
     case TASK_CHECK:
+    case TASK_LOOK_AT_RETURNS:
         writer->events->pay(task, writer->arg);
         return;
     case TASK_SETTLE_LINE:

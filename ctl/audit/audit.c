@@ -74,7 +74,9 @@ const struct command command_audit = {
     .operands = "",
     .summary = "checks the promises against the tables and the gateway",
     .details =
-        "Reads only, and may run during a sale. In the tables (one snapshot): the sums of each "
+        "May run during a sale, and changes nothing but this: refunds and disputes at the gateway "
+        "that are not recorded are looked at by the consumers, which record them. In the tables "
+        "(one snapshot): the sums of each "
         "item, each order's history, waitlists and turns, payments, epochs. At the gateway: each "
         "capture has its confirmed order, once, over the same amount, and each of our captures is "
         "in its list; a second check after the listing repeats what does not agree. Prints each "

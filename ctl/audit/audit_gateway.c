@@ -8,6 +8,7 @@
 #include "common/base/err.h"
 #include "common/pay/stripe/stripe.h"
 #include "ctl/audit/audit_captures.h"
+#include "ctl/audit/audit_returns.h"
 #include "ctl/audit/audit_suspects.h"
 
 #define PAGE 100
@@ -243,6 +244,8 @@ static int compare_all(struct comparison *c, int64_t since_ms)
         exit_code = list_all(c, since_s < 1 ? 0 : since_s);
     if (exit_code == CTL_FINE)
         exit_code = find_missing(c);
+    if (exit_code == CTL_FINE)
+        exit_code = audit_returns(c->ctl, c->pay, since_s, c->report);
     progress_end(&c->report->progress);
     audit_report_checked(c->report, "gateway_intents", "intents of the gateway", c->intents);
     audit_report_checked(c->report, "gateway_captures", "captures there", c->captured);

@@ -47,7 +47,11 @@ static const struct audit_kind kinds[] = {
     {"refund-missing", "P4", EXPLAIN "See the gateway; refund it there if it was not."},
     {"refund-left-over", "P4", EXPLAIN "It is confirmed and not paid: ask for the money."},
     {"refund-undue", "P4", EXPLAIN "See at the gateway which payment was refunded, and why."},
-    {"refund-failed", "P4", REFUND "The buyer paid and got nothing."},
+    {"refund-failed", "P4",
+     REFUND "Or retry with `checkoutctl orders refund ID`: the buyer's money is still there."},
+    {"return-unrecorded", "P4",
+     "The gateway shows a refund or a dispute that no consumer records: see `checkoutctl shards` "
+     "and the consumers' logs."},
     {"refund-too-old", "P4",
      EXPLAIN "The gateway has not answered for good: look for its refunds of the intent there."},
     {"epoch-falls", "P5",

@@ -61,9 +61,7 @@ static const struct pg_statement stopped = {
 
 static const struct pg_statement refused_refunds = {
     "ctl_doctor_refunds",
-    "select count(*) filter (where reason = 'late_success'), count(*)"
-    "  from checkout.refunds where state = 'failed'",
-    0};
+    "select count(*) filter (where owed), count(*) from checkout.failed_refunds()", 0};
 
 static const struct pg_statement oversold = {
     "ctl_doctor_items", "select count(*) from checkout.items where held + sold > stock", 0};
@@ -319,12 +317,12 @@ static void check_refunds(struct doctor *doctor)
         return;
     if (answer.numbers[0] > 0)
         doctor_say(doctor, FINDING_FAIL, "refunds",
-                   "checkoutctl audit names them: refund at the gateway, or retry with checkoutctl "
-                   "orders refund ID",
-                   "late captures, and the gateway refuses the refund: %" PRId64 " times",
+                   "checkoutctl payments unknown names them: refund at the gateway, or retry with "
+                   "checkoutctl orders refund ID",
+                   "money that is to go back, and the refund failed: %" PRId64 " times",
                    answer.numbers[0]);
     else
-        doctor_say(doctor, FINDING_OK, "refunds", "", "no late capture without its refund");
+        doctor_say(doctor, FINDING_OK, "refunds", "", "all money that is to go back goes back");
 }
 
 static void check_stock(struct doctor *doctor)

@@ -56,7 +56,37 @@ static void check_webhooks(struct doctor *doctor)
                    w.refused, taken);
 }
 
+/* Payments whose refunds and disputes the gateway does not show us. */
+static const struct pg_statement overdue_looks = {
+    "ctl_doctor_looks",
+    "select count(*), (extract(epoch from now() - min(since)) * 1000)::bigint"
+    "  from checkout.return_looks where look_at < now() - interval '5 minutes'",
+    0};
+
+static void read_looks(const struct pg_result *result, void *arg)
+{
+    int64_t *looks = arg;
+    looks[0] = pg_int(result, 0, 0);
+    looks[1] = pg_int(result, 0, 1);
+}
+
+static void check_looks(struct doctor *doctor)
+{
+    int64_t looks[2] = {0, 0};
+    char age[HUMAN_SIZE];
+    if (ctl_try_query(doctor->ctl, &overdue_looks, NULL, read_looks, looks) != CTL_FINE ||
+        looks[0] == 0)
+        return;
+    human_age(looks[1], age);
+    doctor_say(doctor, FINDING_WARN, "refunds",
+               "may the gateway's key read refunds? the consumers' logs say why it fails",
+               "the gateway says that something happened to %" PRId64
+               " payments, and they cannot be looked up; the first for %s",
+               looks[0], age);
+}
+
 void doctor_money(struct doctor *doctor)
 {
+    check_looks(doctor);
     check_webhooks(doctor);
 }

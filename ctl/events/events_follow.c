@@ -313,7 +313,10 @@ const struct command command_events_follow = {
     .summary = "prints the final state of every order, as it happens",
     .details = "The feed for the shop's own programs: each final event (confirmed, rejected, "
                "cancelled, later perhaps refunded) exactly once, in order for each item, from the "
-               "beginning on. With --json each line carries a \"cursor\"; keep the one of the last "
+               "beginning on. Between them, without a sequence and with an amount of their own: "
+               "partly_refunded, refund_failed, disputed, dispute_won, dispute_lost and "
+               "dispute_closed, which happened at the gateway and change no order. With --json "
+               "each line carries a \"cursor\"; keep the one of the last "
                "whole line that you processed, and --after goes on right after it, after any crash "
                "of either side. The first line with --json has only the cursor. Waits for a lost "
                "database. Ends by SIGINT or SIGTERM.",

@@ -165,6 +165,25 @@ static void tell_returned(const struct order_teller *teller, const struct order_
     (void)buf_printf(out, "; idempotency key %s.", step->key);
 }
 
+static void tell_elsewhere(const struct order_step *step, struct buf *out)
+{
+    bool refund = is(step->what, "refund");
+    (void)buf_printf(out, "At the gateway, and not by us, %s %s (minor units) ", step->amount,
+                     step->currency);
+    if (refund && is(step->status, "succeeded"))
+        (void)buf_printf(out, "went back: refund %s", step->intent);
+    else if (refund)
+        (void)buf_printf(out, "did not go back: refund %s is %s", step->intent, step->status);
+    else if (is(step->status, "won") || is(step->status, "lost"))
+        (void)buf_printf(out, "are not disputed any more: dispute %s is %s", step->intent,
+                         step->status);
+    else
+        (void)buf_printf(out, "are disputed: dispute %s is %s", step->intent, step->status);
+    if (step->reason != NULL)
+        (void)buf_printf(out, " (%s)", step->reason);
+    (void)buf_char(out, '.');
+}
+
 static void tell_asked(const struct order_step *step, struct buf *out)
 {
     if (is(step->what, "cancel"))
@@ -200,6 +219,8 @@ void order_text_step(struct order_teller *teller, const struct order_step *step,
         tell_payment(teller, step, out);
     else if (is(step->kind, "answer"))
         tell_answer(teller, step, out);
+    else if (is(step->kind, "elsewhere"))
+        tell_elsewhere(step, out);
     else if (is(step->kind, "refund"))
         tell_refund(teller, step, out);
     else if (is(step->kind, "returned"))

@@ -93,7 +93,23 @@ static const struct table_column refund_columns[] = {
     {"UPDATED", "updated_at", TABLE_TEXT},
 };
 
-enum { PART_ORDER, PART_HISTORY, PART_PAYMENTS, PART_REFUNDS, PARTS };
+static const struct pg_statement show_returns = {
+    "ctl_order_returns",
+    "select kind, id, amount, currency, status, reason, attempt,"
+    "       to_char(since, 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),"
+    "       to_char(seen_at, 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
+    "  from checkout.show_returns($1::uuid) where not ours order by since, id",
+    1};
+
+static const struct table_column return_columns[] = {
+    {"WHAT", "kind", TABLE_TEXT},          {"ID", "id", TABLE_TEXT},
+    {"AMOUNT", "amount", TABLE_NUMBER},    {"CUR", "currency", TABLE_TEXT},
+    {"STATUS", "status", TABLE_TEXT},      {"REASON", "reason", TABLE_TEXT},
+    {"ATTEMPT", "attempt", TABLE_NUMBER},  {"FIRST SEEN", "first_seen_at", TABLE_TEXT},
+    {"CHANGED", "changed_at", TABLE_TEXT},
+};
+
+enum { PART_ORDER, PART_HISTORY, PART_PAYMENTS, PART_REFUNDS, PART_RETURNS, PARTS };
 
 static const struct {
     const struct pg_statement *statement;
@@ -104,6 +120,7 @@ static const struct {
     {&show_history, history_columns, ARRAY_LEN(history_columns)},
     {&show_payments, payment_columns, ARRAY_LEN(payment_columns)},
     {&show_refunds, refund_columns, ARRAY_LEN(refund_columns)},
+    {&show_returns, return_columns, ARRAY_LEN(return_columns)},
 };
 
 static void print_json(struct table *const *tables)
@@ -117,6 +134,8 @@ static void print_json(struct table *const *tables)
     table_json(tables[PART_PAYMENTS], &out);
     (void)buf_str(&out, ",\"refunds\":");
     table_json(tables[PART_REFUNDS], &out);
+    (void)buf_str(&out, ",\"elsewhere\":");
+    table_json(tables[PART_RETURNS], &out);
     (void)printf("%s}\n", buf_text(&out));
     buf_free(&out);
 }
@@ -133,6 +152,10 @@ static void print(struct table *const *tables)
     if (table_rows(tables[PART_REFUNDS]) > 0) {
         (void)puts("\nrefunds");
         table_print(tables[PART_REFUNDS]);
+    }
+    if (table_rows(tables[PART_RETURNS]) > 0) {
+        (void)puts("\nrefunds and disputes at the gateway, not by us");
+        table_print(tables[PART_RETURNS]);
     }
 }
 
@@ -168,7 +191,7 @@ const struct command command_orders_show = {
     .words = "orders show",
     .operands = "ID",
     .operand_count = 1,
-    .summary = "shows one order: history, payments, refunds",
+    .summary = "shows one order: history, payments, refunds, disputes",
     .details = "The payment method is never shown.",
     .settings = CFG_BIT(DATABASE_URL),
     .run = run,

@@ -37,7 +37,7 @@ static void print(const struct ctl *ctl, const struct table *table)
     if (ctl->json)
         table_print_json_lines(table);
     else if (table_rows(table) == 0)
-        (void)puts("none is unclear");
+        (void)puts("none is unclear, no refund has failed");
     else
         table_print(table);
 }
@@ -66,11 +66,13 @@ static int run_unknown(struct ctl *ctl, const struct command_args *args)
 const struct command command_payments_unknown = {
     .words = "payments unknown",
     .operands = "",
-    .summary = "shows charges and refunds that are not clear yet",
+    .summary = "shows unclear charges and refunds, and failed refunds",
     .details = "A charge's units stay held. Most clear up by themselves: the consumer asks again, "
                "or looks them up in the gateway's list. ANSWER is the gateway's newest. For a "
                "charge that does not clear up, search the gateway for the order's id, and run "
-               "payments resolve; a refund goes on until the gateway's final answer.",
+               "payments resolve; a refund goes on until the gateway's final answer. A refund that "
+               "failed, at once or days later, ours or one made at the gateway, is listed until "
+               "the money is back: orders refund tries again.",
     .options = {{"limit", "N", "at most N payments (50)"}},
     .settings = CFG_BIT(DATABASE_URL),
     .run = run_unknown,

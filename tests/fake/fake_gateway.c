@@ -75,6 +75,18 @@ static int list(struct pay *pay, int64_t created_from_s, const char *after, unsi
     return code;
 }
 
+static int returns(struct pay *pay, enum pay_return_kind kind, const char *intent_id,
+                   const char *after, pay_returns_cb cb, void *arg)
+{
+    (void)pay;
+    (void)after;
+    int code = take(kind == PAY_RETURN_REFUND ? "refunds" : "disputes", "",
+                    intent_id == NULL ? "" : intent_id, NULL, arg);
+    if (code == 0)
+        fake_gateway.calls[fake_gateway.count - 1].returns_cb = cb;
+    return code;
+}
+
 static void forget(struct pay *pay)
 {
     ((struct fake_gateway *)pay)->inflight = 0;
@@ -86,6 +98,7 @@ static const struct pay_ops operations = {.charge = charge,
                                           .refund = refund,
                                           .find_refund = find_refund,
                                           .list = list,
+                                          .returns = returns,
                                           .inflight = inflight,
                                           .free = forget};
 

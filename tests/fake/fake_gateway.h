@@ -13,13 +13,15 @@
 #define FAKE_GATEWAY_CALLS 4096
 
 struct fake_call {
-    char verb[16]; /* "charge", "get", "cancel", "refund", "find", "list" */
+    char verb[16]; /* "charge", "get", "cancel", "refund", "find", "list",
+                        "refunds", "disputes" */
     char order_id[64];
     char key[128]; /* idempotency key, or the id of an intent */
     int64_t from_s;
     bool answered;
     pay_answer_cb cb;
     pay_list_cb list_cb;
+    pay_returns_cb returns_cb;
     void *arg;
 };
 

@@ -212,8 +212,13 @@ class Damage(Audited):
         self.damage("update items set sold = sold - 1 where sku = %s", self.sku)
         self.assert_found()
 
-    def test_refunded_without_a_refund(self):
+    def test_refunded_and_the_refund_failed(self):
         self.refunded(state="failed")
+        self.assert_found(("refund-failed", self.sku, self.sold[0]))
+
+    def test_refunded_without_a_refund(self):
+        self.refunded()
+        self.damage("delete from refunds where order_id = %s", self.sold[0])
         self.assert_found(("refund-missing", self.sku, self.sold[0]))
 
     def test_given_back_and_still_confirmed(self):

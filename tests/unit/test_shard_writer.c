@@ -51,6 +51,7 @@ static void on_pay(const struct task *task, void *arg)
                                         [TASK_RECONCILE] = "reconcile",
                                         [TASK_AWAIT_BUYER] = "await_buyer",
                                         [TASK_CHECK] = "check",
+                                        [TASK_LOOK_AT_RETURNS] = "look_at_returns",
                                         [TASK_SETTLE_LINE] = "settle_line",
                                         [TASK_RUN_COMMANDS] = "run_commands"};
     (void)arg;

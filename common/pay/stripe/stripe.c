@@ -244,6 +244,10 @@ static int copy_options(struct stripe *stripe, const struct stripe_options *opti
         stripe->refunds_url = NULL;
         return ERR_NOMEM;
     }
+    if (asprintf(&stripe->disputes_url, "%.*s/v1/disputes", (int)len, options->base_url) < 0) {
+        stripe->disputes_url = NULL;
+        return ERR_NOMEM;
+    }
     (void)buf_str(&stripe->authorization, "Authorization: Bearer ");
     (void)buf_str(&stripe->authorization, options->secret_key);
     if (options->api_version[0] != '\0')
@@ -265,6 +269,7 @@ static void free_gateway(struct pay *pay)
     free(stripe->calls);
     free(stripe->intents_url);
     free(stripe->refunds_url);
+    free(stripe->disputes_url);
     free(stripe->methods);
     free(stripe->return_url);
     if (stripe->authorization.data != NULL)
@@ -283,6 +288,7 @@ static const struct pay_ops operations = {.charge = make_charge,
                                           .refund = stripe_refund,
                                           .find_refund = stripe_find_refund,
                                           .list = list_intents,
+                                          .returns = stripe_returns,
                                           .inflight = inflight,
                                           .free = free_gateway};
 

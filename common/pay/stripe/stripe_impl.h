@@ -1,5 +1,5 @@
-/* The inside of stripe.c, stripe_refund.c and stripe_call.c: one pool of calls, one way to send
- * them. */
+/* The inside of stripe.c, stripe_refund.c, stripe_returns.c and stripe_call.c: one pool of calls,
+ * one way to send them. */
 #ifndef COMMON_PAY_STRIPE_STRIPE_IMPL_H
 #define COMMON_PAY_STRIPE_STRIPE_IMPL_H
 
@@ -21,6 +21,8 @@ struct stripe_call {
     SLIST_ENTRY(stripe_call) link; /* while idle */
     pay_answer_cb cb;              /* of a charge or a cancel */
     pay_list_cb list_cb;
+    pay_returns_cb returns_cb;
+    enum pay_return_kind kind; /* of what is listed */
     void *arg;
     char order_id[PAY_ORDER_ID_MAX + 1];
     char currency[PAY_CURRENCY_MAX + 1];
@@ -36,10 +38,11 @@ struct stripe {
     struct stripe_call *calls; /* inflight_max of them */
     struct stripe_call_list idle;
     size_t inflight;
-    char *intents_url; /* …/v1/payment_intents */
-    char *methods;     /* "": automatic */
-    char *return_url;  /* "": none */
-    char *refunds_url; /* …/v1/refunds */
+    char *intents_url;  /* …/v1/payment_intents */
+    char *methods;      /* "": automatic */
+    char *return_url;   /* "": none */
+    char *refunds_url;  /* …/v1/refunds */
+    char *disputes_url; /* …/v1/disputes */
     struct buf authorization;
     struct buf version; /* header line; empty: none */
     struct buf key;     /* header line of the call that is being made, as are the next two */
@@ -63,6 +66,9 @@ void stripe_finish(struct stripe_call *call, const struct pay_answer *answer);
 int stripe_refund(struct pay *pay, const struct pay_refund *refund, pay_answer_cb cb, void *arg);
 int stripe_find_refund(struct pay *pay, const struct pay_refund *refund, pay_answer_cb cb,
                        void *arg);
+/* The operation of pay.h that stripe_returns.c has. */
+int stripe_returns(struct pay *pay, enum pay_return_kind kind, const char *intent_id,
+                   const char *starting_after, pay_returns_cb cb, void *arg);
 /* A header's value: visible ASCII only. */
 bool stripe_key_valid(const char *key);
 

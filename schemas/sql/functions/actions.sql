@@ -1,4 +1,4 @@
--- Buyers who have to act at their bank (3-D Secure): what they are to do, and what tells that they did.
+-- Buyers who have to act at their bank (3-D Secure): what they are to do.
 
 -- What the buyer of an order is asked to do now; null: nothing.
 create or replace function checkout.open_action(p_order uuid) returns text
@@ -45,35 +45,4 @@ begin
       from unnest(p_ids, p_attempts, p_states) as u(order_id, attempt, state)
       join checkout.payments p on p.order_id = u.order_id and p.attempt = u.attempt
      where u.state = 'action' and p.state || '' = 'open' and p.action_until is not null;
-end $$;
-
-create or replace function checkout.request_webhook(p_order uuid, p_event text, p_type text) returns text
-language plpgsql as $$
-declare
-    known record;
-begin
-    select o.status, o.shard into known from checkout.orders o where o.order_id = p_order;
-    if known.status is not null then
-        insert into checkout.commands (kind, shard, order_id, argument, requested_by)
-        values ('webhook', known.shard, p_order, jsonb_build_object('event', p_event, 'type', p_type), 'gateway')
-            on conflict ((argument ->> 'event')) where kind = 'webhook' do nothing;
-    end if;
-    return known.status;
-end $$;
-
--- An open payment is looked at now. One that ended without money is, too, if the gateway says that it took some.
-create or replace function checkout.run_webhook(c checkout.commands) returns setof checkout.output
-language plpgsql as $$
-begin
-    if exists (select 1 from checkout.payments p where p.order_id = c.order_id and p.state || '' = 'open') then
-        return next checkout.output_of(checkout.check_task(c.order_id));
-        return next checkout.command_end(c, 'done', 'its payment is looked at');
-    elsif c.argument ->> 'type' = 'payment_intent.succeeded' then
-        update checkout.payments p set look_at = now(), looks = least(p.looks, 5)
-         where p.order_id = c.order_id and p.state || '' in ('declined', 'failed');
-        return next checkout.command_end(c, 'done', case when found then 'it is looked whether money was taken'
-                                                         else 'it was known' end);
-    else
-        return next checkout.command_end(c, 'done', 'nothing is open');
-    end if;
 end $$;

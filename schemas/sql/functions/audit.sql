@@ -260,7 +260,12 @@ language sql stable as $$
       from checkout.orders o
      where o.status = 'refunded'
        and not exists (select 1 from checkout.refunds r where r.order_id = o.order_id
-                          and r.reason = 'requested' and r.state = 'succeeded')
+                          and r.reason = 'requested')
+       and not exists (select 1 from checkout.returns r where r.order_id = o.order_id and r.kind = 'refund')
+    union all
+    select 'refund-failed', f.sku, f.order_id::text, f.shard, f.intent_id,
+           format('its money did not go back: the refund failed%s', coalesce(': ' || f.code, ''))
+      from checkout.failed_refunds() f where f.owed
     union all
     select v.kind, o.sku, r.order_id::text, r.shard, r.intent_id, v.found
       from checkout.refunds r
@@ -273,9 +278,6 @@ language sql stable as $$
                                       coalesce(o.status, 'missing'))),
           (r.reason = 'requested' and p.order_id is null, 'refund-undue',
            'the payment that was given back is not the order''s captured one'),
-          (r.state = 'failed' and r.reason = 'late_success', 'refund-failed',
-           format('the gateway took money for nothing and refuses to give it back%s',
-                  coalesce(': ' || r.code, ''))),
           (r.state = 'open' and r.created_at < now() - p_older_ms * interval '1 ms', 'refund-too-old',
            format('its refund is open since %s%s', r.created_at,
                   coalesce('; the gateway''s last answer: ' || r.code, ''))))

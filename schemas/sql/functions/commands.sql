@@ -263,6 +263,7 @@ begin
     loop
         return query select * from checkout.settle_waiting(p_shards, touched, 64);
     end loop;
+    perform checkout.forget_webhooks(p_shard, 256);
     if cardinality(todo) = p_limit then
         return next checkout.output_of(checkout.run_commands_task());
     end if;

@@ -2,7 +2,8 @@
 
 -- The shop's feed: of each shard up to p_page events behind its position (p_positions[1] is shard 0's), of
 -- them those that are to be shown, and always the last one, so that positions move on over the others.
--- Nothing is skipped: a shard's writers are one at a time, so whoever sees an event of a shard sees all
+-- With them come what went back or is disputed at the gateway (checkout.returns), which change no state: without a
+-- sequence, and with its own amount. Nothing is skipped: a shard's writers are one at a time, so whoever sees an event of a shard sees all
 -- with a lower id. Across shards that does not hold, hence a position for each.
 create or replace function checkout.feed(p_positions bigint[], p_page integer, p_all_states boolean)
 returns table (shard integer, event_id bigint, shown boolean, at timestamptz, order_id uuid, sequence integer,
@@ -13,15 +14,21 @@ begin
     return query
     with page as (
         select e.*, row_number() over (partition by e.shard order by e.event_id desc) = 1 as newest,
-               p_all_states or e.status in ('confirmed', 'rejected', 'cancelled', 'refunded') as wanted
+               e.status <> 'recorded' and (p_all_states or e.status not in ('waiting', 'reserved')) as wanted
           from unnest(p_positions) with ordinality as p(position, n)
           cross join lateral (
-              select v.shard, v.event_id, v.created_at, v.order_id, v.sequence, v.status, v.reason
-                from checkout.order_events v
-               where v.shard = p.n - 1 and v.event_id > p.position
-               order by v.event_id limit p_page) e)
+              (select v.shard, v.event_id, v.created_at, v.order_id, v.sequence, v.status, v.reason, null::bigint as amount
+                 from checkout.order_events v
+                where v.shard = p.n - 1 and v.event_id > p.position
+                order by v.event_id limit p_page)
+              union all
+              (select r.shard, r.event_id, r.created_at, r.order_id, null, coalesce(r.told, 'recorded'), r.reason, r.amount
+                 from checkout.returns r
+                where r.shard = p.n - 1 and r.event_id > p.position
+                order by r.event_id limit p_page)
+              order by event_id limit p_page) e)
     select g.shard, g.event_id, g.wanted, g.created_at, g.order_id, g.sequence, g.status, g.reason,
-           o.user_id, o.sku, o.quantity, o.amount, o.currency, o.reference
+           o.user_id, o.sku, o.quantity, coalesce(g.amount, o.amount), o.currency, o.reference
       from page g left join checkout.orders o on g.wanted and o.order_id = g.order_id
      where g.wanted or g.newest
      order by g.event_id;
@@ -32,7 +39,9 @@ create or replace function checkout.feed_end() returns bigint[]
 language plpgsql stable as $$
 begin
     return array(
-        select coalesce((select e.event_id from checkout.order_events e where e.shard = s
-                          order by e.event_id desc limit 1), 0)
+        select greatest(coalesce((select e.event_id from checkout.order_events e where e.shard = s
+                                   order by e.event_id desc limit 1), 0),
+                        coalesce((select r.event_id from checkout.returns r where r.shard = s
+                                   order by r.event_id desc limit 1), 0))
           from checkout.service v cross join generate_series(0, v.shards - 1) s order by s);
 end $$;

@@ -83,6 +83,8 @@ end $$;
 --   answer    … and ended
 --   refund    a refund began, of this attempt; `what`: requested, late_success
 --   returned  … and ended
+--   elsewhere a refund or a dispute (`what`) that we did not make, or our refund that did not succeed: as the gateway
+--             showed it; intent_id: its own id
 --   event     it changed its state: by which member under which epoch, and when that was relayed
 create or replace function checkout.show_story(p_order uuid)
 returns table (at timestamptz, kind text, status text, reason text, sequence integer, event_id bigint,
@@ -130,6 +132,11 @@ begin
                r.amount, r.currency, r.code, r.refund_id, r.idempotency_key, null, r.reason, null, null, null
           from checkout.refunds r where r.order_id = p_order and r.state <> 'open'
         union all
+        select t.created_at, 'elsewhere', t.status, t.reason, null, null, null, null, null, null, null, t.attempt,
+               t.amount, t.currency, null, t.gateway_id, null, null, t.kind, null, null, null
+          from checkout.returns t
+         where t.order_id = p_order and not (t.ours and t.status in ('pending', 'succeeded'))
+        union all
         select c.created_at, 'asked', c.state, null, null, null, null, null, null, null, null, null,
                null, null, null, null, null, c.requested_by,
                c.kind || case when c.order_id is null and c.sku is null then ' shard' else '' end,
@@ -149,7 +156,7 @@ begin
                                          else o.updated_at end)
         s(happened, what_kind, c3, c4, n)
      order by s.happened,
-              array_position(array['accepted', 'asked', 'answer', 'returned', 'event', 'payment', 'refund'], s.what_kind), s.n;
+              array_position(array['accepted', 'asked', 'answer', 'returned', 'elsewhere', 'event', 'payment', 'refund'], s.what_kind), s.n;
 end $$;
 
 -- Who was before an order when it began to wait: those in line, and those that held units. Found among

@@ -34,6 +34,11 @@ returns checkout.task language sql immutable
 return row('reconcile', p_order, p_sku, p_attempt, p_amount, p_currency, null, null, null, null, p_age_ms, null,
            null, null, null)::checkout.task;
 
+create or replace function checkout.look_at_returns_task(l checkout.return_looks) returns checkout.task
+language sql stable
+return row('look_at_returns', l.order_id, null, l.attempt, null, null, null, null, l.intent_id, l.hints::text,
+           checkout.age_ms(l.since), null, null, null, null)::checkout.task;
+
 create or replace function checkout.await_buyer_task(p_order uuid, p_attempt integer, p_left_ms bigint)
 returns checkout.task language sql immutable
 return row('await_buyer', p_order, null, p_attempt, null, null, null, null, null, null, null, p_left_ms,

@@ -133,7 +133,7 @@ begin
      order by p.created_at limit p_limit;
 end $$;
 
--- Open payments and refunds that asking the gateway has not cleared up, the oldest first.
+-- Open payments and refunds that asking the gateway has not cleared up, and refunds that failed, the oldest first.
 create or replace function checkout.unclear_payments(p_limit integer)
 returns table (order_id uuid, attempt integer, what text, sku text, amount bigint, currency text, code text,
                resolution text, unclear_s bigint, key_age_s bigint)
@@ -152,7 +152,10 @@ begin
                     r.key_since
                from checkout.refunds r
               where r.state = 'open' and r.unclear_since is not null
-              order by r.unclear_since limit p_limit)) u
+              order by r.unclear_since limit p_limit)
+            union all
+            (select f.order_id, f.attempt, 'refund failed', f.amount, f.currency, f.code, null, f.since, f.since
+               from checkout.failed_refunds() f order by f.since limit p_limit)) u
       join checkout.orders o on o.order_id = u.order_id
      order by u.unclear_since limit p_limit;
 end $$;

@@ -121,3 +121,17 @@ language sql stable as $$
     select * from checkout.effects_of(array(
         select checkout.output_of(r.task) from checkout.resume_refunds(p_shard_list, p_age_ms, p_limit) r))
 $$;
+
+create or replace function checkout.request_webhook(p_order uuid, p_event text, p_type text) returns text
+language plpgsql as $$
+declare
+    known record;
+begin
+    select o.status, o.shard into known from checkout.orders o where o.order_id = p_order;
+    if known.status is not null then
+        insert into checkout.commands (kind, shard, order_id, argument, requested_by)
+        values ('webhook', known.shard, p_order, jsonb_build_object('event', p_event, 'type', p_type), 'gateway')
+            on conflict ((argument ->> 'event')) where kind = 'webhook' do nothing;
+    end if;
+    return known.status;
+end $$;

@@ -84,6 +84,7 @@ declare
     o checkout.orders;
     p checkout.payments;
     r checkout.refunds;
+    failed record;
     again boolean := coalesce((c.argument ->> 'restock')::boolean, false);
 begin
     select * into o from checkout.orders where order_id = c.order_id;
@@ -91,7 +92,18 @@ begin
         return next checkout.command_end(c, 'refused', 'there is no such order');
         return;
     elsif o.status = 'refunded' then
-        return next checkout.command_end(c, 'done', 'it was refunded before');
+        select f.* into failed from checkout.failed_refunds() f where f.order_id = o.order_id limit 1;
+        if failed.order_id is null then
+            return next checkout.command_end(c, 'done', 'it was refunded before');
+            return;
+        end if;
+        return query
+        select * from checkout.start_refund(o.order_id, failed.attempt, failed.intent_id, failed.amount, 'requested',
+                                            coalesce((select t.restock from checkout.refunds t
+                                                       where t.intent_id = failed.intent_id), false),
+                                            c.argument ->> 'note');
+        return next checkout.command_end(c, 'done', format('refund of %s %s, which failed after the order was refunded,'
+            ' begun again', failed.amount, failed.currency));
         return;
     elsif o.status <> 'confirmed' then
         select * into r from checkout.refunds where order_id = o.order_id and state || '' = 'failed' limit 1;
@@ -170,6 +182,7 @@ end $$;
 --   later               ... and would not now: the next try is made tomorrow
 --   unclear             it goes on, and this is recorded
 --   late                the gateway took p_amounts by the intent p_refs (the attempt is not looked at)
+--   returns             what went back of a payment, by whomever: p_refs and p_codes as of checkout.record_returns
 --   looked              the whole list was read, after `late` was said of all in it
 create or replace function checkout.record_refunds(
     p_shards integer, p_shard integer, p_epoch bigint,
@@ -199,6 +212,8 @@ begin
             return query select * from checkout.finish_refund(u.order_id, u.attempt, u.ref, u.code);
         elsif u.state = 'late' then
             return query select * from checkout.give_back_late(u.order_id, u.ref, u.amount);
+        elsif u.state = 'returns' then
+            return query select * from checkout.record_returns(u.order_id, u.attempt, u.ref::jsonb, u.code);
         elsif u.state = 'looked' then
             update checkout.payments p
                set look_at = now() + checkout.next_look(p.looks + 1), looks = p.looks + 1
@@ -232,8 +247,8 @@ begin
     end loop;
 end $$;
 
--- Open refunds of shards, older than p_age_ms (as checkout.resume_charges), and payments that are due for a
--- late look.
+-- Open refunds of shards, older than p_age_ms (as checkout.resume_charges), payments that are due for a late look,
+-- and those that are to be looked at for what went back.
 create or replace function checkout.resume_refunds(p_shard_list integer[], p_age_ms bigint, p_limit integer)
 returns table (shard integer, task checkout.task)
 language plpgsql stable as $$
@@ -256,4 +271,10 @@ begin
                                   order by t.look_at limit p_limit) q) p
       cross join lateral (select * from checkout.orders where order_id = p.order_id limit 1) o
      limit p_limit;
+
+    return query
+    select l.shard, checkout.look_at_returns_task(l)
+      from checkout.return_looks l
+     where l.shard = any (p_shard_list) and l.look_at <= now() - p_age_ms * interval '1 ms'
+     order by l.look_at limit p_limit;
 end $$;

@@ -31,6 +31,10 @@ grant select (order_id, user_id, sku, shard, quantity, status, reason, amount, c
               payment_problem, payment_param, ticket, sequence, accepted_at, created_at, updated_at) on checkout.orders to checkout_producer;
 grant select (order_id, attempt, state, action) on checkout.payments to checkout_producer, checkout_notifier;
 grant insert on checkout.commands to checkout_producer;
+revoke execute on function checkout.hear_gateway(text, text, uuid, text, text, text) from public;
+grant execute on function checkout.hear_gateway(text, text, uuid, text, text, text) to checkout_producer;
+revoke execute on function checkout.forget_webhooks(integer, integer) from public;
+grant execute on function checkout.forget_webhooks(integer, integer) to checkout_consumer;
 revoke execute on function checkout.note_webhooks(bigint, bigint, text) from public;
 grant execute on function checkout.note_webhooks(bigint, bigint, text) to checkout_producer;
 

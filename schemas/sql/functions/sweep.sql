@@ -10,7 +10,10 @@ begin
     select s, 'command', null::text
       from unnest(p_shard_list) s
      where (select c.command_id from checkout.commands c where c.shard = s and c.state = 'pending'
-             order by c.command_id limit 1) is not null;
+             order by c.command_id limit 1) is not null
+        or (select c.finished_at from checkout.commands c       -- or one that is to be forgotten
+             where c.shard = s and c.kind = 'webhook' and c.finished_at is not null
+             order by c.finished_at limit 1) < now() - checkout.webhook_memory();
 
     return query
     select e.shard, 'expired', e.sku from checkout.expired_lines(p_shards, p_shard_list) e;
