@@ -108,7 +108,8 @@ struct pay_intent {
 };
 
 struct pay_page {
-    int code; /* 0, or the ERR_* that ended the listing */
+    int code;           /* 0, or the ERR_* that ended the listing */
+    const char *reason; /* why, in a word, if code is not 0: "timeout", "http_401", ... */
     const struct pay_intent *intents;
     size_t count;
     bool has_more;  /* page on with the last id */

@@ -326,7 +326,7 @@ void runner_hold_shard(struct runner *runner, uint32_t shard)
 
 const char *runner_stopped(const struct runner *runner)
 {
-    return circuit_breaker_text(&runner->breaker);
+    return runner->stopped[0] == '\0' ? NULL : runner->stopped;
 }
 
 size_t runner_calling(const struct runner *runner, uint32_t shard)

@@ -26,7 +26,8 @@
 
 struct runner;
 
-/* Payments have been stopped, or (NULL) go on; `why` as runner_stopped. */
+/* Payments have been stopped, or stay so for another reason, or (NULL) go on; `why` as
+ * runner_stopped. */
 typedef void (*runner_stopped_cb)(const char *why, void *arg);
 
 struct runner_options {
@@ -56,7 +57,8 @@ void runner_forget_shard(struct runner *runner, uint32_t shard);
 /* No new calls for this shard (it is about to be given back), until runner_forget_shard. */
 void runner_hold_shard(struct runner *runner, uint32_t shard);
 /* Why only probes are sent to the gateway: "misconfigured" (it refuses our key, or all orders
- * alike), "failing"; NULL: payments go on. */
+ * alike) or "failing", a colon, and the newest answer ("failing: connection_refused"); NULL:
+ * payments go on. Valid until the next answer. */
 const char *runner_stopped(const struct runner *runner);
 /* Calls in flight for this shard. */
 size_t runner_calling(const struct runner *runner, uint32_t shard);

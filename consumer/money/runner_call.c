@@ -23,7 +23,7 @@
 static void tell_stopped(struct runner *runner, const struct pay_answer *answer)
 {
     const struct stats *stats = runner->o.stats;
-    const char *why = circuit_breaker_text(&runner->breaker);
+    const char *why = runner->stopped[0] == '\0' ? NULL : runner->stopped;
     bool misconfigured = runner->breaker.state == CIRCUIT_BREAKER_MISCONFIGURED;
     metric_set(stats->payments_stopped, why != NULL);
     metric_set(stats->payments_misconfigured, misconfigured);
@@ -43,6 +43,20 @@ static void tell_stopped(struct runner *runner, const struct pay_answer *answer)
     else
         log_info("payments go on: gateway serves us again");
     runner->o.stopped(why, runner->o.arg);
+}
+
+/* "failing: connection_refused". Returns whether that is another text than it was. */
+static bool name_stop(struct runner *runner, const struct pay_answer *answer)
+{
+    char text[RUNNER_STOPPED_SIZE] = "";
+    const char *word = circuit_breaker_text(&runner->breaker);
+    if (word != NULL)
+        (void)snprintf(text, sizeof text, "%s: %s", word,
+                       answer->code[0] == '\0' ? pay_outcome_text(answer->outcome) : answer->code);
+    if (strcmp(text, runner->stopped) == 0)
+        return false;
+    memcpy(runner->stopped, text, sizeof text);
+    return true;
 }
 
 static enum circuit_breaker_news news_of_charge(const struct payment *p,
@@ -113,8 +127,11 @@ static void tell_breaker(struct payment *p, const struct pay_answer *answer, boo
         circuit_breaker_suspect(&runner->breaker, now_ms);
     circuit_breaker_answer(&runner->breaker, kept ? CIRCUIT_BREAKER_OLD : news, &refusal, p->probe,
                            now_ms);
+    bool changed = before != circuit_breaker_text(&runner->breaker);
+    bool probed =
+        p->probe && !kept && news != CIRCUIT_BREAKER_NOTHING && news != CIRCUIT_BREAKER_OLD;
     p->probe = false;
-    if (before != circuit_breaker_text(&runner->breaker))
+    if ((changed || (probed && before != NULL)) && name_stop(runner, answer))
         tell_stopped(runner, answer);
 }
 

@@ -86,6 +86,8 @@ struct payment {
 
 struct runner_looks;
 
+#define RUNNER_STOPPED_SIZE (PAY_CODE_MAX + 32)
+
 struct runner {
     struct runner_options o;
     struct payment *buckets[RUNNER_BUCKETS];
@@ -96,6 +98,7 @@ struct runner {
     size_t slow;
     struct window window;
     struct circuit_breaker breaker;
+    char stopped[RUNNER_STOPPED_SIZE]; /* as runner_stopped; "": payments go on */
     struct reconcile *reconcile;
     struct runner_looks *looks;
     struct returns *returns;

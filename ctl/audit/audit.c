@@ -5,12 +5,10 @@
 #include "ctl/audit/audit_gateway.h"
 #include "ctl/audit/audit_report.h"
 #include "ctl/command.h"
+#include "ctl/gateway.h"
 
 #define OLDER_USUAL_MS INT64_C(3600000)
 #define DURATION_MAX_MS (INT64_C(3660) * 24 * OLDER_USUAL_MS) /* ten years */
-#define GATEWAY_SETTINGS                                                                           \
-    (CFG_BIT(GATEWAY_URL) | CFG_BIT(GATEWAY_VERSION) | CFG_BIT(GATEWAY_KEY_FILE) |                 \
-     CFG_BIT(GATEWAY_CA_FILE) | CFG_BIT(GATEWAY_TIMEOUT))
 
 static int duration(const struct command_args *args, const char *name, int64_t usual_ms,
                     int64_t *ret_ms)

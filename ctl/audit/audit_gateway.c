@@ -6,10 +6,10 @@
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
-#include "common/pay/stripe/stripe.h"
 #include "ctl/audit/audit_captures.h"
 #include "ctl/audit/audit_returns.h"
 #include "ctl/audit/audit_suspects.h"
+#include "ctl/gateway.h"
 
 #define PAGE 100
 #define TRIES 4
@@ -219,19 +219,6 @@ static void times_told(const struct pg_result *result, void *arg)
     (void)snprintf(c->from, sizeof c->from, "%s", pg_text(result, 0, 1));
 }
 
-static struct pay *open_gateway(struct ctl *ctl)
-{
-    size_t key_len;
-    const struct stripe_options options = {
-        .base_url = cfg_str(ctl->cfg, CFG_GATEWAY_URL),
-        .secret_key = cfg_secret(ctl->cfg, CFG_GATEWAY_KEY_FILE, &key_len),
-        .api_version = cfg_str(ctl->cfg, CFG_GATEWAY_VERSION),
-        .ca_file = cfg_str(ctl->cfg, CFG_GATEWAY_CA_FILE),
-        .inflight_max = 1,
-        .timeout_ms = (uint32_t)cfg_int(ctl->cfg, CFG_GATEWAY_TIMEOUT)};
-    return stripe_new(ctl->loop, &options);
-}
-
 static int compare_all(struct comparison *c, int64_t since_ms)
 {
     char since[NUMBER_SIZE];
@@ -257,7 +244,10 @@ static int compare_all(struct comparison *c, int64_t since_ms)
 
 int audit_gateway(struct ctl *ctl, int64_t since_ms, struct audit_report *report)
 {
-    struct comparison c = {.ctl = ctl, .report = report, .pay = open_gateway(ctl)};
+    struct comparison c = {
+        .ctl = ctl,
+        .report = report,
+        .pay = gateway_open(ctl->loop, ctl->cfg, (uint32_t)cfg_int(ctl->cfg, CFG_GATEWAY_TIMEOUT))};
     if (c.pay == NULL)
         return ctl_complain(CTL_FAILED, "out of memory");
     audit_suspects_init(&c.page);

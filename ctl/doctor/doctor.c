@@ -15,6 +15,7 @@ static int run(struct ctl *ctl, const struct command_args *args)
     doctor_database(doctor);
     doctor_broker(doctor);
     doctor_redis(doctor);
+    doctor_gateway(doctor);
     size_t failures = findings_count(doctor, FINDING_FAIL);
     size_t warnings = findings_count(doctor, FINDING_WARN);
     if (ctl->json)
@@ -33,7 +34,9 @@ const struct command command_doctor = {
     .summary = "checks settings and servers, and names remedies",
     .details = "Checks the settings of every program, the secrets' files, PostgreSQL (version, "
                "durability, migrations, shards in service, live consumers), RabbitMQ (version, "
-               "exchanges, queues and their arguments, dead messages) and Redis. Changes nothing. "
+               "exchanges, queues and their arguments, dead messages), Redis, and the payment "
+               "gateway, whose list of payments it asks for (with "
+               "CHECKOUT_GATEWAY_*, for 5 s at most). Changes nothing. "
                "Exit code 1 if anything fails.",
     .settings = CFG_BIT(AMQP_URL) | CFG_BIT(AMQP_HEARTBEAT) | CFG_BIT(SHARDS) |
                 CFG_BIT(QUEUE_MAX_BYTES) | CFG_BIT(QUEUE_REPLICAS) | CFG_BIT(DATABASE_URL) |

@@ -298,16 +298,18 @@ static void check_payments(struct doctor *doctor)
         return;
     if (answer.numbers[0] == 0)
         doctor_say(doctor, FINDING_OK, "payments", "", "they go on");
-    else if (strcmp(answer.texts[0][1], "misconfigured") == 0)
+    else if (strncmp(answer.texts[0][1], "misconfigured", strlen("misconfigured")) == 0)
         doctor_say(doctor, FINDING_FAIL, "payments",
                    "set CHECKOUT_GATEWAY_URL, CHECKOUT_GATEWAY_KEY_FILE and "
                    "CHECKOUT_GATEWAY_VERSION right; orders wait meanwhile, none is rejected",
-                   "the gateway refuses our key or our requests: stopped in %" PRId64 " shards",
-                   answer.numbers[0]);
+                   "the gateway refuses our key or our requests: stopped in %" PRId64
+                   " shards (%s)",
+                   answer.numbers[0], answer.texts[0][1]);
     else
         doctor_say(doctor, FINDING_WARN, "payments",
                    "ask the gateway's operators; payments go on when it answers again",
-                   "the gateway fails mostly: stopped in %" PRId64 " shards", answer.numbers[0]);
+                   "the gateway fails mostly: stopped in %" PRId64 " shards (%s)",
+                   answer.numbers[0], answer.texts[0][1]);
 }
 
 static void check_refunds(struct doctor *doctor)

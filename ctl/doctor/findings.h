@@ -39,5 +39,6 @@ void doctor_database(struct doctor *doctor);
 void doctor_money(struct doctor *doctor);
 void doctor_broker(struct doctor *doctor);
 void doctor_redis(struct doctor *doctor);
+void doctor_gateway(struct doctor *doctor);
 
 #endif

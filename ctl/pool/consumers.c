@@ -25,10 +25,11 @@ static const struct table_column columns[] = {
     {"OWNS", "shards_owned", TABLE_NUMBER},
     {"STANDBY", "shards_standby", TABLE_NUMBER},
     {"STARTED", "started_at", TABLE_TEXT},
+    {"PAYMENTS STOPPED", "payments_stopped", TABLE_TEXT},
     {"MEMBER", "member", TABLE_NUMBER},
     {"HEARTBEAT", "beat", TABLE_NUMBER},
 };
-#define COLUMNS_FOR_PEOPLE 10
+#define COLUMNS_FOR_PEOPLE 11
 
 /* Whether the member's heartbeat has moved since the first query. */
 static bool moved(const struct pool_view *first, const struct view_member *member)
@@ -64,11 +65,13 @@ static int look_again(struct ctl *ctl, const struct pool_view *first, struct poo
     return exit_code;
 }
 
-static int add_row(struct table *table, const struct pool_view *first,
+static int add_row(struct table *table, const struct pool_view *first, const struct pool_view *view,
                    const struct view_member *member)
 {
     char pid[NUMBER_SIZE], owned[NUMBER_SIZE], standby[NUMBER_SIZE], id[NUMBER_SIZE],
         beat[NUMBER_SIZE];
+    const char *stopped = NULL;
+    (void)pool_view_stopped(view, member->id, &stopped);
     (void)snprintf(pid, sizeof pid, "%" PRId64, member->pid);
     (void)snprintf(owned, sizeof owned, "%" PRIu32, member->owned);
     (void)snprintf(standby, sizeof standby, "%" PRIu32, member->standby);
@@ -84,6 +87,7 @@ static int add_row(struct table *table, const struct pool_view *first,
                                   owned,
                                   standby,
                                   member->started_at,
+                                  stopped,
                                   id,
                                   beat};
     return table_add(table, values);
@@ -94,7 +98,7 @@ static int print(const struct ctl *ctl, const struct pool_view *first, const str
     struct table *table = table_new(columns, ctl->json ? ARRAY_LEN(columns) : COLUMNS_FOR_PEOPLE);
     int code = table == NULL ? ERR_NOMEM : 0;
     for (size_t i = 0; i < view->member_count && code == 0; i++)
-        code = add_row(table, first, &view->members[i]);
+        code = add_row(table, first, view, &view->members[i]);
     if (code < 0)
         (void)ctl_complain(CTL_FAILED, "out of memory");
     else if (ctl->json)
@@ -132,7 +136,7 @@ const struct command command_consumers = {
                "hangs or is gone. READY: it can do its job (/readyz says why not). LOCK: its "
                "process holds its "
                "session in PostgreSQL. OWNS: shards that it serves; STANDBY: shards for which it "
-               "stands by.",
+               "stands by. PAYMENTS STOPPED: why its payments are stopped.",
     .settings = CFG_BIT(DATABASE_URL),
     .run = run,
 };

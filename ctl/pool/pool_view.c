@@ -17,9 +17,11 @@ static const struct pg_statement show_members = {
     0};
 static const struct pg_statement show_shards = {
     "ctl_show_shards",
-    "select shard, epoch, owner, owner_name, since_ms, paused, waiting, waiting_ms, open_payments,"
-    "       payment_ms, unrelayed, unrelayed_ms, round(decided_per_s * 1000)::bigint"
-    "  from checkout.show_shards()",
+    "select f.shard, f.epoch, f.owner, f.owner_name, f.since_ms, f.paused, f.waiting, f.waiting_ms,"
+    "       f.open_payments, f.payment_ms, f.unrelayed, f.unrelayed_ms,"
+    "       round(f.decided_per_s * 1000)::bigint, s.payments_stopped"
+    "  from checkout.show_shards() f cross join checkout.service v"
+    "  join checkout.shards s on s.shards = v.shards and s.shard = f.shard order by f.shard",
     0};
 
 /* ---- the database ---- */
@@ -91,6 +93,7 @@ static void read_shards(const struct pg_result *result, void *arg)
         s->unrelayed = pg_int(result, row, 10);
         s->unrelayed_ms = number(result, row, 11);
         s->decided_per_s = (double)pg_int(result, row, 12) / 1000;
+        copy(result, row, 13, s->stopped);
         s->queued = VIEW_UNKNOWN;
         s->consumers = VIEW_UNKNOWN;
     }
@@ -170,8 +173,29 @@ void pool_view_note(const struct pool_view *view, const struct view_shard *shard
         note = "owner is silent";
     else if (shard->place.owner != ASSIGNMENT_NOBODY && shard->place.owner != shard->owner)
         note = "moving";
-    (void)snprintf(ret_note, VIEW_TEXT_SIZE, "%s%s%s", shard->paused ? "paused" : "",
-                   shard->paused && note[0] != '\0' ? ", " : "", note);
+    char stopped[VIEW_TEXT_SIZE + 24] = "";
+    if (shard->stopped[0] != '\0')
+        (void)snprintf(stopped, sizeof stopped, "payments stopped: %s", shard->stopped);
+    const char *const parts[] = {shard->paused ? "paused" : "", note, stopped};
+    size_t len = 0;
+    ret_note[0] = '\0';
+    for (size_t i = 0; i < ARRAY_LEN(parts) && len < VIEW_TEXT_SIZE; i++)
+        if (parts[i][0] != '\0')
+            len += (size_t)snprintf(ret_note + len, VIEW_TEXT_SIZE - len, "%s%s",
+                                    len > 0 ? ", " : "", parts[i]);
+}
+
+size_t pool_view_stopped(const struct pool_view *view, int64_t owner, const char **ret_why)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < view->shard_count; i++) {
+        const struct view_shard *shard = &view->shards[i];
+        if (shard->stopped[0] == '\0' || (owner != ASSIGNMENT_NOBODY && shard->owner != owner))
+            continue;
+        if (count++ == 0)
+            *ret_why = shard->stopped;
+    }
+    return count;
 }
 
 int pool_view_read(struct ctl *ctl, struct pool_view *ret_view)

@@ -44,8 +44,9 @@ struct view_shard {
     int64_t unrelayed_ms;
     double decided_per_s;
     struct assignment_place place;
-    int64_t queued;    /* messages in the broker's queue; VIEW_UNKNOWN */
-    int64_t consumers; /* of the queue; VIEW_UNKNOWN */
+    int64_t queued;               /* messages in the broker's queue; VIEW_UNKNOWN */
+    int64_t consumers;            /* of the queue; VIEW_UNKNOWN */
+    char stopped[VIEW_TEXT_SIZE]; /* why payments are stopped; "": they go on */
 };
 
 struct pool_view {
@@ -73,6 +74,9 @@ const struct view_member *pool_view_next(const struct pool_view *view,
                                          const struct view_shard *shard);
 /* The age of the oldest order that waits or is being paid for; VIEW_UNKNOWN: none. */
 int64_t view_shard_oldest_ms(const struct view_shard *shard);
+/* In how many shards of `owner` (ASSIGNMENT_NOBODY: of all) payments are stopped, and why in the
+ * first of them. */
+size_t pool_view_stopped(const struct pool_view *view, int64_t owner, const char **ret_why);
 /* A note for operators, or "". */
 void pool_view_note(const struct pool_view *view, const struct view_shard *shard,
                     char ret_note[VIEW_TEXT_SIZE]);

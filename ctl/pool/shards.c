@@ -106,6 +106,7 @@ void shards_json(const struct pool_view *view, const struct view_shard *shard, s
     json_number(out, "queue_consumers", shard->consumers);
     json_number(out, "waiting", shard->waiting);
     json_number(out, "open_payments", shard->open_payments);
+    json_name(out, "payments_stopped", shard->stopped);
     json_number(out, "unrelayed_events", shard->unrelayed);
     json_seconds(out, "oldest_waiting_seconds", shard->waiting_ms);
     json_seconds(out, "oldest_payment_seconds", shard->payment_ms);
@@ -156,6 +157,8 @@ void shards_sum(const struct pool_view *view, struct shards_sum *ret_sum)
 void shards_print_sum(const struct pool_view *view, const struct shards_sum *sum)
 {
     char queued[HUMAN_SIZE], rate[HUMAN_SIZE], dead[HUMAN_SIZE];
+    const char *why = NULL;
+    size_t stopped = pool_view_stopped(view, ASSIGNMENT_NOBODY, &why);
     human_count(sum->queued, queued);
     human_count(view->dead_letters, dead);
     human_rate(sum->decided_per_s, rate);
@@ -164,6 +167,9 @@ void shards_print_sum(const struct pool_view *view, const struct shards_sum *sum
     (void)printf("queued messages %s, waiting orders %" PRId64 ", open payments %" PRId64
                  ", decided %s/s\n",
                  queued, sum->waiting, sum->open_payments, rate);
+    if (stopped > 0)
+        (void)printf("payments are stopped in %zu of %zu shards: %s; ask `checkoutctl doctor`\n",
+                     stopped, view->shard_count, why);
 }
 
 static int run(struct ctl *ctl, const struct command_args *args)
@@ -202,7 +208,8 @@ const struct command command_shards = {
         "wait for an item. PAY: open payments. OLDEST: how long the oldest of these orders has "
         "waited. /S: orders decided a second, of late. SINCE: how long its owner has had it. If "
         "QUEUE grows while /S is 0 and the owner's heartbeat moves, another program consumes the "
-        "queue: RabbitMQ feeds only the first consumer of it (see rabbitmqctl list_consumers).",
+        "queue: RabbitMQ feeds only the first consumer of it (see rabbitmqctl list_consumers). "
+        "The note tells when payments are stopped, and the gateway's newest answer.",
     .settings = CFG_BIT(DATABASE_URL) | CFG_BIT(AMQP_URL) | CFG_BIT(AMQP_HEARTBEAT),
     .run = run,
 };

@@ -68,7 +68,7 @@ static int hurt(const struct view_shard *shard)
     const struct view_member *owner = pool_view_member(sorted_view, shard->owner);
     if (owner == NULL || !owner->locked || owner->beat_age_ms >= VIEW_LIVE_MS)
         return 2;
-    return shard->paused ? 1 : 0;
+    return shard->paused || shard->stopped[0] != '\0' ? 1 : 0;
 }
 
 static int compare(int64_t a, int64_t b)
@@ -291,7 +291,8 @@ const struct command command_top = {
     .operands = "",
     .summary = "shows shards and items live, the worst first",
     .details =
-        "Shards without an owner come first, then paused ones, then those whose oldest order has "
+        "Shards without an owner come first, then those that are paused or whose payments are "
+        "stopped, then those whose oldest order has "
         "waited longest; items likewise. The columns are those of `shards` and `items list`. "
         "Without a terminal it prints one view below the other; with --json each is a line.",
     .options = {{"interval", "1s", "time between two views, with ms, s, m or h"},

@@ -82,7 +82,8 @@ class NonsenseGateway:
             return 200, self.intents.setdefault(handler.headers["Idempotency-Key"], intent(form))
         if handler.command == "GET" and path in ("/v1/payment_intents", "/v1/refunds"):
             known = list(self.intents.values())[::-1] if path.endswith("intents") else []
-            return 200, {"object": "list", "data": known, "has_more": False}
+            limit = int(urllib.parse.parse_qs(urllib.parse.urlsplit(handler.path).query).get("limit", ["10"])[0])
+            return 200, {"object": "list", "data": known[:limit], "has_more": len(known) > limit}
         found = [known for known in self.intents.values() if path.endswith(known["id"])]
         return (200, found[0]) if found else (404, {"error": {"type": "invalid_request_error",
                                                               "code": "resource_missing", "message": "none"}})

@@ -457,6 +457,21 @@ class Doctor(CtlTestCase):
         self.assertTrue(any(re.search(expected, failure) for failure in failures),
                         f"none of {failures} says {expected}")
 
+    def setUp(self):
+        if not self.stack.daemons:
+            self.stack.start("sandbox")
+
+    def test_the_gateway_is_asked(self):
+        self.assertIn("ok    gateway       it answers, and lists payments to our key", self.ctl("doctor").stdout)
+        self.expect_failure(r"gateway: it refuses our key \(http_401\) -> set CHECKOUT_GATEWAY_KEY_FILE right",
+                            CHECKOUT_GATEWAY_KEY_FILE=self.stack.write_secret("other-key", "sk_test_other_key"))
+        self.expect_failure(r"gateway: it refuses the connection \(connection_refused\)",
+                            CHECKOUT_GATEWAY_URL=f"http://127.0.0.1:{harness.free_port()}")
+        self.expect_failure(r"gateway: its host has no address \(host_unknown\)",
+                            CHECKOUT_GATEWAY_URL="http://gateway.invalid")
+        self.assertTrue(any(f.startswith("gateway: it is not asked: CHECKOUT_GATEWAY_KEY_FILE") for f in
+                            self.findings("warn", CHECKOUT_GATEWAY_KEY_FILE=None)))
+
     def test_nothing_to_mend(self):
         self.assertEqual(self.findings("fail"), [])
         human = self.ctl("doctor").stdout
@@ -519,7 +534,6 @@ class Doctor(CtlTestCase):
         self.assertEqual(self.findings("fail"), [])
 
     def test_dead_messages_and_live_consumers_are_told(self):
-        self.stack.start("sandbox")
         consumer = self.stack.start("consumer")
         self.addCleanup(consumer.stop)
         self.stack.publish(0, b"nonsense")

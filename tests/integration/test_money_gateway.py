@@ -63,7 +63,8 @@ class Refused(Scripted):
     settings = {"CHECKOUT_WAIT_MAX": "2s"}
 
     def stopped(self):
-        return {row[0] for row in self.stack.sql("select payments_stopped from shards")}
+        """Without the gateway's newest answer, which follows the word."""
+        return {row[0] and row[0].split(":")[0] for row in self.stack.sql("select payments_stopped from shards")}
 
     def refuse_all(self, refusal):
         """Payments stop: lines wait, their clock stands still, an alarm sounds; and go on by themselves."""
@@ -184,7 +185,7 @@ class Breaker(Scripted):
         behind = self.stack.order("bob", sku).wait("waiting")
         others = [self.stack.order(f"user-{n}", self.stack.item()) for n in range(60)]
         wait_until(lambda: self.metric("checkout_payments_stopped") == 1, 30, "payments to stop")
-        wait_until(lambda: {row[0] for row in self.stack.sql("select payments_stopped from shards")}
+        wait_until(lambda: {row[0].split(":")[0] for row in self.stack.sql("select coalesce(payments_stopped, '') from shards")}
                    == {"failing"}, 5, "the clocks to stop")
         self.assertEqual(self.ready().status, 200)
         self.assertIn("the gateway fails mostly", self.stack.ctl("doctor", check=False).stdout)

@@ -5,6 +5,7 @@ and the log says in plain words what is wrong. When the gateway has come to its 
 import json
 import os
 import re
+import time
 
 import harness
 import harness_nonsense
@@ -117,30 +118,66 @@ class Certificates(Nonsensical):
         cls.authority = Authority(folder)
         cls.good = cls.authority.certificate("good")
 
-    def distrusted(self, certificate, word):
+    def operators_see(self, word, text):
+        """`payments unknown`, `top`, `shards` and `consumers` have the word; doctor asks the gateway, and has both."""
+        url = {"CHECKOUT_GATEWAY_URL": self.gateway.url, "CHECKOUT_GATEWAY_CA_FILE": self.authority.file}
+        wait_until(lambda: word in self.stack.ctl("payments", "unknown").stdout, 30, "the payments to show why")
+        wait_until(lambda: {row[0] for row in self.stack.sql("select payments_stopped from shards")} ==
+                   {f"failing: {word}"}, 30, "the payments to be stopped")
+        for command in (("shards",), ("top", "--once"), ("consumers",)):
+            self.assertIn(f"failing: {word}", self.stack.ctl(*command).stdout, command)
+        self.assertIn("payments are stopped in 4 of 4 shards", self.stack.ctl("shards").stdout)
+        for command in (("shards",), ("consumers",)):
+            line = json.loads(self.stack.ctl(*command, "--json").stdout.splitlines()[0])
+            self.assertEqual(line["payments_stopped"], f"failing: {word}", command)
+        top = json.loads(self.stack.ctl("top", "--once", "--json").stdout)
+        self.assertEqual({shard["payments_stopped"] for shard in top["shards"]}, {f"failing: {word}"})
+        doctor = self.stack.ctl("doctor", check=False, **url)
+        self.assertEqual(doctor.returncode, 1)
+        self.assertIn(f"fail  gateway       {text} ({word})", doctor.stdout)
+        self.assertIn(f"stopped in 4 shards (failing: {word})", doctor.stdout)
+
+    def distrusted(self, certificate, word, text):
         self.begin(None, certificate, CHECKOUT_GATEWAY_CA_FILE=self.authority.file)
         wait_until(self.held_or_ended, 30, lambda: f"each unit held visibly, free or sold: {self.states()}")
         wait_until(lambda: word in self.log(), 10, lambda: f"a word in the log: {self.log()[-1500:]}")
+        self.operators_see(word, text)
         self.assertEqual(self.gateway.asked, [])
         self.gateway.use(self.good)
         self.everybody_is_answered()
 
     def test_one_that_has_expired(self):
-        self.distrusted(self.authority.certificate("expired", days=-1), "certificate_expired")
+        self.distrusted(self.authority.certificate("expired", days=-1), "certificate_expired", "its certificate has expired")
 
     def test_one_that_signed_itself(self):
-        self.distrusted(self.authority.certificate("own", authority=False), "certificate_self_signed")
+        self.distrusted(self.authority.certificate("own", authority=False), "certificate_self_signed",
+                        "its certificate is self-signed")
 
     def test_one_of_another_host(self):
-        self.distrusted(self.authority.certificate("other", host="other.example"), "certificate_of_another_host")
+        self.distrusted(self.authority.certificate("other", host="other.example"), "certificate_of_another_host",
+                        "its certificate is for another host")
 
     def test_a_port_that_nobody_serves(self):
         self.begin(None, gone=True)
         wait_until(self.held_or_ended, 30, lambda: f"each unit held visibly, free or sold: {self.states()}")
         wait_until(lambda: "connection_refused" in self.log(), 10, lambda: f"a word in the log: {self.log()[-1500:]}")
+        self.operators_see("connection_refused", "it refuses the connection")
         self.gateway = NonsenseGateway(None, port=self.gateway.port)
         self.addCleanup(self.gateway.close)
         self.everybody_is_answered()
+
+    def test_one_that_is_silent(self):
+        """doctor gives up after five seconds, or after the time that one answer may take."""
+        self.begin(harness_nonsense.endless)
+        wait_until(lambda: "timeout" in self.stack.ctl("payments", "unknown").stdout, 30, "the payments to show why")
+        began = time.monotonic()
+        doctor = self.stack.ctl("doctor", check=False, CHECKOUT_GATEWAY_URL=self.gateway.url,
+                                CHECKOUT_GATEWAY_TIMEOUT="2s")
+        self.assertLess(time.monotonic() - began, 20)
+        self.assertIn("warn  gateway       it gives no answer", doctor.stdout)
+        self.comes_to_its_senses()
+        doctor = self.stack.ctl("doctor", check=False, CHECKOUT_GATEWAY_URL=self.gateway.url)
+        self.assertIn("ok    gateway       it answers, and lists payments to our key", doctor.stdout)
 
 
 if __name__ == "__main__":

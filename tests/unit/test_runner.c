@@ -415,7 +415,7 @@ START_TEST(three_alike_refusals_of_different_customers_leave_probes_only)
             answer("charge", (struct pay_answer){
                                  .outcome = PAY_REFUSED, .http_status = 400, .of_the_api = true});
     }
-    ck_assert_str_eq(stopped, "misconfigured");
+    ck_assert_str_eq(stopped, "misconfigured: refused");
     fake_loop_run(200);
     ck_assert_uint_eq(fake_gateway.inflight, 1);
     answers("charge", PAY_SUCCEEDED);

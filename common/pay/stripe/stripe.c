@@ -182,6 +182,8 @@ static int get_intent(struct pay *pay, const struct pay_charge *charge, const ch
 
 /* ---- listing ---- */
 
+#define REASON_SIZE 48
+
 static void listed(const struct curl_response *response, void *arg)
 {
     struct stripe_call *call = arg;
@@ -192,7 +194,15 @@ static void listed(const struct curl_response *response, void *arg)
     if (code == 0)
         code = stripe_read_list(response->status, response->body, response->body_len, call->limit,
                                 &list);
+    char reason[REASON_SIZE] = "";
+    if (response->code != 0)
+        (void)snprintf(reason, sizeof reason, "%s", response->reason);
+    else if (response->status != 200)
+        (void)snprintf(reason, sizeof reason, "http_%u", response->status);
+    else if (code != 0)
+        (void)snprintf(reason, sizeof reason, "malformed");
     const struct pay_page page = {.code = code,
+                                  .reason = code == 0 ? NULL : reason,
                                   .intents = list.intents,
                                   .count = list.count,
                                   .has_more = list.has_more,
