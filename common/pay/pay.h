@@ -59,14 +59,16 @@ struct pay_refund {
 #define PAY_OUTCOME_ENUM(id, text) PAY_##id,
 enum pay_outcome { PAY_OUTCOME_MAP(PAY_OUTCOME_ENUM) PAY_OUTCOMES };
 
-/* What a buyer can do about a payment that was refused. */
-enum pay_problem {
-    PAY_NO_PROBLEM,
-    PAY_USE_ANOTHER_METHOD,
-    PAY_WRONG_AMOUNT,
-    PAY_WRONG_CURRENCY,
-    PAY_TRY_AGAIN,
-};
+/* What a buyer can do about a payment that was refused; the words are those of schemas/. */
+#define PAY_PROBLEM_MAP(X)                                                                         \
+    X(NO_PROBLEM, NULL)                                                                            \
+    X(USE_ANOTHER_METHOD, "use_another_method")                                                    \
+    X(WRONG_AMOUNT, "amount")                                                                      \
+    X(WRONG_CURRENCY, "currency")                                                                  \
+    X(TRY_AGAIN, "try_again")
+
+#define PAY_PROBLEM_ENUM(id, text) PAY_##id,
+enum pay_problem { PAY_PROBLEM_MAP(PAY_PROBLEM_ENUM) PAY_PROBLEMS };
 
 struct pay_answer {
     enum pay_outcome outcome;

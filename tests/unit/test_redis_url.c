@@ -1,4 +1,5 @@
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -86,6 +87,39 @@ START_TEST(wrong_ones_are_refused_without_being_repeated)
 }
 END_TEST
 
+/* Each part fits with 255 bytes, and is refused with one more. */
+START_TEST(parts_have_a_longest_length)
+{
+    static const struct {
+        const char *before, *behind;
+    } forms[] = {{"redis://", ":p@h"}, {"redis://:", "@h"}, {"redis://", ""}};
+    for (size_t i = 0; i < ARRAY_LEN(forms); i++)
+        for (int len = REDIS_URL_PART_MAX; len <= REDIS_URL_PART_MAX + 1; len++) {
+            char part[REDIS_URL_PART_MAX + 2], text[400];
+            struct redis_url url;
+            const char *problem = NULL;
+            memset(part, 'a', sizeof part);
+            part[len] = '\0';
+            (void)snprintf(text, sizeof text, "%s%s%s", forms[i].before, part, forms[i].behind);
+            int code = redis_url_parse(text, &url, &problem);
+            ck_assert_int_eq(code, len == REDIS_URL_PART_MAX ? 0 : ERR_PARSE);
+            if (code < 0)
+                ck_assert_ptr_nonnull(strstr(problem, "too long"));
+        }
+}
+END_TEST
+
+START_TEST(a_login_is_a_password_or_nothing_at_all)
+{
+    struct redis_url url = parse("redis://:@h");
+    ck_assert_str_eq(url.user, "");
+    ck_assert_str_eq(url.password, "");
+    const char *problem = NULL;
+    ck_assert_int_eq(redis_url_parse("redis://@h", &url, &problem), ERR_PARSE);
+    ck_assert_ptr_nonnull(strstr(problem, "without a password"));
+}
+END_TEST
+
 static void answer(const struct redis_reply *reply, void *arg)
 {
     (void)reply;
@@ -121,6 +155,8 @@ int main(void)
     tcase_add_test(tests, all_parts_are_read);
     tcase_add_test(tests, parts_may_be_absent);
     tcase_add_test(tests, wrong_ones_are_refused_without_being_repeated);
+    tcase_add_test(tests, parts_have_a_longest_length);
+    tcase_add_test(tests, a_login_is_a_password_or_nothing_at_all);
     tcase_add_test(tests, answers_come_off_the_ring_as_they_went_on);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

@@ -49,8 +49,7 @@ static const char *parse(const char *text, struct redis_url *out)
     problem = read_login(&url, out);
     if (problem == NULL)
         problem = read_database(&url, out);
-    if (problem == NULL && url_decode(url.host, out->host, sizeof out->host) < 0)
-        problem = "the host is too long";
+    url_host_of(text, out->host, sizeof out->host); /* url_parse has refused a wrong one */
     return problem;
 }
 
