@@ -76,11 +76,10 @@ static json_t *load_part(const char *text, size_t len)
     if (size == SIZE_MAX)
         return NULL;
     json_t *value = json_loadb((const char *)plain, size, JSON_REJECT_DUPLICATES, NULL);
-    if (value != NULL && !json_is_object(value)) {
-        json_decref(value);
-        return NULL;
-    }
-    return value;
+    if (json_is_object(value))
+        return value;
+    json_decref(value);
+    return NULL;
 }
 
 struct parts {
@@ -158,11 +157,11 @@ static bool read_date(const json_t *claims, const char *name, int64_t absent, in
     const json_t *value = json_object_get(claims, name);
     double number = json_number_value(value);
     *ret_s = absent;
-    if (value == NULL)
-        return true;
-    if (!json_is_number(value) || !(number >= 0 && number < 1e12))
+    if (!json_is_number(value))
+        return value == NULL;
+    if (number < 0 || number >= 1e12)
         return false;
-    *ret_s = json_is_integer(value) ? json_integer_value(value) : (int64_t)floor(number);
+    *ret_s = (int64_t)floor(number); /* a double holds each of these integers */
     return true;
 }
 
@@ -292,13 +291,12 @@ int jwt_verify(struct jwt *jwt, const char *token, size_t len, const char *audie
 }
 
 /* "header.payload.signature" of a signed jws. */
-static char *join(const json_t *jws)
+static char *join(json_t *jws)
 {
-    const char *header = json_string_value(json_object_get(jws, "protected"));
-    const char *payload = json_string_value(json_object_get(jws, "payload"));
-    const char *signature = json_string_value(json_object_get(jws, "signature"));
+    const char *header, *payload, *signature;
     char *token;
-    if (header == NULL || payload == NULL || signature == NULL ||
+    if (json_unpack(jws, "{s:s, s:s, s:s}", "protected", &header, "payload", &payload, "signature",
+                    &signature) < 0 ||
         asprintf(&token, "%s.%s.%s", header, payload, signature) < 0)
         return NULL;
     return token;

@@ -34,7 +34,8 @@ void jwt_free(struct jwt *jwt);
 MUST_CHECK int jwt_verify(struct jwt *jwt, const char *token, size_t len, const char *audience,
                           int64_t now_s, struct jwt_claims *ret_claims, const char **ret_problem);
 
-/* Signs a token for `user`. The caller frees *ret_token. */
+/* Signs a token for `user`. The caller frees *ret_token. 0, ERR_NOMEM, or ERR_INVALID: such a name
+ * is too long for any token. */
 MUST_CHECK int jwt_sign(struct jwt *jwt, const char *user, const char *audience, int64_t issued_s,
                         int64_t expires_s, int64_t stay_s, char **ret_token);
 

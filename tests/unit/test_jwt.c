@@ -215,6 +215,77 @@ START_TEST(not_before)
 }
 END_TEST
 
+START_TEST(every_date_is_checked)
+{
+    static const char *const dates[] = {"exp", "nbf", "iat", "stay"};
+    static const char *const bad[] = {"\"1\"", "null", "-1", "-0.5", "true", "1e300", "[1]"};
+    for (size_t i = 0; i < sizeof dates / sizeof *dates; i++)
+        for (size_t j = 0; j < sizeof bad / sizeof *bad; j++) {
+            char text[160];
+            struct jwt_claims claims;
+            const char *problem = NULL;
+            (void)snprintf(text, sizeof text, "{\"sub\":\"a\",\"aud\":\"checkout\"%s,\"%s\":%s}",
+                           i == 0 ? "" : ",\"exp\":1800000100", dates[i], bad[j]);
+            const char *token = made(HS256, text, SECRET);
+            ck_assert_int_eq(
+                jwt_verify(jwt, token, strlen(token), JWT_AUD_API, NOW, &claims, &problem),
+                ERR_AUTH);
+            ck_assert_str_eq(problem, "a date in the token is malformed");
+        }
+    struct jwt_claims claims;
+    ck_assert_int_eq(verify_at(made(HS256,
+                                    "{\"sub\":\"a\",\"aud\":\"checkout\",\"exp\":999999999999,"
+                                    "\"stay\":60.9}",
+                                    SECRET),
+                               NOW, &claims),
+                     0);
+    ck_assert_int_eq(claims.expires_s, 999999999999);
+    ck_assert_int_eq(claims.stay_s, 60);
+}
+END_TEST
+
+/* Both parts of a token are objects, even if it is signed well. */
+START_TEST(other_json_is_no_token)
+{
+    ck_assert_int_eq(verify_claims("[\"checkout\"]"), ERR_AUTH);
+    ck_assert_int_eq(verify_claims("7"), ERR_AUTH);
+    const char *good = made(HS256, GOOD, SECRET);
+    char token[512], header[64];
+    size_t len = jose_b64_enc_buf("[1]", 3, header, sizeof header - 1);
+    header[len] = '\0';
+    (void)snprintf(token, sizeof token, "%s%s", header, strchr(good, '.'));
+    ck_assert_int_eq(verify(token), ERR_AUTH);
+}
+END_TEST
+
+/* A token that is too long for the cache is verified each time. */
+START_TEST(a_long_token_is_good_each_time)
+{
+    char text[2000];
+    struct jwt_claims claims;
+    (void)snprintf(text, sizeof text,
+                   "{\"sub\":\"ann\",\"aud\":\"checkout\",\"exp\":1800000100,\"x\":\"%01500d\"}",
+                   0);
+    const char *token = made(HS256, text, SECRET);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(verify_at(token, NOW, &claims), 0);
+        ck_assert_str_eq(claims.user, "ann");
+    }
+    ck_assert_int_eq(verify_at(token, 1800000100, &claims), ERR_EXPIRED);
+}
+END_TEST
+
+START_TEST(claims_that_are_too_long_are_not_signed)
+{
+    char user[2100];
+    char *token = NULL;
+    memset(user, 'a', sizeof user - 1);
+    user[sizeof user - 1] = '\0';
+    ck_assert_int_eq(jwt_sign(jwt, user, JWT_AUD_API, NOW, NOW + 60, 0, &token), ERR_INVALID);
+    ck_assert_ptr_null(token);
+}
+END_TEST
+
 START_TEST(subject)
 {
     static const char *const bad[] = {"\"\"",      "null",        "7",        "\"a\\u0000b\"",
@@ -315,6 +386,10 @@ int main(void)
     tcase_add_test(tc, audience);
     tcase_add_test(tc, expiry);
     tcase_add_test(tc, not_before);
+    tcase_add_test(tc, every_date_is_checked);
+    tcase_add_test(tc, other_json_is_no_token);
+    tcase_add_test(tc, a_long_token_is_good_each_time);
+    tcase_add_test(tc, claims_that_are_too_long_are_not_signed);
     tcase_add_test(tc, subject);
     tcase_add_test(tc, garbage);
     tcase_add_test(tc, a_token_that_is_too_long);
