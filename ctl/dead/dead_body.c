@@ -121,17 +121,16 @@ static void newline(struct buf *out, int depth)
 
 static void mask_object(const json_t *object, int depth, struct buf *out)
 {
-    const char *name;
-    json_t *value;
     const char *comma = "";
     (void)buf_char(out, '{');
-    json_object_foreach((json_t *)object, name, value)
-    {
+    for (void *member = json_object_iter((json_t *)object); member != NULL;
+         member = json_object_iter_next((json_t *)object, member)) {
+        const char *name = json_object_iter_key(member);
         (void)buf_str(out, comma);
         newline(out, depth + 1);
         (void)buf_json_str(out, looks_secret(name) ? MASK : name);
         (void)buf_str(out, ": ");
-        mask_value(value, name, depth + 1, out);
+        mask_value(json_object_iter_value(member), name, depth + 1, out);
         comma = ",";
     }
     newline(out, depth);
@@ -150,28 +149,37 @@ static void mask_array(const json_t *array, const char *name, int depth, struct 
     (void)buf_char(out, ']');
 }
 
-static void mask_value(const json_t *value, const char *name, int depth, struct buf *out)
+/* A text or a number that must stay hidden. */
+static bool is_secret(const json_t *value, const char *name)
 {
     const char *text = json_string_value(value);
-    bool holds = json_is_object(value) || json_is_array(value); /* its parts are masked */
-    bool plain = json_is_null(value) || json_is_boolean(value);
-    bool secret = !holds && !plain &&
-                  (!may_show(name) || (text != NULL && looks_secret(text)) ||
-                   json_integer_value(value) >= CARD_LEAST);
-    if (depth > DEPTH_MAX || secret)
+    json_int_t number = json_integer_value(value);
+    return !may_show(name) || (text != NULL && looks_secret(text)) || number >= CARD_LEAST ||
+           number <= -CARD_LEAST;
+}
+
+static void mask_value(const json_t *value, const char *name, int depth, struct buf *out)
+{
+    static const char *const words[] = {
+        [JSON_TRUE] = "true", [JSON_FALSE] = "false", [JSON_NULL] = "null"};
+    json_type type = json_typeof(value);
+    bool holds = type == JSON_OBJECT || type == JSON_ARRAY; /* its parts are masked */
+    if (depth > DEPTH_MAX || (!holds && words[type] == NULL && is_secret(value, name)))
         (void)buf_str(out, "\"" MASK "\"");
-    else if (json_is_object(value))
+    else if (type == JSON_OBJECT)
         mask_object(value, depth, out);
-    else if (json_is_array(value))
+    else if (type == JSON_ARRAY)
         mask_array(value, name, depth, out);
-    else if (plain)
-        (void)buf_str(out, json_is_null(value) ? "null" : json_is_true(value) ? "true" : "false");
-    else if (text != NULL)
-        (void)buf_json_strn(out, text, utf8_cut(text, strnlen(text, SHOWN_MAX)));
-    else if (json_is_integer(value))
+    else if (type == JSON_STRING)
+        (void)buf_json_strn(
+            out, json_string_value(value),
+            utf8_cut(json_string_value(value), strnlen(json_string_value(value), SHOWN_MAX)));
+    else if (type == JSON_INTEGER)
         (void)buf_printf(out, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
-    else
+    else if (type == JSON_REAL)
         (void)buf_printf(out, "%g", json_real_value(value));
+    else
+        (void)buf_str(out, words[type]);
 }
 
 /* A word of a body that is no JSON: kept if it is the name of a member, an order id or a small
@@ -190,8 +198,8 @@ static bool may_show_word(const char *word, size_t len)
 
 static bool in_word(char c)
 {
-    return isalnum((unsigned char)c) != 0 || (c != '\0' && strchr("_-.@+", c) != NULL) ||
-           (unsigned char)c >= 0x80;
+    return isalnum((unsigned char)c) != 0 || (unsigned char)c >= 0x80 ||
+           memchr("_-.@+", c, 5) != NULL;
 }
 
 static void mask_raw(const struct dead_body *body, struct buf *out)

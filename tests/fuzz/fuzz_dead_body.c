@@ -24,7 +24,8 @@ static void check_shown(const char *name, const json_t *value)
         MUST(strcmp(text, "***") == 0 ||
              (strcmp(name, "payment_method") != 0 && strcmp(name, "receipt_email") != 0));
     } else if (json_is_integer(value)) {
-        MUST(strcmp(name, "payment_method") != 0 && json_integer_value(value) < 1000000000000);
+        MUST(strcmp(name, "payment_method") != 0 && json_integer_value(value) < 1000000000000 &&
+             json_integer_value(value) > -1000000000000);
     }
     json_object_foreach((json_t *)value, key, member) check_shown(key, member);
     json_array_foreach((json_t *)value, i, member) check_shown(name, member);
