@@ -6,6 +6,7 @@
 
 #include "common/base/err.h"
 #include "common/service/cfg.h"
+#include "tests/fake/fake_memory.h"
 
 #define ENTRIES 40
 #define EVERYBODY (CFG_DAEMONS | CFG_CTL)
@@ -23,7 +24,7 @@ struct environment {
 
 static void put(struct environment *env, const char *name, const char *value)
 {
-    char entry[512];
+    char entry[2500];
     (void)snprintf(entry, sizeof entry, "%s=%s", name, value);
     size_t len = strlen(name) + 1;
     for (size_t i = 0; i < env->count; i++) {
@@ -187,6 +188,13 @@ static const struct {
     {"CHECKOUT_LISTEN", "::1:8080", "no IP address"},
     {"CHECKOUT_LISTEN", "shop.example:8080", "no IP address"},
     {"CHECKOUT_ADMIN_LISTEN", "127.0.0.1:99999", "out of range"},
+    {"CHECKOUT_LISTEN", "[::1:80", "no IP address"},
+    {"CHECKOUT_LISTEN", "[]:80", "no IP address"},
+    {"CHECKOUT_LISTEN", "[127.0.0.1]:80", "no IP address"},
+    {"CHECKOUT_LOG_LEVEL",
+     "in\x01\xff"
+     "fo",
+     "\"in??fo\" is none of"},
     {"CHECKOUT_LOG_LEVEL", "verbose", "debug, info, warning, error"},
     {"CHECKOUT_LOG_LEVEL", "", "debug, info, warning, error"},
     {"CHECKOUT_AMQP_URL", "http://user:hush@127.0.0.1/", "amqp://"},
@@ -199,6 +207,8 @@ static const struct {
     {"CHECKOUT_AMQP_HEARTBEAT", "4 s", "unit"},
     {"CHECKOUT_AMQP_HEARTBEAT", "999ms", "between"},
     {"CHECKOUT_AMQP_HEARTBEAT", "61s", "between"},
+    {"CHECKOUT_AMQP_HEARTBEAT", "s", "unit"},
+    {"CHECKOUT_AMQP_HEARTBEAT", "4d", "unit"},
     {"CHECKOUT_SHARDS", "12", "power of two"},
     {"CHECKOUT_SHARDS", "0", "power of two"},
     {"CHECKOUT_SHARDS", "2048", "power of two"},
@@ -233,6 +243,20 @@ static const struct {
     {"CHECKOUT_GATEWAY_URL", "http://user:hush@gateway.example", "host"},
     {"CHECKOUT_GATEWAY_URL", "http://gateway.example:65536", "out of range"},
     {"CHECKOUT_GATEWAY_URL", "http://gateway.example/a b", "character"},
+    {"CHECKOUT_GATEWAY_URL", "http://gateway.example/\x7f", "character"},
+    {"CHECKOUT_GATEWAY_URL", "http://gateway.example/\"", "character"},
+    {"CHECKOUT_GATEWAY_URL", "http://gateway.example/?a=b", "no ? and no #"},
+    {"CHECKOUT_GATEWAY_VERSION", "2023 10", "letters, digits"},
+    {"CHECKOUT_GATEWAY_VERSION",
+     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "letters, digits"},
+    {"CHECKOUT_GATEWAY_METHODS", "", "payment methods"},
+    {"CHECKOUT_GATEWAY_METHODS", "card,", "payment methods"},
+    {"CHECKOUT_GATEWAY_METHODS", "card,Link", "payment methods"},
+    {"CHECKOUT_GATEWAY_METHODS", "card link", "payment methods"},
+    {"CHECKOUT_GATEWAY_METHODS", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "payment methods"},
+    {"CHECKOUT_GATEWAY_METHODS", "a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q", "payment methods"},
+    {"CHECKOUT_GATEWAY_RETURN_URL", "https://user:hush@shop.example/", "host"},
+    {"CHECKOUT_WEBHOOK_LIVEMODE", "yes", "true or false"},
     {"CHECKOUT_GATEWAY_KEY_FILE", "/nonexistent/key", "cannot read"},
     {"CHECKOUT_GATEWAY_CA_FILE", "/nonexistent/ca", "cannot read"},
     {"CHECKOUT_GATEWAY_INFLIGHT", "10001", "between"},
@@ -250,6 +274,169 @@ START_TEST(a_secret_must_have_the_right_length)
     expect_wrong("CHECKOUT_JWT_SECRET_FILE", short_path, "too short: 7 bytes, at least 32");
     expect_wrong("CHECKOUT_ORDER_SECRET_FILE", short_path, "too short");
     expect_wrong("CHECKOUT_JWT_SECRET_FILE", long_path, "too long");
+}
+END_TEST
+
+/* Editors end a line, some with a carriage return; a key with anything else inside is none. */
+START_TEST(a_word_of_a_file_is_visible_letters)
+{
+    static const struct {
+        const char *content, *secret; /* NULL: refused */
+    } files[] = {{"", "abcdefgh"},
+                 {"\r\n", "abcdefgh"},
+                 {" \t\n", "abcdefgh"},
+                 {" x\n", NULL},
+                 {"\x7f", NULL}};
+    char path[64];
+    (void)snprintf(path, sizeof path, "%s/word", directory);
+    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+        struct environment env = right();
+        struct cfg *cfg = NULL;
+        struct buf problem;
+        size_t len = 0;
+        write_file(path, 8, files[i].content);
+        put(&env, "CHECKOUT_GATEWAY_KEY_FILE", path);
+        if (files[i].secret == NULL) {
+            expect_problem(&env, "CHECKOUT_GATEWAY_KEY_FILE", "not visible ASCII: number 9");
+        } else {
+            ck_assert_int_eq(load(&env, EVERYBODY, &cfg, &problem), 0);
+            ck_assert_str_eq(cfg_secret(cfg, CFG_GATEWAY_KEY_FILE, &len), files[i].secret);
+            ck_assert_uint_eq(len, 8);
+            cfg_free(cfg);
+            buf_free(&problem);
+        }
+        clear(&env);
+    }
+    write_file(path, 0, "");
+    expect_wrong("CHECKOUT_GATEWAY_KEY_FILE", path, "too short: 0 bytes");
+    write_file(path, 0, " \n");
+    expect_wrong("CHECKOUT_GATEWAY_KEY_FILE", path, "too short: 0 bytes");
+    (void)unlink(path);
+}
+END_TEST
+
+START_TEST(a_long_value_is_shown_cut)
+{
+    char value[200] = "";
+    memset(value, 'x', sizeof value - 1);
+    expect_wrong("CHECKOUT_LOG_LEVEL", value, "xxx...\" is none of");
+    char url[2100] = "https://shop.example/";
+    memset(url + strlen(url), 'x', sizeof url - 1 - strlen(url));
+    expect_wrong("CHECKOUT_GATEWAY_RETURN_URL", url, "more than 2000 characters");
+}
+END_TEST
+
+START_TEST(right_values_of_each_kind)
+{
+    static const struct {
+        const char *name, *value;
+        enum cfg_id id;
+        int64_t number;
+    } values[] = {
+        {"CHECKOUT_WEBHOOK_LIVEMODE", "true", CFG_WEBHOOK_LIVEMODE, 1},
+        {"CHECKOUT_WEBHOOK_LIVEMODE", "false", CFG_WEBHOOK_LIVEMODE, 0},
+        {"CHECKOUT_GATEWAY_METHODS", "card,sepa_debit", CFG_GATEWAY_METHODS, 0},
+        {"CHECKOUT_GATEWAY_RETURN_URL", "https://shop.example/paid?cart=1", CFG_GATEWAY_RETURN_URL,
+         0},
+        {"CHECKOUT_GATEWAY_VERSION", "2025-01-01.basil", CFG_GATEWAY_VERSION, 0},
+        {"CHECKOUT_GATEWAY_CA_FILE", secret_path, CFG_GATEWAY_CA_FILE, 0},
+        {"CHECKOUT_ORIGINS", "https://shop.example", CFG_ORIGINS, 0},
+        {"CHECKOUT_EVENTS_URL", "wss://shop.example/v1/events", CFG_EVENTS_URL, 0},
+        {"CHECKOUT_AMQP_HEARTBEAT", "1m", CFG_AMQP_HEARTBEAT, 60000},
+        {"CHECKOUT_LOG_LEVEL", "error", CFG_LOG_LEVEL, 3},
+        {"CHECKOUT_NAME", "till 1", CFG_NAME, 0},
+    };
+    struct buf problem;
+    struct cfg *cfg = NULL;
+    for (size_t i = 0; i < ARRAY_LEN(values); i++) {
+        struct environment env = right();
+        put(&env, values[i].name, values[i].value);
+        ck_assert_msg(load(&env, EVERYBODY, &cfg, &problem) == 0, "%s", buf_text(&problem));
+        ck_assert_str_eq(cfg_str(cfg, values[i].id), values[i].value);
+        ck_assert_int_eq(cfg_int(cfg, values[i].id), values[i].number);
+        ck_assert_str_eq(cfg_name(values[i].id), values[i].name);
+        cfg_free(cfg);
+        buf_free(&problem);
+        clear(&env);
+    }
+    struct environment env = right();
+    put(&env, "CHECKOUT_LISTEN", "localhost:81");
+    ck_assert_int_eq(load(&env, CFG_PRODUCER, &cfg, &problem), 0);
+    ck_assert_str_eq(cfg_host(cfg, CFG_LISTEN), "127.0.0.1");
+    cfg_free(cfg);
+    buf_free(&problem);
+    clear(&env);
+}
+END_TEST
+
+START_TEST(what_a_program_does_not_use_is_empty)
+{
+    struct environment env = right();
+    struct cfg *cfg = NULL;
+    struct buf problem;
+    size_t len = 1;
+    ck_assert_int_eq(load(&env, CFG_NOTIFIER, &cfg, &problem), 0);
+    ck_assert_str_eq(cfg_secret(cfg, CFG_GATEWAY_KEY_FILE, &len), "");
+    ck_assert_uint_eq(len, 0);
+    ck_assert_str_eq(cfg_host(cfg, CFG_SHARDS), "");
+    ck_assert_uint_eq(cfg_port(cfg, CFG_SHARDS), 0);
+    cfg_free(cfg);
+    cfg_free(NULL);
+    buf_free(&problem);
+    clear(&env);
+}
+END_TEST
+
+/* Not every environment was made by a shell. */
+START_TEST(an_entry_without_a_value_sets_nothing)
+{
+    struct environment env = right();
+    struct cfg *cfg = NULL;
+    struct buf problem;
+    put(&env, "CHECKOUT_SHARDS", "");
+    env.entries[env.count - 1][strlen("CHECKOUT_SHARDS")] = '\0';
+    ck_assert_int_eq(load(&env, EVERYBODY, &cfg, &problem), 0);
+    ck_assert_int_eq(cfg_int(cfg, CFG_SHARDS), 16);
+    cfg_free(cfg);
+    buf_free(&problem);
+    clear(&env);
+}
+END_TEST
+
+static struct environment full;
+
+static int load_everything(void)
+{
+    struct cfg *cfg = NULL;
+    struct buf problem;
+    int code = load(&full, EVERYBODY, &cfg, &problem);
+    MUST((cfg != NULL) == (code == 0));
+    if (code == ERR_CONFIG && fake_memory_failed()) { /* it says so, if it has memory for that */
+        MUST(problem.failed || strstr(buf_text(&problem), "out of memory") != NULL);
+        code = ERR_NOMEM;
+    }
+    cfg_free(cfg);
+    buf_free(&problem);
+    return code;
+}
+
+START_TEST(without_memory_it_does_not_start)
+{
+    full = right();
+    put(&full, "CHECKOUT_ORIGINS", "https://shop.example");
+    put(&full, "CHECKOUT_LISTEN", "localhost:81");
+    ck_assert_uint_gt(fake_memory_run(load_everything), CFG_COUNT);
+    put(&full, "CHECKOUT_LOG_LEVEL", "none"); /* a problem without memory to tell it */
+    for (size_t nth = 1; nth < 100; nth++) {
+        struct cfg *cfg = NULL;
+        struct buf problem;
+        fake_memory_fail(nth);
+        int code = load(&full, EVERYBODY, &cfg, &problem);
+        fake_memory_fail(0);
+        ck_assert_int_eq(code, ERR_CONFIG);
+        buf_free(&problem);
+    }
+    clear(&full);
 }
 END_TEST
 
@@ -281,6 +468,8 @@ START_TEST(an_unknown_name_stops_the_start_and_a_misspelling_is_guessed)
         {"CHECKOUT_LISTENS", "did you mean CHECKOUT_LISTEN?"},
         {"CHECKOUT_COLOUR_OF_THE_SKY", "no program knows this setting"},
         {"CHECKOUT_", "no program knows this setting"},
+        {"CHECKOUT_NOTE", "did you mean CHECKOUT_NAME?"},
+        {"CHECKOUT_JUTE", "no program knows this setting"},
     };
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         struct environment env = right();
@@ -288,6 +477,22 @@ START_TEST(an_unknown_name_stops_the_start_and_a_misspelling_is_guessed)
         expect_problem(&env, names[i].name, names[i].expected);
         clear(&env);
     }
+}
+END_TEST
+
+START_TEST(a_long_name_is_shown_cut_and_not_guessed)
+{
+    struct environment env = right();
+    struct cfg *cfg = NULL;
+    struct buf problem;
+    char name[100] = "CHECKOUT_", shown[100];
+    memset(name + strlen(name), 'X', 80);
+    put(&env, name, "1");
+    ck_assert_int_eq(load(&env, CFG_CTL, &cfg, &problem), ERR_CONFIG);
+    (void)snprintf(shown, sizeof shown, "%.64s: no program knows this setting", name);
+    ck_assert_str_eq(buf_text(&problem), shown);
+    buf_free(&problem);
+    clear(&env);
 }
 END_TEST
 
@@ -384,8 +589,15 @@ int main(void)
     tcase_add_test(tests, values_and_defaults_are_read);
     tcase_add_loop_test(tests, each_wrong_value_is_named, 0, (int)ARRAY_LEN(wrong_values));
     tcase_add_test(tests, a_secret_must_have_the_right_length);
+    tcase_add_test(tests, a_word_of_a_file_is_visible_letters);
+    tcase_add_test(tests, a_long_value_is_shown_cut);
+    tcase_add_test(tests, right_values_of_each_kind);
+    tcase_add_test(tests, what_a_program_does_not_use_is_empty);
+    tcase_add_test(tests, an_entry_without_a_value_sets_nothing);
+    tcase_add_test(tests, without_memory_it_does_not_start);
     tcase_add_test(tests, each_setting_without_a_default_must_be_set);
     tcase_add_test(tests, an_unknown_name_stops_the_start_and_a_misspelling_is_guessed);
+    tcase_add_test(tests, a_long_name_is_shown_cut_and_not_guessed);
     tcase_add_test(tests, a_far_name_is_not_guessed);
     tcase_add_test(tests, a_setting_of_another_program_is_not_read);
     tcase_add_test(tests, a_command_needs_only_its_own_settings);

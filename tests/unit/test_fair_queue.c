@@ -1,8 +1,13 @@
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "common/base/attrs.h"
+#include "common/base/err.h"
+#include "common/shop/job.h"
 #include "consumer/money/fair_queue.h"
+#include "tests/fake/fake_memory.h"
 
 #define ENTRIES 64
 
@@ -129,6 +134,93 @@ START_TEST(who_was_called_may_come_again)
 }
 END_TEST
 
+START_TEST(who_is_taken_or_gone_cannot_be_removed)
+{
+    push(0, "dress");
+    push(1, "dress");
+    ck_assert_int_eq(take(), 0);
+    fair_queue_remove(queue, &entries[0]); /* it is called: only its answer ends that */
+    ck_assert_int_eq(entries[0].place, FAIR_QUEUE_TAKEN);
+    fair_queue_remove(queue, &entries[1]);
+    fair_queue_remove(queue, &entries[1]);
+    ck_assert_int_eq(entries[1].place, FAIR_QUEUE_NONE);
+    ck_assert_int_eq(take(), -1);
+    fair_queue_done(queue, &entries[0]);
+    ck_assert_int_eq(fair_queue_push(queue, &entries[0], "dress", true), 0);
+    fair_queue_remove(queue, &entries[0]);
+    ck_assert_int_eq(take(), -1);
+}
+END_TEST
+
+/* Items leave the turns from the first place, the middle and the last. */
+START_TEST(the_turn_of_an_item_goes_with_its_last_entry)
+{
+    static const char *const skus[] = {"a", "b", "c"};
+    for (size_t gone = 0; gone < 3; gone++) {
+        for (size_t i = 0; i < 3; i++)
+            push(i, skus[i]);
+        fair_queue_remove(queue, &entries[gone]);
+        for (size_t i = 0; i < 3; i++) {
+            if (i == gone)
+                continue;
+            ck_assert_int_eq(take(), (int)i);
+            fair_queue_done(queue, &entries[i]);
+        }
+        ck_assert_int_eq(take(), -1);
+    }
+}
+END_TEST
+
+START_TEST(a_name_that_no_item_has_is_refused)
+{
+    char sku[JOB_SKU_MAX + 2];
+    memset(sku, 'a', sizeof sku);
+    sku[JOB_SKU_MAX + 1] = '\0';
+    ck_assert_int_eq(fair_queue_push(queue, &entries[0], sku, false), ERR_NOMEM);
+    ck_assert_ptr_null(entries[0].item);
+    sku[JOB_SKU_MAX] = '\0';
+    push(0, sku);
+    ck_assert_int_eq(take(), 0);
+}
+END_TEST
+
+/* More items than the table has places: each is found, and all of them are freed. */
+START_TEST(thousands_of_items_take_turns)
+{
+    static struct fair_queue_entry many[5000];
+    for (size_t i = 0; i < ARRAY_LEN(many); i++) {
+        char sku[16];
+        (void)snprintf(sku, sizeof sku, "item-%zu", i);
+        ck_assert_int_eq(fair_queue_push(queue, &many[i], sku, false), 0);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(many) / 2; i++) {
+        ck_assert_ptr_eq(fair_queue_first(queue), &many[i]);
+        fair_queue_take(queue);
+        if (i % 2 == 0)
+            fair_queue_done(queue, &many[i]);
+    }
+}
+END_TEST
+
+static int push_two(void)
+{
+    struct fair_queue *small = fair_queue_new(1);
+    struct fair_queue_entry first = {0}, second = {0};
+    int code = small == NULL ? ERR_NOMEM : fair_queue_push(small, &first, "a", false);
+    if (code == 0)
+        code = fair_queue_push(small, &second, "b", true);
+    MUST(code == 0 || second.item == NULL);
+    MUST(first.item == NULL || fair_queue_first(small) == &first);
+    fair_queue_free(small);
+    return code;
+}
+
+START_TEST(without_memory_an_entry_is_not_queued)
+{
+    ck_assert_uint_eq(fake_memory_run(push_two), 3);
+}
+END_TEST
+
 /* Any mix of steps against a plain model: per item a list and a count. */
 START_TEST(every_entry_is_called_once_whatever_the_order)
 {
@@ -180,6 +272,11 @@ int main(void)
     tcase_add_test(tcase, an_item_has_at_most_so_many_calls);
     tcase_add_test(tcase, who_is_dropped_is_not_counted);
     tcase_add_test(tcase, who_was_called_may_come_again);
+    tcase_add_test(tcase, who_is_taken_or_gone_cannot_be_removed);
+    tcase_add_test(tcase, the_turn_of_an_item_goes_with_its_last_entry);
+    tcase_add_test(tcase, a_name_that_no_item_has_is_refused);
+    tcase_add_test(tcase, thousands_of_items_take_turns);
+    tcase_add_test(tcase, without_memory_an_entry_is_not_queued);
     tcase_add_loop_test(tcase, every_entry_is_called_once_whatever_the_order, 0, 500);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);

@@ -80,6 +80,25 @@ START_TEST(other_bytes_pass_as_they_are)
 }
 END_TEST
 
+/* A parameter that does not fit is never sent cut: the buffer says so. */
+START_TEST(a_literal_that_does_not_fit_is_a_failed_buffer)
+{
+    struct buf small;
+    for (size_t room = 0; room < 20; room++) { /* {"a\"b",NULL,-7} has 16 bytes */
+        buf_init(&small, room);
+        pg_array_begin(&small);
+        pg_array_text(&small, "a\"b");
+        pg_array_null(&small);
+        pg_array_int(&small, -7);
+        pg_array_end(&small);
+        ck_assert_int_eq(small.failed, room < 16);
+        if (!small.failed)
+            ck_assert_str_eq(buf_text(&small), "{\"a\\\"b\",NULL,-7}");
+        buf_free(&small);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("pg_array");
@@ -92,6 +111,7 @@ int main(void)
     tcase_add_test(tests, nulls);
     tcase_add_test(tests, numbers);
     tcase_add_test(tests, other_bytes_pass_as_they_are);
+    tcase_add_test(tests, a_literal_that_does_not_fit_is_a_failed_buffer);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
