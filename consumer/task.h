@@ -39,15 +39,17 @@ struct task {
     int64_t attempt;      /* CHARGE, REFUND, RECONCILE, AWAIT_BUYER, LOOK_AT_RETURNS */
     int64_t amount;       /* CHARGE, REFUND, RECONCILE: in minor units of … */
     const char *currency;
-    const char *payment_method; /* CHARGE */
-    const char *receipt_email;  /* CHARGE; NULL: none */
-    const char *customer;       /* CHARGE: whose order it is */
-    const char *intent_id;      /* CHARGE, REFUND, LOOK_AT_RETURNS: the gateway's id of the payment;
-                                   NULL: not known */
-    const char *key;            /* REFUND: its idempotency key; LOOK_AT_RETURNS: its hints */
-    int64_t age_ms;       /* CHARGE, REFUND, RECONCILE: since its intent (or key) became durable */
-    int64_t order_age_ms; /* CHARGE, RECONCILE: of the order's first attempt; or TASK_NO_TIME: its
-                             own */
+    const char *payment_method;   /* CHARGE */
+    const char *receipt_email;    /* CHARGE; NULL: none */
+    const char *customer;         /* CHARGE: whose order it is */
+    const char *gateway_customer; /* CHARGE: whose saved payment method it is, at the gateway; NULL:
+                                     no customer's */
+    const char *intent_id; /* CHARGE, REFUND, LOOK_AT_RETURNS: the gateway's id of the payment;
+                              NULL: not known */
+    const char *key;       /* REFUND: its idempotency key; LOOK_AT_RETURNS: its hints */
+    int64_t age_ms;        /* CHARGE, REFUND, RECONCILE: since its intent (or key) became durable */
+    int64_t order_age_ms;  /* CHARGE, RECONCILE: of the order's first attempt; or TASK_NO_TIME: its
+                              own */
     int64_t left_ms; /* AWAIT_BUYER, CHARGE: how long the buyer may still act; or TASK_NO_TIME: as
                         long as is set */
     enum task_resolution resolution; /* CHARGE */

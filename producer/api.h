@@ -34,6 +34,7 @@ struct api {
     struct orders *orders;
     struct order_status *lookups;
     struct items *items;
+    bool saved_methods;         /* orders carry the customer of their buyers' tokens */
     const char *webhook_secret; /* "": no webhooks are taken */
     size_t webhook_secret_len;
     const char *webhook_mode; /* "true", "false": the livemode of events; "": either */

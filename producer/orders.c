@@ -250,8 +250,11 @@ void orders_post(struct api *api, struct http_request *request)
     }
     o->buyer.expires_s = buyer.expires_s;
     memcpy(o->buyer.user, buyer.user, strlen(buyer.user) + 1);
+    memcpy(o->buyer.gateway_customer, buyer.gateway_customer, sizeof o->buyer.gateway_customer);
     if (!read_order(api, o))
         return;
+    if (api->saved_methods && o->buyer.gateway_customer[0] != '\0')
+        o->job.gateway_customer = o->buyer.gateway_customer;
     const char *why;
     if (!publisher_ready(api->publisher, &why)) {
         refuse(api, o, PROBLEM_BROKER_UNAVAILABLE, NULL);

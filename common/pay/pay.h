@@ -24,7 +24,8 @@ struct pay_charge {
     const char *currency; /* ISO 4217, any case */
     const char *payment_method;
     const char *idempotency_key;
-    const char *receipt_email; /* NULL: none */
+    const char *receipt_email;    /* NULL: none */
+    const char *gateway_customer; /* the gateway's id, whose method it is; NULL: none */
 };
 
 /* What is given back: the payment `intent_id`, of which `amount` is all. */

@@ -37,6 +37,7 @@ X(EVENTS_URL, "EVENTS_URL", WS_URL, "ws://127.0.0.1:8081/v1/events", 0, 0, CFG_P
 X(TICKET_TTL, "TICKET_TTL", DURATION, "10m", 10000, 86400000, CFG_PRODUCER, "how long the ticket in an events_url opens a websocket") \
 X(WAIT_MAX, "WAIT_MAX", DURATION, "15m", 1000, 86400000, CFG_CONSUMER, "longest time that an order waits for an item") \
 X(ACTION_WAIT, "ACTION_WAIT", DURATION, "10m", 1000, 86400000, CFG_CONSUMER, "how long a unit is held for a buyer who must act at the bank (3-D Secure)") \
+X(SAVED_METHODS, "SAVED_METHODS", BOOLEAN, "false", 0, 0, CFG_PRODUCER, "whether orders may be paid by methods that the gateway keeps for its customer, whom the claim gateway_customer of the buyer's token names; only when every consumer is of this release or a later one") \
 X(WEBHOOK_SECRET_FILE, "WEBHOOK_SECRET_FILE", SECRET_WORD_FILE, "", 8, 4096, CFG_PRODUCER | CFG_CTL, "file with the secret of the gateway's webhooks; empty: webhooks are refused") \
 X(WEBHOOK_LIVEMODE, "WEBHOOK_LIVEMODE", BOOLEAN, "", 0, 0, CFG_PRODUCER | CFG_CTL, "whether the gateway's webhooks must be about real money (true) or test payments (false); others are ignored; empty: either") \
 X(GATEWAY_URL, "GATEWAY_URL", HTTP_URL, NULL, 0, 0, CFG_CONSUMER | CFG_CTL, "base URL of the payment gateway (Stripe's API)") \

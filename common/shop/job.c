@@ -34,6 +34,8 @@ int job_encode(struct buf *out, const struct job *job)
     (void)buf_char(out, '"');
     if (job->traceparent != NULL)
         member(out, ",\"traceparent\":", job->traceparent);
+    if (job->gateway_customer != NULL)
+        member(out, ",\"gateway_customer\":", job->gateway_customer);
     (void)buf_char(out, '}');
     return out->failed ? ERR_FULL : 0;
 }
@@ -114,6 +116,14 @@ bool job_reference_valid(const char *reference, size_t len)
 bool job_method_valid(const char *method, size_t len)
 {
     return len >= 1 && len <= JOB_METHOD_MAX && visible_ascii(method, len);
+}
+
+bool job_customer_valid(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (text[i] == '.' || !job_sku_valid(text + i, 1))
+            return false;
+    return len >= 1 && len <= JOB_CUSTOMER_MAX;
 }
 
 bool job_email_valid(const char *email, size_t len)

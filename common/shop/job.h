@@ -24,6 +24,7 @@
 #define JOB_EMAIL_MAX 254
 #define JOB_REFERENCE_MAX 64
 #define JOB_TRACEPARENT_MAX 55
+#define JOB_CUSTOMER_MAX 64
 #define JOB_QUANTITY_MAX 100
 #define JOB_PRICE_MAX 99999999999 /* minor units */
 
@@ -41,6 +42,8 @@ struct job {
     char accepted_at[CLOCK_RFC3339_SIZE];
     char fingerprint[IDS_FINGERPRINT_SIZE]; /* of what was ordered: same key, other body */
     const char *traceparent;                /* NULL: none */
+    const char *gateway_customer; /* whose saved payment methods it may use, at the gateway; NULL:
+                                     none. Of the buyer's token, never of the order's body. */
 };
 
 /* Appends one job as a JSON object. */
@@ -57,6 +60,7 @@ bool job_user_valid(const char *user, size_t len); /* 1-255 bytes, no control ch
 bool job_reference_valid(const char *reference, size_t len); /* 1-64 visible ASCII */
 bool job_method_valid(const char *method, size_t len);       /* 1-255 visible ASCII */
 bool job_email_valid(const char *email, size_t len);         /* 3-254, one @ inside, no spaces */
+bool job_customer_valid(const char *text, size_t len);       /* 1-64 of [A-Za-z0-9_-] */
 bool job_traceparent_valid(const char *text, size_t len);    /* W3C trace context, version 00 */
 
 /* The result of reading one member of `jobs`. */

@@ -99,6 +99,9 @@ static void read_optional(struct reader *r, const char *name, const json_t *valu
         job->reference = checked(r, value, job_reference_valid, "reference is malformed");
     else if (strcmp(name, "traceparent") == 0)
         job->traceparent = checked(r, value, job_traceparent_valid, "traceparent is malformed");
+    else if (strcmp(name, "gateway_customer") == 0)
+        job->gateway_customer =
+            checked(r, value, job_customer_valid, "gateway_customer is malformed");
 }
 
 static void read_member(struct reader *r, const char *name, const json_t *value)

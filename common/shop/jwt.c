@@ -11,6 +11,9 @@
 #include "common/base/err.h"
 #include "common/base/hmac.h"
 #include "common/base/strmap.h"
+#include "common/shop/job.h"
+
+_Static_assert(JWT_CUSTOMER_SIZE == JOB_CUSTOMER_MAX + 1, "an order carries the claim");
 
 /* Verified tokens: SETS sets of WAYS each, newest first. It keeps only tokens of up to
  * CACHE_TOKEN_MAX bytes, so it stays below 11 MiB, and below 3 MiB with tokens of the usual 250
@@ -26,8 +29,9 @@
 struct verified {
     uint64_t hash;
     size_t token_len;
-    char *token; /* owned; the user's name follows it; NULL: a free place */
+    char *token; /* owned; the user's name follows it, then the customer; NULL: a free place */
     const char *user;
+    const char *customer; /* "": none */
     int64_t expires_s;
     int64_t not_before_s;
     int64_t stay_s;
@@ -174,7 +178,20 @@ static bool user_valid(const char *user)
     return len >= 1 && len < JWT_USER_SIZE;
 }
 
-/* Fills all but token and hash; `user` points into `claims`. */
+/* It may be absent. */
+static bool read_customer(const json_t *claim, const char **ret_customer)
+{
+    const char *text = json_string_value(claim);
+    if (claim == NULL)
+        return true;
+    if (text == NULL || strlen(text) != json_string_length(claim) ||
+        !job_customer_valid(text, strlen(text)))
+        return false;
+    *ret_customer = text;
+    return true;
+}
+
+/* Fills all but token and hash; `user` and `customer` point into `claims`. */
 static int read_claims(const json_t *claims, struct verified *v, const char **ret_problem)
 {
     int64_t issued_s;
@@ -193,6 +210,11 @@ static int read_claims(const json_t *claims, struct verified *v, const char **re
     v->user = json_string_value(json_object_get(claims, "sub"));
     if (!user_valid(v->user)) {
         *ret_problem = "the token's sub is missing, too long, or has control characters";
+        return ERR_AUTH;
+    }
+    v->customer = "";
+    if (!read_customer(json_object_get(claims, "gateway_customer"), &v->customer)) {
+        *ret_problem = "the token's gateway_customer is no customer's id";
         return ERR_AUTH;
     }
     const json_t *audience = json_object_get(claims, "aud");
@@ -223,11 +245,13 @@ static const struct verified *cache_find(const struct jwt *jwt, uint64_t hash, c
 static void cache_keep(struct jwt *jwt, const struct verified *v, const char *token, size_t len)
 {
     size_t user_len = strlen(v->user);
-    char *copy = len > CACHE_TOKEN_MAX ? NULL : malloc(len + user_len + 1);
+    size_t customer_len = strlen(v->customer);
+    char *copy = len > CACHE_TOKEN_MAX ? NULL : malloc(len + user_len + customer_len + 2);
     if (copy == NULL)
         return;
     memcpy(copy, token, len);
     memcpy(copy + len, v->user, user_len + 1);
+    memcpy(copy + len + user_len + 1, v->customer, customer_len + 1);
     struct verified *set = cache_set(jwt, v->hash);
     free(set[CACHE_WAYS - 1].token);
     memmove(set + 1, set, (CACHE_WAYS - 1) * sizeof *set);
@@ -235,6 +259,7 @@ static void cache_keep(struct jwt *jwt, const struct verified *v, const char *to
     set[0].token = copy;
     set[0].token_len = len;
     set[0].user = copy + len;
+    set[0].customer = copy + len + user_len + 1;
 }
 
 /* ---- */
@@ -257,6 +282,7 @@ static int judge(const struct verified *v, const char *audience, int64_t now_s,
         return ERR_AUTH;
     }
     memcpy(ret_claims->user, v->user, strlen(v->user) + 1);
+    memcpy(ret_claims->gateway_customer, v->customer, strlen(v->customer) + 1);
     ret_claims->expires_s = v->expires_s;
     ret_claims->stay_s = v->stay_s;
     return 0;

@@ -14,13 +14,16 @@
 #define JWT_AUD_EVENTS "checkout-events"
 #define JWT_TOKEN_MAX 4096
 #define JWT_USER_SIZE 256
+#define JWT_CUSTOMER_SIZE 65
 
 struct jwt;
 
 struct jwt_claims {
-    char user[JWT_USER_SIZE]; /* sub: 1-255 bytes without control characters */
-    int64_t expires_s;        /* exp: seconds since 1970 */
-    int64_t stay_s;           /* claim `stay`: seconds a websocket may stay open; 0: absent */
+    char user[JWT_USER_SIZE];                 /* sub: 1-255 bytes without control characters */
+    char gateway_customer[JWT_CUSTOMER_SIZE]; /* claim `gateway_customer`: the gateway's id of the
+                                                 buyer; "": absent */
+    int64_t expires_s;                        /* exp: seconds since 1970 */
+    int64_t stay_s; /* claim `stay`: seconds a websocket may stay open; 0: absent */
 };
 
 /* Copies the secret. NULL: no memory. */

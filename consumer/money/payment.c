@@ -14,6 +14,7 @@ void payment_free(struct payment *p)
 {
     free(p->payment_method);
     free(p->receipt_email);
+    free(p->gateway_customer);
     loop_timer_free(p->timer);
     free(p);
 }

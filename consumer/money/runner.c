@@ -126,6 +126,13 @@ static void read_list(struct reconcile_entry *entry, int64_t began_ms)
     runner_pump(runner);
 }
 
+/* False: no memory. */
+static bool copy_optional(const char *text, char **ret_copy)
+{
+    *ret_copy = text == NULL ? NULL : strdup(text);
+    return text == NULL || *ret_copy != NULL;
+}
+
 static int copy_texts(struct payment *p, const struct task *task)
 {
     (void)snprintf(p->sku, sizeof p->sku, "%s", task->sku);
@@ -141,8 +148,9 @@ static int copy_texts(struct payment *p, const struct task *task)
     const char *customer = task->customer != NULL ? task->customer : task->order_id;
     p->customer = strmap_hash(customer, strlen(customer));
     p->payment_method = strdup(task->payment_method == NULL ? "" : task->payment_method);
-    p->receipt_email = task->receipt_email == NULL ? NULL : strdup(task->receipt_email);
-    bool whole = p->payment_method != NULL && (task->receipt_email == NULL || p->receipt_email);
+    bool whole = p->payment_method != NULL &&
+                 copy_optional(task->receipt_email, &p->receipt_email) &&
+                 copy_optional(task->gateway_customer, &p->gateway_customer);
     return whole ? 0 : ERR_NOMEM;
 }
 

@@ -271,7 +271,8 @@ static int call(struct payment *p)
                                       .currency = p->currency,
                                       .payment_method = p->payment_method,
                                       .idempotency_key = key,
-                                      .receipt_email = p->receipt_email};
+                                      .receipt_email = p->receipt_email,
+                                      .gateway_customer = p->gateway_customer};
     const struct pay_refund refund = {.order_id = p->order_id,
                                       .amount = p->amount,
                                       .currency = p->currency,

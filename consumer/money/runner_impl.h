@@ -61,7 +61,8 @@ struct payment {
     char currency[8];
     uint64_t customer; /* a hash */
     char *payment_method;
-    char *receipt_email; /* NULL: none */
+    char *receipt_email;    /* NULL: none */
+    char *gateway_customer; /* NULL: none */
     char intent_id[PAY_ID_MAX + 1];
     char key[RUNNER_KEY_SIZE];
     int64_t born_ms;       /* monotonic: when its intent became durable, before its first call */

@@ -8,7 +8,7 @@
 #include "consumer/shard/output.h"
 
 #define NUMBER_SIZE 24
-#define ARRAYS 12
+#define ARRAYS 13
 /* Every job at its longest, each byte escaped. */
 #define ARRAY_MAX ((size_t)16 * 1024 * 1024)
 
@@ -19,8 +19,8 @@ static const struct pg_statement decide_statement = {
     OUTPUT
     "checkout.decide_jobs($1::integer, $2::integer, $3::bigint, $4::bigint, $5::uuid[],"
     " $6::text[], $7::text[], $8::integer[], $9::text[], $10::text[], $11::bigint[], $12::text[],"
-    " $13::timestamptz[], $14::text[], $15::text[], $16::text[]) o",
-    16};
+    " $13::timestamptz[], $14::text[], $15::text[], $16::text[], $17::text[]) o",
+    17};
 static const struct pg_statement settle_statement = {
     "settle",
     OUTPUT "checkout.settle_payments($1::integer, $2::integer, $3::bigint, $4::uuid[],"
@@ -134,18 +134,19 @@ static void put_job(const struct job_entry *entry)
     pg_array_text(array++, text_or_null(job->fingerprint));
     pg_array_text(array++, job->traceparent);
     pg_array_text(array++, entry->verdict == JOB_GOOD ? NULL : entry->problem);
+    pg_array_text(array++, job->gateway_customer);
 }
 
 int orders_db_decide(const struct orders_db_place *place, int64_t wait_ms,
                      struct job_entry *const *jobs, size_t count, pg_result_cb cb, void *arg)
 {
-    const char *params[16];
+    const char *params[17];
     put_place(place, params);
     params[3] = number(3, wait_ms);
-    begin_arrays(12);
+    begin_arrays(13);
     for (size_t i = 0; i < count; i++)
         put_job(jobs[i]);
-    int code = end_arrays(12, params + 4);
+    int code = end_arrays(13, params + 4);
     return code < 0 ? code : pg_query(place->session, &decide_statement, params, cb, arg);
 }
 

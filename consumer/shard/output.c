@@ -22,6 +22,7 @@ enum task_column {
     TASK_COLUMN_RESOLUTION,
     TASK_COLUMN_CUSTOMER,
     TASK_COLUMN_ORDER_AGE_MS,
+    TASK_COLUMN_GATEWAY_CUSTOMER,
     TASK_COLUMNS
 };
 
@@ -133,6 +134,7 @@ static void receive_task(const struct pg_result *result, int row, uint32_t shard
         .left_ms = time_of(result, row, TASK_COLUMN_LEFT_MS),
         .customer = pg_text_or_null(result, row, TASK_COLUMN_CUSTOMER),
         .order_age_ms = time_of(result, row, TASK_COLUMN_ORDER_AGE_MS),
+        .gateway_customer = pg_text_or_null(result, row, TASK_COLUMN_GATEWAY_CUSTOMER),
     };
     if (found < 0 || !complete(result, row, task.kind) ||
         !read_resolution(pg_text(result, row, TASK_COLUMN_RESOLUTION), &task.resolution))

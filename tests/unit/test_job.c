@@ -87,6 +87,7 @@ START_TEST(what_is_written_is_read)
     job.has_unit_price = true;
     job.unit_price = 12900;
     job.reference = "cart-7";
+    job.gateway_customer = "cus_1";
     job.traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     ck_assert_int_eq(parse_with(NULL, 2), 0);
     ck_assert_uint_eq(batch.count, 2);
@@ -104,6 +105,7 @@ START_TEST(what_is_written_is_read)
     ck_assert_str_eq(entry->job.accepted_at, job.accepted_at);
     ck_assert_str_eq(entry->job.fingerprint, job.fingerprint);
     ck_assert_str_eq(entry->job.traceparent, job.traceparent);
+    ck_assert_str_eq(entry->job.gateway_customer, "cus_1");
 }
 END_TEST
 

@@ -108,6 +108,31 @@ START_TEST(what_we_sign_verifies)
 }
 END_TEST
 
+START_TEST(the_gateways_customer_is_read_and_kept)
+{
+    struct jwt_claims claims = {0};
+    const char *token =
+        made("{\"alg\":\"HS256\"}",
+             "{\"sub\":\"ann\",\"aud\":\"checkout\",\"exp\":1800000060,\"gateway_customer\":"
+             "\"cus_1\"}",
+             SECRET);
+    for (int n = 0; n < 2; n++) { /* the second time from the cache */
+        ck_assert_int_eq(verify_at(token, NOW, &claims), 0);
+        ck_assert_str_eq(claims.gateway_customer, "cus_1");
+        ck_assert_str_eq(claims.user, "ann");
+    }
+    token = made("{\"alg\":\"HS256\"}", "{\"sub\":\"bob\",\"aud\":\"checkout\",\"exp\":1800000060}",
+                 SECRET);
+    ck_assert_int_eq(verify_at(token, NOW, &claims), 0);
+    ck_assert_str_eq(claims.gateway_customer, "");
+    token = made("{\"alg\":\"HS256\"}",
+                 "{\"sub\":\"bob\",\"aud\":\"checkout\",\"exp\":1800000060,"
+                 "\"gateway_customer\":\"cus 1\"}",
+                 SECRET);
+    ck_assert_int_eq(verify_at(token, NOW, &claims), ERR_AUTH);
+}
+END_TEST
+
 START_TEST(a_name_of_any_letters_can_be_signed)
 {
     char user[JWT_USER_SIZE];
@@ -378,6 +403,7 @@ int main(void)
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, the_example_of_the_standard);
     tcase_add_test(tc, what_we_sign_verifies);
+    tcase_add_test(tc, the_gateways_customer_is_read_and_kept);
     tcase_add_test(tc, a_name_of_any_letters_can_be_signed);
     tcase_add_test(tc, a_good_token_of_another_maker);
     tcase_add_test(tc, wrong_key);

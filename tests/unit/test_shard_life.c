@@ -17,7 +17,7 @@
 /* A row of checkout.output: a charge to make. */
 #define CHARGED(order)                                                                             \
     "charge|" order "|s|1|1000|usd|pm|null|null|null|0|null|null|null|null|null|null|null|null|"   \
-    "null|null|null|null"
+    "null|null|null|null|null"
 #define SECRET "a secret of thirty-two bytes, or so"
 #define QUEUE "checkout.jobs.1.0"
 #define SELF 11
@@ -268,8 +268,8 @@ START_TEST(the_previous_owners_payments_are_resumed)
     ck_assert_str_eq(fake_pg_param(session, 3), "6");
     fake_pg_answer(session, "take_over", "7|40");
     fake_pg_answer(session, "resume_charges",
-                   "charge|order-a|s|1|1000|usd|pm|null|null|null|3000|null|null|null|null|0;"
-                   "charge|order-b|s|1|1000|usd|pm|null|null|null|0|null|null|null|null|0");
+                   "charge|order-a|s|1|1000|usd|pm|null|null|null|3000|null|null|null|null|null|0;"
+                   "charge|order-b|s|1|1000|usd|pm|null|null|null|0|null|null|null|null|null|0");
     ck_assert_uint_eq(fake_money.taken, 2);
     ck_assert_str_eq(fake_money.last_order, "order-b");
 }
@@ -534,9 +534,10 @@ START_TEST(a_shard_with_an_unknown_task_is_released_for_good)
 {
     serve();
     deliver();
-    fake_pg_answer(session, "decide",
-                   "teleport|o|s|1|null|null|null|null|null|null|null|null|null|null|null|null|"
-                   "null|null|null|null|null|null|null;" CHARGED("order-c"));
+    fake_pg_answer(
+        session, "decide",
+        "teleport|o|s|1|null|null|null|null|null|null|null|null|null|null|null|null|null|"
+        "null|null|null|null|null|null|null;" CHARGED("order-c"));
     ck_assert_uint_eq(fake_money.taken, 1); /* what is known is done */
     ck_assert_uint_eq(outdated, 1);
     assert_state(OWNERSHIP_RELEASING); /* once what was decided is acknowledged */

@@ -57,6 +57,10 @@ static void write_form(struct buf *form, const struct pay_charge *charge,
     (void)buf_int(form, charge->shard);
     (void)buf_str(form, "&description=Order%20");
     (void)percent_encode(form, charge->order_id);
+    if (charge->gateway_customer != NULL) {
+        (void)buf_str(form, "&customer=");
+        (void)percent_encode(form, charge->gateway_customer);
+    }
     if (charge->receipt_email != NULL) {
         (void)buf_str(form, "&receipt_email=");
         (void)percent_encode(form, charge->receipt_email);

@@ -15,7 +15,7 @@ create or replace function checkout.decide_jobs(
     p_shards integer, p_shard integer, p_epoch bigint, p_wait_ms bigint,
     p_ids uuid[], p_users text[], p_skus text[], p_quantities integer[], p_methods text[],
     p_emails text[], p_prices bigint[], p_references text[], p_accepted timestamptz[],
-    p_fingerprints text[], p_traces text[], p_flaws text[])
+    p_fingerprints text[], p_traces text[], p_flaws text[], p_customers text[] default '{}')
 returns setof checkout.output
 language plpgsql as $$
 declare
@@ -29,10 +29,10 @@ begin
         select j.*
           from (select distinct on (u.order_id) u.*
                   from unnest(p_ids, p_users, p_skus, p_quantities, p_methods, p_emails, p_prices,
-                              p_references, p_accepted, p_fingerprints, p_traces, p_flaws)
+                              p_references, p_accepted, p_fingerprints, p_traces, p_flaws, p_customers)
                        with ordinality
                        as u(order_id, user_id, sku, quantity, payment_method, receipt_email, unit_price,
-                            reference, accepted_at, fingerprint, traceparent, flaw, n)
+                            reference, accepted_at, fingerprint, traceparent, flaw, gateway_customer, n)
                  order by u.order_id, u.n) j
          where not exists (select 1 from checkout.orders o where o.order_id = j.order_id)),
     checked as (            -- what each job's fate is but for limits and stock
@@ -89,7 +89,8 @@ begin
                          case when d.status = 'waiting' then d.ahead + d.nth_waiting end,
                          d.clock + p_wait_ms * interval '1 ms', d.user_id, d.sku, d.quantity,
                          d.price * d.quantity, d.currency, d.fingerprint, d.reference, d.receipt_email,
-                         d.payment_method, d.traceparent, d.accepted_at, null, null)::checkout.move order by d.n)
+                         d.payment_method, d.traceparent, d.accepted_at, null, null,
+                         d.gateway_customer)::checkout.move order by d.n)
       into moves from decided d;
 
     return query
@@ -121,7 +122,7 @@ begin
                   from moved m where m.status in ('waiting', 'reserved') group by m.sku) s
          where i.sku = s.sku)
     select checkout.charge_task(m.order_id, 1, m.amount, m.currency, m.sku, m.payment_method, m.receipt_email,
-                                0, null, m.user_id, null, null, 0), null::checkout.news
+                                0, null, m.user_id, null, null, 0, m.gateway_customer), null::checkout.news
       from moved m where m.status = 'reserved'
     union all
     select null, checkout.transition_news(m.status, m.reason, count(*))

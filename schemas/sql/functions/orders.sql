@@ -16,12 +16,12 @@ create or replace function checkout.move_of(
     p_order uuid, p_from text, p_to text, p_reason text, p_problem text default null, p_param text default null)
 returns checkout.move language sql immutable
 return row(p_order, p_from, p_to, p_reason, null, null, null, null, null, null, null, null, null, null, null, null,
-           null, null, p_problem, p_param)::checkout.move;
+           null, null, p_problem, p_param, null)::checkout.move;
 
 -- Moves orders of a shard: makes the new ones, and takes the others from the state that they are said to be in
 -- to another. Each has an event, in the order of the moves. One that is in another state by now, or a step
 -- that there is not, is left out. Returns the orders that it moved, as they are now: units, intents and lines
--- change for these alone. An ended order forgets its payment method. The caller holds the fence.
+-- change for these alone. An ended order forgets its payment method, and whose that is. The caller holds the fence.
 create or replace function checkout.move_orders(p_shard integer, p_moves checkout.move[])
 returns setof checkout.orders
 language plpgsql security definer set search_path = '' as $$
@@ -33,11 +33,13 @@ begin
     made as (
         insert into checkout.orders
             (order_id, user_id, sku, shard, quantity, status, reason, amount, currency, fingerprint,
-             reference, receipt_email, payment_method, traceparent, ticket, sequence, accepted_at)
+             reference, receipt_email, payment_method, traceparent, ticket, sequence, accepted_at,
+             gateway_customer)
         select m.order_id, m.user_id, coalesce(m.sku, ''), p_shard, coalesce(m.quantity, 0), m.status,
                m.reason, m.amount, m.currency, coalesce(m.fingerprint, ''), m.reference, m.receipt_email,
                case when m.status in ('waiting', 'reserved') then m.payment_method end, m.traceparent,
-               m.ticket, 1, coalesce(m.accepted_at, now())
+               m.ticket, 1, coalesce(m.accepted_at, now()),
+               case when m.status in ('waiting', 'reserved') then m.gateway_customer end
           from move m where m.from_status is null order by m.ordinality
         returning *),
     changed as (
@@ -45,6 +47,7 @@ begin
            set status = m.status, reason = m.reason, ticket = null,
                payment_problem = m.payment_problem, payment_param = m.payment_param,
                payment_method = case when m.status = 'reserved' then o.payment_method end,
+               gateway_customer = case when m.status = 'reserved' then o.gateway_customer end,
                sequence = o.sequence + 1, updated_at = now()
           from move m
          where m.from_status is not null         -- no look for those that are made

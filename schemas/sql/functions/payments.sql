@@ -80,7 +80,7 @@ begin
               from ended e where e.state <> 'superseded'),
            (select array_agg(checkout.charge_task(a.order_id, a.attempt, o.amount, o.currency, o.sku,
                                                   o.payment_method, o.receipt_email, 0, null, o.user_id, null, null,
-                                                  checkout.age_ms(f.created_at)))
+                                                  checkout.age_ms(f.created_at), o.gateway_customer))
               from again a
               join checkout.orders o on o.order_id = a.order_id
               join checkout.payments f on f.order_id = a.order_id and f.attempt = 1)

@@ -95,7 +95,7 @@ begin
           from (select coalesce(sum(quantity), 0)::integer as units from moved) s
          where i.sku = p_sku)
     select checkout.charge_task(m.order_id, 1, m.amount, m.currency, m.sku, m.payment_method, m.receipt_email,
-                                0, null, m.user_id, null, null, 0), null::checkout.news
+                                0, null, m.user_id, null, null, 0, m.gateway_customer), null::checkout.news
       from moved m;
 end $$;
 
