@@ -47,7 +47,7 @@ X(GATEWAY_METHODS, "GATEWAY_METHODS", METHODS, "card", 0, 0, CFG_CONSUMER, "paym
 X(GATEWAY_RETURN_URL, "GATEWAY_RETURN_URL", PAGE_URL, "", 0, 0, CFG_CONSUMER, "page of the shop that banks send buyers back to, with a query or without; empty: no payment may need a redirect") \
 X(GATEWAY_CA_FILE, "GATEWAY_CA_FILE", FILE, "", 0, 0, CFG_CONSUMER | CFG_CTL, "file of CA certificates to check the gateway's TLS certificate; empty: the system's") \
 X(GATEWAY_INFLIGHT, "GATEWAY_INFLIGHT", INTEGER, "256", 1, 10000, CFG_CONSUMER, "payments in flight at once, at most") \
-X(GATEWAY_INFLIGHT_FIRST, "GATEWAY_INFLIGHT_FIRST", INTEGER, "16", 1, 10000, CFG_CONSUMER, "payments in flight at once after a start; more of them with each round of answers, fewer when the gateway says that there are too many") \
+X(GATEWAY_INFLIGHT_FIRST, "GATEWAY_INFLIGHT_FIRST", INTEGER, "16", 1, 10000, CFG_CONSUMER, "payments in flight at once after a start (those that take over a second do not count); one more with each round of answers; while the gateway refuses many as too many (429), as many a second as it takes") \
 X(GATEWAY_TIMEOUT, "GATEWAY_TIMEOUT", DURATION, "30s", 100, 300000, CFG_CONSUMER | CFG_CTL, "longest wait for one answer of the gateway") \
 X(GATEWAY_LIMIT, "GATEWAY_LIMIT", DURATION, "90s", 100, 600000, CFG_CONSUMER, "time within which the gateway ends what it executes: a payment that it does not list then was not made") \
 X(GATEWAY_KEY_AGE, "GATEWAY_KEY_AGE", DURATION, "20h", 1000, 82800000, CFG_CONSUMER, "from this age an idempotency key is looked up and not sent again; keep it below the gateway's own limit") \

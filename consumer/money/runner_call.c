@@ -149,7 +149,7 @@ static void tell_window(struct runner *runner, const struct payment *p,
     if (answer->outcome == PAY_BUSY)
         window_refused(&runner->window, p->called_us / 1000, clock_mono_ms());
     else
-        window_served(&runner->window, inflight);
+        window_served(&runner->window, inflight, clock_mono_ms());
 }
 
 /* ---- answers ---- */
@@ -313,6 +313,7 @@ static void sent(struct payment *p)
     attempt_memory_sent(&p->memory, p->attempt.verb, (int64_t)(p->called_us / 1000));
     bool beside = p->refund && runner->breaker.state == CIRCUIT_BREAKER_SUSPECTED;
     p->probe = !beside && circuit_breaker_call(&runner->breaker);
+    window_called(&runner->window, p->called_us / 1000);
     fair_queue_take(runner->queues[p->lane]);
     runner->inflight[p->lane]++;
     TAILQ_INSERT_TAIL(&runner->calls, p, calls);
@@ -351,10 +352,18 @@ static size_t share(const struct runner *runner, enum runner_lane lane)
     return size < REFUND_CALLS_MAX ? (size + 1) / 2 : REFUND_CALLS_MAX;
 }
 
-bool runner_may_call(void *runner)
+static bool window_has_room(const struct runner *runner)
 {
-    const struct runner *r = runner;
-    return window_lets(&r->window, in_window(r));
+    return window_lets(&runner->window, in_window(runner), clock_mono_ms());
+}
+
+bool runner_may_call(void *arg)
+{
+    struct runner *runner = arg;
+    bool may = window_has_room(runner);
+    if (may)
+        window_called(&runner->window, clock_mono_ms());
+    return may;
 }
 
 /* 0: it is. */
@@ -389,8 +398,10 @@ static bool call_first(struct runner *runner, enum runner_lane lane)
         runner_step(p, ATTEMPT_ON_KEY_OLD);
         return true;
     }
-    if (!runner_may_call(runner)) {
-        if (runner->young != NULL)
+    if (!window_has_room(runner)) {
+        if (runner->window.limited)
+            loop_timer_start(runner->pump_again, WINDOW_SLOT_MS, 0);
+        else if (runner->young != NULL)
             loop_timer_start(runner->pump_again, slow_in_ms(runner->young), 0);
         return false;
     }

@@ -132,7 +132,7 @@ void runner_count(struct payment *p, int by);
 
 /* Starts calls while the breaker and the window have room. */
 void runner_pump(struct runner *runner);
-/* Whether a call beside those may be made now. */
+/* Whether a call beside those may be made now; it is counted as made. */
 bool runner_may_call(void *runner);
 
 /* NULL: no memory. */

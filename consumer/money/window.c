@@ -1,33 +1,94 @@
 #include "consumer/money/window.h"
 
+#define SECOND_MS 1000
+#define MANY 5           /* refusals in a second, ... */
+#define MANY_ONE_OF 8    /* ... and one of so many calls: the gateway has a limit */
+#define LIMITED_MS 60000 /* so long after that */
+#define GROW_AFTER_REFUSAL_MS 5000
+
+static unsigned count(const struct window_second *second, uint64_t now_ms)
+{
+    unsigned sum = 0;
+    for (size_t i = 0; i < WINDOW_SLOTS; i++)
+        if (second->slots[i].number + WINDOW_SLOTS > now_ms / WINDOW_SLOT_MS)
+            sum += second->slots[i].count;
+    return sum;
+}
+
+static void add(struct window_second *second, uint64_t now_ms)
+{
+    uint64_t number = now_ms / WINDOW_SLOT_MS;
+    unsigned *slot = &second->slots[number % WINDOW_SLOTS].count;
+    if (second->slots[number % WINDOW_SLOTS].number != number)
+        *slot = 0;
+    second->slots[number % WINDOW_SLOTS].number = number;
+    ++*slot;
+}
+
 void window_init(struct window *window, unsigned first, unsigned max)
 {
     *window = (struct window){.size = first < max ? first : max, .max = max};
 }
 
-bool window_lets(const struct window *window, size_t inflight)
+bool window_lets(const struct window *window, size_t inflight, uint64_t now_ms)
 {
-    return inflight < window->size;
+    return (window->limited ? count(&window->begun, now_ms) : inflight) < window->size;
 }
 
-void window_served(struct window *window, size_t inflight)
+void window_called(struct window *window, uint64_t now_ms)
 {
-    if (inflight < window->size) { /* it was not full: nothing says that more would do */
-        window->answers = 0;
-        return;
-    }
-    if (++window->answers < window->size)
-        return;
+    add(&window->begun, now_ms);
+}
+
+static void grow(struct window *window, uint64_t now_ms)
+{
     window->answers = 0;
+    window->grown_ms = now_ms;
     if (window->size < window->max)
         window->size++;
 }
 
+void window_served(struct window *window, size_t inflight, uint64_t now_ms)
+{
+    if (window->limited && now_ms - window->many_ms >= LIMITED_MS)
+        window->limited = false;
+    if (window->limited) {
+        bool full = count(&window->begun, now_ms) >= window->size;
+        if (full && now_ms - window->grown_ms >= SECOND_MS &&
+            now_ms - window->round_ms >= GROW_AFTER_REFUSAL_MS)
+            grow(window, now_ms);
+    } else if (inflight < window->size) { /* not full: nothing says that more would do */
+        window->answers = 0;
+    } else if (++window->answers >= window->size) {
+        grow(window, now_ms);
+    }
+}
+
+static void begin_round(struct window *window, uint64_t now_ms)
+{
+    window->round_ms = now_ms;
+    window->least = window->size < 2 ? 1 : window->size / 2;
+}
+
 void window_refused(struct window *window, uint64_t sent_ms, uint64_t now_ms)
 {
+    unsigned begun = count(&window->begun, now_ms);
     window->answers = 0;
-    if (window->halved_ms != 0 && sent_ms <= window->halved_ms)
-        return;
-    window->halved_ms = now_ms;
-    window->size = window->size < 2 ? 1 : window->size / 2;
+    add(&window->refused, now_ms);
+    unsigned refused = count(&window->refused, now_ms);
+    bool many = refused >= MANY && refused * MANY_ONE_OF >= begun;
+    if (many)
+        window->many_ms = now_ms;
+    if (many && !window->limited) {
+        window->limited = true;
+        window->size = begun < 1 ? 1 : begun < window->max ? begun : window->max;
+        begin_round(window, now_ms);
+        window->size =
+            begun > refused && begun - refused > window->least ? begun - refused : window->least;
+    } else if (window->limited) {
+        if (sent_ms > window->round_ms)
+            begin_round(window, now_ms);
+        if (window->size > window->least)
+            window->size--;
+    }
 }

@@ -1,7 +1,10 @@
 /*
- * How many calls may be in flight: less when the gateway says that there are too many (429), more
- * when it does not. Halved at most once, and one added at most, in the time of one answer. Pure;
- * times are monotonic.
+ * How many calls may be made. At first so many may be in flight: those that take long do not count,
+ * and one is added with each round of answers. A gateway that answers "too many requests" (429) to
+ * many of them has a limit, so many a second: then so many calls may be begun in any second, one
+ * less with each refusal (at most half in a round trip), and one more with each second that was
+ * full and had none. After a minute without many refusals calls in flight count again. A single 429
+ * now and then (a lock, say) means nothing. Pure; times are monotonic.
  */
 #ifndef CONSUMER_MONEY_WINDOW_H
 #define CONSUMER_MONEY_WINDOW_H
@@ -10,19 +13,37 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define WINDOW_SLOT_MS 50
+#define WINDOW_SLOTS 21 /* a second, and the slot that is under way */
+
+/* How often something has happened in the last second. */
+struct window_second {
+    struct {
+        uint64_t number;
+        unsigned count;
+    } slots[WINDOW_SLOTS];
+};
+
 struct window {
-    unsigned size;
+    unsigned size; /* calls in flight; or, where there is a limit, calls begun in a second */
     unsigned max;
-    uint64_t halved_ms; /* calls that were made before tell nothing about the size of now */
-    unsigned answers;   /* served since one was added */
+    bool limited;
+    unsigned least;    /* of `size`, in this round trip */
+    uint64_t round_ms; /* calls made before tell nothing about the size of now */
+    uint64_t many_ms;  /* when many were refused last */
+    uint64_t grown_ms; /* when one was added last */
+    unsigned answers;  /* served since */
+    struct window_second begun;
+    struct window_second refused;
 };
 
 void window_init(struct window *window, unsigned first, unsigned max);
-/* Whether one more may be made. */
-bool window_lets(const struct window *window, size_t inflight);
-/* A call that was made at `sent_ms`, with `inflight` in flight, was served; or refused as too many.
- */
-void window_served(struct window *window, size_t inflight);
+/* Whether one more may be made, beside `inflight` that do not take long. */
+bool window_lets(const struct window *window, size_t inflight, uint64_t now_ms);
+/* It is made. */
+void window_called(struct window *window, uint64_t now_ms);
+/* A call was served, with `inflight` in flight; or, made at `sent_ms`, refused as too many. */
+void window_served(struct window *window, size_t inflight, uint64_t now_ms);
 void window_refused(struct window *window, uint64_t sent_ms, uint64_t now_ms);
 
 #endif

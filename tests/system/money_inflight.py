@@ -63,7 +63,7 @@ class Measure:
         stack = self.stack = self.scene.stack
         self.sold_out = [stack.item(f"out-{n:03d}", stock=0) for n in range(ITEMS)]
         self.paid = [stack.item(f"paid-{n:03d}", stock=1000000) for n in range(ITEMS)]
-        settings = {"CHECKOUT_GATEWAY_INFLIGHT": INFLIGHT}
+        settings = {"CHECKOUT_GATEWAY_INFLIGHT": INFLIGHT, "CHECKOUT_GATEWAY_INFLIGHT_FIRST": INFLIGHT}
         stack.gateway.latency(LATENCY_MS)
         self.consumer = stack.start("consumer", **settings)
         self.watch = Watch(self.consumer)
