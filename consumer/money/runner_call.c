@@ -145,11 +145,17 @@ static size_t in_window(const struct runner *runner)
 static void tell_window(struct runner *runner, const struct payment *p,
                         const struct pay_answer *answer)
 {
+    bool before = runner->window.limited;
     size_t inflight = in_window(runner) + 1; /* with this one */
     if (answer->outcome == PAY_BUSY)
         window_refused(&runner->window, p->called_us / 1000, clock_mono_ms());
     else
         window_served(&runner->window, inflight, clock_mono_ms());
+    if (runner->window.limited && !before)
+        log_warning("gateway refuses many calls as too many; making fewer a second",
+                    LOG_INT("a_second", runner->window.size));
+    else if (before && !runner->window.limited)
+        log_info("gateway has not refused many calls for a minute; no limit is kept to");
 }
 
 /* ---- answers ---- */
@@ -400,7 +406,8 @@ static bool call_first(struct runner *runner, enum runner_lane lane)
     }
     if (!window_has_room(runner)) {
         if (runner->window.limited)
-            loop_timer_start(runner->pump_again, WINDOW_SLOT_MS, 0);
+            loop_timer_start(runner->pump_again, window_wait_ms(&runner->window, clock_mono_ms()),
+                             0);
         else if (runner->young != NULL)
             loop_timer_start(runner->pump_again, slow_in_ms(runner->young), 0);
         return false;

@@ -4,7 +4,7 @@
 #define MANY 5           /* refusals in a second, ... */
 #define MANY_ONE_OF 8    /* ... and one of so many calls: the gateway has a limit */
 #define LIMITED_MS 60000 /* so long after that */
-#define GROW_AFTER_REFUSAL_MS 5000
+#define GROW_AFTER_REFUSAL_MS 3000
 
 static unsigned count(const struct window_second *second, uint64_t now_ms)
 {
@@ -32,12 +32,27 @@ void window_init(struct window *window, unsigned first, unsigned max)
 
 bool window_lets(const struct window *window, size_t inflight, uint64_t now_ms)
 {
-    return (window->limited ? count(&window->begun, now_ms) : inflight) < window->size;
+    if (!window->limited)
+        return inflight < window->size;
+    return now_ms * 1000 >= window->next_us && count(&window->begun, now_ms) < window->size;
+}
+
+uint32_t window_wait_ms(const struct window *window, uint64_t now_ms)
+{
+    if (!window->limited || window_lets(window, 0, now_ms))
+        return 0;
+    if (now_ms * 1000 >= window->next_us)
+        return WINDOW_SLOT_MS;
+    return (uint32_t)(window->next_us / 1000 + 1 - now_ms);
 }
 
 void window_called(struct window *window, uint64_t now_ms)
 {
+    uint64_t late_us = (now_ms - WINDOW_SLOT_MS) * 1000;
     add(&window->begun, now_ms);
+    if (window->limited)
+        window->next_us = (window->next_us > late_us ? window->next_us : late_us) +
+                          (uint64_t)SECOND_MS * 1000 / window->size;
 }
 
 static void grow(struct window *window, uint64_t now_ms)
@@ -53,7 +68,7 @@ void window_served(struct window *window, size_t inflight, uint64_t now_ms)
     if (window->limited && now_ms - window->many_ms >= LIMITED_MS)
         window->limited = false;
     if (window->limited) {
-        bool full = count(&window->begun, now_ms) >= window->size;
+        bool full = count(&window->begun, now_ms) * 10 >= window->size * 9;
         if (full && now_ms - window->grown_ms >= SECOND_MS &&
             now_ms - window->round_ms >= GROW_AFTER_REFUSAL_MS)
             grow(window, now_ms);
@@ -81,6 +96,7 @@ void window_refused(struct window *window, uint64_t sent_ms, uint64_t now_ms)
         window->many_ms = now_ms;
     if (many && !window->limited) {
         window->limited = true;
+        window->next_us = now_ms * 1000;
         window->size = begun < 1 ? 1 : begun < window->max ? begun : window->max;
         begin_round(window, now_ms);
         window->size =

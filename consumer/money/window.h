@@ -13,8 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WINDOW_SLOT_MS 50
-#define WINDOW_SLOTS 21 /* a second, and the slot that is under way */
+#define WINDOW_SLOT_MS 50 /* also: what may be made up for of a late timer */
+#define WINDOW_SLOTS 21   /* a second, and the slot that is under way */
 
 /* How often something has happened in the last second. */
 struct window_second {
@@ -31,6 +31,7 @@ struct window {
     unsigned least;    /* of `size`, in this round trip */
     uint64_t round_ms; /* calls made before tell nothing about the size of now */
     uint64_t many_ms;  /* when many were refused last */
+    uint64_t next_us;  /* where there is a limit: no call before */
     uint64_t grown_ms; /* when one was added last */
     unsigned answers;  /* served since */
     struct window_second begun;
@@ -40,6 +41,8 @@ struct window {
 void window_init(struct window *window, unsigned first, unsigned max);
 /* Whether one more may be made, beside `inflight` that do not take long. */
 bool window_lets(const struct window *window, size_t inflight, uint64_t now_ms);
+/* Where there is a limit: in so long one may be made; else 0. */
+uint32_t window_wait_ms(const struct window *window, uint64_t now_ms);
 /* It is made. */
 void window_called(struct window *window, uint64_t now_ms);
 /* A call was served, with `inflight` in flight; or, made at `sent_ms`, refused as too many. */
