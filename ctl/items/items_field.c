@@ -1,5 +1,6 @@
 #include "ctl/items/items_field.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +32,7 @@ size_t items_field_of(const char *name, size_t len)
 static void lower(const char *text, char ret_code[CODE_SIZE])
 {
     for (size_t i = 0; i < CODE_SIZE; i++)
-        ret_code[i] = text[i] >= 'A' && text[i] <= 'Z' ? (char)(text[i] - 'A' + 'a') : text[i];
+        ret_code[i] = (char)tolower((unsigned char)text[i]);
 }
 
 static bool is_number(const char *text, int64_t low, int64_t high)
