@@ -28,7 +28,7 @@ struct pay_charge {
     const char *gateway_customer; /* the gateway's id, whose method it is; NULL: none */
 };
 
-/* What is given back: the payment `intent_id`, of which `amount` is all. */
+/* What is refunded: the payment `intent_id`, of which `amount` is all. */
 struct pay_refund {
     const char *order_id;
     int64_t amount;
@@ -39,12 +39,12 @@ struct pay_refund {
 
 /* What an answer says. The first ones are about an intent of ours, which it names. */
 #define PAY_OUTCOME_MAP(X)                                                                         \
-    X(SUCCEEDED, "succeeded") /* the price was taken, all of it; or given back */                  \
+    X(SUCCEEDED, "succeeded") /* the price was taken, all of it; or refunded */                    \
     X(DECLINED, "declined")   /* the intent has no payment method (any more) */                    \
     X(CANCELLED, "cancelled")                                                                      \
     X(ACTION, "action")             /* its buyer has to act: 3-D Secure and the like */            \
     X(PENDING, "pending")           /* neither this nor that yet; a refund is under way */         \
-    X(OTHER_SUM, "other_sum")       /* another sum was taken, or given back, than was asked for */ \
+    X(OTHER_SUM, "other_sum")       /* another sum was taken or refunded than was asked for */     \
     X(REFUSED, "refused")           /* definite: this request is refused, and not executed */      \
     X(REFUSED_NOW, "refused_now")   /* a refund: refused, but not for good */                      \
     X(KEY_USED, "key_used")         /* the idempotency key was used with other parameters */       \
@@ -54,7 +54,7 @@ struct pay_refund {
     X(ERROR, "error")               /* an error of the gateway's own */                            \
     X(UNKNOWN, "unknown")           /* no answer, or nonsense: executed or not */                  \
     X(FAILED, "failed")             /* the refund has failed: the money stays where it is */       \
-    X(ALREADY, "already")           /* nothing is left to give back */                             \
+    X(ALREADY, "already")           /* nothing is left to refund */                                \
     X(NOT_FOUND, "not_found")       /* no refund of the payment is known */
 
 #define PAY_OUTCOME_ENUM(id, text) PAY_##id,
@@ -194,15 +194,15 @@ MUST_CHECK static inline int pay_cancel(struct pay *pay, const struct pay_charge
     return pay->ops->cancel(pay, charge, intent_id, cb, arg);
 }
 
-/* Gives a payment back under `idempotency_key`. */
+/* Refunds a payment under `idempotency_key`. */
 MUST_CHECK static inline int pay_refund(struct pay *pay, const struct pay_refund *refund,
                                         pay_answer_cb cb, void *arg)
 {
     return pay->ops->refund(pay, refund, cb, arg);
 }
 
-/* What the gateway knows of refunds of the payment. SUCCEEDED: all of it was given back; NOT_FOUND:
- * nothing was tried; FAILED: nothing is under way, and nothing was given back; OTHER_SUM: less was;
+/* What the gateway knows of refunds of the payment. SUCCEEDED: all of it was refunded; NOT_FOUND:
+ * nothing was tried; FAILED: nothing is under way, and nothing was refunded; OTHER_SUM: less was;
  * PENDING: under way. */
 MUST_CHECK static inline int pay_find_refund(struct pay *pay, const struct pay_refund *refund,
                                              pay_answer_cb cb, void *arg)

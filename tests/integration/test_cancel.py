@@ -98,7 +98,7 @@ class Cancelling(Cancels):
         self.stack.start("consumer")
         first.wait("cancelled")
         second.wait("confirmed")
-        self.assertEqual(self.commands(first), [("done", "cancelled before it reached the counter")])
+        self.assertEqual(self.commands(first), [("done", "cancelled before it was decided")])
         self.assertEqual(self.stack.counts(sku), (1, 0, 1, 0))
 
     def test_a_cancel_of_an_order_whose_job_comes_later(self):

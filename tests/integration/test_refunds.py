@@ -76,7 +76,7 @@ class AtTheSandbox(harness.TestCase):
         paying = self.stack.order("ann", sku).wait("reserved")
         waiting = self.stack.order("bob", sku).wait("waiting")
         self.assertIn("its payment is under way", self.refund(paying, code=1))
-        self.assertIn("it waits in line, and nothing was paid", self.refund(waiting, code=1))
+        self.assertIn("it is on the waitlist, and nothing was paid", self.refund(waiting, code=1))
         waiting.wait("rejected", "sold_out")
         self.assertIn("it is rejected (sold_out), and nothing is to be paid back", self.refund(waiting, code=1))
         unknown = self.stack.ctl("orders", "refund", "00000000-0000-8000-8000-000000000000", check=False)

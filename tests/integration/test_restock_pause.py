@@ -118,7 +118,7 @@ class Pausing(Operators):
 
     def test_a_paused_item_lets_everybody_wait_and_then_serves_them_in_order(self):
         sku, other = self.stack.item(stock=2), self.stack.item()
-        self.assertEqual(self.ctl("pause", sku).stdout, "paused: orders wait in line\n")
+        self.assertEqual(self.ctl("pause", sku).stdout, "paused: orders join the waitlist\n")
         self.assertEqual(self.ctl("pause", sku).stdout, "it was paused before\n")
         wait_until(lambda: self.state(sku) == "paused", 30, "the door to say paused")
         orders = [self.stack.order(f"user-{n}", sku).wait("waiting") for n in range(3)]

@@ -196,7 +196,7 @@ static bool adopt_wire(struct broker *broker, struct wire *wire)
     return true;
 }
 
-/* The first round over all hosts is told in full, then a line now and again. */
+/* Logs each failure of the first round over all hosts, then a line now and again. */
 static void attempt_failed(struct broker *broker, const char *reason)
 {
     uint64_t now = clock_mono_ms();
@@ -239,7 +239,7 @@ static void start_attempt(void *arg)
     broker->attempt = broker_attempt_start(broker->loop, host, broker->walk.round, broker->name,
                                            broker->heartbeat_s, attempt_done, broker);
     if (broker->attempt == NULL)
-        schedule_retry(broker); /* memory is out: nothing to say that helps, but it may pass */
+        schedule_retry(broker); /* out of memory: a log line would not help, and it may pass */
     else
         broker_enter_phase(broker, BROKER_PHASE_CONNECTING, NULL);
 }

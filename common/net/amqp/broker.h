@@ -51,8 +51,8 @@ void broker_close(struct broker *broker);
 enum broker_state broker_state(const struct broker *broker);
 /* The server's version of the present connection, "" while down. */
 const char *broker_server_version(const struct broker *broker);
-/* What the last try to connect met, while down: 0 (none has ended yet), ERR_UNAVAILABLE (nobody
- * answers), or what will not mend by itself: ERR_NOT_FOUND (the host has no address), ERR_AUTH (the
+/* What the last try to connect met, while down: 0 (none has ended yet), ERR_UNAVAILABLE (no
+ * answer), or what will not mend by itself: ERR_NOT_FOUND (the host has no address), ERR_AUTH (the
  * login is refused). */
 int broker_fault(const struct broker *broker);
 /* Drops the connection and stays down until broker_resume. If it was up, the channels' `closed` and

@@ -16,8 +16,8 @@
 
 /* ------------------------------------------------------------------ numbers and memory */
 
-/* A number that is nobody's, 0 if there is none. Starts behind the last one given, so that a number
- * rests before it is used again. */
+/* A number that no channel has, 0 if there is none. Starts behind the last one given, so that a
+ * number rests before it is used again. */
 static uint16_t free_number(struct broker *broker)
 {
     uint16_t number = broker->last_number;

@@ -62,7 +62,7 @@ void broker_confirms_undo(struct broker_confirms *confirms)
     confirms->count--;
 }
 
-/* The mark of `sequence`, or NULL if it is not kept. */
+/* The state of `sequence`, or NULL if it is not kept. */
 static uint8_t *find(const struct broker_confirms *confirms, uint64_t sequence)
 {
     if (sequence < confirms->first || sequence - confirms->first >= confirms->count)

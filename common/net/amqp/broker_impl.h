@@ -50,7 +50,7 @@ struct broker {
     struct loop_hook *hook;     /* sees what the library read while it was sending */
     loop_cb at_rest;            /* what broker_leave ends with */
 
-    struct broker_channel **channels; /* by number; NULL: nobody's */
+    struct broker_channel **channels; /* by number; NULL: not in use */
     bool *closing;                    /* by number: our close is not answered yet */
     struct broker_channel *graveyard; /* what was freed inside a callback */
     uint64_t answered_ms;             /* when a channel that is being opened last got a frame */

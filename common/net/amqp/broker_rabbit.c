@@ -407,7 +407,7 @@ int wire_publish(struct wire *wire, uint16_t channel, const struct broker_messag
     if (amqp_basic_publish(wire->connection, channel, bytes_of(message->exchange),
                            bytes_of(message->routing_key), 1, 0, &p, body) != AMQP_STATUS_OK)
         return ERR_IO;
-    /* The library marks a last frame that is exactly full as "more follows", and the kernel would
+    /* The library sends a last frame that is exactly full as "more follows", and the kernel would
      * hold it back for up to 200 ms: anything sent behind it pushes it out. If that fails, the
      * connection is broken, which the next call will see. */
     amqp_frame_t push = {.frame_type = AMQP_FRAME_HEARTBEAT, .channel = 0};

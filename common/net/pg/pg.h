@@ -56,7 +56,7 @@ void pg_close(struct pg *pg);
 bool pg_is_up(const struct pg *pg);
 /*
  * What the last try to connect met, while down: 0 (none has ended yet, or it is up),
- * ERR_UNAVAILABLE (nobody answers, or not now), or what will not mend by itself: ERR_NOT_FOUND (no
+ * ERR_UNAVAILABLE (no answer, or not now), or what will not mend by itself: ERR_NOT_FOUND (no
  * such host or database), ERR_AUTH (the login is refused), or what the greeting's judge returned.
  */
 int pg_fault(const struct pg *pg);

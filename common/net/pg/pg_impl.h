@@ -48,7 +48,7 @@ struct pg {
         char reason[PG_REASON_SIZE];
     } greeting; /* of this session */
 
-    char reason[PG_REASON_SIZE]; /* why it is down, as last told */
+    char reason[PG_REASON_SIZE]; /* why it is down, as last logged */
 };
 
 void pg_free(struct pg *pg);

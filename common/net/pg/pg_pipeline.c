@@ -181,7 +181,7 @@ static int send_query(struct pg_pipeline *p, const struct pg_statement *statemen
     if (code == 0)
         p->unanswered += sent.bytes;
     else
-        p->sent.count--; /* takes back what was pushed just now: the caller is told at once */
+        p->sent.count--; /* takes back what was pushed just now: the caller gets the error */
     return code;
 }
 

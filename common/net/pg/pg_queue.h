@@ -11,7 +11,7 @@
 
 /* A query that is on its way. */
 struct pg_sent {
-    pg_result_cb cb; /* NULL: nobody waits */
+    pg_result_cb cb; /* NULL: no caller waits */
     void *arg;
     const struct pg_statement *statement;
     size_t bytes;             /* of its parameters */

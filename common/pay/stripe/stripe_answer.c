@@ -171,7 +171,7 @@ static void read_success(const json_t *intent, const struct pay_expected *expect
         set(answer, PAY_SUCCEEDED, NULL);
 }
 
-/* One that waits for another card has been declined: nobody but us could give it one. */
+/* One that waits for another card has been declined: only we could give it one. */
 static void read_intent(const json_t *intent, const struct pay_expected *expected,
                         struct pay_answer *answer)
 {
@@ -197,7 +197,7 @@ static void read_intent(const json_t *intent, const struct pay_expected *expecte
     }
     const json_t *amount = json_object_get(intent, "amount");
     if (outcome == PAY_ACTION && json_integer_value(amount) != expected->amount) {
-        set_foreign(answer, "other_amount"); /* nobody is sent to pay that */
+        set_foreign(answer, "other_amount"); /* no buyer is sent to pay that */
         return;
     }
     set(answer, outcome, status);

@@ -53,7 +53,7 @@ struct stripe {
 /* NULL: inflight_max is reached. */
 struct stripe_call *stripe_take_call(struct stripe *stripe, void *arg);
 /* Sends `form` (NULL: a GET) to `url`, with the key in stripe->key if there is one. On an error the
- * call is given back. */
+ * call is returned. */
 MUST_CHECK int stripe_send(struct stripe_call *call, const char *url, const struct buf *form,
                            curl_done_cb done);
 /* Before the body is read: what every answer has, and all that there is if no answer came. */

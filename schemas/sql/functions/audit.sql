@@ -3,8 +3,8 @@
 --
 -- The caller asks all of audit_items … audit_shards in one repeatable-read transaction. One snapshot is
 -- enough to be without false alarms during a sale: every transition changes the order, its event, the sums
--- of its item, its place in line and its payment in one transaction, so a snapshot has all of it or nothing.
--- A relay's mark is advanced after its events have been committed, so who sees the mark sees them.
+-- of its item, its place on the waitlist and its payment in one transaction, so a snapshot has all of it or nothing.
+-- A relay's watermark grows after its events have been committed, so who sees the watermark sees them.
 -- None of these is planned ahead (language sql, without settings): the caller's settings count.
 
 -- Rows that the checks walk over.
@@ -78,7 +78,7 @@ language sql immutable as $$
                            ('waiting cancelled'), ('waiting reserved'), ('reserved rejected'),
                            ('reserved confirmed'), ('waiting reserved rejected'), ('waiting reserved confirmed'),
                            ('reserved confirmed refunded'), ('waiting reserved confirmed refunded')) t(way)
-              cross join generate_series(0, 2) r    -- asked to act at the bank: reserved is told again
+              cross join generate_series(0, 2) r    -- asked to act at the bank: reserved is published again
              where r = 0 or t.way like '%reserved%') h
 $$;
 
@@ -132,8 +132,8 @@ language sql stable as $$
       from judged j
 $$;
 
--- The lines hold the waiting orders and nothing else, in the order in which they came; nobody stands there
--- for longer than p_older_ms after his time is up.
+-- The waitlist holds the waiting orders and nothing else, in the order in which they came; no order stays
+-- on it for longer than p_older_ms after its time is up.
 create or replace function checkout.audit_line(p_older_ms bigint) returns setof checkout.finding
 language sql stable as $$
     with placed as (
@@ -163,8 +163,8 @@ language sql stable as $$
      where l.expires_at < checkout.item_clock(i, s) - p_older_ms * interval '1 ms'
 $$;
 
--- First come, first served, item by item, by the ids of events, which are in commit order: nobody got a unit
--- at once while somebody stood in line, and those in line got theirs in the order in which they came.
+-- First come, first served, item by item, by the ids of events, which are in commit order: no order got a unit
+-- at once while another was on the waitlist, and those on it got theirs in the order in which they came.
 -- (Events of one transaction have one time; among them the order does not matter.)
 create or replace function checkout.audit_turns() returns setof checkout.finding
 language sql stable as $$
@@ -252,8 +252,8 @@ language sql stable as $$
        and greatest(p.created_at, p.action_until) < now() - p_older_ms * interval '1 ms'  -- its buyer may act so long
 $$;
 
--- Refunds: a refunded order's money was given back because somebody asked for it, and no confirmed order's
--- was; what was taken for nothing is given back; no refund is without an end for longer than p_older_ms.
+-- Refunds: a refunded order's money was refunded because somebody asked for it, and no confirmed order's
+-- was; what was taken for nothing is refunded; no refund is without an end for longer than p_older_ms.
 create or replace function checkout.audit_refunds(p_older_ms bigint) returns setof checkout.finding
 language sql stable as $$
     select 'refund-missing', o.sku, o.order_id::text, o.shard, null, 'it is refunded, and no money went back'
@@ -277,7 +277,7 @@ language sql stable as $$
            'refund-left-over', format('its money went back, and the order is %s',
                                       coalesce(o.status, 'missing'))),
           (r.reason = 'requested' and p.order_id is null, 'refund-undue',
-           'the payment that was given back is not the order''s captured one'),
+           'the refunded payment is not the order''s captured one'),
           (r.state = 'open' and r.created_at < now() - p_older_ms * interval '1 ms', 'refund-too-old',
            format('its refund is open since %s%s', r.created_at,
                   coalesce('; the gateway''s last answer: ' || r.code, ''))))
@@ -304,7 +304,7 @@ language sql stable as $$
       from compared c where c.first < c.last_before
     union all
     select 'relay-ahead', null, null, r.shard, null,
-           format('the mark is %s, the newest event %s', r.relayed_to, coalesce(n.event_id, 0))
+           format('the watermark is %s, the newest event %s', r.relayed_to, coalesce(n.event_id, 0))
       from checkout.relays r
       left join lateral (select e.event_id from checkout.order_events e where e.shard = r.shard
                           order by e.event_id desc limit 1) n on true
@@ -312,9 +312,9 @@ language sql stable as $$
 $$;
 
 -- Captures of the gateway's list (arrays of equal length) against the tables, which are newer than the list:
--- the intent of each was durable before the call. What was given back is left out. `unsettled` is no violation:
+-- the intent of each was durable before the call. What was refunded is left out. `unsettled` is no violation:
 -- its order is reserved and its payment open, so its settlement is on its way (or audit_payments finds it too
--- old); or it is being given back (audit_refunds), or its owner will soon look for it.
+-- old); or its refund is under way (audit_refunds), or its owner will soon look for it.
 create or replace function checkout.audit_captures(p_intents text[], p_orders text[], p_amounts bigint[],
                                         p_currencies text[])
 returns table (kind text, sku text, order_id text, shard integer, intent_id text, found text,

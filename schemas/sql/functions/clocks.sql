@@ -1,7 +1,7 @@
 -- The clocks by which waiting orders expire, and what stops them.
 
 -- The clock of a shard's lines, which stands still while the shard is paused; and on it the clock of an
--- item, which stands still while the item is paused too. Nobody's waiting time passes meanwhile, and no
+-- item, which stands still while the item is paused too. No order's waiting time passes meanwhile, and no
 -- row of a line has to be rewritten for that.
 create or replace function checkout.shard_clock(s checkout.shards) returns timestamptz
 language sql stable parallel safe
@@ -21,8 +21,8 @@ language sql as $$
        and not paused and payments_stopped is null
 $$;
 
--- Payments of a shard are stopped (p_why: the gateway refuses us, or fails), or go on (null). Nobody's
--- waiting time passes while they are stopped. Writes nothing if that is known.
+-- Payments of a shard are stopped (p_why: the gateway refuses us, or fails), or go on (null). No
+-- order's waiting time passes while they are stopped. Writes nothing if that is known.
 create or replace function checkout.stop_payments(p_shards integer, p_shard integer, p_epoch bigint, p_why text)
 returns void
 language plpgsql as $$

@@ -12,7 +12,7 @@ create or replace trigger tell_command after insert or update of shard on checko
     for each row when (new.shard is not null and new.state = 'pending')
     execute function checkout.tell_command();
 
--- A buyer wants to cancel. Returns the order's status, 'queued' if it has not come to the counter, 'acting' if
+-- A buyer wants to cancel. Returns the order's status, 'queued' if no consumer has decided it, 'acting' if
 -- its buyer is at the bank; the command is written (once) if it is queued or waiting, or so. The caller has
 -- checked that the id is genuine.
 create or replace function checkout.request_cancel(p_order uuid, p_user text) returns text
@@ -160,7 +160,7 @@ begin
            and not i.paused;
     end if;
     if found then
-        return next checkout.command_end(c, 'done', 'paused: orders wait in line');
+        return next checkout.command_end(c, 'done', 'paused: orders join the waitlist');
     elsif c.sku is null or exists (select 1 from checkout.items where sku = c.sku and shard = c.shard) then
         return next checkout.command_end(c, 'done', 'it was paused before');
     else

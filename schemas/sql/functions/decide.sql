@@ -10,7 +10,7 @@ create or replace aggregate checkout.taken(units bigint, room bigint) (
 );
 
 -- Decides jobs in their order. Arrays of equal length; p_flaws: null, or why the job is invalid.
--- p_wait_ms: how long an order may wait in line.
+-- p_wait_ms: how long an order may stay on the waitlist.
 create or replace function checkout.decide_jobs(
     p_shards integer, p_shard integer, p_epoch bigint, p_wait_ms bigint,
     p_ids uuid[], p_users text[], p_skus text[], p_quantities integer[], p_methods text[],
@@ -102,7 +102,7 @@ begin
           from unnest(moves) m where m.status = 'waiting'),
     cancelled as (
         update checkout.commands c
-           set state = 'done', shard = p_shard, result = 'cancelled before it reached the counter',
+           set state = 'done', shard = p_shard, result = 'cancelled before it was decided',
                finished_at = now()
           from moved m
          where m.status = 'cancelled' and c.state || '' = 'pending'   -- by its id, not through all such

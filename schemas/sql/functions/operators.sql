@@ -1,8 +1,8 @@
 -- What operators look at. These functions read only, each in one snapshot; where a table is large they go
 -- by index, and where a count may be large it is bounded.
 
--- The pool's members, with how long ago they beat by the database's clock. For people: who is alive is
--- judged by the members themselves, by the change of the beat.
+-- The pool's members, with the age of their last heartbeat by the database's clock. For people: the members
+-- themselves judge who is alive, by the change of the heartbeat.
 create or replace function checkout.show_members()
 returns table (member_id bigint, name text, host text, pid integer, version text, beat bigint,
                beat_age_ms bigint, ready boolean, locked boolean, started_at timestamptz)
@@ -19,10 +19,10 @@ language sql stable as $$
 $$;
 
 -- One row for each shard in service.
---   waiting       orders that wait in line, and how long the first of them has
+--   waiting       orders on the waitlist, and how long the first of them has
 --   open_payments reserved orders whose payment has not ended, and the age of the first
---   unrelayed     events past the relay's mark (1000: or more), and the age of the first
---   decided_per_s orders that came to the counter, over the last 10 s; under load over fewer
+--   unrelayed     events past the relay's watermark (1000: or more), and the age of the first
+--   decided_per_s orders that were decided, over the last 10 s; under load over fewer
 create or replace function checkout.show_shards()
 returns table (shard integer, epoch bigint, owner bigint, owner_name text, since_ms bigint, paused boolean,
                waiting bigint, waiting_ms bigint, open_payments bigint, payment_ms bigint,
@@ -76,7 +76,7 @@ begin
 end $$;
 
 -- What is known of one order, in the order in which it happened:
---   accepted  by the door (its own clock)
+--   accepted  by the producer (its own clock)
 --   asked     a command: of the buyer to cancel it, or of an operator to its item or shard while it lived;
 --             finished_at, state and result tell what came of it
 --   payment   an attempt began: its intent was committed
@@ -182,7 +182,7 @@ begin
      order by b.event_id desc limit p_limit;
 end $$;
 
--- How an order that is not final stands now. No row: it is final, or has not come to the counter.
+-- How an order that is not final stands now. No row: it is final, or not decided yet.
 --   ahead        orders before it in line
 --   may_wait_ms  until it expires, on its item's clock; `stopped`: that clock stands still
 create or replace function checkout.show_standing(p_order uuid)

@@ -1,7 +1,7 @@
 -- Orders and their history. checkout.move_orders is the one place where an order is made and where its state
 -- changes: nothing else writes checkout.orders or checkout.order_events, and the role of the counter may not.
 
--- The steps that there are. From reserved to reserved: its buyer is told something about it.
+-- The steps that there are. From reserved to reserved: an event tells its buyer something about it.
 create or replace function checkout.may_move(p_from text, p_to text) returns boolean
 language sql immutable
 return case p_from

@@ -94,7 +94,7 @@ $$;
 -- Ends what keeps a take-over waiting in session p_waiting: consumers' sessions that hold the row, and all
 -- those of the owner p_owner, which is dead (null: it is not). Others that wait to take over are left alone, and
 -- so are those that have committed and wait for a replica (SyncRep): ending them would show a commit that a
--- failover loses. A request that comes late, when p_waiting does not wait any more, ends nobody's session.
+-- failover loses. A request that comes late, when p_waiting does not wait any more, ends no session.
 create or replace function checkout.free_shard(p_waiting integer, p_owner bigint) returns integer
 language sql as $$
     select count(*) filter (where pg_terminate_backend(a.pid))::integer

@@ -2,7 +2,7 @@
 
 -- Records outcomes (arrays of equal length):
 --   captured            the order is confirmed
---   declined, failed    rejected: the units go to the next in line; p_problems, p_params: what its buyer can do
+--   declined, failed    rejected: the units go to the next on the waitlist; p_problems, p_params: what its buyer can do
 --   cancelled           ... as its buyer wished, at the bank
 --   other_sum           failed; p_amounts was taken by the intent, and goes back
 --   superseded          this attempt took no money, and the next one has its own intent and key
@@ -187,6 +187,6 @@ begin
         return next checkout.command_end(c, 'done', case outcome
             when 'captured' then 'recorded: the order is confirmed, unless the gateway says otherwise now'
             when 'release' then 'recorded: the order fails, its unit goes on, and money that is taken late goes back'
-            else 'recorded: cancelled at the gateway first, then the unit goes to the next in line' end);
+            else 'recorded: cancelled at the gateway first, then the unit goes to the next on the waitlist' end);
     end if;
 end $$;

@@ -14,7 +14,7 @@ language sql stable as $$
            and k.database = (select d.oid from pg_database d where d.datname = current_database()))
 $$;
 
--- A new member. Forgets those that are gone: without their lock, and without a beat for a minute. (Should
+-- A new member. Forgets those that are gone: without their lock, and without a heartbeat for a minute. (Should
 -- a jump of the clock meet a member between two sessions, it joins again.)
 create or replace function checkout.join_pool(p_name text, p_host text, p_pid integer, p_version text)
 returns bigint
@@ -30,7 +30,7 @@ begin
     return id;
 end $$;
 
--- One beat; takes the member's lock again after a lost session. It does not wait for it: the server may
+-- One heartbeat; takes the member's lock again after a lost session. It does not wait for it: the server may
 -- not have noticed yet that the session before is gone, and until then that one still holds it.
 -- Returns the members, whether each holds its lock, and those of which something is known first.
 -- No row of its own: it was taken for dead and removed, and has to join again.

@@ -1,4 +1,4 @@
--- What programs of the previous release (version 1) call: the same transactions, told by checkout.effect. To be dropped, with
+-- What programs of the previous release (version 1) call: the same transactions, whose results are checkout.effect. To be dropped, with
 -- that type, by the release after this one.
 
 -- An output as the previous release reads it. Its news of an item rides on a tally of no orders.

@@ -6,7 +6,7 @@ create or replace function checkout.next_look(p_looks integer) returns interval
 language sql immutable
 return (array['5 s', '30 s', '3 min', '15 min', '1 h', '6 h', '24 h']::interval[])[p_looks + 1];
 
--- Gives the payment `p_intent` of an order back; once: if it is given back already, nothing happens. One
+-- Refunds the payment `p_intent` of an order; once: if it is refunded already, nothing happens. One
 -- that the gateway refused before is tried again, under a key of its own.
 create or replace function checkout.start_refund(p_order uuid, p_attempt integer, p_intent text, p_amount bigint,
                                       p_reason text, p_restock boolean, p_note text)
@@ -36,7 +36,7 @@ begin
     end if;
 end $$;
 
--- The gateway has taken money for an order: gives it back, unless it is the order's due, or may still be, or
+-- The gateway has taken money for an order: refunds it, unless it is the order's due, or may still be, or
 -- is known. Whoever has seen the success at the gateway itself may call this, again and again.
 create or replace function checkout.give_back_late(p_order uuid, p_intent text, p_amount bigint)
 returns setof checkout.output
@@ -117,7 +117,7 @@ begin
         end if;
         return next checkout.command_end(c, 'refused', case o.status
             when 'reserved' then 'its payment is under way: only a confirmed order can be refunded'
-            when 'waiting' then 'it waits in line, and nothing was paid'
+            when 'waiting' then 'it is on the waitlist, and nothing was paid'
             else format('it is %s, and nothing is to be paid back',
                         o.status || coalesce(' (' || o.reason || ')', '')) end);
         return;

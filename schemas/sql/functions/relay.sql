@@ -1,4 +1,4 @@
--- The outbox: events to relay, and how far they are relayed; what the door may know of items.
+-- The outbox: events to relay, and how far they are relayed; what the producer may know of items.
 
 -- The next events of a shard to relay, in commit order.
 create or replace function checkout.unrelayed(p_shard integer, p_after bigint, p_limit integer)
@@ -39,7 +39,7 @@ language sql as $$
     select m.shard, m.relayed_to from moved m on conflict do nothing
 $$;
 
--- What the door may be told of items of these shards: of those in p_skus, and (up to p_limit) of all that
+-- What the producer may know of items of these shards: of those in p_skus, and (up to p_limit) of all that
 -- are locked while somebody buys them.
 create or replace function checkout.gate_states(p_shard_list integer[], p_skus text[], p_limit integer)
 returns table (sku text, shard integer, gate text, state text)

@@ -9,7 +9,7 @@ return (select coalesce(sum(n.amount) filter (where n.status = 'succeeded'), 0):
                  where r.intent_id = p_intent and r.kind = 'refund'
                  order by r.gateway_id, r.event_id desc) n);
 
--- What the shop is told, if anything, of a refund or a dispute that was `p_was` (null: not known) and is p_status now.
+-- What an event tells the shop, if anything, of a refund or a dispute that was `p_was` (null: not known) and is p_status now.
 -- p_order: what its order is; p_all: all of the payment went back, which the order's own state tells.
 create or replace function checkout.return_told(p_kind text, p_was text, p_status text, p_order text, p_all boolean)
 returns text language sql immutable

@@ -24,7 +24,7 @@ revoke all on all sequences in schema checkout
 
 grant usage on schema checkout to checkout_producer, checkout_consumer, checkout_notifier, checkout_operator;
 
--- The door reads what it tells its buyers, and writes only what they ask for.
+-- The producer reads what it tells its buyers, and writes only what they ask for.
 grant select on checkout.service, checkout.items, checkout.order_events, checkout.waitlist, checkout.commands
     to checkout_producer;
 grant select (order_id, user_id, sku, shard, quantity, status, reason, amount, currency, fingerprint, reference,

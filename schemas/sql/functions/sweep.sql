@@ -1,6 +1,6 @@
 -- What the owner of a shard looks for, since its memory may have lost it.
 
--- Which of these shards have work that nobody may have in mind: commands ('command'), orders that waited
+-- Which of these shards have work that no memory may hold: commands ('command'), orders that waited
 -- too long ('expired'), and lines that are not settled ('more', with the item).
 create or replace function checkout.overdue(p_shards integer, p_shard_list integer[])
 returns table (shard integer, kind text, sku text)
