@@ -54,7 +54,7 @@ static void grow(struct strmap *map)
 {
     struct strmap bigger = {.bucket_count =
                                 map->bucket_count == 0 ? BUCKETS_FIRST : map->bucket_count * 2};
-    bigger.buckets = calloc(bigger.bucket_count, sizeof *bigger.buckets);
+    bigger.buckets = calloc(bigger.bucket_count, sizeof(struct strmap_entry *));
     if (bigger.buckets == NULL)
         return;
     for (size_t i = 0; i < map->bucket_count; i++) {

@@ -229,7 +229,7 @@ static int read_secret(const char *path, char *secret, size_t size, size_t *ret_
  * an editor on another system has made. */
 static size_t without_blanks(char *secret, size_t len)
 {
-    while (len > 0 && memchr(" \t\r\n", secret[len - 1], 4) != NULL)
+    while (len > 0 && secret[len - 1] != '\0' && strchr(" \t\r\n", secret[len - 1]) != NULL)
         secret[--len] = '\0';
     return len;
 }

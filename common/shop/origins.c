@@ -44,7 +44,7 @@ static size_t scheme_len(const char *text)
 /* Brings an origin to the browsers' form; false: it is none. */
 static bool normalize(const char *text, size_t len, char ret_origin[ORIGIN_SIZE])
 {
-    char lower[ORIGIN_SIZE];
+    char lower[ORIGIN_SIZE] = "";
     struct url url;
     const char *problem;
     if (len >= sizeof lower)

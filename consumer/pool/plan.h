@@ -21,7 +21,7 @@
  * for a moment, or the broker does not feed it: then it notices and is not ready. Until then we
  * keep the shard: 6 s, and twice as long each further time that it comes back. */
 #define PLAN_BOUNCED_AGE_MS 6000
-#define PLAN_BOUNCED_AGE_MAX_MS 60000
+#define PLAN_BOUNCED_AGE_MAX_MS UINT64_C(60000)
 /* Our channel stays closed so long after the release, so that the owner reads the table meanwhile
  * and takes the shard. If the broker feeds us even then, the owner is fenced, and so notices that
  * the broker does not feed it. */

@@ -199,7 +199,7 @@ static bool may_show_word(const char *word, size_t len)
 static bool in_word(char c)
 {
     return isalnum((unsigned char)c) != 0 || (unsigned char)c >= 0x80 ||
-           memchr("_-.@+", c, 5) != NULL;
+           (c != '\0' && strchr("_-.@+", c) != NULL);
 }
 
 static void mask_raw(const struct dead_body *body, struct buf *out)

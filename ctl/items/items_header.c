@@ -1,5 +1,6 @@
 #include "ctl/items/items_header.h"
 
+#include <ctype.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -23,7 +24,7 @@ static void put_name(struct buf *out, const char *name, size_t len)
 {
     (void)buf_char(out, '"');
     for (size_t i = 0; i < len && i < SHOWN_MAX; i++)
-        (void)buf_char(out, name[i] >= ' ' && name[i] <= '~' ? name[i] : '?');
+        (void)buf_char(out, isprint((unsigned char)name[i]) ? name[i] : '?');
     (void)buf_str(out, len > SHOWN_MAX ? "...\"" : "\"");
 }
 

@@ -34,9 +34,10 @@ static bool may_be_empty(size_t field)
 static int find_field(const char *word, size_t *ret_field)
 {
     size_t len = strcspn(word, "=");
+    size_t field = items_field_of(word, len);
+    *ret_field = field;
     if (word[len] == '\0')
         return ctl_complain(CTL_USAGE, "\"%.40s\" is not FIELD=VALUE", word);
-    size_t field = items_field_of(word, len);
     if (field == ITEMS_SKU)
         return ctl_complain(CTL_USAGE, "the sku of an item stays: import a new item");
     if (field == ITEMS_STOCK)
@@ -47,7 +48,6 @@ static int find_field(const char *word, size_t *ret_field)
                             "\"%.*s\" is not a field; there are title, price, currency, "
                             "limit_per_user, gate, opens_at, closes_at",
                             (int)(len < 40 ? len : 40), word);
-    *ret_field = field;
     return CTL_FINE;
 }
 

@@ -68,7 +68,8 @@ int change_commit(struct change *change)
 
 void change_free_all(struct gateway *g)
 {
-    struct change *change;
-    while ((change = TAILQ_FIRST(&g->changes)) != NULL)
+    for (struct change *change = TAILQ_FIRST(&g->changes), *next; change != NULL; change = next) {
+        next = TAILQ_NEXT(change, link);
         change_cancel(change);
+    }
 }

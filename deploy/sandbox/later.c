@@ -117,15 +117,18 @@ void later_put_off(struct later *later, bool refund, uint64_t number)
 static void timer_due(void *arg)
 {
     struct later *later = arg;
+    struct due_list due = TAILQ_HEAD_INITIALIZER(due);
     struct event_due *event;
     int64_t now_ms = clock_wall_ms();
     while ((event = TAILQ_FIRST(&later->list)) != NULL && event->due_ms <= now_ms) {
         TAILQ_REMOVE(&later->list, event, link);
-        if (later->gateway->draining)
-            ; /* the next start finds it in the ledger */
-        else
+        TAILQ_INSERT_TAIL(&due, event, link);
+    }
+    start_timer(later);
+    while ((event = TAILQ_FIRST(&due)) != NULL) {
+        TAILQ_REMOVE(&due, event, link);
+        if (!later->gateway->draining) /* else the next start finds it in the ledger */
             later->due(later->gateway, event->refund, event->number);
         free(event);
     }
-    start_timer(later);
 }

@@ -137,7 +137,7 @@ static bool matches(const struct route *route, const char *path, char ret_id[2 *
         return false;
     if (route->path[len - 1] != '/')
         return all == len;
-    if (all < len + after + 1 || all - len - after >= 2 * RECORD_ID_SIZE ||
+    if (all < len + after + 1 || all - len - after >= (size_t)2 * RECORD_ID_SIZE ||
         strcmp(path + all - after, route->after) != 0)
         return false;
     memcpy(ret_id, path + len, all - len - after);

@@ -32,7 +32,9 @@ def commands(build):
     for entry in entries:
         path = os.path.relpath(entry["file"], ROOT)
         if home(path):
-            entry["command"] = " ".join(word for word in entry["command"].split() if word not in GCC_ONLY)
+            words = [word for word in entry["command"].split() if word not in GCC_ONLY]
+            words.insert(1, "-DCHECKOUT_SEEDED_BUGS")  # failpoints are statements there
+            entry["command"] = " ".join(words)
             found[path] = entry
     return drawn(found)
 
