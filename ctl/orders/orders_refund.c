@@ -14,9 +14,13 @@
 
 static const struct pg_statement select_refund = {
     "ctl_orders_refund",
-    "select r.order_id, o.status, r.state, r.amount, r.currency, r.refund_id, r.code, r.restock"
-    "  from checkout.orders o join checkout.refunds r on r.order_id = o.order_id"
-    " where o.order_id = $1::uuid order by r.reason = 'requested' desc, r.updated_at desc limit 1",
+    "select r.order_id, o.status, r.state, r.amount, r.currency, r.refund_id, r.code, r.restock,"
+    "       r.attempt, r.try_at is not null"
+    "  from (select argument ->> 'attempt' as attempt from checkout.commands"
+    "         where order_id = $1::uuid and kind = 'refund' and state = 'done'"
+    "         order by command_id desc limit 1) c" /* of the command that was executed just now */
+    "  join checkout.refunds r on r.order_id = $1::uuid and r.attempt = c.attempt::integer"
+    "  join checkout.orders o on o.order_id = r.order_id",
     1};
 enum {
     COLUMN_ORDER,
@@ -25,12 +29,16 @@ enum {
     COLUMN_AMOUNT,
     COLUMN_CURRENCY,
     COLUMN_REFUND,
-    COLUMN_CODE
+    COLUMN_CODE,
+    COLUMN_RESTOCK,
+    COLUMN_ATTEMPT,
+    COLUMN_LATER
 };
 static const struct table_column columns[] = {
     {"", "order_id", TABLE_TEXT}, {"", "status", TABLE_TEXT},   {"", "refund", TABLE_TEXT},
     {"", "amount", TABLE_NUMBER}, {"", "currency", TABLE_TEXT}, {"", "refund_id", TABLE_TEXT},
-    {"", "code", TABLE_TEXT},     {"", "restock", TABLE_BOOL},
+    {"", "code", TABLE_TEXT},     {"", "restock", TABLE_BOOL},  {"", "attempt", TABLE_NUMBER},
+    {"", "later", TABLE_BOOL},
 };
 
 struct watch {
@@ -53,6 +61,7 @@ static int watch_refund(struct watch *watch, int64_t timeout_ms)
             listing_query(ctl, &select_refund, params, columns, ARRAY_LEN(columns), &watch->newest);
         if (exit_code != CTL_FINE || table_rows(watch->newest) == 0 ||
             strcmp(table_value(watch->newest, 0, COLUMN_STATE), "open") != 0 ||
+            strcmp(table_value(watch->newest, 0, COLUMN_LATER), "t") == 0 ||
             clock_mono_ms() >= until_ms)
             break;
         exit_code = ctl_rest(ctl, LOOK_MS);
@@ -81,6 +90,11 @@ static int report(const struct watch *watch)
     if (refund_state_of(state) == REFUND_STATE_FAILED)
         return ctl_complain(CTL_FAILED, "the gateway refused the refund (%s); the order stays %s",
                             code == NULL ? "no code" : code, table_value(row, 0, COLUMN_STATUS));
+    if (strcmp(table_value(row, 0, COLUMN_LATER), "t") == 0)
+        return ctl_complain(CTL_FAILED,
+                            "the gateway does not make the refund now (%s); it is retried each "
+                            "day, and when you ask again",
+                            code == NULL ? "no code" : code);
     return ctl_complain(
         CTL_FAILED,
         "no final answer of the gateway yet%s%s%s; the refund is recorded and goes on by itself",
@@ -98,12 +112,21 @@ static int run(struct ctl *ctl, const struct command_args *args)
         return ctl_complain(CTL_USAGE, "\"%.40s\" is no order id", args->operands[0]);
     if (note != NULL && strlen(note) > NOTE_MAX)
         return ctl_complain(CTL_USAGE, "--note is longer than %d bytes", NOTE_MAX);
+    int64_t payment;
     int exit_code = request_timeout(command, args, &request.timeout_ms);
+    if (exit_code == CTL_FINE)
+        exit_code = command_number(command, args, "payment", 0, 1, INT32_MAX, &payment);
     if (exit_code != CTL_FINE)
         return exit_code;
     buf_init(&argument, ARGUMENT_MAX);
-    (void)buf_printf(&argument, "{\"restock\":%s,\"note\":",
-                     command_switch(command, args, "restock") ? "true" : "false");
+    (void)buf_printf(&argument, "{\"restock\":%s,\"own\":%s,\"payment\":",
+                     command_switch(command, args, "restock") ? "true" : "false",
+                     command_switch(command, args, "own") ? "true" : "false");
+    if (payment > 0)
+        (void)buf_int(&argument, payment);
+    else
+        (void)buf_str(&argument, "null");
+    (void)buf_str(&argument, ",\"note\":");
     if (note == NULL)
         (void)buf_str(&argument, "null");
     else
@@ -131,10 +154,14 @@ const struct command command_orders_refund = {
         "the refund goes on by itself until the gateway's final answer, and then the order is "
         "refunded. Its "
         "units stay sold (they have been shipped, or will not be sold again) unless --restock "
-        "puts them back on sale, first to the next waiting order. It is safe to ask again. Exit "
-        "code "
-        "1: it was refused, or has not ended within --timeout.",
+        "puts them back on sale, first to the next waiting order. With --restock, an order "
+        "that was refunded without it is restocked now. If money was taken for nothing and its "
+        "refund failed, or waits, this refunds that payment, whatever the order's state; the "
+        "order's own payment beside it takes --own. It is safe to ask again. Exit code 1: it was "
+        "refused, or has not ended within --timeout.",
     .options = {{"restock", NULL, "its units go back on sale"},
+                {"own", NULL, "the order's own payment, though a late one waits"},
+                {"payment", "ATTEMPT", "this payment of several (orders show lists them)"},
                 {"note", "TEXT", "why, for the record"},
                 REQUEST_TIMEOUT_OPTION},
     .settings = CFG_BIT(DATABASE_URL),

@@ -111,6 +111,15 @@ class ByWebhook(TestCase):
         self.assertEqual(self.feed(order), [("confirmed", 1000), ("partly_refunded", 300), ("refunded", 1000)])
         self.audit()
 
+    def test_units_of_what_went_back_elsewhere_are_restocked_by_hand(self):
+        order = self.confirmed()
+        self.dashboard(refund={"payment_intent": order.intent})
+        order.wait("refunded", timeout=20)
+        told = self.stack.ctl("orders", "refund", order.id, "--restock", check=False)
+        self.assertEqual(told.returncode, 1)
+        self.assertIn("put them on sale with items restock", told.stderr)
+        self.assertEqual(self.audit()["violations"], [])
+
     def test_part_of_it_and_our_own_refund_of_the_rest(self):
         order = self.sold()
         self.dashboard(refund={"payment_intent": order.intent, "amount": 300})

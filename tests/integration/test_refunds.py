@@ -102,6 +102,28 @@ class AtTheSandbox(harness.TestCase):
         self.assertEqual([(row["state"], row["refund_id"], row["note"]) for row in shown],
                          [("succeeded", refund_id, "it was broken")])
 
+    def test_a_restock_can_be_asked_for_afterwards_once(self):
+        sku = self.stack.item(stock=2, gate="soldout")
+        order = self.confirmed(sku, quantity=2)
+        self.refund(order)
+        self.assertEqual(self.stack.counts(sku), (2, 0, 2, 0))
+        self.assertIn("its 2 units go back on sale now", self.refund(order, "--restock"))
+        self.assertEqual(self.stack.counts(sku), (2, 0, 0, 0))
+        self.assertIn("its units went back on sale then", self.refund(order, "--restock"))
+        self.assertIn("it was refunded before", self.refund(order))
+        self.assertEqual(self.stack.counts(sku), (2, 0, 0, 0))
+        wait_until(lambda: self.stack.post("bob", sku).status == 202, 30, "the door to open")
+
+    def test_a_restock_afterwards_serves_the_line(self):
+        sku = self.stack.item(stock=3, held=1)
+        order = self.confirmed(sku, quantity=2)
+        self.refund(order)
+        behind = self.stack.order("cleo", sku).wait("waiting")
+        self.refund(order, "--restock")
+        behind.wait("confirmed")
+        self.assertEqual(self.stack.counts(sku), (3, 1, 1, 0))
+        self.stack.sql("update items set held = 0 where sku = %s", (sku,))
+
     def test_a_restock_opens_the_door_again(self):
         sku = self.stack.item(stock=1, gate="soldout")
         order = self.confirmed(sku)
@@ -334,11 +356,13 @@ class AsTheGatewaySays(Scripted):
         self.served()
         self.assertEqual(self.metric("checkout_payments_stopped"), 0)
         listed = [json.loads(line) for line in self.stack.ctl("payments", "unknown", "--json").stdout.splitlines()]
-        self.assertIn((order.id, "refund"), [(row["order_id"], row["what"]) for row in listed])
+        self.assertIn((order.id, "refund later"), [(row["order_id"], row["what"]) for row in listed])
+        self.assertIn("the gateway does not make the refund now", refund_command(self.stack, order, code=1))
         self.gateway.refund = self.gateway._refund
         self.refund(order)
         self.assertEqual(order.status(), "refunded")
-        self.assertEqual(self.gateway.asked_for_refunds(), [f"{order.id}-1-refund", f"{order.id}-1-refund-2"])
+        self.assertEqual(self.gateway.asked_for_refunds(),
+                         [f"{order.id}-1-refund", f"{order.id}-1-refund-2", f"{order.id}-1-refund-3"])
 
 
 class LateSuccess(Scripted):
@@ -351,6 +375,11 @@ class LateSuccess(Scripted):
     def late(self, order, **members):
         form = {"metadata[order_id]": order.id, "metadata[shard]": "0", "amount": "1000", "currency": "usd"}
         self.gateway.intents.insert(0, intent(form, **members))
+
+    def known(self, form):
+        """It charges, and lists it."""
+        self.gateway.intents.insert(0, intent(form, id=f"pi_{form['metadata[order_id]'][:8]}"))
+        return 200, self.gateway.intents[0]
 
     def refunds(self, order):
         return [(state, reason) for _, state, reason, _ in refunds(self.stack, order)]
@@ -393,9 +422,56 @@ class LateSuccess(Scripted):
         self.assertIn("and the refund failed: 1 times",
                       " ".join(self.stack.ctl("doctor", check=False).stdout.split()))
         self.gateway.refund = self.gateway._refund
+        self.assertIn("no units to restock", refund_command(self.stack, order, "--restock", code=1))
         self.assertIn("taken for nothing", refund_command(self.stack, order))
         self.assertEqual(self.refunds(order), [("succeeded", "late_success")])
         self.assertEqual(order.status(), "rejected")
+
+    def test_of_a_confirmed_order_goes_back_before_its_own_payment_does(self):
+        """The order keeps what its buyer paid for it, until that is asked for."""
+        self.consume()
+        self.answer = self.known
+        order = self.stack.order("ann", self.stack.item()).wait("confirmed")
+        own = self.stack.one("select intent_id from payments where order_id = %s", (order.id,))
+        self.gateway.refund = lambda form: (400, {"error": {"type": "invalid_request_error", "code": "charge_disputed"}})
+        self.stack.sql("update payments set look_at = now() where order_id = %s", (order.id,))
+        self.late(order, id="pi_late")
+        wait_until(lambda: self.refunds(order) == [("failed", "late_success")], 30, "it to be refused")
+        listed = [json.loads(line) for line in self.stack.ctl("payments", "unknown", "--json").stdout.splitlines()]
+        self.assertIn((order.id, "refund failed"), [(row["order_id"], row["what"]) for row in listed])
+        self.assertIn("no refund of its payment 7 has failed",
+                      refund_command(self.stack, order, "--payment", "7", code=1))
+        self.assertIn("(charge_disputed)", refund_command(self.stack, order, code=1))
+        self.gateway.refund = self.gateway._refund
+        told = refund_command(self.stack, order)
+        self.assertIn("taken for nothing (payment 2)", told)
+        self.assertIn("ask for it with --own", told)
+        self.assertEqual((self.refunds(order), order.status()), ([("succeeded", "late_success")], "confirmed"))
+        self.assertEqual(self.stack.sql("select intent_id from refunds where order_id = %s", (order.id,)), [("pi_late",)])
+        self.assertIn("refunded: 1000 usd", refund_command(self.stack, order, "--restock"))     # nothing late is left
+        self.assertEqual(self.stack.sql("select intent_id, reason from refunds where order_id = %s and state = 'succeeded'"
+                                        " order by attempt", (order.id,)), [(own, "requested"), ("pi_late", "late_success")])
+        self.assertEqual(order.status(), "refunded")
+
+    def test_of_a_confirmed_order_stays_when_its_own_payment_is_asked_for(self):
+        for option in (("--own",), ("--payment", "1")):
+            with self.subTest(option):
+                if self.consumer is None or self.consumer.process.poll() is not None:
+                    self.consume()
+                self.answer = self.known
+                order = self.stack.order("ann", self.stack.item()).wait("confirmed")
+                self.gateway.refund = lambda form: ((400, {"error": {"type": "invalid_request_error", "code": "charge_disputed"}})
+                                                    if form["payment_intent"].startswith("pi_late")
+                                                    else self.gateway._refund(form))
+                self.stack.sql("update payments set look_at = now() where order_id = %s", (order.id,))
+                self.late(order, id=f"pi_late_{option[0][2:]}")
+                wait_until(lambda: self.refunds(order) == [("failed", "late_success")], 30, "it to be refused")
+                self.assertIn("its units go back on sale", refund_command(self.stack, order, *option, "--restock"))
+                self.assertEqual(sorted(self.refunds(order)), [("failed", "late_success"), ("succeeded", "requested")])
+                self.assertEqual(order.status(), "refunded")
+                self.gateway.refund = self.gateway._refund
+                self.assertIn("taken for nothing", refund_command(self.stack, order))
+                self.assertEqual(sorted(self.refunds(order)), [("succeeded", "late_success"), ("succeeded", "requested")])
 
     def test_of_an_attempt_before_the_one_that_paid(self):
         self.consume()

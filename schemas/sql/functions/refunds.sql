@@ -76,27 +76,88 @@ begin
     end if;
 end $$;
 
--- An operator wants an order refunded: {"restock", "note"}. Or what was taken for it by a late success, if the
--- gateway refused to give that back.
-create or replace function checkout.run_refund(c checkout.commands) returns setof checkout.output
+-- The units of a refunded order go back on sale, once, though that was not asked for with its refund.
+create or replace function checkout.restock_refunded(c checkout.commands, o checkout.orders)
+returns setof checkout.output
 language plpgsql as $$
 declare
-    o checkout.orders;
-    p checkout.payments;
     r checkout.refunds;
-    failed record;
+begin
+    select * into r from checkout.refunds t where t.order_id = o.order_id and t.reason = 'requested';
+    if not found then
+        return next checkout.command_end(c, 'refused', format('its money went back at the gateway, and no refund of ours '
+            'has its units: put them on sale with items restock %s %s', o.sku, o.quantity));
+    elsif r.restock then
+        return next checkout.command_end(c, 'done', 'it was refunded before, and its units went back on sale then');
+    else
+        update checkout.refunds t set restock = true, updated_at = now()
+         where t.order_id = r.order_id and t.attempt = r.attempt;
+        update checkout.items set sold = sold - o.quantity where sku = o.sku;
+        return next checkout.output_of(checkout.item_changed_news(o.sku));
+        return next checkout.command_end(c, 'done', format('it was refunded before; its %s units go back on sale now',
+                                                           o.quantity));
+    end if;
+end $$;
+
+-- Makes a refund that has failed, or that waits for another day, now. p_restock: as it is to be, null: as it is.
+create or replace function checkout.retry_refund(r checkout.refunds, p_sku text, p_restock boolean, p_note text)
+returns setof checkout.output
+language plpgsql as $$
+begin
+    if r.state = 'failed' then
+        return query
+        select * from checkout.start_refund(r.order_id, r.attempt, r.intent_id, r.amount, r.reason,
+                                            coalesce(p_restock, r.restock), p_note);
+    else
+        update checkout.refunds t
+           set try_at = null, restock = coalesce(p_restock, t.restock), note = coalesce(p_note, t.note)
+         where t.order_id = r.order_id and t.attempt = r.attempt
+        returning * into r;
+        return next checkout.output_of(checkout.refund_task(r, p_sku));
+    end if;
+end $$;
+
+-- An operator wants the payment of a confirmed order refunded.
+create or replace function checkout.refund_own(c checkout.commands, o checkout.orders, p checkout.payments)
+returns setof checkout.output
+language plpgsql as $$
+declare
+    r checkout.refunds;
     again boolean := coalesce((c.argument ->> 'restock')::boolean, false);
 begin
-    select * into o from checkout.orders where order_id = c.order_id;
-    if not found then
-        return next checkout.command_end(c, 'refused', 'there is no such order');
-        return;
-    elsif o.status = 'refunded' then
-        select f.* into failed from checkout.failed_refunds() f where f.order_id = o.order_id limit 1;
-        if failed.order_id is null then
-            return next checkout.command_end(c, 'done', 'it was refunded before');
-            return;
-        end if;
+    select * into r from checkout.refunds where order_id = o.order_id and attempt = p.attempt;
+    if p.intent_id is null then
+        return next checkout.command_end(c, 'refused', 'the gateway''s id of its payment is not known '
+            '(an operator said that it was captured): refund it at the gateway');
+    elsif r.state = 'open' and r.try_at is not null then
+        return query select * from checkout.retry_refund(r, o.sku, r.restock or again, c.argument ->> 'note');
+        return next checkout.command_end(c, 'done', format('refund of %s %s, which the gateway did not make before (%s), '
+            'begun again', r.amount, r.currency, r.code));
+    elsif r.state = 'open' then
+        update checkout.refunds t set restock = true
+         where again and t.order_id = r.order_id and t.attempt = r.attempt;
+        return next checkout.command_end(c, 'done', 'its refund is under way already, its units '
+            || case when r.restock or again then 'go back on sale' else 'stay sold' end);
+    else
+        return query
+        select * from checkout.start_refund(o.order_id, p.attempt, p.intent_id, p.amount, 'requested', again,
+                                            c.argument ->> 'note');
+        return next checkout.command_end(c, 'done', format('refund of %s %s begun, its units %s', p.amount,
+            p.currency, case when again then 'go back on sale' else 'stay sold' end));
+    end if;
+end $$;
+
+-- The same of an order that is refunded: what failed since is made again, and units that stayed sold may go back.
+create or replace function checkout.refund_refunded(c checkout.commands, o checkout.orders)
+returns setof checkout.output
+language plpgsql as $$
+declare
+    failed record;
+begin
+    select f.* into failed from checkout.failed_refunds() f
+     where f.order_id = o.order_id and f.intent_id in (select p.intent_id from checkout.payments p
+                                                        where p.order_id = o.order_id and p.state || '' = 'captured');
+    if failed.order_id is not null then
         return query
         select * from checkout.start_refund(o.order_id, failed.attempt, failed.intent_id, failed.amount, 'requested',
                                             coalesce((select t.restock from checkout.refunds t
@@ -104,46 +165,60 @@ begin
                                             c.argument ->> 'note');
         return next checkout.command_end(c, 'done', format('refund of %s %s, which failed after the order was refunded,'
             ' begun again', failed.amount, failed.currency));
+    elsif (c.argument ->> 'restock')::boolean then
+        return query select * from checkout.restock_refunded(c, o);
+    else
+        return next checkout.command_end(c, 'done', 'it was refunded before');
+    end if;
+end $$;
+
+-- An operator wants an order refunded: {"restock", "note", "own", "payment"}. A late capture whose refund failed, or waits
+-- for another day, is refunded first, whatever the order's state: its own payment beside it must be asked for (own), as one
+-- of several (payment: its attempt). The command's argument gets the attempt whose refund this is about.
+create or replace function checkout.run_refund(c checkout.commands) returns setof checkout.output
+language plpgsql as $$
+declare
+    o checkout.orders;
+    own checkout.payments;
+    late checkout.refunds;
+    wanted integer := (c.argument ->> 'payment')::integer;
+    again boolean := coalesce((c.argument ->> 'restock')::boolean, false);
+begin
+    select * into o from checkout.orders where order_id = c.order_id;
+    if not found then
+        return next checkout.command_end(c, 'refused', 'there is no such order');
         return;
-    elsif o.status <> 'confirmed' then
-        select * into r from checkout.refunds where order_id = o.order_id and state || '' = 'failed' limit 1;
-        if found then
-            return query
-            select * from checkout.start_refund(o.order_id, r.attempt, r.intent_id, r.amount, r.reason, false,
-                                                c.argument ->> 'note');
-            return next checkout.command_end(c, 'done', format('refund of %s %s, which was taken for nothing, '
-                'begun again', r.amount, r.currency));
-            return;
-        end if;
+    end if;
+    select * into own from checkout.payments where order_id = o.order_id and state || '' = 'captured';
+    if not coalesce((c.argument ->> 'own')::boolean, false) then
+        select * into late from checkout.refunds r
+         where r.order_id = o.order_id and r.reason = 'late_success' and r.attempt = coalesce(wanted, r.attempt)
+           and (r.state = 'failed' or r.state = 'open' and r.try_at is not null)
+         order by r.created_at limit 1;
+    end if;
+    update checkout.commands
+       set argument = coalesce(argument, '{}') || jsonb_build_object('attempt', coalesce(late.attempt, own.attempt))
+     where command_id = c.command_id;
+    if late.order_id is not null and again then
+        return next checkout.command_end(c, 'refused', format('payment %s of it was taken for nothing: its refund has no '
+            'units to restock; for the order''s own payment ask with --own', late.attempt));
+    elsif late.order_id is not null then
+        return query select * from checkout.retry_refund(late, o.sku, null, c.argument ->> 'note');
+        return next checkout.command_end(c, 'done', format('refund of %s %s, which was taken for nothing (payment %s), '
+            'begun again', late.amount, late.currency, late.attempt)
+            || case when o.status = 'confirmed' then '; the order''s own payment stays: ask for it with --own' else '' end);
+    elsif wanted is distinct from own.attempt and wanted is not null then
+        return next checkout.command_end(c, 'refused', format('no refund of its payment %s has failed', wanted));
+    elsif o.status = 'refunded' then
+        return query select * from checkout.refund_refunded(c, o);
+    elsif o.status = 'confirmed' then
+        return query select * from checkout.refund_own(c, o, own);
+    else
         return next checkout.command_end(c, 'refused', case o.status
             when 'reserved' then 'its payment is under way: only a confirmed order can be refunded'
             when 'waiting' then 'it is on the waitlist, and nothing was paid'
             else format('it is %s, and nothing is to be paid back',
                         o.status || coalesce(' (' || o.reason || ')', '')) end);
-        return;
-    end if;
-    select * into p from checkout.payments where order_id = o.order_id and state || '' = 'captured';
-    if p.intent_id is null then
-        return next checkout.command_end(c, 'refused', 'the gateway''s id of its payment is not known '
-            '(an operator said that it was captured): refund it at the gateway');
-        return;
-    end if;
-    select * into r from checkout.refunds where order_id = o.order_id and attempt = p.attempt;
-    if r.state = 'open' and r.try_at is not null then
-        update checkout.refunds t set try_at = null where t.order_id = r.order_id and t.attempt = r.attempt
-        returning * into r;
-        return next checkout.output_of(checkout.refund_task(r, o.sku));
-        return next checkout.command_end(c, 'done', format('refund of %s %s, which the gateway did not give back '
-            'before (%s), begun again', r.amount, r.currency, r.code));
-    elsif r.state = 'open' then
-        return next checkout.command_end(c, 'done', 'its refund is under way already, its units '
-            || case when r.restock then 'go back on sale' else 'stay sold' end);
-    else
-        return query
-        select * from checkout.start_refund(o.order_id, p.attempt, p.intent_id, p.amount, 'requested', again,
-                                            c.argument ->> 'note');
-        return next checkout.command_end(c, 'done', format('refund of %s %s begun, its units %s', p.amount,
-            p.currency, case when again then 'go back on sale' else 'stay sold' end));
     end if;
 end $$;
 
@@ -222,6 +297,9 @@ begin
         else
             update checkout.refunds t
                set state = case u.state when 'failed' then 'failed' else 'open' end,
+                   -- with it ends the wish to restock, unless the units went back before
+                   restock = t.restock and (u.state <> 'failed' or (select o.status = 'refunded' from checkout.orders o
+                                                                     where o.order_id = t.order_id)),
                    tries = t.tries + case when u.state in ('again', 'later') then 1 else 0 end,
                    key_since = case when u.state in ('again', 'later') then now() else t.key_since end,
                    try_at = case u.state when 'later' then now() + interval '1 day' end,
