@@ -152,12 +152,11 @@ const struct command command_orders_refund = {
     .details =
         "Refunds the whole amount. The consumer that serves the order executes it; once recorded, "
         "the refund goes on by itself until the gateway's final answer, and then the order is "
-        "refunded. Its "
-        "units stay sold (they have been shipped, or will not be sold again) unless --restock "
-        "puts them back on sale, first to the next waiting order. With --restock, an order "
-        "that was refunded without it is restocked now. If money was taken for nothing and its "
-        "refund failed, or waits, this refunds that payment, whatever the order's state; the "
-        "order's own payment beside it takes --own. It is safe to ask again. Exit code 1: it was "
+        "refunded. Its units stay sold (they have been shipped, or will not be sold again) unless "
+        "--restock puts them back on sale, first to the next waiting order. --restock also works "
+        "afterwards, for an order that was refunded without it. If money was taken for nothing and "
+        "its refund failed, or waits, this refunds that payment, whatever the order's state; the "
+        "order's own payment beside it needs --own. It is safe to ask again. Exit code 1: it was "
         "refused, or has not ended within --timeout.",
     .options = {{"restock", NULL, "its units go back on sale"},
                 {"own", NULL, "the order's own payment, though a late one waits"},

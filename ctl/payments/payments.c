@@ -68,15 +68,13 @@ const struct command command_payments_unknown = {
     .operands = "",
     .summary = "shows unclear charges and refunds, and failed refunds",
     .details =
-        "A charge's units stay held. Most clear up by themselves: the consumer asks again, "
-        "or looks them up in the gateway's list. ANSWER is the gateway's newest. For a "
-        "charge that does not clear up, search the gateway for the order's id, and run "
-        "payments resolve; a refund goes on until the gateway's final answer. \"refund later\": "
-        "the "
-        "gateway would make it, but not now (no balance); it is retried each day, and by orders "
-        "refund at once. A refund that "
-        "failed, at once or days later, ours or one made at the gateway, is listed until "
-        "the money is back: orders refund tries again.",
+        "A charge's units stay held. Most clear up by themselves: the consumer asks again, or "
+        "looks them up in the gateway's list. ANSWER is the gateway's newest. For a charge that "
+        "does not clear up, search the gateway for the order's id, and run payments resolve; a "
+        "refund goes on until the gateway's final answer. \"refund later\": the gateway does not "
+        "make it now (no balance); it is tried again each day, and at once by orders refund. A "
+        "refund that failed, at once or days later, ours or one made at the gateway, is listed "
+        "until the money is back: orders refund tries again.",
     .options = {{"limit", "N", "at most N payments (50)"}},
     .settings = CFG_BIT(DATABASE_URL),
     .run = run_unknown,

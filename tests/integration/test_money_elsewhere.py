@@ -112,7 +112,7 @@ class ByWebhook(TestCase):
         self.audit()
 
     def test_units_of_what_went_back_elsewhere_are_restocked_by_hand(self):
-        order = self.confirmed()
+        order = self.sold()
         self.dashboard(refund={"payment_intent": order.intent})
         order.wait("refunded", timeout=20)
         told = self.stack.ctl("orders", "refund", order.id, "--restock", check=False)

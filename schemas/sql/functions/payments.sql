@@ -148,8 +148,8 @@ begin
               where p.state = 'open' and p.unclear_since is not null
               order by p.unclear_since limit p_limit)
             union all
-            (select r.order_id, r.attempt, case when r.try_at is null then 'refund' else 'refund later' end, r.amount, r.currency, r.code, null, r.unclear_since,
-                    r.key_since
+            (select r.order_id, r.attempt, case when r.try_at is null then 'refund' else 'refund later' end, r.amount,
+                    r.currency, r.code, null, r.unclear_since, r.key_since
                from checkout.refunds r
               where r.state = 'open' and r.unclear_since is not null
               order by r.unclear_since limit p_limit)
