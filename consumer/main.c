@@ -341,9 +341,8 @@ int main(int argc, char **argv)
         .ready = ready,
         .drain = drain,
         .arg = &consumer};
-    int end = daemon_open(&program, argc, argv, &consumer.daemon);
-    if (end > 0)
-        return end - 1;
+    if (!daemon_open(&program, argc, argv, &consumer.daemon, &consumer.exit_code))
+        return consumer.exit_code;
     if (open_all(&consumer)) {
         stop_notify_ready();
         loop_run(consumer.daemon.loop);

@@ -14,7 +14,7 @@ enum task_kind {
     TASK_AWAIT_BUYER, /* the buyer must act at the bank, until payments.action_until */
     TASK_CHECK,       /* the order's payment may have changed: look it up now */
     TASK_LOOK_AT_RETURNS, /* look up what went back of a payment: a row of return_looks */
-    TASK_SETTLE_LINE,     /* the waitlist of `sku` has more to settle */
+    TASK_SETTLE_WAITLIST, /* the waitlist of `sku` has more to settle */
     TASK_RUN_COMMANDS     /* there may be more commands */
 };
 
@@ -34,8 +34,8 @@ enum task_resolution {
 struct task {
     enum task_kind kind;
     uint32_t shard;       /* all */
-    const char *order_id; /* all but SETTLE_LINE, RUN_COMMANDS */
-    const char *sku;      /* CHARGE, REFUND, RECONCILE, SETTLE_LINE */
+    const char *order_id; /* all but SETTLE_WAITLIST, RUN_COMMANDS */
+    const char *sku;      /* CHARGE, REFUND, RECONCILE, SETTLE_WAITLIST */
     int64_t attempt;      /* CHARGE, REFUND, RECONCILE, AWAIT_BUYER, LOOK_AT_RETURNS */
     int64_t amount;       /* CHARGE, REFUND, RECONCILE: in minor units of … */
     const char *currency;

@@ -23,8 +23,8 @@ struct notifier {
     struct origins *origins;
     struct registry *registry;
     struct replay *replay;
-    struct subscriptions *feed;
-    struct server *serve;
+    struct subscriptions *subscriptions;
+    struct server *server;
     bool complete; /* both servers were connected once */
 };
 
@@ -34,7 +34,7 @@ static bool ready(void *arg, struct buf *ret_why)
 {
     struct notifier *n = arg;
     bool database = n->replay != NULL && replay_ready(n->replay);
-    bool redis = n->feed != NULL && subscriptions_ready(n->feed);
+    bool redis = n->subscriptions != NULL && subscriptions_ready(n->subscriptions);
     n->complete = n->complete || (database && redis);
     if (n->complete && (database || redis))
         return true;
@@ -57,10 +57,10 @@ static void drain(void *arg)
     log_info("leaving",
              LOG_INT("sockets", n->registry == NULL ? 0 : registry_members(n->registry)));
     stop_notify_stopping();
-    if (n->serve == NULL)
+    if (n->server == NULL)
         loop_stop(n->daemon.loop);
     else
-        server_drain(n->serve, drained, n);
+        server_drain(n->server, drained, n);
 }
 
 static int listen_for_buyers(struct notifier *n)
@@ -75,12 +75,12 @@ static int listen_for_buyers(struct notifier *n)
         .origins = n->origins,
         .jwt = n->jwt,
         .registry = n->registry,
-        .feed = n->feed,
+        .subscriptions = n->subscriptions,
         .replay = n->replay,
         .stats = &n->stats,
     };
     errno = 0;
-    if (server_open(&options, &n->serve) == 0)
+    if (server_open(&options, &n->server) == 0)
         return 0;
     (void)fprintf(stderr, "%s: %s: cannot listen on %s: %s\n", n->daemon.name, cfg_name(CFG_LISTEN),
                   cfg_str(cfg, CFG_LISTEN), strerror(errno));
@@ -100,9 +100,9 @@ static int start(struct notifier *n)
     n->replay = replay_new(n->daemon.loop, cfg_str(cfg, CFG_DATABASE_URL), &n->stats);
     if (origins_new(cfg_str(cfg, CFG_ORIGINS), &n->origins, &problem) == 0 && n->jwt != NULL &&
         n->registry != NULL && n->replay != NULL)
-        n->feed = subscriptions_new(n->daemon.loop, cfg_str(cfg, CFG_REDIS_URL), n->registry,
-                                    n->replay, &n->stats);
-    if (n->feed == NULL) {
+        n->subscriptions = subscriptions_new(n->daemon.loop, cfg_str(cfg, CFG_REDIS_URL),
+                                             n->registry, n->replay, &n->stats);
+    if (n->subscriptions == NULL) {
         log_error("cannot start", LOG_STR("problem", "out of memory"));
         return 1;
     }
@@ -121,16 +121,16 @@ int main(int argc, char **argv)
         .drain = drain,
         .arg = &n,
     };
-    int code = daemon_open(&program, argc, argv, &n.daemon);
-    if (code > 0)
-        return code - 1;
+    int code;
+    if (!daemon_open(&program, argc, argv, &n.daemon, &code))
+        return code;
     code = start(&n);
     if (code == 0) {
         stop_notify_ready();
         loop_run(n.daemon.loop);
     }
-    server_close(n.serve);
-    subscriptions_free(n.feed);
+    server_close(n.server);
+    subscriptions_free(n.subscriptions);
     replay_free(n.replay);
     registry_free(n.registry);
     jwt_free(n.jwt);

@@ -31,7 +31,7 @@ struct server {
 
 /* What is known of a buyer between the handshake's answer and the raw socket. */
 struct welcome {
-    struct server *serve;
+    struct server *server;
     int64_t after_id;
     int64_t stay_s;
     char user[JWT_USER_SIZE];
@@ -46,7 +46,7 @@ static const struct handshake_refusal crowded = {PROBLEM_OVERLOADED,
 static const struct handshake_refusal too_many = {
     PROBLEM_RATE_LIMITED, "You have as many websockets open as a user may: close one."};
 
-static void answer_problem(struct server *serve, struct http_request *request,
+static void answer_problem(struct server *server, struct http_request *request,
                            const struct handshake_refusal *refusal)
 {
     struct problem problem = {.type = refusal->type, .detail = refusal->detail};
@@ -62,14 +62,14 @@ static void answer_problem(struct server *serve, struct http_request *request,
         headers[count++] = (struct http_header){"Upgrade", "websocket"};
         headers[count++] = (struct http_header){"Sec-WebSocket-Version", "13"};
     }
-    stats_refused(serve->options.stats, problem_status(refusal->type));
+    stats_refused(server->options.stats, problem_status(refusal->type));
     problem_respond(request, &problem, headers, count);
 }
 
 /* ---- who it is ---- */
 
 /* By the header if there is one, else by the ticket of the query. */
-static int authenticate(const struct server *serve, struct http_request *request,
+static int authenticate(const struct server *server, struct http_request *request,
                         struct jwt_claims *ret_claims, const char **ret_problem)
 {
     const char *audience = JWT_AUD_API;
@@ -83,49 +83,49 @@ static int authenticate(const struct server *serve, struct http_request *request
     }
     if (code < 0)
         return code;
-    return jwt_verify(serve->options.jwt, token, strlen(token), audience, clock_wall_ms() / 1000,
+    return jwt_verify(server->options.jwt, token, strlen(token), audience, clock_wall_ms() / 1000,
                       ret_claims, ret_problem);
 }
 
 /* ---- the life of a session ---- */
 
-static void report_numbers(const struct server *serve)
+static void report_numbers(const struct server *server)
 {
-    metric_set(serve->options.stats->sockets, (double)registry_members(serve->options.registry));
-    metric_set(serve->options.stats->users, (double)registry_users(serve->options.registry));
+    metric_set(server->options.stats->sockets, (double)registry_members(server->options.registry));
+    metric_set(server->options.stats->users, (double)registry_users(server->options.registry));
 }
 
 /* Frees a session whose socket is closed. */
-static void session_end(struct server *serve, struct session *session)
+static void session_end(struct server *server, struct session *session)
 {
-    const struct server_options *o = &serve->options;
+    const struct server_options *o = &server->options;
     char user[REGISTRY_USER_MAX + 1];
     replay_forget(o->replay, session);
     memcpy(user, registry_user_name(session->member.user), sizeof user);
     if (registry_leave(o->registry, &session->member))
-        subscriptions_unlisten(o->feed, user);
+        subscriptions_unlisten(o->subscriptions, user);
     loop_timer_free(session->stay);
     session_clear(session);
     free(session);
-    report_numbers(serve);
-    if (serve->draining && registry_members(o->registry) == 0)
-        loop_timer_start(serve->deadline, 0, 0);
+    report_numbers(server);
+    if (server->draining && registry_members(o->registry) == 0)
+        loop_timer_start(server->deadline, 0, 0);
 }
 
 static void socket_closed(const char *why, void *arg)
 {
     struct session *session = arg;
-    struct server *serve = session->owner;
-    stats_closed(serve->options.stats, why);
+    struct server *server = session->owner;
+    stats_closed(server->options.stats, why);
     session->ws = NULL;
-    session_end(serve, session);
+    session_end(server, session);
 }
 
 static void socket_drained(void *arg)
 {
     struct session *session = arg;
-    const struct server *serve = session->owner;
-    replay_drained(serve->options.replay, session);
+    const struct server *server = session->owner;
+    replay_drained(server->options.replay, session);
 }
 
 static const struct ws_listener listener = {.closed = socket_closed, .drained = socket_drained};
@@ -136,17 +136,17 @@ static void stay_over(void *arg)
     ws_close(session->ws, WS_CLOSE_STAY_OVER, "stay is over: connect again", "stay");
 }
 
-static struct session *session_new(struct server *serve, const struct welcome *welcome)
+static struct session *session_new(struct server *server, const struct welcome *welcome)
 {
     struct session *session = calloc(1, sizeof *session);
     if (session == NULL)
         return NULL;
-    session->owner = serve;
+    session->owner = server;
     session->member.owner = session;
-    session->stats = serve->options.stats;
+    session->stats = server->options.stats;
     buf_init(&session->held, SESSION_HELD_MAX);
     replay_welcome(session, welcome->after_id);
-    session->stay = loop_timer_new(serve->options.loop, stay_over, session);
+    session->stay = loop_timer_new(server->options.loop, stay_over, session);
     if (session->stay == NULL) {
         free(session);
         return NULL;
@@ -156,13 +156,13 @@ static struct session *session_new(struct server *serve, const struct welcome *w
 }
 
 /* Checks the limits again: other sockets may have come since the handshake. */
-static void join(struct server *serve, struct session *session, const char *user)
+static void join(struct server *server, struct session *session, const char *user)
 {
     bool first = false;
-    int code = registry_join(serve->options.registry, user, &session->member, &first);
+    int code = registry_join(server->options.registry, user, &session->member, &first);
     if (code == 0)
-        code = subscriptions_listen(serve->options.feed, session, first);
-    report_numbers(serve);
+        code = subscriptions_listen(server->options.subscriptions, session, first);
+    report_numbers(server);
     if (code == 0)
         return;
     if (session->member.user != NULL) {
@@ -170,7 +170,7 @@ static void join(struct server *serve, struct session *session, const char *user
         return;
     }
     ws_free(session->ws);
-    stats_closed(serve->options.stats, "full");
+    stats_closed(server->options.stats, "full");
     loop_timer_free(session->stay);
     session_clear(session);
     free(session);
@@ -180,17 +180,18 @@ static void upgraded(struct http_upgraded *connection, int fd, const char *extra
                      void *arg)
 {
     struct welcome *welcome = arg;
-    struct server *serve = welcome->serve;
-    if (connection != NULL && serve->draining) {
+    struct server *server = welcome->server;
+    if (connection != NULL && server->draining) {
         http_upgraded_close(connection);
     } else if (connection != NULL) {
-        struct session *session = session_new(serve, welcome);
+        struct session *session = session_new(server, welcome);
         if (session == NULL) {
             http_upgraded_close(connection);
         } else {
-            session->ws = ws_new(&serve->socket_options, connection, fd, extra, extra_len, session);
+            session->ws =
+                ws_new(&server->socket_options, connection, fd, extra, extra_len, session);
             if (session->ws != NULL) {
-                join(serve, session, welcome->user);
+                join(server, session, welcome->user);
             } else {
                 loop_timer_free(session->stay);
                 free(session);
@@ -209,17 +210,17 @@ static int64_t stay_of(const struct jwt_claims *claims)
     return claims->stay_s < STAY_MAX_S ? claims->stay_s : STAY_MAX_S;
 }
 
-static void accept_socket(struct server *serve, struct http_request *request, const char *key,
+static void accept_socket(struct server *server, struct http_request *request, const char *key,
                           int64_t after_id, const struct jwt_claims *claims)
 {
     char accept[HANDSHAKE_ACCEPT_SIZE];
     struct welcome *welcome = calloc(1, sizeof *welcome);
     if (welcome == NULL || handshake_accept(key, accept) < 0) {
         free(welcome);
-        answer_problem(serve, request, &crowded);
+        answer_problem(server, request, &crowded);
         return;
     }
-    welcome->serve = serve;
+    welcome->server = server;
     welcome->after_id = after_id;
     welcome->stay_s = stay_of(claims);
     memcpy(welcome->user, claims->user, sizeof welcome->user);
@@ -231,7 +232,7 @@ static void accept_socket(struct server *serve, struct http_request *request, co
 
 static void handle(struct http_request *request, void *arg)
 {
-    struct server *serve = arg;
+    struct server *server = arg;
     const struct handshake handshake = {
         .method = http_request_method(request),
         .path = http_request_path(request),
@@ -246,41 +247,41 @@ static void handle(struct http_request *request, void *arg)
     struct handshake_refusal refusal;
     struct jwt_claims claims;
     int64_t after_id = -1;
-    if (handshake_check(&handshake, serve->options.origins, &after_id, &refusal) < 0) {
-        answer_problem(serve, request, &refusal);
+    if (handshake_check(&handshake, server->options.origins, &after_id, &refusal) < 0) {
+        answer_problem(server, request, &refusal);
         return;
     }
     refusal = (struct handshake_refusal){PROBLEM_UNAUTHORIZED, NULL};
-    if (authenticate(serve, request, &claims, &refusal.detail) < 0) {
-        answer_problem(serve, request, &refusal);
+    if (authenticate(server, request, &claims, &refusal.detail) < 0) {
+        answer_problem(server, request, &refusal);
         return;
     }
-    int room = registry_room(serve->options.registry, claims.user);
-    if (serve->draining)
-        answer_problem(serve, request, &leaving);
+    int room = registry_room(server->options.registry, claims.user);
+    if (server->draining)
+        answer_problem(server, request, &leaving);
     else if (room < 0)
-        answer_problem(serve, request, room == ERR_REFUSED ? &too_many : &crowded);
+        answer_problem(server, request, room == ERR_REFUSED ? &too_many : &crowded);
     else
-        accept_socket(serve, request, handshake.key, after_id, &claims);
+        accept_socket(server, request, handshake.key, after_id, &claims);
 }
 
 /* ---- the whole ---- */
 
 static void drain_over(void *arg)
 {
-    struct server *serve = arg;
-    serve->drained(serve->drained_arg);
+    struct server *server = arg;
+    server->drained(server->drained_arg);
 }
 
 int server_open(const struct server_options *options, struct server **ret_serve)
 {
-    struct server *serve = calloc(1, sizeof *serve);
-    if (serve == NULL)
+    struct server *server = calloc(1, sizeof *server);
+    if (server == NULL)
         return ERR_NOMEM;
-    serve->options = *options;
-    serve->socket_options = (struct ws_options){
+    server->options = *options;
+    server->socket_options = (struct ws_options){
         .loop = options->loop, .ping_ms = options->ping_ms, .listener = &listener};
-    serve->deadline = loop_timer_new(options->loop, drain_over, serve);
+    server->deadline = loop_timer_new(options->loop, drain_over, server);
     const struct http_options http = {.host = options->host,
                                       .port = options->port,
                                       .connections_max = options->sockets_max + SPARE_CONNECTIONS,
@@ -288,17 +289,17 @@ int server_open(const struct server_options *options, struct server **ret_serve)
                                       .body_max = 0,
                                       .reuse_port = true,
                                       .refuse = problem_refuse};
-    int code = serve->deadline == NULL
+    int code = server->deadline == NULL
                    ? ERR_NOMEM
-                   : http_server_open(options->loop, &http, handle, serve, &serve->http);
+                   : http_server_open(options->loop, &http, handle, server, &server->http);
     if (code < 0) {
-        loop_timer_free(serve->deadline);
-        free(serve);
+        loop_timer_free(server->deadline);
+        free(server);
         return code;
     }
     log_info("listening", LOG_STR("host", options->host),
-             LOG_INT("port", http_server_port(serve->http)));
-    *ret_serve = serve;
+             LOG_INT("port", http_server_port(server->http)));
+    *ret_serve = server;
     return 0;
 }
 
@@ -309,15 +310,15 @@ static void say_goodbye(struct registry_member *member, void *arg)
     ws_close(session->ws, WS_CLOSE_GOING_AWAY, "leaving: connect again", "shutdown");
 }
 
-void server_drain(struct server *serve, loop_cb done, void *arg)
+void server_drain(struct server *server, loop_cb done, void *arg)
 {
-    serve->draining = true;
-    serve->drained = done;
-    serve->drained_arg = arg;
-    http_server_drain(serve->http);
-    registry_each_all(serve->options.registry, say_goodbye, NULL);
-    loop_timer_start(serve->deadline, registry_members(serve->options.registry) > 0 ? DRAIN_MS : 0,
-                     0);
+    server->draining = true;
+    server->drained = done;
+    server->drained_arg = arg;
+    http_server_drain(server->http);
+    registry_each_all(server->options.registry, say_goodbye, NULL);
+    loop_timer_start(server->deadline,
+                     registry_members(server->options.registry) > 0 ? DRAIN_MS : 0, 0);
 }
 
 static void cut(struct registry_member *member, void *arg)
@@ -327,13 +328,13 @@ static void cut(struct registry_member *member, void *arg)
     session_end(arg, session);
 }
 
-void server_close(struct server *serve)
+void server_close(struct server *server)
 {
-    if (serve == NULL)
+    if (server == NULL)
         return;
-    serve->draining = true;
-    registry_each_all(serve->options.registry, cut, serve);
-    http_server_close(serve->http);
-    loop_timer_free(serve->deadline);
-    free(serve);
+    server->draining = true;
+    registry_each_all(server->options.registry, cut, server);
+    http_server_close(server->http);
+    loop_timer_free(server->deadline);
+    free(server);
 }

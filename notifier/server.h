@@ -25,7 +25,7 @@ struct server_options {
     const struct origins *origins;
     struct jwt *jwt;
     struct registry *registry;
-    struct subscriptions *feed;
+    struct subscriptions *subscriptions;
     struct replay *replay;
     struct stats *stats;
 };
@@ -35,8 +35,8 @@ struct server_options {
 MUST_CHECK int server_open(const struct server_options *options, struct server **ret_serve);
 /* Takes no more sockets, closes all (1001), and calls `done` when the last has left or after a
  * while. */
-void server_drain(struct server *serve, loop_cb done, void *arg);
+void server_drain(struct server *server, loop_cb done, void *arg);
 /* Ends what is left at once. NULL is allowed. */
-void server_close(struct server *serve);
+void server_close(struct server *server);
 
 #endif

@@ -29,12 +29,12 @@ static struct session *session_of(struct registry_member *member)
     return member->owner;
 }
 
-static struct registry_user *user_of_channel(const struct subscriptions *feed, const char *channel,
-                                             size_t len)
+static struct registry_user *user_of_channel(const struct subscriptions *subscriptions,
+                                             const char *channel, size_t len)
 {
     if (len < PREFIX_LEN || memcmp(channel, REDIS_CHANNEL_EVENTS, PREFIX_LEN) != 0)
         return NULL;
-    return registry_find(feed->registry, channel + PREFIX_LEN, len - PREFIX_LEN);
+    return registry_find(subscriptions->registry, channel + PREFIX_LEN, len - PREFIX_LEN);
 }
 
 struct live_event {
@@ -52,34 +52,34 @@ static void offer(struct registry_member *member, void *arg)
 static void message_came(const char *channel, size_t channel_len, const char *message,
                          size_t message_len, void *arg)
 {
-    struct subscriptions *feed = arg;
-    struct registry_user *user = user_of_channel(feed, channel, channel_len);
+    struct subscriptions *subscriptions = arg;
+    struct registry_user *user = user_of_channel(subscriptions, channel, channel_len);
     if (user == NULL)
         return; /* it has just left */
     struct live_event event = {.text = message, .len = message_len};
     if (envelope_parse(message, message_len, &event.envelope) < 0) {
-        metric_add(feed->stats->unreadable, 1);
+        metric_add(subscriptions->stats->unreadable, 1);
         log_warning("message from Redis is no event", LOG_INT("bytes", message_len));
         return;
     }
-    metric_add(feed->stats->received, 1);
+    metric_add(subscriptions->stats->received, 1);
     registry_each(user, offer, &event);
 }
 
 static void ask_replay(struct registry_member *member, void *arg)
 {
-    struct subscriptions *feed = arg;
-    replay_request(feed->replay, session_of(member));
+    struct subscriptions *subscriptions = arg;
+    replay_request(subscriptions->replay, session_of(member));
 }
 
 static void subscribed(const char *channel, size_t channel_len, void *arg)
 {
-    struct subscriptions *feed = arg;
-    struct registry_user *user = user_of_channel(feed, channel, channel_len);
+    struct subscriptions *subscriptions = arg;
+    struct registry_user *user = user_of_channel(subscriptions, channel, channel_len);
     if (user == NULL)
         return;
     registry_user_set_heard(user, true);
-    registry_each(user, ask_replay, feed);
+    registry_each(user, ask_replay, subscriptions);
 }
 
 static void stream_lost(struct registry_member *member, void *arg)
@@ -89,27 +89,27 @@ static void stream_lost(struct registry_member *member, void *arg)
     replay_stream_lost(session_of(member));
 }
 
-static void start_rounds(struct subscriptions *feed)
+static void start_rounds(struct subscriptions *subscriptions)
 {
-    if (!loop_timer_active(feed->rounds))
-        loop_timer_start(feed->rounds, FIRST_ROUND_MS, ROUND_MS);
+    if (!loop_timer_active(subscriptions->rounds))
+        loop_timer_start(subscriptions->rounds, FIRST_ROUND_MS, ROUND_MS);
 }
 
 /* Treats this buyer as if Redis were away. */
 static void refused(const char *channel, size_t channel_len, const char *problem, void *arg)
 {
-    struct subscriptions *feed = arg;
-    struct registry_user *user = user_of_channel(feed, channel, channel_len);
+    struct subscriptions *subscriptions = arg;
+    struct registry_user *user = user_of_channel(subscriptions, channel, channel_len);
     (void)problem; /* logged where it happened */
     if (user == NULL)
         return;
     registry_each(user, stream_lost, NULL);
-    registry_each(user, ask_replay, feed);
-    start_rounds(feed);
+    registry_each(user, ask_replay, subscriptions);
+    start_rounds(subscriptions);
 }
 
 struct round {
-    struct subscriptions *feed;
+    struct subscriptions *subscriptions;
     bool needed;
 };
 
@@ -119,68 +119,68 @@ static void ask_if_deaf(struct registry_member *member, void *arg)
     if (registry_user_heard(member->user))
         return;
     round->needed = true;
-    ask_replay(member, round->feed);
+    ask_replay(member, round->subscriptions);
 }
 
 static void round_due(void *arg)
 {
-    struct subscriptions *feed = arg;
-    struct round round = {.feed = feed};
-    registry_each_all(feed->registry, ask_if_deaf, &round);
-    if (feed->up && !round.needed)
-        loop_timer_stop(feed->rounds);
+    struct subscriptions *subscriptions = arg;
+    struct round round = {.subscriptions = subscriptions};
+    registry_each_all(subscriptions->registry, ask_if_deaf, &round);
+    if (subscriptions->up && !round.needed)
+        loop_timer_stop(subscriptions->rounds);
 }
 
 static void redis_changed(bool up, const char *reason, void *arg)
 {
-    struct subscriptions *feed = arg;
-    feed->up = up;
-    metric_set(feed->stats->redis_up, up);
+    struct subscriptions *subscriptions = arg;
+    subscriptions->up = up;
+    metric_set(subscriptions->stats->redis_up, up);
     if (up) {
-        log_info("Redis is connected", LOG_INT("users", registry_users(feed->registry)));
+        log_info("Redis is connected", LOG_INT("users", registry_users(subscriptions->registry)));
         return; /* the rounds end when events of every buyer reach us again */
     }
     log_warning("Redis is not connected; events come from PostgreSQL, more slowly",
                 LOG_STR("reason", reason));
-    registry_each_all(feed->registry, stream_lost, NULL);
-    start_rounds(feed);
+    registry_each_all(subscriptions->registry, stream_lost, NULL);
+    start_rounds(subscriptions);
 }
 
 struct subscriptions *subscriptions_new(struct loop *loop, const char *url,
                                         struct registry *registry, struct replay *replay,
                                         struct stats *stats)
 {
-    struct subscriptions *feed = calloc(1, sizeof *feed);
-    if (feed == NULL)
+    struct subscriptions *subscriptions = calloc(1, sizeof *subscriptions);
+    if (subscriptions == NULL)
         return NULL;
-    feed->registry = registry;
-    feed->replay = replay;
-    feed->stats = stats;
-    feed->rounds = loop_timer_new(loop, round_due, feed);
+    subscriptions->registry = registry;
+    subscriptions->replay = replay;
+    subscriptions->stats = stats;
+    subscriptions->rounds = loop_timer_new(loop, round_due, subscriptions);
     const struct redis_subscriber_events events = {.message = message_came,
                                                    .subscribed = subscribed,
                                                    .refused = refused,
                                                    .state = redis_changed};
-    feed->subscriber = redis_subscriber_open(loop, url, &events, feed);
-    if (feed->rounds == NULL || feed->subscriber == NULL) {
-        subscriptions_free(feed);
+    subscriptions->subscriber = redis_subscriber_open(loop, url, &events, subscriptions);
+    if (subscriptions->rounds == NULL || subscriptions->subscriber == NULL) {
+        subscriptions_free(subscriptions);
         return NULL;
     }
-    return feed;
+    return subscriptions;
 }
 
-void subscriptions_free(struct subscriptions *feed)
+void subscriptions_free(struct subscriptions *subscriptions)
 {
-    if (feed == NULL)
+    if (subscriptions == NULL)
         return;
-    redis_subscriber_close(feed->subscriber);
-    loop_timer_free(feed->rounds);
-    free(feed);
+    redis_subscriber_close(subscriptions->subscriber);
+    loop_timer_free(subscriptions->rounds);
+    free(subscriptions);
 }
 
-bool subscriptions_ready(const struct subscriptions *feed)
+bool subscriptions_ready(const struct subscriptions *subscriptions)
 {
-    return feed->up;
+    return subscriptions->up;
 }
 
 static void channel_name(const char *user, char ret_channel[CHANNEL_SIZE])
@@ -188,24 +188,24 @@ static void channel_name(const char *user, char ret_channel[CHANNEL_SIZE])
     (void)snprintf(ret_channel, CHANNEL_SIZE, REDIS_CHANNEL_EVENTS "%s", user);
 }
 
-int subscriptions_listen(struct subscriptions *feed, struct session *session, bool first)
+int subscriptions_listen(struct subscriptions *subscriptions, struct session *session, bool first)
 {
     struct registry_user *user = session->member.user;
     if (first) {
         char channel[CHANNEL_SIZE];
         channel_name(registry_user_name(user), channel);
-        int code = redis_subscribe(feed->subscriber, channel);
+        int code = redis_subscribe(subscriptions->subscriber, channel);
         if (code < 0)
             return code;
     }
-    if (!feed->up || registry_user_heard(user))
-        replay_request(feed->replay, session);
+    if (!subscriptions->up || registry_user_heard(user))
+        replay_request(subscriptions->replay, session);
     return 0; /* else when Redis has acknowledged */
 }
 
-void subscriptions_unlisten(struct subscriptions *feed, const char *user)
+void subscriptions_unlisten(struct subscriptions *subscriptions, const char *user)
 {
     char channel[CHANNEL_SIZE];
     channel_name(user, channel);
-    redis_unsubscribe(feed->subscriber, channel);
+    redis_unsubscribe(subscriptions->subscriber, channel);
 }

@@ -20,14 +20,14 @@ struct subscriptions;
 struct subscriptions *subscriptions_new(struct loop *loop, const char *url,
                                         struct registry *registry, struct replay *replay,
                                         struct stats *stats);
-void subscriptions_free(struct subscriptions *feed); /* NULL is allowed */
-bool subscriptions_ready(const struct subscriptions *feed);
+void subscriptions_free(struct subscriptions *subscriptions); /* NULL is allowed */
+bool subscriptions_ready(const struct subscriptions *subscriptions);
 
 /* A session has joined the registry, as its user's `first` or not; it requests the session's replay
  * when the subscription is active. ERR_FULL, ERR_NOMEM: events of this user would not come. */
-MUST_CHECK int subscriptions_listen(struct subscriptions *feed, struct session *session,
+MUST_CHECK int subscriptions_listen(struct subscriptions *subscriptions, struct session *session,
                                     bool first);
 /* The last session of this user has left. */
-void subscriptions_unlisten(struct subscriptions *feed, const char *user);
+void subscriptions_unlisten(struct subscriptions *subscriptions, const char *user);
 
 #endif

@@ -49,7 +49,7 @@ static const char take_back_script[] =
 
 /* A query under way. Redis' answer, or the end of its connection, frees it. */
 struct question {
-    struct admission *gate; /* NULL: admission is gone */
+    struct admission *admission; /* NULL: admission is gone */
     struct admission_entry *entries[ASK_MAX];
     size_t count; /* 0: no order waits any more */
     uint64_t asked_ms;
@@ -78,20 +78,20 @@ static void open_all(struct question *q)
     size_t count = q->count;
     q->count = 0;
     for (size_t i = 0; i < count; i++)
-        q->gate->verdict(q->entries[i], ADMISSION_OPEN, q->gate->arg);
+        q->admission->verdict(q->entries[i], ADMISSION_OPEN, q->admission->arg);
 }
 
-static void forget_question(struct admission *gate, struct question *q)
+static void forget_question(struct admission *admission, struct question *q)
 {
-    struct question **at = &gate->asked_first;
+    struct question **at = &admission->asked_first;
     struct question *before = NULL;
     while (*at != q) {
         before = *at;
         at = &(*at)->next;
     }
     *at = q->next;
-    if (gate->asked_last == q)
-        gate->asked_last = before;
+    if (admission->asked_last == q)
+        admission->asked_last = before;
 }
 
 static enum admission_verdict verdict_of(const struct redis_reply *item)
@@ -107,27 +107,27 @@ static enum admission_verdict verdict_of(const struct redis_reply *item)
 static void answered(const struct redis_reply *reply, void *arg)
 {
     struct question *q = arg;
-    struct admission *gate = q->gate;
-    if (gate != NULL) {
-        forget_question(gate, q);
+    struct admission *admission = q->admission;
+    if (admission != NULL) {
+        forget_question(admission, q);
         if (reply->type == REDIS_ERROR)
             log_error("admission query failed", LOG_STR("problem", reply->str));
         if (reply->type != REDIS_ARRAY || reply->count != q->count)
             open_all(q);
         for (size_t i = 0; i < q->count; i++)
-            gate->verdict(q->entries[i], verdict_of(&reply->items[i]), gate->arg);
+            admission->verdict(q->entries[i], verdict_of(&reply->items[i]), admission->arg);
     }
     free(q);
 }
 
 /* ---- questions ---- */
 
-static struct admission_entry *take_first(struct admission *gate)
+static struct admission_entry *take_first(struct admission *admission)
 {
-    struct admission_entry *entry = gate->first;
-    gate->first = entry->next;
-    if (gate->first == NULL)
-        gate->last = NULL;
+    struct admission_entry *entry = admission->first;
+    admission->first = entry->next;
+    if (admission->first == NULL)
+        admission->last = NULL;
     return entry;
 }
 
@@ -164,51 +164,51 @@ static int send_question(struct question *q)
         text(argv, argv_len, &argc, q->entries[i]->fingerprint);
         text(argv, argv_len, &argc, q->entries[i]->order_id);
     }
-    return redis_command(q->gate->redis, argc, argv, argv_len, answered, q);
+    return redis_command(q->admission->redis, argc, argv, argv_len, answered, q);
 }
 
 /* Asks about the first ASK_MAX entries; false: it could not, and they still wait. */
-static bool ask_some(struct admission *gate)
+static bool ask_some(struct admission *admission)
 {
-    if (!redis_is_up(gate->redis) || clock_mono_ms() < gate->slow_until_ms)
+    if (!redis_is_up(admission->redis) || clock_mono_ms() < admission->slow_until_ms)
         return false;
     struct question *q = calloc(1, sizeof *q);
     if (q == NULL)
         return false;
-    q->gate = gate;
+    q->admission = admission;
     q->asked_ms = clock_mono_ms();
-    while (gate->first != NULL && q->count < ASK_MAX)
-        q->entries[q->count++] = take_first(gate);
+    while (admission->first != NULL && q->count < ASK_MAX)
+        q->entries[q->count++] = take_first(admission);
     if (send_question(q) < 0) {
         open_all(q);
         free(q);
         return true;
     }
-    if (gate->asked_last == NULL)
-        gate->asked_first = q;
+    if (admission->asked_last == NULL)
+        admission->asked_first = q;
     else
-        gate->asked_last->next = q;
-    gate->asked_last = q;
-    if (!loop_timer_active(gate->late))
-        loop_timer_start(gate->late, WAIT_MS, 0);
+        admission->asked_last->next = q;
+    admission->asked_last = q;
+    if (!loop_timer_active(admission->late))
+        loop_timer_start(admission->late, WAIT_MS, 0);
     return true;
 }
 
 static void ask(void *arg)
 {
-    struct admission *gate = arg;
-    while (gate->first != NULL)
-        if (!ask_some(gate))
-            gate->verdict(take_first(gate), ADMISSION_OPEN, gate->arg);
+    struct admission *admission = arg;
+    while (admission->first != NULL)
+        if (!ask_some(admission))
+            admission->verdict(take_first(admission), ADMISSION_OPEN, admission->arg);
 }
 
 /* Lets those pass that have waited too long. */
 static void on_late(void *arg)
 {
-    struct admission *gate = arg;
+    struct admission *admission = arg;
     uint64_t now_ms = clock_mono_ms();
     uint64_t next_ms = 0;
-    for (struct question *q = gate->asked_first; q != NULL; q = q->next) {
+    for (struct question *q = admission->asked_first; q != NULL; q = q->next) {
         if (q->count == 0)
             continue;
         if (q->asked_ms + WAIT_MS > now_ms) {
@@ -216,11 +216,11 @@ static void on_late(void *arg)
             break;
         }
         log_warning("Redis is slow: admission lets all orders pass", LOG_INT("orders", q->count));
-        gate->slow_until_ms = now_ms + SLOW_PAUSE_MS;
+        admission->slow_until_ms = now_ms + SLOW_PAUSE_MS;
         open_all(q);
     }
     if (next_ms > 0)
-        loop_timer_start(gate->late, next_ms, 0);
+        loop_timer_start(admission->late, next_ms, 0);
 }
 
 /* ---- */
@@ -228,45 +228,45 @@ static void on_late(void *arg)
 struct admission *admission_new(struct loop *loop, struct redis *redis,
                                 admission_verdict_cb verdict, void *arg)
 {
-    struct admission *gate = calloc(1, sizeof *gate);
-    if (gate == NULL)
+    struct admission *admission = calloc(1, sizeof *admission);
+    if (admission == NULL)
         return NULL;
-    gate->loop = loop;
-    gate->redis = redis;
-    gate->verdict = verdict;
-    gate->arg = arg;
-    gate->soon = loop_deferred_new(loop, ask, gate);
-    gate->late = loop_timer_new(loop, on_late, gate);
-    if (gate->soon == NULL || gate->late == NULL) {
-        admission_free(gate);
+    admission->loop = loop;
+    admission->redis = redis;
+    admission->verdict = verdict;
+    admission->arg = arg;
+    admission->soon = loop_deferred_new(loop, ask, admission);
+    admission->late = loop_timer_new(loop, on_late, admission);
+    if (admission->soon == NULL || admission->late == NULL) {
+        admission_free(admission);
         return NULL;
     }
-    return gate;
+    return admission;
 }
 
-void admission_free(struct admission *gate)
+void admission_free(struct admission *admission)
 {
-    if (gate == NULL)
+    if (admission == NULL)
         return;
-    for (struct question *q = gate->asked_first; q != NULL; q = q->next)
-        q->gate = NULL; /* its answer, or the end of the connection, frees it */
-    loop_deferred_free(gate->soon);
-    loop_timer_free(gate->late);
-    free(gate);
+    for (struct question *q = admission->asked_first; q != NULL; q = q->next)
+        q->admission = NULL; /* its answer, or the end of the connection, frees it */
+    loop_deferred_free(admission->soon);
+    loop_timer_free(admission->late);
+    free(admission);
 }
 
-void admission_ask(struct admission *gate, struct admission_entry *entry)
+void admission_ask(struct admission *admission, struct admission_entry *entry)
 {
     entry->next = NULL;
-    if (gate->last == NULL)
-        gate->first = entry;
+    if (admission->last == NULL)
+        admission->first = entry;
     else
-        gate->last->next = entry;
-    gate->last = entry;
-    loop_defer(gate->soon); /* together with those that come in this turn */
+        admission->last->next = entry;
+    admission->last = entry;
+    loop_defer(admission->soon); /* together with those that come in this turn */
 }
 
-void admission_take_back(struct admission *gate, const struct admission_entry *entry)
+void admission_take_back(struct admission *admission, const struct admission_entry *entry)
 {
     char seen[KEY_SIZE];
     char lock[KEY_SIZE];
@@ -280,6 +280,6 @@ void admission_take_back(struct admission *gate, const struct admission_entry *e
     key(lock, argv, argv_len, &argc, REDIS_KEY_LOCK, entry->sku);
     text(argv, argv_len, &argc, entry->fingerprint);
     text(argv, argv_len, &argc, entry->order_id);
-    if (redis_command(gate->redis, argc, argv, argv_len, NULL, NULL) < 0)
+    if (redis_command(admission->redis, argc, argv, argv_len, NULL, NULL) < 0)
         log_debug("admission marker not deleted; it expires by itself");
 }

@@ -41,11 +41,11 @@ typedef void (*admission_verdict_cb)(struct admission_entry *entry, enum admissi
 struct admission *admission_new(struct loop *loop, struct redis *redis,
                                 admission_verdict_cb verdict, void *arg);
 /* Forgets its entries. NULL is allowed. */
-void admission_free(struct admission *gate);
+void admission_free(struct admission *admission);
 
-void admission_ask(struct admission *gate, struct admission_entry *entry);
+void admission_ask(struct admission *admission, struct admission_entry *entry);
 /* Deletes what an ADMISSION_PASS or ADMISSION_LOCKED left, for an order that was certainly not
  * accepted. */
-void admission_take_back(struct admission *gate, const struct admission_entry *entry);
+void admission_take_back(struct admission *admission, const struct admission_entry *entry);
 
 #endif

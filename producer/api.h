@@ -28,11 +28,11 @@ struct api {
     struct jwt *jwt;
     struct pg *pg;
     struct publisher *publisher;
-    struct admission *gate;
+    struct admission *admission;
     struct origins *origins;
     struct event_tickets *tickets;
     struct orders *orders;
-    struct order_status *lookups;
+    struct order_status *status;
     struct items *items;
     bool saved_methods;         /* orders carry the customer of their buyers' tokens */
     const char *webhook_secret; /* "": no webhooks are taken */

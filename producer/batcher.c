@@ -10,12 +10,12 @@
 #define SPARE_MAX 64 /* batches kept for reuse, with their memory */
 
 /* The messages of one shard: gathered ones in order, and the one on its way. */
-struct line {
+struct queue {
     struct batch *head;
     struct batch *tail;
     struct batch *sent;
     bool ready; /* it is in the list of those that may send */
-    struct line *next_ready;
+    struct queue *next_ready;
 };
 
 struct batcher {
@@ -26,17 +26,17 @@ struct batcher {
     size_t jobs;
     batcher_fate_cb fate;
     void *arg;
-    struct line *ready_head; /* first come, first served */
-    struct line *ready_tail;
+    struct queue *ready_head; /* first come, first served */
+    struct queue *ready_tail;
     struct batch *spare;
     size_t spare_count;
-    struct line lines[];
+    struct queue queues[];
 };
 
 struct batcher *batcher_new(uint32_t shards, unsigned inflight_max, size_t jobs_max,
                             batcher_fate_cb fate, void *arg)
 {
-    struct batcher *b = calloc(1, sizeof *b + shards * sizeof b->lines[0]);
+    struct batcher *b = calloc(1, sizeof *b + shards * sizeof b->queues[0]);
     if (b == NULL)
         return NULL;
     b->shards = shards;
@@ -69,8 +69,8 @@ void batcher_free(struct batcher *batcher)
     if (batcher == NULL)
         return;
     for (uint32_t i = 0; i < batcher->shards; i++) {
-        list_free(batcher->lines[i].head);
-        batch_free(batcher->lines[i].sent);
+        list_free(batcher->queues[i].head);
+        batch_free(batcher->queues[i].sent);
     }
     list_free(batcher->spare);
     free(batcher);
@@ -129,21 +129,21 @@ static int encode(struct batch *batch, const struct job *job)
     return full ? ERR_FULL : ERR_NOMEM;
 }
 
-static void make_ready(struct batcher *b, struct line *line)
+static void make_ready(struct batcher *b, struct queue *queue)
 {
-    if (line->ready || line->head == NULL || line->sent != NULL)
+    if (queue->ready || queue->head == NULL || queue->sent != NULL)
         return;
-    line->ready = true;
-    line->next_ready = NULL;
+    queue->ready = true;
+    queue->next_ready = NULL;
     if (b->ready_tail == NULL)
-        b->ready_head = line;
+        b->ready_head = queue;
     else
-        b->ready_tail->next_ready = line;
-    b->ready_tail = line;
+        b->ready_tail->next_ready = queue;
+    b->ready_tail = queue;
 }
 
 /* Opens the shard's next message with this job. */
-static int begin(struct batcher *b, struct line *line, uint32_t shard, const struct job *job,
+static int begin(struct batcher *b, struct queue *queue, uint32_t shard, const struct job *job,
                  uint64_t now_ms)
 {
     struct batch *batch = batch_new(b, shard, now_ms);
@@ -153,11 +153,11 @@ static int begin(struct batcher *b, struct line *line, uint32_t shard, const str
         batch_free(batch);
         return ERR_NOMEM;
     }
-    if (line->tail == NULL)
-        line->head = batch;
+    if (queue->tail == NULL)
+        queue->head = batch;
     else
-        line->tail->next = batch;
-    line->tail = batch;
+        queue->tail->next = batch;
+    queue->tail = batch;
     return 0;
 }
 
@@ -165,49 +165,49 @@ int batcher_add(struct batcher *batcher, uint32_t shard, const struct job *job, 
                 uint64_t now_ms)
 {
     assert(shard < batcher->shards);
-    struct line *line = &batcher->lines[shard];
-    if (line->sent != NULL && line->sent->overdue)
+    struct queue *queue = &batcher->queues[shard];
+    if (queue->sent != NULL && queue->sent->overdue)
         return ERR_UNAVAILABLE;
     if (batcher->jobs >= batcher->jobs_max)
         return ERR_FULL;
-    struct batch *batch = line->tail;
+    struct batch *batch = queue->tail;
     int code = ERR_FULL;
     if (batch != NULL && !batch->sealed && batch->count < JOB_BATCH_MAX)
         code = encode(batch, job);
     if (code == ERR_FULL)
-        code = begin(batcher, line, shard, job, now_ms);
+        code = begin(batcher, queue, shard, job, now_ms);
     if (code < 0)
         return code;
-    batch = line->tail;
+    batch = queue->tail;
     batch->waiters[batch->count++] = waiter;
     batcher->jobs++;
-    make_ready(batcher, line);
+    make_ready(batcher, queue);
     return 0;
 }
 
 /* ---- leaving ---- */
 
 /* Takes shards off the list that have nothing to send any more. */
-static struct line *first_ready(struct batcher *b)
+static struct queue *first_ready(struct batcher *b)
 {
-    struct line *line;
-    while ((line = b->ready_head) != NULL && (line->head == NULL || line->sent != NULL)) {
-        b->ready_head = line->next_ready;
+    struct queue *queue;
+    while ((queue = b->ready_head) != NULL && (queue->head == NULL || queue->sent != NULL)) {
+        b->ready_head = queue->next_ready;
         if (b->ready_head == NULL)
             b->ready_tail = NULL;
-        line->ready = false;
+        queue->ready = false;
     }
-    return line;
+    return queue;
 }
 
 struct batch *batcher_next(struct batcher *batcher)
 {
     if (batcher->inflight >= batcher->inflight_max)
         return NULL;
-    struct line *line = first_ready(batcher);
-    if (line == NULL)
+    struct queue *queue = first_ready(batcher);
+    if (queue == NULL)
         return NULL;
-    struct batch *batch = line->head;
+    struct batch *batch = queue->head;
     if (!batch->sealed) {
         (void)buf_str(&batch->body, JOB_MESSAGE_TAIL); /* encode left room in the bound … */
         if (batch->body.failed)                        /* … but memory can be out */
@@ -219,15 +219,15 @@ struct batch *batcher_next(struct batcher *batcher)
 
 void batcher_sent(struct batcher *batcher, struct batch *batch, uint64_t sequence, uint64_t now_ms)
 {
-    struct line *line = &batcher->lines[batch->shard];
-    assert(line->head == batch && line->sent == NULL && batch->sealed);
-    line->head = batch->next;
-    if (line->head == NULL)
-        line->tail = NULL;
+    struct queue *queue = &batcher->queues[batch->shard];
+    assert(queue->head == batch && queue->sent == NULL && batch->sealed);
+    queue->head = batch->next;
+    if (queue->head == NULL)
+        queue->tail = NULL;
     batch->next = NULL;
     batch->sequence = sequence;
     batch->since_ms = now_ms;
-    line->sent = batch;
+    queue->sent = batch;
     batcher->inflight++;
 }
 
@@ -243,22 +243,22 @@ static void tell(struct batcher *b, struct batch *batch, enum batch_fate fate)
         b->fate(batch->waiters[i], fate, b->arg);
 }
 
-static void end_sent(struct batcher *b, struct line *line, enum batch_fate fate)
+static void end_sent(struct batcher *b, struct queue *queue, enum batch_fate fate)
 {
-    struct batch *batch = line->sent;
-    line->sent = NULL;
+    struct batch *batch = queue->sent;
+    queue->sent = NULL;
     if (!batch->overdue)
         b->inflight--;
     tell(b, batch, fate);
     recycle(b, batch);
-    make_ready(b, line);
+    make_ready(b, queue);
 }
 
-static void end_gathered(struct batcher *b, struct line *line, enum batch_fate fate)
+static void end_gathered(struct batcher *b, struct queue *queue, enum batch_fate fate)
 {
-    struct batch *batch = line->head;
-    line->head = NULL;
-    line->tail = NULL;
+    struct batch *batch = queue->head;
+    queue->head = NULL;
+    queue->tail = NULL;
     while (batch != NULL) {
         struct batch *next = batch->next;
         tell(b, batch, fate);
@@ -270,9 +270,9 @@ static void end_gathered(struct batcher *b, struct line *line, enum batch_fate f
 void batcher_settle(struct batcher *batcher, uint64_t sequence, enum batch_fate fate)
 {
     for (uint32_t i = 0; i < batcher->shards; i++) {
-        struct line *line = &batcher->lines[i];
-        if (line->sent != NULL && line->sent->sequence == sequence) {
-            end_sent(batcher, line, fate);
+        struct queue *queue = &batcher->queues[i];
+        if (queue->sent != NULL && queue->sent->sequence == sequence) {
+            end_sent(batcher, queue, fate);
             return;
         }
     }
@@ -281,25 +281,25 @@ void batcher_settle(struct batcher *batcher, uint64_t sequence, enum batch_fate 
 void batcher_lost(struct batcher *batcher)
 {
     for (uint32_t i = 0; i < batcher->shards; i++) {
-        if (batcher->lines[i].sent != NULL)
-            end_sent(batcher, &batcher->lines[i], BATCH_UNKNOWN);
-        end_gathered(batcher, &batcher->lines[i], BATCH_UNAVAILABLE);
+        if (batcher->queues[i].sent != NULL)
+            end_sent(batcher, &batcher->queues[i], BATCH_UNKNOWN);
+        end_gathered(batcher, &batcher->queues[i], BATCH_UNAVAILABLE);
     }
 }
 
 void batcher_refuse(struct batcher *batcher)
 {
     for (uint32_t i = 0; i < batcher->shards; i++)
-        end_gathered(batcher, &batcher->lines[i], BATCH_UNAVAILABLE);
+        end_gathered(batcher, &batcher->queues[i], BATCH_UNAVAILABLE);
 }
 
-static void tick_sent(struct batcher *b, struct line *line, uint64_t now_ms)
+static void tick_sent(struct batcher *b, struct queue *queue, uint64_t now_ms)
 {
-    struct batch *batch = line->sent;
+    struct batch *batch = queue->sent;
     if (!batch->overdue && now_ms >= batch->since_ms + BATCHER_OVERDUE_MS) {
         batch->overdue = true;
         b->inflight--;
-        end_gathered(b, line, BATCH_OVERLOADED);
+        end_gathered(b, queue, BATCH_OVERLOADED);
     }
     if (now_ms >= batch->since_ms + BATCHER_UNKNOWN_MS)
         tell(b, batch, BATCH_UNKNOWN); /* the shard still waits, up to BATCHER_SILENT_MS */
@@ -308,11 +308,11 @@ static void tick_sent(struct batcher *b, struct line *line, uint64_t now_ms)
 void batcher_tick(struct batcher *batcher, uint64_t now_ms)
 {
     for (uint32_t i = 0; i < batcher->shards; i++) {
-        struct line *line = &batcher->lines[i];
-        if (line->sent != NULL)
-            tick_sent(batcher, line, now_ms);
-        if (line->head != NULL && now_ms >= line->head->since_ms + BATCHER_GATHER_MS)
-            end_gathered(batcher, line, BATCH_OVERLOADED);
+        struct queue *queue = &batcher->queues[i];
+        if (queue->sent != NULL)
+            tick_sent(batcher, queue, now_ms);
+        if (queue->head != NULL && now_ms >= queue->head->since_ms + BATCHER_GATHER_MS)
+            end_gathered(batcher, queue, BATCH_OVERLOADED);
     }
 }
 
@@ -329,7 +329,7 @@ unsigned batcher_inflight(const struct batcher *batcher)
 bool batcher_silent(const struct batcher *batcher, uint64_t now_ms, uint32_t *ret_shard)
 {
     for (uint32_t i = 0; i < batcher->shards; i++) {
-        const struct batch *sent = batcher->lines[i].sent;
+        const struct batch *sent = batcher->queues[i].sent;
         if (sent != NULL && now_ms >= sent->since_ms + BATCHER_SILENT_MS) {
             *ret_shard = i;
             return true;
@@ -340,14 +340,14 @@ bool batcher_silent(const struct batcher *batcher, uint64_t now_ms, uint32_t *re
 
 void batcher_forget(struct batcher *batcher, uint32_t shard)
 {
-    if (batcher->lines[shard].sent != NULL)
-        end_sent(batcher, &batcher->lines[shard], BATCH_UNKNOWN);
+    if (batcher->queues[shard].sent != NULL)
+        end_sent(batcher, &batcher->queues[shard], BATCH_UNKNOWN);
 }
 
 unsigned batcher_overdue(const struct batcher *batcher)
 {
     unsigned count = 0;
     for (uint32_t i = 0; i < batcher->shards; i++)
-        count += batcher->lines[i].sent != NULL && batcher->lines[i].sent->overdue;
+        count += batcher->queues[i].sent != NULL && batcher->queues[i].sent->overdue;
     return count;
 }

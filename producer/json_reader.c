@@ -264,16 +264,16 @@ static bool skip_nested(struct reader *r, int depth)
     }
 }
 
-static bool named_before(const struct json_reader *flat, const struct json_reader_member *m)
+static bool named_before(const struct json_reader *object, const struct json_reader_member *m)
 {
-    for (size_t i = 0; i < flat->count; i++)
-        if (flat->members[i].name_len == m->name_len &&
-            memcmp(flat->members[i].name, m->name, m->name_len) == 0)
+    for (size_t i = 0; i < object->count; i++)
+        if (object->members[i].name_len == m->name_len &&
+            memcmp(object->members[i].name, m->name, m->name_len) == 0)
             return true;
     return false;
 }
 
-static bool read_members(struct reader *r, struct json_reader *flat)
+static bool read_members(struct reader *r, struct json_reader *object)
 {
     skip_space(r);
     if (at(r, '}')) {
@@ -284,10 +284,10 @@ static bool read_members(struct reader *r, struct json_reader *flat)
         struct json_reader_member m = {0};
         if (!read_name(r, &m.name, &m.name_len) || !read_value(r, &m, 1))
             return false;
-        if (flat->count == JSON_READER_MEMBERS_MAX)
+        if (object->count == JSON_READER_MEMBERS_MAX)
             return fail(r, "the object has too many members");
-        m.twice = named_before(flat, &m);
-        flat->members[flat->count++] = m;
+        m.twice = named_before(object, &m);
+        object->members[object->count++] = m;
         skip_space(r);
         if (at(r, '}')) {
             r->p++;

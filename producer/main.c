@@ -116,7 +116,7 @@ static void drain(void *arg)
     p->quiet_since_ms = clock_mono_ms();
     p->drain_until_ms = p->quiet_since_ms + DRAIN_MAX_MS;
     http_server_drain(p->server);
-    order_status_drain(p->api.lookups);
+    order_status_drain(p->api.status);
     loop_timer_start(p->drain, DRAIN_TICK_MS, DRAIN_TICK_MS);
 }
 
@@ -141,10 +141,11 @@ static bool open_servers(struct producer *p)
     api->pg = pg_open(api->loop, &database, database_changed, p);
     p->redis = redis_open(api->loop, redis, REDIS_PENDING_MAX, redis_changed, p);
     api->publisher = publisher_open(api->loop, &broker, &api->stats, orders_fate, api);
-    api->lookups = order_status_new(api, redis);
+    api->status = order_status_new(api, redis);
     if (p->redis != NULL)
-        api->gate = admission_new(api->loop, p->redis, orders_verdict, api);
-    return api->pg != NULL && api->publisher != NULL && api->lookups != NULL && api->gate != NULL;
+        api->admission = admission_new(api->loop, p->redis, orders_verdict, api);
+    return api->pg != NULL && api->publisher != NULL && api->status != NULL &&
+           api->admission != NULL;
 }
 
 static bool open_origins(struct producer *p)
@@ -215,10 +216,10 @@ static void close_all(struct producer *p)
     api->closing = true;
     pg_close(api->pg);
     publisher_close(api->publisher);
-    admission_free(api->gate);
+    admission_free(api->admission);
     redis_close(p->redis);
     http_server_close(p->server);
-    order_status_free(api->lookups);
+    order_status_free(api->status);
     orders_free(api->orders);
     items_free(api->items);
     webhook_record_free(api->webhooks);
@@ -241,9 +242,8 @@ int main(int argc, char **argv)
         .ready = ready,
         .drain = drain,
         .arg = &producer};
-    int end = daemon_open(&program, argc, argv, &producer.daemon);
-    if (end > 0)
-        return end - 1;
+    if (!daemon_open(&program, argc, argv, &producer.daemon, &producer.exit_code))
+        return producer.exit_code;
     producer.exit_code = EXIT_FAILURE;
     if (!open_parts(&producer)) {
         log_error("cannot start: out of memory");

@@ -162,16 +162,16 @@ static void read_member(const struct json_reader_member *m, struct job *job, str
 static void read_body(const struct order_request *input, char *scratch, struct job *job,
                       struct problem *problem)
 {
-    struct json_reader flat;
+    struct json_reader object;
     const char *detail;
     size_t position;
-    if (json_reader_read(input->body, input->body_len, scratch, &flat, &detail, &position) < 0) {
+    if (json_reader_read(input->body, input->body_len, scratch, &object, &detail, &position) < 0) {
         problem_add(problem, (struct problem_error){.detail = detail});
         return;
     }
     struct seen seen = {0};
-    for (size_t i = 0; i < flat.count; i++)
-        read_member(&flat.members[i], job, &seen, problem);
+    for (size_t i = 0; i < object.count; i++)
+        read_member(&object.members[i], job, &seen, problem);
     if (!seen.sku)
         missing(problem, "sku");
     if (!seen.quantity)

@@ -70,9 +70,9 @@ static void ask(struct lookup *l);
 
 /* ---- listening to a buyer's events ---- */
 
-static struct listener *find_listener(struct order_status *all, const char *user, size_t len)
+static struct listener *find_listener(struct order_status *status, const char *user, size_t len)
 {
-    return STRMAP_OF(strmap_find(&all->listeners, user, len), struct listener, of_all);
+    return STRMAP_OF(strmap_find(&status->listeners, user, len), struct listener, of_all);
 }
 
 static void channel_name(const char *user, char ret_channel[CHANNEL_SIZE])
@@ -81,10 +81,10 @@ static void channel_name(const char *user, char ret_channel[CHANNEL_SIZE])
 }
 
 /* Without memory or Redis, only the clock wakes the lookup. */
-static void listen_to(struct order_status *all, struct lookup *l)
+static void listen_to(struct order_status *status, struct lookup *l)
 {
     size_t len = strlen(l->buyer.user);
-    struct listener *listener = find_listener(all, l->buyer.user, len);
+    struct listener *listener = find_listener(status, l->buyer.user, len);
     if (listener == NULL) {
         char channel[CHANNEL_SIZE];
         listener = calloc(1, sizeof *listener);
@@ -93,12 +93,12 @@ static void listen_to(struct order_status *all, struct lookup *l)
         TAILQ_INIT(&listener->lookups);
         memcpy(listener->user, l->buyer.user, len + 1);
         channel_name(l->buyer.user, channel);
-        if (strmap_add(&all->listeners, &listener->of_all, listener->user, len) < 0) {
+        if (strmap_add(&status->listeners, &listener->of_all, listener->user, len) < 0) {
             free(listener);
             return;
         }
-        if (redis_subscribe(all->subscriber, channel) < 0) {
-            strmap_remove(&all->listeners, &listener->of_all);
+        if (redis_subscribe(status->subscriber, channel) < 0) {
+            strmap_remove(&status->listeners, &listener->of_all);
             free(listener);
             return;
         }
@@ -107,7 +107,7 @@ static void listen_to(struct order_status *all, struct lookup *l)
     TAILQ_INSERT_TAIL(&listener->lookups, l, of_listener);
 }
 
-static void unlisten(struct order_status *all, struct lookup *l)
+static void unlisten(struct order_status *status, struct lookup *l)
 {
     struct listener *listener = l->listener;
     if (listener == NULL)
@@ -118,19 +118,19 @@ static void unlisten(struct order_status *all, struct lookup *l)
         return;
     char channel[CHANNEL_SIZE];
     channel_name(listener->user, channel);
-    redis_unsubscribe(all->subscriber, channel);
-    strmap_remove(&all->listeners, &listener->of_all);
+    redis_unsubscribe(status->subscriber, channel);
+    strmap_remove(&status->listeners, &listener->of_all);
     free(listener);
 }
 
 /* Repeats the buyer's lookups, or those that `message` is about. */
-static void wake(struct order_status *all, const char *channel, size_t channel_len,
+static void wake(struct order_status *status, const char *channel, size_t channel_len,
                  const char *message, size_t message_len)
 {
     size_t prefix = sizeof REDIS_CHANNEL_EVENTS - 1;
     if (channel_len <= prefix)
         return;
-    struct listener *listener = find_listener(all, channel + prefix, channel_len - prefix);
+    struct listener *listener = find_listener(status, channel + prefix, channel_len - prefix);
     if (listener == NULL)
         return;
     struct lookup *next;
@@ -158,24 +158,24 @@ static void on_subscribed(const char *channel, size_t channel_len, void *arg)
 
 static bool waits(const struct lookup *l)
 {
-    const struct order_status *all = l->api->lookups;
-    return l->until_ms > 0 && !all->draining && clock_mono_ms() < l->until_ms;
+    const struct order_status *status = l->api->status;
+    return l->until_ms > 0 && !status->draining && clock_mono_ms() < l->until_ms;
 }
 
-static void start_waiting(struct order_status *all, struct lookup *l)
+static void start_waiting(struct order_status *status, struct lookup *l)
 {
-    TAILQ_INSERT_TAIL(&all->waiting, l, of_all);
-    all->waiting_count++;
-    listen_to(all, l);
+    TAILQ_INSERT_TAIL(&status->waiting, l, of_all);
+    status->waiting_count++;
+    listen_to(status, l);
 }
 
 static void end(struct lookup *l)
 {
-    struct order_status *all = l->api->lookups;
+    struct order_status *status = l->api->status;
     if (l->until_ms > 0) {
-        unlisten(all, l);
-        TAILQ_REMOVE(&all->waiting, l, of_all);
-        all->waiting_count--;
+        unlisten(status, l);
+        TAILQ_REMOVE(&status->waiting, l, of_all);
+        status->waiting_count--;
     }
     free(l);
 }
@@ -251,13 +251,13 @@ static void ask(struct lookup *l)
 
 static void tick(void *arg)
 {
-    struct order_status *all = arg;
+    struct order_status *status = arg;
     uint64_t now_ms = clock_mono_ms();
     struct lookup *next;
-    for (struct lookup *l = TAILQ_FIRST(&all->waiting); l != NULL; l = next) {
+    for (struct lookup *l = TAILQ_FIRST(&status->waiting); l != NULL; l = next) {
         next = TAILQ_NEXT(l, of_all);
         if (!l->asking &&
-            (all->draining || now_ms >= l->until_ms || now_ms >= l->asked_ms + LOOK_AGAIN_MS))
+            (status->draining || now_ms >= l->until_ms || now_ms >= l->asked_ms + LOOK_AGAIN_MS))
             ask(l);
     }
 }
@@ -266,43 +266,43 @@ static void tick(void *arg)
 
 struct order_status *order_status_new(struct api *api, const char *redis_url)
 {
-    struct order_status *all = calloc(1, sizeof *all);
-    if (all == NULL)
+    struct order_status *status = calloc(1, sizeof *status);
+    if (status == NULL)
         return NULL;
-    all->api = api;
-    TAILQ_INIT(&all->waiting);
+    status->api = api;
+    TAILQ_INIT(&status->waiting);
     const struct redis_subscriber_events events = {.message = on_message,
                                                    .subscribed = on_subscribed};
-    all->subscriber = redis_subscriber_open(api->loop, redis_url, &events, all);
-    all->tick = loop_timer_new(api->loop, tick, all);
-    if (all->subscriber == NULL || all->tick == NULL) {
-        order_status_free(all);
+    status->subscriber = redis_subscriber_open(api->loop, redis_url, &events, status);
+    status->tick = loop_timer_new(api->loop, tick, status);
+    if (status->subscriber == NULL || status->tick == NULL) {
+        order_status_free(status);
         return NULL;
     }
-    loop_timer_start(all->tick, TICK_MS, TICK_MS);
-    return all;
+    loop_timer_start(status->tick, TICK_MS, TICK_MS);
+    return status;
 }
 
-void order_status_free(struct order_status *lookups)
+void order_status_free(struct order_status *status)
 {
-    if (lookups == NULL)
+    if (status == NULL)
         return;
     struct lookup *next;
-    for (struct lookup *l = TAILQ_FIRST(&lookups->waiting); l != NULL; l = next) {
+    for (struct lookup *l = TAILQ_FIRST(&status->waiting); l != NULL; l = next) {
         next = TAILQ_NEXT(l, of_all);
-        unlisten(lookups, l);
+        unlisten(status, l);
         free(l);
     }
-    redis_subscriber_close(lookups->subscriber);
-    loop_timer_free(lookups->tick);
-    strmap_free(&lookups->listeners);
-    free(lookups);
+    redis_subscriber_close(status->subscriber);
+    loop_timer_free(status->tick);
+    strmap_free(&status->listeners);
+    free(status);
 }
 
-void order_status_drain(struct order_status *lookups)
+void order_status_drain(struct order_status *status)
 {
-    lookups->draining = true;
-    tick(lookups);
+    status->draining = true;
+    tick(status);
 }
 
 /* N of `Prefer: wait=N` (RFC 7240), at most WAIT_MAX_S; 0 if it is not there. */
@@ -322,7 +322,7 @@ static unsigned preferred_wait(const char *prefer)
 
 void order_status_get(struct api *api, struct http_request *request, const char *id)
 {
-    struct order_status *all = api->lookups;
+    struct order_status *status = api->status;
     struct jwt_claims buyer;
     if (respond_authenticate(api, request, STATS_ORDER, &buyer) < 0)
         return;
@@ -340,9 +340,9 @@ void order_status_get(struct api *api, struct http_request *request, const char 
     l->buyer = buyer;
     memcpy(l->id, id, IDS_ORDER_SIZE);
     unsigned wait_s = preferred_wait(http_request_header(request, "Prefer"));
-    if (wait_s > 0 && all->waiting_count < WAITING_MAX && !all->draining) {
+    if (wait_s > 0 && status->waiting_count < WAITING_MAX && !status->draining) {
         l->until_ms = clock_mono_ms() + (uint64_t)wait_s * 1000;
-        start_waiting(all, l);
+        start_waiting(status, l);
     }
     ask(l);
 }

@@ -13,10 +13,10 @@ struct order_status;
 /* NULL: no memory. */
 struct order_status *order_status_new(struct api *api, const char *redis_url);
 /* Call it after the end of the database session, which answers what is pending. NULL is allowed. */
-void order_status_free(struct order_status *lookups);
+void order_status_free(struct order_status *status);
 
 void order_status_get(struct api *api, struct http_request *request, const char *id);
 /* Answers waiting requests with the present status; from now on none waits. */
-void order_status_drain(struct order_status *lookups);
+void order_status_drain(struct order_status *status);
 
 #endif

@@ -113,7 +113,7 @@ static void refuse_late(struct api *api, struct order *o, enum problem_type type
                         const char *detail)
 {
     if (o->marked)
-        admission_take_back(api->gate, &o->entry);
+        admission_take_back(api->admission, &o->entry);
     refuse(api, o, type, detail);
 }
 
@@ -262,5 +262,5 @@ void orders_post(struct api *api, struct http_request *request)
     }
     o->entry = (struct admission_entry){
         .order_id = o->job.order_id, .fingerprint = o->job.fingerprint, .sku = o->job.sku};
-    admission_ask(api->gate, &o->entry);
+    admission_ask(api->admission, &o->entry);
 }

@@ -11,23 +11,23 @@
 #include "common/service/admin.h"
 #include "common/service/stop.h"
 
-/* Exit codes, one more than they are: what daemon_open returns. */
-#define END_FINE 1
-#define END_FAILED 2
-#define END_USAGE 3
+/* How a start goes: on, or to the end of the process with an exit code. */
+enum start { START_GOES_ON, START_DONE, START_FAILED, START_MISUSED };
+static const int exit_codes[] = {
+    [START_GOES_ON] = 0, [START_DONE] = 0, [START_FAILED] = 1, [START_MISUSED] = 2};
 
 #define TEXT_MAX ((size_t)64 * 1024)
 #define PROBLEM_MAX 1024
 #define FIRST_CONTACT_MS 3000
 #define FIRST_CONTACT_NAME "checkout start check"
 
-static int print(const struct buf *text)
+static enum start print(const struct buf *text)
 {
     bool written = fwrite(buf_text(text), 1, text->len, stdout) == text->len && fflush(stdout) == 0;
-    return written && !text->failed ? END_FINE : END_FAILED;
+    return written && !text->failed ? START_DONE : START_FAILED;
 }
 
-static int help(const struct daemon_program *program)
+static enum start help(const struct daemon_program *program)
 {
     struct buf text;
     buf_init(&text, TEXT_MAX);
@@ -41,31 +41,31 @@ static int help(const struct daemon_program *program)
                      "SIGTERM\nfinishes its work and ends. Settings are environment variables:\n\n",
                      program->name, program->summary);
     (void)cfg_help(program->cfg_program, &text); /* a failure sticks to the buffer */
-    int end = print(&text);
+    enum start end = print(&text);
     buf_free(&text);
     return end;
 }
 
-static int check_config(const struct cfg *cfg)
+static enum start check_config(const struct cfg *cfg)
 {
     struct buf text;
     buf_init(&text, TEXT_MAX);
     (void)cfg_dump(cfg, &text); /* a failure sticks to the buffer */
-    int end = print(&text);
+    enum start end = print(&text);
     buf_free(&text);
     return end;
 }
 
-static int usage(const struct daemon_program *program, const char *word)
+static enum start usage(const struct daemon_program *program, const char *word)
 {
     (void)fprintf(stderr, "%s: unknown argument %s; see --help\n", program->name, word);
-    return END_USAGE;
+    return START_MISUSED;
 }
 
-static int complain(const struct daemon_program *program, const struct buf *problem)
+static enum start complain(const struct daemon_program *program, const struct buf *problem)
 {
     (void)fprintf(stderr, "%s: %s\n", program->name, buf_text(problem));
-    return END_USAGE;
+    return START_MISUSED;
 }
 
 /* Contacts the servers side by side. Fills the problem if a setting is wrong. */
@@ -91,7 +91,7 @@ static int meet_servers(const struct daemon_program *program, struct loop *loop,
 }
 
 /* On a loop of its own: everything started here has ended when the program starts. */
-static int try_servers(const struct daemon_program *program, const struct cfg *cfg)
+static enum start try_servers(const struct daemon_program *program, const struct cfg *cfg)
 {
     struct buf problem;
     buf_init(&problem, PROBLEM_MAX);
@@ -100,47 +100,47 @@ static int try_servers(const struct daemon_program *program, const struct cfg *c
     if (code == ERR_NOMEM)
         (void)buf_str(&problem, err_text(code));
     loop_free(loop);
-    int end = code < 0 ? complain(program, &problem) : 0;
+    enum start end = code < 0 ? complain(program, &problem) : START_GOES_ON;
     buf_free(&problem);
     return end;
 }
 
-static int load(const struct daemon_program *program, struct cfg **ret_cfg)
+static enum start load(const struct daemon_program *program, struct cfg **ret_cfg)
 {
     struct buf problem;
     buf_init(&problem, PROBLEM_MAX);
     int code = cfg_load(program->cfg_program, environ, ret_cfg, &problem);
-    int end = code < 0 ? complain(program, &problem) : 0;
+    enum start end = code < 0 ? complain(program, &problem) : START_GOES_ON;
     buf_free(&problem);
     return end;
 }
 
-static int failed(struct daemon *daemon, const char *what)
+static enum start failed(struct daemon *daemon, const char *what)
 {
     log_error("cannot start", LOG_STR("problem", what));
     daemon_close(daemon);
-    return END_FAILED;
+    return START_FAILED;
 }
 
-static int open_admin(const struct daemon_program *program, struct daemon *daemon)
+static enum start open_admin(const struct daemon_program *program, struct daemon *daemon)
 {
     const char *host = cfg_host(daemon->cfg, CFG_ADMIN_LISTEN);
     if (host[0] == '\0')
-        return 0; /* not a setting of this program */
+        return START_GOES_ON; /* not a setting of this program */
     uint16_t port = cfg_port(daemon->cfg, CFG_ADMIN_LISTEN);
     errno = 0;
     if (admin_open(daemon->loop, host, port, daemon->metrics, program->ready, program->arg,
                    &daemon->admin) == 0)
-        return 0;
+        return START_GOES_ON;
     (void)fprintf(stderr, "%s: %s: cannot listen on %s: %s\n", program->name,
                   cfg_name(CFG_ADMIN_LISTEN), cfg_str(daemon->cfg, CFG_ADMIN_LISTEN),
                   strerror(errno));
     daemon_close(daemon);
-    return END_USAGE;
+    return START_MISUSED;
 }
 
-static int assemble(const struct daemon_program *program, struct cfg *cfg,
-                    struct daemon *ret_daemon)
+static enum start assemble(const struct daemon_program *program, struct cfg *cfg,
+                           struct daemon *ret_daemon)
 {
     struct daemon daemon = {.name = program->name, .cfg = cfg};
     bool has_level = cfg_str(cfg, CFG_LOG_LEVEL)[0] != '\0'; /* it is a setting of this program */
@@ -153,35 +153,44 @@ static int assemble(const struct daemon_program *program, struct cfg *cfg,
     daemon.stop = stop_new(daemon.loop, program->drain, program->arg);
     if (daemon.stop == NULL)
         return failed(&daemon, "cannot listen to signals");
-    int end = open_admin(program, &daemon);
-    if (end == 0)
+    enum start end = open_admin(program, &daemon);
+    if (end == START_GOES_ON)
         *ret_daemon = daemon;
     return end;
 }
 
-int daemon_open(const struct daemon_program *program, int argc, char **argv,
-                struct daemon *ret_daemon)
+static enum start start(const struct daemon_program *program, int argc, char **argv,
+                        struct daemon *ret_daemon)
 {
     const char *word = argc > 1 ? argv[1] : "";
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
         return help(program);
     if (strcmp(word, "--version") == 0) {
         (void)printf("%s %s\n", program->name, CHECKOUT_VERSION);
-        return END_FINE;
+        return START_DONE;
     }
     bool check = strcmp(word, "--check-config") == 0;
     if (argc > (check ? 2 : 1))
         return usage(program, argv[check ? 2 : 1]);
     struct cfg *cfg = NULL;
-    int end = load(program, &cfg);
-    if (end != 0)
+    enum start end = load(program, &cfg);
+    if (end != START_GOES_ON)
         return end;
     end = check ? check_config(cfg) : try_servers(program, cfg);
-    if (end != 0) {
+    if (end != START_GOES_ON) {
         cfg_free(cfg);
         return end;
     }
     return assemble(program, cfg, ret_daemon);
+}
+
+bool daemon_open(const struct daemon_program *program, int argc, char **argv,
+                 struct daemon *ret_daemon, int *ret_exit_code)
+{
+    enum start end = start(program, argc, argv, ret_daemon);
+    if (end != START_GOES_ON)
+        *ret_exit_code = exit_codes[end];
+    return end == START_GOES_ON;
 }
 
 void daemon_close(struct daemon *daemon)

@@ -42,11 +42,12 @@ struct daemon_program {
 };
 
 /*
- * Returns 0 with `ret_daemon` filled, or a positive number: the process should end now, with that
- * number minus one as its exit code (--help: 1 → 0; a wrong setting: 3 → 2, its line is on stderr).
+ * Returns true with `ret_daemon` filled. False: the process should end now with `ret_exit_code`
+ * (0: --help and its siblings; 1: it cannot start; 2: a wrong argument or setting, whose line is on
+ * stderr).
  */
-MUST_CHECK int daemon_open(const struct daemon_program *program, int argc, char **argv,
-                           struct daemon *ret_daemon);
+MUST_CHECK bool daemon_open(const struct daemon_program *program, int argc, char **argv,
+                            struct daemon *ret_daemon, int *ret_exit_code);
 /* Frees all of it. Call it after loop_run has returned and the program has freed its own
  * handles. */
 void daemon_close(struct daemon *daemon);

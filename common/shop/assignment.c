@@ -155,7 +155,7 @@ int assignment_assign(const int64_t *members, size_t count, uint32_t shards,
     if (count > ASSIGNMENT_MEMBERS_MAX)
         return ERR_FULL;
     for (uint32_t shard = 0; shard < shards; shard++)
-        ret_places[shard] = (struct assignment_place){ASSIGNMENT_NOBODY, ASSIGNMENT_NOBODY};
+        ret_places[shard] = (struct assignment_place){ASSIGNMENT_NONE, ASSIGNMENT_NONE};
     if (count == 0 || shards == 0)
         return 0;
     struct ranking r;

@@ -15,11 +15,11 @@
 #include "common/base/attrs.h"
 
 #define ASSIGNMENT_MEMBERS_MAX 1024
-#define ASSIGNMENT_NOBODY 0
+#define ASSIGNMENT_NONE 0
 
 struct assignment_place {
-    int64_t owner;   /* member id, or ASSIGNMENT_NOBODY without members */
-    int64_t standby; /* the owner if the present one leaves; ASSIGNMENT_NOBODY with fewer than two
+    int64_t owner;   /* member id, or ASSIGNMENT_NONE without members */
+    int64_t standby; /* the owner if the present one leaves; ASSIGNMENT_NONE with fewer than two
                         members */
 };
 

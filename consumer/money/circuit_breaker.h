@@ -51,18 +51,18 @@ struct circuit_breaker { /* zeroed at first: open */
 };
 
 /* Whether a payment may be called now. */
-bool circuit_breaker_lets(const struct circuit_breaker *gate, uint64_t now_ms);
+bool circuit_breaker_lets(const struct circuit_breaker *breaker, uint64_t now_ms);
 /* It is called. True: it is the probe, which its answer is to be told with. */
-bool circuit_breaker_call(struct circuit_breaker *gate);
+bool circuit_breaker_call(struct circuit_breaker *breaker);
 /* `refusal` is of REFUSED_ORDER. */
-void circuit_breaker_answer(struct circuit_breaker *gate, enum circuit_breaker_news news,
+void circuit_breaker_answer(struct circuit_breaker *breaker, enum circuit_breaker_news news,
                             const struct circuit_breaker_refusal *refusal, bool probe,
                             uint64_t now_ms);
 /* Something else was refused as if our key were wrong: the next call is a probe. */
-void circuit_breaker_suspect(struct circuit_breaker *gate, uint64_t now_ms);
+void circuit_breaker_suspect(struct circuit_breaker *breaker, uint64_t now_ms);
 /* How long until the next probe; 0: now, or when the probe under way is answered. */
-uint32_t circuit_breaker_wait_ms(const struct circuit_breaker *gate, uint64_t now_ms);
+uint32_t circuit_breaker_wait_ms(const struct circuit_breaker *breaker, uint64_t now_ms);
 /* "misconfigured", "failing"; NULL: payments go on. Static. */
-const char *circuit_breaker_text(const struct circuit_breaker *gate);
+const char *circuit_breaker_text(const struct circuit_breaker *breaker);
 
 #endif

@@ -8,6 +8,7 @@
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
+#include "common/base/parse.h"
 #include "common/base/strmap.h"
 #include "common/testing/failpoint.h"
 #include "common/testing/seeded_bug.h"
@@ -232,7 +233,10 @@ static int64_t tries_before(const struct payment *p)
     if (!p->refund)
         return p->attempt.verb == ATTEMPT_CHARGE ? p->number - 1 : 0;
     const char *number = strstr(p->key, mark);
-    return number == NULL ? 0 : strtol(number + sizeof mark - 1, NULL, 10) - 1;
+    int64_t tries = 1;
+    if (number != NULL)
+        (void)parse_digits(number + sizeof mark - 1, &tries);
+    return tries - 1;
 }
 
 static void start(struct payment *p)

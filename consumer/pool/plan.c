@@ -14,8 +14,7 @@ static struct plan step(struct plan plan, enum plan_step kind, int64_t epoch, co
 static bool others(const struct plan_view *view, const struct plan_shard *shard)
 {
     int64_t owner = shard->place.owner;
-    return owner != view->self && owner != ASSIGNMENT_NOBODY &&
-           liveness_ready(view->liveness, owner);
+    return owner != view->self && owner != ASSIGNMENT_NONE && liveness_ready(view->liveness, owner);
 }
 
 /* Counts how often the shard came back to us from its assigned owner. */
@@ -78,7 +77,7 @@ struct plan plan_shard(const struct plan_view *view, const struct plan_shard *sh
         return shard->held ? step(plan, PLAN_YIELD, 0, "leaving") : plan;
     /* while no member is ready, what we hold stays ours */
     plan.wanted = place->owner == view->self || place->standby == view->self ||
-                  (place->owner == ASSIGNMENT_NOBODY && shard->held);
+                  (place->owner == ASSIGNMENT_NONE && shard->held);
     plan.pause_ms = bounced(shard, history) ? PLAN_BOUNCED_PAUSE_MS : 0;
     if (must_yield(view, shard, history))
         return step(plan, PLAN_YIELD, 0, "another member is its assigned owner");

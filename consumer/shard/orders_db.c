@@ -32,8 +32,8 @@ static const struct pg_statement record_refunds_statement = {
     OUTPUT "checkout.record_refunds($1::integer, $2::integer, $3::bigint, $4::uuid[],"
            " $5::integer[], $6::text[], $7::text[], $8::bigint[], $9::text[]) o",
     9};
-static const struct pg_statement settle_line_statement = {
-    "settle_line",
+static const struct pg_statement settle_waitlist_statement = {
+    "settle_waitlist",
     OUTPUT "checkout.settle_waitlist($1::integer, $2::integer, $3::bigint, $4::text,"
            " $5::integer) o",
     5};
@@ -191,14 +191,14 @@ int orders_db_record_refunds(const struct orders_db_place *place, const struct o
     return code < 0 ? code : pg_query(place->session, &record_refunds_statement, params, cb, arg);
 }
 
-int orders_db_settle_line(const struct orders_db_place *place, const char *sku, unsigned limit,
-                          pg_result_cb cb, void *arg)
+int orders_db_settle_waitlist(const struct orders_db_place *place, const char *sku, unsigned limit,
+                              pg_result_cb cb, void *arg)
 {
     const char *params[5];
     put_place(place, params);
     params[3] = sku;
     params[4] = number(3, limit);
-    return pg_query(place->session, &settle_line_statement, params, cb, arg);
+    return pg_query(place->session, &settle_waitlist_statement, params, cb, arg);
 }
 
 int orders_db_expire(const struct orders_db_place *place, unsigned limit, pg_result_cb cb,

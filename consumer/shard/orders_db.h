@@ -41,8 +41,8 @@ MUST_CHECK int orders_db_settle(const struct orders_db_place *place, const struc
 MUST_CHECK int orders_db_record_refunds(const struct orders_db_place *place,
                                         const struct outcome *outcomes, size_t count,
                                         pg_result_cb cb, void *arg);
-MUST_CHECK int orders_db_settle_line(const struct orders_db_place *place, const char *sku,
-                                     unsigned limit, pg_result_cb cb, void *arg);
+MUST_CHECK int orders_db_settle_waitlist(const struct orders_db_place *place, const char *sku,
+                                         unsigned limit, pg_result_cb cb, void *arg);
 MUST_CHECK int orders_db_expire(const struct orders_db_place *place, unsigned limit,
                                 pg_result_cb cb, void *arg);
 /* `why`: payments stop, and with them the shard's clock; NULL: both go on. */

@@ -79,7 +79,7 @@ static bool complete(const struct pg_result *result, int row, enum task_kind kin
         return all_there(result, row, returns, ARRAY_LEN(returns));
     case TASK_CHECK:
         return all_there(result, row, attempt, 1);
-    case TASK_SETTLE_LINE:
+    case TASK_SETTLE_WAITLIST:
         return all_there(result, row, item, ARRAY_LEN(item));
     case TASK_RUN_COMMANDS:
         return true;
@@ -114,7 +114,7 @@ static void receive_task(const struct pg_result *result, int row, uint32_t shard
                                         [TASK_AWAIT_BUYER] = "await_buyer",
                                         [TASK_CHECK] = "check",
                                         [TASK_LOOK_AT_RETURNS] = "look_at_returns",
-                                        [TASK_SETTLE_LINE] = "settle_line",
+                                        [TASK_SETTLE_WAITLIST] = "settle_waitlist",
                                         [TASK_RUN_COMMANDS] = "run_commands"};
     const char *text = pg_text(result, row, TASK_COLUMN_KIND);
     int found = find_name(names, ARRAY_LEN(names), text);

@@ -15,8 +15,8 @@ struct shard_money {
     struct runner *runner;
 };
 
-/* A task about a payment: of all kinds but TASK_SETTLE_LINE and TASK_RUN_COMMANDS. Without room the
- * task stays in its table, where the sweep finds it again. */
+/* A task about a payment: of all kinds but TASK_SETTLE_WAITLIST and TASK_RUN_COMMANDS. Without room
+ * the task stays in its table, where the sweep finds it again. */
 void shard_money_take(const struct shard_money *money, uint32_t shard, const struct task *task);
 /* Starts no new calls for this shard until shard_money_forget: its release follows. */
 void shard_money_hold(const struct shard_money *money, uint32_t shard);

@@ -36,11 +36,11 @@ void shard_routing_commands(struct shard_routing *r)
     shard_writer_kick(r->writer);
 }
 
-void shard_routing_line(struct shard_routing *r, const char *sku)
+void shard_routing_waitlist(struct shard_routing *r, const char *sku)
 {
     if (!ownership_serving(r->ownership))
         return;
-    shard_writer_add_line(r->writer, sku);
+    shard_writer_add_waitlist(r->writer, sku);
     shard_writer_kick(r->writer);
 }
 

@@ -28,7 +28,7 @@ void shard_routing_stop_payments(struct shard_routing *routing, const char *why)
 /* Work that the sweep or a notification found. */
 void shard_routing_expired(struct shard_routing *routing);
 void shard_routing_commands(struct shard_routing *routing);
-void shard_routing_line(struct shard_routing *routing, const char *sku);
+void shard_routing_waitlist(struct shard_routing *routing, const char *sku);
 /* A task about a payment; not while the shard is being released. */
 void shard_routing_payment(struct shard_routing *routing, const struct task *task);
 

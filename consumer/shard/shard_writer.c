@@ -54,7 +54,7 @@ void shard_writer_close(struct shard_writer *writer)
     writer->expire_due = false;
     writer->command_due = false;
     writer->clock_due = false;
-    writer->line_count = 0;
+    writer->waitlist_count = 0;
     writer->stalled_since_ms = 0;
     outcomes_forget(&writer->payments);
     outcomes_forget(&writer->refunds);
@@ -73,15 +73,15 @@ int shard_writer_add_outcome(struct shard_writer *writer, const struct outcome *
     return outcomes_add(to, outcome);
 }
 
-void shard_writer_add_line(struct shard_writer *writer, const char *sku)
+void shard_writer_add_waitlist(struct shard_writer *writer, const char *sku)
 {
-    for (size_t i = 0; i < writer->line_count; i++)
-        if (strcmp(writer->lines[i], sku) == 0)
+    for (size_t i = 0; i < writer->waitlist_count; i++)
+        if (strcmp(writer->waitlists[i], sku) == 0)
             return;
     size_t len = strlen(sku);
-    if (writer->line_count == SHARD_WRITER_LINES_MAX || len > JOB_SKU_MAX)
+    if (writer->waitlist_count == SHARD_WRITER_WAITLISTS_MAX || len > JOB_SKU_MAX)
         return;
-    memcpy(writer->lines[writer->line_count++], sku, len + 1);
+    memcpy(writer->waitlists[writer->waitlist_count++], sku, len + 1);
 }
 
 void shard_writer_stop_payments(struct shard_writer *writer, const char *why)
@@ -105,8 +105,8 @@ static void take_task(const struct task *task, void *arg)
     case TASK_LOOK_AT_RETURNS:
         writer->events->pay(task, writer->arg);
         return;
-    case TASK_SETTLE_LINE:
-        shard_writer_add_line(writer, task->sku);
+    case TASK_SETTLE_WAITLIST:
+        shard_writer_add_waitlist(writer, task->sku);
         return;
     case TASK_RUN_COMMANDS:
         writer->command_due = true;
@@ -292,7 +292,7 @@ static bool has_work(const struct shard_writer *writer, enum shard_writer_work w
     case SHARD_WRITER_COMMAND:
         return writer->command_due;
     case SHARD_WRITER_LINE:
-        return writer->line_count > 0;
+        return writer->waitlist_count > 0;
     case SHARD_WRITER_CLOCK:
         return writer->clock_due;
     case SHARD_WRITER_EXPIRE:
@@ -323,11 +323,11 @@ static int start(struct shard_writer *writer, enum shard_writer_work work)
             writer->command_due = false;
         return code;
     case SHARD_WRITER_LINE:
-        code = orders_db_settle_line(&writer->place, writer->lines[0], SHARD_WRITER_CHUNK, answered,
-                                     writer);
+        code = orders_db_settle_waitlist(&writer->place, writer->waitlists[0], SHARD_WRITER_CHUNK,
+                                         answered, writer);
         if (code == 0) /* the answer shows whether there is more */
-            memmove(writer->lines, writer->lines + 1,
-                    --writer->line_count * sizeof writer->lines[0]);
+            memmove(writer->waitlists, writer->waitlists + 1,
+                    --writer->waitlist_count * sizeof writer->waitlists[0]);
         return code;
     case SHARD_WRITER_CLOCK:
         code = orders_db_stop_payments(&writer->place, writer->stopped, answered, writer);

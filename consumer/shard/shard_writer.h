@@ -19,7 +19,7 @@
 #include "consumer/stats.h"
 #include "consumer/task.h"
 
-#define SHARD_WRITER_LINES_MAX                                                                     \
+#define SHARD_WRITER_WAITLISTS_MAX                                                                 \
     256 /* items whose waitlists have more to settle; the sweep finds the others */
 #define SHARD_WRITER_CHUNK 500   /* orders of a waitlist settled in one transaction */
 #define SHARD_WRITER_COMMANDS 64 /* commands of one transaction */
@@ -72,8 +72,8 @@ struct shard_writer {
 
     struct outcomes payments;
     struct outcomes refunds; /* and late looks */
-    char lines[SHARD_WRITER_LINES_MAX][JOB_SKU_MAX + 1];
-    size_t line_count;
+    char waitlists[SHARD_WRITER_WAITLISTS_MAX][JOB_SKU_MAX + 1];
+    size_t waitlist_count;
 };
 
 /* 0 or ERR_NOMEM. Everything passed must outlive the writer; place.epoch is 0. */
@@ -101,6 +101,6 @@ MUST_CHECK int shard_writer_add_outcome(struct shard_writer *writer, const struc
  * on. */
 void shard_writer_stop_payments(struct shard_writer *writer, const char *why);
 /* The waitlist of `sku` has more to settle. */
-void shard_writer_add_line(struct shard_writer *writer, const char *sku);
+void shard_writer_add_waitlist(struct shard_writer *writer, const char *sku);
 
 #endif

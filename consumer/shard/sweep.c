@@ -61,7 +61,7 @@ static void overdue_swept(const struct pg_result *result, void *arg)
         else if (strcmp(kind, "command") == 0)
             shard_routing_commands(routing);
         else if (strcmp(kind, "more") == 0)
-            shard_routing_line(routing, pg_text(result, row, 2));
+            shard_routing_waitlist(routing, pg_text(result, row, 2));
         else
             shard_unknown_task(&sweep->shards[number], kind);
     }

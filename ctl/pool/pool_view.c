@@ -108,7 +108,7 @@ bool view_member_ready(const struct view_member *member)
 
 static struct view_member *find(const struct pool_view *view, int64_t id)
 {
-    for (size_t i = 0; i < view->member_count && id != ASSIGNMENT_NOBODY; i++)
+    for (size_t i = 0; i < view->member_count && id != ASSIGNMENT_NONE; i++)
         if (view->members[i].id == id)
             return &view->members[i];
     return NULL;
@@ -165,13 +165,13 @@ void pool_view_note(const struct pool_view *view, const struct view_shard *shard
     const char *note = "";
     if (shard->epoch == 0)
         note = "never served";
-    else if (shard->owner == ASSIGNMENT_NOBODY)
+    else if (shard->owner == ASSIGNMENT_NONE)
         note = "no owner";
     else if (owner == NULL || !owner->locked)
         note = "owner is dead";
     else if (owner->beat_age_ms >= VIEW_LIVE_MS)
         note = "owner is silent";
-    else if (shard->place.owner != ASSIGNMENT_NOBODY && shard->place.owner != shard->owner)
+    else if (shard->place.owner != ASSIGNMENT_NONE && shard->place.owner != shard->owner)
         note = "moving";
     char stopped[VIEW_TEXT_SIZE + 24] = "";
     if (shard->stopped[0] != '\0')
@@ -190,7 +190,7 @@ size_t pool_view_stopped(const struct pool_view *view, int64_t owner, const char
     size_t count = 0;
     for (size_t i = 0; i < view->shard_count; i++) {
         const struct view_shard *shard = &view->shards[i];
-        if (shard->stopped[0] == '\0' || (owner != ASSIGNMENT_NOBODY && shard->owner != owner))
+        if (shard->stopped[0] == '\0' || (owner != ASSIGNMENT_NONE && shard->owner != owner))
             continue;
         if (count++ == 0)
             *ret_why = shard->stopped;

@@ -66,7 +66,7 @@ void pool_view_free(struct pool_view *view);
 
 /* Alive and ready: the pool assigns shards to it. */
 bool view_member_ready(const struct view_member *member);
-/* NULL if there is none (ASSIGNMENT_NOBODY, or it has left). */
+/* NULL if there is none (ASSIGNMENT_NONE, or it has left). */
 const struct view_member *pool_view_member(const struct pool_view *view, int64_t id);
 /* The member that takes the shard over next: the assigned owner if it is not the present one, else
  * the standby; NULL: none. */
@@ -74,7 +74,7 @@ const struct view_member *pool_view_next(const struct pool_view *view,
                                          const struct view_shard *shard);
 /* The age of the oldest order that waits or is being paid for; VIEW_UNKNOWN: none. */
 int64_t view_shard_oldest_ms(const struct view_shard *shard);
-/* In how many shards of `owner` (ASSIGNMENT_NOBODY: of all) payments are stopped, and why in the
+/* In how many shards of `owner` (ASSIGNMENT_NONE: of all) payments are stopped, and why in the
  * first of them. */
 size_t pool_view_stopped(const struct pool_view *view, int64_t owner, const char **ret_why);
 /* A note for operators, or "". */

@@ -31,7 +31,7 @@ static int add_row(struct table *table, const struct pool_view *view,
     char number[16], owner[32], next[32], epoch[HUMAN_SIZE], queue[HUMAN_SIZE], line[HUMAN_SIZE],
         pay[HUMAN_SIZE], oldest[HUMAN_SIZE], rate[HUMAN_SIZE], since[HUMAN_SIZE],
         note[VIEW_TEXT_SIZE];
-    const char *owner_name = shard->owner == ASSIGNMENT_NOBODY ? "-" : shard->owner_name;
+    const char *owner_name = shard->owner == ASSIGNMENT_NONE ? "-" : shard->owner_name;
     (void)snprintf(number, sizeof number, "%" PRIu32, shard->shard);
     human_short(owner_name, NAME_WIDTH, owner, sizeof owner);
     human_short(name_of(pool_view_next(view, shard)), NAME_WIDTH, next, sizeof next);
@@ -96,9 +96,8 @@ void shards_json(const struct pool_view *view, const struct view_shard *shard, s
     const struct view_member *standby = pool_view_member(view, shard->place.standby);
     pool_view_note(view, shard, note);
     (void)buf_printf(out, "{\"shard\":%" PRIu32, shard->shard);
-    json_name(out, "owner", shard->owner == ASSIGNMENT_NOBODY ? NULL : shard->owner_name);
-    json_number(out, "owner_member",
-                shard->owner == ASSIGNMENT_NOBODY ? VIEW_UNKNOWN : shard->owner);
+    json_name(out, "owner", shard->owner == ASSIGNMENT_NONE ? NULL : shard->owner_name);
+    json_number(out, "owner_member", shard->owner == ASSIGNMENT_NONE ? VIEW_UNKNOWN : shard->owner);
     json_name(out, "named_owner", named == NULL ? NULL : named->name);
     json_name(out, "standby", standby == NULL ? NULL : standby->name);
     json_number(out, "epoch", shard->epoch);
@@ -158,7 +157,7 @@ void shards_print_sum(const struct pool_view *view, const struct shards_sum *sum
 {
     char queued[HUMAN_SIZE], rate[HUMAN_SIZE], dead[HUMAN_SIZE];
     const char *why = NULL;
-    size_t stopped = pool_view_stopped(view, ASSIGNMENT_NOBODY, &why);
+    size_t stopped = pool_view_stopped(view, ASSIGNMENT_NONE, &why);
     human_count(sum->queued, queued);
     human_count(view->dead_letters, dead);
     human_rate(sum->decided_per_s, rate);

@@ -1,10 +1,10 @@
 #include "deploy/sandbox/options.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/err.h"
+#include "common/base/parse.h"
 
 #define LATENCY_MAX_MS 600000
 #define API_VERSION "2023-10-16"
@@ -73,15 +73,13 @@ static int wrong(struct buf *problem, const char *name, const char *why)
     return ERR_CONFIG;
 }
 
-static int read_number(const char *name, const char *text, uint64_t most, uint64_t *ret_number,
+static int read_number(const char *name, const char *text, int64_t most, uint64_t *ret_number,
                        struct buf *problem)
 {
-    char *end;
-    errno = 0;
-    unsigned long long number = strtoull(text, &end, 10);
-    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || number > most)
+    int64_t number;
+    if (parse_int(text, 0, most, &number) < 0)
         return wrong(problem, name, "needs a whole number in its range");
-    *ret_number = number;
+    *ret_number = (uint64_t)number;
     return 0;
 }
 
@@ -132,7 +130,7 @@ static int read_option(const char *name, const char *value, struct options *opti
         code = read_number(name, value, LATENCY_MAX_MS, &number, problem);
         options->latency_ms = (uint32_t)number;
     } else if (strcmp(name, "--seed") == 0) {
-        code = read_number(name, value, UINT64_MAX, &options->seed, problem);
+        code = read_number(name, value, INT64_MAX, &options->seed, problem);
         options->seeded = true;
     } else {
         return wrong(problem, name, "is no option; see --help");

@@ -1,10 +1,10 @@
 /* Requests that read: objects by their id, lists with pages. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
+#include "common/base/parse.h"
 #include "deploy/sandbox/answer_object.h"
 #include "deploy/sandbox/gateway_impl.h"
 
@@ -19,10 +19,8 @@ static int64_t query_number(struct http_request *request, const char *name, int6
     const char *text = http_request_query(request, name);
     if (text == NULL)
         return fallback;
-    char *end;
-    errno = 0;
-    int64_t number = strtoll(text, &end, 10);
-    return errno != 0 || end == text || *end != '\0' || number < 0 ? -1 : number;
+    int64_t number;
+    return parse_int(text, 0, INT64_MAX, &number) < 0 ? -1 : number;
 }
 
 /* Whether the charge is wanted in place of its id. */

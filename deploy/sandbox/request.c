@@ -1,11 +1,11 @@
 #include "deploy/sandbox/request.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/err.h"
+#include "common/base/parse.h"
 
 #define AMOUNT_MAX INT64_C(999999999999)
 #define TYPES "payment_method_types["
@@ -74,15 +74,13 @@ static int write_metadata(const struct form *form, struct buf *out, struct answe
 static int read_amount(const char *name, const char *text, int64_t *ret_amount,
                        struct answer_error *error)
 {
-    char *end;
-    errno = 0;
-    int64_t amount = strtoll(text, &end, 10);
-    if (*end != '\0' || text[0] < '0' || text[0] > '9')
+    int64_t amount;
+    if (text[parse_digits(text, &amount)] != '\0' || text[0] == '\0')
         return request_invalid(error, "parameter_invalid_integer", name, "Invalid integer.");
     if (amount < 1)
         return request_invalid(error, "parameter_invalid_integer", name,
                                "This value must be greater than or equal to 1.");
-    *ret_amount = errno != 0 || amount > AMOUNT_MAX ? AMOUNT_MAX + 1 : amount;
+    *ret_amount = amount > AMOUNT_MAX ? AMOUNT_MAX + 1 : amount;
     return 0;
 }
 

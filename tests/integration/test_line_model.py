@@ -125,7 +125,7 @@ class Model:
         item.stock += units
         return "done"
 
-    def settle_lines(self):
+    def settle_waitlists(self):
         for item in self.items.values():
             for order_id in [i for i in item.line if self.orders[i].quantity > item.servable]:
                 item.line.remove(order_id)
@@ -194,7 +194,7 @@ class LineModel(unittest.TestCase):
 
     def more(self, outputs):
         """Goes on with lines that have more to settle, as the shard's writer does."""
-        while lines := sorted({sku for kind, sku, _ in outputs if kind == "settle_line"}):
+        while lines := sorted({sku for kind, sku, _ in outputs if kind == "settle_waitlist"}):
             outputs = [output for sku in lines for output in self.call(
                 OUTPUT + "checkout.settle_waitlist(%s, 0, %s, %s, 5)", SHARDS, self.epoch, sku)]
 
@@ -208,7 +208,7 @@ class LineModel(unittest.TestCase):
             " %s::text[])", SHARDS, self.epoch, WAIT_MS, *columns))
         for job in jobs:
             self.model.decide(job)
-        self.model.settle_lines()
+        self.model.settle_waitlists()
 
     def settle(self, ends):
         self.more(self.call(
@@ -217,7 +217,7 @@ class LineModel(unittest.TestCase):
             [e[1] for e in ends], ["pi_1"] * len(ends), [None] * len(ends)))
         for order_id, state in ends:
             self.model.settle(order_id, state)
-        self.model.settle_lines()
+        self.model.settle_waitlists()
 
     def expire(self, order_ids):
         self.call("update checkout.waitlist l set expires_at = checkout.item_clock(i, s) - interval '1 s' "
@@ -226,7 +226,7 @@ class LineModel(unittest.TestCase):
         self.more(self.call(OUTPUT + "checkout.expire_waiting(%s, 0, %s, 500)", SHARDS, self.epoch))
         for order_id in order_ids:
             self.model.expire(order_id)
-        self.model.settle_lines()
+        self.model.settle_waitlists()
 
     def command(self, kind, **columns):
         columns = {"kind": kind, "shard": 0, "requested_by": "test", **columns}
@@ -240,7 +240,7 @@ class LineModel(unittest.TestCase):
         for command, state in expected:
             self.assertEqual(self.call("select state, (result is null) from checkout.commands "
                                        "where command_id = %s", command), [(state, state == "pending")])
-        self.model.settle_lines()
+        self.model.settle_waitlists()
 
     def commands(self, chance):
         """Some commands of any kind, executed together. Lines are settled behind all of them."""

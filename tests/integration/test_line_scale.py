@@ -175,7 +175,7 @@ class Plans(Line):
             self.stack.sql("update items set stock = sold + held, sold = sold + held, held = 0 where sku = %s", (sku,))
             rows, plans = self.explain(OUTPUT + "checkout.settle_waitlist(%s, %s, %s, %s, %s)", self.shards, shard,
                                        epoch, sku, CHUNK)
-            self.assertEqual([(row[0], row[2]) for row in rows], [("transition", CHUNK), ("settle_line", None)])
+            self.assertEqual([(row[0], row[2]) for row in rows], [("transition", CHUNK), ("settle_waitlist", None)])
             self.stack.sql("update items set stock = sold + 1, held = 1 where sku = %s", (sku,))
             return plans
         self.compare(step, CHUNK, short=3 * CHUNK)
@@ -206,7 +206,7 @@ class Plans(Line):
                            "where sku = %s) - %s", (sku, sku, CHUNK))
             rows, plans = self.explain(OUTPUT + "checkout.settle_waitlist(%s, %s, %s, %s, %s)", self.shards, shard,
                                        epoch, sku, CHUNK)
-            self.assertEqual([(row[0], row[2]) for row in rows], [("transition", CHUNK), ("settle_line", None)])
+            self.assertEqual([(row[0], row[2]) for row in rows], [("transition", CHUNK), ("settle_waitlist", None)])
             return plans
         self.compare(step, 2 * CHUNK, short=3 * CHUNK)  # with the older versions of the rows above
 

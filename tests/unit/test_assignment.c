@@ -72,8 +72,8 @@ START_TEST(without_members_nobody_owns)
 {
     ck_assert_int_eq(assignment_assign(NULL, 0, 16, places), 0);
     for (int i = 0; i < 16; i++) {
-        ck_assert_int_eq(places[i].owner, ASSIGNMENT_NOBODY);
-        ck_assert_int_eq(places[i].standby, ASSIGNMENT_NOBODY);
+        ck_assert_int_eq(places[i].owner, ASSIGNMENT_NONE);
+        ck_assert_int_eq(places[i].standby, ASSIGNMENT_NONE);
     }
 }
 END_TEST
@@ -84,7 +84,7 @@ START_TEST(one_member_owns_all_without_standby)
     ck_assert_int_eq(assignment_assign(&member, 1, 16, places), 0);
     for (int i = 0; i < 16; i++) {
         ck_assert_int_eq(places[i].owner, 7);
-        ck_assert_int_eq(places[i].standby, ASSIGNMENT_NOBODY);
+        ck_assert_int_eq(places[i].standby, ASSIGNMENT_NONE);
     }
 }
 END_TEST

@@ -220,7 +220,7 @@ START_TEST(a_member_that_meets_an_unknown_task_is_not_ready)
     fake_pg_answer(control, "overdue", "1|teleport|dress;7|more|dress;0|more|hat");
     ck_assert_int_ne(state_of(1), OWNERSHIP_SERVING);
     ck_assert_int_eq(state_of(0), OWNERSHIP_SERVING);
-    ck_assert_uint_eq(fake_pg_waiting(session, "settle_line"), 1);
+    ck_assert_uint_eq(fake_pg_waiting(session, "settle_waitlist"), 1);
     ck_assert(!pool_ready(pool, &why));
     ck_assert_ptr_nonnull(strstr(buf_text(&why), "does not know"));
     answer_sweep();

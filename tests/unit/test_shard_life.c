@@ -825,11 +825,11 @@ START_TEST(work_of_all_kinds_takes_turns)
     expect_decide("7");
     deliver();
     shard_routing_commands(&shard.routing);
-    shard_routing_line(&shard.routing, "s");
+    shard_routing_waitlist(&shard.routing, "s");
     shard_routing_expired(&shard.routing);
     came(OUTCOME_CAPTURED, "pi_1");
     came(OUTCOME_GIVEN_BACK, "re_1");
-    static const char *const order[] = {"decide", "run_commands",   "settle_line", "expire",
+    static const char *const order[] = {"decide", "run_commands",   "settle_waitlist", "expire",
                                         "settle", "record_refunds", "decide"};
     for (size_t i = 0; i < ARRAY_LEN(order); i++)
         fake_pg_answer(session, order[i], ""); /* one transaction at a time */
@@ -854,7 +854,7 @@ START_TEST(nothing_is_routed_to_a_shard_that_is_not_ours)
 {
     stand_by();
     shard_routing_commands(&shard.routing);
-    shard_routing_line(&shard.routing, "s");
+    shard_routing_waitlist(&shard.routing, "s");
     shard_routing_expired(&shard.routing);
     came(OUTCOME_CAPTURED, "pi_1");
     came(OUTCOME_GIVEN_BACK, "re_1");

@@ -15,7 +15,7 @@
 #define CHARGE "charge|o1|dress|2|1000|usd|pm_1|null|null|null|7|null|captured" NO_NEWS
 #define REFUND "refund|o1|dress|1|1000|usd|null|null|pi_1|key|7|null|null" NO_NEWS
 #define AWAIT "await_buyer|o1|null|1|null|null|null|null|null|null|null|9000|null" NO_NEWS
-#define LINE "settle_line|null|dress|null|null|null|null|null|null|null|null|null|null" NO_NEWS
+#define LINE "settle_waitlist|null|dress|null|null|null|null|null|null|null|null|null|null" NO_NEWS
 
 static struct loop *loop;
 static struct metrics *metrics;
@@ -52,7 +52,7 @@ static void on_pay(const struct task *task, void *arg)
                                         [TASK_AWAIT_BUYER] = "await_buyer",
                                         [TASK_CHECK] = "check",
                                         [TASK_LOOK_AT_RETURNS] = "look_at_returns",
-                                        [TASK_SETTLE_LINE] = "settle_line",
+                                        [TASK_SETTLE_WAITLIST] = "settle_waitlist",
                                         [TASK_RUN_COMMANDS] = "run_commands"};
     (void)arg;
     hear(names[task->kind], task->order_id);
@@ -187,7 +187,7 @@ START_TEST(tasks_go_where_they_are_done)
     answer(CHARGE ";" REFUND ";" AWAIT ";" LINE);
     ck_assert_str_eq(heard, "charge:o1 refund:o1 await_buyer:o1 committed ");
     answer(""); /* orders that have waited too long take their turn first */
-    ck_assert_str_eq(fake_pg_oldest(session), "settle_line");
+    ck_assert_str_eq(fake_pg_oldest(session), "settle_waitlist");
     ck_assert_str_eq(fake_pg_param(session, 3), "dress");
 }
 END_TEST
@@ -207,7 +207,7 @@ START_TEST(a_task_that_cannot_be_read_is_unknown)
         "charge|o1|dress|1|1000|usd|pm_1|null|null|null|7|null|perhaps" NO_NEWS,
         "charge|null|dress|1|1000|usd|pm_1|null|null|null|7|null|null" NO_NEWS,
         "refund|o1|dress|1|1000|usd|null|null|pi_1|null|7|null|null" NO_NEWS,
-        "settle_line|null|null|null|null|null|null|null|null|null|null|null|null" NO_NEWS,
+        "settle_waitlist|null|null|null|null|null|null|null|null|null|null|null|null" NO_NEWS,
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         heard[0] = '\0';

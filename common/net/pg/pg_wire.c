@@ -1,12 +1,14 @@
 #include "common/net/pg/pg_wire.h"
 
 #include <libpq-fe.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
 #include "common/base/err.h"
+#include "common/base/parse.h"
 #include "common/net/pg/pg_hosts.h"
 #include "common/net/pg/pg_reason.h"
 #include "common/net/url.h"
@@ -380,7 +382,10 @@ int pg_error_position(const struct pg_result *result)
 {
     const char *position =
         result == NULL ? NULL : PQresultErrorField(pg_wire_of(result), PG_DIAG_STATEMENT_POSITION);
-    return position == NULL ? 0 : (int)strtol(position, NULL, 10);
+    int64_t number = 0;
+    if (position != NULL && parse_int(position, 0, INT_MAX, &number) < 0)
+        return 0;
+    return (int)number;
 }
 
 int pg_rows(const struct pg_result *result)

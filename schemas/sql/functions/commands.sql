@@ -180,8 +180,8 @@ begin
         changed := found;
         perform checkout.run_clock(p_shards, c.shard);
         return query
-        select checkout.settle_line_task(i.sku), null::checkout.news
-          from checkout.lined_items(array[c.shard]) i where changed limit 256;
+        select checkout.settle_waitlist_task(i.sku), null::checkout.news
+          from checkout.items_with_waitlist(array[c.shard]) i where changed limit 256;
     else
         update checkout.items i
            set paused = false, stopped_at = null,

@@ -37,7 +37,7 @@ begin
     return query
     with lines as (
         select i.shard, sum(i.waiting)::bigint as waiting, min(o.created_at) as since
-          from checkout.lined_items(array(select s from generate_series(0, n - 1) s)) i
+          from checkout.items_with_waitlist(array(select s from generate_series(0, n - 1) s)) i
           cross join lateral (select l.order_id from checkout.waitlist l
                                where l.sku = i.sku and l.ticket >= i.line_head
                                order by l.ticket limit 1) h
@@ -216,7 +216,7 @@ begin
     return query
     with since as (
         select i.sku, o.created_at as at
-          from checkout.lined_items(array(select s from generate_series(0, n - 1) s)) i
+          from checkout.items_with_waitlist(array(select s from generate_series(0, n - 1) s)) i
           cross join lateral (select l.order_id from checkout.waitlist l
                                where l.sku = i.sku and l.ticket >= i.line_head
                                order by l.ticket limit 1) h

@@ -50,9 +50,9 @@ create or replace function checkout.check_task(p_order uuid) returns checkout.ta
 language sql immutable
 return row('check', p_order, null, null, null, null, null, null, null, null, null, null, null, null, null, null)::checkout.task;
 
-create or replace function checkout.settle_line_task(p_sku text) returns checkout.task
+create or replace function checkout.settle_waitlist_task(p_sku text) returns checkout.task
 language sql immutable
-return row('settle_line', null, p_sku, null, null, null, null, null, null, null, null, null, null, null, null, null)::checkout.task;
+return row('settle_waitlist', null, p_sku, null, null, null, null, null, null, null, null, null, null, null, null, null)::checkout.task;
 
 create or replace function checkout.run_commands_task() returns checkout.task
 language sql immutable

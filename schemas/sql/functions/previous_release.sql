@@ -20,7 +20,7 @@ language sql immutable as $$
                 (o.task).left_ms::text, null)::checkout.effect
         when (o.task).kind = 'check' then
             row('hint', (o.task).order_id, null, null, null, null, null, null, null, null)::checkout.effect
-        when (o.task).kind = 'settle_line' then
+        when (o.task).kind = 'settle_waitlist' then
             row('more', null, null, null, null, null, null, (o.task).sku, null, null)::checkout.effect
         when (o.task).kind = 'run_commands' then
             row('commands', null, null, null, null, null, null, null, null, null)::checkout.effect

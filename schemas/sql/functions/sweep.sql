@@ -16,11 +16,11 @@ begin
              order by c.finished_at limit 1) < now() - checkout.webhook_memory();
 
     return query
-    select e.shard, 'expired', e.sku from checkout.expired_lines(p_shards, p_shard_list) e;
+    select e.shard, 'expired', e.sku from checkout.expired_waitlists(p_shards, p_shard_list) e;
 
     return query
     select i.shard, 'more', i.sku
-      from checkout.lined_items(p_shard_list) i
+      from checkout.items_with_waitlist(p_shard_list) i
       join checkout.shards s on s.shards = p_shards and s.shard = i.shard
      where (select l.quantity from checkout.waitlist l where l.shard = i.shard and l.sku = i.sku
              order by l.quantity desc, l.ticket desc limit 1) > i.stock - i.sold

@@ -100,7 +100,7 @@ begin
 end $$;
 
 -- Settles an item's line, the end of every transaction that touches an item: refuses who can no longer
--- be served, promotes who fits. Bounded by p_limit each; the task settle_line says that there is more. The
+-- be served, promotes who fits. Bounded by p_limit each; the task settle_waitlist says that there is more. The
 -- caller holds the fence and the item's row.
 create or replace function checkout.settle_waiting(p_shards integer, p_sku text, p_limit integer)
 returns setof checkout.output
@@ -130,7 +130,7 @@ begin
         get diagnostics promoted = row_count;
     end if;
     if coalesce(rejected, 0) >= p_limit or promoted >= p_limit then
-        return next checkout.output_of(checkout.settle_line_task(p_sku));
+        return next checkout.output_of(checkout.settle_waitlist_task(p_sku));
     end if;
 end $$;
 
@@ -148,7 +148,7 @@ end $$;
 -- The items of these shards that have a line: one step in the index for each, and one for each shard. The
 -- step names shard and item as one, for which no other index serves: with the shard alone in a condition, a
 -- plan over few rows may walk the items of all shards.
-create or replace function checkout.lined_items(p_shard_list integer[]) returns setof checkout.items
+create or replace function checkout.items_with_waitlist(p_shard_list integer[]) returns setof checkout.items
 language plpgsql stable as $$
 begin
     return query
@@ -170,13 +170,13 @@ begin
 end $$;
 
 -- Those of them at whose head somebody has waited too long.
-create or replace function checkout.expired_lines(p_shards integer, p_shard_list integer[])
+create or replace function checkout.expired_waitlists(p_shards integer, p_shard_list integer[])
 returns table (shard integer, sku text)
 language plpgsql stable as $$
 begin
     return query
     select i.shard, i.sku
-      from checkout.lined_items(p_shard_list) i
+      from checkout.items_with_waitlist(p_shard_list) i
       join checkout.shards s on s.shards = p_shards and s.shard = i.shard
      where (select l.expires_at from checkout.waitlist l where l.sku = i.sku and l.ticket >= i.line_head
              order by l.ticket limit 1)
@@ -197,7 +197,7 @@ declare
 begin
     perform checkout.fence(p_shards, p_shard, p_epoch);
     select coalesce(array_agg(l.sku order by l.sku), '{}') into skus
-      from (select e.sku from checkout.expired_lines(p_shards, array[p_shard]) e limit p_limit) l;
+      from (select e.sku from checkout.expired_waitlists(p_shards, array[p_shard]) e limit p_limit) l;
     perform 1 from checkout.items where sku = any (skus) order by sku for update;
 
     foreach touched in array skus
