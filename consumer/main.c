@@ -216,7 +216,7 @@ static bool open_sessions(struct consumer *c)
     for (size_t i = 0; complete && i < c->session_count; i++) {
         c->sessions[i].consumer = c;
         c->sessions[i].pg =
-            open_session(c, "checkout-consumer counter", session_changed, &c->sessions[i]);
+            open_session(c, "checkout-consumer orders", session_changed, &c->sessions[i]);
         c->writers[i] = c->sessions[i].pg;
         complete = c->writers[i] != NULL;
     }

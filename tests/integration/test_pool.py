@@ -107,7 +107,7 @@ class Yield(PoolCase):
         self.settled(first, second)
         shard, third = self.join_blocked(first, second)
         self.stack.sql("select pg_terminate_backend(pid) from pg_stat_activity "
-                       "where datname = current_database() and application_name = 'checkout-consumer counter'")
+                       "where datname = current_database() and application_name = 'checkout-consumer orders'")
         self.finish_blocked(shard, first, second, third)
 
     def test_a_broker_that_is_lost_meanwhile_does_not_wedge_the_shard(self):

@@ -157,7 +157,7 @@ class Holder(PoolCase):
         first, second = self.consumer(), self.consumer()
         self.served(first, second)
         shard = self.served_by(first)[0]
-        self.hold(shard, "checkout-consumer counter")
+        self.hold(shard, "checkout-consumer orders")
         sku = self.item_on(shard)
         first.kill()
         self.wait_decided(self.publish(sku))
@@ -191,7 +191,7 @@ class Holder(PoolCase):
     def test_a_request_to_free_a_shard_that_comes_late_ends_nobody(self):
         first, second = self.consumer(), self.consumer()
         self.served(first, second)
-        idle = self.stack.one("select pid from pg_stat_activity where application_name = 'checkout-consumer counter' "
+        idle = self.stack.one("select pid from pg_stat_activity where application_name = 'checkout-consumer orders' "
                               "limit 1")
         self.assertEqual(self.stack.one("select free_shard(%s, %s)", (idle, first.member)), 0)
 

@@ -1,5 +1,5 @@
 -- Orders and their history. checkout.move_orders is the one place where an order is made and where its state
--- changes: nothing else writes checkout.orders or checkout.order_events, and the role of the counter may not.
+-- changes: nothing else writes checkout.orders or checkout.order_events, and the role of the consumer may not.
 
 -- The steps that there are. From reserved to reserved: an event tells its buyer something about it.
 create or replace function checkout.may_move(p_from text, p_to text) returns boolean

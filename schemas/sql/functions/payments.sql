@@ -107,7 +107,7 @@ begin
           from unnest(p_ids, p_states, p_intents, p_amounts) as u(order_id, state, intent_id, amount)
          where u.state = 'other_sum' and u.intent_id is not null
     loop
-        return query select * from checkout.give_back_late(taken.order_id, taken.intent_id, taken.amount);
+        return query select * from checkout.refund_late_capture(taken.order_id, taken.intent_id, taken.amount);
     end loop;
 
     for touched in

@@ -38,7 +38,7 @@ end $$;
 
 -- The gateway has taken money for an order: refunds it, unless it is the order's due, or may still be, or
 -- is known. Whoever has seen the success at the gateway itself may call this, again and again.
-create or replace function checkout.give_back_late(p_order uuid, p_intent text, p_amount bigint)
+create or replace function checkout.refund_late_capture(p_order uuid, p_intent text, p_amount bigint)
 returns setof checkout.output
 language plpgsql as $$
 declare
@@ -286,7 +286,7 @@ begin
         if u.state = 'succeeded' then
             return query select * from checkout.finish_refund(u.order_id, u.attempt, u.ref, u.code);
         elsif u.state = 'late' then
-            return query select * from checkout.give_back_late(u.order_id, u.ref, u.amount);
+            return query select * from checkout.refund_late_capture(u.order_id, u.ref, u.amount);
         elsif u.state = 'returns' then
             return query select * from checkout.record_returns(u.order_id, u.attempt, u.ref::jsonb, u.code);
         elsif u.state = 'looked' then

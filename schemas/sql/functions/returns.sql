@@ -2,7 +2,7 @@
 -- it; what follows from it for orders and for our own refunds is done with it.
 
 -- What went back of a payment, as far as it is recorded.
-create or replace function checkout.given_back(p_intent text) returns bigint
+create or replace function checkout.amount_returned(p_intent text) returns bigint
 language sql stable
 return (select coalesce(sum(n.amount) filter (where n.status = 'succeeded'), 0)::bigint
           from (select distinct on (r.gateway_id) r.amount, r.status from checkout.returns r
@@ -35,11 +35,11 @@ begin
     if r.state = 'succeeded' then
         select t.status, t.reason into last from checkout.returns t
          where t.intent_id = p_intent and t.gateway_id = r.refund_id order by t.event_id desc limit 1;
-        if last.status in ('failed', 'canceled') and checkout.given_back(p_intent) < r.amount then
+        if last.status in ('failed', 'canceled') and checkout.amount_returned(p_intent) < r.amount then
             update checkout.refunds t set state = 'failed', code = coalesce(last.reason, last.status), updated_at = now()
              where t.order_id = r.order_id and t.attempt = r.attempt;
         end if;
-    elsif r.state = 'failed' and checkout.given_back(p_intent) >= r.amount then
+    elsif r.state = 'failed' and checkout.amount_returned(p_intent) >= r.amount then
         update checkout.refunds t set state = 'succeeded', code = 'elsewhere', updated_at = now()
          where t.order_id = r.order_id and t.attempt = r.attempt;
     end if;
@@ -76,12 +76,12 @@ begin
         returning event_id into event;
         update checkout.returns t
            set told = checkout.return_told(x.kind, was, x.status, o.status,
-                                           checkout.given_back(intent) >= paid.amount or o.status = 'refunded')
+                                           checkout.amount_returned(intent) >= paid.amount or o.status = 'refunded')
          where t.shard = o.shard and t.event_id = event and paid.order_id is not null;
     end loop;
     perform checkout.correct_refund(intent);
 
-    if paid.order_id is not null and o.status = 'confirmed' and checkout.given_back(intent) >= paid.amount
+    if paid.order_id is not null and o.status = 'confirmed' and checkout.amount_returned(intent) >= paid.amount
        and not exists (select 1 from checkout.refunds r where r.intent_id = intent and r.state || '' = 'open') then
         select count(*) into moved
           from checkout.move_orders(o.shard, array[checkout.move_of(p_order, 'confirmed', 'refunded', null)]);
@@ -106,7 +106,7 @@ begin
       from checkout.refunds r join checkout.orders o on o.order_id = r.order_id
      where r.state = 'failed'
     union all
-    select o.order_id, p.attempt, o.sku, o.shard, f.intent_id, p.amount - checkout.given_back(f.intent_id), p.currency,
+    select o.order_id, p.attempt, o.sku, o.shard, f.intent_id, p.amount - checkout.amount_returned(f.intent_id), p.currency,
            f.code, f.since, true
       from (select distinct on (t.intent_id) t.intent_id, t.order_id, coalesce(t.reason, t.status) as code,
                    t.created_at as since
@@ -115,7 +115,7 @@ begin
              order by t.intent_id, t.event_id desc) f
       join checkout.orders o on o.order_id = f.order_id and o.status = 'refunded'
       join checkout.payments p on p.order_id = f.order_id and p.intent_id = f.intent_id and p.state || '' = 'captured'
-     where checkout.given_back(f.intent_id) < p.amount
+     where checkout.amount_returned(f.intent_id) < p.amount
        and not exists (select 1 from checkout.refunds r where r.intent_id = f.intent_id);
 end $$;
 

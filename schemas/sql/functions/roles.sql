@@ -44,7 +44,7 @@ grant select (order_id, user_id, sku, shard, quantity, status, reason, amount, c
               payment_problem, payment_param, ticket,
               sequence, accepted_at, created_at, updated_at) on checkout.orders to checkout_notifier;
 
--- The counter writes everything but what is in service; it makes no items, and orders and their history it
+-- The consumer writes everything but what is in service; it makes no items, and orders and their history it
 -- changes by checkout.move_orders alone.
 grant select, insert, update, delete on all tables in schema checkout to checkout_consumer;
 revoke insert, update, delete on checkout.service from checkout_consumer;
