@@ -11,6 +11,7 @@
 
 #include "common/base/attrs.h"
 #include "common/pay/pay.h"
+#include "common/pay/stripe/stripe_json.h"
 
 /* What a charge asked for, and its intent must therefore be about. */
 struct pay_expected {
@@ -40,7 +41,7 @@ struct stripe_list {
     struct pay_intent *intents; /* their strings live in `json` */
     size_t count;
     bool has_more;
-    void *json;
+    json_t *json;
 };
 
 /* 0: `ret_list` is to be freed. ERR_AUTH (401, 403), ERR_UNAVAILABLE (429, 5xx), ERR_REFUSED (other
@@ -49,7 +50,9 @@ MUST_CHECK int stripe_read_list(unsigned status, const char *body, size_t len, u
                                 struct stripe_list *ret_list);
 void stripe_list_free(struct stripe_list *list);
 
-/* Whether this may stand in a URL as the id of an intent. */
-bool stripe_id_valid(const char *id);
+/* Of an intent, wherever it stands: what its status means, and what a success says that was taken
+ * (all of the amount, unless it says how much; -1: nonsense). */
+enum pay_intent_state stripe_intent_state(const char *status);
+int64_t stripe_received(const json_t *intent);
 
 #endif

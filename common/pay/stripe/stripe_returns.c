@@ -4,20 +4,15 @@
 #include <string.h>
 
 #include "common/base/err.h"
-#include "common/pay/stripe/stripe_answer.h"
 #include "common/pay/stripe/stripe_impl.h"
+#include "common/pay/stripe/stripe_json.h"
 
 #define LIMIT 100
-
-static const char *string_at(const json_t *object, const char *name)
-{
-    return json_string_value(json_object_get(object, name));
-}
 
 /* A word of the gateway's for people; what does not look like one is none. */
 static const char *word_at(const json_t *object, const char *name)
 {
-    const char *text = string_at(object, name);
+    const char *text = stripe_string(object, name);
     size_t len = text == NULL ? 0 : strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_");
     return len > 0 && len < PAY_CODE_MAX && text[len] == '\0' ? text : NULL;
 }
@@ -26,20 +21,19 @@ static bool read_one(const json_t *object, enum pay_return_kind kind, struct pay
 {
     bool refund = kind == PAY_RETURN_REFUND;
     const json_t *amount = json_object_get(object, "amount");
-    const char *about = string_at(object, "object");
     *ret_return = (struct pay_return){
-        .id = string_at(object, "id"),
-        .intent_id = string_at(object, "payment_intent"),
+        .id = stripe_string(object, "id"),
+        .intent_id = stripe_string(object, "payment_intent"),
         .amount = json_integer_value(amount),
         .currency = word_at(object, "currency"),
         .status = word_at(object, "status"),
         .reason = refund && word_at(object, "failure_reason") != NULL
                       ? word_at(object, "failure_reason")
                       : word_at(object, "reason"),
-        .order_id = string_at(json_object_get(object, "metadata"), "order_id"),
+        .order_id = stripe_string(json_object_get(object, "metadata"), "order_id"),
         .created_s = json_integer_value(json_object_get(object, "created")),
     };
-    bool whole = about != NULL && strcmp(about, refund ? "refund" : "dispute") == 0 &&
+    bool whole = stripe_string_is(object, "object", refund ? "refund" : "dispute") &&
                  json_is_integer(amount) && ret_return->amount >= 0 && ret_return->id != NULL &&
                  stripe_id_valid(ret_return->id) && ret_return->currency != NULL &&
                  ret_return->status != NULL;
@@ -51,28 +45,14 @@ static bool read_one(const json_t *object, enum pay_return_kind kind, struct pay
 static int read_list(const json_t *root, enum pay_return_kind kind, struct pay_return *items,
                      size_t *ret_count, bool *ret_more)
 {
-    const json_t *data = json_object_get(root, "data");
-    const json_t *more = json_object_get(root, "has_more");
-    const char *object = string_at(root, "object");
-    size_t count = json_array_size(data);
-    if (object == NULL || strcmp(object, "list") != 0 || !json_is_array(data) ||
-        !json_is_boolean(more) || count > LIMIT || (count == 0 && json_is_true(more)))
+    const json_t *data = stripe_page_items(root, LIMIT, ret_more);
+    if (data == NULL)
         return ERR_PARSE;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < json_array_size(data); i++)
         if (!read_one(json_array_get(data, i), kind, &items[i]))
             return ERR_PARSE;
-    *ret_count = count;
-    *ret_more = json_is_true(more);
+    *ret_count = json_array_size(data);
     return 0;
-}
-
-static int status_code(unsigned status)
-{
-    if (status == 200)
-        return 0;
-    if (status == 401 || status == 403)
-        return ERR_AUTH;
-    return status == 429 || status >= 500 ? ERR_UNAVAILABLE : ERR_REFUSED;
 }
 
 static void listed(const struct curl_response *response, void *arg)
@@ -84,7 +64,7 @@ static void listed(const struct curl_response *response, void *arg)
     struct pay_returns page = {.code = response->code, .items = items, .date_s = response->date_s};
     json_t *root = NULL;
     if (page.code == 0)
-        page.code = status_code(response->status);
+        page.code = stripe_page_status(response->status);
     if (page.code == 0) {
         root = json_loadb(response->body, response->body_len, JSON_REJECT_DUPLICATES, NULL);
         page.code = read_list(root, call->kind, items, &page.count, &page.has_more);
