@@ -33,7 +33,6 @@
     X(START_LATER)  /* ... and the attempt before it has failed: not at once */                    \
     X(KEY_OLD)      /* its turn; the gateway may have forgotten the key */                         \
     X(SENT)         /* its turn; the call is in flight */                                          \
-    X(SEND_FULL)    /* its turn; no call is free */                                                \
     X(SEND_INVALID) /* its turn; such a request cannot be made */                                  \
     /* Answers to calls */                                                                         \
     X(SUCCEEDED)                                                                                   \
@@ -42,7 +41,7 @@
     X(ACTION)        /* the buyer has to act, and the answer says how */                           \
     X(ACTION_VOID)   /* ... or does not say it, or may not */                                      \
     X(PENDING)       /* the intent, or the refund, is not final */                                 \
-    X(OTHER_SUM)     /* another sum was taken, or given back */                                    \
+    X(OTHER_SUM)     /* another sum was taken or refunded */                                       \
     X(REFUSED)       /* for good, and nothing was executed */                                      \
     X(REFUSED_AGAIN) /* ... but an attempt before it may have taken the money */                   \
     X(REFUSED_NOW)   /* a refund that may pass another day */                                      \

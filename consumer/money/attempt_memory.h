@@ -22,7 +22,7 @@ struct attempt_memory {  /* zeroed at first */
     bool refused;        /* the newest is a definite refusal */
     bool pending;        /* a refund: the gateway has taken it up */
     bool returned;       /* ... it says that nothing is left to give back */
-    bool refused_now;    /* ... it does not give it back now */
+    bool refused_now;    /* ... it is refused for now */
     bool may_run;     /* a call under its key may still be executed, begun at `sent_ms` or before */
     int64_t sent_ms;  /* the newest such call */
     int64_t ended_ms; /* when it was known that nothing runs */

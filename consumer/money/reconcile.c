@@ -11,6 +11,7 @@
 #include "common/base/log.h"
 #include "common/base/strmap.h"
 #include "common/testing/failpoint.h"
+#include "consumer/gateway/gateway.h"
 
 #define BUCKETS 1024 /* a power of two */
 #define PAGE_SIZE 100
@@ -28,7 +29,7 @@ TAILQ_HEAD(entry_list, reconcile_entry);
 LIST_HEAD(entry_bucket, reconcile_entry);
 
 struct reconcile {
-    struct reconcile_options o;
+    struct gateway *gateway;
     struct entry_bucket buckets[BUCKETS];
     struct entry_list entries;
     struct loop_timer *timer; /* the next pass, or the next page of one */
@@ -50,16 +51,16 @@ struct reconcile {
 
 static void due(void *arg);
 
-struct reconcile *reconcile_new(const struct reconcile_options *options)
+struct reconcile *reconcile_new(struct loop *loop, struct gateway *gateway)
 {
     struct reconcile *r = calloc(1, sizeof *r);
     if (r == NULL)
         return NULL;
-    r->o = *options;
+    r->gateway = gateway;
     TAILQ_INIT(&r->entries);
     backoff_init(&r->passes, PASS_FIRST_MS, PASS_MAX_MS, clock_mono_us());
     backoff_init(&r->pages, PAGE_FIRST_MS, PAGE_MAX_MS, clock_mono_us() + 1);
-    r->timer = loop_timer_new(options->loop, due, r);
+    r->timer = loop_timer_new(loop, due, r);
     if (r->timer == NULL) {
         free(r);
         return NULL;
@@ -152,7 +153,7 @@ static void fail(struct reconcile *r, int code)
     end_pass(r);
 }
 
-/* Whoever was in it from its beginning is told; that may add others, or the same again. */
+/* Reports to all that were in it from its beginning; that may add others, or the same again. */
 static void finish(struct reconcile *r)
 {
     struct reconcile_entry *entry;
@@ -265,8 +266,8 @@ static void ask(struct reconcile *r)
 {
     const char *after = r->after[0] == '\0' ? NULL : r->after;
     int code = ERR_FULL;
-    if (r->o.may_call(r->o.arg))
-        code = pay_list(r->o.pay, r->from_s, after, PAGE_SIZE, paged, r);
+    if (gateway_may_call(r->gateway))
+        code = pay_list(gateway_pay(r->gateway), r->from_s, after, PAGE_SIZE, paged, r);
     if (code == ERR_FULL) /* payments have all the places at the gateway */
         loop_timer_start(r->timer, NO_PLACE_MS, 0);
     else if (code < 0)

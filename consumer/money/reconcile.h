@@ -16,6 +16,7 @@
 #include "common/pay/pay.h"
 
 struct reconcile;
+struct gateway;
 
 /* A payment that is looked for; part of whatever looks for it, zeroed before it is added. */
 struct reconcile_entry {
@@ -34,15 +35,8 @@ struct reconcile_entry {
     bool in_pass;
 };
 
-struct reconcile_options {
-    struct loop *loop;
-    struct pay *pay;
-    bool (*may_call)(void *arg); /* whether a call may be made now */
-    void *arg;
-};
-
-/* NULL: no memory. */
-struct reconcile *reconcile_new(const struct reconcile_options *options);
+/* Both must outlive it. NULL: no memory. */
+struct reconcile *reconcile_new(struct loop *loop, struct gateway *gateway);
 /* Entries are not touched; calls in flight must have been ended by pay_free before. NULL is
  * allowed. */
 void reconcile_free(struct reconcile *reconcile);

@@ -177,8 +177,9 @@ static void ask(void *arg)
     const struct returns_options *o = &look->of->o;
     const char *after = look->after[0] == '\0' ? NULL : look->after;
     int code = ERR_FULL;
-    if (o->may_call(o->may_arg))
-        code = pay_returns(o->pay, look->kind, look->intent_id, after, listed, look);
+    if (gateway_may_call(o->gateway))
+        code =
+            pay_returns(gateway_pay(o->gateway), look->kind, look->intent_id, after, listed, look);
     look->calling = code == 0;
     if (code == ERR_INVALID) {
         log_error("what went back of a payment cannot be asked for: its id makes no sense",

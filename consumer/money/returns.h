@@ -11,7 +11,7 @@
 
 #include "common/base/attrs.h"
 #include "common/base/loop.h"
-#include "common/pay/pay.h"
+#include "consumer/gateway/gateway.h"
 #include "consumer/money/outcome.h"
 #include "consumer/task.h"
 
@@ -21,9 +21,7 @@ struct returns;
 
 struct returns_options {
     struct loop *loop;
-    struct pay *pay;
-    bool (*may_call)(void *arg); /* whether a call may be made now */
-    void *may_arg;
+    struct gateway *gateway;
     outcome_cb outcome;
     void *arg;
 };

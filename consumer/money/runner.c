@@ -14,11 +14,6 @@
 #include "common/testing/seeded_bug.h"
 #include "consumer/money/runner_impl.h"
 
-static void pump_due(void *arg)
-{
-    runner_pump(arg);
-}
-
 static void check_table(void)
 {
     struct attempt_wrong wrong;
@@ -38,29 +33,26 @@ struct runner *runner_new(const struct runner_options *options)
     if (runner == NULL)
         return NULL;
     runner->o = *options;
-    runner->pump = runner_pump;
-    TAILQ_INIT(&runner->calls);
-    window_init(&runner->window, options->inflight_first, options->inflight_max);
-    const struct reconcile_options list = {
-        .loop = options->loop, .pay = options->pay, .may_call = runner_may_call, .arg = runner};
-    runner->pump_again = loop_timer_new(options->loop, pump_due, runner);
-    runner->reconcile = reconcile_new(&list);
+    const struct gateway_options gateway = {.loop = options->loop,
+                                            .pay = options->pay,
+                                            .stats = options->stats,
+                                            .inflight_first = options->inflight_first,
+                                            .inflight_max = options->inflight_max,
+                                            .ready = runner_ready,
+                                            .make = runner_make_call,
+                                            .arg = runner,
+                                            .stopped = options->stopped,
+                                            .stopped_arg = options->arg};
+    runner->gateway = gateway_new(&gateway);
+    runner->reconcile = reconcile_new(options->loop, runner->gateway);
     runner->looks = runner_looks_new(runner);
     const struct returns_options returns = {.loop = options->loop,
-                                            .pay = options->pay,
-                                            .may_call = runner_may_call,
-                                            .may_arg = runner,
+                                            .gateway = runner->gateway,
                                             .outcome = options->outcome,
                                             .arg = options->arg};
     runner->returns = returns_new(&returns);
-    bool complete = runner->pump_again != NULL && runner->reconcile != NULL &&
-                    runner->looks != NULL && runner->returns != NULL;
-    for (int lane = 0; complete && lane < LANES; lane++) {
-        runner->queues[lane] =
-            fair_queue_new(options->inflight_max < 2 ? 1 : options->inflight_max / 2);
-        complete = runner->queues[lane] != NULL;
-    }
-    if (complete)
+    if (runner->gateway != NULL && runner->reconcile != NULL && runner->looks != NULL &&
+        runner->returns != NULL)
         return runner;
     runner_free(runner);
     return NULL;
@@ -76,12 +68,10 @@ void runner_free(struct runner *runner)
             payment_free(p);
         }
     }
-    for (int lane = 0; lane < LANES; lane++)
-        fair_queue_free(runner->queues[lane]);
     runner_looks_free(runner->looks);
     returns_free(runner->returns);
     reconcile_free(runner->reconcile);
-    loop_timer_free(runner->pump_again);
+    gateway_free(runner->gateway);
     free(runner);
 }
 
@@ -124,7 +114,7 @@ static void read_list(struct reconcile_entry *entry, int64_t began_ms)
     runner_step(p, p->found != FOUND_NONE
                        ? events[p->found]
                        : attempt_memory_not_found(&p->memory, tells, p->number, p->word, over));
-    runner_pump(runner);
+    gateway_pump(runner->gateway);
 }
 
 /* False: no memory. */
@@ -311,7 +301,7 @@ int runner_add(struct runner *runner, const struct task *task)
         hear(runner, task);
     else
         code = take_up(runner, task);
-    runner_pump(runner);
+    gateway_pump(runner->gateway);
     return code;
 }
 
@@ -328,7 +318,7 @@ void runner_forget_shard(struct runner *runner, uint32_t shard)
                 runner_step(p, ATTEMPT_ON_SHARD_LOST);
         }
     }
-    runner_pump(runner);
+    gateway_pump(runner->gateway);
 }
 
 void runner_hold_shard(struct runner *runner, uint32_t shard)
@@ -338,7 +328,7 @@ void runner_hold_shard(struct runner *runner, uint32_t shard)
 
 const char *runner_stopped(const struct runner *runner)
 {
-    return runner->stopped[0] == '\0' ? NULL : runner->stopped;
+    return gateway_stopped(runner->gateway);
 }
 
 size_t runner_calling(const struct runner *runner, uint32_t shard)

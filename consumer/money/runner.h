@@ -13,6 +13,7 @@
 #include "common/base/attrs.h"
 #include "common/base/loop.h"
 #include "common/pay/pay.h"
+#include "consumer/gateway/gateway_health.h"
 #include "consumer/money/outcome.h"
 #include "consumer/stats.h"
 #include "consumer/task.h"
@@ -26,10 +27,6 @@
 
 struct runner;
 
-/* Payments have been stopped, or stay so for another reason, or (NULL) go on; `why` as
- * runner_stopped. */
-typedef void (*runner_stopped_cb)(const char *why, void *arg);
-
 struct runner_options {
     struct loop *loop;
     struct pay *pay;
@@ -40,7 +37,7 @@ struct runner_options {
     uint32_t action_wait_ms; /* for a buyer who has to act */
     uint64_t key_age_ms;     /* an older idempotency key is not sent any more */
     outcome_cb outcome;
-    runner_stopped_cb stopped;
+    gateway_stopped_cb stopped;
     void *arg;
 };
 
@@ -54,11 +51,9 @@ MUST_CHECK int runner_add(struct runner *runner, const struct task *task);
 /* The shard is not ours any more: what is not being called is forgotten, answers to the rest are
  * not reported (unless they are added again before). */
 void runner_forget_shard(struct runner *runner, uint32_t shard);
-/* No new calls for this shard (it is about to be given back), until runner_forget_shard. */
+/* No new calls for this shard (its release follows), until runner_forget_shard. */
 void runner_hold_shard(struct runner *runner, uint32_t shard);
-/* Why only probes are sent to the gateway: "misconfigured" (it refuses our key, or all orders
- * alike) or "failing", a colon, and the newest answer ("failing: connection_refused"); NULL:
- * payments go on. Valid until the next answer. */
+/* As gateway_health_stopped. */
 const char *runner_stopped(const struct runner *runner);
 /* Calls in flight for this shard. */
 size_t runner_calling(const struct runner *runner, uint32_t shard);

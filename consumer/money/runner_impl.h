@@ -9,14 +9,12 @@
 #include "common/base/backoff.h"
 #include "common/shop/ids.h"
 #include "common/shop/job.h"
+#include "consumer/gateway/gateway.h"
 #include "consumer/money/attempt.h"
 #include "consumer/money/attempt_memory.h"
-#include "consumer/money/circuit_breaker.h"
-#include "consumer/money/fair_queue.h"
 #include "consumer/money/reconcile.h"
 #include "consumer/money/returns.h"
 #include "consumer/money/runner.h"
-#include "consumer/money/window.h"
 
 #define RUNNER_BUCKETS 4096 /* a power of two */
 #define RUNNER_SHARDS_MAX 1024
@@ -34,12 +32,9 @@ enum payment_found {
     FOUND_SUCCEEDED,
 };
 
-/* Calls of a kind have a queue, and a share of the calls, of their own. */
-enum runner_lane { LANE_CHARGES, LANE_LOOKS, LANE_REFUNDS, LANES };
-
 /* A charge, or a refund. */
 struct payment {
-    struct fair_queue_entry entry; /* first: a payment is found by its entry */
+    struct gateway_call call; /* first: a payment is found by its call */
     struct runner *runner;
     struct payment *next_in_bucket;
     struct attempt attempt;
@@ -47,12 +42,10 @@ struct payment {
     struct reconcile_entry list;
     enum payment_found found;
     enum task_resolution word;
-    enum runner_lane lane; /* that it is queued in, or called from */
     bool refund;
     bool orphaned; /* its shard is not ours (any more) */
     bool asked;    /* what its buyer is to do is recorded */
     bool hinted;   /* something has happened while it was called */
-    bool probe;    /* its call tells whether others may go on */
     uint32_t shard;
     char sku[JOB_SKU_MAX + 1];
     char order_id[IDS_ORDER_SIZE];
@@ -80,26 +73,14 @@ struct payment {
     struct backoff backoff;
     enum attempt_verb backoff_of;
     struct loop_timer *timer; /* NULL until it waits */
-    uint64_t called_us;       /* 0: never called */
-    TAILQ_ENTRY(payment) calls;
-    bool slow; /* its call takes long, and no place in the window */
 };
 
 struct runner_looks;
 
-#define RUNNER_STOPPED_SIZE (PAY_CODE_MAX + 32)
-
 struct runner {
     struct runner_options o;
     struct payment *buckets[RUNNER_BUCKETS];
-    struct fair_queue *queues[LANES];
-    size_t inflight[LANES];
-    TAILQ_HEAD(payment_calls, payment) calls; /* in flight, in the order in which they were made */
-    struct payment *young;                    /* the first of them that is not slow; NULL: none */
-    size_t slow;
-    struct window window;
-    struct circuit_breaker breaker;
-    char stopped[RUNNER_STOPPED_SIZE]; /* as runner_stopped; "": payments go on */
+    struct gateway *gateway;
     struct reconcile *reconcile;
     struct runner_looks *looks;
     struct returns *returns;
@@ -108,10 +89,8 @@ struct runner {
     size_t refunds;
     size_t calling[RUNNER_SHARDS_MAX];
     bool held[RUNNER_SHARDS_MAX];
-    int64_t hinted_ms;                   /* when a hint came last; 0: never */
-    void (*pump)(struct runner *runner); /* runner_pump */
-    const struct pay_answer *answer;     /* that is being taken; NULL: none */
-    struct loop_timer *pump_again;
+    int64_t hinted_ms;               /* when a hint came last; 0: never */
+    const struct pay_answer *answer; /* that is being taken; NULL: none */
 };
 
 /* Where payments of the order are. */
@@ -130,10 +109,9 @@ void runner_step_word(struct payment *p);
 /* Its place among those that are counted: 1 or -1. */
 void runner_count(struct payment *p, int by);
 
-/* Starts calls while the breaker and the window have room. */
-void runner_pump(struct runner *runner);
-/* Whether a call beside those may be made now; it is counted as made. */
-bool runner_may_call(void *runner);
+/* What the gateway asks for: see struct gateway_options. */
+bool runner_ready(struct gateway_call *call, void *arg);
+int runner_make_call(struct gateway_call *call, void *arg);
 
 /* NULL: no memory. */
 struct runner_looks *runner_looks_new(struct runner *runner);

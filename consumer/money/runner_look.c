@@ -61,7 +61,7 @@ void runner_looks_add(struct runner_looks *looks, const struct task *task)
 {
     struct runner *runner = looks->runner;
     struct look *free_one = NULL;
-    if (circuit_breaker_text(&runner->breaker) != NULL)
+    if (gateway_stopped(runner->gateway) != NULL)
         return; /* the sweep asks again */
     for (size_t i = 0; i < RUNNER_LOOKS_MAX; i++) {
         struct look *look = &looks->looks[i];

@@ -136,7 +136,7 @@ static void timer_due(void *arg)
         log_info("buyer or bank has not acted in time; cancelling the payment",
                  LOG_STR("order_id", p->order_id), LOG_STR("code", p->code));
     runner_step(p, over ? ATTEMPT_ON_TIME_UP : ATTEMPT_ON_TIMER);
-    runner->pump(runner);
+    gateway_pump(runner->gateway);
 }
 
 static void wait(struct payment *p, uint64_t ms)
@@ -205,14 +205,12 @@ static void wait_for_buyer(struct payment *p)
 
 static void queue(struct payment *p)
 {
-    static const enum runner_lane lanes[] = {[ATTEMPT_CHARGE] = LANE_CHARGES,
-                                             [ATTEMPT_GET] = LANE_LOOKS,
-                                             [ATTEMPT_CANCEL] = LANE_CHARGES,
-                                             [ATTEMPT_REFUND] = LANE_REFUNDS,
-                                             [ATTEMPT_FIND_REFUND] = LANE_REFUNDS};
-    struct runner *runner = p->runner;
-    p->lane = lanes[p->attempt.verb];
-    if (fair_queue_push(runner->queues[p->lane], &p->entry, p->sku, p->called_us != 0) < 0)
+    static const enum gateway_kind kinds[] = {[ATTEMPT_CHARGE] = GATEWAY_CHARGES,
+                                              [ATTEMPT_GET] = GATEWAY_LOOKS,
+                                              [ATTEMPT_CANCEL] = GATEWAY_CHARGES,
+                                              [ATTEMPT_REFUND] = GATEWAY_REFUNDS,
+                                              [ATTEMPT_FIND_REFUND] = GATEWAY_REFUNDS};
+    if (gateway_queue(p->runner->gateway, &p->call, kinds[p->attempt.verb], p->sku) < 0)
         runner_step(p, ATTEMPT_ON_SHARD_LOST); /* the sweep finds it again */
 }
 
@@ -252,7 +250,7 @@ static void enter(struct payment *p)
 static void leave(struct payment *p, enum attempt_state state)
 {
     if (state == ATTEMPT_QUEUED)
-        fair_queue_remove(p->runner->queues[p->lane], &p->entry);
+        gateway_leave(p->runner->gateway, &p->call);
     else if (state == ATTEMPT_RECONCILE)
         reconcile_remove(p->runner->reconcile, &p->list);
     else if (p->timer != NULL)
@@ -275,6 +273,9 @@ void runner_count(struct payment *p, int by)
         metric_set(stats->refunds_open, (double)runner->refunds);
     else
         metric_add(stats->of_shard[p->shard].payments, by);
+    size_t calling = pay_inflight(runner->o.pay);
+    size_t all = runner->count + runner->waiting;
+    metric_set(stats->payments_waiting, all > calling ? (double)(all - calling) : 0);
 }
 
 /* Our key may charge, but not give back: only a person can mend that. */

@@ -1,4 +1,4 @@
-#include "consumer/money/circuit_breaker.h"
+#include "consumer/gateway/circuit_breaker.h"
 
 #include <check.h>
 #include <stdlib.h>

@@ -6,7 +6,7 @@
 #include "common/base/attrs.h"
 #include "common/base/err.h"
 #include "common/shop/job.h"
-#include "consumer/money/fair_queue.h"
+#include "consumer/gateway/fair_queue.h"
 #include "tests/fake/fake_memory.h"
 
 #define ENTRIES 64

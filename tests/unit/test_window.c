@@ -1,4 +1,4 @@
-#include "consumer/money/window.h"
+#include "consumer/gateway/window.h"
 
 #include <check.h>
 #include <stdlib.h>

@@ -105,12 +105,10 @@ bool stripe_read_status(unsigned status, const json_t *error, struct pay_answer 
         set_status(answer, PAY_BUSY, status);
     else if (status >= 500)
         set_status(answer, answer->of_the_api ? PAY_ERROR : PAY_UNKNOWN, status);
-    else if (status == 409 || status < 400)
+    else if (status == 409 || status < 400 || !answer->of_the_api) /* or it is not of the API */
         set_status(answer, PAY_UNKNOWN, status);
     else if (stripe_string_is(error, "type", "idempotency_error"))
         stripe_set(answer, PAY_KEY_USED, "idempotency_error");
-    else if (!answer->of_the_api) /* something before the API has answered for it */
-        set_status(answer, PAY_UNKNOWN, status);
     else
         return false;
     answer->problem = PAY_NO_PROBLEM;

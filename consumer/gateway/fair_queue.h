@@ -5,8 +5,8 @@
  * more is begun, and a gateway in trouble is not probed with ever more payments. Else first come,
  * first called. Pure.
  */
-#ifndef CONSUMER_MONEY_FAIR_QUEUE_H
-#define CONSUMER_MONEY_FAIR_QUEUE_H
+#ifndef CONSUMER_GATEWAY_FAIR_QUEUE_H
+#define CONSUMER_GATEWAY_FAIR_QUEUE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -34,7 +34,7 @@ void fair_queue_free(struct fair_queue *queue);
 /* Behind the others of its item that were called already, or that were not. 0 or ERR_NOMEM. */
 MUST_CHECK int fair_queue_push(struct fair_queue *queue, struct fair_queue_entry *entry,
                                const char *sku, bool again);
-/* Whose turn it is; it stays queued. NULL: nobody's, or those that wait have to wait for calls of
+/* Whose turn it is; it stays queued. NULL: none waits, or those that wait have to wait for calls of
  * their items to end. */
 struct fair_queue_entry *fair_queue_first(const struct fair_queue *queue);
 /* Takes the first out, as called: its item's turn is over. */

@@ -1,4 +1,4 @@
-#include "consumer/money/circuit_breaker.h"
+#include "consumer/gateway/circuit_breaker.h"
 
 #include <stddef.h>
 

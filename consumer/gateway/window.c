@@ -1,4 +1,4 @@
-#include "consumer/money/window.h"
+#include "consumer/gateway/window.h"
 
 #define SECOND_MS 1000
 #define MANY 5           /* refusals in a second, ... */

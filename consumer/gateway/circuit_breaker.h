@@ -3,8 +3,8 @@
  * fails mostly, is left alone but for one probe now and then, until a probe is served. Pure; times
  * are monotonic.
  */
-#ifndef CONSUMER_MONEY_CIRCUIT_BREAKER_H
-#define CONSUMER_MONEY_CIRCUIT_BREAKER_H
+#ifndef CONSUMER_GATEWAY_CIRCUIT_BREAKER_H
+#define CONSUMER_GATEWAY_CIRCUIT_BREAKER_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -46,13 +46,13 @@ struct circuit_breaker { /* zeroed at first: open */
     unsigned failures;   /* in a row */
     uint32_t newest;     /* of the newest answers a bit each, 1: it failed */
     struct circuit_breaker_refusal
-        refusals[CIRCUIT_BREAKER_ALIKE]; /* alike, nobody served between */
+        refusals[CIRCUIT_BREAKER_ALIKE]; /* alike, no order served between */
     unsigned refused;
 };
 
 /* Whether a payment may be called now. */
 bool circuit_breaker_lets(const struct circuit_breaker *breaker, uint64_t now_ms);
-/* It is called. True: it is the probe, which its answer is to be told with. */
+/* It is called. True: it is the probe; pass that on with its answer. */
 bool circuit_breaker_call(struct circuit_breaker *breaker);
 /* `refusal` is of REFUSED_ORDER. */
 void circuit_breaker_answer(struct circuit_breaker *breaker, enum circuit_breaker_news news,

@@ -1,4 +1,4 @@
-#include "consumer/money/fair_queue.h"
+#include "consumer/gateway/fair_queue.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -71,7 +71,7 @@ static struct fair_queue_item *item_of(struct fair_queue *queue, const char *sku
     return item;
 }
 
-/* Whose turn it is in the item; NULL: nobody waits. */
+/* Whose turn it is in the item; NULL: none waits. */
 static struct fair_queue_entry *first_of(const struct fair_queue_item *item)
 {
     struct fair_queue_entry *entry = TAILQ_FIRST(&item->again);

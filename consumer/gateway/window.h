@@ -6,8 +6,8 @@
  * full and had none. After a minute without many refusals calls in flight count again. A single 429
  * now and then (a lock, say) means nothing. Pure; times are monotonic.
  */
-#ifndef CONSUMER_MONEY_WINDOW_H
-#define CONSUMER_MONEY_WINDOW_H
+#ifndef CONSUMER_GATEWAY_WINDOW_H
+#define CONSUMER_GATEWAY_WINDOW_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,0 +1,250 @@
+#include "consumer/gateway/gateway.h"
+
+#include <stdlib.h>
+
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/base/log.h"
+#include "consumer/gateway/window.h"
+
+#define PUMP_AGAIN_MS 100
+#define SLOW_MS 1000        /* a call that takes longer keeps no other one waiting */
+#define REFUND_CALLS_MAX 16 /* at once, so that charges have their places */
+#define LOOKS_SHARE 5       /* looks at waiting payments take one call of so many */
+
+struct gateway {
+    struct gateway_options o;
+    struct fair_queue *queues[GATEWAY_KINDS];
+    size_t inflight[GATEWAY_KINDS];
+    TAILQ_HEAD(, gateway_call) calls; /* in flight, in the order in which they were made */
+    struct gateway_call *young;       /* the first of them that is not slow; NULL: none */
+    size_t slow;
+    struct window window;
+    struct gateway_health health;
+    struct loop_timer *again;
+};
+
+static void again_due(void *arg)
+{
+    gateway_pump(arg);
+}
+
+struct gateway *gateway_new(const struct gateway_options *options)
+{
+    struct gateway *gateway = calloc(1, sizeof *gateway);
+    if (gateway == NULL)
+        return NULL;
+    gateway->o = *options;
+    TAILQ_INIT(&gateway->calls);
+    window_init(&gateway->window, options->inflight_first, options->inflight_max);
+    gateway_health_init(&gateway->health, options->stats, options->stopped, options->stopped_arg);
+    gateway->again = loop_timer_new(options->loop, again_due, gateway);
+    bool complete = gateway->again != NULL;
+    size_t of_one_item = options->inflight_max < 2 ? 1 : options->inflight_max / 2;
+    for (int kind = 0; complete && kind < GATEWAY_KINDS; kind++) {
+        gateway->queues[kind] = fair_queue_new(of_one_item);
+        complete = gateway->queues[kind] != NULL;
+    }
+    if (complete)
+        return gateway;
+    gateway_free(gateway);
+    return NULL;
+}
+
+void gateway_free(struct gateway *gateway)
+{
+    if (gateway == NULL)
+        return;
+    for (int kind = 0; kind < GATEWAY_KINDS; kind++)
+        fair_queue_free(gateway->queues[kind]);
+    loop_timer_free(gateway->again);
+    free(gateway);
+}
+
+struct pay *gateway_pay(const struct gateway *gateway)
+{
+    return gateway->o.pay;
+}
+
+const char *gateway_stopped(const struct gateway *gateway)
+{
+    return gateway_health_stopped(&gateway->health);
+}
+
+int gateway_queue(struct gateway *gateway, struct gateway_call *call, enum gateway_kind kind,
+                  const char *sku)
+{
+    call->kind = kind;
+    return fair_queue_push(gateway->queues[kind], &call->entry, sku, call->called_us != 0);
+}
+
+void gateway_leave(struct gateway *gateway, struct gateway_call *call)
+{
+    fair_queue_remove(gateway->queues[call->kind], &call->entry);
+}
+
+/* ---- calls in flight ---- */
+
+/* Calls that count: a payment that its bank takes long over delays no other one, and says nothing
+ * about how many a second the gateway takes. */
+static size_t in_window(const struct gateway *gateway)
+{
+    return pay_inflight(gateway->o.pay) - gateway->slow;
+}
+
+/* 0: it is. */
+static uint64_t slow_in_ms(const struct gateway_call *call)
+{
+    uint64_t now_ms = clock_mono_ms();
+    uint64_t slow_ms = call->called_us / 1000 + SLOW_MS;
+    return slow_ms > now_ms ? slow_ms - now_ms : 0;
+}
+
+static void find_slow(struct gateway *gateway)
+{
+    while (gateway->young != NULL && slow_in_ms(gateway->young) == 0) {
+        gateway->young->slow = true;
+        gateway->slow++;
+        gateway->young = TAILQ_NEXT(gateway->young, link);
+    }
+}
+
+void gateway_called(struct gateway *gateway, struct gateway_call *call)
+{
+    struct circuit_breaker *breaker = &gateway->health.breaker;
+    bool beside = call->kind == GATEWAY_REFUNDS && breaker->state == CIRCUIT_BREAKER_SUSPECTED;
+    call->called_us = clock_mono_us();
+    call->probe = !beside && circuit_breaker_call(breaker);
+    window_called(&gateway->window, call->called_us / 1000);
+    fair_queue_take(gateway->queues[call->kind]);
+    gateway->inflight[call->kind]++;
+    TAILQ_INSERT_TAIL(&gateway->calls, call, link);
+    if (gateway->young == NULL)
+        gateway->young = call;
+}
+
+static void end_call(struct gateway *gateway, struct gateway_call *call)
+{
+    gateway->inflight[call->kind]--;
+    if (gateway->young == call)
+        gateway->young = TAILQ_NEXT(call, link);
+    TAILQ_REMOVE(&gateway->calls, call, link);
+    gateway->slow -= call->slow ? 1 : 0;
+    call->slow = false;
+    fair_queue_done(gateway->queues[call->kind], &call->entry);
+}
+
+static void pace(struct gateway *gateway, const struct gateway_call *call, bool busy)
+{
+    struct window *window = &gateway->window;
+    bool before = window->limited;
+    if (busy)
+        window_refused(window, call->called_us / 1000, clock_mono_ms());
+    else
+        window_served(window, in_window(gateway) + 1 /* with this one */, clock_mono_ms());
+    if (window->limited && !before)
+        log_warning("gateway refuses many calls as too many; making fewer a second",
+                    LOG_INT("a_second", window->size));
+    else if (before && !window->limited)
+        log_info("gateway has not refused many calls for a minute; no limit is kept to");
+}
+
+void gateway_answered(struct gateway *gateway, struct gateway_call *call,
+                      const struct pay_answer *answer, const struct circuit_breaker_refusal *who,
+                      bool kept)
+{
+    const struct gateway_heard heard = {.answer = answer,
+                                        .who = who,
+                                        .refund = call->kind == GATEWAY_REFUNDS,
+                                        .kept = kept,
+                                        .probe = call->probe};
+    end_call(gateway, call);
+    call->probe = false;
+    pace(gateway, call, answer->outcome == PAY_BUSY);
+    gateway_health_hear(&gateway->health, &heard, clock_mono_ms());
+}
+
+/* ---- whose turn it is ---- */
+
+static bool window_has_room(const struct gateway *gateway)
+{
+    return window_lets(&gateway->window, in_window(gateway), clock_mono_ms());
+}
+
+bool gateway_may_call(struct gateway *gateway)
+{
+    bool may = window_has_room(gateway);
+    if (may)
+        window_called(&gateway->window, clock_mono_ms());
+    return may;
+}
+
+static void pump_in(struct gateway *gateway, uint64_t ms)
+{
+    loop_timer_start(gateway->again, ms, 0);
+}
+
+static void wait_for_window(struct gateway *gateway)
+{
+    if (gateway->window.limited)
+        pump_in(gateway, window_wait_ms(&gateway->window, clock_mono_ms()));
+    else if (gateway->young != NULL)
+        pump_in(gateway, slow_in_ms(gateway->young));
+}
+
+static bool breaker_lets(struct gateway *gateway, enum gateway_kind kind)
+{
+    const struct circuit_breaker *breaker = &gateway->health.breaker;
+    uint64_t now_ms = clock_mono_ms();
+    if (kind == GATEWAY_REFUNDS && breaker->state == CIRCUIT_BREAKER_SUSPECTED)
+        return true;
+    if (circuit_breaker_lets(breaker, now_ms))
+        return true;
+    uint32_t wait_ms = circuit_breaker_wait_ms(breaker, now_ms);
+    if (wait_ms > 0) /* else the answer to the probe is waited for */
+        pump_in(gateway, wait_ms);
+    return false;
+}
+
+static size_t share(const struct gateway *gateway, enum gateway_kind kind)
+{
+    size_t size = gateway->window.size;
+    if (kind == GATEWAY_CHARGES)
+        return SIZE_MAX; /* the window alone counts */
+    if (kind == GATEWAY_LOOKS)
+        return size < LOOKS_SHARE ? 1 : size / LOOKS_SHARE;
+    return size < REFUND_CALLS_MAX ? (size + 1) / 2 : REFUND_CALLS_MAX;
+}
+
+/* Has the first one's call made. False: no further one of this kind can be made now. */
+static bool call_first(struct gateway *gateway, enum gateway_kind kind)
+{
+    struct gateway_call *call = (struct gateway_call *)fair_queue_first(gateway->queues[kind]);
+    if (call == NULL)
+        return false;
+    if (!gateway->o.ready(call, gateway->o.arg))
+        return true;
+    if (!window_has_room(gateway)) {
+        wait_for_window(gateway);
+        return false;
+    }
+    if (gateway->inflight[kind] >= share(gateway, kind) || !breaker_lets(gateway, kind))
+        return false;
+    int code = gateway->o.make(call, gateway->o.arg);
+    if (code == 0 || code == ERR_INVALID)
+        return true;
+    pump_in(gateway, PUMP_AGAIN_MS);
+    return false;
+}
+
+void gateway_pump(struct gateway *gateway)
+{
+    bool more = true;
+    find_slow(gateway);
+    while (more) {
+        more = false;
+        for (int kind = 0; kind < GATEWAY_KINDS; kind++)
+            more = call_first(gateway, (enum gateway_kind)kind) || more;
+    }
+    metric_set(gateway->o.stats->payments_inflight, (double)pay_inflight(gateway->o.pay));
+}

@@ -1,0 +1,193 @@
+#include "consumer/gateway/gateway.h"
+
+#include <check.h>
+#include <stdlib.h>
+
+#include "common/base/err.h"
+#include "tests/fake/fake_gateway.h"
+#include "tests/fake/fake_loop.h"
+
+#define CALLS 64
+
+static struct loop *loop;
+static struct metrics *metrics;
+static struct stats stats;
+static struct gateway *gateway;
+static struct gateway_call calls[CALLS];
+static const struct gateway_call *unready;
+static int fails_with;
+static const char *stopped;
+
+static bool ready(struct gateway_call *call, void *arg)
+{
+    (void)arg;
+    if (call == unready)
+        gateway_leave(gateway, call);
+    return call != unready;
+}
+
+static void no_answer(const struct pay_answer *answer, void *arg)
+{
+    (void)answer;
+    (void)arg;
+}
+
+static int make(struct gateway_call *call, void *arg)
+{
+    static const struct pay_charge charge = {.order_id = "order", .idempotency_key = "key"};
+    (void)arg;
+    int code = fails_with;
+    if (code == 0)
+        code = pay_charge(gateway_pay(gateway), &charge, no_answer, NULL);
+    if (code == 0)
+        gateway_called(gateway, call);
+    else if (code == ERR_INVALID)
+        gateway_leave(gateway, call);
+    return code;
+}
+
+static void on_stopped(const char *why, void *arg)
+{
+    (void)arg;
+    stopped = why;
+}
+
+static void begin(void)
+{
+    fake_loop_reset();
+    fake_gateway_reset();
+    loop = loop_new();
+    metrics = metrics_new();
+    ck_assert_int_eq(stats_init(&stats, metrics, 1), 0);
+    const struct gateway_options options = {.loop = loop,
+                                            .pay = &fake_gateway.pay,
+                                            .stats = &stats,
+                                            .inflight_first = 20,
+                                            .inflight_max = 40,
+                                            .ready = ready,
+                                            .make = make,
+                                            .stopped = on_stopped};
+    gateway = gateway_new(&options);
+    for (int i = 0; i < CALLS; i++)
+        calls[i] = (struct gateway_call){.called_us = 0};
+    unready = NULL;
+    fails_with = 0;
+    stopped = NULL;
+}
+
+static void end(void)
+{
+    gateway_free(gateway);
+    stats_free(&stats);
+    metrics_free(metrics);
+    ck_assert_uint_eq(fake_loop_timers(), 0);
+    loop_free(loop);
+}
+
+static void queue(int from, int to, enum gateway_kind kind)
+{
+    for (int i = from; i < to; i++)
+        ck_assert_int_eq(gateway_queue(gateway, &calls[i], kind, "dress"), 0);
+    gateway_pump(gateway);
+}
+
+static void answer(int call, enum pay_outcome outcome, const struct circuit_breaker_refusal *who)
+{
+    const struct pay_answer a = {.outcome = outcome, .http_status = 200};
+    fake_gateway.inflight--;
+    gateway_answered(gateway, &calls[call], &a, who, false);
+    gateway_pump(gateway);
+}
+
+START_TEST(each_kind_has_its_share_of_the_calls)
+{
+    queue(0, 10, GATEWAY_LOOKS);
+    ck_assert_uint_eq(fake_gateway.inflight, 4); /* a fifth */
+    queue(10, 40, GATEWAY_REFUNDS);
+    ck_assert_uint_eq(fake_gateway.inflight, 4 + 16);
+    queue(40, 41, GATEWAY_CHARGES);
+    ck_assert_uint_eq(fake_gateway.inflight, 20); /* the window is full */
+    ck_assert(!gateway_may_call(gateway));
+    answer(0, PAY_PENDING, NULL);
+    ck_assert_uint_eq(fake_gateway.inflight, 20);
+    ck_assert_uint_ne(calls[40].called_us, 0); /* charges go first */
+}
+END_TEST
+
+START_TEST(calls_that_take_long_leave_their_places)
+{
+    queue(0, 40, GATEWAY_REFUNDS);
+    ck_assert_uint_eq(fake_gateway.inflight, 16);
+    queue(40, 60, GATEWAY_CHARGES);
+    ck_assert_uint_eq(fake_gateway.inflight, 20);
+    fake_loop_run(999);
+    ck_assert_uint_eq(fake_gateway.inflight, 20);
+    fake_loop_run(1);
+    ck_assert_uint_eq(fake_gateway.inflight, 36);
+}
+END_TEST
+
+START_TEST(what_is_not_ready_or_cannot_be_made_holds_up_no_other)
+{
+    unready = &calls[0];
+    queue(0, 2, GATEWAY_CHARGES);
+    ck_assert_uint_eq(fake_gateway.inflight, 1);
+    ck_assert_uint_eq(calls[0].called_us, 0);
+    fails_with = ERR_INVALID;
+    queue(2, 4, GATEWAY_CHARGES);
+    ck_assert_uint_eq(fake_gateway.inflight, 1);
+    fails_with = ERR_NOMEM;
+    queue(4, 5, GATEWAY_CHARGES);
+    ck_assert_uint_eq(fake_gateway.inflight, 1);
+    fails_with = 0;
+    fake_loop_run(100);
+    ck_assert_uint_eq(fake_gateway.inflight, 2);
+    ck_assert_uint_ne(calls[4].called_us, 0);
+}
+END_TEST
+
+START_TEST(orders_refused_alike_stop_all_but_a_probe)
+{
+    queue(0, 3, GATEWAY_CHARGES);
+    for (int i = 0; i < 3; i++) {
+        const struct circuit_breaker_refusal who = {.customer = (uint64_t)i + 1,
+                                                    .method = (uint64_t)i + 1};
+        ck_assert_ptr_null(gateway_stopped(gateway));
+        answer(i, PAY_REFUSED, &who);
+    }
+    ck_assert_str_eq(stopped, "misconfigured: refused");
+    ck_assert_str_eq(gateway_stopped(gateway), stopped);
+    queue(3, 6, GATEWAY_CHARGES);
+    ck_assert_uint_eq(fake_gateway.inflight, 1);
+    answer(3, PAY_SUCCEEDED, NULL);
+    ck_assert_ptr_null(stopped);
+    ck_assert_uint_eq(fake_gateway.inflight, 2);
+}
+END_TEST
+
+START_TEST(a_refused_look_is_no_refused_order)
+{
+    queue(0, 5, GATEWAY_CHARGES);
+    for (int i = 0; i < 5; i++)
+        answer(i, PAY_REFUSED, NULL);
+    ck_assert_ptr_null(stopped);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("gateway");
+    TCase *tcase = tcase_create("gateway");
+    tcase_add_checked_fixture(tcase, begin, end);
+    tcase_add_test(tcase, each_kind_has_its_share_of_the_calls);
+    tcase_add_test(tcase, calls_that_take_long_leave_their_places);
+    tcase_add_test(tcase, what_is_not_ready_or_cannot_be_made_holds_up_no_other);
+    tcase_add_test(tcase, orders_refused_alike_stop_all_but_a_probe);
+    tcase_add_test(tcase, a_refused_look_is_no_refused_order);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
