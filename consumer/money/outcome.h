@@ -1,19 +1,12 @@
-/*
- * What came of payments and refunds, and is to be recorded. `outcomes` are those that wait for it:
- * the first ones go into a transaction together; if the database refuses a text that the gateway
- * sent, they go one by one, and that one goes without its texts. Pure.
- */
+/* What came of a payment or a refund, and is to be recorded. Pure. */
 #ifndef CONSUMER_MONEY_OUTCOME_H
 #define CONSUMER_MONEY_OUTCOME_H
 
-#include <stddef.h>
+#include <stdbool.h>
 #include <stdint.h>
 
-#include "common/base/attrs.h"
 #include "common/pay/pay.h"
 #include "common/shop/ids.h"
-
-#define OUTCOME_BATCH 512 /* of one transaction */
 
 /* Of a charge: checkout.settle has the same words. */
 #define OUTCOME_MAP(X)                                                                             \
@@ -56,30 +49,8 @@ struct outcome {
 
 typedef void (*outcome_cb)(const struct outcome *outcome, void *arg);
 
-struct outcomes {          /* zeroed at first */
-    struct outcome *items; /* the first `running` are in flight; strings are ours */
-    size_t count;
-    size_t capacity;
-    size_t running;
-    bool one_by_one; /* after a refusal, until one has passed */
-};
-
 const char *outcome_text(enum outcome_kind kind);
 /* Whether it is one of checkout.settle_refunds. */
 bool outcome_of_refund(enum outcome_kind kind);
-
-/* Copies it. 0; or ERR_NOMEM, and it is not added. */
-MUST_CHECK int outcomes_add(struct outcomes *outcomes, const struct outcome *outcome);
-/* How many of the first ones to send now. */
-size_t outcomes_begin(struct outcomes *outcomes);
-/* Those sent are recorded. */
-void outcomes_recorded(struct outcomes *outcomes);
-/* They are not, and go again. */
-void outcomes_again(struct outcomes *outcomes);
-/* They were refused for a value among them. */
-void outcomes_refused(struct outcomes *outcomes);
-/* Forgets all; those in flight may still be answered. */
-void outcomes_forget(struct outcomes *outcomes);
-void outcomes_free(struct outcomes *outcomes);
 
 #endif

@@ -13,9 +13,9 @@
 #include "common/base/attrs.h"
 #include "common/base/clock.h"
 #include "common/base/loop.h"
-#include "consumer/money/outcome.h"
 #include "consumer/shard/intake.h"
 #include "consumer/shard/orders_db.h"
+#include "consumer/shard/outcomes.h"
 #include "consumer/stats.h"
 #include "consumer/task.h"
 

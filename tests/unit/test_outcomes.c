@@ -1,4 +1,4 @@
-#include "consumer/money/outcome.h"
+#include "consumer/shard/outcomes.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -35,13 +35,13 @@ static void end(void)
 
 START_TEST(they_go_in_their_order_and_those_that_came_meanwhile_stay)
 {
-    for (int n = 0; n < OUTCOME_BATCH + 5; n++)
+    for (int n = 0; n < OUTCOMES_BATCH + 5; n++)
         add(n);
-    ck_assert_uint_eq(outcomes_begin(&outcomes), OUTCOME_BATCH);
+    ck_assert_uint_eq(outcomes_begin(&outcomes), OUTCOMES_BATCH);
     add(1000);
     outcomes_recorded(&outcomes);
     ck_assert_uint_eq(outcomes.count, 6);
-    ck_assert_int_eq(outcomes.items[0].attempt, OUTCOME_BATCH);
+    ck_assert_int_eq(outcomes.items[0].attempt, OUTCOMES_BATCH);
     ck_assert_int_eq(outcomes.items[5].attempt, 1000);
 }
 END_TEST
