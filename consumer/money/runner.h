@@ -23,7 +23,6 @@
 #define RUNNER_MAX 16384
 #define RUNNER_WAITING_MAX 131072
 #define RUNNER_REFUNDS_MAX 512
-#define RUNNER_LOOKS_MAX 512
 
 struct runner;
 

@@ -75,14 +75,13 @@ struct payment {
     struct loop_timer *timer; /* NULL until it waits */
 };
 
-struct runner_looks;
-
 struct runner {
     struct runner_options o;
     struct payment *buckets[RUNNER_BUCKETS];
     struct gateway *gateway;
     struct reconcile *reconcile;
-    struct runner_looks *looks;
+    LIST_HEAD(, runner_look) looks;
+    size_t look_count;
     struct returns *returns;
     size_t count;   /* charges, but for those that wait for their buyers */
     size_t waiting; /* those */
@@ -113,9 +112,9 @@ void runner_count(struct payment *p, int by);
 bool runner_ready(struct gateway_call *call, void *arg);
 int runner_make_call(struct gateway_call *call, void *arg);
 
-/* NULL: no memory. */
-struct runner_looks *runner_looks_new(struct runner *runner);
-void runner_looks_free(struct runner_looks *looks);
-void runner_looks_add(struct runner_looks *looks, const struct task *task);
+/* Whether a payment that has ended took money after all: a task RECONCILE. */
+void runner_look_at(struct runner *runner, const struct task *task);
+/* At the end of the runner: frees all looks. */
+void runner_forget_looks(struct runner *runner);
 
 #endif

@@ -19,18 +19,25 @@
 
 /* ---- what is reported ---- */
 
-static void report(const struct payment *p, struct outcome *outcome)
-{
-    const struct runner_options *o = &p->runner->o;
-    outcome->shard = p->shard;
-    outcome->attempt = p->number;
-    memcpy(outcome->order_id, p->order_id, sizeof outcome->order_id);
-    o->outcome(outcome, o->arg);
-}
-
 static const char *text_or_null(const char *text)
 {
     return text[0] == '\0' ? NULL : text;
+}
+
+static struct outcome outcome_of(const struct payment *p, enum outcome_kind kind)
+{
+    struct outcome outcome = {.kind = kind,
+                              .shard = p->shard,
+                              .attempt = p->number,
+                              .intent_id = p->refund ? NULL : text_or_null(p->intent_id),
+                              .code = text_or_null(p->code)};
+    memcpy(outcome.order_id, p->order_id, sizeof outcome.order_id);
+    return outcome;
+}
+
+static void report(const struct payment *p, const struct outcome *outcome)
+{
+    p->runner->o.outcome(outcome, p->runner->o.arg);
 }
 
 /* What a person said is the reason of an end that no answer gave. */
@@ -61,15 +68,14 @@ static void end(struct payment *p, enum attempt_action action)
         [ATTEMPT_DO_END_REFUND_FAILED] = OUTCOME_REFUND_FAILED,
         [ATTEMPT_DO_END_REFUND_AGAIN] = OUTCOME_REFUND_AGAIN,
         [ATTEMPT_DO_END_REFUND_LATER] = OUTCOME_REFUND_LATER};
-    struct outcome outcome = {.kind = kinds[action],
-                              .intent_id = text_or_null(p->intent_id),
-                              .amount = p->amount,
-                              .code = text_or_null(code_of(p, action)),
-                              .problem = p->problem,
-                              .param = text_or_null(p->param)};
-    if (p->refund) /* the refund's own id, if the answer tells it */
-        outcome.intent_id =
-            p->runner->answer == NULL ? NULL : text_or_null(p->runner->answer->intent_id);
+    const struct pay_answer *answer = p->runner->answer;
+    struct outcome outcome = outcome_of(p, kinds[action]);
+    outcome.amount = p->amount;
+    outcome.code = text_or_null(code_of(p, action));
+    outcome.problem = p->problem;
+    outcome.param = text_or_null(p->param);
+    if (p->refund && answer != NULL) /* the refund's own id, if the answer tells it */
+        outcome.intent_id = text_or_null(answer->intent_id);
     if (action == ATTEMPT_DO_END_OTHER_SUM) {
         log_error("payment took another sum than the price; refunding it",
                   LOG_STR("order_id", p->order_id), LOG_STR("intent", p->intent_id),
@@ -83,10 +89,10 @@ static void end(struct payment *p, enum attempt_action action)
         outcome.problem = PAY_TRY_AGAIN;
     if (outcome.kind == OUTCOME_SUPERSEDED)
         outcome.intent_id = NULL;
-    if (action == ATTEMPT_DO_END_FAILED && p->runner->answer != NULL)
+    if (action == ATTEMPT_DO_END_FAILED && answer != NULL)
         log_warning("gateway refused payment; its order fails", LOG_STR("order_id", p->order_id),
-                    LOG_INT("http_status", p->runner->answer->http_status),
-                    LOG_STR("code", p->code), LOG_STR("param", p->param));
+                    LOG_INT("http_status", answer->http_status), LOG_STR("code", p->code),
+                    LOG_STR("param", p->param));
     if (p->refund || outcome.kind == OUTCOME_SUPERSEDED)
         log_info("payment attempt ended", LOG_STR("order_id", p->order_id),
                  LOG_INT("attempt", p->number), LOG_STR("outcome", outcome_text(outcome.kind)),
@@ -102,9 +108,7 @@ static void note(struct payment *p)
         return;
     memcpy(p->noted, p->code, sizeof p->noted);
     p->noted_ms = now_ms;
-    struct outcome outcome = {.kind = p->refund ? OUTCOME_REFUND_UNCLEAR : OUTCOME_UNCLEAR,
-                              .intent_id = p->refund ? NULL : text_or_null(p->intent_id),
-                              .code = p->code};
+    struct outcome outcome = outcome_of(p, p->refund ? OUTCOME_REFUND_UNCLEAR : OUTCOME_UNCLEAR);
     report(p, &outcome);
 }
 
@@ -116,11 +120,9 @@ static void ask_buyer(struct payment *p)
         p->act_until_ms = (int64_t)clock_mono_ms() + runner->o.action_wait_ms;
     if (p->asked || runner->answer == NULL)
         return;
-    struct outcome outcome = {.kind = OUTCOME_ACTION,
-                              .intent_id = p->intent_id,
-                              .code = p->code,
-                              .action = runner->answer->action,
-                              .wait_ms = runner->o.action_wait_ms};
+    struct outcome outcome = outcome_of(p, OUTCOME_ACTION);
+    outcome.action = runner->answer->action;
+    outcome.wait_ms = runner->o.action_wait_ms;
     report(p, &outcome);
 }
 
