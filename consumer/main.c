@@ -8,6 +8,7 @@
 #include "common/net/redis/redis.h"
 #include "common/pay/stripe/stripe.h"
 #include "common/service/daemon.h"
+#include "common/service/process.h"
 #include "common/service/stop.h"
 #include "common/shop/database_version.h"
 #include "common/shop/ids.h"
@@ -342,7 +343,7 @@ int main(int argc, char **argv)
         .drain = drain,
         .arg = &consumer};
     if (!daemon_open(&program, argc, argv, &consumer.daemon, &consumer.exit_code))
-        return consumer.exit_code;
+        return process_end(consumer.exit_code);
     if (open_all(&consumer)) {
         stop_notify_ready();
         loop_run(consumer.daemon.loop);
@@ -352,5 +353,5 @@ int main(int argc, char **argv)
     }
     close_all(&consumer);
     daemon_close(&consumer.daemon);
-    return consumer.exit_code;
+    return process_end(consumer.exit_code);
 }

@@ -1,9 +1,9 @@
-#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "common/base/log.h"
 #include "common/base/version.h"
+#include "common/service/process.h"
 #include "ctl/cli.h"
 #include "ctl/ctl.h"
 
@@ -44,7 +44,7 @@ int main(int argc, char **argv)
 {
     struct cli cli;
     struct buf problem;
-    (void)signal(SIGPIPE, SIG_IGN); /* writes report EPIPE */
+    process_begin();
     log_open("checkoutctl", LOG_LEVEL_ERROR);
     buf_init(&problem, CTL_PROBLEM_SIZE);
     int exit_code = cli_parse(argc, argv, &cli, &problem);
@@ -59,5 +59,5 @@ int main(int argc, char **argv)
     buf_free(&problem);
     if (fflush(stdout) != 0 && exit_code == CTL_FINE)
         exit_code = CTL_FAILED;
-    return exit_code;
+    return process_end(exit_code);
 }

@@ -5,6 +5,7 @@
 
 #include "common/base/log.h"
 #include "common/service/daemon.h"
+#include "common/service/process.h"
 #include "common/service/stop.h"
 #include "common/shop/jwt.h"
 #include "common/shop/origins.h"
@@ -123,7 +124,7 @@ int main(int argc, char **argv)
     };
     int code;
     if (!daemon_open(&program, argc, argv, &n.daemon, &code))
-        return code;
+        return process_end(code);
     code = start(&n);
     if (code == 0) {
         stop_notify_ready();
@@ -136,5 +137,5 @@ int main(int argc, char **argv)
     jwt_free(n.jwt);
     origins_free(n.origins);
     daemon_close(&n.daemon);
-    return code;
+    return process_end(code);
 }

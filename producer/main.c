@@ -9,6 +9,7 @@
 #include "common/base/log.h"
 #include "common/net/redis/redis.h"
 #include "common/service/daemon.h"
+#include "common/service/process.h"
 #include "common/service/stop.h"
 #include "common/shop/database_version.h"
 #include "common/shop/origins.h"
@@ -243,7 +244,7 @@ int main(int argc, char **argv)
         .drain = drain,
         .arg = &producer};
     if (!daemon_open(&program, argc, argv, &producer.daemon, &producer.exit_code))
-        return producer.exit_code;
+        return process_end(producer.exit_code);
     producer.exit_code = EXIT_FAILURE;
     if (!open_parts(&producer)) {
         log_error("cannot start: out of memory");
@@ -254,5 +255,5 @@ int main(int argc, char **argv)
     }
     close_all(&producer);
     daemon_close(&producer.daemon);
-    return producer.exit_code;
+    return process_end(producer.exit_code);
 }

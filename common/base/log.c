@@ -5,16 +5,20 @@
 
 #include "common/base/buf.h"
 #include "common/base/clock.h"
+#include "common/base/log_sink.h"
 #include "common/base/utf8.h"
 
-#define LOG_LINE_MAX 8192
-#define LOG_VALUE_MAX 1024
+#define VALUE_MAX 1024
+#define END "}\n"
+#define CUT ",\"cut\":true" END
 
 static struct {
     const char *program;
     enum log_level lowest;
     struct buf line;
-} state = {"checkout", LOG_LEVEL_INFO, {.max = LOG_LINE_MAX}};
+    uint64_t lost;
+    uint64_t lost_reported;
+} state = {"checkout", LOG_LEVEL_INFO, {.max = LOG_LINE_MAX}, 0, 0};
 
 static const char *level_name(enum log_level level)
 {
@@ -35,11 +39,12 @@ void log_open(const char *program, enum log_level lowest)
 {
     state.program = program;
     state.lowest = lowest;
+    log_sink_open();
 }
 
 static size_t bounded_len(const char *text)
 {
-    size_t len = strnlen(text, LOG_VALUE_MAX);
+    size_t len = strnlen(text, VALUE_MAX);
     return text[len] == '\0' ? len : utf8_cut(text, len);
 }
 
@@ -63,27 +68,69 @@ static void append_value(struct buf *line, const struct log_field *field)
     }
 }
 
-void log_fields(enum log_level level, const char *event, const struct log_field *fields)
+static void begin_line(struct buf *line, enum log_level level, const char *event)
 {
-    if (level < state.lowest)
-        return;
-    struct buf *line = &state.line;
     char now[CLOCK_RFC3339_SIZE];
     clock_rfc3339(clock_wall_ms(), now);
     buf_reset(line);
+    line->max = LOG_LINE_MAX - (sizeof CUT - 1);
     (void)buf_printf(line, "{\"time\":\"%s\",\"level\":\"%s\",\"program\":", now,
                      level_name(level));
     (void)buf_json_str(line, state.program);
     (void)buf_printf(line, ",\"pid\":%d,\"event\":", (int)getpid());
     (void)buf_json_str(line, event);
+}
+
+/* A line stays JSON, however long its fields are: those that do not fit are left out. */
+static void append_fields(struct buf *line, const struct log_field *fields)
+{
+    size_t whole = line->len;
     for (const struct log_field *field = fields; field->type != LOG_FIELD_END; field++) {
         (void)buf_char(line, ',');
         (void)buf_json_str(line, field->name);
         (void)buf_char(line, ':');
         append_value(line, field);
+        if (line->failed)
+            break;
+        whole = line->len;
     }
-    (void)buf_str(line, "}\n");
-    /* there is no other place to report that stderr cannot be written */
-    ssize_t written = write(STDERR_FILENO, buf_text(line), line->len);
-    (void)written;
+    bool cut = line->failed;
+    line->len = whole;
+    line->failed = false;
+    line->max = LOG_LINE_MAX;
+    (void)buf_str(line, cut ? CUT : END);
+}
+
+static bool write_line(enum log_level level, const char *event, const struct log_field *fields)
+{
+    struct buf *line = &state.line;
+    begin_line(line, level, event);
+    append_fields(line, fields);
+    return log_sink_write(buf_text(line), line->len);
+}
+
+/* False: lines are lost still. */
+static bool report_lost(void)
+{
+    if (state.lost == state.lost_reported)
+        return true;
+    const struct log_field fields[] = {LOG_INT("lines", state.lost - state.lost_reported),
+                                       {NULL, LOG_FIELD_END, NULL, 0}};
+    if (!write_line(LOG_LEVEL_WARNING, "log lines lost", fields))
+        return false;
+    state.lost_reported = state.lost;
+    return true;
+}
+
+void log_fields(enum log_level level, const char *event, const struct log_field *fields)
+{
+    if (level < state.lowest)
+        return;
+    if (!report_lost() || !write_line(level, event, fields))
+        state.lost++;
+}
+
+uint64_t log_lines_lost(void)
+{
+    return state.lost;
 }

@@ -23,12 +23,17 @@ struct log_field {
 #define LOG_INT(name, value) ((struct log_field){(name), LOG_FIELD_INT, NULL, (int64_t)(value)})
 #define LOG_BOOL(name, value) ((struct log_field){(name), LOG_FIELD_BOOL, NULL, (value) ? 1 : 0})
 
-/* Both strings must live as long as the program. Lines below `lowest` are not written. */
+/* Both strings must live as long as the program. Lines below `lowest` are not written. Look at
+ * log_sink.h for what happens when no one reads standard error. */
 void log_open(const char *program, enum log_level lowest);
 
-/* Writes one line with one write(2). A NULL string is written as null; long ones are cut at 1 KiB.
- */
+/* Writes one line with one write(2), at most LOG_LINE_MAX bytes: fields that do not fit are left
+ * out. A NULL string is written as null; long ones are cut at 1 KiB. Never waits: a line that
+ * cannot be written now is lost and counted; "log lines lost" is the first line that can. */
 void log_fields(enum log_level level, const char *event, const struct log_field *fields);
+
+/* Since the start. */
+uint64_t log_lines_lost(void);
 
 /* log_info("order accepted", LOG_STR("order_id", id), LOG_INT("jobs", n)); the fields may be
  * absent. */

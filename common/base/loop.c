@@ -7,6 +7,8 @@
 
 #include "common/base/err.h"
 
+#define CALLS_END_MS 200 /* loop_free waits so long for calls in the background */
+
 TAILQ_HEAD(deferred_list, loop_deferred);
 
 struct loop {
@@ -15,7 +17,12 @@ struct loop {
     uv_idle_t awake;              /* so that the loop does not wait before it */
     struct deferred_list due;     /* at the end of this turn */
     struct deferred_list running; /* at the end of the previous turn, not called yet */
+    unsigned calls;               /* in the background */
+    struct loop *next_left;
 };
+
+/* Loops that are freed but for calls in the background. */
+static struct loop *left_behind;
 
 struct loop_deferred {
     struct loop *loop;
@@ -66,6 +73,7 @@ struct loop *loop_new(void)
         return NULL;
     }
     if (loop != NULL) {
+        loop->uv.data = loop;
         (void)uv_prepare_init(&loop->uv, &loop->turn_end); /* these two always return 0 */
         (void)uv_idle_init(&loop->uv, &loop->awake);
         TAILQ_INIT(&loop->due);
@@ -84,16 +92,50 @@ void loop_stop(struct loop *loop)
     uv_stop(&loop->uv);
 }
 
+static void calls_late(uv_timer_t *uv)
+{
+    (void)uv; /* it ends the turn of the loop */
+}
+
+/* Lets closes and calls end. False: calls still run. */
+static bool finish(struct loop *loop)
+{
+    uv_timer_t late;
+    (void)uv_timer_init(&loop->uv, &late); /* these two cannot fail */
+    (void)uv_timer_start(&late, calls_late, CALLS_END_MS, 0);
+    while (loop->calls > 0 && uv_is_active((uv_handle_t *)&late) != 0)
+        (void)uv_run(&loop->uv, UV_RUN_ONCE);
+    uv_close((uv_handle_t *)&late, NULL);
+    if (loop->calls > 0) {
+        (void)uv_run(&loop->uv, UV_RUN_NOWAIT); /* `late` is closed */
+        return false;
+    }
+    while (uv_loop_close(&loop->uv) ==
+           UV_EBUSY) /* closes are pending: their callbacks free memory */
+        (void)uv_run(&loop->uv, UV_RUN_ONCE);
+    return true;
+}
+
 void loop_free(struct loop *loop)
 {
     if (loop == NULL)
         return;
     uv_close((uv_handle_t *)&loop->turn_end, NULL);
     uv_close((uv_handle_t *)&loop->awake, NULL);
-    while (uv_loop_close(&loop->uv) ==
-           UV_EBUSY) /* closes are pending: their callbacks free memory */
-        (void)uv_run(&loop->uv, UV_RUN_ONCE);
-    free(loop);
+    if (finish(loop)) {
+        free(loop);
+        return;
+    }
+    loop->next_left = left_behind;
+    left_behind = loop;
+}
+
+unsigned loop_calls_left(void)
+{
+    unsigned calls = 0;
+    for (const struct loop *loop = left_behind; loop != NULL; loop = loop->next_left)
+        calls += loop->calls;
+    return calls;
 }
 
 void *loop_uv(struct loop *loop)
@@ -339,6 +381,8 @@ static void work_done(uv_work_t *uv, int status)
 {
     (void)status; /* we never cancel */
     struct work *work = (struct work *)uv;
+    struct loop *loop = uv->loop->data;
+    loop->calls--;
     loop_cb done = work->done;
     void *arg = work->arg;
     free(work);
@@ -357,5 +401,6 @@ int loop_background(struct loop *loop, loop_cb work_cb, loop_cb done, void *arg)
         free(work);
         return ERR_UNAVAILABLE;
     }
+    loop->calls++;
     return 0;
 }

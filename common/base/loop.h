@@ -29,9 +29,12 @@ struct loop *loop_new(void);
 /* Runs until loop_stop, or until no handle is left. */
 void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
-/* Frees the loop; every handle on it must have been freed (its close may be pending). NULL is
- * allowed. */
+/* Frees the loop; every handle on it must have been freed (its close may be pending). Calls in the
+ * background get 200 ms to end, then the loop's memory is left to them. NULL is allowed. */
 void loop_free(struct loop *loop);
+/* Calls in the background of loops that are freed, which still run: the process cannot return from
+ * main() without waiting for them. */
+unsigned loop_calls_left(void);
 /* The uv_loop_t, for the few files that pass it to a library's libuv adapter. */
 void *loop_uv(struct loop *loop);
 
@@ -68,7 +71,7 @@ void loop_signal_free(struct loop_signal *handle);
 
 /* Runs `work` in a thread of libuv's pool, then `done` on the loop. For calls that cannot be made
  * asynchronous (resolving and logging in to a server). `work` may touch only what `arg` points
- * to. */
+ * to. A call that outlives loop_free never comes to `done`. */
 MUST_CHECK int loop_background(struct loop *loop, loop_cb work, loop_cb done, void *arg);
 
 #endif

@@ -103,7 +103,7 @@ static int check_names(char *const *environment, struct buf *problem)
     for (char *const *entry = environment; *entry != NULL; entry++) {
         size_t len = strcspn(*entry, "=");
         if (strncmp(*entry, CFG_PREFIX, sizeof CFG_PREFIX - 1) != 0 || is_known(*entry, len) ||
-            is_for_tests(*entry))
+            cfg_is_service_link(*entry) || is_for_tests(*entry))
             continue;
         (void)buf_printf(problem, "%.*s: no program knows this setting",
                          (int)least(len, NAME_MAX_LEN), *entry);

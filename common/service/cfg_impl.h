@@ -67,4 +67,8 @@ struct cfg {
 MUST_CHECK int cfg_check(const struct cfg_row *row, const char *text, struct cfg_value *value,
                          struct buf *problem);
 
+/* Whether a variable ("NAME=value") has the form of a Service link of Kubernetes: an environment is
+ * shared, and a Service may be called checkout. */
+bool cfg_is_service_link(const char *entry);
+
 #endif

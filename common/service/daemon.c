@@ -9,6 +9,7 @@
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "common/service/admin.h"
+#include "common/service/process.h"
 #include "common/service/stop.h"
 
 /* How a start goes: on, or to the end of the process with an exit code. */
@@ -90,18 +91,16 @@ static int meet_servers(const struct daemon_program *program, struct loop *loop,
     return code;
 }
 
-/* On a loop of its own: everything started here has ended when the program starts. */
-static enum start try_servers(const struct daemon_program *program, const struct cfg *cfg)
+/* A resolver may still be busy for a closed client: its answer comes to this loop later. */
+static enum start try_servers(const struct daemon_program *program, struct daemon *daemon)
 {
     struct buf problem;
     buf_init(&problem, PROBLEM_MAX);
-    struct loop *loop = loop_new();
-    int code = loop == NULL ? ERR_NOMEM : meet_servers(program, loop, cfg, &problem);
-    if (code == ERR_NOMEM)
-        (void)buf_str(&problem, err_text(code));
-    loop_free(loop);
+    int code = meet_servers(program, daemon->loop, daemon->cfg, &problem);
     enum start end = code < 0 ? complain(program, &problem) : START_GOES_ON;
     buf_free(&problem);
+    if (end != START_GOES_ON)
+        daemon_close(daemon);
     return end;
 }
 
@@ -150,10 +149,13 @@ static enum start assemble(const struct daemon_program *program, struct cfg *cfg
     daemon.metrics = metrics_new();
     if (daemon.loop == NULL || daemon.metrics == NULL)
         return failed(&daemon, "out of memory");
+    enum start end = try_servers(program, &daemon);
+    if (end != START_GOES_ON)
+        return end;
     daemon.stop = stop_new(daemon.loop, program->drain, program->arg);
     if (daemon.stop == NULL)
         return failed(&daemon, "cannot listen to signals");
-    enum start end = open_admin(program, &daemon);
+    end = open_admin(program, &daemon);
     if (end == START_GOES_ON)
         *ret_daemon = daemon;
     return end;
@@ -176,17 +178,18 @@ static enum start start(const struct daemon_program *program, int argc, char **a
     enum start end = load(program, &cfg);
     if (end != START_GOES_ON)
         return end;
-    end = check ? check_config(cfg) : try_servers(program, cfg);
-    if (end != START_GOES_ON) {
-        cfg_free(cfg);
-        return end;
-    }
-    return assemble(program, cfg, ret_daemon);
+    if (!check)
+        return assemble(program, cfg, ret_daemon);
+    end = check_config(cfg);
+    cfg_free(cfg);
+    return end;
 }
 
 bool daemon_open(const struct daemon_program *program, int argc, char **argv,
                  struct daemon *ret_daemon, int *ret_exit_code)
 {
+    process_begin();
+    process_end_on_signal();
     enum start end = start(program, argc, argv, ret_daemon);
     if (end != START_GOES_ON)
         *ret_exit_code = exit_codes[end];

@@ -1,6 +1,6 @@
 /*
- * What the main() of every daemon does alike: --help, --version, --check-config, settings, log,
- * loop, metrics, admin address, signals.
+ * What the main() of every daemon does alike: descriptors, signals, --help, --version,
+ * --check-config, settings, log, loop, metrics, admin address.
  */
 #ifndef COMMON_SERVICE_DAEMON_H
 #define COMMON_SERVICE_DAEMON_H
@@ -42,14 +42,14 @@ struct daemon_program {
 };
 
 /*
- * Returns true with `ret_daemon` filled. False: the process should end now with `ret_exit_code`
- * (0: --help and its siblings; 1: it cannot start; 2: a wrong argument or setting, whose line is on
- * stderr).
+ * Begins with process_begin(). Returns true with `ret_daemon` filled. False: the process should end
+ * now with `ret_exit_code` (0: --help and its siblings; 1: it cannot start; 2: a wrong argument or
+ * setting, whose line is on stderr).
  */
 MUST_CHECK bool daemon_open(const struct daemon_program *program, int argc, char **argv,
                             struct daemon *ret_daemon, int *ret_exit_code);
-/* Frees all of it. Call it after loop_run has returned and the program has freed its own
- * handles. */
+/* Frees all of it. Call it after loop_run has returned and the program has freed its own handles,
+ * then return process_end(). */
 void daemon_close(struct daemon *daemon);
 
 #endif

@@ -10,6 +10,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
+#include "common/base/log.h"
 #include "common/base/version.h"
 
 static const double bounds[] = {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
@@ -276,6 +277,8 @@ static void render_process(struct buf *out, double started_s)
         {"process_cpu_seconds_total", "User and system CPU time.", "counter", cpu_seconds()},
         {"process_open_fds", "Open file descriptors.", "gauge", open_files()},
         {"process_start_time_seconds", "Start, since 1970.", "gauge", started_s},
+        {"checkout_log_lines_lost_total", "Log lines that standard error did not take.", "counter",
+         (double)log_lines_lost()},
     };
     for (size_t i = 0; i < ARRAY_LEN(samples); i++) {
         render_head(out, samples[i].name, samples[i].help, samples[i].type);

@@ -54,7 +54,6 @@ struct stop *stop_new(struct loop *loop, loop_cb cb, void *arg)
     struct stop *stop = calloc(1, sizeof *stop);
     if (stop == NULL)
         return NULL;
-    (void)signal(SIGPIPE, SIG_IGN); /* writes report EPIPE */
     stop->cb = cb;
     stop->arg = arg;
     stop->terminate = loop_signal_new(loop, SIGTERM, terminated, stop);

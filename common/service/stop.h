@@ -8,8 +8,7 @@
 struct stop;
 
 /* Calls `cb` once, at the first SIGTERM or SIGINT (a second SIGINT ends the process at once). Also
- * ignores SIGPIPE, and feeds the watchdog of $WATCHDOG_USEC while the loop turns. NULL: no
- * memory. */
+ * feeds the watchdog of $WATCHDOG_USEC while the loop turns. NULL: no memory. */
 struct stop *stop_new(struct loop *loop, loop_cb cb, void *arg);
 void stop_free(struct stop *stop);
 

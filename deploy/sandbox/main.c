@@ -11,6 +11,7 @@
 #include "common/base/log.h"
 #include "common/base/loop.h"
 #include "common/base/version.h"
+#include "common/service/process.h"
 #include "common/service/stop.h"
 #include "deploy/sandbox/gateway.h"
 #include "deploy/sandbox/options.h"
@@ -147,6 +148,7 @@ int main(int argc, char **argv)
     static char pem[TLS_FILE_MAX];
     struct buf problem;
     buf_init(&problem, PROBLEM_MAX);
+    process_begin();
     log_open("checkout-sandbox-gateway", LOG_LEVEL_INFO);
     int exit_code = EXIT_SETTING;
     if (options_read(argc, argv, getenv, &options, &problem) == 0) {
@@ -170,5 +172,5 @@ int main(int argc, char **argv)
     explicit_bzero(webhook_secret, sizeof webhook_secret);
     explicit_bzero(pem, sizeof pem);
     buf_free(&problem);
-    return exit_code;
+    return process_end(exit_code);
 }
