@@ -61,14 +61,14 @@
     X(RESOLVED_CAPTURED) /* an operator's word */                                                  \
     X(RESOLVED_NOT_CAPTURED)                                                                       \
     X(RESOLVED_RELEASE)                                                                            \
-    /* The gateway's list */                                                                       \
-    X(FOUND_SUCCEEDED)                                                                             \
-    X(FOUND_OTHER_SUM)                                                                             \
+    /* The gateway's list: what is found outweighs what stands above it */                         \
+    X(NOT_FOUND) /* the whole list knows nothing */                                                \
     X(FOUND_CANCELLED)                                                                             \
-    X(FOUND_ALIVE)        /* not final: to be looked at */                                         \
-    X(FOUND_OPEN)         /* not final, and it must not go on */                                   \
-    X(NOT_FOUND)          /* the whole list knows nothing */                                       \
-    X(NOT_FOUND_LAST)     /* ... and no further attempt may be made */                             \
+    X(FOUND_OPEN)  /* not final, and it must not go on */                                          \
+    X(FOUND_ALIVE) /* not final: to be looked at */                                                \
+    X(FOUND_OTHER_SUM)                                                                             \
+    X(FOUND_SUCCEEDED)                                                                             \
+    X(NOT_FOUND_LAST)     /* it knows nothing, and no further attempt may be made */               \
     X(NOT_FOUND_CAPTURED) /* ... and an operator says that it was captured */                      \
     X(LIST_UNCLEAR)       /* the list, read now, concludes nothing */                              \
     X(LIST_CONTRADICTS)   /* ... and an answer said that something was taken */                    \

@@ -81,14 +81,14 @@ static void listed(struct reconcile_entry *entry, const struct pay_intent *inten
     struct payment *p = (struct payment *)((char *)entry - offsetof(struct payment, list));
     bool price = intent->amount == p->amount && intent->received == p->amount &&
                  strcasecmp(intent->currency, p->currency) == 0;
-    enum payment_found found = FOUND_OPEN;
+    enum attempt_event found = ATTEMPT_ON_FOUND_OPEN;
     if (intent->state == PAY_INTENT_SUCCEEDED)
-        found = price ? FOUND_SUCCEEDED : FOUND_OTHER_SUM;
+        found = price ? ATTEMPT_ON_FOUND_SUCCEEDED : ATTEMPT_ON_FOUND_OTHER_SUM;
     else if (intent->state == PAY_INTENT_CANCELLED)
-        found = FOUND_CANCELLED;
+        found = ATTEMPT_ON_FOUND_CANCELLED;
     else if (p->word == TASK_UNRESOLVED &&
              (intent->state == PAY_INTENT_ACTION || intent->state == PAY_INTENT_PROCESSING))
-        found = FOUND_ALIVE;
+        found = ATTEMPT_ON_FOUND_ALIVE;
     if (found <= p->found)
         return;
     p->found = found;
@@ -99,18 +99,13 @@ static void listed(struct reconcile_entry *entry, const struct pay_intent *inten
 /* The whole list was read: what was found counts. */
 static void read_list(struct reconcile_entry *entry, int64_t began_ms)
 {
-    static const enum attempt_event events[] = {[FOUND_CANCELLED] = ATTEMPT_ON_FOUND_CANCELLED,
-                                                [FOUND_OPEN] = ATTEMPT_ON_FOUND_OPEN,
-                                                [FOUND_ALIVE] = ATTEMPT_ON_FOUND_ALIVE,
-                                                [FOUND_OTHER_SUM] = ATTEMPT_ON_FOUND_OTHER_SUM,
-                                                [FOUND_SUCCEEDED] = ATTEMPT_ON_FOUND_SUCCEEDED};
     struct payment *p = (struct payment *)((char *)entry - offsetof(struct payment, list));
     const struct runner_options *o = &p->runner->o;
     struct runner *runner = p->runner;
     bool tells = began_ms >= attempt_memory_list_tells_ms(&p->memory, o->limit_ms);
     bool over = (int64_t)clock_mono_ms() - p->order_born_ms >= o->action_wait_ms;
-    runner_step(p, p->found != FOUND_NONE
-                       ? events[p->found]
+    runner_step(p, p->found != ATTEMPT_ON_NOT_FOUND
+                       ? p->found
                        : attempt_memory_not_found(&p->memory, tells, p->number, p->word, over));
     gateway_pump(runner->gateway);
 }
@@ -170,6 +165,7 @@ static struct payment *new_payment(struct runner *runner, const struct task *tas
     p->number = task->attempt;
     p->amount = task->amount;
     p->word = task->resolution;
+    p->found = ATTEMPT_ON_NOT_FOUND;
     if (copy_texts(p, task) < 0) {
         payment_free(p);
         return NULL;

@@ -22,16 +22,6 @@
 #define RUNNER_RETRY_FIRST_MS 200
 #define RUNNER_RETRY_MAX_MS 30000
 
-/* What the gateway's list says of an order; a later one outweighs those before. */
-enum payment_found {
-    FOUND_NONE,
-    FOUND_CANCELLED,
-    FOUND_OPEN,  /* it must not go on */
-    FOUND_ALIVE, /* the buyer or the bank is to act */
-    FOUND_OTHER_SUM,
-    FOUND_SUCCEEDED,
-};
-
 /* A charge, or a refund. */
 struct payment {
     struct gateway_call call; /* first: a payment is found by its call */
@@ -40,7 +30,7 @@ struct payment {
     struct attempt attempt;
     struct attempt_memory memory;
     struct reconcile_entry list;
-    enum payment_found found;
+    enum attempt_event found; /* what the list shows so far: NOT_FOUND … FOUND_SUCCEEDED */
     enum task_resolution word;
     bool refund;
     bool orphaned; /* its shard is not ours (any more) */

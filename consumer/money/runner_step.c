@@ -46,12 +46,12 @@ static const char *code_of(const struct payment *p, enum attempt_action action)
     bool said = p->word == TASK_CAPTURED || p->word == TASK_NOT_CAPTURED || p->word == TASK_RELEASE;
     if (action == ATTEMPT_DO_END_SUPERSEDED)
         return "not_found";
-    if (said &&
-        (action == ATTEMPT_DO_END_FAILED || (action == ATTEMPT_DO_END_CAPTURED &&
-                                             p->found == FOUND_NONE && p->runner->answer == NULL)))
+    if (said && (action == ATTEMPT_DO_END_FAILED ||
+                 (action == ATTEMPT_DO_END_CAPTURED && p->found == ATTEMPT_ON_NOT_FOUND &&
+                  p->runner->answer == NULL)))
         return "resolved";
     if (action == ATTEMPT_DO_END_DECLINED && p->attempt.verb == ATTEMPT_CANCEL &&
-        p->found == FOUND_NONE)
+        p->found == ATTEMPT_ON_NOT_FOUND)
         return "authentication_required";
     return p->code;
 }
@@ -216,11 +216,11 @@ static void queue(struct payment *p)
         runner_step(p, ATTEMPT_ON_SHARD_LOST); /* the sweep finds it again */
 }
 
-static void look_up(struct payment *p)
+/* Not before `at_ms`. */
+static void look_up(struct payment *p, int64_t at_ms)
 {
-    p->found = FOUND_NONE;
-    reconcile_add(p->runner->reconcile, &p->list,
-                  attempt_memory_list_tells_ms(&p->memory, p->runner->o.limit_ms));
+    p->found = ATTEMPT_ON_NOT_FOUND;
+    reconcile_add(p->runner->reconcile, &p->list, at_ms);
 }
 
 static void enter(struct payment *p)
@@ -239,8 +239,7 @@ static void enter(struct payment *p)
         log_warning("payment attempt is looked up in the gateway's list",
                     LOG_STR("order_id", p->order_id), LOG_INT("attempt", p->number),
                     LOG_STR("code", p->code));
-        p->found = FOUND_NONE;
-        reconcile_add(p->runner->reconcile, &p->list, 0);
+        look_up(p, 0);
         return;
     case ATTEMPT_CALLING:
     case ATTEMPT_ENDED:
@@ -308,7 +307,7 @@ static void act(struct payment *p, enum attempt_action action)
         reconcile_hurry(p->runner->reconcile);
         return;
     case ATTEMPT_DO_LOOK_AGAIN:
-        look_up(p);
+        look_up(p, attempt_memory_list_tells_ms(&p->memory, p->runner->o.limit_ms));
         return;
     case ATTEMPT_DO_ORPHAN:
         p->orphaned = true;
