@@ -291,6 +291,36 @@ START_TEST(less_money_than_the_price_is_never_a_sale)
 }
 END_TEST
 
+/* Whichever comes first in the list: money that was taken counts, then what may still be taken. */
+START_TEST(the_list_may_show_several_intents_of_an_order)
+{
+    const struct pay_intent taken = intent(PAY_INTENT_SUCCEEDED, 1000);
+    const struct pay_intent less = intent(PAY_INTENT_SUCCEEDED, 1);
+    const struct pay_intent cancelled = intent(PAY_INTENT_CANCELLED, 0);
+    const struct pay_intent pending = intent(PAY_INTENT_PROCESSING, 0);
+    const struct pay_intent open = intent(PAY_INTENT_DECLINED, 0);
+    const struct pay_intent found[][3] = {{open, taken, less},
+                                          {less, cancelled, pending},
+                                          {pending, open, cancelled},
+                                          {cancelled, open, cancelled},
+                                          {cancelled, cancelled, cancelled}};
+    static const char *const then[] = {NULL, NULL, "get", "cancel", NULL};
+    static const enum outcome_kind ends[] = {OUTCOME_CAPTURED, OUTCOME_OTHER_SUM, OUTCOME_UNCLEAR,
+                                             OUTCOME_UNCLEAR, OUTCOME_DECLINED};
+    for (size_t i = 0; i < ARRAY_LEN(found); i++) {
+        charge("order-1");
+        fails("charge", 500);
+        fake_loop_run(1000);
+        fails("charge", 500);
+        lists(found[i], 3);
+        last_is(ends[i]);
+        if (then[i] != NULL)
+            answers(then[i], PAY_CANCELLED);
+        fake_loop_run(60000);
+    }
+}
+END_TEST
+
 START_TEST(an_answer_of_another_sum_is_believed_only_when_the_list_shows_it)
 {
     charge("order-1");
@@ -618,6 +648,7 @@ int main(void)
     tcase_add_test(tcase, a_third_attempt_is_the_last);
     tcase_add_test(tcase, a_used_key_is_not_found_only_after_the_gateways_limit);
     tcase_add_test(tcase, less_money_than_the_price_is_never_a_sale);
+    tcase_add_test(tcase, the_list_may_show_several_intents_of_an_order);
     tcase_add_test(tcase, an_answer_of_another_sum_is_believed_only_when_the_list_shows_it);
     tcase_add_test(tcase, a_pending_intent_is_looked_at_and_cancelled_when_its_time_is_over);
     tcase_add_test(tcase, one_that_is_held_can_be_released);
