@@ -41,6 +41,7 @@ static const struct check {
     struct pg_statement cursor; /* its parameter, if it has one: how long is too long, in ms */
 } checks[] = {
     {"sums of items", CHECK("items", "audit_items()", 0)},
+    {"units of customers", CHECK("customers", "audit_customers()", 0)},
     {"histories of orders", CHECK("events", "audit_events()", 0)},
     {"lines", CHECK("line", "audit_line($1::bigint)", 1)},
     {"turns of waitlists", CHECK("turns", "audit_turns()", 0)},

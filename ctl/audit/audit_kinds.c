@@ -14,6 +14,9 @@ static const struct audit_kind kinds[] = {
      PAUSE "Decide who gets the units, refund the others, restock if there are more."},
     {"held-differs", "P1", PAUSE "Correct the item's `held` to what its reserved orders have."},
     {"sold-differs", "P1", PAUSE "Correct the item's `sold` to what its confirmed orders have."},
+    {"units-differ", "P1",
+     PAUSE "Correct the row of checkout.customer_units to the customer's open and confirmed "
+           "orders of the item."},
     {"item-missing", "P1", BY_HAND "Put the item back with its sums, or refund its orders."},
     {"waiting-differs", "P3", PAUSE "Correct the item's `waiting` to the rows of its line."},
     {"line-marks-differ", "P3",

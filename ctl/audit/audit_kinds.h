@@ -10,7 +10,7 @@ struct audit_kind {
     const char *advice;
 };
 
-#define AUDIT_KINDS_MAX 40
+#define AUDIT_KINDS_MAX 48
 
 /* Its index in the list, below AUDIT_KINDS_MAX; the last one stands for all unknown names. */
 size_t audit_kind_of(const char *name);

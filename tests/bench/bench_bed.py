@@ -59,7 +59,7 @@ class Bed:
 
     def fresh(self, items=0, stock=0):
         """Empty tables and queues, `items` items with `stock` units of each."""
-        self.stack.sql("truncate orders, order_events, payments, waitlist")
+        self.stack.sql("truncate orders, order_events, payments, waitlist, customer_units")
         self.stack.sql("delete from items")
         self.stack.redis().flushall()
         self.stack.broker.purge()

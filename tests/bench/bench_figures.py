@@ -2,6 +2,7 @@
 
 import time
 
+import bench_hostile
 import bench_pool
 from bench_bed import ROW_LOCK_CLIENTS, cpu_seconds
 
@@ -21,6 +22,7 @@ UNITS = {
     "outcome_p50_ms": "ms", "outcome_p99_ms": "ms",
     "producer_rss_mib": "MiB", "consumer_rss_mib": "MiB", "notifier_rss_mib": "MiB",
     **bench_pool.UNITS,
+    **bench_hostile.UNITS,
 }
 
 # What must hold on the reference machine of two cores: (at least, at most).
@@ -30,13 +32,14 @@ FLOORS = {
     "spread_vs_row_lock": (0.8, None), "outcome_p99_ms": (None, 40),
     "producer_rss_mib": (None, 64), "consumer_rss_mib": (None, 64), "notifier_rss_mib": (None, 64),
     **bench_pool.FLOORS,
+    **bench_hostile.FLOORS,
 }
 
 # Of these the worst sample counts, not the median.
 WORST_COUNTS = {"producer_rss_mib", "consumer_rss_mib", "notifier_rss_mib", *bench_pool.WORST_COUNTS}
 
 
-class Measure(bench_pool.PoolFigures):
+class Measure(bench_pool.PoolFigures, bench_hostile.HostileFigures):
     """Collects samples; `tell` shows progress."""
 
     def __init__(self, bed, orders, tell):
@@ -173,4 +176,5 @@ GROUPS = {
     "outcome": (("outcome_p50_ms", "outcome_p99_ms"), True),
     "memory": (("producer_rss_mib", "consumer_rss_mib", "notifier_rss_mib"), False),
     **bench_pool.GROUPS,
+    **bench_hostile.GROUPS,
 }

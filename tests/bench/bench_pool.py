@@ -103,12 +103,14 @@ class PoolBed(Bed):
             "with made as (insert into orders (order_id, user_id, sku, shard, quantity, status, amount, currency, "
             "fingerprint, payment_method, ticket, sequence, accepted_at) "
             "select gen_random_uuid(), 'user-' || n %% 5000, %s, %s, 1, 'waiting', 1000, 'usd', 'f', "
-            "'pm_card_visa', n, 1, now() from generate_series(1, %s) n returning order_id, ticket), "
+            "'pm_card_visa', n, 1, now() from generate_series(1, %s) n returning order_id, ticket, user_id), "
             "told as (insert into order_events (shard, order_id, sequence, status, place_in_line) "
-            "select %s, order_id, 1, 'waiting', ticket from made order by ticket) "
+            "select %s, order_id, 1, 'waiting', ticket from made order by ticket), "
+            "counted as (insert into customer_units (sku, user_id, units) "
+            "select %s, user_id, count(*) from made group by user_id) "
             "insert into waitlist (sku, ticket, order_id, shard, quantity, expires_at) "
             "select %s, ticket, order_id, %s, 1, now() + interval '1 day' from made order by ticket",
-            (sku, shard, count, shard, sku, shard))
+            (sku, shard, count, shard, sku, sku, shard))
         self.stack.sql("update items set waiting = %s, next_ticket = %s where sku = %s", (count, count + 1, sku))
         self._relayed()
 
@@ -121,7 +123,9 @@ class PoolBed(Bed):
             "case n %% 3 when 0 then null else 'sold_out' end, i.price, i.currency, 'f', 2, now() - interval '1 day' "
             "from generate_series(1, %s) n join (select sku, shard, price, currency, "
             "row_number() over (order by sku) - 1 as k from items) i on i.k = n %% %s "
-            "returning order_id, shard, status, reason, amount, currency), "
+            "returning order_id, user_id, sku, shard, status, reason, amount, currency), "
+            "counted as (insert into customer_units as t (sku, user_id, units) select sku, user_id, count(*) from made "
+            "where status = 'confirmed' group by sku, user_id), "
             "told as (insert into order_events (shard, order_id, sequence, status, reason) "
             "select m.shard, m.order_id, s.n, case s.n when 1 then 'reserved' else m.status end, "
             "case s.n when 2 then m.reason end from made m cross join generate_series(1, 2) as s(n)) "

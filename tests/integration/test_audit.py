@@ -143,7 +143,7 @@ class Damage(Audited):
 
     def setUp(self):
         """A copy of the tables, to be put back at the end: what is damaged stays in this test."""
-        self.saved = ("items", "orders", "order_events", "waitlist", "payments", "refunds", "relays")
+        self.saved = ("items", "orders", "order_events", "waitlist", "payments", "refunds", "relays", "customer_units")
         for table in self.saved:
             self.stack.sql(f"create table public.saved_{table} as table {table}")
         self.stack.sql("update relays set relayed_to = 0")  # else it is ahead when the newest event goes
@@ -187,7 +187,27 @@ class Damage(Audited):
         self.damage("update items set sold = sold - 1 where sku = %s", self.sku)
         self.assert_found(("sold-differs", self.sku, None))
 
+    def test_units_of_a_customer_that_are_too_many_or_too_few(self):
+        user = self.stack.one("select user_id from orders where order_id = %s", (self.sold[0],))
+        for units in ("units + 1", "0"):
+            self.damage(f"update customer_units set units = {units} where sku = %s and user_id = %s", self.sku, user)
+            self.assertIn(user, self.assert_found(("units-differ", self.sku, None))[0]["found"])
+        self.damage("delete from customer_units where sku = %s and user_id = %s", self.sku, user)
+        self.assert_found(("units-differ", self.sku, None))
+
+    def test_units_of_a_customer_without_orders(self):
+        self.damage("insert into customer_units (sku, user_id, units) values (%s, 'nobody', 2)", self.line)
+        self.assert_found(("units-differ", self.line, None))
+        self.damage("update customer_units set units = 0 where user_id = 'nobody'")
+        self.assert_found()
+
+    def forget_units(self, order):
+        """Its customer has none of the order's units any more."""
+        self.damage("update customer_units u set units = u.units - o.quantity from orders o "
+                    "where o.order_id = %s and u.sku = o.sku and u.user_id = o.user_id", order)
+
     def refunded(self, restock=False, state="succeeded", reason="requested"):
+        self.forget_units(self.sold[0])
         self.damage("update orders set status = 'refunded', sequence = 3 where order_id = %s", self.sold[0])
         self.damage("insert into order_events (shard, order_id, sequence, status) values (%s, %s, 3, 'refunded')",
                     self.stack.shard(self.sku), self.sold[0])
@@ -284,6 +304,7 @@ class Damage(Audited):
     def test_a_confirmation_that_was_taken_back_otherwise_than_by_a_refund(self):
         self.add_event(self.sold[0], "rejected", "payment_failed")
         self.damage("update items set sold = sold - 1 where sku = %s", self.sku)
+        self.forget_units(self.sold[0])
         self.assert_found(("end-left", self.sku, self.sold[0]), ("capture-left-over", None, self.sold[0]))
 
     def test_a_step_that_does_not_exist(self):
@@ -337,6 +358,7 @@ class Damage(Audited):
         self.damage("insert into payments (order_id, shard, state, amount, currency, idempotency_key) "
                     "values (%s, %s, 'open', 1000, 'usd', 'k')", order, self.stack.shard(self.line))
         self.damage("update items set held = 1 where sku = %s", self.line)
+        self.damage("insert into customer_units (sku, user_id, units) values (%s, 'eve', 1)", self.line)
         self.assert_found(("line-passed", self.line, order))
 
     def test_somebody_who_was_overtaken_in_line(self):
@@ -551,6 +573,8 @@ class Large(Audited):
             "insert into payments (order_id, shard, state, amount, currency, idempotency_key, intent_id) "
             "select order_id, shard, 'captured', amount, currency, order_id || '-1', 'pi_' || order_id "
             "from orders where status = 'confirmed'")
+        self.stack.sql("insert into customer_units (sku, user_id, units) select sku, user_id, sum(quantity) from orders "
+                       "where status = 'confirmed' group by sku, user_id")
         self.stack.sql("analyze")
 
     def test_time_and_memory(self):

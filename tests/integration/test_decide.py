@@ -79,6 +79,32 @@ class Decisions(harness.TestCase):
         self.assertEqual(self.stack.counts(sku), (1, 0, 0, 0))
         self.stack.order("ann", sku).wait("confirmed")
 
+    def test_the_limit_counts_who_waits_and_nothing_that_has_ended(self):
+        sku = self.stack.item(stock=9, limit_per_user=2, paused=True)
+        waits = self.stack.order("ann", sku).wait("waiting")
+        self.stack.order("ann", sku, quantity=2).wait("rejected", "limit_exceeded")
+        second = self.stack.order("ann", sku).wait("waiting")
+        self.stack.order("ann", sku).wait("rejected", "limit_exceeded")
+        self.assertIn(self.stack.call("ann", "DELETE", f"/v1/orders/{waits.id}").status, (200, 202))
+        waits.wait("cancelled")
+        third = self.stack.order("ann", sku, payment_method=DECLINED).wait("waiting")
+        self.stack.order("ann", sku).wait("rejected", "limit_exceeded")
+        self.stack.ctl("resume", sku)
+        second.wait("confirmed")
+        third.wait("rejected", "payment_declined")
+        self.stack.ctl("orders", "refund", second.id)
+        second.wait("refunded")
+        self.stack.order("ann", sku, quantity=2).wait("confirmed")
+        self.stack.order("ann", sku).wait("rejected", "limit_exceeded")
+        self.assertEqual(self.stack.sql("select units from customer_units where sku = %s", (sku,)), [(2,)])
+
+    def test_a_limit_that_is_set_later_counts_what_was_bought_before(self):
+        sku = self.stack.item(stock=9)
+        self.stack.order("ann", sku, quantity=2).wait("confirmed")
+        self.stack.ctl("items", "set", sku, "limit_per_user=3")
+        self.stack.order("ann", sku, quantity=2).wait("rejected", "limit_exceeded")
+        self.stack.order("ann", sku).wait("confirmed")
+
     def test_the_same_key_is_one_order_however_often_and_where_it_is_sent(self):
         sku, key = self.stack.item(stock=10), uuid.uuid4().hex
         second = self.stack.start("producer")

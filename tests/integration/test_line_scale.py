@@ -20,7 +20,8 @@ from test_memory import sanitized
 LONG = int(os.environ.get("CHECKOUT_TEST_LINE", "20000"))
 SHORT = 10
 CHUNK = 500
-TABLES = {"items", "orders", "waitlist", "order_events", "payments", "commands"}
+PAST = max(LONG, 100000)    # orders that a customer has made
+TABLES = {"items", "orders", "waitlist", "order_events", "payments", "commands", "customer_units"}
 
 
 def nodes(plan):
@@ -42,9 +43,11 @@ class Line(harness.TestCase):
             "with made as (insert into orders (order_id, user_id, sku, shard, quantity, status, amount, currency, "
             "fingerprint, payment_method, ticket, sequence, accepted_at) "
             "select gen_random_uuid(), 'user-' || n %% 5000, %s, %s, %s, 'waiting', 1000, 'usd', 'f', "
-            "'pm_card_visa', n, 1, now() from generate_series(1, %s) n returning order_id, ticket), "
+            "'pm_card_visa', n, 1, now() from generate_series(1, %s) n returning order_id, ticket, sku, user_id, quantity), "
             "told as (insert into order_events (shard, order_id, sequence, status, place_in_line) "
-            "select %s, order_id, 1, 'waiting', ticket from made) "
+            "select %s, order_id, 1, 'waiting', ticket from made), "
+            "counted as (insert into customer_units (sku, user_id, units) "
+            "select sku, user_id, sum(quantity) from made group by sku, user_id) "
             "insert into waitlist (sku, ticket, order_id, shard, quantity, expires_at) "
             "select %s, ticket, order_id, %s, %s, now() + %s::interval from made",
             (sku, self.stack.shard(sku), quantity, count, self.stack.shard(sku), sku, self.stack.shard(sku),
@@ -52,15 +55,8 @@ class Line(harness.TestCase):
         self.stack.sql("update items set waiting = %s, next_ticket = %s where sku = %s", (count, count + 1, sku))
 
 
-class Plans(Line):
+class Explained(Line):
     """What each function really does, told by auto_explain, with tables that nobody has analyzed."""
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.keep_statistics()
-        cls.long = cls.stack.item(stock=1, held=1)
-        cls().fill(cls.long, LONG)
 
     @classmethod
     def keep_statistics(cls):
@@ -102,6 +98,17 @@ class Plans(Line):
     def serve(self, sku):
         shard = self.stack.shard(sku)
         return shard, self.stack.one("select epoch from take_over(%s, %s, 1, null)", (self.shards, shard))
+
+
+class Plans(Explained):
+    """Of lines."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.keep_statistics()
+        cls.long = cls.stack.item(stock=1, held=1)
+        cls().fill(cls.long, LONG)
 
     def elsewhere(self, item):
         """A new SKU in another shard than an item's, whose steps see nothing of it."""
@@ -310,6 +317,61 @@ class Plans(Line):
         self.assertEqual(self.stack.one("select shard from commands where order_id = %s", (last,)),
                          self.stack.shard(sku))
         self.stack.sql("delete from commands")
+
+
+class Regulars(Explained):
+    """What a customer has ordered before costs no step of a new order anything."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.keep_statistics()
+        cls.stack.sql(
+            "with made as (insert into orders (order_id, user_id, sku, shard, quantity, status, reason, amount, currency, "
+            "fingerprint, sequence, accepted_at) "
+            "select gen_random_uuid(), 'regular', 'thing-' || n, n %% %s, 1, case when n %% 2 = 0 then 'confirmed' else "
+            "'rejected' end, case when n %% 2 = 1 then 'unknown_item' end, 1000, 'usd', 'f', 1, now() "
+            "from generate_series(1, %s) n returning sku, status) "
+            "insert into customer_units (sku, user_id, units) select sku, 'regular', 1 from made where status = 'confirmed'",
+            (cls.shards, PAST))
+
+    def story(self, sku, user, jobs=64):
+        """Decides `jobs` orders of a customer, of which one fits the limit; and ends that one. Pages touched."""
+        shard, epoch = self.serve(sku)
+        ids = [self.stack.job(user, sku)["order_id"] for _ in range(jobs)]
+        rows, plans = self.explain(
+            OUTPUT + "checkout.decide_jobs(%s, %s, %s, 900000, %s::uuid[], %s, %s::text[], array_fill(1, array[%s]), "
+            "array_fill('pm'::text, array[%s]), '{}', '{}', '{}', '{}', array_fill('f'::text, array[%s]), '{}', '{}')",
+            self.shards, shard, epoch, ids, [user] * jobs, [sku] * jobs, jobs, jobs, jobs)
+        self.assertEqual(sorted(row for row in rows if row[0] == "transition"),
+                         [("transition", "rejected", jobs - 1), ("transition", "reserved", 1)])
+        _, more = self.explain(OUTPUT + "checkout.settle_payments(%s, %s, %s, %s::uuid[], '{1}', '{declined}', '{null}', "
+                               "'{null}')", self.shards, shard, epoch, ids[:1])
+        self.assertEqual(self.stack.one("select units from customer_units where sku = %s and user_id = %s", (sku, user)), 0)
+        return self.work(plans, 2 * jobs) + self.work(more, 2)
+
+    def test_a_customer_with_many_orders_is_decided_like_a_new_one(self):
+        sku = self.stack.item(stock=10, limit_per_user=1)
+        pages = {}
+        for user in ("new", "regular"):
+            self.story(sku, user)           # the first call plans, and reads the catalog
+            pages[user] = self.story(sku, user)
+        print(f"pages touched: {pages}, with {PAST} orders before", flush=True)
+        self.assertLess(pages["regular"], pages["new"] * 1.1 + 10)
+
+    def test_changes_of_units_and_orders_stay_in_their_pages(self):
+        """No index has to follow a change of state (HOT)."""
+        sku = self.stack.item(stock=10, limit_per_user=1)
+        for _ in range(3):
+            self.story(sku, "regular")
+        self.stack.sql("select pg_stat_force_next_flush()")
+        with self.db.cursor() as cursor:
+            cursor.execute("select pg_stat_force_next_flush()")
+            cursor.execute("select relname, n_tup_upd, n_tup_hot_upd from pg_stat_user_tables where schemaname = 'checkout' "
+                           "and relname in ('orders', 'customer_units')")
+            for table, updates, hot in cursor.fetchall():
+                self.assertGreater(updates, 0, table)
+                self.assertEqual(hot, updates, table)
 
 
 class QuietShop(Plans):

@@ -60,6 +60,21 @@ language sql stable as $$
      where v.broken
 $$;
 
+-- The units that customers have of items, against their orders. (Of the difference, so that it is one sort.)
+create or replace function checkout.audit_customers() returns setof checkout.finding
+language sql stable as $$
+    select 'units-differ', u.sku, null, i.shard, null,
+           format('customer %s is said to have %s units, the open and confirmed orders have %s', u.user_id,
+                  u.said, u.units)
+      from (select t.sku, t.user_id, sum(t.said) as said, sum(t.units) as units
+              from (select c.sku, c.user_id, c.units as said, 0 as units from checkout.customer_units c
+                    union all
+                    select o.sku, o.user_id, 0, o.quantity from checkout.orders o
+                     where o.status in ('waiting', 'reserved', 'confirmed')) t
+             group by t.sku, t.user_id having sum(t.said) <> sum(t.units)) u
+      left join checkout.items i on i.sku = u.sku
+$$;
+
 -- A state as a digit, and a history as the digits of its events, the first one lowest: it is made by one
 -- aggregate, in no order, and says all.
 create or replace function checkout.audit_digit(p_status text) returns bigint

@@ -47,10 +47,8 @@ begin
                     when j.unit_price <> i.price then 'price_changed'
                end as refusal,
                i.limit_per_user - case when i.limit_per_user is null then null else
-                   (select coalesce(sum(o.quantity), 0) from checkout.orders o
-                     where o.user_id = j.user_id and o.sku = j.sku
-                       and o.status in ('waiting', 'reserved', 'confirmed'))
-               end as room
+                   coalesce((select u.units from checkout.customer_units u
+                              where u.sku = j.sku and u.user_id = j.user_id), 0) end as room
           from job j
           join checkout.shards s on s.shards = p_shards and s.shard = p_shard
           left join checkout.items i on i.sku = j.sku and i.shard = p_shard),

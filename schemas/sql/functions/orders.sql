@@ -1,5 +1,6 @@
 -- Orders and their history. checkout.move_orders is the one place where an order is made and where its state
--- changes: nothing else writes checkout.orders or checkout.order_events, and the role of the consumer may not.
+-- changes: nothing else writes checkout.orders, checkout.order_events or checkout.customer_units, and the role of the
+-- consumer may not.
 
 -- The steps that there are. From reserved to reserved: an event tells its buyer something about it.
 create or replace function checkout.may_move(p_from text, p_to text) returns boolean
@@ -21,7 +22,8 @@ return row(p_order, p_from, p_to, p_reason, null, null, null, null, null, null, 
 -- Moves orders of a shard: makes the new ones, and takes the others from the state that they are said to be in
 -- to another. Each has an event, in the order of the moves. One that is in another state by now, or a step
 -- that there is not, is left out. Returns the orders that it moved, as they are now: units, intents and lines
--- change for these alone. An ended order forgets its payment method, and whose that is. The caller holds the fence.
+-- change for these alone. An ended order forgets its payment method, and whose that is. The caller holds the fence,
+-- and the rows of the items whose units change.
 create or replace function checkout.move_orders(p_shard integer, p_moves checkout.move[])
 returns setof checkout.orders
 language plpgsql security definer set search_path = '' as $$
@@ -58,7 +60,20 @@ begin
         (select p_shard, m.order_id, 1, m.status, m.reason, m.place
            from move m where m.from_status is null order by m.ordinality)
         union all
-        select p_shard, c.order_id, c.sequence, c.status, c.reason, null from changed c)
+        select p_shard, c.order_id, c.sequence, c.status, c.reason, null from changed c),
+    units as materialized (                     -- that customers have more, or fewer, of an item
+        select u.sku, u.user_id, sum(u.units) as units
+          from (select m.sku, m.user_id, m.quantity as units from made m where m.status in ('waiting', 'reserved')
+                union all
+                select c.sku, c.user_id, -c.quantity from changed c where c.status not in ('reserved', 'confirmed')) u
+         group by u.sku, u.user_id),
+    gained as (
+        insert into checkout.customer_units as t (sku, user_id, units)
+        select u.sku, u.user_id, u.units from units u where u.units > 0
+            on conflict (sku, user_id) do update set units = t.units + excluded.units),
+    lost as (                                   -- a count that is wrong, which the audit finds, holds no order up
+        update checkout.customer_units t set units = greatest(0, t.units + u.units)
+          from units u where u.units < 0 and t.sku = u.sku and t.user_id = u.user_id)
     select * from made
     union all
     select * from changed;

@@ -274,7 +274,7 @@ begin
     skus := array(select distinct o.sku
                     from unnest(p_ids, p_states) as e(order_id, state)
                     join checkout.orders o on o.order_id = e.order_id
-                   where e.state = 'succeeded' and o.shard = p_shard);
+                   where e.state in ('succeeded', 'returns') and o.shard = p_shard);
     perform 1 from checkout.items where sku = any (skus) order by sku for update;
 
     for u in

@@ -49,7 +49,8 @@ grant select (order_id, user_id, sku, shard, quantity, status, reason, amount, c
 grant select, insert, update, delete on all tables in schema checkout to checkout_consumer;
 revoke insert, update, delete on checkout.service from checkout_consumer;
 revoke insert, delete on checkout.items from checkout_consumer;
-revoke insert, update, delete on checkout.orders, checkout.order_events from checkout_consumer;
+revoke insert, update, delete on checkout.orders, checkout.order_events, checkout.customer_units
+    from checkout_consumer;
 revoke delete on checkout.payments, checkout.refunds, checkout.commands from checkout_consumer;
 grant usage on all sequences in schema checkout to checkout_consumer;
 
