@@ -178,7 +178,7 @@ class LineModel(unittest.TestCase):
         return cursor.fetchall() if cursor.description else []
 
     def setUp(self):
-        for table in ("orders", "order_events", "payments", "waitlist", "items", "commands"):
+        for table in ("orders", "order_events", "payments", "waitlist", "items", "commands", "customer_units"):
             self.call(f"truncate checkout.{table}")
         self.call("update checkout.shards set paused = false, stopped_at = null, stopped_ms = 0")
         self.epoch = self.call("select epoch from checkout.take_over(%s, 0, 1, null)", SHARDS)[0][0]
