@@ -18,7 +18,16 @@
 #include "consumer/shard/admission_keys.h"
 
 #define SESSIONS_MAX 16
-#define STATEMENT_TIMEOUT_MS 30000
+/*
+ * Our own bounds for answers, since no timeout of a server that hangs counts, and none of
+ * PostgreSQL's covers a commit that waits for a replica. The server's timeout comes first: a
+ * statement that waits for a lock of such a commit ends there, so no more than one hangs for each
+ * shard, however often its work is repeated.
+ */
+#define HEARTBEAT_ANSWER_MS 5000
+#define WRITE_ANSWER_MS 15000
+#define SWEEP_ANSWER_MS 31000
+#define SPARE_MS 1000
 #define IDLE_IN_TRANSACTION_MS 2000
 #define TCP_TIMEOUT_MS 10000
 #define DATABASE_PENDING_MAX 4096
@@ -38,6 +47,7 @@ struct consumer {
     struct pool *pool;
     struct pay *pay;
     struct redis *redis;
+    struct pg_cluster *cluster;
     struct pg *heartbeat;
     struct pg *control; /* sweeps and notifications */
     struct pg *outbox;  /* the relay's session */
@@ -195,12 +205,15 @@ static void drain(void *arg)
     pool_leave(c->pool);
 }
 
-static struct pg *open_session(struct consumer *c, const char *name, pg_state_cb changed, void *arg)
+static struct pg *open_session(struct consumer *c, const char *name, uint32_t answer_ms,
+                               pg_state_cb changed, void *arg)
 {
     struct pg_options options = {.url = cfg_str(c->daemon.cfg, CFG_DATABASE_URL),
+                                 .cluster = c->cluster,
                                  .application_name = name,
                                  .greeting = &database_version_greeting,
-                                 .statement_timeout_ms = STATEMENT_TIMEOUT_MS,
+                                 .statement_timeout_ms = answer_ms - SPARE_MS,
+                                 .answer_timeout_ms = answer_ms,
                                  .idle_in_transaction_timeout_ms = IDLE_IN_TRANSACTION_MS,
                                  .tcp_user_timeout_ms = TCP_TIMEOUT_MS,
                                  .pending_max = DATABASE_PENDING_MAX};
@@ -210,14 +223,19 @@ static struct pg *open_session(struct consumer *c, const char *name, pg_state_cb
 static bool open_sessions(struct consumer *c)
 {
     c->session_count = (size_t)cfg_int(c->daemon.cfg, CFG_DATABASE_SESSIONS);
-    c->heartbeat = open_session(c, "checkout-consumer heartbeat", heartbeat_changed, c);
-    c->control = open_session(c, "checkout-consumer control", control_changed, c);
-    c->outbox = open_session(c, "checkout-consumer outbox", outbox_changed, c);
+    c->cluster = pg_cluster_new(c->daemon.loop, cfg_str(c->daemon.cfg, CFG_DATABASE_URL),
+                                "checkout-consumer check");
+    if (c->cluster == NULL)
+        return false;
+    c->heartbeat =
+        open_session(c, "checkout-consumer heartbeat", HEARTBEAT_ANSWER_MS, heartbeat_changed, c);
+    c->control = open_session(c, "checkout-consumer control", SWEEP_ANSWER_MS, control_changed, c);
+    c->outbox = open_session(c, "checkout-consumer outbox", WRITE_ANSWER_MS, outbox_changed, c);
     bool complete = c->heartbeat != NULL && c->control != NULL && c->outbox != NULL;
     for (size_t i = 0; complete && i < c->session_count; i++) {
         c->sessions[i].consumer = c;
-        c->sessions[i].pg =
-            open_session(c, "checkout-consumer orders", session_changed, &c->sessions[i]);
+        c->sessions[i].pg = open_session(c, "checkout-consumer orders", WRITE_ANSWER_MS,
+                                         session_changed, &c->sessions[i]);
         c->writers[i] = c->sessions[i].pg;
         complete = c->writers[i] != NULL;
     }
@@ -318,6 +336,7 @@ static void close_all(struct consumer *c)
     pg_close(c->outbox);
     pg_close(c->control);
     pg_close(c->heartbeat);
+    pg_cluster_free(c->cluster);
     broker_close(c->context.broker);
     redis_close(c->redis);
     pool_free(c->pool);

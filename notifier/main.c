@@ -98,7 +98,9 @@ static int start(struct notifier *n)
     n->jwt = jwt_new(secret, secret_len);
     n->registry = registry_new((size_t)cfg_int(cfg, CFG_CONNECTIONS_MAX),
                                (size_t)cfg_int(cfg, CFG_SOCKETS_PER_USER));
-    n->replay = replay_new(n->daemon.loop, cfg_str(cfg, CFG_DATABASE_URL), &n->stats);
+    if (n->registry != NULL)
+        n->replay =
+            replay_new(n->daemon.loop, cfg_str(cfg, CFG_DATABASE_URL), n->registry, &n->stats);
     if (origins_new(cfg_str(cfg, CFG_ORIGINS), &n->origins, &problem) == 0 && n->jwt != NULL &&
         n->registry != NULL && n->replay != NULL)
         n->subscriptions = subscriptions_new(n->daemon.loop, cfg_str(cfg, CFG_REDIS_URL),

@@ -73,9 +73,14 @@ static const struct pg_statement settings = {
 TAILQ_HEAD(session_queue, session);
 
 struct replay {
+    struct pg_cluster *cluster;
     struct pg *pg;
+    struct registry *registry;
     struct stats *stats;
-    struct loop_timer *retry; /* runs while the database refuses */
+    unsigned server;           /* counts the servers that we were at */
+    uint64_t server_ms;        /* when we came to this one */
+    uint64_t server_before_ms; /* … and to the one before it */
+    struct loop_timer *retry;  /* runs while the database refuses */
     struct session_queue queue;
     unsigned runs;
     struct buf text;
@@ -120,13 +125,16 @@ static void finish(struct replay *replay, struct session *session)
 {
     struct session_replay *r = &session->replay;
     uint64_t now = clock_mono_ms();
-    r->first = false;
+    if (r->first)
+        r->first_server = replay->server;
+    r->first = r->redo; /* after what changed since, so that nothing of that is older news */
+    r->redo = false;
     r->since_ms = r->began_ms;
     r->covered = r->fresh;
     r->cursor = 0;
     metric_add(replay->stats->replays, 1);
     metric_observe(replay->stats->replay_seconds, (double)(now - r->began_ms) / 1000);
-    bool again = r->again || session->held_lost;
+    bool again = r->again || r->first || session->held_lost;
     if (session->held_lost)
         buf_free(&session->held); /* the next replay reads them; and there is room again */
     r->again = false;
@@ -263,12 +271,48 @@ static void set_up(const struct pg_result *result, void *arg)
                     LOG_STR("problem", pg_message(result)));
 }
 
+/*
+ * The server before may have lacked what the new one has (an old primary knows nothing of what
+ * happened since), and its replays count for nothing: sockets are replayed from our arrival there
+ * on, and those whose first replay came from it get that again, too.
+ */
+static void replay_anew(struct registry_member *member, void *arg)
+{
+    struct replay *replay = arg;
+    struct session *session = member->owner;
+    struct session_replay *r = &session->replay;
+    r->redo = r->redo || (!r->first && r->first_server + 1 == replay->server);
+    if (r->since_ms > replay->server_before_ms)
+        r->since_ms = replay->server_before_ms;
+    r->behind = false;
+    r->again = false;
+    r->cursor = 0;
+    session_hold(session);
+    if (!r->queued)
+        enqueue(replay, session);
+}
+
+static void server_changed(struct replay *replay)
+{
+    bool first = replay->server == 0;
+    replay->server++;
+    replay->server_before_ms = replay->server_ms;
+    replay->server_ms = clock_mono_ms();
+    if (first)
+        return;
+    log_info("another database server: replaying all sockets",
+             LOG_INT("sockets", registry_members(replay->registry)));
+    registry_each_all(replay->registry, replay_anew, replay);
+}
+
 static void database_changed(bool up, const char *reason, void *arg)
 {
     struct replay *replay = arg;
     metric_set(replay->stats->database_up, up);
     if (up) {
         log_info("PostgreSQL is connected");
+        if (replay->server == 0 || pg_moved(replay->pg))
+            server_changed(replay);
         if (pg_query(replay->pg, &settings, NULL, set_up, NULL) < 0)
             log_warning("session settings not sent");
         pump(replay);
@@ -281,26 +325,32 @@ static void database_changed(bool up, const char *reason, void *arg)
     session_release(session);
 }
 
-struct replay *replay_new(struct loop *loop, const char *url, struct stats *stats)
+struct replay *replay_new(struct loop *loop, const char *url, struct registry *registry,
+                          struct stats *stats)
 {
     struct replay *replay = calloc(1, sizeof *replay);
     if (replay == NULL)
         return NULL;
+    replay->cluster = pg_cluster_new(loop, url, "checkout-notifier check");
+    /* It reads only, but from the server that takes writes: a standby lags behind the events that
+     * Redis has passed on already, and what it lacks would count as replayed. */
     const struct pg_options options = {
         .url = url,
+        .cluster = replay->cluster,
         .application_name = "checkout-notifier",
         .greeting = &database_version_greeting,
         .statement_timeout_ms = STATEMENT_MS,
         .idle_in_transaction_timeout_ms = IDLE_IN_TRANSACTION_MS,
         .tcp_user_timeout_ms = TCP_TIMEOUT_MS,
         .pending_max = RUNS_MAX + 1,
-        .reads_only = true,
     };
+    replay->registry = registry;
     replay->stats = stats;
     TAILQ_INIT(&replay->queue);
     buf_init(&replay->text, ENVELOPE_TEXT_MAX);
     replay->retry = loop_timer_new(loop, retry_due, replay);
-    replay->pg = pg_open(loop, &options, database_changed, replay);
+    if (replay->cluster != NULL)
+        replay->pg = pg_open(loop, &options, database_changed, replay);
     if (replay->retry == NULL || replay->pg == NULL) {
         replay_free(replay);
         return NULL;
@@ -313,6 +363,7 @@ void replay_free(struct replay *replay)
     if (replay == NULL)
         return;
     pg_close(replay->pg);
+    pg_cluster_free(replay->cluster);
     loop_timer_free(replay->retry);
     buf_free(&replay->text);
     free(replay);

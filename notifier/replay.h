@@ -16,8 +16,11 @@
 
 struct replay;
 
-/* Keeps a session with the database at `url`. NULL: no memory. */
-struct replay *replay_new(struct loop *loop, const char *url, struct stats *stats);
+/* Keeps a session with the database at `url`. When that leads to another server, all sessions of
+ * `registry` (their owners are struct session) are replayed from what they had before. NULL: no
+ * memory. */
+struct replay *replay_new(struct loop *loop, const char *url, struct registry *registry,
+                          struct stats *stats);
 /* Forget all sessions first. NULL is allowed. */
 void replay_free(struct replay *replay);
 bool replay_ready(const struct replay *replay);

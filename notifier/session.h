@@ -22,11 +22,13 @@
 /* What replay.c keeps for a session. Times are of the monotonic clock. */
 struct session_replay {
     bool first;             /* not replayed yet */
+    bool redo;              /* the first replay is wanted once more, after the one that runs */
     bool queued;            /* in the queue */
     bool again;             /* wanted once more after the one that runs */
     bool behind;            /* waits for the socket to drain before the next page */
     bool fresh;             /* no gap in the stream since this replay began */
     bool covered;           /* complete up to now: replayed, and no gap in the stream since */
+    unsigned first_server;  /* the server that the first replay came from */
     int64_t after_id;       /* the first replay starts after this event; -1: at the open orders */
     int64_t cursor;         /* last event id of the page before */
     uint64_t since_ms;      /* complete up to here, when not covered */

@@ -7,9 +7,9 @@
 #include "common/base/buf.h"
 #include "common/base/loop.h"
 #include "common/net/http/http.h"
-#include "common/net/pg/pg.h"
 #include "common/shop/ids.h"
 #include "common/shop/jwt.h"
+#include "producer/sessions.h"
 #include "producer/stats.h"
 
 struct admission;
@@ -26,7 +26,7 @@ struct api {
     struct stats stats;
     struct ids *ids;
     struct jwt *jwt;
-    struct pg *pg;
+    struct sessions sessions; /* with PostgreSQL */
     struct publisher *publisher;
     struct admission *admission;
     struct origins *origins;

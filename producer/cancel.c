@@ -94,7 +94,7 @@ void cancel_delete(struct api *api, struct http_request *request, const char *id
     c->request = request;
     memcpy(c->id, id, IDS_ORDER_SIZE);
     const char *params[] = {c->id, buyer.user};
-    if (pg_query(api->pg, &request_cancel, params, requested, c) == 0)
+    if (pg_query(api->sessions.writes, &request_cancel, params, requested, c) == 0)
         return;
     respond_plain_problem(api, request, STATS_ORDER_DELETE, PROBLEM_DATABASE_UNAVAILABLE, NULL);
     free(c);

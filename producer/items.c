@@ -135,7 +135,7 @@ static bool ask(struct api *api, struct place *place, struct http_request *reque
     if (!place->asking) {
         const char *params[] = {sku};
         place->api = api;
-        if (pg_query(api->pg, &find_item, params, found, place) < 0) {
+        if (pg_query(api->sessions.reads, &find_item, params, found, place) < 0) {
             free(waiter);
             return false;
         }

@@ -11,7 +11,6 @@
 #include "common/service/daemon.h"
 #include "common/service/process.h"
 #include "common/service/stop.h"
-#include "common/shop/database_version.h"
 #include "common/shop/origins.h"
 #include "common/shop/problem_respond.h"
 #include "producer/admission.h"
@@ -27,9 +26,6 @@
 #include "producer/webhook_signature.h"
 
 #define IDLE_TIMEOUT_S 60
-#define STATEMENT_TIMEOUT_MS 5000
-#define TCP_TIMEOUT_MS 5000
-#define DATABASE_PENDING_MAX 4096
 #define REDIS_PENDING_MAX 16384
 #define ANSWER_MAX ((size_t)256 * 1024) /* bytes of an answer's body: a page of 100 orders */
 #define FIRST_CONNECT_MS                                                                           \
@@ -50,17 +46,6 @@ struct producer {
     uint64_t quiet_since_ms;
     int exit_code;
 };
-
-static void database_changed(bool up, const char *reason, void *arg)
-{
-    struct producer *p = arg;
-    metric_set(p->api.stats.database_up, up);
-    if (up)
-        log_info("PostgreSQL is connected");
-    else
-        log_warning("PostgreSQL is not connected; orders are accepted nevertheless",
-                    LOG_STR("reason", reason));
-}
 
 static void redis_changed(bool up, const char *reason, void *arg)
 {
@@ -84,7 +69,7 @@ static bool ready(void *arg, struct buf *ret_why)
     bool fine = publisher_placing(p->api.publisher, &why);
     if (!fine)
         (void)buf_printf(ret_why, "RabbitMQ takes no orders: %s\n", why);
-    if (!pg_is_up(p->api.pg)) {
+    if (!pg_is_up(p->api.sessions.reads)) {
         (void)buf_str(ret_why, "PostgreSQL is not connected\n");
         fine = fine && clock_mono_ms() > p->started_ms + FIRST_CONNECT_MS;
     }
@@ -127,26 +112,19 @@ static bool open_servers(struct producer *p)
 {
     const struct cfg *cfg = p->daemon.cfg;
     struct api *api = &p->api;
-    const struct pg_options database = {.url = cfg_str(cfg, CFG_DATABASE_URL),
-                                        .application_name = "checkout-producer",
-                                        .greeting = &database_version_greeting,
-                                        .statement_timeout_ms = STATEMENT_TIMEOUT_MS,
-                                        .tcp_user_timeout_ms = TCP_TIMEOUT_MS,
-                                        .pending_max = DATABASE_PENDING_MAX};
     const struct publisher_options broker = {
         .urls = cfg_str(cfg, CFG_AMQP_URL),
         .heartbeat_s = (uint32_t)(cfg_int(cfg, CFG_AMQP_HEARTBEAT) / 1000),
         .shards = (uint32_t)cfg_int(cfg, CFG_SHARDS),
         .inflight_max = (unsigned)cfg_int(cfg, CFG_PUBLISH_INFLIGHT)};
     const char *redis = cfg_str(cfg, CFG_REDIS_URL);
-    api->pg = pg_open(api->loop, &database, database_changed, p);
     p->redis = redis_open(api->loop, redis, REDIS_PENDING_MAX, redis_changed, p);
     api->publisher = publisher_open(api->loop, &broker, &api->stats, orders_fate, api);
     api->status = order_status_new(api, redis);
     if (p->redis != NULL)
         api->admission = admission_new(api->loop, p->redis, orders_verdict, api);
-    return api->pg != NULL && api->publisher != NULL && api->status != NULL &&
-           api->admission != NULL;
+    return sessions_open(&api->sessions, api->loop, cfg_str(cfg, CFG_DATABASE_URL), &api->stats) &&
+           api->publisher != NULL && api->status != NULL && api->admission != NULL;
 }
 
 static bool open_origins(struct producer *p)
@@ -215,7 +193,7 @@ static void close_all(struct producer *p)
 {
     struct api *api = &p->api;
     api->closing = true;
-    pg_close(api->pg);
+    sessions_close(&api->sessions);
     publisher_close(api->publisher);
     admission_free(api->admission);
     redis_close(p->redis);

@@ -98,7 +98,7 @@ void order_list_get(struct api *api, struct http_request *request)
     int code = ERR_NOMEM;
     if (listing != NULL) {
         *listing = (struct order_list){api, request, limit};
-        code = pg_query(api->pg, &list_orders, params, listed, listing);
+        code = pg_query(api->sessions.reads, &list_orders, params, listed, listing);
     }
     if (code < 0) {
         free(listing);

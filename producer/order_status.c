@@ -243,7 +243,7 @@ static void ask(struct lookup *l)
     }
     l->again = false;
     l->asked_ms = clock_mono_ms();
-    if (pg_query(l->api->pg, &find_order, params, looked_up, l) < 0)
+    if (pg_query(l->api->sessions.reads, &find_order, params, looked_up, l) < 0)
         answer_unavailable(l);
     else
         l->asking = true;

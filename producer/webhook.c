@@ -141,7 +141,7 @@ static void record(struct api *api, struct http_request *request, const struct w
                             text_or_null(event->intent),
                             text_or_null(event->object),
                             text_or_null(event->status)};
-    if (pg_query(api->pg, &hear_gateway, params, requested, hook) == 0)
+    if (pg_query(api->sessions.writes, &hear_gateway, params, requested, hook) == 0)
         return;
     refuse(api, request, PROBLEM_DATABASE_UNAVAILABLE, "send it again");
     free(hook);

@@ -51,7 +51,7 @@ static void note(void *arg)
     (void)snprintf(refused, sizeof refused, "%" PRIu64, r->refused);
     const char *params[] = {taken, refused, r->refused == 0 ? NULL : words[r->last_refusal]};
     loop_timer_start(r->timer, NOTE_EACH_MS, 0);
-    if (pg_query(r->api->pg, &note_webhooks, params, noted, r) < 0)
+    if (pg_query(r->api->sessions.writes, &note_webhooks, params, noted, r) < 0)
         return; /* again when the timer ends */
     r->taken = 0;
     r->refused = 0;

@@ -97,6 +97,6 @@ void contact_await(struct contact *contacts, size_t count, uint64_t patience_ms)
 
 void contact_end(struct contact *contact)
 {
-    contact->kind->close(contact->client);
+    contact->kind->close(contact);
     contact->client = NULL;
 }

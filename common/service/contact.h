@@ -32,7 +32,7 @@ struct contact_kind {
     /* Starts to connect; NULL: no memory. It calls contact_up and contact_failed from the loop. */
     void *(*open)(struct loop *loop, const struct cfg *cfg, const char *program,
                   struct contact *contact);
-    void (*close)(void *client); /* NULL is allowed */
+    void (*close)(struct contact *contact); /* its client may be NULL */
 };
 
 /* Clients: struct pg, struct broker, struct redis; of the gateway only the name is resolved. With
@@ -47,7 +47,8 @@ extern const struct contact_kind contact_gateway;
 struct contact {
     const struct contact_kind *kind;
     struct loop *loop;
-    void *client; /* NULL: no memory */
+    void *client;  /* NULL: no memory */
+    void *besides; /* of the kind: freed with the client */
     enum contact_state state;
     unsigned hosts;
     unsigned tries;                   /* that failed */

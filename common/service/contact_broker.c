@@ -20,9 +20,9 @@ static void *open_broker(struct loop *loop, const struct cfg *cfg, const char *p
     return broker_open(loop, &options, changed, contact);
 }
 
-static void close_broker(void *client)
+static void close_broker(struct contact *contact)
 {
-    broker_close(client);
+    broker_close(contact->client);
 }
 
 const struct contact_kind contact_broker = {CFG_AMQP_URL, "RabbitMQ", open_broker, close_broker};

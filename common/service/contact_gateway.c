@@ -53,9 +53,9 @@ static void *open_lookup(struct loop *loop, const struct cfg *cfg, const char *p
 }
 
 /* A thread that still resolves keeps it until it ends, at loop_free at the latest. */
-static void close_lookup(void *client)
+static void close_lookup(struct contact *contact)
 {
-    struct lookup *lookup = client;
+    struct lookup *lookup = contact->client;
     if (lookup == NULL)
         return;
     lookup->contact = NULL;

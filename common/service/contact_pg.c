@@ -17,12 +17,22 @@ static void changed(bool up, const char *reason, void *arg)
 static void *open_with(struct loop *loop, const struct cfg *cfg, const char *program,
                        struct contact *contact, const struct pg_greeting *greeting)
 {
-    const struct pg_options options = {.url = cfg_str(cfg, CFG_DATABASE_URL),
+    const char *url = cfg_str(cfg, CFG_DATABASE_URL);
+    struct pg_cluster *cluster = pg_cluster_new(loop, url, program);
+    if (cluster == NULL)
+        return NULL;
+    const struct pg_options options = {.url = url,
+                                       .cluster = cluster,
                                        .application_name = program,
                                        .greeting = greeting,
                                        .tcp_user_timeout_ms = TCP_USER_TIMEOUT_MS,
                                        .pending_max = PENDING_MAX};
-    return pg_open(loop, &options, changed, contact);
+    struct pg *pg = pg_open(loop, &options, changed, contact);
+    if (pg == NULL)
+        pg_cluster_free(cluster);
+    else
+        contact->besides = cluster;
+    return pg;
 }
 
 static void *open_pg(struct loop *loop, const struct cfg *cfg, const char *program,
@@ -37,9 +47,11 @@ static void *open_any(struct loop *loop, const struct cfg *cfg, const char *prog
     return open_with(loop, cfg, program, contact, NULL);
 }
 
-static void close_pg(void *client)
+static void close_pg(struct contact *contact)
 {
-    pg_close(client);
+    pg_close(contact->client);
+    pg_cluster_free(contact->besides);
+    contact->besides = NULL;
 }
 
 const struct contact_kind contact_pg = {CFG_DATABASE_URL, "PostgreSQL", open_pg, close_pg};

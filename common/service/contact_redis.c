@@ -19,9 +19,9 @@ static void *open_redis(struct loop *loop, const struct cfg *cfg, const char *pr
     return redis_open(loop, cfg_str(cfg, CFG_REDIS_URL), PENDING_MAX, changed, contact);
 }
 
-static void close_redis(void *client)
+static void close_redis(struct contact *contact)
 {
-    redis_close(client);
+    redis_close(contact->client);
 }
 
 const struct contact_kind contact_redis = {CFG_REDIS_URL, "Redis", open_redis, close_redis};

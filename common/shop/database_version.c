@@ -6,9 +6,7 @@
 
 #include "common/base/err.h"
 
-#define TEXT_OF(number) TEXT_OF_(number)
-#define TEXT_OF_(number) #number
-#define MINE TEXT_OF(DATABASE_VERSION)
+#define MINE DATABASE_VERSION_TEXT
 
 static const struct pg_statement greet = {
     "greet", "select version, oldest_program from checkout.greet(" MINE ")", 0};

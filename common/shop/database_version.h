@@ -13,6 +13,9 @@
 /* Of these programs, and of the database that they are made for. It rises by 1 with the first
  * change since the last release after which a program needs something new of the database. */
 #define DATABASE_VERSION 2
+#define DATABASE_VERSION_TEXT DATABASE_VERSION_TEXT_OF(DATABASE_VERSION)
+#define DATABASE_VERSION_TEXT_OF(number) DATABASE_VERSION_TEXT_OF_(number)
+#define DATABASE_VERSION_TEXT_OF_(number) #number
 
 /* Each session begins with it. Its judge gives ERR_CONFLICT if the versions do not suit. */
 extern const struct pg_greeting database_version_greeting;

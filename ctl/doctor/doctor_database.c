@@ -343,6 +343,8 @@ void doctor_database(struct doctor *doctor)
 {
     const char *reason;
     enum contact_state link = ctl_meet(doctor->ctl, &contact_pg_any, &reason);
+    if (strchr(cfg_str(doctor->ctl->cfg, CFG_DATABASE_URL), ',') != NULL)
+        doctor_hosts(doctor);
     if (link != CONTACT_UP) {
         doctor_say(doctor, FINDING_FAIL, "postgresql",
                    link == CONTACT_DOWN
@@ -353,6 +355,7 @@ void doctor_database(struct doctor *doctor)
         return;
     }
     check_version(doctor);
+    doctor_commits(doctor);
     check_durability(doctor);
     check_log(doctor);
     check_clock(doctor);

@@ -35,6 +35,10 @@ void findings_print_json(const struct doctor *doctor);
 /* Each checks one subject; doctor_*.c. */
 void doctor_settings(struct doctor *doctor);
 void doctor_database(struct doctor *doctor);
+/* Each host of the database's URL. */
+void doctor_hosts(struct doctor *doctor);
+/* Whether commits wait; PostgreSQL answers. */
+void doctor_commits(struct doctor *doctor);
 /* What happens at the gateway without us; PostgreSQL answers. */
 void doctor_money(struct doctor *doctor);
 void doctor_broker(struct doctor *doctor);

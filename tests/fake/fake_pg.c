@@ -27,6 +27,7 @@ struct pg {
     int backend;
     int fail_next;
     size_t reconnects;
+    bool moved;
     pg_notify_cb notify;
     void *notify_arg;
     TAILQ_HEAD(, query) queries;
@@ -207,7 +208,35 @@ size_t fake_pg_reconnects(const struct pg *pg)
     return pg->reconnects;
 }
 
+void fake_pg_move(struct pg *pg, bool moved)
+{
+    pg->moved = moved;
+}
+
 /* ---- pg.h ---- */
+
+/* Without sense of its own: the sessions move when the test says so. */
+struct pg_cluster {
+    char nothing;
+};
+
+struct pg_cluster *pg_cluster_new(struct loop *loop, const char *url, const char *application_name)
+{
+    (void)loop;
+    (void)url;
+    (void)application_name;
+    return calloc(1, sizeof(struct pg_cluster));
+}
+
+void pg_cluster_free(struct pg_cluster *cluster)
+{
+    free(cluster);
+}
+
+bool pg_moved(const struct pg *pg)
+{
+    return pg->moved;
+}
 
 struct pg *pg_open(struct loop *loop, const struct pg_options *options, pg_state_cb state,
                    void *arg)

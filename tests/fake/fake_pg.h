@@ -42,6 +42,8 @@ void fake_pg_refuse(struct pg *pg, const char *name, const char *sqlstate);
 void fake_pg_skip(struct pg *pg, const char *name);
 /* A notification comes. */
 void fake_pg_notify(struct pg *pg, const char *channel, const char *payload);
+/* Whether the next session counts as one at another server (pg_moved). */
+void fake_pg_move(struct pg *pg, bool moved);
 /* How often pg_reconnect was called. */
 size_t fake_pg_reconnects(const struct pg *pg);
 

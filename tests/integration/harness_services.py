@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import glob
 import os
 import random
 import shlex
@@ -9,6 +10,9 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import urllib.parse
+
+from harness_wait import wait_until
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 NEEDED = ("CHECKOUT_DATABASE_URL", "CHECKOUT_AMQP_URL", "CHECKOUT_REDIS_URL")
@@ -61,18 +65,38 @@ def start_own(*options):
     return directory
 
 
-def start_private_database(program):
-    """From now on tests use a PostgreSQL of their own, started by this program (a wrapper)."""
+class PrivateDatabase:
+    """A PostgreSQL that a test may kill."""
+
+    def __init__(self, directory, program):
+        self.directory, self._environment = directory, {**os.environ}
+        if program is not None:
+            self._environment["POSTGRES_PROGRAM"] = program
+
+    def _tool(self, *arguments):
+        subprocess.run([os.path.join(ROOT, "deploy", "dev", "services"), *arguments, "--dir", self.directory, "--only",
+                        "postgres"], check=True, stdout=subprocess.DEVNULL, env=self._environment)
+
+    def start(self):
+        self._tool("start")
+
+    def kill(self):
+        self._tool("stop", "--kill")
+
+
+def start_private_database(program=None):
+    """From now on tests use a PostgreSQL of their own, started by this program (a wrapper) if given."""
     everything = services()
     directory = tempfile.mkdtemp(prefix="checkout-services.")
     os.chmod(directory, 0o755)  # PostgreSQL may run as another user
     tool = os.path.join(ROOT, "deploy", "dev", "services")
     atexit.register(_stop_private, tool, directory)
-    subprocess.run([tool, "start", "--dir", directory, "--only", "postgres"], check=True,
-                   stdout=subprocess.DEVNULL, env={**os.environ, "POSTGRES_PROGRAM": program})
+    database = PrivateDatabase(directory, program)
+    database.start()
     printed = subprocess.run([tool, "env", "--dir", directory], check=True, text=True,
                              stdout=subprocess.PIPE).stdout
     everything["CHECKOUT_DATABASE_URL"] = _parse_env(printed)["CHECKOUT_DATABASE_URL"]
+    return database
 
 
 def _start_private():
@@ -121,3 +145,52 @@ def free_port():
             _kept_ports.append(keeper)
             keeper.bind(f"\0checkout-test-port-{port}")
             return port
+
+
+class Standby:
+    """A streaming standby of the server at `url`; its files lie where PostgreSQL's user may enter."""
+
+    def __init__(self, url):
+        self._primary = urllib.parse.urlsplit(url)
+        self._programs = max(glob.glob("/usr/lib/postgresql/*/bin"), key=lambda path: int(path.split("/")[4]))
+        self._user = ("setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "--") if os.geteuid() == 0 \
+            else ()
+        self._directory = tempfile.mkdtemp(prefix="checkout-standby.", dir="/var/tmp")
+        if self._user:
+            shutil.chown(self._directory, "postgres", "postgres")
+        self.port = free_port()
+        data = os.path.join(self._directory, "data")
+        self._run("pg_basebackup", "-h", self._primary.hostname, "-p", str(self._primary.port), "-U",
+                  self._primary.username, "-D", data, "-R", "-X", "stream", "-c", "fast")
+        self._process = subprocess.Popen([*self._user, os.path.join(self._programs, "postgres"), "-D", data, "-p",
+                                          str(self.port)], cwd="/", stdin=subprocess.DEVNULL,
+                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        atexit.register(self.remove)
+        wait_until(lambda: self.one("select pg_is_in_recovery()") == "t", 30, "the standby to answer")
+
+    def _run(self, name, *arguments, check=True):
+        environment = {**os.environ, "PGPASSWORD": self._primary.password}
+        return subprocess.run([*self._user, os.path.join(self._programs, name), *arguments], check=check, cwd="/",
+                              env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+
+    def one(self, statement, port=None):
+        """What the statement says, as text; "" while it does not answer."""
+        return self._run("psql", "-XqAt", "-h", "127.0.0.1", "-p", str(port or self.port), "-U", self._primary.username,
+                         "-d", "postgres", "-c", statement, check=False).strip()
+
+    def wait_caught_up(self):
+        end = self.one("select pg_current_wal_flush_lsn()", self._primary.port)
+        wait_until(lambda: self.one(f"select pg_last_wal_replay_lsn() >= '{end}'") == "t", 30, "the standby to catch up")
+
+    def promote(self):
+        if self.one("select pg_promote()") != "t":
+            raise RuntimeError("the standby was not promoted")
+
+    def remove(self):
+        self._process.terminate()
+        try:
+            self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        shutil.rmtree(self._directory, ignore_errors=True)

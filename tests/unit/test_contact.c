@@ -52,9 +52,9 @@ static void *open_server(struct loop *on, const struct cfg *cfg, const char *pro
     return server;
 }
 
-static void close_server(void *client)
+static void close_server(struct contact *contact)
 {
-    struct server *server = client;
+    struct server *server = contact->client;
     if (server == NULL)
         return;
     loop_timer_free(server->timer);

@@ -98,19 +98,23 @@ static int judge(const struct pg_result *result, char *ret_reason, size_t reason
 
 static const struct pg_greeting *greeting;
 
-static void open_session(uint32_t answer_ms, bool reads_only)
+static void open_url(uint32_t answer_ms, const char *options_of_url)
 {
     char url[128];
-    (void)snprintf(url, sizeof url, "postgresql://ann:word@127.0.0.1:%u/x?sslmode=disable",
-                   fake_server_port(server));
+    (void)snprintf(url, sizeof url, "postgresql://ann:word@127.0.0.1:%u/x?sslmode=disable%s",
+                   fake_server_port(server), options_of_url);
     const struct pg_options options = {.url = url,
                                        .application_name = "phases",
                                        .greeting = greeting,
                                        .answer_timeout_ms = answer_ms,
-                                       .reads_only = reads_only,
                                        .pending_max = 4};
     pg = pg_open(loop, &options, changed, NULL);
     ck_assert_ptr_nonnull(pg);
+}
+
+static void open_session(uint32_t answer_ms)
+{
+    open_url(answer_ms, "");
 }
 
 static void ask(void)
@@ -147,7 +151,7 @@ static void tear_down(void)
 
 START_TEST(a_refused_connect_is_told_and_tried_again)
 {
-    open_session(0, false);
+    open_session(0);
     wanted = 1;
     loop_run(loop);
     ck_assert_ptr_nonnull(strstr(buf_text(&heard), "Connection refused"));
@@ -163,7 +167,7 @@ START_TEST(it_dies_in_the_login_and_comes_back)
 {
     FOLLOW(ACCEPT, STARTUP, CLOSE, ACCEPT, STARTUP, SAY(GREETING), CLOSE, LOGIN, QUERY, ANSWER,
            HOLD);
-    open_session(0, false);
+    open_session(0);
     wanted = 2; /* the same reason is told once */
     loop_run(loop);
     ck_assert_ptr_nonnull(strstr(buf_text(&heard), "server closed the connection unexpectedly"));
@@ -177,7 +181,7 @@ END_TEST
 START_TEST(a_mute_server_is_given_up)
 {
     FOLLOW(ACCEPT, STARTUP, HOLD, LOGIN, HOLD);
-    open_session(0, false);
+    open_session(0);
     struct loop_timer *turn = loop_timer_new(loop, (loop_cb)loop_stop, loop);
     loop_timer_start(turn, 1, 1);
     while (pg->phase != PG_PHASE_CONNECTING || fake_server_done(server) < 2)
@@ -194,7 +198,7 @@ END_TEST
 START_TEST(a_refused_login_is_no_outage)
 {
     FOLLOW(ACCEPT, STARTUP, ERROR("FATAL", "28P01", "\x1e"), CLOSE);
-    open_session(0, false);
+    open_session(0);
     wanted = 1;
     loop_run(loop);
     ck_assert_int_eq(pg_fault(pg), ERR_AUTH);
@@ -206,7 +210,7 @@ END_TEST
 START_TEST(a_writer_passes_a_read_only_server_over)
 {
     FOLLOW(ACCEPT, STARTUP, SAY(GREETING READ_ONLY READY), HOLD, LOGIN, HOLD);
-    open_session(0, false);
+    open_session(0);
     wanted = 2;
     loop_run(loop);
     ck_assert_ptr_nonnull(strstr(buf_text(&heard), "session is read-only"));
@@ -214,10 +218,10 @@ START_TEST(a_writer_passes_a_read_only_server_over)
 }
 END_TEST
 
-START_TEST(a_reader_takes_it)
+START_TEST(who_says_so_in_the_url_takes_it)
 {
     FOLLOW(ACCEPT, STARTUP, SAY(GREETING READ_ONLY READY), HOLD);
-    open_session(0, true);
+    open_url(0, "&target_session_attrs=any");
     expect(1, "up; ");
 }
 END_TEST
@@ -226,7 +230,7 @@ START_TEST(a_server_that_became_read_only_is_left)
 {
     FOLLOW(LOGIN, QUERY, ERROR("ERROR", "25006", "\x1e"), SAY(READY), HOLD, LOGIN, QUERY, ANSWER,
            HOLD);
-    open_session(0, false);
+    open_session(0);
     expect(1, "up; ");
     ask();
     expect(3, "25006; the server has become read-only; up; ");
@@ -238,7 +242,7 @@ END_TEST
 START_TEST(another_error_ends_nothing)
 {
     FOLLOW(LOGIN, QUERY, ERROR("ERROR", "40001", "\x1e"), SAY(READY), QUERY, ANSWER, HOLD);
-    open_session(0, false);
+    open_session(0);
     expect(1, "up; ");
     ask();
     expect(1, "40001; ");
@@ -250,7 +254,7 @@ END_TEST
 START_TEST(a_server_that_shuts_down_is_left)
 {
     FOLLOW(LOGIN, QUERY, ERROR("FATAL", "57P01", "\x1e"), CLOSE, LOGIN, HOLD);
-    open_session(0, false);
+    open_session(0);
     expect(1, "up; ");
     ask();
     wanted = 3;
@@ -273,7 +277,7 @@ START_TEST(a_session_is_up_when_its_greeting_suits)
 {
     FOLLOW(LOGIN, QUERY, ROW("7"), QUERY, ANSWER, HOLD);
     greet();
-    open_session(ANSWER_MS, false);
+    open_session(ANSWER_MS);
     expect(1, "up; ");
     ask();
     expect(1, "fine; ");
@@ -285,7 +289,7 @@ START_TEST(one_that_does_not_suit_is_told_once_and_tried_again)
     FOLLOW(LOGIN, QUERY, ROW("6"), HOLD, LOGIN, QUERY, ROW("6"), HOLD, LOGIN, QUERY,
            ERROR("ERROR", "42883", "\x1e"), SAY(READY), HOLD, LOGIN, QUERY, ROW("7"), HOLD);
     greet();
-    open_session(0, false);
+    open_session(0);
     expect(1, "it says 6; ");
     ck_assert_int_eq(pg_fault(pg), ERR_CONFLICT);
     ck_assert(!pg_is_up(pg));
@@ -301,7 +305,7 @@ START_TEST(it_dies_in_the_greeting_and_comes_back)
     FOLLOW(LOGIN, QUERY, CLOSE, LOGIN, QUERY, SAY("1\0\0\0\4"), CLOSE, LOGIN, QUERY, ROW("7"),
            HOLD);
     greet();
-    open_session(0, false);
+    open_session(0);
     wanted = 2;
     loop_run(loop);
     ck_assert_ptr_nonnull(strstr(buf_text(&heard), "server closed the connection unexpectedly"));
@@ -313,7 +317,7 @@ START_TEST(a_greeting_without_an_answer_is_given_up)
 {
     FOLLOW(LOGIN, QUERY, HOLD, LOGIN, QUERY, ROW("7"), HOLD);
     greet();
-    open_session(0, false);
+    open_session(0);
     struct loop_timer *turn = loop_timer_new(loop, (loop_cb)loop_stop, loop);
     loop_timer_start(turn, 1, 1);
     while (pg->phase != PG_PHASE_GREETING)
@@ -331,7 +335,7 @@ START_TEST(it_may_be_closed_while_it_greets)
 {
     FOLLOW(LOGIN, QUERY, HOLD);
     greet();
-    open_session(0, false);
+    open_session(0);
     struct loop_timer *turn = loop_timer_new(loop, (loop_cb)loop_stop, loop);
     loop_timer_start(turn, 1, 1);
     while (pg->phase != PG_PHASE_GREETING)
@@ -348,7 +352,7 @@ END_TEST
 START_TEST(a_query_without_an_answer_ends_the_session)
 {
     FOLLOW(LOGIN, QUERY, ANSWER, QUERY, QUERY, SAY("1\0\0\0\4"), HOLD, LOGIN, QUERY, ANSWER, HOLD);
-    open_session(ANSWER_MS, false);
+    open_session(ANSWER_MS);
     expect(1, "up; ");
     ask();
     expect(1, "fine; ");
@@ -363,7 +367,7 @@ END_TEST
 START_TEST(an_answer_that_came_while_we_were_slow_counts)
 {
     FOLLOW(LOGIN, QUERY, ANSWER, HOLD);
-    open_session(ANSWER_MS, false);
+    open_session(ANSWER_MS);
     expect(1, "up; ");
     ask(); /* leaves at once */
     wanted = 9;
@@ -386,7 +390,7 @@ int main(void)
     tcase_add_test(tests, a_mute_server_is_given_up);
     tcase_add_test(tests, a_refused_login_is_no_outage);
     tcase_add_test(tests, a_writer_passes_a_read_only_server_over);
-    tcase_add_test(tests, a_reader_takes_it);
+    tcase_add_test(tests, who_says_so_in_the_url_takes_it);
     tcase_add_test(tests, a_server_that_became_read_only_is_left);
     tcase_add_test(tests, another_error_ends_nothing);
     tcase_add_test(tests, a_server_that_shuts_down_is_left);

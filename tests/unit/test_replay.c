@@ -36,13 +36,14 @@ static void setup(void)
     metrics = metrics_new();
     stats_init(&stats, metrics);
     registry = registry_new(SOCKETS, SOCKETS);
-    replay = replay_new(loop, "postgresql://x", &stats);
+    replay = replay_new(loop, "postgresql://x", registry, &stats);
     ck_assert_ptr_nonnull(replay);
     pg = fake_pg(0);
     for (size_t i = 0; i < SOCKETS; i++) {
         struct session *session = &sockets[i].session;
         bool first;
         *session = (struct session){.ws = &sockets[i].ws, .stats = &stats};
+        session->member.owner = session;
         buf_init(&session->held, SESSION_HELD_MAX);
         ck_assert_int_eq(registry_join(registry, "ann", &session->member, &first), 0);
         replay_welcome(session, -1);
@@ -321,6 +322,39 @@ START_TEST(a_stream_that_breaks_during_a_replay_leaves_that_time_uncovered)
 }
 END_TEST
 
+static void move(bool elsewhere)
+{
+    fake_pg_down(pg);
+    fake_pg_move(pg, elsewhere);
+    up();
+}
+
+/* An old primary that came back knows nothing of what happened meanwhile. */
+START_TEST(at_another_server_every_socket_is_replayed_from_what_it_had_before)
+{
+    struct socket *ann = &sockets[0];
+    up();
+    request(ann);
+    fake_pg_answer(pg, "replay_open", ""); /* by the wrong server */
+    fake_loop_run(1000);
+    move(false);
+    ck_assert_str_eq(fake_pg_oldest(pg), ""); /* it is the same */
+    move(true);
+    live(ann, 1, 3); /* waits behind the replay */
+    ck_assert_uint_eq(ann->ws.count, 0);
+    ck_assert_uint_eq(fake_pg_waiting(pg, "replay_recent"), 1);
+    ck_assert_uint_eq(fake_pg_waiting(pg, "replay_open"), 7); /* the others are new, 8 at once */
+    ck_assert_str_eq(fake_pg_param(pg, 1), "61000");          /* since the first server */
+    fake_pg_answer(pg, "replay_recent", events(1, 1));
+    for (size_t i = 1; i < SOCKETS; i++)
+        fake_pg_answer(pg, "replay_open", "");
+    fake_pg_answer(pg, "replay_open", events(2, 2)); /* what ended before, and was never told */
+    ck_assert_uint_eq(ann->ws.count, 3);
+    ck_assert_str_eq(ann->ws.sent[2], "live 1.3");
+    ck_assert_str_eq(fake_pg_oldest(pg), "");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("replay");
@@ -340,6 +374,7 @@ int main(void)
     tcase_add_test(tcase, more_live_events_than_can_be_held_are_read_from_the_database);
     tcase_add_test(tcase, after_a_broken_stream_only_the_time_since_then_is_read);
     tcase_add_test(tcase, a_stream_that_breaks_during_a_replay_leaves_that_time_uncovered);
+    tcase_add_test(tcase, at_another_server_every_socket_is_replayed_from_what_it_had_before);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

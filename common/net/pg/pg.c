@@ -6,29 +6,22 @@
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
-#include "common/net/pg/pg_hosts.h"
+#include "common/net/pg/pg_url.h"
 
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MAX_MS 2000
 #define ANSWER_SPARE_MS 1000 /* beyond the statement timeout */
-#define LIST_SIZE 4096
 
 int pg_url_check(const char *url, const char **ret_problem)
 {
     return pg_wire_url_check(url, ret_problem);
 }
 
-/* Hosts of the URL, or addresses where it gives those alone. */
-static size_t count_hosts(const char *url)
+static void outdated(const char *reason, void *arg)
 {
-    struct buf list;
-    buf_init(&list, LIST_SIZE);
-    int code = pg_wire_url_part(url, "host", &list);
-    if (code == 0 && list.len == 0)
-        code = pg_wire_url_part(url, "hostaddr", &list);
-    size_t count = code == 0 ? pg_hosts_count(buf_text(&list)) : 1; /* a try says what is wrong */
-    buf_free(&list);
-    return count;
+    struct pg *pg = arg;
+    if (pg_is_up(pg))
+        pg_session_give_up(pg, reason);
 }
 
 struct pg *pg_open(struct loop *loop, const struct pg_options *options, pg_state_cb state,
@@ -54,8 +47,24 @@ struct pg *pg_open(struct loop *loop, const struct pg_options *options, pg_state
     }
     uint64_t seed = clock_mono_us() ^ ((uint64_t)getpid() << 40);
     backoff_init(&pg->backoff, BACKOFF_FIRST_MS, BACKOFF_MAX_MS, seed);
-    host_walk_init(&pg->walk, count_hosts(options->url), seed);
+    host_walk_init(&pg->walk, pg_url_hosts(options->url), seed);
+    pg->member.known = pg_session_known;
+    pg->member.outdated = outdated;
+    pg->member.arg = pg;
+    if (options->cluster != NULL)
+        pg_cluster_join(options->cluster, &pg->member);
     loop_timer_start(pg->timer, 0, 0); /* not from here: the caller does not hold `pg` yet */
+    return pg;
+}
+
+struct pg *pg_open_probe(struct loop *loop, const struct pg_options *options, size_t host,
+                         pg_state_cb state, void *arg)
+{
+    struct pg *pg = pg_open(loop, options, state, arg);
+    if (pg == NULL)
+        return NULL;
+    pg->probe = true;
+    pg->walk.host = host;
     return pg;
 }
 
@@ -68,6 +77,11 @@ void pg_close(struct pg *pg)
 bool pg_is_up(const struct pg *pg)
 {
     return pg->phase == PG_PHASE_UP;
+}
+
+bool pg_moved(const struct pg *pg)
+{
+    return pg->member.moved;
 }
 
 int pg_fault(const struct pg *pg)

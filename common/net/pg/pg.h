@@ -29,8 +29,39 @@ struct pg_greeting {
     int (*judge)(const struct pg_result *result, char *ret_reason, size_t reason_size);
 };
 
+/*
+ * What a process knows of the servers behind a URL: which cluster it is, and the newest timeline
+ * that it has seen. PostgreSQL counts the timeline up at each promotion, so an old primary that
+ * comes back shows a lower one. A session of a cluster is up only where no other host of the URL,
+ * and no earlier session of the process, has shown a newer timeline; the other hosts are asked
+ * before, for 1 s at most. Another cluster under the same URL is refused while the process runs. A
+ * session ends when its process learns of a newer timeline.
+ */
+struct pg_cluster;
+/* `application_name` is that of the short sessions that ask the other hosts. NULL: no memory. */
+struct pg_cluster *pg_cluster_new(struct loop *loop, const char *url, const char *application_name);
+/* Close its sessions first. NULL is allowed. */
+void pg_cluster_free(struct pg_cluster *cluster);
+
+/* What a host of the URL answered. */
+struct pg_found {
+    const char *place; /* "host:port" */
+    bool answered;
+    bool known;  /* … and showed the following */
+    bool writes; /* it is no standby */
+    const char *system;
+    int64_t timeline;
+};
+
+/* Valid during the call. */
+typedef void (*pg_survey_cb)(const struct pg_found *hosts, size_t count, void *arg);
+/* Asks every host of the URL, 8 at most, for 1 s at most; `cb` comes from the loop. One at a time.
+ */
+void pg_cluster_survey(struct pg_cluster *cluster, pg_survey_cb cb, void *arg);
+
 struct pg_options {
     const char *url;
+    struct pg_cluster *cluster; /* of the same URL; NULL: any server will do */
     const char *application_name;
     const struct pg_greeting *greeting;      /* NULL: none */
     uint32_t statement_timeout_ms;           /* 0: none */
@@ -40,7 +71,6 @@ struct pg_options {
      * no timeout of its own covers a commit: then the session is given up. 0: the statement timeout
      * and 1 s, or none without that. */
     uint32_t answer_timeout_ms;
-    bool reads_only;    /* a server that takes no writes will do; else such a one is passed over */
     size_t pending_max; /* queries without an answer; more give ERR_FULL */
 };
 
@@ -60,6 +90,9 @@ bool pg_is_up(const struct pg *pg);
  * such host or database), ERR_AUTH (the login is refused), or what the greeting's judge returned.
  */
 int pg_fault(const struct pg *pg);
+/* Whether this session is at another server, or at another timeline of it, than the session before:
+ * what that one has shown may not be known here, and the other way round. Only with a cluster. */
+bool pg_moved(const struct pg *pg);
 /* The server's version as text, such as "15.20"; "" while down. */
 const char *pg_server_version(const struct pg *pg);
 /* Process id of the server's backend; 0 while down. */

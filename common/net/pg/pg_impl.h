@@ -9,6 +9,7 @@
 #include "common/base/backoff.h"
 #include "common/net/hosts.h"
 #include "common/net/pg/pg.h"
+#include "common/net/pg/pg_cluster.h"
 #include "common/net/pg/pg_pipeline.h"
 #include "common/net/pg/pg_reason.h"
 #include "common/net/pg/pg_wire.h"
@@ -40,10 +41,12 @@ struct pg {
     struct loop_timer *deadline; /* of the oldest query */
     struct backoff backoff;
     struct host_walk walk;
+    bool probe; /* it reads the identity of one host, whether that takes writes or not */
     struct pg_resolve *resolve;
     int fault;
+    struct pg_cluster_member member;
     struct {
-        bool answered;
+        unsigned awaited; /* answers, and the other hosts' */
         int code;
         char reason[PG_REASON_SIZE];
     } greeting; /* of this session */
@@ -51,6 +54,10 @@ struct pg {
     char reason[PG_REASON_SIZE]; /* why it is down, as last logged */
 };
 
+/* A session with the URL's host number `host`, only to read its identity: up when it is read. Close
+ * it at the first report. */
+struct pg *pg_open_probe(struct loop *loop, const struct pg_options *options, size_t host,
+                         pg_state_cb state, void *arg);
 void pg_free(struct pg *pg);
 /* Of the timers. */
 void pg_timer_fired(void *arg);
@@ -58,6 +65,8 @@ void pg_deadline_fired(void *arg);
 /* After a call of the pipeline on behalf of a caller: what it sent is watched, or, where the
  * session broke over it, the loop ends it: callbacks come from the loop only. */
 void pg_session_called(struct pg *pg);
+/* The other hosts have been asked. */
+void pg_session_known(void *arg);
 /* Ends this session from within a caller's call. */
 void pg_session_give_up(struct pg *pg, const char *reason);
 /* Ends all; everybody hears that their answer is lost. */

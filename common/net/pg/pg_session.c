@@ -8,9 +8,9 @@
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "common/net/pg/pg_hosts.h"
+#include "common/net/pg/pg_url.h"
 
 #define CONNECT_TIMEOUT_MS 5000
-#define HOSTS_SIZE 4096
 /* A session that ends sooner has proved nothing: the wait before the next grows on. */
 #define PROVED_MS 1000
 #define LOOK_AGAIN_MS 100
@@ -57,6 +57,7 @@ static void disconnect(struct pg *pg)
     pg_wire_free(pg->wire);
     pg->wire = NULL;
     pg_pipeline_end(&pg->pipeline);
+    pg_cluster_forget(pg->options.cluster, &pg->member);
     loop_timer_stop(pg->timer);
     loop_timer_stop(pg->deadline);
     if (pg->resolve != NULL)
@@ -108,6 +109,7 @@ void pg_session_close(struct pg *pg)
 {
     enter(pg, PG_PHASE_CLOSED, NULL);
     disconnect(pg);
+    pg_cluster_leave(pg->options.cluster, &pg->member);
     pg_pipeline_tell_lost(&pg->pipeline);
     loop_timer_start(pg->timer, 0, 0); /* frees it */
 }
@@ -189,8 +191,64 @@ static void greeted(const struct pg_result *result, void *arg)
     struct pg *pg = arg;
     if (pg_status(result) == PG_LOST)
         return; /* the session has ended */
-    pg->greeting.answered = true;
+    pg->greeting.awaited--;
     pg->greeting.code = pg->options.greeting->judge(result, pg->greeting.reason, PG_REASON_SIZE);
+}
+
+static void identified(const struct pg_result *result, void *arg)
+{
+    struct pg *pg = arg;
+    if (pg_status(result) == PG_LOST)
+        return;
+    pg->greeting.awaited--;
+    pg->member.identity = pg_identity_of(result);
+}
+
+/* Everything is known: whether this server suits. */
+static void judge(struct pg *pg)
+{
+    int code = pg->greeting.code;
+    /* an old primary first: its version may be old, too */
+    if (pg->options.cluster != NULL) {
+        char reason[PG_REASON_SIZE];
+        int place = pg_cluster_judge(pg->options.cluster, &pg->member, reason, sizeof reason);
+        if (place < 0) {
+            fail(pg, place, reason);
+            return;
+        }
+    }
+    if (code < 0)
+        fail(pg, code, pg->greeting.reason);
+    else
+        session_up(pg);
+}
+
+void pg_session_known(void *arg)
+{
+    struct pg *pg = arg;
+    if (--pg->greeting.awaited == 0)
+        judge(pg);
+}
+
+/* Queues the first statements; how many answers are awaited. */
+static int send_greeting(struct pg *pg)
+{
+    struct pg_cluster *cluster = pg->options.cluster;
+    const struct pg_greeting *greeting = pg->options.greeting;
+    int code = 0;
+    pg->greeting.awaited = 0;
+    pg->greeting.code = 0;
+    if (cluster != NULL || pg->probe) {
+        pg->greeting.awaited++;
+        code = pg_pipeline_query(&pg->pipeline, &pg_identity_statement, NULL, identified, pg);
+    }
+    if (code == 0 && greeting != NULL) {
+        pg->greeting.awaited++;
+        code = pg_pipeline_query(&pg->pipeline, greeting->statement, NULL, greeted, pg);
+    }
+    if (code == 0 && cluster != NULL && !pg_cluster_asked(cluster, &pg->member))
+        pg->greeting.awaited++;
+    return code;
 }
 
 /* The connection stands: asks whether this server suits. */
@@ -198,29 +256,24 @@ static void greet(struct pg *pg)
 {
     pg_pipeline_begin(&pg->pipeline, pg->wire);
     pg->wire = NULL;
-    if (pg->options.greeting == NULL) {
-        session_up(pg);
-        return;
-    }
     enter(pg, PG_PHASE_GREETING, NULL);
-    pg->greeting.answered = false;
-    if (pg_pipeline_query(&pg->pipeline, pg->options.greeting->statement, NULL, greeted, pg) < 0)
+    if (send_greeting(pg) < 0)
         fail(pg, ERR_UNAVAILABLE, "the first statement could not be sent");
+    else if (pg->greeting.awaited == 0)
+        session_up(pg);
     else
         loop_watch_set(pg->watch, pg->pipeline.unflushed ? LOOP_READ | LOOP_WRITE : LOOP_READ);
 }
 
-/* What the pipeline made of the socket while the first answer is awaited. */
+/* What the pipeline made of the socket while the first answers are awaited. */
 static void greeting_served(struct pg *pg, int code)
 {
     if (code == ERR_CLOSED)
         return;
     if (code < 0)
         fail(pg, ERR_UNAVAILABLE, pg->pipeline.problem);
-    else if (pg->greeting.answered && pg->greeting.code < 0)
-        fail(pg, pg->greeting.code, pg->greeting.reason);
-    else if (pg->greeting.answered)
-        session_up(pg);
+    else if (pg->greeting.awaited == 0)
+        judge(pg);
     else
         loop_watch_set(pg->watch, pg->pipeline.unflushed ? LOOP_READ | LOOP_WRITE : LOOP_READ);
 }
@@ -273,7 +326,8 @@ static void connect_to(struct pg *pg, const char *host, const char *hostaddr, co
                                           .idle_in_transaction_timeout_ms =
                                               options->idle_in_transaction_timeout_ms,
                                           .tcp_user_timeout_ms = options->tcp_user_timeout_ms,
-                                          .writable = !options->reads_only,
+                                          .writable = !pg->probe,
+                                          .any = pg->probe,
                                           .host = host,
                                           .hostaddr = hostaddr,
                                           .port = port};
@@ -330,36 +384,15 @@ static void start_resolving(struct pg *pg, const struct pg_host *host)
     loop_timer_start(pg->timer, CONNECT_TIMEOUT_MS, 0);
 }
 
-/* The host whose turn it is; its address where the URL gives one ("hostaddr"), else "". */
-static int next_host(const struct pg *pg, struct pg_host *ret_host, struct pg_host *ret_address)
-{
-    struct buf hosts, addresses, ports;
-    buf_init(&hosts, HOSTS_SIZE);
-    buf_init(&addresses, HOSTS_SIZE);
-    buf_init(&ports, HOSTS_SIZE);
-    int code = pg_wire_url_part(pg->url, "host", &hosts);
-    if (code == 0)
-        code = pg_wire_url_part(pg->url, "hostaddr", &addresses);
-    if (code == 0)
-        code = pg_wire_url_part(pg->url, "port", &ports);
-    unsigned index = (unsigned)pg->walk.host;
-    if (code == 0)
-        code =
-            pg_hosts_pick(buf_text(&hosts), hosts.len > 0 ? buf_text(&ports) : "", index, ret_host);
-    if (code == 0)
-        code = pg_hosts_pick(buf_text(&addresses), addresses.len > 0 ? buf_text(&ports) : "", index,
-                             ret_address);
-    buf_free(&hosts);
-    buf_free(&addresses);
-    buf_free(&ports);
-    return code;
-}
-
 static void attempt(struct pg *pg)
 {
     struct pg_host host = {.name = ""};
     struct pg_host address = {.name = ""};
-    if (next_host(pg, &host, &address) < 0)
+    int code = pg_url_host(pg->url, pg->walk.host, &host, &address);
+    const struct pg_host *shown = host.name[0] == '\0' ? &address : &host;
+    (void)snprintf(pg->member.place, sizeof pg->member.place, "%s:%s", shown->name,
+                   shown->port[0] == '\0' ? "5432" : shown->port);
+    if (code < 0)
         fail(pg, ERR_UNAVAILABLE, "the URL's hosts and ports do not match, or are too long");
     else if (address.name[0] != '\0')
         connect_to(pg, host.name[0] == '\0' ? NULL : host.name, address.name, address.port);

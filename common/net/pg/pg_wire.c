@@ -128,6 +128,7 @@ static PGconn *start(const struct pg_wire_target *target, const char *session)
     add(&parameters, "host", target->host); /* absent ones are skipped */
     add(&parameters, "hostaddr", target->hostaddr);
     add(&parameters, "port", target->port);
+    add(&parameters, "target_session_attrs", target->any ? "any" : NULL);
     return PQconnectStartParams(parameters.names, parameters.values, 1);
 }
 

@@ -20,6 +20,7 @@ struct pg_wire_target {
     uint32_t statement_timeout_ms; /* 0: none, here and below */
     uint32_t idle_in_transaction_timeout_ms;
     uint32_t tcp_user_timeout_ms;
+    bool any;             /* whatever the URL says, also a server that takes no writes */
     bool writable;        /* unless the URL says otherwise, only a server that takes writes */
     const char *host;     /* NULL, or instead of the URL's: names, separated by commas, … */
     const char *hostaddr; /* … an address for each, so that libpq resolves nothing itself … */

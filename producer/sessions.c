@@ -1,0 +1,81 @@
+#include "producer/sessions.h"
+
+#include <stdio.h>
+
+#include "common/base/err.h"
+#include "common/base/log.h"
+#include "common/shop/database_version.h"
+
+#define STATEMENT_TIMEOUT_MS 5000 /* the client's own deadline comes 1 s later */
+#define TCP_TIMEOUT_MS 5000
+#define PENDING_MAX 4096
+#define WRITES_NAME "checkout-producer writes"
+
+/* One that hung is given up, but it goes on hanging in PostgreSQL: while there is such a one,
+ * another would hang, too. */
+static const struct pg_statement hanging = {
+    "greet_writes",
+    "select g.version, g.oldest_program,"
+    "       (select count(*) from pg_stat_activity a where a.datname = current_database()"
+    "           and a.application_name = '" WRITES_NAME "' and a.wait_event = 'SyncRep')"
+    "  from checkout.greet(" DATABASE_VERSION_TEXT ") g",
+    0};
+
+static int judge(const struct pg_result *result, char *ret_reason, size_t reason_size)
+{
+    int code = database_version_greeting.judge(result, ret_reason, reason_size);
+    if (code < 0 || pg_int(result, 0, 2) == 0)
+        return code;
+    (void)snprintf(ret_reason, reason_size, "commits wait for a replica that does not answer");
+    return ERR_UNAVAILABLE;
+}
+
+static const struct pg_greeting greet_writes = {&hanging, judge};
+
+static void reads_changed(bool up, const char *reason, void *arg)
+{
+    struct sessions *sessions = arg;
+    metric_set(sessions->stats->database_up, up);
+    if (up)
+        log_info("PostgreSQL is connected");
+    else
+        log_warning("PostgreSQL is not connected; orders are accepted nevertheless",
+                    LOG_STR("reason", reason));
+}
+
+static void writes_changed(bool up, const char *reason, void *arg)
+{
+    (void)arg;
+    if (!up)
+        log_warning("PostgreSQL session is not connected; cancels and webhooks are refused",
+                    LOG_STR("session", "writes"), LOG_STR("reason", reason));
+}
+
+bool sessions_open(struct sessions *sessions, struct loop *loop, const char *url,
+                   struct stats *stats)
+{
+    *sessions = (struct sessions){.stats = stats,
+                                  .cluster = pg_cluster_new(loop, url, "checkout-producer check")};
+    if (sessions->cluster == NULL)
+        return false;
+    struct pg_options options = {.url = url,
+                                 .cluster = sessions->cluster,
+                                 .application_name = "checkout-producer",
+                                 .greeting = &database_version_greeting,
+                                 .statement_timeout_ms = STATEMENT_TIMEOUT_MS,
+                                 .tcp_user_timeout_ms = TCP_TIMEOUT_MS,
+                                 .pending_max = PENDING_MAX};
+    sessions->reads = pg_open(loop, &options, reads_changed, sessions);
+    options.application_name = WRITES_NAME;
+    options.greeting = &greet_writes;
+    sessions->writes = pg_open(loop, &options, writes_changed, sessions);
+    return sessions->reads != NULL && sessions->writes != NULL;
+}
+
+void sessions_close(struct sessions *sessions)
+{
+    pg_close(sessions->reads);
+    pg_close(sessions->writes);
+    pg_cluster_free(sessions->cluster);
+    *sessions = (struct sessions){.cluster = NULL};
+}

@@ -1,0 +1,28 @@
+/*
+ * The API's two sessions with PostgreSQL: what only reads, and what commits. A commit may wait for
+ * a replica without end, and no query behind it in its session is answered meanwhile; so a buyer's
+ * cancel delays no other buyer's status.
+ */
+#ifndef PRODUCER_SESSIONS_H
+#define PRODUCER_SESSIONS_H
+
+#include <stdbool.h>
+
+#include "common/base/loop.h"
+#include "common/net/pg/pg.h"
+#include "producer/stats.h"
+
+struct sessions {
+    struct pg_cluster *cluster;
+    struct pg *reads;
+    struct pg *writes;
+    struct stats *stats;
+};
+
+/* Starts connecting to `url`. False: no memory; sessions_close is allowed after either. */
+bool sessions_open(struct sessions *sessions, struct loop *loop, const char *url,
+                   struct stats *stats);
+/* Pending answers are lost. Zeroed ones are allowed. */
+void sessions_close(struct sessions *sessions);
+
+#endif
