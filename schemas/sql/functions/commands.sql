@@ -31,29 +31,79 @@ begin
     return coalesce(known.status, 'queued');
 end $$;
 
+-- What is wrong with a command before anything is asked: it names one shard, which is that of its order or item (so
+-- the fence of its owner holds for all that it changes), or with pause and resume a whole shard. Null: nothing.
+create or replace function checkout.stray_command(c checkout.commands) returns text
+language plpgsql stable as $$
+declare
+    of_order constant boolean := c.kind in ('cancel', 'refund', 'resolve', 'webhook');
+    home integer;
+begin
+    if of_order <> (c.order_id is not null) or of_order and c.sku is not null
+       or c.kind in ('restock', 'set') and c.sku is null then
+        return c.kind || ' does not fit what it names';
+    elsif of_order then
+        select o.shard into home from checkout.orders o where o.order_id = c.order_id;
+    elsif c.sku is not null then
+        select i.shard into home from checkout.items i where i.sku = c.sku;
+    end if;
+    if home <> c.shard then
+        return format('its %s is of shard %s', case when of_order then 'order' else 'item' end, home);
+    end if;
+    return null;
+end $$;
+
+-- Raises that (SQLSTATE 22023): such a command is not written.
+create or replace function checkout.refuse_stray(c checkout.commands) returns void
+language plpgsql stable as $$
+declare
+    problem constant text := checkout.stray_command(c);
+begin
+    if problem is not null then
+        raise exception '%', problem using errcode = '22023';
+    end if;
+end $$;
+
 -- An operator wants something of an item, or (p_sku null) of a shard. No row: there is no such thing.
 create or replace function checkout.request_command(p_kind text, p_sku text, p_shard integer, p_argument jsonb,
                                          p_requested_by text)
 returns table (command_id bigint, shard integer)
-language sql as $$
+language plpgsql as $$
+#variable_conflict use_column
+declare
+    c checkout.commands;
+begin
+    c.kind := p_kind;
+    c.sku := p_sku;
+    c.shard := p_shard;
+    perform checkout.refuse_stray(c);
+    return query
     insert into checkout.commands (kind, shard, sku, argument, requested_by)
     select p_kind, i.shard, i.sku, p_argument, p_requested_by from checkout.items i where i.sku = p_sku
     union all
     select p_kind, p_shard, null, p_argument, p_requested_by from checkout.service v
      where p_sku is null and p_shard between 0 and v.shards - 1
-    returning command_id, shard
-$$;
+    returning command_id, shard;
+end $$;
 
 -- An operator wants something of an order. No row: there is no such order.
 create or replace function checkout.request_order_command(p_kind text, p_order uuid, p_argument jsonb,
                                                p_requested_by text)
 returns table (command_id bigint, shard integer)
-language sql as $$
+language plpgsql as $$
+#variable_conflict use_column
+declare
+    c checkout.commands;
+begin
+    c.kind := p_kind;
+    c.order_id := p_order;
+    perform checkout.refuse_stray(c);
+    return query
     insert into checkout.commands (kind, shard, order_id, argument, requested_by)
     select p_kind, o.shard, o.order_id, p_argument, p_requested_by
       from checkout.orders o where o.order_id = p_order
-    returning command_id, shard
-$$;
+    returning command_id, shard;
+end $$;
 
 -- A cancel and its order that were written at the same time have not seen each other: gives such cancels
 -- their shard. Looks at p_limit cancels behind p_after; returns where to go on, 0 at the end.
@@ -209,9 +259,12 @@ language plpgsql as $$
 declare
     outputs checkout.output[];
     ended checkout.news;
+    stray text;
 begin
     begin
-        outputs := case c.kind
+        stray := checkout.stray_command(c);
+        outputs := case case when stray is null then c.kind else 'stray' end
+            when 'stray' then array[checkout.command_end(c, 'refused', stray)]
             when 'cancel' then array(select o from checkout.run_cancel(c) o)
             when 'restock' then array(select o from checkout.run_restock(c) o)
             when 'set' then array(select o from checkout.run_set(c) o)

@@ -141,8 +141,10 @@ returns setof checkout.output
 language plpgsql as $$
 begin
     perform checkout.fence(p_shards, p_shard, p_epoch);
-    perform 1 from checkout.items where sku = p_sku for update;
-    return query select * from checkout.settle_waiting(p_shards, p_sku, p_limit);
+    perform 1 from checkout.items where sku = p_sku and shard = p_shard for update;
+    if found then
+        return query select * from checkout.settle_waiting(p_shards, p_sku, p_limit);
+    end if;
 end $$;
 
 -- The items of these shards that have a line: one step in the index for each, and one for each shard. The
