@@ -97,8 +97,8 @@ static int old_primary(const char *place, int64_t timeline, const char *newer_pl
                        char *ret_reason, size_t reason_size)
 {
     (void)snprintf(ret_reason, reason_size,
-                   "%.80s is an old primary, or has not caught up: it is at timeline %" PRId64
-                   ", and %.80s at %" PRId64,
+                   "%.60s is an old primary, or has not caught up: it is at timeline %" PRId64
+                   ", and %.60s at %" PRId64,
                    place, timeline, newer_place, newer);
     return ERR_UNAVAILABLE;
 }
