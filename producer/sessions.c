@@ -9,6 +9,7 @@
 #define STATEMENT_TIMEOUT_MS 5000 /* the client's own deadline comes 1 s later */
 #define TCP_TIMEOUT_MS 5000
 #define PENDING_MAX 4096
+#define WRITES_FOLLOW_MS 3000 /* they come back together, but not in the same instant */
 #define WRITES_NAME "checkout-producer writes"
 
 /* One that hung is given up, but it goes on hanging in PostgreSQL: while there is such a one,
@@ -32,23 +33,35 @@ static int judge(const struct pg_result *result, char *ret_reason, size_t reason
 
 static const struct pg_greeting greet_writes = {&hanging, judge};
 
+/* What both lack is said once, by the session that reads. */
+static void say_writes(void *arg)
+{
+    const struct sessions *sessions = arg;
+    if (sessions->writes_problem[0] != '\0' && pg_is_up(sessions->reads))
+        log_warning("PostgreSQL session is not connected; cancels and webhooks are refused",
+                    LOG_STR("session", "writes"), LOG_STR("reason", sessions->writes_problem));
+}
+
 static void reads_changed(bool up, const char *reason, void *arg)
 {
     struct sessions *sessions = arg;
     metric_set(sessions->stats->database_up, up);
-    if (up)
+    if (up) {
         log_info("PostgreSQL is connected");
-    else
+        loop_timer_start(sessions->later, WRITES_FOLLOW_MS, 0);
+    } else {
         log_warning("PostgreSQL is not connected; orders are accepted nevertheless",
                     LOG_STR("reason", reason));
+    }
 }
 
 static void writes_changed(bool up, const char *reason, void *arg)
 {
-    (void)arg;
-    if (!up)
-        log_warning("PostgreSQL session is not connected; cancels and webhooks are refused",
-                    LOG_STR("session", "writes"), LOG_STR("reason", reason));
+    struct sessions *sessions = arg;
+    (void)snprintf(sessions->writes_problem, sizeof sessions->writes_problem, "%s",
+                   up ? "" : reason);
+    if (!loop_timer_active(sessions->later))
+        say_writes(sessions);
 }
 
 bool sessions_open(struct sessions *sessions, struct loop *loop, const char *url,
@@ -56,7 +69,8 @@ bool sessions_open(struct sessions *sessions, struct loop *loop, const char *url
 {
     *sessions = (struct sessions){.stats = stats,
                                   .cluster = pg_cluster_new(loop, url, "checkout-producer check")};
-    if (sessions->cluster == NULL)
+    sessions->later = loop_timer_new(loop, say_writes, sessions);
+    if (sessions->cluster == NULL || sessions->later == NULL)
         return false;
     struct pg_options options = {.url = url,
                                  .cluster = sessions->cluster,
@@ -77,5 +91,6 @@ void sessions_close(struct sessions *sessions)
     pg_close(sessions->reads);
     pg_close(sessions->writes);
     pg_cluster_free(sessions->cluster);
+    loop_timer_free(sessions->later);
     *sessions = (struct sessions){.cluster = NULL};
 }
