@@ -17,6 +17,12 @@ def build_directory():
     return os.environ.get("CHECKOUT_BUILD_DIR") or os.path.join(ROOT, "build", "dev")
 
 
+def sanitized(name):
+    """Whether a program holds AddressSanitizer: then its memory says nothing about the product's."""
+    with open(program(name), "rb") as source:
+        return b"__asan_init" in source.read()
+
+
 def program(name, build=None):
     """Path of a built program, e.g. program("checkoutctl"); `build` instead of the directory under test."""
     path = os.path.join(build or build_directory(), "bin", name)

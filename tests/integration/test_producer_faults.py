@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pika
 
 import harness
+import harness_daemon
 from harness import wait_until
 from harness_amqp import CONFIRMS, FrameProxy
 from test_producer import Door, take_all
@@ -374,7 +375,8 @@ class Crowd(Door):
         found = [job["order_id"] for _, _, body in take_all(self.stack)
                  for job in json.loads(body)["jobs"]]
         self.assertGreaterEqual(len(set(found)), 1000)
-        self.assertLess(self.stack.daemon("producer").resident_bytes(), 64 << 20)
+        if not harness_daemon.sanitized("checkout-producer"):
+            self.assertLess(self.stack.daemon("producer").resident_bytes(), 64 << 20)
 
     def test_clients_that_do_not_wait_for_their_answer(self):
         target = urllib.parse.urlsplit(self.url)
