@@ -42,10 +42,16 @@ static void say_writes(void *arg)
                     LOG_STR("session", "writes"), LOG_STR("reason", sessions->writes_problem));
 }
 
+static void count_up(const struct sessions *sessions)
+{
+    metric_set(sessions->stats->database_up,
+               pg_is_up(sessions->reads) && sessions->writes != NULL && pg_is_up(sessions->writes));
+}
+
 static void reads_changed(bool up, const char *reason, void *arg)
 {
     struct sessions *sessions = arg;
-    metric_set(sessions->stats->database_up, up);
+    count_up(sessions);
     if (up) {
         log_info("PostgreSQL is connected");
         loop_timer_start(sessions->later, WRITES_FOLLOW_MS, 0);
@@ -60,6 +66,7 @@ static void writes_changed(bool up, const char *reason, void *arg)
     struct sessions *sessions = arg;
     (void)snprintf(sessions->writes_problem, sizeof sessions->writes_problem, "%s",
                    up ? "" : reason);
+    count_up(sessions);
     if (!loop_timer_active(sessions->later))
         say_writes(sessions);
 }

@@ -159,6 +159,8 @@ class Trust(TestCase):
     def start(self, text=SECRET, **settings):
         secret = self.stack.write_secret("webhook-of-" + uuid.uuid4().hex, text)
         self.producer = self.stack.start("producer", CHECKOUT_WEBHOOK_SECRET_FILE=secret, **settings)
+        wait_until(lambda: b"\ncheckout_database_up 1" in harness.http_call(self.producer.admin, "GET", "/metrics").body,
+                   10, "its sessions with PostgreSQL")
 
     def metric(self, end):
         text = harness.http_call(self.producer.admin, "GET", "/metrics").body.decode()
