@@ -37,15 +37,16 @@ static const struct pg_greeting greet_writes = {&hanging, judge};
 static void say_writes(void *arg)
 {
     const struct sessions *sessions = arg;
-    if (sessions->writes_problem[0] != '\0' && pg_is_up(sessions->reads))
+    const char *reason = pg_reason(sessions->writes);
+    if (reason[0] != '\0' && pg_is_up(sessions->reads))
         log_warning("PostgreSQL session is not connected; cancels and webhooks are refused",
-                    LOG_STR("session", "writes"), LOG_STR("reason", sessions->writes_problem));
+                    LOG_STR("session", "writes"), LOG_STR("reason", reason));
 }
 
 static void count_up(const struct sessions *sessions)
 {
     metric_set(sessions->stats->database_up,
-               pg_is_up(sessions->reads) && sessions->writes != NULL && pg_is_up(sessions->writes));
+               pg_is_up(sessions->reads) && pg_is_up(sessions->writes));
 }
 
 static void reads_changed(bool up, const char *reason, void *arg)
@@ -63,12 +64,12 @@ static void reads_changed(bool up, const char *reason, void *arg)
 
 static void writes_changed(bool up, const char *reason, void *arg)
 {
-    struct sessions *sessions = arg;
-    (void)snprintf(sessions->writes_problem, sizeof sessions->writes_problem, "%s",
-                   up ? "" : reason);
+    const struct sessions *sessions = arg;
+    (void)up; /* pg_reason says it, too */
+    (void)reason;
     count_up(sessions);
     if (!loop_timer_active(sessions->later))
-        say_writes(sessions);
+        say_writes(arg);
 }
 
 bool sessions_open(struct sessions *sessions, struct loop *loop, const char *url,

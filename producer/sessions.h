@@ -18,7 +18,6 @@ struct sessions {
     struct pg *writes;
     struct stats *stats;
     struct loop_timer *later; /* runs: the session for commits has a while yet to come back */
-    char writes_problem[256]; /* why there is no session for commits; empty: there is */
 };
 
 /* Starts connecting to `url`. False: no memory; sessions_close is allowed after either. */

@@ -89,6 +89,11 @@ int pg_fault(const struct pg *pg)
     return pg->fault;
 }
 
+const char *pg_reason(const struct pg *pg)
+{
+    return pg->reason;
+}
+
 const char *pg_server_version(const struct pg *pg)
 {
     return pg_is_up(pg) ? pg_wire_server_version(pg->pipeline.wire) : "";

@@ -90,6 +90,9 @@ bool pg_is_up(const struct pg *pg);
  * such host or database), ERR_AUTH (the login is refused), or what the greeting's judge returned.
  */
 int pg_fault(const struct pg *pg);
+/* Why it is down, as last reported to its pg_state_cb; "" while up, and before the first try has
+ * ended. Valid until the loop runs on. */
+const char *pg_reason(const struct pg *pg);
 /* Whether this session is at another server, or at another timeline of it, than the session before:
  * what that one has shown may not be known here, and the other way round. Only with a cluster. */
 bool pg_moved(const struct pg *pg);
