@@ -45,11 +45,17 @@ def _drop_database(name):
 
 def _administer(statement, database=None):
     url = services()["CHECKOUT_DATABASE_URL"] if database is None else database_url(database)
-    connection = psycopg2.connect(url)
+    query_once(url, statement)
+
+
+def query_once(url, statement, arguments=None, **options):
+    """Runs one statement in a session of its own and commits it; its rows, [] if it has none."""
+    connection = psycopg2.connect(url, **options)
     try:
         connection.autocommit = True
         with connection.cursor() as cursor:
-            cursor.execute(statement)
+            cursor.execute(statement, arguments)
+            return cursor.fetchall() if cursor.description else []
     finally:
         connection.close()
 

@@ -7,11 +7,9 @@ import time
 import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
 
-import psycopg2
-
 import harness
 import harness_services
-from harness import wait_until
+from harness import query_once, wait_until
 from harness_client import http_call
 from harness_services import Standby
 
@@ -43,14 +41,7 @@ class FailoverCase(harness.TestCase):
 
     @staticmethod
     def query(url, statement, *arguments):
-        connection = psycopg2.connect(url, options="-csearch_path=checkout,public")
-        try:
-            connection.autocommit = True
-            with connection.cursor() as cursor:
-                cursor.execute(statement, arguments)
-                return cursor.fetchall() if cursor.description else []
-        finally:
-            connection.close()
+        return query_once(url, statement, arguments, options="-csearch_path=checkout,public")
 
 
 class OldPrimary(FailoverCase):

@@ -8,8 +8,6 @@ import subprocess
 import unittest
 import uuid
 
-import psycopg2
-
 import harness
 
 SQL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "schemas", "sql")
@@ -56,14 +54,7 @@ class MigrateTestCase(harness.TestCase):
                      for part in ("migrations", "functions"))
 
     def sql(self, statement, arguments=None):
-        connection = psycopg2.connect(self.url)
-        try:
-            connection.autocommit = True
-            with connection.cursor() as cursor:
-                cursor.execute(statement, arguments)
-                return cursor.fetchall() if cursor.description else []
-        finally:
-            connection.close()
+        return harness.query_once(self.url, statement, arguments)
 
     def dump(self, *options):
         """What pg_dump says of the database, line by line, without its version and session's key."""
