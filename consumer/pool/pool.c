@@ -97,8 +97,11 @@ static void carry_out(struct pool *pool, uint32_t number)
 static void carry_out_all(struct pool *pool)
 {
     for (uint32_t i = 0; i < pool->context->shards; i++) {
-        if (!SEEDED_BUG_IS(NO_FENCE) && !pool->membership.leaving)
-            shard_seen(&pool->shards[i], pool->roster.entries[i].epoch);
+        int64_t epoch = pool->roster.entries[i].epoch;
+        if (SEEDED_BUG_IS(NO_FENCE) && ownership_behind(&pool->shards[i].ownership, epoch))
+            continue; /* as if it were still ours */
+        if (!pool->membership.leaving)
+            shard_seen(&pool->shards[i], epoch);
         carry_out(pool, i);
     }
 }

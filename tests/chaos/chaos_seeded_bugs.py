@@ -27,7 +27,7 @@ CUTS = {"delay, then reset": (4, lambda rng: (faults.disturb, ("producer", rng.r
 # name → (draws as in chaos_faults.DRAWS, mean time between faults)
 FAVOURED = {
     "ack-before-commit": (KILLS, 0.8),
-    "no-fence": (LONG_FREEZES, 2.0),
+    "no-fence": (LONG_FREEZES, 5.0),  # most members stay, to take over
     "no-epoch-bump": (KILLS, 1.5),
     "basic-cancel": (LEAVES, 1.0),
     "nack-requeue": (SHORT_FREEZES, 0.8),
