@@ -64,6 +64,7 @@ struct command {
     X(dead_drop)                                                                                   \
     X(audit)                                                                                       \
     X(token)                                                                                       \
+    X(settings)                                                                                    \
     X(doctor)
 
 #define COMMAND_DECLARE(row) extern const struct command command_##row;

@@ -24,10 +24,12 @@ static int run(const struct cli *cli)
 {
     struct ctl ctl = {.json = cli->json};
     struct buf problem;
-    buf_init(&problem, CTL_PROBLEM_SIZE);
+    buf_init(&problem, CFG_PROBLEMS_SIZE);
     int exit_code = CTL_FINE;
-    if (cfg_load_some(CFG_CTL, cli->command->settings, environ, &ctl.cfg, &problem) < 0)
-        exit_code = ctl_complain(CTL_USAGE, "%s", buf_text(&problem));
+    if (cfg_load_some(CFG_CTL, cli->command->settings, environ, &ctl.cfg, &problem) < 0) {
+        cfg_complain("checkoutctl", &problem);
+        exit_code = CTL_USAGE;
+    }
     buf_free(&problem);
     if (exit_code != CTL_FINE)
         return exit_code;

@@ -98,21 +98,30 @@ static bool is_for_tests(const char *entry)
 #define is_for_tests(entry) false
 #endif
 
-static int check_names(char *const *environment, struct buf *problem)
+/* The next line of `problems`, which names the setting. */
+static void begin_problem(struct buf *problems, const char *name, size_t name_len)
 {
+    if (buf_text(problems)[0] != '\0')
+        (void)buf_char(problems, '\n');
+    (void)buf_append(problems, name, name_len);
+}
+
+static int check_names(char *const *environment, struct buf *problems)
+{
+    int code = 0;
     for (char *const *entry = environment; *entry != NULL; entry++) {
         size_t len = strcspn(*entry, "=");
         if (strncmp(*entry, CFG_PREFIX, sizeof CFG_PREFIX - 1) != 0 || is_known(*entry, len) ||
             cfg_is_service_link(*entry) || is_for_tests(*entry))
             continue;
-        (void)buf_printf(problem, "%.*s: no program knows this setting",
-                         (int)least(len, NAME_MAX_LEN), *entry);
+        begin_problem(problems, *entry, least(len, NAME_MAX_LEN));
+        (void)buf_str(problems, ": no program knows this setting");
         const char *meant = resembled(*entry, len);
         if (meant != NULL)
-            (void)buf_printf(problem, "; did you mean %s?", meant);
-        return ERR_CONFIG;
+            (void)buf_printf(problems, "; did you mean %s?", meant);
+        code = ERR_CONFIG;
     }
-    return 0;
+    return code;
 }
 
 static const char *find(char *const *environment, const char *name)
@@ -125,14 +134,15 @@ static const char *find(char *const *environment, const char *name)
 }
 
 static int load_value(const struct cfg_row *row, char *const *environment, struct cfg_value *value,
-                      struct buf *problem)
+                      struct buf *problems)
 {
     const char *text = find(environment, row->name);
     value->set = text != NULL;
     if (text == NULL)
         text = row->def;
     if (text == NULL) {
-        (void)buf_printf(problem, "%s: must be set (%s)", row->name, row->help);
+        begin_problem(problems, row->name, strlen(row->name));
+        (void)buf_printf(problems, ": must be set (%s)", row->help);
         return ERR_CONFIG;
     }
     value->text = strdup(text);
@@ -143,8 +153,10 @@ static int load_value(const struct cfg_row *row, char *const *environment, struc
     struct buf what;
     buf_init(&what, 512);
     int code = cfg_check(row, text, value, &what);
-    if (code == ERR_CONFIG)
-        (void)buf_printf(problem, "%s: %s", row->name, buf_text(&what));
+    if (code == ERR_CONFIG) {
+        begin_problem(problems, row->name, strlen(row->name));
+        (void)buf_printf(problems, ": %s", buf_text(&what));
+    }
     buf_free(&what);
     return code;
 }
@@ -154,10 +166,15 @@ int cfg_load_some(uint32_t program, uint64_t needed, char *const *environment, s
 {
     struct cfg *cfg = calloc(1, sizeof *cfg);
     int code = cfg == NULL ? ERR_NOMEM : check_names(environment, ret_problem);
-    for (size_t i = 0; i < CFG_COUNT && code == 0; i++)
-        if ((cfg_rows[i].programs & program) != 0 && (needed & (UINT64_C(1) << i)) != 0)
-            code = load_value(&cfg_rows[i], environment, &cfg->values[i], ret_problem);
+    for (size_t i = 0; i < CFG_COUNT && code != ERR_NOMEM; i++) {
+        if ((cfg_rows[i].programs & program) == 0 || (needed & (UINT64_C(1) << i)) == 0)
+            continue;
+        int row_code = load_value(&cfg_rows[i], environment, &cfg->values[i], ret_problem);
+        if (row_code < 0)
+            code = row_code;
+    }
     if (code == ERR_NOMEM) {
+        buf_reset(ret_problem);
         (void)buf_str(ret_problem, "out of memory while reading the settings");
         code = ERR_CONFIG;
     }

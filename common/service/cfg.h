@@ -22,6 +22,8 @@ enum cfg_id {
 
 struct cfg;
 
+#define CFG_PROBLEMS_SIZE ((size_t)16 * 1024) /* holds a line for each setting */
+
 /* The bit of a setting in a set of settings. */
 #define CFG_BIT(id) (UINT64_C(1) << CFG_##id)
 #define CFG_EVERY UINT64_MAX
@@ -32,8 +34,8 @@ _Static_assert(CFG_COUNT <= 64, "a set of settings is a 64-bit mask");
  * environ: NAME=VALUE, NULL at the end). A DURATION is a number with ms, s, m or h. It reads the
  * content of a SECRET_FILE (without one trailing newline; of a SECRET_WORD_FILE without any white
  * space behind it), whose bounds are those of its length. 0, or ERR_CONFIG with one line in
- * `ret_problem` that names the variable and never shows a secret (nor a URL's password). If several
- * are wrong, it names the first of the table.
+ * `ret_problem` for each wrong or missing setting (of the CFG_PROBLEMS_SIZE bytes that it should
+ * hold), which names the variable and never shows a secret (nor a URL's password).
  */
 MUST_CHECK int cfg_load(uint32_t program, char *const *environment, struct cfg **ret_cfg,
                         struct buf *ret_problem);
@@ -41,6 +43,8 @@ MUST_CHECK int cfg_load(uint32_t program, char *const *environment, struct cfg *
  * that are absent, wrong, or files that it cannot read. */
 MUST_CHECK int cfg_load_some(uint32_t program, uint64_t needed, char *const *environment,
                              struct cfg **ret_cfg, struct buf *ret_problem);
+/* Prints the lines of `problems` on standard error, each behind the program's name. */
+void cfg_complain(const char *program, const struct buf *problems);
 /* Wipes the secrets. NULL is allowed. */
 void cfg_free(struct cfg *cfg);
 
@@ -60,6 +64,9 @@ uint16_t cfg_port(const struct cfg *cfg, enum cfg_id id);
 MUST_CHECK int cfg_parse_duration(const char *text, int64_t *ret_ms);
 /* The settings of `program` for --help: name, default, help, limits; wrapped at 80 columns. */
 int cfg_help(uint32_t program, struct buf *out);
+/* Every setting as a file of systemd's EnvironmentFile= or a shell: help, programs, and the default
+ * as a comment; only what must be set is no comment, and is empty. */
+int cfg_example(struct buf *out);
 /* The settings in force for --check-config, secrets and passwords hidden: one NAME=value a line. */
 int cfg_dump(const struct cfg *cfg, struct buf *out);
 

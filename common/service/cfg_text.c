@@ -1,5 +1,7 @@
 #include "common/service/cfg_impl.h"
 
+#include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/base/err.h"
@@ -8,8 +10,8 @@
 #define COLUMNS 80
 #define INDENT "      "
 
-/* Appends `text` as a paragraph, indented and wrapped. */
-static void wrap(struct buf *out, const char *text)
+/* Appends `text` as a paragraph, wrapped; each line begins with `indent`. */
+static void wrap(struct buf *out, const char *indent, const char *text)
 {
     size_t column = 0;
     while (*text != '\0') {
@@ -18,9 +20,9 @@ static void wrap(struct buf *out, const char *text)
             (void)buf_char(out, '\n');
             column = 0;
         }
-        (void)buf_str(out, column == 0 ? INDENT : " ");
+        (void)buf_str(out, column == 0 ? indent : " ");
         (void)buf_append(out, text, word);
-        column += (column == 0 ? sizeof INDENT - 1 : 1) + word;
+        column += (column == 0 ? strlen(indent) : 1) + word;
         text += word;
         while (*text == ' ')
             text++;
@@ -53,6 +55,17 @@ static void append_limits(const struct cfg_row *row, struct buf *out)
     }
 }
 
+/* What the setting is for, and its limits. */
+static void append_explanation(const struct cfg_row *row, const char *indent, struct buf *out)
+{
+    struct buf text;
+    buf_init(&text, 1024);
+    (void)buf_str(&text, row->help);
+    append_limits(row, &text);
+    wrap(out, indent, buf_text(&text));
+    buf_free(&text);
+}
+
 static void help_row(const struct cfg_row *row, struct buf *out)
 {
     (void)buf_printf(out, "  %s", row->name);
@@ -61,12 +74,7 @@ static void help_row(const struct cfg_row *row, struct buf *out)
     else if (row->def[0] != '\0')
         (void)buf_printf(out, "=%s", row->def);
     (void)buf_char(out, '\n');
-    struct buf text;
-    buf_init(&text, 1024);
-    (void)buf_str(&text, row->help);
-    append_limits(row, &text);
-    wrap(out, buf_text(&text));
-    buf_free(&text);
+    append_explanation(row, INDENT, out);
 }
 
 int cfg_help(uint32_t program, struct buf *out)
@@ -74,6 +82,50 @@ int cfg_help(uint32_t program, struct buf *out)
     for (size_t i = 0; i < CFG_COUNT; i++)
         if ((cfg_rows[i].programs & program) != 0)
             help_row(&cfg_rows[i], out);
+    return out->failed ? ERR_FULL : 0;
+}
+
+static void append_programs(const struct cfg_row *row, struct buf *out)
+{
+    static const struct {
+        uint32_t program;
+        const char *name;
+    } programs[] = {{CFG_PRODUCER, " checkout-producer"},
+                    {CFG_CONSUMER, " checkout-consumer"},
+                    {CFG_NOTIFIER, " checkout-notifier"},
+                    {CFG_CTL, " checkoutctl"}};
+    (void)buf_str(out, "# For");
+    for (size_t i = 0; i < sizeof programs / sizeof programs[0]; i++)
+        if ((row->programs & programs[i].program) != 0)
+            (void)buf_str(out, programs[i].name);
+    (void)buf_str(out, row->def == NULL ? "; must be set.\n" : ".\n");
+}
+
+static void example_row(const struct cfg_row *row, struct buf *out)
+{
+    (void)buf_char(out, '\n');
+    append_explanation(row, "# ", out);
+    append_programs(row, out);
+    if (row->def == NULL &&
+        (row->type == CFG_TYPE_SECRET_FILE || row->type == CFG_TYPE_SECRET_WORD_FILE)) {
+        (void)buf_printf(out, "%s=/etc/checkout/", row->name);
+        for (const char *c = row->name + sizeof CFG_PREFIX - 1; strcmp(c, "_FILE") != 0; c++)
+            (void)buf_char(out, (char)tolower((unsigned char)*c));
+        (void)buf_char(out, '\n');
+    } else {
+        (void)buf_printf(out, "%s%s=%s\n", row->def == NULL ? "" : "#", row->name,
+                         row->def == NULL ? "" : row->def);
+    }
+}
+
+int cfg_example(struct buf *out)
+{
+    (void)buf_str(out, "# Settings of Checkout, for systemd's EnvironmentFile= or a shell:\n"
+                       "#   set -a; . /etc/checkout/checkout.env; set +a; checkoutctl doctor\n"
+                       "# Those of one process go to a file of its own, like producer-1.env.\n");
+    for (size_t i = 0; i < CFG_COUNT; i++)
+        if ((cfg_rows[i].programs & (CFG_DAEMONS | CFG_CTL)) != 0)
+            example_row(&cfg_rows[i], out);
     return out->failed ? ERR_FULL : 0;
 }
 
@@ -105,4 +157,15 @@ int cfg_dump(const struct cfg *cfg, struct buf *out)
         (void)buf_char(out, '\n');
     }
     return out->failed ? ERR_FULL : 0;
+}
+
+void cfg_complain(const char *program, const struct buf *problems)
+{
+    for (const char *line = buf_text(problems);;) {
+        size_t len = strcspn(line, "\n");
+        (void)fprintf(stderr, "%s: %.*s\n", program, (int)len, line);
+        if (line[len] == '\0')
+            return;
+        line += len + 1;
+    }
 }

@@ -63,9 +63,9 @@ static enum start usage(const struct daemon_program *program, const char *word)
     return START_MISUSED;
 }
 
-static enum start complain(const struct daemon_program *program, const struct buf *problem)
+static enum start complain(const struct daemon_program *program, const struct buf *problems)
 {
-    (void)fprintf(stderr, "%s: %s\n", program->name, buf_text(problem));
+    cfg_complain(program->name, problems);
     return START_MISUSED;
 }
 
@@ -107,7 +107,7 @@ static enum start try_servers(const struct daemon_program *program, struct daemo
 static enum start load(const struct daemon_program *program, struct cfg **ret_cfg)
 {
     struct buf problem;
-    buf_init(&problem, PROBLEM_MAX);
+    buf_init(&problem, CFG_PROBLEMS_SIZE);
     int code = cfg_load(program->cfg_program, environ, ret_cfg, &problem);
     enum start end = code < 0 ? complain(program, &problem) : START_GOES_ON;
     buf_free(&problem);

@@ -6,15 +6,24 @@
 #include "common/base/err.h"
 #include "ctl/doctor/findings.h"
 
+/* A finding for each line. */
+static void say_each(struct doctor *doctor, const char *name, const char *problems)
+{
+    for (size_t len; *problems != '\0'; problems += len + (problems[len] == '\n')) {
+        len = strcspn(problems, "\n");
+        doctor_say(doctor, FINDING_WARN, "settings",
+                   "if that program runs with this environment, it will not start", "%s: %.*s",
+                   name, (int)len, problems);
+    }
+}
+
 static void check_program(struct doctor *doctor, uint32_t program, const char *name)
 {
     struct cfg *cfg = NULL;
     struct buf problem;
-    buf_init(&problem, CTL_PROBLEM_SIZE);
+    buf_init(&problem, CFG_PROBLEMS_SIZE);
     if (cfg_load(program, environ, &cfg, &problem) < 0)
-        doctor_say(doctor, FINDING_WARN, "settings",
-                   "if that program runs with this environment, it will not start", "%s: %s", name,
-                   buf_text(&problem));
+        say_each(doctor, name, buf_text(&problem));
     else
         doctor_say(doctor, FINDING_OK, "settings", "", "good for %s", name);
     cfg_free(cfg);

@@ -456,6 +456,54 @@ START_TEST(each_setting_without_a_default_must_be_set)
 }
 END_TEST
 
+START_TEST(every_wrong_setting_is_named_at_once)
+{
+    static const char *const names[] = {
+        "CHECKOUT_SHARD:", "CHECKOUT_AMQP_URL:", "CHECKOUT_SHARDS:", "CHECKOUT_DATABASE_URL:"};
+    struct environment env = right();
+    put(&env, "CHECKOUT_SHARD", "16");
+    put(&env, "CHECKOUT_AMQP_URL", "http://rabbit");
+    put(&env, "CHECKOUT_SHARDS", "15");
+    put(&env, "CHECKOUT_DATABASE_URL", "mysql://host");
+    struct cfg *cfg = NULL;
+    struct buf problems;
+    ck_assert_int_eq(load(&env, EVERYBODY, &cfg, &problems), ERR_CONFIG);
+    const char *line = buf_text(&problems);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        ck_assert_msg(strncmp(line, names[i], strlen(names[i])) == 0, "\"%s\" is not about %s",
+                      line, names[i]);
+        line += strcspn(line, "\n");
+        ck_assert_int_eq(*line, i + 1 < ARRAY_LEN(names) ? '\n' : '\0');
+        line += i + 1 < ARRAY_LEN(names);
+    }
+    buf_free(&problems);
+    clear(&env);
+}
+END_TEST
+
+/* What the file leaves as it is comes to the defaults; what must be set has a line to fill in. */
+START_TEST(the_example_has_every_setting)
+{
+    struct buf text;
+    buf_init(&text, 65536);
+    ck_assert_int_eq(cfg_example(&text), 0);
+    for (int i = 0; i < CFG_COUNT; i++) {
+        char line[128];
+        (void)snprintf(line, sizeof line, "%s=", cfg_name((enum cfg_id)i));
+        ck_assert_msg(i == CFG_SANDBOX_LEDGER || strstr(buf_text(&text), line) != NULL,
+                      "it lacks %s", line);
+    }
+    ck_assert_ptr_nonnull(strstr(buf_text(&text), "\n#CHECKOUT_SHARDS=16\n"));
+    ck_assert_ptr_nonnull(strstr(buf_text(&text), "\nCHECKOUT_AMQP_URL=\n"));
+    ck_assert_ptr_nonnull(
+        strstr(buf_text(&text), "\nCHECKOUT_ORDER_SECRET_FILE=/etc/checkout/order_secret\n"));
+    for (const char *at = buf_text(&text); *at != '\0'; at += strcspn(at, "\n") + 1)
+        ck_assert_msg(*at == '#' || *at == '\n' || strncmp(at, "CHECKOUT_", 9) == 0,
+                      "a line of the file is neither comment nor setting: %.80s", at);
+    buf_free(&text);
+}
+END_TEST
+
 START_TEST(an_unknown_name_stops_the_start_and_a_misspelling_is_guessed)
 {
     static const struct {
@@ -596,6 +644,8 @@ int main(void)
     tcase_add_test(tests, an_entry_without_a_value_sets_nothing);
     tcase_add_test(tests, without_memory_it_does_not_start);
     tcase_add_test(tests, each_setting_without_a_default_must_be_set);
+    tcase_add_test(tests, every_wrong_setting_is_named_at_once);
+    tcase_add_test(tests, the_example_has_every_setting);
     tcase_add_test(tests, an_unknown_name_stops_the_start_and_a_misspelling_is_guessed);
     tcase_add_test(tests, a_long_name_is_shown_cut_and_not_guessed);
     tcase_add_test(tests, a_far_name_is_not_guessed);
