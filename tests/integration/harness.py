@@ -21,6 +21,7 @@ CHECKOUT_BUILD_DIR (default build/dev).
 import os
 import signal
 import sys
+import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -66,6 +67,19 @@ def _troubles(result):
     return len(result.failures) + len(result.errors) if result is not None else 0
 
 
+class TimedResult(unittest.TextTestResult):
+    """Says of each test how long it took, its setUp() among it."""
+
+    def startTest(self, test):
+        super().startTest(test)
+        self._began = time.monotonic()
+
+    def addSuccess(self, test):
+        unittest.TestResult.addSuccess(self, test)
+        self.stream.writeln(f"ok, {time.monotonic() - self._began:.1f} s")
+        self.stream.flush()
+
+
 def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what runs at the exit does run
-    unittest.main(verbosity=2)
+    unittest.main(testRunner=unittest.TextTestRunner(verbosity=2, resultclass=TimedResult))

@@ -37,6 +37,14 @@ class Loss:
     def reset(self):
         self._proxy.drop(self)
 
+    def lost(self, pattern):
+        """Whether the server has answered `pattern`, among what the client did not get."""
+        return self.link is not None and pattern in self.link.withheld
+
+    def release(self):
+        """The client gets all of it, late; from now on answers pass."""
+        self._proxy.release(self)
+
 
 class _Link:
     """One client connection and its server connection. Owned by the proxy's thread."""
@@ -45,6 +53,7 @@ class _Link:
         self.client, self.server = client, server
         self.up_seen = set()   # cuts whose `up` pattern this connection has sent
         self.mute = False      # answers are lost
+        self.withheld = b""    # these
         self.tails = {"up": b"", "down": b""}
 
 
@@ -126,6 +135,12 @@ class Proxy:
             if loss.link is not None:
                 self._drop(loss.link)
 
+    def release(self, loss):
+        with self._lock:
+            link, loss.link = loss.link, None
+            link.mute = False
+            link.client.sendall(link.withheld)
+
     def connections(self):
         with self._lock:
             return len(set(self._links.values()))
@@ -199,6 +214,7 @@ class Proxy:
             time.sleep(self._delay)
         passed, broken = self._apply_cuts(link, way, data)
         if way == "down" and link.mute:
+            link.withheld += passed
             return
         try:
             (link.server if way == "up" else link.client).sendall(passed)

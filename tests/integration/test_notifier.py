@@ -462,14 +462,13 @@ class Replays(NotifierCase):
     def test_more_live_events_than_can_wait_are_replayed(self):
         order = self.buyer.place("waiting", publish=False)
         replays = self.metric("checkout_replays_total")
-        self.stack.proxies["database"].delay(4)  # each way: less than what the notifier waits for
-        self.addCleanup(self.stack.proxies["database"].delay, 0)
+        answer = self.stack.proxies["database"].lose_answers(b"\0replay_after\0")
         listener = self.listen(query="?last_event_id=0")
-        time.sleep(4.5)                         # the answer is on its way, and knows one event
+        wait_until(lambda: answer.lost(order.encode()), 10, "the answer to be on its way: it knows one event")
         for _ in range(300):                    # of 400 bytes each: more than is held
             self.buyer.move(order, "waiting")
         self.assertEqual(self.metric("checkout_replays_total"), replays)
-        self.stack.proxies["database"].delay(0)
+        answer.release()
         last = self.buyer.sequences[order]
         self.assertEqual(self.heard(listener, order, last), list(range(1, last + 1)))
         self.assertGreaterEqual(self.metric("checkout_replays_total"), replays + 2)
