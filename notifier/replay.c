@@ -94,16 +94,14 @@ struct replay_run {
 
 static void pump(struct replay *replay);
 
-static void enqueue(struct replay *replay, struct session *session)
+/* The only writer of a session's phase. Those that are QUEUED are in the queue, in this order. */
+static void enter(struct replay *replay, struct session *session, enum session_replay_phase phase)
 {
-    session->replay.queued = true;
-    TAILQ_INSERT_TAIL(&replay->queue, session, replay.link);
-}
-
-static void dequeue(struct replay *replay, struct session *session)
-{
-    session->replay.queued = false;
-    TAILQ_REMOVE(&replay->queue, session, replay.link);
+    if (session->replay.phase == SESSION_REPLAY_QUEUED)
+        TAILQ_REMOVE(&replay->queue, session, replay.link);
+    if (phase == SESSION_REPLAY_QUEUED)
+        TAILQ_INSERT_TAIL(&replay->queue, session, replay.link);
+    session->replay.phase = phase;
 }
 
 static bool can_ask(const struct replay *replay)
@@ -114,11 +112,9 @@ static bool can_ask(const struct replay *replay)
 /* Live events flow again although the replay is not complete. */
 static void postpone(struct replay *replay, struct session *session)
 {
-    session->replay.behind = false;
     session->replay.cursor = 0;
     session_release(session);
-    if (!session->replay.queued)
-        enqueue(replay, session);
+    enter(replay, session, SESSION_REPLAY_QUEUED);
 }
 
 static void finish(struct replay *replay, struct session *session)
@@ -139,9 +135,8 @@ static void finish(struct replay *replay, struct session *session)
         buf_free(&session->held); /* the next replay reads them; and there is room again */
     r->again = false;
     session->held_lost = false;
-    if (again)
-        enqueue(replay, session); /* still holding: what is held comes after it */
-    else
+    enter(replay, session, again ? SESSION_REPLAY_QUEUED : SESSION_REPLAY_IDLE);
+    if (!again) /* else still holding: what is held comes after it */
         session_release(session);
 }
 
@@ -171,11 +166,11 @@ static void page_came(struct replay *replay, struct session *session,
     }
     session->replay.cursor = pg_int(result, rows - 1, EVENT_ROW_ID);
     if (ws_buffered(session->ws) <= WS_BUFFER_LOW) {
-        enqueue(replay,
-                session); /* to the end of the queue: one long history does not delay the others */
+        /* At the end of the queue: one long history does not delay the others. */
+        enter(replay, session, SESSION_REPLAY_QUEUED);
         return;
     }
-    session->replay.behind = true;
+    enter(replay, session, SESSION_REPLAY_DRAINING);
     ws_want_drained(session->ws);
 }
 
@@ -240,6 +235,7 @@ static int ask(struct replay *replay, struct session *session)
         return code;
     }
     r->run = run;
+    enter(replay, session, SESSION_REPLAY_READING);
     replay->runs++;
     session_hold(session);
     return 0;
@@ -250,7 +246,6 @@ static void pump(struct replay *replay)
     struct session *session = NULL;
     while (replay->runs < RUNS_MAX && can_ask(replay) &&
            (session = TAILQ_FIRST(&replay->queue)) != NULL) {
-        dequeue(replay, session);
         if (ask(replay, session) == 0)
             continue;
         postpone(replay, session);
@@ -284,12 +279,11 @@ static void replay_anew(struct registry_member *member, void *arg)
     r->redo = r->redo || (!r->first && r->first_server + 1 == replay->server);
     if (r->since_ms > replay->server_before_ms)
         r->since_ms = replay->server_before_ms;
-    r->behind = false;
     r->again = false;
     r->cursor = 0;
     session_hold(session);
-    if (!r->queued)
-        enqueue(replay, session);
+    if (r->phase != SESSION_REPLAY_QUEUED) /* else it keeps its turn */
+        enter(replay, session, SESSION_REPLAY_QUEUED);
 }
 
 static void server_changed(struct replay *replay)
@@ -383,15 +377,15 @@ void replay_welcome(struct session *session, int64_t after_id)
 void replay_request(struct replay *replay, struct session *session)
 {
     struct session_replay *r = &session->replay;
-    if (r->queued && r->cursor == 0)
+    if (r->phase == SESSION_REPLAY_QUEUED && r->cursor == 0)
         return; /* not started: it will see everything */
-    if (r->queued || r->behind || r->run != NULL) {
+    if (r->phase != SESSION_REPLAY_IDLE) {
         r->again = true;
         return;
     }
     if (can_ask(replay))
         session_hold(session);
-    enqueue(replay, session);
+    enter(replay, session, SESSION_REPLAY_QUEUED);
     pump(replay);
 }
 
@@ -406,17 +400,15 @@ void replay_stream_lost(struct session *session)
 
 void replay_drained(struct replay *replay, struct session *session)
 {
-    if (!session->replay.behind)
+    if (session->replay.phase != SESSION_REPLAY_DRAINING)
         return;
-    session->replay.behind = false;
-    enqueue(replay, session);
+    enter(replay, session, SESSION_REPLAY_QUEUED);
     pump(replay);
 }
 
 void replay_forget(struct replay *replay, struct session *session)
 {
-    if (session->replay.queued)
-        dequeue(replay, session);
+    enter(replay, session, SESSION_REPLAY_IDLE);
     if (session->replay.run != NULL)
         session->replay.run->session = NULL;
     session->replay.run = NULL;

@@ -19,13 +19,19 @@
 
 #define SESSION_HELD_MAX ((size_t)64 * 1024) /* bytes of live events held during a replay */
 
+enum session_replay_phase {
+    SESSION_REPLAY_IDLE,     /* none is wanted */
+    SESSION_REPLAY_QUEUED,   /* waits for its turn to read a page */
+    SESSION_REPLAY_READING,  /* a query is in flight */
+    SESSION_REPLAY_DRAINING, /* waits for the socket to drain before the next page */
+};
+
 /* What replay.c keeps for a session. Times are of the monotonic clock. */
 struct session_replay {
+    enum session_replay_phase phase;
     bool first;             /* not replayed yet */
     bool redo;              /* the first replay is wanted once more, after the one that runs */
-    bool queued;            /* in the queue */
     bool again;             /* wanted once more after the one that runs */
-    bool behind;            /* waits for the socket to drain before the next page */
     bool fresh;             /* no gap in the stream since this replay began */
     bool covered;           /* complete up to now: replayed, and no gap in the stream since */
     unsigned first_server;  /* the server that the first replay came from */
@@ -33,7 +39,7 @@ struct session_replay {
     int64_t cursor;         /* last event id of the page before */
     uint64_t since_ms;      /* complete up to here, when not covered */
     uint64_t began_ms;      /* this replay's first query */
-    struct replay_run *run; /* a query in flight */
+    struct replay_run *run; /* the query, while READING */
     TAILQ_ENTRY(session) link;
 };
 

@@ -174,7 +174,7 @@ static void failpoint_step(enum shard_writer_work work, int step)
     static const enum failpoint first[] = {
         [SHARD_WRITER_SETTLE] = FAILPOINT_SETTLE, [SHARD_WRITER_REFUND] = FAILPOINT_REFUND,
         [SHARD_WRITER_DECIDE] = FAILPOINT_DECIDE, [SHARD_WRITER_COMMAND] = FAILPOINT_COMMAND,
-        [SHARD_WRITER_LINE] = FAILPOINT_LINE,     [SHARD_WRITER_CLOCK] = FAILPOINT_CLOCK,
+        [SHARD_WRITER_WAITLIST] = FAILPOINT_LINE, [SHARD_WRITER_CLOCK] = FAILPOINT_CLOCK,
         [SHARD_WRITER_EXPIRE] = FAILPOINT_EXPIRE};
     failpoint_at((enum failpoint)((int)first[work] + step));
 }
@@ -291,7 +291,7 @@ static bool has_work(const struct shard_writer *writer, enum shard_writer_work w
         return has_jobs(writer);
     case SHARD_WRITER_COMMAND:
         return writer->command_due;
-    case SHARD_WRITER_LINE:
+    case SHARD_WRITER_WAITLIST:
         return writer->waitlist_count > 0;
     case SHARD_WRITER_CLOCK:
         return writer->clock_due;
@@ -322,7 +322,7 @@ static int start(struct shard_writer *writer, enum shard_writer_work work)
         if (code == 0)
             writer->command_due = false;
         return code;
-    case SHARD_WRITER_LINE:
+    case SHARD_WRITER_WAITLIST:
         code = orders_db_settle_waitlist(&writer->place, writer->waitlists[0], SHARD_WRITER_CHUNK,
                                          answered, writer);
         if (code == 0) /* the answer shows whether there is more */

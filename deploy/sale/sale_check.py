@@ -56,7 +56,7 @@ class Tables:
         return accepted.difference(row[0] for row in rows)
 
     def orders(self):
-        """id → a dict of this sale's order, `position` being where it came to the counter."""
+        """id → a dict of this sale's order, `position` being when it was decided."""
         names = ("id", "user", "sku", "quantity", "status", "reason", "position")
         rows = self.rows(
             "select o.order_id::text, o.user_id, o.sku, o.quantity, o.status, o.reason, "
@@ -99,7 +99,7 @@ def expected_units(plan, accepted, before):
 
 
 def out_of_order(plan, orders):
-    """Orders that came to the counter after one whose POST began when they already had their 202."""
+    """Orders that were decided after one whose POST began when they already had their 202."""
     wrong = 0
     for sku in {wish.sku for wish in plan.wishes}:
         line = []

@@ -13,7 +13,7 @@ _ANSWER_MAX = 64 * 1024
 _RETRIED = {429, 500, 502, 503, 504}
 
 
-class Door:
+class Api:
     """Where the API is reached: one host and port of SALE_API."""
 
     def __init__(self, host, port):
@@ -28,8 +28,8 @@ class Clicks:
     pause), until `patience` seconds after the first try.
     """
 
-    def __init__(self, plan, tokens, doors, log, connections, rate, patience, timeout=15.0):
-        self.tokens, self.doors, self.log = tokens, doors, log
+    def __init__(self, plan, tokens, apis, log, connections, rate, patience, timeout=15.0):
+        self.tokens, self.apis, self.log = tokens, apis, log
         self.patience, self.timeout, self.rate = patience, timeout, rate
         self.waiting = collections.deque()   # clicks whose time has come: (wish, tries, first try)
         self.idle = []
@@ -45,7 +45,7 @@ class Clicks:
 
     async def run(self):
         loop = asyncio.get_running_loop()
-        self._connections = [Connection(self, loop, self.doors[number % len(self.doors)])
+        self._connections = [Connection(self, loop, self.apis[number % len(self.apis)])
                              for number in range(self._count)]
         for connection in self._connections:
             connection.open()
@@ -146,8 +146,8 @@ class Clicks:
 class Connection(asyncio.Protocol):
     """One keep-alive connection, one click at a time; opens again when it is lost."""
 
-    def __init__(self, clicks, loop, door):
-        self.clicks, self.loop, self.door = clicks, loop, door
+    def __init__(self, clicks, loop, api):
+        self.clicks, self.loop, self.api = clicks, loop, api
         self.transport = None
         self.click = None
         self.sent = 0.0
@@ -162,14 +162,14 @@ class Connection(asyncio.Protocol):
     async def _connect(self):
         try:
             await asyncio.wait_for(self.loop.create_connection(
-                lambda: self, self.door.host, self.door.port), 5)
+                lambda: self, self.api.host, self.api.port), 5)
         except (OSError, asyncio.TimeoutError):
             self._reopen()
 
     def _reopen(self):
-        """The next door, after a pause that grows while none opens."""
-        doors = self.clicks.doors
-        self.door = doors[(doors.index(self.door) + 1) % len(doors)]
+        """The next API, after a pause that grows while none opens."""
+        apis = self.clicks.apis
+        self.api = apis[(apis.index(self.api) + 1) % len(apis)]
         pause = min(0.02 * 2 ** min(self._failures, 6), 1.0) * random.uniform(0.7, 1.3)
         self._failures += 1
         self.loop.call_later(pause, self.open)
@@ -188,7 +188,7 @@ class Connection(asyncio.Protocol):
         if wish.first_sent is None:
             wish.first_sent = self.sent
         self.click = (wish, tries, first or self.sent)
-        head = (f"{self.door.head}{self.clicks.tokens.of(wish.user)}\r\nIdempotency-Key: {wish.key}\r\n"
+        head = (f"{self.api.head}{self.clicks.tokens.of(wish.user)}\r\nIdempotency-Key: {wish.key}\r\n"
                 f"Content-Type: application/json\r\nContent-Length: {len(wish.body)}\r\n\r\n")
         self.transport.write(head.encode() + wish.body)
 

@@ -1,4 +1,4 @@
-"""Who buys what: the whole sale decided from one seed before the doors open."""
+"""Who buys what: the whole sale decided from one seed before the sale opens."""
 
 import json
 import random

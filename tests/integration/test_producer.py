@@ -91,7 +91,7 @@ class Contract:
 CONTRACT = Contract()
 
 
-class Door(harness.TestCase):
+class Api(harness.TestCase):
     daemons = ("producer",)
     settings = {"CHECKOUT_ORIGINS": "https://shop.example,http://localhost:8000, https://Pay.Example:443,"
                                     "capacitor://localhost"}
@@ -136,7 +136,7 @@ class Door(harness.TestCase):
             self.assertTrue(all(error["detail"] for error in answer.json["errors"]))
 
 
-class BadInput(Door):
+class BadInput(Api):
     """Each refused clearly. After each, the server serves on and the queues are empty."""
 
     def tearDown(self):
@@ -432,7 +432,7 @@ class BadInput(Door):
                                     "invalid-request")
 
 
-class Accepting(Door):
+class Accepting(Api):
     """What a good order gets, and what the queue gets."""
 
     def setUp(self):

@@ -16,7 +16,7 @@ import harness
 import harness_daemon
 from harness import wait_until
 from harness_amqp import CONFIRMS, FrameProxy
-from test_producer import Door, take_all
+from test_producer import Api, take_all
 
 SKU = "dress"
 
@@ -30,7 +30,7 @@ def metric(daemon, name):
     return None
 
 
-class BrokerFaults(Door):
+class BrokerFaults(Api):
     proxied = ("amqp",)
     settings = {"CHECKOUT_QUEUE_MAX_BYTES": 1048576}
 
@@ -149,7 +149,7 @@ class BrokerFaults(Door):
         self.stack.broker.purge()
 
 
-class Silence(Door):
+class Silence(Api):
     """A node that takes messages and says nothing about them, though its heartbeats come."""
 
     daemons = ()
@@ -206,7 +206,7 @@ class Silence(Door):
         self.assertTrue(self.ready())
 
 
-class OtherFaults(Door):
+class OtherFaults(Api):
     """PostgreSQL and Redis are not needed for accepting."""
 
     proxied = ("database", "redis")
@@ -261,7 +261,7 @@ class OtherFaults(Door):
             late.stop()
 
 
-class Outcome(Door):
+class Outcome(Api):
     """With the counter: a status that is waited for."""
 
     daemons = ("sandbox", "producer", "consumer")
@@ -293,7 +293,7 @@ class Outcome(Door):
                          ("rejected", "payment_declined"))
 
 
-class Leaving(Door):
+class Leaving(Api):
     proxied = ("amqp",)
 
     def test_sigterm_answers_what_it_has_accepted(self):
@@ -328,7 +328,7 @@ class Leaving(Door):
         leaver.finish(10)
 
 
-class Several(Door):
+class Several(Api):
     """Two producers on one port."""
 
     daemons = ()
@@ -354,7 +354,7 @@ class Several(Door):
         self.assertEqual(len(ids), 1)
 
 
-class Crowd(Door):
+class Crowd(Api):
     """Many at once, and clients that are slow or gone."""
 
     def test_a_thousand_connections(self):
@@ -414,7 +414,7 @@ class Crowd(Door):
                 one.close()
 
 
-class Crowded(Door):
+class Crowded(Api):
     settings = {"CHECKOUT_CONNECTIONS_MAX": 16}
 
     def test_the_idle_make_room_soon(self):
