@@ -7,6 +7,7 @@ if(NOT CMAKE_BUILD_TYPE)
   set(CMAKE_BUILD_TYPE Release)
 endif()
 
+option(CHECKOUT_TESTS "Build the tests and the bench too; OFF: a package can be made of the programs" ON)
 option(CHECKOUT_WERROR "Warnings are errors: the presets of CMakePresets.json say so" OFF)
 set(CHECKOUT_SANITIZE "" CACHE STRING "Sanitizers, e.g. address,undefined or thread")
 

@@ -13,6 +13,7 @@ import tempfile
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PROGRAMS = {"checkout-producer": 8, "checkout-consumer": 8, "checkout-notifier": 8, "checkoutctl": 1,
             "checkout-sandbox-gateway": 1}
+UNITS = ("checkout-producer@.service", "checkout-consumer@.service", "checkout-notifier.service", "checkout.target")
 
 
 def expected():
@@ -21,6 +22,8 @@ def expected():
     files |= {f"share/man/man{section}/{name}.{section}" for name, section in PROGRAMS.items()}
     files |= {f"share/doc/checkout/{name}" for name in
               ("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "SECURITY.md", "LICENSE")}
+    files |= {f"lib/systemd/system/{name}" for name in UNITS}
+    files |= {"lib/sysusers.d/checkout.conf", "share/doc/checkout/examples/checkout.env"}
     for source, target in (("schemas", "share/checkout"), ("docs", "share/doc/checkout/docs")):
         for folder, _, names in os.walk(os.path.join(ROOT, source)):
             inside = os.path.relpath(folder, os.path.join(ROOT, source))

@@ -8,5 +8,6 @@ if(NOT (CHECKOUT_SANITIZE OR CHECKOUT_COVER OR CHECKOUT_SEEDED_BUGS)) # where ma
   add_test(NAME install COMMAND /usr/bin/python3 ${CMAKE_CURRENT_SOURCE_DIR}/install.py ${CMAKE_BINARY_DIR}
                                 ${PROJECT_VERSION})
 endif()
+add_test(NAME units COMMAND /usr/bin/python3 ${CMAKE_CURRENT_SOURCE_DIR}/units.py ${CMAKE_BINARY_DIR})
 add_test(NAME links COMMAND /usr/bin/python3 ${CMAKE_CURRENT_SOURCE_DIR}/links.py ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
 set_tests_properties(links PROPERTIES SKIP_RETURN_CODE 77)
