@@ -6,6 +6,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,9 @@ def analyze(directory, *arguments):
 
 def main():
     build = sys.argv[1]
+    if shutil.which("systemd-analyze") is None:
+        print("systemd-analyze is not installed")
+        sys.exit(77)
     problems = []
     with tempfile.TemporaryDirectory(prefix="checkout-units.") as directory:
         for name in (*INSTANCES, "checkout.target"):
