@@ -22,6 +22,7 @@
 #include "producer/orders.h"
 #include "producer/publisher.h"
 #include "producer/routes.h"
+#include "producer/shared_port.h"
 #include "producer/webhook_record.h"
 #include "producer/webhook_signature.h"
 
@@ -30,6 +31,8 @@
 #define ANSWER_MAX ((size_t)256 * 1024) /* bytes of an answer's body: a page of 100 orders */
 #define FIRST_CONNECT_MS                                                                           \
     2000 /* at the start, /readyz waits so long for PostgreSQL, which is optional */
+#define FIRST_CONTACT_MS 1500
+#define LISTEN_WITHIN_MS 1800 /* of the start: also if no server answers */
 #define DRAIN_TICK_MS 20
 #define DRAIN_QUIET_MS 200 /* no request for so long: all clients know that we are leaving */
 #define DRAIN_MAX_MS 8000
@@ -38,7 +41,7 @@
 struct producer {
     struct daemon daemon;
     struct api api;
-    struct http_server *server;
+    struct shared_port *port;
     struct redis *redis;
     struct loop_timer *drain;
     uint64_t started_ms;
@@ -61,9 +64,16 @@ static void redis_changed(bool up, const char *reason, void *arg)
 static bool ready(void *arg, struct buf *ret_why)
 {
     struct producer *p = arg;
-    const char *why;
-    if (p->server == NULL || p->drain_until_ms > 0) {
+    const char *why = "";
+    if (p->port == NULL || p->drain_until_ms > 0) {
         (void)buf_str(ret_why, "no new connections are taken\n");
+        return false;
+    }
+    if (!shared_port_listens(p->port)) {
+        (void)buf_str(ret_why, "this process is not on its port: it cannot take orders yet, or "
+                               "another process there takes them\n");
+        (void)publisher_placing(p->api.publisher, &why);
+        (void)buf_printf(ret_why, "RabbitMQ takes no orders: %s\n", why);
         return false;
     }
     bool fine = publisher_placing(p->api.publisher, &why);
@@ -82,14 +92,14 @@ static void draining(void *arg)
 {
     struct producer *p = arg;
     uint64_t now_ms = clock_mono_ms();
-    if (http_server_pending(p->server) > 0)
+    if (shared_port_pending(p->port) > 0)
         p->quiet_since_ms = now_ms;
     bool quiet = now_ms >= p->quiet_since_ms + DRAIN_QUIET_MS;
-    if (!quiet && http_server_connections(p->server) > 0 && now_ms < p->drain_until_ms)
+    if (!quiet && shared_port_connections(p->port) > 0 && now_ms < p->drain_until_ms)
         return;
-    if (http_server_pending(p->server) > 0)
+    if (shared_port_pending(p->port) > 0)
         log_warning("leaving: requests stay unanswered",
-                    LOG_INT("requests", http_server_pending(p->server)));
+                    LOG_INT("requests", shared_port_pending(p->port)));
     log_info("left");
     loop_stop(p->daemon.loop);
 }
@@ -97,11 +107,10 @@ static void draining(void *arg)
 static void drain(void *arg)
 {
     struct producer *p = arg;
-    log_info("leaving: answering open requests",
-             LOG_INT("requests", http_server_pending(p->server)));
+    log_info("leaving: answering open requests", LOG_INT("requests", shared_port_pending(p->port)));
     p->quiet_since_ms = clock_mono_ms();
     p->drain_until_ms = p->quiet_since_ms + DRAIN_MAX_MS;
-    http_server_drain(p->server);
+    shared_port_drain(p->port);
     order_status_drain(p->api.status);
     loop_timer_start(p->drain, DRAIN_TICK_MS, DRAIN_TICK_MS);
 }
@@ -140,7 +149,6 @@ static bool open_parts(struct producer *p)
     size_t order_len, jwt_len;
     const char *order_secret = cfg_secret(cfg, CFG_ORDER_SECRET_FILE, &order_len);
     const char *jwt_secret = cfg_secret(cfg, CFG_JWT_SECRET_FILE, &jwt_len);
-    p->started_ms = clock_mono_ms();
     api->loop = p->daemon.loop;
     buf_init(&api->out, ANSWER_MAX);
     stats_init(&api->stats, p->daemon.metrics);
@@ -158,6 +166,25 @@ static bool open_parts(struct producer *p)
            api->tickets != NULL && api->webhooks != NULL && p->drain != NULL && open_servers(p);
 }
 
+static bool takes_orders(void *arg)
+{
+    const struct producer *p = arg;
+    const char *why;
+    return publisher_placing(p->api.publisher, &why);
+}
+
+static void handle(struct http_request *request, void *arg)
+{
+    struct producer *p = arg;
+    routes_handle(request, &p->api);
+}
+
+static void started(void *arg)
+{
+    (void)arg;
+    stop_notify_ready();
+}
+
 /* false: the process ends with p->exit_code */
 static bool open_producer(struct producer *p)
 {
@@ -165,20 +192,24 @@ static bool open_producer(struct producer *p)
     p->api.saved_methods = cfg_int(cfg, CFG_SAVED_METHODS) != 0;
     p->api.webhook_secret = cfg_secret(cfg, CFG_WEBHOOK_SECRET_FILE, &p->api.webhook_secret_len);
     p->api.webhook_mode = cfg_str(cfg, CFG_WEBHOOK_LIVEMODE);
-    const struct http_options options = {
-        .host = cfg_host(cfg, CFG_LISTEN),
-        .port = cfg_port(cfg, CFG_LISTEN),
-        .connections_max = (unsigned)cfg_int(cfg, CFG_CONNECTIONS_MAX),
-        .idle_timeout_s = IDLE_TIMEOUT_S,
-        .body_max = p->api.webhook_secret_len > 0 ? WEBHOOK_BODY_MAX : ORDER_REQUEST_BODY_MAX,
-        .reuse_port = true,
-        .refuse = problem_refuse};
-    int code = http_server_open(p->daemon.loop, &options, routes_handle, &p->api, &p->server);
-    if (code == 0) {
-        log_info("serving", LOG_STR("address", cfg_str(cfg, CFG_LISTEN)),
-                 LOG_INT("port", http_server_port(p->server)));
+    const struct shared_port_options options = {
+        .http = {.host = cfg_host(cfg, CFG_LISTEN),
+                 .port = cfg_port(cfg, CFG_LISTEN),
+                 .connections_max = (unsigned)cfg_int(cfg, CFG_CONNECTIONS_MAX),
+                 .idle_timeout_s = IDLE_TIMEOUT_S,
+                 .body_max =
+                     p->api.webhook_secret_len > 0 ? WEBHOOK_BODY_MAX : ORDER_REQUEST_BODY_MAX,
+                 .reuse_port = true,
+                 .refuse = problem_refuse},
+        .handler = handle,
+        .takes = takes_orders,
+        .started = started,
+        .arg = p,
+        .listen_by_ms = p->started_ms + LISTEN_WITHIN_MS,
+        .listening = p->api.stats.listening};
+    int code = shared_port_open(p->daemon.loop, &options, &p->port);
+    if (code == 0)
         return true;
-    }
     if (code == ERR_UNAVAILABLE) {
         (void)fprintf(stderr, "checkout-producer: %s: cannot listen on %s: %s\n",
                       cfg_name(CFG_LISTEN), cfg_str(cfg, CFG_LISTEN), strerror(errno));
@@ -197,7 +228,7 @@ static void close_all(struct producer *p)
     publisher_close(api->publisher);
     admission_free(api->admission);
     redis_close(p->redis);
-    http_server_close(p->server);
+    shared_port_close(p->port);
     order_status_free(api->status);
     orders_free(api->orders);
     items_free(api->items);
@@ -218,9 +249,11 @@ int main(int argc, char **argv)
         .summary = "The API: takes orders over HTTP into the queue, and shows their status.",
         .cfg_program = CFG_PRODUCER,
         .servers = {&contact_broker, &contact_pg, &contact_redis},
+        .contact_ms = FIRST_CONTACT_MS,
         .ready = ready,
         .drain = drain,
         .arg = &producer};
+    producer.started_ms = clock_mono_ms();
     if (!daemon_open(&program, argc, argv, &producer.daemon, &producer.exit_code))
         return process_end(producer.exit_code);
     producer.exit_code = EXIT_FAILURE;
@@ -228,7 +261,6 @@ int main(int argc, char **argv)
         log_error("cannot start: out of memory");
     } else if (open_producer(&producer)) {
         producer.exit_code = 0;
-        stop_notify_ready();
         loop_run(producer.daemon.loop);
     }
     close_all(&producer);

@@ -29,6 +29,9 @@ void stats_init(struct stats *s, struct metrics *m)
     s->broker_up = metrics_server_up(m, METRICS_BROKER);
     s->database_up = metrics_server_up(m, METRICS_DATABASE);
     s->redis_up = metrics_server_up(m, METRICS_REDIS);
+    s->listening = metrics_gauge(
+        m, "checkout_listening",
+        "1: on its port; 0: away, because another process on the port takes the orders.", NULL);
     s->admission_opened =
         metrics_counter(m, "checkout_gate_opened_total",
                         "Orders that passed admission because Redis did not answer.", NULL);

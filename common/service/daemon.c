@@ -78,7 +78,8 @@ static int meet_servers(const struct daemon_program *program, struct loop *loop,
     int code = 0;
     for (; count < DAEMON_SERVERS_MAX && program->servers[count] != NULL; count++)
         contact_begin(&contacts[count], program->servers[count], loop, cfg, FIRST_CONTACT_NAME);
-    contact_await(contacts, count, FIRST_CONTACT_MS);
+    contact_await(contacts, count,
+                  program->contact_ms > 0 ? program->contact_ms : FIRST_CONTACT_MS);
     for (size_t i = 0; i < count; i++) {
         bool wrong = contacts[i].state == CONTACT_WRONG || contacts[i].state == CONTACT_UNSUITED;
         if (wrong && code == 0) {

@@ -34,6 +34,7 @@ struct daemon_program {
     /* The servers to contact once before it starts: a wrong setting stops the start, a server that
      * is down does not. Ends with NULL. */
     const struct contact_kind *servers[DAEMON_SERVERS_MAX + 1];
+    uint64_t contact_ms; /* how long they may take; 0: 3 s */
     /* Whether it can do its work now; else one line in `ret_why` for each missing thing. For
      * /readyz. */
     bool (*ready)(void *arg, struct buf *ret_why);

@@ -1,6 +1,7 @@
 #include "common/net/http/http_impl.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -36,6 +37,26 @@ static void on_sweep(void *arg)
     run(arg); /* it also stops listening when the process is out of descriptors */
 }
 
+static int begin(struct http_server *s, const struct http_options *options)
+{
+    bool ipv6 = false;
+    int fd = options->bound;
+    int code =
+        fd > 0 ? 0 : http_bind(options->host, options->port, options->reuse_port, &fd, &s->port);
+    if (code == 0)
+        code = http_listen(fd, options->connections_max, &s->port, &ipv6);
+    if (code < 0) {
+        if (fd > 0 && fd != options->bound)
+            (void)close(fd);
+        return code;
+    }
+    int epoll_fd = -1;
+    s->listen_fd = fd;
+    if (http_mhd_start(s, options, ipv6, &epoll_fd) == 0)
+        s->watch = loop_watch_new(s->loop, epoll_fd, on_readable, s);
+    return s->watch == NULL ? ERR_NOMEM : 0;
+}
+
 int http_server_open(struct loop *loop, const struct http_options *options, http_handler handler,
                      void *arg, struct http_server **ret_server)
 {
@@ -43,6 +64,7 @@ int http_server_open(struct loop *loop, const struct http_options *options, http
     if (s == NULL)
         return ERR_NOMEM;
     s->loop = loop;
+    s->listen_fd = -1;
     s->handler = handler;
     s->arg = arg;
     s->refuse = options->refuse;
@@ -53,21 +75,14 @@ int http_server_open(struct loop *loop, const struct http_options *options, http
     TAILQ_INIT(&s->waiting);
     TAILQ_INIT(&s->open);
     TAILQ_INIT(&s->upgraded);
-    bool ipv6 = false;
-    int code = http_listen(options->host, options->port, options->reuse_port,
-                           options->connections_max, &s->listen_fd, &s->port, &ipv6);
-    if (code < 0) {
-        free(s);
-        return code;
-    }
-    int epoll_fd = -1;
-    if (http_mhd_start(s, options, ipv6, &epoll_fd) == 0)
-        s->watch = loop_watch_new(loop, epoll_fd, on_readable, s);
     s->soon = loop_deferred_new(loop, on_soon, s);
     s->sweep = loop_timer_new(loop, on_sweep, s);
-    if (s->watch == NULL || s->soon == NULL || s->sweep == NULL) {
+    int code = s->soon == NULL || s->sweep == NULL ? ERR_NOMEM : begin(s, options);
+    if (code < 0) {
+        int error = errno;
         http_server_close(s);
-        return ERR_NOMEM;
+        errno = error;
+        return code;
     }
     loop_watch_set(s->watch, LOOP_READ);
     loop_timer_start(s->sweep, HTTP_SWEEP_MS, HTTP_SWEEP_MS);
@@ -79,6 +94,11 @@ int http_server_open(struct loop *loop, const struct http_options *options, http
 uint16_t http_server_port(const struct http_server *server)
 {
     return server->port;
+}
+
+int http_server_hold(struct http_server *server, bool hold)
+{
+    return server->listen_fd < 0 ? ERR_UNAVAILABLE : http_listen_hold(server->listen_fd, hold);
 }
 
 void http_server_drain(struct http_server *server)

@@ -45,6 +45,8 @@ struct http_options {
                                 shorter when nearly all connections are taken */
     size_t body_max;         /* it cuts a longer body: http_request_body_too_large */
     bool reuse_port;         /* several processes share the port (SO_REUSEPORT) */
+    int bound;               /* > 0: listen on this socket of http_bind, and not on host and port;
+                                it becomes the server's, except on ERR_UNAVAILABLE */
     const char *tls_certificate; /* PEM text; NULL: no TLS */
     const char *tls_key;         /* PEM text, too; both must outlive the server */
     http_refuser refuse;         /* NULL: the detail as plain text */
@@ -54,10 +56,18 @@ struct http_options {
  * http_respond/http_upgrade. */
 typedef void (*http_handler)(struct http_request *request, void *arg);
 
+/* Binds `host`:`port` (0: a free one) without listening, so that nothing else gets it; the caller
+ * closes *ret_fd. ERR_UNAVAILABLE: it cannot bind the address (see errno). */
+MUST_CHECK int http_bind(const char *host, uint16_t port, bool reuse_port, int *ret_fd,
+                         uint16_t *ret_port);
+
 /* ERR_UNAVAILABLE: it cannot bind the address (see errno). */
 MUST_CHECK int http_server_open(struct loop *loop, const struct http_options *options,
                                 http_handler handler, void *arg, struct http_server **ret_server);
 uint16_t http_server_port(const struct http_server *server);
+/* While held, only connections that have begun already are accepted: another process on the shared
+ * port gets the new ones once this one has drained. ERR_UNAVAILABLE: the kernel cannot. */
+MUST_CHECK int http_server_hold(struct http_server *server, bool hold);
 /* Stops accepting connections; open ones go on, and each is closed after its next answer. */
 void http_server_drain(struct http_server *server);
 /* Requests that a handler got and has not answered yet. */

@@ -1,8 +1,10 @@
 #include "common/net/http/http_listen.h"
 
 #include <errno.h>
+#include <linux/filter.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -10,6 +12,7 @@
 #include "common/base/buf.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
+#include "common/net/http/http.h"
 
 static int close_failed(int fd)
 {
@@ -33,8 +36,7 @@ static int bind_address(const struct addrinfo *address, bool reuse_port)
     if (address->ai_family == AF_INET6 &&
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) != 0)
         return close_failed(fd);
-    if (bind(fd, address->ai_addr, address->ai_addrlen) != 0 ||
-        listen(fd, HTTP_LISTEN_BACKLOG) != 0)
+    if (bind(fd, address->ai_addr, address->ai_addrlen) != 0)
         return close_failed(fd);
     return fd;
 }
@@ -76,25 +78,57 @@ static void raise_descriptors(unsigned connections)
                     LOG_INT("files", limit.rlim_cur), LOG_INT("connections", connections));
 }
 
-int http_listen(const char *host, uint16_t port, bool reuse_port, unsigned connections, int *ret_fd,
-                uint16_t *ret_port, bool *ret_ipv6)
+union address {
+    struct sockaddr any;
+    struct sockaddr_in ipv4;
+    struct sockaddr_in6 ipv6;
+};
+
+static int address_of(int fd, uint16_t *ret_port, bool *ret_ipv6)
 {
-    int fd = bind_host(host, port, reuse_port);
-    if (fd < 0)
-        return ERR_UNAVAILABLE;
-    union {
-        struct sockaddr any;
-        struct sockaddr_in ipv4;
-        struct sockaddr_in6 ipv6;
-    } bound = {0};
+    union address bound = {0};
     socklen_t len = sizeof bound;
-    if (getsockname(fd, &bound.any, &len) != 0) {
-        (void)close_failed(fd);
+    if (getsockname(fd, &bound.any, &len) != 0)
         return ERR_UNAVAILABLE;
-    }
-    raise_descriptors(connections);
-    *ret_fd = fd;
     *ret_ipv6 = bound.any.sa_family == AF_INET6;
     *ret_port = ntohs(*ret_ipv6 ? bound.ipv6.sin6_port : bound.ipv4.sin_port);
     return 0;
+}
+
+int http_bind(const char *host, uint16_t port, bool reuse_port, int *ret_fd, uint16_t *ret_port)
+{
+    bool ipv6;
+    int fd = bind_host(host, port, reuse_port);
+    if (fd < 0)
+        return ERR_UNAVAILABLE;
+    if (address_of(fd, ret_port, &ipv6) < 0) {
+        (void)close_failed(fd);
+        return ERR_UNAVAILABLE;
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
+int http_listen(int fd, unsigned connections, uint16_t *ret_port, bool *ret_ipv6)
+{
+    if (listen(fd, HTTP_LISTEN_BACKLOG) != 0)
+        return ERR_UNAVAILABLE;
+    raise_descriptors(connections);
+    return address_of(fd, ret_port, ret_ipv6);
+}
+
+int http_listen_hold(int fd, bool hold)
+{
+    /* A listening socket's filter sees segments from their TCP header on; byte 13 holds the flags.
+     * A pure SYN is dropped; the ACKs that complete connections pass. */
+    struct sock_filter drop_syn[] = {BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),
+                                     BPF_STMT(BPF_ALU | BPF_AND | BPF_K, TH_SYN | TH_ACK),
+                                     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, TH_SYN, 0, 1),
+                                     BPF_STMT(BPF_RET | BPF_K, 0),
+                                     BPF_STMT(BPF_RET | BPF_K, UINT32_MAX)};
+    const struct sock_fprog program = {sizeof drop_syn / sizeof drop_syn[0], drop_syn};
+    int on = 1;
+    int code = hold ? setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program)
+                    : setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &on, sizeof on);
+    return code == 0 ? 0 : ERR_UNAVAILABLE;
 }

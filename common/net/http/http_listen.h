@@ -9,10 +9,12 @@
 
 #define HTTP_LISTEN_BACKLOG 4096 /* the kernel cuts it to net.core.somaxconn */
 
-/* Binds `host`:`port` (0: a free one) and listens, non-blocking, and makes room for as many
- * descriptors as connections. `reuse_port`: several processes share the port. The caller closes
- * *ret_fd. ERR_UNAVAILABLE: it cannot bind the address (see errno). */
-MUST_CHECK int http_listen(const char *host, uint16_t port, bool reuse_port, unsigned connections,
-                           int *ret_fd, uint16_t *ret_port, bool *ret_ipv6);
+/* Listens on a socket of http_bind(), and makes room for as many descriptors as connections.
+ * ERR_UNAVAILABLE: another socket has the address (see errno). */
+MUST_CHECK int http_listen(int fd, unsigned connections, uint16_t *ret_port, bool *ret_ipv6);
+
+/* While held, the kernel ignores who begins to connect (who tries again 1 s later), but completes
+ * what has begun. ERR_UNAVAILABLE: it cannot, and nothing has changed. */
+MUST_CHECK int http_listen_hold(int fd, bool hold);
 
 #endif

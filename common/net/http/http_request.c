@@ -5,8 +5,9 @@
 
 #include "common/base/clock.h"
 
-#define BODY_KEPT 4096       /* memory for a body that an idle connection keeps, at most */
-#define CROWDED_IDLE_MS 5000 /* the longest idle time when nearly all connections are taken */
+#define BODY_KEPT 4096 /* memory for a body that an idle connection keeps, at most */
+#define CROWDED_IDLE_MS                                                                            \
+    5000 /* the longest idle time when nearly all are taken, or while it drains */
 
 /* ---- a connection's life ---- */
 
@@ -110,7 +111,7 @@ static void look_for_end(struct http_request *r)
  * arrives. */
 static uint64_t idle_limit(const struct http_server *s)
 {
-    bool crowded = s->connection_count >= s->connections_max / 8 * 7;
+    bool crowded = s->connection_count >= s->connections_max / 8 * 7 || s->draining;
     return crowded && s->idle_ms > CROWDED_IDLE_MS ? CROWDED_IDLE_MS : s->idle_ms;
 }
 

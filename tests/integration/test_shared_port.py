@@ -1,0 +1,196 @@
+#!/usr/bin/python3
+"""Producers that share a port: one without a broker leaves it to the others, and none leaves as the last."""
+
+import re
+import socket
+import subprocess
+import threading
+import time
+import unittest
+import urllib.parse
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+import harness
+from harness import wait_until
+from harness_proxy import Proxy
+from test_producer import Door
+from test_producer_faults import metric
+
+SKU = "dress"
+
+
+def listens(daemon):
+    """Whether the process itself listens at the port where it serves, as the kernel sees it."""
+    port = urllib.parse.urlsplit(daemon.url).port
+    sockets = subprocess.run(["ss", "-Hltnp", f"sport = :{port}"], check=True, text=True,
+                             stdout=subprocess.PIPE).stdout
+    return f"pid={daemon.pid}," in sockets
+
+
+class SharedPort(Door):
+    daemons = ()
+
+    def setUp(self):
+        target = urllib.parse.urlsplit(self.stack.direct["CHECKOUT_AMQP_URL"])
+        self.port = harness.free_port()
+        self.links, self.doors = [], []
+        for _ in range(2):
+            link = Proxy(target.hostname, target.port)
+            self.addCleanup(link.close)
+            self.links.append(link)
+        self.target = target
+        self.stack.broker.purge()
+
+    def door(self, link, wait=True):
+        netloc = f"{self.target.username}:{self.target.password}@127.0.0.1:{link.port}"
+        door = self.stack.start("producer", wait=wait, CHECKOUT_LISTEN=f"127.0.0.1:{self.port}",
+                                CHECKOUT_AMQP_URL=self.target._replace(netloc=netloc).geturl())
+        self.addCleanup(door.kill)
+        self.doors.append(door)
+        return door
+
+    def send(self, key=None):
+        """On a connection of its own: the answer's status, or the error's name."""
+        try:
+            return self.stack.post("ann", SKU, key=key or uuid.uuid4().hex, producer=self.doors[0]).status
+        except OSError as error:
+            return type(getattr(error, "reason", error)).__name__
+
+    def statuses(self, count=40):
+        with ThreadPoolExecutor(8) as pool:
+            return set(pool.map(lambda _: self.send(), range(count)))
+
+    # -- the start -------------------------------------------------------------------------------
+
+    def test_it_listens_within_two_seconds_though_no_server_answers(self):
+        mute = socket.create_server(("127.0.0.1", 0))  # takes connections, and never says a word
+        self.addCleanup(mute.close)
+        url = re.sub(r"@[^/]*/", f"@127.0.0.1:{mute.getsockname()[1]}/", self.stack.direct["CHECKOUT_AMQP_URL"])
+        others = {name: re.sub(r"@[^/]*/", f"@127.0.0.1:{mute.getsockname()[1]}/", self.stack.settings[name])
+                  for name in ("CHECKOUT_DATABASE_URL", "CHECKOUT_REDIS_URL")}
+        begun = time.monotonic()
+        door = self.stack.start("producer", wait=False, CHECKOUT_AMQP_URL=url, **others)
+        self.addCleanup(door.kill)
+        wait_until(lambda: listens(door), 10, "it listens")
+        self.assertLess(time.monotonic() - begun, 2.3)  # `ss` and we take some of it
+        self.assertEqual(self.stack.post("ann", SKU, producer=door).status, 503)
+
+    def test_one_that_never_had_a_broker_takes_no_orders_from_another(self):
+        self.door(self.links[0])
+        self.links[1].down()
+        second = self.door(self.links[1], wait=False)
+        wait_until(lambda: b"not on the shared port yet" in second.log_text(), 10, "it says so")
+        self.assertEqual(self.statuses(), {202})
+        self.assertFalse(listens(second))
+        self.assertEqual(harness.http_call(second.admin, "GET", "/readyz").status, 503)
+        self.links[1].up()
+        wait_until(lambda: listens(second), 10, "it comes when it has a broker")
+        self.assertEqual(self.statuses(), {202})
+
+    # -- losses ----------------------------------------------------------------------------------
+
+    def test_one_that_loses_its_broker_leaves_and_answers_what_it_took(self):
+        first, second = self.door(self.links[0]), self.door(self.links[1])
+        seen, stop = [], threading.Event()
+
+        def buy():
+            while not stop.is_set():
+                seen.append((time.monotonic(), self.send()))
+        buyers = [threading.Thread(target=buy) for _ in range(6)]
+        for buyer in buyers:
+            buyer.start()
+        self.links[1].down()
+        wait_until(lambda: not listens(second), 10, "it leaves the port")
+        left = time.monotonic()
+        wait_until(lambda: sum(when > left + 1.5 for when, _ in seen) > 60, 20, "buyers go on")
+        self.links[1].up()
+        wait_until(lambda: listens(second), 15, "it is back")
+        stop.set()
+        for buyer in buyers:
+            buyer.join()
+        self.assertEqual({status for when, status in seen if when > left + 1.5}, {202})
+        self.assertLessEqual({status for _, status in seen}, {202, 503})  # no connection is lost
+        self.assertTrue(listens(first))
+        self.assertEqual(metric(second, "checkout_listening"), 1)
+
+    def test_both_lose_it_in_the_same_instant(self):
+        self.door(self.links[0])
+        self.door(self.links[1])
+        for _ in range(5):
+            for link in self.links:
+                link.down()
+            until = time.monotonic() + 2
+            while time.monotonic() < until:
+                self.assertEqual(self.send(), 503)
+                self.assertTrue(any(listens(door) for door in self.doors))
+            for link in self.links:
+                link.up()
+            wait_until(lambda: all(listens(door) and metric(door, "checkout_broker_up") == 1
+                                   for door in self.doors), 20, "both take orders")
+            self.assertEqual(self.statuses(), {202})
+
+    def away(self):
+        """Two doors; the second has no broker and has left."""
+        first = self.door(self.links[0])
+        second = self.door(self.links[1])
+        self.links[1].down()
+        wait_until(lambda: not listens(second), 10, "it leaves the port")
+        return first, second
+
+    def back_after(self, second, begun):
+        wait_until(lambda: listens(second), 10, "it is back")
+        self.assertLess(time.monotonic() - begun, 1.2)  # `ss` takes some of it
+
+    def test_it_is_back_when_the_other_dies(self):
+        first, second = self.away()
+        first.kill()
+        self.back_after(second, time.monotonic())
+        self.assertEqual(self.send(), 503)
+
+    def test_it_is_back_when_the_other_hangs(self):
+        first, second = self.away()
+        first.freeze()
+        self.back_after(second, time.monotonic())
+
+    def test_it_is_back_when_the_other_leaves_in_order(self):
+        first, second = self.away()
+        first.terminate()
+        self.back_after(second, time.monotonic())
+
+    def test_it_is_back_when_the_other_loses_its_broker_too(self):
+        _, second = self.away()
+        self.links[0].down()
+        begun = time.monotonic()
+        self.back_after(second, begun + 0.5)  # the other one notices first
+        self.assertEqual(self.send(), 503)
+
+    def test_away_it_ends_in_order(self):
+        _, second = self.away()
+        second.stop(10)
+        self.assertEqual(self.statuses(), {202})
+
+    def test_a_stranger_cannot_send_it_away(self):
+        door = self.door(self.links[0])
+        stranger = f"""
+import os, socket, struct
+os.setuid(65534)
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.bind("\\0checkout-producer/127.0.0.1:{self.port}/1")
+while True:
+    word, asker = s.recvfrom(64)
+    s.sendto(word[:8] + b"T" + bytes(7), asker)
+    print("answered", flush=True)
+"""
+        liar = subprocess.Popen(["/usr/bin/python3", "-c", stranger], stdout=subprocess.PIPE)
+        self.addCleanup(liar.wait)
+        self.addCleanup(liar.kill)
+        self.links[0].down()
+        for _ in range(10):  # lies, a tenth of a second apart
+            self.assertEqual(liar.stdout.readline(), b"answered\n")
+        self.assertTrue(listens(door))
+        self.assertEqual(self.send(), 503)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
