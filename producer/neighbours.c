@@ -30,6 +30,7 @@ struct neighbours {
     neighbours_cb takes;
     void *arg;
     uint64_t heard_ms;
+    uint64_t said_ms; /* when we last said that we take orders */
     char address[64];
 };
 
@@ -55,13 +56,16 @@ static bool take_slot(struct neighbours *n)
     return false;
 }
 
-static void answer(const struct neighbours *n, const struct word *question,
-                   const struct sockaddr_un *to, socklen_t to_len)
+static void answer(struct neighbours *n, const struct word *question, const struct sockaddr_un *to,
+                   socklen_t to_len)
 {
     const struct word takes = {.asked_ms = question->asked_ms, .kind = WORD_TAKES};
-    if (n->takes(n->arg)) /* one that does not come is asked for again */
-        (void)sendto(n->fd, &takes, sizeof takes, MSG_DONTWAIT | MSG_NOSIGNAL,
-                     (const struct sockaddr *)to, to_len);
+    if (!n->takes(n->arg))
+        return;
+    n->said_ms = clock_mono_ms();
+    /* an answer that gets lost is asked for again */
+    (void)sendto(n->fd, &takes, sizeof takes, MSG_DONTWAIT | MSG_NOSIGNAL,
+                 (const struct sockaddr *)to, to_len);
 }
 
 static bool from_our_user(struct msghdr *message)
@@ -159,5 +163,7 @@ void neighbours_ask(struct neighbours *neighbours)
 
 uint64_t neighbours_heard_ms(const struct neighbours *neighbours)
 {
-    return neighbours == NULL ? 0 : neighbours->heard_ms;
+    if (neighbours == NULL || neighbours->heard_ms <= neighbours->said_ms)
+        return 0;
+    return neighbours->heard_ms;
 }

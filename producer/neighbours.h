@@ -24,8 +24,12 @@ void neighbours_free(struct neighbours *neighbours); /* NULL is allowed, here an
 
 /* Asks all of them now; the answers come later. */
 void neighbours_ask(struct neighbours *neighbours);
-/* Another process took orders at this time or later, by our monotonic clock in ms: when the newest
- * question was asked that one has answered so. 0: none. */
+/*
+ * Another process took orders at this time or later, by our monotonic clock in ms: when the newest
+ * question was asked that one has answered so. 0: none since we last said it ourselves. So of
+ * processes that leave by each other's words, each has said it later than the one that relies on
+ * it, and the last to say it stays.
+ */
 uint64_t neighbours_heard_ms(const struct neighbours *neighbours);
 
 #endif

@@ -9,10 +9,11 @@
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
+#include "common/net/http/http_listen.h"
 #include "producer/neighbours.h"
 
 #define TICK_MS 100
-#define HEARD_MS 500 /* so long another one's word counts */
+#define HEARD_MS 400 /* so long another one's word counts */
 #define HOLD_MS 200  /* for connections on their way, over the longest round trips */
 #define SAY_MS 10000 /* between lines about a port that cannot be listened on */
 #define ADDRESS_SIZE 64
@@ -141,7 +142,7 @@ static void free_stale(struct shared_port *p)
 
 static void while_away(struct shared_port *p, bool fine, uint64_t now_ms)
 {
-    bool late = now_ms >= p->options.listen_by_ms;
+    bool late = p->started || now_ms >= p->options.listen_by_ms;
     if (fine || (late && !another_takes(p, now_ms))) {
         come(p, now_ms);
     } else if (late && !p->started) {
@@ -167,7 +168,8 @@ static void on_tick(void *arg)
             begin_to_leave(p);
         break;
     case PHASE_LEAVING:
-        if (!go)
+        if (!go ||
+            (now_ms >= p->since_ms + HOLD_MS && neighbours_heard_ms(p->neighbours) < p->since_ms))
             stay(p);
         else if (now_ms >= p->since_ms + HOLD_MS)
             leave(p);

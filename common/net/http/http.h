@@ -56,11 +56,6 @@ struct http_options {
  * http_respond/http_upgrade. */
 typedef void (*http_handler)(struct http_request *request, void *arg);
 
-/* Binds `host`:`port` (0: a free one) without listening, so that nothing else gets it; the caller
- * closes *ret_fd. ERR_UNAVAILABLE: it cannot bind the address (see errno). */
-MUST_CHECK int http_bind(const char *host, uint16_t port, bool reuse_port, int *ret_fd,
-                         uint16_t *ret_port);
-
 /* ERR_UNAVAILABLE: it cannot bind the address (see errno). */
 MUST_CHECK int http_server_open(struct loop *loop, const struct http_options *options,
                                 http_handler handler, void *arg, struct http_server **ret_server);

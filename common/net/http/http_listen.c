@@ -12,7 +12,6 @@
 #include "common/base/buf.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
-#include "common/net/http/http.h"
 
 static int close_failed(int fd)
 {

@@ -9,6 +9,11 @@
 
 #define HTTP_LISTEN_BACKLOG 4096 /* the kernel cuts it to net.core.somaxconn */
 
+/* Binds `host`:`port` (0: a free one) without listening, so that nothing else gets it; the caller
+ * closes *ret_fd. ERR_UNAVAILABLE: it cannot bind the address (see errno). */
+MUST_CHECK int http_bind(const char *host, uint16_t port, bool reuse_port, int *ret_fd,
+                         uint16_t *ret_port);
+
 /* Listens on a socket of http_bind(), and makes room for as many descriptors as connections.
  * ERR_UNAVAILABLE: another socket has the address (see errno). */
 MUST_CHECK int http_listen(int fd, unsigned connections, uint16_t *ret_port, bool *ret_ipv6);
