@@ -92,7 +92,7 @@
     X(END_FAILED)                                                                                  \
     X(END_OTHER_SUM)  /* failed, and what was taken goes back */                                   \
     X(END_SUPERSEDED) /* it took no money; the next attempt may be made */                         \
-    X(END_GIVEN_BACK)                                                                              \
+    X(END_REFUNDED)                                                                                \
     X(END_REFUND_FAILED)                                                                           \
     X(END_REFUND_AGAIN) /* under a key of its own */                                               \
     X(END_REFUND_LATER) /* ... another day */

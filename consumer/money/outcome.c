@@ -9,5 +9,5 @@ const char *outcome_text(enum outcome_kind kind)
 
 bool outcome_of_refund(enum outcome_kind kind)
 {
-    return kind >= OUTCOME_GIVEN_BACK;
+    return kind >= OUTCOME_REFUNDED;
 }

@@ -19,7 +19,7 @@
     X(UNCLEAR, "unclear")       /* it goes on, and this is to be recorded */                       \
     X(ACTION, "action")         /* its buyer is to act, for `wait_ms` */                           \
     /* of a refund, and of late looks: checkout.settle_refunds */                                  \
-    X(GIVEN_BACK, "succeeded")                                                                     \
+    X(REFUNDED, "succeeded")                                                                       \
     X(REFUND_FAILED, "failed")                                                                     \
     X(REFUND_AGAIN, "again")                                                                       \
     X(REFUND_LATER, "later")                                                                       \

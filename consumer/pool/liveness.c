@@ -23,7 +23,7 @@ static struct member judge(const struct liveness *m, const struct member *before
     member.changed_ms = moved || gap ? now_ms : before->changed_ms;
     if (!row->locked)
         member.unlocked = moved || gap ? 1 : before->unlocked + 1;
-    bool trusted = m->afresh_ms == 0 || now_ms - m->afresh_ms >= LIVENESS_DEAD_MS;
+    bool trusted = m->gap_ms == 0 || now_ms - m->gap_ms >= LIVENESS_DEAD_MS;
     bool lock_lost = trusted && member.unlocked >= 2;
     /* an unknown member without its lock is the rest of an earlier crash */
     bool leftover = before == NULL && !row->locked;
@@ -48,7 +48,7 @@ void liveness_observe(struct liveness *m, const struct member_row *rows, size_t 
     struct member list[LIVENESS_MAX];
     size_t kept = 0;
     if (gap && m->observed_ms != 0)
-        m->afresh_ms = now_ms;
+        m->gap_ms = now_ms;
     for (size_t i = 0; i < count && kept < LIVENESS_MAX; i++)
         list[kept++] = judge(m, find(m->list, m->count, rows[i].id), &rows[i], gap, now_ms);
     qsort(list, kept, sizeof list[0], by_id);
@@ -85,5 +85,5 @@ size_t liveness_assignable(const struct liveness *m, int64_t ret_ids[LIVENESS_MA
 bool liveness_steady(const struct liveness *m, uint64_t now_ms)
 {
     return m->observed_ms != 0 && now_ms - m->observed_ms <= LIVENESS_GAP_MS &&
-           (m->afresh_ms == 0 || now_ms - m->afresh_ms >= LIVENESS_DEAD_MS);
+           (m->gap_ms == 0 || now_ms - m->gap_ms >= LIVENESS_DEAD_MS);
 }

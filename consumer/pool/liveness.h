@@ -37,7 +37,7 @@ struct member {
 struct liveness {
     int64_t self;
     uint64_t observed_ms; /* of the newest observation; 0: none */
-    uint64_t afresh_ms;   /* of the newest after a gap; 0: none */
+    uint64_t gap_ms;      /* of the newest after a gap; 0: none */
     struct member list[LIVENESS_MAX];
     size_t count;
 };

@@ -15,8 +15,8 @@ static const struct pg_statement service_statement = {"service",
 static const struct pg_statement join_statement = {
     "join_pool", "select checkout.join_pool($1::text, $2::text, $3::integer, $4::text)", 4};
 static const struct pg_statement heartbeat_statement = {
-    "beat",
-    "select member_id, beat, ready, locked from checkout.beat($1::bigint, $2::boolean,"
+    "heartbeat",
+    "select member_id, heartbeats, ready, locked from checkout.heartbeat($1::bigint, $2::boolean,"
     " $3::integer[])",
     3};
 static const struct pg_statement owners_statement = {

@@ -362,9 +362,10 @@ static enum shard_writer_work next_work(const struct shard_writer *writer)
  * are under way. */
 static void end_decided_batch(struct shard_writer *writer)
 {
-    if (!writer->intake->batch.open || writer->batch_told || !intake_decided_all(writer->intake))
+    if (!writer->intake->batch.open || writer->batch_reported ||
+        !intake_decided_all(writer->intake))
         return;
-    writer->batch_told = true;
+    writer->batch_reported = true;
     writer->events->batch_decided(writer->arg);
 }
 
@@ -373,7 +374,7 @@ static bool open_batch(struct shard_writer *writer)
 {
     if (writer->intake->batch.open)
         return true;
-    writer->batch_told = false;
+    writer->batch_reported = false;
     if (intake_open_batch(writer->intake) == 0)
         return true;
     writer->events->failed("out of memory", writer->arg);

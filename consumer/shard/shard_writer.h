@@ -60,7 +60,7 @@ struct shard_writer {
     enum shard_writer_work last;
     uint64_t started_us;
     uint64_t stalled_since_ms; /* monotonic: work and no commit since then; 0: no work */
-    bool batch_told;           /* batch_decided was called for this batch */
+    bool batch_reported;       /* batch_decided was called for this batch */
     bool taking;               /* takes jobs; false while the shard is being released */
     bool expire_due;
     bool command_due;

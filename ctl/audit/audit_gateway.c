@@ -212,7 +212,7 @@ static int find_missing(struct comparison *c)
 
 /* ---- all of it ---- */
 
-static void times_told(const struct pg_result *result, void *arg)
+static void on_times(const struct pg_result *result, void *arg)
 {
     struct comparison *c = arg;
     (void)snprintf(c->until, sizeof c->until, "%s", pg_text(result, 0, 0));
@@ -226,7 +226,7 @@ static int compare_all(struct comparison *c, int64_t since_ms)
     const char *const params[] = {since};
     int64_t since_s =
         since_ms == 0 ? 0 : ((int64_t)clock_wall_ms() - since_ms) / 1000 - CLOCKS_APART_S;
-    int exit_code = ctl_query(c->ctl, &select_times, params, times_told, c);
+    int exit_code = ctl_query(c->ctl, &select_times, params, on_times, c);
     if (exit_code == CTL_FINE)
         exit_code = list_all(c, since_s < 1 ? 0 : since_s);
     if (exit_code == CTL_FINE)

@@ -49,7 +49,7 @@ static void rest(struct dead_queue *queue, uint64_t ms)
 
 /* ---- alone with it ---- */
 
-static void lock_told(const struct pg_result *result, void *arg)
+static void on_lock(const struct pg_result *result, void *arg)
 {
     *(bool *)arg = pg_bool(result, 0, 0);
 }
@@ -66,7 +66,7 @@ static int lock(struct dead_queue *queue)
     }
     uint64_t until_ms = clock_mono_ms() + BUSY_PATIENCE_MS;
     while (!locked) {
-        int exit_code = ctl_query(ctl, &try_lock, NULL, lock_told, &locked);
+        int exit_code = ctl_query(ctl, &try_lock, NULL, on_lock, &locked);
         if (exit_code != CTL_FINE)
             return exit_code;
         if (!locked && clock_mono_ms() >= until_ms)

@@ -137,7 +137,7 @@ static void wake(void *arg)
     loop_stop(follow->ctl->loop);
 }
 
-static void told_to_stop(void *arg)
+static void on_signal(void *arg)
 {
     struct follow *follow = arg;
     follow->stopping = true;
@@ -291,8 +291,8 @@ static int run(struct ctl *ctl, const struct command_args *args)
         return exit_code;
     buf_init(&follow.line, LINE_MAX_BYTES);
     follow.timer = loop_timer_new(ctl->loop, wake, &follow);
-    struct loop_signal *interrupt = loop_signal_new(ctl->loop, SIGINT, told_to_stop, &follow);
-    struct loop_signal *terminate = loop_signal_new(ctl->loop, SIGTERM, told_to_stop, &follow);
+    struct loop_signal *interrupt = loop_signal_new(ctl->loop, SIGINT, on_signal, &follow);
+    struct loop_signal *terminate = loop_signal_new(ctl->loop, SIGTERM, on_signal, &follow);
     if (follow.timer == NULL || interrupt == NULL || terminate == NULL) {
         exit_code = ctl_complain(CTL_FAILED, "out of memory");
     } else {

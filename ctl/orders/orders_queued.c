@@ -85,7 +85,7 @@ struct asking {
     int64_t left_ms; /* -2: no such key; VIEW_UNKNOWN: no answer */
 };
 
-static void life_told(const struct redis_reply *reply, void *arg)
+static void on_life(const struct redis_reply *reply, void *arg)
 {
     struct asking *asking = arg;
     asking->left_ms = reply->type == REDIS_INTEGER ? reply->integer : VIEW_UNKNOWN;
@@ -104,7 +104,7 @@ static void look_for_marker(struct ctl *ctl, struct traces *traces)
     int len = snprintf(key, sizeof key, REDIS_KEY_SEEN "%s", traces->id);
     const char *argv[] = {"PTTL", key};
     const size_t lens[] = {4, (size_t)len};
-    if (redis_command(ctl->redis, 2, argv, lens, life_told, &asking) < 0)
+    if (redis_command(ctl->redis, 2, argv, lens, on_life, &asking) < 0)
         return;
     loop_run(ctl->loop);
     if (asking.left_ms == VIEW_UNKNOWN)
@@ -138,7 +138,7 @@ static const struct pg_statement find_cancel = {
     " and state = 'pending')",
     1};
 
-static void cancel_told(const struct pg_result *result, void *arg)
+static void on_cancel(const struct pg_result *result, void *arg)
 {
     struct traces *traces = arg;
     traces->cancel = pg_bool(result, 0, 0) ? YES : NO;
@@ -244,7 +244,7 @@ int orders_explain_queued(struct ctl *ctl, const char *id, const char *user)
         traces.genuine = check_maker(ctl, &traces);
         look_for_marker(ctl, &traces);
         look_at_queues(ctl, &traces);
-        int exit_code = ctl_query(ctl, &find_cancel, params, cancel_told, &traces);
+        int exit_code = ctl_query(ctl, &find_cancel, params, on_cancel, &traces);
         if (exit_code != CTL_FINE)
             return exit_code;
     }

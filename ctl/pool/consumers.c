@@ -69,14 +69,14 @@ static int add_row(struct table *table, const struct pool_view *first, const str
                    const struct view_member *member)
 {
     char pid[NUMBER_SIZE], owned[NUMBER_SIZE], standby[NUMBER_SIZE], id[NUMBER_SIZE],
-        beat[NUMBER_SIZE];
+        heartbeats[NUMBER_SIZE];
     const char *stopped = NULL;
     (void)pool_view_stopped(view, member->id, &stopped);
     (void)snprintf(pid, sizeof pid, "%" PRId64, member->pid);
     (void)snprintf(owned, sizeof owned, "%" PRIu32, member->owned);
     (void)snprintf(standby, sizeof standby, "%" PRIu32, member->standby);
     (void)snprintf(id, sizeof id, "%" PRId64, member->id);
-    (void)snprintf(beat, sizeof beat, "%" PRId64, member->heartbeat);
+    (void)snprintf(heartbeats, sizeof heartbeats, "%" PRId64, member->heartbeat);
     const char *const values[] = {member->name,
                                   member->host,
                                   pid,
@@ -89,7 +89,7 @@ static int add_row(struct table *table, const struct pool_view *first, const str
                                   member->started_at,
                                   stopped,
                                   id,
-                                  beat};
+                                  heartbeats};
     return table_add(table, values);
 }
 

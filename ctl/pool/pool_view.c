@@ -9,11 +9,11 @@
 
 #define QUESTIONS_AT_ONCE 16
 
-static const struct pg_statement show_members = {
-    "ctl_show_members",
-    "select member_id, name, host, pid, version, beat, beat_age_ms, ready, locked,"
+static const struct pg_statement list_members = {
+    "ctl_list_members",
+    "select member_id, name, host, pid, version, heartbeats, heartbeat_age_ms, ready, locked,"
     "       to_char(started_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
-    "  from checkout.show_members()",
+    "  from checkout.list_members()",
     0};
 static const struct pg_statement show_shards = {
     "ctl_show_shards",
@@ -60,7 +60,7 @@ static void read_members(const struct pg_result *result, void *arg)
         m->pid = pg_int(result, row, 3);
         copy(result, row, 4, m->version);
         m->heartbeat = pg_int(result, row, 5);
-        m->beat_age_ms = pg_int(result, row, 6);
+        m->heartbeat_age_ms = pg_int(result, row, 6);
         m->ready = pg_bool(result, row, 7);
         m->locked = pg_bool(result, row, 8);
         copy(result, row, 9, m->started_at);
@@ -103,7 +103,7 @@ static void read_shards(const struct pg_result *result, void *arg)
 
 bool view_member_ready(const struct view_member *member)
 {
-    return member->locked && member->ready && member->beat_age_ms < VIEW_LIVE_MS;
+    return member->locked && member->ready && member->heartbeat_age_ms < VIEW_LIVE_MS;
 }
 
 static struct view_member *find(const struct pool_view *view, int64_t id)
@@ -169,7 +169,7 @@ void pool_view_note(const struct pool_view *view, const struct view_shard *shard
         note = "no owner";
     else if (owner == NULL || !owner->locked)
         note = "owner is dead";
-    else if (owner->beat_age_ms >= VIEW_LIVE_MS)
+    else if (owner->heartbeat_age_ms >= VIEW_LIVE_MS)
         note = "owner is silent";
     else if (shard->place.owner != ASSIGNMENT_NONE && shard->place.owner != shard->owner)
         note = "moving";
@@ -202,7 +202,7 @@ int pool_view_read(struct ctl *ctl, struct pool_view *ret_view)
 {
     struct pool_view view = {.dead_letters = VIEW_UNKNOWN};
     struct reading reading = {&view, 0};
-    int exit_code = ctl_query(ctl, &show_members, NULL, read_members, &reading);
+    int exit_code = ctl_query(ctl, &list_members, NULL, read_members, &reading);
     if (exit_code == CTL_FINE && reading.code == 0)
         exit_code = ctl_query(ctl, &show_shards, NULL, read_shards, &reading);
     if (exit_code == CTL_FINE && reading.code == 0 && view.shard_count > 0)

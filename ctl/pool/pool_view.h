@@ -22,7 +22,7 @@ struct view_member {
     char started_at[VIEW_TEXT_SIZE];
     int64_t pid;
     int64_t heartbeat;
-    int64_t beat_age_ms;
+    int64_t heartbeat_age_ms;
     bool ready;  /* its connection to RabbitMQ stands */
     bool locked; /* its session lock is held: the process lives */
     uint32_t owned;

@@ -146,7 +146,7 @@ void shards_sum(const struct pool_view *view, struct shards_sum *ret_sum)
         sum.unrelayed += shard->unrelayed;
         sum.decided_per_s += shard->decided_per_s;
         sum.oldest_ms = oldest > sum.oldest_ms ? oldest : sum.oldest_ms;
-        sum.unserved += owner == NULL || !owner->locked || owner->beat_age_ms >= VIEW_LIVE_MS;
+        sum.unserved += owner == NULL || !owner->locked || owner->heartbeat_age_ms >= VIEW_LIVE_MS;
     }
     for (size_t i = 0; i < view->member_count; i++)
         sum.members_ready += view_member_ready(&view->members[i]);

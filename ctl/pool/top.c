@@ -66,7 +66,7 @@ static const struct pool_view *sorted_view; /* for the comparison below; one thr
 static int hurt(const struct view_shard *shard)
 {
     const struct view_member *owner = pool_view_member(sorted_view, shard->owner);
-    if (owner == NULL || !owner->locked || owner->beat_age_ms >= VIEW_LIVE_MS)
+    if (owner == NULL || !owner->locked || owner->heartbeat_age_ms >= VIEW_LIVE_MS)
         return 2;
     return shard->paused || shard->stopped[0] != '\0' ? 1 : 0;
 }
@@ -217,7 +217,7 @@ static void wake(void *arg)
     loop_stop(top->ctl->loop);
 }
 
-static void told_to_stop(void *arg)
+static void on_signal(void *arg)
 {
     struct top *top = arg;
     top->stopping = true;
@@ -249,8 +249,8 @@ static int run_signalled(struct top *top)
     struct loop *loop = top->ctl->loop;
     int exit_code;
     top->timer = loop_timer_new(loop, wake, top);
-    struct loop_signal *interrupt = loop_signal_new(loop, SIGINT, told_to_stop, top);
-    struct loop_signal *terminate = loop_signal_new(loop, SIGTERM, told_to_stop, top);
+    struct loop_signal *interrupt = loop_signal_new(loop, SIGINT, on_signal, top);
+    struct loop_signal *terminate = loop_signal_new(loop, SIGTERM, on_signal, top);
     if (top->timer == NULL || interrupt == NULL || terminate == NULL) {
         exit_code = ctl_complain(CTL_FAILED, "out of memory");
     } else {

@@ -5,8 +5,8 @@
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/pay/currency.h"
-#include "deploy/sandbox/payer.h"
 #include "deploy/sandbox/payment.h"
+#include "deploy/sandbox/payment_method.h"
 
 /* ---- rules ---- */
 
@@ -127,7 +127,7 @@ static bool append_changed(struct payment *p)
 {
     if (payment_append(p) == 0)
         return true;
-    payer_undo(p);
+    payment_method_undo(p);
     payment_refuse_unavailable(p);
     return false;
 }
@@ -138,13 +138,13 @@ static void append_new(struct payment *p)
 {
     struct store *store = p->gateway->store;
     if (store_add_intent(store, clock_wall_ms() / 1000, &p->record.intent) < 0) {
-        payer_undo(p);
+        payment_method_undo(p);
         payment_refuse_unavailable(p);
         return;
     }
     if (payment_append(p) < 0) {
         store_drop_intent(store);
-        payer_undo(p);
+        payment_method_undo(p);
         payment_refuse_unavailable(p);
     }
 }
@@ -153,7 +153,7 @@ static void execute_new(struct payment *p)
 {
     p->record.kind = RECORD_CHARGE;
     p->record.error = p->fault == FAULT_500_AFTER_CHARGE ? 500 : 0;
-    if (!check_account(p) || !check_money(p) || !check_return_url(p) || !payer_use(p))
+    if (!check_account(p) || !check_money(p) || !check_return_url(p) || !payment_method_use(p))
         return;
     if (p->fault == FAULT_500_CONSUMED) {
         p->record.kind = RECORD_FAILED;
@@ -185,7 +185,7 @@ void charge_create(struct gateway *gateway, struct http_request *request, const 
     }
     p->record.intent = p->charge.intent;
     p->record.intent.live = gateway->faults.settings.livemode;
-    if (!payer_find(p))
+    if (!payment_method_find(p))
         return;
     name_bank(p);
     const char *order = form_get(&p->form, "metadata[order_id]");
@@ -216,7 +216,7 @@ static void execute_confirm(struct payment *p)
         p->record.intent.return_url = p->charge.intent.return_url;
         name_bank(p);
     }
-    if (!payer_find(p) || !payer_use(p))
+    if (!payment_method_find(p) || !payment_method_use(p))
         return;
     decide(p);
     if (append_changed(p))

@@ -185,7 +185,7 @@ static int say(struct buf *problem, int code, const char *path, const char *what
     return code;
 }
 
-static int told_errno(struct buf *problem, const char *path, const char *what)
+static int seen_errno(struct buf *problem, const char *path, const char *what)
 {
     (void)buf_printf(problem, "the ledger %s %s: %s", path, what, strerror(errno));
     return ERR_IO;
@@ -212,7 +212,7 @@ static int cut(struct ledger *l, size_t good, size_t size, struct buf *problem)
     log_warning("last record of the ledger was torn, as by a crash; cut it off",
                 LOG_INT("bytes", size - good), LOG_STR("file", l->options.path));
     if (ftruncate(l->fd, (off_t)good) != 0 || fsync(l->fd) != 0)
-        return told_errno(problem, l->options.path, "cannot be cut");
+        return seen_errno(problem, l->options.path, "cannot be cut");
     return 0;
 }
 
@@ -292,13 +292,13 @@ static int load_file(struct ledger *l, struct buf *problem)
 {
     struct stat status;
     if (fstat(l->fd, &status) != 0)
-        return told_errno(problem, l->options.path, "cannot be read");
+        return seen_errno(problem, l->options.path, "cannot be read");
     size_t size = (size_t)status.st_size;
     if (size == 0)
         return 0;
     char *text = mmap(NULL, size, PROT_READ, MAP_PRIVATE, l->fd, 0);
     if (text == MAP_FAILED)
-        return told_errno(problem, l->options.path, "cannot be read");
+        return seen_errno(problem, l->options.path, "cannot be read");
     int code = load_text(l, text, size, problem);
     (void)munmap(text, size);
     return code;
@@ -330,7 +330,7 @@ static int begin_file(struct ledger *l, struct buf *problem)
     if (error == 0 && sync_directory(l->options.path) == 0)
         return 0;
     errno = error == 0 ? errno : error;
-    return told_errno(problem, l->options.path, "cannot be written");
+    return seen_errno(problem, l->options.path, "cannot be written");
 }
 
 static int open_file(struct ledger *l, struct buf *problem)
@@ -338,11 +338,11 @@ static int open_file(struct ledger *l, struct buf *problem)
     const char *path = l->options.path;
     l->fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (l->fd < 0)
-        return told_errno(problem, path, "cannot be opened");
+        return seen_errno(problem, path, "cannot be opened");
     if (flock(l->fd, LOCK_EX | LOCK_NB) != 0)
         return errno == EWOULDBLOCK
                    ? say(problem, ERR_CONFLICT, path, "is in use by another process")
-                   : told_errno(problem, path, "cannot be locked");
+                   : seen_errno(problem, path, "cannot be locked");
     int code = load_file(l, problem);
     if (code == 0 && l->end == 0)
         code = begin_file(l, problem);

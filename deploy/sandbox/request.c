@@ -172,8 +172,8 @@ bool request_allows(const struct request_charge *charge, const char *type)
     return false;
 }
 
-static int read_payer(const struct form *form, struct request_charge *charge,
-                      struct answer_error *error)
+static int read_payment_method(const struct form *form, struct request_charge *charge,
+                               struct answer_error *error)
 {
     struct intent *intent = &charge->intent;
     const char *future = form_get(form, "setup_future_usage");
@@ -216,7 +216,7 @@ int request_charge(struct form *form, const char *version, struct buf *metadata,
     struct request_charge charge = {0};
     int code = check_names(form, known, ARRAY_LEN(known), ret_error);
     if (code == 0)
-        code = read_payer(form, &charge, ret_error);
+        code = read_payment_method(form, &charge, ret_error);
     if (code == 0)
         code = read_types(form, version, &charge, ret_error);
     if (code == 0)

@@ -160,7 +160,7 @@ class PoolCase(harness.TestCase):
 
     def beats(self, daemon):
         """How often it has beaten since it joined."""
-        return self.stack.one("select beat from consumers where member_id = %s", (daemon.member,))
+        return self.stack.one("select heartbeats from consumers where member_id = %s", (daemon.member,))
 
     def owned_as_named(self):
         """Whether nothing is still to move: what was just taken is kept for a while before it is given on."""

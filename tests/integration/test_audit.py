@@ -268,7 +268,7 @@ class Damage(Audited):
         self.assert_found(("waiting-differs", self.line, None))
 
     def test_a_line_whose_head_would_be_passed(self):
-        self.damage("update items set line_head = 2 where sku = %s", self.line)
+        self.damage("update items set waitlist_head = 2 where sku = %s", self.line)
         self.assert_found(("line-marks-differ", self.line, None))
 
     def test_a_ticket_that_would_be_drawn_twice(self):
@@ -554,7 +554,7 @@ class Large(Audited):
                           for kinds, n, status, reason, phase in self.STEPS for kind in kinds)
         each = count // 100
         self.stack.sql(
-            "insert into items (sku, shard, title, price, currency, stock, sold, line_head, next_ticket) "
+            "insert into items (sku, shard, title, price, currency, stock, sold, waitlist_head, next_ticket) "
             "select 'many-' || i, i %% %s, 'many', 1000, 'usd', %s, %s, %s, %s from generate_series(0, 99) i",
             (self.stack.shards, each // 2, each // 2, each + 1, each + 1))
         self.stack.sql(

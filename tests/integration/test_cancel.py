@@ -167,7 +167,7 @@ class Cancelling(Cancels):
                                   "extract(epoch from finished_at - created_at)) from commands "
                                   "where order_id = any (%s::uuid[])", ([order.id for order in orders],))
         def beat():
-            return self.stack.one("select beat from consumers order by member_id desc limit 1")
+            return self.stack.one("select heartbeats from consumers order by member_id desc limit 1")
         self.assertLess(seconds(), 0.5)
         before = beat()
         self.assertEqual(len(self.stack.sql(

@@ -244,7 +244,7 @@ class Lines(Holding):
 
         def gone():
             beat, left, late = self.stack.sql(
-                "select (select beat from consumers order by member_id desc limit 1), count(*), "
+                "select (select heartbeats from consumers order by member_id desc limit 1), count(*), "
                 "count(*) filter (where expires_at < now()) from waitlist where sku = %s", (sku,))[0]
             looks.extend([beat] * (late > 0))
             return left == 0 and all(order.status() == "rejected" for order in waiting)

@@ -291,8 +291,8 @@ class LineModel(unittest.TestCase):
         for sku, order_id in self.call("select sku, order_id::text from checkout.waitlist order by sku, ticket"):
             lines.setdefault(sku, []).append(order_id)
         self.assertEqual(lines, {i.sku: i.line for i in self.model.items.values() if i.line})
-        self.assertEqual(self.call("select sku, ticket, line_head from checkout.waitlist join checkout.items using (sku) "
-                                   "where ticket < line_head"), [])
+        self.assertEqual(self.call("select sku, ticket, waitlist_head from checkout.waitlist join checkout.items using (sku) "
+                                   "where ticket < waitlist_head"), [])
         for sku, line in lines.items():
             for place, order_id in enumerate(line, start=1):
                 if place % 7 == 1:

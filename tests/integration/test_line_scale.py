@@ -198,7 +198,7 @@ class Plans(Explained):
             scans = [node for plan in plans for node in nodes(plan)
                      if node.get("Index Name") == "waitlist_pkey"]
             self.assertTrue(any("ticket >=" in node.get("Index Cond", "") for node in scans))
-            head, lowest = self.stack.sql("select line_head, (select min(ticket) from waitlist where sku = %s) from items "
+            head, lowest = self.stack.sql("select waitlist_head, (select min(ticket) from waitlist where sku = %s) from items "
                                           "where sku = %s", (sku, sku))[0]
             self.assertEqual(head, lowest)
             self.stack.sql("update items set sold = stock, held = 0 where sku = %s", (sku,))
@@ -488,7 +488,7 @@ class Served(Line):
         self.stack.publish_jobs(stuck)
         order = harness.Order(self.stack, "ann", stuck["order_id"]).wait("reserved")
         self.stack.sql("update items set held = 0 where sku = %s", (broken,))
-        before = self.stack.one("select max(beat) from consumers")
+        before = self.stack.one("select max(heartbeats) from consumers")
         sandbox.thaw()
         wait_until(lambda: b"refuses" in consumer.log_text(), 30, "the settlement to be refused")
         jobs = [self.stack.job(f"user-{n}", good) for n in range(5)]
@@ -496,7 +496,7 @@ class Served(Line):
         for job in jobs:
             harness.Order(self.stack, job["user_id"], job["order_id"]).wait("confirmed")
         self.assertEqual(order.status(), "reserved")
-        beats = self.stack.one("select max(beat) from consumers") - before
+        beats = self.stack.one("select max(heartbeats) from consumers") - before
         self.assertLess(consumer.log_text().count(b"refuses"), 20 + 3 * beats)
         self.stack.sql("update items set held = 1 where sku = %s", (broken,))
         order.wait("confirmed", timeout=60)

@@ -295,9 +295,9 @@ class TakeOver(PoolCase):
         self.assert_served_once()
 
     def test_what_crashes_left_in_the_pool_hides_nobody(self):
-        self.stack.sql("insert into consumers (name, host, pid, version, beat_at) "
+        self.stack.sql("insert into consumers (name, host, pid, version, heartbeat_at) "
                        "select 'gone', 'gone', n, '0', now() - interval '10 s' from generate_series(1, 400) n")
-        self.stack.sql("insert into consumers (name, host, pid, version, beat_at) "
+        self.stack.sql("insert into consumers (name, host, pid, version, heartbeat_at) "
                        "select 'long gone', 'gone', n, '0', now() - interval '2 min' "
                        "from generate_series(1, 400) n")
         first, second = self.consumer(), self.consumer()

@@ -30,7 +30,7 @@ class ClockCase(PoolCase):
         self.addCleanup(CLOCK.set, "+0")
 
     def all_beats(self):
-        return dict(self.stack.sql("select member_id, beat from consumers where member_id = any(%s)",
+        return dict(self.stack.sql("select member_id, heartbeats from consumers where member_id = any(%s)",
                                    ([daemon.member for daemon in self.running()],)))
 
     def wait_beats(self, count):

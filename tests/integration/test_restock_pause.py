@@ -105,7 +105,7 @@ class Pausing(Operators):
     def let_time_pass(self):
         """So much that the consumer has looked for those who have waited too long, twice and more."""
         def beat():
-            return self.stack.one("select beat from consumers order by member_id desc limit 1")
+            return self.stack.one("select heartbeats from consumers order by member_id desc limit 1")
         before = beat()
         wait_until(lambda: beat() >= before + 4, 60, "the consumer's looks")
 

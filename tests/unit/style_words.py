@@ -1,7 +1,7 @@
 """Words of an earlier time, and words that are hard to read for somebody whose first language is not English.
 
-In pages, schemas, in comments, and in texts for people: log messages, help, problems. Names of the code are not looked at,
-nor are numbered SQL files, which are never edited.
+In pages, schemas, in comments, and in texts for people: log messages, help, problems. Numbered SQL
+files, which are never edited, are not looked at. Names of the code are compared with the words of the glossary, too.
 """
 
 import re
@@ -16,6 +16,14 @@ OLD = {
     r"gives? (it|them|the money) back": "refund, return", r"memory is out": "out of memory",
     r"(at|to|from|by|reach(ed|es)?) the counter": "the consumer", r"(the|a) gate": "admission",
     r"(waits?|wait(ed|ing)|next|ahead|stands?|turns?) in line": "on the waitlist",
+}
+# Parts of names of C and SQL, and whole names, that the glossary has other words for.
+NAMES = {
+    "told": "reported, logged, on_…", "afresh": "again", "beat": "heartbeat", "beats": "heartbeats", "door": "api", "doors": "api",
+    "lane": "shard_writer", "lanes": "shard_writer", "latelook": "reconcile", "pager": "reconcile", "payer": "payment_method",
+    "gatekeys": "admission_keys", "hub": "registry", "dial": "connect", "plant": "seeded_bug", "kv": "redis", "bus": "broker",
+    "endings": "outcomes", "nobody": "none", "given_back": "returned, refunded", "line_head": "waitlist_head",
+    "settle_line": "settle_waitlist",
 }
 GAP = r"[\s*]+"  # a line break of a comment is no more than a blank
 WORDS = re.compile("|".join(rf"(?<![\w`/.-]){pattern}(?![\w`/-])".replace(" ", GAP) for pattern in OLD), re.IGNORECASE)
@@ -50,7 +58,28 @@ def prose_of_c(text):
             yield match.start(), said
 
 
+def old_names(text):
+    """(offset, name, what to say instead) of each identifier with a part of NAMES."""
+    for match in re.finditer(r"[A-Za-z_]\w*", text):
+        name = match[0].lower()
+        for old, say in NAMES.items():
+            if re.search(rf"(?<![a-z0-9]){old}(?![a-z0-9])", name):
+                yield match.start(), match[0], say
+
+
+def check_names(problems):
+    c_files, previous = product(".c", ".h"), "schemas/sql/functions/previous_release.sql"
+    sql_files = [path for path in sources(".sql") if path.startswith("schemas/sql/functions/") and path != previous]
+    for path in c_files + sql_files:
+        text = read(path)
+        bare = COMMENT_OR_STRING if path in c_files else SQL_TEXT
+        code = bare.sub(lambda said: re.sub(r"[^\n]", " ", said[0]), text)
+        for at, name, say in old_names(code):
+            problems.append(f"{path}: line {text.count(chr(10), 0, at) + 1} names {name}; the glossary says: {say}")
+
+
 def check(problems):
+    check_names(problems)
     for path in product(".c", ".h") + [path for path in sources(".sql", ".yaml") if path.startswith("schemas/")]:
         if NUMBERED.fullmatch(path):
             continue

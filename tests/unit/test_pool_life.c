@@ -129,7 +129,7 @@ static void answer_heartbeat(const char *owners, const char *others)
         len += snprintf(rows + len, sizeof rows - (size_t)len, *c == '#' ? "%d" : "%c",
                         *c == '#' ? beat : *c);
     fake_pg_answer(heartbeat, "owners", owners);
-    fake_pg_answer(heartbeat, "beat", rows);
+    fake_pg_answer(heartbeat, "heartbeat", rows);
     answer_sweep();
 }
 
@@ -192,17 +192,17 @@ END_TEST
 START_TEST(a_heartbeat_says_that_we_are_ready_and_through_whom_we_write)
 {
     join();
-    fake_pg_skip(heartbeat, "beat");
+    fake_pg_skip(heartbeat, "heartbeat");
     ck_assert_str_eq(fake_pg_param(heartbeat, 0), "5");
     ck_assert_str_eq(fake_pg_param(heartbeat, 1), "true");
     char pids[32];
     (void)snprintf(pids, sizeof pids, "{%d}", pg_backend_pid(session));
     ck_assert_str_eq(fake_pg_param(heartbeat, 2), pids);
-    fake_pg_answer(heartbeat, "beat", "5|1|t|t");
+    fake_pg_answer(heartbeat, "heartbeat", "5|1|t|t");
     fake_pg_skip(heartbeat, NULL);
     fake_broker_down(context.broker);
     fake_loop_run(1000);
-    fake_pg_skip(heartbeat, "beat");
+    fake_pg_skip(heartbeat, "heartbeat");
     ck_assert_str_eq(fake_pg_param(heartbeat, 1), "false");
 }
 END_TEST
@@ -215,7 +215,7 @@ START_TEST(a_member_that_meets_an_unknown_task_is_not_ready)
     serve();
     fake_loop_run(1000);
     fake_pg_answer(heartbeat, "owners", "0|5|9;1|5|9");
-    fake_pg_answer(heartbeat, "beat", "5|77|t|t");
+    fake_pg_answer(heartbeat, "heartbeat", "5|77|t|t");
     fake_pg_answer(control, "place_cancels", "0");
     fake_pg_answer(control, "overdue", "1|teleport|dress;7|more|dress;0|more|hat");
     ck_assert_int_ne(state_of(1), OWNERSHIP_SERVING);
@@ -225,7 +225,7 @@ START_TEST(a_member_that_meets_an_unknown_task_is_not_ready)
     ck_assert_ptr_nonnull(strstr(buf_text(&why), "does not know"));
     answer_sweep();
     fake_loop_run(1000);
-    fake_pg_skip(heartbeat, "beat");
+    fake_pg_skip(heartbeat, "heartbeat");
     ck_assert_str_eq(fake_pg_param(heartbeat, 1), "false");
     buf_free(&why);
 }
@@ -297,13 +297,13 @@ START_TEST(a_member_that_was_removed_joins_again_and_takes_its_shards_anew)
     serve();
     fake_loop_run(1000);
     fake_pg_answer(heartbeat, "owners", "0|5|9;1|5|9");
-    fake_pg_answer(heartbeat, "beat", "8|1|t|t"); /* we are not in the list */
+    fake_pg_answer(heartbeat, "heartbeat", "8|1|t|t"); /* we are not in the list */
     ck_assert_int_eq(state_of(0), OWNERSHIP_NONE);
     fake_loop_run(1000);
     fake_pg_answer(heartbeat, "service", "2");
     fake_pg_answer(heartbeat, "join_pool", "6");
     fake_pg_answer(heartbeat, "owners", "0|5|9;1|5|9");
-    fake_pg_answer(heartbeat, "beat", "6|1|t|t");
+    fake_pg_answer(heartbeat, "heartbeat", "6|1|t|t");
     ck_assert_str_eq(fake_pg_oldest(session), "take_over");
     ck_assert_str_eq(fake_pg_param(session, 2), "6");
     ck_assert_str_eq(fake_pg_param(session, 3), "9"); /* only if nobody was there meanwhile */
@@ -314,15 +314,15 @@ START_TEST(a_lost_heartbeat_or_a_refused_one_changes_nothing)
 {
     serve();
     fake_loop_run(1000);
-    fake_pg_skip(heartbeat, "beat");
-    fake_pg_refuse(heartbeat, "beat", "57014");
+    fake_pg_skip(heartbeat, "heartbeat");
+    fake_pg_refuse(heartbeat, "heartbeat", "57014");
     ck_assert_int_eq(state_of(0), OWNERSHIP_SERVING);
     fake_loop_run(1000);
     fake_pg_down(heartbeat);
     ck_assert_int_eq(state_of(0), OWNERSHIP_SERVING);
     fake_pg_up(heartbeat);
     pool_heartbeat_up(pool);
-    ck_assert_uint_eq(fake_pg_waiting(heartbeat, "beat"), 1);
+    ck_assert_uint_eq(fake_pg_waiting(heartbeat, "heartbeat"), 1);
 }
 END_TEST
 
@@ -330,7 +330,7 @@ START_TEST(heartbeats_do_not_pile_up_before_a_silent_database)
 {
     serve();
     fake_loop_run(10000);
-    ck_assert_uint_eq(fake_pg_waiting(heartbeat, "beat"), 1);
+    ck_assert_uint_eq(fake_pg_waiting(heartbeat, "heartbeat"), 1);
 }
 END_TEST
 
@@ -441,13 +441,13 @@ START_TEST(without_a_session_that_serving_needs_a_member_is_not_ready)
     buf_init(&why, 1024);
     fake_pg_down(outbox);
     join();
-    fake_pg_skip(heartbeat, "beat");
+    fake_pg_skip(heartbeat, "heartbeat");
     ck_assert_str_eq(fake_pg_param(heartbeat, 1), "false");
     ck_assert(!pool_ready(pool, &why));
-    fake_pg_answer(heartbeat, "beat", "5|1|f|t;8|1|t|t"); /* another member can do it */
+    fake_pg_answer(heartbeat, "heartbeat", "5|1|f|t;8|1|t|t"); /* another member can do it */
     fake_pg_up(outbox);
     fake_loop_run(1000);
-    fake_pg_skip(heartbeat, "beat");
+    fake_pg_skip(heartbeat, "heartbeat");
     ck_assert_str_eq(fake_pg_param(heartbeat, 1), "true");
     buf_free(&why);
 }
@@ -458,7 +458,7 @@ START_TEST(if_no_member_is_ready_shards_are_assigned_as_if_all_were)
     fake_pg_down(outbox);
     join();
     fake_pg_answer(heartbeat, "owners", "0|0|3;1|0|3");
-    fake_pg_answer(heartbeat, "beat", "5|1|f|t");
+    fake_pg_answer(heartbeat, "heartbeat", "5|1|f|t");
     ck_assert_uint_eq(take_overs(), 2);
 }
 END_TEST
@@ -482,17 +482,17 @@ START_TEST(a_member_that_the_broker_does_not_feed_is_not_ready_and_goes_to_anoth
     ck_assert_int_eq(state_of(0), OWNERSHIP_SERVING);
     fake_loop_run(1000);
     ck_assert_uint_eq(fake_broker_moves(context.broker), 1);
-    fake_pg_skip(heartbeat, "beat");
+    fake_pg_skip(heartbeat, "heartbeat");
     ck_assert_str_eq(fake_pg_param(heartbeat, 1), "false");
     struct buf why;
     buf_init(&why, 1024);
     ck_assert(!pool_ready(pool, &why));
     buf_free(&why);
-    fake_pg_answer(heartbeat, "beat", "5|99|f|t;8|99|f|t");
+    fake_pg_answer(heartbeat, "heartbeat", "5|99|f|t;8|99|f|t");
     answer_sweep();
     ck_assert_int_eq(state_of(0), OWNERSHIP_SERVING); /* settling goes on */
     fake_broker_up(context.broker);
-    fake_pg_skip(heartbeat, "beat");
+    fake_pg_skip(heartbeat, "heartbeat");
     ck_assert_str_eq(fake_pg_param(heartbeat, 1), "true");
 }
 END_TEST
@@ -505,7 +505,7 @@ START_TEST(a_sweep_that_is_not_answered_is_not_followed_by_more)
         fake_pg_answer(heartbeat, "owners", "0|5|9;1|5|9");
         char row[32];
         (void)snprintf(row, sizeof row, "5|%d|t|t", ++beat);
-        fake_pg_answer(heartbeat, "beat", row);
+        fake_pg_answer(heartbeat, "heartbeat", row);
         ck_assert_uint_eq(fake_pg_waiting(control, "overdue"), 1);
     }
 }

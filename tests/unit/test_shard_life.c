@@ -828,7 +828,7 @@ START_TEST(work_of_all_kinds_takes_turns)
     shard_routing_waitlist(&shard.routing, "s");
     shard_routing_expired(&shard.routing);
     came(OUTCOME_CAPTURED, "pi_1");
-    came(OUTCOME_GIVEN_BACK, "re_1");
+    came(OUTCOME_REFUNDED, "re_1");
     static const char *const order[] = {"decide", "run_commands",   "settle_waitlist", "expire",
                                         "settle", "record_refunds", "decide"};
     for (size_t i = 0; i < ARRAY_LEN(order); i++)
@@ -857,7 +857,7 @@ START_TEST(nothing_is_routed_to_a_shard_that_is_not_ours)
     shard_routing_waitlist(&shard.routing, "s");
     shard_routing_expired(&shard.routing);
     came(OUTCOME_CAPTURED, "pi_1");
-    came(OUTCOME_GIVEN_BACK, "re_1");
+    came(OUTCOME_REFUNDED, "re_1");
     ck_assert_str_eq(fake_pg_oldest(session), "");
     ck_assert_uint_eq(shard.writer.payments.count, 0);
     ck_assert_uint_eq(shard.writer.refunds.count, 0);

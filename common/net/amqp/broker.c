@@ -56,7 +56,7 @@ static void drop_wire(struct broker *broker)
 {
     loop_watch_free(broker->watch);
     broker->watch = NULL;
-    loop_timer_stop(broker->beat);
+    loop_timer_stop(broker->heartbeat);
     loop_deferred_cancel(broker->soon);
     loop_hook_free(broker->hook);
     broker->hook = NULL;
@@ -143,7 +143,7 @@ static void pump(void *arg)
     serve(arg, false);
 }
 
-static void on_beat(void *arg)
+static void on_heartbeat(void *arg)
 {
     serve(arg, true);
 }
@@ -190,8 +190,8 @@ static bool adopt_wire(struct broker *broker, struct wire *wire)
         return false;
     }
     loop_watch_set(broker->watch, LOOP_READ);
-    uint64_t beat_ms = (uint64_t)broker->heartbeat_s * 1000 / 4;
-    loop_timer_start(broker->beat, beat_ms, beat_ms);
+    uint64_t period_ms = (uint64_t)broker->heartbeat_s * 1000 / 4;
+    loop_timer_start(broker->heartbeat, period_ms, period_ms);
     loop_defer(broker->soon);
     return true;
 }
@@ -204,9 +204,9 @@ static void attempt_failed(struct broker *broker, const char *reason)
     host_walk_failed(&broker->walk);
     broker_enter_phase(broker, BROKER_PHASE_IDLE, reason);
     schedule_retry(broker);
-    if (broker->failures > broker->hosts.count && now - broker->told_ms < TELL_AGAIN_MS)
+    if (broker->failures > broker->hosts.count && now - broker->logged_ms < TELL_AGAIN_MS)
         return;
-    broker->told_ms = now;
+    broker->logged_ms = now;
     tell_state(broker, reason);
 }
 
@@ -258,7 +258,7 @@ static void broker_free(struct broker *broker)
     if (broker->channels != NULL)
         broker_channels_free(broker);
     loop_timer_free(broker->retry);
-    loop_timer_free(broker->beat);
+    loop_timer_free(broker->heartbeat);
     loop_deferred_free(broker->soon);
     broker_url_free(&broker->hosts);
     free(broker->channels);
@@ -290,9 +290,9 @@ struct broker *broker_open(struct loop *loop, const struct broker_options *optio
     broker->heartbeat_s = options->heartbeat_s > 0 ? options->heartbeat_s : 1;
     broker->name = strdup(options->name);
     broker->retry = loop_timer_new(loop, start_attempt, broker);
-    broker->beat = loop_timer_new(loop, on_beat, broker);
+    broker->heartbeat = loop_timer_new(loop, on_heartbeat, broker);
     broker->soon = loop_deferred_new(loop, pump, broker);
-    if (broker->name == NULL || broker->retry == NULL || broker->beat == NULL ||
+    if (broker->name == NULL || broker->retry == NULL || broker->heartbeat == NULL ||
         broker->soon == NULL || broker_url_parse(options->urls, &broker->hosts, &problem) != 0) {
         broker_free(broker);
         return NULL;

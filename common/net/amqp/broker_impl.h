@@ -26,9 +26,9 @@ struct broker {
     struct loop *loop;
     struct broker_hosts hosts;
     struct host_walk walk;
-    char node[272];    /* "host:port" of the newest attempt */
-    uint64_t failures; /* connects that failed since the last success */
-    uint64_t told_ms;  /* when a failure was last reported */
+    char node[272];     /* "host:port" of the newest attempt */
+    uint64_t failures;  /* connects that failed since the last success */
+    uint64_t logged_ms; /* when a failure was last reported */
     char *name;
     broker_state_cb cb;
     void *arg;
@@ -44,11 +44,11 @@ struct broker {
     struct wire *old_wire; /* no longer ours, but a callback may still read a frame of it */
     bool polite;           /* old_wire is to be closed, not dropped */
     struct loop_watch *watch;
-    struct loop_timer *retry;   /* the next attempt */
-    struct loop_timer *beat;    /* serves the heartbeats, and finds what is overdue */
-    struct loop_deferred *soon; /* pumps in the next turn */
-    struct loop_hook *hook;     /* sees what the library read while it was sending */
-    loop_cb at_rest;            /* what broker_leave ends with */
+    struct loop_timer *retry;     /* the next attempt */
+    struct loop_timer *heartbeat; /* serves the heartbeats, and finds what is overdue */
+    struct loop_deferred *soon;   /* pumps in the next turn */
+    struct loop_hook *hook;       /* sees what the library read while it was sending */
+    loop_cb at_rest;              /* what broker_leave ends with */
 
     struct broker_channel **channels; /* by number; NULL: not in use */
     bool *closing;                    /* by number: our close is not answered yet */

@@ -326,7 +326,7 @@ struct redis_dialling {
     char reason[REDIS_REASON_SIZE - 24];
 };
 
-static void dial_in_thread(void *arg)
+static void connect_in_thread(void *arg)
 {
     struct redis_dialling *dialling = arg;
     dialling->code = tcp_connect(dialling->host, dialling->port, dialling->round, CONNECT_MS,
@@ -377,7 +377,8 @@ static void attempt(struct redis *redis)
         dialling->round = redis->walk.round;
         memcpy(dialling->host, redis->url.host, sizeof dialling->host);
     }
-    if (dialling == NULL || loop_background(redis->loop, dial_in_thread, dialled, dialling) < 0) {
+    if (dialling == NULL ||
+        loop_background(redis->loop, connect_in_thread, dialled, dialling) < 0) {
         free(dialling);
         redis_fail(redis, "cannot connect", "out of memory");
         return;

@@ -36,7 +36,7 @@ struct redis_subscriber {
     struct redis_subscriber_events events;
     void *arg;
     struct loop_timer *retry; /* of refused channels */
-    uint64_t told_ms;         /* when it last logged a refusal */
+    uint64_t logged_ms;       /* when it last logged a refusal */
     uint64_t refusals;        /* since then */
     struct loop_timer *end;   /* frees it in the next turn of the loop: this may be its callback */
     bool closed;
@@ -207,10 +207,10 @@ static void refused(struct redis_subscriber *subscriber, struct channel *channel
     uint64_t now_ms = clock_mono_ms();
     channel->state = CHANNEL_REFUSED;
     subscriber->refusals++;
-    if (subscriber->told_ms == 0 || now_ms - subscriber->told_ms >= TELL_AGAIN_MS) {
+    if (subscriber->logged_ms == 0 || now_ms - subscriber->logged_ms >= TELL_AGAIN_MS) {
         log_error("Redis refused a subscription; will retry", LOG_STR("problem", problem),
                   LOG_INT("refusals", subscriber->refusals));
-        subscriber->told_ms = now_ms;
+        subscriber->logged_ms = now_ms;
         subscriber->refusals = 0;
     }
     if (!loop_timer_active(subscriber->retry))

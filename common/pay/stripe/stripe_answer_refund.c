@@ -84,7 +84,7 @@ void stripe_read_refund(unsigned status, const char *body, size_t len, const cha
 static void sum_refunds(const json_t *data, const char *intent_id,
                         const struct pay_expected *expected, struct pay_answer *answer)
 {
-    int64_t given_back = 0;
+    int64_t returned = 0;
     bool pending = false;
     bool failed = false;
     for (size_t i = 0; i < json_array_size(data); i++) {
@@ -95,7 +95,7 @@ static void sum_refunds(const json_t *data, const char *intent_id,
             return;
         }
         if (stripe_string_is(refund, "status", "succeeded")) {
-            given_back += json_integer_value(json_object_get(refund, "amount"));
+            returned += json_integer_value(json_object_get(refund, "amount"));
             stripe_set_id(answer, refund);
         } else if (refund_ended_badly(refund)) {
             failed = true;
@@ -103,11 +103,11 @@ static void sum_refunds(const json_t *data, const char *intent_id,
             pending = true;
         }
     }
-    if (given_back >= expected->amount)
+    if (returned >= expected->amount)
         stripe_set(answer, PAY_SUCCEEDED, NULL);
     else if (pending)
         stripe_set(answer, PAY_PENDING, "pending");
-    else if (given_back > 0)
+    else if (returned > 0)
         stripe_set(answer, PAY_OTHER_SUM, "partly_refunded");
     else
         stripe_set(answer, failed ? PAY_FAILED : PAY_NOT_FOUND, failed ? "failed" : "not_found");

@@ -34,7 +34,7 @@ language sql stable as $$
           from checkout.waitlist l group by l.sku),
     compared as (
         select coalesce(i.sku, c.sku, l.sku) as sku, i.shard, i.sku is null as unknown, i.stock, i.held, i.sold,
-               i.waiting, i.line_head, i.next_ticket, l.first, l.last, coalesce(l.waiting, 0) as lined,
+               i.waiting, i.waitlist_head, i.next_ticket, l.first, l.last, coalesce(l.waiting, 0) as lined,
                coalesce(c.held, 0) as o_held, coalesce(c.sold, 0) as o_sold,
                coalesce(c.refunded, 0) as o_refunded, coalesce(c.waiting, 0) as o_waiting
           from checkout.items i
@@ -54,8 +54,8 @@ language sql stable as $$
           (c.waiting <> c.o_waiting or c.waiting <> c.lined, 'waiting-differs',
            format('the item says %s waiting, %s orders wait, %s stand in its line', c.waiting, c.o_waiting,
                   c.lined)),
-          (c.first < c.line_head or c.last >= c.next_ticket, 'line-marks-differ',
-           format('tickets %s to %s stand in a line from %s to before %s', c.first, c.last, c.line_head,
+          (c.first < c.waitlist_head or c.last >= c.next_ticket, 'line-marks-differ',
+           format('tickets %s to %s stand in a line from %s to before %s', c.first, c.last, c.waitlist_head,
                   c.next_ticket))) as v(broken, kind, found)
      where v.broken
 $$;
@@ -101,7 +101,7 @@ $$;
 -- says.
 create or replace function checkout.audit_events() returns setof checkout.finding
 language sql stable as $$
-    with told as (
+    with history as (
         select e.order_id, min(e.shard) as shard, count(*) as events, max(e.sequence) as newest,
                bit_or(checkout.audit_digit(e.status) << 4 * (least(e.sequence, 16) - 1)) as path,
                max(e.reason) as reason
@@ -111,7 +111,7 @@ language sql stable as $$
         select coalesce(o.order_id, t.order_id) as order_id, coalesce(o.shard, t.shard) as shard, o.sku,
                o.status, o.reason, o.sequence, t.events, t.newest, t.path
           from checkout.orders o
-          full join told t on t.order_id = o.order_id
+          full join history t on t.order_id = o.order_id
           left join known h on h.status = o.status and h.path = t.path
          where h.path is null or o.sequence <> t.newest or o.reason is distinct from t.reason),
     judged as (

@@ -22,7 +22,7 @@ begin
                 where v.shard = p.n - 1 and v.event_id > p.position
                 order by v.event_id limit p_page)
               union all
-              (select r.shard, r.event_id, r.created_at, r.order_id, null, coalesce(r.told, 'recorded'), r.reason, r.amount
+              (select r.shard, r.event_id, r.created_at, r.order_id, null, coalesce(r.shop_event, 'recorded'), r.reason, r.amount
                  from checkout.returns r
                 where r.shard = p.n - 1 and r.event_id > p.position
                 order by r.event_id limit p_page)

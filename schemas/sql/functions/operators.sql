@@ -3,12 +3,12 @@
 
 -- The pool's members, with the age of their last heartbeat by the database's clock. For people: the members
 -- themselves judge who is alive, by the change of the heartbeat.
-create or replace function checkout.show_members()
-returns table (member_id bigint, name text, host text, pid integer, version text, beat bigint,
-               beat_age_ms bigint, ready boolean, locked boolean, started_at timestamptz)
+create or replace function checkout.list_members()
+returns table (member_id bigint, name text, host text, pid integer, version text, heartbeats bigint,
+               heartbeat_age_ms bigint, ready boolean, locked boolean, started_at timestamptz)
 language sql stable as $$
-    select c.member_id, c.name, c.host, c.pid, c.version, c.beat,
-           (extract(epoch from clock_timestamp() - c.beat_at) * 1000)::bigint, c.ready,
+    select c.member_id, c.name, c.host, c.pid, c.version, c.heartbeats,
+           (extract(epoch from clock_timestamp() - c.heartbeat_at) * 1000)::bigint, c.ready,
            exists (select 1 from pg_locks k
                     where k.locktype = 'advisory' and k.granted and k.objsubid = 2
                       and k.classid = checkout.member_lock_class()::oid
@@ -39,7 +39,7 @@ begin
         select i.shard, sum(i.waiting)::bigint as waiting, min(o.created_at) as since
           from checkout.items_with_waitlist(array(select s from generate_series(0, n - 1) s)) i
           cross join lateral (select l.order_id from checkout.waitlist l
-                               where l.sku = i.sku and l.ticket >= i.line_head
+                               where l.sku = i.sku and l.ticket >= i.waitlist_head
                                order by l.ticket limit 1) h
           join checkout.orders o on o.order_id = h.order_id
          group by i.shard),
@@ -218,7 +218,7 @@ begin
         select i.sku, o.created_at as at
           from checkout.items_with_waitlist(array(select s from generate_series(0, n - 1) s)) i
           cross join lateral (select l.order_id from checkout.waitlist l
-                               where l.sku = i.sku and l.ticket >= i.line_head
+                               where l.sku = i.sku and l.ticket >= i.waitlist_head
                                order by l.ticket limit 1) h
           join checkout.orders o on o.order_id = h.order_id
         union all

@@ -55,7 +55,7 @@ begin
          where m.from_status is not null         -- no look for those that are made
            and o.order_id = m.order_id and o.status = m.from_status and o.shard = p_shard
         returning o.*),
-    told as (
+    appended as (
         insert into checkout.order_events (shard, order_id, sequence, status, reason, place_in_line)
         (select p_shard, m.order_id, 1, m.status, m.reason, m.place
            from move m where m.from_status is null order by m.ordinality)

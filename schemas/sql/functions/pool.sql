@@ -1,4 +1,4 @@
--- The members of the pool: joining, beating, leaving.
+-- The members of the pool: joining, heartbeats, leaving.
 
 -- Class of the session advisory locks that members hold, the member's id being the object.
 create or replace function checkout.member_lock_class() returns integer
@@ -23,7 +23,7 @@ declare
     id bigint;
 begin
     delete from checkout.consumers c
-     where c.beat_at < now() - interval '1 minute' and not checkout.member_locked(c.member_id);
+     where c.heartbeat_at < now() - interval '1 minute' and not checkout.member_locked(c.member_id);
     insert into checkout.consumers (name, host, pid, version) values (p_name, p_host, p_pid, p_version)
       returning member_id into id;
     perform pg_advisory_lock(checkout.member_lock_class(), id::integer);
@@ -34,8 +34,8 @@ end $$;
 -- not have noticed yet that the session before is gone, and until then that one still holds it.
 -- Returns the members, whether each holds its lock, and those of which something is known first.
 -- No row of its own: it was taken for dead and removed, and has to join again.
-create or replace function checkout.beat(p_member bigint, p_ready boolean, p_backends integer[])
-returns table (member_id bigint, name text, beat bigint, ready boolean, locked boolean)
+create or replace function checkout.heartbeat(p_member bigint, p_ready boolean, p_backends integer[])
+returns table (member_id bigint, name text, heartbeats bigint, ready boolean, locked boolean)
 language plpgsql as $$
 begin
     if not exists (select 1 from pg_locks k
@@ -44,7 +44,7 @@ begin
         perform pg_try_advisory_lock(checkout.member_lock_class(), p_member::integer);
     end if;
     update checkout.consumers c
-       set beat = c.beat + 1, ready = p_ready, backend_pids = p_backends, beat_at = now()
+       set heartbeats = c.heartbeats + 1, ready = p_ready, backend_pids = p_backends, heartbeat_at = now()
      where c.member_id = p_member;
     return query
     with held as materialized (
@@ -52,10 +52,10 @@ begin
          where k.locktype = 'advisory' and k.granted and k.objsubid = 2
            and k.classid = checkout.member_lock_class()::oid
            and k.database = (select d.oid from pg_database d where d.datname = current_database()))
-    select c.member_id, c.name, c.beat, c.ready, l.locked
+    select c.member_id, c.name, c.heartbeats, c.ready, l.locked
       from checkout.consumers c
       cross join lateral (select exists (select 1 from held h where h.member_id = c.member_id)) as l(locked)
-     order by c.member_id = p_member desc, l.locked desc, c.beat_at desc;
+     order by c.member_id = p_member desc, l.locked desc, c.heartbeat_at desc;
 end $$;
 
 -- A member leaves.

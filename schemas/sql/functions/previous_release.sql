@@ -135,3 +135,16 @@ begin
     end if;
     return known.status;
 end $$;
+
+create or replace function checkout.beat(p_member bigint, p_ready boolean, p_backends integer[])
+returns table (member_id bigint, name text, beat bigint, ready boolean, locked boolean)
+language sql as $$
+    select h.* from checkout.heartbeat(p_member, p_ready, p_backends) h
+$$;
+
+create or replace function checkout.show_members()
+returns table (member_id bigint, name text, host text, pid integer, version text, beat bigint,
+               beat_age_ms bigint, ready boolean, locked boolean, started_at timestamptz)
+language sql stable as $$
+    select m.* from checkout.list_members() m
+$$;

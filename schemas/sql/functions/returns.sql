@@ -11,7 +11,7 @@ return (select coalesce(sum(n.amount) filter (where n.status = 'succeeded'), 0):
 
 -- What an event tells the shop, if anything, of a refund or a dispute that was `p_was` (null: not known) and is p_status now.
 -- p_order: what its order is; p_all: all of the payment went back, which the order's own state tells.
-create or replace function checkout.return_told(p_kind text, p_was text, p_status text, p_order text, p_all boolean)
+create or replace function checkout.return_event(p_kind text, p_was text, p_status text, p_order text, p_all boolean)
 returns text language sql immutable
 return case
     when p_kind = 'dispute' then case
@@ -75,7 +75,7 @@ begin
         values (o.shard, p_order, p_attempt, intent, x.kind, x.id, x.amount, x.currency, x.status, x.reason, x.ours)
         returning event_id into event;
         update checkout.returns t
-           set told = checkout.return_told(x.kind, was, x.status, o.status,
+           set shop_event = checkout.return_event(x.kind, was, x.status, o.status,
                                            checkout.amount_returned(intent) >= paid.amount or o.status = 'refunded')
          where t.shard = o.shard and t.event_id = event and paid.order_id is not null;
     end loop;

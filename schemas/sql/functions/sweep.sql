@@ -25,7 +25,7 @@ begin
      where (select l.quantity from checkout.waitlist l where l.shard = i.shard and l.sku = i.sku
              order by l.quantity desc, l.ticket desc limit 1) > i.stock - i.sold
         or (not i.paused and not s.paused
-            and (select l.quantity from checkout.waitlist l where l.sku = i.sku and l.ticket >= i.line_head
+            and (select l.quantity from checkout.waitlist l where l.sku = i.sku and l.ticket >= i.waitlist_head
                   order by l.ticket limit 1)
                 <= i.stock - i.sold - i.held);
 end $$;

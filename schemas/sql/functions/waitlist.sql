@@ -34,12 +34,12 @@ declare
     home integer;
     tickets bigint[];
 begin
-    select stock - sold, line_head, shard into servable, head, home from checkout.items where sku = p_sku;
+    select stock - sold, waitlist_head, shard into servable, head, home from checkout.items where sku = p_sku;
     if servable = 0 then    -- the whole line, from its head
         tickets := array(select ticket from checkout.waitlist where sku = p_sku and ticket >= head
                           order by ticket limit p_limit);
         if cardinality(tickets) > 0 then
-            update checkout.items set line_head = tickets[cardinality(tickets)] + 1 where sku = p_sku;
+            update checkout.items set waitlist_head = tickets[cardinality(tickets)] + 1 where sku = p_sku;
         end if;
     else                    -- only the large orders in it
         tickets := array(select ticket from checkout.waitlist
@@ -60,7 +60,7 @@ declare
     home integer;
     moves checkout.move[];
 begin
-    select stock - sold, stock - sold - held, line_head, shard into servable, free, head, home
+    select stock - sold, stock - sold - held, waitlist_head, shard into servable, free, head, home
       from checkout.items where sku = p_sku;
     with first as (         -- an order takes a unit at least, so no more than `free` can fit
         select l.ticket, l.order_id, l.quantity
@@ -89,7 +89,7 @@ begin
     item as (
         update checkout.items i
            set held = i.held + s.units, waiting = i.waiting - cardinality(moves),
-               line_head = coalesce((select l.ticket from checkout.waitlist l
+               waitlist_head = coalesce((select l.ticket from checkout.waitlist l
                                       where l.sku = p_sku and l.ticket >= head
                                       order by l.ticket limit 1), i.next_ticket)
           from (select coalesce(sum(quantity), 0)::integer as units from moved) s
@@ -180,7 +180,7 @@ begin
     select i.shard, i.sku
       from checkout.items_with_waitlist(p_shard_list) i
       join checkout.shards s on s.shards = p_shards and s.shard = i.shard
-     where (select l.expires_at from checkout.waitlist l where l.sku = i.sku and l.ticket >= i.line_head
+     where (select l.expires_at from checkout.waitlist l where l.sku = i.sku and l.ticket >= i.waitlist_head
              order by l.ticket limit 1)
            <= checkout.item_clock(i, s);
 end $$;
@@ -210,7 +210,7 @@ begin
               from (select l.ticket, l.expires_at
                       from checkout.waitlist l
                      where l.sku = touched
-                       and l.ticket >= (select i.line_head from checkout.items i where i.sku = touched)
+                       and l.ticket >= (select i.waitlist_head from checkout.items i where i.sku = touched)
                      order by l.ticket limit room) h
              where h.expires_at <= (select checkout.item_clock(i, s)
                                       from checkout.items i
@@ -220,8 +220,8 @@ begin
         if expired > 0 then
             room := room - expired;
             update checkout.items i
-               set line_head = coalesce((select l.ticket from checkout.waitlist l
-                                          where l.sku = touched and l.ticket >= i.line_head
+               set waitlist_head = coalesce((select l.ticket from checkout.waitlist l
+                                          where l.sku = touched and l.ticket >= i.waitlist_head
                                           order by l.ticket limit 1), i.next_ticket)
              where i.sku = touched;
             return next checkout.output_of(checkout.transition_news('rejected', 'expired', expired));
@@ -241,6 +241,6 @@ language sql stable as $$
       from checkout.orders o
       join checkout.items i on i.sku = o.sku
       cross join lateral (select l.ticket from checkout.waitlist l
-                           where l.sku = o.sku and l.ticket >= i.line_head order by l.ticket limit 1) h
+                           where l.sku = o.sku and l.ticket >= i.waitlist_head order by l.ticket limit 1) h
      where o.order_id = p_order and o.status = 'waiting'
 $$;

@@ -1,4 +1,4 @@
-#include "deploy/sandbox/payer.h"
+#include "deploy/sandbox/payment_method.h"
 
 #include <string.h>
 
@@ -74,7 +74,7 @@ static bool find_customer(struct payment *p)
     return true;
 }
 
-bool payer_find(struct payment *p)
+bool payment_method_find(struct payment *p)
 {
     if (!find_method(p) || !find_customer(p))
         return false;
@@ -137,7 +137,7 @@ static bool goes_on(const struct payment *p)
            before->method == p->record.intent.method;
 }
 
-bool payer_use(struct payment *p)
+bool payment_method_use(struct payment *p)
 {
     struct intent *intent = &p->record.intent;
     if (p->card.name == NULL)
@@ -165,7 +165,7 @@ bool payer_use(struct payment *p)
     return true;
 }
 
-void payer_undo(struct payment *p)
+void payment_method_undo(struct payment *p)
 {
     struct store *store = p->gateway->store;
     const struct method *used = &p->record.method;
