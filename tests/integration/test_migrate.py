@@ -202,6 +202,8 @@ class Baseline(MigrateTestCase):
         self.assertEqual(self.rows(), before)
         self.migrate()
         columns["waitlist"] = columns.pop("line")
+        for old, new in (("line_head", "waitlist_head"), ("beat", "heartbeats"), ("beat_at", "heartbeat_at")):
+            columns = {table: re.sub(rf"\b{old}\b", new, names) for table, names in columns.items()}
         after = self.rows(columns)
         for table in ("items", "orders", "order_events", "payments", "commands", "shards", "take_overs", "service"):
             self.assertEqual(after[table], before[table], table)
