@@ -51,7 +51,7 @@ side_by_side() {
 }
 
 await_all() {
-    wait "${BACKGROUND[@]}"
+    wait "${BACKGROUND[@]}" || true # what failed is counted
     BACKGROUND=()
 }
 

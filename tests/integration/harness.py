@@ -19,6 +19,7 @@ CHECKOUT_BUILD_DIR (default build/dev).
 """
 
 import os
+import random
 import signal
 import sys
 import time
@@ -80,6 +81,24 @@ class TimedResult(unittest.TextTestResult):
         self.stream.flush()
 
 
+def drawn(names):
+    """Which of these are tested: all, or, with CHECKOUT_TEST_DRAW=N, every Nth as CHECKOUT_TEST_SEED draws."""
+    names = list(names)
+    nth = int(os.environ.get("CHECKOUT_TEST_DRAW") or 1)
+    return random.Random(f"drawn {os.environ.get('CHECKOUT_TEST_SEED')}").sample(names, -(-len(names) // nth))
+
+
+def _classes():
+    """The test classes of the file that runs, those with most tests first."""
+    suites = unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"])
+    for suite in sorted(suites, key=lambda suite: -suite.countTestCases()):
+        if suite.countTestCases() > 0:
+            yield type(next(iter(suite))).__name__
+
+
 def main():
+    if sys.argv[1:] == ["--classes"]:
+        print(*_classes(), sep="\n")
+        return
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what runs at the exit does run
     unittest.main(testRunner=unittest.TextTestRunner(verbosity=2, resultclass=TimedResult))
