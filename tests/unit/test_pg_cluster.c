@@ -34,7 +34,7 @@ static void outdated(const char *why, void *arg)
 
 static void set_up(void)
 {
-    cluster = (struct pg_cluster){.ask = ask};
+    cluster = (struct pg_cluster){.ask = ask, .host_count = 2};
     TAILQ_INIT(&cluster.all);
     TAILQ_INIT(&cluster.waiting);
     member = (struct pg_cluster_member){.known = is_known, .outdated = outdated, .arg = &member};
@@ -64,10 +64,10 @@ static int login(struct pg_cluster_member *of, const char *place, const char *sy
     return pg_cluster_judge(&cluster, of, reason, sizeof reason);
 }
 
-static void found(const char *place, const char *system, int64_t timeline)
+static void found(size_t host, const char *place, const char *system, int64_t timeline)
 {
     struct pg_identity of = identity(system, timeline);
-    pg_cluster_found(&cluster, place, &of);
+    pg_cluster_found(&cluster, host, place, &of);
 }
 
 START_TEST(the_first_server_is_taken)
@@ -81,8 +81,8 @@ END_TEST
 START_TEST(one_below_another_host_is_refused_by_name)
 {
     pg_cluster_asking(&cluster);
-    found("b:2", "7", 2);
-    found("a:1", "7", 1);
+    found(1, "b:2", "7", 2);
+    found(0, "a:1", "7", 1);
     ck_assert_int_eq(login(&member, "a:1", "7", 1), ERR_UNAVAILABLE);
     ck_assert_str_eq(reason, "a:1 is an old primary, or has not caught up: it is at timeline 1, "
                              "and b:2 at 2");
@@ -93,7 +93,7 @@ END_TEST
 
 START_TEST(what_the_hosts_said_earlier_counts_no_more)
 {
-    found("b:2", "7", 2);
+    found(1, "b:2", "7", 2);
     pg_cluster_asking(&cluster); /* and now b is dead */
     ck_assert_int_eq(login(&member, "a:1", "7", 1), 0);
 }
@@ -101,7 +101,7 @@ END_TEST
 
 START_TEST(a_host_of_another_cluster_says_nothing)
 {
-    found("b:2", "8", 2);
+    found(1, "b:2", "8", 2);
     ck_assert_int_eq(login(&member, "a:1", "7", 1), 0);
 }
 END_TEST
@@ -143,8 +143,8 @@ START_TEST(a_server_that_hides_its_timeline_is_taken)
     ck_assert(cluster.hidden_logged);
     ck_assert(!cluster.seen.known);
     struct pg_identity nothing = {.known = false};
-    pg_cluster_found(&cluster, "b:2", &nothing);
-    ck_assert_uint_eq(cluster.found_count, 0);
+    pg_cluster_found(&cluster, 1, "b:2", &nothing);
+    ck_assert_int_eq(login(&other, "a:1", "7", 1), 0);
 }
 END_TEST
 
@@ -175,11 +175,18 @@ START_TEST(a_session_waits_while_the_hosts_are_asked)
 }
 END_TEST
 
-START_TEST(no_more_hosts_are_kept_than_there_is_room_for)
+START_TEST(a_host_that_does_not_answer_says_nothing)
 {
-    for (int i = 0; i <= PG_CLUSTER_HOSTS_MAX; i++)
-        found("b:2", "7", 1);
-    ck_assert_uint_eq(cluster.found_count, PG_CLUSTER_HOSTS_MAX);
+    found(1, "b:2", "7", 2);
+    pg_cluster_found(&cluster, 1, "b:2", NULL);
+    ck_assert(!cluster.hosts[1].answered);
+    ck_assert_str_eq(cluster.hosts[1].place, "b:2");
+    ck_assert_int_eq(login(&member, "a:1", "7", 1), 0);
+}
+END_TEST
+
+START_TEST(a_session_leaves_its_cluster_or_has_none)
+{
     pg_cluster_leave(&cluster, &member);
     pg_cluster_leave(NULL, &member);
     pg_cluster_forget(NULL, &member);
@@ -201,7 +208,8 @@ int main(void)
     tcase_add_test(tests, a_server_that_hides_its_timeline_is_taken);
     tcase_add_test(tests, it_shows_whether_the_session_moved);
     tcase_add_test(tests, a_session_waits_while_the_hosts_are_asked);
-    tcase_add_test(tests, no_more_hosts_are_kept_than_there_is_room_for);
+    tcase_add_test(tests, a_host_that_does_not_answer_says_nothing);
+    tcase_add_test(tests, a_session_leaves_its_cluster_or_has_none);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

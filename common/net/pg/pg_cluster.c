@@ -1,5 +1,6 @@
 #include "common/net/pg/pg_cluster.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -65,17 +66,18 @@ void pg_cluster_forget(struct pg_cluster *cluster, struct pg_cluster_member *mem
 
 void pg_cluster_asking(struct pg_cluster *cluster)
 {
-    cluster->found_count = 0;
+    memset(cluster->hosts, 0, sizeof cluster->hosts);
 }
 
-void pg_cluster_found(struct pg_cluster *cluster, const char *place,
+void pg_cluster_found(struct pg_cluster *cluster, size_t host, const char *place,
                       const struct pg_identity *identity)
 {
-    if (!identity->known || cluster->found_count == PG_CLUSTER_HOSTS_MAX)
-        return;
-    size_t n = cluster->found_count++;
-    cluster->found[n].identity = *identity;
-    (void)snprintf(cluster->found[n].place, sizeof cluster->found[n].place, "%s", place);
+    assert(host < cluster->host_count);
+    struct pg_cluster_host *found = &cluster->hosts[host];
+    *found = (struct pg_cluster_host){.answered = identity != NULL};
+    (void)snprintf(found->place, sizeof found->place, "%s", place);
+    if (identity != NULL)
+        found->identity = *identity;
 }
 
 void pg_cluster_all_asked(struct pg_cluster *cluster)
@@ -118,10 +120,10 @@ static int compare(const struct pg_cluster *cluster, const struct pg_cluster_mem
     if (seen->known && seen->timeline > mine->timeline)
         return old_primary(member->place, mine->timeline, cluster->seen_place, seen->timeline,
                            ret_reason, reason_size);
-    for (size_t i = 0; i < cluster->found_count; i++) {
-        const struct pg_identity *other = &cluster->found[i].identity;
-        if (same_system(other, mine) && other->timeline > mine->timeline)
-            return old_primary(member->place, mine->timeline, cluster->found[i].place,
+    for (size_t i = 0; i < cluster->host_count; i++) {
+        const struct pg_identity *other = &cluster->hosts[i].identity;
+        if (other->known && same_system(other, mine) && other->timeline > mine->timeline)
+            return old_primary(member->place, mine->timeline, cluster->hosts[i].place,
                                other->timeline, ret_reason, reason_size);
     }
     return 0;

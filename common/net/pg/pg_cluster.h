@@ -42,6 +42,13 @@ struct pg_cluster_member {
     TAILQ_ENTRY(pg_cluster_member) of_waiting;
 };
 
+/* What one of them answered when they were last asked. */
+struct pg_cluster_host {
+    char place[PG_PLACE_SIZE];
+    bool answered;
+    struct pg_identity identity; /* not known if it has not answered */
+};
+
 TAILQ_HEAD(pg_cluster_list, pg_cluster_member);
 
 struct pg_peers;
@@ -49,11 +56,8 @@ struct pg_peers;
 struct pg_cluster {
     struct pg_identity seen; /* the newest timeline; not known before the first session */
     char seen_place[PG_PLACE_SIZE];
-    struct {
-        char place[PG_PLACE_SIZE];
-        struct pg_identity identity;
-    } found[PG_CLUSTER_HOSTS_MAX]; /* when the hosts were last asked */
-    size_t found_count;
+    struct pg_cluster_host hosts[PG_CLUSTER_HOSTS_MAX]; /* in the order of the URL */
+    size_t host_count;
     bool hidden_logged; /* that a server does not show its identity */
     struct pg_cluster_list all;
     struct pg_cluster_list waiting;
@@ -78,9 +82,10 @@ void pg_cluster_forget(struct pg_cluster *cluster, struct pg_cluster_member *mem
 MUST_CHECK int pg_cluster_judge(struct pg_cluster *cluster, struct pg_cluster_member *member,
                                 char *ret_reason, size_t reason_size);
 
-/* For whoever asks the hosts: forget what was found, note what one answered, all have answered. */
+/* For pg_peers.c, which asks the hosts: forget what was found; note what the host number `host`
+ * answered (`identity` NULL: nothing); all have answered. */
 void pg_cluster_asking(struct pg_cluster *cluster);
-void pg_cluster_found(struct pg_cluster *cluster, const char *place,
+void pg_cluster_found(struct pg_cluster *cluster, size_t host, const char *place,
                       const struct pg_identity *identity);
 void pg_cluster_all_asked(struct pg_cluster *cluster);
 

@@ -14,13 +14,9 @@ struct pg_peers {
     struct loop *loop;
     char *url;
     char *application_name;
-    size_t hosts;
     struct probe {
         struct pg_peers *peers;
         struct pg *pg; /* NULL: it has answered, or failed */
-        bool answered;
-        char place[PG_PLACE_SIZE];
-        struct pg_identity identity;
     } probes[PG_CLUSTER_HOSTS_MAX];
     size_t asking;
     struct loop_timer *deadline;
@@ -36,33 +32,34 @@ static void tell_survey(struct pg_peers *peers)
     peers->survey = NULL;
     if (survey == NULL)
         return;
-    for (size_t i = 0; i < peers->hosts; i++) {
-        const struct probe *probe = &peers->probes[i];
-        found[i] = (struct pg_found){.place = probe->place,
-                                     .answered = probe->answered,
-                                     .known = probe->identity.known,
-                                     .writes = probe->answered && !probe->identity.standby,
-                                     .system = probe->identity.system,
-                                     .timeline = probe->identity.timeline};
+    for (size_t i = 0; i < peers->cluster.host_count; i++) {
+        const struct pg_cluster_host *host = &peers->cluster.hosts[i];
+        found[i] = (struct pg_found){.place = host->place,
+                                     .answered = host->answered,
+                                     .known = host->identity.known,
+                                     .writes = host->answered && !host->identity.standby,
+                                     .system = host->identity.system,
+                                     .timeline = host->identity.timeline};
     }
-    survey(found, peers->hosts, peers->survey_arg);
+    survey(found, peers->cluster.host_count, peers->survey_arg);
 }
 
-static void note_place(struct probe *probe)
+/* Notes what the host answered, and ends the session. */
+static void end_probe(struct probe *probe, bool answered)
 {
-    memcpy(probe->place, probe->pg->member.place, sizeof probe->place);
+    struct pg_peers *peers = probe->peers;
+    const struct pg_cluster_member *member = &probe->pg->member;
+    pg_cluster_found(&peers->cluster, (size_t)(probe - peers->probes), member->place,
+                     answered ? &member->identity : NULL);
+    pg_close(probe->pg);
+    probe->pg = NULL;
 }
 
 static void end_round(struct pg_peers *peers)
 {
-    for (size_t i = 0; i < peers->hosts; i++) {
-        struct probe *probe = &peers->probes[i];
-        if (probe->pg == NULL)
-            continue;
-        note_place(probe);
-        pg_close(probe->pg);
-        probe->pg = NULL;
-    }
+    for (size_t i = 0; i < peers->cluster.host_count; i++)
+        if (peers->probes[i].pg != NULL)
+            end_probe(&peers->probes[i], false);
     peers->asking = 0;
     peers->asked_ms = clock_mono_ms();
     loop_timer_stop(peers->deadline);
@@ -82,13 +79,7 @@ static void probed(bool up, const char *reason, void *arg)
     struct probe *probe = arg;
     struct pg_peers *peers = probe->peers;
     (void)reason; /* it counts as dead */
-    note_place(probe);
-    probe->answered = up;
-    probe->identity = probe->pg->member.identity;
-    if (up)
-        pg_cluster_found(&peers->cluster, probe->place, &probe->identity);
-    pg_close(probe->pg);
-    probe->pg = NULL;
+    end_probe(probe, up);
     if (--peers->asking == 0)
         end_round(peers);
 }
@@ -96,7 +87,7 @@ static void probed(bool up, const char *reason, void *arg)
 static void start_round(struct pg_peers *peers)
 {
     pg_cluster_asking(&peers->cluster);
-    for (size_t i = 0; i < peers->hosts; i++) {
+    for (size_t i = 0; i < peers->cluster.host_count; i++) {
         struct probe *probe = &peers->probes[i];
         const struct pg_options options = {.url = peers->url,
                                            .application_name = peers->application_name,
@@ -115,7 +106,8 @@ static bool ask(struct pg_peers *peers)
 {
     if (peers->asking > 0)
         return true;
-    if (peers->hosts < 2 || (peers->asked_ms != 0 && clock_mono_ms() - peers->asked_ms < RECENT_MS))
+    if (peers->cluster.host_count < 2 ||
+        (peers->asked_ms != 0 && clock_mono_ms() - peers->asked_ms < RECENT_MS))
         return false;
     start_round(peers);
     return peers->asking > 0;
@@ -149,7 +141,7 @@ struct pg_cluster *pg_cluster_new(struct loop *loop, const char *url, const char
         return NULL;
     }
     size_t hosts = pg_url_hosts(url);
-    peers->hosts = hosts < PG_CLUSTER_HOSTS_MAX ? hosts : PG_CLUSTER_HOSTS_MAX;
+    cluster->host_count = hosts < PG_CLUSTER_HOSTS_MAX ? hosts : PG_CLUSTER_HOSTS_MAX;
     return cluster;
 }
 
@@ -158,7 +150,7 @@ void pg_cluster_free(struct pg_cluster *cluster)
     if (cluster == NULL)
         return;
     struct pg_peers *peers = cluster->peers;
-    for (size_t i = 0; i < peers->hosts; i++)
+    for (size_t i = 0; i < cluster->host_count; i++)
         pg_close(peers->probes[i].pg);
     if (peers->url != NULL)
         explicit_bzero(peers->url, strlen(peers->url));
