@@ -72,11 +72,12 @@ class AtTheSandbox(harness.TestCase):
 
     def test_only_a_confirmed_order_can_be_refunded(self):
         sku = self.stack.item(stock=1)
-        self.stack.gateway.control(latency_ms=1500)
+        self.stack.gateway.control(mode="never")
         paying = self.stack.order("ann", sku).wait("reserved")
         waiting = self.stack.order("bob", sku).wait("waiting")
         self.assertIn("its payment is under way", self.refund(paying, code=1))
         self.assertIn("it is on the waitlist, and nothing was paid", self.refund(waiting, code=1))
+        self.stack.gateway.calm()
         waiting.wait("rejected", "sold_out")
         self.assertIn("it is rejected (sold_out), and nothing is to be paid back", self.refund(waiting, code=1))
         unknown = self.stack.ctl("orders", "refund", "00000000-0000-8000-8000-000000000000", check=False)
@@ -502,7 +503,7 @@ class LateSuccess(Scripted):
         self.stack.sql("update payments set intent_id = null, look_at = now() where order_id = %s", (order.id,))
         self.assertIn("refund it at the gateway", refund_command(self.stack, order, code=1))
         self.late(order)
-        wait_until(lambda: self.stack.one("select intent_id from payments where order_id = %s", (order.id,)), 10,
+        wait_until(lambda: self.stack.one("select intent_id from payments where order_id = %s", (order.id,)), 30,
                    "its id to be found")
         refund_command(self.stack, order)
         self.assertEqual(order.status(), "refunded")

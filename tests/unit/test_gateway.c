@@ -4,19 +4,14 @@
 #include <stdlib.h>
 
 #include "common/base/err.h"
-#include "tests/fake/fake_gateway.h"
-#include "tests/fake/fake_loop.h"
+#include "tests/fake/stage_gateway.h"
 
 #define CALLS 64
 
-static struct loop *loop;
-static struct metrics *metrics;
-static struct stats stats;
 static struct gateway *gateway;
 static struct gateway_call calls[CALLS];
 static const struct gateway_call *unready;
 static int fails_with;
-static const char *stopped;
 
 static bool ready(struct gateway_call *call, void *arg)
 {
@@ -46,42 +41,28 @@ static int make(struct gateway_call *call, void *arg)
     return code;
 }
 
-static void on_stopped(const char *why, void *arg)
-{
-    (void)arg;
-    stopped = why;
-}
-
 static void begin(void)
 {
-    fake_loop_reset();
-    fake_gateway_reset();
-    loop = loop_new();
-    metrics = metrics_new();
-    ck_assert_int_eq(stats_init(&stats, metrics, 1), 0);
-    const struct gateway_options options = {.loop = loop,
+    stage_begin(1);
+    const struct gateway_options options = {.loop = stage.loop,
                                             .pay = &fake_gateway.pay,
-                                            .stats = &stats,
+                                            .stats = &stage.stats,
                                             .inflight_first = 20,
                                             .inflight_max = 40,
                                             .ready = ready,
                                             .make = make,
-                                            .stopped = on_stopped};
+                                            .stopped = stage_on_stopped};
     gateway = gateway_new(&options);
     for (int i = 0; i < CALLS; i++)
         calls[i] = (struct gateway_call){.called_us = 0};
     unready = NULL;
     fails_with = 0;
-    stopped = NULL;
 }
 
 static void end(void)
 {
     gateway_free(gateway);
-    stats_free(&stats);
-    metrics_free(metrics);
-    ck_assert_uint_eq(fake_loop_timers(), 0);
-    loop_free(loop);
+    stage_end();
 }
 
 static void queue(int from, int to, enum gateway_kind kind)
@@ -155,12 +136,12 @@ START_TEST(orders_refused_alike_stop_all_but_a_probe)
         ck_assert_ptr_null(gateway_stopped(gateway));
         answer(i, PAY_REFUSED, &who);
     }
-    ck_assert_str_eq(stopped, "misconfigured: refused");
-    ck_assert_str_eq(gateway_stopped(gateway), stopped);
+    ck_assert_str_eq(stage.stopped, "misconfigured: refused");
+    ck_assert_str_eq(gateway_stopped(gateway), stage.stopped);
     queue(3, 6, GATEWAY_CHARGES);
     ck_assert_uint_eq(fake_gateway.inflight, 1);
     answer(3, PAY_SUCCEEDED, NULL);
-    ck_assert_ptr_null(stopped);
+    ck_assert_ptr_null(stage.stopped);
     ck_assert_uint_eq(fake_gateway.inflight, 2);
 }
 END_TEST
@@ -170,7 +151,7 @@ START_TEST(a_refused_look_is_no_refused_order)
     queue(0, 5, GATEWAY_CHARGES);
     for (int i = 0; i < 5; i++)
         answer(i, PAY_REFUSED, NULL);
-    ck_assert_ptr_null(stopped);
+    ck_assert_ptr_null(stage.stopped);
 }
 END_TEST
 

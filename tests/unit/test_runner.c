@@ -7,20 +7,14 @@
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
-#include "common/service/metrics.h"
-#include "tests/fake/fake_gateway.h"
-#include "tests/fake/fake_loop.h"
+#include "tests/fake/stage_gateway.h"
 
 #define ACTION_WAIT_MS 600000
 #define LIMIT_MS 90000
 #define KEY_AGE_MS 72000000
 #define OUTCOMES_MAX 256
 
-static struct loop *loop;
-static struct metrics *metrics;
-static struct stats stats;
 static struct runner *runner;
-static const char *stopped;
 
 static struct {
     struct outcome o;
@@ -40,41 +34,27 @@ static void on_outcome(const struct outcome *outcome, void *arg)
     ended_count++;
 }
 
-static void on_stopped(const char *why, void *arg)
-{
-    (void)arg;
-    stopped = why;
-}
-
 static void begin(void)
 {
-    fake_loop_reset();
-    fake_gateway_reset();
-    loop = loop_new();
-    metrics = metrics_new();
-    ck_assert_int_eq(stats_init(&stats, metrics, 4), 0);
-    const struct runner_options options = {.loop = loop,
+    stage_begin(4);
+    const struct runner_options options = {.loop = stage.loop,
                                            .pay = &fake_gateway.pay,
-                                           .stats = &stats,
+                                           .stats = &stage.stats,
                                            .inflight_first = 16,
                                            .inflight_max = 64,
                                            .limit_ms = LIMIT_MS,
                                            .action_wait_ms = ACTION_WAIT_MS,
                                            .key_age_ms = KEY_AGE_MS,
                                            .outcome = on_outcome,
-                                           .stopped = on_stopped};
+                                           .stopped = stage_on_stopped};
     runner = runner_new(&options);
     ended_count = 0;
-    stopped = NULL;
 }
 
 static void end(void)
 {
     runner_free(runner);
-    stats_free(&stats);
-    metrics_free(metrics);
-    ck_assert_uint_eq(fake_loop_timers(), 0);
-    loop_free(loop);
+    stage_end();
 }
 
 static struct task charge_of(const char *order_id)
@@ -267,7 +247,7 @@ START_TEST(a_used_key_is_not_found_only_after_the_gateways_limit)
     fake_loop_run(300);
     int64_t sent_ms = (int64_t)clock_mono_ms() - 300;
     answers("charge", PAY_KEY_USED);
-    ck_assert_ptr_null(stopped);
+    ck_assert_ptr_null(stage.stopped);
     while ((int64_t)clock_mono_ms() < sent_ms + LIMIT_MS) {
         ck_assert_int_ne(ended[ended_count - 1].o.kind, OUTCOME_SUPERSEDED);
         lists(NULL, 0);
@@ -345,7 +325,7 @@ START_TEST(a_pending_intent_is_looked_at_and_cancelled_when_its_time_is_over)
     }
     ck_assert_uint_gt(fake_gateway_made("get"), 30);
     ck_assert_uint_eq(fake_gateway_made("charge"), 1);
-    ck_assert_ptr_null(stopped);
+    ck_assert_ptr_null(stage.stopped);
     answers("cancel", PAY_PENDING); /* it cannot be cancelled: held */
     last_is(OUTCOME_UNCLEAR);
     struct task hint = charge_of("order-1");
@@ -439,17 +419,17 @@ START_TEST(three_alike_refusals_of_different_customers_leave_probes_only)
         char method[16];
         (void)snprintf(method, sizeof method, "pm_%d", i);
         task.payment_method = method;
-        ck_assert_ptr_eq(stopped, i < 3 ? NULL : stopped);
+        ck_assert_ptr_eq(stage.stopped, i < 3 ? NULL : stage.stopped);
         add(&task);
         if (i < 3)
             answer("charge", (struct pay_answer){
                                  .outcome = PAY_REFUSED, .http_status = 400, .of_the_api = true});
     }
-    ck_assert_str_eq(stopped, "misconfigured: refused");
+    ck_assert_str_eq(stage.stopped, "misconfigured: refused");
     fake_loop_run(200);
     ck_assert_uint_eq(fake_gateway.inflight, 1);
     answers("charge", PAY_SUCCEEDED);
-    ck_assert_ptr_null(stopped);
+    ck_assert_ptr_null(stage.stopped);
     answers("charge", PAY_SUCCEEDED);
 }
 END_TEST
@@ -465,7 +445,7 @@ START_TEST(one_customer_who_tries_and_tries_alarms_nobody)
         answer("charge",
                (struct pay_answer){.outcome = PAY_REFUSED, .http_status = 400, .of_the_api = true});
     }
-    ck_assert_ptr_null(stopped);
+    ck_assert_ptr_null(stage.stopped);
 }
 END_TEST
 
@@ -487,15 +467,15 @@ START_TEST(no_answer_to_a_refund_stops_charges)
                                              .http_status = i % 2 ? 502 : 403});
         fake_loop_run(40000);
     }
-    ck_assert_ptr_null(stopped);
+    ck_assert_ptr_null(stage.stopped);
     answer("refund", (struct pay_answer){.outcome = PAY_UNAUTHORIZED, .http_status = 401});
-    ck_assert_ptr_null(stopped);
+    ck_assert_ptr_null(stage.stopped);
     charge("order-2");
     charge("order-3");
     ck_assert_uint_eq(fake_gateway_made("charge"), 1); /* the probe */
     answers("charge", PAY_SUCCEEDED);
     ck_assert_uint_eq(fake_gateway_made("charge"), 2);
-    ck_assert_ptr_null(stopped);
+    ck_assert_ptr_null(stage.stopped);
 }
 END_TEST
 
@@ -533,7 +513,7 @@ START_TEST(too_many_requests_make_calls_fewer_a_second_and_alarm_nobody)
     fake_loop_run(1000);
     ck_assert_uint_ge(fake_gateway.inflight, before + 9); /* half of those of the first second */
     ck_assert_uint_le(fake_gateway.inflight, before + 10);
-    ck_assert_ptr_null(stopped);
+    ck_assert_ptr_null(stage.stopped);
 }
 END_TEST
 
