@@ -13,7 +13,10 @@
 #define NUMBER_SIZE 24
 
 static const struct pg_statement note_webhooks = {
-    "producer_note_webhooks", "select checkout.note_webhooks($1::bigint, $2::bigint, $3::text)", 3};
+    "producer_note_webhooks",
+    "select checkout.hear_gateway(null, null, null, null, null, null, $1::bigint, $2::bigint, "
+    "$3::text)",
+    3};
 
 static const char *const words[WEBHOOK_ENDS] = {
     [WEBHOOK_TAKEN] = "taken",           [WEBHOOK_UNSIGNED] = "signature",

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """Each program's database role suffices for its work (every other test shows that for the daemons, whose
-logins have nothing else) and allows no more."""
+logins have nothing else) and allows no more: each logs in and tries everything else."""
 
 import psycopg2
 
@@ -8,8 +8,102 @@ import harness
 from harness_stack import as_login
 
 
+# What the door may write by, and what it reads by. request_webhook is of the previous release (it goes with it).
+WRITES = {"request_cancel", "hear_gateway", "request_webhook"}
+READS = {"greet", "versions", "place_in_line", "open_action"}
+NOTIFIER_READS = {"greet", "versions", "next_action", "open_action"}
+EVERY_FUNCTION = """
+    select p.proname, p.oid::regprocedure::text, has_function_privilege(%s, p.oid, 'execute'), p.prosecdef,
+           array_to_string(p.proconfig, ';'), p.proowner::regrole::text,
+           format('select %%s(%%s)', p.oid::regproc,
+                  (select string_agg('null::' || format_type(t, null), ',' order by n)
+                     from unnest(p.proargtypes) with ordinality u(t, n)))
+      from pg_proc p where p.pronamespace = 'checkout'::regnamespace and p.prokind = 'f'"""
+
+
 class Roles(harness.TestCase):
     daemons = ("sandbox", "consumer")
+
+    def functions(self, role):
+        """name → (may execute, security definer, settings, owner, a call of it)."""
+        return {name + arguments.partition("(")[2]: (name, may, definer, settings or "", owner, call)
+                for name, arguments, may, definer, settings, owner, call in self.stack.sql(EVERY_FUNCTION, (role,))}
+
+    def may_execute(self, role):
+        return {name for name, may, *_ in self.functions(role).values() if may}
+
+    def test_the_public_may_execute_nothing(self):
+        self.assertEqual(self.stack.sql("""
+            select p.oid::regprocedure::text from pg_proc p
+             where p.pronamespace = 'checkout'::regnamespace
+               and exists (select 1 from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
+                            where a.grantee = 0)"""), [])
+
+    def test_the_door_may_execute_two_functions_that_write_and_those_by_which_it_reads(self):
+        self.assertEqual(self.may_execute("checkout_producer"), WRITES | READS)
+        for name, _, definer, settings, owner, _ in self.functions("checkout_producer").values():
+            if name in WRITES:
+                with self.subTest(name=name):
+                    self.assertEqual((definer, owner), (True, "checkout_requester"))
+                    self.assertIn('search_path=""', settings)
+        self.assertEqual(self.stack.sql("select rolcanlogin, rolsuper, rolcreaterole from pg_roles "
+                                        "where rolname = 'checkout_requester'"), [(False, False, False)])
+
+    def test_the_notifier_executes_only_what_it_reads_by(self):
+        self.assertEqual(self.may_execute("checkout_notifier"), NOTIFIER_READS)
+
+    def test_whoever_owns_the_functions_of_the_door_has_the_rights_for_them_alone(self):
+        rights = {(table, right) for table, right in self.stack.sql("""
+            select c.relname, a.privilege_type
+              from pg_class c, aclexplode(c.relacl) a
+             where c.relnamespace = 'checkout'::regnamespace and a.grantee = 'checkout_requester'::regrole
+            union
+            select c.relname, x.privilege_type || ' ' || a.attname
+              from pg_class c join pg_attribute a on a.attrelid = c.oid, aclexplode(a.attacl) x
+             where c.relnamespace = 'checkout'::regnamespace and x.grantee = 'checkout_requester'::regrole""")}
+        writes = {(table, right) for table, right in rights if not right.startswith("SELECT")}
+        self.assertEqual(writes, {("webhook_counts", "INSERT"), ("webhook_counts", "UPDATE")} | {
+            ("commands", "INSERT " + name)
+            for name in ("kind", "shard", "order_id", "user_id", "argument", "requested_by")})
+        self.assertEqual(self.stack.one("select has_schema_privilege('checkout_requester', 'checkout', 'create')"),
+                         False)
+
+    def test_each_function_that_runs_with_rights_of_its_own_has_a_pinned_path(self):
+        for name, _, definer, settings, _, _ in self.functions("checkout_producer").values():
+            if definer:
+                self.assertIn('search_path=""', settings, name)
+
+    def test_the_door_and_the_notifier_are_refused_every_other_function(self):
+        for program, allowed in (("producer", WRITES | READS), ("notifier", NOTIFIER_READS)):
+            calls = [call for name, _, _, _, _, call in self.functions("checkout_" + program).values()
+                     if name not in allowed]
+            self.assertGreater(len(calls), 100)
+            self.refused(program, *calls)
+
+    def test_the_door_and_the_notifier_write_no_table(self):
+        tables = [name for name, in self.stack.sql(
+            "select c.relname from pg_class c where c.relnamespace = 'checkout'::regnamespace "
+            "and c.relkind in ('r', 'p', 'v')")]
+        for program in ("producer", "notifier"):
+            for table in tables:
+                self.refused(program, f"insert into {table} default values", f"delete from {table}",
+                             f"truncate {table}")
+            self.refused(program, "create table checkout.mine (n integer)", "lock table items in exclusive mode",
+                         "select nextval('event_ids')", "set role checkout_requester")
+
+    def test_the_door_moves_neither_stock_nor_money(self):
+        order = "00000000-0000-8000-8000-000000000000"
+        self.refused(
+            "producer", "select request_command('restock', 'vip', null, '{\"units\":1000}', 'buyer')",
+            "select request_command('pause', null, 0, null, 'buyer')",
+            f"select request_order_command('refund', '{order}', '{{\"restock\":true}}', 'buyer')",
+            "insert into commands (kind, shard, sku, requested_by) values ('pause', 0, 'vip', 'buyer')",
+            "insert into commands (kind, order_id, user_id, requested_by) "
+            f"values ('cancel', '{order}', 'ann', 'buyer')",
+            "select move_orders(0, array[]::move[])", "select note_webhooks(1, 0, null)")
+
+    def test_the_operator_moves_no_order_itself(self):
+        self.refused("operator", "select move_orders(0, array[]::move[])", "select forget_webhooks(0, 1)")
 
     def url(self, program):
         return as_login(self.stack.direct["CHECKOUT_DATABASE_URL"], program)

@@ -14,9 +14,9 @@ create or replace trigger tell_command after insert or update of shard on checko
 
 -- A buyer wants to cancel. Returns the order's status, 'queued' if no consumer has decided it, 'acting' if
 -- its buyer is at the bank; the command is written (once) if it is queued or waiting, or so. The caller has
--- checked that the id is genuine.
+-- checked that the id is genuine. (It is all that the producer may ask for, with hear_gateway: roles.sql.)
 create or replace function checkout.request_cancel(p_order uuid, p_user text) returns text
-language plpgsql as $$
+language plpgsql security definer set search_path = '' as $$
 declare
     known record;
 begin

@@ -3,46 +3,97 @@
 --   create role shop_producer login password '…' in role checkout_producer;
 -- This file is applied again whenever it, or any other function file, changes: what it does not grant is taken
 -- away, so a right that is not written here does not exist.
+--
+-- checkout_requester belongs to no program: it owns the functions by which the producer writes, and has what these need.
+-- Give it to no login.
 
 do $$
 declare
-    program text;
+    part text;
 begin
-    foreach program in array array['producer', 'consumer', 'notifier', 'operator'] loop
+    foreach part in array array['producer', 'consumer', 'notifier', 'operator', 'requester'] loop
         begin               -- roles belong to the whole server: another database may have made it
-            execute format('create role %I nologin', 'checkout_' || program);
+            execute format('create role %I nologin', 'checkout_' || part);
         exception
             when duplicate_object or unique_violation then null;
         end;
     end loop;
+    -- to make it the owner of functions, whoever migrates must be a member, unless a superuser
+    if not pg_has_role(current_user, 'checkout_requester', 'member') then
+        execute format('grant checkout_requester to %I', current_user);
+    end if;
 end $$;
 
 revoke all on all tables in schema checkout
-    from checkout_producer, checkout_consumer, checkout_notifier, checkout_operator;
+    from checkout_producer, checkout_consumer, checkout_notifier, checkout_operator, checkout_requester;
 revoke all on all sequences in schema checkout
-    from checkout_producer, checkout_consumer, checkout_notifier, checkout_operator;
+    from checkout_producer, checkout_consumer, checkout_notifier, checkout_operator, checkout_requester;
+revoke execute on all functions in schema checkout
+    from public, checkout_producer, checkout_consumer, checkout_notifier, checkout_operator, checkout_requester;
 
-grant usage on schema checkout to checkout_producer, checkout_consumer, checkout_notifier, checkout_operator;
+grant usage on schema checkout
+    to checkout_producer, checkout_consumer, checkout_notifier, checkout_operator, checkout_requester;
 
--- The producer reads what it tells its buyers, and writes only what they ask for.
+-- Functions with the rights of their caller add none to these, so the roles that do the work and the operator's may
+-- call each of them; those with rights of their own are named one by one below.
+do $$
+declare
+    f regprocedure;
+begin
+    for f in
+        select p.oid from pg_proc p
+         where p.pronamespace = 'checkout'::regnamespace and not p.prosecdef order by p.oid
+    loop
+        execute format('grant execute on function %s to checkout_consumer, checkout_operator', f);
+    end loop;
+end $$;
+
+-- The producer reads what it tells its buyers, and writes nothing itself: it may ask for a cancel and pass on what the
+-- gateway tells. These run with the rights of checkout_requester.
 grant select on checkout.service, checkout.items, checkout.order_events, checkout.waitlist, checkout.commands
     to checkout_producer;
 grant select (order_id, user_id, sku, shard, quantity, status, reason, amount, currency, fingerprint, reference,
               payment_problem, payment_param, ticket, sequence, accepted_at, created_at, updated_at) on checkout.orders to checkout_producer;
 grant select (order_id, attempt, state, action) on checkout.payments to checkout_producer, checkout_notifier;
-grant insert on checkout.commands to checkout_producer;
-revoke execute on function checkout.hear_gateway(text, text, uuid, text, text, text) from public;
-grant execute on function checkout.hear_gateway(text, text, uuid, text, text, text) to checkout_producer;
-revoke execute on function checkout.forget_webhooks(integer, integer) from public;
-grant execute on function checkout.forget_webhooks(integer, integer) to checkout_consumer;
-revoke execute on function checkout.note_webhooks(bigint, bigint, text) from public;
-grant execute on function checkout.note_webhooks(bigint, bigint, text) to checkout_producer;
+grant execute on function checkout.greet(integer), checkout.versions(), checkout.place_in_line(uuid), checkout.open_action(uuid)
+    to checkout_producer;
+
+grant select (order_id, user_id, shard, status) on checkout.orders to checkout_requester;
+grant select (order_id, attempt, shard, state, action, intent_id) on checkout.payments to checkout_requester;
+grant select (order_id, attempt, shard, state, intent_id, refund_id) on checkout.refunds to checkout_requester;
+grant select (order_id, kind, state, argument) on checkout.commands to checkout_requester;
+grant insert (kind, shard, order_id, user_id, argument, requested_by) on checkout.commands to checkout_requester;
+grant select, insert, update on checkout.webhook_counts to checkout_requester;
+grant execute on function checkout.open_action(uuid), checkout.payment_of_intent(text),
+    checkout.event_matters(uuid, text, text, text, text), checkout.note_webhooks(bigint, bigint, text)
+    to checkout_requester;
+
+do $$
+declare
+    f regprocedure;
+begin
+    grant create on schema checkout to checkout_requester;      -- the owner of a function must have it at this moment
+    foreach f in array array['checkout.request_cancel(uuid, text)',
+                             'checkout.hear_gateway(text, text, uuid, text, text, text, bigint, bigint, text)',
+                             -- of the previous release
+                             'checkout.request_webhook(uuid, text, text)']::regprocedure[] loop
+        execute format('alter function %s owner to checkout_requester', f);
+        execute format('alter function %s security definer', f);
+        execute format('alter function %s set search_path = %L', f, '');
+        execute format('revoke execute on function %s from public, checkout_consumer, checkout_operator', f);
+        execute format('grant execute on function %s to checkout_producer', f);
+    end loop;
+    revoke create on schema checkout from checkout_requester;
+end $$;
 
 -- The notifier reads events, of orders without their buyers' secrets.
 grant select on checkout.order_events, checkout.items, checkout.waitlist to checkout_notifier;
 grant select (order_id, user_id, sku, shard, quantity, status, reason, amount, currency, reference,
               payment_problem, payment_param, ticket,
               sequence, accepted_at, created_at, updated_at) on checkout.orders to checkout_notifier;
+
+grant execute on function checkout.greet(integer), checkout.versions(), checkout.next_action(uuid, text, integer, integer),
+    checkout.open_action(uuid) to checkout_notifier;
 
 -- The consumer writes everything but what is in service; it makes no items, and orders and their history it
 -- changes by checkout.move_orders alone.
@@ -53,6 +104,8 @@ revoke insert, update, delete on checkout.orders, checkout.order_events, checkou
     from checkout_consumer;
 revoke delete on checkout.payments, checkout.refunds, checkout.commands from checkout_consumer;
 grant usage on all sequences in schema checkout to checkout_consumer;
+grant execute on function checkout.move_orders(integer, checkout.move[]), checkout.forget_webhooks(integer, integer)
+    to checkout_consumer;
 
 -- checkoutctl, but for migrate: it reads all, puts items on sale and shards into service, and asks the
 -- owners of the lines for the rest.

@@ -2,7 +2,7 @@
 
 -- So many webhooks were taken, and refused, since the last call of that producer.
 create or replace function checkout.note_webhooks(p_taken bigint, p_refused bigint, p_why text) returns void
-language sql security definer set search_path = '' as $$
+language sql security invoker set search_path = '' as $$
     insert into checkout.webhook_counts as w (taken, taken_at, refused, refused_at, refused_why)
     values (p_taken, case when p_taken > 0 then now() end, p_refused, case when p_refused > 0 then now() end, p_why)
         on conflict (only_row) do update
@@ -42,16 +42,22 @@ language sql stable as $$
     end
 $$;
 
--- The gateway tells of an event (once; a type that is one of those that may matter). Its content decides only whether
--- to look: p_order is the order that the object names, p_intent its payment, p_object what the event is about, which
--- is p_status. Returns whether the owner is asked to look.
-create or replace function checkout.hear_gateway(p_event text, p_type text, p_order uuid, p_intent text, p_object text,
-                                                 p_status text)
+-- What the gateway tells: an event (once; of a type that may matter), or (p_taken not null) how many there were. The
+-- content of an event decides only whether to look: p_order is the order that the object names, p_intent its payment,
+-- p_object what the event is about, which is p_status. Returns whether the owner is asked to look.
+drop function if exists checkout.hear_gateway(text, text, uuid, text, text, text);
+create or replace function checkout.hear_gateway(
+    p_event text, p_type text, p_order uuid, p_intent text, p_object text, p_status text,
+    p_taken bigint default null, p_refused bigint default null, p_why text default null)
 returns boolean
 language plpgsql security definer set search_path = '' as $$
 declare
     o record;
 begin
+    if p_taken is not null then
+        perform checkout.note_webhooks(p_taken, p_refused, p_why);
+        return false;
+    end if;
     select t.order_id, t.shard into o from checkout.orders t where t.order_id = p_order;
     if not found and p_intent is not null then
         select t.order_id, t.shard into o from checkout.payment_of_intent(p_intent) t;
