@@ -12,7 +12,9 @@ enum news_kind {
                           refund follows */
     NEWS_COMMAND,      /* `command_id` was executed: `status` "done" or "refused", `reason`; of an
                           item: `sku` may have changed */
-    NEWS_ITEM_CHANGED  /* a refund returned units of `sku` */
+    NEWS_ITEM_CHANGED, /* a refund returned units of `sku` */
+    NEWS_SET_ASIDE,   /* `count` jobs of `sku` (and maybe of others) were set aside, for `reason` */
+    NEWS_NOT_RECORDED /* the outcome of `order_id` waits: its item's row is locked by another */
 };
 
 /* Strings are valid during the callback; NULL: it has none. */

@@ -50,6 +50,12 @@ int stats_init(struct stats *s, struct metrics *m, uint32_t shards)
         metrics_counter(m, "checkout_dead_letters_total", "Unreadable messages and jobs.", NULL);
     s->conflicts = metrics_counter(m, "checkout_fingerprint_conflicts_total",
                                    "Retries of an order with another body.", NULL);
+    s->jobs_set_aside =
+        metrics_counter(m, "checkout_jobs_set_aside_total",
+                        "Jobs set aside because their item could not be decided.", NULL);
+    s->items_set_aside =
+        metrics_gauge(m, "checkout_items_set_aside",
+                      "Items of this process's shards whose jobs are set aside.", NULL);
     s->payments_inflight =
         metrics_gauge(m, "checkout_payments_inflight", "Calls to the gateway now.", NULL);
     s->payments_waiting = metrics_gauge(m, "checkout_payments_waiting",

@@ -27,6 +27,8 @@ struct stats {
     struct metric *shards_owned;
     struct metric *dead_letters;
     struct metric *conflicts;
+    struct metric *jobs_set_aside;
+    struct metric *items_set_aside;
     struct metric *payments_inflight;
     struct metric *payments_waiting;
     struct metric *payment_seconds;

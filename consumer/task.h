@@ -15,7 +15,8 @@ enum task_kind {
     TASK_CHECK,       /* the order's payment may have changed: look it up now */
     TASK_LOOK_AT_RETURNS, /* look up what went back of a payment: a row of return_looks */
     TASK_SETTLE_WAITLIST, /* the waitlist of `sku` has more to settle */
-    TASK_RUN_COMMANDS     /* there may be more commands */
+    TASK_RUN_COMMANDS,    /* there may be more commands */
+    TASK_DECIDE_ASIDE     /* jobs of `sku` are set aside, and it is their turn */
 };
 
 /* The decision on an unclear charge: an operator's, or its buyer's at the bank. */
@@ -34,8 +35,8 @@ enum task_resolution {
 struct task {
     enum task_kind kind;
     uint32_t shard;       /* all */
-    const char *order_id; /* all but SETTLE_WAITLIST, RUN_COMMANDS */
-    const char *sku;      /* CHARGE, REFUND, RECONCILE, SETTLE_WAITLIST */
+    const char *order_id; /* all but SETTLE_WAITLIST, RUN_COMMANDS, DECIDE_ASIDE */
+    const char *sku;      /* CHARGE, REFUND, RECONCILE, SETTLE_WAITLIST, DECIDE_ASIDE */
     int64_t attempt;      /* CHARGE, REFUND, RECONCILE, AWAIT_BUYER, LOOK_AT_RETURNS */
     int64_t amount;       /* CHARGE, REFUND, RECONCILE: in minor units of … */
     const char *currency;

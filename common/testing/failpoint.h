@@ -43,6 +43,7 @@
     FAILPOINT_STEPS(X, LINE, "line")     /* a further chunk of a sold-out waitlist */              \
     FAILPOINT_STEPS(X, COMMAND, "command")                                                         \
     FAILPOINT_STEPS(X, CLOCK, "clock") /* payments are stopped, or go on */                        \
+    FAILPOINT_STEPS(X, ASIDE, "aside") /* jobs that were set aside are tried again */              \
     FAILPOINT_STEPS(X, EXPIRE, "expire")                                                           \
     X(REFUND_CALL, "refund-call-before") /* the intent is durable */                               \
     X(REFUND_CALL_SENT, "refund-call-sent")                                                        \

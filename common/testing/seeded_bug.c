@@ -15,7 +15,7 @@ static const struct {
 };
 
 static const struct seeded_bug_edit edits[] = {
-    {SEEDED_BUG_NO_FENCE, "fence", "and epoch = p_epoch\n      for no key update", ""},
+    {SEEDED_BUG_NO_FENCE, "fence", "and epoch = p_epoch\n      for no key update skip locked", ""},
     {SEEDED_BUG_NO_BUMP, "take_over", "epoch = s.epoch + 1", "epoch = greatest(s.epoch, 1)"},
     {SEEDED_BUG_UNFAIR, "promote_waiting", "order by l.ticket limit least",
      "order by l.ticket desc limit least"},

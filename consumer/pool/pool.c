@@ -389,7 +389,8 @@ static bool make_parts(struct pool *pool)
     pool->heartbeat = loop_timer_new(context->loop, heartbeat_due, pool);
     if (pool->heartbeat == NULL || !make_shards(pool) ||
         roster_init(&pool->roster, context->shards) < 0 ||
-        sweep_init(&pool->sweep, pool->options.control, pool->shards, context->shards) < 0)
+        sweep_init(&pool->sweep, pool->options.control, pool->shards, context->shards,
+                   context->stats) < 0)
         return false;
     pool->leaving = (struct leaving){.session = pool->options.heartbeat,
                                      .membership = &pool->membership,

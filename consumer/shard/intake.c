@@ -150,6 +150,33 @@ int intake_open_batch(struct intake *intake)
     return 0;
 }
 
+static const char *sku_of(const struct job_entry *entry)
+{
+    return entry->job.sku == NULL ? "" : entry->job.sku;
+}
+
+static bool of_one_item(const struct intake_batch *batch)
+{
+    for (size_t i = batch->from + 1; i < batch->to; i++)
+        if (strcmp(sku_of(batch->jobs[i]), sku_of(batch->jobs[batch->from])) != 0)
+            return false;
+    return true;
+}
+
+/* The next part: all that did not fail before; then, one by one, the items that did. */
+static void end_part(struct intake_batch *batch)
+{
+    if (batch->from + batch->later < batch->count) {
+        batch->to = batch->count - batch->later;
+        return;
+    }
+    batch->later = batch->count - batch->from;
+    batch->to = batch->from;
+    while (batch->to < batch->count &&
+           strcmp(sku_of(batch->jobs[batch->to]), sku_of(batch->jobs[batch->from])) == 0)
+        batch->to++;
+}
+
 bool intake_decided_all(const struct intake *intake)
 {
     return intake->batch.from == intake->batch.count;
@@ -157,8 +184,64 @@ bool intake_decided_all(const struct intake *intake)
 
 void intake_part_decided(struct intake *intake)
 {
-    intake->batch.from = intake->batch.to;
-    intake->batch.to = intake->batch.count;
+    struct intake_batch *batch = &intake->batch;
+    if (!batch->aside)
+        batch->others_decided = true;
+    batch->aside = false;
+    batch->from = batch->to;
+    end_part(batch);
+}
+
+void intake_part_busy(struct intake *intake)
+{
+    struct intake_batch *batch = &intake->batch;
+    if (of_one_item(batch))
+        batch->aside = true;
+    else
+        batch->to = batch->from + (batch->to - batch->from) / 2;
+}
+
+/* Moves the jobs of the part's item behind the others, in their order. */
+static void postpone(struct intake_batch *batch)
+{
+    struct job_entry *moved[INTAKE_JOBS_MAX];
+    size_t moved_count = 0, kept = batch->from;
+    const char *sku = sku_of(batch->jobs[batch->from]);
+    for (size_t i = batch->from; i < batch->count; i++) {
+        if (strcmp(sku_of(batch->jobs[i]), sku) == 0)
+            moved[moved_count++] = batch->jobs[i];
+        else
+            batch->jobs[kept++] = batch->jobs[i];
+    }
+    memcpy(batch->jobs + kept, moved, moved_count * sizeof moved[0]);
+    batch->later += moved_count;
+}
+
+bool intake_part_failed(struct intake *intake)
+{
+    struct intake_batch *batch = &intake->batch;
+    bool tried_others = batch->from + batch->later >= batch->count;
+    if (!of_one_item(batch)) {
+        batch->to = batch->from + (batch->to - batch->from) / 2;
+        return true;
+    }
+    if (batch->aside)
+        return false;
+    if (tried_others && batch->others_decided) {
+        batch->aside = true;
+        return true;
+    }
+    bool alone = batch->later == 0 || batch->others_decided;
+    if (tried_others) {
+        batch->later = 0; /* all of them fail: from the first one again */
+        return false;
+    }
+    if (batch->later == 0)
+        batch->others_decided = false;
+    postpone(batch);
+    bool others = batch->from + batch->later < batch->count;
+    end_part(batch);
+    return alone && others;
 }
 
 /* The database refuses it even as an invalid job: its text becomes a dead letter. */

@@ -30,7 +30,10 @@ struct intake_batch {
     size_t message_count;
     struct job_entry *jobs[INTAKE_JOBS_MAX];
     size_t count;
-    size_t from, to; /* the part to decide next */
+    size_t from, to;     /* the part to decide next */
+    bool aside;          /* ... or to set aside: it is of one item, which cannot be decided */
+    size_t later;        /* jobs at the end whose item failed; tried when the others are decided */
+    bool others_decided; /* since an item failed */
     struct intake_dead *dead;
     size_t dead_count;
     uint64_t last_tag; /* acknowledging it acknowledges the whole batch */
@@ -66,6 +69,12 @@ void intake_part_decided(struct intake *intake);
 /* PostgreSQL refuses something in the part: halve it. A single job becomes invalid, and if
  * PostgreSQL refuses even that, a dead letter. */
 MUST_CHECK int intake_part_refused(struct intake *intake);
+/* It cannot be decided for a lock or a timeout: halve it. One of a single item is set aside. */
+void intake_part_busy(struct intake *intake);
+/* It fails for another reason: halve it. A single item goes behind the others, and is set aside if
+ * it fails again after another one was decided. Returns false if nothing was decided between two
+ * that fail: the reason is no item's. */
+bool intake_part_failed(struct intake *intake);
 /* All is decided or dead: frees the batch and returns the tag to acknowledge, with all before
  * it. */
 uint64_t intake_close_batch(struct intake *intake);

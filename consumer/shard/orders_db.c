@@ -21,6 +21,23 @@ static const struct pg_statement decide_statement = {
     " $6::text[], $7::text[], $8::integer[], $9::text[], $10::text[], $11::bigint[], $12::text[],"
     " $13::timestamptz[], $14::text[], $15::text[], $16::text[], $17::text[]) o",
     17};
+static const struct pg_statement set_aside_statement = {
+    "set_aside",
+    OUTPUT
+    "checkout.set_jobs_aside($1::integer, $2::integer, $3::bigint, $4::text, $5::uuid[],"
+    " $6::text[], $7::text[], $8::integer[], $9::text[], $10::text[], $11::bigint[], $12::text[],"
+    " $13::timestamptz[], $14::text[], $15::text[], $16::text[], $17::text[]) o",
+    17};
+static const struct pg_statement decide_aside_statement = {
+    "decide_aside",
+    OUTPUT "checkout.decide_aside($1::integer, $2::integer, $3::bigint, $4::bigint, $5::text,"
+           " $6::integer, $7::text) o",
+    7};
+static const struct pg_statement postpone_aside_statement = {
+    "postpone_aside",
+    "select checkout.postpone_aside($1::integer, $2::integer, $3::bigint, $4::text, $5::text)", 5};
+static const struct pg_statement overdue_aside_statement = {
+    "overdue_aside", "select shard, sku, items from checkout.overdue_aside($1::integer[])", 1};
 static const struct pg_statement settle_statement = {
     "settle",
     OUTPUT "checkout.settle_payments($1::integer, $2::integer, $3::bigint, $4::uuid[],"
@@ -150,6 +167,41 @@ int orders_db_decide(const struct orders_db_place *place, int64_t wait_ms,
     return code < 0 ? code : pg_query(place->session, &decide_statement, params, cb, arg);
 }
 
+int orders_db_set_aside(const struct orders_db_place *place, const char *why,
+                        struct job_entry *const *jobs, size_t count, pg_result_cb cb, void *arg)
+{
+    const char *params[17];
+    put_place(place, params);
+    params[3] = why;
+    begin_arrays(13);
+    for (size_t i = 0; i < count; i++)
+        put_job(jobs[i]);
+    int code = end_arrays(13, params + 4);
+    return code < 0 ? code : pg_query(place->session, &set_aside_statement, params, cb, arg);
+}
+
+int orders_db_decide_aside(const struct orders_db_place *place, int64_t wait_ms, const char *sku,
+                           unsigned limit, const char *flaw, pg_result_cb cb, void *arg)
+{
+    const char *params[7];
+    put_place(place, params);
+    params[3] = number(3, wait_ms);
+    params[4] = sku;
+    params[5] = number(4, limit);
+    params[6] = flaw;
+    return pg_query(place->session, &decide_aside_statement, params, cb, arg);
+}
+
+int orders_db_postpone_aside(const struct orders_db_place *place, const char *sku, const char *why,
+                             pg_result_cb cb, void *arg)
+{
+    const char *params[5];
+    put_place(place, params);
+    params[3] = sku;
+    params[4] = why;
+    return pg_query(place->session, &postpone_aside_statement, params, cb, arg);
+}
+
 int orders_db_settle(const struct orders_db_place *place, const struct outcome *outcomes,
                      size_t count, pg_result_cb cb, void *arg)
 {
@@ -274,6 +326,14 @@ int orders_db_resume_refunds(struct pg *session, const uint32_t *shard_list, siz
     return code < 0 ? code : pg_query(session, &resume_refunds_statement, params, cb, arg);
 }
 
+int orders_db_overdue_aside(struct pg *session, const uint32_t *shard_list, size_t count,
+                            pg_result_cb cb, void *arg)
+{
+    const char *params[1] = {NULL};
+    int code = put_shards(shard_list, count, &params[0]);
+    return code < 0 ? code : pg_query(session, &overdue_aside_statement, params, cb, arg);
+}
+
 int orders_db_overdue(struct pg *session, uint32_t shards, const uint32_t *shard_list, size_t count,
                       pg_result_cb cb, void *arg)
 {
@@ -292,6 +352,12 @@ enum orders_db_status orders_db_status(const struct pg_result *result)
     const char *state = pg_sqlstate(result);
     if (strcmp(state, "CK001") == 0)
         return ORDERS_DB_FENCED;
+    if (strcmp(state, "CK005") == 0)
+        return ORDERS_DB_FENCE_BUSY;
+    static const char *const busy[] = {"57014", "55P03", "40P01", "40001"};
+    for (size_t i = 0; i < ARRAY_LEN(busy); i++)
+        if (strcmp(state, busy[i]) == 0)
+            return ORDERS_DB_BUSY;
     if (strncmp(state, "22", 2) == 0 || strncmp(state, "23", 2) == 0 || strcmp(state, "42804") == 0)
         return ORDERS_DB_REFUSED;
     return ORDERS_DB_RETRY;

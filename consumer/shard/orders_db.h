@@ -23,18 +23,36 @@ struct orders_db_place {
 
 /* How a call ended. */
 enum orders_db_status {
-    ORDERS_DB_DONE,    /* committed */
-    ORDERS_DB_FENCED,  /* refused: the epoch is over */
-    ORDERS_DB_REFUSED, /* refused: PostgreSQL rejects some value; nothing was written */
-    ORDERS_DB_RETRY, /* refused for now (deadlock, timeout, shutting down, …); nothing was written
-                      */
-    ORDERS_DB_LOST,  /* the session ended before the answer: unknown */
+    ORDERS_DB_DONE,       /* committed */
+    ORDERS_DB_FENCED,     /* refused: the epoch is over */
+    ORDERS_DB_REFUSED,    /* refused: PostgreSQL rejects some value; nothing was written */
+    ORDERS_DB_BUSY,       /* refused: a lock, a deadlock or a timeout; nothing was written */
+    ORDERS_DB_FENCE_BUSY, /* refused: another session keeps the shard's row; nothing was written */
+    ORDERS_DB_RETRY,      /* refused for now (shutting down, read-only, disk full, …); nothing was
+                           * written
+                           */
+    ORDERS_DB_LOST,       /* the session ended before the answer: unknown */
 };
 
 /* All of these: 0, ERR_UNAVAILABLE or ERR_FULL as pg_query, ERR_NOMEM; `cb` comes only after 0. */
 MUST_CHECK int orders_db_decide(const struct orders_db_place *place, int64_t wait_ms,
                                 struct job_entry *const *jobs, size_t count, pg_result_cb cb,
                                 void *arg);
+/* Sets them aside in place of deciding them; `why` is for people. */
+MUST_CHECK int orders_db_set_aside(const struct orders_db_place *place, const char *why,
+                                   struct job_entry *const *jobs, size_t count, pg_result_cb cb,
+                                   void *arg);
+/* Decides the first `limit` jobs of `sku` that are set aside; `flaw`: NULL, or why they are
+ * invalid. */
+MUST_CHECK int orders_db_decide_aside(const struct orders_db_place *place, int64_t wait_ms,
+                                      const char *sku, unsigned limit, const char *flaw,
+                                      pg_result_cb cb, void *arg);
+/* That failed: they are tried again later. */
+MUST_CHECK int orders_db_postpone_aside(const struct orders_db_place *place, const char *sku,
+                                        const char *why, pg_result_cb cb, void *arg);
+/* Answer: rows (shard, sku or null: not due yet, items in all). */
+MUST_CHECK int orders_db_overdue_aside(struct pg *session, const uint32_t *shard_list, size_t count,
+                                       pg_result_cb cb, void *arg);
 /* What came of payments; and of refunds and late looks. */
 MUST_CHECK int orders_db_settle(const struct orders_db_place *place, const struct outcome *outcomes,
                                 size_t count, pg_result_cb cb, void *arg);

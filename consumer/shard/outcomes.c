@@ -64,6 +64,8 @@ int outcomes_add(struct outcomes *outcomes, const struct outcome *outcome)
 size_t outcomes_begin(struct outcomes *outcomes)
 {
     size_t most = outcomes->one_by_one ? 1 : OUTCOMES_BATCH;
+    if (outcomes->most > 0 && outcomes->most < most)
+        most = outcomes->most;
     outcomes->running = outcomes->count < most ? outcomes->count : most;
     return outcomes->running;
 }
@@ -83,6 +85,22 @@ void outcomes_recorded(struct outcomes *outcomes)
 {
     drop_running(outcomes);
     outcomes->one_by_one = false;
+    outcomes->most = 0;
+}
+
+void outcomes_busy(struct outcomes *outcomes)
+{
+    if (outcomes->running > 1) {
+        outcomes->most = outcomes->running / 2;
+    } else if (outcomes->running == 1) {
+        /* it must not hold up the others; the sweep tries again */
+        log_warning("outcome cannot be recorded now: something of its order is locked",
+                    LOG_STR("order_id", outcomes->items[0].order_id),
+                    LOG_STR("outcome", outcome_text(outcomes->items[0].kind)));
+        drop_running(outcomes);
+        outcomes->most = 0;
+    }
+    outcomes->running = 0;
 }
 
 void outcomes_again(struct outcomes *outcomes)
@@ -118,6 +136,7 @@ void outcomes_forget(struct outcomes *outcomes)
     outcomes->count = 0;
     outcomes->running = 0;
     outcomes->one_by_one = false;
+    outcomes->most = 0;
 }
 
 void outcomes_free(struct outcomes *outcomes)

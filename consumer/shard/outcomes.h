@@ -19,6 +19,7 @@ struct outcomes {          /* zeroed at first */
     size_t capacity;
     size_t running;
     bool one_by_one; /* after a refusal, until one has passed */
+    size_t most;     /* of the next transaction after a lock; 0: OUTCOMES_BATCH */
 };
 
 /* Copies it. 0; or ERR_NOMEM, and it is not added. */
@@ -31,6 +32,9 @@ void outcomes_recorded(struct outcomes *outcomes);
 void outcomes_again(struct outcomes *outcomes);
 /* They were refused for a value among them. */
 void outcomes_refused(struct outcomes *outcomes);
+/* A lock or a timeout: fewer of them next. A single one is dropped: its row stays
+ * open, so the sweep finds it again. */
+void outcomes_busy(struct outcomes *outcomes);
 /* Forgets all; those in flight may still be answered. */
 void outcomes_forget(struct outcomes *outcomes);
 void outcomes_free(struct outcomes *outcomes);

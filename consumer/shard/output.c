@@ -80,6 +80,7 @@ static bool complete(const struct pg_result *result, int row, enum task_kind kin
     case TASK_CHECK:
         return all_there(result, row, attempt, 1);
     case TASK_SETTLE_WAITLIST:
+    case TASK_DECIDE_ASIDE:
         return all_there(result, row, item, ARRAY_LEN(item));
     case TASK_RUN_COMMANDS:
         return true;
@@ -115,6 +116,7 @@ static void receive_task(const struct pg_result *result, int row, uint32_t shard
                                         [TASK_CHECK] = "check",
                                         [TASK_LOOK_AT_RETURNS] = "look_at_returns",
                                         [TASK_SETTLE_WAITLIST] = "settle_waitlist",
+                                        [TASK_DECIDE_ASIDE] = "decide_aside",
                                         [TASK_RUN_COMMANDS] = "run_commands"};
     const char *text = pg_text(result, row, TASK_COLUMN_KIND);
     int found = find_name(names, ARRAY_LEN(names), text);
@@ -146,11 +148,11 @@ static void receive_task(const struct pg_result *result, int row, uint32_t shard
 static void receive_news(const struct pg_result *result, int row,
                          const struct output_receiver *receiver, void *arg)
 {
-    static const char *const names[] = {[NEWS_TRANSITION] = "transition",
-                                        [NEWS_CONFLICT] = "conflict",
-                                        [NEWS_LATE_CAPTURE] = "late_capture",
-                                        [NEWS_COMMAND] = "command",
-                                        [NEWS_ITEM_CHANGED] = "item_changed"};
+    static const char *const names[] = {
+        [NEWS_TRANSITION] = "transition",     [NEWS_CONFLICT] = "conflict",
+        [NEWS_LATE_CAPTURE] = "late_capture", [NEWS_COMMAND] = "command",
+        [NEWS_ITEM_CHANGED] = "item_changed", [NEWS_SET_ASIDE] = "set_aside",
+        [NEWS_NOT_RECORDED] = "not_recorded"};
     const char *text = pg_text(result, row, NEWS_COLUMN_KIND);
     int found = find_name(names, ARRAY_LEN(names), text);
     const struct news news = {

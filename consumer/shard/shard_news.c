@@ -26,6 +26,16 @@ void shard_news_record(struct stats *stats, const struct news *news)
         log_info("command", LOG_INT("command", news->command_id), LOG_STR("state", news->status),
                  LOG_STR("result", news->reason));
         return;
+    case NEWS_SET_ASIDE:
+        metric_add(stats->jobs_set_aside, (double)news->count);
+        log_warning("jobs set aside: their item cannot be decided now; other items go on",
+                    LOG_STR("sku", news->sku), LOG_INT("jobs", news->count),
+                    LOG_STR("reason", news->reason));
+        return;
+    case NEWS_NOT_RECORDED:
+        log_warning("outcome not recorded: another session has locked its item's row; will retry",
+                    LOG_STR("order_id", news->order_id));
+        return;
     case NEWS_ITEM_CHANGED:
         return;
     }

@@ -44,6 +44,14 @@ void shard_routing_waitlist(struct shard_routing *r, const char *sku)
     shard_writer_kick(r->writer);
 }
 
+void shard_routing_aside(struct shard_routing *r, const char *sku)
+{
+    if (!ownership_serving(r->ownership))
+        return;
+    aside_add(&r->writer->aside, sku);
+    shard_writer_kick(r->writer);
+}
+
 void shard_routing_payment(struct shard_routing *r, const struct task *task)
 {
     if (r->ownership->state == OWNERSHIP_SERVING)

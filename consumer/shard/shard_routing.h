@@ -29,6 +29,8 @@ void shard_routing_stop_payments(struct shard_routing *routing, const char *why)
 void shard_routing_expired(struct shard_routing *routing);
 void shard_routing_commands(struct shard_routing *routing);
 void shard_routing_waitlist(struct shard_routing *routing, const char *sku);
+/* Jobs of an item are set aside, and their next try is due. */
+void shard_routing_aside(struct shard_routing *routing, const char *sku);
 /* A task about a payment; not while the shard is being released. */
 void shard_routing_payment(struct shard_routing *routing, const struct task *task);
 

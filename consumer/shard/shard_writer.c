@@ -55,6 +55,7 @@ void shard_writer_close(struct shard_writer *writer)
     writer->command_due = false;
     writer->clock_due = false;
     writer->waitlist_count = 0;
+    writer->aside.count = 0;
     writer->stalled_since_ms = 0;
     outcomes_forget(&writer->payments);
     outcomes_forget(&writer->refunds);
@@ -110,6 +111,9 @@ static void take_task(const struct task *task, void *arg)
         return;
     case TASK_RUN_COMMANDS:
         writer->command_due = true;
+        return;
+    case TASK_DECIDE_ASIDE:
+        aside_add(&writer->aside, task->sku);
         return;
     }
 }
@@ -175,7 +179,7 @@ static void failpoint_step(enum shard_writer_work work, int step)
         [SHARD_WRITER_SETTLE] = FAILPOINT_SETTLE, [SHARD_WRITER_REFUND] = FAILPOINT_REFUND,
         [SHARD_WRITER_DECIDE] = FAILPOINT_DECIDE, [SHARD_WRITER_COMMAND] = FAILPOINT_COMMAND,
         [SHARD_WRITER_WAITLIST] = FAILPOINT_LINE, [SHARD_WRITER_CLOCK] = FAILPOINT_CLOCK,
-        [SHARD_WRITER_EXPIRE] = FAILPOINT_EXPIRE};
+        [SHARD_WRITER_EXPIRE] = FAILPOINT_EXPIRE, [SHARD_WRITER_ASIDE] = FAILPOINT_ASIDE};
     failpoint_at((enum failpoint)((int)first[work] + step));
 }
 #else
@@ -189,6 +193,7 @@ static void done(struct shard_writer *writer, enum shard_writer_work work)
     if (ended != NULL) {
         metric_observe(writer->stats->settle_seconds, seconds);
         outcomes_recorded(ended);
+        writer->intake->batch.others_decided = true;
     } else if (work == SHARD_WRITER_DECIDE) {
         const struct intake_batch *batch = &writer->intake->batch;
         metric_observe(writer->stats->decide_seconds, seconds);
@@ -213,6 +218,8 @@ static void refused(struct shard_writer *writer, enum shard_writer_work work, co
                intake_part_refused(writer->intake) < 0) {
         writer->events->failed("out of memory", writer->arg);
         return;
+    } else if (work == SHARD_WRITER_ASIDE) {
+        aside_refused(&writer->aside);
     }
     shard_writer_kick(writer);
 }
@@ -223,6 +230,24 @@ static void again(struct shard_writer *writer)
     outcomes_again(&writer->refunds);
 }
 
+/* A lock, a deadlock or a timeout: the same with less, so that one item delays no other. */
+static void busy(struct shard_writer *writer, enum shard_writer_work work, const char *problem)
+{
+    log_warning("lock or timeout in the database; trying with less",
+                LOG_INT("shard", writer->place.shard), LOG_STR("problem", problem));
+    struct outcomes *ended = outcomes_of(writer, work);
+    if (ended != NULL)
+        outcomes_busy(ended);
+    else if (work == SHARD_WRITER_DECIDE && writer->intake->batch.open)
+        intake_part_busy(writer->intake);
+    else if (work == SHARD_WRITER_ASIDE)
+        aside_failed(&writer->aside);
+    else if (work == SHARD_WRITER_CLOCK)
+        writer->clock_due = true;
+    again(writer);
+    shard_writer_kick(writer);
+}
+
 static void not_now(struct shard_writer *writer, enum shard_writer_work work, const char *problem)
 {
     if (work == SHARD_WRITER_CLOCK)
@@ -231,6 +256,21 @@ static void not_now(struct shard_writer *writer, enum shard_writer_work work, co
                 LOG_STR("problem", problem));
     again(writer);
     loop_timer_start(writer->retry, RETRY_MS, 0);
+}
+
+/* For another reason: the same later, unless it is an item's. */
+static void failed(struct shard_writer *writer, enum shard_writer_work work, const char *problem)
+{
+    if (work == SHARD_WRITER_DECIDE && writer->intake->batch.open &&
+        intake_part_failed(writer->intake)) {
+        log_warning("database refuses jobs; trying with fewer",
+                    LOG_INT("shard", writer->place.shard), LOG_STR("problem", problem));
+        shard_writer_kick(writer);
+        return;
+    }
+    if (work == SHARD_WRITER_ASIDE)
+        aside_failed(&writer->aside);
+    not_now(writer, work, problem);
 }
 
 static void answered(const struct pg_result *result, void *arg)
@@ -246,10 +286,14 @@ static void answered(const struct pg_result *result, void *arg)
         shard_writer_kick(writer);
         return;
     }
+    if (status != ORDERS_DB_DONE && status != ORDERS_DB_LOST)
+        (void)snprintf(writer->why, sizeof writer->why, "%s", pg_message(result));
     switch (status) {
     case ORDERS_DB_DONE:
         writer->stalled_since_ms = 0; /* until the next kick */
         failpoint_step(work, COMMITTED);
+        if (work == SHARD_WRITER_ASIDE)
+            aside_done(&writer->aside); /* its task, or the sweep, says that there is more */
         output_receive(result, writer->place.shard, &receiver, writer);
         done(writer, work);
         report_unknown_task(writer);
@@ -260,8 +304,14 @@ static void answered(const struct pg_result *result, void *arg)
     case ORDERS_DB_REFUSED:
         refused(writer, work, pg_message(result));
         return;
-    case ORDERS_DB_RETRY:
+    case ORDERS_DB_BUSY:
+        busy(writer, work, pg_message(result));
+        return;
+    case ORDERS_DB_FENCE_BUSY:
         not_now(writer, work, pg_message(result));
+        return;
+    case ORDERS_DB_RETRY:
+        failed(writer, work, pg_message(result));
         return;
     case ORDERS_DB_LOST:
         again(writer); /* the shard learns of the session's loss and takes over again */
@@ -271,88 +321,14 @@ static void answered(const struct pg_result *result, void *arg)
 
 /* ---- the next transaction ---- */
 
-/* Jobs of the open batch, or, if we take jobs, of the next one. */
-static bool has_jobs(const struct shard_writer *writer)
-{
-    const struct intake *intake = writer->intake;
-    if (intake->batch.open)
-        return !intake_decided_all(intake);
-    return writer->taking && intake_has_work(intake);
-}
-
-static bool has_work(const struct shard_writer *writer, enum shard_writer_work work)
-{
-    switch (work) {
-    case SHARD_WRITER_SETTLE:
-        return writer->payments.count > 0;
-    case SHARD_WRITER_REFUND:
-        return writer->refunds.count > 0;
-    case SHARD_WRITER_DECIDE:
-        return has_jobs(writer);
-    case SHARD_WRITER_COMMAND:
-        return writer->command_due;
-    case SHARD_WRITER_WAITLIST:
-        return writer->waitlist_count > 0;
-    case SHARD_WRITER_CLOCK:
-        return writer->clock_due;
-    case SHARD_WRITER_EXPIRE:
-        return writer->expire_due;
-    case SHARD_WRITER_NOTHING:
-        return false;
-    }
-    return false;
-}
-
-static int start(struct shard_writer *writer, enum shard_writer_work work)
-{
-    const struct intake_batch *batch = &writer->intake->batch;
-    int code = 0;
-    switch (work) {
-    case SHARD_WRITER_SETTLE:
-        return orders_db_settle(&writer->place, writer->payments.items,
-                                outcomes_begin(&writer->payments), answered, writer);
-    case SHARD_WRITER_REFUND:
-        return orders_db_record_refunds(&writer->place, writer->refunds.items,
-                                        outcomes_begin(&writer->refunds), answered, writer);
-    case SHARD_WRITER_DECIDE:
-        return orders_db_decide(&writer->place, writer->wait_ms, batch->jobs + batch->from,
-                                batch->to - batch->from, answered, writer);
-    case SHARD_WRITER_COMMAND:
-        code = orders_db_run_commands(&writer->place, SHARD_WRITER_COMMANDS, answered, writer);
-        if (code == 0)
-            writer->command_due = false;
-        return code;
-    case SHARD_WRITER_WAITLIST:
-        code = orders_db_settle_waitlist(&writer->place, writer->waitlists[0], SHARD_WRITER_CHUNK,
-                                         answered, writer);
-        if (code == 0) /* the answer shows whether there is more */
-            memmove(writer->waitlists, writer->waitlists + 1,
-                    --writer->waitlist_count * sizeof writer->waitlists[0]);
-        return code;
-    case SHARD_WRITER_CLOCK:
-        code = orders_db_stop_payments(&writer->place, writer->stopped, answered, writer);
-        if (code == 0)
-            writer->clock_due = false;
-        return code;
-    case SHARD_WRITER_EXPIRE:
-        code = orders_db_expire(&writer->place, SHARD_WRITER_CHUNK, answered, writer);
-        if (code == 0)
-            writer->expire_due = false;
-        return code;
-    case SHARD_WRITER_NOTHING:
-        return 0;
-    }
-    return 0;
-}
-
 /* The next kind of work after the last one that has any, so that all kinds take turns. */
 static enum shard_writer_work next_work(const struct shard_writer *writer)
 {
     enum shard_writer_work work = writer->last;
-    for (int turns = 0; turns < SHARD_WRITER_EXPIRE; turns++) {
+    for (int turns = 0; turns < SHARD_WRITER_ASIDE; turns++) {
         work =
-            work >= SHARD_WRITER_EXPIRE ? SHARD_WRITER_SETTLE : (enum shard_writer_work)(work + 1);
-        if (has_work(writer, work))
+            work >= SHARD_WRITER_ASIDE ? SHARD_WRITER_SETTLE : (enum shard_writer_work)(work + 1);
+        if (shard_work_waits(writer, work))
             return work;
     }
     return SHARD_WRITER_NOTHING;
@@ -386,7 +362,7 @@ static void begin(struct shard_writer *writer, enum shard_writer_work work)
     writer->running_epoch = writer->place.epoch;
     writer->started_us = clock_mono_us();
     failpoint_step(work, BEFORE);
-    int code = start(writer, work);
+    int code = shard_work_start(writer, work, answered);
     if (code < 0) {
         not_now(writer, work, err_text(code));
         return;

@@ -12,9 +12,10 @@
 #define REFUNDS_MAX 512
 #define CANCELS_MAX 1000
 
-int sweep_init(struct sweep *sweep, struct pg *session, struct shard *shards, uint32_t count)
+int sweep_init(struct sweep *sweep, struct pg *session, struct shard *shards, uint32_t count,
+               struct stats *stats)
 {
-    *sweep = (struct sweep){.session = session, .shards = shards, .count = count};
+    *sweep = (struct sweep){.session = session, .shards = shards, .count = count, .stats = stats};
     sweep->serving = calloc(count, sizeof *sweep->serving);
     return sweep->serving == NULL ? ERR_NOMEM : 0;
 }
@@ -67,6 +68,20 @@ static void overdue_swept(const struct pg_result *result, void *arg)
     }
 }
 
+static void aside_swept(const struct pg_result *result, void *arg)
+{
+    struct sweep *sweep = arg;
+    if (pg_status(result) != PG_OK)
+        return;
+    metric_set(sweep->stats->items_set_aside,
+               pg_rows(result) == 0 ? 0 : (double)pg_int(result, 0, 2));
+    for (int row = 0; row < pg_rows(result); row++) {
+        int64_t number = pg_int(result, row, 0);
+        if (number >= 0 && number < sweep->count && !pg_null(result, row, 1))
+            shard_routing_aside(&sweep->shards[number].routing, pg_text(result, row, 1));
+    }
+}
+
 static void cancels_placed(const struct pg_result *result, void *arg)
 {
     struct sweep *sweep = arg;
@@ -83,12 +98,15 @@ void sweep_run(struct sweep *sweep)
     for (uint32_t i = 0; i < sweep->count; i++)
         if (ownership_serving(&sweep->shards[i].ownership))
             sweep->serving[count++] = i;
-    if (count == 0)
+    if (count == 0) {
+        metric_set(sweep->stats->items_set_aside, 0);
         return;
+    }
     if (orders_db_place_cancels(sweep->session, sweep->cancels_seen, CANCELS_MAX, cancels_placed,
                                 sweep) < 0 ||
         orders_db_overdue(sweep->session, sweep->count, sweep->serving, count, overdue_swept,
                           sweep) < 0 ||
+        orders_db_overdue_aside(sweep->session, sweep->serving, count, aside_swept, sweep) < 0 ||
         orders_db_resume_charges(sweep->session, sweep->serving, count, PAYMENT_AGE_MS,
                                  PAYMENTS_MAX, payments_swept, sweep) < 0 ||
         orders_db_resume_refunds(sweep->session, sweep->serving, count, PAYMENT_AGE_MS, REFUNDS_MAX,

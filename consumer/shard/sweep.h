@@ -15,13 +15,14 @@ struct sweep {
     struct pg *session;
     struct shard *shards; /* all of them; not owned */
     uint32_t count;
+    struct stats *stats;  /* not owned */
     uint32_t *serving;    /* scratch */
     int64_t cancels_seen; /* its position among cancels without a shard */
 };
 
 /* 0 or ERR_NOMEM. Everything passed must outlive it. */
 MUST_CHECK int sweep_init(struct sweep *sweep, struct pg *session, struct shard *shards,
-                          uint32_t count);
+                          uint32_t count, struct stats *stats);
 void sweep_free(struct sweep *sweep);
 void sweep_run(struct sweep *sweep);
 

@@ -66,6 +66,12 @@ static const struct pg_statement refused_refunds = {
 static const struct pg_statement oversold = {
     "ctl_doctor_items", "select count(*) from checkout.items where held + sold > stock", 0};
 
+static const struct pg_statement set_aside = {
+    "ctl_doctor_aside",
+    "select count(*), coalesce(extract(epoch from now() - min(since))::bigint, 0)"
+    "  from checkout.items_aside",
+    0};
+
 /* A few numbers and texts of an answer's first rows. */
 struct answer {
     int rows;
@@ -339,6 +345,22 @@ static void check_stock(struct doctor *doctor)
         doctor_say(doctor, FINDING_OK, "items", "", "none is oversold");
 }
 
+static void check_aside(struct doctor *doctor)
+{
+    struct answer answer;
+    if (!ask(doctor, &set_aside, &answer))
+        return;
+    if (answer.numbers[0] > 0)
+        doctor_say(doctor, FINDING_WARN, "set aside",
+                   "`checkoutctl items list` names them: look for a session that holds their rows "
+                   "(pg_locks), and end it",
+                   "%" PRId64 " items cannot be decided, the oldest for %" PRId64
+                   " s; their orders wait for that",
+                   answer.numbers[0], answer.numbers[1]);
+    else
+        doctor_say(doctor, FINDING_OK, "set aside", "", "every item can be decided");
+}
+
 void doctor_database(struct doctor *doctor)
 {
     const char *reason;
@@ -368,4 +390,5 @@ void doctor_database(struct doctor *doctor)
     check_refunds(doctor);
     doctor_money(doctor);
     check_stock(doctor);
+    check_aside(doctor);
 }

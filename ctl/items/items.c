@@ -15,7 +15,9 @@ static const struct pg_statement list_items = {
     "select sku, case when char_length(title) > $3::integer then left(title, $3 - 3) || '...'"
     "            else title end, price, currency, stock, held, sold, stock - held - sold, waiting,"
     "       limit_per_user, gate,"
-    "       case when paused then 'paused' when opens_at > now() then 'not yet open'"
+    "       case when exists (select 1 from checkout.items_aside a"
+    "                          where a.shard = items.shard and a.sku = items.sku) then 'set aside'"
+    "            when paused then 'paused' when opens_at > now() then 'not yet open'"
     "            when closes_at <= now() then 'closed' when stock = sold then 'sold out'"
     "            else 'on sale' end,"
     "       to_char(opens_at, 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'),"
@@ -63,7 +65,8 @@ const struct command command_items_list = {
     .summary = "shows the items: stock, held, sold, waiting",
     .details = "By SKU. Prices are in minor units; held units are being paid for now. Long titles "
                "are cut, "
-               "but not with --json.",
+               "but not with --json. STATE \"set aside\": its jobs cannot be decided now, "
+               "because something holds its row; orders explain and doctor say more.",
     .options = {{"limit", "N", "at most N items (100)"}, {"after", "SKU", "begin after this one"}},
     .settings = CFG_BIT(DATABASE_URL),
     .run = run,

@@ -27,9 +27,13 @@ struct traces {
     enum answer genuine; /* made for `user` */
     enum answer marked;  /* admission's marker in Redis */
     int64_t marked_ms_ago;
-    enum answer cancel; /* its buyer has asked to cancel it */
-    int64_t queued;     /* messages in all queues; VIEW_UNKNOWN */
-    size_t unserved;    /* shards */
+    bool aside; /* its job is set aside */
+    char aside_sku[IDS_ORDER_SIZE * 2];
+    char aside_why[160];
+    int64_t aside_s, aside_before; /* since when; jobs of the item before it */
+    enum answer cancel;            /* its buyer has asked to cancel it */
+    int64_t queued;                /* messages in all queues; VIEW_UNKNOWN */
+    size_t unserved;               /* shards */
 };
 
 /* Reads the settings again, with these. 0, or the problem is in `problem`. */
@@ -138,6 +142,28 @@ static const struct pg_statement find_cancel = {
     " and state = 'pending')",
     1};
 
+static const struct pg_statement find_aside = {
+    "ctl_explain_aside",
+    "select j.sku, i.why, extract(epoch from now() - j.set_aside_at)::bigint,"
+    "       (select count(*) from checkout.jobs_aside b"
+    "         where b.shard = j.shard and b.sku = j.sku and b.place < j.place)"
+    "  from checkout.jobs_aside j join checkout.items_aside i on i.shard = j.shard and i.sku = "
+    "j.sku"
+    " where j.order_id = $1::uuid",
+    1};
+
+static void on_aside(const struct pg_result *result, void *arg)
+{
+    struct traces *traces = arg;
+    if (pg_rows(result) == 0)
+        return;
+    traces->aside = true;
+    (void)snprintf(traces->aside_sku, sizeof traces->aside_sku, "%s", pg_text(result, 0, 0));
+    (void)snprintf(traces->aside_why, sizeof traces->aside_why, "%s", pg_text(result, 0, 1));
+    traces->aside_s = pg_int(result, 0, 2);
+    traces->aside_before = pg_int(result, 0, 3);
+}
+
 static void on_cancel(const struct pg_result *result, void *arg)
 {
     struct traces *traces = arg;
@@ -163,6 +189,9 @@ static void print_json(const struct traces *traces, bool known)
         (void)printf("null");
     else
         (void)printf("%" PRId64, traces->queued);
+    if (traces->aside)
+        (void)printf(",\"set_aside_seconds\":%" PRId64 ",\"set_aside_before\":%" PRId64,
+                     traces->aside_s, traces->aside_before);
     (void)printf(",\"shards_unserved\":%zu}\n", traces->unserved);
 }
 
@@ -222,6 +251,13 @@ static void print_words(const struct traces *traces, bool known)
     tell_maker(traces, &text);
     if (traces->well_formed) {
         tell_marker(traces, &text);
+        if (traces->aside)
+            (void)buf_printf(&text,
+                             " It is set aside since %" PRId64 " s, behind %" PRId64
+                             " others of item %s, which cannot be decided now (%s). It is decided "
+                             "once that item can be.",
+                             traces->aside_s, traces->aside_before, traces->aside_sku,
+                             traces->aside_why);
         if (traces->cancel == YES)
             (void)buf_str(&text,
                           " Its buyer has asked to cancel it, which happens when it arrives.");
@@ -245,10 +281,12 @@ int orders_explain_queued(struct ctl *ctl, const char *id, const char *user)
         look_for_marker(ctl, &traces);
         look_at_queues(ctl, &traces);
         int exit_code = ctl_query(ctl, &find_cancel, params, on_cancel, &traces);
+        if (exit_code == CTL_FINE)
+            exit_code = ctl_query(ctl, &find_aside, params, on_aside, &traces);
         if (exit_code != CTL_FINE)
             return exit_code;
     }
-    bool known = traces.marked == YES || traces.cancel == YES;
+    bool known = traces.marked == YES || traces.cancel == YES || traces.aside;
     if (ctl->json)
         print_json(&traces, known);
     else

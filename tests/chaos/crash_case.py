@@ -6,6 +6,8 @@ import signal
 import sys
 import time
 
+import psycopg2
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "integration"))
 
@@ -22,7 +24,7 @@ REACHED_S, ENDED_S = 60, 90
 ACTION_WAIT_S = 8       # a second attempt begins within it: the gateway's list may be 5 s late
 
 # Points that need more than the crowd: the work that reaches them.
-WORK = {"expire": "expire", "refund": "refund", "clock": "clock", "release": "leave", "line": "crowd",
+WORK = {"aside": "aside", "expire": "expire", "refund": "refund", "clock": "clock", "release": "leave", "line": "crowd",
         "dead-letter": "crowd", "command": "crowd", "intent-cancel": "crowd", "look-up": "crowd", "action": "act"}
 
 
@@ -102,6 +104,20 @@ class World:
         sku = self.stack.item(f"slow-{self.rounds}", stock=1)
         self.order(sku, payment_method="pm_sandbox_charge-then-never")
         self.order(sku, 3)
+
+    def aside(self):
+        """Somebody's session holds an item's row for a while."""
+        sku = self.stack.item(f"held-up-{self.rounds}")
+        session = psycopg2.connect(self.stack.direct["CHECKOUT_DATABASE_URL"])
+        session.cursor().execute("select 1 from checkout.items where sku = %s for update", (sku,))
+        self.order(sku, 4)
+
+        def let_go():
+            try:
+                wait_until(lambda: self.stack.one("select count(*) from jobs_aside") == 4, REACHED_S, "jobs to be set aside")
+            finally:
+                session.close()
+        return let_go
 
     def refund(self):
         # a late look is told in the same transaction as a refund: those of earlier rounds must not come first

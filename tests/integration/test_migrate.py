@@ -143,7 +143,8 @@ class Functions(MigrateTestCase):
         bitmap = self.sql("select p.proname from pg_proc p where p.pronamespace = 'checkout'::regnamespace"
                           "   and p.proconfig @> array['enable_indexscan=off'] order by 1")
         self.assertEqual([name for name, in bitmap],
-                         ["await_buyers", "decide_jobs", "gate_states", "move_orders", "record_refunds", "settle_payments"])
+                         ["await_buyers", "decide_jobs", "decide_now", "gate_states", "move_orders", "put_aside", "record_refunds",
+                          "settle_payments"])
 
 
 class Roles(MigrateTestCase):

@@ -32,15 +32,16 @@ static void push_text(const char *body)
     ck_assert_int_eq(intake_push(&intake, next_tag++, body, strlen(body), strlen(body)), 0);
 }
 
-/* A message of `count` good jobs. */
-static void push_jobs(int count)
+/* A message with a job of each of these items. */
+static void push_items(const char *skus)
 {
     struct buf text;
     buf_init(&text, 1 << 20);
     (void)buf_str(&text, JOB_MESSAGE_HEAD);
-    for (int i = 0; i < count; i++) {
+    for (size_t i = 0; i < strlen(skus); i++) {
+        const char sku[2] = {skus[i], '\0'};
         struct job job = {.user_id = "u",
-                          .sku = "s",
+                          .sku = sku,
                           .quantity = 1,
                           .payment_method = "pm",
                           .accepted_at = "2026-01-31T10:00:00.123Z",
@@ -55,6 +56,14 @@ static void push_jobs(int count)
     (void)buf_str(&text, JOB_MESSAGE_TAIL);
     push_text(buf_text(&text));
     buf_free(&text);
+}
+
+/* A message of `count` good jobs. */
+static void push_jobs(int count)
+{
+    char skus[JOB_BATCH_MAX + 1] = {0};
+    memset(skus, 's', (size_t)count);
+    push_items(skus);
 }
 
 START_TEST(nothing_waits_at_first)
@@ -155,6 +164,106 @@ START_TEST(halving_finds_the_bad_job_wherever_it_is)
 }
 END_TEST
 
+/* The next part, by its items; one that is to be set aside after a '!'. */
+static const char *part(void)
+{
+    static char text[INTAKE_JOBS_MAX + 2];
+    const struct intake_batch *batch = &intake.batch;
+    size_t len = 0;
+    if (batch->aside)
+        text[len++] = '!';
+    for (size_t i = batch->from; i < batch->to; i++)
+        text[len++] = batch->jobs[i]->job.sku[0];
+    text[len] = '\0';
+    return text;
+}
+
+/* Decides all of it, in a database where `stuck` cannot be decided; returns how many refusals. */
+static int decide_around(char stuck, char *decided)
+{
+    int refusals = 0;
+    while (!intake_decided_all(&intake)) {
+        const char *now = part();
+        ck_assert_int_lt(refusals, 50);
+        if (now[0] != '!' && strchr(now, stuck) != NULL) {
+            intake_part_busy(&intake);
+            refusals++;
+            continue;
+        }
+        strcat(decided, now);
+        intake_part_decided(&intake);
+    }
+    return refusals;
+}
+
+START_TEST(a_lock_is_halved_down_to_one_item_which_is_set_aside)
+{
+    char decided[64] = "";
+    push_items("abcdxefg");
+    ck_assert_int_eq(intake_open_batch(&intake), 0);
+    ck_assert_int_le(decide_around('x', decided), 8);
+    ck_assert_str_eq(decided, "abcd!xefg");
+}
+END_TEST
+
+START_TEST(jobs_of_one_item_are_not_halved_further)
+{
+    push_items("xxxx");
+    ck_assert_int_eq(intake_open_batch(&intake), 0);
+    intake_part_busy(&intake);
+    ck_assert_str_eq(part(), "!xxxx");
+    intake_part_decided(&intake);
+    ck_assert(intake_decided_all(&intake));
+}
+END_TEST
+
+START_TEST(an_item_that_fails_is_set_aside_only_after_another_was_decided)
+{
+    push_items("xaxb");
+    ck_assert_int_eq(intake_open_batch(&intake), 0);
+    ck_assert(intake_part_failed(&intake)); /* xaxb */
+    ck_assert(intake_part_failed(&intake)); /* xa */
+    ck_assert_str_eq(part(), "x");
+    ck_assert(intake_part_failed(&intake));
+    ck_assert_str_eq(part(), "ab");
+    intake_part_decided(&intake);
+    ck_assert_str_eq(part(), "xx");
+    ck_assert(intake_part_failed(&intake));
+    ck_assert_str_eq(part(), "!xx");
+    intake_part_decided(&intake);
+    ck_assert(intake_decided_all(&intake));
+}
+END_TEST
+
+START_TEST(if_two_items_fail_alike_nothing_is_set_aside)
+{
+    push_items("ab");
+    ck_assert_int_eq(intake_open_batch(&intake), 0);
+    ck_assert(intake_part_failed(&intake)); /* ab: halved */
+    ck_assert(intake_part_failed(&intake)); /* a goes behind */
+    ck_assert_str_eq(part(), "b");
+    for (int i = 0; i < 20; i++) {
+        while (intake_part_failed(&intake)) {
+        }
+        ck_assert(!intake.batch.aside);
+    }
+    ck_assert(!intake_decided_all(&intake)); /* and nothing is lost */
+    ck_assert_uint_eq(intake.batch.from, 0);
+}
+END_TEST
+
+START_TEST(an_item_that_fails_alone_waits)
+{
+    push_items("xx");
+    ck_assert_int_eq(intake_open_batch(&intake), 0);
+    ck_assert(!intake_part_failed(&intake));
+    ck_assert(!intake_part_failed(&intake));
+    ck_assert(!intake.batch.aside);
+    intake_part_decided(&intake);
+    ck_assert(intake_decided_all(&intake));
+}
+END_TEST
+
 START_TEST(forgetting_leaves_nothing)
 {
     push_jobs(3);
@@ -180,6 +289,11 @@ int main(void)
     tcase_add_test(tests, what_cannot_be_read_is_buried_and_its_neighbours_go_on);
     tcase_add_test(tests, a_cut_message_is_buried);
     tcase_add_test(tests, halving_finds_the_bad_job_wherever_it_is);
+    tcase_add_test(tests, a_lock_is_halved_down_to_one_item_which_is_set_aside);
+    tcase_add_test(tests, jobs_of_one_item_are_not_halved_further);
+    tcase_add_test(tests, an_item_that_fails_is_set_aside_only_after_another_was_decided);
+    tcase_add_test(tests, if_two_items_fail_alike_nothing_is_set_aside);
+    tcase_add_test(tests, an_item_that_fails_alone_waits);
     tcase_add_test(tests, forgetting_leaves_nothing);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

@@ -53,7 +53,8 @@ static void on_pay(const struct task *task, void *arg)
                                         [TASK_CHECK] = "check",
                                         [TASK_LOOK_AT_RETURNS] = "look_at_returns",
                                         [TASK_SETTLE_WAITLIST] = "settle_waitlist",
-                                        [TASK_RUN_COMMANDS] = "run_commands"};
+                                        [TASK_RUN_COMMANDS] = "run_commands",
+                                        [TASK_DECIDE_ASIDE] = "decide_aside"};
     (void)arg;
     hear(names[task->kind], task->order_id);
     if (task->kind == TASK_CHARGE) {

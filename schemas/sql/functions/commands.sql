@@ -31,6 +31,14 @@ begin
     return coalesce(known.status, 'queued');
 end $$;
 
+-- The shard of an order that has come: it is decided, or set aside. Null: it has not.
+create or replace function checkout.home_of(p_order uuid) returns integer
+language plpgsql stable as $$
+begin
+    return coalesce((select o.shard from checkout.orders o where o.order_id = p_order),
+                    (select a.shard from checkout.jobs_aside a where a.order_id = p_order));
+end $$;
+
 -- What is wrong with a command before anything is asked: it names one shard, which is that of its order or item (so
 -- the fence of its owner holds for all that it changes), or with pause and resume a whole shard. Null: nothing.
 create or replace function checkout.stray_command(c checkout.commands) returns text
@@ -43,7 +51,7 @@ begin
        or c.kind in ('restock', 'set') and c.sku is null then
         return c.kind || ' does not fit what it names';
     elsif of_order then
-        select o.shard into home from checkout.orders o where o.order_id = c.order_id;
+        home := checkout.home_of(c.order_id);
     elsif c.sku is not null then
         select i.shard into home from checkout.items i where i.sku = c.sku;
     end if;
@@ -121,10 +129,10 @@ begin
              order by command_id limit p_limit) c;
     here := array(select u.command_id
                     from unnest(seen.commands, seen.orders) as u(command_id, order_id)
-                   where (select true from checkout.orders o where o.order_id = u.order_id));
+                   where checkout.home_of(u.order_id) is not null);
     if cardinality(here) > 0 then
         update checkout.commands c
-           set shard = (select o.shard from checkout.orders o where o.order_id = c.order_id)
+           set shard = checkout.home_of(c.order_id)
          where c.command_id = any (here) and c.state || '' = 'pending';    -- not by the index of all such
     end if;
     return case when seen.count < p_limit then 0 else seen.newest end;
@@ -137,6 +145,28 @@ create or replace function checkout.command_end(c checkout.commands, p_state tex
 returns checkout.output language sql immutable
 return checkout.output_of(checkout.command_news(c, p_state, p_result));
 
+-- Ends an order whose job is set aside; its item's row is not needed. Returns whether there was one.
+create or replace function checkout.cancel_aside(c checkout.commands) returns boolean
+language plpgsql as $$
+declare
+    j checkout.jobs_aside;
+begin
+    delete from checkout.jobs_aside a where a.order_id = c.order_id and a.shard = c.shard and a.user_id = c.user_id
+    returning * into j;
+    if not found then
+        return false;
+    end if;
+    delete from checkout.items_aside i
+     where i.shard = j.shard and i.sku = j.sku
+       and not exists (select 1 from checkout.jobs_aside a where a.shard = j.shard and a.sku = j.sku);
+    perform 1 from checkout.move_orders(j.shard, array(
+        select row(j.order_id, null, 'cancelled', null, null, null, null, j.user_id, j.sku, j.quantity,
+                   i.price * j.quantity, i.currency, j.fingerprint, j.reference, j.receipt_email, j.payment_method,
+                   j.traceparent, j.accepted_at, null, null, j.gateway_customer)::checkout.move
+          from (select 1) one left join checkout.items i on i.sku = j.sku and i.shard = j.shard));
+    return true;
+end $$;
+
 -- A cancel is in time if the order still waits, or its buyer is at the bank.
 create or replace function checkout.run_cancel(c checkout.commands) returns setof checkout.output
 language plpgsql as $$
@@ -145,7 +175,10 @@ declare
     p checkout.payments;
 begin
     select * into o from checkout.orders where order_id = c.order_id;
-    if not found or c.user_id <> o.user_id then
+    if not found and checkout.cancel_aside(c) then
+        return next checkout.output_of(checkout.transition_news('cancelled', null, 1));
+        return next checkout.command_end(c, 'done', 'cancelled before it was decided');
+    elsif o.order_id is null or c.user_id <> o.user_id then
         return next checkout.command_end(c, 'refused', 'there is no such order');
     elsif o.status = 'cancelled' then
         return next checkout.command_end(c, 'done', 'it was cancelled before');
@@ -275,7 +308,9 @@ begin
             when 'refund' then array(select o from checkout.run_refund(c) o)
         end;
     exception when others then
-        if left(sqlstate, 2) in ('40', '53', '55', '57', '58') then
+        if sqlstate in ('40P01', '55P03') then
+            return;         -- something that it needs is locked: it stays pending, and the sweep finds it again
+        elsif left(sqlstate, 2) in ('40', '53', '55', '57', '58') then
             raise;
         end if;
         outputs := array[checkout.command_end(c, 'refused', sqlerrm)];
@@ -296,14 +331,23 @@ declare
     todo checkout.commands[];
     command checkout.commands;
     skus text[];
+    skipped text[] := '{}';    -- items whose row another session has locked: their commands stay pending
+    locked text[];
     touched text;
 begin
     perform checkout.fence(p_shards, p_shard, p_epoch);
-    todo := array(select c from checkout.commands c where c.shard = p_shard and c.state = 'pending'
-                   order by c.command_id limit p_limit);
-    skus := array(select distinct coalesce(c.sku, (select o.sku from checkout.orders o where o.order_id = c.order_id))
-                    from unnest(todo) c);
-    perform 1 from checkout.items where sku = any (skus) and shard = p_shard order by sku for update;
+    loop                    -- until each that is to be executed has its item's row, or none
+        select coalesce(array_agg(t.c order by t.id), '{}'), coalesce(array_agg(distinct t.sku) filter (where t.sku is not null), '{}')
+          into todo, skus
+          from (select c, c.command_id as id, n.sku
+                  from checkout.commands c
+                  cross join lateral (select coalesce(c.sku, (select o.sku from checkout.orders o where o.order_id = c.order_id)) as sku) n
+                 where c.shard = p_shard and c.state = 'pending' and (n.sku = any (skipped)) is not true
+                 order by c.command_id limit p_limit) t;
+        locked := checkout.lock_items(p_shard, skus);
+        exit when cardinality(locked) = 0;
+        skipped := skipped || locked;
+    end loop;
 
     foreach command in array todo
     loop

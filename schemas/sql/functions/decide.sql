@@ -10,7 +10,8 @@ create or replace aggregate checkout.taken(units bigint, room bigint) (
 );
 
 -- Decides jobs in their order. Arrays of equal length; p_flaws: null, or why the job is invalid.
--- p_wait_ms: how long an order may stay on the waitlist.
+-- p_wait_ms: how long an order may stay on the waitlist. The jobs of an item that is held up are set aside
+-- (checkout.items_held_up), behind those that are there.
 create or replace function checkout.decide_jobs(
     p_shards integer, p_shard integer, p_epoch bigint, p_wait_ms bigint,
     p_ids uuid[], p_users text[], p_skus text[], p_quantities integer[], p_methods text[],
@@ -19,12 +20,38 @@ create or replace function checkout.decide_jobs(
 returns setof checkout.output
 language plpgsql as $$
 declare
+    skipped text[];
+    put bigint;
+begin
+    perform checkout.fence(p_shards, p_shard, p_epoch);
+    skipped := checkout.items_held_up(p_shard, p_skus);
+    if cardinality(skipped) > 0 then
+        put := checkout.put_aside(
+            p_shard, skipped, 'another session has locked the item''s row', p_ids, p_users, p_skus, p_quantities,
+            p_methods, p_emails, p_prices, p_references, p_accepted, p_fingerprints, p_traces, p_flaws, p_customers);
+        if put > 0 then
+            return next checkout.output_of(checkout.set_aside_news(put, skipped[1], 'another session has locked the item''s row'));
+        end if;
+    end if;
+    return query
+    select * from checkout.decide_now(
+        p_shards, p_shard, p_wait_ms, skipped, p_ids, p_users, p_skus, p_quantities, p_methods, p_emails, p_prices,
+        p_references, p_accepted, p_fingerprints, p_traces, p_flaws, p_customers);
+end $$;
+
+-- Decides those that are neither of the items p_held nor set aside. The caller holds the fence, and the rows of the
+-- other items.
+create or replace function checkout.decide_now(
+    p_shards integer, p_shard integer, p_wait_ms bigint, p_held text[],
+    p_ids uuid[], p_users text[], p_skus text[], p_quantities integer[], p_methods text[],
+    p_emails text[], p_prices bigint[], p_references text[], p_accepted timestamptz[],
+    p_fingerprints text[], p_traces text[], p_flaws text[], p_customers text[])
+returns setof checkout.output
+language plpgsql as $$
+declare
     moves checkout.move[];
     touched text;
 begin
-    perform checkout.fence(p_shards, p_shard, p_epoch);
-    perform 1 from checkout.items where sku = any (p_skus) and shard = p_shard order by sku for update;
-
     with job as (           -- each once, and only those not decided before
         select j.*
           from (select distinct on (u.order_id) u.*
@@ -34,7 +61,9 @@ begin
                        as u(order_id, user_id, sku, quantity, payment_method, receipt_email, unit_price,
                             reference, accepted_at, fingerprint, traceparent, flaw, gateway_customer, n)
                  order by u.order_id, u.n) j
-         where not exists (select 1 from checkout.orders o where o.order_id = j.order_id)),
+         where not exists (select 1 from checkout.orders o where o.order_id = j.order_id)
+           and (j.sku = any (p_held)) is not true
+           and not exists (select 1 from checkout.jobs_aside a where a.order_id = j.order_id)),
     checked as (            -- what each job's fate is but for limits and stock
         select j.*, checkout.item_clock(i, s) as clock, i.price, i.currency, i.next_ticket, i.waiting as ahead, i.limit_per_user,
                i.paused or s.paused as paused, i.stock - i.sold as servable,
@@ -130,11 +159,16 @@ begin
     select null::checkout.task, checkout.conflict_news(o.order_id, o.sku)
       from unnest(p_ids, p_fingerprints) as u(order_id, fingerprint)
       join checkout.orders o on o.order_id = u.order_id
-     where o.fingerprint <> u.fingerprint;
+     where o.fingerprint <> u.fingerprint
+    union all
+    select null, checkout.conflict_news(a.order_id, a.sku)
+      from unnest(p_ids, p_fingerprints) as u(order_id, fingerprint)
+      join checkout.jobs_aside a on a.order_id = u.order_id
+     where a.fingerprint <> u.fingerprint;
 
     for touched in          -- nothing here frees a unit, so this only mends
         select i.sku from checkout.items i
-         where i.sku = any (p_skus) and i.waiting > 0 and i.shard = p_shard
+         where i.sku = any (p_skus) and i.waiting > 0 and i.shard = p_shard and not i.sku = any (p_held)
            and (i.stock - i.sold = 0 or i.stock - i.sold - i.held > 0) order by i.sku
     loop
         return query select * from checkout.settle_waiting(p_shards, touched, 64);

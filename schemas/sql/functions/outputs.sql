@@ -58,6 +58,10 @@ create or replace function checkout.run_commands_task() returns checkout.task
 language sql immutable
 return row('run_commands', null, null, null, null, null, null, null, null, null, null, null, null, null, null, null)::checkout.task;
 
+create or replace function checkout.decide_aside_task(p_sku text) returns checkout.task
+language sql immutable
+return row('decide_aside', null, p_sku, null, null, null, null, null, null, null, null, null, null, null, null, null)::checkout.task;
+
 create or replace function checkout.transition_news(p_status text, p_reason text, p_count bigint)
 returns checkout.news language sql immutable
 return row('transition', null, null, p_status, p_reason, null, null, p_count)::checkout.news;
@@ -77,6 +81,16 @@ return row('command', c.order_id, c.sku, p_state, p_result, null, c.command_id, 
 create or replace function checkout.item_changed_news(p_sku text) returns checkout.news
 language sql immutable
 return row('item_changed', null, p_sku, null, null, null, null, null)::checkout.news;
+
+-- p_count jobs of an item (and maybe of others) were set aside.
+create or replace function checkout.set_aside_news(p_count bigint, p_sku text, p_why text) returns checkout.news
+language sql immutable
+return row('set_aside', null, p_sku, null, p_why, null, null, p_count)::checkout.news;
+
+-- What came of a payment or refund of the order could not be recorded, because its item's row is locked.
+create or replace function checkout.not_recorded_news(p_order uuid, p_attempt integer) returns checkout.news
+language sql immutable
+return row('not_recorded', p_order, null, null, null, null, null, p_attempt)::checkout.news;
 
 -- The two as rows of an output.
 create or replace function checkout.output_of(p_task checkout.task) returns checkout.output

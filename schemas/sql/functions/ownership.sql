@@ -3,18 +3,30 @@
 -- All writing functions begin with checkout.fence, and a caller sends each as one statement, which is one
 -- transaction.
 
--- Locks the shard for this transaction, and refuses a writer whose epoch is over. SQLSTATE CK001. What the
--- transaction appends to order_events carries the epoch.
+-- Locks the shard for this transaction, and refuses a writer whose epoch is over (SQLSTATE CK001). What the
+-- transaction appends to order_events carries the epoch. The shard's row is no item's: where another session keeps it
+-- for too long, that has an SQLSTATE of its own (CK005). From here on the transaction waits for no lock for longer
+-- than 100 ms, so that what is locked delays others briefly.
 create or replace function checkout.fence(p_shards integer, p_shard integer, p_epoch bigint) returns void
 language plpgsql as $$
 begin
     perform 1 from checkout.shards
       where shards = p_shards and shard = p_shard and epoch = p_epoch
-      for no key update;
-    if not found then
+      for no key update skip locked;
+    if not found and not checkout.fence_after_wait(p_shards, p_shard, p_epoch) then
         raise exception 'shard % of %: epoch % is over', p_shard, p_shards, p_epoch using errcode = 'CK001';
     end if;
-    perform set_config('checkout.epoch', p_epoch::text, true);
+    perform set_config('checkout.epoch', p_epoch::text, true), set_config('lock_timeout', '100ms', true);
+end $$;
+
+-- The same where the row is locked by another session: waits for it. Returns whether the epoch goes on.
+create or replace function checkout.fence_after_wait(p_shards integer, p_shard integer, p_epoch bigint) returns boolean
+language plpgsql as $$
+begin
+    perform 1 from checkout.shards s where s.shards = p_shards and s.shard = p_shard and s.epoch = p_epoch for no key update;
+    return found;
+exception when query_canceled or lock_not_available then
+    raise exception 'another session keeps the row of shard % of % locked', p_shard, p_shards using errcode = 'CK005';
 end $$;
 
 -- Puts N shards into service. Another N than the one in service is refused (SQLSTATE CK002).

@@ -20,13 +20,18 @@ declare
     touched text;
     taken record;
     skus text[];
+    skipped text[];
     moves checkout.move[];
     charges checkout.task[];
 begin
     perform checkout.fence(p_shards, p_shard, p_epoch);
     select coalesce(array_agg(distinct o.sku), '{}') into skus
       from checkout.orders o where o.order_id = any (p_ids) and o.shard = p_shard;
-    perform 1 from checkout.items where sku = any (skus) order by sku for update;
+    skipped := checkout.lock_items(p_shard, skus);
+    if cardinality(skipped) > 0 then
+        return query select * from checkout.not_recorded(p_ids, p_attempts, skipped);
+        p_ids := checkout.not_of_items(p_ids, skipped);
+    end if;
 
     if 'action' = any (p_states) then
         return query
@@ -105,13 +110,13 @@ begin
     for taken in
         select u.order_id, u.intent_id, u.amount
           from unnest(p_ids, p_states, p_intents, p_amounts) as u(order_id, state, intent_id, amount)
-         where u.state = 'other_sum' and u.intent_id is not null
+         where u.state = 'other_sum' and u.intent_id is not null and u.order_id is not null
     loop
         return query select * from checkout.refund_late_capture(taken.order_id, taken.intent_id, taken.amount);
     end loop;
 
     for touched in
-        select sku from checkout.items where sku = any (skus) and waiting > 0 order by sku
+        select sku from checkout.items where sku = any (skus) and not sku = any (skipped) and waiting > 0 order by sku
     loop
         return query select * from checkout.settle_waiting(p_shards, touched, 64);
     end loop;

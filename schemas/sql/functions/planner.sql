@@ -8,7 +8,7 @@
 
 do $$
 declare
-    by_bitmap constant text[] := array['decide_jobs', 'move_orders', 'settle_payments', 'record_refunds', 'await_buyers',
+    by_bitmap constant text[] := array['decide_jobs', 'decide_now', 'put_aside', 'move_orders', 'settle_payments', 'record_refunds', 'await_buyers',
                                         'gate_states'];
     by_index text;
     f record;

@@ -268,6 +268,7 @@ declare
     u record;
     r checkout.refunds;
     skus text[];
+    skipped text[];
     touched text;
 begin
     perform checkout.fence(p_shards, p_shard, p_epoch);
@@ -275,7 +276,11 @@ begin
                     from unnest(p_ids, p_states) as e(order_id, state)
                     join checkout.orders o on o.order_id = e.order_id
                    where e.state in ('succeeded', 'returns') and o.shard = p_shard);
-    perform 1 from checkout.items where sku = any (skus) order by sku for update;
+    skipped := checkout.lock_items(p_shard, skus);
+    if cardinality(skipped) > 0 then
+        return query select * from checkout.not_recorded(p_ids, p_attempts, skipped);
+        p_ids := checkout.not_of_items(p_ids, skipped);
+    end if;
 
     for u in
         select e.* from unnest(p_ids, p_attempts, p_states, p_refs, p_amounts, p_codes) with ordinality
@@ -319,7 +324,7 @@ begin
     end loop;
 
     for touched in
-        select sku from checkout.items where sku = any (skus) and waiting > 0 order by sku
+        select sku from checkout.items where sku = any (skus) and not sku = any (skipped) and waiting > 0 order by sku
     loop
         return query select * from checkout.settle_waiting(p_shards, touched, 64);
     end loop;

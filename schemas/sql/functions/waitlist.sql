@@ -141,8 +141,8 @@ returns setof checkout.output
 language plpgsql as $$
 begin
     perform checkout.fence(p_shards, p_shard, p_epoch);
-    perform 1 from checkout.items where sku = p_sku and shard = p_shard for update;
-    if found then
+    perform 1 from checkout.items where sku = p_sku and shard = p_shard for update skip locked;
+    if found then           -- else the sweep finds it again
         return query select * from checkout.settle_waiting(p_shards, p_sku, p_limit);
     end if;
 end $$;
@@ -200,7 +200,8 @@ begin
     perform checkout.fence(p_shards, p_shard, p_epoch);
     select coalesce(array_agg(l.sku order by l.sku), '{}') into skus
       from (select e.sku from checkout.expired_waitlists(p_shards, array[p_shard]) e limit p_limit) l;
-    perform 1 from checkout.items where sku = any (skus) order by sku for update;
+    skus := array(select u.sku from unnest(skus) as u(sku)
+                  except select h.sku from unnest(checkout.lock_items(p_shard, skus)) as h(sku) order by 1);
 
     foreach touched in array skus
     loop

@@ -1,0 +1,91 @@
+#include "consumer/shard/shard_work.h"
+
+#include <string.h>
+
+/* Jobs of the open batch, or, if we take jobs, of the next one. */
+static bool has_jobs(const struct shard_writer *writer)
+{
+    const struct intake *intake = writer->intake;
+    if (intake->batch.open)
+        return !intake_decided_all(intake);
+    return writer->taking && intake_has_work(intake);
+}
+
+bool shard_work_waits(const struct shard_writer *writer, enum shard_writer_work work)
+{
+    switch (work) {
+    case SHARD_WRITER_SETTLE:
+        return writer->payments.count > 0;
+    case SHARD_WRITER_REFUND:
+        return writer->refunds.count > 0;
+    case SHARD_WRITER_DECIDE:
+        return has_jobs(writer);
+    case SHARD_WRITER_COMMAND:
+        return writer->command_due;
+    case SHARD_WRITER_WAITLIST:
+        return writer->waitlist_count > 0;
+    case SHARD_WRITER_CLOCK:
+        return writer->clock_due;
+    case SHARD_WRITER_EXPIRE:
+        return writer->expire_due;
+    case SHARD_WRITER_ASIDE:
+        return writer->aside.count > 0;
+    case SHARD_WRITER_NOTHING:
+        return false;
+    }
+    return false;
+}
+
+static int start_decide(struct shard_writer *writer, pg_result_cb answered)
+{
+    const struct intake_batch *batch = &writer->intake->batch;
+    struct job_entry *const *jobs = batch->jobs + batch->from;
+    size_t count = batch->to - batch->from;
+    if (batch->aside)
+        return orders_db_set_aside(&writer->place, writer->why, jobs, count, answered, writer);
+    return orders_db_decide(&writer->place, writer->wait_ms, jobs, count, answered, writer);
+}
+
+int shard_work_start(struct shard_writer *writer, enum shard_writer_work work,
+                     pg_result_cb answered)
+{
+    int code = 0;
+    switch (work) {
+    case SHARD_WRITER_SETTLE:
+        return orders_db_settle(&writer->place, writer->payments.items,
+                                outcomes_begin(&writer->payments), answered, writer);
+    case SHARD_WRITER_REFUND:
+        return orders_db_record_refunds(&writer->place, writer->refunds.items,
+                                        outcomes_begin(&writer->refunds), answered, writer);
+    case SHARD_WRITER_DECIDE:
+        return start_decide(writer, answered);
+    case SHARD_WRITER_ASIDE:
+        return aside_begin(&writer->aside, &writer->place, writer->wait_ms, writer->why, answered,
+                           writer);
+    case SHARD_WRITER_COMMAND:
+        code = orders_db_run_commands(&writer->place, SHARD_WRITER_COMMANDS, answered, writer);
+        if (code == 0)
+            writer->command_due = false;
+        return code;
+    case SHARD_WRITER_WAITLIST:
+        code = orders_db_settle_waitlist(&writer->place, writer->waitlists[0], SHARD_WRITER_CHUNK,
+                                         answered, writer);
+        if (code == 0) /* the answer shows whether there is more */
+            memmove(writer->waitlists, writer->waitlists + 1,
+                    --writer->waitlist_count * sizeof writer->waitlists[0]);
+        return code;
+    case SHARD_WRITER_CLOCK:
+        code = orders_db_stop_payments(&writer->place, writer->stopped, answered, writer);
+        if (code == 0)
+            writer->clock_due = false;
+        return code;
+    case SHARD_WRITER_EXPIRE:
+        code = orders_db_expire(&writer->place, SHARD_WRITER_CHUNK, answered, writer);
+        if (code == 0)
+            writer->expire_due = false;
+        return code;
+    case SHARD_WRITER_NOTHING:
+        return 0;
+    }
+    return 0;
+}

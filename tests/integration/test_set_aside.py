@@ -1,0 +1,183 @@
+#!/usr/bin/python3
+"""An item that cannot be decided delays no other: its jobs are set aside, in their order, and decided once they can be."""
+
+import contextlib
+import time
+
+import harness
+import psycopg2
+from harness import wait_until
+
+SOON_S = 2          # how long others may be delayed
+
+
+class SetAside(harness.TestCase):
+    shards = 1
+    daemons = ("sandbox", "producer", "consumer")
+
+    def setUp(self):
+        self.stack.gateway.calm()
+
+    def tearDown(self):
+        if not any(d.name == "checkout-consumer" and d.running() for d in self.stack.daemons):
+            self.stack.start("consumer")
+
+    @contextlib.contextmanager
+    def locked(self, sql, *arguments):
+        """Somebody's session that holds what this statement locks."""
+        session = psycopg2.connect(self.stack.direct["CHECKOUT_DATABASE_URL"])
+        try:
+            session.cursor().execute(sql, arguments)
+            yield session
+        finally:
+            session.close()
+
+    def locked_item(self, sku):
+        return self.locked("select 1 from checkout.items where sku = %s for update", sku)
+
+    def aside(self, sku):
+        return [row[0] for row in self.stack.sql("select order_id::text from jobs_aside where sku = %s order by place", (sku,))]
+
+    def wait_aside(self, sku, *orders):
+        wait_until(lambda: self.aside(sku) == [order.id for order in orders], 30,
+                   lambda: f"{[order.id for order in orders]} to be set aside; there are {self.aside(sku)}")
+
+    def wait_clear(self):
+        wait_until(lambda: self.stack.one("select count(*) from jobs_aside") == 0
+                   and self.stack.one("select count(*) from items_aside") == 0, 30, "nothing to be set aside")
+
+    def ends_soon(self, sku):
+        """An honest buyer of another item of the shard."""
+        began = time.monotonic()
+        order = self.stack.order("honest", sku).wait("confirmed")
+        self.assertLess(time.monotonic() - began, SOON_S)
+        return order
+
+    def in_line_order(self, orders):
+        """They came to the counter in their order."""
+        came = [row[0] for row in self.stack.sql("select order_id::text from order_events where sequence = 1 and "
+                                                 "order_id = any (%s::uuid[]) order by event_id",
+                                                 ([order.id for order in orders],))]
+        self.assertEqual(came, [order.id for order in orders])
+
+    def test_one_item_is_locked_and_others_go_on(self):
+        stuck, other = self.stack.item(stock=2), self.stack.item()
+        with self.locked_item(stuck):
+            orders = [self.stack.order(f"user-{n}", stuck) for n in range(4)]
+            self.ends_soon(other)
+            self.wait_aside(stuck, *orders)
+            told = self.stack.ctl("orders", "explain", orders[3].id).stdout
+            self.assertIn(f"behind 3 others of item {stuck}", " ".join(told.split()))
+            self.assertIn("set aside", self.stack.ctl("items", "list").stdout)
+            self.assertIn("1 items cannot be decided", self.stack.ctl("doctor", check=False).stdout)
+            self.assertEqual([self.stack.status("user-0", orders[0].id).json["status"]], ["queued"])
+            self.ends_soon(other)
+        self.wait_clear()
+        for order in orders[:2]:
+            order.wait("confirmed")
+        for order in orders[2:]:
+            order.wait("rejected", "sold_out")
+        self.in_line_order(orders)
+        self.assertEqual(self.stack.ctl("audit").returncode, 0)
+
+    def test_the_owner_dies_and_another_tries_again_from_the_head(self):
+        stuck, other = self.stack.item(stock=1), self.stack.item()
+        with self.locked_item(stuck):
+            orders = [self.stack.order(f"user-{n}", stuck) for n in range(3)]
+            self.wait_aside(stuck, *orders)
+            self.stack.daemon("consumer").kill()
+            late = self.stack.order("late", stuck)
+            self.stack.start("consumer")
+            self.wait_aside(stuck, *orders, late)
+            self.ends_soon(other)
+        self.wait_clear()
+        orders[0].wait("confirmed")
+        for order in [*orders[1:], late]:
+            order.wait("rejected", "sold_out")
+        self.in_line_order([*orders, late])
+
+    def test_a_cancel_finds_an_order_that_is_set_aside(self):
+        stuck = self.stack.item(stock=2)
+        with self.locked_item(stuck):
+            first, second = self.stack.order("ann", stuck), self.stack.order("bob", stuck)
+            self.wait_aside(stuck, first, second)
+            self.assertEqual(self.stack.call("bob", "DELETE", f"/v1/orders/{second.id}").status, 202)
+            second.wait("cancelled")
+            self.wait_aside(stuck, first)
+        first.wait("confirmed")
+        self.wait_clear()
+        self.assertEqual((second.status(), self.stack.counts(stuck)), ("cancelled", (2, 0, 1, 0)))
+        self.assertEqual(self.stack.ctl("audit").returncode, 0)
+
+    def test_a_retry_of_an_order_that_is_set_aside_is_the_same_order(self):
+        stuck = self.stack.item()
+        with self.locked_item(stuck):
+            order = self.stack.order("ann", stuck, key="twice")
+            self.wait_aside(stuck, order)
+            self.assertEqual(self.stack.order("ann", stuck, key="twice").id, order.id)
+            next_one = self.stack.order("bob", stuck)
+            self.wait_aside(stuck, order, next_one)
+        order.wait("confirmed")
+        next_one.wait("confirmed")
+        self.assertEqual(self.stack.counts(stuck), (10, 0, 2, 0))
+
+    def test_a_lock_on_something_else_of_the_item_is_found_by_halving(self):
+        """One row of a customer's units; the item's own row is free."""
+        stuck, other = self.stack.item(limit_per_user=5), self.stack.item()
+        self.stack.order("ann", stuck).wait("confirmed")
+        with self.locked("select 1 from checkout.customer_units where sku = %s for update", stuck):
+            jobs = [self.stack.job(f"user-{n}", other) for n in range(20)]
+            jobs.insert(10, held := self.stack.job("ann", stuck))
+            began = time.monotonic()
+            self.stack.publish_jobs(*jobs)
+            wait_until(lambda: self.stack.one("select count(*) from orders where order_id = any (%s::uuid[])",
+                                              ([job["order_id"] for job in jobs],)) == 20, 30, "the others to be decided")
+            self.assertLess(time.monotonic() - began, SOON_S)
+            wait_until(lambda: self.aside(stuck) == [held["order_id"]], 30, "the order to be set aside")
+        self.wait_clear()
+        wait_until(lambda: self.stack.one("select status from orders where order_id = %s", (held["order_id"],)) == "confirmed",
+                   30, "the order to be confirmed")
+
+    def test_a_payment_of_a_locked_item_delays_no_other(self):
+        stuck, other = self.stack.item(), self.stack.item()
+        self.stack.gateway.latency(1000)
+        order = self.stack.order("ann", stuck).wait("reserved")
+        with self.locked_item(stuck):
+            self.stack.gateway.calm()
+            time.sleep(1.2)          # its payment ends meanwhile
+            self.ends_soon(other)
+            self.assertEqual(order.status(), "reserved")
+        order.wait("confirmed")
+        self.assertEqual(self.stack.gateway.captured()[order.id], 1)
+
+    def test_commands_of_a_locked_item_delay_no_other(self):
+        stuck, other = self.stack.item(), self.stack.item()
+        with self.locked_item(stuck):
+            self.stack.sql("select checkout.request_command('restock', %s, null, '{\"units\": 1}', 'test')", (stuck,))
+            self.stack.ctl("items", "restock", other, "3")
+            self.assertEqual(self.stack.counts(other)[0], 13)
+            self.assertEqual(self.stack.one("select state from commands where sku = %s", (stuck,)), "pending")
+        wait_until(lambda: self.stack.counts(stuck)[0] == 11, 30, "the restock to be executed")
+
+    def test_lines_and_expiry_of_a_locked_item_delay_no_other(self):
+        stuck, other = self.stack.item(stock=1, held=1), self.stack.item(stock=1, held=1)
+        self.addCleanup(self.stack.sql, "update items set held = 0 where sku = any (%s)", ([stuck, other],))
+        waiting = self.stack.order("ann", stuck).wait("waiting"), self.stack.order("bob", other).wait("waiting")
+        with self.locked_item(stuck):
+            self.stack.sql("update waitlist set expires_at = now() - interval '1 hour' where order_id = any (%s::uuid[])",
+                           ([order.id for order in waiting],))
+            waiting[1].wait("rejected", "expired")
+            self.assertEqual(waiting[0].status(), "waiting")
+        waiting[0].wait("rejected", "expired")
+
+    def test_the_row_of_the_shard_is_no_items(self):
+        stuck = self.stack.item()
+        with self.locked("select 1 from checkout.shards where shard = 0 for update"):
+            order = self.stack.order("ann", stuck)
+            time.sleep(1)
+            self.assertEqual(self.aside(stuck), [])
+        order.wait("confirmed")
+
+
+if __name__ == "__main__":
+    harness.main()
