@@ -4,8 +4,8 @@
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
+#include "common/service/identity.h"
 #include "common/shop/job.h"
-#include "common/shop/jwt.h"
 #include "ctl/command.h"
 
 #define ANSWER_MAX ((size_t)16 * 1024)
@@ -33,13 +33,15 @@ static int print(const struct ctl *ctl, const char *user, const char *audience, 
     return CTL_FINE;
 }
 
-static int sign(const struct ctl *ctl, const char *user, const char *audience, int64_t ttl_ms)
+static int sign(const struct ctl *ctl, const char *user, bool events, int64_t ttl_ms)
 {
-    size_t len;
-    const char *secret = cfg_secret(ctl->cfg, CFG_JWT_SECRET_FILE, &len);
+    const char *audience = events ? JWT_AUD_EVENTS : JWT_AUD_API;
     int64_t now_s = clock_wall_ms() / 1000;
     int64_t expires_s = now_s + ttl_ms / 1000;
-    struct jwt *jwt = jwt_new(secret, len);
+    if (!events && cfg_str(ctl->cfg, CFG_JWT_SECRET_FILE)[0] == '\0')
+        return ctl_complain(CTL_USAGE, "%s: must be set, since a public key signs nothing",
+                            cfg_name(CFG_JWT_SECRET_FILE));
+    struct jwt *jwt = events ? identity_new_tickets(ctl->cfg) : identity_new_tokens(ctl->cfg);
     char *token = NULL;
     int code = jwt == NULL ? ERR_NOMEM : jwt_sign(jwt, user, audience, now_s, expires_s, 0, &token);
     int exit_code = code < 0 ? ctl_complain(CTL_FAILED, "cannot sign the token: %s", err_text(code))
@@ -63,9 +65,9 @@ static int run(struct ctl *ctl, const struct command_args *args)
         return ctl_complain(CTL_USAGE,
                             "--ttl: \"%.40s\" is not between 1s and 8760h, with its unit", ttl);
     if (aud == NULL || strcmp(aud, "api") == 0)
-        return sign(ctl, user, JWT_AUD_API, ttl_ms);
+        return sign(ctl, user, false, ttl_ms);
     if (strcmp(aud, "events") == 0)
-        return sign(ctl, user, JWT_AUD_EVENTS, ttl_ms);
+        return sign(ctl, user, true, ttl_ms);
     return ctl_complain(CTL_USAGE, "--aud: \"%.40s\" is neither api nor events", aud);
 }
 
@@ -78,6 +80,6 @@ const struct command command_token = {
     .options = {{"user", "U", "whose token (the claim sub)"},
                 {"ttl", "1h", "how long it is good: a number with ms, s, m or h"},
                 {"aud", "api|events", "its use: the API (default), or the websocket"}},
-    .settings = CFG_BIT(JWT_SECRET_FILE),
+    .settings = CFG_BIT(JWT_SECRET_FILE) | CFG_BIT(TICKET_SECRET_FILE) | CFG_BIT(JWT_ISSUER),
     .run = run,
 };

@@ -5,9 +5,9 @@
 
 #include "common/base/log.h"
 #include "common/service/daemon.h"
+#include "common/service/identity.h"
 #include "common/service/process.h"
 #include "common/service/stop.h"
-#include "common/shop/jwt.h"
 #include "common/shop/origins.h"
 #include "notifier/registry.h"
 #include "notifier/replay.h"
@@ -20,7 +20,7 @@
 struct notifier {
     struct daemon daemon;
     struct stats stats;
-    struct jwt *jwt;
+    struct identity *identity;
     struct origins *origins;
     struct registry *registry;
     struct replay *replay;
@@ -74,7 +74,8 @@ static int listen_for_buyers(struct notifier *n)
         .sockets_max = (unsigned)cfg_int(cfg, CFG_CONNECTIONS_MAX),
         .ping_ms = (uint64_t)cfg_int(cfg, CFG_SOCKET_PING),
         .origins = n->origins,
-        .jwt = n->jwt,
+        .tokens = identity_tokens(n->identity),
+        .tickets = identity_tickets(n->identity),
         .registry = n->registry,
         .subscriptions = n->subscriptions,
         .replay = n->replay,
@@ -91,17 +92,15 @@ static int listen_for_buyers(struct notifier *n)
 static int start(struct notifier *n)
 {
     const struct cfg *cfg = n->daemon.cfg;
-    size_t secret_len = 0;
     const char *problem; /* the settings were checked */
-    const char *secret = cfg_secret(cfg, CFG_JWT_SECRET_FILE, &secret_len);
     stats_init(&n->stats, n->daemon.metrics);
-    n->jwt = jwt_new(secret, secret_len);
+    bool known = identity_open(n->daemon.loop, cfg, n->daemon.metrics, &n->identity) == 0;
     n->registry = registry_new((size_t)cfg_int(cfg, CFG_CONNECTIONS_MAX),
                                (size_t)cfg_int(cfg, CFG_SOCKETS_PER_USER));
     if (n->registry != NULL)
         n->replay =
             replay_new(n->daemon.loop, cfg_str(cfg, CFG_DATABASE_URL), n->registry, &n->stats);
-    if (origins_new(cfg_str(cfg, CFG_ORIGINS), &n->origins, &problem) == 0 && n->jwt != NULL &&
+    if (origins_new(cfg_str(cfg, CFG_ORIGINS), &n->origins, &problem) == 0 && known &&
         n->registry != NULL && n->replay != NULL)
         n->subscriptions = subscriptions_new(n->daemon.loop, cfg_str(cfg, CFG_REDIS_URL),
                                              n->registry, n->replay, &n->stats);
@@ -136,7 +135,7 @@ int main(int argc, char **argv)
     subscriptions_free(n.subscriptions);
     replay_free(n.replay);
     registry_free(n.registry);
-    jwt_free(n.jwt);
+    identity_close(n.identity);
     origins_free(n.origins);
     daemon_close(&n.daemon);
     return process_end(code);

@@ -72,10 +72,12 @@ static void answer_problem(struct server *server, struct http_request *request,
 static int authenticate(const struct server *server, struct http_request *request,
                         struct jwt_claims *ret_claims, const char **ret_problem)
 {
+    struct jwt *keys = server->options.tokens;
     const char *audience = JWT_AUD_API;
     const char *token = NULL;
     int code = http_request_bearer(request, &token, ret_problem);
     if (code == ERR_NOT_FOUND) {
+        keys = server->options.tickets;
         audience = JWT_AUD_EVENTS;
         token = http_request_query(request, "ticket");
         *ret_problem = "A bearer token in Authorization, or a ticket in the query, is needed.";
@@ -83,8 +85,8 @@ static int authenticate(const struct server *server, struct http_request *reques
     }
     if (code < 0)
         return code;
-    return jwt_verify(server->options.jwt, token, strlen(token), audience, clock_wall_ms() / 1000,
-                      ret_claims, ret_problem);
+    return jwt_verify(keys, token, strlen(token), audience, clock_wall_ms() / 1000, ret_claims,
+                      ret_problem);
 }
 
 /* ---- the life of a session ---- */

@@ -6,8 +6,8 @@
 
 #include "common/base/attrs.h"
 #include "common/base/loop.h"
+#include "common/identity/jwt.h"
 #include "common/net/http/http.h"
-#include "common/shop/jwt.h"
 #include "notifier/registry.h"
 #include "notifier/replay.h"
 #include "notifier/stats.h"
@@ -23,7 +23,8 @@ struct server_options {
     unsigned sockets_max;
     uint64_t ping_ms;
     const struct origins *origins;
-    struct jwt *jwt;
+    struct jwt *tokens;  /* of buyers */
+    struct jwt *tickets; /* of websockets */
     struct registry *registry;
     struct subscriptions *subscriptions;
     struct replay *replay;

@@ -6,13 +6,14 @@
 
 #include "common/base/buf.h"
 #include "common/base/loop.h"
+#include "common/identity/jwt.h"
 #include "common/net/http/http.h"
 #include "common/shop/ids.h"
-#include "common/shop/jwt.h"
 #include "producer/sessions.h"
 #include "producer/stats.h"
 
 struct admission;
+struct identity;
 struct items;
 struct order_status;
 struct orders;
@@ -25,8 +26,9 @@ struct api {
     struct loop *loop;
     struct stats stats;
     struct ids *ids;
-    struct jwt *jwt;
-    struct sessions sessions; /* with PostgreSQL */
+    struct identity *identity; /* whose tokens are taken */
+    struct jwt *jwt;           /* its tokens */
+    struct sessions sessions;  /* with PostgreSQL */
     struct publisher *publisher;
     struct admission *admission;
     struct origins *origins;

@@ -7,7 +7,7 @@
 
 #include "common/base/attrs.h"
 #include "common/base/buf.h"
-#include "common/shop/jwt.h"
+#include "common/identity/jwt.h"
 
 struct event_tickets;
 

@@ -9,6 +9,7 @@
 #include "common/base/log.h"
 #include "common/net/redis/redis.h"
 #include "common/service/daemon.h"
+#include "common/service/identity.h"
 #include "common/service/process.h"
 #include "common/service/stop.h"
 #include "common/shop/origins.h"
@@ -146,21 +147,20 @@ static bool open_parts(struct producer *p)
 {
     const struct cfg *cfg = p->daemon.cfg;
     struct api *api = &p->api;
-    size_t order_len, jwt_len;
+    size_t order_len;
     const char *order_secret = cfg_secret(cfg, CFG_ORDER_SECRET_FILE, &order_len);
-    const char *jwt_secret = cfg_secret(cfg, CFG_JWT_SECRET_FILE, &jwt_len);
     api->loop = p->daemon.loop;
     buf_init(&api->out, ANSWER_MAX);
     stats_init(&api->stats, p->daemon.metrics);
     api->ids = ids_new(order_secret, order_len);
-    api->jwt = jwt_new(jwt_secret, jwt_len);
     api->orders = orders_new(api);
     api->items = items_new();
     api->webhooks = webhook_record_new(api);
     p->drain = loop_timer_new(api->loop, draining, p);
-    if (api->jwt == NULL)
+    if (identity_open(api->loop, cfg, p->daemon.metrics, &api->identity) < 0)
         return false;
-    api->tickets = event_tickets_new(api->jwt, cfg_str(cfg, CFG_EVENTS_URL),
+    api->jwt = identity_tokens(api->identity);
+    api->tickets = event_tickets_new(identity_tickets(api->identity), cfg_str(cfg, CFG_EVENTS_URL),
                                      cfg_int(cfg, CFG_TICKET_TTL) / 1000);
     return api->ids != NULL && open_origins(p) && api->orders != NULL && api->items != NULL &&
            api->tickets != NULL && api->webhooks != NULL && p->drain != NULL && open_servers(p);
@@ -235,7 +235,7 @@ static void close_all(struct producer *p)
     webhook_record_free(api->webhooks);
     event_tickets_free(api->tickets);
     origins_free(api->origins);
-    jwt_free(api->jwt);
+    identity_close(api->identity);
     ids_free(api->ids);
     loop_timer_free(p->drain);
     buf_free(&api->out);

@@ -11,6 +11,8 @@ static const char unreserved[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~";
 static const char base64_digits[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+static const char base64url_digits[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 int hex_digit(char c)
 {
@@ -118,4 +120,62 @@ bool base64_valid(const char *text, size_t bytes)
     size_t padding = (3 - bytes % 3) % 3;
     return strlen(text) == len && strspn(text, base64_digits) == len - padding &&
            strspn(text + len - padding, "=") == padding;
+}
+
+size_t base64url_encode(const void *bytes, size_t count, char *ret_text)
+{
+    const unsigned char *from = bytes;
+    size_t len = 0;
+    uint32_t held = 0; /* bits that are not written yet */
+    unsigned bits = 0;
+    for (size_t i = 0; i < count; i++) {
+        held = held << 8 | from[i];
+        for (bits += 8; bits >= 6; bits -= 6)
+            ret_text[len++] = base64url_digits[held >> (bits - 6) & 63];
+    }
+    if (bits > 0)
+        ret_text[len++] = base64url_digits[held << (6 - bits) & 63];
+    ret_text[len] = '\0';
+    return len;
+}
+
+/* 0 to 63; -1: it is no digit. */
+static int base64url_value(char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    if (c == '-')
+        return 62;
+    return c == '_' ? 63 : -1;
+}
+
+int base64url_decode(const char *text, size_t len, void *ret_bytes, size_t size, size_t *ret_count)
+{
+    unsigned char *to = ret_bytes;
+    size_t count = 0;
+    uint32_t held = 0;
+    unsigned bits = 0;
+    if (len % 4 == 1)
+        return ERR_PARSE;
+    for (size_t i = 0; i < len; i++) {
+        int value = base64url_value(text[i]);
+        if (value < 0)
+            return ERR_PARSE;
+        held = held << 6 | (uint32_t)value;
+        bits += 6;
+        if (bits < 8)
+            continue;
+        if (count == size)
+            return ERR_FULL;
+        bits -= 8;
+        to[count++] = (unsigned char)(held >> bits & 255);
+    }
+    if ((held & ((1u << bits) - 1)) != 0)
+        return ERR_PARSE;
+    *ret_count = count;
+    return 0;
 }

@@ -133,14 +133,35 @@ static const char *find(char *const *environment, const char *name)
     return NULL;
 }
 
+static bool is_given(char *const *environment, enum cfg_id id)
+{
+    const char *text = find(environment, cfg_rows[id].name);
+    return text != NULL && text[0] != '\0';
+}
+
+/* With the keys of an identity provider the shop needs no secret of tokens; without it event
+ * tickets need a secret of their own. */
+static bool may_be_absent(const struct cfg_row *row, char *const *environment)
+{
+    bool by_keys_alone =
+        is_given(environment, CFG_JWKS_FILE) && !is_given(environment, CFG_JWT_SECRET_FILE);
+    if (row == &cfg_rows[CFG_JWT_SECRET_FILE])
+        return by_keys_alone;
+    if (row == &cfg_rows[CFG_TICKET_SECRET_FILE])
+        return !by_keys_alone;
+    return row->def != NULL && row->def[0] == '\0';
+}
+
 static int load_value(const struct cfg_row *row, char *const *environment, struct cfg_value *value,
                       struct buf *problems)
 {
     const char *text = find(environment, row->name);
     value->set = text != NULL;
+    bool optional = may_be_absent(row, environment);
     if (text == NULL)
-        text = row->def;
-    if (text == NULL) {
+        text = optional ? "" : row->def;
+    if (text == NULL ||
+        (text[0] == '\0' && row == &cfg_rows[CFG_TICKET_SECRET_FILE] && !optional)) {
         begin_problem(problems, row->name, strlen(row->name));
         (void)buf_printf(problems, ": must be set (%s)", row->help);
         return ERR_CONFIG;
@@ -148,7 +169,7 @@ static int load_value(const struct cfg_row *row, char *const *environment, struc
     value->text = strdup(text);
     if (value->text == NULL)
         return ERR_NOMEM;
-    if (text[0] == '\0' && row->def != NULL && row->def[0] == '\0')
+    if (text[0] == '\0' && optional)
         return 0; /* it may be absent, and is */
     struct buf what;
     buf_init(&what, 512);

@@ -30,7 +30,12 @@ X(SOCKET_PING, "SOCKET_PING", DURATION, "20s", 500, 300000, CFG_NOTIFIER, "time 
 X(DATABASE_URL, "DATABASE_URL", DATABASE_URL, NULL, 0, 0, CFG_DAEMONS | CFG_CTL, "PostgreSQL, postgresql://user:password@host:port/database") \
 X(DATABASE_SESSIONS, "DATABASE_SESSIONS", INTEGER, "2", 1, 16, CFG_CONSUMER, "sessions a consumer writes through; its shards are spread over them") \
 X(REDIS_URL, "REDIS_URL", REDIS_URL, NULL, 0, 0, CFG_DAEMONS | CFG_CTL, "Redis, redis://:password@host:port/database") \
-X(JWT_SECRET_FILE, "JWT_SECRET_FILE", SECRET_FILE, NULL, 32, 4096, CFG_PRODUCER | CFG_NOTIFIER | CFG_CTL, "file with the HS256 secret of buyers' tokens and event tickets (32 bytes at least)") \
+X(JWT_SECRET_FILE, "JWT_SECRET_FILE", SECRET_FILE, NULL, 32, 4096, CFG_PRODUCER | CFG_NOTIFIER | CFG_CTL, "file with the HS256 secret of buyers' tokens (32 bytes at least); may be absent with CHECKOUT_JWKS_FILE") \
+X(JWT_PREVIOUS_SECRET_FILE, "JWT_PREVIOUS_SECRET_FILE", SECRET_FILE, "", 32, 4096, CFG_PRODUCER | CFG_NOTIFIER, "file with the secret before it, whose tokens are still taken during a rotation") \
+X(JWKS_FILE, "JWKS_FILE", KEYS_FILE, "", 0, 0, CFG_PRODUCER | CFG_NOTIFIER, "file with the public keys of an identity provider (a JSON Web Key Set: RS256, ES256, EdDSA); read again when it changes and on SIGHUP") \
+X(JWT_ISSUER, "JWT_ISSUER", STRING, "", 0, 0, CFG_PRODUCER | CFG_NOTIFIER | CFG_CTL, "what the claim iss of buyers' tokens must be; empty: anything") \
+X(JWT_LEEWAY, "JWT_LEEWAY", DURATION, "0s", 0, 300000, CFG_PRODUCER | CFG_NOTIFIER, "how long after its exp a buyer's token is still taken, because clocks differ; as long, and 60s at least, before its nbf and iat") \
+X(TICKET_SECRET_FILE, "TICKET_SECRET_FILE", SECRET_FILE, "", 32, 4096, CFG_PRODUCER | CFG_NOTIFIER | CFG_CTL, "file with the secret of event tickets, the same for producers and notifiers; empty: it is derived from CHECKOUT_JWT_SECRET_FILE's") \
 X(ORDER_SECRET_FILE, "ORDER_SECRET_FILE", SECRET_FILE, NULL, 32, 4096, CFG_PRODUCER | CFG_CONSUMER | CFG_CTL, "file with the secret that authenticates order ids (32 bytes at least); made once, never changed") \
 X(ORIGINS, "ORIGINS", ORIGINS, "", 0, 0, CFG_PRODUCER | CFG_NOTIFIER, "origins of web pages and apps that may call us, like https://shop.example or capacitor://localhost, separated by commas; * for every one") \
 X(EVENTS_URL, "EVENTS_URL", WS_URL, "ws://127.0.0.1:8081/v1/events", 0, 0, CFG_PRODUCER, "absolute URL of the notifier as buyers reach it") \

@@ -55,6 +55,8 @@ void doctor_settings(struct doctor *doctor)
     check_program(doctor, CFG_CONSUMER, "checkout-consumer");
     check_program(doctor, CFG_NOTIFIER, "checkout-notifier");
     check_secret_file(doctor, CFG_JWT_SECRET_FILE);
+    check_secret_file(doctor, CFG_JWT_PREVIOUS_SECRET_FILE);
+    check_secret_file(doctor, CFG_TICKET_SECRET_FILE);
     check_secret_file(doctor, CFG_ORDER_SECRET_FILE);
     check_secret_file(doctor, CFG_GATEWAY_KEY_FILE);
     check_secret_file(doctor, CFG_WEBHOOK_SECRET_FILE);

@@ -5,8 +5,8 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
+#include "common/identity/jwt.h"
 #include "common/shop/job.h"
-#include "common/shop/jwt.h"
 
 #define SECRET "0123456789abcdef0123456789abcdef"
 #define NOW_S 1700000000
@@ -78,7 +78,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct jwt *jwt;
     static char token[TOKEN_MAX];
     if (jwt == NULL)
-        jwt = jwt_new(SECRET, strlen(SECRET));
+        jwt = jwt_new(&(struct jwt_options){.secret = SECRET, .secret_len = strlen(SECRET)});
     if (size < 2 || size > TOKEN_MAX / 2)
         return 0;
     if (data[0] % 2 == 0) {

@@ -7,7 +7,7 @@ from style_source import ROOT, home, includes, read, sources
 
 # The floors of common/, lowest first: each includes only what is on it or below. `testing` is the ground:
 # seeded bugs and failpoints expand to nothing in a build for use, so every floor may name them.
-FLOORS = ("testing", "base", "net", "shop", "pay", "service")
+FLOORS = ("testing", "base", "net", "shop", "identity", "pay", "service")
 SERVER = re.compile(r"common/net/[a-z]+/")
 
 # A library that does I/O, by the headers that begin with these words: one .c file of the product.

@@ -1,4 +1,4 @@
-#include "common/shop/jwt.h"
+#include "common/identity/jwt.h"
 
 #include <check.h>
 #include <jansson.h>
@@ -17,7 +17,7 @@ static struct jwt *jwt;
 
 static void setup(void)
 {
-    jwt = jwt_new(SECRET, strlen(SECRET));
+    jwt = jwt_new(&(struct jwt_options){.secret = SECRET, .secret_len = strlen(SECRET)});
     ck_assert_ptr_nonnull(jwt);
 }
 
@@ -81,7 +81,7 @@ START_TEST(the_example_of_the_standard)
     char secret[64];
     size_t len = jose_b64_dec_buf(key, strlen(key), secret, sizeof secret);
     ck_assert_uint_eq(len, 64);
-    struct jwt *standard = jwt_new(secret, len);
+    struct jwt *standard = jwt_new(&(struct jwt_options){.secret = secret, .secret_len = len});
     struct jwt_claims claims;
     const char *problem = NULL;
     ck_assert_int_eq(

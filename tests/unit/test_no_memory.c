@@ -12,12 +12,12 @@
 #include "common/base/err.h"
 #include "common/base/hmac.h"
 #include "common/base/strmap.h"
+#include "common/identity/jwt.h"
 #include "common/net/http/curl_request.h"
 #include "common/service/metrics.h"
 #include "common/shop/assignment.h"
 #include "common/shop/ids.h"
 #include "common/shop/job.h"
-#include "common/shop/jwt.h"
 #include "common/shop/origins.h"
 #include "tests/fake/fake_memory.h"
 
@@ -89,7 +89,8 @@ static int sign_and_verify(void)
     char *token = NULL;
     const char *problem = NULL;
     struct jwt_claims claims;
-    struct jwt *jwt = jwt_new(SECRET, strlen(SECRET));
+    struct jwt *jwt =
+        jwt_new(&(struct jwt_options){.secret = SECRET, .secret_len = strlen(SECRET)});
     int code =
         jwt == NULL ? ERR_NOMEM : jwt_sign(jwt, "ann", "checkout", NOW_S, NOW_S + 60, 30, &token);
     for (int i = 0; i < 2 && code == 0; i++) { /* the second time from the cache, if it has room */

@@ -5,8 +5,8 @@
 
 #include "common/base/buf.h"
 #include "common/base/err.h"
+#include "common/identity/jwt.h"
 #include "common/shop/job.h"
-#include "common/shop/jwt.h"
 #include "producer/batcher.h"
 #include "producer/event_tickets.h"
 #include "tests/fake/fake_memory.h"
@@ -113,7 +113,7 @@ END_TEST
 
 int main(void)
 {
-    jwt = jwt_new(SECRET, strlen(SECRET));
+    jwt = jwt_new(&(struct jwt_options){.secret = SECRET, .secret_len = strlen(SECRET)});
     Suite *suite = suite_create("no memory: producer");
     TCase *tests = tcase_create("no memory: producer");
     tcase_add_test(tests, orders_and_tickets);

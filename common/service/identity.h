@@ -1,0 +1,30 @@
+/*
+ * Whose tokens a program takes, by its settings: buyers' tokens by the HS256 secrets and the
+ * identity provider's keys; event tickets by a key of their own, so that neither is ever the other.
+ */
+#ifndef COMMON_SERVICE_IDENTITY_H
+#define COMMON_SERVICE_IDENTITY_H
+
+#include "common/base/attrs.h"
+#include "common/base/loop.h"
+#include "common/identity/jwt.h"
+#include "common/service/cfg.h"
+#include "common/service/metrics.h"
+
+struct identity;
+
+/* 0, ERR_NOMEM, or ERR_CONFIG: the keys' file is bad, as is logged. */
+MUST_CHECK int identity_open(struct loop *loop, const struct cfg *cfg, struct metrics *metrics,
+                             struct identity **ret_identity);
+void identity_close(struct identity *identity); /* NULL is allowed */
+
+/* Valid until identity_close. */
+struct jwt *identity_tokens(const struct identity *identity);
+struct jwt *identity_tickets(const struct identity *identity);
+
+/* The two without the provider's keys, for a program that signs; the caller frees them. NULL: no
+ * memory. */
+struct jwt *identity_new_tokens(const struct cfg *cfg);
+struct jwt *identity_new_tickets(const struct cfg *cfg);
+
+#endif
