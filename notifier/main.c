@@ -93,15 +93,17 @@ static int start(struct notifier *n)
 {
     const struct cfg *cfg = n->daemon.cfg;
     const char *problem; /* the settings were checked */
+    int code = identity_open(&n->daemon, &n->identity);
+    if (code != 0)
+        return code;
     stats_init(&n->stats, n->daemon.metrics);
-    bool known = identity_open(n->daemon.loop, cfg, n->daemon.metrics, &n->identity) == 0;
     n->registry = registry_new((size_t)cfg_int(cfg, CFG_CONNECTIONS_MAX),
                                (size_t)cfg_int(cfg, CFG_SOCKETS_PER_USER));
     if (n->registry != NULL)
         n->replay =
             replay_new(n->daemon.loop, cfg_str(cfg, CFG_DATABASE_URL), n->registry, &n->stats);
-    if (origins_new(cfg_str(cfg, CFG_ORIGINS), &n->origins, &problem) == 0 && known &&
-        n->registry != NULL && n->replay != NULL)
+    if (origins_new(cfg_str(cfg, CFG_ORIGINS), &n->origins, &problem) == 0 && n->registry != NULL &&
+        n->replay != NULL)
         n->subscriptions = subscriptions_new(n->daemon.loop, cfg_str(cfg, CFG_REDIS_URL),
                                              n->registry, n->replay, &n->stats);
     if (n->subscriptions == NULL) {

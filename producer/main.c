@@ -157,8 +157,6 @@ static bool open_parts(struct producer *p)
     api->items = items_new();
     api->webhooks = webhook_record_new(api);
     p->drain = loop_timer_new(api->loop, draining, p);
-    if (identity_open(api->loop, cfg, p->daemon.metrics, &api->identity) < 0)
-        return false;
     api->jwt = identity_tokens(api->identity);
     api->tickets = event_tickets_new(identity_tickets(api->identity), cfg_str(cfg, CFG_EVENTS_URL),
                                      cfg_int(cfg, CFG_TICKET_TTL) / 1000);
@@ -257,7 +255,10 @@ int main(int argc, char **argv)
     if (!daemon_open(&program, argc, argv, &producer.daemon, &producer.exit_code))
         return process_end(producer.exit_code);
     producer.exit_code = EXIT_FAILURE;
-    if (!open_parts(&producer)) {
+    int unknown = identity_open(&producer.daemon, &producer.api.identity);
+    if (unknown != 0) {
+        producer.exit_code = unknown;
+    } else if (!open_parts(&producer)) {
         log_error("cannot start: out of memory");
     } else if (open_producer(&producer)) {
         producer.exit_code = 0;

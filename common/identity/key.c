@@ -187,7 +187,7 @@ static bool exponent_good(EVP_PKEY *public)
     return good;
 }
 
-/* A small key is broken, a huge one costs the door time. */
+/* A small key can be broken; a huge one takes much time to check with. */
 static int check_public(EVP_PKEY *public, enum key_algorithm algorithm, const char **ret_problem)
 {
     int bits = EVP_PKEY_get_bits(public);

@@ -14,8 +14,7 @@
 
 #define LOOK_MS 1000
 #define REMIND_MS 60000
-#define YOUNG_S 3 /* a file that changed so lately may change again within one tick of its clock   \
-                   */
+#define YOUNG_S 3 /* a file that is so new may change within one tick of its clock */
 #define PROBLEM_MAX 512
 
 /* What shows that a file is another one, or was written to. */

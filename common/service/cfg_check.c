@@ -9,7 +9,6 @@
 
 #include "common/base/err.h"
 #include "common/base/parse.h"
-#include "common/identity/key_file.h"
 #include "common/net/amqp/broker_url.h"
 #include "common/net/pg/pg.h"
 #include "common/net/redis/redis_url.h"
@@ -200,15 +199,6 @@ static int check_file(const char *text, struct buf *problem)
     return 0;
 }
 
-static int check_keys(const char *text, struct buf *problem)
-{
-    struct key_set *keys = NULL;
-    int code = key_file_read(text, &keys, problem);
-    if (code == 0)
-        key_set_free(keys);
-    return code;
-}
-
 /* Reads the file into `secret`, which takes one byte more than allowed, to notice a secret that is
  * too long. */
 static int read_secret(const char *path, char *secret, size_t size, size_t *ret_len,
@@ -365,8 +355,6 @@ int cfg_check(const struct cfg_row *row, const char *text, struct cfg_value *val
         return check_methods(text, problem);
     case CFG_TYPE_FILE:
         return check_file(text, problem);
-    case CFG_TYPE_KEYS_FILE:
-        return check_keys(text, problem);
     case CFG_TYPE_BOOLEAN:
         return check_boolean(text, value, problem);
     case CFG_TYPE_SECRET_FILE:

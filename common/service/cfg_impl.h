@@ -22,7 +22,6 @@ enum cfg_type {
     CFG_TYPE_LEVEL,
     CFG_TYPE_ORIGINS,
     CFG_TYPE_FILE,
-    CFG_TYPE_KEYS_FILE, /* a JSON Web Key Set */
     CFG_TYPE_SECRET_FILE,
     CFG_TYPE_SECRET_WORD_FILE, /* ... whose secret is visible ASCII */
     CFG_TYPE_BOOLEAN,          /* true or false; its number is 1 or 0 */

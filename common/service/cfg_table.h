@@ -32,7 +32,7 @@ X(DATABASE_SESSIONS, "DATABASE_SESSIONS", INTEGER, "2", 1, 16, CFG_CONSUMER, "se
 X(REDIS_URL, "REDIS_URL", REDIS_URL, NULL, 0, 0, CFG_DAEMONS | CFG_CTL, "Redis, redis://:password@host:port/database") \
 X(JWT_SECRET_FILE, "JWT_SECRET_FILE", SECRET_FILE, NULL, 32, 4096, CFG_PRODUCER | CFG_NOTIFIER | CFG_CTL, "file with the HS256 secret of buyers' tokens (32 bytes at least); may be absent with CHECKOUT_JWKS_FILE") \
 X(JWT_PREVIOUS_SECRET_FILE, "JWT_PREVIOUS_SECRET_FILE", SECRET_FILE, "", 32, 4096, CFG_PRODUCER | CFG_NOTIFIER, "file with the secret before it, whose tokens are still taken during a rotation") \
-X(JWKS_FILE, "JWKS_FILE", KEYS_FILE, "", 0, 0, CFG_PRODUCER | CFG_NOTIFIER, "file with the public keys of an identity provider (a JSON Web Key Set: RS256, ES256, EdDSA); read again when it changes and on SIGHUP") \
+X(JWKS_FILE, "JWKS_FILE", FILE, "", 0, 0, CFG_PRODUCER | CFG_NOTIFIER, "file with the public keys of an identity provider (a JSON Web Key Set: RS256, ES256, EdDSA); read again when it changes and on SIGHUP") \
 X(JWT_ISSUER, "JWT_ISSUER", STRING, "", 0, 0, CFG_PRODUCER | CFG_NOTIFIER | CFG_CTL, "what the claim iss of buyers' tokens must be; empty: anything") \
 X(JWT_LEEWAY, "JWT_LEEWAY", DURATION, "0s", 0, 300000, CFG_PRODUCER | CFG_NOTIFIER, "how long after its exp a buyer's token is still taken, because clocks differ; as long, and 60s at least, before its nbf and iat") \
 X(TICKET_SECRET_FILE, "TICKET_SECRET_FILE", SECRET_FILE, "", 32, 4096, CFG_PRODUCER | CFG_NOTIFIER | CFG_CTL, "file with the secret of event tickets, the same for producers and notifiers; empty: it is derived from CHECKOUT_JWT_SECRET_FILE's") \

@@ -1,11 +1,16 @@
 #include "common/service/identity.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/err.h"
 #include "common/base/hmac.h"
 #include "common/identity/key_file.h"
+#include "common/service/daemon.h"
+
+#define EXIT_SETTING 2
+#define PROBLEM_MAX 512
 
 struct identity {
     struct jwt *tokens;
@@ -75,36 +80,52 @@ static void file_judged(bool good, void *arg)
     metric_set(identity->good, good);
 }
 
-static int watch(struct identity *identity, struct loop *loop, const char *path,
-                 struct metrics *metrics)
+static int watch(struct identity *identity, const struct daemon *daemon, const char *path)
 {
     const struct key_file_listener listener = {
         .changed = keys_changed, .judged = file_judged, .arg = identity};
-    identity->keys =
-        metrics_gauge(metrics, "checkout_token_keys", "Public keys whose tokens are taken.", NULL);
+    identity->keys = metrics_gauge(daemon->metrics, "checkout_token_keys",
+                                   "Public keys whose tokens are taken.", NULL);
     identity->good =
-        metrics_gauge(metrics, "checkout_token_keys_file_good",
+        metrics_gauge(daemon->metrics, "checkout_token_keys_file_good",
                       "Whether the file of these keys, as it is now, can be used; 0: the keys "
                       "before it stay.",
                       NULL);
-    return key_file_open(loop, path, &listener, &identity->file);
+    return key_file_open(daemon->loop, path, &listener, &identity->file);
 }
 
-int identity_open(struct loop *loop, const struct cfg *cfg, struct metrics *metrics,
-                  struct identity **ret_identity)
+/* At the start there are no keys that could stay. */
+static int try_keys(const struct daemon *daemon, const char *path)
+{
+    struct buf problem;
+    struct key_set *keys = NULL;
+    buf_init(&problem, PROBLEM_MAX);
+    int code = key_file_read(path, &keys, &problem);
+    if (code == 0)
+        key_set_free(keys);
+    else if (code == ERR_CONFIG)
+        (void)fprintf(stderr, "%s: %s: %s\n", daemon->name, cfg_name(CFG_JWKS_FILE),
+                      buf_text(&problem));
+    buf_free(&problem);
+    return code;
+}
+
+int identity_open(const struct daemon *daemon, struct identity **ret_identity)
 {
     struct identity *identity = calloc(1, sizeof *identity);
-    const char *path = cfg_str(cfg, CFG_JWKS_FILE);
+    const char *path = cfg_str(daemon->cfg, CFG_JWKS_FILE);
     if (identity == NULL)
-        return ERR_NOMEM;
-    identity->tokens = identity_new_tokens(cfg);
-    identity->tickets = identity_new_tickets(cfg);
+        return EXIT_FAILURE;
+    identity->tokens = identity_new_tokens(daemon->cfg);
+    identity->tickets = identity_new_tickets(daemon->cfg);
     int code = identity->tokens == NULL || identity->tickets == NULL ? ERR_NOMEM : 0;
     if (code == 0 && path[0] != '\0')
-        code = watch(identity, loop, path, metrics);
+        code = try_keys(daemon, path);
+    if (code == 0 && path[0] != '\0')
+        code = watch(identity, daemon, path);
     if (code < 0) {
         identity_close(identity);
-        return code;
+        return code == ERR_CONFIG ? EXIT_SETTING : EXIT_FAILURE;
     }
     *ret_identity = identity;
     return 0;

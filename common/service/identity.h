@@ -6,16 +6,15 @@
 #define COMMON_SERVICE_IDENTITY_H
 
 #include "common/base/attrs.h"
-#include "common/base/loop.h"
 #include "common/identity/jwt.h"
 #include "common/service/cfg.h"
-#include "common/service/metrics.h"
 
+struct daemon;
 struct identity;
 
-/* 0, ERR_NOMEM, or ERR_CONFIG: the keys' file is bad, as is logged. */
-MUST_CHECK int identity_open(struct loop *loop, const struct cfg *cfg, struct metrics *metrics,
-                             struct identity **ret_identity);
+/* By the daemon's settings. Returns 0, or the process's exit code: 2, with a line on standard error
+ * (the provider's keys are bad), or 1 (no memory). */
+MUST_CHECK int identity_open(const struct daemon *daemon, struct identity **ret_identity);
 void identity_close(struct identity *identity); /* NULL is allowed */
 
 /* Valid until identity_close. */

@@ -1,6 +1,7 @@
 """A stack: one database, one set of queues, one set of secrets, and the daemons that share them."""
 
 import atexit
+import hmac
 import os
 import secrets
 import shutil
@@ -303,7 +304,12 @@ class Stack:
         now = int(time.time())
         body = {"sub": user, "aud": audience, "iat": now, "exp": now + lifetime, **claims}
         body = {name: value for name, value in body.items() if value is not None}
-        return jwt.encode(body, self.secrets["JWT_SECRET"], algorithm="HS256")
+        secret = self.ticket_secret() if audience == "checkout-events" else self.secrets["JWT_SECRET"]
+        return jwt.encode(body, secret, algorithm="HS256")
+
+    def ticket_secret(self):
+        """What signs event tickets unless CHECKOUT_TICKET_SECRET_FILE is set."""
+        return hmac.digest(self.secrets["JWT_SECRET"].encode(), b"checkout event tickets", "sha256")
 
     def call(self, user, method, path, body=None, headers=None, producer=None, timeout=30):
         """An HTTP call as `user` (None: without a token) at the newest producer."""

@@ -423,7 +423,8 @@ class Orders(CtlTestCase):
 
 class Token(CtlTestCase):
     def decode(self, token, audience):
-        return jwt.decode(token, self.stack.secrets["JWT_SECRET"], algorithms=["HS256"], audience=audience)
+        secret = self.stack.ticket_secret() if audience == "checkout-events" else self.stack.secrets["JWT_SECRET"]
+        return jwt.decode(token, secret, algorithms=["HS256"], audience=audience)
 
     def test_for_the_api(self):
         claims = self.decode(self.ctl("token", "--user", "ann").stdout.strip(), "checkout")

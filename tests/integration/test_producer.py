@@ -457,7 +457,7 @@ class Accepting(Api):
         self.assertGreater(int(answer.headers["Retry-After"]), 0)
         base, _, ticket = answer.json["events_url"].partition("?ticket=")
         self.assertEqual(base, self.stack.settings["CHECKOUT_EVENTS_URL"])
-        claims = jwt.decode(ticket, self.stack.secrets["JWT_SECRET"], ["HS256"],
+        claims = jwt.decode(ticket, self.stack.ticket_secret(), ["HS256"],
                             audience="checkout-events")
         self.assertEqual(claims["sub"], "ann")
         self.assertGreater(claims["stay"], 0)
