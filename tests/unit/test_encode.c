@@ -130,6 +130,30 @@ START_TEST(base64_is_that_of_the_rfc)
 END_TEST
 
 /* Each group of three bytes against openssl's. */
+START_TEST(base64url_is_that_of_the_rfc)
+{
+    static const char *const texts[] = {"", "Zg", "Zm8", "Zm9v", "Zm9vYg", "Zm9vYmE", "Zm9vYmFy"};
+    char text[BASE64URL_SIZE(6)], bytes[6];
+    size_t count;
+    for (size_t len = 0; len < ARRAY_LEN(texts); len++) {
+        ck_assert_uint_eq(base64url_encode("foobar", len, text), strlen(texts[len]));
+        ck_assert_str_eq(text, texts[len]);
+        ck_assert_int_eq(base64url_decode(text, strlen(text), bytes, sizeof bytes, &count), 0);
+        ck_assert_uint_eq(count, len);
+        ck_assert_mem_eq(bytes, "foobar", len);
+    }
+    base64url_encode("\xfb\xff\xfe", 3, text);
+    ck_assert_str_eq(text, "-__-");
+    /* padding, blanks, the other alphabet, a lone digit, bits of no byte */
+    static const char *const bad[] = {"Zg==", "Zm8=",  "Zm 9", "Zm9v\n", "-_+/",
+                                      "Z",    "Zm9vZ", "Zh",   "Zm9"};
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        ck_assert_int_eq(base64url_decode(bad[i], strlen(bad[i]), bytes, sizeof bytes, &count),
+                         ERR_PARSE);
+    ck_assert_int_eq(base64url_decode("Zm9v", 4, bytes, 2, &count), ERR_FULL);
+}
+END_TEST
+
 START_TEST(base64_of_all_bytes_at_each_place)
 {
     for (int at = 0; at < 3; at++) {
@@ -158,6 +182,7 @@ int main(void)
     tcase_add_test(tests, every_byte_has_two_digits_that_read_back);
     tcase_add_test(tests, what_is_percent_encoded_decodes_to_itself);
     tcase_add_test(tests, base64_is_that_of_the_rfc);
+    tcase_add_test(tests, base64url_is_that_of_the_rfc);
     tcase_add_test(tests, base64_of_all_bytes_at_each_place);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
