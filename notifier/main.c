@@ -26,24 +26,20 @@ struct notifier {
     struct replay *replay;
     struct subscriptions *subscriptions;
     struct server *server;
-    bool complete; /* both servers were connected once */
 };
 
-/* At the start both servers must answer. Later one is enough to send buyers something, and refusing
- * them would not help. */
+/* It needs PostgreSQL, which it can serve buyers from alone. Redis is only reported. */
 static bool ready(void *arg, struct buf *ret_why)
 {
     struct notifier *n = arg;
     bool database = n->replay != NULL && replay_ready(n->replay);
     bool redis = n->subscriptions != NULL && subscriptions_ready(n->subscriptions);
-    n->complete = n->complete || (database && redis);
-    if (n->complete && (database || redis))
-        return true;
     if (!database)
         (void)buf_str(ret_why, "PostgreSQL is not connected\n");
     if (!redis)
-        (void)buf_str(ret_why, "Redis is not connected\n");
-    return false;
+        (void)buf_str(ret_why,
+                      "Redis is not connected; events come from PostgreSQL, more slowly\n");
+    return database;
 }
 
 static void drained(void *arg)

@@ -110,8 +110,6 @@ static void answered(const struct redis_reply *reply, void *arg)
     struct admission *admission = q->admission;
     if (admission != NULL) {
         forget_question(admission, q);
-        if (reply->type == REDIS_ERROR)
-            log_error("admission query failed", LOG_STR("problem", reply->str));
         if (reply->type != REDIS_ARRAY || reply->count != q->count)
             open_all(q);
         for (size_t i = 0; i < q->count; i++)

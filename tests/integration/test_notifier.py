@@ -518,6 +518,63 @@ class RefusedSubscriptions(NotifierCase):
         self.assertIn("NOPERM", refusals[0]["problem"])
 
 
+    def test_doctor_names_the_refused_command(self):
+        url = self.deaf.settings["CHECKOUT_REDIS_URL"]
+        for rights, command in (("resetchannels", "PUBLISH"), ("&checkout:*", None)):
+            self.permit(rights)
+            told = self.stack.ctl("doctor", check=False, CHECKOUT_REDIS_URL=url).stdout
+            self.assertEqual(f"Redis refuses {command}: NOPERM" in told, command is not None, told)
+            self.assertEqual("Redis refuses" in told, command is not None, told)
+        for barred in ("set", "eval", "subscribe"):
+            self.permit("&checkout:*")
+            self.redis.execute_command("ACL", "SETUSER", self.login, "-" + barred)
+            told = self.stack.ctl("doctor", check=False, CHECKOUT_REDIS_URL=url).stdout
+            self.assertIn(f"Redis refuses {barred.upper()}: NOPERM", told)
+
+    def test_a_consumer_says_why_its_events_do_not_pass(self):
+        """Once in 10 s with a count; the watermark waits."""
+        order = self.buyer.place("waiting", publish=False)
+        consumer = self.stack.start("consumer", CHECKOUT_REDIS_URL=self.deaf.settings["CHECKOUT_REDIS_URL"])
+        self.addCleanup(consumer.kill)
+        def refusals():
+            return [line for line in map(json.loads, consumer.log_text().decode().splitlines())
+                    if line["event"] == "Redis refuses commands"]
+        wait_until(refusals, 20, "the refusal to be logged")
+        self.assertIn("NOPERM", refusals()[0]["problem"])
+        time.sleep(3)
+        self.assertEqual(len(refusals()), 1)
+        event = self.stack.one("select max(event_id) from order_events where order_id = %s", (order,))
+        self.assertFalse(self.stack.one("select exists (select 1 from relays r join order_events e on e.shard = "
+                                        "r.shard where e.event_id = %s and r.relayed_to >= %s)", (event, event)))
+        self.assertEqual(http_call(consumer.admin, "GET", "/readyz").status, 200)
+
+
+class Readiness(NotifierCase):
+    """It needs PostgreSQL; Redis is only reported."""
+
+    proxied = ("redis", "database")
+
+    def tearDown(self):
+        for proxy in self.stack.proxies.values():
+            proxy.up()
+
+    def status(self):
+        return http_call(self.notifier.admin, "GET", "/readyz").status
+
+    def test_redis_is_not_needed_and_the_database_is(self):
+        self.stack.proxies["redis"].down()
+        wait_until(lambda: self.metric("checkout_redis_up") == 0, 15, "the loss of Redis")
+        self.assertEqual(self.status(), 200)
+        late = self.stack.start("notifier")  # waits until it is ready
+        self.addCleanup(late.kill)
+        self.stack.proxies["redis"].up()
+        wait_until(lambda: self.metric("checkout_redis_up") == 1, 15, "Redis again")
+        self.stack.proxies["database"].down()
+        wait_until(lambda: self.status() == 503, 15, "not ready without PostgreSQL")
+        self.stack.proxies["database"].up()
+        wait_until(lambda: self.status() == 200, 15, "ready again")
+
+
 class Manners(NotifierCase):
     settings = {"CHECKOUT_ORIGINS": ORIGIN, "CHECKOUT_SOCKET_PING": "1s"}
 

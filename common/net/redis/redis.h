@@ -13,8 +13,9 @@
 /*
  * Connects to redis://[user][:password]@host:port/db and stays connected: backoff 50 ms to 2 s. It
  * ends a connection that does not answer a PING within 2 s, or that leads to a replica (a demoted
- * master keeps its clients, refuses their writes, and its PUBLISH reaches no subscriber). `state`
- * may be NULL. `pending_max`: commands without an answer; more give ERR_FULL.
+ * master keeps its clients, refuses their writes, and its PUBLISH reaches no subscriber). It logs
+ * error replies, once in 10 s with their number. `state` may be NULL. `pending_max`: commands
+ * without an answer; more give ERR_FULL.
  */
 struct redis *redis_open(struct loop *loop, const char *url, size_t pending_max,
                          redis_state_cb state, void *arg);

@@ -48,6 +48,9 @@ struct redis {
     bool tells_role;       /* it knows HELLO */
     int fault;             /* the error of the last try to connect */
 
+    uint64_t refusal_said_ms; /* the newest line about refused commands; 0: none yet */
+    uint64_t refusals;        /* since then */
+
     struct redis_due due;
 
     char reason[REDIS_REASON_SIZE]; /* why it is down, as last reported */

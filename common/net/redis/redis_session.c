@@ -17,6 +17,7 @@
 #define SILENT_TICKS_MAX 2
 /* A connection that ends sooner proves nothing: the wait before the next one goes on growing. */
 #define PROVED_MS 1000
+#define REFUSALS_SAID_MS 10000 /* between lines about commands that Redis refuses */
 
 /* The only function that changes the phase. */
 static void enter(struct redis *redis, enum redis_phase phase, const char *reason)
@@ -122,6 +123,20 @@ static bool refuses_writes(const struct redis_reply *reply)
            memcmp(reply->str, prefix, sizeof prefix - 1) == 0;
 }
 
+/* An error reply is not "nothing happened": whoever runs Redis must hear of missing rights, full
+ * memory and the like. The callers treat each as if Redis were away. */
+static void say_refusal(struct redis *redis, const struct redis_reply *reply)
+{
+    uint64_t now_ms = clock_mono_ms();
+    redis->refusals++;
+    if (redis->refusal_said_ms != 0 && now_ms < redis->refusal_said_ms + REFUSALS_SAID_MS)
+        return;
+    log_error("Redis refuses commands", LOG_INT("count", (int64_t)redis->refusals),
+              LOG_STR("problem", reply->str));
+    redis->refusal_said_ms = now_ms;
+    redis->refusals = 0;
+}
+
 /* A pushed message is no answer; all else answers the commands in order. */
 static bool is_message(const struct redis *redis, const struct redis_reply *reply)
 {
@@ -141,6 +156,8 @@ static void deliver(const struct redis_reply *reply, void *arg)
         redis_fail(redis, "Redis sent a reply without a command", "");
         return;
     }
+    if (reply->type == REDIS_ERROR && redis->phase == REDIS_PHASE_UP && redis->push == NULL)
+        say_refusal(redis, reply);
     if (entry.cb != NULL)
         entry.cb(reply, entry.arg);
     else if (redis->push != NULL)
