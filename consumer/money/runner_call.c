@@ -28,11 +28,12 @@ static void remember(struct payment *p, const struct pay_answer *answer)
         memcpy(p->intent_id, answer->intent_id, sizeof p->intent_id);
 }
 
-/* What a person said, or a webhook hinted at, while it was called. */
-static void step_after(struct payment *p)
+/* What a person said, or a webhook hinted at, while it was called; a cancel has heard its word. */
+static void step_after(struct payment *p, enum attempt_verb called)
 {
     bool waits = p->attempt.state == ATTEMPT_WAIT_RETRY || p->attempt.state == ATTEMPT_WAIT_BUYER;
-    if (p->word != TASK_UNRESOLVED && p->attempt.state != ATTEMPT_RECONCILE) {
+    bool heard = called == ATTEMPT_CANCEL && p->word != TASK_RELEASE;
+    if (p->word != TASK_UNRESOLVED && p->attempt.state != ATTEMPT_RECONCILE && !heard) {
         runner_step_word(p);
         return;
     }
@@ -107,11 +108,12 @@ static void answered(const struct pay_answer *answer, void *arg)
     if (p->orphaned)
         event = ATTEMPT_ON_ORPHANED;
     bool gone = ends(p, event);
+    enum attempt_verb called = p->attempt.verb;
     runner->answer = answer;
     runner_step(p, event);
     runner->answer = NULL;
     if (!gone)
-        step_after(p);
+        step_after(p, called);
     if (event == ATTEMPT_ON_UNCLEAR)
         FAILPOINT(PAY_UNKNOWN);
     gateway_pump(runner->gateway); /* a place at the gateway is free */

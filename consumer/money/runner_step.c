@@ -14,8 +14,9 @@
 #define LOOK_MAX_MS 15000        /* ... and at least so often; ... */
 #define LOOK_HINTED_MAX_MS 60000 /* ... or so, where the gateway's webhooks come */
 #define HINTS_COME_MS 600000
-#define LOOK_EACH_MS 200 /* all of them together, one in so long */
-#define HELD_MS 15000    /* a debit that cannot be cancelled */
+#define LOOK_EACH_MS 200  /* all of them together, one in so long */
+#define HELD_MS 15000     /* a debit that cannot be cancelled: until the next cancel, ... */
+#define HELD_LIST_MS 5000 /* ... and until the list is read, if the refusal names no intent */
 
 /* ---- what is reported ---- */
 
@@ -225,6 +226,7 @@ static void look_up(struct payment *p, int64_t at_ms)
 
 static void enter(struct payment *p)
 {
+    int64_t now_ms = (int64_t)clock_mono_ms();
     switch (p->attempt.state) {
     case ATTEMPT_QUEUED:
         queue(p);
@@ -239,9 +241,12 @@ static void enter(struct payment *p)
         log_warning("payment attempt is looked up in the gateway's list",
                     LOG_STR("order_id", p->order_id), LOG_INT("attempt", p->number),
                     LOG_STR("code", p->code));
-        look_up(p, 0);
+        look_up(p, p->attempt.verb == ATTEMPT_CANCEL ? now_ms + HELD_LIST_MS : 0);
         return;
-    case ATTEMPT_CALLING:
+    case ATTEMPT_CALLING: /* no cancel follows a cancel at once */
+        if (p->attempt.verb == ATTEMPT_CANCEL && p->act_until_ms < now_ms + HELD_MS)
+            p->act_until_ms = now_ms + HELD_MS;
+        return;
     case ATTEMPT_ENDED:
     case ATTEMPT_STATES:
         return;

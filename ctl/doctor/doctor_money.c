@@ -1,4 +1,4 @@
-/* What happens at the gateway without us. */
+/* What stays unclear at the gateway, and what happens there without us. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -63,18 +63,18 @@ static const struct pg_statement overdue_looks = {
     "  from checkout.return_looks where look_at < now() - interval '5 minutes'",
     0};
 
-static void read_looks(const struct pg_result *result, void *arg)
+static void read_count_and_age(const struct pg_result *result, void *arg)
 {
-    int64_t *looks = arg;
-    looks[0] = pg_int(result, 0, 0);
-    looks[1] = pg_int(result, 0, 1);
+    int64_t *found = arg;
+    found[0] = pg_int(result, 0, 0);
+    found[1] = pg_int(result, 0, 1);
 }
 
 static void check_looks(struct doctor *doctor)
 {
     int64_t looks[2] = {0, 0};
     char age[HUMAN_SIZE];
-    if (ctl_try_query(doctor->ctl, &overdue_looks, NULL, read_looks, looks) != CTL_FINE ||
+    if (ctl_try_query(doctor->ctl, &overdue_looks, NULL, read_count_and_age, looks) != CTL_FINE ||
         looks[0] == 0)
         return;
     human_age(looks[1], age);
@@ -85,8 +85,32 @@ static void check_looks(struct doctor *doctor)
                looks[0], age);
 }
 
+/* Charges whose units stay held, and that have not cleared up by themselves in a minute. */
+static const struct pg_statement unclear = {
+    "ctl_doctor_unclear",
+    "select count(*), (extract(epoch from now() - min(unclear_since)) * 1000)::bigint"
+    "  from checkout.payments"
+    " where state = 'open' and unclear_since < now() - interval '1 minute'",
+    0};
+
+static void check_unclear(struct doctor *doctor)
+{
+    int64_t found[2] = {0, 0};
+    char age[HUMAN_SIZE];
+    if (ctl_try_query(doctor->ctl, &unclear, NULL, read_count_and_age, found) != CTL_FINE ||
+        found[0] == 0)
+        return;
+    human_age(found[1], age);
+    doctor_say(doctor, FINDING_WARN, "payments",
+               "checkoutctl payments unknown names them: search the gateway for the order's id, "
+               "then run checkoutctl payments resolve",
+               "charges that stay unclear, their units held: %" PRId64 ", the first for %s",
+               found[0], age);
+}
+
 void doctor_money(struct doctor *doctor)
 {
+    check_unclear(doctor);
     check_looks(doctor);
     check_webhooks(doctor);
 }
