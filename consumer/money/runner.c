@@ -151,7 +151,20 @@ static void remember_before(struct payment *p, const struct task *task)
     if (task->left_ms != TASK_NO_TIME) {
         p->asked = true;
         p->act_until_ms = now_ms + task->left_ms;
+    } else if (p->attempt.verb == ATTEMPT_GET) { /* the wait does not begin again */
+        p->act_until_ms = p->born_ms + p->runner->o.action_wait_ms;
     }
+}
+
+/* One whose buyer was asked to act waits for that, and is looked at in its turn among those. */
+static struct attempt begin_of(const struct payment *p, const struct task *task)
+{
+    if (p->refund)
+        return (struct attempt){ATTEMPT_QUEUED, ATTEMPT_REFUND};
+    if (p->intent_id[0] == '\0')
+        return (struct attempt){ATTEMPT_QUEUED, ATTEMPT_CHARGE};
+    bool asked = task->left_ms != TASK_NO_TIME;
+    return (struct attempt){asked ? ATTEMPT_WAIT_BUYER : ATTEMPT_QUEUED, ATTEMPT_GET};
 }
 
 static struct payment *new_payment(struct runner *runner, const struct task *task)
@@ -170,10 +183,7 @@ static struct payment *new_payment(struct runner *runner, const struct task *tas
         payment_free(p);
         return NULL;
     }
-    p->attempt = (struct attempt){.state = ATTEMPT_QUEUED,
-                                  .verb = p->refund                 ? ATTEMPT_REFUND
-                                          : p->intent_id[0] == '\0' ? ATTEMPT_CHARGE
-                                                                    : ATTEMPT_GET};
+    p->attempt = begin_of(p, task);
     p->list =
         (struct reconcile_entry){.order_id = p->order_id, .intent = listed, .read = read_list};
     backoff_init(&p->backoff, RUNNER_RETRY_FIRST_MS, RUNNER_RETRY_MAX_MS, clock_mono_us());

@@ -73,7 +73,7 @@ struct runner {
     LIST_HEAD(, runner_look) looks;
     size_t look_count;
     struct returns *returns;
-    size_t count;   /* charges, but for those that wait for their buyers */
+    size_t count;   /* charges, but for those that wait for their buyers, or are looked at */
     size_t waiting; /* those */
     size_t refunds;
     size_t calling[RUNNER_SHARDS_MAX];

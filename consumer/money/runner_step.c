@@ -272,7 +272,7 @@ void runner_count(struct payment *p, int by)
     size_t *count = &runner->count;
     if (p->refund)
         count = &runner->refunds;
-    else if (p->attempt.state == ATTEMPT_WAIT_BUYER)
+    else if (p->attempt.state == ATTEMPT_WAIT_BUYER || p->attempt.verb == ATTEMPT_GET)
         count = &runner->waiting;
     *count += (size_t)by;
     if (p->refund)

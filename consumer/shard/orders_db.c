@@ -75,8 +75,9 @@ static const struct pg_statement release_statement = {
 static const struct pg_statement resume_charges_statement = {
     "resume_charges",
     "select " OUTPUT_TASK
-    ", o.shard from checkout.resume_charges($1::integer[], $2::bigint, $3::integer) o",
-    3};
+    ", o.shard from checkout.resume_charges($1::integer[], $2::bigint, $3::integer,"
+    " $4::uuid, $5::integer) o",
+    5};
 static const struct pg_statement resume_refunds_statement = {
     "resume_refunds",
     "select " OUTPUT_TASK
@@ -311,9 +312,14 @@ static int put_shards(const uint32_t *shard_list, size_t count, const char **ret
 }
 
 int orders_db_resume_charges(struct pg *session, const uint32_t *shard_list, size_t count,
-                             int64_t age_ms, unsigned limit, pg_result_cb cb, void *arg)
+                             int64_t age_ms, unsigned limit, const struct orders_db_payment *after,
+                             pg_result_cb cb, void *arg)
 {
-    const char *params[3] = {NULL, number(0, age_ms), number(1, limit)};
+    const char *params[5] = {NULL, number(0, age_ms), number(1, limit), NULL, NULL};
+    if (after != NULL) {
+        params[3] = after->order_id;
+        params[4] = number(2, after->attempt);
+    }
     int code = put_shards(shard_list, count, &params[0]);
     return code < 0 ? code : pg_query(session, &resume_charges_statement, params, cb, arg);
 }

@@ -80,10 +80,15 @@ MUST_CHECK int orders_db_place_cancels(struct pg *session, int64_t after, unsign
 MUST_CHECK int orders_db_take_over(struct pg *session, uint32_t shards, uint32_t shard,
                                    int64_t member, int64_t seen, pg_result_cb cb, void *arg);
 MUST_CHECK int orders_db_release(const struct orders_db_place *place, pg_result_cb cb, void *arg);
-/* Charges to resume. */
+/* Charges to resume, the oldest first; `after` (NULL: none): those behind this one. */
+struct orders_db_payment {
+    char order_id[IDS_ORDER_SIZE];
+    int64_t attempt;
+};
 MUST_CHECK int orders_db_resume_charges(struct pg *session, const uint32_t *shard_list,
                                         size_t count, int64_t age_ms, unsigned limit,
-                                        pg_result_cb cb, void *arg);
+                                        const struct orders_db_payment *after, pg_result_cb cb,
+                                        void *arg);
 /* Refunds to resume and late looks that are due. */
 MUST_CHECK int orders_db_resume_refunds(struct pg *session, const uint32_t *shard_list,
                                         size_t count, int64_t age_ms, unsigned limit,

@@ -189,8 +189,8 @@ static void serve(struct shard *shard)
     shard->writer.stopped = shard_money_stopped(&context->money);
     shard_writer_open(&shard->writer, shard->ownership.epoch);
     relay_start(context->relay, shard->number, shard->watermark);
-    if (orders_db_resume_charges(shard->session, &shard->number, 1, 0, OPEN_PAYMENTS_MAX, swept,
-                                 shard) < 0 ||
+    if (orders_db_resume_charges(shard->session, &shard->number, 1, 0, OPEN_PAYMENTS_MAX, NULL,
+                                 swept, shard) < 0 ||
         orders_db_resume_refunds(shard->session, &shard->number, 1, 0, OPEN_REFUNDS_MAX, swept,
                                  shard) < 0)
         log_warning("open payments wait for the next sweep", LOG_INT("shard", shard->number));

@@ -1,5 +1,6 @@
 #include "consumer/shard/sweep.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,7 +38,26 @@ static void found_unknown(uint32_t shard, const char *kind, void *arg)
     shard_unknown_task(&sweep->shards[shard], kind);
 }
 
-static void payments_swept(const struct pg_result *result, void *arg)
+static void found_charge(const struct task *task, void *arg)
+{
+    struct sweep *sweep = arg;
+    (void)snprintf(sweep->seen.order_id, sizeof sweep->seen.order_id, "%s", task->order_id);
+    sweep->seen.attempt = task->attempt;
+    found_payment(task, arg);
+}
+
+static void charges_swept(const struct pg_result *result, void *arg)
+{
+    static const struct output_receiver receiver = {.task = found_charge,
+                                                    .unknown_task = found_unknown};
+    struct sweep *sweep = arg;
+    if (pg_status(result) == PG_OK)
+        output_receive_tasks(result, sweep->count, &receiver, arg);
+    if (pg_status(result) != PG_OK || pg_rows(result) < PAYMENTS_MAX)
+        sweep->seen.order_id[0] = '\0';
+}
+
+static void refunds_swept(const struct pg_result *result, void *arg)
 {
     static const struct output_receiver receiver = {.task = found_payment,
                                                     .unknown_task = found_unknown};
@@ -92,6 +112,7 @@ static void cancels_placed(const struct pg_result *result, void *arg)
 
 void sweep_run(struct sweep *sweep)
 {
+    const struct orders_db_payment *after = sweep->seen.order_id[0] == '\0' ? NULL : &sweep->seen;
     size_t count = 0;
     if (pg_pending(sweep->session) > 0)
         return; /* the previous sweep has no answer yet */
@@ -108,8 +129,8 @@ void sweep_run(struct sweep *sweep)
                           sweep) < 0 ||
         orders_db_overdue_aside(sweep->session, sweep->serving, count, aside_swept, sweep) < 0 ||
         orders_db_resume_charges(sweep->session, sweep->serving, count, PAYMENT_AGE_MS,
-                                 PAYMENTS_MAX, payments_swept, sweep) < 0 ||
+                                 PAYMENTS_MAX, after, charges_swept, sweep) < 0 ||
         orders_db_resume_refunds(sweep->session, sweep->serving, count, PAYMENT_AGE_MS, REFUNDS_MAX,
-                                 payments_swept, sweep) < 0)
+                                 refunds_swept, sweep) < 0)
         log_debug("sweep waits for the next heartbeat");
 }

@@ -371,8 +371,9 @@ START_TEST(a_known_intent_is_looked_at_and_not_posted_again)
     struct task task = charge_of("order-1");
     task.intent_id = "pi_7";
     task.age_ms = 20000;
-    task.left_ms = 5000;
+    task.left_ms = 6000;
     add(&task);
+    fake_loop_run(1100);
     ck_assert_str_eq(called("get")->key, "pi_7");
     answer("get", (struct pay_answer){.outcome = PAY_ACTION, .intent_id = "pi_7", .action = "{}"});
     ck_assert_uint_eq(ended_count, 0); /* it was asked before */
@@ -381,6 +382,25 @@ START_TEST(a_known_intent_is_looked_at_and_not_posted_again)
     fake_loop_run(4000);
     answers("get", PAY_PENDING);
     fake_loop_run(1);
+    ck_assert_str_eq(called("cancel")->key, "pi_1");
+}
+END_TEST
+
+/* Its buyer's time runs on, and its owner's end does not begin it again. */
+START_TEST(a_take_over_gives_a_debit_under_way_no_more_time)
+{
+    struct task task = charge_of("order-1");
+    task.intent_id = "pi_7";
+    task.age_ms = ACTION_WAIT_MS - 5000;
+    add(&task);
+    answers("get", PAY_PENDING);
+    fake_loop_run(1100);
+    answers("get", PAY_PENDING);
+    fake_loop_run(4000);
+    if (strcmp(fake_gateway_open()->verb, "get") == 0) {
+        answers("get", PAY_PENDING);
+        fake_loop_run(1);
+    }
     ck_assert_str_eq(called("cancel")->key, "pi_1");
 }
 END_TEST
@@ -555,6 +575,28 @@ START_TEST(buyers_at_their_banks_take_no_place)
 }
 END_TEST
 
+/* As many as are open, each until its own buyer's time is over. */
+START_TEST(buyers_at_their_banks_take_no_place_after_a_take_over)
+{
+    for (int i = 0; i < 20000; i++) {
+        char id[16];
+        (void)snprintf(id, sizeof id, "order-%d", i);
+        struct task task = charge_of(id);
+        task.intent_id = id;
+        task.age_ms = 20000;
+        task.left_ms = i == 19999 ? 5000 : 300000;
+        add(&task);
+    }
+    charge("last");
+    ck_assert_str_eq(called("charge")->order_id, "last");
+    answers("charge", PAY_SUCCEEDED);
+    last_is(OUTCOME_CAPTURED);
+    fake_loop_run(5001);
+    ck_assert_uint_eq(fake_gateway_made("cancel"), 1);
+    ck_assert_uint_le(fake_gateway_made("get"), 3); /* none of them is answered */
+}
+END_TEST
+
 START_TEST(a_shard_that_is_lost_reports_nothing_and_may_come_back)
 {
     charge("order-1");
@@ -634,6 +676,7 @@ int main(void)
     tcase_add_test(tcase, one_that_is_held_can_be_released);
     tcase_add_test(tcase, a_buyer_at_the_bank_may_cancel);
     tcase_add_test(tcase, a_known_intent_is_looked_at_and_not_posted_again);
+    tcase_add_test(tcase, a_take_over_gives_a_debit_under_way_no_more_time);
     tcase_add_test(tcase, an_intent_older_than_the_machine_is_no_wonder);
     tcase_add_test(tcase, a_request_that_cannot_be_made_ends_its_order_and_holds_up_no_other);
     tcase_add_test(tcase, three_alike_refusals_of_different_customers_leave_probes_only);
@@ -643,6 +686,7 @@ int main(void)
     tcase_add_test(tcase, too_many_requests_make_calls_fewer_a_second_and_alarm_nobody);
     tcase_add_test(tcase, payments_that_take_long_keep_no_others_waiting);
     tcase_add_test(tcase, buyers_at_their_banks_take_no_place);
+    tcase_add_test(tcase, buyers_at_their_banks_take_no_place_after_a_take_over);
     tcase_add_test(tcase, a_shard_that_is_lost_reports_nothing_and_may_come_back);
     tcase_add_test(tcase, a_late_look_tells_what_was_taken_and_that_it_has_looked);
     tcase_add_test(tcase, a_list_that_repeats_itself_is_given_up);

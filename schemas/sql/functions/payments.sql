@@ -122,20 +122,30 @@ begin
     end loop;
 end $$;
 
--- Open payments of shards that are older than p_age_ms: after a take-over all of them (0), later only
--- those that the owner's memory may have lost.
-create or replace function checkout.resume_charges(p_shard_list integer[], p_age_ms bigint, p_limit integer)
+-- Open payments of shards that are older than p_age_ms, the oldest first: after a take-over all of them (0), later
+-- only those that the owner's memory may have lost. p_after, p_after_attempt: those behind this one; null: from the first.
+create or replace function checkout.resume_charges(
+    p_shard_list integer[], p_age_ms bigint, p_limit integer, p_after uuid default null, p_after_attempt integer default null)
 returns table (shard integer, task checkout.task)
 language plpgsql stable as $$
+declare
+    after_at constant timestamptz := coalesce(
+        (select created_at from checkout.payments where order_id = p_after and attempt = p_after_attempt), '-infinity');
 begin
     return query
-    select p.shard, checkout.charge_task(p, o)
-      from checkout.payments p
-      cross join lateral (select * from checkout.orders where order_id = p.order_id limit 1) o
-     where p.shard = any (p_shard_list) and p.state = 'open'
-       and (p.created_at <= now() - p_age_ms * interval '1 ms'
-            or p.created_at > now() or p_age_ms = 0)    -- the clock may have been set back
-     order by p.created_at limit p_limit;
+    select q.shard, checkout.charge_task(p, o)
+      from (select r.* from unnest(p_shard_list) s
+             cross join lateral (select t.shard, t.order_id, t.attempt, t.created_at from checkout.payments t
+                                  where t.shard = s and t.state = 'open' and t.created_at >= after_at
+                                    and (p_after is null or (t.created_at, t.order_id) > (after_at, p_after))
+                                    and (t.created_at <= now() - p_age_ms * interval '1 ms'
+                                         or t.created_at > now() or p_age_ms = 0)   -- the clock may have been set back
+                                  order by t.created_at, t.order_id limit p_limit) r
+             order by r.created_at, r.order_id limit p_limit) q
+      cross join lateral (select * from checkout.payments
+                           where order_id = q.order_id and attempt = q.attempt limit 1) p
+      cross join lateral (select * from checkout.orders where order_id = q.order_id limit 1) o
+     order by q.created_at, q.order_id;
 end $$;
 
 -- Open payments and refunds that asking the gateway has not cleared up, and refunds that failed, the oldest first.
