@@ -12,7 +12,7 @@ import harness
 
 
 class ScriptedGateway:
-    """Answers each charge by `answer(form)`: (status, value that becomes JSON, or bytes), or None: the
+    """Answers each charge by `answer(form)`: (status, value that becomes JSON, or bytes[, headers]), or None: the
     connection is cut. `cancel(id)` answers cancels likewise, `list(query)` the list, which shows `intents`
     (newest first) unless a test says otherwise, as `get(id)` does one. `refund(form)` answers refunds, and makes one that `refunds` holds,
     the list of which `find(query)` answers with. `requests` are (method, path, headers, form)."""
@@ -56,11 +56,13 @@ class ScriptedGateway:
                     self.close_connection = True
                     self.connection.shutdown(socket.SHUT_RDWR)
                     return
-                status, answer = reply
+                status, answer, *more = reply
                 body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
+                for name, value in more[0].items() if more else ():
+                    self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(body)
 

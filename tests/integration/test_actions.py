@@ -151,6 +151,7 @@ class Cancelled(TestCase):
         behind.wait("confirmed")
         self.assertEqual(self.cancel(order).status, 200)
         self.ended(order)
+        self.stack.ctl("audit")
 
     def test_one_who_has_paid_meanwhile_has_bought_it(self):
         order = self.asked(self.stack.item(stock=1))

@@ -83,7 +83,7 @@ class AtTheirBanks(harness.TestCase):
         """Its buyer acts, and the gateway's webhook comes."""
         answer = self.stack.gateway.call("POST", f"/3ds/{intent_id}", {"outcome": "approve"})
         self.assertEqual(answer.status, 200, answer)
-        body = event_of(order_id)
+        body = event_of(order_id).replace(b"pi_made_up", intent_id.encode())
         answer = self.stack.call(None, "POST", PATH, body,
                                  {"Content-Type": "application/json", "Stripe-Signature": sign(body)})
         self.assertEqual(answer.status, 200, answer)
@@ -118,7 +118,7 @@ class AtTheirBanks(harness.TestCase):
                    10, "the buyer to be asked to act")
         consumer.kill()
         self.stack.start_again(consumer)
-        self.stack.order("eve", others[0]).wait("confirmed", timeout=10)
+        self.stack.order("eve", others[0]).wait("confirmed", timeout=40)
         answer = self.stack.call("zoe", "DELETE", f"/v1/orders/{asked.id}")
         self.assertEqual(answer.status, 202, answer)
         asked.wait("cancelled", timeout=20)

@@ -92,9 +92,11 @@ language sql immutable as $$
               from (values ('rejected'), ('cancelled'), ('waiting'), ('reserved'), ('waiting rejected'),
                            ('waiting cancelled'), ('waiting reserved'), ('reserved rejected'),
                            ('reserved confirmed'), ('waiting reserved rejected'), ('waiting reserved confirmed'),
-                           ('reserved confirmed refunded'), ('waiting reserved confirmed refunded')) t(way)
+                           ('reserved confirmed refunded'), ('waiting reserved confirmed refunded'),
+                           ('reserved cancelled'), ('waiting reserved cancelled')) t(way)
               cross join generate_series(0, 2) r    -- asked to act at the bank: reserved is published again
-             where r = 0 or t.way like '%reserved%') h
+             where t.way like '%reserved%' and r > 0
+                or r = 0 and t.way not like '%reserved cancelled') h    -- which only a buyer at the bank may
 $$;
 
 -- Each order's history: numbered without gaps, one of those that there may be, and its end is what the order
