@@ -36,22 +36,22 @@ static void free_texts(struct outcome *outcome)
     outcome->code = NULL;
 }
 
-static int grow(struct outcomes *outcomes)
+static int grow(struct outcome **items, size_t count, size_t *capacity)
 {
-    if (outcomes->count < outcomes->capacity)
+    if (count < *capacity)
         return 0;
-    size_t capacity = outcomes->capacity == 0 ? 64 : outcomes->capacity * 2;
-    struct outcome *more = realloc(outcomes->items, capacity * sizeof *more);
+    size_t wanted = *capacity == 0 ? 64 : *capacity * 2;
+    struct outcome *more = realloc(*items, wanted * sizeof *more);
     if (more == NULL)
         return ERR_NOMEM;
-    outcomes->items = more;
-    outcomes->capacity = capacity;
+    *items = more;
+    *capacity = wanted;
     return 0;
 }
 
 int outcomes_add(struct outcomes *outcomes, const struct outcome *outcome)
 {
-    int code = grow(outcomes);
+    int code = grow(&outcomes->items, outcomes->count, &outcomes->capacity);
     struct outcome copy = *outcome;
     if (code == 0)
         code = copy_texts(&copy, outcome);
@@ -88,15 +88,57 @@ void outcomes_recorded(struct outcomes *outcomes)
     outcomes->most = 0;
 }
 
+/* Its texts move along. Without memory it stays in place, and is dropped: the sweep finds it. */
+static void hold(struct outcomes *outcomes, struct outcome *outcome)
+{
+    if (grow(&outcomes->held, outcomes->held_count, &outcomes->held_capacity) < 0)
+        return;
+    outcomes->held[outcomes->held_count++] = *outcome;
+    outcome->code = NULL;
+}
+
+void outcomes_hold(struct outcomes *outcomes, const char *order_id, int64_t attempt)
+{
+    for (size_t i = 0; i < outcomes->running; i++) {
+        struct outcome *o = &outcomes->items[i];
+        if (o->attempt == attempt && strcmp(o->order_id, order_id) == 0)
+            hold(outcomes, o);
+    }
+}
+
+void outcomes_release(struct outcomes *outcomes)
+{
+    size_t moved = 0;
+    while (moved < outcomes->held_count &&
+           grow(&outcomes->items, outcomes->count, &outcomes->capacity) == 0)
+        outcomes->items[outcomes->count++] = outcomes->held[moved++];
+    outcomes->held_count -= moved;
+    if (moved > 0 && outcomes->held_count > 0)
+        memmove(outcomes->held, outcomes->held + moved,
+                outcomes->held_count * sizeof *outcomes->held);
+}
+
+bool outcomes_have(const struct outcomes *outcomes, const char *order_id)
+{
+    for (size_t i = 0; i < outcomes->count; i++)
+        if (strcmp(outcomes->items[i].order_id, order_id) == 0)
+            return true;
+    for (size_t i = 0; i < outcomes->held_count; i++)
+        if (strcmp(outcomes->held[i].order_id, order_id) == 0)
+            return true;
+    return false;
+}
+
 void outcomes_busy(struct outcomes *outcomes)
 {
     if (outcomes->running > 1) {
         outcomes->most = outcomes->running / 2;
     } else if (outcomes->running == 1) {
-        /* it must not hold up the others; the sweep tries again */
-        log_warning("outcome cannot be recorded now: something of its order is locked",
+        /* it must not hold up the others */
+        log_warning("outcome cannot be recorded now: something of its order is locked; will retry",
                     LOG_STR("order_id", outcomes->items[0].order_id),
                     LOG_STR("outcome", outcome_text(outcomes->items[0].kind)));
+        hold(outcomes, &outcomes->items[0]);
         drop_running(outcomes);
         outcomes->most = 0;
     }
@@ -133,6 +175,9 @@ void outcomes_forget(struct outcomes *outcomes)
 {
     for (size_t i = 0; i < outcomes->count; i++)
         free_texts(&outcomes->items[i]);
+    for (size_t i = 0; i < outcomes->held_count; i++)
+        free_texts(&outcomes->held[i]);
+    outcomes->held_count = 0;
     outcomes->count = 0;
     outcomes->running = 0;
     outcomes->one_by_one = false;
@@ -143,4 +188,5 @@ void outcomes_free(struct outcomes *outcomes)
 {
     outcomes_forget(outcomes);
     free(outcomes->items);
+    free(outcomes->held);
 }

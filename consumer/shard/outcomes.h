@@ -18,6 +18,9 @@ struct outcomes {          /* zeroed at first */
     size_t count;
     size_t capacity;
     size_t running;
+    struct outcome *held; /* something of theirs is locked: they go again later */
+    size_t held_count;
+    size_t held_capacity;
     bool one_by_one; /* after a refusal, until one has passed */
     size_t most;     /* of the next transaction after a lock; 0: OUTCOMES_BATCH */
 };
@@ -32,8 +35,13 @@ void outcomes_recorded(struct outcomes *outcomes);
 void outcomes_again(struct outcomes *outcomes);
 /* They were refused for a value among them. */
 void outcomes_refused(struct outcomes *outcomes);
-/* A lock or a timeout: fewer of them next. A single one is dropped: its row stays
- * open, so the sweep finds it again. */
+/* Those in flight of this attempt are not recorded with the others: they are held. */
+void outcomes_hold(struct outcomes *outcomes, const char *order_id, int64_t attempt);
+/* Those that are held go again, behind the others. */
+void outcomes_release(struct outcomes *outcomes);
+/* Whether one of this order waits or is held. */
+bool outcomes_have(const struct outcomes *outcomes, const char *order_id);
+/* A lock or a timeout: fewer of them next. A single one is held. */
 void outcomes_busy(struct outcomes *outcomes);
 /* Forgets all; those in flight may still be answered. */
 void outcomes_forget(struct outcomes *outcomes);

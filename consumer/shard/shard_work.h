@@ -70,6 +70,7 @@ struct shard_writer {
     char unknown_task[SHARD_WRITER_KIND_SIZE]; /* its kind, until that is reported; "": none */
     uint64_t unknown_news_ms;                  /* when that was logged; 0: never */
     struct loop_timer *retry;
+    struct loop_timer *held; /* outcomes whose rows are locked go again */
 
     struct outcomes payments;
     struct outcomes refunds; /* and late looks */

@@ -10,11 +10,20 @@
 #include "consumer/shard/shard_news.h"
 
 #define RETRY_MS 200
+#define HELD_MS 1000
 #define UNKNOWN_NEWS_MS 60000 /* between two lines of the log */
 
 static void retry_due(void *arg)
 {
     shard_writer_kick(arg);
+}
+
+static void held_due(void *arg)
+{
+    struct shard_writer *writer = arg;
+    outcomes_release(&writer->payments);
+    outcomes_release(&writer->refunds);
+    shard_writer_kick(writer);
 }
 
 int shard_writer_init(struct shard_writer *writer, struct loop *loop,
@@ -28,7 +37,8 @@ int shard_writer_init(struct shard_writer *writer, struct loop *loop,
                                     .events = events,
                                     .arg = arg};
     writer->retry = loop_timer_new(loop, retry_due, writer);
-    return writer->retry == NULL ? ERR_NOMEM : 0;
+    writer->held = loop_timer_new(loop, held_due, writer);
+    return writer->retry == NULL || writer->held == NULL ? ERR_NOMEM : 0;
 }
 
 void shard_writer_free(struct shard_writer *writer)
@@ -36,6 +46,7 @@ void shard_writer_free(struct shard_writer *writer)
     outcomes_free(&writer->payments);
     outcomes_free(&writer->refunds);
     loop_timer_free(writer->retry);
+    loop_timer_free(writer->held);
 }
 
 void shard_writer_open(struct shard_writer *writer, int64_t epoch)
@@ -60,6 +71,7 @@ void shard_writer_close(struct shard_writer *writer)
     outcomes_forget(&writer->payments);
     outcomes_forget(&writer->refunds);
     loop_timer_stop(writer->retry);
+    loop_timer_stop(writer->held);
 }
 
 bool shard_writer_idle(const struct shard_writer *writer)
@@ -127,10 +139,21 @@ static void take_unknown_task(uint32_t shard, const char *kind, void *arg)
                    kind[0] == '\0' ? "none" : kind);
 }
 
+/* The queue of a transaction of this kind; NULL: it has none. */
+static struct outcomes *outcomes_of(struct shard_writer *writer, enum shard_writer_work work)
+{
+    if (work == SHARD_WRITER_SETTLE)
+        return &writer->payments;
+    return work == SHARD_WRITER_REFUND ? &writer->refunds : NULL;
+}
+
 static void take_news(const struct news *news, void *arg)
 {
     struct shard_writer *writer = arg;
     const char *sku = shard_news_item(news);
+    struct outcomes *ended = outcomes_of(writer, writer->last);
+    if (news->kind == NEWS_NOT_RECORDED && ended != NULL)
+        outcomes_hold(ended, news->order_id, news->count);
     shard_news_record(writer->stats, news);
     if (sku != NULL)
         writer->events->item_changed(sku, writer->arg);
@@ -160,14 +183,6 @@ static void report_unknown_task(struct shard_writer *writer)
     memcpy(kind, writer->unknown_task, sizeof kind);
     writer->unknown_task[0] = '\0';
     writer->events->unknown_task(kind, writer->arg);
-}
-
-/* The queue of a transaction of this kind; NULL: it has none. */
-static struct outcomes *outcomes_of(struct shard_writer *writer, enum shard_writer_work work)
-{
-    if (work == SHARD_WRITER_SETTLE)
-        return &writer->payments;
-    return work == SHARD_WRITER_REFUND ? &writer->refunds : NULL;
 }
 
 #ifdef CHECKOUT_SEEDED_BUGS
@@ -390,8 +405,16 @@ static void start_next(struct shard_writer *writer)
     }
 }
 
+static void start_held(struct shard_writer *writer)
+{
+    if (writer->payments.held_count + writer->refunds.held_count > 0 &&
+        !loop_timer_active(writer->held))
+        loop_timer_start(writer->held, HELD_MS, 0);
+}
+
 void shard_writer_kick(struct shard_writer *writer)
 {
+    start_held(writer);
     start_next(writer);
     bool works = writer->place.epoch != 0 &&
                  (writer->running != SHARD_WRITER_NOTHING || writer->intake->batch.open ||

@@ -29,6 +29,10 @@ void sweep_free(struct sweep *sweep)
 static void found_payment(const struct task *task, void *arg)
 {
     struct sweep *sweep = arg;
+    const struct shard_writer *writer = &sweep->shards[task->shard].writer;
+    if (outcomes_have(&writer->payments, task->order_id) ||
+        outcomes_have(&writer->refunds, task->order_id))
+        return; /* its end is known, and waits to be recorded */
     shard_routing_payment(&sweep->shards[task->shard].routing, task);
 }
 

@@ -146,7 +146,10 @@ class SetAside(harness.TestCase):
             self.stack.gateway.calm()
             time.sleep(1.2)          # its payment ends meanwhile
             self.ends_soon(other)
+            before = self.stack.gateway.replays()
+            time.sleep(7)            # the sweep looks for payments that are older than 5 s
             self.assertEqual(order.status(), "reserved")
+            self.assertEqual(self.stack.gateway.replays(), before, "the gateway was asked again for what was known")
         order.wait("confirmed")
         self.assertEqual(self.stack.gateway.captured()[order.id], 1)
 

@@ -117,6 +117,31 @@ START_TEST(it_is_added_whole_or_not_at_all)
 END_TEST
 #endif
 
+START_TEST(one_whose_rows_are_locked_is_held_and_goes_again_behind_the_others)
+{
+    const struct outcome a = captured(1), b = captured(2), c = captured(3);
+    add(1);
+    add(2);
+    add(3);
+    ck_assert_uint_eq(outcomes_begin(&outcomes), 3);
+    outcomes_busy(&outcomes);
+    ck_assert_uint_eq(outcomes_begin(&outcomes), 1); /* halved */
+    outcomes_busy(&outcomes);
+    ck_assert_uint_eq(outcomes.held_count, 1);
+    ck_assert(outcomes_have(&outcomes, a.order_id));
+    ck_assert_uint_eq(outcomes_begin(&outcomes), 2);
+    outcomes_hold(&outcomes, b.order_id, 2);
+    outcomes_recorded(&outcomes);
+    ck_assert(!outcomes_have(&outcomes, c.order_id));
+    ck_assert_uint_eq(outcomes.count, 0);
+    outcomes_release(&outcomes);
+    ck_assert_uint_eq(outcomes_begin(&outcomes), 2);
+    ck_assert_str_eq(outcomes.items[0].order_id, a.order_id);
+    ck_assert_str_eq(outcomes.items[1].intent_id, "pi");
+    ck_assert_uint_eq(outcomes.held_count, 0);
+}
+END_TEST
+
 START_TEST(what_is_forgotten_while_it_is_in_flight_stays_forgotten)
 {
     add(1);
@@ -141,6 +166,7 @@ int main(void)
 #ifndef __SANITIZE_ADDRESS__ /* it has an address space of its own size */
     tcase_add_test(tcase, it_is_added_whole_or_not_at_all);
 #endif
+    tcase_add_test(tcase, one_whose_rows_are_locked_is_held_and_goes_again_behind_the_others);
     tcase_add_test(tcase, what_is_forgotten_while_it_is_in_flight_stays_forgotten);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
