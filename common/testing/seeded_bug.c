@@ -28,6 +28,7 @@ static const struct seeded_bug_edit edits[] = {
      "select null, null from checkout.service v where v.shards = p_shards",
      "select s.epoch, r.relayed_to from checkout.shards s, checkout.relays r\n"
      "     where s.shards = p_shards and s.shard = p_shard and r.shard = p_shard"},
+    {SEEDED_BUG_OVERTAKING, "items_held_up", "a.sku = any (p_skus)", "false"},
 };
 
 const char *seeded_bug_name(enum seeded_bug bug)

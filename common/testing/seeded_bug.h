@@ -25,7 +25,8 @@
       "the relay's watermark is written before the events go out")                                 \
     X(UNFAIR, "unfair-promotion", "P3", "the waitlist is promoted from its end (SQL)")             \
     X(LEAK, "held-not-released", "P1", "a declined order keeps its units held (SQL)")              \
-    X(EAGER, "eager-standby", "P5", "the standby writes before the owner has released (SQL)")
+    X(EAGER, "eager-standby", "P5", "the standby writes before the owner has released (SQL)")      \
+    X(OVERTAKING, "overtaking", "P3", "a job passes those of its item that are set aside (SQL)")
 
 enum seeded_bug {
 #define SEEDED_BUG_ENUM(id, name, promise, text) SEEDED_BUG_##id,

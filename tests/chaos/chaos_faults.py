@@ -224,6 +224,8 @@ DRAWS = {
     "operator refunds": (3, lambda rng: (chaos_operators.refund, (rng.randrange(100), rng.random() < 0.7))),
     "operator pauses an item": (1.5, lambda rng: (chaos_operators.pause_item, (rng.randrange(18),
                                                                                rng.uniform(0.2, 4)))),
+    "somebody locks an item's row": (1.5, lambda rng: (chaos_operators.lock_item, (rng.randrange(18),
+                                                                                   rng.uniform(0.2, 6)))),
     "operator pauses a shard": (1, lambda rng: (chaos_operators.pause_shard, (rng.randrange(SHARDS),
                                                                               rng.uniform(0.2, 3)))),
     "gateway lies": (2, lambda rng: (control_gateway, (rng.uniform(2, 8),), {"modes": LIES})),

@@ -52,6 +52,26 @@ def pause(storm, seconds, *what):
     return ask(storm, "resume", *what) and done
 
 
+def lock_item(storm, number, seconds):
+    """Somebody's open session holds the row of an item."""
+    sku = newest(storm, number)
+    if sku is None:
+        return False
+    try:
+        session = psycopg2.connect(storm.world.stack.direct["CHECKOUT_DATABASE_URL"], connect_timeout=3,
+                                   options="-clock_timeout=3s")
+    except psycopg2.Error:
+        return False
+    try:
+        session.cursor().execute("select 1 from checkout.items where sku = %s for update", (sku,))
+        storm.pause(seconds)
+    except psycopg2.Error:
+        return False
+    finally:
+        session.close()
+    return True
+
+
 def resume_all(world):
     """What is still paused, or will be by a command that waits, goes on."""
     paused = world.stack.sql(

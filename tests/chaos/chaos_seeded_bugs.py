@@ -7,6 +7,7 @@ import subprocess
 import psycopg2
 
 import chaos_faults as faults
+import chaos_operators
 
 KILLS = {"kill -9 consumer": (1, lambda rng: (faults.kill, ("consumer", rng.randrange(8),
                                                            rng.choice((0, 0.2, 0.6)))))}
@@ -23,6 +24,8 @@ LIES = {"gateway lies": (1, lambda rng: (faults.control_gateway, (rng.uniform(2,
 CUTS = {"delay, then reset": (4, lambda rng: (faults.disturb, ("producer", rng.randrange(8), "broker",
                                                                "delay and reset", rng.uniform(0.5, 2), 0.3))),
         "kill -9 producer": (1, lambda rng: faults.draw_kill(rng, "producer"))}
+LOCKS = {"somebody locks an item's row": (1, lambda rng: (chaos_operators.lock_item, (rng.randrange(4),
+                                                                                      rng.uniform(0.3, 1.5))))}
 
 # name → (draws as in chaos_faults.DRAWS, mean time between faults)
 FAVOURED = {
@@ -37,6 +40,7 @@ FAVOURED = {
     "unfair-promotion": (KILLS, 2.0),
     "held-not-released": (KILLS, 2.0),
     "eager-standby": (KILLS, 1.5),
+    "overtaking": (LOCKS, 0.6),
 }
 
 
