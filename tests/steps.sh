@@ -115,9 +115,14 @@ test_file() {
 
 # use_servers DIR: starts them if they do not run, and points the programs at them.
 use_servers() {
-    local settings
     step "start private servers in ${1##*/}" flock "$WORK/starting" \
         deploy/dev/services start --dir "$1" # one after the other: each looks for free ports
+    point_at "$1"
+}
+
+# point_at DIR: at its servers, which run.
+point_at() {
+    local settings
     settings=$(deploy/dev/services env --dir "$1")
     eval "$settings"
 }
