@@ -12,6 +12,7 @@
  * Who is named: any member may think at any time that another one is (a yield counts as a fault).
  * With -DNAMED the ranking is known to both, changes as a fault, and yields and take-overs follow it:
  * then the shard also ends with its named owner.
+ * With -DNAMED -DDOWN the broker may go away for good: no member is ready then, and the shard has an owner all the same.
  * With -DNAMED -DUNFED a member's node may be cut off as a fault: its channel is gone for the rest of the broker,
  * and the member does not notice, nor do the others. Then, too, others yield to it once at most: it takes the
  * shard over no more than once, and once more for each fault, until it is fed again.
@@ -23,6 +24,7 @@
  *   RELAY_EARLY  advance the mark before publishing    KEEP_EPOCH  keep the epoch in a new session, and
  *   PREFETCH     members with different windows                    lock FOR SHARE, which lets both pass
  *   BLIND        (NAMED) yield to a member that is not ready
+ *   NONE_READY   (DOWN) rank nobody while no member is ready
  *   STAY         (UNFED) a member that the broker does not feed stays where it is
  *   RUSH         (UNFED) who has released the shard opens its channel again at once
  */
@@ -44,7 +46,11 @@
 #define consumes(m) (linked[m] && !cancelled[m])
 #ifdef NAMED
 #define ready(m) ((linked[m] || lonely[m]) && !frozen[m] && !away[m])
+#ifdef NONE_READY
 #define named   (ready(first) -> first : (ready(1 - first) -> 1 - first : NOBODY))
+#else                                     /* if no member is ready, those alive are ranked as if they were */
+#define named   (ready(first) -> first : (ready(1 - first) -> 1 - first : (!frozen[first] -> first : (!frozen[1 - first] -> 1 - first : NOBODY))))
+#endif
 /* Time, as far as it is relied on: a beat is a second, a take-over milliseconds, and a member yields only
    what it has served for two beats (YIELD_AGE_MS). So by then the other one has its answer, and has looked. */
 #define beat(m) (tx[1 - m] != BUMP && tx[1 - m] != BUMPED && (frozen[1 - m] || my_epoch[1 - m] != OLD))
@@ -87,6 +93,11 @@ byte todo[MEMBERS];                       /* events behind a mark that was writt
 #endif
 byte first;                               /* the member that the ranking prefers (NAMED) */
 bit  away[MEMBERS];                       /* it was told to leave (NAMED) */
+#ifdef DOWN
+bit  down;                                /* the broker is gone for good */
+#else
+#define down false
+#endif
 
 /* PostgreSQL: the tables; each session's one request, which the server ends whatever the client does */
 byte owner = NOBODY;                      /* shards (whose epoch is CURRENT by definition) */
@@ -246,9 +257,9 @@ inline set_mark(m) { do :: events >> my_mark[m] -> my_mark[m]++ :: else -> break
 proctype Member(byte m) {
 end: do
 #ifdef STAY
-  :: d_step { !frozen[m] && !open[m] && !away[m] && !waits(m) -> open[m] = 1; linked[m] = !lonely[m]; broker_serve() }
+  :: d_step { !frozen[m] && !open[m] && !away[m] && !waits(m) && !down -> open[m] = 1; linked[m] = !lonely[m]; broker_serve() }
 #else
-  :: d_step { !frozen[m] && !open[m] && !away[m] && !lonely[m] && !waits(m) ->
+  :: d_step { !frozen[m] && !open[m] && !away[m] && !lonely[m] && !waits(m) && !down ->
        open[m] = 1; linked[m] = 1; broker_serve() }
   :: d_step { !frozen[m] && !open[m] && lonely[m] -> heal(m) }                  /* no channel opens: another node */
 #endif
@@ -317,6 +328,9 @@ end: do
   :: d_step { faults && linked[m] && !frozen[m] -> faults--; broker_closed(m); lonely[m] = 1 }      /* its node is cut off */
   :: d_step { lonely[m] -> heal(m) }                      /* ... until it is healed */
 #endif
+#ifdef DOWN
+  :: d_step { m == 0 && faults && !down -> faults--; down = 1; broker_closed(0); broker_closed(1) }
+#endif
 #ifdef NAMED
   :: d_step { m == 0 && faults -> faults--; first = 1 - first }                 /* the ranking changes */
   :: d_step { faults && !away[m] && !frozen[m] -> faults--; away[m] = 1 }       /* it is told to leave */
@@ -341,9 +355,9 @@ end: do :: d_step { job < JOBS -> waiting!job; job++; broker_serve() } od
 
 proctype Quiet() {                        /* nothing more can happen */
   timeout ->
-  assert(decided == (1 << JOBS) - 1 && acked == decided);      /* every job is decided, */
+  assert(down || (decided == (1 << JOBS) - 1 && acked == decided));      /* every job is decided, */
 #ifdef NAMED
-  assert(owner == named);                                      /* by whom the ranking names in the end, */
+  assert(owner == named && owner != NOBODY);                   /* by whom the ranking names in the end, */
 #endif
   assert((events & ~published) == 0)                           /* every event is relayed */
 }
