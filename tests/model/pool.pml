@@ -67,7 +67,7 @@
 #ifdef BLIND
 #define must_yield(m) (first != m && beat(m))
 #else
-#define must_yield(m) (named != m && named != NOBODY && beat(m))
+#define must_yield(m) (named != m && named != NOBODY && ready(named) && beat(m))
 #endif
 
 /* RabbitMQ: a quorum queue with a single active consumer */
@@ -357,7 +357,8 @@ proctype Quiet() {                        /* nothing more can happen */
   timeout ->
   assert(down || (decided == (1 << JOBS) - 1 && acked == decided));      /* every job is decided, */
 #ifdef NAMED
-  assert(owner == named && owner != NOBODY);                   /* by whom the ranking names in the end, */
+  assert(owner != NOBODY);                                     /* the shard has an owner, */
+  assert(named == NOBODY || owner == named || !ready(named));      /* whom the ranking names, if that one is ready, */
 #endif
   assert((events & ~published) == 0)                           /* every event is relayed */
 }
