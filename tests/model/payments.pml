@@ -257,7 +257,7 @@ inline settle_refund(x, o) {
   :: refund[n] != OPEN || try[n] != number[x] -> skip
   :: else ->
      if
-     :: ending[x] == DO_END_GIVEN_BACK -> refund[n] = BACK; status[o] = (paid[o] == id[x] && status[o] == CONFIRMED -> REFUNDED : status[o])
+     :: ending[x] == DO_END_REFUNDED -> refund[n] = BACK; status[o] = (paid[o] == id[x] && status[o] == CONFIRMED -> REFUNDED : status[o])
      :: ending[x] == DO_END_REFUND_FAILED -> refund[n] = FAILED
      :: ending[x] == DO_END_REFUND_AGAIN || ending[x] == DO_END_REFUND_LATER -> give_back(o, id[x])
      fi;
