@@ -213,7 +213,8 @@ static void postpone(struct intake_batch *batch)
         else
             batch->jobs[kept++] = batch->jobs[i];
     }
-    memcpy(batch->jobs + kept, moved, moved_count * sizeof moved[0]);
+    for (size_t i = 0; i < moved_count; i++)
+        batch->jobs[kept++] = moved[i];
     batch->later += moved_count;
 }
 

@@ -185,6 +185,31 @@ class PoolCase(harness.TestCase):
 
     # -- items and orders --------------------------------------------------------------------------
 
+    def hold(self, sku):
+        """Decisions of this item hang from now on until release(): not by a lock, which would set it aside."""
+        if self.stack.one("select count(*) from pg_trigger where tgname = 'hold'") == 0:
+            self.stack.sql("""
+                create table public.held(sku text primary key);
+                create function public.hold() returns trigger language plpgsql security definer as $$
+                begin
+                    while exists (select from public.held h where h.sku = new.sku) loop
+                        perform pg_sleep(0.02);
+                    end loop;
+                    return new;
+                end $$;
+                create trigger hold before insert on checkout.orders for each row execute function public.hold();
+            """)
+        self.stack.sql("insert into public.held values (%s)", (sku,))
+
+    def release(self):
+        self.stack.sql("delete from public.held")
+
+    def wait_hanging(self):
+        wait_until(lambda: self.stack.one(
+            "select count(*) from pg_stat_activity where datname = current_database() "
+            "and application_name like 'checkout-consumer%%' and wait_event = 'PgSleep'"), 30,
+            "a decision to hang")
+
     def item_on(self, shard, **columns):
         """A new item of this shard."""
         return self.stack.item(self.new_sku(shard), **columns)

@@ -66,35 +66,27 @@ class Handover(PoolCase):
 class Yield(PoolCase):
     """A shard that is given back while something is in the way."""
 
-    def blocked(self, daemon, shard):
-        """Lets a decision of `daemon` hang on an item that this test has locked. Returns the order that
-        hangs, those in line behind it, and the connection whose rollback ends it."""
+    def blocked(self, shard):
+        """Lets a decision of the shard's owner hang. Returns the item, the order that hangs, and those in line
+        behind it."""
         sku = self.item_on(shard, stock=1000)
-        blocker = psycopg2.connect(self.stack.direct["CHECKOUT_DATABASE_URL"])
-        self.addCleanup(blocker.close)
-        blocker.cursor().execute("select 1 from checkout.items where sku = %s for update", (sku,))
+        self.hold(sku)
         line = self.publish(sku)
-        self.wait_lock()
+        self.wait_hanging()
         for _ in range(5):
             line += self.publish(sku, 3)
-        return sku, line, blocker
-
-    def wait_lock(self):
-        wait_until(lambda: self.stack.one(
-            "select count(*) from pg_stat_activity where datname = current_database() "
-            "and application_name like 'checkout-consumer%%' and wait_event_type = 'Lock'"), 30,
-            "a decision to hang")
+        return sku, line
 
     def test_what_was_not_begun_goes_over_in_order(self):
         first, second = self.consumer(), self.consumer()
         self.served(first, second)
         shard = self.served_by(second)[0]
-        sku, line, blocker = self.blocked(second, shard)
+        sku, line = self.blocked(shard)
         second.terminate()
         wait_until(lambda: ("yielding", "leaving") in self.steps(second, shard), 30, "the yield to begin")
         line += self.publish(sku, 3)  # fed to one that takes no more
         time.sleep(0.2)
-        blocker.rollback()
+        self.release()
         second.finish()
         self.assert_in_order({sku: line})
         self.assertEqual(self.writers(line[:1], sequence=1), {second.member})
@@ -124,15 +116,12 @@ class Yield(PoolCase):
 
     def join_blocked(self, *members):
         """Every shard has a decision that hangs; then a third member joins, to which some must go."""
-        self.lines, self.blockers = {}, []
+        self.lines = {}
         for shard in range(self.shards):
             sku = self.item_on(shard, stock=1000)
-            blocker = psycopg2.connect(self.stack.direct["CHECKOUT_DATABASE_URL"])
-            self.addCleanup(blocker.close)
-            blocker.cursor().execute("select 1 from checkout.items where sku = %s for update", (sku,))
-            self.blockers.append(blocker)
+            self.hold(sku)
             self.lines[sku] = self.publish(sku)
-        self.wait_lock()
+        self.wait_hanging()
         third = self.consumer()
 
         def yielding():
@@ -146,8 +135,7 @@ class Yield(PoolCase):
         return shard, third
 
     def finish_blocked(self, shard, *members):
-        for blocker in self.blockers:
-            blocker.rollback()
+        self.release()
         for sku, line in self.lines.items():
             line += self.publish(sku, 3)
         self.assert_in_order(self.lines)

@@ -79,20 +79,15 @@ class Frozen(PoolCase):
         """Its transaction hangs in the server, with more deliveries in its hands."""
         frozen, other, shard = self.pair()
         stuck, free = self.item_on(shard), self.item_on(shard)
-        blocker = psycopg2.connect(self.stack.direct["CHECKOUT_DATABASE_URL"])
-        self.addCleanup(blocker.close)
-        blocker.cursor().execute("select 1 from checkout.items where sku = %s for update", (stuck,))
+        self.hold(stuck)
         lines = {stuck: self.publish(stuck, 2), free: []}
-        wait_until(lambda: self.stack.one(
-            "select count(*) from pg_stat_activity where datname = current_database() "
-            "and application_name like 'checkout-consumer%%' and wait_event_type = 'Lock'"), 30,
-            "the decision to hang")
+        self.wait_hanging()
         lines[stuck] += self.publish(stuck, 2)
         lines[free] += self.publish(free, 2)
         frozen.freeze()
         wait_until(lambda: self.owners()[shard] == other.member, 60, "the shard to be taken over")
         wait_until(lambda: b"take-over waits: ended sessions" in other.log_text(), 30, "it to say how")
-        blocker.rollback()
+        self.release()
         self.wait_moved(other)
         self.wait_decided(sum(lines.values(), []))
         self.assertEqual(self.writers(sum(lines.values(), []), sequence=1), {other.member})

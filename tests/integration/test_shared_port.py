@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 import harness
 from harness import wait_until
 from harness_proxy import Proxy
-from test_producer import Door
+from test_producer import Api
 from test_producer_faults import metric
 
 SKU = "dress"
@@ -37,7 +37,7 @@ def listens(daemon):
     return False
 
 
-class SharedPort(Door):
+class SharedPort(Api):
     daemons = ()
 
     def setUp(self):
