@@ -224,6 +224,10 @@ static void on_readable(struct outcome *o, struct peer *peer)
     ssize_t n = recv(peer->fd, peer->in + peer->len, sizeof peer->in - peer->len, 0);
     if (n < 0 && errno == EAGAIN)
         return;
+    if (n <= 0 && peer->kind == KIND_DOOR && !peer->busy && o->sent == o->wanted) {
+        (void)close(peer->fd); /* the server ends what has been idle for a minute */
+        return;
+    }
     if (n <= 0)
         client_die("a %s was closed", peer->kind == KIND_DOOR ? "connection" : "websocket");
     peer->len += (size_t)n;
