@@ -16,6 +16,8 @@ import unittest
 import harness
 
 DAEMONS = ("producer", "consumer", "notifier")
+# Of this process alone: another one may run the same test beside it.
+MUTE_RESOLVER = f"127.77.{os.getpid() // 254 % 256}.{os.getpid() % 254 + 1}"
 
 
 def alive(daemon, timeout=1):
@@ -58,7 +60,7 @@ class Process(harness.TestCase):
         super().setUpClass()
         cls.mute = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         cls.addClassCleanup(cls.mute.close)
-        cls.mute.bind(("127.77.0.1", 53))
+        cls.mute.bind((MUTE_RESOLVER, 53))
 
     def start(self, name, **options):
         daemon = self.stack.start(name, **options)
@@ -209,7 +211,7 @@ class Process(harness.TestCase):
         """A daemon that sees a name server which never answers, in a mount namespace of its own."""
         path = os.path.join(self.stack.directory, "resolv.conf")
         with open(path, "w", encoding="ascii") as sink:
-            sink.write("nameserver 127.77.0.1\noptions timeout:20 attempts:2\n")
+            sink.write(f"nameserver {MUTE_RESOLVER}\noptions timeout:20 attempts:2\n")
         port = harness.free_port()
         settings = {"CHECKOUT_ADMIN_LISTEN": f"127.0.0.1:{port}", **settings}
         ours = subprocess.Popen(["unshare", "--mount", "--propagation", "private", "/bin/sh", "-c",
