@@ -13,9 +13,9 @@
 #include "producer/neighbours.h"
 
 #define TICK_MS 100
-#define HEARD_MS 400 /* so long another one's word counts */
-#define HOLD_MS 200  /* for connections on their way, over the longest round trips */
-#define SAY_MS 10000 /* between lines about a port that cannot be listened on */
+#define HEARD_MS 400      /* so long another one's word counts */
+#define HOLD_MS 200       /* for connections on their way, over the longest round trips */
+#define LOG_EACH_MS 10000 /* between lines about a port that cannot be listened on */
 #define ADDRESS_SIZE 64
 
 enum phase {
@@ -37,7 +37,7 @@ struct shared_port {
     struct http_server *stale; /* has left the port, and answers what it took */
     int bound;                 /* AWAY: keeps the port; else -1 */
     bool started;
-    uint64_t said_ms;
+    uint64_t logged_ms; /* that it cannot listen */
 };
 
 static void enter(struct shared_port *p, enum phase phase)
@@ -77,7 +77,7 @@ static void has_started(struct shared_port *p)
 
 /* ---- coming and leaving ---- */
 
-static void come(struct shared_port *p, uint64_t now_ms)
+static void come(struct shared_port *p)
 {
     struct http_options http = p->options.http;
     http.bound = p->bound;
@@ -94,9 +94,8 @@ static void come(struct shared_port *p, uint64_t now_ms)
     uint16_t port;
     if (p->bound < 0 && http_bind(http.host, http.port, http.reuse_port, &p->bound, &port) < 0)
         p->bound = -1; /* tried again in the next tick */
-    if (now_ms < p->said_ms + SAY_MS && p->said_ms > 0)
+    if (!log_due(&p->logged_ms, LOG_EACH_MS))
         return;
-    p->said_ms = now_ms;
     log_error("cannot listen", LOG_STR("address", http.host), LOG_INT("port", http.port),
               LOG_STR("reason", errno != 0 ? strerror(errno) : err_text(code)));
 }
@@ -144,7 +143,7 @@ static void while_away(struct shared_port *p, bool fine, uint64_t now_ms)
 {
     bool late = p->started || now_ms >= p->options.listen_by_ms;
     if (fine || (late && !another_takes(p, now_ms))) {
-        come(p, now_ms);
+        come(p);
     } else if (late && !p->started) {
         log_warning("not on the shared port yet: another process on it takes the orders",
                     LOG_INT("port", p->options.http.port));

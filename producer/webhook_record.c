@@ -28,7 +28,7 @@ struct webhook_record {
     struct api *api;
     struct metric *ends[WEBHOOK_ENDS];
     struct loop_timer *timer;
-    int64_t logged_ms; /* 0: never */
+    uint64_t logged_ms; /* 0: never */
     uint64_t unlogged;
     /* not in the database yet */
     uint64_t taken;
@@ -86,13 +86,11 @@ void webhook_record_free(struct webhook_record *record)
 
 static void log_refused(struct webhook_record *r, enum webhook_end end)
 {
-    int64_t now_ms = (int64_t)clock_mono_ms();
     r->unlogged++;
-    if (r->logged_ms != 0 && now_ms - r->logged_ms < LOG_EACH_MS)
+    if (!log_due(&r->logged_ms, LOG_EACH_MS))
         return;
     log_warning("webhook refused; check CHECKOUT_WEBHOOK_SECRET_FILE and _LIVEMODE",
                 LOG_STR("why", words[end]), LOG_INT("refused", r->unlogged));
-    r->logged_ms = now_ms;
     r->unlogged = 0;
 }
 

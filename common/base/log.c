@@ -134,3 +134,12 @@ uint64_t log_lines_lost(void)
 {
     return state.lost;
 }
+
+bool log_due(uint64_t *last_ms, uint64_t each_ms)
+{
+    uint64_t now_ms = clock_mono_ms();
+    if (*last_ms != 0 && now_ms - *last_ms < each_ms)
+        return false;
+    *last_ms = now_ms;
+    return true;
+}

@@ -35,6 +35,10 @@ void log_fields(enum log_level level, const char *event, const struct log_field 
 /* Since the start. */
 uint64_t log_lines_lost(void);
 
+/* For a line that may come often: whether it may be written now, at most once in `each_ms`. Then it
+ * notes the time (monotonic) in *last_ms, which is 0 at first. */
+bool log_due(uint64_t *last_ms, uint64_t each_ms);
+
 /* log_info("order accepted", LOG_STR("order_id", id), LOG_INT("jobs", n)); the fields may be
  * absent. */
 #define LOG_WITH(level, event, ...)                                                                \

@@ -59,7 +59,7 @@ struct payment {
     uint32_t retry_after_ms;
     char noted[PAY_CODE_MAX]; /* what was recorded last as unclear, ... */
     int64_t noted_ms;         /* ... and when; 0: never */
-    int64_t logged_ms;        /* when a retry was logged last; 0: never */
+    uint64_t logged_ms;       /* when a retry was logged last; 0: never */
     struct backoff backoff;
     enum attempt_verb backoff_of;
     struct loop_timer *timer; /* NULL until it waits */

@@ -173,17 +173,12 @@ static uint32_t next_wait(struct payment *p)
 
 static void wait_for_retry(struct payment *p)
 {
-    int64_t now_ms = (int64_t)clock_mono_ms();
     uint32_t wait_ms = next_wait(p);
-    if (p->logged_ms == 0 || now_ms - p->logged_ms >= LOG_AGAIN_MS) {
-        p->logged_ms = now_ms;
-        if (p->runner->answer != NULL)
-            log_warning("payment attempt has no definite answer; trying again",
-                        LOG_STR("order_id", p->order_id),
-                        LOG_STR("call", attempt_verb_text(p->attempt.verb)),
-                        LOG_INT("http_status", p->runner->answer->http_status),
-                        LOG_STR("code", p->code));
-    }
+    if (log_due(&p->logged_ms, LOG_AGAIN_MS) && p->runner->answer != NULL)
+        log_warning(
+            "payment attempt has no definite answer; trying again",
+            LOG_STR("order_id", p->order_id), LOG_STR("call", attempt_verb_text(p->attempt.verb)),
+            LOG_INT("http_status", p->runner->answer->http_status), LOG_STR("code", p->code));
     wait(p, wait_ms > p->retry_after_ms ? wait_ms : p->retry_after_ms);
 }
 

@@ -162,10 +162,8 @@ static void take_news(const struct news *news, void *arg)
 static void take_unknown_news(const char *kind, void *arg)
 {
     struct shard_writer *writer = arg;
-    uint64_t now_ms = clock_mono_ms();
-    if (writer->unknown_news_ms != 0 && now_ms - writer->unknown_news_ms < UNKNOWN_NEWS_MS)
+    if (!log_due(&writer->unknown_news_ms, UNKNOWN_NEWS_MS))
         return;
-    writer->unknown_news_ms = now_ms;
     log_warning("unknown news from the database; ignored", LOG_INT("shard", writer->place.shard),
                 LOG_STR("kind", kind));
 }

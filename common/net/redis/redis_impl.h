@@ -48,8 +48,8 @@ struct redis {
     bool tells_role;       /* it knows HELLO */
     int fault;             /* the error of the last try to connect */
 
-    uint64_t refusal_said_ms; /* the newest line about refused commands; 0: none yet */
-    uint64_t refusals;        /* since then */
+    uint64_t refusal_logged_ms; /* the newest line about refused commands; 0: none yet */
+    uint64_t refusals;          /* since then */
 
     struct redis_due due;
 

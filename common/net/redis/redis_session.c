@@ -17,7 +17,7 @@
 #define SILENT_TICKS_MAX 2
 /* A connection that ends sooner proves nothing: the wait before the next one goes on growing. */
 #define PROVED_MS 1000
-#define REFUSALS_SAID_MS 10000 /* between lines about commands that Redis refuses */
+#define REFUSALS_LOGGED_MS 10000 /* between lines about commands that Redis refuses */
 
 /* The only function that changes the phase. */
 static void enter(struct redis *redis, enum redis_phase phase, const char *reason)
@@ -127,13 +127,11 @@ static bool refuses_writes(const struct redis_reply *reply)
  * memory and the like. The callers treat each as if Redis were away. */
 static void say_refusal(struct redis *redis, const struct redis_reply *reply)
 {
-    uint64_t now_ms = clock_mono_ms();
     redis->refusals++;
-    if (redis->refusal_said_ms != 0 && now_ms < redis->refusal_said_ms + REFUSALS_SAID_MS)
+    if (!log_due(&redis->refusal_logged_ms, REFUSALS_LOGGED_MS))
         return;
     log_error("Redis refuses commands", LOG_INT("count", (int64_t)redis->refusals),
               LOG_STR("problem", reply->str));
-    redis->refusal_said_ms = now_ms;
     redis->refusals = 0;
 }
 

@@ -204,13 +204,11 @@ static void acknowledged(struct redis_subscriber *subscriber, struct channel *ch
 static void refused(struct redis_subscriber *subscriber, struct channel *channel,
                     const char *problem)
 {
-    uint64_t now_ms = clock_mono_ms();
     channel->state = CHANNEL_REFUSED;
     subscriber->refusals++;
-    if (subscriber->logged_ms == 0 || now_ms - subscriber->logged_ms >= TELL_AGAIN_MS) {
+    if (log_due(&subscriber->logged_ms, TELL_AGAIN_MS)) {
         log_error("Redis refused a subscription; will retry", LOG_STR("problem", problem),
                   LOG_INT("refusals", subscriber->refusals));
-        subscriber->logged_ms = now_ms;
         subscriber->refusals = 0;
     }
     if (!loop_timer_active(subscriber->retry))
