@@ -98,17 +98,6 @@ static int parse(const char *path, const char *text, size_t len, struct key_set 
     return code == ERR_PARSE ? complain(problem, path, why) : code;
 }
 
-int key_file_read(const char *path, struct key_set **ret_keys, struct buf *problem)
-{
-    char *text = NULL;
-    size_t len = 0;
-    int code = load(path, &text, &len, problem);
-    if (code == 0)
-        code = parse(path, text, len, ret_keys, problem);
-    free(text);
-    return code;
-}
-
 /* ---- watching ---- */
 
 static void judge(struct key_file *file, bool good, const char *problem)
@@ -166,23 +155,26 @@ static bool stamps_equal(const struct stamp *a, const struct stamp *b)
            a->modified.tv_sec == b->modified.tv_sec && a->modified.tv_nsec == b->modified.tv_nsec;
 }
 
-/* Reads the file. The stamp is taken before, so what is written meanwhile is noticed. */
-static int reread(struct key_file *file)
+/* Reads the file. The stamp is taken before, so what is written meanwhile is noticed. As load(). */
+static int read_file(struct key_file *file, struct buf *problem)
 {
-    struct buf problem;
     struct stat status = {0};
     char *text = NULL;
     size_t len = 0;
-    buf_init(&problem, PROBLEM_MAX);
     if (stat(file->path, &status) == 0)
         file->stamp = stamp_of(&status);
     file->young = status.st_mtim.tv_sec + YOUNG_S > clock_wall_ms() / 1000;
-    int code = load(file->path, &text, &len, &problem);
-    if (code == 0)
-        code = take(file, text, len, &problem);
+    int code = load(file->path, &text, &len, problem);
+    return code == 0 ? take(file, text, len, problem) : code;
+}
+
+static void reread(struct key_file *file)
+{
+    struct buf problem;
+    buf_init(&problem, PROBLEM_MAX);
+    int code = read_file(file, &problem);
     judge(file, code == 0, code == ERR_NOMEM ? err_text(code) : buf_text(&problem));
     buf_free(&problem);
-    return code;
 }
 
 static void look(void *arg)
@@ -193,33 +185,35 @@ static void look(void *arg)
     if (stat(file->path, &status) == 0)
         now = stamp_of(&status);
     if (file->young || !file->good || !stamps_equal(&now, &file->stamp))
-        (void)reread(file); /* it was logged */
+        reread(file);
 }
 
 static void hung_up(void *arg)
 {
     struct key_file *file = arg;
     log_info("SIGHUP: reading the token keys again");
-    (void)reread(file); /* it was logged */
+    reread(file);
 }
 
 int key_file_open(struct loop *loop, const char *path, const struct key_file_listener *listener,
-                  struct key_file **ret_file)
+                  struct key_file **ret_file, struct buf *problem)
 {
     struct key_file *file = calloc(1, sizeof *file);
     if (file == NULL)
         return ERR_NOMEM;
     file->listener = *listener;
-    file->good = true; /* so that a bad one is logged */
     file->path = strdup(path);
     file->timer = loop_timer_new(loop, look, file);
     file->hangup = loop_signal_new(loop, SIGHUP, hung_up, file);
-    int code = file->path == NULL || file->timer == NULL || file->hangup == NULL ? ERR_NOMEM
-                                                                                 : reread(file);
+    int code = file->path == NULL || file->timer == NULL || file->hangup == NULL
+                   ? ERR_NOMEM
+                   : read_file(file, problem);
     if (code < 0) {
         key_file_close(file);
         return code;
     }
+    file->good = true;
+    listener->judged(true, listener->arg);
     loop_timer_start(file->timer, LOOK_MS, LOOK_MS);
     *ret_file = file;
     return 0;

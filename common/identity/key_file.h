@@ -23,13 +23,11 @@ struct key_file_listener {
     void *arg;
 };
 
-/* Reads a file's keys once. 0, ERR_NOMEM, or ERR_CONFIG with what is wrong in `problem`. */
-MUST_CHECK int key_file_read(const char *path, struct key_set **ret_keys, struct buf *problem);
-
 /* Reads the file, reports its keys before it returns, and goes on watching it. 0, ERR_NOMEM, or
- * ERR_CONFIG: it is bad, as is logged. */
+ * ERR_CONFIG with what is wrong with it in `problem`: there are no keys that could stay. */
 MUST_CHECK int key_file_open(struct loop *loop, const char *path,
-                             const struct key_file_listener *listener, struct key_file **ret_file);
+                             const struct key_file_listener *listener, struct key_file **ret_file,
+                             struct buf *problem);
 void key_file_close(struct key_file *file); /* NULL is allowed */
 
 #endif

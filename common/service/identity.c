@@ -91,19 +91,10 @@ static int watch(struct identity *identity, const struct daemon *daemon, const c
                       "Whether the file of these keys, as it is now, can be used; 0: the keys "
                       "before it stay.",
                       NULL);
-    return key_file_open(daemon->loop, path, &listener, &identity->file);
-}
-
-/* At the start there are no keys that could stay. */
-static int try_keys(const struct daemon *daemon, const char *path)
-{
     struct buf problem;
-    struct key_set *keys = NULL;
     buf_init(&problem, PROBLEM_MAX);
-    int code = key_file_read(path, &keys, &problem);
-    if (code == 0)
-        key_set_free(keys);
-    else if (code == ERR_CONFIG)
+    int code = key_file_open(daemon->loop, path, &listener, &identity->file, &problem);
+    if (code == ERR_CONFIG)
         (void)fprintf(stderr, "%s: %s: %s\n", daemon->name, cfg_name(CFG_JWKS_FILE),
                       buf_text(&problem));
     buf_free(&problem);
@@ -119,8 +110,6 @@ int identity_open(const struct daemon *daemon, struct identity **ret_identity)
     identity->tokens = identity_new_tokens(daemon->cfg);
     identity->tickets = identity_new_tickets(daemon->cfg);
     int code = identity->tokens == NULL || identity->tickets == NULL ? ERR_NOMEM : 0;
-    if (code == 0 && path[0] != '\0')
-        code = try_keys(daemon, path);
     if (code == 0 && path[0] != '\0')
         code = watch(identity, daemon, path);
     if (code < 0) {
