@@ -155,30 +155,31 @@ static void put_job(const struct job_entry *entry)
     pg_array_text(array++, job->gateway_customer);
 }
 
-int orders_db_decide(const struct orders_db_place *place, int64_t wait_ms,
-                     struct job_entry *const *jobs, size_t count, pg_result_cb cb, void *arg)
+/* A statement of a place, one parameter of its own, and jobs. */
+static int query_jobs(const struct orders_db_place *place, const struct pg_statement *statement,
+                      const char *own, struct job_entry *const *jobs, size_t count, pg_result_cb cb,
+                      void *arg)
 {
     const char *params[17];
     put_place(place, params);
-    params[3] = number(3, wait_ms);
+    params[3] = own;
     begin_arrays(13);
     for (size_t i = 0; i < count; i++)
         put_job(jobs[i]);
     int code = end_arrays(13, params + 4);
-    return code < 0 ? code : pg_query(place->session, &decide_statement, params, cb, arg);
+    return code < 0 ? code : pg_query(place->session, statement, params, cb, arg);
+}
+
+int orders_db_decide(const struct orders_db_place *place, int64_t wait_ms,
+                     struct job_entry *const *jobs, size_t count, pg_result_cb cb, void *arg)
+{
+    return query_jobs(place, &decide_statement, number(3, wait_ms), jobs, count, cb, arg);
 }
 
 int orders_db_set_aside(const struct orders_db_place *place, const char *why,
                         struct job_entry *const *jobs, size_t count, pg_result_cb cb, void *arg)
 {
-    const char *params[17];
-    put_place(place, params);
-    params[3] = why;
-    begin_arrays(13);
-    for (size_t i = 0; i < count; i++)
-        put_job(jobs[i]);
-    int code = end_arrays(13, params + 4);
-    return code < 0 ? code : pg_query(place->session, &set_aside_statement, params, cb, arg);
+    return query_jobs(place, &set_aside_statement, why, jobs, count, cb, arg);
 }
 
 int orders_db_decide_aside(const struct orders_db_place *place, int64_t wait_ms, const char *sku,
