@@ -70,15 +70,13 @@ static bool ready(void *arg, struct buf *ret_why)
         (void)buf_str(ret_why, "no new connections are taken\n");
         return false;
     }
-    if (!shared_port_listens(p->port)) {
+    bool listens = shared_port_listens(p->port);
+    bool placing = publisher_placing(p->api.publisher, &why);
+    bool fine = listens && placing;
+    if (!listens)
         (void)buf_str(ret_why, "this process is not on its port: it cannot take orders yet, or "
                                "another process there takes them\n");
-        (void)publisher_placing(p->api.publisher, &why);
-        (void)buf_printf(ret_why, "RabbitMQ takes no orders: %s\n", why);
-        return false;
-    }
-    bool fine = publisher_placing(p->api.publisher, &why);
-    if (!fine)
+    if (!placing)
         (void)buf_printf(ret_why, "RabbitMQ takes no orders: %s\n", why);
     if (!pg_is_up(p->api.sessions.reads)) {
         (void)buf_str(ret_why, "PostgreSQL is not connected\n");
