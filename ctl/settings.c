@@ -22,7 +22,7 @@ const struct command command_settings = {
     .operands = "",
     .summary = "prints every setting, as a file to begin with",
     .details = "The file is for a shell and for EnvironmentFile= of systemd: each setting has its "
-               "explanation, its limits and the programs that read it; defaults are comments, and "
-               "what must be set is empty.",
+               "explanation, its limits and the programs that read it; defaults are comments; "
+               "what must be set is empty, but for the usual paths of secrets.",
     .run = run,
 };

@@ -65,7 +65,8 @@ MUST_CHECK int cfg_parse_duration(const char *text, int64_t *ret_ms);
 /* The settings of `program` for --help: name, default, help, limits; wrapped at 80 columns. */
 int cfg_help(uint32_t program, struct buf *out);
 /* Every setting as a file of systemd's EnvironmentFile= or a shell: help, programs, and the default
- * as a comment; only what must be set is no comment, and is empty. */
+ * as a comment. What must be set is no comment: it is empty, but for secrets, which get a usual
+ * path. */
 int cfg_example(struct buf *out);
 /* The settings in force for --check-config, secrets and passwords hidden: one NAME=value a line. */
 int cfg_dump(const struct cfg *cfg, struct buf *out);

@@ -95,7 +95,7 @@ static void append_programs(const struct cfg_row *row, struct buf *out)
                     {CFG_NOTIFIER, " checkout-notifier"},
                     {CFG_CTL, " checkoutctl"}};
     (void)buf_str(out, "# For");
-    for (size_t i = 0; i < sizeof programs / sizeof programs[0]; i++)
+    for (size_t i = 0; i < ARRAY_LEN(programs); i++)
         if ((row->programs & programs[i].program) != 0)
             (void)buf_str(out, programs[i].name);
     (void)buf_str(out, row->def == NULL ? "; must be set.\n" : ".\n");

@@ -69,7 +69,7 @@ static void try_commands(struct trial *trial)
         {{"EVAL", "return redis.call('get', KEYS[1])", "1", PROBE_GATE}, 4},
         {{"DEL", PROBE_LOCK}, 2},
     };
-    for (size_t i = 0; i < sizeof commands / sizeof commands[0] && trial->command == NULL; i++) {
+    for (size_t i = 0; i < ARRAY_LEN(commands) && trial->command == NULL; i++) {
         size_t lens[6] = {0};
         for (size_t j = 0; j < commands[i].argc; j++)
             lens[j] = strlen(commands[i].argv[j]);

@@ -125,7 +125,7 @@ int http_listen_hold(int fd, bool hold)
                                      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, TH_SYN, 0, 1),
                                      BPF_STMT(BPF_RET | BPF_K, 0),
                                      BPF_STMT(BPF_RET | BPF_K, UINT32_MAX)};
-    const struct sock_fprog program = {sizeof drop_syn / sizeof drop_syn[0], drop_syn};
+    const struct sock_fprog program = {ARRAY_LEN(drop_syn), drop_syn};
     int on = 1;
     int code = hold ? setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program)
                     : setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &on, sizeof on);
