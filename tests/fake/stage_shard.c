@@ -187,3 +187,16 @@ void stage_expect_decide(const char *epoch)
     fake_pg_skip(stage.session, "decide");
     ck_assert_str_eq(fake_pg_param(stage.session, 2), epoch);
 }
+
+void stage_lose_session(void)
+{
+    fake_pg_down(stage.session);
+    shard_session_lost(&stage.shard);
+}
+
+struct broker *stage_dead_letters(void)
+{
+    struct broker *dead = fake_broker(1);
+    fake_broker_up(dead);
+    return dead;
+}

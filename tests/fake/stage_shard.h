@@ -43,6 +43,10 @@ bool stage_has_channel(void);
 void stage_stand_by(void);
 /* A message with one good job arrives. */
 void stage_deliver(void);
+/* The session with the database is lost. */
+void stage_lose_session(void);
+/* The broker's session for dead letters, connected; its channel is not open yet. */
+struct broker *stage_dead_letters(void);
 /* The take-over is answered with this epoch, and what it finds open with nothing. */
 void stage_taken(const char *epoch);
 /* Something came of the order's payment. */

@@ -1,9 +1,10 @@
-#include "consumer/money/attempt.h"
-
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "consumer/money/attempt.h"
+#include "tests/fake/stage_attempt.h"
 
 /* What is expected of the table, one step a line: STATE VERB EVENT, and what follows. "=" is the
  * same as before. */
@@ -137,21 +138,6 @@ static int number_of(const char *name, const char *(*text)(unsigned), unsigned c
             return (int)n;
     ck_abort_msg("no such name: %s", name);
     return -1;
-}
-
-static const char *state_text(unsigned n)
-{
-    return attempt_state_text((enum attempt_state)n);
-}
-
-static const char *verb_text(unsigned n)
-{
-    return attempt_verb_text((enum attempt_verb)n);
-}
-
-static const char *event_text(unsigned n)
-{
-    return attempt_event_text((enum attempt_event)n);
 }
 
 START_TEST(every_state_verb_and_event_has_exactly_one_row)

@@ -9,24 +9,9 @@
 #include <string.h>
 
 #include "consumer/money/attempt.h"
+#include "tests/fake/stage_attempt.h"
 
 #define MODEL "tests/model/attempt.pml"
-
-/* Which verbs an attempt can have in each state. */
-struct reach {
-    bool has[ATTEMPT_STATES][ATTEMPT_VERBS];
-};
-
-static void reach_from(struct reach *reach, enum attempt_state state, enum attempt_verb verb)
-{
-    if (reach->has[state][verb])
-        return;
-    reach->has[state][verb] = true;
-    for (int event = 0; event < ATTEMPT_EVENTS; event++) {
-        struct attempt_step step = attempt_next(state, verb, (enum attempt_event)event);
-        reach_from(reach, step.state, step.verb);
-    }
-}
 
 /* A payment begins as a charge, or as a look at an intent that is known; or as a refund. */
 static struct reach reach_all(void)
@@ -38,33 +23,14 @@ static struct reach reach_all(void)
     return reach;
 }
 
-static const char *state_text(int n)
+static void write_names(FILE *out, const char *prefix, const char *(*text)(unsigned n),
+                        unsigned count)
 {
-    return attempt_state_text((enum attempt_state)n);
+    for (unsigned n = 0; n < count; n++)
+        ck_assert_int_gt(fprintf(out, "#define %s%s %u\n", prefix, text(n), n), 0);
 }
 
-static const char *verb_text(int n)
-{
-    return attempt_verb_text((enum attempt_verb)n);
-}
-
-static const char *event_text(int n)
-{
-    return attempt_event_text((enum attempt_event)n);
-}
-
-static const char *action_text(int n)
-{
-    return attempt_action_text((enum attempt_action)n);
-}
-
-static void write_names(FILE *out, const char *prefix, const char *(*text)(int n), int count)
-{
-    for (int n = 0; n < count; n++)
-        ck_assert_int_gt(fprintf(out, "#define %s%s %d\n", prefix, text(n), n), 0);
-}
-
-static void write_row(FILE *out, int state, int verb, int event)
+static void write_row(FILE *out, unsigned state, unsigned verb, unsigned event)
 {
     struct attempt_step step =
         attempt_next((enum attempt_state)state, (enum attempt_verb)verb, (enum attempt_event)event);
@@ -77,9 +43,9 @@ static void write_row(FILE *out, int state, int verb, int event)
 static void write_rows(FILE *out)
 {
     struct reach reach = reach_all();
-    for (int state = 0; state < ATTEMPT_STATES; state++)
-        for (int verb = 0; verb < ATTEMPT_VERBS; verb++)
-            for (int event = 0; reach.has[state][verb] && event < ATTEMPT_EVENTS; event++)
+    for (unsigned state = 0; state < ATTEMPT_STATES; state++)
+        for (unsigned verb = 0; verb < ATTEMPT_VERBS; verb++)
+            for (unsigned event = 0; reach.has[state][verb] && event < ATTEMPT_EVENTS; event++)
                 if (!attempt_row_ignores(attempt_row((enum attempt_state)state,
                                                      (enum attempt_verb)verb,
                                                      (enum attempt_event)event)))

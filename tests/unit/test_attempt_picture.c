@@ -8,25 +8,10 @@
 #include <string.h>
 
 #include "consumer/money/attempt.h"
+#include "tests/fake/stage_attempt.h"
 
 #define PAGE "docs/payments.md"
 #define TEXT_SIZE (256 * 1024)
-
-/* Which verbs an attempt can have in each state: the calls in flight or next. */
-struct reach {
-    bool has[ATTEMPT_STATES][ATTEMPT_VERBS];
-};
-
-static void reach_from(struct reach *reach, enum attempt_state state, enum attempt_verb verb)
-{
-    if (reach->has[state][verb])
-        return;
-    reach->has[state][verb] = true;
-    for (int event = 0; event < ATTEMPT_EVENTS; event++) {
-        struct attempt_step step = attempt_next(state, verb, (enum attempt_event)event);
-        reach_from(reach, step.state, step.verb);
-    }
-}
 
 /* Texts have TEXT_SIZE bytes. */
 static void add(char *text, const char *more)

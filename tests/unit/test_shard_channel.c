@@ -94,8 +94,7 @@ END_TEST
 START_TEST(an_unreadable_message_is_safe_in_the_dead_letters_before_its_ack)
 {
     stage_serve();
-    struct broker *dead = fake_broker(1);
-    fake_broker_up(dead);
+    struct broker *dead = stage_dead_letters();
     fake_channel_deliver(stage_channel(), "no json");
     ck_assert_uint_eq(fake_channel_acked(stage_channel()), 0);
     fake_channel_open(fake_broker_channel(dead, 0));
@@ -114,8 +113,7 @@ END_TEST
 START_TEST(a_dead_letter_is_sent_once_though_other_work_goes_on_meanwhile)
 {
     stage_serve();
-    struct broker *dead = fake_broker(1);
-    fake_broker_up(dead);
+    struct broker *dead = stage_dead_letters();
     fake_channel_deliver(stage_channel(), "no json");
     fake_channel_open(fake_broker_channel(dead, 0));
     shard_routing_commands(&stage.shard.routing);
@@ -127,8 +125,7 @@ END_TEST
 START_TEST(the_same_message_on_a_new_channel_waits_for_its_own_dead_letter)
 {
     stage_serve();
-    struct broker *dead = fake_broker(1);
-    fake_broker_up(dead);
+    struct broker *dead = stage_dead_letters();
     fake_channel_deliver(stage_channel(), "no json");
     fake_channel_open(fake_broker_channel(dead, 0));
     fake_channel_break(stage_channel());
@@ -145,8 +142,7 @@ END_TEST
 START_TEST(a_dead_letter_of_a_channel_that_is_gone_acknowledges_nothing)
 {
     stage_serve();
-    struct broker *dead = fake_broker(1);
-    fake_broker_up(dead);
+    struct broker *dead = stage_dead_letters();
     fake_channel_deliver(stage_channel(), "no json");
     fake_channel_open(fake_broker_channel(dead, 0));
     fake_channel_break(stage_channel());

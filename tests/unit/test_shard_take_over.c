@@ -146,8 +146,7 @@ START_TEST(a_lost_session_keeps_deliveries_and_takes_the_shard_over_anew)
     stage_serve();
     stage_deliver();
     stage_expect_decide("7");
-    fake_pg_down(stage.session); /* whether it was committed is unknown */
-    shard_session_lost(&stage.shard);
+    stage_lose_session(); /* whether it was committed is unknown */
     stage_assert_state(OWNERSHIP_NONE);
     ck_assert(stage_has_channel());
     ck_assert_uint_eq(fake_channel_acked(stage_channel()), 0);
@@ -165,8 +164,7 @@ START_TEST(a_lost_session_and_another_owner_drop_what_was_in_memory)
 {
     stage_serve();
     stage_deliver();
-    fake_pg_down(stage.session);
-    shard_session_lost(&stage.shard);
+    stage_lose_session();
     fake_pg_up(stage.session);
     shard_session_up(&stage.shard);
     fake_pg_answer(stage.session, "take_over", "null|null");
@@ -181,8 +179,7 @@ START_TEST(a_lost_commit_of_the_take_over_is_asked_again)
 {
     stage_stand_by();
     stage_deliver();
-    fake_pg_down(stage.session);
-    shard_session_lost(&stage.shard);
+    stage_lose_session();
     stage_assert_state(OWNERSHIP_NONE);
     fake_pg_up(stage.session);
     shard_session_up(&stage.shard);

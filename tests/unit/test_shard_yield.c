@@ -123,8 +123,7 @@ START_TEST(a_session_lost_while_yielding_ends_in_a_new_channel)
     stage_deliver();
     shard_yield(&stage.shard, "leaving", 6000, 0);
     stage_deliver();
-    fake_pg_down(stage.session);
-    shard_session_lost(&stage.shard);
+    stage_lose_session();
     stage_assert_state(OWNERSHIP_NONE);
     ck_assert(!stage_has_channel());
     fake_pg_up(stage.session);
@@ -138,8 +137,7 @@ START_TEST(a_lost_release_ends_it_all_the_same)
     stage_serve();
     shard_yield(&stage.shard, "leaving", 6000, 0);
     stage_assert_state(OWNERSHIP_RELEASING);
-    fake_pg_down(stage.session);
-    shard_session_lost(&stage.shard);
+    stage_lose_session();
     stage_assert_state(OWNERSHIP_NONE);
     ck_assert_uint_eq(stage.released, 1);
 }
