@@ -160,6 +160,15 @@ class Stack:
         os.chmod(path, 0o600)
         return path
 
+    def start_with_webhooks(self, path, secret, sent=True):
+        """The sandbox gateway, which sends its webhooks to a producer (or is not told to), and a consumer."""
+        file, port = self.write_secret("webhook", secret), free_port()
+        if sent:
+            self.sandbox_options = ("--webhook-url", f"http://127.0.0.1:{port}{path}", "--webhook-secret", file)
+        self.start("sandbox")
+        self.start("producer", CHECKOUT_LISTEN=f"127.0.0.1:{port}", CHECKOUT_WEBHOOK_SECRET_FILE=file)
+        self.start("consumer")
+
     def _through_proxy(self, which):
         url = urllib.parse.urlsplit(self.settings[_URL_OF[which]])
         port = url.port or _DEFAULT_PORTS.get(which, 80)

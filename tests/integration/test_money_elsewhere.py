@@ -17,12 +17,7 @@ class TestCase(harness.TestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        secret, port = cls.stack.write_secret("webhook", SECRET), harness.free_port()
-        if cls.webhooks:
-            cls.stack.sandbox_options = ("--webhook-url", f"http://127.0.0.1:{port}{PATH}", "--webhook-secret", secret)
-        cls.stack.start("sandbox")
-        cls.stack.start("producer", CHECKOUT_LISTEN=f"127.0.0.1:{port}", CHECKOUT_WEBHOOK_SECRET_FILE=secret)
-        cls.stack.start("consumer")
+        cls.stack.start_with_webhooks(PATH, SECRET, sent=cls.webhooks)
         cls.stack.start("notifier")
 
     def tearDown(self):

@@ -245,11 +245,7 @@ class OfTheSandbox(harness.TestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        secret, port = cls.stack.write_secret("webhook", SECRET), harness.free_port()
-        cls.stack.sandbox_options = ("--webhook-url", f"http://127.0.0.1:{port}{PATH}", "--webhook-secret", secret)
-        cls.stack.start("sandbox")
-        cls.stack.start("producer", CHECKOUT_LISTEN=f"127.0.0.1:{port}", CHECKOUT_WEBHOOK_SECRET_FILE=secret)
-        cls.stack.start("consumer")
+        cls.stack.start_with_webhooks(PATH, SECRET)
 
     def tearDown(self):
         self.stack.gateway.calm()

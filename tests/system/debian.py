@@ -26,7 +26,7 @@ UNITS = ("checkout-producer@1", "checkout-consumer@1", "checkout-notifier")
 ITEMS = "sku,title,price,currency,stock\ndress,A dress of 1926,240000,usd,1\npass,VIP pass,15000,usd,50\n"
 
 
-DOCTOR = "set -a; . /etc/checkout/checkout.env; set +a; checkoutctl doctor"
+CTL = "set -a; . /etc/checkout/checkout.env; set +a; checkoutctl "
 
 
 class Failed(Exception):
@@ -124,8 +124,7 @@ class Shop:
         self.machine = machine
 
     def ctl(self, *words, check=True):
-        return self.machine.run("set -a; . /etc/checkout/checkout.env; set +a; checkoutctl " + " ".join(words),
-                                check=check).stdout
+        return self.machine.run(CTL + " ".join(words), check=check).stdout
 
     def api(self, method, path, user, body=None, key=None):
         """(status, body) of the API, as this user."""
@@ -157,7 +156,7 @@ class Shop:
 
     def ready(self):
         return all(self.machine.run(f"systemctl is-active -q {unit}", check=False).returncode == 0 for unit in UNITS) \
-            and self.machine.run(DOCTOR, check=False).returncode == 0
+            and self.machine.run(CTL + "doctor", check=False).returncode == 0
 
 
 def install(machine):
