@@ -1,7 +1,7 @@
 # The libraries, all from the distribution; their headers count as system headers.
 find_package(PkgConfig REQUIRED)
 set(CHECKOUT_MODULES librabbitmq libmicrohttpd libuv libpq hiredis libcurl jansson jose
-                     libcrypto libxxhash libsystemd)
+                     libssl libcrypto libxxhash libsystemd)
 add_library(checkout_packages INTERFACE)
 foreach(module ${CHECKOUT_MODULES})
   pkg_check_modules(${module} REQUIRED IMPORTED_TARGET ${module})

@@ -9,6 +9,7 @@
 #include "common/pay/stripe/stripe.h"
 #include "common/service/daemon.h"
 #include "common/service/process.h"
+#include "common/service/servers.h"
 #include "common/service/stop.h"
 #include "common/shop/database_version.h"
 #include "common/shop/ids.h"
@@ -244,11 +245,7 @@ static bool open_sessions(struct consumer *c)
 
 static bool open_broker(struct consumer *c)
 {
-    const struct cfg *cfg = c->daemon.cfg;
-    struct broker_options options = {.urls = cfg_str(cfg, CFG_AMQP_URL),
-                                     .name = "checkout-consumer",
-                                     .heartbeat_s =
-                                         (uint32_t)(cfg_int(cfg, CFG_AMQP_HEARTBEAT) / 1000)};
+    struct broker_options options = servers_broker(c->daemon.cfg, "checkout-consumer");
     c->context.broker = broker_open(c->daemon.loop, &options, broker_changed, c);
     options.name = "checkout-consumer dead letters";
     c->context.dead = deadletter_open(c->daemon.loop, &options, &c->stats);
@@ -303,7 +300,8 @@ static bool open_all(struct consumer *c)
     c->context.ids = ids_new(secret, secret_len);
     if (c->context.ids == NULL || !open_sessions(c) || !open_broker(c) || !open_gateway(c))
         return false;
-    c->redis = redis_open(loop, cfg_str(cfg, CFG_REDIS_URL), REDIS_PENDING_MAX, redis_changed, c);
+    const struct redis_server redis = servers_redis(cfg);
+    c->redis = redis_open(loop, &redis, REDIS_PENDING_MAX, redis_changed, c);
     if (c->redis == NULL)
         return false;
     c->context.admission_keys = admission_keys_new(loop, c->context.shards, c->outbox, c->redis);

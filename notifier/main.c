@@ -7,6 +7,7 @@
 #include "common/service/daemon.h"
 #include "common/service/identity.h"
 #include "common/service/process.h"
+#include "common/service/servers.h"
 #include "common/service/stop.h"
 #include "common/shop/origins.h"
 #include "notifier/registry.h"
@@ -93,6 +94,7 @@ static int start(struct notifier *n)
     if (code != 0)
         return code;
     stats_init(&n->stats, n->daemon.metrics);
+    const struct redis_server redis = servers_redis(cfg);
     n->registry = registry_new((size_t)cfg_int(cfg, CFG_CONNECTIONS_MAX),
                                (size_t)cfg_int(cfg, CFG_SOCKETS_PER_USER));
     if (n->registry != NULL)
@@ -100,8 +102,8 @@ static int start(struct notifier *n)
             replay_new(n->daemon.loop, cfg_str(cfg, CFG_DATABASE_URL), n->registry, &n->stats);
     if (origins_new(cfg_str(cfg, CFG_ORIGINS), &n->origins, &problem) == 0 && n->registry != NULL &&
         n->replay != NULL)
-        n->subscriptions = subscriptions_new(n->daemon.loop, cfg_str(cfg, CFG_REDIS_URL),
-                                             n->registry, n->replay, &n->stats);
+        n->subscriptions =
+            subscriptions_new(n->daemon.loop, &redis, n->registry, n->replay, &n->stats);
     if (n->subscriptions == NULL) {
         log_error("cannot start", LOG_STR("problem", "out of memory"));
         return 1;

@@ -146,7 +146,7 @@ static void redis_changed(bool up, const char *reason, void *arg)
     start_rounds(subscriptions);
 }
 
-struct subscriptions *subscriptions_new(struct loop *loop, const char *url,
+struct subscriptions *subscriptions_new(struct loop *loop, const struct redis_server *server,
                                         struct registry *registry, struct replay *replay,
                                         struct stats *stats)
 {
@@ -161,7 +161,7 @@ struct subscriptions *subscriptions_new(struct loop *loop, const char *url,
                                                    .subscribed = subscribed,
                                                    .refused = refused,
                                                    .state = redis_changed};
-    subscriptions->subscriber = redis_subscriber_open(loop, url, &events, subscriptions);
+    subscriptions->subscriber = redis_subscriber_open(loop, server, &events, subscriptions);
     if (subscriptions->rounds == NULL || subscriptions->subscriber == NULL) {
         subscriptions_free(subscriptions);
         return NULL;

@@ -9,6 +9,7 @@
 
 #include "common/base/attrs.h"
 #include "common/base/loop.h"
+#include "common/net/redis/redis.h"
 #include "notifier/registry.h"
 #include "notifier/replay.h"
 #include "notifier/session.h"
@@ -17,7 +18,7 @@
 struct subscriptions;
 
 /* NULL: no memory, or the URL is wrong (logged). */
-struct subscriptions *subscriptions_new(struct loop *loop, const char *url,
+struct subscriptions *subscriptions_new(struct loop *loop, const struct redis_server *server,
                                         struct registry *registry, struct replay *replay,
                                         struct stats *stats);
 void subscriptions_free(struct subscriptions *subscriptions); /* NULL is allowed */

@@ -11,6 +11,7 @@
 #include "common/service/daemon.h"
 #include "common/service/identity.h"
 #include "common/service/process.h"
+#include "common/service/servers.h"
 #include "common/service/stop.h"
 #include "common/shop/origins.h"
 #include "common/shop/problem_respond.h"
@@ -120,15 +121,14 @@ static bool open_servers(struct producer *p)
 {
     const struct cfg *cfg = p->daemon.cfg;
     struct api *api = &p->api;
-    const struct publisher_options broker = {
-        .urls = cfg_str(cfg, CFG_AMQP_URL),
-        .heartbeat_s = (uint32_t)(cfg_int(cfg, CFG_AMQP_HEARTBEAT) / 1000),
-        .shards = (uint32_t)cfg_int(cfg, CFG_SHARDS),
-        .inflight_max = (unsigned)cfg_int(cfg, CFG_PUBLISH_INFLIGHT)};
-    const char *redis = cfg_str(cfg, CFG_REDIS_URL);
-    p->redis = redis_open(api->loop, redis, REDIS_PENDING_MAX, redis_changed, p);
+    const struct publisher_options broker = {.broker = servers_broker(cfg, "checkout-producer"),
+                                             .shards = (uint32_t)cfg_int(cfg, CFG_SHARDS),
+                                             .inflight_max =
+                                                 (unsigned)cfg_int(cfg, CFG_PUBLISH_INFLIGHT)};
+    const struct redis_server redis = servers_redis(cfg);
+    p->redis = redis_open(api->loop, &redis, REDIS_PENDING_MAX, redis_changed, p);
     api->publisher = publisher_open(api->loop, &broker, &api->stats, orders_fate, api);
-    api->status = order_status_new(api, redis);
+    api->status = order_status_new(api, &redis);
     if (p->redis != NULL)
         api->admission = admission_new(api->loop, p->redis, orders_verdict, api);
     return sessions_open(&api->sessions, api->loop, cfg_str(cfg, CFG_DATABASE_URL), &api->stats) &&

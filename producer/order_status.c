@@ -264,7 +264,7 @@ static void tick(void *arg)
 
 /* ---- */
 
-struct order_status *order_status_new(struct api *api, const char *redis_url)
+struct order_status *order_status_new(struct api *api, const struct redis_server *redis)
 {
     struct order_status *status = calloc(1, sizeof *status);
     if (status == NULL)
@@ -273,7 +273,7 @@ struct order_status *order_status_new(struct api *api, const char *redis_url)
     TAILQ_INIT(&status->waiting);
     const struct redis_subscriber_events events = {.message = on_message,
                                                    .subscribed = on_subscribed};
-    status->subscriber = redis_subscriber_open(api->loop, redis_url, &events, status);
+    status->subscriber = redis_subscriber_open(api->loop, redis, &events, status);
     status->tick = loop_timer_new(api->loop, tick, status);
     if (status->subscriber == NULL || status->tick == NULL) {
         order_status_free(status);

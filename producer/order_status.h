@@ -6,12 +6,13 @@
 #ifndef PRODUCER_ORDER_STATUS_H
 #define PRODUCER_ORDER_STATUS_H
 
+#include "common/net/redis/redis.h"
 #include "producer/api.h"
 
 struct order_status;
 
 /* NULL: no memory. */
-struct order_status *order_status_new(struct api *api, const char *redis_url);
+struct order_status *order_status_new(struct api *api, const struct redis_server *redis);
 /* Call it after the end of the database session, which answers what is pending. NULL is allowed. */
 void order_status_free(struct order_status *status);
 

@@ -308,9 +308,7 @@ struct publisher *publisher_open(struct loop *loop, const struct publisher_optio
     p->full = loop_timer_new(loop, flush, p);
     p->tick = loop_timer_new(loop, tick, p);
     p->reopen = loop_timer_new(loop, open_channel, p);
-    const struct broker_options broker = {
-        .urls = options->urls, .name = "checkout-producer", .heartbeat_s = options->heartbeat_s};
-    p->broker = broker_open(loop, &broker, broker_changed, p);
+    p->broker = broker_open(loop, &options->broker, broker_changed, p);
     if (p->batcher == NULL || p->flush == NULL || p->full == NULL || p->tick == NULL ||
         p->reopen == NULL || p->broker == NULL) {
         publisher_close(p);

@@ -11,6 +11,7 @@
 
 #include "common/base/attrs.h"
 #include "common/base/loop.h"
+#include "common/net/amqp/broker.h"
 #include "common/shop/job.h"
 #include "producer/batcher.h"
 #include "producer/stats.h"
@@ -18,8 +19,7 @@
 struct publisher;
 
 struct publisher_options {
-    const char *urls;
-    uint32_t heartbeat_s;
+    struct broker_options broker;
     uint32_t shards;
     unsigned inflight_max;
 };

@@ -182,11 +182,55 @@ static int load_value(const struct cfg_row *row, char *const *environment, struc
     return code;
 }
 
+/* The settings that belong to the URL of a server: whoever needs the one needs all. */
+static const struct server {
+    enum cfg_id url;
+    enum cfg_id password;
+    bool user_needed;
+    uint64_t files;
+} servers[] = {
+    {CFG_AMQP_URL, CFG_AMQP_PASSWORD_FILE, true,
+     CFG_BIT(AMQP_CA_FILE) | CFG_BIT(AMQP_CERT_FILE) | CFG_BIT(AMQP_KEY_FILE)},
+    {CFG_DATABASE_URL, CFG_DATABASE_PASSWORD_FILE, true, 0},
+    {CFG_REDIS_URL, CFG_REDIS_PASSWORD_FILE, false,
+     CFG_BIT(REDIS_CA_FILE) | CFG_BIT(REDIS_CERT_FILE) | CFG_BIT(REDIS_KEY_FILE)},
+};
+
+static uint64_t with_companions(uint64_t needed)
+{
+    for (size_t i = 0; i < ARRAY_LEN(servers); i++)
+        if ((needed & (UINT64_C(1) << servers[i].url)) != 0)
+            needed |= (UINT64_C(1) << servers[i].password) | servers[i].files;
+    return needed;
+}
+
+static int add_passwords(struct cfg *cfg, struct buf *problems)
+{
+    int result = 0;
+    for (size_t i = 0; i < ARRAY_LEN(servers); i++) {
+        struct cfg_value *url = &cfg->values[servers[i].url];
+        const struct cfg_value *password = &cfg->values[servers[i].password];
+        if (url->text == NULL || password->secret_len == 0)
+            continue;
+        const char *problem = NULL;
+        int code = cfg_add_password(url, password, servers[i].user_needed, &problem);
+        if (code < 0)
+            result = code;
+        if (code != ERR_CONFIG)
+            continue;
+        const char *name = cfg_rows[servers[i].url].name;
+        begin_problem(problems, name, strlen(name));
+        (void)buf_printf(problems, ": %s%s", problem, cfg_rows[servers[i].password].name);
+    }
+    return result;
+}
+
 int cfg_load_some(uint32_t program, uint64_t needed, char *const *environment, struct cfg **ret_cfg,
                   struct buf *ret_problem)
 {
     struct cfg *cfg = calloc(1, sizeof *cfg);
     int code = cfg == NULL ? ERR_NOMEM : check_names(environment, ret_problem);
+    needed = with_companions(needed);
     for (size_t i = 0; i < CFG_COUNT && code != ERR_NOMEM; i++) {
         if ((cfg_rows[i].programs & program) == 0 || (needed & (UINT64_C(1) << i)) == 0)
             continue;
@@ -194,6 +238,8 @@ int cfg_load_some(uint32_t program, uint64_t needed, char *const *environment, s
         if (row_code < 0)
             code = row_code;
     }
+    if (code == 0)
+        code = add_passwords(cfg, ret_problem);
     if (code == ERR_NOMEM) {
         buf_reset(ret_problem);
         (void)buf_str(ret_problem, "out of memory while reading the settings");

@@ -67,6 +67,11 @@ struct cfg {
 MUST_CHECK int cfg_check(const struct cfg_row *row, const char *text, struct cfg_value *value,
                          struct buf *problem);
 
+/* Puts the password of a file into each URL of a setting, percent-encoded. 0, ERR_NOMEM, or
+ * ERR_CONFIG with the beginning of a text that the name of the file's setting ends. */
+MUST_CHECK int cfg_add_password(struct cfg_value *url, const struct cfg_value *password,
+                                bool user_needed, const char **ret_problem);
+
 /* Whether a variable ("NAME=value") has the form of a Service link of Kubernetes: an environment is
  * shared, and a Service may be called checkout. */
 bool cfg_is_service_link(const char *entry);

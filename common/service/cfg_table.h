@@ -18,7 +18,11 @@
 X(LISTEN, "LISTEN", ADDRESS, "127.0.0.1:8080", 0, 0, CFG_PRODUCER | CFG_NOTIFIER, "address and port to serve on") \
 X(ADMIN_LISTEN, "ADMIN_LISTEN", ADDRESS, "127.0.0.1:0", 0, 0, CFG_DAEMONS, "address and port of /livez, /readyz and /metrics; port 0 takes a free one and logs it") \
 X(LOG_LEVEL, "LOG_LEVEL", LEVEL, "info", 0, 0, CFG_DAEMONS, "lowest level that is logged: debug, info, warning, error") \
-X(AMQP_URL, "AMQP_URL", AMQP_URLS, NULL, 0, 0, CFG_PRODUCER | CFG_CONSUMER | CFG_CTL, "RabbitMQ, amqp://user:password@host:port/vhost; several nodes separated by commas") \
+X(AMQP_URL, "AMQP_URL", AMQP_URLS, NULL, 0, 0, CFG_PRODUCER | CFG_CONSUMER | CFG_CTL, "RabbitMQ, amqp://user:password@host:port/vhost, or amqps:// for TLS; several nodes separated by commas") \
+X(AMQP_PASSWORD_FILE, "AMQP_PASSWORD_FILE", SECRET_FILE, "", 1, 1023, CFG_PRODUCER | CFG_CONSUMER | CFG_CTL, "file with the password for CHECKOUT_AMQP_URL, which then has none; as it is, not percent-encoded") \
+X(AMQP_CA_FILE, "AMQP_CA_FILE", FILE, "", 0, 0, CFG_PRODUCER | CFG_CONSUMER | CFG_CTL, "file of CA certificates to check RabbitMQ's certificate with amqps://; empty: the system's") \
+X(AMQP_CERT_FILE, "AMQP_CERT_FILE", FILE, "", 0, 0, CFG_PRODUCER | CFG_CONSUMER | CFG_CTL, "file with our own certificate for RabbitMQ, where it wants one") \
+X(AMQP_KEY_FILE, "AMQP_KEY_FILE", FILE, "", 0, 0, CFG_PRODUCER | CFG_CONSUMER | CFG_CTL, "file with the key of CHECKOUT_AMQP_CERT_FILE; empty: it is in that file") \
 X(AMQP_HEARTBEAT, "AMQP_HEARTBEAT", DURATION, "4s", 1000, 60000, CFG_PRODUCER | CFG_CONSUMER | CFG_CTL, "heartbeat of broker connections") \
 X(SHARDS, "SHARDS", POWER_OF_TWO, "16", 1, 1024, CFG_PRODUCER | CFG_CONSUMER | CFG_CTL, "number of shards, a power of two; the same for every program") \
 X(QUEUE_MAX_BYTES, "QUEUE_MAX_BYTES", INTEGER, "1073741824", 1048576, 1099511627776, CFG_CTL, "bytes a shard queue may hold before new orders are refused") \
@@ -27,9 +31,14 @@ X(PUBLISH_INFLIGHT, "PUBLISH_INFLIGHT", INTEGER, "8", 1, 64, CFG_PRODUCER, "mess
 X(CONNECTIONS_MAX, "CONNECTIONS_MAX", INTEGER, "2048", 16, 65536, CFG_PRODUCER | CFG_NOTIFIER, "client connections served at once (about 20 KiB of memory each); further ones are refused") \
 X(SOCKETS_PER_USER, "SOCKETS_PER_USER", INTEGER, "16", 1, 1024, CFG_NOTIFIER, "websockets of one user at once; further ones are refused") \
 X(SOCKET_PING, "SOCKET_PING", DURATION, "20s", 500, 300000, CFG_NOTIFIER, "time between pings of a websocket; without an answer until the next ping it is closed") \
-X(DATABASE_URL, "DATABASE_URL", DATABASE_URL, NULL, 0, 0, CFG_DAEMONS | CFG_CTL, "PostgreSQL, postgresql://user:password@host:port/database") \
+X(DATABASE_URL, "DATABASE_URL", DATABASE_URL, NULL, 0, 0, CFG_DAEMONS | CFG_CTL, "PostgreSQL, postgresql://user:password@host:port/database; for TLS with ?sslmode=verify-full&sslrootcert=FILE") \
+X(DATABASE_PASSWORD_FILE, "DATABASE_PASSWORD_FILE", SECRET_FILE, "", 1, 1023, CFG_DAEMONS | CFG_CTL, "file with the password for CHECKOUT_DATABASE_URL, which then has none; as it is, not percent-encoded") \
 X(DATABASE_SESSIONS, "DATABASE_SESSIONS", INTEGER, "2", 1, 16, CFG_CONSUMER, "sessions a consumer writes through; its shards are spread over them") \
-X(REDIS_URL, "REDIS_URL", REDIS_URL, NULL, 0, 0, CFG_DAEMONS | CFG_CTL, "Redis, redis://:password@host:port/database") \
+X(REDIS_URL, "REDIS_URL", REDIS_URL, NULL, 0, 0, CFG_DAEMONS | CFG_CTL, "Redis, redis://:password@host:port/database, or rediss:// for TLS") \
+X(REDIS_PASSWORD_FILE, "REDIS_PASSWORD_FILE", SECRET_FILE, "", 1, 255, CFG_DAEMONS | CFG_CTL, "file with the password for CHECKOUT_REDIS_URL, which then has none; as it is, not percent-encoded") \
+X(REDIS_CA_FILE, "REDIS_CA_FILE", FILE, "", 0, 0, CFG_DAEMONS | CFG_CTL, "file of CA certificates to check Redis' certificate with rediss://; empty: the system's") \
+X(REDIS_CERT_FILE, "REDIS_CERT_FILE", FILE, "", 0, 0, CFG_DAEMONS | CFG_CTL, "file with our own certificate for Redis, where it wants one") \
+X(REDIS_KEY_FILE, "REDIS_KEY_FILE", FILE, "", 0, 0, CFG_DAEMONS | CFG_CTL, "file with the key of CHECKOUT_REDIS_CERT_FILE; empty: it is in that file") \
 X(JWT_SECRET_FILE, "JWT_SECRET_FILE", SECRET_FILE, NULL, 32, 4096, CFG_PRODUCER | CFG_NOTIFIER | CFG_CTL, "file with the HS256 secret of buyers' tokens (32 bytes at least); may be absent with CHECKOUT_JWKS_FILE") \
 X(JWT_PREVIOUS_SECRET_FILE, "JWT_PREVIOUS_SECRET_FILE", SECRET_FILE, "", 32, 4096, CFG_PRODUCER | CFG_NOTIFIER, "file with the secret before it, whose tokens are still taken during a rotation") \
 X(JWKS_FILE, "JWKS_FILE", FILE, "", 0, 0, CFG_PRODUCER | CFG_NOTIFIER, "file with the public keys of an identity provider (a JSON Web Key Set: RS256, ES256, EdDSA); read again when it changes and on SIGHUP") \

@@ -1,5 +1,6 @@
 #include "common/net/amqp/broker.h"
 #include "common/service/contact.h"
+#include "common/service/servers.h"
 
 static void changed(enum broker_state state, const char *reason, void *arg)
 {
@@ -13,10 +14,7 @@ static void changed(enum broker_state state, const char *reason, void *arg)
 static void *open_broker(struct loop *loop, const struct cfg *cfg, const char *program,
                          struct contact *contact)
 {
-    const struct broker_options options = {.urls = cfg_str(cfg, CFG_AMQP_URL),
-                                           .name = program,
-                                           .heartbeat_s =
-                                               (uint32_t)(cfg_int(cfg, CFG_AMQP_HEARTBEAT) / 1000)};
+    const struct broker_options options = servers_broker(cfg, program);
     return broker_open(loop, &options, changed, contact);
 }
 

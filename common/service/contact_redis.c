@@ -1,5 +1,6 @@
 #include "common/net/redis/redis.h"
 #include "common/service/contact.h"
+#include "common/service/servers.h"
 
 #define PENDING_MAX 64
 
@@ -16,7 +17,8 @@ static void *open_redis(struct loop *loop, const struct cfg *cfg, const char *pr
                         struct contact *contact)
 {
     (void)program; /* Redis gets no name */
-    return redis_open(loop, cfg_str(cfg, CFG_REDIS_URL), PENDING_MAX, changed, contact);
+    const struct redis_server server = servers_redis(cfg);
+    return redis_open(loop, &server, PENDING_MAX, changed, contact);
 }
 
 static void close_redis(struct contact *contact)

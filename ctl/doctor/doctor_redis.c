@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/service/servers.h"
 #include "common/shop/redis_keys.h"
 #include "ctl/doctor/findings.h"
 
@@ -112,8 +113,9 @@ static void try_subscription(struct trial *trial)
     const struct redis_subscriber_events events = {.subscribed = subscription_taken,
                                                    .refused = subscription_refused};
     struct loop_timer *patience = loop_timer_new(trial->ctl->loop, out_of_patience, trial);
-    struct redis_subscriber *subscriber = redis_subscriber_open(
-        trial->ctl->loop, cfg_str(trial->ctl->cfg, CFG_REDIS_URL), &events, trial);
+    const struct redis_server server = servers_redis(trial->ctl->cfg);
+    struct redis_subscriber *subscriber =
+        redis_subscriber_open(trial->ctl->loop, &server, &events, trial);
     if (patience != NULL && subscriber != NULL && redis_subscribe(subscriber, PROBE_CHANNEL) == 0) {
         loop_timer_start(patience, SUBSCRIBE_MS, 0);
         loop_run(trial->ctl->loop);

@@ -56,6 +56,7 @@ default_pass = $PASSWORD
 disk_free_limit.absolute = 50MB
 log.file.level = info
 CONF
+    [[ -z ${RABBITMQ_MORE_CONF:-} ]] || cat "$RABBITMQ_MORE_CONF" # what a test adds, such as listeners of TLS
     ((NODES > 1)) || return 0
     echo "cluster_partition_handling = pause_minority"
     echo "cluster_formation.peer_discovery_backend = classic_config"

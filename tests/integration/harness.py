@@ -32,7 +32,7 @@ from harness_daemon import Daemon, build_directory, program, program_environment
 from harness_jobs import job, message, order_id, shard_of  # noqa: E402,F401
 from harness_proxy import Proxy  # noqa: E402,F401
 from harness_services import free_port, run_directory, services  # noqa: E402,F401
-from harness_stack import Order, Stack, query_once  # noqa: E402,F401
+from harness_stack import Order, Stack, as_login, query_once  # noqa: E402,F401
 from harness_wait import wait_until  # noqa: E402,F401
 
 

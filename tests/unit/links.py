@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 
-EVERY = {"libc", "libm", "libuv", "libjansson", "libcrypto", "libxxhash"}
+EVERY = {"libc", "libm", "libuv", "libjansson", "libcrypto", "libssl", "libxxhash"}
 DAEMON = EVERY | {"libmicrohttpd", "libsystemd", "libpq", "libhiredis"}
 NEEDS = {
     "checkout-producer": DAEMON | {"librabbitmq", "libjose"},

@@ -42,6 +42,17 @@ START_TEST(every_part_is_read)
 }
 END_TEST
 
+START_TEST(amqps_means_tls_and_its_port)
+{
+    struct broker_hosts hosts = parse("amqps://a,amqp://b,amqps://c:7");
+    ck_assert(hosts.hosts[0].tls && !hosts.hosts[1].tls && hosts.hosts[2].tls);
+    ck_assert_uint_eq(hosts.hosts[0].port, 5671);
+    ck_assert_uint_eq(hosts.hosts[1].port, 5672);
+    ck_assert_uint_eq(hosts.hosts[2].port, 7);
+    broker_url_free(&hosts);
+}
+END_TEST
+
 START_TEST(every_part_is_percent_decoded)
 {
     struct broker_hosts hosts = parse("amqp://a%40b:p%3a%2F%2c%25%C3%A9@h/%2f");
@@ -93,7 +104,7 @@ static const char *const wrong[] = {
     "",
     "broker",
     "http://broker",
-    "amqps://broker",
+    "amqpss://broker",
     "AMQP://broker",
     "amqp:/broker",
     "amqp://",
@@ -168,6 +179,7 @@ int main(void)
     tcase_add_test(tcase, defaults_are_those_of_rabbitmq);
     tcase_add_test(tcase, every_part_is_read);
     tcase_add_test(tcase, every_part_is_percent_decoded);
+    tcase_add_test(tcase, amqps_means_tls_and_its_port);
     tcase_add_test(tcase, a_bare_slash_is_the_default_vhost);
     tcase_add_test(tcase, a_user_may_come_without_password_and_a_password_may_be_empty);
     tcase_add_test(tcase, several_hosts_keep_their_order);

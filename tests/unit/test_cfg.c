@@ -315,6 +315,52 @@ START_TEST(a_word_of_a_file_is_visible_letters)
 }
 END_TEST
 
+/* What a URL becomes with the password "p@/ %" of a file; NULL: refused with the text `wrong`. */
+static const struct with_password {
+    enum cfg_id id;
+    const char *name;
+    const char *given;
+    const char *made;
+    const char *wrong;
+} with_passwords[] = {
+    {CFG_AMQP_URL, "AMQP", "amqps://u@a:1/v,amqp://w@[::1]",
+     "amqps://u:p%40%2F%20%25@a:1/v,amqp://w:p%40%2F%20%25@[::1]", NULL},
+    {CFG_AMQP_URL, "AMQP", "amqp://u@a,amqp://u:x@b", NULL, "it has a password, and so has"},
+    {CFG_AMQP_URL, "AMQP", "amqp://a", NULL, "it names no user"},
+    {CFG_DATABASE_URL, "DATABASE", "postgresql://u@a:1,b:2/shop?sslmode=verify-full",
+     "postgresql://u:p%40%2F%20%25@a:1,b:2/shop?sslmode=verify-full", NULL},
+    {CFG_DATABASE_URL, "DATABASE", "postgresql:///shop", NULL, "it names no user"},
+    {CFG_REDIS_URL, "REDIS", "redis://a:1/3", "redis://:p%40%2F%20%25@a:1/3", NULL},
+    {CFG_REDIS_URL, "REDIS", "rediss://u:p@a", NULL, "it has a password, and so has"},
+};
+
+START_TEST(a_password_may_come_from_a_file)
+{
+    const struct with_password *with = &with_passwords[_i];
+    struct environment env = right();
+    struct cfg *cfg = NULL;
+    struct buf problem;
+    char path[64], file[64], url[64];
+    (void)snprintf(path, sizeof path, "%s/password", directory);
+    (void)snprintf(file, sizeof file, "CHECKOUT_%s_PASSWORD_FILE", with->name);
+    (void)snprintf(url, sizeof url, "CHECKOUT_%s_URL", with->name);
+    write_file(path, 0, "p@/ %\n");
+    put(&env, file, path);
+    put(&env, url, with->given);
+    if (with->made == NULL) {
+        expect_problem(&env, url, with->wrong);
+        expect_problem(&env, url, file);
+    } else {
+        ck_assert_msg(load(&env, EVERYBODY, &cfg, &problem) == 0, "%s", buf_text(&problem));
+        ck_assert_str_eq(cfg_str(cfg, with->id), with->made);
+        cfg_free(cfg);
+        buf_free(&problem);
+    }
+    clear(&env);
+    (void)unlink(path);
+}
+END_TEST
+
 START_TEST(a_long_value_is_shown_cut)
 {
     char value[200] = "";
@@ -648,6 +694,7 @@ int main(void)
     tcase_add_test(tests, the_example_has_every_setting);
     tcase_add_test(tests, an_unknown_name_stops_the_start_and_a_misspelling_is_guessed);
     tcase_add_test(tests, a_long_name_is_shown_cut_and_not_guessed);
+    tcase_add_loop_test(tests, a_password_may_come_from_a_file, 0, (int)ARRAY_LEN(with_passwords));
     tcase_add_test(tests, a_far_name_is_not_guessed);
     tcase_add_test(tests, a_setting_of_another_program_is_not_read);
     tcase_add_test(tests, a_command_needs_only_its_own_settings);

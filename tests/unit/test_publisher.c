@@ -56,7 +56,9 @@ static void setup(void)
         fates[i] = -1;
     find_skus();
     const struct publisher_options options = {
-        .urls = "amqp://a,amqp://b", .heartbeat_s = 4, .shards = SHARDS, .inflight_max = 8};
+        .broker = {.urls = "amqp://a,amqp://b", .heartbeat_s = 4},
+        .shards = SHARDS,
+        .inflight_max = 8};
     publisher = publisher_open(loop, &options, &stats, fate_of, NULL);
     ck_assert_ptr_nonnull(publisher);
     broker = fake_broker(0);

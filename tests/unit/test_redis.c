@@ -164,7 +164,7 @@ static void tear_down(void)
 
 static void open_at(const char *url)
 {
-    redis = redis_open(loop, url, 8, changed, NULL);
+    redis = redis_open(loop, &(struct redis_server){.url = url}, 8, changed, NULL);
     ck_assert_ptr_nonnull(redis);
 }
 
@@ -323,7 +323,8 @@ END_TEST
 static void open_subscriber(void)
 {
     const struct redis_subscriber_events events = {message_came, subscribed, refused, changed};
-    subscriber = redis_subscriber_open(loop, url_of("", ""), &events, NULL);
+    subscriber =
+        redis_subscriber_open(loop, &(struct redis_server){.url = url_of("", "")}, &events, NULL);
     ck_assert_ptr_nonnull(subscriber);
 }
 

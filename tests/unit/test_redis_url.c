@@ -30,7 +30,10 @@ END_TEST
 
 START_TEST(parts_may_be_absent)
 {
-    struct redis_url url = parse("redis://localhost");
+    struct redis_url url = parse("rediss://localhost");
+    ck_assert(url.tls);
+    url = parse("redis://localhost");
+    ck_assert(!url.tls);
     ck_assert_str_eq(url.user, "");
     ck_assert_str_eq(url.password, "");
     ck_assert_uint_eq(url.port, 6379);
@@ -52,7 +55,7 @@ START_TEST(wrong_ones_are_refused_without_being_repeated)
     static const char *const wrong[] = {
         "",
         "localhost",
-        "rediss://h",
+        "redisss://h",
         "redis://",
         "redis://:6",
         "redis://h:0",

@@ -297,6 +297,8 @@ struct broker *broker_open(struct loop *loop, const struct broker_options *optio
         broker_free(broker);
         return NULL;
     }
+    for (size_t i = 0; i < broker->hosts.count; i++)
+        broker->hosts.hosts[i].files = options->tls;
     uint64_t seed = clock_mono_us() ^ ((uint64_t)getpid() << 32);
     backoff_init(&broker->backoff, RETRY_FIRST_MS, RETRY_MAX_MS, seed);
     host_walk_init(&broker->walk, broker->hosts.count, seed);

@@ -13,6 +13,7 @@
 #include "common/base/attrs.h"
 #include "common/base/loop.h"
 #include "common/net/amqp/broker_message.h"
+#include "common/net/tls.h"
 
 struct broker;
 struct broker_channel;
@@ -26,10 +27,12 @@ enum broker_state {
 };
 
 struct broker_options {
-    const char
-        *urls; /* amqp://user:password@host:port/vhost[,…]; tried in turn, starting anywhere */
+    /* amqp://user:password@host:port/vhost[,…], or amqps:// for TLS; tried in turn, starting
+     * anywhere */
+    const char *urls;
     const char *name; /* connection name that operators see */
     uint32_t heartbeat_s;
+    struct tls_files tls; /* for amqps://; the paths outlive the loop */
 };
 
 /* `reason`: why it went down or is blocked, without secrets; NULL when up. */

@@ -4,10 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/clock.h"
+#include "common/base/err.h"
 #include "common/net/amqp/broker_socket.h"
+#include "common/net/hosts.h"
 #include "common/net/tcp_connect.h"
 
 #define CONNECT_MS 3000
+#define TLS_CONNECT_MS 5000 /* with the handshake */
 
 /* The thread touches nothing else. */
 struct broker_attempt {
@@ -29,9 +33,14 @@ static void attempt_free(struct broker_attempt *attempt)
     free(attempt);
 }
 
-static void connect_in_thread(void *arg)
+static void login_failed(struct broker_attempt *a, const char *problem)
 {
-    struct broker_attempt *a = arg;
+    (void)snprintf(a->reason, sizeof a->reason, "%.40s:%u: login failed: %.230s", a->host.host,
+                   a->host.port, problem);
+}
+
+static void connect_plain(struct broker_attempt *a)
+{
     int fd = -1;
     a->code = tcp_connect(a->host.host, a->host.port, a->round, CONNECT_MS, &fd, a->reason,
                           sizeof a->reason);
@@ -41,8 +50,41 @@ static void connect_in_thread(void *arg)
     char problem[WIRE_REASON_SIZE];
     a->code = wire_login(fd, &a->host, a->name, a->heartbeat_s, &a->wire, problem);
     if (a->code != 0)
-        (void)snprintf(a->reason, sizeof a->reason, "%.40s:%u: login failed: %.230s", a->host.host,
-                       a->host.port, problem);
+        login_failed(a, problem);
+}
+
+/* Tries the addresses of the name in turn, as tcp_connect does, until one refuses the login. */
+static void connect_tls(struct broker_attempt *a)
+{
+    struct host_addresses addresses;
+    a->code =
+        host_resolve(a->host.host, a->host.port, a->round, &addresses, a->reason, sizeof a->reason);
+    if (a->code != 0)
+        return;
+    uint64_t end_ms = clock_mono_ms() + TLS_CONNECT_MS;
+    a->code = ERR_UNAVAILABLE;
+    for (size_t i = 0; i < addresses.count && a->code == ERR_UNAVAILABLE; i++) {
+        char address[HOST_ADDRESS_SIZE];
+        char problem[WIRE_REASON_SIZE];
+        uint64_t now = clock_mono_ms();
+        size_t share = now >= end_ms ? 1 : (size_t)(end_ms - now) / (addresses.count - i);
+        host_address_text(&addresses, i, address);
+        a->code = wire_login_tls(address, (int)share, &a->host, a->name, a->heartbeat_s, &a->wire,
+                                 problem);
+        if (a->code != 0)
+            login_failed(a, problem);
+    }
+    if (a->code == 0)
+        broker_socket_tune(wire_fd(a->wire), a->heartbeat_s);
+}
+
+static void connect_in_thread(void *arg)
+{
+    struct broker_attempt *attempt = arg;
+    if (attempt->host.tls)
+        connect_tls(attempt);
+    else
+        connect_plain(attempt);
 }
 
 static void connected(void *arg)

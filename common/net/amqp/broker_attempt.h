@@ -15,8 +15,8 @@ struct broker_attempt;
  * of tcp_connect or wire_login with a reason that names the host and holds no secret. */
 typedef void (*broker_attempt_cb)(int code, struct wire *wire, const char *reason, void *arg);
 
-/* Ends within 3 s for the connection and 5 s for the login, but for what the resolver takes; copies
- * what it needs. `round`: see hosts.h. NULL: no memory. */
+/* Ends within 3 s for the connection (5 s with TLS) and 5 s for the login, but for what the
+ * resolver takes; copies what it needs. `round`: see hosts.h. NULL: no memory. */
 struct broker_attempt *broker_attempt_start(struct loop *loop, const struct broker_host *host,
                                             unsigned round, const char *name, uint32_t heartbeat_s,
                                             broker_attempt_cb cb, void *arg);

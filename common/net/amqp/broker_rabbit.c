@@ -1,46 +1,29 @@
-#include "common/base/parse.h"
-#include "common/net/amqp/broker_wire.h"
+#include "common/net/amqp/broker_rabbit_impl.h"
 
 #if __has_include(<rabbitmq-c/amqp.h>) /* librabbitmq 0.12 and later warn at the bare names */
 #include <rabbitmq-c/amqp.h>
 #include <rabbitmq-c/framing.h>
-#include <rabbitmq-c/tcp_socket.h>
 #else
 #include <amqp.h>
 #include <amqp_framing.h>
-#include <amqp_tcp_socket.h>
 #endif
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
-#include <unistd.h>
 
 #include "common/base/err.h"
+#include "common/base/parse.h"
 
-/* librabbitmq keeps a page of this size for every channel that it has read from: with 1,024 shards
- * the usual 128 KiB would be too much. */
-#define FRAME_MAX (32 * 1024)
-#define FRAME_OVERHEAD 8 /* of a body frame: header and end */
-#define HANDSHAKE_TIMEOUT_S 5
-#define CLOSE_TIMEOUT_S 1
+#define FRAME_OVERHEAD 8        /* of a body frame: header and end */
 #define CONSUMER_TAG "checkout" /* a channel has one consumer */
-
-struct wire {
-    amqp_connection_state_t connection;
-    int fd;
-    char version[64];
-};
-
-/* ------------------------------------------------------------------ connecting */
 
 static amqp_bytes_t bytes_of(const char *text)
 {
     return amqp_cstring_bytes(text);
 }
 
-static amqp_table_entry_t entry_of(const struct broker_argument *argument)
+amqp_table_entry_t rabbit_entry(const struct broker_argument *argument)
 {
     amqp_field_value_t value = {.kind = AMQP_FIELD_KIND_I64, .value = {.i64 = argument->number}};
     if (argument->text != NULL)
@@ -52,112 +35,17 @@ static amqp_table_entry_t entry_of(const struct broker_argument *argument)
     return (amqp_table_entry_t){bytes_of(argument->name), value};
 }
 
-static void copy_text(char *out, size_t size, amqp_bytes_t text)
+void rabbit_copy_text(char *out, size_t size, const void *text, size_t len)
 {
-    size_t n = text.len < size - 1 ? text.len : size - 1;
+    size_t n = len < size - 1 ? len : size - 1;
     if (n > 0)
-        memcpy(out, text.bytes, n);
+        memcpy(out, text, n);
     out[n] = '\0';
 }
 
-/* What went wrong in an answer of the library, as text. */
-static void explain_reply(const amqp_rpc_reply_t *reply, char *ret_text, size_t size)
+static void copy_text(char *out, size_t size, amqp_bytes_t text)
 {
-    amqp_bytes_t text = bytes_of("unexpected answer");
-    if (reply->reply_type == AMQP_RESPONSE_LIBRARY_EXCEPTION)
-        text = bytes_of(amqp_error_string2(reply->library_error));
-    else if (reply->reply_type == AMQP_RESPONSE_SERVER_EXCEPTION &&
-             reply->reply.id == AMQP_CONNECTION_CLOSE_METHOD)
-        text = ((const amqp_connection_close_t *)reply->reply.decoded)->reply_text;
-    copy_text(ret_text, size, text);
-}
-
-static int log_in(struct wire *wire, const struct broker_host *host, const char *name,
-                  uint32_t heartbeat_s, char reason[WIRE_REASON_SIZE])
-{
-    static const char *const names[] = {"consumer_cancel_notify", "connection.blocked",
-                                        "publisher_confirms", "basic.nack"};
-    amqp_table_entry_t offered[ARRAY_LEN(names)];
-    for (size_t i = 0; i < ARRAY_LEN(names); i++)
-        offered[i] = entry_of(&(struct broker_argument){names[i], .number = 1, .boolean = true});
-    amqp_table_t capabilities = {(int)ARRAY_LEN(offered), offered};
-    amqp_table_entry_t properties[] = {
-        {bytes_of("capabilities"),
-         {.kind = AMQP_FIELD_KIND_TABLE, .value = {.table = capabilities}}},
-        entry_of(&(struct broker_argument){"connection_name", .text = name}),
-    };
-    amqp_table_t client = {(int)ARRAY_LEN(properties), properties};
-    amqp_rpc_reply_t reply = amqp_login_with_properties(
-        wire->connection, host->vhost, AMQP_DEFAULT_MAX_CHANNELS, FRAME_MAX, (int)heartbeat_s,
-        &client, AMQP_SASL_METHOD_PLAIN, host->user, host->password);
-    if (reply.reply_type == AMQP_RESPONSE_NORMAL)
-        return 0;
-    explain_reply(&reply, reason, WIRE_SHORT_MAX + 1);
-    return reply.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION ? ERR_AUTH : ERR_UNAVAILABLE;
-}
-
-static void read_version(struct wire *wire)
-{
-    const amqp_table_t *server = amqp_get_server_properties(wire->connection);
-    for (int i = 0; i < server->num_entries; i++) {
-        const amqp_table_entry_t *e = &server->entries[i];
-        if (e->key.len == 7 && memcmp(e->key.bytes, "version", 7) == 0 &&
-            e->value.kind == AMQP_FIELD_KIND_UTF8)
-            copy_text(wire->version, sizeof wire->version, e->value.value.bytes);
-    }
-}
-
-/* Takes over `fd`. */
-static int wrap_socket(struct wire *wire, int fd)
-{
-    wire->connection = amqp_new_connection();
-    amqp_socket_t *socket = wire->connection == NULL ? NULL : amqp_tcp_socket_new(wire->connection);
-    if (socket == NULL) {
-        (void)close(fd);
-        return ERR_NOMEM;
-    }
-    amqp_tcp_socket_set_sockfd(socket, fd);
-    wire->fd = fd;
-    const struct timeval handshake = {HANDSHAKE_TIMEOUT_S, 0};
-    const struct timeval rpc = {CLOSE_TIMEOUT_S, 0};
-    bool set = amqp_set_handshake_timeout(wire->connection, &handshake) == AMQP_STATUS_OK &&
-               amqp_set_rpc_timeout(wire->connection, &rpc) == AMQP_STATUS_OK;
-    return set ? 0 : ERR_NOMEM;
-}
-
-int wire_login(int fd, const struct broker_host *host, const char *name, uint32_t heartbeat_s,
-               struct wire **ret_wire, char ret_reason[WIRE_REASON_SIZE])
-{
-    (void)snprintf(ret_reason, WIRE_REASON_SIZE, "out of memory");
-    struct wire *wire = calloc(1, sizeof *wire);
-    if (wire == NULL) {
-        (void)close(fd);
-        return ERR_NOMEM;
-    }
-    int rc = wrap_socket(wire, fd);
-    if (rc == 0)
-        rc = log_in(wire, host, name, heartbeat_s, ret_reason);
-    if (rc != 0) {
-        wire_free(wire);
-        return rc;
-    }
-    read_version(wire);
-    *ret_wire = wire;
-    return 0;
-}
-
-void wire_close(struct wire *wire)
-{
-    (void)amqp_connection_close(wire->connection, AMQP_REPLY_SUCCESS); /* its end is the same */
-    wire_free(wire);
-}
-
-void wire_free(struct wire *wire)
-{
-    if (wire == NULL)
-        return;
-    (void)amqp_destroy_connection(wire->connection); /* takes NULL; closes the socket */
-    free(wire);
+    rabbit_copy_text(out, size, text.bytes, text.len);
 }
 
 int wire_fd(const struct wire *wire)
@@ -397,8 +285,8 @@ int wire_publish(struct wire *wire, uint16_t channel, const struct broker_messag
     }
     amqp_table_entry_t header;
     if (message->header_name != NULL) {
-        header = entry_of(&(struct broker_argument){message->header_name, message->header_text,
-                                                    message->header_number, false});
+        header = rabbit_entry(&(struct broker_argument){message->header_name, message->header_text,
+                                                        message->header_number, false});
         p._flags |= AMQP_BASIC_HEADERS_FLAG;
         p.headers = (amqp_table_t){1, &header};
     }
@@ -432,7 +320,7 @@ int wire_declare_queue(struct wire *wire, uint16_t channel, const char *name,
     if (count > WIRE_ARGUMENTS_MAX)
         return ERR_INVALID;
     for (size_t i = 0; i < count; i++)
-        entries[i] = entry_of(&arguments[i]);
+        entries[i] = rabbit_entry(&arguments[i]);
     amqp_queue_declare_t declare = {.queue = bytes_of(name),
                                     .passive = passive,
                                     .durable = 1,

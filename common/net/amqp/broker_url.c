@@ -7,8 +7,8 @@
 #include "common/base/err.h"
 #include "common/net/url.h"
 
-#define SCHEME "amqp"
 #define PORT_DEFAULT 5672
+#define PORT_TLS 5671
 
 static const char *read_login(const struct url *url, struct broker_host *out)
 {
@@ -44,7 +44,10 @@ static const char *read_url(const char *text, size_t len, struct broker_host *ou
     (void)strcpy(out->user, "guest");
     (void)strcpy(out->password, "guest");
     (void)strcpy(out->vhost, "/");
-    out->port = url.port == 0 ? PORT_DEFAULT : url.port;
+    out->tls = url_has_scheme(text, len, "amqps");
+    out->port = url.port;
+    if (url.port == 0)
+        out->port = out->tls ? PORT_TLS : PORT_DEFAULT;
     problem = read_login(&url, out);
     if (problem == NULL)
         problem = read_vhost(&url, out);
@@ -61,9 +64,10 @@ int broker_url_parse(const char *urls, struct broker_hosts *ret_hosts, const cha
     const char *problem = NULL;
     for (bool more = true; more && problem == NULL; parsed.count++) {
         size_t len = strcspn(urls, ",");
-        if (!url_has_scheme(urls, len, SCHEME))
-            problem = parsed.count == 0 ? "it must start with amqp://"
-                                        : "each of the list must start with amqp://" URL_HINT;
+        if (!url_has_scheme(urls, len, "amqp") && !url_has_scheme(urls, len, "amqps"))
+            problem = parsed.count == 0
+                          ? "it must start with amqp:// or amqps://"
+                          : "each of the list must start with amqp:// or amqps://" URL_HINT;
         else if (parsed.count == BROKER_HOSTS_MAX)
             problem = "more than 16 brokers";
         else

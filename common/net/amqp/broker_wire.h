@@ -1,6 +1,6 @@
 /*
  * AMQP 0-9-1 as plain structs: what broker_rabbit.c makes of librabbitmq, and all that the rest of
- * the broker sees of it. One struct wire is one connection. Only wire_login and wire_close block
+ * the broker sees of it. One struct wire is one connection. Only wire_login… and wire_close block
  * (and belong in a background thread); the rest is for the loop.
  */
 #ifndef COMMON_NET_AMQP_BROKER_WIRE_H
@@ -24,6 +24,11 @@ struct wire;
 MUST_CHECK int wire_login(int fd, const struct broker_host *host, const char *name,
                           uint32_t heartbeat_s, struct wire **ret_wire,
                           char ret_reason[WIRE_REASON_SIZE]);
+/* The same over TLS (amqps://): connects to `address` (of host->host, as numbers) within
+ * `timeout_ms` first, and checks who answers there (tls.h). */
+MUST_CHECK int wire_login_tls(const char *address, int timeout_ms, const struct broker_host *host,
+                              const char *name, uint32_t heartbeat_s, struct wire **ret_wire,
+                              char ret_reason[WIRE_REASON_SIZE]);
 /* connection.close, waits at most 1 s for its answer, frees. Blocks. */
 void wire_close(struct wire *wire);
 /* Drops the connection and frees. NULL is allowed. */

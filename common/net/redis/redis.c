@@ -10,19 +10,20 @@
 #define BACKOFF_FIRST_MS 50
 #define BACKOFF_MAX_MS 2000
 
-static struct redis *open_any(struct loop *loop, const char *url, redis_push_cb push,
-                              redis_state_cb state, void *arg)
+static struct redis *open_any(struct loop *loop, const struct redis_server *server,
+                              redis_push_cb push, redis_state_cb state, void *arg)
 {
     struct redis *redis = calloc(1, sizeof *redis);
     const char *problem = NULL;
     if (redis == NULL)
         return NULL;
-    if (redis_url_parse(url, &redis->url, &problem) < 0) {
+    if (redis_url_parse(server->url, &redis->url, &problem) < 0) {
         log_error("wrong Redis URL", LOG_STR("problem", problem));
         free(redis);
         return NULL;
     }
     redis->loop = loop;
+    redis->files = server->tls;
     redis->push = push;
     redis->state = state;
     redis->arg = arg;
@@ -40,19 +41,19 @@ static struct redis *open_any(struct loop *loop, const char *url, redis_push_cb 
     return redis;
 }
 
-struct redis *redis_open(struct loop *loop, const char *url, size_t pending_max,
+struct redis *redis_open(struct loop *loop, const struct redis_server *server, size_t pending_max,
                          redis_state_cb state, void *arg)
 {
-    struct redis *redis = open_any(loop, url, NULL, state, arg);
+    struct redis *redis = open_any(loop, server, NULL, state, arg);
     if (redis != NULL)
         redis->pending_max = pending_max;
     return redis;
 }
 
-struct redis *redis_open_push(struct loop *loop, const char *url, redis_push_cb push,
-                              redis_state_cb state, void *arg)
+struct redis *redis_open_push(struct loop *loop, const struct redis_server *server,
+                              redis_push_cb push, redis_state_cb state, void *arg)
 {
-    return open_any(loop, url, push, state, arg);
+    return open_any(loop, server, push, state, arg);
 }
 
 void redis_close(struct redis *redis)

@@ -9,15 +9,16 @@
 #include "common/base/attrs.h"
 #include "common/base/loop.h"
 #include "common/net/redis/redis_reply.h"
+#include "common/net/redis/redis_server.h"
 
 /*
- * Connects to redis://[user][:password]@host:port/db and stays connected: backoff 50 ms to 2 s. It
- * ends a connection that does not answer a PING within 2 s, or that leads to a replica (a demoted
- * master keeps its clients, refuses their writes, and its PUBLISH reaches no subscriber). It logs
- * error replies, once in 10 s with their number. `state` may be NULL. `pending_max`: commands
- * without an answer; more give ERR_FULL.
+ * Connects to a server and stays connected: backoff 50 ms to 2 s. It ends a connection that does
+ * not answer a PING within 2 s, or that leads to a replica (a demoted master keeps its clients,
+ * refuses their writes, and its PUBLISH reaches no subscriber). It logs error replies, once in 10 s
+ * with their number. `state` may be NULL. `pending_max`: commands without an answer; more give
+ * ERR_FULL.
  */
-struct redis *redis_open(struct loop *loop, const char *url, size_t pending_max,
+struct redis *redis_open(struct loop *loop, const struct redis_server *server, size_t pending_max,
                          redis_state_cb state, void *arg);
 /* Pending callbacks get REDIS_LOST. NULL is allowed. */
 void redis_close(struct redis *redis);
@@ -48,7 +49,7 @@ struct redis_subscriber_events {
 
 /* A connection for subscriptions only; after a reconnect it subscribes to all its channels again.
  */
-struct redis_subscriber *redis_subscriber_open(struct loop *loop, const char *url,
+struct redis_subscriber *redis_subscriber_open(struct loop *loop, const struct redis_server *server,
                                                const struct redis_subscriber_events *events,
                                                void *arg);
 void redis_subscriber_close(struct redis_subscriber *subscriber);

@@ -27,6 +27,7 @@ enum redis_phase {
 struct redis {
     struct loop *loop;
     struct redis_url url;
+    struct tls_files files; /* for rediss:// */
     size_t pending_max;
     redis_push_cb push; /* NULL: replies answer commands */
     redis_state_cb state;

@@ -12,6 +12,7 @@
 #include "common/net/tcp_connect.h"
 
 #define CONNECT_MS 2000
+#define HANDSHAKE_MS 3000
 #define TICK_MS 1000
 /* It counts turns of the loop, so that it does not take our own stall for the server's. */
 #define SILENT_TICKS_MAX 2
@@ -335,23 +336,41 @@ struct redis_dialling {
     struct redis *redis; /* NULL: closed meanwhile. The thread does not touch it. */
     char host[REDIS_URL_PART_MAX + 1];
     uint16_t port;
+    bool secure;
+    struct tls_files files;
     unsigned round;
     int code;
     int fd;
+    struct tls *tls; /* NULL: plain */
     char reason[REDIS_REASON_SIZE - 24];
 };
+
+static void secure_in_thread(struct redis_dialling *dialling)
+{
+    char problem[sizeof dialling->reason - 64];
+    dialling->tls = tls_connect(dialling->fd, dialling->host, &dialling->files, HANDSHAKE_MS,
+                                problem, sizeof problem);
+    if (dialling->tls != NULL)
+        return;
+    (void)close(dialling->fd);
+    dialling->code = ERR_UNAVAILABLE;
+    (void)snprintf(dialling->reason, sizeof dialling->reason, "%.40s:%u: %s", dialling->host,
+                   dialling->port, problem);
+}
 
 static void connect_in_thread(void *arg)
 {
     struct redis_dialling *dialling = arg;
     dialling->code = tcp_connect(dialling->host, dialling->port, dialling->round, CONNECT_MS,
                                  &dialling->fd, dialling->reason, sizeof dialling->reason);
+    if (dialling->code == 0 && dialling->secure)
+        secure_in_thread(dialling);
 }
 
-/* Takes the connected socket. */
-static void take_socket(struct redis *redis, int fd)
+/* Takes the connected socket and its TLS. */
+static void take_socket(struct redis *redis, int fd, struct tls *tls)
 {
-    redis->wire = redis_wire_new(fd);
+    redis->wire = redis_wire_new(fd, tls);
     if (redis->wire == NULL) {
         redis_fail(redis, "cannot connect", "out of memory");
         return;
@@ -370,15 +389,17 @@ static void dialled(void *arg)
     struct redis_dialling *dialling = arg;
     struct redis *redis = dialling->redis;
     if (redis == NULL) {
-        if (dialling->code == 0)
+        if (dialling->code == 0) {
+            tls_free(dialling->tls);
             (void)close(dialling->fd);
+        }
     } else {
         redis->dialling = NULL;
         redis->fault = dialling->code;
         if (dialling->code < 0)
             redis_fail(redis, "cannot connect", dialling->reason);
         else
-            take_socket(redis, dialling->fd);
+            take_socket(redis, dialling->fd, dialling->tls);
     }
     free(dialling);
 }
@@ -389,6 +410,8 @@ static void attempt(struct redis *redis)
     if (dialling != NULL) {
         dialling->redis = redis;
         dialling->port = redis->url.port;
+        dialling->secure = redis->url.tls;
+        dialling->files = redis->files;
         dialling->round = redis->walk.round;
         memcpy(dialling->host, redis->url.host, sizeof dialling->host);
     }

@@ -242,7 +242,7 @@ static void pushed(const struct redis_reply *push, void *about, void *arg)
         message_came(subscriber, push);
 }
 
-struct redis_subscriber *redis_subscriber_open(struct loop *loop, const char *url,
+struct redis_subscriber *redis_subscriber_open(struct loop *loop, const struct redis_server *server,
                                                const struct redis_subscriber_events *events,
                                                void *arg)
 {
@@ -254,7 +254,7 @@ struct redis_subscriber *redis_subscriber_open(struct loop *loop, const char *ur
     subscriber->end = loop_timer_new(loop, destroy, subscriber);
     subscriber->retry = loop_timer_new(loop, retry_due, subscriber);
     if (subscriber->end != NULL && subscriber->retry != NULL)
-        subscriber->redis = redis_open_push(loop, url, pushed, state_changed, subscriber);
+        subscriber->redis = redis_open_push(loop, server, pushed, state_changed, subscriber);
     if (subscriber->redis == NULL) {
         destroy(subscriber);
         return NULL;

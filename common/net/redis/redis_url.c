@@ -38,8 +38,9 @@ static const char *parse(const char *text, struct redis_url *out)
 {
     struct url url;
     const char *problem = NULL;
-    if (!url_has_scheme(text, strlen(text), "redis"))
-        return "it must start with redis://";
+    out->tls = url_has_scheme(text, strlen(text), "rediss");
+    if (!out->tls && !url_has_scheme(text, strlen(text), "redis"))
+        return "it must start with redis:// or rediss://";
     if (url_parse(text, strlen(text), &url, &problem) < 0)
         return problem;
     if (url.rest.len > 0)

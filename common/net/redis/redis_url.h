@@ -1,7 +1,8 @@
-/* redis://[user:password@]host[:port][/database], split into its parts. */
+/* redis[s]://[user:password@]host[:port][/database], split into its parts. */
 #ifndef COMMON_NET_REDIS_REDIS_URL_H
 #define COMMON_NET_REDIS_REDIS_URL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/base/attrs.h"
@@ -10,6 +11,7 @@
 
 /* Decoded; "" where absent. */
 struct redis_url {
+    bool tls; /* rediss:// */
     char user[REDIS_URL_PART_MAX + 1];
     char password[REDIS_URL_PART_MAX + 1];
     char host[REDIS_URL_PART_MAX + 1]; /* IPv6 without its brackets */

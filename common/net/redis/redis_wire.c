@@ -1,35 +1,49 @@
 #include "common/net/redis/redis_wire.h"
 
+#include <errno.h>
 #include <hiredis/hiredis.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/base/buf.h"
 #include "common/base/err.h"
 
 /*
- * The library's own asynchronous context frees itself around callbacks and asserts what a server
- * sends, so it is not used. Commands of one turn of the loop leave together, when the socket is
- * next writable.
+ * The library formats commands and parses replies; its contexts are not used: the asynchronous one
+ * frees itself around callbacks and asserts what a server sends, and neither speaks TLS in each
+ * release of Debian. Commands of one turn of the loop leave together, when the socket is next
+ * writable.
  */
 
 #define UNSENT_MAX ((size_t)16 * 1024 * 1024) /* bytes of commands not yet taken by the socket */
+#define KEPT_MAX ((size_t)64 * 1024)          /* a larger buffer goes once it is empty */
 
 struct redis_wire {
-    redisContext *context;
-    size_t unsent; /* at most this many bytes wait for the socket */
+    redisReader *reader;
+    int fd;
+    struct tls *tls; /* NULL: plain */
+    struct buf out;
+    size_t sent; /* of `out` */
+    char problem[160];
 };
 
-struct redis_wire *redis_wire_new(int fd)
+struct redis_wire *redis_wire_new(int fd, struct tls *tls)
 {
     struct redis_wire *wire = calloc(1, sizeof *wire);
     if (wire != NULL)
-        wire->context = redisConnectFd(fd);
-    if (wire == NULL || wire->context == NULL) {
+        wire->reader = redisReaderCreate();
+    if (wire == NULL || wire->reader == NULL) {
+        tls_free(tls);
         (void)close(fd);
         free(wire);
         return NULL;
     }
-    wire->context->flags &= ~REDIS_BLOCK; /* the library assumes a blocking socket */
+    wire->fd = fd;
+    wire->tls = tls;
+    buf_init(&wire->out, UNSENT_MAX);
     return wire;
 }
 
@@ -37,13 +51,21 @@ void redis_wire_free(struct redis_wire *wire)
 {
     if (wire == NULL)
         return;
-    redisFree(wire->context);
+    redisReaderFree(wire->reader);
+    tls_free(wire->tls);
+    (void)close(wire->fd);
+    buf_free(&wire->out);
     free(wire);
 }
 
 const char *redis_wire_problem(const struct redis_wire *wire)
 {
-    return wire->context->errstr;
+    return wire->problem;
+}
+
+static void set_problem(struct redis_wire *wire, const char *text)
+{
+    (void)snprintf(wire->problem, sizeof wire->problem, "%s", text);
 }
 
 int redis_wire_append(struct redis_wire *wire, size_t argc, const char *const *argv,
@@ -55,31 +77,77 @@ int redis_wire_append(struct redis_wire *wire, size_t argc, const char *const *a
         redisFormatCommandArgv(&text, (int)argc, (const char **)(uintptr_t)argv, argv_len);
     if (len < 0)
         return ERR_NOMEM;
-    int code = 0;
-    if ((size_t)len > UNSENT_MAX - wire->unsent)
-        code = ERR_FULL;
-    else if (redisAppendFormattedCommand(wire->context, text, (size_t)len) != REDIS_OK)
-        code = ERR_NOMEM;
+    int code = buf_append(&wire->out, text, (size_t)len);
+    wire->out.failed = false; /* a command that does not fit is the caller's matter alone */
     redisFreeCommand(text);
-    if (code == 0)
-        wire->unsent += (size_t)len;
     return code;
+}
+
+/* ---- bytes ---- */
+
+/* As of tls_write. */
+static int put(struct redis_wire *wire, const char *data, size_t size)
+{
+    if (wire->tls != NULL) {
+        int code = tls_write(wire->tls, data, size);
+        if (code < 0)
+            set_problem(wire, tls_problem(wire->tls));
+        return code;
+    }
+    ssize_t n = send(wire->fd, data, size, MSG_NOSIGNAL);
+    if (n >= 0)
+        return (int)n;
+    if (errno == EAGAIN || errno == EINTR)
+        return 0;
+    set_problem(wire, strerror(errno));
+    return ERR_IO;
+}
+
+/* As of tls_read. */
+static int get(struct redis_wire *wire, char *ret_data, size_t size)
+{
+    if (wire->tls != NULL) {
+        int code = tls_read(wire->tls, ret_data, size);
+        if (code < 0)
+            set_problem(wire, tls_problem(wire->tls));
+        return code;
+    }
+    ssize_t n = recv(wire->fd, ret_data, size, 0);
+    if (n > 0)
+        return (int)n;
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    set_problem(wire, n == 0 ? "Server closed the connection" : strerror(errno));
+    return n == 0 ? ERR_CLOSED : ERR_IO;
 }
 
 int redis_wire_flush(struct redis_wire *wire)
 {
-    int done = 0;
-    if (redisBufferWrite(wire->context, &done) != REDIS_OK)
-        return ERR_IO;
-    if (done == 0)
-        return 1;
-    wire->unsent = 0;
+    while (wire->sent < wire->out.len) {
+        int n = put(wire, wire->out.data + wire->sent, wire->out.len - wire->sent);
+        if (n < 0)
+            return ERR_IO;
+        if (n == 0)
+            return 1;
+        wire->sent += (size_t)n;
+    }
+    wire->sent = 0;
+    if (wire->out.cap > KEPT_MAX)
+        buf_free(&wire->out);
+    else
+        buf_reset(&wire->out);
     return 0;
 }
 
 int redis_wire_read(struct redis_wire *wire)
 {
-    return redisBufferRead(wire->context) == REDIS_OK ? 0 : ERR_IO;
+    char data[TLS_RECORD_MAX];
+    int n = get(wire, data, sizeof data);
+    if (n > 0 && redisReaderFeed(wire->reader, data, (size_t)n) != REDIS_OK) {
+        set_problem(wire, wire->reader->errstr);
+        return ERR_IO;
+    }
+    return n < 0 ? ERR_IO : 0;
 }
 
 /* ---- replies ---- */
@@ -133,8 +201,10 @@ static bool reply_from(const redisReply *from, struct redis_reply *to)
 int redis_wire_next(struct redis_wire *wire, redis_reply_cb cb, void *arg)
 {
     void *raw = NULL;
-    if (redisGetReplyFromReader(wire->context, &raw) != REDIS_OK)
+    if (redisReaderGetReply(wire->reader, &raw) != REDIS_OK) {
+        set_problem(wire, wire->reader->errstr);
         return ERR_PARSE;
+    }
     if (raw == NULL)
         return 0;
     struct redis_reply reply;

@@ -1,5 +1,5 @@
-/* A few calls around hiredis: it formats commands, moves bytes and parses replies on a socket that
- * is connected already. No loop, no queue, nothing that blocks. */
+/* A few calls around hiredis, which formats commands and parses replies, on a socket that is
+ * connected already, with TLS or without. No loop, no queue, nothing that blocks. */
 #ifndef COMMON_NET_REDIS_REDIS_WIRE_H
 #define COMMON_NET_REDIS_REDIS_WIRE_H
 
@@ -8,11 +8,13 @@
 
 #include "common/base/attrs.h"
 #include "common/net/redis/redis_reply.h"
+#include "common/net/tls.h"
 
 struct redis_wire;
 
-/* Takes the non-blocking socket, also on failure. NULL: no memory. */
-struct redis_wire *redis_wire_new(int fd);
+/* Takes the non-blocking socket and the TLS on it (NULL: plain), also on failure. NULL: no memory.
+ */
+struct redis_wire *redis_wire_new(int fd, struct tls *tls);
 /* Closes the socket. NULL is allowed. */
 void redis_wire_free(struct redis_wire *wire);
 /* What went wrong, after ERR_IO or ERR_PARSE. */
