@@ -17,6 +17,7 @@
 #include "consumer/money/runner.h"
 #include "consumer/pool/pool.h"
 #include "consumer/shard/admission_keys.h"
+#include "consumer/shard/lost_jobs.h"
 
 #define SESSIONS_MAX 16
 /*
@@ -52,6 +53,7 @@ struct consumer {
     struct pg *heartbeat;
     struct pg *control; /* sweeps and notifications */
     struct pg *outbox;  /* the relay's session */
+    struct lost_jobs *lost_jobs;
     struct session sessions[SESSIONS_MAX];
     struct pg *writers[SESSIONS_MAX];
     size_t session_count;
@@ -249,7 +251,16 @@ static bool open_broker(struct consumer *c)
     c->context.broker = broker_open(c->daemon.loop, &options, broker_changed, c);
     options.name = "checkout-consumer dead letters";
     c->context.dead = deadletter_open(c->daemon.loop, &options, &c->stats);
-    return c->context.broker != NULL && c->context.dead != NULL;
+    if (c->context.broker == NULL || c->context.dead == NULL)
+        return false;
+    const struct lost_jobs_options lost = {.loop = c->daemon.loop,
+                                           .broker = deadletter_broker(c->context.dead),
+                                           .session = c->control,
+                                           .ids = c->context.ids,
+                                           .stats = &c->stats,
+                                           .shards = c->context.shards};
+    c->lost_jobs = lost_jobs_new(&lost);
+    return c->lost_jobs != NULL;
 }
 
 static bool open_gateway(struct consumer *c)
@@ -327,6 +338,7 @@ static bool open_all(struct consumer *c)
  * sessions, whose lost answers close channels. */
 static void close_all(struct consumer *c)
 {
+    lost_jobs_stop(c->lost_jobs);
     deadletter_close(c->context.dead);
     pay_free(c->pay);
     for (size_t i = 0; i < c->session_count; i++)
@@ -334,6 +346,7 @@ static void close_all(struct consumer *c)
     pg_close(c->outbox);
     pg_close(c->control);
     pg_close(c->heartbeat);
+    lost_jobs_free(c->lost_jobs);
     pg_cluster_free(c->cluster);
     broker_close(c->context.broker);
     redis_close(c->redis);

@@ -48,6 +48,8 @@ int stats_init(struct stats *s, struct metrics *m, uint32_t shards)
         metrics_gauge(m, "checkout_shards_owned", "Shards that this process serves.", NULL);
     s->dead_letters =
         metrics_counter(m, "checkout_dead_letters_total", "Unreadable messages and jobs.", NULL);
+    s->lost_jobs = metrics_counter(m, "checkout_lost_jobs_total",
+                                   "Jobs that RabbitMQ dropped before they were decided.", NULL);
     s->conflicts = metrics_counter(m, "checkout_fingerprint_conflicts_total",
                                    "Retries of an order with another body.", NULL);
     s->jobs_set_aside =

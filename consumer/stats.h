@@ -26,6 +26,7 @@ struct stats {
     struct metric *batches;
     struct metric *shards_owned;
     struct metric *dead_letters;
+    struct metric *lost_jobs;
     struct metric *conflicts;
     struct metric *jobs_set_aside;
     struct metric *items_set_aside;

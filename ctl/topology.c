@@ -132,7 +132,8 @@ const struct command command_topology = {
     .words = "topology",
     .operands = "",
     .summary = "declares the queues, puts shards into service",
-    .details = "Declares exchange checkout.jobs.N, its N quorum queues, and checkout.dead; then "
+    .details = "Declares exchange checkout.jobs.N, its N quorum queues, and checkout.dead with "
+               "checkout.lost; then "
                "records in the database that N shards are in service, and the fingerprint of the "
                "secret of order ids. A second run does nothing. It refuses another N than the one "
                "in service, and another secret.",

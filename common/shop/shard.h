@@ -17,6 +17,7 @@ void shard_queue(uint32_t shards, uint32_t shard, char ret_name[SHARD_NAME_SIZE]
 void shard_routing_key(uint32_t shard, char ret_key[SHARD_NAME_SIZE]);
 
 #define SHARD_DEAD "checkout.dead" /* exchange and queue of dead messages */
+#define SHARD_LOST "checkout.lost" /* queue with a copy of each of them, for consumers */
 
 /* One constant of the topology: unequal windows break the order of returned messages. */
 #define SHARD_PREFETCH 32

@@ -12,7 +12,8 @@
 #define DEAD_DELIVERY_LIMIT 1000000
 #define PROBLEM_SIZE 512
 
-/* The steps, in order. The shared ones run one by one, those of shards side by side. */
+/* The steps, in order. The shared ones run one by one, those of shards side by side. A daemon's
+ * check leaves out the last one: programs of the previous release did not declare it. */
 enum { THING_EXCHANGE, THING_DEAD_EXCHANGE, THING_DEAD_QUEUE, THING_SHARD };
 
 struct run {
@@ -42,6 +43,17 @@ struct question {
 
 static void advance(struct run *run);
 
+static uint32_t lost_queue(const struct run *run)
+{
+    return THING_SHARD + run->options.shards;
+}
+
+/* Queues of dead letters have fewer arguments than those of shards. */
+static bool of_dead_letters(const struct run *run, uint32_t thing)
+{
+    return thing == THING_DEAD_QUEUE || thing == lost_queue(run);
+}
+
 static void name_thing(const struct run *run, uint32_t thing, char *out, size_t size)
 {
     char name[SHARD_NAME_SIZE];
@@ -52,6 +64,8 @@ static void name_thing(const struct run *run, uint32_t thing, char *out, size_t 
         (void)snprintf(out, size, "exchange %s", SHARD_DEAD);
     } else if (thing == THING_DEAD_QUEUE) {
         (void)snprintf(out, size, "queue %s", SHARD_DEAD);
+    } else if (thing == lost_queue(run)) {
+        (void)snprintf(out, size, "queue %s", SHARD_LOST);
     } else {
         shard_queue(run->options.shards, thing - THING_SHARD, name);
         (void)snprintf(out, size, "queue %s", name);
@@ -89,20 +103,22 @@ static void fail(struct run *run, uint32_t thing, int code, const char *text)
 static int declare_queue(struct question *question, const char *name, broker_reply_cb cb)
 {
     const struct topology_options *options = &question->run->options;
-    bool dead = question->thing == THING_DEAD_QUEUE;
+    bool dead = of_dead_letters(question->run, question->thing);
     const struct broker_argument arguments[] = {
         {"x-queue-type", "quorum", 0, false},
         {"x-queue-leader-locator", "balanced", 0, false},
         {"x-quorum-initial-group-size", NULL, options->replicas, false},
         {"x-delivery-limit", NULL, dead ? DEAD_DELIVERY_LIMIT : DELIVERY_LIMIT, false},
-        /* from here on only queues of shards */
+        /* from here on not checkout.dead, which operators read at the same time as another program
+         */
         {"x-single-active-consumer", NULL, 1, true},
+        /* from here on only queues of shards */
         {"x-overflow", "reject-publish", 0, false},
         {"x-max-length-bytes", NULL, options->queue_max_bytes, false},
         {"x-dead-letter-exchange", SHARD_DEAD, 0, false},
         {"x-dead-letter-strategy", "at-least-once", 0, false},
     };
-    size_t count = dead ? 4 : ARRAY_LEN(arguments);
+    size_t count = !dead ? ARRAY_LEN(arguments) : question->thing == THING_DEAD_QUEUE ? 4 : 5;
     bool declare = question->run->declare || question->comparing;
     return broker_declare_queue(question->run->broker, name, arguments, declare ? count : 0,
                                 !declare, cb, question);
@@ -114,7 +130,9 @@ static int ask_queue(struct question *question, broker_reply_cb cb)
     char exchange[SHARD_NAME_SIZE] = SHARD_DEAD;
     char queue[SHARD_NAME_SIZE] = SHARD_DEAD;
     char key[SHARD_NAME_SIZE] = "";
-    if (question->thing >= THING_SHARD) {
+    if (question->thing == lost_queue(run)) {
+        (void)snprintf(queue, sizeof queue, "%s", SHARD_LOST);
+    } else if (question->thing >= THING_SHARD) {
         shard_exchange(run->options.shards, exchange);
         shard_queue(run->options.shards, question->thing - THING_SHARD, queue);
         shard_routing_key(question->thing - THING_SHARD, key);
@@ -211,7 +229,7 @@ static int start(const struct run *values)
     if (run == NULL)
         return ERR_NOMEM;
     *run = *values;
-    run->total = THING_SHARD + run->options.shards;
+    run->total = lost_queue(run) + (run->declare || run->compare ? 1 : 0);
     ask_next(run);
     if (run->in_flight ==
         0) { /* the first one could not be sent: report it here, not by a callback */

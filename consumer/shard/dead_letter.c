@@ -182,6 +182,11 @@ void deadletter_close(struct deadletter *d)
     free(d);
 }
 
+struct broker *deadletter_broker(const struct deadletter *d)
+{
+    return d->broker;
+}
+
 int deadletter_send(struct deadletter *d, const char *body, size_t len, const char *reason,
                     uint64_t cookie, deadletter_done_cb done, void *arg)
 {

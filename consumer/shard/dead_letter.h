@@ -24,6 +24,8 @@ typedef void (*deadletter_done_cb)(uint64_t cookie, void *arg);
 struct deadletter *deadletter_open(struct loop *loop, const struct broker_options *options,
                                    struct stats *stats);
 void deadletter_close(struct deadletter *deadletter);
+/* Its connection, which ends with it. */
+struct broker *deadletter_broker(const struct deadletter *deadletter);
 
 /* Copies body and keeps the static `reason`. `done` comes once, from the loop. ERR_FULL, ERR_NOMEM.
  */

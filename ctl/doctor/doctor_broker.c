@@ -151,6 +151,7 @@ void doctor_broker(struct doctor *doctor)
     check_version(doctor);
     if (!check_topology(doctor))
         return;
+    doctor_policies(doctor);
     count_shards(doctor, &looking);
     count_dead(doctor, &looking);
 }

@@ -61,12 +61,12 @@ class Broker:
             connection.close()
 
     def purge(self):
-        for queue in [self.queue(shard) for shard in range(self.shards)] + ["checkout.dead"]:
+        for queue in [self.queue(shard) for shard in range(self.shards)] + ["checkout.dead", "checkout.lost"]:
             self._channel().queue_purge(queue)
 
     def delete(self):
         """Deletes what `checkoutctl topology` declares; what is absent already is fine."""
-        for queue in [self.queue(shard) for shard in range(self.shards)] + ["checkout.dead"]:
+        for queue in [self.queue(shard) for shard in range(self.shards)] + ["checkout.dead", "checkout.lost"]:
             self._channel().queue_delete(queue)
         self._channel().exchange_delete(f"checkout.jobs.{self.shards}")
 

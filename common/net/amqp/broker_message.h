@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BROKER_HEADERS_MAX 4
+#define BROKER_HEADERS_MAX 8
 
 /* A header of a message whose value is text; longer ones are cut. */
 struct broker_header {

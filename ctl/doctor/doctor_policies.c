@@ -1,0 +1,218 @@
+/* What policies of RabbitMQ set on our queues. AMQP does not show them; the management API does,
+ * and what they have dropped is in the database. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "common/base/encode.h"
+#include "common/base/err.h"
+#include "common/net/amqp/broker_url.h"
+#include "common/net/http/curl.h"
+#include "common/shop/shard.h"
+#include "ctl/doctor/findings.h"
+
+#define PATIENCE_MS 5000
+#define ANSWER_MAX ((size_t)8 * 1024 * 1024)
+#define TEXT_MAX ((size_t)8192)
+
+/* Parts of a policy that drop messages, or refuse or move them otherwise than our arguments say. */
+static const char *const harmful[] = {
+    "message-ttl",         "expires",  "max-length",           "max-length-bytes",
+    "delivery-limit",      "overflow", "dead-letter-exchange", "dead-letter-routing-key",
+    "dead-letter-strategy"};
+
+#define LOST_HOURS 24
+static const struct pg_statement lost_jobs = {
+    "ctl_doctor_lost_jobs", "select jobs, pending, causes from checkout.lost_jobs(24)", 0};
+
+struct lost {
+    int64_t jobs;
+    int64_t pending;
+    char causes[128];
+};
+
+static void read_lost(const struct pg_result *result, void *arg)
+{
+    struct lost *lost = arg;
+    lost->jobs = pg_int(result, 0, 0);
+    lost->pending = pg_int(result, 0, 1);
+    (void)snprintf(lost->causes, sizeof lost->causes, "%s", pg_text(result, 0, 2));
+}
+
+static void check_lost(struct doctor *doctor)
+{
+    struct lost lost = {0};
+    if (doctor->ctl->pg == NULL || !pg_is_up(doctor->ctl->pg) ||
+        ctl_try_query(doctor->ctl, &lost_jobs, NULL, read_lost, &lost) != CTL_FINE)
+        return; /* the database's own findings say it */
+    if (lost.jobs > 0)
+        doctor_say(doctor, FINDING_FAIL, "queues",
+                   "let no policy of RabbitMQ match checkout.* (docs/operations.md); their buyers "
+                   "are told that the orders expired",
+                   "RabbitMQ dropped %" PRId64 " jobs in the last %d h (%s); %" PRId64
+                   " orders are still to be ended",
+                   lost.jobs, LOST_HOURS, lost.causes, lost.pending);
+}
+
+struct asking {
+    struct doctor *doctor;
+    int code;
+    unsigned status;
+    char reason[64];
+    json_t *queues;
+};
+
+static void answered(const struct curl_response *response, void *arg)
+{
+    struct asking *asking = arg;
+    asking->code = response->code;
+    asking->status = response->status;
+    if (response->code < 0)
+        (void)snprintf(asking->reason, sizeof asking->reason, "%s", response->reason);
+    else
+        asking->queues = json_loadb(response->body, response->body_len, 0, NULL);
+    loop_stop(asking->doctor->ctl->loop);
+}
+
+/* "Authorization: Basic …" of the broker's user. */
+static int add_login(struct buf *out, const struct broker_host *host)
+{
+    char text[BASE64_SIZE(sizeof host->user + sizeof host->password)];
+    char login[sizeof host->user + sizeof host->password + 1];
+    int len = snprintf(login, sizeof login, "%s:%s", host->user, host->password);
+    base64_encode(login, (size_t)len, text);
+    int code = buf_printf(out, "Authorization: Basic %s", text);
+    explicit_bzero(login, sizeof login);
+    explicit_bzero(text, sizeof text);
+    return code;
+}
+
+static int add_url(struct buf *out, const char *base, const struct broker_host *host)
+{
+    (void)buf_printf(out, "%s/api/queues/", base);
+    (void)percent_encode(out, host->vhost);
+    return buf_str(out, "?columns=name,policy,operator_policy,effective_policy_definition");
+}
+
+/* Runs the call; `asking` has what came of it. */
+static void call(struct asking *asking, const struct broker_host *host)
+{
+    struct ctl *ctl = asking->doctor->ctl;
+    struct buf url, login;
+    struct curl_call *running;
+    const struct curl_options options = {
+        .ca_file = "", .connections_max = 1, .connect_timeout_ms = PATIENCE_MS};
+    buf_init(&url, TEXT_MAX);
+    buf_init(&login, TEXT_MAX);
+    struct curl_client *client = curl_client_new(ctl->loop, &options);
+    asking->code = ERR_NOMEM;
+    (void)snprintf(asking->reason, sizeof asking->reason, "out of memory");
+    if (client != NULL && add_login(&login, host) == 0 &&
+        add_url(&url, cfg_str(ctl->cfg, CFG_BROKER_API_URL), host) == 0) {
+        const char *const headers[] = {buf_text(&login), NULL};
+        const struct curl_request request = {.method = "GET",
+                                             .url = buf_text(&url),
+                                             .headers = headers,
+                                             .timeout_ms = PATIENCE_MS,
+                                             .response_max = ANSWER_MAX};
+        if (curl_call_start(client, &request, answered, asking, &running) == 0)
+            loop_run(ctl->loop);
+    }
+    curl_client_free(client);
+    buf_free(&url);
+    buf_free(&login);
+}
+
+static bool is_ours(const char *name, uint32_t shards)
+{
+    char exchange[SHARD_NAME_SIZE];
+    shard_exchange(shards, exchange);
+    size_t len = strlen(exchange);
+    return (strncmp(name, exchange, len) == 0 && name[len] == '.') ||
+           strcmp(name, SHARD_DEAD) == 0 || strcmp(name, SHARD_LOST) == 0;
+}
+
+/* Appends what is harmful in it; how many parts. */
+static size_t add_harm(struct buf *out, const json_t *definition)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < sizeof harmful / sizeof harmful[0]; i++)
+        if (json_object_get(definition, harmful[i]) != NULL)
+            (void)buf_printf(out, "%s%s", count++ == 0 ? "" : ", ", harmful[i]);
+    return count;
+}
+
+static const char *text_of(const json_t *queue, const char *member)
+{
+    const char *text = json_string_value(json_object_get(queue, member));
+    return text == NULL ? "" : text;
+}
+
+static void judge(struct doctor *doctor, const json_t *queues)
+{
+    uint32_t shards = (uint32_t)cfg_int(doctor->ctl->cfg, CFG_SHARDS);
+    size_t ours = 0, harmed = 0;
+    const json_t *example = NULL;
+    struct buf parts;
+    buf_init(&parts, FINDING_SIZE);
+    for (size_t i = 0; i < json_array_size(queues); i++) {
+        const json_t *queue = json_array_get(queues, i);
+        if (!is_ours(text_of(queue, "name"), shards))
+            continue;
+        ours++;
+        buf_reset(&parts);
+        if (add_harm(&parts, json_object_get(queue, "effective_policy_definition")) == 0)
+            continue;
+        harmed++;
+        example = queue;
+    }
+    if (example != NULL) {
+        buf_reset(&parts);
+        (void)add_harm(&parts, json_object_get(example, "effective_policy_definition"));
+        const char *policy = text_of(example, "policy");
+        if (policy[0] == '\0')
+            policy = text_of(example, "operator_policy");
+        doctor_say(doctor, FINDING_FAIL, "queues",
+                   "let no policy that sets these match checkout.*: accepted orders are dropped by "
+                   "it (docs/operations.md)",
+                   "policy %.80s sets %s on %zu of our queues, such as %.80s", policy,
+                   buf_text(&parts), harmed, text_of(example, "name"));
+    } else if (ours == 0) {
+        doctor_say(doctor, FINDING_WARN, "queues", "compare the hosts of both URLs",
+                   "the API of CHECKOUT_BROKER_API_URL shows none of our queues");
+    } else {
+        doctor_say(doctor, FINDING_OK, "queues", "", "no policy drops messages of our %zu queues",
+                   ours);
+    }
+    buf_free(&parts);
+}
+
+void doctor_policies(struct doctor *doctor)
+{
+    struct asking asking = {.doctor = doctor};
+    struct broker_hosts hosts;
+    const char *problem;
+    check_lost(doctor);
+    if (cfg_str(doctor->ctl->cfg, CFG_BROKER_API_URL)[0] == '\0') {
+        doctor_say(doctor, FINDING_OK, "queues", "",
+                   "policies are not looked at (CHECKOUT_BROKER_API_URL is not set)");
+        return;
+    }
+    if (broker_url_parse(cfg_str(doctor->ctl->cfg, CFG_AMQP_URL), &hosts, &problem) < 0)
+        return; /* the connection has reported it */
+    call(&asking, &hosts.hosts[0]);
+    broker_url_free(&hosts);
+    if (asking.code < 0)
+        doctor_say(doctor, FINDING_WARN, "queues",
+                   "set CHECKOUT_BROKER_API_URL right, or leave it empty",
+                   "RabbitMQ's management API does not answer: %s", asking.reason);
+    else if (asking.status != 200 || !json_is_array(asking.queues))
+        doctor_say(doctor, FINDING_WARN, "queues",
+                   "give the user of CHECKOUT_AMQP_URL the tag monitoring",
+                   "RabbitMQ's management API answers %u", asking.status);
+    else
+        judge(doctor, asking.queues);
+    json_decref(asking.queues);
+}
