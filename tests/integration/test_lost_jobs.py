@@ -83,6 +83,10 @@ class LostJobs(harness.TestCase):
     def doctor(self, **settings):
         return self.stack.ctl("doctor", check=False, **settings).stdout
 
+    def wait_for_doctor(self, words, **settings):
+        """The management API shows what queues report every 5 s."""
+        wait_until(lambda: words in self.doctor(**settings), 30, lambda: f"{words}; it says {self.doctor(**settings)}")
+
     def assert_audit(self):
         audit = self.stack.ctl("audit", check=False)
         self.assertEqual(audit.returncode, 0, audit.stdout + audit.stderr)
@@ -101,7 +105,7 @@ class LostJobs(harness.TestCase):
             order.wait("rejected", "expired")
             self.assertEqual(hears.wait_final(order.id)["data"]["reason"], "expired")
             wait_until(lambda: self.metric(consumer, "checkout_lost_jobs_total") == 1, 10, "the metric")
-            self.assertIn("RabbitMQ dropped jobs", consumer.log_text())
+            self.assertIn(b"RabbitMQ dropped jobs", consumer.log_text())
             self.assertEqual(self.commands(order.id), [("done", "rejected: the broker dropped its job (expired)")])
             self.assertEqual(self.stack.one("select reference from orders where order_id = %s", (order.id,)), "cart-7")
             shown = self.stack.call("ann", "GET", f"/v1/orders/{order.id}").json
@@ -201,13 +205,13 @@ class LostJobs(harness.TestCase):
         api = {"CHECKOUT_BROKER_API_URL": f"http://127.0.0.1:{port}"}
         with self.consumer():
             self.assertIn("policies are not looked at", self.doctor())
-            self.assertIn("no policy drops messages of our 4 queues", self.doctor(**api))
+            self.wait_for_doctor("no policy drops messages of our 4 queues", **api)
             with self.policy({"max-length": 1000}):
-                self.assertIn("policy ops sets max-length on 2 of our queues, such as checkout.jobs.2.", self.doctor(**api))
+                self.wait_for_doctor("policy ops sets max-length on 2 of our queues, such as checkout.jobs.2.", **api)
             with self.policy({"message-ttl": 86400000, "delivery-limit": 3}, ".*"):
-                self.assertIn("policy ops sets message-ttl, delivery-limit on 4 of our queues", self.doctor(**api))
+                self.wait_for_doctor("policy ops sets message-ttl, delivery-limit on 4 of our queues", **api)
             with self.policy({"queue-master-locator": "min-masters"}):
-                self.assertIn("no policy drops messages of our 4 queues", self.doctor(**api))
+                self.wait_for_doctor("no policy drops messages of our 4 queues", **api)
         self.rabbitmqctl("set_user_tags", "checkout")
         self.assertIn("RabbitMQ's management API answers 401", self.doctor(**api))
 
