@@ -20,6 +20,7 @@
 #include "consumer/shard/lost_jobs.h"
 
 #define SESSIONS_MAX 16
+#define SHARED_CHANNELS 2 /* beside those of the shards: questions about the topology */
 /*
  * Our own bounds for answers, since no timeout of a server that hangs counts, and none of
  * PostgreSQL's covers a commit that waits for a replica. The server's timeout comes first: a
@@ -81,6 +82,10 @@ static void broker_changed(enum broker_state state, const char *reason, void *ar
     if (state == BROKER_BLOCKED)
         return; /* it stops only publishers */
     log_info("RabbitMQ is connected", LOG_STR("version", broker_server_version(c->context.broker)));
+    if (broker_channels(c->context.broker) < c->context.shards + SHARED_CHANNELS)
+        log_error("RabbitMQ allows too few channels for all shards; raise its channel_max",
+                  LOG_INT("channel_max", broker_channels(c->context.broker)),
+                  LOG_INT("needed", c->context.shards + SHARED_CHANNELS));
     if (topology_check(c->context.broker, c->context.shards, topology_checked, c) < 0)
         log_warning("broker's topology not checked");
     pool_broker_up(c->pool);

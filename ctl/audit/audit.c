@@ -1,8 +1,10 @@
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
 #include "ctl/audit/audit_database.h"
 #include "ctl/audit/audit_gateway.h"
+#include "ctl/audit/audit_markers.h"
 #include "ctl/audit/audit_report.h"
 #include "ctl/command.h"
 #include "ctl/gateway.h"
@@ -22,15 +24,21 @@ static int duration(const struct command_args *args, const char *name, int64_t u
     return CTL_FINE;
 }
 
-/* Reads the settings again, with the gateway's. */
-static int load_gateway(struct ctl *ctl)
+/* Redis is compared where its URL is set. */
+static uint64_t redis_setting(void)
+{
+    const char *url = getenv("CHECKOUT_REDIS_URL");
+    return url != NULL && url[0] != '\0' ? CFG_BIT(REDIS_URL) : 0;
+}
+
+/* Reads the settings again, with these. */
+static int load(struct ctl *ctl, uint64_t settings)
 {
     struct cfg *cfg;
     struct buf problem;
     buf_init(&problem, CTL_PROBLEM_SIZE);
     int exit_code = CTL_FINE;
-    if (cfg_load_some(CFG_CTL, command_audit.settings | GATEWAY_SETTINGS, environ, &cfg, &problem) <
-        0) {
+    if (cfg_load_some(CFG_CTL, command_audit.settings | settings, environ, &cfg, &problem) < 0) {
         exit_code = ctl_complain(CTL_USAGE, "%s (--no-gateway checks the database alone)",
                                  buf_text(&problem));
     } else {
@@ -48,8 +56,8 @@ static int run(struct ctl *ctl, const struct command_args *args)
     int exit_code = duration(args, "older", OLDER_USUAL_MS, &older_ms);
     if (exit_code == CTL_FINE)
         exit_code = duration(args, "since", 0, &since_ms);
-    if (exit_code == CTL_FINE && gateway)
-        exit_code = load_gateway(ctl);
+    if (exit_code == CTL_FINE && (gateway || redis_setting() != 0))
+        exit_code = load(ctl, redis_setting() | (gateway ? GATEWAY_SETTINGS : 0));
     if (exit_code == CTL_FINE)
         exit_code = ctl_need(ctl, &contact_pg);
     if (exit_code != CTL_FINE)
@@ -60,6 +68,8 @@ static int run(struct ctl *ctl, const struct command_args *args)
     exit_code = audit_database(ctl, older_ms, &report);
     if (exit_code == CTL_FINE && gateway)
         exit_code = audit_gateway(ctl, since_ms, &report);
+    if (exit_code == CTL_FINE)
+        exit_code = audit_markers(ctl, &report);
     audit_report_end(&report, exit_code == CTL_FINE, clock_mono_ms() - start_ms);
     if (report.violations > 0)
         exit_code = CTL_FAILED;
@@ -77,7 +87,9 @@ const struct command command_audit = {
         "(one snapshot): the sums of each "
         "item, each order's history, waitlists and turns, payments, epochs. At the gateway: each "
         "capture has its confirmed order, once, over the same amount, and each of our captures is "
-        "in its list; a second check after the listing repeats what does not agree. Prints each "
+        "in its list; in Redis (if CHECKOUT_REDIS_URL is set): how many orders were admitted more "
+        "than 5 min ago and have no row, which is no violation by itself; a second check after the "
+        "listing repeats what does not agree. Prints each "
         "violation with its ids, what to do, and what was checked. Exit code 1 with any violation. "
         "The second part needs CHECKOUT_GATEWAY_URL and CHECKOUT_GATEWAY_KEY_FILE as the consumers "
         "have them.",

@@ -10,6 +10,7 @@
 
 #define OLDEST_MAJOR 3
 #define OLDEST_MINOR 10
+#define SHARED_CHANNELS 2 /* of a consumer, beside those of the shards */
 
 struct looking {
     struct ctl *ctl;
@@ -48,6 +49,12 @@ static void check_version(struct doctor *doctor)
                    "RabbitMQ %s is too old", version);
     else
         doctor_say(doctor, FINDING_OK, "rabbitmq", "", "RabbitMQ %s answers", version);
+    uint32_t needed = (uint32_t)cfg_int(doctor->ctl->cfg, CFG_SHARDS) + SHARED_CHANNELS;
+    if (broker_channels(doctor->ctl->broker) < needed)
+        doctor_say(doctor, FINDING_FAIL, "rabbitmq",
+                   "raise channel_max, or the user's limit of channels",
+                   "it allows %u channels for a connection; a consumer of all shards needs %u",
+                   broker_channels(doctor->ctl->broker), needed);
     if (broker_state(doctor->ctl->broker) == BROKER_BLOCKED)
         doctor_say(doctor, FINDING_FAIL, "rabbitmq", "free memory or disk on the broker's host",
                    "it takes no messages now (memory or disk alarm)");

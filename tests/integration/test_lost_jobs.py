@@ -17,7 +17,7 @@ TOOLS = "/usr/lib/rabbitmq/bin"
 EXPIRED = {"x-first-death-reason": "expired"}
 
 
-class LostJobs(harness.TestCase):
+class BrokerOfItsOwn(harness.TestCase):
     daemons = ("sandbox", "producer", "notifier")
     shards = 2
 
@@ -91,8 +91,8 @@ class LostJobs(harness.TestCase):
         audit = self.stack.ctl("audit", check=False)
         self.assertEqual(audit.returncode, 0, audit.stdout + audit.stderr)
 
-    # -- tests ------------------------------------------------------------------------------------
 
+class LostJobs(BrokerOfItsOwn):
     def test_a_policy_of_time_to_live(self):
         sku = self.stack.item(stock=5)
         hears = self.stack.listen("ann")
@@ -214,6 +214,37 @@ class LostJobs(harness.TestCase):
                 self.wait_for_doctor("no policy drops messages of our 4 queues", **api)
         self.rabbitmqctl("set_user_tags", "checkout")
         self.assertIn("RabbitMQ's management API answers 401", self.doctor(**api))
+
+
+    def test_the_audit_counts_markers_whose_order_is_nowhere(self):
+        with self.consumer():
+            job = self.stack.job("ann", self.stack.item(stock=5))
+            self.stack.publish_jobs(job)
+            self.order_of(job).wait("confirmed")
+            gone = self.stack.job("bob", job["sku"])        # admitted once; nothing has it any more
+            young = self.stack.job("eve", job["sku"])
+            for name, left in ((job, 86000), (gone, 86000), (young, 86390)):
+                self.stack.redis().set(f"checkout:seen:{name['order_id']}", name["fingerprint"], ex=left)
+            audit = self.stack.ctl("audit", "--json", check=False)
+            self.assertEqual(audit.returncode, 0, audit.stdout)
+            checked = json.loads(audit.stdout)["checked"]
+            self.assertEqual((checked["markers"], checked["markers_without_order"]), (2, 1))
+
+
+class FewChannels(BrokerOfItsOwn):
+    """A broker that allows fewer channels than a consumer of all shards needs: both numbers are said."""
+
+    def test_both_numbers_are_said(self):
+        self.rabbitmqctl("eval", "application:set_env(rabbit, channel_max, 3).")
+        try:
+            with self.consumer() as consumer:
+                wait_until(lambda: b"too few channels" in consumer.log_text(), 20, "the alarm")
+                line = json.loads(next(l for l in consumer.log_text().splitlines() if b"too few channels" in l))
+                self.assertEqual((line["channel_max"], line["needed"]), (3, 4))
+                self.assertIn("it allows 3 channels for a connection; a consumer of all shards needs 4", self.doctor())
+        finally:
+            self.rabbitmqctl("eval", "application:set_env(rabbit, channel_max, 2047).")
+        self.assertNotIn("channels for a connection", self.doctor())
 
 
 if __name__ == "__main__":

@@ -331,6 +331,11 @@ const char *broker_server_version(const struct broker *broker)
     return broker->wire == NULL ? "" : wire_server_version(broker->wire);
 }
 
+uint16_t broker_channels(const struct broker *broker)
+{
+    return broker_state(broker) == BROKER_DOWN ? 0 : broker->channel_max;
+}
+
 int broker_fault(const struct broker *broker)
 {
     return broker_state(broker) == BROKER_DOWN ? broker->fault : 0;

@@ -54,6 +54,9 @@ void broker_close(struct broker *broker);
 enum broker_state broker_state(const struct broker *broker);
 /* The server's version of the present connection, "" while down. */
 const char *broker_server_version(const struct broker *broker);
+/* How many channels the present connection may have, by the server's limit and ours; 0 while down.
+ */
+uint16_t broker_channels(const struct broker *broker);
 /* What the last try to connect met, while down: 0 (none has ended yet), ERR_UNAVAILABLE (no
  * answer), or what will not mend by itself: ERR_NOT_FOUND (the host has no address), ERR_AUTH (the
  * login is refused). */
