@@ -20,10 +20,12 @@ EXPIRED = {"x-first-death-reason": "expired"}
 class BrokerOfItsOwn(harness.TestCase):
     daemons = ("sandbox", "producer", "notifier")
     shards = 2
+    directory = None    # of the servers, one set for all classes
 
     @classmethod
     def setUpClass(cls):
-        cls.directory = harness_services.start_own()        # policies are of a whole broker
+        if BrokerOfItsOwn.directory is None:
+            BrokerOfItsOwn.directory = harness_services.start_own()     # policies are of a whole broker
         with open(os.path.join(cls.directory, "settings"), encoding="ascii") as source:
             cls.names = dict(line.strip().split("=", 1) for line in source)
         super().setUpClass()
