@@ -131,7 +131,7 @@ class Upgrade(unittest.TestCase):
     # -- the tests --------------------------------------------------------------------------------
 
     def test_in_its_order(self):
-        """Migrate, consumers, producers and notifiers (docs/upgrading.md): each step under a sale, an order waiting through all."""
+        """Migrate, topology, consumers, producers and notifiers (docs/upgrading.md): each step under a sale, an order waiting through all."""
         stack = self.stack
         producer, consumer, notifier = (self.start(name, PREVIOUS) for name in ("producer", "consumer", "notifier"))
         lamp = stack.item(stock=1)
@@ -143,6 +143,7 @@ class Upgrade(unittest.TestCase):
 
         stack.migrate()
         self.sell(producer, notifier)                           # all old, on the new database
+        stack.ctl("topology")
         steps = self.hand_over(consumer, self.start("consumer"))
         next(steps)
         self.sell(producer, notifier)                           # both consumers
@@ -163,7 +164,7 @@ class Upgrade(unittest.TestCase):
         self.assert_nothing_went_wrong()
 
     def test_new_doors_before_old_consumers_and_back(self):
-        """Not the order that we ask for; nobody loses by it. A consumer of the state before may come back."""
+        """Not the order that we ask for, and without the new topology; nobody loses by it. A consumer of the state before may come back."""
         self.stack.migrate()
         producer, notifier = self.start("producer"), self.start("notifier")
         old = self.start("consumer", PREVIOUS)
