@@ -30,7 +30,7 @@ struct lost_jobs {
     uint64_t letter;        /* its number: counts up, through all channels */
     uint64_t asked;         /* the letter that the session was asked about; 0: no query is open */
     size_t jobs;            /* of it */
-    char cause[64];
+    char cause[sizeof((struct broker_header *)0)->text];
     struct buf commands; /* JSON */
     uint64_t logged_ms;
     uint64_t unlogged; /* jobs since then */
