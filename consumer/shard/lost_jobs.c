@@ -129,15 +129,13 @@ static int read_letter(struct lost_jobs *lost, const struct broker_delivery *del
 /* An alarm: the first at once, then the sum of each 10 s. */
 static void alarm_of(struct lost_jobs *lost)
 {
-    uint64_t now_ms = clock_mono_ms();
     metric_add(lost->options.stats->lost_jobs, (double)lost->jobs);
     lost->unlogged += lost->jobs;
-    if (lost->logged_ms != 0 && now_ms - lost->logged_ms < LOG_EVERY_MS)
+    if (!log_due(&lost->logged_ms, LOG_EVERY_MS))
         return;
     log_error("RabbitMQ dropped jobs before they were decided; telling their buyers. Does a policy "
               "match checkout.*? See docs/operations.md",
               LOG_STR("cause", lost->cause), LOG_INT("jobs", (int64_t)lost->unlogged));
-    lost->logged_ms = now_ms;
     lost->unlogged = 0;
 }
 

@@ -108,10 +108,10 @@ static void wait_for_answers(const struct markers *markers)
 
 static void read_page(struct markers *markers)
 {
-    const char *scan[] = {"SCAN", markers->cursor, "MATCH", REDIS_KEY_SEEN "*", "COUNT", PAGE};
-    char from[CURSOR_SIZE];
+    static const char all[] = REDIS_KEY_SEEN "*";
+    char from[CURSOR_SIZE]; /* the answer overwrites the cursor */
     (void)snprintf(from, sizeof from, "%s", markers->cursor);
-    scan[1] = from;
+    const char *scan[] = {"SCAN", from, "MATCH", all, "COUNT", PAGE};
     markers->count = 0;
     markers->old = 0;
     run_command(markers, ARRAY_LEN(scan), scan, scanned, markers);

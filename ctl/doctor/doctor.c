@@ -38,8 +38,9 @@ const struct command command_doctor = {
                "gateway, whose list of payments it asks for (with "
                "CHECKOUT_GATEWAY_*, for 5 s at most). Changes nothing. "
                "Exit code 1 if anything fails.",
-    .settings = CFG_BIT(AMQP_URL) | CFG_BIT(BROKER_API_URL) | CFG_BIT(AMQP_HEARTBEAT) | CFG_BIT(SHARDS) |
-                CFG_BIT(QUEUE_MAX_BYTES) | CFG_BIT(QUEUE_REPLICAS) | CFG_BIT(DATABASE_URL) |
-                CFG_BIT(REDIS_URL) | CFG_BIT(JWT_SECRET_FILE) | CFG_BIT(ORDER_SECRET_FILE),
+    .settings = CFG_BIT(AMQP_URL) | CFG_BIT(BROKER_API_URL) | CFG_BIT(AMQP_HEARTBEAT) |
+                CFG_BIT(SHARDS) | CFG_BIT(QUEUE_MAX_BYTES) | CFG_BIT(QUEUE_REPLICAS) |
+                CFG_BIT(DATABASE_URL) | CFG_BIT(REDIS_URL) | CFG_BIT(JWT_SECRET_FILE) |
+                CFG_BIT(ORDER_SECRET_FILE),
     .run = run,
 };
