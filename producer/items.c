@@ -7,7 +7,7 @@
 #include "common/base/log.h"
 #include "common/base/strmap.h"
 #include "common/shop/job.h"
-#include "producer/order_json.h"
+#include "producer/orders/order_json.h"
 #include "producer/respond.h"
 
 #define PLACES 256  /* items that are kept; another one with the same hash takes the place */

@@ -2,13 +2,13 @@
 
 #include <string.h>
 
-#include "producer/cancel.h"
 #include "producer/items.h"
-#include "producer/order_list.h"
-#include "producer/order_status.h"
-#include "producer/orders.h"
+#include "producer/orders/cancel.h"
+#include "producer/orders/order_list.h"
+#include "producer/orders/order_status.h"
+#include "producer/orders/orders.h"
 #include "producer/respond.h"
-#include "producer/webhook.h"
+#include "producer/webhook/webhook.h"
 
 #define ORDERS "/v1/orders"
 #define WEBHOOKS "/v1/webhooks/stripe"

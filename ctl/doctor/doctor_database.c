@@ -6,9 +6,9 @@
 #include "common/base/parse.h"
 #include "common/shop/database_version.h"
 #include "ctl/doctor/findings.h"
-#include "ctl/migrations.h"
+#include "ctl/migrate/migrations.h"
+#include "ctl/migrate/sql_files.h"
 #include "ctl/secret.h"
-#include "ctl/sql_files.h"
 
 #define OLDEST_MAJOR 15
 #define SKEW_MAX_MS 2000

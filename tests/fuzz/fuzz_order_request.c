@@ -7,7 +7,7 @@
 
 #include "common/base/buf.h"
 #include "common/shop/shard.h"
-#include "producer/order_request.h"
+#include "producer/orders/order_request.h"
 
 #define SECRET "0123456789abcdef0123456789abcdef"
 #define SHARDS 16

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "producer/webhook.h"
-#include "producer/webhook_signature.h"
+#include "producer/webhook/webhook.h"
+#include "producer/webhook/webhook_signature.h"
 
 #define SECRET "whsec_fuzz"
 #define NOW_S 1700000000

@@ -1,4 +1,4 @@
-#include "producer/batcher.h"
+#include "producer/publish/batcher.h"
 
 #include <check.h>
 #include <jansson.h>

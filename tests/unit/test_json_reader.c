@@ -1,4 +1,4 @@
-#include "producer/json_reader.h"
+#include "producer/orders/json_reader.h"
 
 #include <check.h>
 #include <jansson.h>

@@ -7,8 +7,8 @@
 #include "common/base/err.h"
 #include "common/identity/jwt.h"
 #include "common/shop/job.h"
-#include "producer/batcher.h"
-#include "producer/event_tickets.h"
+#include "producer/orders/event_tickets.h"
+#include "producer/publish/batcher.h"
 #include "tests/fake/fake_memory.h"
 
 #define SECRET "a secret of thirty-two bytes, or so"

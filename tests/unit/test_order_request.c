@@ -1,4 +1,4 @@
-#include "producer/order_request.h"
+#include "producer/orders/order_request.h"
 
 #include <check.h>
 #include <jansson.h>

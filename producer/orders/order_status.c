@@ -1,4 +1,4 @@
-#include "producer/order_status.h"
+#include "producer/orders/order_status.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,8 +15,8 @@
 #include "common/shop/event.h"
 #include "common/shop/redis_keys.h"
 #include "common/shop/status.h"
-#include "producer/event_tickets.h"
-#include "producer/order_json.h"
+#include "producer/orders/event_tickets.h"
+#include "producer/orders/order_json.h"
 #include "producer/respond.h"
 
 #define WAIT_MAX_S 30

@@ -1,4 +1,4 @@
-#include "producer/cancel.h"
+#include "producer/orders/cancel.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "producer/webhook.h"
+#include "producer/webhook/webhook.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -9,8 +9,8 @@
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "producer/respond.h"
-#include "producer/webhook_record.h"
-#include "producer/webhook_signature.h"
+#include "producer/webhook/webhook_record.h"
+#include "producer/webhook/webhook_signature.h"
 
 static const struct pg_statement hear_gateway = {
     "producer_hear_gateway",

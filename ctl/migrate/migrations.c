@@ -1,4 +1,4 @@
-#include "ctl/migrations.h"
+#include "ctl/migrate/migrations.h"
 
 #include <stdio.h>
 #include <stdlib.h>

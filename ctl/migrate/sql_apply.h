@@ -4,7 +4,7 @@
 
 #include "common/base/attrs.h"
 #include "ctl/ctl.h"
-#include "ctl/sql_files.h"
+#include "ctl/migrate/sql_files.h"
 
 /* Begins and ends the transaction. CTL_FINE, or CTL_FAILED after printing the problem. A session
  * that ends without a commit applies nothing. */

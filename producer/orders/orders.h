@@ -4,7 +4,7 @@
 
 #include "producer/admission.h"
 #include "producer/api.h"
-#include "producer/batcher.h"
+#include "producer/publish/batcher.h"
 
 struct orders;
 

@@ -1,4 +1,4 @@
-#include "producer/order_list.h"
+#include "producer/orders/order_list.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -6,7 +6,7 @@
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "common/base/parse.h"
-#include "producer/order_json.h"
+#include "producer/orders/order_json.h"
 #include "producer/respond.h"
 
 #define LIMIT_DEFAULT 20

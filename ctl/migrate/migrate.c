@@ -3,10 +3,10 @@
 
 #include "common/base/clock.h"
 #include "ctl/command.h"
-#include "ctl/migrations.h"
+#include "ctl/migrate/migrations.h"
+#include "ctl/migrate/sql_apply.h"
+#include "ctl/migrate/sql_files.h"
 #include "ctl/progress.h"
-#include "ctl/sql_apply.h"
-#include "ctl/sql_files.h"
 
 #define REPORT_MAX ((size_t)256 * 1024)
 

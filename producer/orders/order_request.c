@@ -1,11 +1,11 @@
-#include "producer/order_request.h"
+#include "producer/orders/order_request.h"
 
 #include <string.h>
 #include <strings.h>
 
 #include "common/base/err.h"
 #include "common/base/parse.h"
-#include "producer/json_reader.h"
+#include "producer/orders/json_reader.h"
 
 #define KEY_HEADER "Idempotency-Key"
 

@@ -1,4 +1,4 @@
-#include "producer/publisher.h"
+#include "producer/publish/publisher.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -13,7 +13,7 @@
 #include "common/base/loop.h"
 #include "common/net/amqp/broker.h"
 #include "common/shop/job.h"
-#include "producer/batcher.h"
+#include "producer/publish/batcher.h"
 #include "producer/stats.h"
 
 struct publisher;

@@ -1,4 +1,4 @@
-#include "producer/neighbours.h"
+#include "producer/port/neighbours.h"
 
 #include <errno.h>
 #include <stddef.h>

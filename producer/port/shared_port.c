@@ -1,4 +1,4 @@
-#include "producer/shared_port.h"
+#include "producer/port/shared_port.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -10,7 +10,7 @@
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "common/net/http/http_listen.h"
-#include "producer/neighbours.h"
+#include "producer/port/neighbours.h"
 
 #define TICK_MS 100
 #define HEARD_MS 400      /* so long another one's word counts */

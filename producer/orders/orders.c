@@ -1,4 +1,4 @@
-#include "producer/orders.h"
+#include "producer/orders/orders.h"
 
 #include <stddef.h>
 #include <stdlib.h>
@@ -8,9 +8,9 @@
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
-#include "producer/event_tickets.h"
-#include "producer/order_request.h"
-#include "producer/publisher.h"
+#include "producer/orders/event_tickets.h"
+#include "producer/orders/order_request.h"
+#include "producer/publish/publisher.h"
 #include "producer/respond.h"
 
 #define SPARE_MAX 1024 /* orders kept for reuse: they are large and many */

@@ -1,4 +1,4 @@
-#include "producer/json_reader.h"
+#include "producer/orders/json_reader.h"
 
 #include <stdint.h>
 #include <string.h>

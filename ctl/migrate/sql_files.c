@@ -1,4 +1,4 @@
-#include "ctl/sql_files.h"
+#include "ctl/migrate/sql_files.h"
 
 #include <dirent.h>
 #include <errno.h>

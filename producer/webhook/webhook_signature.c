@@ -1,4 +1,4 @@
-#include "producer/webhook_signature.h"
+#include "producer/webhook/webhook_signature.h"
 
 #include <ctype.h>
 #include <stdbool.h>

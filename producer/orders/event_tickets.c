@@ -1,4 +1,4 @@
-#include "producer/event_tickets.h"
+#include "producer/orders/event_tickets.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "producer/webhook_record.h"
+#include "producer/webhook/webhook_record.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -7,7 +7,7 @@
 
 #include "common/base/attrs.h"
 #include "ctl/ctl.h"
-#include "ctl/sql_files.h"
+#include "ctl/migrate/sql_files.h"
 
 enum migration_state {
     MIGRATION_MISSING, /* not applied yet */

@@ -1,4 +1,4 @@
-#include "producer/order_json.h"
+#include "producer/orders/order_json.h"
 
 enum {
     COLUMN_ID,

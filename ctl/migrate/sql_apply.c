@@ -1,4 +1,4 @@
-#include "ctl/sql_apply.h"
+#include "ctl/migrate/sql_apply.h"
 
 #include <stdio.h>
 #include <string.h>
