@@ -65,6 +65,7 @@ struct command {
     X(audit)                                                                                       \
     X(token)                                                                                       \
     X(settings)                                                                                    \
+    X(roles)                                                                                       \
     X(doctor)
 
 #define COMMAND_DECLARE(row) extern const struct command command_##row;

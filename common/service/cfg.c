@@ -152,6 +152,42 @@ static bool may_be_absent(const struct cfg_row *row, char *const *environment)
     return row->def != NULL && row->def[0] == '\0';
 }
 
+/* The settings that belong to the URL of a server: whoever needs the one needs all. */
+static const struct server {
+    enum cfg_id url;
+    enum cfg_id password;
+    bool user_needed;
+    uint64_t files;
+} servers[] = {
+    {CFG_AMQP_URL, CFG_AMQP_PASSWORD_FILE, true,
+     CFG_BIT(AMQP_CA_FILE) | CFG_BIT(AMQP_CERT_FILE) | CFG_BIT(AMQP_KEY_FILE)},
+    {CFG_DATABASE_URL, CFG_DATABASE_PASSWORD_FILE, true, 0},
+    {CFG_REDIS_URL, CFG_REDIS_PASSWORD_FILE, false,
+     CFG_BIT(REDIS_CA_FILE) | CFG_BIT(REDIS_CERT_FILE) | CFG_BIT(REDIS_KEY_FILE)},
+};
+
+/* Whether a URL is checked only with the password of a file in it. */
+static bool awaits_password(const struct cfg_row *row, char *const *environment)
+{
+    for (size_t i = 0; i < ARRAY_LEN(servers); i++)
+        if (row == &cfg_rows[servers[i].url])
+            return is_given(environment, servers[i].password);
+    return false;
+}
+
+static int check_value(const struct cfg_row *row, struct cfg_value *value, struct buf *problems)
+{
+    struct buf what;
+    buf_init(&what, 512);
+    int code = cfg_check(row, value->text, value, &what);
+    if (code == ERR_CONFIG) {
+        begin_problem(problems, row->name, strlen(row->name));
+        (void)buf_printf(problems, ": %s", buf_text(&what));
+    }
+    buf_free(&what);
+    return code;
+}
+
 static int load_value(const struct cfg_row *row, char *const *environment, struct cfg_value *value,
                       struct buf *problems)
 {
@@ -171,30 +207,8 @@ static int load_value(const struct cfg_row *row, char *const *environment, struc
         return ERR_NOMEM;
     if (text[0] == '\0' && optional)
         return 0; /* it may be absent, and is */
-    struct buf what;
-    buf_init(&what, 512);
-    int code = cfg_check(row, text, value, &what);
-    if (code == ERR_CONFIG) {
-        begin_problem(problems, row->name, strlen(row->name));
-        (void)buf_printf(problems, ": %s", buf_text(&what));
-    }
-    buf_free(&what);
-    return code;
+    return awaits_password(row, environment) ? 0 : check_value(row, value, problems);
 }
-
-/* The settings that belong to the URL of a server: whoever needs the one needs all. */
-static const struct server {
-    enum cfg_id url;
-    enum cfg_id password;
-    bool user_needed;
-    uint64_t files;
-} servers[] = {
-    {CFG_AMQP_URL, CFG_AMQP_PASSWORD_FILE, true,
-     CFG_BIT(AMQP_CA_FILE) | CFG_BIT(AMQP_CERT_FILE) | CFG_BIT(AMQP_KEY_FILE)},
-    {CFG_DATABASE_URL, CFG_DATABASE_PASSWORD_FILE, true, 0},
-    {CFG_REDIS_URL, CFG_REDIS_PASSWORD_FILE, false,
-     CFG_BIT(REDIS_CA_FILE) | CFG_BIT(REDIS_CERT_FILE) | CFG_BIT(REDIS_KEY_FILE)},
-};
 
 static uint64_t with_companions(uint64_t needed)
 {
@@ -204,23 +218,29 @@ static uint64_t with_companions(uint64_t needed)
     return needed;
 }
 
+static int add_password(struct cfg *cfg, const struct server *server, struct buf *problems)
+{
+    struct cfg_value *url = &cfg->values[server->url];
+    const struct cfg_value *password = &cfg->values[server->password];
+    if (url->text == NULL || password->secret_len == 0)
+        return 0;
+    const struct cfg_row *row = &cfg_rows[server->url];
+    const char *problem = NULL;
+    int code = cfg_add_password(url, password, server->user_needed, &problem);
+    if (code == ERR_CONFIG) {
+        begin_problem(problems, row->name, strlen(row->name));
+        (void)buf_printf(problems, ": %s%s", problem, cfg_rows[server->password].name);
+    }
+    return code < 0 ? code : check_value(row, url, problems);
+}
+
 static int add_passwords(struct cfg *cfg, struct buf *problems)
 {
     int result = 0;
     for (size_t i = 0; i < ARRAY_LEN(servers); i++) {
-        struct cfg_value *url = &cfg->values[servers[i].url];
-        const struct cfg_value *password = &cfg->values[servers[i].password];
-        if (url->text == NULL || password->secret_len == 0)
-            continue;
-        const char *problem = NULL;
-        int code = cfg_add_password(url, password, servers[i].user_needed, &problem);
+        int code = add_password(cfg, &servers[i], problems);
         if (code < 0)
             result = code;
-        if (code != ERR_CONFIG)
-            continue;
-        const char *name = cfg_rows[servers[i].url].name;
-        begin_problem(problems, name, strlen(name));
-        (void)buf_printf(problems, ": %s%s", problem, cfg_rows[servers[i].password].name);
     }
     return result;
 }
