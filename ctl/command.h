@@ -66,6 +66,7 @@ struct command {
     X(token)                                                                                       \
     X(settings)                                                                                    \
     X(roles)                                                                                       \
+    X(jwks_fetch)                                                                                  \
     X(doctor)
 
 #define COMMAND_DECLARE(row) extern const struct command command_##row;

@@ -5,7 +5,6 @@ import json
 import os
 import secrets
 import subprocess
-import unittest
 import urllib.parse
 
 import pika
@@ -155,4 +154,4 @@ class Rights(harness.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    harness.main()

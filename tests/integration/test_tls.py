@@ -7,7 +7,6 @@ import secrets
 import shutil
 import socket
 import tempfile
-import unittest
 import urllib.parse
 
 import harness
@@ -196,4 +195,4 @@ class Tls(harness.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    harness.main()
