@@ -11,9 +11,8 @@
 #include "common/base/err.h"
 #include "common/net/amqp/broker.h"
 #include "common/net/amqp/broker_impl.h"
-#include "tests/fake/fake_server.h"
+#include "tests/fake/stage_words.h"
 
-#define PATIENCE_MS 20000
 #define MUTE_MS 15000   /* of a connection */
 #define ANSWER_MS 60000 /* of a channel on a connection that lives */
 
@@ -50,40 +49,22 @@
     UNTIL(CHANNEL_OPEN(number)), UNTIL(CONFIRM(number)),                                           \
         SAY(CHANNEL_OPEN_OK(number) CONFIRM_OK(number))
 
-static struct loop *loop;
-static struct loop_timer *patience;
-static struct fake_server *server;
 static struct broker *broker;
 static struct broker_channel *channel;
-static struct buf heard;
-static unsigned wanted; /* words until the loop stops */
-
-static void say(const char *what, const char *word)
-{
-    (void)buf_printf(&heard, "%s%s; ", what, word);
-    if (--wanted == 0)
-        loop_stop(loop);
-}
-
-static void out_of_patience(void *arg)
-{
-    (void)arg;
-    ck_abort_msg("nothing more came; heard: %s", buf_text(&heard));
-}
 
 static void changed(enum broker_state state, const char *reason, void *arg)
 {
     (void)arg;
     if (state == BROKER_UP)
-        say("up", "");
+        say("up");
     else
-        say(state == BROKER_BLOCKED ? "blocked: " : "down: ", reason);
+        say_of(state == BROKER_BLOCKED ? "blocked: " : "down: ", reason);
 }
 
 static void opened(void *arg)
 {
     (void)arg;
-    say("opened", "");
+    say("opened");
 }
 
 static void closed(const char *reason, void *arg)
@@ -91,35 +72,22 @@ static void closed(const char *reason, void *arg)
     (void)arg;
     broker_channel_close(channel);
     channel = NULL;
-    say("closed: ", reason);
-}
-
-static void hear(unsigned count)
-{
-    buf_reset(&heard);
-    wanted = count;
-    loop_run(loop);
-}
-
-static void expect(unsigned count, const char *words)
-{
-    hear(count);
-    ck_assert_str_eq(buf_text(&heard), words);
+    say_of("closed: ", reason);
 }
 
 static void expect_part(unsigned count, const char *part)
 {
     hear(count);
-    ck_assert_msg(strstr(buf_text(&heard), part) != NULL, "%s is not in: %s", part,
-                  buf_text(&heard));
+    ck_assert_msg(strstr(buf_text(&words.heard), part) != NULL, "%s is not in: %s", part,
+                  buf_text(&words.heard));
 }
 
 static void open_broker(void)
 {
     char url[64];
-    (void)snprintf(url, sizeof url, "amqp://127.0.0.1:%u", fake_server_port(server));
+    (void)snprintf(url, sizeof url, "amqp://127.0.0.1:%u", fake_server_port(words.server));
     const struct broker_options options = {.urls = url, .name = "phases", .heartbeat_s = 10};
-    broker = broker_open(loop, &options, changed, NULL);
+    broker = broker_open(words.loop, &options, changed, NULL);
     ck_assert_ptr_nonnull(broker);
 }
 
@@ -131,30 +99,19 @@ static void open_publisher(void)
 
 static void set_up(void)
 {
-    buf_init(&heard, 4096);
-    loop = loop_new();
-    patience = loop_timer_new(loop, out_of_patience, NULL);
-    loop_timer_start(patience, PATIENCE_MS, 0);
-    server = fake_server_new();
+    words_begin();
     broker = NULL;
     channel = NULL;
 }
 
 static void tear_down(void)
 {
-    wanted = 0;
+    words.wanted = 0;
     if (broker != NULL)
         broker_suspend(broker, "the test ends"); /* a polite close would wait for its answer */
     broker_close(broker);
-    loop_timer_free(patience);
-    loop_free(loop);
-    fake_server_end(server);
-    buf_free(&heard);
+    words_end();
 }
-
-#define FOLLOW(...)                                                                                \
-    static const struct fake_server_step steps[] = {__VA_ARGS__};                                  \
-    fake_server_start(server, steps, ARRAY_LEN(steps))
 
 /* ---- connecting ---- */
 
@@ -175,7 +132,7 @@ START_TEST(it_dies_in_the_handshake_and_comes_back)
     FOLLOW(HELLO, CLOSE, HELLO, SAY(START), START_OK, RESET, LOGIN, PUBLISHER("\1"), HOLD);
     open_broker();
     expect_part(2, "login failed: "); /* the second failure within 10 s has no line of its own */
-    ck_assert_ptr_nonnull(strstr(buf_text(&heard), "; up; "));
+    ck_assert_ptr_nonnull(strstr(buf_text(&words.heard), "; up; "));
     open_publisher();
     expect(1, "opened; ");
 }
@@ -226,7 +183,7 @@ START_TEST(a_lost_connection_ends_its_channels_with_the_reason)
     expect(1, "up; ");
     open_publisher();
     expect_part(3, "closed: connection lost: ");
-    ck_assert_ptr_nonnull(strstr(buf_text(&heard), "; down: connection lost: "));
+    ck_assert_ptr_nonnull(strstr(buf_text(&words.heard), "; down: connection lost: "));
     ck_assert_int_ne(broker->backoff.step_ms, 0); /* that login has proved nothing */
     expect(1, "up; ");
 }
@@ -289,18 +246,18 @@ START_TEST(a_channel_without_its_answer_ends_alone)
     expect(1, "up; ");
     uint64_t before_ms = clock_mono_ms();
     open_publisher();
-    struct loop_timer *turn = loop_timer_new(loop, (loop_cb)loop_stop, loop);
+    struct loop_timer *turn = loop_timer_new(words.loop, (loop_cb)loop_stop, words.loop);
     loop_timer_start(turn, 1, 1);
     while (broker->answered_ms < before_ms)
-        loop_run(loop);
+        loop_run(words.loop);
     loop_timer_free(turn);
     broker_channels_look(broker, clock_mono_ms() + MUTE_MS); /* it answers something: it lives */
     ck_assert_int_eq(broker->phase, BROKER_PHASE_UP);
     ck_assert_ptr_nonnull(channel);
-    buf_reset(&heard);
-    wanted = 1;
+    buf_reset(&words.heard);
+    words.wanted = 1;
     broker_channels_look(broker, clock_mono_ms() + ANSWER_MS);
-    ck_assert_str_eq(buf_text(&heard), "closed: no answer on the channel within 60 s; ");
+    ck_assert_str_eq(buf_text(&words.heard), "closed: no answer on the channel within 60 s; ");
     ck_assert_int_eq(broker->phase, BROKER_PHASE_UP);
 }
 END_TEST

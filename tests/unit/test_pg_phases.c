@@ -10,9 +10,8 @@
 #include "common/base/err.h"
 #include "common/net/pg/pg.h"
 #include "common/net/pg/pg_impl.h"
-#include "tests/fake/fake_server.h"
+#include "tests/fake/stage_words.h"
 
-#define PATIENCE_MS 8000
 #define ANSWER_MS 60
 
 #define STARTUP UNTIL("application_name\0phases\0")
@@ -48,45 +47,13 @@
         "D\0\0\0\x0b\0\1\0\0\0\1" value "C\0\0\0\x0d"                                              \
         "SELECT 1\0" READY)
 
-static struct loop *loop;
-static struct loop_timer *patience;
-static struct fake_server *server;
 static struct pg *pg;
-static struct buf heard;
-static unsigned wanted; /* words until the loop stops */
-
-static void say(const char *word)
-{
-    (void)buf_printf(&heard, "%s; ", word);
-    if (--wanted == 0)
-        loop_stop(loop);
-}
-
-static void out_of_patience(void *arg)
-{
-    (void)arg;
-    ck_abort_msg("nothing more came; heard: %s", buf_text(&heard));
-}
-
-static void changed(bool up, const char *reason, void *arg)
-{
-    (void)arg;
-    say(up ? "up" : reason);
-}
 
 static void answered(const struct pg_result *result, void *arg)
 {
     (void)arg;
     enum pg_status status = pg_status(result);
     say(status == PG_LOST ? "lost" : status == PG_OK ? "fine" : pg_sqlstate(result));
-}
-
-static void expect(unsigned count, const char *words)
-{
-    wanted = count;
-    loop_run(loop);
-    ck_assert_str_eq(buf_text(&heard), words);
-    buf_reset(&heard);
 }
 
 static int judge(const struct pg_result *result, char *ret_reason, size_t reason_size)
@@ -102,13 +69,13 @@ static void open_url(uint32_t answer_ms, const char *options_of_url)
 {
     char url[128];
     (void)snprintf(url, sizeof url, "postgresql://ann:word@127.0.0.1:%u/x?sslmode=disable%s",
-                   fake_server_port(server), options_of_url);
+                   fake_server_port(words.server), options_of_url);
     const struct pg_options options = {.url = url,
                                        .application_name = "phases",
                                        .greeting = greeting,
                                        .answer_timeout_ms = answer_ms,
                                        .pending_max = 4};
-    pg = pg_open(loop, &options, changed, NULL);
+    pg = pg_open(words.loop, &options, say_changed, NULL);
     ck_assert_ptr_nonnull(pg);
 }
 
@@ -125,11 +92,7 @@ static void ask(void)
 
 static void set_up(void)
 {
-    buf_init(&heard, 4096);
-    loop = loop_new();
-    patience = loop_timer_new(loop, out_of_patience, NULL);
-    loop_timer_start(patience, PATIENCE_MS, 0);
-    server = fake_server_new();
+    words_begin();
     greeting = NULL;
     pg = NULL;
 }
@@ -137,26 +100,17 @@ static void set_up(void)
 static void tear_down(void)
 {
     pg_close(pg);
-    loop_timer_free(patience);
-    loop_free(loop);
-    fake_server_end(server);
-    buf_free(&heard);
+    words_end();
 }
-
-#define FOLLOW(...)                                                                                \
-    static const struct fake_server_step steps[] = {__VA_ARGS__};                                  \
-    fake_server_start(server, steps, ARRAY_LEN(steps))
 
 /* ---- connecting ---- */
 
 START_TEST(a_refused_connect_is_told_and_tried_again)
 {
     open_session(0);
-    wanted = 1;
-    loop_run(loop);
-    ck_assert_ptr_nonnull(strstr(buf_text(&heard), "Connection refused"));
+    hear(1);
+    ck_assert_ptr_nonnull(strstr(buf_text(&words.heard), "Connection refused"));
     ck_assert_int_eq(pg_fault(pg), ERR_UNAVAILABLE);
-    buf_reset(&heard);
     FOLLOW(LOGIN, HOLD);
     expect(1, "up; ");
     ck_assert_int_eq(pg_fault(pg), 0);
@@ -168,11 +122,11 @@ START_TEST(it_dies_in_the_login_and_comes_back)
     FOLLOW(ACCEPT, STARTUP, CLOSE, ACCEPT, STARTUP, SAY(GREETING), CLOSE, LOGIN, QUERY, ANSWER,
            HOLD);
     open_session(0);
-    wanted = 2; /* the same reason is told once */
-    loop_run(loop);
-    ck_assert_ptr_nonnull(strstr(buf_text(&heard), "server closed the connection unexpectedly"));
-    ck_assert_ptr_nonnull(strstr(buf_text(&heard), "up; "));
-    buf_reset(&heard);
+    words.wanted = 2; /* the same reason is told once */
+    loop_run(words.loop);
+    ck_assert_ptr_nonnull(
+        strstr(buf_text(&words.heard), "server closed the connection unexpectedly"));
+    ck_assert_ptr_nonnull(strstr(buf_text(&words.heard), "up; "));
     ask();
     expect(1, "fine; ");
 }
@@ -182,15 +136,14 @@ START_TEST(a_mute_server_is_given_up)
 {
     FOLLOW(ACCEPT, STARTUP, HOLD, LOGIN, HOLD);
     open_session(0);
-    struct loop_timer *turn = loop_timer_new(loop, (loop_cb)loop_stop, loop);
+    struct loop_timer *turn = loop_timer_new(words.loop, (loop_cb)loop_stop, words.loop);
     loop_timer_start(turn, 1, 1);
-    while (pg->phase != PG_PHASE_CONNECTING || fake_server_done(server) < 2)
-        loop_run(loop);
+    while (pg->phase != PG_PHASE_CONNECTING || fake_server_done(words.server) < 2)
+        loop_run(words.loop);
     loop_timer_free(turn);
-    wanted = 9;
+    words.wanted = 9;
     pg_timer_fired(pg); /* its 5 s are over */
-    ck_assert_str_eq(buf_text(&heard), "no connection within 5 s; ");
-    buf_reset(&heard);
+    ck_assert_str_eq(buf_text(&words.heard), "no connection within 5 s; ");
     expect(1, "up; ");
 }
 END_TEST
@@ -199,8 +152,7 @@ START_TEST(a_refused_login_is_no_outage)
 {
     FOLLOW(ACCEPT, STARTUP, ERROR("FATAL", "28P01", "\x1e"), CLOSE);
     open_session(0);
-    wanted = 1;
-    loop_run(loop);
+    hear(1);
     ck_assert_int_eq(pg_fault(pg), ERR_AUTH);
 }
 END_TEST
@@ -211,10 +163,9 @@ START_TEST(a_writer_passes_a_read_only_server_over)
 {
     FOLLOW(ACCEPT, STARTUP, SAY(GREETING READ_ONLY READY), HOLD, LOGIN, HOLD);
     open_session(0);
-    wanted = 2;
-    loop_run(loop);
-    ck_assert_ptr_nonnull(strstr(buf_text(&heard), "session is read-only"));
-    ck_assert_ptr_nonnull(strstr(buf_text(&heard), "up; "));
+    hear(2);
+    ck_assert_ptr_nonnull(strstr(buf_text(&words.heard), "session is read-only"));
+    ck_assert_ptr_nonnull(strstr(buf_text(&words.heard), "up; "));
 }
 END_TEST
 
@@ -257,10 +208,9 @@ START_TEST(a_server_that_shuts_down_is_left)
     open_session(0);
     expect(1, "up; ");
     ask();
-    wanted = 3;
-    loop_run(loop);
-    ck_assert_int_eq(strncmp(buf_text(&heard), "lost; ", 6), 0);
-    ck_assert_ptr_nonnull(strstr(buf_text(&heard), "up; "));
+    hear(3);
+    ck_assert_int_eq(strncmp(buf_text(&words.heard), "lost; ", 6), 0);
+    ck_assert_ptr_nonnull(strstr(buf_text(&words.heard), "up; "));
 }
 END_TEST
 
@@ -306,10 +256,10 @@ START_TEST(it_dies_in_the_greeting_and_comes_back)
            HOLD);
     greet();
     open_session(0);
-    wanted = 2;
-    loop_run(loop);
-    ck_assert_ptr_nonnull(strstr(buf_text(&heard), "server closed the connection unexpectedly"));
-    ck_assert_ptr_nonnull(strstr(buf_text(&heard), "up; "));
+    hear(2);
+    ck_assert_ptr_nonnull(
+        strstr(buf_text(&words.heard), "server closed the connection unexpectedly"));
+    ck_assert_ptr_nonnull(strstr(buf_text(&words.heard), "up; "));
 }
 END_TEST
 
@@ -318,15 +268,14 @@ START_TEST(a_greeting_without_an_answer_is_given_up)
     FOLLOW(LOGIN, QUERY, HOLD, LOGIN, QUERY, ROW("7"), HOLD);
     greet();
     open_session(0);
-    struct loop_timer *turn = loop_timer_new(loop, (loop_cb)loop_stop, loop);
+    struct loop_timer *turn = loop_timer_new(words.loop, (loop_cb)loop_stop, words.loop);
     loop_timer_start(turn, 1, 1);
     while (pg->phase != PG_PHASE_GREETING)
-        loop_run(loop);
+        loop_run(words.loop);
     loop_timer_free(turn);
-    wanted = 9;
+    words.wanted = 9;
     pg_timer_fired(pg); /* its 5 s are over */
-    ck_assert_str_eq(buf_text(&heard), "no connection within 5 s; ");
-    buf_reset(&heard);
+    ck_assert_str_eq(buf_text(&words.heard), "no connection within 5 s; ");
     expect(1, "up; ");
 }
 END_TEST
@@ -336,14 +285,14 @@ START_TEST(it_may_be_closed_while_it_greets)
     FOLLOW(LOGIN, QUERY, HOLD);
     greet();
     open_session(0);
-    struct loop_timer *turn = loop_timer_new(loop, (loop_cb)loop_stop, loop);
+    struct loop_timer *turn = loop_timer_new(words.loop, (loop_cb)loop_stop, words.loop);
     loop_timer_start(turn, 1, 1);
     while (pg->phase != PG_PHASE_GREETING)
-        loop_run(loop);
+        loop_run(words.loop);
     loop_timer_free(turn);
     pg_close(pg); /* its answer never comes, and is not judged */
     pg = NULL;
-    ck_assert_str_eq(buf_text(&heard), "");
+    ck_assert_str_eq(buf_text(&words.heard), "");
 }
 END_TEST
 
@@ -370,12 +319,12 @@ START_TEST(an_answer_that_came_while_we_were_slow_counts)
     open_session(ANSWER_MS);
     expect(1, "up; ");
     ask(); /* leaves at once */
-    wanted = 9;
+    words.wanted = 9;
     while (!pg_wire_readable(pg->pipeline.wire))
         ;
     pg->pipeline.waits_since_ms -= ANSWER_MS * 2;
     pg_deadline_fired(pg);
-    ck_assert_str_eq(buf_text(&heard), "fine; ");
+    ck_assert_str_eq(buf_text(&words.heard), "fine; ");
 }
 END_TEST
 

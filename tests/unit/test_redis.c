@@ -11,9 +11,7 @@
 #include "common/base/err.h"
 #include "common/net/redis/redis.h"
 #include "common/net/redis/redis_impl.h"
-#include "tests/fake/fake_server.h"
-
-#define PATIENCE_MS 8000
+#include "tests/fake/stage_words.h"
 
 #define PING EXPECT("*1\r\n$4\r\nPING\r\n")
 #define HELLO EXPECT("*1\r\n$5\r\nHELLO\r\n")
@@ -26,32 +24,8 @@
 #define LOGIN ACCEPT, PING, HELLO, PONG, MASTER
 #define GET EXPECT("*2\r\n$3\r\nGET\r\n$1\r\nx\r\n")
 
-static struct loop *loop;
-static struct loop_timer *patience;
-static struct fake_server *server;
 static struct redis *redis;
 static struct redis_subscriber *subscriber;
-static struct buf heard;
-static unsigned wanted; /* words until the loop stops */
-
-static void say(const char *word)
-{
-    (void)buf_printf(&heard, "%s; ", word);
-    if (--wanted == 0)
-        loop_stop(loop);
-}
-
-static void out_of_patience(void *arg)
-{
-    (void)arg;
-    ck_abort_msg("nothing more came; heard: %s", buf_text(&heard));
-}
-
-static void changed(bool up, const char *reason, void *arg)
-{
-    (void)arg;
-    say(up ? "up" : reason);
-}
 
 static void answered(const struct redis_reply *reply, void *arg)
 {
@@ -85,14 +59,6 @@ static void refused(const char *channel, size_t channel_len, const char *problem
     say(text);
 }
 
-static void expect(unsigned count, const char *words)
-{
-    wanted = count;
-    loop_run(loop);
-    ck_assert_str_eq(buf_text(&heard), words);
-    buf_reset(&heard);
-}
-
 static void turn_over(void *arg)
 {
     loop_stop(arg);
@@ -101,49 +67,45 @@ static void turn_over(void *arg)
 /* Runs the loop until `*counter` is `value`: for what no callback tells. */
 static void run_until(const unsigned *counter, unsigned value)
 {
-    struct loop_timer *turn = loop_timer_new(loop, turn_over, loop);
-    wanted = UINT_MAX;
+    struct loop_timer *turn = loop_timer_new(words.loop, turn_over, words.loop);
+    words.wanted = UINT_MAX;
     loop_timer_start(turn, 1, 1);
     while (*counter != value)
-        loop_run(loop);
+        loop_run(words.loop);
     loop_timer_free(turn);
 }
 
 static void run_until_done(size_t steps)
 {
-    struct loop_timer *turn = loop_timer_new(loop, turn_over, loop);
-    wanted = UINT_MAX;
+    struct loop_timer *turn = loop_timer_new(words.loop, turn_over, words.loop);
+    words.wanted = UINT_MAX;
     loop_timer_start(turn, 1, 1);
-    while (fake_server_done(server) < steps)
-        loop_run(loop);
+    while (fake_server_done(words.server) < steps)
+        loop_run(words.loop);
     loop_timer_free(turn);
 }
 
 /* The server is asked once more than it may leave unanswered. */
-static void tick_until_given_up(const char *words)
+static void tick_until_given_up(const char *text)
 {
-    wanted = UINT_MAX;
-    while (buf_text(&heard)[0] == '\0')
+    words.wanted = UINT_MAX;
+    while (buf_text(&words.heard)[0] == '\0')
         redis_tick(redis);
-    ck_assert_str_eq(buf_text(&heard), words);
-    buf_reset(&heard);
+    ck_assert_str_eq(buf_text(&words.heard), text);
+    buf_reset(&words.heard);
 }
 
 static const char *url_of(const char *login, const char *path)
 {
     static char url[128];
-    (void)snprintf(url, sizeof url, "redis://%s127.0.0.1:%u%s", login, fake_server_port(server),
-                   path);
+    (void)snprintf(url, sizeof url, "redis://%s127.0.0.1:%u%s", login,
+                   fake_server_port(words.server), path);
     return url;
 }
 
 static void set_up(void)
 {
-    buf_init(&heard, 4096);
-    loop = loop_new();
-    patience = loop_timer_new(loop, out_of_patience, NULL);
-    loop_timer_start(patience, PATIENCE_MS, 0);
-    server = fake_server_new();
+    words_begin();
     redis = NULL;
     subscriber = NULL;
 }
@@ -152,19 +114,12 @@ static void tear_down(void)
 {
     redis_close(redis);
     redis_subscriber_close(subscriber);
-    loop_timer_free(patience);
-    loop_free(loop);
-    fake_server_end(server);
-    buf_free(&heard);
+    words_end();
 }
-
-#define FOLLOW(...)                                                                                \
-    static const struct fake_server_step steps[] = {__VA_ARGS__};                                  \
-    fake_server_start(server, steps, ARRAY_LEN(steps))
 
 static void open_at(const char *url)
 {
-    redis = redis_open(loop, &(struct redis_server){.url = url}, 8, changed, NULL);
+    redis = redis_open(words.loop, &(struct redis_server){.url = url}, 8, say_changed, NULL);
     ck_assert_ptr_nonnull(redis);
 }
 
@@ -179,11 +134,11 @@ static void ask(void)
 
 START_TEST(a_refused_connect_is_told_once_and_tried_again)
 {
-    char words[128];
+    char said[128];
     open_at(url_of("", ""));
-    (void)snprintf(words, sizeof words, "cannot connect: 127.0.0.1:%u: Connection refused; ",
-                   fake_server_port(server));
-    expect(1, words);
+    (void)snprintf(said, sizeof said, "cannot connect: 127.0.0.1:%u: Connection refused; ",
+                   fake_server_port(words.server));
+    expect(1, said);
     ck_assert_int_eq(redis_fault(redis), ERR_UNAVAILABLE);
     FOLLOW(LOGIN, HOLD);
     expect(1, "up; ");
@@ -322,9 +277,9 @@ END_TEST
 
 static void open_subscriber(void)
 {
-    const struct redis_subscriber_events events = {message_came, subscribed, refused, changed};
-    subscriber =
-        redis_subscriber_open(loop, &(struct redis_server){.url = url_of("", "")}, &events, NULL);
+    const struct redis_subscriber_events events = {message_came, subscribed, refused, say_changed};
+    subscriber = redis_subscriber_open(words.loop, &(struct redis_server){.url = url_of("", "")},
+                                       &events, NULL);
     ck_assert_ptr_nonnull(subscriber);
 }
 
