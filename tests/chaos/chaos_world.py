@@ -1,6 +1,5 @@
 """The world that chaos happens to: private servers, the programs under test, the wires between them."""
 
-import atexit
 import json
 import os
 import resource
@@ -15,7 +14,6 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.path.insert(0, os.path.join(ROOT, "tests", "integration"))
 
 import harness  # noqa: E402
-import harness_stack  # noqa: E402
 from harness_services import _parse_env  # noqa: E402
 
 SERVICES = os.path.join(ROOT, "deploy", "dev", "services")
@@ -146,7 +144,6 @@ class World:
             settings["CHECKOUT_SEEDED_BUG"] = self.seeded_bug
         self.stack = harness.Stack("chaos", shards=SHARDS, settings=settings)
         self.stack.keep_logs()
-        atexit.unregister(harness_stack._drop_database)  # its servers go, and all that is in them
         if self.seeded_bug:
             self._sow(self.stack.direct["CHECKOUT_DATABASE_URL"])
         self.wires = Wires()

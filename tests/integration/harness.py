@@ -29,10 +29,11 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from harness_client import Answer, Gateway, Listener, http_call  # noqa: E402,F401
 from harness_daemon import Daemon, build_directory, program, program_environment  # noqa: E402,F401
+from harness_database import as_login, query_once  # noqa: E402,F401
 from harness_jobs import job, message, order_id, shard_of  # noqa: E402,F401
 from harness_proxy import Proxy  # noqa: E402,F401
 from harness_services import free_port, run_directory, services  # noqa: E402,F401
-from harness_stack import Order, Stack, as_login, query_once  # noqa: E402,F401
+from harness_stack import Order, Stack  # noqa: E402,F401
 from harness_wait import wait_until  # noqa: E402,F401
 
 

@@ -16,7 +16,7 @@ import harness_jobs
 from harness_broker import Broker
 from harness_client import http_call
 from harness_proxy import Proxy
-from harness_stack import as_login
+from harness_database import as_login
 from harness_wait import wait_until
 
 _PORTS = {"CHECKOUT_DATABASE_URL": 5432, "CHECKOUT_AMQP_URL": 5672, "CHECKOUT_REDIS_URL": 6379}

@@ -1,6 +1,5 @@
 """A stack: one database, one set of queues, one set of secrets, and the daemons that share them."""
 
-import atexit
 import hmac
 import os
 import secrets
@@ -18,6 +17,7 @@ import harness_jobs
 from harness_broker import Broker
 from harness_client import FINAL, Gateway, Listener, http_call
 from harness_daemon import Daemon, program, program_environment
+from harness_database import administer, as_login, database_url, drop_database, migrated_database
 from harness_proxy import Proxy
 from harness_services import free_port, run_directory, services
 from harness_wait import wait_until
@@ -28,65 +28,8 @@ _URL_OF = {"database": "CHECKOUT_DATABASE_URL", "amqp": "CHECKOUT_AMQP_URL",
 
 _SYSTEM_AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 
-_template = None        # a migrated database that others are copied from
 _declared = set()       # topologies that this process has declared
 _number = 0
-
-
-def create_database(template=None):
-    """A database of this process, as a copy of `template` if given; returns its name."""
-    name = f"test_{os.getpid()}_{secrets.token_hex(4)}"
-    _administer(f"create database {name}" + (f" template {template}" if template else ""))
-    return name
-
-
-def _drop_database(name):
-    _administer(f"drop database if exists {name} with (force)")
-
-
-def _administer(statement, database=None):
-    url = services()["CHECKOUT_DATABASE_URL"] if database is None else database_url(database)
-    query_once(url, statement)
-
-
-def query_once(url, statement, arguments=None, **options):
-    """Runs one statement in a session of its own and commits it; its rows, [] if it has none."""
-    connection = psycopg2.connect(url, **options)
-    try:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute(statement, arguments)
-            return cursor.fetchall() if cursor.description else []
-    finally:
-        connection.close()
-
-
-def database_url(name):
-    url = urllib.parse.urlsplit(services()["CHECKOUT_DATABASE_URL"])
-    return urllib.parse.urlunsplit(url._replace(path="/" + name))
-
-
-_PROGRAMS = ("producer", "consumer", "notifier", "operator")
-_LOGIN = """
-do $$ begin
-    begin
-        create role {login} login password '{login}' in role checkout_{program};
-    exception when duplicate_object or unique_violation then null;
-    end;
-end $$"""
-
-
-def make_logins():
-    """A login for each program, with its own role's rights: so each test shows that they suffice."""
-    for program_name in _PROGRAMS:
-        _administer(_LOGIN.format(login=f"test_{program_name}", program=program_name))
-
-
-def as_login(url, program_name):
-    login = f"test_{program_name}"
-    parts = urllib.parse.urlsplit(url)
-    return urllib.parse.urlunsplit(
-        parts._replace(netloc=f"{login}:{login}@{parts.netloc.rpartition('@')[2]}"))
 
 
 def _join(path, *parts):
@@ -177,18 +120,13 @@ class Stack:
         return urllib.parse.urlunsplit(url._replace(netloc=f"{login[0]}{login[1]}127.0.0.1:{proxy.port}"))
 
     def _prepare_database(self):
-        global _template
-        if _template is None:
-            fresh = create_database()
-            self.settings["CHECKOUT_DATABASE_URL"] = database_url(fresh)
-            self.ctl("migrate")
-            make_logins()
-            _template = fresh
-            atexit.register(_drop_database, fresh)
-        self.database = create_database(_template)
-        _administer("select checkout.keep_rows_out_of_the_log()", self.database)  # as migrate does
+        self.database = migrated_database(self._migrate)
+        administer("select checkout.keep_rows_out_of_the_log()", self.database)  # as migrate does
         self.direct["CHECKOUT_DATABASE_URL"] = database_url(self.database)
         self.settings["CHECKOUT_DATABASE_URL"] = self.direct["CHECKOUT_DATABASE_URL"]
+
+    def _migrate(self, url):
+        self.ctl("migrate", CHECKOUT_DATABASE_URL=url)
 
     def _prepare_queues(self):
         """Empty queues of this number of shards, with these settings."""
@@ -398,7 +336,7 @@ class Stack:
             self.broker.close()
             if self._connection is not None:
                 self._connection.close()
-            _drop_database(self.database)
+            drop_database(self.database)
             if not self._keep:
                 shutil.rmtree(self.directory, ignore_errors=True)
                 try:

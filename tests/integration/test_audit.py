@@ -14,7 +14,7 @@ import uuid
 
 import harness
 from harness import wait_until
-from harness_stack import as_login
+from harness_database import as_login
 from test_memory import sanitized
 
 ORDERS = int(os.environ.get("CHECKOUT_TEST_AUDIT", "20000"))

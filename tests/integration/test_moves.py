@@ -9,7 +9,7 @@ import psycopg2
 from psycopg2.extras import register_uuid
 
 import harness
-from harness_stack import as_login
+from harness_database import as_login
 
 STATES = ("waiting", "reserved", "confirmed", "rejected", "cancelled", "refunded")
 STEPS = {("waiting", "reserved"), ("waiting", "rejected"), ("waiting", "cancelled"), ("reserved", "reserved"),

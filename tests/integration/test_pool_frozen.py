@@ -9,7 +9,7 @@ import psycopg2
 
 from harness import main, wait_until
 from harness_pool import PoolCase
-from harness_stack import as_login
+from harness_database import as_login
 
 DECIDE = (b"checkout.decide_jobs(", b"\0decide\0")
 

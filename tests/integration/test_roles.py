@@ -5,7 +5,7 @@ logins have nothing else) and allows no more: each logs in and tries everything 
 import psycopg2
 
 import harness
-from harness_stack import as_login
+from harness_database import as_login
 
 
 # What the door may write by, and what it reads by. request_webhook is of the previous release (it goes with it).

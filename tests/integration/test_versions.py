@@ -9,7 +9,7 @@ import psycopg2
 
 import harness
 from harness import http_call, program, program_environment, wait_until
-from harness_stack import as_login
+from harness_database import as_login
 
 DAEMONS = ("producer", "consumer", "notifier")
 

@@ -11,7 +11,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 import harness  # noqa: E402
 from harness import program, program_environment, wait_until  # noqa: E402
-from harness_stack import create_database, database_url, make_logins  # noqa: E402
+from harness_database import create_database, database_url, make_logins  # noqa: E402
 
 PREVIOUS = os.environ["CHECKOUT_PREVIOUS_BUILD_DIR"]
 DECLINED = "pm_card_chargeDeclined"
