@@ -7,6 +7,7 @@
 #include "common/net/pg/pg.h"
 #include "common/net/pg/pg_hosts.h"
 #include "common/net/pg/pg_queue.h"
+#include "common/net/pg/pg_url.h"
 
 static void expect_host(const char *names, const char *ports, unsigned turn, const char *name,
                         const char *port)
@@ -148,6 +149,48 @@ START_TEST(urls)
 }
 END_TEST
 
+START_TEST(hosts_of_a_url_one_by_one)
+{
+    static const char *const list = "postgresql://u@a:5433,b/d?hostaddr=192.0.2.1,192.0.2.2";
+    struct pg_host host, address;
+    ck_assert_uint_eq(pg_url_hosts(list), 2);
+    ck_assert_int_eq(pg_url_host(list, 0, &host, &address), 0);
+    ck_assert_str_eq(host.name, "a");
+    ck_assert_str_eq(host.port, "5433");
+    ck_assert_str_eq(address.name, "192.0.2.1");
+    ck_assert_str_eq(address.port, "5433");
+    ck_assert_int_eq(pg_url_host(list, 1, &host, &address), 0);
+    ck_assert_str_eq(host.name, "b");
+    ck_assert_str_eq(address.name, "192.0.2.2");
+
+    static const char *const addresses = "postgresql:///d?hostaddr=192.0.2.1,192.0.2.2&port=6000";
+    ck_assert_uint_eq(pg_url_hosts(addresses), 2);
+    ck_assert_int_eq(pg_url_host(addresses, 1, &host, &address), 0);
+    ck_assert_str_eq(host.name, "");
+    ck_assert_str_eq(address.name, "192.0.2.2");
+    ck_assert_str_eq(address.port, "6000");
+
+    ck_assert_uint_eq(pg_url_hosts("postgresql:///d"), 1);
+    ck_assert_int_eq(pg_url_host("postgresql://h/d", 0, &host, &address), 0);
+    ck_assert_str_eq(host.name, "h");
+    ck_assert_str_eq(address.name, "");
+}
+END_TEST
+
+START_TEST(a_url_that_cannot_be_read_counts_as_one_host)
+{
+    struct pg_host host, address;
+    ck_assert_uint_eq(pg_url_hosts("postgresql://u:p%zz@h/d"), 1);
+    ck_assert_int_eq(pg_url_host("postgresql://u:p%zz@h/d", 0, &host, &address), ERR_PARSE);
+    char url[PG_HOSTS_NAME_SIZE + 64];
+    char name[PG_HOSTS_NAME_SIZE + 1];
+    memset(name, 'n', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    (void)snprintf(url, sizeof url, "postgresql://%s/d", name);
+    ck_assert_int_eq(pg_url_host(url, 0, &host, &address), ERR_INVALID);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("pg_hosts");
@@ -159,6 +202,8 @@ int main(void)
     tcase_add_test(tests, the_ring_keeps_its_order_while_it_grows);
     tcase_add_test(tests, what_is_held_back_is_a_copy);
     tcase_add_test(tests, urls);
+    tcase_add_test(tests, hosts_of_a_url_one_by_one);
+    tcase_add_test(tests, a_url_that_cannot_be_read_counts_as_one_host);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
