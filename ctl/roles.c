@@ -152,15 +152,15 @@ const struct command command_roles = {
     .words = "roles",
     .operands = "SERVER",
     .operand_count = 1,
-    .summary = "prints the login of each program at a server, with the rights that it needs",
+    .summary = "prints the logins of the programs, and their rights",
     .details = "SERVER is postgresql, rabbitmq or redis. Give the text to that server's own tool: "
                "checkoutctl roles postgresql | psql; checkoutctl roles rabbitmq | sh; checkoutctl "
                "roles redis | redis-cli. It may run again at any time: it makes what is not there "
                "and takes away what a program does not need. The logins are checkout_PROGRAM, at "
                "PostgreSQL shop_PROGRAM, for producer, consumer, notifier (not at RabbitMQ) and "
-               "operator (checkoutctl). A program's password is in the file of its name in DIR, "
-               "to which its CHECKOUT_*_PASSWORD_FILE point, too; no text that is printed holds "
-               "it. PostgreSQL needs `checkoutctl migrate` first, which makes the roles that own "
+               "operator (checkoutctl). A program's password is in the file of its name in DIR; "
+               "its CHECKOUT_*_PASSWORD_FILE name the same file. No password is printed."
+               " PostgreSQL needs `checkoutctl migrate` first, which makes the roles that own "
                "the rights.",
     .options = {{"passwords", "DIR", "folder of the passwords (" DIRECTORY_DEFAULT ")"},
                 {"vhost", "NAME", "RabbitMQ's virtual host (" VHOST_DEFAULT ")"}},

@@ -143,10 +143,10 @@ static void pace(struct gateway *gateway, const struct gateway_call *call, bool 
     else
         window_served(window, in_window(gateway) + 1 /* with this one */, clock_mono_ms());
     if (window->limited && !before)
-        log_warning("gateway refuses many calls as too many; making fewer a second",
+        log_warning("gateway answers 429 to many calls: making fewer a second",
                     LOG_INT("a_second", window->size));
     else if (before && !window->limited)
-        log_info("gateway has not refused many calls for a minute; no limit is kept to");
+        log_info("gateway has not answered 429 for a minute: no limit any more");
 }
 
 void gateway_answered(struct gateway *gateway, struct gateway_call *call,

@@ -96,7 +96,7 @@ static void report(struct look *look)
     const struct returns_options *o = &look->of->o;
     (void)buf_str(&look->list, "]}");
     if (look->list.failed) {
-        log_error("what went back of a payment is more than can be recorded",
+        log_error("refunds and disputes of a payment not recorded: too many",
                   LOG_STR("order_id", look->order_id), LOG_STR("intent", look->intent_id));
         end(look);
         return;
@@ -159,7 +159,7 @@ static void listed(const struct pay_returns *page, void *arg)
     }
     bool forbidden = page->code == ERR_AUTH || page->code == ERR_REFUSED;
     if (page->code < 0)
-        log_warning("what went back of a payment cannot be looked up",
+        log_warning("refunds and disputes of a payment not listed",
                     LOG_STR("order_id", look->order_id),
                     LOG_STR("list", look->kind == PAY_RETURN_REFUND ? "refunds" : "disputes"),
                     LOG_STR("problem", err_text(page->code)));
@@ -182,7 +182,7 @@ static void ask(void *arg)
             pay_returns(gateway_pay(o->gateway), look->kind, look->intent_id, after, listed, look);
     look->calling = code == 0;
     if (code == ERR_INVALID) {
-        log_error("what went back of a payment cannot be asked for: its id makes no sense",
+        log_error("refunds and disputes of a payment not listed: its id is not valid",
                   LOG_STR("order_id", look->order_id));
         end(look);
     } else if (code < 0) {

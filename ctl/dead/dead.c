@@ -270,7 +270,7 @@ const struct command command_dead_drop = {
     .summary = "ends a dead letter for good",
     .details = "No consumer decides its orders any more: their buyers see \"queued\" for ever. If "
                "it is readable, replay it instead.",
-    .options = {{"yes", NULL, "it is meant"}},
+    .options = {{"yes", NULL, "confirms it"}},
     .settings = DEAD_SETTINGS,
     .run = run_drop,
 };

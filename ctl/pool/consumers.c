@@ -135,8 +135,8 @@ const struct command command_consumers = {
     .details = "ALIVE: its heartbeat moved while we watched (up to 3 s); otherwise the member "
                "hangs or is gone. READY: it can do its job (/readyz says why not). LOCK: its "
                "process holds its "
-               "session in PostgreSQL. OWNS: shards that it serves; STANDBY: shards for which it "
-               "stands by. PAYMENTS STOPPED: why its payments are stopped.",
+               "session in PostgreSQL. OWNS: shards that it serves; STANDBY: shards that it "
+               "stands by for. PAYMENTS STOPPED: why its payments are stopped.",
     .settings = CFG_BIT(DATABASE_URL),
     .run = run,
 };

@@ -103,14 +103,14 @@ static void come(struct shared_port *p)
 static void begin_to_leave(struct shared_port *p)
 {
     if (http_server_hold(p->now, true) < 0)
-        log_debug("connections that come while it leaves may be reset");
+        log_debug("leaving the port: a connection that arrives now may be reset");
     enter(p, PHASE_LEAVING);
 }
 
 static void stay(struct shared_port *p)
 {
     if (http_server_hold(p->now, false) < 0)
-        log_debug("nothing was held");
+        log_debug("the port was not held");
     enter(p, PHASE_LISTENING);
 }
 

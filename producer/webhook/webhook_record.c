@@ -40,7 +40,7 @@ static void noted(const struct pg_result *result, void *arg)
 {
     (void)arg;
     if (pg_status(result) == PG_ERROR)
-        log_warning("webhooks cannot be counted", LOG_STR("problem", pg_message(result)));
+        log_warning("webhooks not counted", LOG_STR("problem", pg_message(result)));
 }
 
 /* What is lost on its way is not counted again: it is for people, and roughly. */
