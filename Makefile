@@ -7,7 +7,7 @@ build: ## compile (PRESET=dev, release, asan, tsan, seeded-bugs, cover)
 	@deploy/dev/packages --build && cmake --preset $(PRESET) && cmake --build --preset $(PRESET)
 test: ## everything that proves the promises: packages, builds, servers, tests (15 minutes)
 	@tests/run
-one: ## one test: make one T=test_decide.Decide.test_one, or T=unit.csv; the servers stay in build/servers
+one: ## one test: make one T=test_decide.Decisions, or T=unit.csv; the servers stay in build/servers
 	@tests/run --one "$(T)" --servers build/servers
 fmt: ## format the C code
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
