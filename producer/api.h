@@ -19,6 +19,7 @@ struct order_status;
 struct orders;
 struct origins;
 struct publisher;
+struct timekeeper;
 struct event_tickets;
 struct webhook_record;
 
@@ -31,6 +32,7 @@ struct api {
     struct sessions sessions;  /* with PostgreSQL */
     struct publisher *publisher;
     struct admission *admission;
+    struct timekeeper *timekeeper;
     struct origins *origins;
     struct event_tickets *tickets;
     struct orders *orders;

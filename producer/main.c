@@ -25,6 +25,7 @@
 #include "producer/port/shared_port.h"
 #include "producer/publish/publisher.h"
 #include "producer/routes.h"
+#include "producer/timekeeper.h"
 #include "producer/webhook/webhook_record.h"
 #include "producer/webhook/webhook_signature.h"
 
@@ -51,6 +52,12 @@ struct producer {
     uint64_t quiet_since_ms;
     int exit_code;
 };
+
+static void reads_connected(void *arg)
+{
+    struct producer *p = arg;
+    timekeeper_connected(p->api.timekeeper);
+}
 
 static void redis_changed(bool up, const char *reason, void *arg)
 {
@@ -131,8 +138,12 @@ static bool open_servers(struct producer *p)
     api->status = order_status_new(api, &redis);
     if (p->redis != NULL)
         api->admission = admission_new(api->loop, p->redis, orders_verdict, api);
-    return sessions_open(&api->sessions, api->loop, cfg_str(cfg, CFG_DATABASE_URL), &api->stats) &&
-           api->publisher != NULL && api->status != NULL && api->admission != NULL;
+    const struct sessions_options database = {.url = cfg_str(cfg, CFG_DATABASE_URL),
+                                              .stats = &api->stats,
+                                              .reads_connected = reads_connected,
+                                              .arg = p};
+    return sessions_open(&api->sessions, api->loop, &database) && api->publisher != NULL &&
+           api->status != NULL && api->admission != NULL;
 }
 
 static bool open_origins(struct producer *p)
@@ -154,12 +165,14 @@ static bool open_parts(struct producer *p)
     api->orders = orders_new(api);
     api->items = items_new();
     api->webhooks = webhook_record_new(api);
+    api->timekeeper = timekeeper_new(api);
     p->drain = loop_timer_new(api->loop, draining, p);
     api->jwt = identity_tokens(api->identity);
     api->tickets = event_tickets_new(identity_tickets(api->identity), cfg_str(cfg, CFG_EVENTS_URL),
                                      cfg_int(cfg, CFG_TICKET_TTL) / 1000);
     return api->ids != NULL && open_origins(p) && api->orders != NULL && api->items != NULL &&
-           api->tickets != NULL && api->webhooks != NULL && p->drain != NULL && open_servers(p);
+           api->tickets != NULL && api->webhooks != NULL && api->timekeeper != NULL &&
+           p->drain != NULL && open_servers(p);
 }
 
 static bool takes_orders(void *arg)
@@ -229,6 +242,7 @@ static void close_all(struct producer *p)
     orders_free(api->orders);
     items_free(api->items);
     webhook_record_free(api->webhooks);
+    timekeeper_free(api->timekeeper);
     event_tickets_free(api->tickets);
     origins_free(api->origins);
     identity_close(api->identity);

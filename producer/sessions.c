@@ -56,6 +56,7 @@ static void reads_changed(bool up, const char *reason, void *arg)
     if (up) {
         log_info("PostgreSQL is connected");
         loop_timer_start(sessions->later, WRITES_FOLLOW_MS, 0);
+        sessions->reads_connected(sessions->arg);
     } else {
         log_warning("PostgreSQL is not connected; orders are accepted nevertheless",
                     LOG_STR("reason", reason));
@@ -72,25 +73,28 @@ static void writes_changed(bool up, const char *reason, void *arg)
         say_writes(arg);
 }
 
-bool sessions_open(struct sessions *sessions, struct loop *loop, const char *url,
-                   struct stats *stats)
+bool sessions_open(struct sessions *sessions, struct loop *loop,
+                   const struct sessions_options *options)
 {
-    *sessions = (struct sessions){.stats = stats,
-                                  .cluster = pg_cluster_new(loop, url, "checkout-producer check")};
+    *sessions =
+        (struct sessions){.stats = options->stats,
+                          .reads_connected = options->reads_connected,
+                          .arg = options->arg,
+                          .cluster = pg_cluster_new(loop, options->url, "checkout-producer check")};
     sessions->later = loop_timer_new(loop, say_writes, sessions);
     if (sessions->cluster == NULL || sessions->later == NULL)
         return false;
-    struct pg_options options = {.url = url,
+    struct pg_options session = {.url = options->url,
                                  .cluster = sessions->cluster,
                                  .application_name = "checkout-producer",
                                  .greeting = &database_version_greeting,
                                  .statement_timeout_ms = STATEMENT_TIMEOUT_MS,
                                  .tcp_user_timeout_ms = TCP_TIMEOUT_MS,
                                  .pending_max = PENDING_MAX};
-    sessions->reads = pg_open(loop, &options, reads_changed, sessions);
-    options.application_name = WRITES_NAME;
-    options.greeting = &greet_writes;
-    sessions->writes = pg_open(loop, &options, writes_changed, sessions);
+    sessions->reads = pg_open(loop, &session, reads_changed, sessions);
+    session.application_name = WRITES_NAME;
+    session.greeting = &greet_writes;
+    sessions->writes = pg_open(loop, &session, writes_changed, sessions);
     return sessions->reads != NULL && sessions->writes != NULL;
 }
 

@@ -18,11 +18,20 @@ struct sessions {
     struct pg *writes;
     struct stats *stats;
     struct loop_timer *later; /* runs: the session for commits has a while yet to come back */
+    void (*reads_connected)(void *arg);
+    void *arg;
 };
 
-/* Starts connecting to `url`. False: no memory; sessions_close is allowed after either. */
-bool sessions_open(struct sessions *sessions, struct loop *loop, const char *url,
-                   struct stats *stats);
+struct sessions_options {
+    const char *url;
+    struct stats *stats;                /* outlives the sessions */
+    void (*reads_connected)(void *arg); /* each time that what reads is connected */
+    void *arg;
+};
+
+/* Starts connecting. False: no memory; sessions_close is allowed after either. */
+bool sessions_open(struct sessions *sessions, struct loop *loop,
+                   const struct sessions_options *options);
 /* Pending answers are lost. Zeroed ones are allowed. */
 void sessions_close(struct sessions *sessions);
 

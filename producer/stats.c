@@ -35,6 +35,11 @@ void stats_init(struct stats *s, struct metrics *m)
     s->admission_opened =
         metrics_counter(m, "checkout_gate_opened_total",
                         "Orders that passed admission because Redis did not answer.", NULL);
+    s->clock_drift = metrics_gauge(
+        m, "checkout_clock_drift_seconds",
+        "How far this host's clock is ahead of PostgreSQL's, if that is known.", NULL);
+    s->clock_known = metrics_gauge(m, "checkout_clock_drift_known",
+                                   "1 once the clock was compared with PostgreSQL's.", NULL);
 }
 
 /* Position of `code` among those seen; the last place takes all that find no other. */

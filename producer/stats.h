@@ -35,6 +35,8 @@ struct stats {
     struct metric *redis_up;
     struct metric *listening;
     struct metric *admission_opened;
+    struct metric *clock_drift;
+    struct metric *clock_known;
     struct metric *problems[PROBLEM_COUNT];
     /* made when first needed: (route, code) */
     struct metric *requests[STATS_ROUTES][STATS_CODES];

@@ -20,6 +20,8 @@
     X(SOLD_OUT, 409, "sold-out", "This item is sold out")                                          \
     X(ITEM_IN_ANOTHER_CART, 409, "item-in-another-cart",                                           \
       "Item is currently in another cart, try again!")                                             \
+    X(NOT_OPEN_YET, 409, "not-open-yet", "The sale of this item has not begun")                    \
+    X(SALE_CLOSED, 409, "sale-closed", "The sale of this item is over")                            \
     X(NOT_CANCELLABLE, 409, "not-cancellable", "This order cannot be cancelled any more")          \
     X(TOO_LARGE, 413, "too-large", "The body is too large")                                        \
     X(UNSUPPORTED_MEDIA_TYPE, 415, "unsupported-media-type", "The body must be JSON")              \
@@ -53,6 +55,7 @@ struct problem {
     enum problem_type type;
     const char *detail;     /* NULL: the title says all */
     const char *order_id;   /* PROBLEM_ACCEPT_UNKNOWN, _NOT_CANCELLABLE: which order */
+    const char *opens_at;   /* PROBLEM_NOT_OPEN_YET: when; needs no escaping */
     unsigned retry_after_s; /* 0: not said */
     struct problem_error errors[PROBLEM_ERRORS_MAX];
     size_t error_count;

@@ -91,6 +91,8 @@ const struct command command_audit = {
         "than 5 min ago and have no row, which is no violation by itself; a second check after the "
         "listing repeats what does not agree. Prints each "
         "violation with its ids, what to do, and what was checked. Exit code 1 with any violation. "
+        "Orders that were honoured more than an hour after their sale's closing are notes, not "
+        "violations. "
         "The second part needs CHECKOUT_GATEWAY_URL and CHECKOUT_GATEWAY_KEY_FILE as the consumers "
         "have them.",
     .options = {{"older", "DURATION", "payments open for longer are stuck (default 1h)"},

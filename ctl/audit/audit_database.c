@@ -47,6 +47,7 @@ static const struct check {
     {"turns of waitlists", CHECK("turns", "audit_turns()", 0)},
     {"payments", CHECK("payments", "audit_payments($1::bigint)", 1)},
     {"refunds", CHECK("refunds", "audit_refunds($1::bigint)", 1)},
+    {"orders after a closing", CHECK("windows", "audit_windows()", 0)},
     {"epochs and relays", CHECK("shards", "audit_shards()", 0)},
 };
 

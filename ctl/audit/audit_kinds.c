@@ -70,6 +70,9 @@ static const struct audit_kind kinds[] = {
     {"charge-missing", "P4",
      "The gateway's list has no such capture: is CHECKOUT_GATEWAY_URL or its key another "
      "account's?"},
+    {"honoured-late", AUDIT_NOTE,
+     "It was accepted before the closing, by the stamp of whoever published it: see who that was, "
+     "and why it was decided so late."},
     {"unknown", "P?", "The database's functions are newer than this program: use theirs."},
 };
 _Static_assert(ARRAY_LEN(kinds) <= AUDIT_KINDS_MAX, "the counts of a report have one place each");

@@ -2,9 +2,11 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #define LINE_BYTES_MAX ((size_t)64 * 1024)
 #define CHECKED_MAX ((size_t)4096)
+#define NOTES_MAX ((size_t)256 * 1024) /* bytes of notes in JSON; more are only counted */
 
 void audit_report_begin(struct audit_report *report, bool json)
 {
@@ -12,6 +14,7 @@ void audit_report_begin(struct audit_report *report, bool json)
     buf_init(&report->checked, CHECKED_MAX);
     buf_init(&report->words, CHECKED_MAX);
     buf_init(&report->line, LINE_BYTES_MAX);
+    buf_init(&report->note_list, NOTES_MAX);
     if (json)
         (void)fputs("{\"violations\":[", stdout);
 }
@@ -22,6 +25,7 @@ void audit_report_free(struct audit_report *report)
     buf_free(&report->checked);
     buf_free(&report->words);
     buf_free(&report->line);
+    buf_free(&report->note_list);
 }
 
 struct audit_finding audit_finding_of(const struct pg_result *result, int row)
@@ -85,13 +89,32 @@ static void write_words(struct buf *line, const struct audit_kind *kind,
     disarm(line);
 }
 
+/* Notes wait for the end of the list of violations. */
+static void keep_note(struct audit_report *report, const struct audit_kind *kind,
+                      const struct audit_finding *finding)
+{
+    struct buf *line = &report->line;
+    write_json(line, kind, finding);
+    if (report->note_list.len + line->len + 2 > NOTES_MAX)
+        return;
+    (void)buf_str(&report->note_list, report->note_list.len == 0 ? "\n" : ",\n");
+    (void)buf_append(&report->note_list, buf_text(line), line->len);
+}
+
 void audit_report_add(struct audit_report *report, const struct audit_finding *finding)
 {
     size_t place = audit_kind_of(finding->kind);
     const struct audit_kind *kind = audit_kind(place);
+    bool note = strcmp(kind->promise, AUDIT_NOTE) == 0;
     struct buf *line = &report->line;
     buf_reset(line);
     progress_end(&report->progress);
+    report->of_kind[place]++;
+    report->notes += note;
+    if (report->json && note) {
+        keep_note(report, kind, finding);
+        return;
+    }
     if (report->json) {
         (void)buf_str(line, report->violations == 0 ? "\n" : ",\n");
         write_json(line, kind, finding);
@@ -99,8 +122,7 @@ void audit_report_add(struct audit_report *report, const struct audit_finding *f
         write_words(line, kind, finding);
         (void)buf_char(line, '\n');
     }
-    report->violations++;
-    report->of_kind[place]++;
+    report->violations += !note;
     (void)fputs(buf_text(line), stdout); /* main reports if the output could not be written */
 }
 
@@ -130,13 +152,14 @@ void audit_report_end(struct audit_report *report, bool complete, uint64_t took_
     double seconds = (double)took_ms / 1000;
     progress_end(&report->progress);
     if (report->json) {
-        (void)printf("%s],\"violation_count\":%" PRIu64 ",\"checked\":{%s},\"complete\":%s,"
-                     "\"seconds\":%.3f}\n",
+        (void)printf("%s],\"violation_count\":%" PRIu64 ",\"notes\":[%s%s],\"note_count\":%" PRIu64
+                     ",\"checked\":{%s},\"complete\":%s,\"seconds\":%.3f}\n",
                      report->violations == 0 ? "" : "\n", report->violations,
+                     buf_text(&report->note_list), report->notes == 0 ? "" : "\n", report->notes,
                      buf_text(&report->checked), complete ? "true" : "false", seconds);
         return;
     }
-    if (report->violations > 0)
+    if (report->violations + report->notes > 0)
         print_advice(report);
     (void)printf("checked %s in %.1f s\n",
                  report->words.len == 0 ? "nothing" : buf_text(&report->words), seconds);

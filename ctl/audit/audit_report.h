@@ -1,4 +1,4 @@
-/* What an audit prints: each violation at once, and at the end what was checked. */
+/* What an audit prints: each violation at once, and at the end notes and what was checked. */
 #ifndef CTL_AUDIT_AUDIT_REPORT_H
 #define CTL_AUDIT_AUDIT_REPORT_H
 
@@ -14,13 +14,15 @@ struct audit_report {
     bool json;
     struct progress progress; /* wiped before each print */
     uint64_t violations;
+    uint64_t notes;
+    struct buf note_list; /* the first ones, in JSON */
     uint64_t of_kind[AUDIT_KINDS_MAX];
     struct buf checked; /* members of a JSON object */
     struct buf words;   /* the same for people */
     struct buf line;
 };
 
-/* One violation. Texts may be NULL: not about such a thing. */
+/* One violation or (by its kind) note. Texts may be NULL: not about such a thing. */
 struct audit_finding {
     const char *kind;
     const char *sku;

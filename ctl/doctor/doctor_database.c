@@ -4,6 +4,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/parse.h"
+#include "common/shop/clock_lock.h"
 #include "common/shop/database_version.h"
 #include "ctl/doctor/findings.h"
 #include "ctl/migrate/migrations.h"
@@ -29,6 +30,20 @@ static const struct pg_statement talkative = {
 
 static const struct pg_statement server_clock = {
     "ctl_doctor_clock", "select (extract(epoch from clock_timestamp()) * 1000)::bigint", 0};
+
+/* How far the hosts of producers are ahead, in ms: the widest drift, and how many drift by more
+ * than a second. A number of a lock has no sign. */
+static const struct pg_statement producer_clocks = {
+    "ctl_doctor_producer_clocks",
+    "select coalesce((array_agg(d.ms order by abs(d.ms) desc))[1], 0),"
+    "       count(*) filter (where abs(d.ms) > 1000), count(*)"
+    "  from (select case when k.objid::bigint > 2147483647 then k.objid::bigint - 4294967296"
+    "                    else k.objid::bigint end as ms"
+    "          from pg_locks k where k.locktype = 'advisory' and k.granted"
+    "           and k.classid = " CLOCK_LOCK_CLASS
+    "           and k.database = (select oid from pg_database where datname = current_database())) "
+    "d",
+    0};
 
 /* The oldest program version second. */
 static const struct pg_statement versions = {
@@ -186,6 +201,17 @@ static void check_clock(struct doctor *doctor)
     if (skew > SKEW_MAX_MS || skew < -SKEW_MAX_MS)
         doctor_say(doctor, FINDING_WARN, "postgresql", "synchronise the clocks of both hosts",
                    "its clock differs from this host's by %" PRId64 " ms", skew);
+}
+
+/* Producers correct their stamps, but their tokens and tickets expire by their host's clock. */
+static void check_producer_clocks(struct doctor *doctor)
+{
+    struct answer answer;
+    if (ask(doctor, &producer_clocks, &answer) && answer.numbers[1] > 0)
+        doctor_say(doctor, FINDING_WARN, "clocks", "synchronise the clocks of their hosts",
+                   "%" PRId64 " producers have a clock that differs from PostgreSQL's, by up to "
+                   "%" PRId64 " ms",
+                   answer.numbers[1], answer.numbers[0]);
 }
 
 /* Compares the files with the database. Returns whether all tables exist. */
@@ -381,6 +407,7 @@ void doctor_database(struct doctor *doctor)
     check_durability(doctor);
     check_log(doctor);
     check_clock(doctor);
+    check_producer_clocks(doctor);
     if (!check_migrations(doctor))
         return;
     check_programs(doctor);

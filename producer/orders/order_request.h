@@ -25,7 +25,7 @@ struct order_request {
     const char *body;
     size_t body_len;
     bool body_too_large;
-    int64_t now_ms; /* wall clock */
+    int64_t now_ms; /* when it is accepted, since 1970 */
 };
 
 /*

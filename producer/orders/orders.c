@@ -12,6 +12,7 @@
 #include "producer/orders/order_request.h"
 #include "producer/publish/publisher.h"
 #include "producer/respond.h"
+#include "producer/timekeeper.h"
 
 #define SPARE_MAX 1024 /* orders kept for reuse: they are large and many */
 
@@ -22,6 +23,7 @@ struct order {
     struct admission_entry entry;
     bool marked; /* it left something in Redis at admission */
     uint64_t since_us;
+    int64_t accepted_ms; /* the one reading of the clock: its stamp, and by which it is refused */
     struct job job;
     struct jwt_claims buyer;
     char scratch[ORDER_REQUEST_SCRATCH]; /* last: mostly untouched */
@@ -171,6 +173,26 @@ void orders_fate(void *waiter, enum batch_fate fate, void *arg)
 
 /* ---- the way in ---- */
 
+/* Refuses an order that comes before its item's sale or after it, by the time of its stamp. Not a
+ * retry: it may have been accepted in time. */
+static bool refused_by_window(struct api *api, struct order *o)
+{
+    int64_t opens_ms;
+    char opens_at[CLOCK_RFC3339_SIZE];
+    struct problem problem = {.type = PROBLEM_SALE_CLOSED};
+    enum sale_state state =
+        timekeeper_judge(api->timekeeper, o->job.sku, o->accepted_ms, &opens_ms);
+    if (state == SALE_OPEN)
+        return false;
+    if (state == SALE_NOT_OPEN_YET) {
+        clock_rfc3339(opens_ms, opens_at);
+        problem = (struct problem){.type = PROBLEM_NOT_OPEN_YET, .opens_at = opens_at};
+    }
+    admission_take_back(api->gate, &o->entry);
+    refuse_with(api, o, &problem);
+    return true;
+}
+
 static void publish(struct api *api, struct order *o)
 {
     int code = publisher_add(api->publisher, &o->job, o);
@@ -204,7 +226,8 @@ void orders_verdict(struct admission_entry *entry, enum admission_verdict verdic
     case ADMISSION_PASS:
     case ADMISSION_LOCKED:
         o->marked = true;
-        publish(api, o);
+        if (!refused_by_window(api, o))
+            publish(api, o);
         return;
     case ADMISSION_RETRY:
         publish(api, o);
@@ -216,6 +239,7 @@ void orders_verdict(struct admission_entry *entry, enum admission_verdict verdic
 static bool read_order(struct api *api, struct order *o)
 {
     struct http_request *request = o->request;
+    o->accepted_ms = timekeeper_now_ms(api->timekeeper);
     struct order_request input = {.user = o->buyer.user,
                                   .content_type = http_request_header(request, "Content-Type"),
                                   .key = http_request_header(request, "Idempotency-Key"),
@@ -223,7 +247,7 @@ static bool read_order(struct api *api, struct order *o)
                                       http_request_header_count(request, "Idempotency-Key"),
                                   .traceparent = http_request_header(request, "traceparent"),
                                   .body_too_large = http_request_body_too_large(request),
-                                  .now_ms = clock_wall_ms()};
+                                  .now_ms = o->accepted_ms};
     input.body = http_request_body(request, &input.body_len);
     if (input.body_len > ORDER_REQUEST_BODY_MAX) /* a webhook may be longer */
         input.body_too_large = true;

@@ -381,6 +381,19 @@ language sql stable as $$
      where c.status is null or not c.captured or c.amount <> c.o_amount or lower(c.currency) <> c.o_currency
 $$;
 
+-- Orders that were honoured by their stamp although they were decided more than an hour after the closing of
+-- their item (as it is set now): whoever publishes is trusted with the stamp, so somebody should look.
+create or replace function checkout.audit_windows() returns setof checkout.finding
+language sql stable as $$
+    select 'honoured-late', o.sku, o.order_id::text, o.shard, null,
+           format('accepted %s, decided %s, its sale closed %s', checkout.utc_text(o.accepted_at),
+                  checkout.utc_text(o.created_at), checkout.utc_text(i.closes_at))
+      from checkout.items i
+      join checkout.orders o on o.sku = i.sku
+     where i.closes_at is not null and o.created_at > i.closes_at + interval '1 hour'
+       and o.status in ('waiting', 'reserved', 'confirmed', 'refunded')
+$$;
+
 -- Captured payments of between p_from and p_until: their settlements began before p_until, so a list that
 -- began after it has them.
 create or replace function checkout.audit_captured(p_from timestamptz, p_until timestamptz)

@@ -53,7 +53,7 @@ declare
     touched text;
 begin
     with job as (           -- each once, and only those not decided before
-        select j.*
+        select j.*, least(j.accepted_at, now()) as stamp     -- later than our clock: counts as our clock
           from (select distinct on (u.order_id) u.*
                   from unnest(p_ids, p_users, p_skus, p_quantities, p_methods, p_emails, p_prices,
                               p_references, p_accepted, p_fingerprints, p_traces, p_flaws, p_customers)
@@ -72,7 +72,7 @@ begin
                                      and c.kind = 'cancel' and c.state = 'pending') then 'cancelled'
                     when j.flaw is not null then 'invalid'
                     when i.sku is null then 'unknown_item'
-                    when i.opens_at > now() or i.closes_at <= now() then 'not_on_sale'
+                    when i.opens_at > j.stamp or i.closes_at <= j.stamp then 'not_on_sale'
                     when j.unit_price <> i.price then 'price_changed'
                end as refusal,
                i.limit_per_user - case when i.limit_per_user is null then null else
@@ -116,7 +116,7 @@ begin
                          case when d.status = 'waiting' then d.ahead + d.nth_waiting end,
                          d.clock + p_wait_ms * interval '1 ms', d.user_id, d.sku, d.quantity,
                          d.price * d.quantity, d.currency, d.fingerprint, d.reference, d.receipt_email,
-                         d.payment_method, d.traceparent, d.accepted_at, null, null,
+                         d.payment_method, d.traceparent, d.stamp, null, null,
                          d.gateway_customer)::checkout.move order by d.n)
       into moves from decided d;
 
