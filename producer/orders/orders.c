@@ -188,7 +188,7 @@ static bool refused_by_window(struct api *api, struct order *o)
         clock_rfc3339(opens_ms, opens_at);
         problem = (struct problem){.type = PROBLEM_NOT_OPEN_YET, .opens_at = opens_at};
     }
-    admission_take_back(api->gate, &o->entry);
+    admission_take_back(api->admission, &o->entry);
     refuse_with(api, o, &problem);
     return true;
 }
