@@ -8,6 +8,7 @@ import unittest
 import uuid
 
 import harness
+import psycopg2
 from harness import http_call, wait_until
 from harness_clock import Clock
 from harness_client import PROBLEMS
@@ -83,6 +84,38 @@ class Counter(Windowed):
         letters = [json.loads(line) for line in self.stack.ctl("dead", "list", "--json").stdout.splitlines()]
         self.stack.ctl("dead", "replay", letters[-1]["id"])
         harness.Order(self.stack, "ann", job["order_id"]).wait("confirmed")
+
+    def held_up(self, sku, *stamps):
+        """Orders accepted then, set aside while somebody else's session has locked their item."""
+        session = psycopg2.connect(self.stack.direct["CHECKOUT_DATABASE_URL"])
+        try:
+            session.cursor().execute("select 1 from checkout.items where sku = %s for update", (sku,))
+            orders = [self.accepted(sku, seconds, f"user-{n}") for n, seconds in enumerate(stamps)]
+            wait_until(lambda: self.stack.one("select count(*) from jobs_aside where sku = %s", (sku,)) == len(stamps), 30,
+                       "the orders to be set aside")
+        finally:
+            session.close()
+        return orders
+
+    def test_an_order_that_was_set_aside_keeps_its_time(self):
+        early, in_time, late = self.held_up(self.window(opens=-900, closes=-600), -901, -601, -599)
+        in_time.wait("confirmed")
+        early.wait("rejected", "not_on_sale")
+        late.wait("rejected", "not_on_sale")
+
+    def test_a_stamp_of_the_future_counts_as_the_clock_when_it_was_set_aside(self):
+        sku = self.window(opens=600)
+        session = psycopg2.connect(self.stack.direct["CHECKOUT_DATABASE_URL"])
+        try:
+            session.cursor().execute("select 1 from checkout.items where sku = %s for update", (sku,))
+            order = self.accepted(sku, 7200)
+            wait_until(lambda: self.stack.one("select count(*) from jobs_aside where sku = %s", (sku,)) == 1, 30,
+                       "the order to be set aside")
+            session.cursor().execute("update checkout.items set opens_at = clock_timestamp() where sku = %s", (sku,))
+            session.commit()        # the sale has begun before the order is decided
+        finally:
+            session.close()
+        order.wait("rejected", "not_on_sale")
 
 
 class Door(Windowed):
