@@ -73,7 +73,8 @@ begin
             (shard, sku, order_id, user_id, quantity, payment_method, receipt_email, unit_price, reference,
              accepted_at, fingerprint, traceparent, flaw, gateway_customer)
         select p_shard, coalesce(j.sku, ''), j.order_id, j.user_id, j.quantity, j.payment_method, j.receipt_email,
-               j.unit_price, j.reference, j.accepted_at, j.fingerprint, j.traceparent, j.flaw, j.gateway_customer
+               j.unit_price, j.reference, least(j.accepted_at, now()), -- now, not when it is decided: see decide_jobs
+               j.fingerprint, j.traceparent, j.flaw, j.gateway_customer
           from job j
          where not exists (select 1 from checkout.orders o where o.order_id = j.order_id)
          order by j.n
