@@ -40,7 +40,9 @@ static bool ready(void *arg, struct buf *ret_why)
     if (!redis)
         (void)buf_str(ret_why,
                       "Redis is not connected; events come from PostgreSQL, more slowly\n");
-    return database;
+    if (stop_begun(n->daemon.stop))
+        (void)buf_str(ret_why, "it is leaving\n");
+    return database && !stop_begun(n->daemon.stop);
 }
 
 static void drained(void *arg)

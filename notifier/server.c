@@ -232,24 +232,39 @@ static void accept_socket(struct server *server, struct http_request *request, c
     http_upgrade(request, headers, ARRAY_LEN(headers), upgraded, welcome);
 }
 
-static void handle(struct http_request *request, void *arg)
+/* The headers that are lists. */
+enum { LIST_UPGRADE, LIST_CONNECTION, LIST_PROTOCOLS, LISTS };
+
+static int check_handshake(const struct server *server, struct http_request *request,
+                           int64_t *ret_after_id, struct handshake_refusal *ret_refusal)
 {
-    struct server *server = arg;
+    struct buf lists[LISTS];
+    for (size_t i = 0; i < LISTS; i++)
+        buf_init(&lists[i], HEADER_LIST_MAX);
     const struct handshake handshake = {
         .method = http_request_method(request),
         .path = http_request_path(request),
-        .upgrade = http_request_header(request, "Upgrade"),
-        .connection = http_request_header(request, "Connection"),
+        .upgrade = http_request_list(request, "Upgrade", &lists[LIST_UPGRADE]),
+        .connection = http_request_list(request, "Connection", &lists[LIST_CONNECTION]),
         .version = http_request_header(request, "Sec-WebSocket-Version"),
         .key = http_request_header(request, "Sec-WebSocket-Key"),
-        .protocols = http_request_header(request, "Sec-WebSocket-Protocol"),
+        .protocols = http_request_list(request, "Sec-WebSocket-Protocol", &lists[LIST_PROTOCOLS]),
         .origin = http_request_header(request, "Origin"),
         .last_event_id = http_request_query(request, "last_event_id"),
     };
+    int code = handshake_check(&handshake, server->options.origins, ret_after_id, ret_refusal);
+    for (size_t i = 0; i < LISTS; i++)
+        buf_free(&lists[i]);
+    return code;
+}
+
+static void handle(struct http_request *request, void *arg)
+{
+    struct server *server = arg;
     struct handshake_refusal refusal;
     struct jwt_claims claims;
     int64_t after_id = -1;
-    if (handshake_check(&handshake, server->options.origins, &after_id, &refusal) < 0) {
+    if (check_handshake(server, request, &after_id, &refusal) < 0) {
         answer_problem(server, request, &refusal);
         return;
     }
@@ -264,7 +279,8 @@ static void handle(struct http_request *request, void *arg)
     else if (room < 0)
         answer_problem(server, request, room == ERR_REFUSED ? &too_many : &crowded);
     else
-        accept_socket(server, request, handshake.key, after_id, &claims);
+        accept_socket(server, request, http_request_header(request, "Sec-WebSocket-Key"), after_id,
+                      &claims);
 }
 
 /* ---- the whole ---- */

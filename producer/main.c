@@ -29,7 +29,6 @@
 #include "producer/webhook/webhook_record.h"
 #include "producer/webhook/webhook_signature.h"
 
-#define IDLE_TIMEOUT_S 60
 #define REDIS_PENDING_MAX 16384
 #define ANSWER_MAX ((size_t)256 * 1024) /* bytes of an answer's body: a page of 100 orders */
 #define FIRST_CONNECT_MS                                                                           \
@@ -74,8 +73,8 @@ static bool ready(void *arg, struct buf *ret_why)
 {
     struct producer *p = arg;
     const char *why = "";
-    if (p->port == NULL || p->drain_until_ms > 0) {
-        (void)buf_str(ret_why, "no new connections are taken\n");
+    if (p->port == NULL || stop_begun(p->daemon.stop)) {
+        (void)buf_str(ret_why, p->port == NULL ? "it is starting\n" : "it is leaving\n");
         return false;
     }
     bool listens = shared_port_listens(p->port);
@@ -205,7 +204,7 @@ static bool open_producer(struct producer *p)
         .http = {.host = cfg_host(cfg, CFG_LISTEN),
                  .port = cfg_port(cfg, CFG_LISTEN),
                  .connections_max = (unsigned)cfg_int(cfg, CFG_CONNECTIONS_MAX),
-                 .idle_timeout_s = IDLE_TIMEOUT_S,
+                 .idle_timeout_s = (unsigned)(cfg_int(cfg, CFG_KEEPALIVE) / 1000),
                  .body_max =
                      p->api.webhook_secret_len > 0 ? WEBHOOK_BODY_MAX : ORDER_REQUEST_BODY_MAX,
                  .reuse_port = true,

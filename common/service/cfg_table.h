@@ -29,7 +29,9 @@ X(SHARDS, "SHARDS", POWER_OF_TWO, "16", 1, 1024, CFG_PRODUCER | CFG_CONSUMER | C
 X(QUEUE_MAX_BYTES, "QUEUE_MAX_BYTES", INTEGER, "1073741824", 1048576, 1099511627776, CFG_CTL, "bytes a shard queue may hold before new orders are refused") \
 X(QUEUE_REPLICAS, "QUEUE_REPLICAS", INTEGER, "1", 1, 7, CFG_CTL, "members of each quorum queue: 1, or 3 on three broker nodes") \
 X(PUBLISH_INFLIGHT, "PUBLISH_INFLIGHT", INTEGER, "8", 1, 64, CFG_PRODUCER, "messages published and not yet confirmed, at most") \
-X(CONNECTIONS_MAX, "CONNECTIONS_MAX", INTEGER, "2048", 16, 65536, CFG_PRODUCER | CFG_NOTIFIER, "client connections served at once (about 20 KiB of memory each); further ones are refused") \
+X(CONNECTIONS_MAX, "CONNECTIONS_MAX", INTEGER, "2048", 16, 65536, CFG_PRODUCER | CFG_NOTIFIER, "client connections served at once (about 50 KiB of memory each); further ones are refused") \
+X(KEEPALIVE, "KEEPALIVE", DURATION, "75s", 1000, 3600000, CFG_PRODUCER, "how long a client's connection is kept without a request; longer than a proxy in front keeps it (60s is usual). 5s when nearly all connections are taken") \
+X(DRAIN_DELAY, "DRAIN_DELAY", DURATION, "0s", 0, 600000, CFG_PRODUCER | CFG_NOTIFIER, "how long after SIGTERM new connections are still served, while /readyz says no: until every balancer has noticed") \
 X(SOCKETS_PER_USER, "SOCKETS_PER_USER", INTEGER, "16", 1, 1024, CFG_NOTIFIER, "websockets of one user at once; further ones are refused") \
 X(SOCKET_PING, "SOCKET_PING", DURATION, "20s", 500, 300000, CFG_NOTIFIER, "time between pings of a websocket; without an answer until the next ping it is closed") \
 X(DATABASE_URL, "DATABASE_URL", DATABASE_URL, NULL, 0, 0, CFG_DAEMONS | CFG_CTL, "PostgreSQL, postgresql://user:password@host:port/database; for TLS with ?sslmode=verify-full&sslrootcert=FILE") \

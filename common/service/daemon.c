@@ -153,7 +153,9 @@ static enum start assemble(const struct daemon_program *program, struct cfg *cfg
     enum start end = try_servers(program, &daemon);
     if (end != START_GOES_ON)
         return end;
-    daemon.stop = stop_new(daemon.loop, program->drain, program->arg);
+    bool has_delay = cfg_str(cfg, CFG_DRAIN_DELAY)[0] != '\0';
+    uint64_t delay_ms = has_delay ? (uint64_t)cfg_int(cfg, CFG_DRAIN_DELAY) : 0;
+    daemon.stop = stop_new(daemon.loop, delay_ms, program->drain, program->arg);
     if (daemon.stop == NULL)
         return failed(&daemon, "cannot listen to signals");
     end = open_admin(program, &daemon);

@@ -1,7 +1,6 @@
 #include "common/service/stop.h"
 
 #include <signal.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -16,6 +15,8 @@ struct stop {
     struct loop_signal *terminate;
     struct loop_signal *interrupt;
     struct loop_timer *watchdog;
+    struct loop_timer *delay;
+    uint64_t delay_ms;
     bool stopping;
 };
 
@@ -24,8 +25,18 @@ static void leave(struct stop *stop, const char *signal_name)
     if (stop->stopping)
         return;
     stop->stopping = true;
-    log_info("stopping", LOG_STR("signal", signal_name));
+    log_info("stopping", LOG_STR("signal", signal_name),
+             LOG_INT("delay_ms", (int64_t)stop->delay_ms));
     stop_notify_stopping();
+    if (stop->delay_ms == 0)
+        stop->cb(stop->arg);
+    else
+        loop_timer_start(stop->delay, stop->delay_ms, 0);
+}
+
+static void delay_over(void *arg)
+{
+    const struct stop *stop = arg;
     stop->cb(stop->arg);
 }
 
@@ -49,17 +60,20 @@ static void feed_watchdog(void *arg)
     (void)sd_notify(0, "WATCHDOG=1"); /* a manager that does not listen has no effect on us */
 }
 
-struct stop *stop_new(struct loop *loop, loop_cb cb, void *arg)
+struct stop *stop_new(struct loop *loop, uint64_t delay_ms, loop_cb cb, void *arg)
 {
     struct stop *stop = calloc(1, sizeof *stop);
     if (stop == NULL)
         return NULL;
     stop->cb = cb;
     stop->arg = arg;
+    stop->delay_ms = delay_ms;
+    stop->delay = loop_timer_new(loop, delay_over, stop);
     stop->terminate = loop_signal_new(loop, SIGTERM, terminated, stop);
     stop->interrupt = loop_signal_new(loop, SIGINT, interrupted, stop);
     stop->watchdog = loop_timer_new(loop, feed_watchdog, NULL);
-    if (stop->terminate == NULL || stop->interrupt == NULL || stop->watchdog == NULL) {
+    if (stop->terminate == NULL || stop->interrupt == NULL || stop->watchdog == NULL ||
+        stop->delay == NULL) {
         stop_free(stop);
         return NULL;
     }
@@ -76,7 +90,13 @@ void stop_free(struct stop *stop)
     loop_signal_free(stop->terminate);
     loop_signal_free(stop->interrupt);
     loop_timer_free(stop->watchdog);
+    loop_timer_free(stop->delay);
     free(stop);
+}
+
+bool stop_begun(const struct stop *stop)
+{
+    return stop->stopping;
 }
 
 void stop_notify_ready(void)

@@ -29,6 +29,7 @@
       "This Idempotency-Key belongs to another order")                                             \
     X(UPGRADE_REQUIRED, 426, "upgrade-required", "Another version of the protocol is needed")      \
     X(RATE_LIMITED, 429, "rate-limited", "Too many requests")                                      \
+    X(HEADERS_TOO_LARGE, 431, "headers-too-large", "The headers are too large")                    \
     X(ACCEPT_UNKNOWN, 503, "accept-unknown", "It is not known yet whether the order was accepted") \
     X(OVERLOADED, 503, "overloaded", "The server cannot take more at the moment")                  \
     X(BROKER_UNAVAILABLE, 503, "broker-unavailable", "Orders cannot be taken at the moment")       \

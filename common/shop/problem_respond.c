@@ -37,7 +37,9 @@ void problem_respond(struct http_request *request, const struct problem *problem
 void problem_refuse(struct http_request *request, unsigned status, const char *detail)
 {
     struct problem problem = {.type = PROBLEM_INVALID_REQUEST, .detail = detail};
-    if (status == 503) {
+    if (status == problem_status(PROBLEM_HEADERS_TOO_LARGE))
+        problem.type = PROBLEM_HEADERS_TOO_LARGE;
+    else if (status == problem_status(PROBLEM_OVERLOADED)) {
         problem.type = PROBLEM_OVERLOADED;
         problem.retry_after_s = REFUSED_RETRY_AFTER_S;
     }

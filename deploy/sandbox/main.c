@@ -124,7 +124,7 @@ static int run(const struct options *options, const char *key, const char *pem,
     struct stop *stop = NULL;
     int code = program.loop == NULL ? ERR_NOMEM : 0;
     if (code == 0) {
-        stop = stop_new(program.loop, stop_asked, &program);
+        stop = stop_new(program.loop, 0, stop_asked, &program);
         program.patience = loop_timer_new(program.loop, leave, &program);
         code = stop == NULL || program.patience == NULL
                    ? ERR_NOMEM

@@ -339,7 +339,10 @@ void order_status_get(struct api *api, struct http_request *request, const char 
     l->request = request;
     l->buyer = buyer;
     memcpy(l->id, id, IDS_ORDER_SIZE);
-    unsigned wait_s = preferred_wait(http_request_header(request, "Prefer"));
+    struct buf prefer;
+    buf_init(&prefer, HEADER_LIST_MAX);
+    unsigned wait_s = preferred_wait(http_request_list(request, "Prefer", &prefer));
+    buf_free(&prefer);
     if (wait_s > 0 && status->waiting_count < WAITING_MAX && !status->draining) {
         l->until_ms = clock_mono_ms() + (uint64_t)wait_s * 1000;
         start_waiting(status, l);

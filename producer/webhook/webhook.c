@@ -156,9 +156,12 @@ static bool mode_fits(const struct api *api, const struct webhook_event *event)
 
 static bool is_signed(struct api *api, struct http_request *request, const char *body, size_t len)
 {
+    struct buf signature;
+    buf_init(&signature, HEADER_LIST_MAX);
     int code = webhook_verify(api->webhook_secret, api->webhook_secret_len,
-                              http_request_header(request, "Stripe-Signature"), body, len,
+                              http_request_list(request, "Stripe-Signature", &signature), body, len,
                               clock_wall_ms() / 1000);
+    buf_free(&signature);
     if (code == ERR_NOMEM) {
         refuse(api, request, PROBLEM_OVERLOADED, "out of memory");
     } else if (code < 0) {

@@ -63,6 +63,30 @@ START_TEST(nul_in_a_name)
 }
 END_TEST
 
+/* RFC 9112, 5.1. */
+START_TEST(white_space_before_the_colon)
+{
+    static const char *const names[] = {"Foo ", "Transfer-Encoding ", "Foo\t", "", "a b", "(x)"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        setup();
+        add("Host", "x");
+        add(names[i], "y");
+        refused("white space");
+    }
+}
+END_TEST
+
+START_TEST(the_path_of_a_whole_url)
+{
+    ck_assert_str_eq(http_target_path("/v1/items"), "/v1/items");
+    ck_assert_str_eq(http_target_path("http://shop.example/v1/items"), "/v1/items");
+    ck_assert_str_eq(http_target_path("HTTPS://shop.example:8443/"), "/");
+    ck_assert_str_eq(http_target_path("http://shop.example"), "/");
+    ck_assert_str_eq(http_target_path("/http://shop.example/x"), "/http://shop.example/x");
+    ck_assert_str_eq(http_target_path("*"), "*");
+}
+END_TEST
+
 START_TEST(two_lengths)
 {
     add("Host", "x");
@@ -150,6 +174,8 @@ int main(void)
     tcase_add_test(tc, a_plain_head);
     tcase_add_test(tc, chunked);
     tcase_add_test(tc, two_lengths);
+    tcase_add_test(tc, white_space_before_the_colon);
+    tcase_add_test(tc, the_path_of_a_whole_url);
     tcase_add_test(tc, length_and_encoding);
     tcase_add_test(tc, two_encodings);
     tcase_add_test(tc, another_encoding);

@@ -44,7 +44,7 @@ static int begin(struct http_server *s, const struct http_options *options)
     int code =
         fd > 0 ? 0 : http_bind(options->host, options->port, options->reuse_port, &fd, &s->port);
     if (code == 0)
-        code = http_listen(fd, options->connections_max, &s->port, &ipv6);
+        code = http_listen(fd, &s->connections_max, &s->port, &ipv6);
     if (code < 0) {
         if (fd > 0 && fd != options->bound)
             (void)close(fd);

@@ -1,7 +1,8 @@
 /*
  * HTTP server (libmicrohttpd on our loop). A handler answers at once or later; the connection is
- * suspended meanwhile. It answers requests that have two readings (a second Content-Length, Host or
- * Transfer-Encoding; Content-Length beside Transfer-Encoding) with 400 and closes the connection.
+ * suspended meanwhile; a client that has ended its side gets its answer. It answers requests that
+ * have two readings (a second Content-Length, Host or Transfer-Encoding; Content-Length beside
+ * Transfer-Encoding; white space before a colon) with 400 and closes the connection.
  */
 #ifndef COMMON_NET_HTTP_HTTP_H
 #define COMMON_NET_HTTP_HTTP_H
@@ -11,6 +12,7 @@
 #include <stdint.h>
 
 #include "common/base/attrs.h"
+#include "common/base/buf.h"
 #include "common/base/loop.h"
 
 struct http_server;
@@ -22,6 +24,7 @@ struct http_header {
 };
 
 #define HTTP_HEADERS_MAX 12
+#define HEADER_LIST_MAX ((size_t)16 * 1024) /* no head is larger */
 
 struct http_response {
     unsigned status;
@@ -34,19 +37,20 @@ struct http_response {
 };
 
 /* Answers, by http_respond, a request that the server itself refuses before any handler sees it:
- * `status` is 400 (it has two readings) or 503 (the server closes); `detail` is a static text. */
+ * `status` is 400 (not to be understood in one way), 431 or 503 (the server closes); `detail` is a
+ * static text. */
 typedef void (*http_refuser)(struct http_request *request, unsigned status, const char *detail);
 
 struct http_options {
     const char *host;
-    uint16_t port; /* 0: a free one, see http_server_port */
-    unsigned connections_max;
-    unsigned idle_timeout_s; /* from connecting or the last answer to the end of the next request;
-                                shorter when nearly all connections are taken */
-    size_t body_max;         /* it cuts a longer body: http_request_body_too_large */
-    bool reuse_port;         /* several processes share the port (SO_REUSEPORT) */
-    int bound;               /* > 0: listen on this socket of http_bind, and not on host and port;
-                                it becomes the server's, except on ERR_UNAVAILABLE */
+    uint16_t port;            /* 0: a free one, see http_server_port */
+    unsigned connections_max; /* fewer where the limit of descriptors does not allow them */
+    unsigned idle_timeout_s;  /* from connecting or the last answer to the end of the next request;
+                                 shorter when nearly all connections are taken */
+    size_t body_max;          /* it cuts a longer body: http_request_body_too_large */
+    bool reuse_port;          /* several processes share the port (SO_REUSEPORT) */
+    int bound;                /* > 0: listen on this socket of http_bind, and not on host and port;
+                                 it becomes the server's, except on ERR_UNAVAILABLE */
     const char *tls_certificate; /* PEM text; NULL: no TLS */
     const char *tls_key;         /* PEM text, too; both must outlive the server */
     http_refuser refuse;         /* NULL: the detail as plain text */
@@ -79,6 +83,10 @@ const char *http_request_path(const struct http_request *request); /* without th
 const char *http_request_query(const struct http_request *request, const char *name);
 const char *http_request_header(const struct http_request *request, const char *name);
 size_t http_request_header_count(const struct http_request *request, const char *name);
+/* All values of a header that is a list, in however many lines they came, in `out`. NULL: absent,
+ * or they do not fit. */
+const char *http_request_list(const struct http_request *request, const char *name,
+                              struct buf *out);
 const char *http_request_body(const struct http_request *request, size_t *ret_len);
 bool http_request_body_too_large(const struct http_request *request);
 

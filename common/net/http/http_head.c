@@ -18,11 +18,24 @@ static uint64_t number(const char *text)
     return (uint64_t)value;
 }
 
+/* RFC 9110, 5.6.2. */
+static bool is_token(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (c <= ' ' || c >= 127 || strchr("\"(),/:;<=>?@[\\]{}", c) != NULL)
+            return false;
+    }
+    return len > 0;
+}
+
 void http_head_add(struct http_head *head, const char *name, size_t name_len, const char *value,
                    size_t value_len)
 {
     if (strlen(name) != name_len || (value != NULL && strlen(value) != value_len))
         head->has_nul = true;
+    if (!is_token(name, name_len))
+        head->wrong_name = true;
     switch (name[0]) {
     case 'h':
     case 'H':
@@ -61,7 +74,23 @@ const char *http_head_ambiguity(const struct http_head *head, const char *versio
         return "there is more than one Host";
     if (head->hosts == 0 && strcmp(version, "HTTP/1.1") == 0)
         return "there is no Host";
-    return head->has_nul ? "a header contains NUL" : NULL;
+    if (head->has_nul)
+        return "a header contains NUL";
+    return head->wrong_name ? "the name of a header is no name, or has white space behind it"
+                            : NULL;
+}
+
+const char *http_target_path(const char *target)
+{
+    static const char *const schemes[] = {"http://", "https://"};
+    for (size_t i = 0; i < ARRAY_LEN(schemes); i++) {
+        size_t len = strlen(schemes[i]);
+        if (strncasecmp(target, schemes[i], len) != 0)
+            continue;
+        const char *path = strchr(target + len, '/');
+        return path == NULL ? "/" : path;
+    }
+    return target;
 }
 
 size_t http_unescape(char *text)

@@ -12,6 +12,7 @@ struct http_head {
     unsigned encodings;
     bool chunked;
     bool has_nul;
+    bool wrong_name; /* no token: white space before the colon (RFC 9112, 5.1) */
     uint64_t length; /* Content-Length; libmicrohttpd has refused what is no number */
 };
 
@@ -20,6 +21,9 @@ void http_head_add(struct http_head *head, const char *name, size_t name_len, co
                    size_t value_len);
 /* Why two readers might see two different requests in this one; static text. NULL: they cannot. */
 const char *http_head_ambiguity(const struct http_head *head, const char *version);
+
+/* The path of a request's target, which may be a whole URL (RFC 9112, 3.2.2). */
+const char *http_target_path(const char *target);
 
 /* Decodes %XX in place and returns the new length. Leaves %00 and broken escapes as they are, so
  * that no text ends early. */

@@ -41,6 +41,7 @@ struct http_request {
     bool suspended;
     bool aborted;      /* by http_abort */
     bool refused;      /* by the server itself */
+    bool early;        /* asked before its body is here, which is too large */
     uint64_t since_ms; /* connected, or answered last */
     bool looked;       /* whether the client has ended, since then */
     TAILQ_ENTRY(http_request) link;
@@ -66,12 +67,13 @@ struct http_server {
     http_refuser refuse;
     size_t body_max;
     uint64_t idle_ms;
-    size_t connections_max;
+    unsigned connections_max;
     uint16_t port;
     int listen_fd; /* -1 once draining */
     bool full;     /* at its limit of connections after the previous run */
     bool draining;
     bool running; /* inside MHD_run */
+    bool tls;
 
     struct loop_watch *watch;
     struct loop_deferred *soon; /* runs the library in the next turn */

@@ -13,6 +13,8 @@
 #include "common/base/err.h"
 #include "common/base/log.h"
 
+#define DESCRIPTORS_LEFT ((rlim_t)128) /* for whatever is no connection of a client */
+
 static int close_failed(int fd)
 {
     int error = errno;
@@ -64,17 +66,31 @@ static int bind_host(const char *host, uint16_t port, bool reuse_port)
     return fd;
 }
 
-/* Each connection is a descriptor; the soft limit is often 1024. */
-static void raise_descriptors(unsigned connections)
+/* Each connection is a descriptor; the soft limit is often 1024. Returns how many may be taken, so
+ * that some are left for other servers of the process, such as its admin address. */
+static unsigned connections_within(unsigned wanted)
 {
     struct rlimit limit;
-    rlim_t wanted = (rlim_t)connections + 256;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
-        return;
-    limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
-        log_warning("limit of open files is below the number of connections",
-                    LOG_INT("files", limit.rlim_cur), LOG_INT("connections", connections));
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return wanted;
+    if (limit.rlim_cur < (rlim_t)wanted + DESCRIPTORS_LEFT) {
+        struct rlimit raised = {.rlim_cur = (rlim_t)wanted + 2 * DESCRIPTORS_LEFT,
+                                .rlim_max = limit.rlim_max};
+        if (raised.rlim_cur > raised.rlim_max)
+            raised.rlim_cur = raised.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
+            limit = raised;
+    }
+    if (limit.rlim_cur >= (rlim_t)wanted + DESCRIPTORS_LEFT)
+        return wanted;
+    rlim_t taken = limit.rlim_cur > 2 * DESCRIPTORS_LEFT ? limit.rlim_cur - DESCRIPTORS_LEFT
+                                                         : limit.rlim_cur / 2;
+    taken = taken < wanted ? taken : wanted;
+    if (taken < wanted)
+        log_warning("the limit of open files allows fewer connections than wanted",
+                    LOG_INT("files", (int64_t)limit.rlim_cur), LOG_INT("wanted", wanted),
+                    LOG_INT("connections", (int64_t)taken));
+    return (unsigned)taken;
 }
 
 union address {
@@ -108,11 +124,11 @@ int http_bind(const char *host, uint16_t port, bool reuse_port, int *ret_fd, uin
     return 0;
 }
 
-int http_listen(int fd, unsigned connections, uint16_t *ret_port, bool *ret_ipv6)
+int http_listen(int fd, unsigned *connections, uint16_t *ret_port, bool *ret_ipv6)
 {
     if (listen(fd, HTTP_LISTEN_BACKLOG) != 0)
         return ERR_UNAVAILABLE;
-    raise_descriptors(connections);
+    *connections = connections_within(*connections);
     return address_of(fd, ret_port, ret_ipv6);
 }
 

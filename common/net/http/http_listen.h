@@ -14,9 +14,10 @@
 MUST_CHECK int http_bind(const char *host, uint16_t port, bool reuse_port, int *ret_fd,
                          uint16_t *ret_port);
 
-/* Listens on a socket of http_bind(), and makes room for as many descriptors as connections.
- * ERR_UNAVAILABLE: another socket has the address (see errno). */
-MUST_CHECK int http_listen(int fd, unsigned connections, uint16_t *ret_port, bool *ret_ipv6);
+/* Listens on a socket of http_bind(), and raises the limit of descriptors for *connections; where
+ * that is not possible it lowers *connections. ERR_UNAVAILABLE: another socket has the address (see
+ * errno). */
+MUST_CHECK int http_listen(int fd, unsigned *connections, uint16_t *ret_port, bool *ret_ipv6);
 
 /* While held, the kernel ignores who begins to connect (who tries again 1 s later), but completes
  * what has begun. ERR_UNAVAILABLE: it cannot, and nothing has changed. */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
@@ -19,12 +20,18 @@
  * library still answers one thing itself: a Transfer-Encoding other than chunked. */
 static const char no_host[] = "";
 
-/* Memory of one connection for its request's head and its answer's: a token of 4 KiB fits. The
- * library clears all of it for each request, so more costs time too. */
-#define CONNECTION_MEMORY ((size_t)12 * 1024)
-/* It reads a body over the limit to its end up to this size, so that the client gets our answer and
- * not a reset. It answers a longer one at once, or cuts it off if its length is unknown. */
+#define HEAD_MAX ((size_t)16 * 1024)
+/* Memory of one connection for its request's head and its answer's: a head of HEAD_MAX fits, and
+ * one that is somewhat larger comes to us, for an answer in our words. The library clears all of it
+ * for each request, so more costs time too. */
+#define CONNECTION_MEMORY ((size_t)40 * 1024)
+/* It reads a body over the limit to its end up to this size, and so keeps the connection. To a
+ * longer one it answers at once, in place of the library, and throws away what still comes, so that
+ * the client gets our answer and not a reset. */
 #define DISCARD_MAX ((uint64_t)64 * 1024)
+#define THROW_AWAY_MAX ((uint64_t)16 * 1024 * 1024)
+#define ALONE_MAX ((size_t)2 * 1024 * 1024) /* an answer that we send in place of the library */
+#define ROOM_AT_FIRST ((size_t)64 * 1024)   /* what a socket takes at once in any case */
 
 /* ---- connections ---- */
 
@@ -105,12 +112,12 @@ static enum MHD_Result queue_answer(struct http_request *r)
 
 /* Hands the request to the handler; queues its answer, or suspends the connection until there is
  * one. */
-static enum MHD_Result ask(struct http_request *r, const char *refusal)
+static enum MHD_Result ask(struct http_request *r, unsigned status, const char *refusal)
 {
     struct http_server *s = r->server;
     http_request_enter(r, REQUEST_OPEN);
     if (refusal != NULL)
-        http_request_refuse(r, 400, refusal);
+        http_request_refuse(r, status, refusal);
     else
         s->handler(r, s->arg);
     if (r->state != REQUEST_OPEN)
@@ -120,18 +127,38 @@ static enum MHD_Result ask(struct http_request *r, const char *refusal)
     return MHD_YES;
 }
 
+/* The library can answer only behind the body. */
+static void ask_early(struct http_request *r)
+{
+    struct http_server *s = r->server;
+    r->too_large = true;
+    r->early = true;
+    http_request_enter(r, REQUEST_OPEN);
+    s->handler(r, s->arg);
+}
+
 static enum MHD_Result begin(struct http_request *r, const char *method, const char *path,
                              const char *version)
 {
     r->method = method;
-    r->path = path;
+    r->path = http_target_path(path);
     struct http_head head = {0};
     (void)MHD_get_connection_values_n(r->mhd, MHD_HEADER_KIND, look_at_header, &head);
     const char *refusal = http_head_ambiguity(&head, version);
     if (refusal != NULL)
-        return ask(r, refusal); /* an answer at this point also closes the connection */
+        return ask(r, 400, refusal); /* an answer at this point also closes the connection */
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(r->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    if (info != NULL && info->header_size > HEAD_MAX)
+        return ask(r, 431, "the request line and the headers together have over 16 KiB");
     r->too_large = head.length > r->server->body_max;
-    return head.length > r->server->body_max + DISCARD_MAX ? ask(r, NULL) : MHD_YES;
+    bool asks = r->too_large && http_request_header(r, "Expect") != NULL; /* whether to send it */
+    if (asks || head.length > r->server->body_max + DISCARD_MAX) {
+        if (r->server->tls)
+            return ask(r, 0, NULL);
+        ask_early(r);
+    }
+    return MHD_YES;
 }
 
 static enum MHD_Result receive(struct http_request *r, const char *data, size_t *size)
@@ -140,7 +167,13 @@ static enum MHD_Result receive(struct http_request *r, const char *data, size_t 
     if (!r->too_large && buf_append(&r->body, data, *size) < 0)
         r->too_large = true;
     *size = 0;
-    return r->received > r->server->body_max + DISCARD_MAX ? MHD_NO : MHD_YES;
+    if (r->received <= r->server->body_max + DISCARD_MAX)
+        return MHD_YES;
+    if (r->server->tls || r->received > THROW_AWAY_MAX)
+        return MHD_NO;
+    if (r->state == REQUEST_IDLE)
+        ask_early(r);
+    return MHD_YES;
 }
 
 /* The library's callback: once with the head, then with pieces of the body, then at the end and
@@ -163,7 +196,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
     if (*size > 0)
         return receive(r, data, size);
     if (r->state == REQUEST_IDLE)
-        return ask(r, NULL);
+        return ask(r, 0, NULL);
     return r->state == REQUEST_ANSWERED ? queue_answer(r) : MHD_YES;
 }
 
@@ -207,6 +240,34 @@ size_t http_request_header_count(const struct http_request *request, const char 
     return seek(request, name).count;
 }
 
+struct list {
+    const char *name;
+    struct buf *out;
+    bool found;
+};
+
+static enum MHD_Result add_to_list(void *cls, enum MHD_ValueKind kind, const char *name,
+                                   const char *value)
+{
+    (void)kind;
+    struct list *list = cls;
+    if (value == NULL || strcasecmp(name, list->name) != 0)
+        return MHD_YES;
+    if (list->found)
+        (void)buf_str(list->out, ", ");
+    (void)buf_str(list->out, value);
+    list->found = true;
+    return MHD_YES;
+}
+
+const char *http_request_list(const struct http_request *request, const char *name, struct buf *out)
+{
+    struct list list = {.name = name, .out = out};
+    buf_reset(out);
+    (void)MHD_get_connection_values(request->mhd, MHD_HEADER_KIND, add_to_list, &list);
+    return list.found && !out->failed ? buf_text(out) : NULL;
+}
+
 /* ---- a request's way out ---- */
 
 /* Lets the library go on with a request whose answer is ready. */
@@ -230,9 +291,56 @@ static bool add_headers(struct MHD_Response *response, const struct http_header 
     return true;
 }
 
+/* The library drops a connection that it resumes after the client has ended its side. */
+static bool client_has_ended(const struct http_request *r)
+{
+    char byte;
+    return r->suspended && !r->server->tls && recv(r->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+static void add_header(struct buf *out, const char *name, const char *value)
+{
+    (void)buf_printf(out, "%s: %s\r\n", name, value);
+}
+
+/* Answers in place of the library, and closes. */
+static void respond_alone(struct http_request *r, const struct http_response *response)
+{
+    struct buf out;
+    char date[32];
+    time_t now = time(NULL);
+    struct tm tm;
+    buf_init(&out, ALONE_MAX);
+    const char *reason = MHD_get_reason_phrase_for(response->status);
+    (void)buf_printf(&out, "HTTP/1.1 %u %s\r\n", response->status, reason);
+    if (gmtime_r(&now, &tm) != NULL &&
+        strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", &tm) > 0)
+        add_header(&out, "Date", date);
+    add_header(&out, "Connection", "close");
+    for (size_t i = 0; i < response->header_count; i++)
+        add_header(&out, response->headers[i].name, response->headers[i].value);
+    if (response->content_type != NULL)
+        add_header(&out, "Content-Type", response->content_type);
+    (void)buf_printf(&out, "Content-Length: %zu\r\n\r\n", response->body_len);
+    if (strcmp(r->method, "HEAD") != 0)
+        (void)buf_append(&out, response->body, response->body_len);
+    int room = (int)ALONE_MAX;
+    if (out.len > ROOM_AT_FIRST) /* as much as the kernel allows */
+        (void)setsockopt(r->fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+    if (out.failed)
+        log_error("answer not sent: out of memory");
+    http_abort(r, buf_text(&out), out.len);
+    (void)shutdown(r->fd, SHUT_WR); /* what is sent stays before it */
+    buf_free(&out);
+}
+
 void http_respond(struct http_request *request, const struct http_response *response)
 {
     assert(request->state == REQUEST_OPEN);
+    if (request->early || client_has_ended(request)) {
+        respond_alone(request, response);
+        return;
+    }
     /* The cast: the library copies, but its prototype takes a pointer that it may free. */
     struct MHD_Response *made = MHD_create_response_from_buffer(
         response->body_len, (void *)(uintptr_t)response->body, MHD_RESPMEM_MUST_COPY);
@@ -346,19 +454,20 @@ int http_mhd_start(struct http_server *s, const struct http_options *options, bo
     if (ipv6)
         flags |= MHD_USE_IPv6;
     if (options->tls_certificate != NULL) {
+        s->tls = true;
         flags |= MHD_USE_TLS;
         tls[0] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0,
                                          (void *)(uintptr_t)options->tls_certificate};
         tls[1] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0,
                                          (void *)(uintptr_t)options->tls_key};
     }
-    s->daemon = MHD_start_daemon(
-        flags, 0, NULL, NULL, on_request, s, MHD_OPTION_LISTEN_SOCKET, s->listen_fd,
-        MHD_OPTION_CONNECTION_LIMIT, options->connections_max, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT, 0U, MHD_OPTION_NOTIFY_CONNECTION,
-        on_connection, s, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
-        MHD_OPTION_UNESCAPE_CALLBACK, unescape, s, REQUEST_LINE_CAME MHD_OPTION_ARRAY, tls,
-        MHD_OPTION_END);
+    s->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_request, s, MHD_OPTION_LISTEN_SOCKET,
+                                 s->listen_fd, MHD_OPTION_CONNECTION_LIMIT, s->connections_max,
+                                 MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY,
+                                 MHD_OPTION_CONNECTION_TIMEOUT, 0U, MHD_OPTION_NOTIFY_CONNECTION,
+                                 on_connection, s, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
+                                 MHD_OPTION_UNESCAPE_CALLBACK, unescape, s,
+                                 REQUEST_LINE_CAME MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
     const union MHD_DaemonInfo *info =
         s->daemon == NULL ? NULL : MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD);
     if (info == NULL)

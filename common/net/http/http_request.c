@@ -62,6 +62,7 @@ void http_request_reset(struct http_request *r)
 {
     r->suspended = false;
     r->refused = false;
+    r->early = false;
     r->too_large = false;
     r->received = 0;
     if (r->body.cap > BODY_KEPT)
