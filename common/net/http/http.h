@@ -83,8 +83,8 @@ const char *http_request_path(const struct http_request *request); /* without th
 const char *http_request_query(const struct http_request *request, const char *name);
 const char *http_request_header(const struct http_request *request, const char *name);
 size_t http_request_header_count(const struct http_request *request, const char *name);
-/* All values of a header that is a list, in however many lines they came, in `out`. NULL: absent,
- * or they do not fit. */
+/* All values of a header that is a list, in however many lines they came, in `out`. NULL: absent or
+ * empty, or they do not fit. */
 const char *http_request_list(const struct http_request *request, const char *name,
                               struct buf *out);
 const char *http_request_body(const struct http_request *request, size_t *ret_len);

@@ -103,13 +103,23 @@ void http_request_reset(struct http_request *request);
 /* Ends connections that are idle for too long, or that their client left unnoticed. */
 void http_requests_sweep(struct http_server *server);
 
+/* ---- http_alone.c ---- */
+
+/* Whether the library cannot send the answer. */
+bool http_alone_needed(const struct http_request *request);
+/* Sends it in place of the library, as far as the socket takes it at once, and ends our side;
+ * `reason` is the phrase of its status. */
+void http_alone_send(struct http_request *request, const struct http_response *response,
+                     const char *reason);
+
 /* ---- http_mhd.c ---- */
+
+/* Lets the server's owner write this layer's refusal; the connection ends after the answer. */
+void http_request_refuse(struct http_request *request, unsigned status, const char *detail);
 
 /* Serves `server->listen_fd`. ERR_UNAVAILABLE. */
 MUST_CHECK int http_mhd_start(struct http_server *server, const struct http_options *options,
                               bool ipv6, int *ret_epoll_fd);
-/* Lets the server's owner write this layer's refusal; the connection ends after the answer. */
-void http_request_refuse(struct http_request *request, unsigned status, const char *detail);
 /* Lets the library do its work; true: call it again at once. */
 bool http_mhd_run(struct http_server *server);
 /* Takes no more connections; the socket is the caller's again. */

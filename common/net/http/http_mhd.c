@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
@@ -30,8 +29,6 @@ static const char no_host[] = "";
  * the client gets our answer and not a reset. */
 #define DISCARD_MAX ((uint64_t)64 * 1024)
 #define THROW_AWAY_MAX ((uint64_t)16 * 1024 * 1024)
-#define ALONE_MAX ((size_t)2 * 1024 * 1024) /* an answer that we send in place of the library */
-#define ROOM_AT_FIRST ((size_t)64 * 1024)   /* what a socket takes at once in any case */
 
 /* ---- connections ---- */
 
@@ -243,7 +240,6 @@ size_t http_request_header_count(const struct http_request *request, const char 
 struct list {
     const char *name;
     struct buf *out;
-    bool found;
 };
 
 static enum MHD_Result add_to_list(void *cls, enum MHD_ValueKind kind, const char *name,
@@ -253,10 +249,9 @@ static enum MHD_Result add_to_list(void *cls, enum MHD_ValueKind kind, const cha
     struct list *list = cls;
     if (value == NULL || strcasecmp(name, list->name) != 0)
         return MHD_YES;
-    if (list->found)
+    if (list->out->len > 0)
         (void)buf_str(list->out, ", ");
     (void)buf_str(list->out, value);
-    list->found = true;
     return MHD_YES;
 }
 
@@ -265,7 +260,7 @@ const char *http_request_list(const struct http_request *request, const char *na
     struct list list = {.name = name, .out = out};
     buf_reset(out);
     (void)MHD_get_connection_values(request->mhd, MHD_HEADER_KIND, add_to_list, &list);
-    return list.found && !out->failed ? buf_text(out) : NULL;
+    return out->len > 0 && !out->failed ? buf_text(out) : NULL;
 }
 
 /* ---- a request's way out ---- */
@@ -291,54 +286,12 @@ static bool add_headers(struct MHD_Response *response, const struct http_header 
     return true;
 }
 
-/* The library drops a connection that it resumes after the client has ended its side. */
-static bool client_has_ended(const struct http_request *r)
-{
-    char byte;
-    return r->suspended && !r->server->tls && recv(r->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
-}
-
-static void add_header(struct buf *out, const char *name, const char *value)
-{
-    (void)buf_printf(out, "%s: %s\r\n", name, value);
-}
-
-/* Answers in place of the library, and closes. */
-static void respond_alone(struct http_request *r, const struct http_response *response)
-{
-    struct buf out;
-    char date[32];
-    time_t now = time(NULL);
-    struct tm tm;
-    buf_init(&out, ALONE_MAX);
-    const char *reason = MHD_get_reason_phrase_for(response->status);
-    (void)buf_printf(&out, "HTTP/1.1 %u %s\r\n", response->status, reason);
-    if (gmtime_r(&now, &tm) != NULL &&
-        strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", &tm) > 0)
-        add_header(&out, "Date", date);
-    add_header(&out, "Connection", "close");
-    for (size_t i = 0; i < response->header_count; i++)
-        add_header(&out, response->headers[i].name, response->headers[i].value);
-    if (response->content_type != NULL)
-        add_header(&out, "Content-Type", response->content_type);
-    (void)buf_printf(&out, "Content-Length: %zu\r\n\r\n", response->body_len);
-    if (strcmp(r->method, "HEAD") != 0)
-        (void)buf_append(&out, response->body, response->body_len);
-    int room = (int)ALONE_MAX;
-    if (out.len > ROOM_AT_FIRST) /* as much as the kernel allows */
-        (void)setsockopt(r->fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
-    if (out.failed)
-        log_error("answer not sent: out of memory");
-    http_abort(r, buf_text(&out), out.len);
-    (void)shutdown(r->fd, SHUT_WR); /* what is sent stays before it */
-    buf_free(&out);
-}
-
 void http_respond(struct http_request *request, const struct http_response *response)
 {
     assert(request->state == REQUEST_OPEN);
-    if (request->early || client_has_ended(request)) {
-        respond_alone(request, response);
+    if (http_alone_needed(request)) {
+        http_alone_send(request, response, MHD_get_reason_phrase_for(response->status));
+        go_on(request);
         return;
     }
     /* The cast: the library copies, but its prototype takes a pointer that it may free. */
