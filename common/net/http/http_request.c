@@ -112,7 +112,7 @@ static void look_for_end(struct http_request *r)
  * arrives. */
 static uint64_t idle_limit(const struct http_server *s)
 {
-    bool crowded = s->connection_count >= s->connections_max / 8 * 7 || s->draining;
+    bool crowded = s->connection_count >= (size_t)s->connections_max / 8 * 7 || s->draining;
     return crowded && s->idle_ms > CROWDED_IDLE_MS ? CROWDED_IDLE_MS : s->idle_ms;
 }
 
