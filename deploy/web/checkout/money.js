@@ -3,6 +3,7 @@
 
 const NONE = new Set(["bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf"]);
 const THREE = new Set(["bhd", "jod", "kwd", "omr", "tnd"]);
+const WHOLE = new Set(["huf", "idr", "isk", "ugx"]); // not every browser knows it
 
 /**
  * How many decimals the gateway's minor unit of a currency has.
@@ -25,7 +26,8 @@ export function minorDigits(currency) {
 export function money(amount, currency, locale) {
   const digits = minorDigits(currency);
   const style = /** @type {const} */ ({ style: "currency", currency: currency.toUpperCase() });
-  const usual = new Intl.NumberFormat(locale, style).resolvedOptions().maximumFractionDigits ?? 2;
+  const known = new Intl.NumberFormat(locale, style).resolvedOptions().maximumFractionDigits ?? 2;
+  const usual = WHOLE.has(currency.toLowerCase()) ? 0 : known;
   const shown = amount % 10 ** Math.max(digits - usual, 0) === 0 ? Math.min(usual, digits) : digits;
   const format = new Intl.NumberFormat(locale, { ...style, minimumFractionDigits: shown, maximumFractionDigits: shown });
   return format.format(amount / 10 ** digits);
