@@ -82,11 +82,12 @@ def judge(found):
 
 
 def judge_arrival(found, sku, steps):
-    """Who had the 202 before another one's first POST was sent came to the counter first."""
+    """Who had the 202 before another one's first POST was sent came to the counter first. A cancel of an order that
+    is not decided yet needs no turn: it takes nothing from those ahead."""
     latest = None  # of those that came so far, who was sent last
     for event, order in steps:
         wish = found.wish_of.get(order["order_id"])
-        if event["sequence"] != 1 or wish is None:
+        if event["sequence"] != 1 or wish is None or event["status"] == "cancelled":
             continue
         if latest is not None and wish.accepted < latest[0].first_sent:
             other, other_event = latest

@@ -248,6 +248,16 @@ class Auditor(unittest.TestCase):
         self.event("ann", 1)["event_id"], self.event("ben", 1)["event_id"] = 2, 1
         self.assert_found("P3", "order ann of dress came to the counter after")
 
+    def test_who_is_cancelled_undecided_passes_nobody_over(self):
+        """The item was set aside: a cancel does not wait for the decision of those ahead."""
+        for user, sent in (("eve", 6.0), ("fay", 7.0)):
+            self.world.order(user, "ring", sent, sent + 0.1)
+        self.world.clients.append({"do": "cancel", "user": "fay", "order": "fay", "sent": 7.2, "answered": 7.3,
+                                   "status": 202})
+        self.world.event("fay", "cancelled")
+        self.world.event("eve", "rejected", "payment_failed")
+        self.assertEqual([v for v in self.world.violations() if v.promise == "P3"], [])
+
     def test_orders_that_overlapped_may_come_in_any_order(self):
         self.world.clients[1]["sent"] = 1.05
         self.event("ann", 1)["event_id"], self.event("ben", 1)["event_id"] = 2, 1
