@@ -47,6 +47,9 @@ class Actions(TestCase):
         sku = self.stack.item(stock=1)
         order = self.asked(sku)
         self.assertEqual(self.action(order)["type"], "use_stripe_sdk")
+        ends = self.stack.one("select to_char(action_until at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') from payments "
+                              "where order_id = %s", (order.id,))
+        self.assertEqual(self.action(order)["expires_at"], ends)
         self.assertEqual(self.stack.call("eve", "GET", f"/v1/orders/{order.id}").status, 404)
         self.assertTrue(self.action(order)["client_secret"].startswith(self.intent(order)["id"] + "_secret_"))
         behind = self.stack.order("bob", sku).wait("waiting")
@@ -122,7 +125,7 @@ class Redirects(TestCase):
     def test_the_buyer_is_sent_to_the_banks_page_and_back(self):
         order = self.asked(self.stack.item(stock=1))
         action = self.action(order)
-        self.assertEqual(set(action), {"type", "url"})
+        self.assertEqual(set(action), {"type", "url", "expires_at"})
         self.assertEqual(action["url"], f"{self.stack.gateway.url}/3ds/{self.intent(order)['id']}")
         page = harness_client.http_call(self.stack.gateway.url, "GET", action["url"][len(self.stack.gateway.url):])
         self.assertEqual(page.status, 200)

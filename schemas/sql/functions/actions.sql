@@ -1,9 +1,12 @@
 -- Buyers who have to act at their bank (3-D Secure): what they are to do.
 
--- What the buyer of an order is asked to do now; null: nothing.
+-- What the buyer of an order is asked to do now, and until when; null: nothing. (The time is written here, since who may
+-- call it may call nothing else.)
 create or replace function checkout.open_action(p_order uuid) returns text
 language sql stable
-return (select p.action::text from checkout.payments p
+return (select (p.action || jsonb_build_object('expires_at',
+                    to_char(p.action_until at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')))::text
+          from checkout.payments p
          where p.order_id = p_order and p.state || '' = 'open' and p.action is not null
          order by p.attempt desc limit 1);
 
