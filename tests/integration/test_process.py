@@ -17,6 +17,7 @@ import harness
 
 DAEMONS = ("producer", "consumer", "notifier")
 # Of this process alone: another one may run the same test beside it.
+LATE_RESOLVER = f"127.78.{os.getpid() // 254 % 256}.{os.getpid() % 254 + 1}"   # no one is there at first
 MUTE_RESOLVER = f"127.77.{os.getpid() // 254 % 256}.{os.getpid() % 254 + 1}"
 
 
@@ -50,6 +51,27 @@ class BlackHole:
 
     def close(self):
         self._listener.close()
+
+
+class Resolver:
+    """A name server: every name is 127.0.0.1."""
+
+    def __init__(self, address):
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind((address, 53))
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        with contextlib.suppress(OSError):
+            while True:
+                query, client = self._socket.recvfrom(512)
+                end = query.index(b"\0", 12) + 5
+                of_ipv4 = query[end - 4:end - 2] == b"\0\1"
+                answer = b"\xc0\x0c\0\1\0\1\0\0\0\1\0\4\x7f\0\0\1" if of_ipv4 else b""
+                self._socket.sendto(query[:2] + b"\x81\x80\0\1\0" + bytes((of_ipv4,)) + b"\0\0\0\0" + query[12:end] + answer, client)
+
+    def close(self):
+        self._socket.close()
 
 
 class Process(harness.TestCase):
@@ -209,9 +231,12 @@ class Process(harness.TestCase):
 
     def behind_a_mute_resolver(self, name, **settings):
         """A daemon that sees a name server which never answers, in a mount namespace of its own."""
+        return self.behind(f"nameserver {MUTE_RESOLVER}\noptions timeout:20 attempts:2\n", name, **settings)
+
+    def behind(self, text, name, **settings):
         path = os.path.join(self.stack.directory, "resolv.conf")
         with open(path, "w", encoding="ascii") as sink:
-            sink.write(f"nameserver {MUTE_RESOLVER}\noptions timeout:20 attempts:2\n")
+            sink.write(text)
         port = harness.free_port()
         settings = {"CHECKOUT_ADMIN_LISTEN": f"127.0.0.1:{port}", **settings}
         ours = subprocess.Popen(["unshare", "--mount", "--propagation", "private", "/bin/sh", "-c",
@@ -234,6 +259,30 @@ class Process(harness.TestCase):
                     threading.Event().wait(0.1)
                 daemon.terminate()
                 self.assertEqual(daemon.wait(12), 0)
+
+    def test_a_resolver_that_is_not_up_yet_is_waited_for(self):
+        """getaddrinfo says EAI_AGAIN: the servers are down, and no setting is wrong."""
+        settings = {name: re.sub(r"(?<=[@/])127\.0\.0\.1", "server.example", self.stack.settings[name])
+                    for name in ("CHECKOUT_AMQP_URL", "CHECKOUT_REDIS_URL", "CHECKOUT_DATABASE_URL")}
+        daemons = [self.behind(f"nameserver {LATE_RESOLVER}\noptions timeout:1 attempts:1\n", name, **settings)
+                   for name in DAEMONS]
+        for daemon in daemons:
+            harness.wait_until(lambda daemon=daemon: alive(daemon), 10, "/livez")
+            self.assertEqual(harness.http_call(daemon.admin, "GET", "/readyz").status, 503)
+            self.assertIsNone(daemon.poll())
+        done = subprocess.run(["unshare", "--mount", "--propagation", "private", "/bin/sh", "-c",
+                               f'mount --bind {self.stack.directory}/resolv.conf /etc/resolv.conf && exec "$0" items list',
+                               harness.program("checkoutctl")], env=self.environment(**settings), timeout=60,
+                              capture_output=True, text=True)
+        self.assertEqual(done.returncode, 1, done.stderr)   # 2 would be a wrong setting
+        resolver = Resolver(LATE_RESOLVER)
+        self.addCleanup(resolver.close)
+        for daemon in daemons:
+            harness.wait_until(lambda daemon=daemon: harness.http_call(daemon.admin, "GET", "/readyz").status == 200, 40,
+                               "ready once the name is known")
+            daemon.terminate()
+        for daemon in daemons:
+            self.assertEqual(daemon.wait(15), 0)
 
     def test_a_gateway_whose_name_is_not_answered_stops_nothing_else(self):
         self.stack.item("hat", stock=5, price=1000)
