@@ -12,6 +12,7 @@ A directory of evidence holds
                    {"socket":N,"user","at","saw":"open"|"frame"|"close","event":{CloudEvent}}
     tables/X.jsonl the rows of checkout.X, for each X in TABLES
     ledger         the gateway's own book: a checksum, a blank and a JSON object in each line
+    ready.jsonl    what programs said of themselves (see judge_ready.py); may be missing
     run.json       {"wait_max_s","action_wait_s","declining":[payment methods that decline]}
 """
 
@@ -42,7 +43,7 @@ class Wish:
 
 class Evidence:
     """`wishes`: (user, key) → Wish; `wish_of`: order id → Wish of a 202; `cancels`, `looks`: requests of
-    these kinds; `frames`: lines in order;
+    these kinds; `refused`: (sent, answered) of orders without an answer or with a 5xx; `frames`, `ready`: lines in order;
     tables by name as lists of dicts; `history`: order id → its events by sequence; `intents`: the
     last state of each; `commands`: those of operators that were executed, in their order; `charges`, `given_back`: (order id, idempotency key, record) of each charge and refund in the ledger."""
 
@@ -50,6 +51,7 @@ class Evidence:
         self.run = {}
         self.wishes, self.wish_of = {}, {}
         self.requests, self.cancels, self.looks, self.frames = 0, [], [], []
+        self.refused, self.ready = [], []
         self.tables = {name: [] for name in TABLES}
         self.items, self.orders, self.history = {}, {}, {}
         self.intents, self.charges, self.given_back, self.commands = {}, [], [], []
@@ -82,6 +84,8 @@ def load(directory):
     for line in lines(os.path.join(directory, "clients.jsonl")):
         add_request(found, line)
     found.frames = list(lines(os.path.join(directory, "frames.jsonl")))
+    if os.path.exists(os.path.join(directory, "ready.jsonl")):
+        found.ready = list(lines(os.path.join(directory, "ready.jsonl")))
     for name in TABLES:
         found.tables[name] = list(lines(os.path.join(directory, "tables", name + ".jsonl")))
     index_tables(found)
@@ -101,6 +105,8 @@ def add_request(found, line):
     found.wishes[line["user"], line["key"]] = wish
     wish.tries += 1
     wish.first_sent = min(wish.first_sent, line["sent"])
+    if (line["status"] == 0 or line["status"] >= 500) and line["answered"] is not None:
+        found.refused.append((line["sent"], line["answered"]))
     if line["status"] == 202:
         wish.ids.add(line["order"])
         found.wish_of.setdefault(line["order"], wish)
