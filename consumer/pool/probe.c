@@ -1,12 +1,11 @@
 #include "consumer/pool/probe.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
-
-#define REASON_MAX 256
 
 int probe_init(struct probe *probe, const struct probe_targets *targets)
 {
@@ -23,12 +22,33 @@ void probe_free(struct probe *probe)
     readiness_free(&probe->readiness);
 }
 
-static bool sessions_up(const struct probe_targets *targets)
+/* Returns the first session that is missing, NULL: none. `ret_writer`: which of the shard writers.
+ */
+static const char *missing_session(const struct probe_targets *targets, size_t *ret_writer)
 {
-    bool all = pg_is_up(targets->control) && pg_is_up(targets->outbox);
+    if (!pg_is_up(targets->control))
+        return "control";
+    if (!pg_is_up(targets->outbox))
+        return "outbox";
     for (size_t i = 0; i < targets->session_count; i++)
-        all = all && pg_is_up(targets->sessions[i]);
-    return all;
+        if (!pg_is_up(targets->sessions[i])) {
+            *ret_writer = i + 1;
+            return "shard writer";
+        }
+    return NULL;
+}
+
+static void say_verdict(const struct probe *probe, struct buf *out)
+{
+    size_t writer = 0;
+    const char *session = missing_session(&probe->targets, &writer);
+    readiness_say(&probe->verdict, out);
+    if (probe->verdict.cause != READINESS_SESSION || session == NULL)
+        return;
+    (void)buf_printf(out, "the missing one: %s", session);
+    if (writer > 0)
+        (void)buf_printf(out, " %zu of %zu", writer, probe->targets.session_count);
+    (void)buf_char(out, '\n');
 }
 
 static struct readiness_shard facts_of(const struct probe_targets *targets, uint32_t number,
@@ -46,44 +66,53 @@ static struct readiness_shard facts_of(const struct probe_targets *targets, uint
                                     .stalled_ms = shard_writer_stalled_ms(&shard->writer, now_ms)};
 }
 
-static void say(const struct readiness_verdict *verdict)
+static void say(const struct probe *probe)
 {
-    if (verdict->cause == READINESS_READY) {
+    if (probe->verdict.cause == READINESS_READY) {
         log_info("ready");
         return;
     }
     struct buf text;
-    buf_init(&text, REASON_MAX);
-    readiness_say(verdict, &text);
+    buf_init(&text, PROBE_LACK_SIZE);
+    say_verdict(probe, &text);
     log_warning("not ready", LOG_STR("reason", buf_text(&text)));
     buf_free(&text);
 }
 
-bool probe_judge(struct probe *probe)
+const char *probe_judge(struct probe *probe)
 {
     const struct probe_targets *targets = &probe->targets;
     uint64_t now_ms = clock_mono_ms();
+    size_t writer;
     const struct readiness_member member = {
         .leaving = targets->membership->leaving,
         .outdated = probe->outdated,
         .broker_up = broker_state(targets->broker) != BROKER_DOWN,
-        .sessions_up = sessions_up(targets),
+        .sessions_up = missing_session(targets, &writer) == NULL,
         .observed = liveness_steady(&targets->roster->liveness, now_ms)};
     for (uint32_t i = 0; i < targets->roster->shards; i++)
         probe->facts[i] = facts_of(targets, i, now_ms);
     struct readiness_verdict verdict =
         readiness_judge(&probe->readiness, &member, probe->facts, now_ms);
-    if (verdict.cause != probe->verdict.cause)
-        say(&verdict);
+    bool changed = verdict.cause != probe->verdict.cause;
     probe->verdict = verdict;
+    if (changed)
+        say(probe);
     if (verdict.move)
         broker_move(targets->broker, "this node does not feed us");
-    return verdict.cause == READINESS_READY;
+    if (verdict.cause == READINESS_READY)
+        return NULL;
+    struct buf text;
+    buf_init(&text, sizeof probe->lack);
+    say_verdict(probe, &text);
+    (void)snprintf(probe->lack, sizeof probe->lack, "%s", buf_text(&text));
+    buf_free(&text);
+    return probe->lack;
 }
 
 bool probe_ready(const struct probe *probe, struct buf *ret_why)
 {
-    readiness_say(&probe->verdict, ret_why);
+    say_verdict(probe, ret_why);
     return probe->verdict.cause == READINESS_READY;
 }
 
@@ -96,5 +125,5 @@ void probe_outdated(struct probe *probe)
 {
     probe->outdated = true;
     probe->verdict = (struct readiness_verdict){.cause = READINESS_OUTDATED};
-    say(&probe->verdict);
+    say(probe);
 }

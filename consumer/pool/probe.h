@@ -17,6 +17,8 @@
 #include "consumer/pool/roster.h"
 #include "consumer/shard/shard.h"
 
+#define PROBE_LACK_SIZE 256
+
 /* The parts that it checks; all outlive the probe. */
 struct probe_targets {
     struct broker *broker;
@@ -35,14 +37,16 @@ struct probe {
     struct readiness_shard *facts; /* scratch */
     struct readiness_verdict verdict;
     bool outdated;
+    char lack[PROBE_LACK_SIZE]; /* the cause if not ready */
 };
 
 /* 0 or ERR_NOMEM; probe_free is allowed after either. */
 MUST_CHECK int probe_init(struct probe *probe, const struct probe_targets *targets);
 void probe_free(struct probe *probe);
 
-/* Whether we are ready. */
-bool probe_judge(struct probe *probe);
+/* Judges. Returns NULL if we are ready, else the cause, for people; valid until the next judgement.
+ */
+const char *probe_judge(struct probe *probe);
 /* The newest judgement, with the cause if not ready. */
 bool probe_ready(const struct probe *probe, struct buf *ret_why);
 /* As readiness_fenced. */

@@ -53,20 +53,6 @@ static const struct pg_statement service = {
     "ctl_doctor_service", "select shards, coalesce(secret_fingerprint, '') from checkout.service",
     0};
 
-/* A member exists while it holds its lock. */
-static const struct pg_statement members = {
-    "ctl_doctor_members",
-    "select count(*), count(*) filter (where ready) from checkout.consumers c"
-    " where exists (select 1 from pg_locks k where k.locktype = 'advisory' and k.granted"
-    "   and k.classid = checkout.member_lock_class()::oid and k.objid = c.member_id::oid)",
-    0};
-
-static const struct pg_statement unowned = {
-    "ctl_doctor_unowned",
-    "select count(*) filter (where s.owner is null), count(*)"
-    "  from checkout.shards s join checkout.service v on v.shards = s.shards",
-    0};
-
 static const struct pg_statement stopped = {
     "ctl_doctor_payments",
     "select count(*), max(s.payments_stopped)" /* misconfigured is the later word */
@@ -303,26 +289,6 @@ static void check_service(struct doctor *doctor)
         doctor_say(doctor, FINDING_OK, "secrets", "", "order ids are made with the recorded one");
 }
 
-static void check_consumers(struct doctor *doctor)
-{
-    struct answer live, shards;
-    if (!ask(doctor, &members, &live) || !ask(doctor, &unowned, &shards))
-        return;
-    if (live.numbers[0] == 0)
-        doctor_say(doctor, FINDING_WARN, "consumers", "start checkout-consumer", "none is alive");
-    else if (live.numbers[1] < live.numbers[0])
-        doctor_say(doctor, FINDING_WARN, "consumers", "read the log of those that are not",
-                   "%" PRId64 " alive, %" PRId64 " of them ready", live.numbers[0],
-                   live.numbers[1]);
-    else
-        doctor_say(doctor, FINDING_OK, "consumers", "", "%" PRId64 " alive and ready",
-                   live.numbers[0]);
-    if (live.numbers[0] > 0 && shards.numbers[0] > 0)
-        doctor_say(doctor, FINDING_WARN, "shards", "they should be taken over within seconds",
-                   "%" PRId64 " of %" PRId64 " have no owner", shards.numbers[0],
-                   shards.numbers[1]);
-}
-
 static void check_payments(struct doctor *doctor)
 {
     struct answer answer;
@@ -412,7 +378,7 @@ void doctor_database(struct doctor *doctor)
         return;
     check_programs(doctor);
     check_service(doctor);
-    check_consumers(doctor);
+    doctor_members(doctor);
     check_payments(doctor);
     check_refunds(doctor);
     doctor_money(doctor);

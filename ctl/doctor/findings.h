@@ -37,6 +37,8 @@ void doctor_settings(struct doctor *doctor);
 void doctor_database(struct doctor *doctor);
 /* Each host of the database's URL. */
 void doctor_hosts(struct doctor *doctor);
+/* The consumers, and what they lack; PostgreSQL answers. */
+void doctor_members(struct doctor *doctor);
 /* Whether commits wait; PostgreSQL answers. */
 void doctor_commits(struct doctor *doctor);
 /* What happens at the gateway without us; PostgreSQL answers. */

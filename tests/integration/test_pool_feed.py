@@ -81,7 +81,17 @@ class Sessions(PoolCase):
         answer = http_call(daemon.admin, "GET", "/readyz")
         self.assertEqual(answer.status, 503)
         self.assertIn(b"session", answer.body)
+        self.assert_doctor_names_it(daemon)
         daemon.stop()
+
+    def assert_doctor_names_it(self, daemon):
+        """The pool's view of a member that lives and is not ready has the session that it lacks."""
+        wait_until(lambda: "is not ready" in self.stack.ctl("doctor", check=False).stdout, 10,
+                   "doctor to see the member")
+        said = self.stack.ctl("doctor", check=False).stdout
+        self.assertRegex(said, r"is not ready: a session with PostgreSQL that serving needs is missing; "
+                               r"the missing one: (control|outbox|shard writer \d+ of \d+)")
+        self.assertIn(f"{daemon.pid}", said)
 
 
 if __name__ == "__main__":

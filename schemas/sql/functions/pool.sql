@@ -33,8 +33,9 @@ end $$;
 -- One heartbeat; takes the member's lock again after a lost session. It does not wait for it: the server may
 -- not have noticed yet that the session before is gone, and until then that one still holds it.
 -- Returns the members, whether each holds its lock, and those of which something is known first.
--- No row of its own: it was taken for dead and removed, and has to join again.
-create or replace function checkout.heartbeat(p_member bigint, p_ready boolean, p_backends integer[])
+-- No row of its own: it was taken for dead and removed, and has to join again. p_not_ready: what it lacks, for people.
+create or replace function checkout.heartbeat(p_member bigint, p_ready boolean, p_backends integer[],
+                                              p_not_ready text)
 returns table (member_id bigint, name text, heartbeats bigint, ready boolean, locked boolean)
 language plpgsql as $$
 begin
@@ -44,7 +45,8 @@ begin
         perform pg_try_advisory_lock(checkout.member_lock_class(), p_member::integer);
     end if;
     update checkout.consumers c
-       set heartbeats = c.heartbeats + 1, ready = p_ready, backend_pids = p_backends, heartbeat_at = now()
+       set heartbeats = c.heartbeats + 1, ready = p_ready, backend_pids = p_backends, heartbeat_at = now(),
+           not_ready = case when not p_ready then rtrim(replace(p_not_ready, E'\n', '; '), '; ') end
      where c.member_id = p_member;
     return query
     with held as materialized (

@@ -139,7 +139,7 @@ end $$;
 create or replace function checkout.beat(p_member bigint, p_ready boolean, p_backends integer[])
 returns table (member_id bigint, name text, beat bigint, ready boolean, locked boolean)
 language sql as $$
-    select h.* from checkout.heartbeat(p_member, p_ready, p_backends) h
+    select h.* from checkout.heartbeat(p_member, p_ready, p_backends, null) h
 $$;
 
 create or replace function checkout.show_members()

@@ -1,0 +1,77 @@
+/* The consumers: who lives, and what those lack that are not ready. */
+#include <inttypes.h>
+
+#include "ctl/doctor/findings.h"
+
+#define ADVICE "mend what it says; its log has the details"
+
+/* A member exists while it holds its lock. */
+#define HOLDS_ITS_LOCK                                                                             \
+    " where exists (select 1 from pg_locks k where k.locktype = 'advisory' and k.granted"          \
+    "   and k.classid = checkout.member_lock_class()::oid and k.objid = c.member_id::oid)"
+
+static const struct pg_statement members = {
+    "ctl_doctor_members",
+    "select count(*), count(*) filter (where ready) from checkout.consumers c" HOLDS_ITS_LOCK, 0};
+
+static const struct pg_statement not_ready = {
+    "ctl_doctor_not_ready",
+    "select c.name, coalesce(c.not_ready, 'it does not say why')"
+    "  from checkout.consumers c" HOLDS_ITS_LOCK " and not c.ready order by c.name limit 8",
+    0};
+
+static const struct pg_statement unowned = {
+    "ctl_doctor_unowned",
+    "select count(*) filter (where s.owner is null), count(*)"
+    "  from checkout.shards s join checkout.service v on v.shards = s.shards",
+    0};
+
+struct pair {
+    int64_t first, second;
+};
+
+static void read_pair(const struct pg_result *result, void *arg)
+{
+    struct pair *pair = arg;
+    pair->first = pg_int(result, 0, 0);
+    pair->second = pg_int(result, 0, 1);
+}
+
+static void name_them(const struct pg_result *result, void *arg)
+{
+    struct doctor *doctor = arg;
+    for (int row = 0; row < pg_rows(result); row++)
+        doctor_say(doctor, FINDING_WARN, "consumers", ADVICE, "%s is not ready: %s",
+                   pg_text(result, row, 0), pg_text(result, row, 1));
+}
+
+/* Runs a query; a failure is a finding of its own. */
+static bool ask(struct doctor *doctor, const struct pg_statement *statement, pg_result_cb cb,
+                void *arg)
+{
+    if (ctl_try_query(doctor->ctl, statement, NULL, cb, arg) == CTL_FINE)
+        return true;
+    doctor_say(doctor, FINDING_FAIL, "postgresql",
+               "run `checkoutctl migrate`, or give this user the rights it needs", "%s",
+               doctor->ctl->problem);
+    return false;
+}
+
+void doctor_members(struct doctor *doctor)
+{
+    struct pair live = {0, 0}, shards = {0, 0};
+    if (!ask(doctor, &members, read_pair, &live) || !ask(doctor, &unowned, read_pair, &shards))
+        return;
+    if (live.first == 0)
+        doctor_say(doctor, FINDING_WARN, "consumers", "start checkout-consumer", "none is alive");
+    else if (live.second < live.first)
+        doctor_say(doctor, FINDING_WARN, "consumers", "see the lines that follow",
+                   "%" PRId64 " alive, %" PRId64 " of them ready", live.first, live.second);
+    else
+        doctor_say(doctor, FINDING_OK, "consumers", "", "%" PRId64 " alive and ready", live.first);
+    if (live.second < live.first)
+        (void)ask(doctor, &not_ready, name_them, doctor);
+    if (live.first > 0 && shards.first > 0)
+        doctor_say(doctor, FINDING_WARN, "shards", "they should be taken over within seconds",
+                   "%" PRId64 " of %" PRId64 " have no owner", shards.first, shards.second);
+}
