@@ -47,8 +47,8 @@ class Actions(TestCase):
         sku = self.stack.item(stock=1)
         order = self.asked(sku)
         self.assertEqual(self.action(order)["type"], "use_stripe_sdk")
-        ends = self.stack.one("select to_char(action_until at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') from payments "
-                              "where order_id = %s", (order.id,))
+        ends = self.stack.one("select to_char(action_until at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') "
+                              "from payments where order_id = %s", (order.id,))
         self.assertEqual(self.action(order)["expires_at"], ends)
         self.assertEqual(self.stack.call("eve", "GET", f"/v1/orders/{order.id}").status, 404)
         self.assertTrue(self.action(order)["client_secret"].startswith(self.intent(order)["id"] + "_secret_"))

@@ -68,7 +68,8 @@ class Resolver:
                 end = query.index(b"\0", 12) + 5
                 of_ipv4 = query[end - 4:end - 2] == b"\0\1"
                 answer = b"\xc0\x0c\0\1\0\1\0\0\0\1\0\4\x7f\0\0\1" if of_ipv4 else b""
-                self._socket.sendto(query[:2] + b"\x81\x80\0\1\0" + bytes((of_ipv4,)) + b"\0\0\0\0" + query[12:end] + answer, client)
+                head = query[:2] + b"\x81\x80\0\1\0" + bytes((of_ipv4,)) + b"\0\0\0\0"
+                self._socket.sendto(head + query[12:end] + answer, client)
 
     def close(self):
         self._socket.close()
