@@ -45,12 +45,14 @@ struct runner *runner_new(const struct runner_options *options)
                                             .stopped_arg = options->arg};
     runner->gateway = gateway_new(&gateway);
     runner->reconcile = reconcile_new(options->loop, runner->gateway);
+    runner->late = late_new(runner->reconcile, runner->gateway, options->outcome, options->arg);
     const struct returns_options returns = {.loop = options->loop,
                                             .gateway = runner->gateway,
                                             .outcome = options->outcome,
                                             .arg = options->arg};
     runner->returns = returns_new(&returns);
-    if (runner->gateway != NULL && runner->reconcile != NULL && runner->returns != NULL)
+    if (runner->gateway != NULL && runner->reconcile != NULL && runner->late != NULL &&
+        runner->returns != NULL)
         return runner;
     runner_free(runner);
     return NULL;
@@ -66,7 +68,7 @@ void runner_free(struct runner *runner)
             payment_free(p);
         }
     }
-    runner_forget_looks(runner);
+    late_free(runner->late);
     returns_free(runner->returns);
     reconcile_free(runner->reconcile);
     gateway_free(runner->gateway);
@@ -298,7 +300,7 @@ int runner_add(struct runner *runner, const struct task *task)
 {
     int code = 0;
     if (task->kind == TASK_RECONCILE)
-        runner_look_at(runner, task);
+        late_look(runner->late, task);
     else if (task->kind == TASK_LOOK_AT_RETURNS)
         returns_look(runner->returns, task);
     else if (task->kind == TASK_AWAIT_BUYER || task->kind == TASK_CHECK)

@@ -1,10 +1,7 @@
 /* The inside of the runner, shared by payment.c (which payments there are), runner_step.c (their
- * states), runner_call.c (their calls), runner_look.c (those that ended, looked at again) and
- * runner.c (tasks). */
+ * states), runner_call.c (their calls) and runner.c (tasks). */
 #ifndef CONSUMER_MONEY_RUNNER_IMPL_H
 #define CONSUMER_MONEY_RUNNER_IMPL_H
-
-#include <sys/queue.h>
 
 #include "common/base/backoff.h"
 #include "common/shop/ids.h"
@@ -13,8 +10,9 @@
 #include "consumer/money/attempt.h"
 #include "consumer/money/attempt_memory.h"
 #include "consumer/money/reconcile.h"
-#include "consumer/money/returns.h"
 #include "consumer/money/runner.h"
+#include "consumer/watch/late.h"
+#include "consumer/watch/returns.h"
 
 #define RUNNER_BUCKETS 4096 /* a power of two */
 #define RUNNER_SHARDS_MAX 1024
@@ -70,8 +68,7 @@ struct runner {
     struct payment *buckets[RUNNER_BUCKETS];
     struct gateway *gateway;
     struct reconcile *reconcile;
-    LIST_HEAD(, runner_look) looks;
-    size_t look_count;
+    struct late *late;
     struct returns *returns;
     size_t count;   /* charges, but for those that wait for their buyers, or are looked at */
     size_t waiting; /* those */
@@ -101,10 +98,5 @@ void runner_count(struct payment *p, int by);
 /* What the gateway asks for: see struct gateway_options. */
 bool runner_ready(struct gateway_call *call, void *arg);
 int runner_make_call(struct gateway_call *call, void *arg);
-
-/* Whether a payment that has ended took money after all: a task RECONCILE. */
-void runner_look_at(struct runner *runner, const struct task *task);
-/* At the end of the runner: frees all looks. */
-void runner_forget_looks(struct runner *runner);
 
 #endif

@@ -1,4 +1,4 @@
-"""No long files, no long functions."""
+"""No long files, no long functions, and no large folder where that matters."""
 
 import re
 
@@ -6,6 +6,8 @@ from style_source import bare, product, read
 
 FILE_LINES = 450
 FUNCTION_LINES = 60
+# What must stay small enough to be read whole before it is changed.
+FOLDER_LINES = {"consumer/money/": 2000}
 
 
 def functions(text):
@@ -24,7 +26,15 @@ def functions(text):
             begin = None
 
 
+def check_folders(problems):
+    for folder, most in FOLDER_LINES.items():
+        lines = sum(read(path).count("\n") for path in product(".c", ".h") if path.startswith(folder))
+        if not 0 < lines <= most:
+            problems.append(f"{folder}: {lines} lines; at most {most}")
+
+
 def check(problems):
+    check_folders(problems)
     for path in product(".c", ".h"):
         text = read(path)
         lines = text.count("\n")

@@ -1,4 +1,4 @@
-#include "consumer/money/returns.h"
+#include "consumer/watch/returns.h"
 
 #include <inttypes.h>
 #include <stdio.h>

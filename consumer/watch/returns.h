@@ -3,8 +3,8 @@
  * gateway's refunds and disputes of the payment are listed, and reported as they are. A look that
  * fails is made again, with backoff; its row (checkout.return_looks) outlives this process.
  */
-#ifndef CONSUMER_MONEY_RETURNS_H
-#define CONSUMER_MONEY_RETURNS_H
+#ifndef CONSUMER_WATCH_RETURNS_H
+#define CONSUMER_WATCH_RETURNS_H
 
 #include <stdbool.h>
 #include <stdint.h>
