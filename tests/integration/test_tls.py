@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import socket
+import subprocess
 import tempfile
 import urllib.parse
 
@@ -142,13 +143,29 @@ class Tls(harness.TestCase):
             "CHECKOUT_DATABASE_URL"].replace(urllib.parse.quote_plus(self.authority.path),
                                              urllib.parse.quote_plus(foreign)))
 
+    def test_of_two_addresses_the_one_that_answers_says_why(self):
+        """A name with an address where nobody listens, tried first or last."""
+        hosts = os.path.join(self.stack.directory, "hosts")
+        settings = self.secured(CHECKOUT_AMQP_URL=self.secured()["CHECKOUT_AMQP_URL"].replace("localhost", "two.example"))
+        environment = harness.program_environment({**self.stack.settings, **settings})
+        for addresses in (("127.0.0.1", "127.0.0.2"), ("127.0.0.2", "127.0.0.1")):
+            with open(hosts, "w", encoding="ascii") as sink:
+                sink.write("127.0.0.1 localhost\n" + "".join(f"{address} two.example\n" for address in addresses))
+            done = subprocess.run(["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$1" doctor', hosts,
+                                   harness.program("checkoutctl")], env=environment, text=True,
+                                  check=False, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            if "permi" in done.stderr or "not permitted" in done.stderr:
+                self.skipTest("needs a mount of its own")
+            self.assertIn("its certificate is refused: hostname mismatch", done.stdout, done.stderr)
+
     def test_a_server_without_tls_and_one_that_is_mute(self):
         plain = urllib.parse.urlsplit(self.stack.direct["CHECKOUT_AMQP_URL"]).port
         self.expect_refused("it speaks no TLS at this port",
                             CHECKOUT_AMQP_URL=self.secured()["CHECKOUT_AMQP_URL"].replace(str(self.amqps_port),
                                                                                          str(plain)))
         plain = urllib.parse.urlsplit(self.stack.direct["CHECKOUT_REDIS_URL"]).port
-        self.expect_refused("no TLS handshake in time", CHECKOUT_REDIS_URL=f"rediss://localhost:{plain}")
+        self.expect_refused("no TLS handshake in time|it speaks no TLS",    # Redis 7 is mute, Redis 8 is not
+                            CHECKOUT_REDIS_URL=f"rediss://localhost:{plain}")
         with socket.create_server(("127.0.0.1", 0)) as mute:
             port = mute.getsockname()[1]
             self.expect_refused("no TLS handshake in time", CHECKOUT_REDIS_URL=f"rediss://localhost:{port}")

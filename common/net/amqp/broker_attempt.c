@@ -1,5 +1,6 @@
 #include "common/net/amqp/broker_attempt.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,7 +54,8 @@ static void connect_plain(struct broker_attempt *a)
         login_failed(a, problem);
 }
 
-/* Tries the addresses of the name in turn, as tcp_connect does, until one refuses the login. */
+/* Tries the addresses of the name in turn, as tcp_connect does, until one refuses the login. The
+ * reason of one where somebody else answers says more than that another one is silent. */
 static void connect_tls(struct broker_attempt *a)
 {
     struct host_addresses addresses;
@@ -62,18 +64,22 @@ static void connect_tls(struct broker_attempt *a)
     if (a->code != 0)
         return;
     uint64_t end_ms = clock_mono_ms() + TLS_CONNECT_MS;
-    a->code = ERR_UNAVAILABLE;
-    for (size_t i = 0; i < addresses.count && a->code == ERR_UNAVAILABLE; i++) {
+    bool answered = false;
+    int code = ERR_UNAVAILABLE;
+    for (size_t i = 0; i < addresses.count && (code == ERR_UNAVAILABLE || code == ERR_REFUSED);
+         i++) {
         char address[HOST_ADDRESS_SIZE];
         char problem[WIRE_REASON_SIZE];
         uint64_t now = clock_mono_ms();
         size_t share = now >= end_ms ? 1 : (size_t)(end_ms - now) / (addresses.count - i);
         host_address_text(&addresses, i, address);
-        a->code = wire_login_tls(address, (int)share, &a->host, a->name, a->heartbeat_s, &a->wire,
-                                 problem);
-        if (a->code != 0)
+        code = wire_login_tls(address, (int)share, &a->host, a->name, a->heartbeat_s, &a->wire,
+                              problem);
+        if (code != 0 && (code != ERR_UNAVAILABLE || !answered))
             login_failed(a, problem);
+        answered = answered || code == ERR_REFUSED;
     }
+    a->code = code == ERR_REFUSED ? ERR_UNAVAILABLE : code;
     if (a->code == 0)
         broker_socket_tune(wire_fd(a->wire), a->heartbeat_s);
 }

@@ -98,19 +98,22 @@ static struct wire *wire_new(void)
 
 /* ---- TLS: the library connects, by the address that we have looked up ---- */
 
-/* Why the library could not open its socket. It keeps no errno: the address is tried once more. */
-static void explain_open(int status, const SSL_CTX *context, const char *address,
-                         const struct broker_host *host, int timeout_ms, char *reason)
+/* Why the library could not open its socket. It keeps no errno: the address is tried once more.
+ * ERR_REFUSED: somebody answers there, and it is not our broker. */
+static int explain_open(int status, const SSL_CTX *context, const char *address,
+                        const struct broker_host *host, int timeout_ms, char *reason)
 {
     int fd = -1;
     if (status == AMQP_STATUS_SSL_CONNECTION_FAILED || status == AMQP_STATUS_SSL_ERROR ||
         status == AMQP_STATUS_SSL_PEER_VERIFY_FAILED) {
         tls_explain(context, reason, WIRE_REASON_SIZE);
-    } else if (tcp_connect(address, host->port, 0, timeout_ms, &fd, reason, WIRE_REASON_SIZE) ==
-               0) {
+        return ERR_REFUSED;
+    }
+    if (tcp_connect(address, host->port, 0, timeout_ms, &fd, reason, WIRE_REASON_SIZE) == 0) {
         (void)close(fd);
         (void)snprintf(reason, WIRE_REASON_SIZE, "no TLS handshake in time");
     }
+    return ERR_UNAVAILABLE;
 }
 
 static int open_tls(struct wire *wire, const struct broker_host *host, const char *address,
@@ -131,8 +134,7 @@ static int open_tls(struct wire *wire, const struct broker_host *host, const cha
         wire->fd = amqp_get_sockfd(wire->connection);
         return 0;
     }
-    explain_open(status, context, address, host, timeout_ms, reason);
-    return ERR_UNAVAILABLE;
+    return explain_open(status, context, address, host, timeout_ms, reason);
 }
 
 /* With TLS 1.3 a server refuses our certificate only behind the handshake. */

@@ -25,7 +25,8 @@ MUST_CHECK int wire_login(int fd, const struct broker_host *host, const char *na
                           uint32_t heartbeat_s, struct wire **ret_wire,
                           char ret_reason[WIRE_REASON_SIZE]);
 /* The same over TLS (amqps://): connects to `address` (of host->host, as numbers) within
- * `timeout_ms` first, and checks who answers there (tls.h). */
+ * `timeout_ms` first, and checks who answers there (tls.h). ERR_REFUSED, too: somebody else does.
+ */
 MUST_CHECK int wire_login_tls(const char *address, int timeout_ms, const struct broker_host *host,
                               const char *name, uint32_t heartbeat_s, struct wire **ret_wire,
                               char ret_reason[WIRE_REASON_SIZE]);
