@@ -345,6 +345,7 @@ static void close_all(struct consumer *c)
 {
     lost_jobs_stop(c->lost_jobs);
     deadletter_close(c->context.dead);
+    runner_stop(c->context.money.runner);
     pay_free(c->pay);
     for (size_t i = 0; i < c->session_count; i++)
         pg_close(c->writers[i]);

@@ -22,6 +22,7 @@ struct gateway {
     struct window window;
     struct gateway_health health;
     struct loop_timer *again;
+    bool stopped; /* `pay` may be freed */
 };
 
 static void again_due(void *arg)
@@ -85,11 +86,16 @@ void gateway_leave(struct gateway *gateway, struct gateway_call *call)
 
 /* ---- calls in flight ---- */
 
+size_t gateway_inflight(const struct gateway *gateway)
+{
+    return gateway->stopped ? 0 : pay_inflight(gateway->o.pay);
+}
+
 /* Calls that count: a payment that its bank takes long over delays no other one, and says nothing
  * about how many a second the gateway takes. */
 static size_t in_window(const struct gateway *gateway)
 {
-    return pay_inflight(gateway->o.pay) - gateway->slow;
+    return gateway_inflight(gateway) - gateway->slow;
 }
 
 /* 0: it is. */
@@ -237,14 +243,21 @@ static bool call_first(struct gateway *gateway, enum gateway_kind kind)
     return false;
 }
 
+void gateway_stop(struct gateway *gateway)
+{
+    gateway->stopped = true;
+}
+
 void gateway_pump(struct gateway *gateway)
 {
     bool more = true;
+    if (gateway->stopped)
+        return;
     find_slow(gateway);
     while (more) {
         more = false;
         for (int kind = 0; kind < GATEWAY_KINDS; kind++)
             more = call_first(gateway, (enum gateway_kind)kind) || more;
     }
-    metric_set(gateway->o.stats->payments_inflight, (double)pay_inflight(gateway->o.pay));
+    metric_set(gateway->o.stats->payments_inflight, (double)gateway_inflight(gateway));
 }

@@ -68,6 +68,11 @@ void gateway_answered(struct gateway *gateway, struct gateway_call *call,
                       const struct pay_answer *answer, const struct circuit_breaker_refusal *who,
                       bool kept);
 
+/* For the end of the process: no more calls are made, and `pay` is not used, so that it may be
+ * freed while shards are still given up. */
+void gateway_stop(struct gateway *gateway);
+/* Calls in flight; 0 after gateway_stop. */
+size_t gateway_inflight(const struct gateway *gateway);
 /* Has calls made while there is room for them. */
 void gateway_pump(struct gateway *gateway);
 /* Whether a call beside those may be made now, of a list, say; it is counted as made. */

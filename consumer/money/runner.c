@@ -58,6 +58,12 @@ struct runner *runner_new(const struct runner_options *options)
     return NULL;
 }
 
+void runner_stop(struct runner *runner)
+{
+    if (runner != NULL)
+        gateway_stop(runner->gateway);
+}
+
 void runner_free(struct runner *runner)
 {
     if (runner == NULL)

@@ -42,6 +42,8 @@ struct runner_options {
 
 /* What the options point to must outlive it. NULL: no memory. */
 struct runner *runner_new(const struct runner_options *options);
+/* As gateway_stop; before pay_free. NULL is allowed. */
+void runner_stop(struct runner *runner);
 /* Calls in flight must have been ended by pay_free before. NULL is allowed. */
 void runner_free(struct runner *runner);
 

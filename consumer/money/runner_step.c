@@ -274,7 +274,7 @@ void runner_count(struct payment *p, int by)
         metric_set(stats->refunds_open, (double)runner->refunds);
     else
         metric_add(stats->of_shard[p->shard].payments, by);
-    size_t calling = pay_inflight(runner->o.pay);
+    size_t calling = gateway_inflight(runner->gateway);
     size_t all = runner->count + runner->waiting;
     metric_set(stats->payments_waiting, all > calling ? (double)(all - calling) : 0);
 }

@@ -17,6 +17,7 @@ from evidence import FINAL, Violation, seconds
 LIMIT_S = 10.0     # the promise
 SLACK_S = 3.0      # an answer each second, and the program's own clock starts later than ours
 POOL_S = 20.0      # with all consumers ready, whoever owns the shard
+COMMIT_S = 15.0    # an event bears the time at which its transaction began; so long may that one last
 GAP_S = 5.0        # answers further apart than this are no proof of what was said between them
 REFUSALS = 20      # so many orders in a row make a door that refuses
 
@@ -147,8 +148,8 @@ def unheard(found, offset, until):
                 continue
             heard = seen.get((wish.user, event["event_id"]), until)
             for begins, ends in sockets[wish.user]:
-                if common(at, heard, begins, ends) > LIMIT_S:
-                    yield Undone("notifier", wish.user, max(at, begins), min(heard, ends),
+                if common(at + COMMIT_S, heard, begins, ends) > LIMIT_S:
+                    yield Undone("notifier", wish.user, max(at + COMMIT_S, begins), min(heard, ends),
                                  f"{wish.user} did not hear that {order_id} is {event['status']}")
 
 

@@ -95,6 +95,21 @@ START_TEST(each_kind_has_its_share_of_the_calls)
 }
 END_TEST
 
+START_TEST(after_a_stop_it_makes_no_call_and_touches_the_gateway_no_more)
+{
+    queue(0, 10, GATEWAY_LOOKS);
+    ck_assert_uint_eq(fake_gateway.inflight, 4);
+    gateway_stop(gateway);
+    const struct pay_ops *ops = fake_gateway.pay.ops;
+    fake_gateway.pay.ops = NULL; /* it is freed: whoever uses it crashes */
+    queue(10, 20, GATEWAY_CHARGES);
+    fake_loop_run(5000);
+    ck_assert_uint_eq(gateway_inflight(gateway), 0);
+    fake_gateway.pay.ops = ops;
+    ck_assert_uint_eq(fake_gateway.inflight, 4);
+}
+END_TEST
+
 START_TEST(calls_that_take_long_leave_their_places)
 {
     queue(0, 40, GATEWAY_REFUNDS);
@@ -161,6 +176,7 @@ int main(void)
     TCase *tcase = tcase_create("gateway");
     tcase_add_checked_fixture(tcase, begin, end);
     tcase_add_test(tcase, each_kind_has_its_share_of_the_calls);
+    tcase_add_test(tcase, after_a_stop_it_makes_no_call_and_touches_the_gateway_no_more);
     tcase_add_test(tcase, calls_that_take_long_leave_their_places);
     tcase_add_test(tcase, what_is_not_ready_or_cannot_be_made_holds_up_no_other);
     tcase_add_test(tcase, orders_refused_alike_stop_all_but_a_probe);
