@@ -16,7 +16,9 @@
 
 static void remember(struct payment *p, const struct pay_answer *answer)
 {
-    memcpy(p->code, answer->code, sizeof p->code);
+    bool refused_now = p->memory.refused_now && answer->outcome == PAY_NOT_FOUND;
+    if (!refused_now) /* else why it was refused tells more */
+        memcpy(p->code, answer->code, sizeof p->code);
     memcpy(p->param, answer->param, sizeof p->param);
     p->problem = answer->problem;
     p->received = answer->received;

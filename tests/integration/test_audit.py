@@ -482,8 +482,8 @@ class Twice(Audited):
 
     daemons = ("sandbox", "producer", "consumer")
 
-    def charge(self, order_id, amount=1000):
-        form = {"amount": amount, "currency": "usd", "payment_method": "pm_card_visa", "confirm": "true",
+    def charge(self, order_id, amount=1000, method="pm_card_visa"):
+        form = {"amount": amount, "currency": "usd", "payment_method": method, "confirm": "true",
                 "payment_method_types[]": "card"}
         if order_id:
             form["metadata[order_id]"] = order_id
@@ -503,6 +503,16 @@ class Twice(Audited):
         self.assertEqual(result["checked"]["gateway_others"], 1)
         told = self.stack.ctl("audit", check=False).stdout
         self.assertNotIn("\x1b", told)
+
+    def test_less_received_than_the_price_of_a_confirmed_order(self):
+        _, (order,) = self.sale(stock=1, buyers=1)
+        short = self.charge(order.id, method="pm_sandbox_pays_less")
+        intent = self.stack.gateway.call("GET", f"/v1/payment_intents/{short}").json
+        self.assertEqual((intent["status"], intent["amount"], intent["amount_received"]), ("succeeded", 1000, 999))
+        self.stack.sql("update payments set intent_id = %s where order_id = %s", (short, order.id))
+        found = [(v["kind"], v["promise"], v["order_id"]) for v in self.audit()["violations"]
+                 if v.get("intent_id") == short]
+        self.assertEqual(found, [("charge-differs", "P4", order.id)])
 
 
 class Running(Audited):

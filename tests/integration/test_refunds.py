@@ -354,6 +354,8 @@ class AsTheGatewaySays(Scripted):
         self.stack.sql("select * from checkout.request_order_command('refund', %s, '{}', 'test')", (order.id,))
         wait_until(lambda: self.stack.one("select try_at > now() + interval '23 hours' from refunds where order_id = %s",
                                           (order.id,)), 20, "it to wait for tomorrow")
+        self.assertEqual(self.stack.one("select code from refunds where order_id = %s", (order.id,)),
+                         "insufficient_balance_for_refund")
         self.served()
         self.assertEqual(self.metric("checkout_payments_stopped"), 0)
         listed = [json.loads(line) for line in self.stack.ctl("payments", "unknown", "--json").stdout.splitlines()]

@@ -12,6 +12,9 @@
 #include "tests/fake/stage_attempt.h"
 
 #define MODEL "tests/model/attempt.pml"
+#define PAYMENTS "tests/model/payments.pml"
+#define FILE_MAX ((size_t)256 * 1024)
+#define NAME_SIZE 64
 
 /* A payment begins as a charge, or as a look at an intent that is known; or as a refund. */
 static struct reach reach_all(void)
@@ -110,11 +113,60 @@ START_TEST(the_model_takes_its_steps_from_the_table)
 }
 END_TEST
 
+static char *read_file(const char *name)
+{
+    FILE *file = fopen(name, "r");
+    ck_assert_ptr_nonnull(file);
+    char *text = calloc(1, FILE_MAX + 1);
+    ck_assert_ptr_nonnull(text);
+    size_t len = fread(text, 1, FILE_MAX, file);
+    ck_assert_uint_lt(len, FILE_MAX);
+    ck_assert_int_eq(fclose(file), 0);
+    return text;
+}
+
+static size_t name_len(const char *text)
+{
+    return strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789");
+}
+
+/* The number of names ON_… and DO_… in `model` that `table` does not define; the first of them. */
+static unsigned unknown_names(const char *model, const char *table, char ret_name[NAME_SIZE])
+{
+    unsigned unknown = 0;
+    for (const char *at = model; *at != '\0'; at += name_len(at) == 0 ? 1 : name_len(at)) {
+        char line[NAME_SIZE + 16];
+        bool ours = strncmp(at, "ON_", 3) == 0 || strncmp(at, "DO_", 3) == 0;
+        if (!ours || name_len(at) >= NAME_SIZE)
+            continue;
+        (void)snprintf(line, sizeof line, "#define %.*s ", (int)name_len(at), at);
+        if (strstr(table, line) == NULL && unknown++ == 0)
+            (void)snprintf(ret_name, NAME_SIZE, "%.*s", (int)name_len(at), at);
+    }
+    return unknown;
+}
+
+/* A name that Spin does not know would just be another variable, or a step that is never taken. */
+START_TEST(the_model_names_only_what_the_table_has)
+{
+    char name[NAME_SIZE] = "";
+    char *table = read_file(MODEL);
+    char *model = read_file(PAYMENTS);
+    ck_assert_ptr_nonnull(strstr(model, "DO_END_CAPTURED"));
+    ck_assert_msg(unknown_names(model, table, name) == 0, PAYMENTS " names %s", name);
+    ck_assert_uint_eq(unknown_names("step(ON_SENT); DO_NOTE ON_SEND DO_NOTES", table, name), 2);
+    ck_assert_str_eq(name, "ON_SEND");
+    free(model);
+    free(table);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("attempt_model");
     TCase *tcase = tcase_create("table");
     tcase_add_test(tcase, the_model_takes_its_steps_from_the_table);
+    tcase_add_test(tcase, the_model_names_only_what_the_table_has);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

@@ -503,11 +503,15 @@ START_TEST(a_refund_without_balance_is_tried_another_day)
 {
     const struct task task = refund_of("order-1");
     add(&task);
-    answer("refund",
-           (struct pay_answer){.outcome = PAY_REFUSED_NOW, .http_status = 400, .of_the_api = true});
+    answer("refund", (struct pay_answer){.outcome = PAY_REFUSED_NOW,
+                                         .http_status = 400,
+                                         .of_the_api = true,
+                                         .code = "insufficient_balance"});
     fake_loop_run(6000);
     answers("find", PAY_NOT_FOUND);
     last_is(OUTCOME_REFUND_LATER);
+    ck_assert_str_eq(ended[ended_count - 1].code,
+                     "insufficient_balance"); /* why, not "not_found" */
 }
 END_TEST
 

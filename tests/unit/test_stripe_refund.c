@@ -58,7 +58,7 @@ static const struct row refunds[] = {
     {409, ERROR("\"code\":\"lock_timeout\""), PAY_UNKNOWN, "", "http_409"},
     /* without balance: another day */
     {400, ERROR("\"message_code\":\"insufficient_balance_for_refund\""), PAY_REFUSED_NOW, "",
-     "invalid_request_error"},
+     "insufficient_balance_for_refund"},
     {429, "", PAY_BUSY, "", "http_429"},
     {500, "{\"error\":{\"type\":\"api_error\"}}", PAY_ERROR, "", "http_500"},
 };

@@ -47,7 +47,7 @@ void stripe_set_foreign(struct pay_answer *answer, const char *wrong)
 
 const char *stripe_error_code(const json_t *error)
 {
-    static const char *const names[] = {"decline_code", "code", "type"};
+    static const char *const names[] = {"decline_code", "code", "message_code", "type"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         const char *code = stripe_string(error, names[i]);
         if (code != NULL && code_valid(code))
