@@ -26,6 +26,8 @@ static const struct pg_statement end = {"ctl_audit_end", "commit", 0};
 static const struct pg_statement count_rows = {
     "ctl_audit_rows",
     "select items, orders, events, line, payments, shards from checkout.audit_rows()", 0};
+static const struct pg_statement count_aside = {"ctl_audit_jobs_aside",
+                                                "select count(*) from checkout.jobs_aside", 0};
 /* Each fetch is a result, and only one is in our memory. */
 static const struct pg_statement fetch = {"ctl_audit_fetch", "fetch 200 from audit", 0};
 static const struct pg_statement close_cursor = {"ctl_audit_close", "close audit", 0};
@@ -44,6 +46,7 @@ static const struct check {
     {"units of customers", CHECK("customers", "audit_customers()", 0)},
     {"histories of orders", CHECK("events", "audit_events()", 0)},
     {"lines", CHECK("line", "audit_line($1::bigint)", 1)},
+    {"jobs set aside", CHECK("aside", "audit_aside()", 0)},
     {"turns of waitlists", CHECK("turns", "audit_turns()", 0)},
     {"payments", CHECK("payments", "audit_payments($1::bigint)", 1)},
     {"refunds", CHECK("refunds", "audit_refunds($1::bigint)", 1)},
@@ -77,6 +80,11 @@ static void counted(const struct pg_result *result, void *arg)
         audit_report_checked(report, names[i], words[i], (uint64_t)pg_int(result, 0, (int)i));
 }
 
+static void counted_aside(const struct pg_result *result, void *arg)
+{
+    audit_report_checked(arg, "jobs_aside", "jobs set aside", (uint64_t)pg_int(result, 0, 0));
+}
+
 static int run_check(struct ctl *ctl, const struct check *check, const char *older,
                      struct audit_report *report)
 {
@@ -98,6 +106,8 @@ int audit_database(struct ctl *ctl, int64_t older_ms, struct audit_report *repor
     progress_show(&report->progress, "database: counting rows", 0, 0);
     if (exit_code == CTL_FINE)
         exit_code = ctl_query(ctl, &count_rows, NULL, counted, report);
+    if (exit_code == CTL_FINE)
+        exit_code = ctl_query(ctl, &count_aside, NULL, counted_aside, report);
     for (size_t i = 0; i < ARRAY_LEN(checks) && exit_code == CTL_FINE; i++) {
         (void)snprintf(what, sizeof what, "database: %s, check %zu of %zu", checks[i].what, i + 1,
                        ARRAY_LEN(checks));

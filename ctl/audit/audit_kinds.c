@@ -30,6 +30,11 @@ static const struct audit_kind kinds[] = {
      EXPLAIN "The buyer saw the last event: see which of the two its payment confirms."},
     {"wait-too-long", "P2",
      "No consumer serves that shard: see `checkoutctl shards` and `checkoutctl doctor`."},
+    {"aside-decided", "P2",
+     BY_HAND "Delete the row of checkout.jobs_aside: the order has its answer."},
+    {"aside-unmarked", "P2",
+     BY_HAND "The order would wait for ever: insert its shard and item into checkout.items_aside, "
+             "with a word why; the owner decides it within seconds."},
     {"place-missing", "P3", BY_HAND "The order would wait for ever: cancel it for its buyer."},
     {"place-left-over", "P3", PAUSE "Delete the row of checkout.waitlist, and lower `waiting`."},
     {"place-differs", "P3", PAUSE BY_HAND "Correct the row of checkout.waitlist from the order."},

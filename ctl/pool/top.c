@@ -19,7 +19,7 @@
 #define INTERVAL_LEAST_MS 100
 #define INTERVAL_MOST_MS 3600000
 #define ROWS_USUAL 24
-#define ROWS_OF_FRAME 7 /* head, sums, blank lines, headings */
+#define ROWS_OF_FRAME 8 /* head, sums, set aside, blank lines, headings */
 #define ITEMS_MAX 100
 #define NUMBER_SIZE 24
 #define DOCUMENT_MAX ((size_t)8 * 1024 * 1024)
@@ -47,6 +47,21 @@ static const struct table_column item_columns[] = {
     {"STOCK", "stock", TABLE_NUMBER},      {"HELD", "held", TABLE_NUMBER},
     {"SOLD", "sold", TABLE_NUMBER},        {"LINE", "waiting", TABLE_NUMBER},
     {"OLDEST", "oldest_ms", TABLE_NUMBER}, {"PAUSED", "paused", TABLE_BOOL},
+};
+
+static const struct pg_statement count_aside = {
+    "ctl_count_aside",
+    "select (select count(*) from checkout.items_aside),"
+    "       (select count(*) from checkout.jobs_aside),"
+    "       (select (extract(epoch from now() - min(since)) * 1000)::bigint"
+    "          from checkout.items_aside)",
+    0};
+
+/* What cannot be decided now. */
+struct aside_sum {
+    int64_t items;
+    int64_t jobs;
+    int64_t oldest_ms; /* 0: none is set aside */
 };
 
 struct top {
@@ -135,7 +150,17 @@ static int print_items(const struct table *items, size_t count)
     return code;
 }
 
-static int show(const struct top *top, const struct pool_view *view, const struct table *items)
+static void print_aside(const struct aside_sum *aside)
+{
+    char age[HUMAN_SIZE];
+    human_age(aside->oldest_ms, age);
+    if (aside->items > 0)
+        (void)printf("set aside: %" PRId64 " items with %" PRId64 " jobs, the oldest since %s\n",
+                     aside->items, aside->jobs, age);
+}
+
+static int show(const struct top *top, const struct pool_view *view, const struct aside_sum *aside,
+                const struct table *items)
 {
     char now[CLOCK_RFC3339_SIZE];
     struct shards_sum sum;
@@ -150,6 +175,7 @@ static int show(const struct top *top, const struct pool_view *view, const struc
     (void)printf("%s%s%s\n", top->terminal ? SCREEN_CLEAR : "", now,
                  top->terminal ? "  worst first; Ctrl-C ends" : "");
     shards_print_sum(view, &sum);
+    print_aside(aside);
     (void)putchar('\n');
     int exit_code = shards_print(view, order, shards);
     free(order);
@@ -161,7 +187,8 @@ static int show(const struct top *top, const struct pool_view *view, const struc
     return exit_code;
 }
 
-static int show_json(const struct pool_view *view, const struct table *items)
+static int show_json(const struct pool_view *view, const struct aside_sum *aside,
+                     const struct table *items)
 {
     char now[CLOCK_RFC3339_SIZE];
     struct buf out;
@@ -175,6 +202,10 @@ static int show_json(const struct pool_view *view, const struct table *items)
         (void)buf_str(&out, "null");
     else
         (void)buf_int(&out, view->dead_letters);
+    (void)buf_printf(&out,
+                     ",\"set_aside\":{\"items\":%" PRId64 ",\"jobs\":%" PRId64
+                     ",\"oldest_ms\":%" PRId64 "}",
+                     aside->items, aside->jobs, aside->oldest_ms);
     (void)buf_str(&out, ",\"shards\":[");
     for (size_t i = 0; i < view->shard_count; i++) {
         (void)buf_str(&out, i == 0 ? "" : ",");
@@ -190,8 +221,16 @@ static int show_json(const struct pool_view *view, const struct table *items)
 
 /* ---- looking ---- */
 
+static void read_aside(const struct pg_result *result, void *arg)
+{
+    struct aside_sum *aside = arg;
+    *aside = (struct aside_sum){pg_int(result, 0, 0), pg_int(result, 0, 1),
+                                pg_null(result, 0, 2) ? 0 : pg_int(result, 0, 2)};
+}
+
 static int look(struct top *top)
 {
+    struct aside_sum aside = {0};
     struct pool_view view;
     char limit[NUMBER_SIZE];
     struct ctl *ctl = top->ctl;
@@ -204,7 +243,10 @@ static int look(struct top *top)
         exit_code =
             listing_query(ctl, &busy_items, params, item_columns, ARRAY_LEN(item_columns), &items);
         if (exit_code == CTL_FINE)
-            exit_code = ctl->json ? show_json(&view, items) : show(top, &view, items);
+            exit_code = ctl_query(ctl, &count_aside, NULL, read_aside, &aside);
+        if (exit_code == CTL_FINE)
+            exit_code =
+                ctl->json ? show_json(&view, &aside, items) : show(top, &view, &aside, items);
         pool_view_free(&view);
     }
     table_free(items);
@@ -293,7 +335,8 @@ const struct command command_top = {
     .details =
         "Shards without an owner come first, then those that are paused or whose payments are "
         "stopped, then those whose oldest order has "
-        "waited longest; items likewise. The columns are those of `shards` and `items list`. "
+        "waited longest; items likewise. A line says how many items and jobs are set aside. The "
+        "columns are those of `shards` and `items list`. "
         "Without a terminal it prints one view below the other; with --json each is a line.",
     .options = {{"interval", "1s", "time between two views, with ms, s, m or h"},
                 {"once", NULL, "print one view and end"}},

@@ -150,6 +150,7 @@ class Damage(Audited):
 
     def tearDown(self):
         self.stack.sql("alter table items drop constraint if exists never_oversold")
+        self.stack.sql("truncate jobs_aside, items_aside")   # nothing is in them
         for table in self.saved:
             self.stack.sql(f"truncate {table}")
             self.stack.sql(f"insert into {table} table public.saved_{table}")
@@ -346,6 +347,28 @@ class Damage(Audited):
         self.assert_found()
         self.assert_found(("wait-too-long", self.line, self.waiting[0]),
                           arguments=("--no-gateway", "--older", "1m"))
+
+    def put_aside(self, order_id):
+        self.damage("insert into jobs_aside (shard, sku, order_id) select shard, sku, %s from items where sku = %s",
+                    order_id, self.sku)
+
+    def mark_aside(self):
+        self.damage("insert into items_aside (shard, sku, why) select shard, sku, 'a test' from items where sku = %s", self.sku)
+
+    def test_a_job_that_is_set_aside_is_no_violation(self):
+        self.put_aside(str(uuid.uuid4()))
+        self.mark_aside()
+        self.assert_found()
+
+    def test_an_order_that_is_decided_and_set_aside(self):
+        self.put_aside(self.refused[0])
+        self.mark_aside()
+        self.assert_found(("aside-decided", self.sku, self.refused[0]))
+
+    def test_a_job_that_is_set_aside_where_no_owner_finds_it(self):
+        lost = str(uuid.uuid4())
+        self.put_aside(lost)
+        self.assert_found(("aside-unmarked", self.sku, lost))
 
     def test_units_given_past_the_line(self):
         """Somebody came and was served while three stood in line."""

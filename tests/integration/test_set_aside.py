@@ -2,6 +2,7 @@
 """An item that cannot be decided delays no other: its jobs are set aside, in their order, and decided once they can be."""
 
 import contextlib
+import json
 import time
 
 import harness
@@ -70,6 +71,11 @@ class SetAside(harness.TestCase):
             self.assertIn(f"behind 3 others of item {stuck}", " ".join(told.split()))
             self.assertIn("set aside", self.stack.ctl("items", "list").stdout)
             self.assertIn("1 items cannot be decided", self.stack.ctl("doctor", check=False).stdout)
+            self.assertRegex(self.stack.ctl("top", "--once").stdout, r"set aside: 1 items with 4 jobs, the oldest since \d")
+            told = json.loads(self.stack.ctl("top", "--once", "--json").stdout)["set_aside"]
+            self.assertEqual((told["items"], told["jobs"]), (1, 4))
+            self.assertGreater(told["oldest_ms"], 0)
+            self.assertIn("4 jobs set aside", self.stack.ctl("audit").stdout)    # which is no violation
             self.assertEqual([self.stack.status("user-0", orders[0].id).json["status"]], ["queued"])
             self.ends_soon(other)
         self.wait_clear()
@@ -78,7 +84,8 @@ class SetAside(harness.TestCase):
         for order in orders[2:]:
             order.wait("rejected", "sold_out")
         self.in_line_order(orders)
-        self.assertEqual(self.stack.ctl("audit").returncode, 0)
+        self.assertNotIn("set aside", self.stack.ctl("top", "--once").stdout)
+        self.assertIn("0 jobs set aside", self.stack.ctl("audit").stdout)
 
     def test_the_owner_dies_and_another_tries_again_from_the_head(self):
         stuck, other = self.stack.item(stock=1), self.stack.item()

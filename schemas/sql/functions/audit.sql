@@ -381,6 +381,21 @@ language sql stable as $$
      where c.status is null or not c.captured or c.amount <> c.o_amount or lower(c.currency) <> c.o_currency
 $$;
 
+-- Jobs that are set aside: none of an order that is decided already, and each found by the mark of its item, by which
+-- the owner of the shard tries it again.
+create or replace function checkout.audit_aside() returns setof checkout.finding
+language sql stable as $$
+    select 'aside-decided', j.sku, j.order_id::text, j.shard, null,
+           format('its job is set aside since %s, and the order is %s', checkout.utc_text(j.set_aside_at), o.status)
+      from checkout.jobs_aside j
+      join checkout.orders o on o.order_id = j.order_id
+    union all
+    select 'aside-unmarked', j.sku, j.order_id::text, j.shard, null,
+           format('its job is set aside since %s, and no row of its item says so', checkout.utc_text(j.set_aside_at))
+      from checkout.jobs_aside j
+     where not exists (select 1 from checkout.items_aside a where a.shard = j.shard and a.sku = j.sku)
+$$;
+
 -- Orders that were honoured by their stamp although they were decided more than an hour after the closing of
 -- their item (as it is set now): whoever publishes is trusted with the stamp, so somebody should look.
 create or replace function checkout.audit_windows() returns setof checkout.finding
