@@ -381,7 +381,7 @@ language sql stable as $$
      where c.status is null or not c.captured or c.amount <> c.o_amount or lower(c.currency) <> c.o_currency
 $$;
 
--- Jobs that are set aside: none of an order that is decided already, and each found by the mark of its item, by which
+-- Jobs that are set aside: none of an order that is decided already, and each with the row of its item, by which
 -- the owner of the shard tries it again.
 create or replace function checkout.audit_aside() returns setof checkout.finding
 language sql stable as $$
