@@ -14,6 +14,7 @@
 /* Without Redis it asks the database in rounds: the first one soon, to cover a short reconnect. */
 #define FIRST_ROUND_MS 1000
 #define ROUND_MS 5000
+#define COMMANDS_MAX 4
 
 struct subscriptions {
     struct redis_subscriber *subscriber;
@@ -22,6 +23,8 @@ struct subscriptions {
     struct stats *stats;
     struct loop_timer *rounds; /* runs while events of some buyer do not reach us */
     bool up;
+    struct redis *commands; /* asks each second whether this is still the master */
+    bool is_master;
 };
 
 static struct session *session_of(struct registry_member *member)
@@ -146,6 +149,16 @@ static void redis_changed(bool up, const char *reason, void *arg)
     start_rounds(subscriptions);
 }
 
+/* At a Redis that was demoted no event is published, though our subscriptions stand there. */
+static void role_changed(bool up, const char *reason, void *arg)
+{
+    struct subscriptions *subscriptions = arg;
+    bool was = subscriptions->is_master;
+    subscriptions->is_master = up;
+    if (was && !up)
+        redis_subscriber_renew(subscriptions->subscriber, reason);
+}
+
 struct subscriptions *subscriptions_new(struct loop *loop, const struct redis_server *server,
                                         struct registry *registry, struct replay *replay,
                                         struct stats *stats)
@@ -162,7 +175,9 @@ struct subscriptions *subscriptions_new(struct loop *loop, const struct redis_se
                                                    .refused = refused,
                                                    .state = redis_changed};
     subscriptions->subscriber = redis_subscriber_open(loop, server, &events, subscriptions);
-    if (subscriptions->rounds == NULL || subscriptions->subscriber == NULL) {
+    subscriptions->commands = redis_open(loop, server, COMMANDS_MAX, role_changed, subscriptions);
+    if (subscriptions->rounds == NULL || subscriptions->subscriber == NULL ||
+        subscriptions->commands == NULL) {
         subscriptions_free(subscriptions);
         return NULL;
     }
@@ -173,6 +188,7 @@ void subscriptions_free(struct subscriptions *subscriptions)
 {
     if (subscriptions == NULL)
         return;
+    redis_close(subscriptions->commands);
     redis_subscriber_close(subscriptions->subscriber);
     loop_timer_free(subscriptions->rounds);
     free(subscriptions);

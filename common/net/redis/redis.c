@@ -89,3 +89,9 @@ int redis_send(struct redis *redis, size_t argc, const char *const *argv, const 
         return ERR_UNAVAILABLE;
     return redis_enqueue(redis, argc, argv, argv_len, NULL, about);
 }
+
+void redis_renew(struct redis *redis, const char *reason)
+{
+    if (redis->phase == REDIS_PHASE_UP)
+        redis_fail(redis, reason, "");
+}

@@ -53,6 +53,10 @@ struct redis_subscriber *redis_subscriber_open(struct loop *loop, const struct r
                                                const struct redis_subscriber_events *events,
                                                void *arg);
 void redis_subscriber_close(struct redis_subscriber *subscriber);
+/* Ends its connection, if there is one, and connects again: on it no command asks whether the
+ * server has become a replica (RESP2 allows no HELLO there), so whoever learns it elsewhere says
+ * so. */
+void redis_subscriber_renew(struct redis_subscriber *subscriber, const char *reason);
 /* Remembers the channel, and subscribes now or when connected. A second call for it does
  * nothing. */
 MUST_CHECK int redis_subscribe(struct redis_subscriber *subscriber, const char *channel);

@@ -12,6 +12,8 @@ typedef void (*redis_push_cb)(const struct redis_reply *push, void *about, void 
 
 struct redis *redis_open_push(struct loop *loop, const struct redis_server *server,
                               redis_push_cb push, redis_state_cb state, void *arg);
+/* Ends the connection, if it is up, and connects again. */
+void redis_renew(struct redis *redis, const char *reason);
 /* Sends a command whose answer is one push. ERR_UNAVAILABLE, ERR_FULL, ERR_NOMEM. */
 MUST_CHECK int redis_send(struct redis *redis, size_t argc, const char *const *argv,
                           const size_t *argv_len, void *about);

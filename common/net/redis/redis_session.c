@@ -282,13 +282,13 @@ static void login_answered(const struct redis_reply *reply, void *arg)
         logged_in(redis);
 }
 
-/* A replica serves subscriptions too: it passes on what its master publishes. */
+/* A replica passes on what its master publishes, but one that was demoted may have no master. */
 static void role_answered(const struct redis_reply *reply, void *arg)
 {
     struct redis *redis = arg;
     if (reply->type == REDIS_LOST)
         return;
-    if (is_replica(redis, reply) && redis->push == NULL)
+    if (is_replica(redis, reply))
         redis_fail(redis, "this Redis is a replica", "");
     else if (--redis->login_due == 0)
         logged_in(redis);

@@ -272,6 +272,12 @@ void redis_subscriber_close(struct redis_subscriber *subscriber)
     loop_timer_start(subscriber->end, 0, 0);
 }
 
+void redis_subscriber_renew(struct redis_subscriber *subscriber, const char *reason)
+{
+    if (!subscriber->closed)
+        redis_renew(subscriber->redis, reason);
+}
+
 int redis_subscribe(struct redis_subscriber *subscriber, const char *channel_name)
 {
     size_t len = strlen(channel_name);
