@@ -14,9 +14,13 @@ from harness_clock import Clock
 from harness_client import PROBLEMS
 
 
-def stamp(seconds):
-    """accepted_at of so many seconds from now."""
-    moment = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=seconds)
+def whole_second():
+    return datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
+
+
+def stamp(seconds, now):
+    """accepted_at of so many seconds from then."""
+    moment = now + datetime.timedelta(seconds=seconds)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
@@ -27,18 +31,24 @@ def metric(daemon, name):
 
 
 class Windowed(harness.TestCase):
+    """Windows and stamps are so many seconds from the same moment, the test's beginning, however long it takes."""
+
+    def setUp(self):
+        super().setUp()
+        self.now = whole_second()
+
     def window(self, opens=None, closes=None, **columns):
-        """An item that opens and closes so many seconds from now."""
+        """An item that opens and closes then."""
         sku = self.stack.item(**columns)
         for column, seconds in (("opens_at", opens), ("closes_at", closes)):
             if seconds is not None:
-                self.stack.sql(f"update items set {column} = date_trunc('second', now()) + %s * interval '1 s' where sku = %s",
-                               (seconds, sku))
+                self.stack.sql(f"update items set {column} = %s where sku = %s",
+                               (self.now + datetime.timedelta(seconds=seconds), sku))
         return sku
 
     def accepted(self, sku, seconds, user="ann"):
         """An order that another program accepted then."""
-        job = self.stack.job(user, sku, accepted_at=stamp(seconds))
+        job = self.stack.job(user, sku, accepted_at=stamp(seconds, self.now))
         self.stack.publish_jobs(job)
         return harness.Order(self.stack, user, job["order_id"])
 
@@ -79,7 +89,7 @@ class Counter(Windowed):
 
     def test_a_replayed_dead_letter_keeps_its_time(self):
         sku = self.window(closes=-600)
-        job = self.stack.job("ann", sku, accepted_at=stamp(-601))
+        job = self.stack.job("ann", sku, accepted_at=stamp(-601, self.now))
         self.stack.broker.publish_dead(harness.message(job), {"x-checkout-reason": "for a test"})
         letters = [json.loads(line) for line in self.stack.ctl("dead", "list", "--json").stdout.splitlines()]
         self.stack.ctl("dead", "replay", letters[-1]["id"])
@@ -184,6 +194,7 @@ class WrongClock(Windowed):
     daemons = ("sandbox", "consumer")
 
     def setUp(self):
+        super().setUp()
         try:
             self.clock = Clock()
         except FileNotFoundError as error:
