@@ -186,12 +186,12 @@ class Tls(harness.TestCase):
     def test_the_name_is_sent_and_an_address_is_not(self):
         listener = harness_tls.NameListener(self.server)
         self.addCleanup(listener.close)
-        for url in (f"amqps://u@localhost:{listener.port}", f"amqps://u@127.0.0.1:{listener.port}"):
-            self.doctor(self.secured(CHECKOUT_AMQP_URL=url))
-        for host in ("localhost", "127.0.0.1"):
-            self.doctor(self.secured(CHECKOUT_REDIS_URL=f"rediss://{host}:{listener.port}"))
-        self.assertEqual(listener.names.count("localhost"), len(listener.names) // 2, listener.names)
-        self.assertEqual({name for name in listener.names}, {"localhost", None})
+        for host, name in (("localhost", "localhost"), ("127.0.0.1", None)):
+            for setting, url in (("CHECKOUT_AMQP_URL", f"amqps://u@{host}:{listener.port}"),
+                                 ("CHECKOUT_REDIS_URL", f"rediss://{host}:{listener.port}")):
+                listener.names.clear()
+                self.doctor(self.secured(**{setting: url}))
+                self.assertEqual(set(listener.names), {name}, url)  # it may try again
 
     def test_a_renewed_file_needs_no_restart(self):
         trusted = os.path.join(self.stack.directory, "trusted.pem")
