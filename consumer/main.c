@@ -28,7 +28,7 @@
  * shard, however often its work is repeated.
  */
 #define HEARTBEAT_ANSWER_MS 5000
-#define WRITE_ANSWER_MS 15000
+#define WRITE_ANSWER_MS (ORDERS_DB_PATIENT_MS + SPARE_MS)
 #define SWEEP_ANSWER_MS 31000
 #define SPARE_MS 1000
 #define IDLE_IN_TRANSACTION_MS 2000

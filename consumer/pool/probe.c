@@ -43,6 +43,11 @@ static void say_verdict(const struct probe *probe, struct buf *out)
     size_t writer = 0;
     const char *session = missing_session(&probe->targets, &writer);
     readiness_say(&probe->verdict, out);
+    if (probe->verdict.cause == READINESS_STALLED) {
+        const char *why = shard_writer_why(&probe->targets.shards[probe->verdict.shard].writer);
+        if (why != NULL)
+            (void)buf_printf(out, "the database refuses: %s\n", why);
+    }
     if (probe->verdict.cause != READINESS_SESSION || session == NULL)
         return;
     (void)buf_printf(out, "the missing one: %s", session);

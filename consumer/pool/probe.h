@@ -17,7 +17,7 @@
 #include "consumer/pool/roster.h"
 #include "consumer/shard/shard.h"
 
-#define PROBE_LACK_SIZE 256
+#define PROBE_LACK_SIZE 384
 
 /* The parts that it checks; all outlive the probe. */
 struct probe_targets {

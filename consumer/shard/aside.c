@@ -4,7 +4,7 @@
 
 #define FLAW "the database refuses a value"
 
-void aside_add(struct aside *aside, const char *sku)
+void aside_add(struct aside *aside, const char *sku, unsigned limit)
 {
     for (size_t i = 0; i < aside->count; i++)
         if (strcmp(aside->items[i].sku, sku) == 0)
@@ -13,7 +13,7 @@ void aside_add(struct aside *aside, const char *sku)
     if (aside->count == ASIDE_ITEMS_MAX || len > JOB_SKU_MAX)
         return;
     struct aside_item *item = &aside->items[aside->count++];
-    *item = (struct aside_item){.limit = ASIDE_JOBS};
+    *item = (struct aside_item){.limit = limit};
     memcpy(item->sku, sku, len + 1);
 }
 
@@ -37,10 +37,13 @@ void aside_failed(struct aside *aside)
 {
     if (aside->count == 0)
         return;
-    if (aside->items[0].limit == 0)
+    struct aside_item *item = &aside->items[0];
+    if (item->limit == 0)
         aside_done(aside); /* not even that can be written */
+    else if (item->limit == 1)
+        item->limit = 0;
     else
-        aside->items[0].limit /= 2;
+        item->limit = (item->limit + ASIDE_PARTS - 1) / ASIDE_PARTS;
 }
 
 void aside_refused(struct aside *aside)

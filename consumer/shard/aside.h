@@ -14,7 +14,8 @@
 #include "consumer/shard/orders_db.h"
 
 #define ASIDE_ITEMS_MAX 64
-#define ASIDE_JOBS 256 /* of one try */
+#define ASIDE_JOBS 256 /* of one try, after one of the head alone */
+#define ASIDE_PARTS 8  /* one that fails is cut into so many */
 
 struct aside_item {
     char sku[JOB_SKU_MAX + 1];
@@ -27,7 +28,8 @@ struct aside { /* zeroed at first */
     size_t count;
 };
 
-void aside_add(struct aside *aside, const char *sku);
+/* It is tried with its first `limit` jobs, unless it is there. */
+void aside_add(struct aside *aside, const char *sku, unsigned limit);
 /* Sends the next transaction, about the first item; `why` its last one failed is for people. 0, or
  * as orders_db_decide. */
 MUST_CHECK int aside_begin(const struct aside *aside, const struct orders_db_place *place,

@@ -129,15 +129,15 @@ static int add_delivery(struct intake *intake, const struct intake_delivery *del
     return add_entries(batch, message);
 }
 
-int intake_open_batch(struct intake *intake)
+static bool has_room(const struct intake_batch *batch)
+{
+    return batch->message_count < SHARD_PREFETCH && batch->count + JOB_BATCH_MAX <= INTAKE_JOBS_MAX;
+}
+
+static int add_deliveries(struct intake *intake)
 {
     struct intake_batch *batch = &intake->batch;
-    if (batch->open)
-        return 0;
-    if (intake->head == NULL)
-        return ERR_NOT_FOUND;
-    while (intake->head != NULL && batch->message_count < SHARD_PREFETCH &&
-           batch->count + JOB_BATCH_MAX <= INTAKE_JOBS_MAX) {
+    while (intake->head != NULL && has_room(batch)) {
         int code = add_delivery(intake, intake->head);
         if (code < 0)
             return code;
@@ -145,6 +145,19 @@ int intake_open_batch(struct intake *intake)
         batch->last_tag = delivery->tag;
         free(delivery);
     }
+    return 0;
+}
+
+int intake_open_batch(struct intake *intake)
+{
+    struct intake_batch *batch = &intake->batch;
+    if (batch->open)
+        return 0;
+    if (intake->head == NULL)
+        return ERR_NOT_FOUND;
+    int code = add_deliveries(intake);
+    if (code < 0)
+        return code;
     batch->open = true;
     batch->to = batch->count;
     return 0;
@@ -155,17 +168,32 @@ static const char *sku_of(const struct job_entry *entry)
     return entry->job.sku == NULL ? "" : entry->job.sku;
 }
 
-static bool of_one_item(const struct intake_batch *batch)
+/* Whether no other item than the first undecided one is below `end`. */
+static bool of_one_item(const struct intake_batch *batch, size_t end)
 {
-    for (size_t i = batch->from + 1; i < batch->to; i++)
+    for (size_t i = batch->from + 1; i < end; i++)
         if (strcmp(sku_of(batch->jobs[i]), sku_of(batch->jobs[batch->from])) != 0)
             return false;
     return true;
 }
 
+/* What fails is in the part. */
+static void cut(struct intake_batch *batch)
+{
+    batch->until = batch->to;
+    batch->most = (batch->to - batch->from + INTAKE_PARTS - 1) / INTAKE_PARTS;
+    batch->to = batch->from + batch->most;
+}
+
 /* The next part: all that did not fail before; then, one by one, the items that did. */
 static void end_part(struct intake_batch *batch)
 {
+    if (batch->from < batch->until) {
+        size_t left = batch->until - batch->from;
+        batch->to = batch->from + (left < batch->most ? left : batch->most);
+        return;
+    }
+    batch->until = 0;
     if (batch->from + batch->later < batch->count) {
         batch->to = batch->count - batch->later;
         return;
@@ -185,8 +213,12 @@ bool intake_decided_all(const struct intake *intake)
 void intake_part_decided(struct intake *intake)
 {
     struct intake_batch *batch = &intake->batch;
-    if (!batch->aside)
+    if (batch->aside) {
+        batch->until = 0; /* that was it */
+    } else {
         batch->others_decided = true;
+        intake->unproved = false;
+    }
     batch->aside = false;
     batch->from = batch->to;
     end_part(batch);
@@ -195,10 +227,27 @@ void intake_part_decided(struct intake *intake)
 void intake_part_busy(struct intake *intake)
 {
     struct intake_batch *batch = &intake->batch;
-    if (of_one_item(batch))
+    if (of_one_item(batch, batch->to))
         batch->aside = true;
     else
-        batch->to = batch->from + (batch->to - batch->from) / 2;
+        cut(batch);
+}
+
+int intake_widen(struct intake *intake)
+{
+    struct intake_batch *batch = &intake->batch;
+    if (!batch->open || batch->aside || !of_one_item(batch, batch->count))
+        return 0;
+    int code = add_deliveries(intake);
+    if (code < 0)
+        return code;
+    if (of_one_item(batch, batch->count) && !has_room(batch) && !intake->unproved) {
+        batch->to = batch->count;
+        batch->aside = intake->unproved = true;
+    } else if (!of_one_item(batch, batch->count)) {
+        batch->later = 0; /* the item's further jobs have come to stand behind others */
+    }
+    return 0;
 }
 
 /* Moves the jobs of the part's item behind the others, in their order. */
@@ -216,14 +265,15 @@ static void postpone(struct intake_batch *batch)
     for (size_t i = 0; i < moved_count; i++)
         batch->jobs[kept++] = moved[i];
     batch->later += moved_count;
+    batch->until = 0; /* that was it */
 }
 
 bool intake_part_failed(struct intake *intake)
 {
     struct intake_batch *batch = &intake->batch;
     bool tried_others = batch->from + batch->later >= batch->count;
-    if (!of_one_item(batch)) {
-        batch->to = batch->from + (batch->to - batch->from) / 2;
+    if (!of_one_item(batch, batch->to)) {
+        cut(batch);
         return true;
     }
     if (batch->aside)
@@ -267,7 +317,7 @@ int intake_part_refused(struct intake *intake)
     struct intake_batch *batch = &intake->batch;
     assert(batch->from < batch->to);
     if (batch->to - batch->from > 1) {
-        batch->to = batch->from + (batch->to - batch->from) / 2;
+        cut(batch);
         return 0;
     }
     struct job_entry *entry = batch->jobs[batch->from];

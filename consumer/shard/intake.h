@@ -1,6 +1,6 @@
 /*
  * A shard's deliveries before their decision: they wait in order and become batches of jobs; a
- * batch that PostgreSQL refuses is halved until the bad job is alone. No I/O.
+ * batch that PostgreSQL refuses is cut until the bad job is alone. No I/O.
  */
 #ifndef CONSUMER_SHARD_INTAKE_H
 #define CONSUMER_SHARD_INTAKE_H
@@ -14,6 +14,7 @@
 #include "common/shop/shard.h"
 
 #define INTAKE_JOBS_MAX 512 /* jobs of one batch */
+#define INTAKE_PARTS 8      /* a part that fails is cut into so many: three times to find one job */
 
 struct intake_delivery;
 
@@ -31,6 +32,7 @@ struct intake_batch {
     struct job_entry *jobs[INTAKE_JOBS_MAX];
     size_t count;
     size_t from, to;     /* the part to decide next */
+    size_t until, most;  /* up to `until`: no more than `most` in a part, to find what fails */
     bool aside;          /* ... or to set aside: it is of one item, which cannot be decided */
     size_t later;        /* jobs at the end whose item failed; tried when the others are decided */
     bool others_decided; /* since an item failed */
@@ -46,6 +48,7 @@ struct intake {
     struct intake_delivery *head;
     struct intake_delivery *tail;
     size_t waiting;
+    bool unproved; /* an item was set aside with no other to compare, and none was decided since */
     struct intake_batch batch;
 };
 
@@ -66,15 +69,23 @@ MUST_CHECK int intake_open_batch(struct intake *intake);
 bool intake_decided_all(const struct intake *intake);
 /* The part [from, to) is decided. */
 void intake_part_decided(struct intake *intake);
-/* PostgreSQL refuses something in the part: halve it. A single job becomes invalid, and if
+/* PostgreSQL refuses something in the part: cut it. A single job becomes invalid, and if
  * PostgreSQL refuses even that, a dead letter. */
 MUST_CHECK int intake_part_refused(struct intake *intake);
-/* It cannot be decided for a lock or a timeout: halve it. One of a single item is set aside. */
+/* It cannot be decided for a lock or a deadlock: cut it. One of a single item is set aside. */
 void intake_part_busy(struct intake *intake);
-/* It fails for another reason: halve it. A single item goes behind the others, and is set aside if
- * it fails again after another one was decided. Returns false if nothing was decided between two
- * that fail: the reason is no item's. */
+/*
+ * It fails for another reason, or takes too long: cut it. A single item goes behind the others, and
+ * is set aside if it fails again after another one was decided. Returns false if nothing was
+ * decided between two that fail: the reason is no item's.
+ */
 bool intake_part_failed(struct intake *intake);
+/*
+ * Before intake_part_failed: an item that fails alone in its batch must not hold up what waits
+ * behind it. Takes further deliveries into the batch; where none fits, it will be set aside, but no
+ * second one before another item is decided. As intake_open_batch.
+ */
+MUST_CHECK int intake_widen(struct intake *intake);
 /* All is decided or dead: frees the batch and returns the tag to acknowledge, with all before
  * it. */
 uint64_t intake_close_batch(struct intake *intake);

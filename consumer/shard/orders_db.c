@@ -55,14 +55,18 @@ static const struct pg_statement settle_waitlist_statement = {
            " $5::integer) o",
     5};
 static const struct pg_statement expire_statement = {
-    "expire", OUTPUT "checkout.expire_waiting($1::integer, $2::integer, $3::bigint, $4::integer) o",
-    4};
+    "expire",
+    OUTPUT "checkout.expire_waiting($1::integer, $2::integer, $3::bigint, $4::integer, $5::integer)"
+           " o",
+    5};
 static const struct pg_statement stop_payments_statement = {
     "stop_payments",
     "select checkout.stop_payments($1::integer, $2::integer, $3::bigint, $4::text)", 4};
 static const struct pg_statement run_commands_statement = {
     "run_commands",
-    OUTPUT "checkout.run_commands($1::integer, $2::integer, $3::bigint, $4::integer) o", 4};
+    OUTPUT
+    "checkout.run_commands($1::integer, $2::integer, $3::bigint, $4::integer, $5::integer) o",
+    5};
 static const struct pg_statement place_cancels_statement = {
     "place_cancels", "select checkout.place_cancels($1::bigint, $2::integer)", 2};
 static const struct pg_statement take_over_statement = {
@@ -255,12 +259,13 @@ int orders_db_settle_waitlist(const struct orders_db_place *place, const char *s
     return pg_query(place->session, &settle_waitlist_statement, params, cb, arg);
 }
 
-int orders_db_expire(const struct orders_db_place *place, unsigned limit, pg_result_cb cb,
-                     void *arg)
+int orders_db_expire(const struct orders_db_place *place, unsigned limit, unsigned passed,
+                     pg_result_cb cb, void *arg)
 {
-    const char *params[4];
+    const char *params[5];
     put_place(place, params);
     params[3] = number(3, limit);
+    params[4] = number(4, passed);
     return pg_query(place->session, &expire_statement, params, cb, arg);
 }
 
@@ -273,12 +278,13 @@ int orders_db_stop_payments(const struct orders_db_place *place, const char *why
     return pg_query(place->session, &stop_payments_statement, params, cb, arg);
 }
 
-int orders_db_run_commands(const struct orders_db_place *place, unsigned limit, pg_result_cb cb,
-                           void *arg)
+int orders_db_run_commands(const struct orders_db_place *place, unsigned limit, unsigned passed,
+                           pg_result_cb cb, void *arg)
 {
-    const char *params[4];
+    const char *params[5];
     put_place(place, params);
     params[3] = number(3, limit);
+    params[4] = number(4, passed);
     return pg_query(place->session, &run_commands_statement, params, cb, arg);
 }
 
@@ -294,14 +300,16 @@ int orders_db_take_over(struct pg *session, uint32_t shards, uint32_t shard, int
 {
     const char *params[4] = {number(0, shards), number(1, shard), number(2, member),
                              seen == ORDERS_DB_ANY_EPOCH ? NULL : number(3, seen)};
-    return pg_query(session, &take_over_statement, params, cb, arg);
+    int code = pg_limit(session, ORDERS_DB_PATIENT_MS);
+    return code < 0 ? code : pg_query(session, &take_over_statement, params, cb, arg);
 }
 
 int orders_db_release(const struct orders_db_place *place, pg_result_cb cb, void *arg)
 {
     const char *params[3];
     put_place(place, params);
-    return pg_query(place->session, &release_statement, params, cb, arg);
+    int code = pg_limit(place->session, ORDERS_DB_PATIENT_MS);
+    return code < 0 ? code : pg_query(place->session, &release_statement, params, cb, arg);
 }
 
 static int put_shards(const uint32_t *shard_list, size_t count, const char **ret_param)
@@ -361,7 +369,9 @@ enum orders_db_status orders_db_status(const struct pg_result *result)
         return ORDERS_DB_FENCED;
     if (strcmp(state, "CK005") == 0)
         return ORDERS_DB_FENCE_BUSY;
-    static const char *const busy[] = {"57014", "55P03", "40P01", "40001"};
+    if (strcmp(state, "57014") == 0)
+        return ORDERS_DB_SLOW;
+    static const char *const busy[] = {"55P03", "40P01", "40001"};
     for (size_t i = 0; i < ARRAY_LEN(busy); i++)
         if (strcmp(state, busy[i]) == 0)
             return ORDERS_DB_BUSY;

@@ -13,6 +13,10 @@
 #include "common/shop/job.h"
 #include "consumer/money/outcome.h"
 
+/* What a take-over and a release may take: they wait for a transaction of another. The sessions'
+ * own statement timeout. */
+#define ORDERS_DB_PATIENT_MS 14000
+
 /* Whose transaction it is: the fence of every writing call. */
 struct orders_db_place {
     struct pg *session;
@@ -26,7 +30,8 @@ enum orders_db_status {
     ORDERS_DB_DONE,       /* committed */
     ORDERS_DB_FENCED,     /* refused: the epoch is over */
     ORDERS_DB_REFUSED,    /* refused: PostgreSQL rejects some value; nothing was written */
-    ORDERS_DB_BUSY,       /* refused: a lock, a deadlock or a timeout; nothing was written */
+    ORDERS_DB_BUSY,       /* refused: a lock or a deadlock; nothing was written */
+    ORDERS_DB_SLOW,       /* refused: it took longer than it may; nothing was written */
     ORDERS_DB_FENCE_BUSY, /* refused: another session keeps the shard's row; nothing was written */
     ORDERS_DB_RETRY,      /* refused for now (shutting down, read-only, disk full, …); nothing was
                            * written
@@ -61,13 +66,15 @@ MUST_CHECK int orders_db_record_refunds(const struct orders_db_place *place,
                                         pg_result_cb cb, void *arg);
 MUST_CHECK int orders_db_settle_waitlist(const struct orders_db_place *place, const char *sku,
                                          unsigned limit, pg_result_cb cb, void *arg);
+/* Passes over the first `passed` items. */
 MUST_CHECK int orders_db_expire(const struct orders_db_place *place, unsigned limit,
-                                pg_result_cb cb, void *arg);
+                                unsigned passed, pg_result_cb cb, void *arg);
 /* `why`: payments stop, and with them the shard's clock; NULL: both go on. */
 MUST_CHECK int orders_db_stop_payments(const struct orders_db_place *place, const char *why,
                                        pg_result_cb cb, void *arg);
+/* Passes over the first `passed` commands, and others of the same items. */
 MUST_CHECK int orders_db_run_commands(const struct orders_db_place *place, unsigned limit,
-                                      pg_result_cb cb, void *arg);
+                                      unsigned passed, pg_result_cb cb, void *arg);
 /* Assigns a shard to cancels that missed their order, from command `after` on. Answer: where to go
  * on next time. */
 MUST_CHECK int orders_db_place_cancels(struct pg *session, int64_t after, unsigned limit,

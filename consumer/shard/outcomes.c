@@ -64,8 +64,10 @@ int outcomes_add(struct outcomes *outcomes, const struct outcome *outcome)
 size_t outcomes_begin(struct outcomes *outcomes)
 {
     size_t most = outcomes->one_by_one ? 1 : OUTCOMES_BATCH;
-    if (outcomes->most > 0 && outcomes->most < most)
+    if (outcomes->suspects > 0 && outcomes->most < most)
         most = outcomes->most;
+    if (outcomes->suspects > 0 && outcomes->suspects < most)
+        most = outcomes->suspects;
     outcomes->running = outcomes->count < most ? outcomes->count : most;
     return outcomes->running;
 }
@@ -74,6 +76,8 @@ static void drop_running(struct outcomes *outcomes)
 {
     for (size_t i = 0; i < outcomes->running; i++)
         free_texts(&outcomes->items[i]);
+    outcomes->suspects -=
+        outcomes->running < outcomes->suspects ? outcomes->running : outcomes->suspects;
     outcomes->count -= outcomes->running;
     if (outcomes->count > 0)
         memmove(outcomes->items, outcomes->items + outcomes->running,
@@ -85,7 +89,6 @@ void outcomes_recorded(struct outcomes *outcomes)
 {
     drop_running(outcomes);
     outcomes->one_by_one = false;
-    outcomes->most = 0;
 }
 
 /* Its texts move along. Without memory it stays in place, and is dropped: the sweep finds it. */
@@ -132,7 +135,8 @@ bool outcomes_have(const struct outcomes *outcomes, const char *order_id)
 void outcomes_busy(struct outcomes *outcomes)
 {
     if (outcomes->running > 1) {
-        outcomes->most = outcomes->running / 2;
+        outcomes->suspects = outcomes->running;
+        outcomes->most = (outcomes->running + OUTCOMES_PARTS - 1) / OUTCOMES_PARTS;
     } else if (outcomes->running == 1) {
         /* it must not hold up the others */
         log_warning("outcome cannot be recorded now: something of its order is locked; will retry",
@@ -140,7 +144,7 @@ void outcomes_busy(struct outcomes *outcomes)
                     LOG_STR("outcome", outcome_text(outcomes->items[0].kind)));
         hold(outcomes, &outcomes->items[0]);
         drop_running(outcomes);
-        outcomes->most = 0;
+        outcomes->suspects = 0;
     }
     outcomes->running = 0;
 }
@@ -181,7 +185,7 @@ void outcomes_forget(struct outcomes *outcomes)
     outcomes->count = 0;
     outcomes->running = 0;
     outcomes->one_by_one = false;
-    outcomes->most = 0;
+    outcomes->suspects = 0;
 }
 
 void outcomes_free(struct outcomes *outcomes)

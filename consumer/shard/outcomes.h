@@ -12,6 +12,7 @@
 #include "consumer/money/outcome.h"
 
 #define OUTCOMES_BATCH 512 /* of one transaction */
+#define OUTCOMES_PARTS 8   /* one that fails is cut into so many */
 
 struct outcomes {          /* zeroed at first */
     struct outcome *items; /* the first `running` are in flight; strings are ours */
@@ -22,7 +23,8 @@ struct outcomes {          /* zeroed at first */
     size_t held_count;
     size_t held_capacity;
     bool one_by_one; /* after a refusal, until one has passed */
-    size_t most;     /* of the next transaction after a lock; 0: OUTCOMES_BATCH */
+    size_t suspects; /* a lock or a timeout is among so many first ones ... */
+    size_t most;     /* ... and no more than these go together, to find it */
 };
 
 /* Copies it. 0; or ERR_NOMEM, and it is not added. */

@@ -48,7 +48,7 @@ void shard_routing_aside(struct shard_routing *r, const char *sku)
 {
     if (!ownership_serving(r->ownership))
         return;
-    aside_add(&r->writer->aside, sku);
+    aside_add(&r->writer->aside, sku, 1);
     shard_writer_kick(r->writer);
 }
 

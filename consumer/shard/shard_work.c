@@ -46,10 +46,46 @@ static int start_decide(struct shard_writer *writer, pg_result_cb answered)
     return orders_db_decide(&writer->place, writer->wait_ms, jobs, count, answered, writer);
 }
 
+/* Whether it is about one item or order only, alone since it may be the one that hangs. */
+static bool is_alone(const struct shard_writer *writer, enum shard_writer_work work)
+{
+    const struct outcomes *ended =
+        work == SHARD_WRITER_SETTLE ? &writer->payments : &writer->refunds;
+    if (work == SHARD_WRITER_SETTLE || work == SHARD_WRITER_REFUND)
+        return ended->suspects > 0 && ended->most == 1;
+    if (work == SHARD_WRITER_ASIDE)
+        return writer->aside.items[0].limit <= 1;
+    return work != SHARD_WRITER_DECIDE && writer->cuts[work] == SHARD_WRITER_CUTS;
+}
+
+/* A statement of its own before the transaction, whose own setting would come too late. */
+static int limit_time(struct shard_writer *writer, enum shard_writer_work work)
+{
+    uint32_t limit_ms = patience_ms(&writer->patience, clock_mono_ms());
+    if (limit_ms < PATIENCE_USUAL_MS && is_alone(writer, work))
+        limit_ms = PATIENCE_USUAL_MS;
+    return pg_limit(writer->place.session, limit_ms);
+}
+
+static unsigned rows(const struct shard_writer *writer, enum shard_writer_work work, unsigned usual)
+{
+    unsigned cut = usual >> (3 * writer->cuts[work]);
+    return cut == 0 || writer->cuts[work] == SHARD_WRITER_CUTS ? 1 : cut;
+}
+
+static unsigned passed(struct shard_writer *writer, enum shard_writer_work work)
+{
+    if (clock_mono_ms() >= writer->passed_until_ms[work])
+        writer->passed[work] = 0;
+    return writer->passed[work];
+}
+
 int shard_work_start(struct shard_writer *writer, enum shard_writer_work work,
                      pg_result_cb answered)
 {
-    int code = 0;
+    int code = limit_time(writer, work);
+    if (code < 0)
+        return code;
     switch (work) {
     case SHARD_WRITER_SETTLE:
         return orders_db_settle(&writer->place, writer->payments.items,
@@ -63,13 +99,14 @@ int shard_work_start(struct shard_writer *writer, enum shard_writer_work work,
         return aside_begin(&writer->aside, &writer->place, writer->wait_ms, writer->why, answered,
                            writer);
     case SHARD_WRITER_COMMAND:
-        code = orders_db_run_commands(&writer->place, SHARD_WRITER_COMMANDS, answered, writer);
+        code = orders_db_run_commands(&writer->place, rows(writer, work, SHARD_WRITER_COMMANDS),
+                                      passed(writer, work), answered, writer);
         if (code == 0)
             writer->command_due = false;
         return code;
     case SHARD_WRITER_WAITLIST:
-        code = orders_db_settle_waitlist(&writer->place, writer->waitlists[0], SHARD_WRITER_CHUNK,
-                                         answered, writer);
+        code = orders_db_settle_waitlist(&writer->place, writer->waitlists[0],
+                                         rows(writer, work, SHARD_WRITER_CHUNK), answered, writer);
         if (code == 0) /* the answer shows whether there is more */
             memmove(writer->waitlists, writer->waitlists + 1,
                     --writer->waitlist_count * sizeof writer->waitlists[0]);
@@ -80,7 +117,8 @@ int shard_work_start(struct shard_writer *writer, enum shard_writer_work work,
             writer->clock_due = false;
         return code;
     case SHARD_WRITER_EXPIRE:
-        code = orders_db_expire(&writer->place, SHARD_WRITER_CHUNK, answered, writer);
+        code = orders_db_expire(&writer->place, rows(writer, work, SHARD_WRITER_CHUNK),
+                                passed(writer, work), answered, writer);
         if (code == 0)
             writer->expire_due = false;
         return code;

@@ -15,6 +15,7 @@
 #include "consumer/shard/intake.h"
 #include "consumer/shard/orders_db.h"
 #include "consumer/shard/outcomes.h"
+#include "consumer/shard/patience.h"
 #include "consumer/stats.h"
 #include "consumer/task.h"
 
@@ -23,7 +24,7 @@
 #define SHARD_WRITER_CHUNK 500   /* orders of a waitlist settled in one transaction */
 #define SHARD_WRITER_COMMANDS 64 /* commands of one transaction */
 #define SHARD_WRITER_KIND_SIZE 32
-#define SHARD_WRITER_WHY_SIZE 160
+#define SHARD_WRITER_WHY_SIZE 192
 
 struct shard_writer_events {
     void (*fenced)(void *arg);                       /* the epoch is over */
@@ -47,6 +48,8 @@ enum shard_writer_work {
     SHARD_WRITER_EXPIRE,
     SHARD_WRITER_ASIDE
 };
+#define SHARD_WRITER_KINDS (SHARD_WRITER_ASIDE + 1)
+#define SHARD_WRITER_CUTS 3 /* 500 rows to one, by 8 */
 
 struct shard_writer {
     struct orders_db_place place; /* epoch 0: closed, nothing is written */
@@ -77,7 +80,16 @@ struct shard_writer {
     char waitlists[SHARD_WRITER_WAITLISTS_MAX][JOB_SKU_MAX + 1];
     size_t waitlist_count;
     struct aside aside;
-    char why[SHARD_WRITER_WHY_SIZE]; /* what the last refusal was, for people */
+
+    struct patience patience;
+    unsigned cuts[SHARD_WRITER_KINDS];   /* how often the rows of a transaction were cut by 8 */
+    unsigned passed[SHARD_WRITER_KINDS]; /* of commands, and of items to expire: the first ones,
+                                          * since one alone hangs */
+    uint64_t passed_until_ms[SHARD_WRITER_KINDS];
+    bool failing;                    /* nothing was committed since the last refusal ... */
+    char why[SHARD_WRITER_WHY_SIZE]; /* ... which was this: SQLSTATE and message, for people */
+    uint64_t logged_ms;              /* when a refusal was logged; 0: never */
+    unsigned unlogged;               /* refusals since then */
 };
 
 /* Whether there is work of this kind. */

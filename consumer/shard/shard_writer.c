@@ -7,10 +7,11 @@
 #include "common/base/log.h"
 #include "common/testing/failpoint.h"
 #include "consumer/shard/output.h"
+#include "consumer/shard/shard_failure.h"
 #include "consumer/shard/shard_news.h"
 
-#define RETRY_MS 200
 #define HELD_MS 1000
+#define HELD_SLOW_MS 5000     /* while something takes too long */
 #define UNKNOWN_NEWS_MS 60000 /* between two lines of the log */
 
 static void retry_due(void *arg)
@@ -68,6 +69,7 @@ void shard_writer_close(struct shard_writer *writer)
     writer->waitlist_count = 0;
     writer->aside.count = 0;
     writer->stalled_since_ms = 0;
+    writer->failing = false;
     outcomes_forget(&writer->payments);
     outcomes_forget(&writer->refunds);
     loop_timer_stop(writer->retry);
@@ -125,7 +127,7 @@ static void take_task(const struct task *task, void *arg)
         writer->command_due = true;
         return;
     case TASK_DECIDE_ASIDE:
-        aside_add(&writer->aside, task->sku);
+        aside_add(&writer->aside, task->sku, ASIDE_JOBS); /* its head was decided */
         return;
     }
 }
@@ -220,70 +222,19 @@ static void done(struct shard_writer *writer, enum shard_writer_work work)
     shard_writer_kick(writer);
 }
 
-static void refused(struct shard_writer *writer, enum shard_writer_work work, const char *problem)
+static void committed(struct shard_writer *writer, enum shard_writer_work work,
+                      const struct pg_result *result)
 {
-    log_warning("database refuses a value", LOG_INT("shard", writer->place.shard),
-                LOG_STR("problem", problem));
-    struct outcomes *ended = outcomes_of(writer, work);
-    if (ended != NULL) {
-        outcomes_refused(ended);
-    } else if (work == SHARD_WRITER_DECIDE && writer->intake->batch.open &&
-               intake_part_refused(writer->intake) < 0) {
-        writer->events->failed("out of memory", writer->arg);
-        return;
-    } else if (work == SHARD_WRITER_ASIDE) {
-        aside_refused(&writer->aside);
-    }
-    shard_writer_kick(writer);
-}
-
-static void again(struct shard_writer *writer)
-{
-    outcomes_again(&writer->payments);
-    outcomes_again(&writer->refunds);
-}
-
-/* A lock, a deadlock or a timeout: the same with less, so that one item delays no other. */
-static void busy(struct shard_writer *writer, enum shard_writer_work work, const char *problem)
-{
-    log_warning("lock or timeout in the database; trying with less",
-                LOG_INT("shard", writer->place.shard), LOG_STR("problem", problem));
-    struct outcomes *ended = outcomes_of(writer, work);
-    if (ended != NULL)
-        outcomes_busy(ended);
-    else if (work == SHARD_WRITER_DECIDE && writer->intake->batch.open)
-        intake_part_busy(writer->intake);
-    else if (work == SHARD_WRITER_ASIDE)
-        aside_failed(&writer->aside);
-    else if (work == SHARD_WRITER_CLOCK)
-        writer->clock_due = true;
-    again(writer);
-    shard_writer_kick(writer);
-}
-
-static void not_now(struct shard_writer *writer, enum shard_writer_work work, const char *problem)
-{
-    if (work == SHARD_WRITER_CLOCK)
-        writer->clock_due = true; /* no other event would retry it */
-    log_warning("database refuses for now; will retry", LOG_INT("shard", writer->place.shard),
-                LOG_STR("problem", problem));
-    again(writer);
-    loop_timer_start(writer->retry, RETRY_MS, 0);
-}
-
-/* For another reason: the same later, unless it is an item's. */
-static void failed(struct shard_writer *writer, enum shard_writer_work work, const char *problem)
-{
-    if (work == SHARD_WRITER_DECIDE && writer->intake->batch.open &&
-        intake_part_failed(writer->intake)) {
-        log_warning("database refuses jobs; trying with fewer",
-                    LOG_INT("shard", writer->place.shard), LOG_STR("problem", problem));
-        shard_writer_kick(writer);
-        return;
-    }
+    writer->stalled_since_ms = 0; /* until the next kick */
+    writer->failing = false;
+    if (!patience_is_short(&writer->patience, clock_mono_ms()))
+        writer->cuts[work] = 0;
+    failpoint_step(work, COMMITTED);
     if (work == SHARD_WRITER_ASIDE)
-        aside_failed(&writer->aside);
-    not_now(writer, work, problem);
+        aside_done(&writer->aside); /* its task, or the sweep, says that there is more */
+    output_receive(result, writer->place.shard, &receiver, writer);
+    done(writer, work);
+    report_unknown_task(writer);
 }
 
 static void answered(const struct pg_result *result, void *arg)
@@ -295,39 +246,28 @@ static void answered(const struct pg_result *result, void *arg)
     if (status == ORDERS_DB_FENCED) /* also if a heartbeat has shown it already */
         metric_add(writer->stats->of_shard[writer->place.shard].fenced, 1);
     if (writer->place.epoch != writer->running_epoch) { /* closed meanwhile */
-        again(writer);
+        shard_failure_again(writer);
         shard_writer_kick(writer);
         return;
     }
-    if (status != ORDERS_DB_DONE && status != ORDERS_DB_LOST)
-        (void)snprintf(writer->why, sizeof writer->why, "%s", pg_message(result));
     switch (status) {
     case ORDERS_DB_DONE:
-        writer->stalled_since_ms = 0; /* until the next kick */
-        failpoint_step(work, COMMITTED);
-        if (work == SHARD_WRITER_ASIDE)
-            aside_done(&writer->aside); /* its task, or the sweep, says that there is more */
-        output_receive(result, writer->place.shard, &receiver, writer);
-        done(writer, work);
-        report_unknown_task(writer);
+        committed(writer, work, result);
         return;
     case ORDERS_DB_FENCED:
         writer->events->fenced(writer->arg);
         return;
     case ORDERS_DB_REFUSED:
-        refused(writer, work, pg_message(result));
-        return;
     case ORDERS_DB_BUSY:
-        busy(writer, work, pg_message(result));
-        return;
+    case ORDERS_DB_SLOW:
     case ORDERS_DB_FENCE_BUSY:
-        not_now(writer, work, pg_message(result));
-        return;
     case ORDERS_DB_RETRY:
-        failed(writer, work, pg_message(result));
+        if (shard_failure(writer, work, status, result))
+            shard_writer_kick(writer);
         return;
     case ORDERS_DB_LOST:
-        again(writer); /* the shard learns of the session's loss and takes over again */
+        shard_failure_again(
+            writer); /* the shard learns of the session's loss and takes over again */
         return;
     }
 }
@@ -377,7 +317,7 @@ static void begin(struct shard_writer *writer, enum shard_writer_work work)
     failpoint_step(work, BEFORE);
     int code = shard_work_start(writer, work, answered);
     if (code < 0) {
-        not_now(writer, work, err_text(code));
+        shard_failure_later(writer, work, err_text(code));
         return;
     }
     failpoint_step(work, SENT);
@@ -407,7 +347,9 @@ static void start_held(struct shard_writer *writer)
 {
     if (writer->payments.held_count + writer->refunds.held_count > 0 &&
         !loop_timer_active(writer->held))
-        loop_timer_start(writer->held, HELD_MS, 0);
+        loop_timer_start(
+            writer->held,
+            patience_is_short(&writer->patience, clock_mono_ms()) ? HELD_SLOW_MS : HELD_MS, 0);
 }
 
 void shard_writer_kick(struct shard_writer *writer)
@@ -421,6 +363,11 @@ void shard_writer_kick(struct shard_writer *writer)
         writer->stalled_since_ms = 0;
     else if (writer->stalled_since_ms == 0)
         writer->stalled_since_ms = clock_mono_ms();
+}
+
+const char *shard_writer_why(const struct shard_writer *writer)
+{
+    return writer->failing ? writer->why : NULL;
 }
 
 uint64_t shard_writer_stalled_ms(const struct shard_writer *writer, uint64_t now_ms)

@@ -24,6 +24,9 @@ void shard_writer_close(struct shard_writer *writer);
 void shard_writer_kick(struct shard_writer *writer);
 /* How long there has been work without a commit; 0: no work. */
 uint64_t shard_writer_stalled_ms(const struct shard_writer *writer, uint64_t now_ms);
+/* Why the database refused its last transaction: SQLSTATE and message; NULL: it did not, or another
+ * was committed since. */
+const char *shard_writer_why(const struct shard_writer *writer);
 /* No transaction in flight, no ended payment waiting, no open batch. */
 bool shard_writer_idle(const struct shard_writer *writer);
 

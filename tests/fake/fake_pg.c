@@ -28,6 +28,7 @@ struct pg {
     int fail_next;
     size_t reconnects;
     bool moved;
+    uint32_t limit_ms;
     pg_notify_cb notify;
     void *notify_arg;
     TAILQ_HEAD(, query) queries;
@@ -203,6 +204,11 @@ void fake_pg_notify(struct pg *pg, const char *channel, const char *payload)
     pg->notify(channel, payload, pg->notify_arg);
 }
 
+uint32_t fake_pg_limit(const struct pg *pg)
+{
+    return pg->limit_ms;
+}
+
 size_t fake_pg_reconnects(const struct pg *pg)
 {
     return pg->reconnects;
@@ -299,6 +305,14 @@ int pg_query(struct pg *pg, const struct pg_statement *statement, const char *co
     for (int i = 0; i < statement->params; i++)
         query->params[i] = params[i] == NULL ? NULL : strdup(params[i]);
     TAILQ_INSERT_TAIL(&pg->queries, query, link);
+    return 0;
+}
+
+int pg_limit(struct pg *pg, uint32_t ms)
+{
+    if (!pg->up)
+        return ERR_UNAVAILABLE;
+    pg->limit_ms = ms;
     return 0;
 }
 

@@ -44,6 +44,8 @@ void fake_pg_skip(struct pg *pg, const char *name);
 void fake_pg_notify(struct pg *pg, const char *channel, const char *payload);
 /* Whether the next session counts as one at another server (pg_moved). */
 void fake_pg_move(struct pg *pg, bool moved);
+/* What pg_limit has set; 0: nothing. */
+uint32_t fake_pg_limit(const struct pg *pg);
 /* How often pg_reconnect was called. */
 size_t fake_pg_reconnects(const struct pg *pg);
 

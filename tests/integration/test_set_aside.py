@@ -7,12 +7,12 @@ import time
 
 import harness
 import psycopg2
-from harness import wait_until
+from harness import http_call, wait_until
 
 SOON_S = 2          # how long others may be delayed
 
 
-class SetAside(harness.TestCase):
+class SetAsideCase(harness.TestCase):
     shards = 1
     daemons = ("sandbox", "producer", "consumer")
 
@@ -60,6 +60,10 @@ class SetAside(harness.TestCase):
                                                  "order_id = any (%s::uuid[]) order by event_id",
                                                  ([order.id for order in orders],))]
         self.assertEqual(came, [order.id for order in orders])
+
+
+
+class SetAside(SetAsideCase):
 
     def test_one_item_is_locked_and_others_go_on(self):
         stuck, other = self.stack.item(stock=2), self.stack.item()
@@ -187,6 +191,123 @@ class SetAside(harness.TestCase):
             time.sleep(1)
             self.assertEqual(self.aside(stuck), [])
         order.wait("confirmed")
+
+
+class Hang(SetAsideCase):
+    """Work of one item takes too long, or fails in another way: the time that it may take is bounded."""
+    FIRST_S = 1             # what a transaction may take until it is taken for one that hangs
+
+    @contextlib.contextmanager
+    def trigger(self, table, condition, act, events="insert or update"):
+        """What a row of such a table does to its transaction."""
+        self.stack.sql(f"create or replace function public.hang() returns trigger language plpgsql as $$ begin "
+                       f"if {condition} then {act}; end if; return coalesce(new, old); end $$")
+        self.stack.sql(f"create trigger hang before {events} on {table} for each row execute function public.hang()")
+        try:
+            yield
+        finally:
+            self.stack.sql(f"drop trigger hang on {table}")
+
+    def hangs(self, table, condition, events="insert or update"):
+        return self.trigger(table, condition, "perform pg_sleep(120)", events)
+
+    def decided(self, jobs):
+        return self.stack.one("select count(*) from orders where order_id = any (%s::uuid[])", ([job["order_id"] for job in jobs],))
+
+    def wait_decided(self, jobs, seconds):
+        began = time.monotonic()
+        wait_until(lambda: self.decided(jobs) == len(jobs), 60, lambda: f"{len(jobs)} jobs to be decided; {self.decided(jobs)} are",
+                   interval=0.02)
+        self.assertLess(time.monotonic() - began, seconds)
+
+    def test_an_item_whose_decision_hangs_delays_the_others_for_two_seconds(self):
+        stuck, other = self.stack.item(), self.stack.item(stock=1000)
+        with self.hangs("orders", f"new.sku = '{stuck}'"):
+            jobs = [self.stack.job(f"user-{n}", other) for n in range(255)]
+            held = self.stack.job("ann", stuck)
+            self.stack.publish_jobs(*jobs[:130], held, *jobs[130:])
+            self.wait_decided(jobs, self.FIRST_S + SOON_S)
+            wait_until(lambda: self.aside(stuck) == [held["order_id"]], 30, "the order to be set aside")
+            for _ in range(3):          # while it is tried again
+                more = [self.stack.job(f"user-{n}", other) for n in range(300, 340)]
+                self.stack.publish_jobs(*more)
+                self.wait_decided(more, SOON_S)
+        self.wait_clear()
+        wait_until(lambda: self.decided([held]) == 1, 30, "the order to be decided")
+        self.assertEqual(self.stack.one("select count(*) from orders where status = 'rejected' and sku = any (%s)",
+                                        ([stuck, other],)), 0)
+
+    def test_one_that_is_alone_in_its_batch_delays_nothing_behind_it(self):
+        for act in ("perform pg_sleep(120)", "raise exception 'no space' using errcode = '53100'"):
+            with self.subTest(act):
+                stuck, other = self.stack.item(), self.stack.item(stock=1000)
+                with self.trigger("orders", f"new.sku = '{stuck}'", act):
+                    held = [self.stack.job(f"ann-{n}", stuck) for n in range(256)]
+                    for _ in range(2):          # the second time each is known
+                        self.stack.publish_jobs(*held)
+                    self.stack.publish_jobs(*held)
+                    jobs = [self.stack.job("bob", other)]
+                    self.stack.publish_jobs(*jobs)
+                    self.wait_decided(jobs, self.FIRST_S + SOON_S)
+                    wait_until(lambda: len(self.aside(stuck)) == 256, 30, "the orders to be set aside")
+                    self.assertEqual(self.aside(stuck), [job["order_id"] for job in held])
+                self.wait_clear()
+                self.assertEqual(self.decided(held), 256)
+
+    def test_if_all_items_hang_nothing_is_set_aside_and_the_member_says_why(self):
+        items = [self.stack.item() for _ in range(3)]
+        member = self.stack.daemon("consumer")
+        for act, state in (("raise exception 'no space' using errcode = '53100'", "53100: no space"),
+                           ("perform pg_sleep(120)", "57014: canceling statement")):
+            with self.subTest(state), self.trigger("orders", "true", act):
+                orders = [self.stack.order(f"user-{n}", items[n % 3]) for n in range(9)]
+                wait_until(lambda: f"the database refuses: {state}" in http_call(member.admin, "GET", "/readyz").body.decode(), 40,
+                           "the member to say why")
+                self.assertEqual(http_call(member.admin, "GET", "/readyz").status, 503)
+                self.assertIn(state, self.stack.ctl("doctor", check=False).stdout)
+                self.assertEqual(self.stack.one("select count(*) from items_aside"), 0)
+            for order in orders:
+                order.wait("confirmed")
+            self.assertEqual(self.stack.one("select count(*) from items_aside"), 0)
+
+    def test_a_payment_that_cannot_be_recorded_delays_no_other(self):
+        stuck, other = self.stack.item(), self.stack.item(stock=1000)
+        with self.hangs("items", f"new.sku = '{stuck}' and new.sold > old.sold", "update"):
+            order = self.stack.order("ann", stuck)
+            time.sleep(0.5)             # its payment ends meanwhile
+            began = time.monotonic()
+            self.stack.order("bob", other).wait("confirmed")
+            self.assertLess(time.monotonic() - began, self.FIRST_S + SOON_S)
+            for _ in range(5):
+                self.ends_soon(other)
+            self.assertEqual(order.status(), "reserved")
+        order.wait("confirmed")
+        self.assertEqual(self.stack.gateway.captured()[order.id], 1)
+
+    def test_a_command_that_hangs_delays_no_other(self):
+        stuck, other = self.stack.item(), self.stack.item()
+        with self.hangs("items", f"new.sku = '{stuck}'", "update"):
+            self.stack.sql("select checkout.request_command('restock', %s, null, '{\"units\": 1}', 'test')", (stuck,))
+            for n in range(1, 4):
+                began = time.monotonic()
+                self.stack.ctl("items", "restock", other, "1")
+                self.assertLess(time.monotonic() - began, self.FIRST_S + SOON_S)
+                self.assertEqual(self.stack.counts(other)[0], 10 + n)
+                self.ends_soon(self.stack.item())
+            self.assertEqual(self.stack.one("select state from commands where sku = %s", (stuck,)), "pending")
+        wait_until(lambda: self.stack.counts(stuck)[0] == 11, 30, "the restock to be executed")
+
+    def test_an_expiry_that_hangs_delays_no_other(self):
+        stuck, other = sorted(self.stack.item(stock=1, held=1) for _ in range(2))
+        self.addCleanup(self.stack.sql, "update items set held = 0 where sku = any (%s)", ([stuck, other],))
+        waiting = self.stack.order("ann", stuck).wait("waiting"), self.stack.order("bob", other).wait("waiting")
+        with self.hangs("orders", f"new.sku = '{stuck}'", "update"):
+            self.stack.sql("update waitlist set expires_at = now() - interval '1 hour' where order_id = any (%s::uuid[])",
+                           ([order.id for order in waiting],))
+            waiting[1].wait("rejected", "expired")
+            self.ends_soon(self.stack.item())
+            self.assertEqual(waiting[0].status(), "waiting")
+        waiting[0].wait("rejected", "expired")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 #include "common/net/pg/pg_impl.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,6 +12,8 @@
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MAX_MS 2000
 #define ANSWER_SPARE_MS 1000 /* beyond the statement timeout */
+#define LIMIT_UNKNOWN UINT32_MAX
+#define NUMBER_SIZE 16
 
 int pg_url_check(const char *url, const char **ret_problem)
 {
@@ -132,6 +135,28 @@ int pg_query(struct pg *pg, const struct pg_statement *statement, const char *co
     code = pg_pipeline_query(&pg->pipeline, statement, params, cb, arg);
     pg_session_called(pg);
     return code == ERR_IO ? ERR_UNAVAILABLE : code;
+}
+
+static void limited(const struct pg_result *result, void *arg)
+{
+    struct pg *pg = arg;
+    if (pg_status(result) == PG_ERROR)
+        pg->limit_ms = LIMIT_UNKNOWN; /* the next call sends it again */
+}
+
+int pg_limit(struct pg *pg, uint32_t ms)
+{
+    static const struct pg_statement statement = {
+        "limit", "select set_config('statement_timeout', $1, false)", 1};
+    char text[NUMBER_SIZE];
+    const char *params[1] = {text};
+    if (pg_is_up(pg) && pg->limit_ms == ms)
+        return 0;
+    (void)snprintf(text, sizeof text, "%u", ms);
+    int code = pg_query(pg, &statement, params, limited, pg);
+    if (code == 0)
+        pg->limit_ms = ms;
+    return code;
 }
 
 int pg_script(struct pg *pg, const char *sql, pg_result_cb cb, void *arg)

@@ -112,6 +112,12 @@ void pg_reconnect(struct pg *pg);
 MUST_CHECK int pg_query(struct pg *pg, const struct pg_statement *statement,
                         const char *const *params, pg_result_cb cb, void *arg);
 
+/*
+ * From here on the server ends a statement that takes longer than `ms` with SQLSTATE 57014; a new
+ * session begins with that of the options. Sends nothing if that is so already. As pg_query.
+ */
+MUST_CHECK int pg_limit(struct pg *pg, uint32_t ms);
+
 /* Runs a script of several statements as one transaction (outside the pipeline: waits until it is
  * empty, holds later queries back meanwhile). For migrations. `sql` is copied. */
 MUST_CHECK int pg_script(struct pg *pg, const char *sql, pg_result_cb cb, void *arg);

@@ -44,6 +44,7 @@ struct pg {
     bool probe; /* it reads the identity of one host, whether that takes writes or not */
     struct pg_resolve *resolve;
     int fault;
+    uint32_t limit_ms; /* statement timeout of this session */
     struct pg_cluster_member member;
     struct {
         unsigned awaited; /* answers, and the other hosts' */

@@ -179,6 +179,7 @@ static void session_up(struct pg *pg)
     enter(pg, PG_PHASE_UP, NULL);
     pg->up_since_ms = clock_mono_ms();
     pg->fault = 0;
+    pg->limit_ms = pg->options.statement_timeout_ms;
     pg->reason[0] = '\0';
     loop_timer_stop(pg->timer);
     loop_watch_set(pg->watch, LOOP_READ);

@@ -323,9 +323,11 @@ begin
     return query select o.* from unnest(outputs) o;
 end $$;
 
--- Executes up to p_limit pending commands of a shard in the order of their ids. Returns what follows; the task
--- run_commands at the end says that there may be more of them.
-create or replace function checkout.run_commands(p_shards integer, p_shard integer, p_epoch bigint, p_limit integer)
+-- Executes up to p_limit pending commands of a shard in the order of their ids. Passes over the first p_passed, one of
+-- which hangs, and over others of the same items. Returns what follows; the task run_commands at the end says that
+-- there may be more of them.
+create or replace function checkout.run_commands(p_shards integer, p_shard integer, p_epoch bigint, p_limit integer,
+                                                 p_passed integer default 0)
 returns setof checkout.output
 language plpgsql as $$
 declare
@@ -334,9 +336,18 @@ declare
     skus text[];
     skipped text[] := '{}';    -- items whose row another session has locked: their commands stay pending
     locked text[];
+    passed bigint[] := '{}';
     touched text;
 begin
     perform checkout.fence(p_shards, p_shard, p_epoch);
+    if p_passed > 0 then
+        select array_agg(t.command_id), coalesce(array_agg(distinct t.sku) filter (where t.sku is not null), '{}')
+          into passed, skipped
+          from (select c.command_id,
+                       coalesce(c.sku, (select o.sku from checkout.orders o where o.order_id = c.order_id)) as sku
+                  from checkout.commands c where c.shard = p_shard and c.state = 'pending'
+                 order by c.command_id limit p_passed) t;
+    end if;
     loop                    -- until each that is to be executed has its item's row, or none
         select coalesce(array_agg(t.c order by t.id), '{}'), coalesce(array_agg(distinct t.sku) filter (where t.sku is not null), '{}')
           into todo, skus
@@ -344,6 +355,7 @@ begin
                   from checkout.commands c
                   cross join lateral (select coalesce(c.sku, (select o.sku from checkout.orders o where o.order_id = c.order_id)) as sku) n
                  where c.shard = p_shard and c.state = 'pending' and (n.sku = any (skipped)) is not true
+                   and (c.command_id = any (passed)) is not true
                  order by c.command_id limit p_limit) t;
         locked := checkout.lock_items(p_shard, skus);
         exit when cardinality(locked) = 0;

@@ -185,9 +185,11 @@ begin
            <= checkout.item_clock(i, s);
 end $$;
 
--- Rejects up to p_limit orders of a shard that have waited too long, and settles their lines. The orders
--- of a line expire in their order, by the clock of its item, so only heads are looked at.
-create or replace function checkout.expire_waiting(p_shards integer, p_shard integer, p_epoch bigint, p_limit integer)
+-- Rejects up to p_limit orders of a shard that have waited too long, and settles their lines. Passes over the first
+-- p_passed of these items, one of which hangs. The orders of a line expire in their order, by the clock of its item, so
+-- only heads are looked at.
+create or replace function checkout.expire_waiting(p_shards integer, p_shard integer, p_epoch bigint, p_limit integer,
+                                                   p_passed integer default 0)
 returns setof checkout.output
 language plpgsql as $$
 declare
@@ -199,7 +201,8 @@ declare
 begin
     perform checkout.fence(p_shards, p_shard, p_epoch);
     select coalesce(array_agg(l.sku order by l.sku), '{}') into skus
-      from (select e.sku from checkout.expired_waitlists(p_shards, array[p_shard]) e limit p_limit) l;
+      from (select e.sku from checkout.expired_waitlists(p_shards, array[p_shard]) e order by e.sku limit p_limit
+            offset p_passed) l;
     skus := array(select u.sku from unnest(skus) as u(sku)
                   except select h.sku from unnest(checkout.lock_items(p_shard, skus)) as h(sku) order by 1);
 
