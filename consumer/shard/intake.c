@@ -241,7 +241,8 @@ int intake_widen(struct intake *intake)
     int code = add_deliveries(intake);
     if (code < 0)
         return code;
-    if (of_one_item(batch, batch->count) && !has_room(batch) && !intake->unproved) {
+    if (of_one_item(batch, batch->count) && !has_room(batch) && batch->later > 0 &&
+        !intake->unproved) {
         batch->to = batch->count;
         batch->aside = intake->unproved = true;
     } else if (!of_one_item(batch, batch->count)) {

@@ -82,8 +82,9 @@ void intake_part_busy(struct intake *intake);
 bool intake_part_failed(struct intake *intake);
 /*
  * Before intake_part_failed: an item that fails alone in its batch must not hold up what waits
- * behind it. Takes further deliveries into the batch; where none fits, it will be set aside, but no
- * second one before another item is decided. As intake_open_batch.
+ * behind it. Takes further deliveries into the batch; where none fits, an item that fails again is
+ * to be set aside now, but no second one before another item is decided. 0 or ERR_NOMEM, as
+ * intake_open_batch.
  */
 MUST_CHECK int intake_widen(struct intake *intake);
 /* All is decided or dead: frees the batch and returns the tag to acknowledge, with all before

@@ -12,7 +12,7 @@ uint32_t patience_ms(const struct patience *patience, uint64_t now_ms)
 
 void patience_timeout(struct patience *patience, uint64_t now_ms)
 {
-    if (!patience_is_short(patience, now_ms))
+    if (now_ms >= patience->until_ms + patience->short_ms) /* it may have begun within that time */
         patience->short_ms = PATIENCE_SHORT_MS;
     patience->until_ms = now_ms + PATIENCE_WHILE_MS;
 }

@@ -2,7 +2,7 @@
  * aside.pml: an item whose row cannot be locked, in a shard whose other items go on. Checked by ./run (Spin 6).
  *
  * Jobs are numbered in queue order; a set of jobs is a bit mask. Those of one item (SLOW) are refused by the
- * database while `stuck`: the batch is halved until they stand alone, then they are set aside: a durable row for
+ * database while `stuck`: the batch is cut until they stand alone, then they are set aside: a durable row for
  * each, in order, written in the transaction that decides the others; then all are acknowledged. While the item
  * has rows, its later jobs join behind them. The owner, also after a take-over, tries again from the head.
  * A cancel of a job that is set aside is executed by the owner too.

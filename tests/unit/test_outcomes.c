@@ -125,7 +125,7 @@ START_TEST(one_whose_rows_are_locked_is_held_and_goes_again_behind_the_others)
     add(3);
     ck_assert_uint_eq(outcomes_begin(&outcomes), 3);
     outcomes_busy(&outcomes);
-    ck_assert_uint_eq(outcomes_begin(&outcomes), 1); /* halved */
+    ck_assert_uint_eq(outcomes_begin(&outcomes), 1);
     outcomes_busy(&outcomes);
     ck_assert_uint_eq(outcomes.held_count, 1);
     ck_assert(outcomes_have(&outcomes, a.order_id));
@@ -139,6 +139,30 @@ START_TEST(one_whose_rows_are_locked_is_held_and_goes_again_behind_the_others)
     ck_assert_str_eq(outcomes.items[0].order_id, a.order_id);
     ck_assert_str_eq(outcomes.items[1].intent_id, "pi");
     ck_assert_uint_eq(outcomes.held_count, 0);
+}
+END_TEST
+
+START_TEST(one_that_hangs_among_many_is_found_in_four_tries)
+{
+    for (int attempt = 1; attempt <= OUTCOMES_BATCH; attempt++)
+        add(attempt);
+    int hung = 0, recorded = 0;
+    while (outcomes.count > 0) {
+        size_t running = outcomes_begin(&outcomes);
+        bool hangs = false;
+        for (size_t i = 0; i < running; i++)
+            hangs = hangs || outcomes.items[i].attempt == 300;
+        hung += hangs;
+        recorded += !hangs;
+        if (hangs)
+            outcomes_busy(&outcomes);
+        else
+            outcomes_recorded(&outcomes);
+    }
+    ck_assert_int_eq(hung, 4); /* all, 64, 8, and it alone, which is held */
+    ck_assert_int_le(recorded, 3 * 7 + 1);
+    ck_assert_uint_eq(outcomes.held_count, 1);
+    ck_assert_int_eq(outcomes.held[0].attempt, 300);
 }
 END_TEST
 
@@ -167,6 +191,7 @@ int main(void)
     tcase_add_test(tcase, it_is_added_whole_or_not_at_all);
 #endif
     tcase_add_test(tcase, one_whose_rows_are_locked_is_held_and_goes_again_behind_the_others);
+    tcase_add_test(tcase, one_that_hangs_among_many_is_found_in_four_tries);
     tcase_add_test(tcase, what_is_forgotten_while_it_is_in_flight_stays_forgotten);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);

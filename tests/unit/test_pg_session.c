@@ -378,6 +378,29 @@ START_TEST(closing_inside_a_callback)
 }
 END_TEST
 
+START_TEST(a_limit_holds_for_what_follows_it_until_the_session_ends)
+{
+    static const struct pg_statement show = {"limit_shown",
+                                             "select current_setting('statement_timeout')", 0};
+    static const struct pg_statement nap = {"nap", "select pg_sleep(0.2)", 0};
+    ask(&show, NULL, "");
+    ck_assert_int_eq(pg_limit(pg, 100), 0);
+    ck_assert_int_eq(pg_limit(pg, 100), 0); /* sends nothing */
+    ck_assert_uint_eq(pg_pending(pg), 2);
+    ask(&nap, NULL, "");
+    ck_assert_int_eq(pg_limit(pg, 300), 0);
+    ask(&nap, NULL, "nap:");
+    ask(&show, NULL, "");
+    expect("500ms 57014 nap: 300ms ");
+    pg_reconnect(pg);
+    expect_new_session("down up ");
+    ask(&show, NULL, "");
+    ck_assert_int_eq(pg_limit(pg, 500), 0);
+    ck_assert_uint_eq(pg_pending(pg), 1);
+    expect("500ms ");
+}
+END_TEST
+
 START_TEST(the_session_has_its_settings)
 {
     static const struct pg_statement show = {
@@ -415,6 +438,7 @@ int main(void)
     tcase_add_test(tests, large_arrays_there_and_back);
     tcase_add_test(tests, large_queries_wait_for_each_other);
     tcase_add_test(tests, closing_inside_a_callback);
+    tcase_add_test(tests, a_limit_holds_for_what_follows_it_until_the_session_ends);
     tcase_add_test(tests, the_session_has_its_settings);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
