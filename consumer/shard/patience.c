@@ -22,3 +22,10 @@ void patience_grow(struct patience *patience)
     uint32_t longer_ms = patience->short_ms * 2;
     patience->short_ms = longer_ms < PATIENCE_MAX_MS ? longer_ms : PATIENCE_MAX_MS;
 }
+
+void patience_passed(struct patience *patience, uint32_t took_ms)
+{
+    uint32_t enough_ms = took_ms < PATIENCE_SHORT_MS / 2 ? PATIENCE_SHORT_MS : took_ms * 2;
+    if (enough_ms < patience->short_ms)
+        patience->short_ms = enough_ms;
+}

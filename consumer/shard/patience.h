@@ -28,5 +28,7 @@ uint32_t patience_ms(const struct patience *patience, uint64_t now_ms);
 void patience_timeout(struct patience *patience, uint64_t now_ms);
 /* ... and so has another, of another item, or there is no other: it is the database. */
 void patience_grow(struct patience *patience);
+/* Jobs were decided, in this time: no more than twice as much from now on. */
+void patience_passed(struct patience *patience, uint32_t took_ms);
 
 #endif

@@ -215,6 +215,8 @@ static void done(struct shard_writer *writer, enum shard_writer_work work)
         metric_add(writer->stats->batches, 1);
         metric_add(writer->stats->of_shard[writer->place.shard].jobs,
                    (double)(batch->to - batch->from));
+        if (!batch->aside)
+            patience_passed(&writer->patience, (uint32_t)(seconds * 1000));
         intake_part_decided(writer->intake);
     }
     writer->events->committed(writer->arg);

@@ -34,12 +34,28 @@ START_TEST(it_grows_until_what_is_slow_passes)
 }
 END_TEST
 
+START_TEST(it_shrinks_with_what_passes)
+{
+    struct patience patience = {0};
+    patience_timeout(&patience, 1);
+    for (int i = 0; i < 10; i++)
+        patience_grow(&patience);
+    patience_passed(&patience, 400);
+    ck_assert_uint_eq(patience_ms(&patience, 1), 800);
+    patience_passed(&patience, 700);
+    ck_assert_uint_eq(patience_ms(&patience, 1), 800);
+    patience_passed(&patience, 3);
+    ck_assert_uint_eq(patience_ms(&patience, 1), PATIENCE_SHORT_MS);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("patience");
     TCase *tests = tcase_create("patience");
     tcase_add_test(tests, it_is_short_for_a_while_after_a_timeout);
     tcase_add_test(tests, it_grows_until_what_is_slow_passes);
+    tcase_add_test(tests, it_shrinks_with_what_passes);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
