@@ -15,7 +15,7 @@
 #include "common/service/stop.h"
 #include "common/shop/origins.h"
 #include "common/shop/problem_respond.h"
-#include "producer/admission.h"
+#include "producer/admission/admission.h"
 #include "producer/api.h"
 #include "producer/items.h"
 #include "producer/orders/event_tickets.h"
@@ -62,6 +62,8 @@ static void redis_changed(bool up, const char *reason, void *arg)
 {
     struct producer *p = arg;
     metric_set(p->api.stats.redis_up, up);
+    if (p->api.admission != NULL)
+        admission_redis_changed(p->api.admission, up);
     if (up)
         log_info("Redis is connected");
     else
@@ -135,8 +137,12 @@ static bool open_servers(struct producer *p)
     p->redis = redis_open(api->loop, &redis, REDIS_PENDING_MAX, redis_changed, p);
     api->publisher = publisher_open(api->loop, &broker, &api->stats, orders_fate, api);
     api->status = order_status_new(api, &redis);
+    const struct admission_options admission = {
+        .redis = p->redis,
+        .sessions = &api->sessions,
+        .redis_vouches_after_ms = (uint64_t)cfg_int(cfg, CFG_REDIS_VOUCHES_AFTER)};
     if (p->redis != NULL)
-        api->admission = admission_new(api->loop, p->redis, orders_verdict, api);
+        api->admission = admission_new(api->loop, &admission, orders_verdict, api);
     const struct sessions_options database = {.url = cfg_str(cfg, CFG_DATABASE_URL),
                                               .stats = &api->stats,
                                               .reads_connected = reads_connected,

@@ -35,6 +35,10 @@ void stats_init(struct stats *s, struct metrics *m)
     s->admission_opened =
         metrics_counter(m, "checkout_gate_opened_total",
                         "Orders that passed admission because Redis did not answer.", NULL);
+    s->repeats = metrics_counter(m, "checkout_orders_repeated_total",
+                                 "Orders that had reached the counter before, answered with their "
+                                 "present state.",
+                                 NULL);
     s->clock_drift = metrics_gauge(
         m, "checkout_clock_drift_seconds",
         "How far this host's clock is ahead of PostgreSQL's, if that is known.", NULL);

@@ -35,6 +35,7 @@ struct stats {
     struct metric *redis_up;
     struct metric *listening;
     struct metric *admission_opened;
+    struct metric *repeats;
     struct metric *clock_drift;
     struct metric *clock_known;
     struct metric *problems[PROBLEM_COUNT];

@@ -42,6 +42,7 @@ X(REDIS_PASSWORD_FILE, "REDIS_PASSWORD_FILE", SECRET_FILE, "", 1, 255, CFG_DAEMO
 X(REDIS_CA_FILE, "REDIS_CA_FILE", FILE, "", 0, 0, CFG_DAEMONS | CFG_CTL, "file of CA certificates to check Redis' certificate with rediss://; empty: the system's") \
 X(REDIS_CERT_FILE, "REDIS_CERT_FILE", FILE, "", 0, 0, CFG_DAEMONS | CFG_CTL, "file with our own certificate for Redis, where it wants one") \
 X(REDIS_KEY_FILE, "REDIS_KEY_FILE", FILE, "", 0, 0, CFG_DAEMONS | CFG_CTL, "file with the key of CHECKOUT_REDIS_CERT_FILE; empty: it is in that file") \
+X(REDIS_VOUCHES_AFTER, "REDIS_VOUCHES_AFTER", DURATION, "24h", 0, 31536000000, CFG_PRODUCER, "how long Redis' process must have been up before its word counts that an order is new; until then PostgreSQL is asked about each. Less than 24h, the life of a marker, and a repeat with another body may be answered 202 after a restart of Redis") \
 X(JWT_SECRET_FILE, "JWT_SECRET_FILE", SECRET_FILE, NULL, 32, 4096, CFG_PRODUCER | CFG_NOTIFIER | CFG_CTL, "file with the HS256 secret of buyers' tokens (32 bytes at least); may be absent with CHECKOUT_JWKS_FILE") \
 X(JWT_PREVIOUS_SECRET_FILE, "JWT_PREVIOUS_SECRET_FILE", SECRET_FILE, "", 32, 4096, CFG_PRODUCER | CFG_NOTIFIER, "file with the secret before it, whose tokens are still taken during a rotation") \
 X(JWKS_FILE, "JWKS_FILE", FILE, "", 0, 0, CFG_PRODUCER | CFG_NOTIFIER, "file with the public keys of an identity provider (a JSON Web Key Set: RS256, ES256, EdDSA); read again when it changes and on SIGHUP") \

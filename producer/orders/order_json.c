@@ -1,5 +1,7 @@
 #include "producer/orders/order_json.h"
 
+#include <assert.h>
+
 enum {
     COLUMN_ID,
     COLUMN_STATUS,
@@ -17,6 +19,7 @@ enum {
     COLUMN_HISTORY,
     COLUMN_ACTION
 };
+static_assert(COLUMN_HISTORY == ORDER_JSON_COLUMN_COUNT, "ORDER_JSON_COLUMNS come first");
 
 static void text(struct buf *out, const struct pg_result *result, int row, int column,
                  const char *name)

@@ -14,6 +14,7 @@
     "o.order_id, o.status, o.reason, o.sku, o.quantity, o.amount, o.currency, "                    \
     "checkout.place_in_line(o.order_id), " ORDER_JSON_TIME("o.created_at") ", " ORDER_JSON_TIME(   \
         "o.updated_at") ", o.reference, o.payment_problem, o.payment_param"
+#define ORDER_JSON_COLUMN_COUNT 13
 #define ORDER_JSON_HISTORY                                                                         \
     "(select json_strip_nulls(json_agg(json_build_object('status', e.status, 'reason', e.reason, " \
     "'place_in_line', e.place_in_line, 'at', " ORDER_JSON_TIME(                                    \

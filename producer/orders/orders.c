@@ -1,6 +1,7 @@
 #include "producer/orders/orders.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -119,7 +120,9 @@ static void refuse_late(struct api *api, struct order *o, enum problem_type type
     refuse(api, o, type, detail);
 }
 
-static void answer_accepted(struct api *api, struct order *o)
+/* 202 with `members` of a JSON object, the order's id first. */
+static void answer_202(struct api *api, struct order *o, const char *members, const char *message,
+                       bool final)
 {
     static const char path[] = "/v1/orders/";
     char location[sizeof path + IDS_ORDER_SIZE];
@@ -127,19 +130,38 @@ static void answer_accepted(struct api *api, struct order *o)
     memcpy(location + sizeof path - 1, o->job.order_id, IDS_ORDER_SIZE);
     struct buf *out = &api->out;
     buf_reset(out);
-    (void)buf_str(out, "{\"id\":\"");
-    (void)buf_append(out, o->job.order_id, IDS_ORDER_SIZE - 1);
-    (void)buf_str(out, "\",\"status\":\"queued\",\"message\":\"We're reserving your item! We'll "
-                       "confirm your order shortly.\",\"status_url\":\"");
+    (void)buf_char(out, '{');
+    (void)buf_str(out, members);
+    (void)buf_str(out, ",\"message\":\"");
+    (void)buf_str(out, message);
+    (void)buf_str(out, "\",\"status_url\":\"");
     (void)buf_str(out, location);
     (void)buf_str(out, "\",\"events_url\":");
     event_tickets_encode(api->tickets, &o->buyer, clock_wall_ms() / 1000, out);
     (void)buf_char(out, '}');
     const struct http_header headers[] = {
-        {"Location", location}, {"Retry-After", "1"}, {"Cache-Control", "no-store"}};
-    respond_json(api, o->request, STATS_ORDERS_POST, 202, out, headers, ARRAY_LEN(headers));
+        {"Location", location}, {"Cache-Control", "no-store"}, {"Retry-After", "1"}};
+    respond_json(api, o->request, STATS_ORDERS_POST, 202, out, headers, final ? 2 : 3);
+}
+
+static void answer_accepted(struct api *api, struct order *o)
+{
+    char members[sizeof "\"id\":\"\",\"status\":\"queued\"" + IDS_ORDER_SIZE];
+    (void)snprintf(members, sizeof members, "\"id\":\"%s\",\"status\":\"queued\"", o->job.order_id);
+    answer_202(api, o, members, "We're reserving your item! We'll confirm your order shortly.",
+               false);
     metric_add(api->stats.accepted, 1);
     metric_observe(api->stats.accept_seconds, (double)(clock_mono_us() - o->since_us) / 1e6);
+    order_end(api->orders, o);
+}
+
+/* It reached the counter before, so the broker need not carry it again. */
+static void answer_known(struct api *api, struct order *o)
+{
+    const struct known_order *row = &o->entry.known.row;
+    answer_202(api, o, row->state, "We have this order already; its status says how it stands.",
+               row->final);
+    metric_add(api->stats.repeats, 1);
     order_end(api->orders, o);
 }
 
@@ -212,6 +234,9 @@ void orders_verdict(struct admission_entry *entry, enum admission_verdict verdic
     case ADMISSION_OTHER_BODY:
         refuse(api, o, PROBLEM_IDEMPOTENCY_KEY_REUSED,
                "an order with another body was sent under this key");
+        return;
+    case ADMISSION_KNOWN:
+        answer_known(api, o);
         return;
     case ADMISSION_SOLD_OUT:
         refuse(api, o, PROBLEM_SOLD_OUT, NULL);

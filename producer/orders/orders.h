@@ -2,7 +2,7 @@
 #ifndef PRODUCER_ORDERS_H
 #define PRODUCER_ORDERS_H
 
-#include "producer/admission.h"
+#include "producer/admission/admission.h"
 #include "producer/api.h"
 #include "producer/publish/batcher.h"
 

@@ -4,7 +4,7 @@
 #include "tests/fuzz/fuzz.h"
 
 #include "common/base/log.h"
-#include "producer/admission.h"
+#include "producer/admission/admission.h"
 #include "tests/fake/fake_loop.h"
 #include "tests/fake/fake_redis.h"
 

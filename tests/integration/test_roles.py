@@ -10,7 +10,7 @@ from harness_database import as_login
 
 # What the door may write by, and what it reads by. request_webhook is of the previous release (it goes with it).
 WRITES = {"request_cancel", "hear_gateway", "request_webhook"}
-READS = {"greet", "versions", "place_in_line", "open_action"}
+READS = {"greet", "versions", "place_in_line", "open_action", "known_orders"}
 NOTIFIER_READS = {"greet", "versions", "next_action", "open_action"}
 EVERY_FUNCTION = """
     select p.proname, p.oid::regprocedure::text, has_function_privilege(%s, p.oid, 'execute'), p.prosecdef,

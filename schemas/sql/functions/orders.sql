@@ -78,3 +78,17 @@ begin
     union all
     select * from changed;
 end $$;
+
+-- Those of the orders that reached the counter, each with its number in the list: for a door where one comes again.
+create or replace function checkout.known_orders(p_orders uuid[])
+returns table (n bigint, order_id uuid, status text, reason text, sku text, quantity integer, amount bigint,
+               currency text, created_at timestamptz, updated_at timestamptz, reference text, payment_problem text,
+               payment_param text, fingerprint text)
+language plpgsql stable as $$
+begin
+    return query
+    select asked.n, o.order_id, o.status, o.reason, o.sku, o.quantity, o.amount, o.currency, o.created_at,
+           o.updated_at, o.reference, o.payment_problem, o.payment_param, o.fingerprint
+      from unnest(p_orders) with ordinality asked(id, n)
+      join checkout.orders o on o.order_id = asked.id;
+end $$;

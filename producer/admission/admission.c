@@ -1,6 +1,7 @@
-#include "producer/admission.h"
+#include "producer/admission/admission.h"
 
 #include <assert.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "common/shop/ids.h"
 #include "common/shop/job.h"
 #include "common/shop/redis_keys.h"
+#include "producer/admission/redis_vouch.h"
 
 #define ASK_MAX 64        /* orders in one query to Redis, so that none waits for many others */
 #define WAIT_MS 100       /* longest wait for an answer */
@@ -18,6 +20,8 @@
 #define KEY_SIZE (sizeof REDIS_KEY_SEEN + JOB_SKU_MAX)
 
 #define SEEN_S REDIS_KEYS_TEXT(REDIS_KEY_SEEN_LIFE_S)
+#define WAITS_FOR_REDIS 1U
+#define WAITS_FOR_TABLE 2U
 #define LOCK_MS REDIS_KEYS_TEXT(REDIS_KEY_LOCK_LIFE_MS)
 
 /* For each order: KEYS its marker and its item's admission state; ARGV its fingerprint and id. */
@@ -42,6 +46,13 @@ static const char ask_script[] =
     "end "
     "return out";
 
+/* An order that PostgreSQL knows: its marker is put right, and, if it is final, a lock that was
+ * taken for it just now is given back. ARGV: fingerprint, the id to give back or "". */
+static const char mend_script[] =
+    "redis.call('SET', KEYS[1], ARGV[1], 'EX', " SEEN_S ") "
+    "if redis.call('GET', KEYS[2]) == ARGV[2] then redis.call('DEL', KEYS[2]) end "
+    "return 0";
+
 static const char take_back_script[] =
     "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end "
     "if redis.call('GET', KEYS[2]) == ARGV[2] then redis.call('DEL', KEYS[2]) end "
@@ -59,6 +70,8 @@ struct question {
 struct admission {
     struct loop *loop;
     struct redis *redis;
+    struct redis_vouch *vouch;
+    struct known_orders *known;
     admission_verdict_cb verdict;
     void *arg;
     struct admission_entry *first; /* not asked yet, in order */
@@ -72,13 +85,82 @@ struct admission {
 
 /* ---- answers ---- */
 
-/* Gives all orders of a query the same verdict. */
+static void mend(struct admission *admission, const struct admission_entry *entry);
+
+/* The marker says what the row says. */
+static bool marker_right(const struct admission_entry *entry, bool same)
+{
+    switch (entry->redis_verdict) {
+    case ADMISSION_OPEN: /* Redis is not there */
+        return true;
+    case ADMISSION_PASS:
+    case ADMISSION_RETRY:
+        return same;
+    case ADMISSION_LOCKED:
+        return same && !entry->known.row.final;
+    case ADMISSION_OTHER_BODY:
+    case ADMISSION_SOLD_OUT: /* it has deleted the marker that it set */
+    case ADMISSION_TAKEN:
+    case ADMISSION_KNOWN:
+        return false;
+    }
+    return false;
+}
+
+/* Everybody who was asked has answered, or had the time to. */
+static void conclude(struct admission *admission, struct admission_entry *entry)
+{
+    enum admission_verdict verdict = entry->redis_verdict;
+    const char *fingerprint = entry->known.row.fingerprint;
+    if (fingerprint != NULL) {
+        bool same = strcmp(fingerprint, entry->fingerprint) == 0;
+        verdict = same ? ADMISSION_KNOWN : ADMISSION_OTHER_BODY;
+        if (!marker_right(entry, same))
+            mend(admission, entry);
+    }
+    struct known_order row = entry->known.row;
+    admission->verdict(entry, verdict, admission->arg); /* may free the entry */
+    free(row.fingerprint);
+    free(row.state);
+}
+
+static void ask_table(struct admission *admission, struct admission_entry *entry)
+{
+    entry->waits |= WAITS_FOR_TABLE;
+    entry->table_asked = true;
+    entry->known.order_id = entry->order_id;
+    known_orders_ask(admission->known, &entry->known);
+}
+
+static void table_answered(struct known_question *question, void *arg)
+{
+    struct admission_entry *entry =
+        (struct admission_entry *)(void *)((char *)question -
+                                           offsetof(struct admission_entry, known));
+    entry->waits &= ~WAITS_FOR_TABLE;
+    if (entry->waits == 0)
+        conclude(arg, entry);
+}
+
+static void redis_answered(struct admission *admission, struct admission_entry *entry,
+                           enum admission_verdict verdict)
+{
+    bool repeat = verdict == ADMISSION_RETRY || verdict == ADMISSION_OTHER_BODY;
+    entry->redis_verdict = verdict;
+    entry->waits &= ~WAITS_FOR_REDIS;
+    if ((repeat || verdict == ADMISSION_OPEN) && !entry->table_asked)
+        ask_table(admission, entry);
+    if (entry->waits == 0)
+        conclude(admission, entry);
+}
+
+/* Redis says nothing about the orders of a query. */
 static void open_all(struct question *q)
 {
     size_t count = q->count;
     q->count = 0;
     for (size_t i = 0; i < count; i++)
-        q->admission->verdict(q->entries[i], ADMISSION_OPEN, q->admission->arg);
+        redis_answered(q->admission, q->entries[i], ADMISSION_OPEN);
 }
 
 static void forget_question(struct admission *admission, struct question *q)
@@ -113,7 +195,7 @@ static void answered(const struct redis_reply *reply, void *arg)
         if (reply->type != REDIS_ARRAY || reply->count != q->count)
             open_all(q);
         for (size_t i = 0; i < q->count; i++)
-            admission->verdict(q->entries[i], verdict_of(&reply->items[i]), admission->arg);
+            redis_answered(admission, q->entries[i], verdict_of(&reply->items[i]));
     }
     free(q);
 }
@@ -165,6 +247,17 @@ static int send_question(struct question *q)
     return redis_command(q->admission->redis, argc, argv, argv_len, answered, q);
 }
 
+/* A Redis that cannot vouch for new orders is asked beside PostgreSQL. */
+static void expect(struct admission *admission, struct question *q)
+{
+    bool vouches = redis_vouches(admission->vouch);
+    for (size_t i = 0; i < q->count; i++) {
+        q->entries[i]->waits = WAITS_FOR_REDIS;
+        if (!vouches)
+            ask_table(admission, q->entries[i]);
+    }
+}
+
 /* Asks about the first ASK_MAX entries; false: it could not, and they still wait. */
 static bool ask_some(struct admission *admission)
 {
@@ -182,6 +275,7 @@ static bool ask_some(struct admission *admission)
         free(q);
         return true;
     }
+    expect(admission, q);
     if (admission->asked_last == NULL)
         admission->asked_first = q;
     else
@@ -197,7 +291,7 @@ static void ask(void *arg)
     struct admission *admission = arg;
     while (admission->first != NULL)
         if (!ask_some(admission))
-            admission->verdict(take_first(admission), ADMISSION_OPEN, admission->arg);
+            redis_answered(admission, take_first(admission), ADMISSION_OPEN);
 }
 
 /* Lets those pass that have waited too long. */
@@ -223,19 +317,22 @@ static void on_late(void *arg)
 
 /* ---- */
 
-struct admission *admission_new(struct loop *loop, struct redis *redis,
+struct admission *admission_new(struct loop *loop, const struct admission_options *options,
                                 admission_verdict_cb verdict, void *arg)
 {
     struct admission *admission = calloc(1, sizeof *admission);
     if (admission == NULL)
         return NULL;
     admission->loop = loop;
-    admission->redis = redis;
+    admission->redis = options->redis;
     admission->verdict = verdict;
     admission->arg = arg;
+    admission->vouch = redis_vouch_new(loop, options->redis, options->redis_vouches_after_ms);
+    admission->known = known_orders_new(loop, options->sessions, table_answered, admission);
     admission->soon = loop_deferred_new(loop, ask, admission);
     admission->late = loop_timer_new(loop, on_late, admission);
-    if (admission->soon == NULL || admission->late == NULL) {
+    if (admission->vouch == NULL || admission->known == NULL || admission->soon == NULL ||
+        admission->late == NULL) {
         admission_free(admission);
         return NULL;
     }
@@ -248,14 +345,24 @@ void admission_free(struct admission *admission)
         return;
     for (struct question *q = admission->asked_first; q != NULL; q = q->next)
         q->admission = NULL; /* its answer, or the end of the connection, frees it */
+    redis_vouch_free(admission->vouch);
+    known_orders_free(admission->known);
     loop_deferred_free(admission->soon);
     loop_timer_free(admission->late);
     free(admission);
 }
 
+void admission_redis_changed(struct admission *admission, bool up)
+{
+    redis_vouch_connected(admission->vouch, up);
+}
+
 void admission_ask(struct admission *admission, struct admission_entry *entry)
 {
     entry->next = NULL;
+    entry->waits = 0;
+    entry->table_asked = false;
+    entry->known.row = (struct known_order){.fingerprint = NULL};
     if (admission->last == NULL)
         admission->first = entry;
     else
@@ -264,7 +371,9 @@ void admission_ask(struct admission *admission, struct admission_entry *entry)
     loop_defer(admission->soon); /* together with those that come in this turn */
 }
 
-void admission_take_back(struct admission *admission, const struct admission_entry *entry)
+/* Both scripts take a marker and a lock, and what to compare or to set. */
+static void run(struct admission *admission, const char *script,
+                const struct admission_entry *entry, const char *fingerprint, const char *lock_id)
 {
     char seen[KEY_SIZE];
     char lock[KEY_SIZE];
@@ -272,12 +381,25 @@ void admission_take_back(struct admission *admission, const struct admission_ent
     size_t argv_len[FIXED_ARGS + 4];
     size_t argc = 0;
     text(argv, argv_len, &argc, "EVAL");
-    text(argv, argv_len, &argc, take_back_script);
+    text(argv, argv_len, &argc, script);
     text(argv, argv_len, &argc, "2");
     key(seen, argv, argv_len, &argc, REDIS_KEY_SEEN, entry->order_id);
     key(lock, argv, argv_len, &argc, REDIS_KEY_LOCK, entry->sku);
-    text(argv, argv_len, &argc, entry->fingerprint);
-    text(argv, argv_len, &argc, entry->order_id);
+    text(argv, argv_len, &argc, fingerprint);
+    text(argv, argv_len, &argc, lock_id);
     if (redis_command(admission->redis, argc, argv, argv_len, NULL, NULL) < 0)
-        log_debug("admission marker not deleted; it expires by itself");
+        log_debug("admission marker not changed; it expires by itself");
+}
+
+static void mend(struct admission *admission, const struct admission_entry *entry)
+{
+    const char *fingerprint = entry->known.row.fingerprint;
+    bool same = strcmp(fingerprint, entry->fingerprint) == 0;
+    bool unlock = entry->redis_verdict == ADMISSION_LOCKED && (entry->known.row.final || !same);
+    run(admission, mend_script, entry, fingerprint, unlock ? entry->order_id : "");
+}
+
+void admission_take_back(struct admission *admission, const struct admission_entry *entry)
+{
+    run(admission, take_back_script, entry, entry->fingerprint, entry->order_id);
 }

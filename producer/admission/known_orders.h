@@ -1,0 +1,48 @@
+/*
+ * What PostgreSQL knows about orders that come again, or that may have come before: asked for many
+ * at once, one query after the other, and never waited for longer than KNOWN_ORDERS_WAIT_MS. The
+ * answer decides nothing that the counter would not decide later; it spares the buyer the wait.
+ */
+#ifndef PRODUCER_ADMISSION_KNOWN_ORDERS_H
+#define PRODUCER_ADMISSION_KNOWN_ORDERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/loop.h"
+#include "producer/sessions.h"
+
+#define KNOWN_ORDERS_WAIT_MS 20
+
+/* A row of the orders. */
+struct known_order {
+    char *fingerprint;
+    char *state; /* members of a JSON object: the order as its buyer sees it */
+    bool final;
+};
+
+/* A question about one order; embedded in the asker's, which keeps it and its id until the answer,
+ * and frees its row by known_orders_free_row. */
+struct known_question {
+    const char *order_id;
+    struct known_order row; /* with the answer; zero: there is no such order, or nobody knows */
+    uint64_t asked_ms;
+    struct known_question *next;
+};
+
+/* Once for each question, from the loop. */
+typedef void (*known_answer_cb)(struct known_question *question, void *arg);
+
+struct known_orders;
+
+/* `sessions` outlives it, and may be opened later. NULL: no memory. */
+struct known_orders *known_orders_new(struct loop *loop, const struct sessions *sessions,
+                                      known_answer_cb answer, void *arg);
+/* Forgets its questions. NULL is allowed. */
+void known_orders_free(struct known_orders *known);
+
+void known_orders_ask(struct known_orders *known, struct known_question *question);
+void known_orders_free_row(struct known_question *question);
+
+#endif

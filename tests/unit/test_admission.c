@@ -1,0 +1,482 @@
+#include "producer/admission/admission.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/err.h"
+#include "tests/fake/fake_loop.h"
+#include "tests/fake/fake_pg.h"
+#include "tests/fake/fake_redis.h"
+
+#define NONE (-1)
+#define KNOWN "producer_known_orders"
+#define MINE "11111111111111111111111111111111"
+#define OTHER "22222222222222222222222222222222"
+#define ID "3b94d501-1a99-88b2-9f64-5cc7c16aaf31"
+#define DAY_MS 86400000
+
+static struct loop *loop;
+static struct redis *redis;
+static struct sessions sessions;
+static struct admission *admission;
+
+struct asked {
+    struct admission_entry entry;
+    int verdict;
+    char state[200];
+};
+
+static void on_verdict(struct admission_entry *entry, enum admission_verdict verdict, void *arg)
+{
+    struct asked *asked = (struct asked *)(void *)entry;
+    (void)arg;
+    ck_assert_int_eq(asked->verdict, NONE); /* it comes once */
+    asked->verdict = (int)verdict;
+    if (verdict == ADMISSION_KNOWN)
+        (void)snprintf(asked->state, sizeof asked->state, "%s", entry->known.row.state);
+}
+
+static void begin(uint64_t vouches_after_ms)
+{
+    fake_loop_reset();
+    fake_pg_reset();
+    loop = loop_new();
+    redis = fake_redis_new();
+    sessions = (struct sessions){.reads = fake_pg_new()};
+    const struct admission_options options = {
+        .redis = redis, .sessions = &sessions, .redis_vouches_after_ms = vouches_after_ms};
+    admission = admission_new(loop, &options, on_verdict, NULL);
+    ck_assert_ptr_nonnull(admission);
+    fake_pg_up(sessions.reads);
+    fake_redis_up(redis);
+    admission_redis_changed(admission, true);
+}
+
+static void tell_age(const char *info)
+{
+    const struct redis_reply age = {.type = REDIS_STRING, .str = info, .len = strlen(info)};
+    ck_assert_str_eq(fake_redis_command(redis, 0), "INFO server");
+    fake_redis_answer(redis, 0, &age);
+}
+
+/* Redis' process has been up for so long. */
+static void begin_with_age(const char *seconds)
+{
+    char info[200];
+    begin(DAY_MS);
+    (void)snprintf(info, sizeof info,
+                   "# Server\r\nredis_version:7.0.15\r\nrun_id:%040d\r\nuptime_in_seconds:%s\r\n"
+                   "uptime_in_days:0\r\n",
+                   7, seconds);
+    tell_age(info);
+}
+
+static void end(void)
+{
+    admission_free(admission);
+    pg_close(sessions.reads);
+    redis_close(redis);
+    ck_assert_uint_eq(fake_loop_timers(), 0);
+    loop_free(loop);
+}
+
+static struct asked *ask(void)
+{
+    struct asked *asked = calloc(1, sizeof *asked);
+    asked->entry = (struct admission_entry){.order_id = ID, .fingerprint = MINE, .sku = "hat"};
+    asked->verdict = NONE;
+    admission_ask(admission, &asked->entry);
+    fake_loop_run(0);
+    return asked;
+}
+
+static void is(struct asked *asked, int verdict)
+{
+    ck_assert_int_eq(asked->verdict, verdict);
+    free(asked);
+}
+
+/* Redis answers its oldest question, about one order. */
+static void redis_says(int64_t code)
+{
+    const struct redis_reply item = {.type = REDIS_INTEGER, .integer = code};
+    const struct redis_reply answer = {.type = REDIS_ARRAY, .items = &item, .count = 1};
+    ck_assert_ptr_nonnull(strstr(fake_redis_command(redis, 0), "EVAL"));
+    fake_redis_answer(redis, 0, &answer);
+    fake_loop_run(0);
+}
+
+static void table_says(const char *fingerprint, const char *status)
+{
+    char row[300] = "";
+    if (fingerprint != NULL)
+        (void)snprintf(row, sizeof row, ID "|%s|null|hat|1|1000|usd|null|t1|t2|null|null|null|1|%s",
+                       status, fingerprint);
+    fake_pg_answer(sessions.reads, KNOWN, row);
+}
+
+static size_t table_asked(void)
+{
+    return fake_pg_waiting(sessions.reads, KNOWN);
+}
+
+/* The last command is one that sets the marker to this fingerprint, and gives back a lock of this
+ * id. */
+static void mended(const char *fingerprint, const char *lock_id)
+{
+    char ending[200];
+    ck_assert_uint_eq(fake_redis_waiting(redis), 1);
+    const char *command = fake_redis_command(redis, 0);
+    (void)snprintf(ending, sizeof ending, " 2 checkout:seen:" ID " checkout:lock:hat %s %s",
+                   fingerprint, lock_id);
+    ck_assert_ptr_nonnull(strstr(command, "redis.call('SET', KEYS[1], ARGV[1]"));
+    ck_assert_str_eq(command + strlen(command) - strlen(ending), ending);
+    fake_redis_done(redis, 0);
+}
+
+static void nothing_is_mended(void)
+{
+    ck_assert_uint_eq(fake_redis_waiting(redis), 0);
+}
+
+/* ---- a Redis that vouches ---- */
+
+START_TEST(a_new_order_passes_by_redis_alone)
+{
+    begin_with_age("86400");
+    struct asked *asked = ask();
+    ck_assert_uint_eq(table_asked(), 0);
+    redis_says(0);
+    ck_assert_uint_eq(table_asked(), 0);
+    is(asked, ADMISSION_PASS);
+    nothing_is_mended();
+    end();
+}
+END_TEST
+
+static const struct {
+    int64_t redis;
+    const char *row; /* NULL: there is no such order */
+    int verdict;
+    const char *mended; /* NULL: nothing */
+} repeats[] = {
+    {1, NULL, ADMISSION_RETRY, NULL},        {1, MINE, ADMISSION_KNOWN, NULL},
+    {1, OTHER, ADMISSION_OTHER_BODY, OTHER}, {2, NULL, ADMISSION_OTHER_BODY, NULL},
+    {2, MINE, ADMISSION_KNOWN, MINE},        {2, OTHER, ADMISSION_OTHER_BODY, OTHER},
+};
+
+START_TEST(of_a_repeat_the_order_itself_decides)
+{
+    begin_with_age("90000");
+    struct asked *asked = ask();
+    redis_says(repeats[_i].redis);
+    ck_assert_int_eq(asked->verdict, NONE);
+    ck_assert_uint_eq(table_asked(), 1);
+    ck_assert_str_eq(fake_pg_param(sessions.reads, 0), "{\"" ID "\"}");
+    table_says(repeats[_i].row, "confirmed");
+    if (repeats[_i].verdict == ADMISSION_KNOWN)
+        ck_assert_ptr_nonnull(strstr(asked->state, "\"status\":\"confirmed\""));
+    is(asked, repeats[_i].verdict);
+    if (repeats[_i].mended == NULL)
+        nothing_is_mended();
+    else
+        mended(repeats[_i].mended, "");
+    end();
+}
+END_TEST
+
+/* ---- one that does not ---- */
+
+static const struct {
+    int64_t redis;
+    const char *row, *status;
+    int verdict;
+    const char *mended;
+    bool unlocked;
+} forgotten[] = {
+    {0, NULL, NULL, ADMISSION_PASS, NULL, false},
+    {0, MINE, "reserved", ADMISSION_KNOWN, NULL, false},
+    {0, OTHER, "reserved", ADMISSION_OTHER_BODY, OTHER, false},
+    {3, NULL, NULL, ADMISSION_SOLD_OUT, NULL, false},
+    {3, MINE, "confirmed", ADMISSION_KNOWN, MINE, false},
+    {4, NULL, NULL, ADMISSION_TAKEN, NULL, false},
+    {4, MINE, "waiting", ADMISSION_KNOWN, MINE, false},
+    {5, NULL, NULL, ADMISSION_LOCKED, NULL, false},
+    {5, MINE, "reserved", ADMISSION_KNOWN, NULL, false}, /* its lock is right */
+    {5, MINE, "rejected", ADMISSION_KNOWN, MINE, true},
+    {5, OTHER, "reserved", ADMISSION_OTHER_BODY, OTHER, true},
+};
+
+static void check_forgotten(size_t i, bool redis_first)
+{
+    begin_with_age("86399");
+    struct asked *asked = ask();
+    ck_assert_uint_eq(table_asked(), 1); /* beside Redis */
+    if (redis_first)
+        redis_says(forgotten[i].redis);
+    else
+        table_says(forgotten[i].row, forgotten[i].status);
+    ck_assert_int_eq(asked->verdict, NONE);
+    if (redis_first)
+        table_says(forgotten[i].row, forgotten[i].status);
+    else
+        redis_says(forgotten[i].redis);
+    is(asked, forgotten[i].verdict);
+    if (forgotten[i].mended == NULL)
+        nothing_is_mended();
+    else
+        mended(forgotten[i].mended, forgotten[i].unlocked ? ID : "");
+    ck_assert_uint_eq(table_asked(), 0);
+    end();
+}
+
+START_TEST(a_young_redis_is_asked_beside_postgresql)
+{
+    check_forgotten((size_t)_i, true);
+    check_forgotten((size_t)_i, false);
+}
+END_TEST
+
+START_TEST(it_vouches_once_it_is_old_enough)
+{
+    begin_with_age("86395");
+    fake_loop_run(4999);
+    struct asked *young = ask();
+    ck_assert_uint_eq(table_asked(), 1);
+    table_says(NULL, NULL);
+    redis_says(0);
+    is(young, ADMISSION_PASS);
+    fake_loop_run(1);
+    struct asked *old = ask();
+    ck_assert_uint_eq(table_asked(), 0);
+    redis_says(0);
+    is(old, ADMISSION_PASS);
+    end();
+}
+END_TEST
+
+static const char *const unclear[] = {
+    "",
+    "# Server\r\nuptime_in_days:400\r\n",
+    "# Server\r\nuptime_in_seconds:\r\n",
+    "# Server\r\nuptime_in_seconds:many\r\n",
+    "# Server\r\nuptime_in_seconds:99999999999999999999999\r\n",
+    "uptime_in_seconds:90000\r\n", /* not a line of its own */
+};
+
+START_TEST(one_whose_age_is_not_clear_does_not_vouch)
+{
+    begin(0);
+    tell_age(unclear[_i]);
+    struct asked *asked = ask();
+    ck_assert_uint_eq(table_asked(), 1);
+    redis_says(0);
+    table_says(NULL, NULL);
+    is(asked, ADMISSION_PASS);
+    end();
+}
+END_TEST
+
+START_TEST(another_process_behind_the_connection_does_not_vouch)
+{
+    begin_with_age("86400");
+    fake_loop_run(10000);
+    tell_age("# Server\r\nrun_id:2\r\nuptime_in_seconds:3\r\n");
+    struct asked *asked = ask();
+    ck_assert_uint_eq(table_asked(), 1);
+    redis_says(0);
+    table_says(NULL, NULL);
+    is(asked, ADMISSION_PASS);
+    end();
+}
+END_TEST
+
+START_TEST(one_that_no_longer_tells_its_age_does_not_vouch)
+{
+    begin_with_age("86400");
+    fake_loop_run(29999); /* it is asked again, and says nothing */
+    struct asked *still = ask();
+    ck_assert_uint_eq(table_asked(), 0);
+    fake_loop_run(1);
+    struct asked *not_any_more = ask();
+    ck_assert_uint_eq(table_asked(), 1);
+    fake_redis_down(redis);
+    admission_redis_changed(admission, false);
+    fake_loop_run(0);
+    table_says(NULL, NULL);
+    fake_pg_skip(sessions.reads, NULL);
+    fake_loop_run(100);
+    fake_pg_skip(sessions.reads, NULL);
+    is(still, ADMISSION_OPEN);
+    is(not_any_more, ADMISSION_OPEN);
+    end();
+}
+END_TEST
+
+/* ---- without one or the other ---- */
+
+START_TEST(without_redis_the_order_decides)
+{
+    begin_with_age("86400");
+    fake_redis_down(redis);
+    admission_redis_changed(admission, false);
+    const char *rows[] = {NULL, MINE, OTHER};
+    const int verdicts[] = {ADMISSION_OPEN, ADMISSION_KNOWN, ADMISSION_OTHER_BODY};
+    for (size_t i = 0; i < 3; i++) {
+        struct asked *asked = ask();
+        fake_loop_run(0);
+        table_says(rows[i], "waiting");
+        is(asked, verdicts[i]);
+    }
+    nothing_is_mended();
+    end();
+}
+END_TEST
+
+START_TEST(without_both_it_passes_at_once)
+{
+    begin_with_age("86400");
+    fake_redis_down(redis);
+    admission_redis_changed(admission, false);
+    fake_pg_down(sessions.reads);
+    struct asked *asked = ask();
+    fake_loop_run(0);
+    is(asked, ADMISSION_OPEN);
+    end();
+}
+END_TEST
+
+START_TEST(redis_that_is_late_is_as_if_it_were_away)
+{
+    begin_with_age("86400");
+    struct asked *asked = ask();
+    fake_loop_run(100);
+    ck_assert_int_eq(asked->verdict, NONE);
+    ck_assert_uint_eq(table_asked(), 1);
+    table_says(MINE, "confirmed");
+    is(asked, ADMISSION_KNOWN);
+    end();
+}
+END_TEST
+
+START_TEST(postgresql_is_waited_for_20_ms)
+{
+    begin_with_age("10");
+    struct asked *asked = ask();
+    redis_says(0);
+    fake_loop_run(19);
+    ck_assert_int_eq(asked->verdict, NONE);
+    fake_loop_run(1);
+    is(asked, ADMISSION_PASS);
+    struct asked *next = ask(); /* nor is it asked for a while */
+    redis_says(0);
+    is(next, ADMISSION_PASS);
+    ck_assert_uint_eq(table_asked(), 1);
+    table_says(MINE, "confirmed"); /* too late; nobody waits */
+    fake_loop_run(500);
+    struct asked *again = ask();
+    redis_says(0);
+    table_says(MINE, "confirmed");
+    is(again, ADMISSION_KNOWN);
+    end();
+}
+END_TEST
+
+START_TEST(those_that_come_during_a_query_go_together_with_the_next)
+{
+    begin_with_age("10");
+    struct asked *first = ask(), *second = ask(), *third = ask();
+    ck_assert_uint_eq(table_asked(), 1);
+    for (int i = 0; i < 3; i++)
+        redis_says(0);
+    table_says(NULL, NULL);
+    is(first, ADMISSION_PASS);
+    fake_loop_run(0);
+    ck_assert_uint_eq(table_asked(), 1);
+    ck_assert_str_eq(fake_pg_param(sessions.reads, 0), "{\"" ID "\",\"" ID "\"}");
+    table_says(MINE, "confirmed"); /* the row of the first of them */
+    is(second, ADMISSION_KNOWN);
+    is(third, ADMISSION_PASS);
+    end();
+}
+END_TEST
+
+START_TEST(those_behind_a_silent_query_wait_no_longer)
+{
+    begin_with_age("10");
+    struct asked *first = ask();
+    redis_says(0);
+    fake_loop_run(10);
+    struct asked *second = ask();
+    redis_says(0);
+    fake_loop_run(10);
+    is(first, ADMISSION_PASS);
+    is(second, ADMISSION_PASS);
+    fake_loop_run(600);
+    struct asked *third = ask(); /* the query is still under way */
+    redis_says(0);
+    is(third, ADMISSION_PASS);
+    end();
+}
+END_TEST
+
+START_TEST(a_refused_or_lost_query_lets_pass)
+{
+    begin_with_age("10");
+    struct asked *refused = ask();
+    redis_says(0);
+    fake_pg_refuse(sessions.reads, KNOWN, "42883");
+    is(refused, ADMISSION_PASS);
+    struct asked *lost = ask();
+    redis_says(0);
+    fake_pg_down(sessions.reads);
+    is(lost, ADMISSION_PASS);
+    fake_pg_up(sessions.reads);
+    fake_pg_fail_next(sessions.reads, ERR_FULL);
+    struct asked *full = ask();
+    redis_says(0);
+    is(full, ADMISSION_PASS);
+    end();
+}
+END_TEST
+
+START_TEST(the_end_forgets_who_waits)
+{
+    begin_with_age("10");
+    struct asked *asked = ask();
+    struct asked *behind = ask();
+    fake_loop_run(0);
+    is(asked, NONE);
+    is(behind, NONE);
+    end();
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("admission");
+    TCase *tcase = tcase_create("admission");
+    tcase_add_test(tcase, a_new_order_passes_by_redis_alone);
+    tcase_add_loop_test(tcase, of_a_repeat_the_order_itself_decides, 0, ARRAY_LEN(repeats));
+    tcase_add_loop_test(tcase, a_young_redis_is_asked_beside_postgresql, 0, ARRAY_LEN(forgotten));
+    tcase_add_test(tcase, it_vouches_once_it_is_old_enough);
+    tcase_add_loop_test(tcase, one_whose_age_is_not_clear_does_not_vouch, 0, ARRAY_LEN(unclear));
+    tcase_add_test(tcase, another_process_behind_the_connection_does_not_vouch);
+    tcase_add_test(tcase, one_that_no_longer_tells_its_age_does_not_vouch);
+    tcase_add_test(tcase, without_redis_the_order_decides);
+    tcase_add_test(tcase, without_both_it_passes_at_once);
+    tcase_add_test(tcase, redis_that_is_late_is_as_if_it_were_away);
+    tcase_add_test(tcase, postgresql_is_waited_for_20_ms);
+    tcase_add_test(tcase, those_that_come_during_a_query_go_together_with_the_next);
+    tcase_add_test(tcase, those_behind_a_silent_query_wait_no_longer);
+    tcase_add_test(tcase, a_refused_or_lost_query_lets_pass);
+    tcase_add_test(tcase, the_end_forgets_who_waits);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
