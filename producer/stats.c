@@ -36,7 +36,7 @@ void stats_init(struct stats *s, struct metrics *m)
         metrics_counter(m, "checkout_gate_opened_total",
                         "Orders that passed admission because Redis did not answer.", NULL);
     s->repeats = metrics_counter(m, "checkout_orders_repeated_total",
-                                 "Orders that had reached the counter before, answered with their "
+                                 "Orders that were decided before, answered with their "
                                  "present state.",
                                  NULL);
     s->clock_drift = metrics_gauge(

@@ -1,5 +1,6 @@
 /*
- * The keys that admission reads (producer/admission/admission.h), renewed by the owner of each item's shard:
+ * The keys that admission reads (producer/admission/admission.h), renewed by the owner of each
+ * item's shard:
  * "<mode>:<state>" for 5 s at a time, so nothing stale outlives its writer by more. It writes them
  * for items that one buyer locks (admission `lock`), and for those that were sold out at the last
  * rejection; it reads their present state from the table each time. Advisory: only the consumer's

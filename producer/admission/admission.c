@@ -47,7 +47,7 @@ static const char ask_script[] =
     "return out";
 
 /* An order that PostgreSQL knows: its marker is put right, and, if it is final, a lock that was
- * taken for it just now is given back. ARGV: fingerprint, the id to give back or "". */
+ * taken for it just now is released. ARGV: fingerprint, and the id whose lock goes, or "". */
 static const char mend_script[] =
     "redis.call('SET', KEYS[1], ARGV[1], 'EX', " SEEN_S ") "
     "if redis.call('GET', KEYS[2]) == ARGV[2] then redis.call('DEL', KEYS[2]) end "

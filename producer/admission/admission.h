@@ -25,7 +25,7 @@ enum admission_verdict {
     ADMISSION_PASS,       /* it left its marker */
     ADMISSION_RETRY,      /* its marker stood already: the same order again */
     ADMISSION_OTHER_BODY, /* another order, or its marker, stands under its id */
-    ADMISSION_KNOWN,      /* this order reached the counter before: see admission_entry.known.row */
+    ADMISSION_KNOWN,      /* this order was decided before: see admission_entry.known.row */
     ADMISSION_SOLD_OUT,
     ADMISSION_TAKEN,  /* another order has the lock of the item */
     ADMISSION_LOCKED, /* it left its marker and took the lock */

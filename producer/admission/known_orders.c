@@ -14,7 +14,7 @@
 #define SLOW_PAUSE_MS 500 /* after a query that took too long, none is sent for a while */
 #define LOGGED_MS 10000   /* between lines of one kind */
 #define STATE_MAX 8192    /* an order as JSON is a tenth of that */
-#define ARRAY_MAX (ASK_MAX * (IDS_ORDER_SIZE + 3))
+#define ARRAY_MAX ((size_t)ASK_MAX * (IDS_ORDER_SIZE + 3))
 
 /* The columns of ORDER_JSON_COLUMNS come first. */
 enum { COLUMN_NUMBER = ORDER_JSON_COLUMN_COUNT, COLUMN_FINGERPRINT };
@@ -175,7 +175,7 @@ static uint64_t oldest_ms(const struct known_orders *known)
     return known->first != NULL ? known->first->asked_ms : 0;
 }
 
-/* Nobody waits longer, neither for the query under way nor behind it. */
+/* No order waits longer, neither for the query under way nor behind it. */
 static void on_late(void *arg)
 {
     struct known_orders *known = arg;

@@ -26,7 +26,7 @@ struct known_order {
  * and frees its row by known_orders_free_row. */
 struct known_question {
     const char *order_id;
-    struct known_order row; /* with the answer; zero: there is no such order, or nobody knows */
+    struct known_order row; /* with the answer; zero: there is no such order, or it is not known */
     uint64_t asked_ms;
     struct known_question *next;
 };

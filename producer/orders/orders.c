@@ -155,7 +155,7 @@ static void answer_accepted(struct api *api, struct order *o)
     order_end(api->orders, o);
 }
 
-/* It reached the counter before, so the broker need not carry it again. */
+/* The consumer has it already, so the broker need not carry it again. */
 static void answer_known(struct api *api, struct order *o)
 {
     const struct known_order *row = &o->entry.known.row;

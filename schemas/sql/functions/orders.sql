@@ -79,7 +79,7 @@ begin
     select * from changed;
 end $$;
 
--- Those of the orders that reached the counter, each with its number in the list: for a door where one comes again.
+-- Those of the orders that were decided, each with its number in the list: for the producer, where an order comes again.
 create or replace function checkout.known_orders(p_orders uuid[])
 returns table (n bigint, order_id uuid, status text, reason text, sku text, quantity integer, amount bigint,
                currency text, created_at timestamptz, updated_at timestamptz, reference text, payment_problem text,
