@@ -10,7 +10,7 @@
 #define PUMP_AGAIN_MS 100
 #define SLOW_MS 1000        /* a call that takes longer keeps no other one waiting */
 #define REFUND_CALLS_MAX 16 /* at once, so that charges have their places */
-#define LOOKS_SHARE 5       /* looks at waiting payments take one call of so many */
+#define LOOKS_AGAIN_MS 50   /* a look has its turn in a later slot of the window */
 
 struct gateway {
     struct gateway_options o;
@@ -121,7 +121,7 @@ void gateway_called(struct gateway *gateway, struct gateway_call *call)
     bool beside = call->kind == GATEWAY_REFUNDS && breaker->state == CIRCUIT_BREAKER_SUSPECTED;
     call->called_us = clock_mono_us();
     call->probe = !beside && circuit_breaker_call(breaker);
-    window_called(&gateway->window, call->called_us / 1000);
+    window_called(&gateway->window, call->kind == GATEWAY_LOOKS, call->called_us / 1000);
     fair_queue_take(gateway->queues[call->kind]);
     gateway->inflight[call->kind]++;
     TAILQ_INSERT_TAIL(&gateway->calls, call, link);
@@ -181,7 +181,7 @@ bool gateway_may_call(struct gateway *gateway)
 {
     bool may = window_has_room(gateway);
     if (may)
-        window_called(&gateway->window, clock_mono_ms());
+        window_called(&gateway->window, false, clock_mono_ms());
     return may;
 }
 
@@ -212,14 +212,25 @@ static bool breaker_lets(struct gateway *gateway, enum gateway_kind kind)
     return false;
 }
 
-static size_t share(const struct gateway *gateway, enum gateway_kind kind)
+static bool look_has_share(struct gateway *gateway)
+{
+    bool others_wait = fair_queue_first(gateway->queues[GATEWAY_CHARGES]) != NULL;
+    bool may = window_lets_look(&gateway->window, gateway->inflight[GATEWAY_LOOKS], others_wait,
+                                clock_mono_ms());
+    if (!may && !others_wait && gateway->window.limited)
+        pump_in(gateway, LOOKS_AGAIN_MS);
+    return may;
+}
+
+static bool has_share(struct gateway *gateway, enum gateway_kind kind)
 {
     size_t size = gateway->window.size;
     if (kind == GATEWAY_CHARGES)
-        return SIZE_MAX; /* the window alone counts */
+        return true; /* the window alone counts */
     if (kind == GATEWAY_LOOKS)
-        return size < LOOKS_SHARE ? 1 : size / LOOKS_SHARE;
-    return size < REFUND_CALLS_MAX ? (size + 1) / 2 : REFUND_CALLS_MAX;
+        return look_has_share(gateway);
+    size_t most = size < REFUND_CALLS_MAX ? (size + 1) / 2 : REFUND_CALLS_MAX;
+    return gateway->inflight[kind] < most;
 }
 
 /* Has the first one's call made. False: no further one of this kind can be made now. */
@@ -234,7 +245,7 @@ static bool call_first(struct gateway *gateway, enum gateway_kind kind)
         wait_for_window(gateway);
         return false;
     }
-    if (gateway->inflight[kind] >= share(gateway, kind) || !breaker_lets(gateway, kind))
+    if (!has_share(gateway, kind) || !breaker_lets(gateway, kind))
         return false;
     int code = gateway->o.make(call, gateway->o.arg);
     if (code == 0 || code == ERR_INVALID)
@@ -255,7 +266,7 @@ void gateway_pump(struct gateway *gateway)
         return;
     find_slow(gateway);
     while (more) {
-        more = false;
+        more = window_look_is_due(&gateway->window) && call_first(gateway, GATEWAY_LOOKS);
         for (int kind = 0; kind < GATEWAY_KINDS; kind++)
             more = call_first(gateway, (enum gateway_kind)kind) || more;
     }

@@ -46,10 +46,30 @@ uint32_t window_wait_ms(const struct window *window, uint64_t now_ms)
     return (uint32_t)(window->next_us / 1000 + 1 - now_ms);
 }
 
-void window_called(struct window *window, uint64_t now_ms)
+bool window_look_is_due(const struct window *window)
+{
+    return window->earned >= WINDOW_LOOKS - 1;
+}
+
+bool window_lets_look(const struct window *window, size_t looking, bool others_wait,
+                      uint64_t now_ms)
+{
+    unsigned most = window->size < WINDOW_LOOKS ? 1 : window->size / WINDOW_LOOKS;
+    if (looking >= most || (window->limited && count(&window->looks, now_ms) >= most))
+        return false;
+    return !others_wait || window_look_is_due(window);
+}
+
+void window_called(struct window *window, bool look, uint64_t now_ms)
 {
     uint64_t late_us = (now_ms - WINDOW_SLOT_MS) * 1000;
     add(&window->begun, now_ms);
+    if (look)
+        add(&window->looks, now_ms);
+    if (look)
+        window->earned = 0;
+    else if (!window_look_is_due(window))
+        window->earned++;
     if (window->limited)
         window->next_us = (window->next_us > late_us ? window->next_us : late_us) +
                           (uint64_t)SECOND_MS * 1000 / window->size;

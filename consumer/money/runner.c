@@ -12,6 +12,7 @@
 #include "common/base/strmap.h"
 #include "common/testing/failpoint.h"
 #include "common/testing/seeded_bug.h"
+#include "consumer/gateway/look_pace.h"
 #include "consumer/money/runner_impl.h"
 
 static void check_table(void)
@@ -293,6 +294,7 @@ static void hear(struct runner *runner, const struct task *task)
     while (p != NULL) {
         struct payment *next = payment_next(runner, task->order_id, p);
         if (task->kind == TASK_CHECK) {
+            p->soon = LOOK_PACE_SOON;
             runner_step(p, ATTEMPT_ON_HINT);
         } else if (!p->refund && p->number == task->attempt) {
             p->asked = true;

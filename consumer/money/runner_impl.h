@@ -34,6 +34,7 @@ struct payment {
     bool orphaned; /* its shard is not ours (any more) */
     bool asked;    /* what its buyer is to do is recorded */
     bool hinted;   /* something has happened while it was called */
+    unsigned soon; /* looks that follow soon behind a hint */
     uint32_t shard;
     char sku[JOB_SKU_MAX + 1];
     char order_id[IDS_ORDER_SIZE];

@@ -5,16 +5,12 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/testing/failpoint.h"
+#include "consumer/gateway/look_pace.h"
 #include "consumer/money/runner_impl.h"
 
 #define NOTE_AFTER_MS 5000  /* so long without an end: record it, ... */
 #define NOTE_AGAIN_MS 60000 /* ... and so often */
 #define LOG_AGAIN_MS 30000
-#define LOOK_FIRST_MS 1000       /* without a hint an intent is looked at so soon, ... */
-#define LOOK_MAX_MS 15000        /* ... and at least so often; ... */
-#define LOOK_HINTED_MAX_MS 60000 /* ... or so, where the gateway's webhooks come */
-#define HINTS_COME_MS 600000
-#define LOOK_EACH_MS 200  /* all of them together, one in so long */
 #define HELD_MS 15000     /* a debit that cannot be cancelled: until the next cancel, ... */
 #define HELD_LIST_MS 5000 /* ... and until the list is read, if the refusal names no intent */
 
@@ -153,27 +149,35 @@ static void wait(struct payment *p, uint64_t ms)
     loop_timer_start(p->timer, ms, 0);
 }
 
-static bool hints_come(const struct runner *runner)
-{
-    return runner->hinted_ms != 0 && (int64_t)clock_mono_ms() - runner->hinted_ms < HINTS_COME_MS;
-}
-
 /* A new kind of call begins with short waits. */
 static uint32_t next_wait(struct payment *p)
 {
     if (p->backoff_of != p->attempt.verb) {
         bool looks = p->attempt.verb == ATTEMPT_GET;
-        uint32_t max_ms = hints_come(p->runner) ? LOOK_HINTED_MAX_MS : LOOK_MAX_MS;
-        backoff_init(&p->backoff, looks ? LOOK_FIRST_MS : RUNNER_RETRY_FIRST_MS,
-                     looks ? max_ms : RUNNER_RETRY_MAX_MS, clock_mono_us());
+        backoff_init(&p->backoff, looks ? LOOK_PACE_FIRST_MS : RUNNER_RETRY_FIRST_MS,
+                     looks ? LOOK_PACE_MAX_MS : RUNNER_RETRY_MAX_MS, clock_mono_us());
         p->backoff_of = p->attempt.verb;
     }
     return backoff_next(&p->backoff);
 }
 
+/* Until its buyer's time is over; 0: it is. */
+static uint64_t left_ms(const struct payment *p)
+{
+    int64_t now_ms = (int64_t)clock_mono_ms();
+    return now_ms >= p->act_until_ms ? 0 : (uint64_t)(p->act_until_ms - now_ms);
+}
+
+static uint64_t smaller(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 static void wait_for_retry(struct payment *p)
 {
-    uint32_t wait_ms = next_wait(p);
+    uint64_t wait_ms = next_wait(p);
+    if (p->attempt.verb == ATTEMPT_GET && left_ms(p) > wait_ms)
+        wait_ms = smaller(look_pace_failed_ms(p->runner->waiting, (uint32_t)wait_ms), left_ms(p));
     if (log_due(&p->logged_ms, LOG_AGAIN_MS) && p->runner->answer != NULL)
         log_warning(
             "payment attempt has no definite answer; trying again",
@@ -185,20 +189,18 @@ static void wait_for_retry(struct payment *p)
 /* The next look, or the end of the buyer's time. */
 static void wait_for_buyer(struct payment *p)
 {
+    struct runner *runner = p->runner;
     int64_t now_ms = (int64_t)clock_mono_ms();
+    bool looks = p->attempt.verb == ATTEMPT_GET; /* else it is held, and is cancelled again */
+    bool hints_come = looks && look_pace_hints_come(runner->hinted_ms, now_ms);
     if (p->act_until_ms == 0)
-        p->act_until_ms = now_ms + p->runner->o.action_wait_ms;
-    uint64_t least_ms = (uint64_t)p->runner->waiting * LOOK_EACH_MS;
-    uint64_t wait_ms = next_wait(p);
-    if (p->attempt.verb == ATTEMPT_CANCEL && wait_ms < HELD_MS)
+        p->act_until_ms = now_ms + runner->o.action_wait_ms;
+    uint64_t wait_ms = look_pace_ms(runner->waiting, hints_come, next_wait(p));
+    if (!looks && wait_ms < HELD_MS)
         wait_ms = HELD_MS;
-    if (wait_ms < least_ms)
-        wait_ms = least_ms;
-    if (p->attempt.verb == ATTEMPT_GET) {
-        uint64_t left_ms = now_ms >= p->act_until_ms ? 0 : (uint64_t)(p->act_until_ms - now_ms);
-        wait_ms = wait_ms < left_ms ? wait_ms : left_ms;
-    }
-    wait(p, wait_ms);
+    if (looks && p->soon > 0)
+        wait_ms = look_pace_soon_ms(p->soon--);
+    wait(p, looks ? smaller(wait_ms, left_ms(p)) : wait_ms);
 }
 
 static void queue(struct payment *p)

@@ -15,8 +15,9 @@ void control_show(struct gateway *g, struct http_request *request)
     size_t open = http_server_pending(g->http) - 1; /* without this one */
     (void)buf_printf(&g->out,
                      ",\"intents\":%" PRIu64 ",\"requests\":%" PRIu64 ",\"replays\":%" PRIu64
-                     ",\"limited\":%" PRIu64 ",\"open\":%zu",
-                     store_intent_count(g->store), g->requests, g->replays, g->limited, open);
+                     ",\"looks\":%" PRIu64 ",\"limited\":%" PRIu64 ",\"open\":%zu",
+                     store_intent_count(g->store), g->requests, g->replays, g->looks, g->limited,
+                     open);
     if (order != NULL)
         (void)buf_printf(&g->out, ",\"order_requests\":%u", store_asked(g->store, order));
     (void)buf_char(&g->out, '}');

@@ -43,6 +43,7 @@ struct gateway {
     struct limit limits[GATEWAY_ROUTES_MAX];
     struct limit limit_all;
     uint64_t requests; /* for payments, since the start */
+    uint64_t looks;    /* requests to read one payment */
     uint64_t limited;  /* refused by a limit */
     uint64_t answered; /* names the next answer */
     bool tls;

@@ -148,6 +148,7 @@ static bool matches(const struct route *route, const char *path, char ret_id[2 *
 static void follow(struct gateway *g, struct http_request *request, size_t index, const char *id)
 {
     const char *reason = NULL;
+    g->looks += routes[index].handle == read_intent;
     if (!within_limits(g, index, &reason))
         refuse_rate(g, request, reason);
     else if (!routes[index].may_fail || !fail_read(g, request))

@@ -89,9 +89,30 @@ START_TEST(each_kind_has_its_share_of_the_calls)
     queue(40, 41, GATEWAY_CHARGES);
     ck_assert_uint_eq(fake_gateway.inflight, 20); /* the window is full */
     ck_assert(!gateway_may_call(gateway));
-    answer(0, PAY_PENDING, NULL);
+    answer(0, PAY_PENDING, NULL); /* a look is due, so many other calls were made since the last */
     ck_assert_uint_eq(fake_gateway.inflight, 20);
-    ck_assert_uint_ne(calls[40].called_us, 0); /* charges go first */
+    ck_assert_uint_eq(calls[40].called_us, 0);
+    answer(1, PAY_PENDING, NULL);
+    ck_assert_uint_ne(calls[40].called_us, 0); /* else charges go first */
+}
+END_TEST
+
+/* While charges wait for their turns, each fifth call is a look: no more, and no less. */
+START_TEST(looks_are_a_fifth_of_the_calls_while_charges_wait)
+{
+    queue(0, 20, GATEWAY_CHARGES);
+    queue(20, 32, GATEWAY_LOOKS);
+    ck_assert_uint_eq(fake_gateway.inflight, 20);
+    queue(32, 64, GATEWAY_CHARGES);
+    size_t looks = 0;
+    for (int done = 0; done < 20; done++) {
+        answer(done, PAY_SUCCEEDED, NULL);
+        looks = 0;
+        for (int i = 20; i < 32; i++)
+            looks += calls[i].called_us != 0;
+        ck_assert_uint_le(looks * 5, fake_gateway.count + 4); /* one was due before they began */
+    }
+    ck_assert_uint_ge(looks, 4);
 }
 END_TEST
 
@@ -176,6 +197,7 @@ int main(void)
     TCase *tcase = tcase_create("gateway");
     tcase_add_checked_fixture(tcase, begin, end);
     tcase_add_test(tcase, each_kind_has_its_share_of_the_calls);
+    tcase_add_test(tcase, looks_are_a_fifth_of_the_calls_while_charges_wait);
     tcase_add_test(tcase, after_a_stop_it_makes_no_call_and_touches_the_gateway_no_more);
     tcase_add_test(tcase, calls_that_take_long_leave_their_places);
     tcase_add_test(tcase, what_is_not_ready_or_cannot_be_made_holds_up_no_other);

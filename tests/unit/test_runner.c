@@ -12,7 +12,7 @@
 #define ACTION_WAIT_MS 600000
 #define LIMIT_MS 90000
 #define KEY_AGE_MS 72000000
-#define OUTCOMES_MAX 256
+#define OUTCOMES_MAX 2048
 
 static struct runner *runner;
 
@@ -601,6 +601,68 @@ START_TEST(buyers_at_their_banks_take_no_place_after_a_take_over)
 }
 END_TEST
 
+/* Each look is answered at once, every other one with `outcome`; returns how many were made. */
+static size_t look_for(uint64_t seconds, enum pay_outcome outcome)
+{
+    size_t before = fake_gateway_made("get");
+    size_t answered = 0;
+    for (uint64_t ms = 0; ms < seconds * 1000; ms += 50) {
+        fake_loop_run(50);
+        while (fake_gateway_open() != NULL)
+            answers("get", ++answered % 2 == 0 ? outcome : PAY_PENDING);
+    }
+    return fake_gateway_made("get") - before;
+}
+
+static void pend(int count)
+{
+    char id[32];
+    for (int i = 0; i < count; i++) {
+        (void)snprintf(id, sizeof id, "order-%d", i);
+        charge(id);
+        answers("charge", PAY_PENDING);
+    }
+}
+
+static void hint(const char *order_id)
+{
+    struct task task = charge_of(order_id);
+    task.kind = TASK_CHECK;
+    add(&task);
+}
+
+START_TEST(looks_are_the_rarer_the_more_buyers_wait)
+{
+    static const int counts[] = {1, 50, 400};
+    const int waiting = counts[_i % 3];
+    pend(waiting);
+    size_t looks = look_for(120, _i < 3 ? PAY_PENDING : PAY_UNKNOWN); /* also where looks fail */
+    ck_assert_uint_le(looks, 120 * 5 + 1);                            /* five a second in all */
+    ck_assert_uint_ge(looks, waiting == 1 ? 8 : 300);
+}
+END_TEST
+
+START_TEST(where_webhooks_come_a_look_is_made_once_a_minute)
+{
+    hint("another-order");
+    pend(20);
+    ck_assert_uint_eq(look_for(59, PAY_PENDING), 0);
+    ck_assert_uint_eq(look_for(2, PAY_PENDING), 20);
+    ck_assert_uint_eq(look_for(58, PAY_PENDING), 0);
+}
+END_TEST
+
+START_TEST(a_webhook_has_its_payment_looked_at_at_once_and_soon_again)
+{
+    hint("another-order");
+    pend(20);
+    hint("order-3");
+    answers("get", PAY_PENDING);
+    ck_assert_uint_eq(look_for(10, PAY_PENDING), 2); /* it may have come before what it is about */
+    ck_assert_uint_eq(look_for(49, PAY_PENDING), 0);
+}
+END_TEST
+
 START_TEST(a_shard_that_is_lost_reports_nothing_and_may_come_back)
 {
     charge("order-1");
@@ -691,6 +753,9 @@ int main(void)
     tcase_add_test(tcase, payments_that_take_long_keep_no_others_waiting);
     tcase_add_test(tcase, buyers_at_their_banks_take_no_place);
     tcase_add_test(tcase, buyers_at_their_banks_take_no_place_after_a_take_over);
+    tcase_add_loop_test(tcase, looks_are_the_rarer_the_more_buyers_wait, 0, 6);
+    tcase_add_test(tcase, where_webhooks_come_a_look_is_made_once_a_minute);
+    tcase_add_test(tcase, a_webhook_has_its_payment_looked_at_at_once_and_soon_again);
     tcase_add_test(tcase, a_shard_that_is_lost_reports_nothing_and_may_come_back);
     tcase_add_test(tcase, a_late_look_tells_what_was_taken_and_that_it_has_looked);
     tcase_add_test(tcase, a_list_that_repeats_itself_is_given_up);

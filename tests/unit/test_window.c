@@ -31,7 +31,7 @@ static void second(unsigned calls)
     for (int ms = 0; ms < 1000; ms++, now++) {
         for (int once = 0; once < 4 && made < calls && window_lets(&window, 0, now); once++) {
             made++;
-            window_called(&window, now);
+            window_called(&window, false, now);
             if (gateway.limit != 0 && taken == gateway.limit) {
                 gateway.refused++;
                 window_refused(&window, now, now);
@@ -76,7 +76,7 @@ END_TEST
 START_TEST(a_refusal_now_and_then_means_nothing)
 {
     for (unsigned i = 0; i < 2000; i++, now += 5) {
-        window_called(&window, now);
+        window_called(&window, false, now);
         if (i % 40 == 0)
             window_refused(&window, now, now);
         else
@@ -90,7 +90,7 @@ END_TEST
 START_TEST(a_round_that_is_refused_halves_it_at_most)
 {
     for (unsigned i = 0; i < 30; i++)
-        window_called(&window, now);
+        window_called(&window, false, now);
     for (unsigned i = 0; i < 30; i++)
         window_refused(&window, now - 1, now);
     ck_assert(window.limited);
@@ -130,7 +130,7 @@ START_TEST(nothing_at_all_leaves_one_call_a_second)
     for (int i = 0; i < 2000; i++, now += 10) {
         if (!window_lets(&window, 0, now))
             continue;
-        window_called(&window, now);
+        window_called(&window, false, now);
         window_refused(&window, now, now);
     }
     ck_assert_uint_eq(window.size, 1);
@@ -152,6 +152,47 @@ START_TEST(after_a_minute_without_many_refusals_calls_in_flight_count_again)
 }
 END_TEST
 
+START_TEST(looks_have_a_fifth_of_the_places)
+{
+    ck_assert(window_lets_look(&window, FIRST / 5 - 1, false, now));
+    ck_assert(!window_lets_look(&window, FIRST / 5, false, now));
+    window_init(&window, 1, MAX);
+    ck_assert(window_lets_look(&window, 0, false, now)); /* one always may */
+}
+END_TEST
+
+START_TEST(and_of_the_calls_while_others_wait)
+{
+    unsigned looks = 0;
+    for (unsigned i = 0; i < 1000; i++) {
+        bool look = window_lets_look(&window, 0, true, now);
+        ck_assert(look == window_look_is_due(&window));
+        looks += look;
+        window_called(&window, look, now);
+    }
+    ck_assert_uint_eq(looks, 200);
+}
+END_TEST
+
+START_TEST(and_of_those_in_a_second_where_there_is_a_limit)
+{
+    gateway.limit = 25;
+    for (int i = 0; i < 10; i++)
+        second(100);
+    ck_assert(window.limited);
+    unsigned looks = 0;
+    for (int ms = 0; ms < 1000; ms++, now++) {
+        if (window_lets(&window, 0, now) && window_lets_look(&window, 0, false, now)) {
+            window_called(&window, true, now);
+            window_served(&window, 1, now);
+            looks++;
+        }
+    }
+    ck_assert_uint_ge(looks, 3);
+    ck_assert_uint_le(looks, 25 / 5);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("window");
@@ -166,6 +207,9 @@ int main(void)
     tcase_add_test(tcase, a_limit_that_falls_is_followed_and_one_that_rises_too);
     tcase_add_test(tcase, nothing_at_all_leaves_one_call_a_second);
     tcase_add_test(tcase, after_a_minute_without_many_refusals_calls_in_flight_count_again);
+    tcase_add_test(tcase, looks_have_a_fifth_of_the_places);
+    tcase_add_test(tcase, and_of_the_calls_while_others_wait);
+    tcase_add_test(tcase, and_of_those_in_a_second_where_there_is_a_limit);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
