@@ -13,7 +13,9 @@ A directory of evidence holds
     tables/X.jsonl the rows of checkout.X, for each X in TABLES
     ledger         the gateway's own book: a checksum, a blank and a JSON object in each line
     ready.jsonl    what programs said of themselves (see judge_ready.py); may be missing
-    run.json       {"wait_max_s","action_wait_s","declining":[payment methods that decline]}
+    run.json       {"wait_max_s","action_wait_s","declining":[payment methods that decline],"once":[those that
+                   are used up by their first payment],"refusing":[[from,to] of the wall clock, when the gateway
+                   refused payments whose cards pay]}
 """
 
 import collections
@@ -126,7 +128,7 @@ def index_tables(found):
 
 
 def add_ledger_record(found, record):
-    if record["kind"] not in ("charge", "cancel", "refund"):
+    if record["kind"] not in ("charge", "cancel", "refund", "refund-change"):
         return
     order = (record.get("metadata") or {}).get("order_id")
     found.intents[record["number"]] = {**record, "order_id": order}

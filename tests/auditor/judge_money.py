@@ -6,6 +6,7 @@ from evidence import Violation, seconds
 
 CLOCK_S = 1.5  # the ledger knows whole seconds
 ATTEMPTS = 3    # of an order to charge its buyer
+REFUSED = "invalid_request_error"   # a refusal of the gateway's without a code
 
 
 def judge(found):
@@ -29,7 +30,7 @@ def judge(found):
 def judge_order(found, order, captures, attempts):
     order_id, status = order["order_id"], order["status"]
     facts = {"order": (status, order["reason"], order["amount"], order["currency"]),
-             "intents": [(i["number"], i["key"], i["amount"], i["status"]) for i in captures],
+             "intents": [(i["number"], i.get("key"), i["amount"], i["status"]) for i in captures],
              "attempts": [(p["attempt"], p["state"], p["idempotency_key"], p["code"]) for p in attempts]}
     if len(captures) > 1:
         yield Violation("P4", f"order {order_id} was charged {len(captures)} times", facts)
@@ -51,7 +52,8 @@ def judge_order(found, order, captures, attempts):
     if wish and status in ("confirmed", "refunded") and wish.method in found.run.get("declining", ()):
         yield Violation("P4", f"order {order_id} is {status} on a card that declines", facts)
     if wish and order["reason"] in ("payment_declined", "payment_failed") and \
-            wish.method not in found.run.get("declining", ()) and not gave_up(found, order, attempts):
+            wish.method not in found.run.get("declining", ()) and not gave_up(found, order, attempts) and \
+            not was_refused(found, order, attempts, wish.method):
         yield Violation("P4", f"order {order_id}: {order['reason']} on a card that pays", facts)
 
 
@@ -63,6 +65,17 @@ def gave_up(found, order, attempts):
     time_s = found.run.get("action_wait_s")
     return len(attempts) >= ATTEMPTS or \
         time_s is not None and seconds(order["updated_at"]) - began >= time_s
+
+
+def was_refused(found, order, attempts, method):
+    """Whether the gateway refused the last attempt for good, as it may: while it refused payments whose cards pay, or
+    because an earlier attempt that took no money has used the payment method up."""
+    rows = sorted(attempts, key=lambda row: row["attempt"])
+    if order["reason"] != "payment_failed" or {row["state"] for row in rows} != {"failed"} or rows[-1]["code"] != REFUSED:
+        return False
+    began, ended = seconds(rows[-1]["created_at"]), seconds(rows[-1]["updated_at"])
+    return len(rows) > 1 and method in found.run.get("once", ()) or \
+        any(began <= until + CLOCK_S and ended >= since - CLOCK_S for since, until in found.run.get("refusing", ()))
 
 
 def judge_charges(found, attempts):

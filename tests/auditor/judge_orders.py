@@ -5,7 +5,7 @@ from evidence import FINAL, Violation
 NEXT = {
     None: ("waiting", "reserved", "rejected", "cancelled"),
     "waiting": ("reserved", "rejected", "cancelled"),
-    "reserved": ("reserved", "confirmed", "rejected"),  # again: its buyer has to act at the bank
+    "reserved": ("reserved", "confirmed", "rejected", "cancelled"),  # again: its buyer has to act at the bank
     "confirmed": ("refunded",),
 }
 
@@ -73,6 +73,9 @@ def judge_history(order_id, row, events):
     for event in events:
         if event["status"] not in NEXT.get(before, ()):
             yield Violation("P2", f"order {order_id} went from {before} to {event['status']}",
+                            {"events": told})
+        if event["status"] == "cancelled" and [past for _, past, _ in told].count("reserved") == 1:
+            yield Violation("P2", f"order {order_id} was cancelled while it was reserved, and its buyer not at the bank",
                             {"events": told})
         before = event["status"]
     if before != row["status"] or (events and events[-1]["reason"] != row["reason"]):

@@ -31,6 +31,7 @@ class World:
     def __init__(self):
         self.clients, self.frames, self.records = [], [], []
         self.tables = {name: [] for name in evidence.TABLES}
+        self.run = {}       # beside what each run has
         self.event_id = 0
         self.tables["shards"].append({"shard": 0, "epoch": 2})
         self.take(1, 101)
@@ -128,7 +129,7 @@ class World:
         with open(os.path.join(directory, "ledger"), "w", encoding="utf-8") as sink:
             sink.writelines(f"0123456789abcdef {json.dumps(record)}\n" for record in self.records)
         with open(os.path.join(directory, "run.json"), "w", encoding="utf-8") as sink:
-            json.dump({"wait_max_s": 30, "declining": [DECLINED]}, sink)
+            json.dump({"wait_max_s": 30, "declining": [DECLINED], **self.run}, sink)
 
     def violations(self):
         with tempfile.TemporaryDirectory() as directory:
@@ -229,6 +230,22 @@ class Auditor(unittest.TestCase):
         self.assert_found("P2", "order eve was cancelled, which nobody wanted")
         self.world.clients.append({"do": "cancel", "user": "eve", "order": "eve", "sent": 6.2,
                                    "answered": 6.3, "status": 202})
+        self.assertEqual(self.world.violations(), [])
+
+    def test_cancelled_while_reserved(self):
+        """Only a buyer at the bank may: one who was told twice that units are reserved, at last with what to do."""
+        for told in (1, 2):
+            self.world = World()
+            self.world.order("eve", "ring", 6.0, 6.1)
+            self.world.clients.append({"do": "cancel", "user": "eve", "order": "eve", "sent": 6.2, "answered": 6.3,
+                                       "status": 202})
+            for _ in range(told):
+                self.world.event("eve", "reserved")
+            self.world.event("eve", "cancelled")
+            self.world.tables["payments"][-1].update(state="cancelled")
+            self.world.tables["payments"][-told:] = self.world.tables["payments"][-1:]
+            if told == 1:
+                self.assert_found("P2", "order eve was cancelled while it was reserved")
         self.assertEqual(self.world.violations(), [])
 
     def test_a_command_that_was_forgotten(self):
@@ -451,19 +468,42 @@ class Auditor(unittest.TestCase):
         self.world.clients[0]["method"] = VISA
         self.assert_found("P4", "order ann: payment_declined on a card that pays")
 
-    def test_a_paying_card_that_failed_is_accepted_only_when_all_attempts_or_all_time_were_used(self):
+    def fail_ann(self, code):
+        """Her card pays, and yet her order is rejected: payment_failed. Her payment's row."""
         self.world.clients[0]["method"] = VISA
         paid = self.world.row("payments", order_id="ann")
-        self.world.row("orders", order_id="ann")["reason"] = paid["code"] = "payment_failed"
+        self.world.row("orders", order_id="ann")["reason"] = "payment_failed"
         self.world.row("order_events", order_id="ann", status="rejected")["reason"] = "payment_failed"
         next(frame for frame in self.world.frames if frame["event"]["data"].get("reason") == "payment_declined")[
             "event"]["data"]["reason"] = "payment_failed"
-        paid["state"] = "failed"
+        paid.update(state="failed", code=code, updated_at=self.world.now())
         self.assert_found("P4", "order ann: payment_failed on a card that pays")
+        return paid
+
+    def test_a_paying_card_that_failed_is_accepted_only_when_all_attempts_or_all_time_were_used(self):
+        paid = self.fail_ann("not_found")
         for attempt in (2, 3):
             self.assertNotEqual(self.world.violations(), [])
             self.world.tables["payments"].append({**paid, "attempt": attempt, "idempotency_key": f"ann-{attempt}"})
         self.assertEqual(self.world.violations(), [])
+
+    def test_or_when_the_gateway_refused_at_that_time(self):
+        paid = self.fail_ann("invalid_request_error")
+        began, ended = evidence.seconds(paid["created_at"]), evidence.seconds(paid["updated_at"])
+        for since, until, allowed in ((began - 9, began - 2, False), (ended + 2, ended + 9, False), (ended, ended + 1, True)):
+            self.world.run["refusing"] = [[since, until]]
+            self.assertEqual(self.world.violations() == [], allowed, (since, until))
+        paid["code"] = "not_found"
+        self.assertNotEqual(self.world.violations(), [])
+
+    def test_or_when_an_earlier_attempt_has_used_its_payment_method_up(self):
+        paid = self.fail_ann("invalid_request_error")
+        self.world.run["once"] = [VISA]
+        self.assertNotEqual(self.world.violations(), [])
+        self.world.tables["payments"].append({**paid, "attempt": 2, "idempotency_key": "ann-2"})
+        self.assertEqual(self.world.violations(), [])
+        self.world.run["once"] = []
+        self.assertNotEqual(self.world.violations(), [])
 
     # P5
 

@@ -9,14 +9,21 @@ import time
 import redis
 
 import chaos_operators
-from chaos_world import CONSUMERS, SHARDS
+from chaos_world import ACTION_WAIT_S, CONSUMERS, SHARDS
+from harness_modes import REFUSALS
 
 GAP_S = 1.2                  # mean time between faults
 SCALES = (1, 8, 2, 4, 6, 3)
-LIES = {"charge-then-reset": 0.08, "charge-then-never": 0.03, "never": 0.03, "reset": 0.06, "429": 0.06,
-        "409": 0.04, "garbage": 0.05, "slow": 0.04, "500": 0.06, "500-after-charge": 0.06, "wrong-amount": 0.05,
-        "partial": 0.05}
-CALM = {"latency_ms": 20, "jitter_ms": 120, "slow_ms": 4000, "modes": {}}
+# Half of the answers about payments, in every way that the sandbox knows.
+LIES = {"slow": 0.04, "never": 0.03, "charge-then-never": 0.03, "reset": 0.05, "charge-then-reset": 0.06, "500": 0.05,
+        "500-consumed": 0.05, "500-after-charge": 0.06, "400": 0.01, "400-kept": 0.01, "429": 0.05, "409": 0.04,
+        "garbage": 0.04, "wrong-amount": 0.04, "partial": 0.04}
+CHARGES = ("unauthorized", "forbidden")     # nobody is refused for it
+# Not "disputed" and "failing": they leave money with the shop, until a person decides.
+REFUNDS = ("no-balance", "pending", "unauthorized", "forbidden")
+CALM = {"latency_ms": 20, "jitter_ms": 120, "slow_ms": 4000, "modes": {}, "reads": 0, "list_late_ms": 0,
+        "keep_refused": 1, "keep_invalid": 0, "processing_ms": 3000, "rate_endpoint": 0, "rate_all": 0, "charges": "ok",
+        "refunds": "ok", "webhooks": "once"}
 TOO_MUCH_DISK = "100000GB"   # no disk has so much free: an alarm
 NORMAL_DISK = "50MB"
 
@@ -179,9 +186,27 @@ def alarm_disk(storm, seconds):
 def control_gateway(storm, seconds, **modes):
     if not storm.control(**{**CALM, **modes}):
         return False
+    refuses = modes.get("charges") == "refused" or any(modes.get("modes", {}).get(mode) for mode in REFUSALS)
+    began = time.time()
     storm.pause(seconds)
     storm.control(**CALM)
+    if refuses:
+        storm.refusing.append((began, time.time()))
     return True
+
+
+def draw_lies(rng):
+    """Lists that are late (by less than we reckon with), keys that keep a 4xx or do not, debits under way for longer
+    than a buyer has: these cannot be cancelled."""
+    return control_gateway, (rng.uniform(2, 8),), {
+        "modes": LIES, "reads": rng.choice((0, 0.2)), "list_late_ms": rng.choice((0, 1500, 4000)),
+        "keep_refused": rng.choice((0, 0.5, 1)), "keep_invalid": rng.choice((0, 0.5)),
+        "processing_ms": rng.choice((300, 3000, ACTION_WAIT_S * 1000 + 5000)),
+        "webhooks": rng.choice(("once", "never", "early", "late", "twice", "shuffled"))}
+
+
+def draw_limits(rng):
+    return control_gateway, (rng.uniform(3, 8),), {"rate_endpoint": rng.choice((15, 25)), "rate_all": rng.choice((25, 100))}
 
 
 # ---- the schedule -----------------------------------------------------------------------------------
@@ -228,7 +253,11 @@ DRAWS = {
                                                                                    rng.uniform(0.2, 6)))),
     "operator pauses a shard": (1, lambda rng: (chaos_operators.pause_shard, (rng.randrange(SHARDS),
                                                                               rng.uniform(0.2, 3)))),
-    "gateway lies": (2, lambda rng: (control_gateway, (rng.uniform(2, 8),), {"modes": LIES})),
+    "gateway lies": (2, draw_lies),
+    "gateway limits": (0.5, draw_limits),
+    "gateway refuses our key": (0.5, lambda rng: (control_gateway, (rng.uniform(1, 4),), {"charges": rng.choice(CHARGES)})),
+    "gateway refuses every charge": (0.3, lambda rng: (control_gateway, (rng.uniform(0.3, 1.5),), {"charges": "refused"})),
+    "gateway refuses refunds": (1, lambda rng: (control_gateway, (rng.uniform(2, 10),), {"refunds": rng.choice(REFUNDS)})),
     "gateway slow": (1, lambda rng: (control_gateway, (rng.uniform(2, 6),),
                                      {"latency_ms": rng.choice((300, 1000, 2500))})),
 }
@@ -268,6 +297,7 @@ class Storm:
         self.world, self.plan, self._log = world, plan, log
         self.fired, self.skipped = collections.Counter(), collections.Counter()
         self.kills = 0
+        self.refusing = []      # (from, to) by the wall clock: the gateway refused payments whose cards pay
         self._over = threading.Event()
         self._servers = {name: threading.Lock() for name in ("database", "broker", "redis")}
         self._threads = []

@@ -9,9 +9,12 @@ import psycopg2
 
 from chaos_world import SHARDS
 from harness import shard_of
+from harness_modes import DECLINES, PAYS, PAYS_LATER, used_once
 
-DECLINING = ("pm_card_chargeDeclined",)
-PAYING = ("pm_card_visa", "pm_card_mastercard")
+ACTS = "pm_card_authenticationRequired"     # these buyers do not act
+DECLINING = (*DECLINES, ACTS)
+PAYING = (PAYS, PAYS, PAYS, "pm_card_mastercard", PAYS_LATER)
+ONCE, ONCE_SHARE = 400, 0.1     # payment methods that are used up by their first payment; the share of buyers with them
 DROPS = 6            # so many of the newest drops are wanted
 AMPLE = 3
 USERS = 80
@@ -33,8 +36,8 @@ class Wish:
 class Market:
     """`stock_up` may be called from any one thread; `wish` from another."""
 
-    def __init__(self, url, seed):
-        self._url = url
+    def __init__(self, url, seed, gateway):
+        self._url, self._gateway = url, gateway
         self._random = random.Random(f"market {seed}")
         self._stocking = random.Random(f"stock {seed}")
         self._connection = None
@@ -42,8 +45,12 @@ class Market:
         self.users = [f"buyer-{n}" for n in range(USERS)]
         self._ample = []
         self._drops = collections.deque(maxlen=DROPS)
+        self._methods = []
+        self.once = []      # used up by their first payment
 
     def open(self):
+        self.once = [used_once(self._gateway) for _ in range(ONCE)]
+        self._methods = list(self.once)
         for number in range(AMPLE):
             self._ample.append(self._item(f"ample-{number}", 10_000_000, None))
         self.stock_up()
@@ -81,7 +88,12 @@ class Market:
             drop = self._drops[-1 - min(int(rng.expovariate(0.7)), len(self._drops) - 1)]
             sku = rng.choice(drop)
         quantity = 1 if sku.startswith("unique") or rng.random() < 0.7 else rng.randint(1, 4)
-        method = rng.choice(DECLINING if rng.random() < 0.35 else PAYING)
+        if rng.random() < 0.35:
+            method = DECLINES[0] if rng.random() < 0.7 else rng.choice(DECLINING)
+        elif self._methods and rng.random() < ONCE_SHARE:
+            method = self._methods.pop()
+        else:
+            method = rng.choice(PAYING)
         return Wish(rng.choice(self.users), sku, quantity, method)
 
     def close(self):

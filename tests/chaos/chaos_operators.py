@@ -80,3 +80,13 @@ def resume_all(world):
         " union select null, shard from shards where paused")
     for sku, shard in paused:
         world.stack.ctl("resume", *([sku] if sku else ["--shard", str(shard)]))
+
+
+def refund_again(world):
+    """What the gateway had no balance for, and is put off until tomorrow, is asked for again."""
+    try:
+        later = world.stack.sql("select distinct order_id::text from refunds where state = 'open' and try_at is not null")
+    except psycopg2.Error:
+        return
+    for order, in later:
+        world.stack.ctl("orders", "refund", order, "--timeout", PATIENCE, check=False)

@@ -25,7 +25,10 @@ LINKS = {"producer": ("broker", "database", "redis"),
 SERVERS = {"database": "postgres", "broker": "rabbitmq", "redis": "redis"}
 PRODUCERS, CONSUMERS, CONSUMERS_MAX, SHARDS = 2, 4, 8, 16
 WAIT_MAX_S = 10
+ACTION_WAIT_S = 15
+GATEWAY_LIMIT_S = 25    # behind a wire that holds for 8 s it may be frozen for 5 s, and answer slowly
 HARDLY_BEGUN_S = 5.0
+WEBHOOK_SECRET = "whsec_0123456789abcdef0123456789abcdef"
 
 
 class Wires:
@@ -139,7 +142,8 @@ class World:
                                  stdout=subprocess.PIPE).stdout
         os.environ.update(_parse_env(printed))
         os.environ["CHECKOUT_TEST_LOGS"] = os.path.join(self.directory, "logs")
-        settings = {"CHECKOUT_WAIT_MAX": f"{WAIT_MAX_S}s", "CHECKOUT_GATEWAY_TIMEOUT": "3s"}
+        settings = {"CHECKOUT_WAIT_MAX": f"{WAIT_MAX_S}s", "CHECKOUT_ACTION_WAIT": f"{ACTION_WAIT_S}s",
+                    "CHECKOUT_GATEWAY_TIMEOUT": "3s", "CHECKOUT_GATEWAY_LIMIT": f"{GATEWAY_LIMIT_S}s"}
         if self.seeded_bug:
             settings["CHECKOUT_SEEDED_BUG"] = self.seeded_bug
         self.stack = harness.Stack("chaos", shards=SHARDS, settings=settings)
@@ -158,10 +162,14 @@ class World:
     def _make_slots(self):
         address = f"127.0.0.1:{harness.free_port()}"
         self.api = "http://" + address
+        secret = self.stack.write_secret("webhook", WEBHOOK_SECRET)
+        self.stack.sandbox_options = ("--webhook-url", self.api + "/v1/webhooks/stripe", "--webhook-secret", secret)
         self.sandboxes = [Slot(self, "sandbox", 1)]
-        self.producers = [Slot(self, "producer", n + 1, CHECKOUT_LISTEN=address)
+        self.producers = [Slot(self, "producer", n + 1, CHECKOUT_LISTEN=address, CHECKOUT_WEBHOOK_SECRET_FILE=secret)
                           for n in range(PRODUCERS)]
-        self.consumers = [Slot(self, "consumer", n + 1, CHECKOUT_NAME=f"consumer-{n + 1}")
+        # As while a release is rolled out: who takes over asks under the same key for something else.
+        self.consumers = [Slot(self, "consumer", n + 1, CHECKOUT_NAME=f"consumer-{n + 1}",
+                               CHECKOUT_GATEWAY_RETURN_URL=f"https://shop.example/back?release={n % 2}")
                           for n in range(CONSUMERS_MAX)]
         events = urllib.parse.urlsplit(self.stack.settings["CHECKOUT_EVENTS_URL"]).netloc
         self.notifiers = [Slot(self, "notifier", 1, CHECKOUT_LISTEN=events)]

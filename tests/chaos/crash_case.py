@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 
 import psycopg2
@@ -11,15 +12,31 @@ import psycopg2
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "integration"))
 
+from harness_modes import FAULTS, PAYS_LATER, REFUSALS, used_once  # noqa: E402
 from harness_stack import Stack  # noqa: E402
 from harness_wait import wait_until  # noqa: E402
 
-# What the gateway does to the first payments (deploy/sandbox); "slow": it takes its time.
-MODES = ("none", "slow", "reset", "charge-then-reset", "429", "garbage", "partial", "500-after-charge",
-         "charge-then-never")
-DECLINES = "pm_card_chargeDeclined"
+# What the gateway does, by name: to the first payments, or for a while.
+FIRST, WHILE_S = 3, 2
+LATE = {"list_late_ms": 4000, "keep_refused": 0}    # lists lack what is new; a refusal is not the key's result
+MODES = {
+    "none": {}, "slow": {"latency_ms": 300},
+    **{fault: {"mode": fault, "times": FIRST} for fault in FAULTS if fault != "slow"},
+    "500-after-charge, lists late": {"mode": "500-after-charge", "times": FIRST, **LATE},
+    "500-consumed, lists late": {"mode": "500-consumed", "times": FIRST, **LATE},
+    "debits end soon": {"processing_ms": 1500}, "debits are not cancelled": {"processing_ms": 11000},
+    "lookups fail": {"mode": "500", "times": FIRST, "reads": 0.3},
+    "limits": {"rate_endpoint": 15, "rate_all": 25}, "unauthorized": {"charges": "unauthorized"},
+    "forbidden": {"charges": "forbidden"}, "no balance": {"refunds": "no-balance"}, "refunds pend": {"refunds": "pending"},
+    "refunds forbidden": {"refunds": "forbidden"},
+}
+PASSING = ("unauthorized", "forbidden", "refunds forbidden", "limits", "lookups fail")  # for WHILE_S; nothing would go on
+FAILURES = ("reset", "charge-then-reset", "garbage", "partial", "500-after-charge", "charge-then-never")  # of a gateway
+DECLINES, DEBIT = "pm_card_chargeDeclined", PAYS_LATER
 ACTS = "pm_card_authenticationRequired"
+GATEWAY_LIMIT_S = 5
 CROWD = 80              # more than one transaction rejects
+REFUND_MODES = ("no balance", "refunds pend")   # until the consumer is dead
 REACHED_S, ENDED_S = 60, 90
 ACTION_WAIT_S = 8       # a second attempt begins within it: the gateway's list may be 5 s late
 
@@ -37,10 +54,13 @@ class World:
 
     def __init__(self, number):
         self.stack = Stack(f"crash-{number}", shards=2 << number,
-                           settings={"CHECKOUT_GATEWAY_TIMEOUT": "1s", "CHECKOUT_ACTION_WAIT": f"{ACTION_WAIT_S}s"})
+                           settings={"CHECKOUT_GATEWAY_TIMEOUT": "1s", "CHECKOUT_ACTION_WAIT": f"{ACTION_WAIT_S}s",
+                                     "CHECKOUT_GATEWAY_LIMIT": f"{GATEWAY_LIMIT_S}s"})
         self.stack.start("sandbox")
         self.number, self.rounds, self.ordered, self.results = number, 0, [], []
         self.published = set()      # (order, sequence) of each event that Redis was given
+        self.once, self.refusing = [], []   # for the auditor: see evidence.py
+        self.calming = None
         self.channels = self.stack.redis().pubsub()
         self.channels.psubscribe("checkout:events:*")
         wait_until(lambda: self.channels.get_message(timeout=0.1), REACHED_S, "Redis to take the subscription")
@@ -91,6 +111,10 @@ class World:
         lied = self.stack.item(f"lied-{self.rounds}")
         self.order(lied, 4, payment_method="pm_sandbox_500")   # one more than the faults that others may meet
         self.order(lied, payment_method="pm_sandbox_garbage")
+        self.order(lied, payment_method=DEBIT)
+        for _ in range(2):
+            self.once.append(used_once(self.stack.gateway))
+            self.order(lied, payment_method=self.once[-1])
         self.stack.publish(self.stack.shard(drop), b"not a message")
         self.command("restock", few, argument='{"units": 1}')
 
@@ -102,7 +126,7 @@ class World:
     def expire(self):
         """Somebody waits for longer than may be, behind a payment that takes its time."""
         sku = self.stack.item(f"slow-{self.rounds}", stock=1)
-        self.order(sku, payment_method="pm_sandbox_charge-then-never")
+        self.order(sku, FIRST + 1, payment_method="pm_sandbox_charge-then-never")  # whatever befalls the first
         self.order(sku, 3)
 
     def aside(self):
@@ -120,16 +144,22 @@ class World:
         return let_go
 
     def refund(self):
-        # a late look is told in the same transaction as a refund: those of earlier rounds must not come first
-        self.stack.sql("update payments set look_at = look_at + interval '1 hour' where look_at is not null")
+        self.no_late_looks()
         sku = self.stack.item(f"given-back-{self.rounds}", stock=1)
-        order, = self.order(sku)
-        self.order(sku)
+        orders = self.order(sku, FIRST + 2)     # whatever befalls the first
+
+        def paid():
+            self.no_late_looks()
+            return next((order for order in orders if self.status(order) == "confirmed"), None)
 
         def ask():
-            self.wait_status(order, "confirmed")
-            self.command("refund", sku, order, '{"restock": true, "note": "crash"}')
+            wait_until(paid, REACHED_S, "one of the orders to be confirmed")
+            self.command("refund", sku, paid(), '{"restock": true, "note": "crash"}')
         return ask
+
+    def no_late_looks(self):
+        """They are told in the same transactions as refunds, and must not come first."""
+        self.stack.sql("update payments set look_at = now() + interval '1 hour' where look_at < now() + interval '1 minute'")
 
     def clock(self):
         """The gateway fails so often that payments are stopped."""
@@ -149,13 +179,8 @@ class World:
     def try_point(self, point, mode):
         """Raises AssertionError if the point was not reached, or if something did not end."""
         self.rounds += 1
-        gateway, work = self.stack.gateway, work_of(point)
-        gateway.calm()
-        gateway.latency(300 if mode == "slow" or point.endswith("-sent") else 0)
-        if work == "clock":
-            gateway.fault("reset" if mode in ("none", "slow") else mode, 40)
-        elif mode not in ("none", "slow"):
-            gateway.fault(mode, 3)
+        work, began = work_of(point), time.time()
+        self.play(point, mode)
         wait = {"CHECKOUT_WAIT_MAX": "1s"} if work == "expire" else {}
         then = getattr(self, work)()
         if point.startswith("take"):    # something to take over: an owner that died with payments under way
@@ -164,12 +189,39 @@ class World:
         if then is not None:
             then()
         self.crash(victim, point)
-        if work == "clock":
-            gateway.calm()
-        other = self.stack.start("consumer", **wait)
+        if work == "clock" or mode in REFUND_MODES:
+            self.calm()
+        # The next release: it asks under the same keys for something else.
+        other = self.stack.start("consumer", CHECKOUT_GATEWAY_RETURN_URL="https://shop.example/back?release=2", **wait)
         self.wait_ended()
+        if mode in REFUSALS:
+            self.refusing.append((began, time.time()))
+        self.calm()
         self.check()
         other.stop()
+
+    def play(self, point, mode):
+        """The gateway does from now on as this mode says; some of them pass by themselves."""
+        gateway = self.stack.gateway
+        self.calm()
+        gateway.control(**MODES[mode])
+        if point.endswith("-sent"):
+            gateway.latency(300)
+        if work_of(point) == "clock":
+            gateway.fault(mode if mode in FAILURES else "reset", 40)
+        if mode in PASSING:
+            self.calming = threading.Timer(WHILE_S, self.calm_now)
+            self.calming.start()
+
+    def calm(self):
+        if self.calming is not None:
+            self.calming.join()
+            self.calming = None
+        self.calm_now()
+
+    def calm_now(self):
+        self.stack.gateway.control(latency_ms=0, mode="none", reads=0, processing_ms=3000, rate_endpoint=0, rate_all=0,
+                                   keep_refused=1)
 
     def crash(self, victim, point):
         wait_until(lambda: not victim.running(), REACHED_S, f"the consumer to reach {point}")
@@ -187,9 +239,18 @@ class World:
                                                "where e.event_id > r.relayed_to"}
 
         def open_ones():
+            self.refund_again()
             return {what: count for what, sql in left.items()
                     if (count := self.stack.one(sql, (orders,) if what == "orders" else None))}
         wait_until(lambda: not open_ones(), ENDED_S, lambda: f"everything to end; there are {open_ones()}")
+
+    def refund_again(self):
+        """An operator asks for what lacked balance, and is put off until tomorrow."""
+        for order, sku in self.stack.sql(
+                "select distinct r.order_id::text, o.sku from refunds r join orders o using (order_id) where r.state = 'open'"
+                " and r.try_at is not null and not exists (select 1 from commands c where c.order_id = r.order_id"
+                " and c.kind = 'refund' and c.state = 'pending')"):
+            self.command("refund", sku, order, '{"restock": true, "note": "crash"}')
 
     def unpublished(self):
         """Events that went to no channel, whatever the relay's mark says."""

@@ -13,6 +13,7 @@ import urllib.parse
 import uuid
 
 import harness
+import harness_modes
 from harness import Daemon, http_call, run_directory, wait_until
 from harness_sandbox import KEY, LOST, SandboxCase
 
@@ -427,6 +428,12 @@ class CommandLine(unittest.TestCase):
         for option in ("--listen", "--ledger", "--key-file", "--latency", "--seed", "--help"):
             self.assertIn(option, text)
         self.assertLessEqual(max(len(line) for line in text.splitlines()), 100)
+
+    def test_storms_and_chaos_know_every_fault(self):
+        code, text = self.run_it("--help")
+        self.assertEqual(code, 0)
+        named = re.search(r"meet a fault: (.*?); none ends all trouble", re.sub(r"\s+", " ", text)).group(1)
+        self.assertEqual(tuple(named.split(", ")), harness_modes.FAULTS)
 
     def test_a_wrong_setting_stops_the_start_with_one_line(self):
         ledger = os.path.join(run_directory(), "never-made")

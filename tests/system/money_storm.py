@@ -19,6 +19,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 import urllib.parse
 
@@ -27,13 +28,11 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "integration"))
 
 import harness  # noqa: E402
 from harness import wait_until  # noqa: E402
+from harness_modes import DECLINES, FAULTS, PAYS, PAYS_LATER, REFUSED, used_once  # noqa: E402
 
-MISBEHAVIOUR = ("slow", "never", "charge-then-never", "reset", "charge-then-reset", "500", "500-consumed",
-                "500-after-charge", "400", "400-kept", "429", "409", "garbage", "wrong-amount", "partial")
-# A refund that is refused twice without a code may lack balance, and is tried again a day later.
-REFUSALS = ("400", "400-kept")
 MEDIAN_S = 3.0
-PAYS, PAYS_LATER, DECLINES = "pm_card_visa", "pm_sandbox_processing", "pm_card_chargeDeclined"
+METHODS = (*[PAYS] * 6, PAYS_LATER, *DECLINES)
+ONCE_EACH = 20      # one buyer in so many has a payment method that is used up by its first payment
 OPEN = "('waiting', 'reserved')"
 
 
@@ -119,37 +118,38 @@ def storm(options):
     try:
         stack = scene.stack
         stack.start("notifier")
-        chance = options.share / 100 / len(MISBEHAVIOUR)
-        stack.gateway.control(seed=options.seed, slow_ms=2000, jitter_ms=50, reads=options.share / 100,
-                              list_late_ms=3000, modes={mode: chance for mode in MISBEHAVIOUR})
+        once = [used_once(stack.gateway) for _ in range(options.orders // ONCE_EACH)]
+        stack.gateway.control(**storm_of(options))
         tokens = os.path.join(stack.directory, "tokens")
         with open(tokens, "w", encoding="ascii") as sink:
             sink.writelines(stack.token(f"buyer-{number:04d}") + "\n" for number in range(300))
         doors = [urllib.parse.urlsplit(stack.daemon(name).url).netloc for name in ("producer", "notifier")]
         scene.say(f"{options.orders} orders, {options.rate} a second, {options.share} % of the answers bad, "
                   f"seed {options.seed}")
+        single = BuyersWithMethods(stack, once, options.orders / options.rate, items)
         done = subprocess.run(
             [harness.program("checkout-bench-outcome"), *doors, str(options.orders), str(options.rate), str(items),
-             tokens, "storm", ",".join([PAYS] * 8 + [PAYS_LATER, DECLINES]), "120"], text=True, stdout=subprocess.PIPE,
+             tokens, "storm", ",".join(METHODS), "120"], text=True, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE)
         must(done.returncode == 0, f"the buyers: {done.stderr}")
         told = json.loads(done.stdout)
         scene.say(f"{told['accepted']} accepted, {told['finished']} answered; a buyer's answer: median "
                   f"{told['p50_us'] / 1e6:.3f} s, p99 {told['p99_us'] / 1e6:.1f} s, last {told['max_us'] / 1e6:.1f} s")
         must(told["accepted"] == options.orders, "not every order was accepted")
-        scene.wait_for_the_end(options.orders, 180)
+        scene.wait_for_the_end(options.orders + single.accepted(), 180)
         scene.tell_ends()
         must(told["finished"] == options.orders, f"only {told['finished']} buyers were told")
         must(told["p50_us"] <= MEDIAN_S * 1e6, f"the median buyer waited for more than {MEDIAN_S} s")
-        stack.gateway.control(modes={mode: 0 if mode in REFUSALS else chance for mode in MISBEHAVIOUR})
-        give_back(scene, options.orders // 50)
+        give_back(scene, options)
         stack.gateway.calm()
         confirmed = scene.check_money()
-        wrong = stack.sql("select o.order_id::text, o.reason, array_agg((p.attempt, p.state, p.code)::text order by p.attempt)"
-                          " from orders o left join payments p using (order_id) where o.status = 'rejected'"
-                          " and o.reason not in ('sold_out', 'payment_declined') group by 1, 2"
-                          " having not coalesce(bool_or(p.state = 'failed' and p.code = 'invalid_request_error'), false)"
-                          " and coalesce(max(p.attempt), 0) < 3")     # three attempts are an order's most
+        wrong = stack.sql(
+            "select o.order_id::text, o.reason, array_agg((p.attempt, p.state, p.code)::text order by p.attempt)"
+            " from orders o left join payments p using (order_id) where o.status = 'rejected'"
+            " and o.reason not in ('sold_out', 'payment_declined') group by 1, 2"
+            # refused for good, by the storm or because the method was used up; or after the most attempts of an order
+            " having not coalesce(bool_or(p.state = 'failed' and p.code = %s), false) and coalesce(max(p.attempt), 0) < 3",
+            (REFUSED,))
         must(wrong == [], f"rejected for no fault of theirs: {wrong[:5]}")
         stack.stop_daemons()
         scene.say(f"exact: {confirmed} orders confirmed, each charged once, and nobody else")
@@ -157,16 +157,66 @@ def storm(options):
         scene.close()
 
 
-def give_back(scene, count):
-    """Some of the orders are refunded, by the same gateway."""
-    stack = scene.stack
-    stack.sql("select checkout.request_order_command('refund', o.order_id, '{\"restock\": false}', 'storm')"
-              " from (select order_id from orders where status = 'confirmed' order by order_id limit %s) o", (count,))
+def storm_of(options, **more):
+    """Settings of the sandbox: so many of its answers are bad, of every kind equally many."""
+    chance = options.share / 100 / len(FAULTS)
+    return {"seed": options.seed, "slow_ms": 2000, "jitter_ms": 50, "reads": options.share / 100, "list_late_ms": 3000,
+            "keep_refused": 0.5, "keep_invalid": 0.5, "modes": {mode: chance for mode in FAULTS}, **more}
+
+
+class BuyersWithMethods:
+    """Order beside the others, each with a payment method of his own that is used up by its first payment."""
+
+    def __init__(self, stack, methods, seconds, items):
+        self._stack, self._methods, self._seconds, self._items = stack, methods, seconds, items
+        self._answers = collections.Counter()
+        self._thread = threading.Thread(target=self._order)
+        self._thread.start()
+
+    def _order(self):
+        for number, method in enumerate(self._methods):
+            self._answers[self._stack.post(f"single-{number}", f"bench-{number % self._items:06d}",
+                                           payment_method=method).status] += 1
+            time.sleep(self._seconds / len(self._methods))      # their rate, nothing is waited for
+
+    def accepted(self):
+        self._thread.join()
+        must(set(self._answers) <= {202, 409}, f"orders were not accepted: {self._answers}")    # 409: sold out
+        return self._answers[202]
+
+
+def give_back(scene, options):
+    """Some of the orders are refunded, by the same gateway, which has no balance for some of them at first: an operator
+    asks for these again, and need not wait until tomorrow."""
+    stack, count = scene.stack, options.orders // 50
+    orders = [row[0] for row in stack.sql(
+        "select order_id::text from orders where status = 'confirmed' order by order_id limit %s", (count,))]
     began = time.monotonic()
-    wait_until(lambda: stack.one("select count(*) from orders where status = 'refunded'") == count, 120,
-               lambda: f"{count} refunds: {stack.sql('select state, code, count(*) from refunds group by 1, 2')}",
-               interval=0.25)
+
+    def states():
+        return dict(stack.sql("select case when try_at is null then state else 'later' end, count(*) from refunds group by 1"))
+
+    stack.gateway.control(**storm_of(options, refunds="no-balance"))
+    ask_for_refunds(stack, orders[:count // 2])
+    wait_until(lambda: set(states()) == {"later"} and states()["later"] == count // 2, 120,
+               lambda: f"{count // 2} refunds to be put off: {states()}", interval=0.25)
+    stack.gateway.control(**storm_of(options, refunds="ok"))
+    ask_for_refunds(stack, orders)
+
+    def again():
+        """A refusal without a code says nothing else than that the balance lacks."""
+        ask_for_refunds(stack, [row[0] for row in stack.sql(
+            "select r.order_id::text from refunds r where r.state = 'open' and r.try_at is not null and not exists"
+            " (select 1 from commands c where c.order_id = r.order_id and c.kind = 'refund' and c.state = 'pending')")])
+        return stack.one("select count(*) from orders where status = 'refunded'") == count
+
+    wait_until(again, 120, lambda: f"{count} refunds: {states()}", interval=0.5)
     scene.say(f"{count} orders refunded within {time.monotonic() - began:.1f} s")
+
+
+def ask_for_refunds(stack, orders):
+    stack.sql("select checkout.request_order_command('refund', o, '{\"restock\": false}', 'storm')"
+              " from unnest(%s::uuid[]) o", (orders,))
 
 
 # ---- outage --------------------------------------------------------------------------------------------
@@ -181,7 +231,7 @@ def order_in_turn(scene, first, behind, items):
     for number in range(first, behind):
         pays = number // items % 3 != 0
         sku = f"bench-{number % items:06d}"
-        body = json.dumps({"sku": sku, "quantity": 1, "payment_method": PAYS if pays else DECLINES})
+        body = json.dumps({"sku": sku, "quantity": 1, "payment_method": PAYS if pays else DECLINES[0]})
         connection.request("POST", "/v1/orders", body, {
             "Authorization": "Bearer " + scene.stack.token(f"buyer-{number}"), "Idempotency-Key": f"outage-{number}",
             "Content-Type": "application/json"})
