@@ -13,7 +13,9 @@
 
 #define JOB_BATCH_MAX 256                       /* jobs of one message */
 #define JOB_MESSAGE_MAX (64 * 1024)             /* bytes of one message as we publish it */
-#define JOB_MESSAGE_ACCEPT ((size_t)256 * 1024) /* bytes of one message as we take it */
+/* Bytes of one message as we take it: 256 of the longest jobs, each character as long as JSON has
+ * it, fit. */
+#define JOB_MESSAGE_ACCEPT ((size_t)1024 * 1024)
 #define JOB_TYPE "checkout.jobs.v1"
 #define JOB_MESSAGE_HEAD "{\"version\":1,\"jobs\":["
 #define JOB_MESSAGE_TAIL "]}"
@@ -86,7 +88,7 @@ struct job_batch {
 /*
  * Reads a message's body for `shard` of `shards`. 0 with `ret_batch` (job_batch_free), or ERR_PARSE
  * with a static text in `ret_problem`: no JSON, wrong version, 0 or more than 256 jobs, members
- * besides these two; then the whole message is dead. A job of another shard is JOB_UNREADABLE.
+ * besides these two; then the whole message is dead. A job of another shard is JOB_BAD.
  * Members of a job that this version does not know are ignored.
  */
 MUST_CHECK int job_batch_parse(const void *body, size_t len, uint32_t shard, uint32_t shards,

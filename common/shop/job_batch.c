@@ -6,14 +6,13 @@
 #include <string.h>
 
 #include "common/base/err.h"
+#include "common/shop/job_text.h"
 #include "common/shop/shard.h"
 
 /*
  * Reading has a fast path, the whole message as one document, and a slow one for messages with a
  * fault: it cuts out each job and reads it alone, so that a bad one harms only itself.
  */
-
-#define READ_STRICT (JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL)
 
 struct reader {
     struct job_entry *entry;
@@ -162,8 +161,8 @@ static void read_job(struct job_entry *entry, json_t *value, const char *flaw, u
     }
     const char *sku = entry->job.sku;
     if (sku != NULL && shard_of(sku, strlen(sku), shards) != shard) {
-        give_up(entry, value, "a job belongs to another shard");
-        return;
+        complain(&r, "the item belongs to another shard");
+        entry->job.sku = NULL; /* its line is served elsewhere */
     }
     if (!r.has_sku || !r.has_quantity || !r.has_method || !r.has_accepted || !r.has_fingerprint)
         complain(&r, "a member is missing");
@@ -251,56 +250,13 @@ static bool split(struct splitter *s)
     return depth == 0 && !s->skeleton.failed;
 }
 
-/* A copy of `span` with every number replaced by -1, which no field accepts. So a job with numbers
- * that no parser can hold is still read, and rejected by its id. */
-static json_t *load_without_numbers(const struct span *span)
-{
-    struct splitter s = {.p = span->from, .end = span->from + span->len};
-    struct buf copy;
-    buf_init(&copy, 2 * span->len + 2);
-    const char *copied = s.p;
-    while (s.p < s.end) {
-        if (*s.p == '"' && !skip_string(&s))
-            break;
-        if (*s.p == '-' || (*s.p >= '0' && *s.p <= '9')) {
-            (void)buf_append(&copy, copied, (size_t)(s.p - copied));
-            while (s.p < s.end && *s.p != '\0' && strchr("+-.0123456789eE", *s.p) != NULL)
-                s.p++;
-            (void)buf_str(&copy, "-1");
-            copied = s.p;
-        } else {
-            s.p++;
-        }
-    }
-    if (s.p > s.end)
-        s.p = s.end;
-    (void)buf_append(&copy, copied, (size_t)(s.end - copied));
-    json_t *value = copy.failed ? NULL : json_loadb(copy.data, copy.len, JSON_ALLOW_NUL, NULL);
-    buf_free(&copy);
-    return value;
-}
-
-static json_t *load_flawed(const struct span *span, const char **ret_flaw)
-{
-    *ret_flaw = NULL;
-    json_t *value = json_loadb(span->from, span->len, READ_STRICT, NULL);
-    if (value != NULL)
-        return value;
-    *ret_flaw = "a member is there twice";
-    value = json_loadb(span->from, span->len, JSON_ALLOW_NUL, NULL);
-    if (value != NULL)
-        return value;
-    *ret_flaw = "a number is out of range";
-    return load_without_numbers(span);
-}
-
 static int read_apart(struct splitter *s, uint32_t shard, uint32_t shards, struct ids *ids,
                       struct job_batch *batch, const char **ret_problem)
 {
     *ret_problem = "the message is not JSON";
     if (!split(s))
         return ERR_PARSE;
-    json_t *root = json_loadb(buf_text(&s->skeleton), s->skeleton.len, READ_STRICT, NULL);
+    json_t *root = json_loadb(buf_text(&s->skeleton), s->skeleton.len, JOB_TEXT_STRICT, NULL);
     const json_t *jobs;
     int code = root == NULL ? ERR_PARSE : check_envelope(root, &jobs, ret_problem);
     if (code == 0 && json_array_size(jobs) != s->count)
@@ -316,7 +272,7 @@ static int read_apart(struct splitter *s, uint32_t shard, uint32_t shards, struc
     for (size_t i = 0; i < s->count; i++) {
         struct job_entry *entry = &batch->entries[batch->count++];
         const char *flaw;
-        json_t *value = load_flawed(&s->spans[i], &flaw);
+        json_t *value = job_text_load(s->spans[i].from, s->spans[i].len, &flaw);
         if (value == NULL)
             entry->raw = strndup(s->spans[i].from, s->spans[i].len);
         read_job(entry, value, flaw, shard, shards, ids);
@@ -361,7 +317,7 @@ int job_batch_parse(const void *body, size_t len, uint32_t shard, uint32_t shard
                     struct job_batch *ret_batch, const char **ret_problem)
 {
     struct job_batch batch = {0};
-    json_t *root = json_loadb(body, len, READ_STRICT, NULL);
+    json_t *root = json_loadb(body, len, JOB_TEXT_STRICT, NULL);
     batch.document = root;
     *ret_problem = "out of memory";
     int code = root != NULL ? parse_whole(root, shard, shards, ids, &batch, ret_problem)

@@ -296,7 +296,21 @@ bool intake_part_failed(struct intake *intake)
     return alone && others;
 }
 
-/* The database refuses it even as an invalid job: its text becomes a dead letter. */
+/* Leaves whose order it is, and nothing else that a database could refuse. False: no more is left.
+ */
+static bool strip(struct job *job)
+{
+    bool more = job->sku != NULL || job->payment_method != NULL || job->receipt_email != NULL ||
+                job->reference != NULL || job->traceparent != NULL ||
+                job->gateway_customer != NULL || job->has_unit_price ||
+                job->accepted_at[0] != '\0' || job->fingerprint[0] != '\0' || job->quantity != 0;
+    struct job bare = {.user_id = job->user_id};
+    memcpy(bare.order_id, job->order_id, sizeof bare.order_id);
+    *job = bare;
+    return more;
+}
+
+/* The database refuses its user, too: its text becomes a dead letter. */
 static int bury_job(struct intake_batch *batch, const struct job *refused)
 {
     struct job job = *refused;
@@ -327,6 +341,8 @@ int intake_part_refused(struct intake *intake)
         entry->problem = REFUSED_BY_DATABASE;
         return 0;
     }
+    if (strip(&entry->job))
+        return 0;
     int code = bury_job(batch, &entry->job);
     if (code == 0)
         intake_part_decided(intake);

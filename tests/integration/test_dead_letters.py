@@ -47,7 +47,7 @@ class DeadLetters(harness.TestCase):
         others = [self.stack.job(f"user-{n}", self.sku) for n in range(255)]
         texts = [json.dumps(other) for other in others]
         texts.insert(100, raw_job)
-        body = ('{"version":1,"jobs":[' + ",".join(texts) + "]}").encode()
+        body = ('{"version":1,"jobs":[' + ",".join(texts) + "]}").encode(errors="surrogateescape")
         self.stack.publish(self.shard, body)
         self.order_of(job).wait("rejected", "invalid")
         for other in others:
@@ -145,15 +145,6 @@ class DeadLetters(harness.TestCase):
     def test_no_id(self):
         self.untrusted(self.stack.job("ann", self.sku, order_id=None))
 
-    def test_a_job_of_another_shard(self):
-        names = (f"foreign-{n}" for n in range(1000))
-        foreign = next(name for name in names if self.stack.shard(name) != self.shard)
-        self.stack.item(foreign, stock=5)
-        job = self.stack.job("ann", foreign)
-        self.untrusted(job)
-        self.assertIsNone(self.order_of(job).row())
-        self.assertEqual(self.stack.counts(foreign), (5, 0, 0, 0))
-
     # -- jobs that can be read, and are wrong ------------------------------------------------------
 
     def test_a_negative_quantity(self):
@@ -206,6 +197,27 @@ class DeadLetters(harness.TestCase):
 
     def test_a_date_that_postgresql_refuses(self):
         self.bad_field(accepted_at="0000-00-00T00:00:00.000Z")
+
+    def test_a_year_that_postgresql_does_not_have(self):
+        """Its text is a date; only PostgreSQL refuses it, in an invalid order too."""
+        self.bad_field(accepted_at="0000-01-01T00:00:00.000Z")
+
+    def test_bytes_that_are_no_utf8(self):
+        self.bad_text('"quantity":1', '"quantity":1,"receipt_email":"caf\udce9@example.org"')
+
+    def test_a_surrogate_without_its_other_half(self):
+        self.bad_text('"quantity":1', '"quantity":1,"reference":"\\ud800"')
+
+    def test_a_job_of_another_shard(self):
+        names = (f"foreign-{n}" for n in range(1000))
+        foreign = next(name for name in names if self.stack.shard(name) != self.shard)
+        self.stack.item(foreign, stock=5)
+        job = self.stack.job("ann", foreign)
+        self.assert_rejected_alone(json.dumps(job), job)
+        self.assertEqual(self.stack.counts(foreign), (5, 0, 0, 0))
+        again = self.stack.job("ann", foreign)
+        self.stack.publish_jobs(again)          # in its own line, under another id
+        self.order_of(again).wait("confirmed")
 
     def test_a_fingerprint_that_is_none(self):
         self.bad_field(fingerprint="not hex")

@@ -1,6 +1,7 @@
 #include "common/shop/ids.h"
 
 #include <check.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,37 @@ static const char *order(const char *user, const char *key)
     ck_assert_int_eq(ids_order(ids, user, key, id), 0);
     return id;
 }
+
+/* Run from the top of the tree, as CTest does. */
+#define VECTORS "schemas/order-vectors.json"
+
+static const char *text_of(const json_t *object, const char *name)
+{
+    return json_string_value(json_object_get(object, name));
+}
+
+START_TEST(published_vectors)
+{
+    json_error_t error;
+    json_t *file = json_load_file(VECTORS, JSON_REJECT_DUPLICATES, &error);
+    ck_assert_msg(file != NULL, "%s: %s", VECTORS, error.text);
+    const char *secret = text_of(file, "secret");
+    struct ids *theirs = ids_new(secret, strlen(secret));
+    const json_t *vectors = json_object_get(file, "ids");
+    ck_assert_uint_ge(json_array_size(vectors), 7);
+    size_t i;
+    json_t *vector;
+    json_array_foreach(vectors, i, vector)
+    {
+        char id[IDS_ORDER_SIZE];
+        ck_assert_int_eq(ids_order(theirs, text_of(vector, "user"), text_of(vector, "key"), id), 0);
+        ck_assert_str_eq(id, text_of(vector, "order_id"));
+        ck_assert(ids_verify(theirs, text_of(vector, "user"), id));
+    }
+    ids_free(theirs);
+    json_decref(file);
+}
+END_TEST
 
 /* Made with Python's hashlib and hmac from the description in ids.h. */
 START_TEST(known_vectors)
@@ -166,6 +198,7 @@ int main(void)
     TCase *tc = tcase_create("ids");
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, known_vectors);
+    tcase_add_test(tc, published_vectors);
     tcase_add_test(tc, same_user_and_key_give_the_same_id_in_every_process);
     tcase_add_test(tc, user_and_key_do_not_run_into_each_other);
     tcase_add_test(tc, verifies_only_for_its_own_user);

@@ -1,4 +1,5 @@
 #include <check.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -228,22 +229,47 @@ START_TEST(a_job_without_a_verifiable_id_is_unreadable)
 }
 END_TEST
 
-START_TEST(broken_utf8_in_one_job_spares_its_neighbours)
+START_TEST(a_text_that_is_none_makes_a_job_invalid_and_spares_its_neighbours)
 {
-    ck_assert_int_eq(parse_replaced("payment_method", "\"\xff\xfe\""), 0);
-    ck_assert_int_eq(batch.entries[0].verdict, JOB_UNREADABLE);
-    ck_assert_int_eq(batch.entries[1].verdict, JOB_GOOD);
+    static const char *const broken[] = {
+        "\"\xff\xfe\"",       "\"caf\xe9\"",        "\"\xc3\"",    "\"\\ud800\"", "\"\\udfff!\"",
+        "\"\\ud800\\u0041\"", "\"\\udc00\\ud800\"", "\"\x01\\n\"", "\"\\x\"",     "\"\\u12\"",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(broken); i++) {
+        ck_assert_int_eq(parse_replaced("payment_method", broken[i]), 0);
+        ck_assert_int_eq(batch.entries[0].verdict, JOB_BAD);
+        ck_assert_str_eq(batch.entries[0].job.order_id, job.order_id);
+        ck_assert_int_eq(batch.entries[1].verdict, JOB_GOOD);
+        ck_assert_int_eq(parse_replaced("user_id", broken[i]), 0); /* then no id verifies */
+        ck_assert_int_eq(batch.entries[0].verdict, JOB_UNREADABLE);
+        ck_assert_int_eq(batch.entries[1].verdict, JOB_GOOD);
+    }
 }
 END_TEST
 
-START_TEST(a_job_of_another_shard_is_unreadable_here)
+START_TEST(what_is_fine_in_a_flawed_job_stays_as_it_is)
+{
+    ck_assert_int_eq(
+        parse_replaced("payment_method", "\"pm\",\"reference\":\"r\",\"quantity\":1e999"), 0);
+    ck_assert_int_eq(batch.entries[0].verdict, JOB_BAD);
+    ck_assert_str_eq(batch.entries[0].job.payment_method, "pm");
+    ck_assert_str_eq(batch.entries[0].job.reference, "r");
+    job.receipt_email = "a@b";
+    ck_assert_int_eq(parse_replaced("receipt_email", "\"\\ud83d\\ude00@\\u00e9.\xff\""), 0);
+    ck_assert_int_eq(batch.entries[0].verdict, JOB_BAD);
+    ck_assert_str_eq(batch.entries[0].job.receipt_email, "\xf0\x9f\x98\x80@\xc3\xa9.?");
+}
+END_TEST
+
+START_TEST(a_job_of_another_shard_is_invalid_here)
 {
     ck_assert_int_eq(parse_with(NULL, 1), 0);
     uint32_t shard = shard_of(job.sku, strlen(job.sku), 16);
     for (uint32_t i = 0; i < 16; i++) {
         job_batch_free(&batch);
         ck_assert_int_eq(job_batch_parse(text.data, text.len, i, 16, ids, &batch, &problem), 0);
-        ck_assert_int_eq(batch.entries[0].verdict, i == shard ? JOB_GOOD : JOB_UNREADABLE);
+        ck_assert_int_eq(batch.entries[0].verdict, i == shard ? JOB_GOOD : JOB_BAD);
+        ck_assert(i == shard || batch.entries[0].job.sku == NULL);
     }
 }
 END_TEST
@@ -300,6 +326,66 @@ START_TEST(fingerprints_tell_orders_apart)
 }
 END_TEST
 
+/* schemas/order-vectors.json, which other publishers are checked by, too. */
+START_TEST(published_fingerprints)
+{
+    json_t *file = json_load_file("schemas/order-vectors.json", JSON_REJECT_DUPLICATES, NULL);
+    ck_assert_ptr_nonnull(file);
+    const json_t *vectors = json_object_get(file, "fingerprints");
+    ck_assert_uint_ge(json_array_size(vectors), 6);
+    size_t i;
+    json_t *vector;
+    json_array_foreach(vectors, i, vector)
+    {
+        const json_t *order = json_object_get(vector, "order");
+        const json_t *price = json_object_get(order, "unit_price");
+        const struct job published = {
+            .sku = json_string_value(json_object_get(order, "sku")),
+            .quantity = json_integer_value(json_object_get(order, "quantity")),
+            .payment_method = json_string_value(json_object_get(order, "payment_method")),
+            .receipt_email = json_string_value(json_object_get(order, "receipt_email")),
+            .reference = json_string_value(json_object_get(order, "reference")),
+            .has_unit_price = price != NULL,
+            .unit_price = json_integer_value(price)};
+        char fingerprint[IDS_FINGERPRINT_SIZE];
+        ck_assert_int_eq(job_fingerprint(&published, fingerprint), 0);
+        ck_assert_str_eq(fingerprint, json_string_value(json_object_get(vector, "fingerprint")));
+    }
+    json_decref(file);
+}
+END_TEST
+
+/* Every text of the longest length, of characters that JSON must escape. */
+START_TEST(a_message_of_256_of_the_longest_jobs_is_taken)
+{
+    char quotes[JOB_METHOD_MAX + 1];
+    char email[JOB_EMAIL_MAX + 1];
+    char sku[JOB_SKU_MAX + 1];
+    memset(quotes, '"', JOB_METHOD_MAX);
+    quotes[JOB_METHOD_MAX] = '\0';
+    memset(email, '"', JOB_EMAIL_MAX);
+    email[1] = '@';
+    email[JOB_EMAIL_MAX] = '\0';
+    memset(sku, 'x', JOB_SKU_MAX);
+    sku[JOB_SKU_MAX] = '\0';
+    job.user_id = job.payment_method = quotes;
+    job.reference = quotes + JOB_METHOD_MAX - JOB_REFERENCE_MAX;
+    job.receipt_email = email;
+    job.sku = job.gateway_customer = sku;
+    job.quantity = JOB_QUANTITY_MAX;
+    job.has_unit_price = true;
+    job.unit_price = JOB_PRICE_MAX;
+    job.traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    ck_assert_int_eq(ids_order(ids, job.user_id, "key", job.order_id), 0);
+    ck_assert_int_eq(parse_with(NULL, JOB_BATCH_MAX), 0);
+    ck_assert_uint_eq(batch.count, JOB_BATCH_MAX);
+    for (size_t i = 0; i < batch.count; i++)
+        ck_assert_msg(batch.entries[i].verdict == JOB_GOOD, "%s", batch.entries[i].problem);
+    ck_assert_uint_le(text.len, JOB_MESSAGE_ACCEPT);
+    ck_assert_uint_gt(text.len, JOB_MESSAGE_ACCEPT / 2); /* as docs/publishing.md says */
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("job");
@@ -312,11 +398,14 @@ int main(void)
     tcase_add_test(tests, a_bad_field_harms_only_its_job);
     tcase_add_test(tests, members_of_a_later_version_are_ignored);
     tcase_add_test(tests, a_job_without_a_verifiable_id_is_unreadable);
-    tcase_add_test(tests, broken_utf8_in_one_job_spares_its_neighbours);
-    tcase_add_test(tests, a_job_of_another_shard_is_unreadable_here);
+    tcase_add_test(tests, a_text_that_is_none_makes_a_job_invalid_and_spares_its_neighbours);
+    tcase_add_test(tests, what_is_fine_in_a_flawed_job_stays_as_it_is);
+    tcase_add_test(tests, a_job_of_another_shard_is_invalid_here);
     tcase_add_test(tests, every_truncation_is_survived);
     tcase_add_test(tests, every_changed_byte_is_survived);
     tcase_add_test(tests, fingerprints_tell_orders_apart);
+    tcase_add_test(tests, published_fingerprints);
+    tcase_add_test(tests, a_message_of_256_of_the_longest_jobs_is_taken);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
