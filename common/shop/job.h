@@ -11,8 +11,8 @@
 #include "common/base/clock.h"
 #include "common/shop/ids.h"
 
-#define JOB_BATCH_MAX 256                       /* jobs of one message */
-#define JOB_MESSAGE_MAX (64 * 1024)             /* bytes of one message as we publish it */
+#define JOB_BATCH_MAX 256           /* jobs of one message */
+#define JOB_MESSAGE_MAX (64 * 1024) /* bytes of one message as we publish it */
 /* Bytes of one message as we take it: 256 of the longest jobs, each character as long as JSON has
  * it, fit. */
 #define JOB_MESSAGE_ACCEPT ((size_t)1024 * 1024)

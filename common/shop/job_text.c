@@ -25,16 +25,14 @@ static int32_t code_unit(const char *text, size_t len)
 {
     if (len < ESCAPE_LEN || text[0] != '\\' || text[1] != 'u')
         return -1;
-    int32_t unit = 0;
-    for (size_t i = 2; i < ESCAPE_LEN; i++) {
-        char c = text[i];
-        if (c >= '0' && c <= '9')
-            unit = unit * 16 + (c - '0');
-        else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
-            unit = unit * 16 + ((c | 0x20) - 'a') + 10;
-        else
-            return -1;
+    char digits[4];
+    for (size_t i = 0; i < sizeof digits; i++) {
+        char c = text[2 + i];
+        digits[i] = c >= 'A' && c <= 'F' ? (char)(c + ('a' - 'A')) : c;
     }
+    if (!hex_valid(digits, sizeof digits))
+        return -1;
+    int32_t unit = (int32_t)hex_byte(digits) << 8 | (int32_t)hex_byte(digits + 2);
     return unit;
 }
 
