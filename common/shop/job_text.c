@@ -25,15 +25,9 @@ static int32_t code_unit(const char *text, size_t len)
 {
     if (len < ESCAPE_LEN || text[0] != '\\' || text[1] != 'u')
         return -1;
-    char digits[4];
-    for (size_t i = 0; i < sizeof digits; i++) {
-        char c = text[2 + i];
-        digits[i] = c >= 'A' && c <= 'F' ? (char)(c + ('a' - 'A')) : c;
-    }
-    if (!hex_valid(digits, sizeof digits))
-        return -1;
-    int32_t unit = (int32_t)hex_byte(digits) << 8 | (int32_t)hex_byte(digits + 2);
-    return unit;
+    int high = hex_byte(text + 2);
+    int low = hex_byte(text + 4);
+    return high < 0 || low < 0 ? -1 : high << 8 | low;
 }
 
 static bool is_high(int32_t unit)
