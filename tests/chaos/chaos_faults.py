@@ -9,6 +9,7 @@ import time
 import redis
 
 import chaos_operators
+import chaos_servers
 from chaos_world import ACTION_WAIT_S, CONSUMERS, SHARDS
 from harness_modes import REFUSALS
 
@@ -260,6 +261,9 @@ DRAWS = {
     "gateway refuses refunds": (1, lambda rng: (control_gateway, (rng.uniform(2, 10),), {"refunds": rng.choice(REFUNDS)})),
     "gateway slow": (1, lambda rng: (control_gateway, (rng.uniform(2, 6),),
                                      {"latency_ms": rng.choice((300, 1000, 2500))})),
+    "producer without broker": (0.8, lambda rng: (disturb, ("producer", rng.randrange(8), "broker", "down",
+                                                            rng.choice((4, 14)), 0))),
+    **chaos_servers.DRAWS,
 }
 
 # Those that take long: at least once in a run, and so often in a minute.
@@ -268,6 +272,7 @@ RARE = {
     "crash PostgreSQL": (0.5, lambda rng: (restart_database, ())),
     "restart RabbitMQ": (0.35, lambda rng: (restart_broker, (rng.random() < 0.5,))),
     "disk alarm": (0.25, lambda rng: (alarm_disk, (rng.uniform(2, 6),))),
+    **chaos_servers.RARE,
 }
 
 
