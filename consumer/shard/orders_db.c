@@ -56,7 +56,7 @@ static const struct pg_statement settle_waitlist_statement = {
     5};
 static const struct pg_statement expire_statement = {
     "expire",
-    OUTPUT "checkout.expire_waiting($1::integer, $2::integer, $3::bigint, $4::integer, $5::integer)"
+    OUTPUT "checkout.expire_waiting($1::integer, $2::integer, $3::bigint, $4::integer, $5::text[])"
            " o",
     5};
 static const struct pg_statement stop_payments_statement = {
@@ -88,7 +88,11 @@ static const struct pg_statement resume_refunds_statement = {
     ", o.shard from checkout.resume_refunds($1::integer[], $2::bigint, $3::integer) o",
     3};
 static const struct pg_statement overdue_statement = {
-    "overdue", "select shard, kind, sku from checkout.overdue($1::integer, $2::integer[])", 2};
+    "overdue",
+    "select shard, kind, sku from checkout.overdue($1::integer, $2::integer[], $3::integer, "
+    "$4::text,"
+    " $5::integer)",
+    5};
 
 /* Scratch for parameters: pg_query copies them, and there is one thread. */
 static struct {
@@ -259,14 +263,17 @@ int orders_db_settle_waitlist(const struct orders_db_place *place, const char *s
     return pg_query(place->session, &settle_waitlist_statement, params, cb, arg);
 }
 
-int orders_db_expire(const struct orders_db_place *place, unsigned limit, unsigned passed,
-                     pg_result_cb cb, void *arg)
+int orders_db_expire(const struct orders_db_place *place, unsigned limit,
+                     const char (*skus)[JOB_SKU_MAX + 1], size_t count, pg_result_cb cb, void *arg)
 {
     const char *params[5];
     put_place(place, params);
     params[3] = number(3, limit);
-    params[4] = number(4, passed);
-    return pg_query(place->session, &expire_statement, params, cb, arg);
+    begin_arrays(1);
+    for (size_t i = 0; i < count; i++)
+        pg_array_text(&scratch.arrays[0], skus[i]);
+    int code = end_arrays(1, &params[4]);
+    return code < 0 ? code : pg_query(place->session, &expire_statement, params, cb, arg);
 }
 
 int orders_db_stop_payments(const struct orders_db_place *place, const char *why, pg_result_cb cb,
@@ -350,9 +357,10 @@ int orders_db_overdue_aside(struct pg *session, const uint32_t *shard_list, size
 }
 
 int orders_db_overdue(struct pg *session, uint32_t shards, const uint32_t *shard_list, size_t count,
-                      pg_result_cb cb, void *arg)
+                      const struct orders_db_item *after, unsigned page, pg_result_cb cb, void *arg)
 {
-    const char *params[2] = {number(0, shards), NULL};
+    const char *params[5] = {number(0, shards), NULL, number(1, after->shard), after->sku,
+                             number(2, page)};
     int code = put_shards(shard_list, count, &params[1]);
     return code < 0 ? code : pg_query(session, &overdue_statement, params, cb, arg);
 }

@@ -66,9 +66,10 @@ MUST_CHECK int orders_db_record_refunds(const struct orders_db_place *place,
                                         pg_result_cb cb, void *arg);
 MUST_CHECK int orders_db_settle_waitlist(const struct orders_db_place *place, const char *sku,
                                          unsigned limit, pg_result_cb cb, void *arg);
-/* Passes over the first `passed` items. */
+/* Of the first `count` of these items. */
 MUST_CHECK int orders_db_expire(const struct orders_db_place *place, unsigned limit,
-                                unsigned passed, pg_result_cb cb, void *arg);
+                                const char (*skus)[JOB_SKU_MAX + 1], size_t count, pg_result_cb cb,
+                                void *arg);
 /* `why`: payments stop, and with them the shard's clock; NULL: both go on. */
 MUST_CHECK int orders_db_stop_payments(const struct orders_db_place *place, const char *why,
                                        pg_result_cb cb, void *arg);
@@ -100,9 +101,15 @@ MUST_CHECK int orders_db_resume_charges(struct pg *session, const uint32_t *shar
 MUST_CHECK int orders_db_resume_refunds(struct pg *session, const uint32_t *shard_list,
                                         size_t count, int64_t age_ms, unsigned limit,
                                         pg_result_cb cb, void *arg);
+/* Where the next page of items with a waitlist begins: behind this one. */
+struct orders_db_item {
+    int64_t shard; /* -1: from the beginning */
+    char sku[JOB_SKU_MAX + 1];
+};
 /* Rows (shard, kind, sku). */
 MUST_CHECK int orders_db_overdue(struct pg *session, uint32_t shards, const uint32_t *shard_list,
-                                 size_t count, pg_result_cb cb, void *arg);
+                                 size_t count, const struct orders_db_item *after, unsigned page,
+                                 pg_result_cb cb, void *arg);
 
 enum orders_db_status orders_db_status(const struct pg_result *result);
 

@@ -43,6 +43,26 @@ void shard_failure_later(struct shard_writer *writer, enum shard_writer_work wor
     loop_timer_start(writer->retry, RETRY_MS, 0);
 }
 
+/* Fewer of them next; one that hangs alone is passed over for a while. */
+static void cut(struct shard_writer *writer, enum shard_writer_work work)
+{
+    uint64_t until_ms = clock_mono_ms() + PASS_MS;
+    bool alone = writer->cuts[work] == SHARD_WRITER_CUTS;
+    if (!alone)
+        writer->cuts[work]++;
+    if (work == SHARD_WRITER_WAITLIST && alone) {
+        sku_list_pass_over(&writer->waitlists, until_ms);
+    } else if (work == SHARD_WRITER_EXPIRE && alone) {
+        sku_list_pass_over(&writer->expired, until_ms);
+    } else if (work == SHARD_WRITER_CLOCK) {
+        writer->clock_due = true;
+    } else if (work == SHARD_WRITER_COMMAND) {
+        writer->command_due = true;
+        writer->passed += alone;
+        writer->passed_until_ms = until_ms;
+    }
+}
+
 static bool refused(struct shard_writer *writer, enum shard_writer_work work, const char *problem)
 {
     log_warning("database refuses a value", LOG_INT("shard", writer->place.shard),
@@ -56,25 +76,10 @@ static bool refused(struct shard_writer *writer, enum shard_writer_work work, co
         return false;
     } else if (work == SHARD_WRITER_ASIDE) {
         aside_refused(&writer->aside);
+    } else if (work == SHARD_WRITER_WAITLIST || work == SHARD_WRITER_EXPIRE) {
+        cut(writer, work);
     }
     return true;
-}
-
-/* Fewer of them next; where one alone hangs, the others first. */
-static void cut(struct shard_writer *writer, enum shard_writer_work work)
-{
-    if (writer->cuts[work] < SHARD_WRITER_CUTS) {
-        writer->cuts[work]++;
-    } else {
-        writer->passed[work]++;
-        writer->passed_until_ms[work] = clock_mono_ms() + PASS_MS;
-    }
-    if (work == SHARD_WRITER_COMMAND)
-        writer->command_due = true;
-    else if (work == SHARD_WRITER_EXPIRE)
-        writer->expire_due = true;
-    else if (work == SHARD_WRITER_CLOCK)
-        writer->clock_due = true;
 }
 
 /* Other work than deciding, after a lock or a timeout: the same with less, so that one item delays
@@ -133,6 +138,8 @@ static bool failed(struct shard_writer *writer, enum shard_writer_work work, con
         return true;
     } else if (work == SHARD_WRITER_ASIDE) {
         aside_failed(&writer->aside);
+    } else if (work == SHARD_WRITER_WAITLIST || work == SHARD_WRITER_EXPIRE) {
+        cut(writer, work);
     }
     if (slow)
         patience_grow(&writer->patience);

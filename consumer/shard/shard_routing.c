@@ -20,11 +20,11 @@ void shard_routing_stop_payments(struct shard_routing *r, const char *why)
     shard_writer_stop_payments(r->writer, why);
 }
 
-void shard_routing_expired(struct shard_routing *r)
+void shard_routing_expired(struct shard_routing *r, const char *sku)
 {
     if (!ownership_serving(r->ownership))
         return;
-    r->writer->expire_due = true;
+    shard_writer_add_expired(r->writer, sku);
     shard_writer_kick(r->writer);
 }
 

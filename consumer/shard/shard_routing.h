@@ -26,7 +26,7 @@ void shard_routing_outcome(struct shard_routing *routing, const struct outcome *
 void shard_routing_stop_payments(struct shard_routing *routing, const char *why);
 
 /* Work that the sweep or a notification found. */
-void shard_routing_expired(struct shard_routing *routing);
+void shard_routing_expired(struct shard_routing *routing, const char *sku);
 void shard_routing_commands(struct shard_routing *routing);
 void shard_routing_waitlist(struct shard_routing *routing, const char *sku);
 /* Jobs of an item are set aside, and their next try is due. */

@@ -23,11 +23,11 @@ bool shard_work_waits(const struct shard_writer *writer, enum shard_writer_work 
     case SHARD_WRITER_COMMAND:
         return writer->command_due;
     case SHARD_WRITER_WAITLIST:
-        return writer->waitlist_count > 0;
+        return writer->waitlists.count > 0;
     case SHARD_WRITER_CLOCK:
         return writer->clock_due;
     case SHARD_WRITER_EXPIRE:
-        return writer->expire_due;
+        return writer->expired.count > 0;
     case SHARD_WRITER_ASIDE:
         return writer->aside.count > 0;
     case SHARD_WRITER_NOTHING:
@@ -73,11 +73,26 @@ static unsigned rows(const struct shard_writer *writer, enum shard_writer_work w
     return cut == 0 || writer->cuts[work] == SHARD_WRITER_CUTS ? 1 : cut;
 }
 
-static unsigned passed(struct shard_writer *writer, enum shard_writer_work work)
+static int start_commands(struct shard_writer *writer, pg_result_cb answered)
 {
-    if (clock_mono_ms() >= writer->passed_until_ms[work])
-        writer->passed[work] = 0;
-    return writer->passed[work];
+    if (clock_mono_ms() >= writer->passed_until_ms)
+        writer->passed = 0;
+    unsigned limit = rows(writer, SHARD_WRITER_COMMAND, SHARD_WRITER_COMMANDS);
+    int code = orders_db_run_commands(&writer->place, limit, writer->passed, answered, writer);
+    if (code == 0)
+        writer->command_due = false;
+    return code;
+}
+
+static int start_expire(struct shard_writer *writer, pg_result_cb answered)
+{
+    unsigned limit = rows(writer, SHARD_WRITER_EXPIRE, SHARD_WRITER_CHUNK);
+    size_t count = writer->expired.count < limit ? writer->expired.count : limit;
+    int code =
+        orders_db_expire(&writer->place, limit, writer->expired.skus, count, answered, writer);
+    if (code == 0)
+        writer->expiring = count;
+    return code;
 }
 
 int shard_work_start(struct shard_writer *writer, enum shard_writer_work work,
@@ -99,29 +114,17 @@ int shard_work_start(struct shard_writer *writer, enum shard_writer_work work,
         return aside_begin(&writer->aside, &writer->place, writer->wait_ms, writer->why, answered,
                            writer);
     case SHARD_WRITER_COMMAND:
-        code = orders_db_run_commands(&writer->place, rows(writer, work, SHARD_WRITER_COMMANDS),
-                                      passed(writer, work), answered, writer);
-        if (code == 0)
-            writer->command_due = false;
-        return code;
+        return start_commands(writer, answered);
     case SHARD_WRITER_WAITLIST:
-        code = orders_db_settle_waitlist(&writer->place, writer->waitlists[0],
+        return orders_db_settle_waitlist(&writer->place, writer->waitlists.skus[0],
                                          rows(writer, work, SHARD_WRITER_CHUNK), answered, writer);
-        if (code == 0) /* the answer shows whether there is more */
-            memmove(writer->waitlists, writer->waitlists + 1,
-                    --writer->waitlist_count * sizeof writer->waitlists[0]);
-        return code;
     case SHARD_WRITER_CLOCK:
         code = orders_db_stop_payments(&writer->place, writer->stopped, answered, writer);
         if (code == 0)
             writer->clock_due = false;
         return code;
     case SHARD_WRITER_EXPIRE:
-        code = orders_db_expire(&writer->place, rows(writer, work, SHARD_WRITER_CHUNK),
-                                passed(writer, work), answered, writer);
-        if (code == 0)
-            writer->expire_due = false;
-        return code;
+        return start_expire(writer, answered);
     case SHARD_WRITER_NOTHING:
         return 0;
     }

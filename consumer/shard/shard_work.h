@@ -16,11 +16,10 @@
 #include "consumer/shard/orders_db.h"
 #include "consumer/shard/outcomes.h"
 #include "consumer/shard/patience.h"
+#include "consumer/shard/sku_list.h"
 #include "consumer/stats.h"
 #include "consumer/task.h"
 
-#define SHARD_WRITER_WAITLISTS_MAX                                                                 \
-    256 /* items whose waitlists have more to settle; the sweep finds the others */
 #define SHARD_WRITER_CHUNK 500   /* orders of a waitlist settled in one transaction */
 #define SHARD_WRITER_COMMANDS 64 /* commands of one transaction */
 #define SHARD_WRITER_KIND_SIZE 32
@@ -66,7 +65,6 @@ struct shard_writer {
     uint64_t stalled_since_ms; /* monotonic: work and no commit since then; 0: no work */
     bool batch_reported;       /* batch_decided was called for this batch */
     bool taking;               /* takes jobs; false while the shard is being released */
-    bool expire_due;
     bool command_due;
     const char *stopped;                       /* why payments stop (static); NULL: they go on */
     bool clock_due;                            /* ... and the shard's clock may not know it yet */
@@ -76,16 +74,16 @@ struct shard_writer {
     struct loop_timer *held; /* outcomes whose rows are locked go again */
 
     struct outcomes payments;
-    struct outcomes refunds; /* and late looks */
-    char waitlists[SHARD_WRITER_WAITLISTS_MAX][JOB_SKU_MAX + 1];
-    size_t waitlist_count;
+    struct outcomes refunds;   /* and late looks */
+    struct sku_list waitlists; /* with more to settle */
+    struct sku_list expired;   /* with orders that waited too long */
+    size_t expiring;           /* so many of these are in flight */
     struct aside aside;
 
     struct patience patience;
-    unsigned cuts[SHARD_WRITER_KINDS];   /* how often the rows of a transaction were cut by 8 */
-    unsigned passed[SHARD_WRITER_KINDS]; /* of commands, and of items to expire: the first ones,
-                                          * since one alone hangs */
-    uint64_t passed_until_ms[SHARD_WRITER_KINDS];
+    unsigned cuts[SHARD_WRITER_KINDS]; /* how often the rows of a transaction were cut by 8 */
+    unsigned passed;                   /* commands that are passed over: one of them hangs alone */
+    uint64_t passed_until_ms;
     bool failing;                    /* nothing was committed since the last refusal ... */
     char why[SHARD_WRITER_WHY_SIZE]; /* ... which was this: SQLSTATE and message, for people */
     uint64_t logged_ms;              /* when a refusal was logged; 0: never */

@@ -54,7 +54,6 @@ void shard_writer_open(struct shard_writer *writer, int64_t epoch)
 {
     writer->place.epoch = epoch;
     writer->taking = true;
-    writer->expire_due = true;
     writer->command_due = true;
     writer->clock_due = true;
 }
@@ -63,10 +62,10 @@ void shard_writer_close(struct shard_writer *writer)
 {
     writer->place.epoch = 0;
     writer->taking = false;
-    writer->expire_due = false;
     writer->command_due = false;
     writer->clock_due = false;
-    writer->waitlist_count = 0;
+    writer->waitlists.count = 0;
+    writer->expired.count = 0;
     writer->aside.count = 0;
     writer->stalled_since_ms = 0;
     writer->failing = false;
@@ -90,13 +89,12 @@ int shard_writer_add_outcome(struct shard_writer *writer, const struct outcome *
 
 void shard_writer_add_waitlist(struct shard_writer *writer, const char *sku)
 {
-    for (size_t i = 0; i < writer->waitlist_count; i++)
-        if (strcmp(writer->waitlists[i], sku) == 0)
-            return;
-    size_t len = strlen(sku);
-    if (writer->waitlist_count == SHARD_WRITER_WAITLISTS_MAX || len > JOB_SKU_MAX)
-        return;
-    memcpy(writer->waitlists[writer->waitlist_count++], sku, len + 1);
+    sku_list_add(&writer->waitlists, sku, clock_mono_ms());
+}
+
+void shard_writer_add_expired(struct shard_writer *writer, const char *sku)
+{
+    sku_list_add(&writer->expired, sku, clock_mono_ms());
 }
 
 void shard_writer_stop_payments(struct shard_writer *writer, const char *why)
@@ -224,6 +222,17 @@ static void done(struct shard_writer *writer, enum shard_writer_work work)
     shard_writer_kick(writer);
 }
 
+/* What was looked at leaves its list; a task, or the sweep, says that there is more. */
+static void leave_queue(struct shard_writer *writer, enum shard_writer_work work)
+{
+    if (work == SHARD_WRITER_ASIDE)
+        aside_done(&writer->aside);
+    else if (work == SHARD_WRITER_WAITLIST)
+        sku_list_drop(&writer->waitlists, 1);
+    else if (work == SHARD_WRITER_EXPIRE)
+        sku_list_drop(&writer->expired, writer->expiring);
+}
+
 static void committed(struct shard_writer *writer, enum shard_writer_work work,
                       const struct pg_result *result)
 {
@@ -232,8 +241,7 @@ static void committed(struct shard_writer *writer, enum shard_writer_work work,
     if (!patience_is_short(&writer->patience, clock_mono_ms()))
         writer->cuts[work] = 0;
     failpoint_step(work, COMMITTED);
-    if (work == SHARD_WRITER_ASIDE)
-        aside_done(&writer->aside); /* its task, or the sweep, says that there is more */
+    leave_queue(writer, work);
     output_receive(result, writer->place.shard, &receiver, writer);
     done(writer, work);
     report_unknown_task(writer);

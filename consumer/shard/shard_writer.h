@@ -35,7 +35,8 @@ MUST_CHECK int shard_writer_add_outcome(struct shard_writer *writer, const struc
 /* Payments stop (`why`: static), and with them the clock of waiting orders; or (NULL) both go
  * on. */
 void shard_writer_stop_payments(struct shard_writer *writer, const char *why);
-/* The waitlist of `sku` has more to settle. */
+/* The waitlist of `sku` has more to settle; orders on it have waited too long. */
 void shard_writer_add_waitlist(struct shard_writer *writer, const char *sku);
+void shard_writer_add_expired(struct shard_writer *writer, const char *sku);
 
 #endif

@@ -12,11 +12,16 @@
 #define PAYMENTS_MAX 4096
 #define REFUNDS_MAX 512
 #define CANCELS_MAX 1000
+#define WAITLISTS_MAX 2000 /* 25 ms of PostgreSQL */
 
 int sweep_init(struct sweep *sweep, struct pg *session, struct shard *shards, uint32_t count,
                struct stats *stats)
 {
-    *sweep = (struct sweep){.session = session, .shards = shards, .count = count, .stats = stats};
+    *sweep = (struct sweep){.session = session,
+                            .shards = shards,
+                            .count = count,
+                            .stats = stats,
+                            .item = {.shard = -1}};
     sweep->serving = calloc(count, sizeof *sweep->serving);
     return sweep->serving == NULL ? ERR_NOMEM : 0;
 }
@@ -70,9 +75,16 @@ static void refunds_swept(const struct pg_result *result, void *arg)
         output_receive_tasks(result, sweep->count, &receiver, arg);
 }
 
+static void next_page(struct sweep *sweep, int64_t shard, const char *sku)
+{
+    sweep->item.shard = shard;
+    (void)snprintf(sweep->item.sku, sizeof sweep->item.sku, "%s", sku);
+}
+
 static void overdue_swept(const struct pg_result *result, void *arg)
 {
     struct sweep *sweep = arg;
+    next_page(sweep, -1, ""); /* unless there is one more */
     if (pg_status(result) != PG_OK)
         return;
     for (int row = 0; row < pg_rows(result); row++) {
@@ -82,7 +94,9 @@ static void overdue_swept(const struct pg_result *result, void *arg)
         struct shard_routing *routing = &sweep->shards[number].routing;
         const char *kind = pg_text(result, row, 1);
         if (strcmp(kind, "expired") == 0)
-            shard_routing_expired(routing);
+            shard_routing_expired(routing, pg_text(result, row, 2));
+        else if (strcmp(kind, "page") == 0)
+            next_page(sweep, number, pg_text(result, row, 2));
         else if (strcmp(kind, "command") == 0)
             shard_routing_commands(routing);
         else if (strcmp(kind, "more") == 0)
@@ -129,8 +143,8 @@ void sweep_run(struct sweep *sweep)
     }
     if (orders_db_place_cancels(sweep->session, sweep->cancels_seen, CANCELS_MAX, cancels_placed,
                                 sweep) < 0 ||
-        orders_db_overdue(sweep->session, sweep->count, sweep->serving, count, overdue_swept,
-                          sweep) < 0 ||
+        orders_db_overdue(sweep->session, sweep->count, sweep->serving, count, &sweep->item,
+                          WAITLISTS_MAX, overdue_swept, sweep) < 0 ||
         orders_db_overdue_aside(sweep->session, sweep->serving, count, aside_swept, sweep) < 0 ||
         orders_db_resume_charges(sweep->session, sweep->serving, count, PAYMENT_AGE_MS,
                                  PAYMENTS_MAX, after, charges_swept, sweep) < 0 ||

@@ -1,6 +1,6 @@
 /*
  * The sweep: with every heartbeat it searches the tables for work of our shards that memory may not
- * hold. Open payments come in pages, one a heartbeat, round and round.
+ * hold. Open payments, and items with a waitlist, come in pages, one a heartbeat, round and round.
  */
 #ifndef CONSUMER_SHARD_SWEEP_H
 #define CONSUMER_SHARD_SWEEP_H
@@ -20,6 +20,7 @@ struct sweep {
     uint32_t *serving;             /* scratch */
     int64_t cancels_seen;          /* its position among cancels without a shard */
     struct orders_db_payment seen; /* ... and among open payments; "": at their beginning */
+    struct orders_db_item item;    /* ... and among items with a waitlist */
 };
 
 /* 0 or ERR_NOMEM. Everything passed must outlive it. */

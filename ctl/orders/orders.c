@@ -27,38 +27,76 @@
 #define WITHIN(time)                                                                               \
     " and ($5::timestamptz is null or " time " >= $5)"                                             \
     " and ($6::timestamptz is null or " time " < $6)"
-#define NEWEST(time) " order by " time " desc, o.order_id desc limit $7::bigint"
+/* The order of a row of another table; never planned as a join, which would read all of them. */
+#define ORDER_OF(row)                                                                              \
+    " cross join lateral (select * from checkout.orders t where t.order_id = " row ".order_id"     \
+    " limit 1) o"
+#define FIRST " limit $7::bigint"
+
+/* For each place where orders are found how to list and how to count them. */
+struct place {
+    struct pg_statement list;
+    struct pg_statement count;
+};
+
+/* clang-format off */
+#define PLACE(name, from)                                                                          \
+    {{"ctl_list_" name, COLUMNS from, 7},                                                          \
+     {"ctl_count_" name,                                                                           \
+      "select t.status, count(*) from (select o.status" from ") t group by 1 order by 2 desc, 1",  \
+      7}}
 
 /* By the index of the customer, the item, the reference or the time. */
-static const struct pg_statement list_orders = {
-    "ctl_orders_list",
-    COLUMNS " from checkout.orders o where" ASKED WITHIN("o.created_at") NEWEST("o.created_at"), 7};
+#define ORDERS                                                                                     \
+    " from checkout.orders o"                                                                      \
+    " where" ASKED WITHIN("o.created_at")                                                          \
+    " order by o.created_at desc, o.order_id desc" FIRST
 /* All that ended so: by the index of ends, since an index of states would make each change of a
  * state dear. */
-static const struct pg_statement list_ended = {
-    "ctl_orders_ended",
-    COLUMNS " from checkout.order_events e join checkout.orders o"
-            "   on o.order_id = e.order_id and o.status = e.status"
-            " where e.status = $3 and" ASKED WITHIN("e.created_at") NEWEST("e.created_at"),
-    7};
-/* All that are open: by the tables of what is open. */
-static const struct pg_statement list_waiting = {
-    "ctl_orders_waiting",
-    COLUMNS " from checkout.waitlist w join checkout.orders o on o.order_id = w.order_id"
-            " where" ASKED WITHIN("o.created_at") NEWEST("o.created_at"),
-    7};
-static const struct pg_statement list_reserved = {
-    "ctl_orders_reserved",
-    COLUMNS " from checkout.payments p join checkout.orders o on o.order_id = p.order_id"
-            " where p.state = 'open' and" ASKED WITHIN("o.created_at") NEWEST("o.created_at"),
-    7};
-static const struct pg_statement count_orders = {
-    "ctl_orders_count",
-    "select t.status, count(*) from"
-    " (select o.status from checkout.orders o where" ASKED WITHIN(
-        "o.created_at") "   order by o.created_at desc limit $7::bigint) t group by t.status order "
-                        "by 2 desc, 1",
-    7};
+#define ENDED                                                                                      \
+    " from checkout.order_events e" ORDER_OF("e")                                                  \
+    " where e.status = $3 and" ASKED WITHIN("e.created_at")                                        \
+    " order by e.created_at desc" FIRST
+/* All that are open, and those of an item: by the tables of what is open. */
+#define WAITING                                                                                    \
+    " from checkout.waitlist w" ORDER_OF("w")                                                      \
+    " where" ASKED WITHIN("w.created_at")                                                          \
+    " order by w.created_at desc" FIRST
+#define WAITING_OF                                                                                 \
+    " from checkout.waitlist w" ORDER_OF("w")                                                      \
+    " where w.sku = $2 and" ASKED WITHIN("w.created_at")                                           \
+    " order by w.ticket desc" FIRST
+#define RESERVED                                                                                   \
+    " from (select n.order_id, n.created_at"                                                       \
+    "         from checkout.service v"                                                             \
+    "        cross join generate_series(0, v.shards - 1) s"                                        \
+    "        cross join lateral"                                                                   \
+    "              (select p.order_id, p.created_at from checkout.payments p"                      \
+    "                where p.shard = s and p.state = 'open'" WITHIN("p.created_at")                \
+    "                order by p.created_at desc" FIRST ") n"                                       \
+    "        order by n.created_at desc" FIRST ") p" ORDER_OF("p")                                 \
+    " where" ASKED                                                                                 \
+    " order by p.created_at desc"
+#define RESERVED_OF                                                                                \
+    " from checkout.payments p" ORDER_OF("p")                                                      \
+    " where p.shard = (select i.shard from checkout.items i where i.sku = $2)"                     \
+    "   and p.state = 'open' and" ASKED WITHIN("p.created_at")                                     \
+    " order by p.created_at desc" FIRST
+/* clang-format on */
+
+static const struct place all = PLACE("orders", ORDERS);
+static const struct place ended = PLACE("ended", ENDED);
+static const struct place waiting = PLACE("waiting", WAITING);
+static const struct place waiting_of = PLACE("waiting_of", WAITING_OF);
+static const struct place reserved = PLACE("reserved", RESERVED);
+static const struct place reserved_of = PLACE("reserved_of", RESERVED_OF);
+
+/* What is found by an index is found at once; helpers and compilers only make that slower. */
+static const struct pg_statement plainly = {
+    "ctl_orders_plainly",
+    "select set_config('jit', 'off', false), set_config('max_parallel_workers_per_gather', '0', "
+    "false)",
+    0};
 
 static const struct table_column count_columns[] = {
     {"STATUS", "status", TABLE_TEXT},
@@ -96,22 +134,34 @@ static int check_status(const char *status)
 
 enum param { USER, SKU, STATUS, REFERENCE, SINCE, UNTIL, LIMIT, PARAMS };
 
-/* The statement that finds them without walking over others. */
-static const struct pg_statement *finds(const char *const *params)
+/* The place that has them without many others. */
+static const struct place *place_of(const char *const *params)
 {
     enum order_state state = order_state_of(params[STATUS]);
-    if (params[STATUS] == NULL || params[USER] != NULL || params[SKU] != NULL ||
-        params[REFERENCE] != NULL)
-        return &list_orders;
+    bool of_item = params[SKU] != NULL;
+    if (params[STATUS] == NULL || params[USER] != NULL || params[REFERENCE] != NULL)
+        return &all;
     if (state == ORDER_STATE_WAITING)
-        return &list_waiting;
-    return state == ORDER_STATE_RESERVED ? &list_reserved : &list_ended;
+        return of_item ? &waiting_of : &waiting;
+    if (state == ORDER_STATE_RESERVED)
+        return of_item ? &reserved_of : &reserved;
+    return of_item ? &all : &ended;
+}
+
+static int find(struct ctl *ctl, const struct pg_statement *statement, const char *const *params,
+                const struct table_column *of_columns, size_t column_count,
+                struct table **ret_table)
+{
+    int exit_code = ctl_query(ctl, &plainly, NULL, NULL, NULL);
+    return exit_code != CTL_FINE
+               ? exit_code
+               : listing_query(ctl, statement, params, of_columns, column_count, ret_table);
 }
 
 static int list(struct ctl *ctl, const char *const *params, int64_t limit)
 {
     struct table *table;
-    int exit_code = listing_query(ctl, finds(params), params, columns, ARRAY_LEN(columns), &table);
+    int exit_code = find(ctl, &place_of(params)->list, params, columns, ARRAY_LEN(columns), &table);
     if (exit_code != CTL_FINE)
         return exit_code;
     listing_print(ctl, table, limit, "no orders", "limit", false);
@@ -123,8 +173,8 @@ static int count(struct ctl *ctl, const char **params)
 {
     struct table *table;
     params[LIMIT] = COUNT_MAX;
-    int exit_code =
-        listing_query(ctl, &count_orders, params, count_columns, ARRAY_LEN(count_columns), &table);
+    int exit_code = find(ctl, &place_of(params)->count, params, count_columns,
+                         ARRAY_LEN(count_columns), &table);
     if (exit_code != CTL_FINE)
         return exit_code;
     listing_print(ctl, table, INT64_MAX, "no orders", "limit", false);
@@ -165,8 +215,8 @@ const struct command command_orders_list = {
     .details =
         "Orders that a consumer has decided; an order that is still queued is not among them. A "
         "time is one that PostgreSQL reads: 2026-11-26T15:00Z, or yesterday. It is the order's "
-        "time of decision; with --status of an end alone, the time of that end. --count counts the "
-        "newest 10000 of them, by status.",
+        "time of decision; with --status alone, the time since when that is its state (with --sku, "
+        "too, if it is waiting or reserved). --count counts the newest 10000 of them, by status.",
     .options = {{"user", "U", "only this user's"},
                 {"sku", "S", "only of this item"},
                 {"status", "X", "only waiting, reserved, confirmed, rejected, ..."},

@@ -5,7 +5,7 @@ import itertools
 import statistics
 import time
 
-from bench_bed import SHARDS, Bed
+from bench_bed import SHARDS, Bed, cpu_seconds
 from harness_pool import Load
 from harness_wait import wait_until
 
@@ -16,10 +16,13 @@ LONG_LINE = 1000000
 HISTORY = 1000000
 POOLS = (1, 2, 4, 8)
 SPREAD_ITEMS = 10000
+LINES = 200000          # items at which somebody waits
+WATCH_S = 60
 
 UNITS = {
     "failover_kill9_ms": "ms", "failover_hang_ms": "ms", "scale_pause_ms": "ms", "scale_pause_others_ms": "ms",
     "takeover_1m_ms": "ms", "bulk_reject_per_s": "orders/s", "bulk_reject_others_p95_ms": "ms",
+    "lines_beat_longest_ms": "ms", "lines_beat_shortest_ms": "ms", "lines_sweep_core": "cores", "lines_expiry_ms": "ms",
     "promotion_1m_vs_10": "ratio", "growth": "ratio", "growth_cold": "ratio", "growth_empty_per_s": "orders/s",
     **{f"pool_{n}_per_s": "orders/s" for n in POOLS}, **{f"pool_{n}_vs_1": "ratio" for n in POOLS[1:]},
 }
@@ -27,11 +30,13 @@ UNITS = {
 FLOORS = {
     "failover_kill9_ms": (None, 1000), "failover_hang_ms": (None, 15000), "scale_pause_ms": (None, 300),
     "takeover_1m_ms": (None, 1000), "bulk_reject_per_s": (12000, None), "bulk_reject_others_p95_ms": (None, 50),
+    "lines_beat_longest_ms": (None, 1200), "lines_beat_shortest_ms": (800, None), "lines_sweep_core": (None, 0.05),
+    "lines_expiry_ms": (None, 3000),
     "promotion_1m_vs_10": (None, 1.5), "growth": (0.8, None),
     **{f"pool_{n}_vs_1": (0.8, None) for n in POOLS[1:]},
 }
 
-WORST_COUNTS = {"failover_kill9_ms", "failover_hang_ms", "takeover_1m_ms"}
+WORST_COUNTS = {"failover_kill9_ms", "failover_hang_ms", "takeover_1m_ms", "lines_expiry_ms"}
 
 
 class PoolBed(Bed):
@@ -135,6 +140,42 @@ class PoolBed(Bed):
         self._relayed()
         self.stack.sql("vacuum analyze orders, order_events, payments")
         self.stack.sql("checkpoint")
+
+    def fill_lines(self):
+        """At each item the one unit is held, and one order waits."""
+        self.stack.sql("update items set held = 1, waiting = 1, next_ticket = 2")
+        self.stack.sql(
+            "with made as (insert into orders (order_id, user_id, sku, shard, quantity, status, amount, currency, "
+            "fingerprint, payment_method, ticket, sequence, accepted_at) select gen_random_uuid(), 'user-' || "
+            "row_number() over (), sku, shard, 1, 'waiting', price, currency, 'f', 'pm_card_visa', 1, 1, now() from items "
+            "returning order_id, sku, shard), "
+            "told as (insert into order_events (shard, order_id, sequence, status, place_in_line) "
+            "select shard, order_id, 1, 'waiting', 1 from made order by shard) "
+            "insert into waitlist (sku, ticket, order_id, shard, quantity, expires_at) "
+            "select sku, 1, order_id, shard, 1, now() + interval '1 day' from made")
+        self._relayed()
+        self.stack.sql("vacuum analyze items, orders, order_events, waitlist")
+        self.stack.sql("checkpoint")
+
+    def heartbeats(self, consumer, seconds):
+        """Milliseconds between heartbeats of a consumer, by the database's clock."""
+        seen, until = [], time.monotonic() + seconds
+        while time.monotonic() < until:
+            at = self.stack.one("select extract(epoch from heartbeat_at)::float8 * 1000 from consumers where pid = %s",
+                                (consumer.pid,))
+            if not seen or at != seen[-1]:
+                seen.append(at)
+            time.sleep(0.02)
+        return [after - before for before, after in zip(seen, seen[1:])]
+
+    def expiry_ms(self, sku):
+        """From when the order that waits for this item is due until it is refused."""
+        due, order = self.stack.sql("update waitlist set expires_at = now() where sku = %s "
+                                    "returning extract(epoch from expires_at)::float8, order_id", (sku,))[0]
+        wait_until(lambda: self.stack.one("select status from orders where order_id = %s", (order,)) == "rejected", 300,
+                   "an order that is due to be refused", interval=0.02)
+        return (self.stack.one("select extract(epoch from updated_at)::float8 from orders where order_id = %s", (order,))
+                - due) * 1000
 
     def _relayed(self):
         """What was written past the service has nobody to be told to."""
@@ -289,6 +330,28 @@ class PoolFigures:
             "from orders where sku <> %s and shard = %s and created_at between to_timestamp(%s) and to_timestamp(%s)",
             (sku, stack.shard(sku), first, last)))
 
+    def lines(self):
+        """200,000 items with a waitlist, all served by one consumer: its heartbeats, what its sweep costs PostgreSQL, and
+        how soon orders that have waited too long are refused."""
+        self.bed.fresh(LINES, 1)
+        self.tell(f"{LINES:,} items at which somebody waits")
+        self.bed.fill_lines()
+        consumer = self.bed.stack.start("consumer")
+        try:
+            self.bed.settled(consumer)
+            self.tell(f"its heartbeats and its sweep, {WATCH_S} s")
+            sweep = self.bed.stack.one("select pid from pg_stat_activity where application_name = 'checkout-consumer control' "
+                                       "and datname = current_database()")
+            used, beats = cpu_seconds(sweep), self.bed.heartbeats(consumer, WATCH_S)
+            self.add("lines_sweep_core", (cpu_seconds(sweep) - used) / WATCH_S)
+            self.add("lines_beat_longest_ms", max(beats))
+            self.add("lines_beat_shortest_ms", min(beats))
+            self.tell("orders that have waited too long")
+            for number in range(1, 6):
+                self.add("lines_expiry_ms", self.bed.expiry_ms(f"bench-{LINES * number // 6:06d}"))
+        finally:
+            consumer.stop()
+
     def pool(self):
         """With ample stock: else who comes while a unit is being paid for waits in line, and is refused afterwards,
         which is more work the more of them are decided at once."""
@@ -329,6 +392,7 @@ GROUPS = {
     "failover": (("failover_kill9_ms", "failover_hang_ms"), False),
     "scale": (("scale_pause_ms", "scale_pause_others_ms"), False),
     "long_line": (("takeover_1m_ms", "promotion_1m_vs_10", "bulk_reject_per_s", "bulk_reject_others_p95_ms"), False),
+    "lines": (("lines_beat_longest_ms", "lines_beat_shortest_ms", "lines_sweep_core", "lines_expiry_ms"), False),
     "pool": (tuple(f"pool_{n}_vs_1" for n in POOLS[1:]), True),
     "growth": (("growth", "growth_cold"), True),
 }

@@ -264,6 +264,32 @@ class Plans(Explained):
             self.fill(self.stack.item(self.elsewhere(mine), stock=1, held=1), 1)
         self.assertLess(sweep(), 2 * alone)     # an index may be a level deeper now
 
+    def test_the_sweep_of_many_lines_goes_in_pages(self):
+        """Each looks at no more items than that; what is due is found by the first one, and the rest by some page."""
+        shard, others, count, page = self.stack.shard(self.long), self.elsewhere(self.long), 700, 100
+        self.stack.sql("delete from waitlist")
+        self.stack.sql("insert into items (sku, shard, title, price, currency, stock, held, waiting, next_ticket) "
+                       "select format('line-%%s-%%s', s, n), s, 'x', 1000, 'usd', 1, 1, 1, 2 "
+                       "from unnest(%s) s, generate_series(1, %s) n", ([shard, self.stack.shard(others)], count))
+        self.stack.sql("insert into waitlist (sku, ticket, order_id, shard, quantity, expires_at) select sku, 1, gen_random_uuid(), "
+                       "shard, 1, now() + interval '1 hour' from items where sku like 'line-%'")
+        due, free, paused = (f"line-{shard}-{n}" for n in (77, 501, 502))
+        self.stack.sql("update waitlist set expires_at = now() - interval '1 s' where sku = any (%s)", ([due, paused],))
+        self.stack.sql("update items set held = 0 where sku = any (%s)", ([free, paused],))
+        self.stack.sql("update items set paused = true, stopped_at = now() - interval '1 minute' where sku = %s", (paused,))
+        found, pages, after = set(), 0, (-1, "")
+        while after is not None:
+            rows, plans = self.explain("select * from checkout.overdue(%s, %s, %s, %s, %s)", self.shards, [shard], *after, page)
+            self.work(plans, page + 20)
+            self.assertIn((shard, "expired", due), rows)
+            after = next(((row[0], row[2]) for row in rows if row[1] == "page"), None)
+            found.update(row for row in rows if row[1] != "page")
+            pages += 1
+        self.assertEqual(found, {(shard, "expired", due), (shard, "more", free)})
+        self.assertIn(pages, (count // page, count // page + 1))
+        self.stack.sql("delete from waitlist")
+        self.stack.sql("delete from items where sku like 'line-%'")
+
     def test_a_relay(self):
         def step(sku):
             shard = self.stack.shard(sku)

@@ -7,6 +7,7 @@ import harness
 from harness import wait_until
 
 MANY = 200000           # orders of others
+OPEN = 5000             # of these wait, and as many are paid for, since long ago
 FEW = 2000              # rows that a list of 50 may read
 
 
@@ -31,12 +32,13 @@ class OrderList(harness.TestCase):
         sql("insert into order_events (shard, order_id, sequence, status, reason, created_at) "
             "select shard, order_id, 1, status, reason, created_at from orders")
         sql("insert into orders (order_id, user_id, sku, shard, quantity, status, amount, currency, fingerprint, sequence, "
-            " accepted_at) select md5(s)::uuid, 'ann', 'sku-1', 0, 1, s, 100, 'usd', '', 1, now() "
-            "from unnest(array['waiting', 'reserved']) s")
-        sql("insert into waitlist (sku, ticket, order_id, shard, quantity, expires_at) "
-            "values ('sku-1', 1, md5('waiting')::uuid, 0, 1, now())")
-        sql("insert into payments (order_id, shard, state, amount, currency, idempotency_key) "
-            "values (md5('reserved')::uuid, 0, 'open', 100, 'usd', 'k')")
+            " accepted_at, created_at, ticket) select md5(s || n)::uuid, case n when 0 then 'ann' else 'bob-' || n end, "
+            " 'sku-' || n %% 100, 0, 1, s, 100, 'usd', '', 1, now(), now() - least(n, 1) * interval '10 days' - n * interval '1 s', "
+            " %s - n from unnest(array['waiting', 'reserved']) s, generate_series(0, %s - 1) n", (OPEN, OPEN))
+        sql("insert into waitlist (sku, ticket, order_id, shard, quantity, expires_at, created_at) "
+            "select sku, ticket, order_id, 0, 1, now(), created_at from orders where status = 'waiting'")
+        sql("insert into payments (order_id, shard, state, amount, currency, idempotency_key, created_at) "
+            "select order_id, 0, 'open', 100, 'usd', 'k', created_at from orders where status = 'reserved'")
         for table in ("orders", "order_events", "waitlist", "payments"):
             sql(f"analyze {table}")
 
@@ -52,7 +54,10 @@ class OrderList(harness.TestCase):
         self.assertEqual({(row["sku"], row["status"]) for row in self.listed("--sku", "sku-0", "--status", "confirmed")},
                          {("sku-0", "confirmed")})
         for status in ("waiting", "reserved"):
-            self.assertEqual([row["status"] for row in self.listed("--status", status)], [status])
+            for words in ((), ("--sku", "sku-0")):
+                rows = self.listed("--status", status, *words)
+                self.assertEqual(({row["status"] for row in rows}, len(rows), rows[0]["user"]), ({status}, 50, "ann"))
+                self.assertEqual(rows, sorted(rows, key=lambda row: row["created_at"], reverse=True))
         self.assertEqual({row["status"] for row in self.listed("--status", "confirmed")}, {"confirmed"})
         self.assertEqual(self.listed("--status", "refunded"), [])
 
@@ -66,17 +71,25 @@ class OrderList(harness.TestCase):
         counted = {row["status"]: row["orders"] for row in self.listed("--count", "--since", "2000-01-01")}
         self.assertEqual(sum(counted.values()), 10000)
         self.assertEqual((counted["waiting"], counted["reserved"], counted["confirmed"]), (1, 1, 9))
+        for status, number in (("confirmed", 200), ("waiting", OPEN), ("reserved", OPEN), ("rejected", 10000)):
+            self.assertEqual(self.listed("--count", "--since", "2000-01-01", "--status", status),
+                             [{"status": status, "orders": number}])
         refused = self.stack.ctl("orders", "list", "--count", check=False)
         self.assertEqual((refused.returncode, "--count needs --since" in refused.stderr), (2, True))
 
     def test_none_walks_over_the_others(self):
         for words in ((), ("--sku", "sku-5"), ("--user", "user-5"), ("--reference", "cart-50"), ("--status", "confirmed"),
                       ("--status", "rejected"), ("--status", "refunded"), ("--status", "waiting"), ("--status", "reserved"),
-                      ("--since", "yesterday", "--until", "today")):
+                      ("--status", "waiting", "--sku", "sku-5"),
+                      ("--status", "confirmed", "--since", "yesterday"), ("--since", "yesterday", "--until", "today"),
+                      ("--count", "--since", "2000-01-01", "--status", "confirmed")):
             with self.subTest(words):
                 before = self.rows_read()
                 self.stack.ctl("orders", "list", *words)
                 self.assertLess(self.rows_read() - before, FEW)
+        before = self.rows_read()       # what is paid for is found by the shard, with its order
+        self.stack.ctl("orders", "list", "--status", "reserved", "--sku", "sku-5")
+        self.assertLess(self.rows_read() - before, 2 * OPEN + FEW)
 
     def rows_read(self):
         """By all sessions that have ended."""

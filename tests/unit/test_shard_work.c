@@ -50,7 +50,7 @@ START_TEST(work_of_all_kinds_takes_turns)
     stage_deliver();
     shard_routing_commands(&stage.shard.routing);
     shard_routing_waitlist(&stage.shard.routing, "s");
-    shard_routing_expired(&stage.shard.routing);
+    shard_routing_expired(&stage.shard.routing, "s");
     stage_came(OUTCOME_CAPTURED, "pi_1");
     stage_came(OUTCOME_REFUNDED, "re_1");
     static const char *const order[] = {"decide", "run_commands",   "settle_waitlist", "expire",
@@ -79,7 +79,7 @@ START_TEST(nothing_is_routed_to_a_shard_that_is_not_ours)
     stage_stand_by();
     shard_routing_commands(&stage.shard.routing);
     shard_routing_waitlist(&stage.shard.routing, "s");
-    shard_routing_expired(&stage.shard.routing);
+    shard_routing_expired(&stage.shard.routing, "s");
     stage_came(OUTCOME_CAPTURED, "pi_1");
     stage_came(OUTCOME_REFUNDED, "re_1");
     ck_assert_str_eq(fake_pg_oldest(stage.session), "");
@@ -89,7 +89,6 @@ START_TEST(nothing_is_routed_to_a_shard_that_is_not_ours)
     stage_taken("7");
     fake_pg_answer(stage.session, "run_commands", ""); /* as after every take-over */
     fake_pg_answer(stage.session, "stop_payments", "");
-    fake_pg_answer(stage.session, "expire", "");
     ck_assert_str_eq(fake_pg_oldest(stage.session), "");
 }
 END_TEST

@@ -187,7 +187,6 @@ START_TEST(tasks_go_where_they_are_done)
 {
     answer(CHARGE ";" REFUND ";" AWAIT ";" LINE);
     ck_assert_str_eq(heard, "charge:o1 refund:o1 await_buyer:o1 committed ");
-    answer(""); /* orders that have waited too long take their turn first */
     ck_assert_str_eq(fake_pg_oldest(session), "settle_waitlist");
     ck_assert_str_eq(fake_pg_param(session, 3), "dress");
 }
@@ -229,6 +228,41 @@ START_TEST(a_row_that_is_neither_is_an_unknown_task)
 }
 END_TEST
 
+START_TEST(a_line_that_cannot_be_settled_lets_the_next_one_pass)
+{
+    fake_pg_skip(session, NULL);
+    shard_writer_add_waitlist(&writer, "dress");
+    shard_writer_add_waitlist(&writer, "hat");
+    shard_writer_kick(&writer);
+    for (int i = 0; i < 3; i++) {
+        ck_assert_str_eq(fake_pg_param(session, 3), "dress");
+        fake_pg_refuse(session, "settle_waitlist", "57014");
+    }
+    ck_assert_str_eq(fake_pg_param(session, 4), "1"); /* from 500 rows on, by 8 */
+    ck_assert_uint_eq(fake_pg_limit(session), PATIENCE_USUAL_MS);
+    fake_pg_refuse(session, "settle_waitlist", "57014");
+    ck_assert_str_eq(fake_pg_param(session, 3), "hat");
+    shard_writer_add_waitlist(&writer, "dress"); /* by the sweep: not yet */
+    fake_pg_answer(session, "settle_waitlist", "");
+    ck_assert_str_eq(fake_pg_oldest(session), "");
+}
+END_TEST
+
+START_TEST(what_takes_too_long_may_take_less_for_a_while)
+{
+    ck_assert_uint_eq(fake_pg_limit(session), PATIENCE_USUAL_MS);
+    fake_pg_skip(session, NULL);
+    ck_assert_ptr_null(shard_writer_why(&writer));
+    shard_writer_add_expired(&writer, "dress");
+    shard_writer_kick(&writer);
+    fake_pg_refuse(session, "expire", "57014");
+    ck_assert_uint_eq(fake_pg_limit(session), PATIENCE_SHORT_MS);
+    ck_assert_str_eq(shard_writer_why(&writer), "57014: the test says so");
+    fake_pg_answer(session, "expire", "");
+    ck_assert_ptr_null(shard_writer_why(&writer));
+}
+END_TEST
+
 START_TEST(what_was_refused_tells_nothing)
 {
     fake_pg_refuse(session, fake_pg_oldest(session), "CK001");
@@ -248,6 +282,8 @@ int main(void)
     tcase_add_test(tests, an_unknown_task_is_reported_and_its_neighbours_are_done);
     tcase_add_test(tests, a_task_that_cannot_be_read_is_unknown);
     tcase_add_test(tests, a_row_that_is_neither_is_an_unknown_task);
+    tcase_add_test(tests, a_line_that_cannot_be_settled_lets_the_next_one_pass);
+    tcase_add_test(tests, what_takes_too_long_may_take_less_for_a_while);
     tcase_add_test(tests, what_was_refused_tells_nothing);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

@@ -263,8 +263,8 @@ begin
         changed := found;
         perform checkout.run_clock(p_shards, c.shard);
         return query
-        select checkout.settle_waitlist_task(i.sku), null::checkout.news
-          from checkout.items_with_waitlist(array[c.shard]) i where changed limit 256;
+        select checkout.settle_waitlist_task(w.sku), null::checkout.news   -- the sweep finds the others
+          from checkout.page_of_waitlists(array[c.shard], c.shard, '', 256) w where changed and w.shard = c.shard;
     else
         update checkout.items i
            set paused = false, stopped_at = null,

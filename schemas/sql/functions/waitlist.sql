@@ -171,25 +171,52 @@ begin
      where lined.shard = lined.home;
 end $$;
 
--- Those of them at whose head somebody has waited too long.
+-- A page of them: up to p_limit steps in the order of shards and SKUs, behind an item. A step over a shard that is not
+-- asked for has an item, too.
+create or replace function checkout.page_of_waitlists(p_shard_list integer[], p_after_shard integer, p_after text, p_limit integer)
+returns table (shard integer, sku text, step integer)
+language plpgsql stable as $$
+begin
+    return query
+    with recursive page as (
+        (select l.shard, l.sku, 1 as step from checkout.waitlist l
+          where (l.shard, l.sku) > (p_after_shard, p_after) order by l.shard, l.sku limit 1)
+        union all
+        select n.shard, n.sku, page.step + 1
+          from page
+          cross join lateral (select case when page.shard = any (p_shard_list) then page.shard
+                                          else (select min(s) from unnest(p_shard_list) s where s > page.shard) end as shard,
+                                     case when page.shard = any (p_shard_list) then page.sku else '' end as sku) behind
+          cross join lateral (select l.shard, l.sku from checkout.waitlist l
+                               where (l.shard, l.sku) > (behind.shard, behind.sku)
+                               order by l.shard, l.sku limit 1) n
+         where page.step < p_limit)
+    select page.shard, page.sku, page.step from page;
+end $$;
+
+-- Items of these shards with orders that have waited too long: by when they are due on the shard's clock, the first 256
+-- of a shard. The clock of an item is never ahead of it. An item that was paused may hide others for a while; these
+-- are found by their page (checkout.overdue).
 create or replace function checkout.expired_waitlists(p_shards integer, p_shard_list integer[])
 returns table (shard integer, sku text)
 language plpgsql stable as $$
 begin
     return query
-    select i.shard, i.sku
-      from checkout.items_with_waitlist(p_shard_list) i
-      join checkout.shards s on s.shards = p_shards and s.shard = i.shard
-     where (select l.expires_at from checkout.waitlist l where l.sku = i.sku and l.ticket >= i.waitlist_head
-             order by l.ticket limit 1)
-           <= checkout.item_clock(i, s);
+    select distinct s.shard, w.sku
+      from unnest(p_shard_list) as asked(shard)
+      cross join lateral (select * from checkout.shards t where t.shards = p_shards and t.shard = asked.shard limit 1) s
+      cross join lateral (select l.sku, l.expires_at from checkout.waitlist l
+                           where l.shard = asked.shard and l.expires_at <= checkout.shard_clock(s)
+                           order by l.expires_at limit 256) w
+      cross join lateral (select * from checkout.items i where i.sku = w.sku limit 1) i
+     where w.expires_at <= checkout.item_clock(i, s);
 end $$;
 
--- Rejects up to p_limit orders of a shard that have waited too long, and settles their lines. Passes over the first
--- p_passed of these items, one of which hangs. The orders of a line expire in their order, by the clock of its item, so
--- only heads are looked at.
+-- Rejects up to p_limit orders of these items of a shard that have waited too long, and settles their lines. (Null: of
+-- items that it finds itself.) The orders of a line expire in their order, by the clock of its item, so only heads are
+-- looked at.
 create or replace function checkout.expire_waiting(p_shards integer, p_shard integer, p_epoch bigint, p_limit integer,
-                                                   p_passed integer default 0)
+                                                   p_skus text[] default null)
 returns setof checkout.output
 language plpgsql as $$
 declare
@@ -200,9 +227,7 @@ declare
     room integer := p_limit;
 begin
     perform checkout.fence(p_shards, p_shard, p_epoch);
-    select coalesce(array_agg(l.sku order by l.sku), '{}') into skus
-      from (select e.sku from checkout.expired_waitlists(p_shards, array[p_shard]) e order by e.sku limit p_limit
-            offset p_passed) l;
+    skus := coalesce(p_skus, array(select e.sku from checkout.expired_waitlists(p_shards, array[p_shard]) e));
     skus := array(select u.sku from unnest(skus) as u(sku)
                   except select h.sku from unnest(checkout.lock_items(p_shard, skus)) as h(sku) order by 1);
 
