@@ -37,6 +37,7 @@ struct pool {
     struct probe probe;
     struct loop_timer *heartbeat;
     struct leaving leaving;
+    struct pool_db_refusal refusal;
     bool asking;         /* a heartbeat or a join is under way */
     bool freeing;        /* a request to free a shard is under way */
     bool suspended;      /* we closed the broker's connection because the database is away */
@@ -121,6 +122,7 @@ static void owners_read(const struct pg_result *result, void *arg)
 static void database_answers(struct pool *pool)
 {
     pool->success_ms = pool->sent_ms;
+    pool->refusal.why[0] = '\0';
     if (pool->suspended && !pool->membership.leaving) {
         pool->suspended = false;
         broker_resume(pool->context->broker);
@@ -140,11 +142,9 @@ static void heartbeat_answered(const struct pg_result *result, void *arg)
 {
     struct pool *pool = arg;
     pool->asking = false;
-    if (pg_status(result) != PG_OK) {
-        if (pg_status(result) == PG_ERROR)
-            log_error("heartbeat refused by the database", LOG_STR("problem", pg_message(result)));
+    pool_db_refused(&pool->refusal, result);
+    if (pg_status(result) != PG_OK)
         return;
-    }
     database_answers(pool);
     struct member_row rows[LIVENESS_MAX];
     size_t count = pool_db_members(result, rows);
@@ -290,12 +290,13 @@ bool pool_ready(const struct pool *pool, struct buf *ret_why)
     else if (pool->membership.id == 0)
         lack = "not a member of the pool yet";
     else if (clock_mono_ms() - pool->success_ms >= DATABASE_LOST_MS)
-        lack = "PostgreSQL has not answered a heartbeat for 5 s";
+        lack = "PostgreSQL has taken no heartbeat for 5 s";
     else if (broker_state(pool->context->broker) == BROKER_DOWN)
         lack = "RabbitMQ is not connected";
     if (lack == NULL)
         return probe_ready(&pool->probe, ret_why);
-    (void)buf_printf(ret_why, "%s\n", lack);
+    const char *why = pool->refusal.why;
+    (void)buf_printf(ret_why, "%s%s%s\n", lack, why[0] == '\0' ? "" : ": ", why);
     return false;
 }
 

@@ -5,9 +5,11 @@
 #include <unistd.h>
 
 #include "common/base/err.h"
+#include "common/base/log.h"
 #include "common/base/version.h"
 
 #define NUMBER_SIZE 24
+#define LOG_EACH_MS 10000
 #define PIDS_MAX 4096 /* bytes */
 
 static const struct pg_statement service_statement = {"service",
@@ -99,4 +101,18 @@ int pool_db_free_shard(struct pg *session, const struct pg *waiting, int64_t dea
 int pool_db_listen(struct pg *session)
 {
     return pg_query(session, &listen_statement, NULL, NULL, NULL);
+}
+
+void pool_db_refused(struct pool_db_refusal *refusal, const struct pg_result *result)
+{
+    if (pg_status(result) != PG_ERROR)
+        return;
+    (void)snprintf(refusal->why, sizeof refusal->why, "%s: %s", pg_sqlstate(result),
+                   pg_message(result));
+    refusal->times++;
+    if (!log_due(&refusal->logged_ms, LOG_EACH_MS))
+        return;
+    log_error("heartbeat refused by the database", LOG_STR("problem", refusal->why),
+              LOG_INT("times", refusal->times));
+    refusal->times = 0;
 }

@@ -35,4 +35,14 @@ MUST_CHECK int pool_db_free_shard(struct pg *session, const struct pg *waiting, 
 /* Notifications of commands reach this session from now on. */
 MUST_CHECK int pool_db_listen(struct pg *session);
 
+/* Of heartbeats; zeroed at first. */
+#define POOL_DB_WHY_SIZE 192
+struct pool_db_refusal {
+    char why[POOL_DB_WHY_SIZE]; /* SQLSTATE and message; "": none since the last success */
+    uint64_t logged_ms;
+    unsigned times; /* since that was logged */
+};
+/* Notes an answer that is a refusal, and logs it once in 10 s. */
+void pool_db_refused(struct pool_db_refusal *refusal, const struct pg_result *result);
+
 #endif

@@ -13,10 +13,12 @@
 #include "common/shop/job.h"
 #include "common/shop/redis_keys.h"
 #include "common/shop/status.h"
+#include "consumer/shard/admission_heal.h"
 
 #define RENEW_MS 2000 /* so that a key does not lapse if one round fails */
 #define SOON_MS 100   /* for items that have just sold out: so often at most */
 #define ITEMS_MAX 4096
+#define LOCKS_OF_ROUND 256
 #define KEY_SIZE (sizeof REDIS_KEY_GATE + JOB_SKU_MAX)
 #define VALUE_SIZE 32
 #define ARRAY_MAX ((size_t)512 * 1024)
@@ -39,6 +41,7 @@ struct admission_keys {
     bool asking;
     bool again; /* requested meanwhile */
     uint64_t round;
+    struct admission_heal heal;
     struct strmap items; /* by sku */
     bool serving[];
 };
@@ -50,9 +53,6 @@ static const struct pg_statement gate_states = {
     3};
 
 enum column { SKU, SHARD, GATE, STATE };
-
-static const char give_back_script[] =
-    "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end return 0";
 
 static struct item *find(struct admission_keys *keys, const char *sku)
 {
@@ -114,14 +114,6 @@ static void delete_key(struct admission_keys *keys, struct item *item)
     item->written = false;
 }
 
-static void give_back(struct admission_keys *keys, const char *sku, const char *order_id)
-{
-    char key[KEY_SIZE];
-    (void)snprintf(key, sizeof key, REDIS_KEY_LOCK "%s", sku);
-    const char *argv[] = {"EVAL", give_back_script, "1", key, order_id};
-    command(keys, ARRAY_LEN(argv), argv);
-}
-
 /* ---- rounds ---- */
 
 static void take_row(struct admission_keys *keys, const struct pg_result *result, int row)
@@ -140,6 +132,19 @@ static void take_row(struct admission_keys *keys, const struct pg_result *result
         write_key(keys, item, gate, state);
     } else if (item->written) {
         delete_key(keys, item);
+    }
+}
+
+/* A part of them in each round, all in turn. */
+static void look_at_locks(struct admission_keys *keys, const struct pg_result *result)
+{
+    uint64_t parts = (uint64_t)pg_rows(result) / LOCKS_OF_ROUND + 1;
+    for (int row = 0; row < pg_rows(result); row++) {
+        uint32_t shard = (uint32_t)pg_int(result, row, SHARD);
+        if ((uint64_t)row % parts == keys->round % parts &&
+            strcmp(pg_text(result, row, GATE), "lock") == 0 && shard < keys->shards &&
+            keys->serving[shard])
+            admission_heal_lock(&keys->heal, pg_text(result, row, SKU));
     }
 }
 
@@ -166,6 +171,7 @@ static void states_read(const struct pg_result *result, void *arg)
     }
     for (int row = 0; row < pg_rows(result); row++)
         take_row(keys, result, row);
+    look_at_locks(keys, result);
     forget_old(keys);
     if (keys->again)
         loop_timer_start(keys->soon, SOON_MS, 0);
@@ -217,6 +223,7 @@ static void ask(void *arg)
         pg_query(keys->session, &gate_states, params, states_read, keys) == 0) {
         keys->asking = true;
         keys->round++;
+        admission_heal_page(&keys->heal);
     }
     buf_free(&shard_list);
     buf_free(&skus);
@@ -233,6 +240,7 @@ struct admission_keys *admission_keys_new(struct loop *loop, uint32_t shards, st
     keys->shards = shards;
     keys->session = session;
     keys->redis = redis;
+    keys->heal = (struct admission_heal){.session = session, .redis = redis};
     keys->renew = loop_timer_new(loop, ask, keys);
     keys->soon = loop_timer_new(loop, ask, keys);
     if (keys->renew == NULL || keys->soon == NULL) {
@@ -270,7 +278,7 @@ void admission_keys_saw(struct admission_keys *keys, uint32_t shard, const char 
         return;
     struct item *item = find(keys, sku);
     if (item != NULL && item->locks && order_state_final(order_state_of(status)))
-        give_back(keys, sku, order_id);
+        admission_heal_release(&keys->heal, sku, order_id);
     if (item != NULL || order_reason_of(reason) != ORDER_REASON_SOLD_OUT)
         return;
     item = find_or_add(keys, sku, shard);

@@ -203,7 +203,9 @@ const struct command command_shards = {
     .summary = "shows each shard: its owner and its waiting work",
     .details =
         "STANDBY takes the shard over next, by the same assignment that the consumers use. QUEUE: "
-        "messages (of up to 256 orders each) that RabbitMQ has not delivered. LINE: orders that "
+        "messages (of up to 256 orders each) that RabbitMQ has not delivered; up to 32 more are "
+        "with "
+        "the owner (if it decides none, `doctor` says why). LINE: orders that "
         "wait for an item. PAY: open payments. OLDEST: how long the oldest of these orders has "
         "waited. /S: orders decided a second, of late. SINCE: how long its owner has had it. If "
         "QUEUE grows while /S is 0 and the owner's heartbeat moves, another program consumes the "

@@ -103,6 +103,32 @@ class Gate(harness.TestCase):
                    "the lock to be given back, not to lapse")
         self.assertEqual(self.stack.post("bob", sku).status, 202)
 
+    def test_a_lock_of_an_order_that_has_ended_is_found(self):
+        """An old file of Redis brings it back."""
+        sku = self.stack.item(stock=5, gate="lock")
+        wait_until(lambda: self.key(sku) == b"lock:open", 30, "its key")
+        ended = self.stack.order("ann", sku).wait("confirmed")
+        name = f"checkout:lock:{sku}"
+        wait_until(lambda: self.stack.redis().get(name) is None, 15, "the lock to be given back")
+        self.stack.redis().set(name, ended.id, px=30000)
+        wait_until(lambda: self.stack.redis().get(name) is None, 6, "the lock to be deleted, not to lapse")
+        self.assertEqual(self.stack.post("bob", sku).status, 202)
+
+    def test_a_lock_of_an_order_that_is_not_known_stays_until_its_end(self):
+        sku = self.stack.item(stock=5, gate="lock")
+        wait_until(lambda: self.key(sku) == b"lock:open", 30, "its key")
+        name = f"checkout:lock:{sku}"
+        for value in ("12345678-1234-8234-9234-123456789012", "no order at all"):
+            self.stack.redis().set(name, value)     # without an end
+            wait_until(lambda: 0 < self.stack.redis().pttl(name) <= 30000, 10, "its end")
+            self.assertEqual(self.stack.redis().get(name).decode(), value)
+
+    def test_a_gate_without_an_end_is_deleted(self):
+        sku = self.stack.item(stock=1)
+        self.stack.redis().set(f"checkout:gate:{sku}", "soldout:sold")
+        wait_until(lambda: self.key(sku) is None, 20, "the key to be deleted")
+        self.assertEqual(self.stack.post("bob", sku).status, 202)
+
     def test_without_its_owner_the_gate_opens(self):
         sku = self.sell_out("soldout")
         self.refused(sku, "sold-out")

@@ -270,6 +270,15 @@ class Hang(SetAsideCase):
                 order.wait("confirmed")
             self.assertEqual(self.stack.one("select count(*) from items_aside"), 0)
 
+    def test_a_member_whose_heartbeats_are_refused_says_why(self):
+        member = self.stack.daemon("consumer")
+        with self.trigger("consumers", "true", "raise exception 'no space' using errcode = '53100'"):
+            wait_until(lambda: "PostgreSQL has taken no heartbeat for 5 s: 53100: no space"
+                       in http_call(member.admin, "GET", "/readyz").body.decode(), 20, "the member to say why")
+            time.sleep(3)
+        self.assertLessEqual(member.log_text().count(b"heartbeat refused by the database"), 2)
+        wait_until(lambda: http_call(member.admin, "GET", "/readyz").status == 200, 60, "the member to be ready again")
+
     def test_a_payment_that_cannot_be_recorded_delays_no_other(self):
         stuck, other = self.stack.item(), self.stack.item(stock=1000)
         with self.hangs("items", f"new.sku = '{stuck}' and new.sold > old.sold", "update"):

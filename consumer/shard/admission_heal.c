@@ -1,0 +1,93 @@
+#include "consumer/shard/admission_heal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/buf.h"
+#include "common/base/log.h"
+#include "common/shop/ids.h"
+#include "common/shop/redis_keys.h"
+
+#define PAGE "256"
+#define KEY_SIZE (sizeof REDIS_KEY_GATE + JOB_SKU_MAX)
+
+/* No row: the order has not ended, as far as is known. */
+static const struct pg_statement ended_lock = {
+    "ended_lock",
+    "select o.sku, o.order_id from checkout.orders o where o.order_id = case when $1::text ~"
+    " '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then $1::text::uuid end"
+    " and o.status in ('confirmed', 'rejected', 'cancelled', 'refunded')",
+    1};
+static const struct pg_statement page_of_items = {
+    "page_of_items",
+    "select i.sku from checkout.items i where i.sku > $1::text order by i.sku limit " PAGE, 1};
+
+static const char release_script[] =
+    "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end return 0";
+static const char gate_script[] =
+    "if redis.call('PTTL', KEYS[1]) == -1 then redis.call('DEL', KEYS[1]) end return 0";
+static const char lock_script[] =
+    "if redis.call('PTTL', KEYS[1]) == -1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end "
+    "return redis.call('GET', KEYS[1])";
+
+static void script(struct admission_heal *heal, const char *text, const char *prefix,
+                   const char *sku, const char *argument, redis_reply_cb cb)
+{
+    char key[KEY_SIZE];
+    (void)snprintf(key, sizeof key, "%s%s", prefix, sku);
+    const char *argv[] = {"EVAL", text, "1", key, argument};
+    size_t lens[] = {strlen("EVAL"), strlen(text), 1, strlen(key), strlen(argument)};
+    if (redis_command(heal->redis, 5, argv, lens, cb, heal) < 0)
+        log_debug("admission key not looked at; it expires, and admission lets orders pass");
+}
+
+void admission_heal_release(struct admission_heal *heal, const char *sku, const char *order_id)
+{
+    script(heal, release_script, REDIS_KEY_LOCK, sku, order_id, NULL);
+}
+
+static void end_read(const struct pg_result *result, void *arg)
+{
+    struct admission_heal *heal = arg;
+    if (pg_status(result) == PG_OK && pg_rows(result) > 0)
+        admission_heal_release(heal, pg_text(result, 0, 0), pg_text(result, 0, 1));
+}
+
+static void lock_read(const struct redis_reply *reply, void *arg)
+{
+    struct admission_heal *heal = arg;
+    char id[IDS_ORDER_SIZE];
+    if (reply->type != REDIS_STRING || reply->len >= sizeof id)
+        return;
+    memcpy(id, reply->str, reply->len);
+    id[reply->len] = '\0';
+    const char *params[] = {id};
+    if (pg_query(heal->session, &ended_lock, params, end_read, heal) < 0)
+        log_debug("lock of an item not looked at; it expires");
+}
+
+void admission_heal_lock(struct admission_heal *heal, const char *sku)
+{
+    script(heal, lock_script, REDIS_KEY_LOCK, sku, REDIS_KEYS_TEXT(REDIS_KEY_LOCK_LIFE_MS),
+           lock_read);
+}
+
+static void page_read(const struct pg_result *result, void *arg)
+{
+    struct admission_heal *heal = arg;
+    heal->asking = false;
+    if (pg_status(result) != PG_OK)
+        return;
+    int rows = pg_rows(result);
+    for (int row = 0; row < rows; row++)
+        script(heal, gate_script, REDIS_KEY_GATE, pg_text(result, row, 0), "", NULL);
+    (void)snprintf(heal->after, sizeof heal->after, "%s",
+                   rows == 0 ? "" : pg_text(result, rows - 1, 0));
+}
+
+void admission_heal_page(struct admission_heal *heal)
+{
+    const char *params[] = {heal->after};
+    if (!heal->asking)
+        heal->asking = pg_query(heal->session, &page_of_items, params, page_read, heal) == 0;
+}
