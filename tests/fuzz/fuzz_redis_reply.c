@@ -6,6 +6,7 @@
 #include "common/base/log.h"
 #include "producer/admission/admission.h"
 #include "tests/fake/fake_loop.h"
+#include "tests/fake/fake_pg.h"
 #include "tests/fake/fake_redis.h"
 
 #define ORDERS_MAX 8
@@ -62,12 +63,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct redis *redis = fake_redis_new();
     fake_redis_up(redis);
     struct loop *loop = loop_new();
-    struct admission *admission = admission_new(loop, redis, verdict, NULL);
+    const struct sessions sessions = {.reads = NULL}; /* PostgreSQL is away */
+    const struct admission_options options = {.redis = redis, .sessions = &sessions};
+    struct admission *admission = admission_new(loop, &options, verdict, NULL);
     MUST(admission != NULL);
     memset(verdicts, 0, sizeof verdicts);
     for (size_t i = 0; i < orders; i++) {
-        entries[i] = (struct admission_entry){"3b94d501-1a99-88b2-9f64-5cc7c16aaf31",
-                                              "0123456789abcdef0123456789abcdef", "dress", NULL};
+        entries[i] = (struct admission_entry){.order_id = "3b94d501-1a99-88b2-9f64-5cc7c16aaf31",
+                                              .fingerprint = "0123456789abcdef0123456789abcdef",
+                                              .sku = "dress"};
         admission_ask(admission, &entries[i]);
     }
     fake_loop_run(data[0] / ORDERS_MAX % 2 == 0 ? 0 : 200); /* 200: Redis is late */

@@ -116,7 +116,7 @@ export class Buyer {
     const lose = async (route) => {
       if (route.request().method() !== "POST") return route.fallback();
       await route.fetch().catch(() => {});
-      return route.abort("connectionreset");
+      return route.abort("connectionreset").catch(() => {}); // a page that has gone meanwhile has ended it
     };
     await this.context.route("**/v1/orders", lose);
     return () => this.context.unroute("**/v1/orders", lose);
