@@ -62,7 +62,8 @@ static void requested(const struct pg_result *result, void *arg)
     const char *status = pg_status(result) == PG_OK ? pg_text(result, 0, 0) : "";
     if (pg_status(result) != PG_OK) {
         if (pg_status(result) == PG_ERROR)
-            log_error("cancel request failed", LOG_STR("problem", pg_message(result)));
+            log_error("cancel request failed", LOG_STR("order_id", c->id),
+                      LOG_STR("problem", pg_message(result)));
         respond_plain_problem(c->api, c->request, STATS_ORDER_DELETE, PROBLEM_DATABASE_UNAVAILABLE,
                               "it is safe to ask again");
     } else if (strcmp(status, "acting") == 0) { /* its buyer is at the bank */

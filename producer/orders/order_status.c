@@ -222,7 +222,8 @@ static void looked_up(const struct pg_result *result, void *arg)
     l->asking = false;
     if (pg_status(result) != PG_OK) {
         if (pg_status(result) == PG_ERROR)
-            log_error("order not read", LOG_STR("problem", pg_message(result)));
+            log_error("order not read", LOG_STR("order_id", l->id),
+                      LOG_STR("problem", pg_message(result)));
         answer_unavailable(l);
         return;
     }

@@ -30,6 +30,7 @@ static const char *const types[] = {
 struct hook {
     struct api *api;
     struct http_request *request;
+    char order_id[IDS_ORDER_SIZE]; /* "": the event names none */
 };
 
 /* ---- the event ---- */
@@ -116,7 +117,8 @@ static void requested(const struct pg_result *result, void *arg)
         thank(hook->api, hook->request);
     } else {
         if (pg_status(result) == PG_ERROR)
-            log_error("webhook not recorded", LOG_STR("problem", pg_message(result)));
+            log_error("webhook not recorded", LOG_STR("order_id", hook->order_id),
+                      LOG_STR("problem", pg_message(result)));
         refuse(hook->api, hook->request, PROBLEM_DATABASE_UNAVAILABLE, "send it again");
     }
     free(hook);
@@ -134,7 +136,8 @@ static void record(struct api *api, struct http_request *request, const struct w
         refuse(api, request, PROBLEM_OVERLOADED, "out of memory");
         return;
     }
-    *hook = (struct hook){api, request};
+    *hook = (struct hook){.api = api, .request = request};
+    memcpy(hook->order_id, event->order_id, sizeof hook->order_id);
     const char *params[] = {event->id,
                             event->type,
                             text_or_null(event->order_id),

@@ -262,5 +262,24 @@ class WithoutTheDatabase(Cancels):
         wait_until(lambda: self.cancel(order).status == 202, 30, "it to be possible again")
 
 
+class RefusedByTheDatabase(Cancels):
+    daemons = ("producer",)
+
+    def test_the_log_says_which_order_it_was(self):
+        order = self.stack.order("ann", self.stack.item())
+        self.stack.sql("alter function request_cancel(uuid, text) rename to request_cancel_away")
+        self.stack.sql("alter table waitlist rename to waitlist_away")
+        try:
+            self.assertEqual(self.cancel(order).status, 503)
+            self.assertEqual(self.stack.call("ann", "GET", f"/v1/orders/{order.id}").status, 503)
+        finally:
+            self.stack.sql("alter table waitlist_away rename to waitlist")
+            self.stack.sql("alter function request_cancel_away(uuid, text) rename to request_cancel")
+        for event in ("cancel request failed", "order not read"):
+            with self.subTest(event=event):
+                lines = [line for line in self.stack.daemon("producer").log_text().decode().splitlines() if event in line]
+                self.assertEqual([order.id in line for line in lines], [True], lines)
+
+
 if __name__ == "__main__":
     harness.main()
