@@ -108,7 +108,7 @@ grant execute on function checkout.move_orders(integer, checkout.move[]), checko
     to checkout_consumer;
 
 -- checkoutctl, but for migrate: it reads all, puts items on sale and shards into service, and asks the
--- owners of the lines for the rest.
+-- owners of the shards for the rest.
 grant select on all tables in schema checkout to checkout_operator;
 grant insert on checkout.items, checkout.commands, checkout.service, checkout.shards, checkout.relays
     to checkout_operator;
