@@ -3,7 +3,6 @@
 #include "common/base/clock.h"
 
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -72,24 +71,30 @@ static bool has_shape(const char *text, const char *shape)
     return true;
 }
 
+/* The number that `count` digits make. */
+static int number_at(const char *text, int count)
+{
+    int number = 0;
+    for (int i = 0; i < count; i++)
+        number = number * 10 + (text[i] - '0');
+    return number;
+}
+
 int clock_parse_rfc3339(const char *text, int64_t *ret_wall_ms)
 {
     static const char shape[] = "dddd-dd-ddTdd:dd:dd";
     if (!has_shape(text, shape))
         return ERR_PARSE;
-    int year, month, day, hour, minute, second;
-    if (sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d", &year, &month, &day, &hour, &minute, &second) != 6)
-        return ERR_PARSE;
     int64_t ms;
     const char *rest = parse_fraction(text + sizeof shape - 1, &ms);
     if (rest == NULL || strcmp(rest, "Z") != 0)
         return ERR_PARSE;
-    struct tm tm = {.tm_year = year - 1900,
-                    .tm_mon = month - 1,
-                    .tm_mday = day,
-                    .tm_hour = hour,
-                    .tm_min = minute,
-                    .tm_sec = second};
+    struct tm tm = {.tm_year = number_at(text, 4) - 1900,
+                    .tm_mon = number_at(text + 5, 2) - 1,
+                    .tm_mday = number_at(text + 8, 2),
+                    .tm_hour = number_at(text + 11, 2),
+                    .tm_min = number_at(text + 14, 2),
+                    .tm_sec = number_at(text + 17, 2)};
     struct tm normal = tm;
     time_t seconds = timegm(&normal);
     if (normal.tm_mon != tm.tm_mon || normal.tm_mday != tm.tm_mday ||
