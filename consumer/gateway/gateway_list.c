@@ -67,9 +67,12 @@ void gateway_list_heard_date(struct gateway_list *list, int64_t date_s)
     list->ahead_s = date_s - clock_wall_ms() / 1000;
 }
 
+/* By the earlier of both clocks: the gateway's date may be that of a proxy, in a zone of its own.
+ */
 static int64_t from_now(const struct gateway_list *list)
 {
-    int64_t now_s = clock_wall_ms() / 1000 + (list->clock_known ? list->ahead_s : 0);
+    bool behind = list->clock_known && list->ahead_s < 0;
+    int64_t now_s = clock_wall_ms() / 1000 + (behind ? list->ahead_s : 0);
     return now_s - ((int64_t)clock_mono_ms() - list->oldest_ms) / 1000 - SKEW_S;
 }
 

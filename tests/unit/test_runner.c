@@ -706,6 +706,26 @@ START_TEST(a_list_that_repeats_itself_is_given_up)
 }
 END_TEST
 
+/* A proxy before the gateway may write its own date, in its own zone: then our clock is right. */
+START_TEST(a_list_begins_by_the_earlier_of_both_clocks)
+{
+    int64_t now_s = clock_wall_ms() / 1000;
+    charge("order-1");
+    for (int times = 0; times < 2; times++) {
+        answer("charge", (struct pay_answer){.outcome = PAY_ERROR,
+                                             .http_status = 500,
+                                             .of_the_api = true,
+                                             .date_s = now_s + 18000});
+        fake_loop_run(1000);
+    }
+    ck_assert_int_le(called("list")->from_s, now_s - 3590);
+    const struct pay_page page = {.date_s = now_s + 18000};
+    fake_gateway_page(called("list"), &page);
+    lists(NULL, 0);
+    ck_assert_int_le(fake_gateway.calls[fake_gateway.count - 2].from_s, now_s - 3590);
+}
+END_TEST
+
 START_TEST(a_list_begins_by_the_gateways_clock)
 {
     charge("order-1");
@@ -759,6 +779,7 @@ int main(void)
     tcase_add_test(tcase, a_shard_that_is_lost_reports_nothing_and_may_come_back);
     tcase_add_test(tcase, a_late_look_tells_what_was_taken_and_that_it_has_looked);
     tcase_add_test(tcase, a_list_that_repeats_itself_is_given_up);
+    tcase_add_test(tcase, a_list_begins_by_the_earlier_of_both_clocks);
     tcase_add_test(tcase, a_list_begins_by_the_gateways_clock);
     suite_add_tcase(suite, tcase);
     SRunner *srunner = srunner_create(suite);
