@@ -92,11 +92,14 @@ static void take_probe(struct circuit_breaker *breaker, enum circuit_breaker_new
                        bool refuses_all, uint64_t now_ms)
 {
     bool suspected = breaker->state == CIRCUIT_BREAKER_SUSPECTED;
-    bool serves = news == CIRCUIT_BREAKER_DEFINITE ||
+    bool serves = news == CIRCUIT_BREAKER_DEFINITE || news == CIRCUIT_BREAKER_ANSWERS ||
                   (news == CIRCUIT_BREAKER_REFUSED_ORDER &&
                    (suspected || breaker->state == CIRCUIT_BREAKER_FAILING));
-    if (news == CIRCUIT_BREAKER_REFUSED_ORDER && breaker->state == CIRCUIT_BREAKER_MISCONFIGURED)
-        breaker->probing = false; /* its order has ended: the next one need not wait */
+    bool answers = news == CIRCUIT_BREAKER_ANSWERS;
+    if ((news == CIRCUIT_BREAKER_REFUSED_ORDER &&
+         breaker->state == CIRCUIT_BREAKER_MISCONFIGURED) ||
+        (answers && breaker->state != CIRCUIT_BREAKER_FAILING))
+        breaker->probing = false; /* nothing is to be waited for: the next one is a probe at once */
     else if (refuses_all && breaker->state != CIRCUIT_BREAKER_MISCONFIGURED)
         stop(breaker, CIRCUIT_BREAKER_MISCONFIGURED, now_ms);
     else if (serves || (suspected && news == CIRCUIT_BREAKER_FAILED))

@@ -23,6 +23,7 @@ enum circuit_breaker_state {
 /* What an answer of the gateway tells of the gateway. */
 enum circuit_breaker_news {
     CIRCUIT_BREAKER_DEFINITE,      /* it serves us */
+    CIRCUIT_BREAKER_ANSWERS,       /* it does not fail; whether it would serve an order is open */
     CIRCUIT_BREAKER_FAILED,        /* no answer, or none that says anything */
     CIRCUIT_BREAKER_REFUSED_US,    /* 401, 403: every payment would be refused */
     CIRCUIT_BREAKER_REFUSED_ORDER, /* this one for good; perhaps every one would be */

@@ -115,12 +115,19 @@ static void find_slow(struct gateway *gateway)
     }
 }
 
+/* Calls of this kind go on beside the probes, and are none. */
+static bool goes_beside(const struct gateway *gateway, enum gateway_kind kind)
+{
+    enum circuit_breaker_state state = gateway->health.breaker.state;
+    return (kind != GATEWAY_CHARGES && state == CIRCUIT_BREAKER_SUSPECTED) ||
+           (kind == GATEWAY_LOOKS && state == CIRCUIT_BREAKER_MISCONFIGURED);
+}
+
 void gateway_called(struct gateway *gateway, struct gateway_call *call)
 {
-    struct circuit_breaker *breaker = &gateway->health.breaker;
-    bool beside = call->kind == GATEWAY_REFUNDS && breaker->state == CIRCUIT_BREAKER_SUSPECTED;
     call->called_us = clock_mono_us();
-    call->probe = !beside && circuit_breaker_call(breaker);
+    call->probe =
+        !goes_beside(gateway, call->kind) && circuit_breaker_call(&gateway->health.breaker);
     window_called(&gateway->window, call->kind == GATEWAY_LOOKS, call->called_us / 1000);
     fair_queue_take(gateway->queues[call->kind]);
     gateway->inflight[call->kind]++;
@@ -202,9 +209,7 @@ static bool breaker_lets(struct gateway *gateway, enum gateway_kind kind)
 {
     const struct circuit_breaker *breaker = &gateway->health.breaker;
     uint64_t now_ms = clock_mono_ms();
-    if (kind == GATEWAY_REFUNDS && breaker->state == CIRCUIT_BREAKER_SUSPECTED)
-        return true;
-    if (circuit_breaker_lets(breaker, now_ms))
+    if (goes_beside(gateway, kind) || circuit_breaker_lets(breaker, now_ms))
         return true;
     uint32_t wait_ms = circuit_breaker_wait_ms(breaker, now_ms);
     if (wait_ms > 0) /* else the answer to the probe is waited for */

@@ -19,13 +19,10 @@ const char *gateway_health_stopped(const struct gateway_health *health)
 
 /* ---- what an answer tells ---- */
 
-static enum circuit_breaker_news news_of_charge(const struct gateway_heard *heard)
+static enum circuit_breaker_news news_of_charge(const struct pay_answer *answer)
 {
-    const struct pay_answer *answer = heard->answer;
     switch (answer->outcome) {
     case PAY_REFUSED:
-        if (heard->who == NULL)
-            return CIRCUIT_BREAKER_NOTHING;
         return answer->replayed ? CIRCUIT_BREAKER_OLD : CIRCUIT_BREAKER_REFUSED_ORDER;
     case PAY_UNAUTHORIZED:
     case PAY_FORBIDDEN:
@@ -51,6 +48,16 @@ static enum circuit_breaker_news news_of_charge(const struct gateway_heard *hear
         break;
     }
     return CIRCUIT_BREAKER_DEFINITE;
+}
+
+/* A look or a cancel is about a payment of long ago. */
+static enum circuit_breaker_news news_of_look(const struct pay_answer *answer)
+{
+    if (answer->outcome == PAY_UNAUTHORIZED || answer->outcome == PAY_FORBIDDEN ||
+        answer->outcome == PAY_REFUSED)
+        return CIRCUIT_BREAKER_NOTHING;
+    enum circuit_breaker_news news = news_of_charge(answer);
+    return news == CIRCUIT_BREAKER_DEFINITE ? CIRCUIT_BREAKER_ANSWERS : news;
 }
 
 /* Nothing that a refund is answered stops charges. As a probe it shows that the gateway answers,
@@ -120,15 +127,16 @@ void gateway_health_hear(struct gateway_health *health, const struct gateway_hea
     struct circuit_breaker *breaker = &health->breaker;
     const struct pay_answer *answer = heard->answer;
     const char *before = circuit_breaker_text(breaker);
-    enum circuit_breaker_news news =
-        heard->refund ? news_of_refund(breaker, answer) : news_of_charge(heard);
+    enum circuit_breaker_news news = heard->refund        ? news_of_refund(breaker, answer)
+                                     : heard->who == NULL ? news_of_look(answer)
+                                                          : news_of_charge(answer);
     if (heard->kept)
         news = CIRCUIT_BREAKER_OLD;
     struct circuit_breaker_refusal refusal = {0};
     if (heard->who != NULL)
         refusal = *heard->who;
     refusal.how = how_refused(answer);
-    if (heard->refund && answer->outcome == PAY_UNAUTHORIZED)
+    if ((heard->refund || heard->who == NULL) && answer->outcome == PAY_UNAUTHORIZED)
         circuit_breaker_suspect(breaker, now_ms);
     circuit_breaker_answer(breaker, news, &refusal, heard->probe, now_ms);
     bool changed = before != circuit_breaker_text(breaker);

@@ -120,7 +120,7 @@ class Told(TestCase):
 
 
 class Redirects(TestCase):
-    settings = {"CHECKOUT_GATEWAY_RETURN_URL": "https://shop.example/back", "CHECKOUT_ACTION_WAIT": "60s"}
+    settings = {"CHECKOUT_GATEWAY_RETURN_URL": "https://shop.example/back?order=1", "CHECKOUT_ACTION_WAIT": "60s"}
 
     def test_the_buyer_is_sent_to_the_banks_page_and_back(self):
         order = self.asked(self.stack.item(stock=1))
@@ -129,7 +129,7 @@ class Redirects(TestCase):
         self.assertEqual(action["url"], f"{self.stack.gateway.url}/3ds/{self.intent(order)['id']}")
         page = harness_client.http_call(self.stack.gateway.url, "GET", action["url"][len(self.stack.gateway.url):])
         self.assertEqual(page.status, 200)
-        self.assertIn(b"https://shop.example/back", page.body)
+        self.assertIn(b"https://shop.example/back?order=1", page.body)
         self.act(order, "approve")
         order.wait("confirmed", timeout=25)
 

@@ -70,6 +70,34 @@ class Looks(harness.TestCase):
         self.assertLessEqual(looks, EACH_SECOND * (time.monotonic() - began) + EACH_SECOND)
         print(f"{charging_s:.1f} s of charging: {charges} charges; then {looks} looks in 15 s")
 
+    def test_their_answers_silence_no_alarm_and_go_on_while_charges_are_stopped(self):
+        sku = self.act(10, "between")
+        self.stack.gateway.control(charges="refused")
+        for user, method in (("ann", "pm_card_visa"), ("bob", "pm_card_mastercard"), ("cat", "pm_card_amex")):
+            seen = self.asked()[0]
+            wait_until(lambda: self.asked()[0] > seen, 20, "a look between two orders")
+            self.order(user, method)
+        wait_until(lambda: self.stopped(), 5, "the alarm")
+        self.assertRegex(self.stopped(), "^misconfigured: ")
+        order, intent = self.stack.sql("select order_id::text, intent_id from payments join orders o using (order_id)"
+                                       " where o.sku = %s limit 1", (sku,))[0]
+        self.assertEqual(self.stack.gateway.call("POST", f"/3ds/{intent}", {"outcome": "approve"}).status, 200)
+        wait_until(lambda: self.stack.one("select status from orders where order_id = %s", (order,)) == "confirmed", 40,
+                   "the buyer who has paid to be served")
+        self.assertRegex(self.stopped(), "^misconfigured: ")
+        self.stack.gateway.calm()
+        self.order("eve", "pm_card_visa", "confirmed")
+        wait_until(lambda: self.stopped() is None, 5, "the alarm to end")
+
+    def order(self, user, method, ends="rejected"):
+        job = self.stack.job(user, self.stack.item(), payment_method=method)
+        self.stack.publish_jobs(job)
+        wait_until(lambda: self.stack.one("select status from orders where order_id = %s", (job["order_id"],)) == ends, 20,
+                   f"the order of {user} to be {ends}")
+
+    def stopped(self):
+        return self.stack.one("select min(payments_stopped) from shards where payments_stopped is not null")
+
     def test_where_webhooks_come_there_is_hardly_any(self):
         self.stack.start("producer", CHECKOUT_WEBHOOK_SECRET_FILE=self.stack.write_secret("webhook", SECRET))
         paid = self.stack.order("zoe", self.stack.item(), payment_method=ASKS)

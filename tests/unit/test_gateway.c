@@ -176,9 +176,79 @@ START_TEST(orders_refused_alike_stop_all_but_a_probe)
     ck_assert_str_eq(gateway_stopped(gateway), stage.stopped);
     queue(3, 6, GATEWAY_CHARGES);
     ck_assert_uint_eq(fake_gateway.inflight, 1);
-    answer(3, PAY_SUCCEEDED, NULL);
+    const struct circuit_breaker_refusal served = {.customer = 9, .method = 9};
+    answer(3, PAY_SUCCEEDED, &served);
     ck_assert_ptr_null(stage.stopped);
     ck_assert_uint_eq(fake_gateway.inflight, 2);
+}
+END_TEST
+
+/* What a payment of long ago has become says nothing about whether an order would be served now. */
+START_TEST(looks_and_cancels_between_refused_orders_do_not_silence_the_alarm)
+{
+    queue(0, 4, GATEWAY_CHARGES);
+    queue(10, 12, GATEWAY_LOOKS);
+    for (int i = 0; i < 3; i++) {
+        const struct circuit_breaker_refusal who = {.customer = (uint64_t)i + 1,
+                                                    .method = (uint64_t)i + 1};
+        answer(i, PAY_REFUSED, &who);
+        if (i == 0)
+            answer(10, PAY_PENDING, NULL);
+        if (i == 1)
+            answer(3, PAY_CANCELLED, NULL);
+    }
+    ck_assert_str_eq(stage.stopped, "misconfigured: refused");
+    answer(11, PAY_SUCCEEDED, NULL);
+    ck_assert_ptr_nonnull(stage.stopped);
+}
+END_TEST
+
+START_TEST(looks_go_on_while_charges_are_stopped_and_do_not_end_the_stop)
+{
+    const struct circuit_breaker_refusal who = {.customer = 1, .method = 1};
+    const enum pay_outcome refusals[] = {PAY_UNAUTHORIZED, PAY_FORBIDDEN};
+    queue(0, 1, GATEWAY_CHARGES);
+    answer(0, refusals[_i], &who);
+    ck_assert_ptr_nonnull(stage.stopped);
+    queue(10, 14, GATEWAY_LOOKS);
+    ck_assert_uint_eq(fake_gateway.inflight, 4);
+    for (int i = 10; i < 14; i++)
+        answer(i, PAY_SUCCEEDED, NULL);
+    ck_assert_ptr_nonnull(stage.stopped);
+    queue(1, 3, GATEWAY_CHARGES);
+    fake_loop_run(100);
+    ck_assert_uint_eq(fake_gateway.inflight, 1); /* the probe: a charge */
+    answer(1, PAY_SUCCEEDED, &who);
+    ck_assert_ptr_null(stage.stopped);
+}
+END_TEST
+
+/* A key that may not read may charge; one that is not known any more may not. */
+START_TEST(a_look_that_is_not_allowed_stops_no_charge)
+{
+    const enum pay_outcome refusals[] = {PAY_UNAUTHORIZED, PAY_FORBIDDEN};
+    queue(10, 12, GATEWAY_LOOKS);
+    answer(10, refusals[_i], NULL);
+    answer(11, refusals[_i], NULL);
+    ck_assert_ptr_null(stage.stopped);
+    queue(0, 3, GATEWAY_CHARGES);
+    ck_assert_uint_eq(fake_gateway.inflight, refusals[_i] == PAY_UNAUTHORIZED ? 1 : 3);
+}
+END_TEST
+
+START_TEST(a_look_that_is_answered_shows_that_the_gateway_fails_no_more)
+{
+    queue(0, 20, GATEWAY_CHARGES);
+    for (int i = 0; i < 20; i++) {
+        fake_loop_run(400);
+        answer(i, PAY_UNKNOWN, NULL);
+    }
+    ck_assert_str_eq(stage.stopped, "failing: unknown");
+    queue(20, 22, GATEWAY_LOOKS);
+    fake_loop_run(200);
+    ck_assert_uint_eq(fake_gateway.inflight, 1);
+    answer(20, PAY_PENDING, NULL);
+    ck_assert_ptr_null(stage.stopped);
 }
 END_TEST
 
@@ -202,6 +272,10 @@ int main(void)
     tcase_add_test(tcase, calls_that_take_long_leave_their_places);
     tcase_add_test(tcase, what_is_not_ready_or_cannot_be_made_holds_up_no_other);
     tcase_add_test(tcase, orders_refused_alike_stop_all_but_a_probe);
+    tcase_add_test(tcase, looks_and_cancels_between_refused_orders_do_not_silence_the_alarm);
+    tcase_add_loop_test(tcase, looks_go_on_while_charges_are_stopped_and_do_not_end_the_stop, 0, 2);
+    tcase_add_loop_test(tcase, a_look_that_is_not_allowed_stops_no_charge, 0, 2);
+    tcase_add_test(tcase, a_look_that_is_answered_shows_that_the_gateway_fails_no_more);
     tcase_add_test(tcase, a_refused_look_is_no_refused_order);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
