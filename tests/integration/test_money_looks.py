@@ -56,7 +56,8 @@ class Looks(harness.TestCase):
         self.stack.gateway.latency(300)
         items = [self.stack.item(stock=CHARGED) for _ in range(ITEMS)]
         self.publish(CHARGED, items, "charged")
-        wait_until(lambda: self.stack.one("select count(*) from orders where status = 'confirmed'") == CHARGED, 120,
+        wait_until(lambda: self.stack.one("select count(*) from orders where status = 'confirmed' and sku = any (%s)",
+                                          (items,)) == CHARGED, 120,
                    "the others to be charged", interval=0.2)
         charging_s = time.monotonic() - began
         looks, charges = (now - then for now, then in zip(self.asked(), before))
