@@ -266,7 +266,8 @@ class Plans(Explained):
 
     def test_the_sweep_of_many_lines_goes_in_pages(self):
         """Each looks at no more items than that; what is due is found by the first one, and the rest by some page."""
-        shard, others, count, page = self.stack.shard(self.long), self.elsewhere(self.long), 700, 100
+        mine = self.stack.item(stock=1, held=1)
+        shard, others, count, page = self.stack.shard(mine), self.elsewhere(mine), 700, 100
         self.stack.sql("delete from waitlist")
         self.stack.sql("insert into items (sku, shard, title, price, currency, stock, held, waiting, next_ticket) "
                        "select format('line-%%s-%%s', s, n), s, 'x', 1000, 'usd', 1, 1, 1, 2 "
