@@ -427,7 +427,8 @@ class QuietShop(Plans):
         """A sale begins."""
         self.fill(self.long, LONG)
         self.stack.sql("insert into items (sku, shard, title, price, currency, stock, gate) "
-                       "select 'sale-' || n, 0, 'x', 1, 'usd', 1, 'none' from generate_series(1, %s) n", (LONG // 10,))
+                       "select 'sale-' || n, %s, 'x', 1, 'usd', 1, 'none' from generate_series(1, %s) n",
+                       ((self.stack.shard(self.long) + 1) % self.shards, LONG // 10))   # the sweep pages through its own
         self.stack.sql("insert into payments (order_id, attempt, shard, state, amount, currency, idempotency_key) "
                        "select order_id, 9, shard, 'failed', amount, currency, order_id || '-9' from orders")
 
