@@ -93,3 +93,13 @@ size_t utf8_cut(const char *text, size_t len)
         len--;
     return len;
 }
+
+bool utf16_is_high(uint32_t unit)
+{
+    return unit >= 0xd800 && unit <= 0xdbff;
+}
+
+bool utf16_is_low(uint32_t unit)
+{
+    return unit >= 0xdc00 && unit <= 0xdfff;
+}

@@ -13,8 +13,8 @@
 
 #define JOB_BATCH_MAX 256           /* jobs of one message */
 #define JOB_MESSAGE_MAX (64 * 1024) /* bytes of one message as we publish it */
-/* Bytes of one message as we take it: 256 of the longest jobs, each character as long as JSON has
- * it, fit. */
+/* Bytes of one message as we take it: 256 of the longest jobs fit, unless characters are escaped
+ * that need not be. */
 #define JOB_MESSAGE_ACCEPT ((size_t)1024 * 1024)
 #define JOB_TYPE "checkout.jobs.v1"
 #define JOB_MESSAGE_HEAD "{\"version\":1,\"jobs\":["

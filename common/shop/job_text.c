@@ -30,28 +30,17 @@ static int32_t code_unit(const char *text, size_t len)
     return high < 0 || low < 0 ? -1 : high << 8 | low;
 }
 
-static bool is_high(int32_t unit)
-{
-    return unit >= 0xd800 && unit <= 0xdbff;
-}
-
-static bool is_low(int32_t unit)
-{
-    return unit >= 0xdc00 && unit <= 0xdfff;
-}
-
 /* The bytes of the escape at the cursor that stand for one character; 0: it stands for none. */
 static size_t escape_len(const struct cursor *c)
 {
     static const char simple[] = "\"\\/bfnrt";
     int32_t unit = code_unit(c->p, left(c));
-    if (is_high(unit)) {
-        bool paired = left(c) >= (size_t)2 * ESCAPE_LEN &&
-                      is_low(code_unit(c->p + ESCAPE_LEN, left(c) - ESCAPE_LEN));
-        return paired ? (size_t)2 * ESCAPE_LEN : 0;
+    if (unit >= 0 && utf16_is_high((uint32_t)unit)) {
+        int32_t next = code_unit(c->p + ESCAPE_LEN, left(c) - ESCAPE_LEN);
+        return next >= 0 && utf16_is_low((uint32_t)next) ? (size_t)2 * ESCAPE_LEN : 0;
     }
     if (unit >= 0)
-        return is_low(unit) ? 0 : ESCAPE_LEN;
+        return utf16_is_low((uint32_t)unit) ? 0 : ESCAPE_LEN;
     return left(c) >= 2 && c->p[1] != '\0' && strchr(simple, c->p[1]) != NULL ? 2 : 0;
 }
 

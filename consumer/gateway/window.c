@@ -64,12 +64,12 @@ void window_called(struct window *window, bool look, uint64_t now_ms)
 {
     uint64_t late_us = (now_ms - WINDOW_SLOT_MS) * 1000;
     add(&window->begun, now_ms);
-    if (look)
+    if (look) {
         add(&window->looks, now_ms);
-    if (look)
         window->earned = 0;
-    else if (!window_look_is_due(window))
+    } else if (!window_look_is_due(window)) {
         window->earned++;
+    }
     if (window->limited)
         window->next_us = (window->next_us > late_us ? window->next_us : late_us) +
                           (uint64_t)SECOND_MS * 1000 / window->size;

@@ -85,7 +85,7 @@ struct admission {
 
 /* ---- answers ---- */
 
-static void mend(struct admission *admission, const struct admission_entry *entry);
+static void mend(struct admission *admission, const struct admission_entry *entry, bool same);
 
 /* The marker says what the row says. */
 static bool marker_right(const struct admission_entry *entry, bool same)
@@ -116,12 +116,11 @@ static void conclude(struct admission *admission, struct admission_entry *entry)
         bool same = strcmp(fingerprint, entry->fingerprint) == 0;
         verdict = same ? ADMISSION_KNOWN : ADMISSION_OTHER_BODY;
         if (!marker_right(entry, same))
-            mend(admission, entry);
+            mend(admission, entry, same);
     }
     struct known_order row = entry->known.row;
     admission->verdict(entry, verdict, admission->arg); /* may free the entry */
-    free(row.fingerprint);
-    free(row.state);
+    known_orders_free_row(&row);
 }
 
 static void ask_table(struct admission *admission, struct admission_entry *entry)
@@ -391,12 +390,10 @@ static void run(struct admission *admission, const char *script,
         log_debug("admission marker not changed; it expires by itself");
 }
 
-static void mend(struct admission *admission, const struct admission_entry *entry)
+static void mend(struct admission *admission, const struct admission_entry *entry, bool same)
 {
-    const char *fingerprint = entry->known.row.fingerprint;
-    bool same = strcmp(fingerprint, entry->fingerprint) == 0;
     bool unlock = entry->redis_verdict == ADMISSION_LOCKED && (entry->known.row.final || !same);
-    run(admission, mend_script, entry, fingerprint, unlock ? entry->order_id : "");
+    run(admission, mend_script, entry, entry->known.row.fingerprint, unlock ? entry->order_id : "");
 }
 
 void admission_take_back(struct admission *admission, const struct admission_entry *entry)

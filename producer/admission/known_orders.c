@@ -45,11 +45,11 @@ struct known_orders {
     uint64_t refused_logged_ms;
 };
 
-void known_orders_free_row(struct known_question *question)
+void known_orders_free_row(struct known_order *row)
 {
-    free(question->row.fingerprint);
-    free(question->row.state);
-    question->row = (struct known_order){.fingerprint = NULL};
+    free(row->fingerprint);
+    free(row->state);
+    *row = (struct known_order){.fingerprint = NULL};
 }
 
 /* ---- answers ---- */
@@ -83,15 +83,12 @@ static void keep_row(struct known_question *question, const struct pg_result *re
     struct buf state;
     buf_init(&state, STATE_MAX);
     order_json_encode(&state, result, row);
-    question->row.fingerprint = strdup(pg_text(result, row, COLUMN_FINGERPRINT));
-    question->row.state = state.failed ? NULL : state.data;
-    question->row.final = order_state_final(order_state_of(order_json_status(result, row)));
-    if (question->row.state == NULL) {
-        buf_free(&state);
-        known_orders_free_row(question);
-    } else if (question->row.fingerprint == NULL) {
-        known_orders_free_row(question);
-    }
+    question->row = (struct known_order){
+        .fingerprint = strdup(pg_text(result, row, COLUMN_FINGERPRINT)),
+        .state = state.data,
+        .final = order_state_final(order_state_of(order_json_status(result, row)))};
+    if (state.failed || question->row.fingerprint == NULL)
+        known_orders_free_row(&question->row);
 }
 
 static void keep_rows(struct lookup *lookup, const struct pg_result *result)

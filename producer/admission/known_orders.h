@@ -23,7 +23,7 @@ struct known_order {
 };
 
 /* A question about one order; embedded in the asker's, which keeps it and its id until the answer,
- * and frees its row by known_orders_free_row. */
+ * and frees the row by known_orders_free_row. */
 struct known_question {
     const char *order_id;
     struct known_order row; /* with the answer; zero: there is no such order, or it is not known */
@@ -43,6 +43,6 @@ struct known_orders *known_orders_new(struct loop *loop, const struct sessions *
 void known_orders_free(struct known_orders *known);
 
 void known_orders_ask(struct known_orders *known, struct known_question *question);
-void known_orders_free_row(struct known_question *question);
+void known_orders_free_row(struct known_order *row);
 
 #endif

@@ -65,16 +65,16 @@ static bool read_unicode(struct reader *r)
     uint32_t c;
     if (!read_hex4(r, &c))
         return false;
-    if (c >= 0xdc00 && c <= 0xdfff)
+    if (utf16_is_low(c))
         return fail(r, "a string has half of a surrogate pair");
-    if (c >= 0xd800 && c <= 0xdbff) {
+    if (utf16_is_high(c)) {
         uint32_t low = 0;
         if (r->end - r->p < 2 || r->p[0] != '\\' || r->p[1] != 'u')
             return fail(r, "a string has half of a surrogate pair");
         r->p += 2;
         if (!read_hex4(r, &low))
             return false;
-        if (low < 0xdc00 || low > 0xdfff)
+        if (!utf16_is_low(low))
             return fail(r, "a string has half of a surrogate pair");
         c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
     }

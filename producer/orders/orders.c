@@ -1,7 +1,6 @@
 #include "producer/orders/orders.h"
 
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -120,18 +119,21 @@ static void refuse_late(struct api *api, struct order *o, enum problem_type type
     refuse(api, o, type, detail);
 }
 
-/* 202 with `members` of a JSON object, the order's id first. */
-static void answer_202(struct api *api, struct order *o, const char *members, const char *message,
-                       bool final)
+/* The body of a 202: members of the order, from its id on, come between this and end_202. */
+static struct buf *begin_202(struct api *api)
+{
+    buf_reset(&api->out);
+    (void)buf_char(&api->out, '{');
+    return &api->out;
+}
+
+static void end_202(struct api *api, struct order *o, const char *message, bool final)
 {
     static const char path[] = "/v1/orders/";
     char location[sizeof path + IDS_ORDER_SIZE];
     memcpy(location, path, sizeof path - 1);
     memcpy(location + sizeof path - 1, o->job.order_id, IDS_ORDER_SIZE);
     struct buf *out = &api->out;
-    buf_reset(out);
-    (void)buf_char(out, '{');
-    (void)buf_str(out, members);
     (void)buf_str(out, ",\"message\":\"");
     (void)buf_str(out, message);
     (void)buf_str(out, "\",\"status_url\":\"");
@@ -146,10 +148,11 @@ static void answer_202(struct api *api, struct order *o, const char *members, co
 
 static void answer_accepted(struct api *api, struct order *o)
 {
-    char members[sizeof "\"id\":\"\",\"status\":\"queued\"" + IDS_ORDER_SIZE];
-    (void)snprintf(members, sizeof members, "\"id\":\"%s\",\"status\":\"queued\"", o->job.order_id);
-    answer_202(api, o, members, "We're reserving your item! We'll confirm your order shortly.",
-               false);
+    struct buf *out = begin_202(api);
+    (void)buf_str(out, "\"id\":\"");
+    (void)buf_append(out, o->job.order_id, IDS_ORDER_SIZE - 1);
+    (void)buf_str(out, "\",\"status\":\"queued\"");
+    end_202(api, o, "We're reserving your item! We'll confirm your order shortly.", false);
     metric_add(api->stats.accepted, 1);
     metric_observe(api->stats.accept_seconds, (double)(clock_mono_us() - o->since_us) / 1e6);
     order_end(api->orders, o);
@@ -159,8 +162,8 @@ static void answer_accepted(struct api *api, struct order *o)
 static void answer_known(struct api *api, struct order *o)
 {
     const struct known_order *row = &o->entry.known.row;
-    answer_202(api, o, row->state, "We have this order already; its status says how it stands.",
-               row->final);
+    (void)buf_str(begin_202(api), row->state);
+    end_202(api, o, "We have this order already; its status says how it stands.", row->final);
     metric_add(api->stats.repeats, 1);
     order_end(api->orders, o);
 }

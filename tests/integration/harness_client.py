@@ -86,6 +86,12 @@ def http_call(base, method, path, headers=None, body=None, timeout=30, authority
         connection.close()
 
 
+def metric(admin, name):
+    """Value of a series, by the address that serves it; `name` is with its labels. None: there is none."""
+    text = http_call(admin, "GET", "/metrics").body.decode()
+    return next((float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(name + " ")), None)
+
+
 class _Loop:
     """One asyncio loop in a thread, for all websockets of the process."""
 

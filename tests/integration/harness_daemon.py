@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 
+import harness_client
 from harness_services import ROOT
 from harness_wait import wait_until
 
@@ -88,6 +89,9 @@ class Daemon:
     def resident_bytes(self):
         with open(f"/proc/{self.pid}/statm", encoding="ascii") as statm:
             return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def metric(self, name):
+        return harness_client.metric(self.admin, name)
 
     def freeze(self):
         self.process.send_signal(signal.SIGSTOP)

@@ -169,8 +169,7 @@ class Scripted(harness.TestCase):
         return harness.http_call(self.consumer.admin, "GET", "/readyz")
 
     def metric(self, name):
-        text = harness.http_call(self.consumer.admin, "GET", "/metrics").body.decode()
-        return float(next((line.split()[1] for line in text.splitlines() if line.startswith(name + " ")), 0))
+        return self.consumer.metric(name) or 0.0
 
 
 class Holding(Scripted):

@@ -1,6 +1,8 @@
 """Packages of npm that a test uses: installed once, for all tests of this checkout."""
 
+import contextlib
 import fcntl
+import hashlib
 import os
 import shutil
 import subprocess
@@ -18,27 +20,58 @@ def skip(why):
     sys.exit(SKIPPED)
 
 
+class NotInstalled(Exception):
+    """npm does not fetch the packages; the text says why."""
+
+
+@contextlib.contextmanager
+def locked(folder):
+    """One process at a time; the folder is there then."""
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, "lock"), "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def complete(folder, what, *command):
+    """Has npm fetch what the folder lacks, unless that was done there before."""
+    if os.path.exists(os.path.join(folder, "complete")):
+        return
+    try:
+        done = subprocess.run(["npm", *command, "--prefix", folder, "--no-audit", "--no-fund", "--ignore-scripts", *QUICK],
+                              text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120, check=False)
+    except subprocess.TimeoutExpired:
+        raise NotInstalled(f"npm does not install {what} within two minutes") from None
+    if done.returncode != 0:
+        raise NotInstalled(f"npm cannot install {what}: {done.stdout.strip().splitlines()[-1:]}")
+    with open(os.path.join(folder, "complete"), "w", encoding="ascii"):
+        pass
+
+
 def install(*packages):
     """The folder in which Node.js finds these packages (name@version). Ends the process as skipped, with a
     clear word, where there is no npm or it cannot fetch them."""
     if shutil.which("npm") is None or shutil.which("node") is None:
         skip("npm and Node.js are not installed; with them this test runs")
     folder = os.path.join(DIRECTORY, "-".join(packages).replace("/", "-"))
-    os.makedirs(folder, exist_ok=True)
-    with open(os.path.join(folder, "lock"), "w", encoding="ascii") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not os.path.exists(os.path.join(folder, "complete")):
-            try:
-                done = subprocess.run(
-                    ["npm", "install", "--prefix", folder, "--no-audit", "--no-fund", "--ignore-scripts", *QUICK,
-                     *packages],
-                    text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120, check=False)
-            except subprocess.TimeoutExpired:
-                skip(f"npm does not install {' '.join(packages)} within two minutes")
-            if done.returncode != 0:
-                skip(f"npm cannot install {' '.join(packages)}: {done.stdout.strip().splitlines()[-1:]}")
-            with open(os.path.join(folder, "complete"), "w", encoding="ascii"):
-                pass
+    try:
+        with locked(folder):
+            complete(folder, " ".join(packages), "install", *packages)
+    except NotInstalled as why:
+        skip(why)
+    return folder
+
+
+def install_project(source):
+    """The folder of a copy of this folder's files, with what its package-lock.json names. Raises NotInstalled."""
+    with open(os.path.join(source, "package-lock.json"), "rb") as file:
+        digest = hashlib.sha256(file.read()).hexdigest()[:16]
+    folder = os.path.join(DIRECTORY, f"{os.path.basename(source)}-{digest}")
+    with locked(folder):
+        for entry in os.scandir(source):
+            if entry.is_file():
+                shutil.copy(entry.path, folder)
+        complete(folder, f"what {source} needs", "ci")
     return folder
 
 

@@ -12,11 +12,6 @@ from harness import http_call, wait_until
 SEEN = "checkout:seen:"
 
 
-def metric(daemon, name):
-    text = http_call(daemon.admin, "GET", "/metrics").body.decode()
-    return next(float(line.split()[1]) for line in text.splitlines() if line.startswith(name + " "))
-
-
 class Repeats(harness.TestCase):
     daemons = ("sandbox", "producer", "consumer")
     proxied = ("redis", "database")
@@ -38,7 +33,7 @@ class Repeats(harness.TestCase):
         return self.stack.daemon("producer")
 
     def metric(self, name):
-        return metric(self.door, name)
+        return self.door.metric(name)
 
     def post(self, quantity=1, **options):
         return self.stack.post("ann", self.sku, quantity, key=self.key, **options)
@@ -200,7 +195,7 @@ class Vouching(harness.TestCase):
         door = self.stack.start("producer", CHECKOUT_REDIS_VOUCHES_AFTER="0s")
         self.addCleanup(door.stop)
         sku, key = self.stack.item(), uuid.uuid4().hex
-        wait_until(lambda: metric(door, "checkout_redis_up") == 1, 10, "Redis")
+        wait_until(lambda: door.metric("checkout_redis_up") == 1, 10, "Redis")
         # its first answer about its age comes beside the connection
         wait_until(lambda: self.stack.post("ann", sku, key=uuid.uuid4().hex, producer=door).status == 202, 10, "an order")
         self.stack.call("ann", "GET", "/v1/orders", producer=door)

@@ -6,7 +6,6 @@ import hashlib
 import hmac
 import json
 import os
-import re
 import secrets
 import signal
 import subprocess
@@ -22,12 +21,6 @@ from harness import http_call, wait_until
 from harness_keys import ProviderKey, publish
 
 SEEN_S = 5      # a changed file is looked at each second
-
-
-def metric(daemon, name):
-    text = http_call(daemon.admin, "GET", "/metrics").body.decode()
-    found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
-    return float(found.group(1)) if found else None
 
 
 def write_in_place(path, text):
@@ -63,7 +56,7 @@ class IdentityCase(harness.TestCase):
         self.known_to_all(3)
 
     def known_to_all(self, keys):
-        wait_until(lambda: all(metric(daemon, "checkout_token_keys") == keys for daemon in (self.producer, self.notifier)),
+        wait_until(lambda: all(daemon.metric("checkout_token_keys") == keys for daemon in (self.producer, self.notifier)),
                    SEEN_S, f"{keys} keys are known to both programs")
 
     def post(self, token):
@@ -136,16 +129,16 @@ class ProviderKeys(IdentityCase):
         for bad in (whole[:len(whole) // 2], "", "<html>502 Bad Gateway</html>", '{"keys":[]}'):
             with self.subTest(bad=bad[:12]):
                 write_in_place(self.path, bad)
-                wait_until(lambda: metric(self.producer, "checkout_token_keys_file_good") == 0, SEEN_S, "the alarm")
+                wait_until(lambda: self.producer.metric("checkout_token_keys_file_good") == 0, SEEN_S, "the alarm")
                 self.assertEqual(self.status(token), 202)
                 self.assertEqual(self.status(self.keys["RS256"].token("bob")), 202)
                 write_in_place(self.path, whole)
-                wait_until(lambda: metric(self.producer, "checkout_token_keys_file_good") == 1, SEEN_S, "its end")
+                wait_until(lambda: self.producer.metric("checkout_token_keys_file_good") == 1, SEEN_S, "its end")
         os.remove(self.path)
-        wait_until(lambda: metric(self.producer, "checkout_token_keys_file_good") == 0, SEEN_S, "the alarm")
+        wait_until(lambda: self.producer.metric("checkout_token_keys_file_good") == 0, SEEN_S, "the alarm")
         self.assertEqual(self.status(token), 202)
         self.assertIn(b"token keys refused; keeping the previous keys", self.producer.log_text())
-        self.assertEqual(metric(self.producer, "checkout_token_keys"), 3)
+        self.assertEqual(self.producer.metric("checkout_token_keys"), 3)
 
     def test_a_rotation_under_load_loses_no_request(self):
         """As a provider does it: the next key is published first, signs a little later, and the old one goes."""
@@ -165,12 +158,12 @@ class ProviderKeys(IdentityCase):
             for turn in range(3):
                 following = ProviderKey(("RS256", "EdDSA", "ES256")[turn], f"turn-{turn}")
                 publish(self.path, signer[0].jwk(), following.jwk())
-                wait_until(lambda: metric(self.producer, "checkout_token_keys") == 2 and
+                wait_until(lambda: self.producer.metric("checkout_token_keys") == 2 and
                            self.status(following.token("probe")) == 202, SEEN_S, "both keys are known")
                 before, signer[0] = sent[0], following
                 wait_until(lambda: sent[0] > before + 20, 20, "the new key signs")
                 publish(self.path, following.jwk())
-                wait_until(lambda: metric(self.producer, "checkout_token_keys") == 1, SEEN_S, "the old key is gone")
+                wait_until(lambda: self.producer.metric("checkout_token_keys") == 1, SEEN_S, "the old key is gone")
         finally:
             over.set()
             for thread in threads:
@@ -213,7 +206,7 @@ class ProviderKeys(IdentityCase):
         shared = secrets.token_bytes(32)
         oct_key = {"kty": "oct", "kid": "oct", "alg": "HS256", "k": base64.urlsafe_b64encode(shared).decode().rstrip("=")}
         publish(self.path, self.keys["EdDSA"].jwk(), encrypting.jwk(use="enc"), small_alg.jwk(alg="RS512"), oct_key)
-        wait_until(lambda: metric(self.producer, "checkout_token_keys") == 1, SEEN_S, "the set is known")
+        wait_until(lambda: self.producer.metric("checkout_token_keys") == 1, SEEN_S, "the set is known")
         self.refusal(encrypting.token("ann"))
         self.refusal(small_alg.token("ann"))
         self.refusal(self.forged({"alg": "HS256", "kid": "oct"}, shared))

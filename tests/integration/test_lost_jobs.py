@@ -72,10 +72,6 @@ class BrokerOfItsOwn(harness.TestCase):
         self.stack.broker.publish_dead(harness_jobs.message(*jobs),
                                        {**EXPIRED, "x-first-death-queue": self.stack.broker.queue(shard), **headers})
 
-    def metric(self, daemon, name):
-        text = harness.http_call(daemon.admin, "GET", "/metrics").body.decode()
-        return float(next(line.split()[1] for line in text.splitlines() if line.startswith(name + " ")))
-
     def commands(self, order):
         return self.stack.sql("select state, result from commands where order_id = %s and kind = 'expire'", (order,))
 
@@ -106,7 +102,7 @@ class LostJobs(BrokerOfItsOwn):
         with self.consumer() as consumer:
             order.wait("rejected", "expired")
             self.assertEqual(hears.wait_final(order.id)["data"]["reason"], "expired")
-            wait_until(lambda: self.metric(consumer, "checkout_lost_jobs_total") == 1, 10, "the metric")
+            wait_until(lambda: consumer.metric("checkout_lost_jobs_total") == 1, 10, "the metric")
             self.assertIn(b"RabbitMQ dropped jobs", consumer.log_text())
             self.assertEqual(self.commands(order.id), [("done", "rejected: the broker dropped its job (expired)")])
             self.assertEqual(self.stack.one("select reference from orders where order_id = %s", (order.id,)), "cart-7")

@@ -14,6 +14,7 @@ import time
 import unittest
 
 import harness
+from harness_client import metric
 
 DAEMONS = ("producer", "consumer", "notifier")
 # Of this process alone: another one may run the same test beside it.
@@ -27,11 +28,6 @@ def alive(daemon, timeout=1):
         return harness.http_call(daemon.admin, "GET", "/livez", timeout=timeout).status == 200
     except OSError:
         return False
-
-
-def metric(daemon, name):
-    text = harness.http_call(daemon.admin, "GET", "/metrics").body.decode()
-    return float(re.search(rf"^{name} (\S+)$", text, re.MULTILINE)[1])
 
 
 class BlackHole:
@@ -168,11 +164,11 @@ class Process(harness.TestCase):
 
     def make_it_write(self, daemon):
         """Until more is lost than was."""
-        before = metric(daemon, "checkout_log_lines_lost_total")
+        before = metric(daemon.admin, "checkout_log_lines_lost_total")
 
         def more():
             self.end_sessions()
-            return metric(daemon, "checkout_log_lines_lost_total") > before
+            return metric(daemon.admin, "checkout_log_lines_lost_total") > before
         harness.wait_until(more, 60, "lost lines")
 
     def check_a_stalled_reader(self, name, reader, writer):

@@ -21,15 +21,6 @@ from test_producer import Api, take_all
 SKU = "dress"
 
 
-def metric(daemon, name):
-    """Value of a series without labels."""
-    text = harness.http_call(daemon.admin, "GET", "/metrics").body.decode()
-    for line in text.splitlines():
-        if line.startswith(name + " "):
-            return float(line.split()[1])
-    return None
-
-
 class BrokerFaults(Api):
     proxied = ("amqp",)
     settings = {"CHECKOUT_QUEUE_MAX_BYTES": 1048576}
@@ -51,7 +42,7 @@ class BrokerFaults(Api):
     def test_away_is_told_at_once_and_it_recovers_by_itself(self):
         daemon = self.stack.daemon("producer")
         self.proxy.down()
-        wait_until(lambda: metric(daemon, "checkout_broker_up") == 0, 30, "the loss is noticed")
+        wait_until(lambda: daemon.metric("checkout_broker_up") == 0, 30, "the loss is noticed")
         begun = time.monotonic()
         for _ in range(20):
             self.assert_problem(self.send(), 503, "broker-unavailable")
@@ -179,7 +170,7 @@ class Silence(Api):
         begun = time.monotonic()
         unknown = self.post(key=key)
         self.assert_problem(unknown, 503, "accept-unknown")
-        self.assertEqual(metric(self.door, "checkout_publish_overdue"), 1)
+        self.assertEqual(self.door.metric("checkout_publish_overdue"), 1)
         wait_until(lambda: there.connections() == 1, 15, "the door to go to the other node")
         self.assertLess(time.monotonic() - begun, 12)
         again = wait_until(lambda: self.accepted(key), 10, "the same order to be accepted there")
@@ -249,7 +240,7 @@ class OtherFaults(Api):
             begun = time.monotonic()
             self.assertEqual(self.send().status, 202)
             self.assertLess(time.monotonic() - begun, 1)
-        self.assertGreater(metric(self.stack.daemon("producer"), "checkout_gate_opened_total"), 0)
+        self.assertGreater(self.stack.daemon("producer").metric("checkout_gate_opened_total"), 0)
 
     def test_started_without_database_and_redis(self):
         for proxy in self.stack.proxies.values():
@@ -341,7 +332,7 @@ class Several(Api):
         with ThreadPoolExecutor(20) as pool:
             answers = list(pool.map(lambda _: order(), range(200)))
         self.assertEqual({answer.status for answer in answers}, {202})
-        shares = [metric(daemon, "checkout_orders_accepted_total") for daemon in pair]
+        shares = [daemon.metric("checkout_orders_accepted_total") for daemon in pair]
         self.assertEqual(sum(shares), 200)
         self.assertGreater(min(shares), 20)
         pair[1].kill()
@@ -388,7 +379,7 @@ class Crowd(Api):
                  "Content-Type": "application/json"})
             connection.sock.close() if i % 2 else connection.close()
         self.assertEqual(self.send().status, 202)
-        wait_until(lambda: metric(self.stack.daemon("producer"), "checkout_publish_waiting_jobs") == 0,
+        wait_until(lambda: self.stack.daemon("producer").metric("checkout_publish_waiting_jobs") == 0,
                    5, "nothing waits any more")
 
     def test_clients_that_drip_do_not_stop_others(self):

@@ -1,7 +1,6 @@
 #!/usr/bin/python3
 """Orders published by programs in other languages: deploy/examples, which were written from docs/publishing.md."""
 
-import contextlib
 import importlib.util
 import json
 import os
@@ -11,11 +10,11 @@ import unittest
 import uuid
 
 import harness
+import harness_npm
 from harness import wait_until
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 EXAMPLES = os.path.join(ROOT, "deploy", "examples")
-BUILT = os.path.join(ROOT, "build", "examples")     # where npm puts what package.json names
 CHECK_VECTORS = """
 import { readFileSync } from "node:fs";
 import { orderId, fingerprint, shardOf } from "./publish.mjs";
@@ -44,23 +43,6 @@ def python_example():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-def install_node_example():
-    """Once for each lock file, beside a copy of the example."""
-    os.makedirs(BUILT, exist_ok=True)
-    with open(os.path.join(EXAMPLES, "package-lock.json"), "rb") as file:
-        lock = file.read()
-    made = os.path.join(BUILT, "made-from")
-    for name in ("publish.mjs", "package.json", "package-lock.json", ".npmrc"):
-        shutil.copy(os.path.join(EXAMPLES, name), BUILT)
-    with contextlib.suppress(FileNotFoundError):
-        with open(made, "rb") as file:
-            if file.read() == lock:
-                return
-    subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=BUILT, check=True, stdout=subprocess.DEVNULL)
-    with open(made, "wb") as file:
-        file.write(lock)
 
 
 class Publishers(harness.TestCase):
@@ -109,15 +91,15 @@ class Publishers(harness.TestCase):
 
     @unittest.skipUnless(shutil.which("node") and shutil.which("npm"), "no Node.js here")
     def test_node(self):
-        install_node_example()
-        check = os.path.join(BUILT, "check.mjs")
+        folder = harness_npm.install_project(EXAMPLES)
+        check = os.path.join(folder, "check.mjs")
         with open(check, "w", encoding="utf-8") as file:
             file.write(CHECK_VECTORS)
         got = subprocess.run(["node", check, *(os.path.join(ROOT, "schemas", name)
                                                for name in ("order-vectors.json", "shard-vectors.json"))],
                              check=True, text=True, stdout=subprocess.PIPE).stdout.split()
         self.assertEqual(got, [str(value) for value in expected()])
-        self.check_sale(["node", os.path.join(BUILT, "publish.mjs")])
+        self.check_sale(["node", os.path.join(folder, "publish.mjs")])
 
 
 if __name__ == "__main__":

@@ -3,13 +3,12 @@
 
 import datetime
 import json
-import re
 import unittest
 import uuid
 
 import harness
 import psycopg2
-from harness import http_call, wait_until
+from harness import wait_until
 from harness_clock import Clock
 from harness_client import PROBLEMS
 
@@ -22,12 +21,6 @@ def stamp(seconds, now):
     """accepted_at of so many seconds from then."""
     moment = now + datetime.timedelta(seconds=seconds)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
-
-
-def metric(daemon, name):
-    text = http_call(daemon.admin, "GET", "/metrics").body.decode()
-    found = re.search(rf"^{name} (\S+)$", text, re.MULTILINE)
-    return float(found.group(1)) if found else None
 
 
 class Windowed(harness.TestCase):
@@ -208,8 +201,8 @@ class WrongClock(Windowed):
             with self.subTest(offset=offset):
                 self.clock.set(f"{offset:+d}")
                 door = self.door()
-                wait_until(lambda: metric(door, "checkout_clock_drift_known") == 1, 10, "a measure")
-                self.assertAlmostEqual(metric(door, "checkout_clock_drift_seconds"), offset, delta=2)
+                wait_until(lambda: door.metric("checkout_clock_drift_known") == 1, 10, "a measure")
+                self.assertAlmostEqual(door.metric("checkout_clock_drift_seconds"), offset, delta=2)
                 token = self.stack.token("ann", lifetime=3 * 3600, iat=None)
                 sku = self.window(opens=-60, closes=60)
                 answer = self.stack.call(None, "POST", "/v1/orders", {
@@ -237,10 +230,10 @@ class UnknownClock(Windowed):
     def test_it_is_said(self):
         self.stack.proxies["database"].down()
         door = self.stack.start("producer")
-        self.assertEqual(metric(door, "checkout_clock_drift_known"), 0)
+        self.assertEqual(door.metric("checkout_clock_drift_known"), 0)
         wait_until(lambda: "clock not compared with PostgreSQL's" in door.log_text().decode(), 20, "a line of the log")
         self.stack.proxies["database"].up()
-        wait_until(lambda: metric(door, "checkout_clock_drift_known") == 1, 20, "a measure")
+        wait_until(lambda: door.metric("checkout_clock_drift_known") == 1, 20, "a measure")
 
 
 if __name__ == "__main__":
