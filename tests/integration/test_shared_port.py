@@ -14,9 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import harness
 from harness import wait_until
+from harness_client import metric
 from harness_proxy import Proxy
 from test_producer import Api
-from test_producer_faults import metric
 
 SKU = "dress"
 
