@@ -5,6 +5,9 @@
 #include <stdlib.h>
 
 #include "common/base/err.h"
+#include "common/base/log.h"
+#include "common/pay/pay.h"
+#include "common/shop/status.h"
 
 #define LABELS_SIZE 96
 
@@ -28,6 +31,55 @@ static void init_shard(struct stats_shard *s, struct metrics *m, uint32_t shard)
     s->relay_stuck_seconds =
         metrics_gauge(m, "checkout_relay_stuck_seconds",
                       "How long events have waited without progress of the relay.", labels);
+}
+
+/* metrics_counter returns an existing series; it copies the labels. */
+static struct metric *transitions(struct stats *s, enum order_state state, const char *reason)
+{
+    char labels[LABELS_SIZE];
+    (void)snprintf(labels, sizeof labels, "status=\"%s\",reason=\"%s\"", order_state_word(state),
+                   reason);
+    return metrics_counter(s->metrics, "checkout_order_transitions_total",
+                           "Changes of orders' states.", labels);
+}
+
+static struct metric *commands(struct stats *s, const char *state)
+{
+    char labels[LABELS_SIZE];
+    (void)snprintf(labels, sizeof labels, "state=\"%s\"", state);
+    return metrics_counter(s->metrics, "checkout_commands_total", "Commands executed.", labels);
+}
+
+static struct metric *payments(struct stats *s, const char *outcome)
+{
+    char labels[LABELS_SIZE];
+    (void)snprintf(labels, sizeof labels, "outcome=\"%s\"", outcome);
+    return metrics_counter(s->metrics, "checkout_payments_total", "Answers of the gateway.",
+                           labels);
+}
+
+static struct metric *refunds(struct stats *s, const char *outcome)
+{
+    char labels[LABELS_SIZE];
+    (void)snprintf(labels, sizeof labels, "outcome=\"%s\"", outcome);
+    return metrics_counter(s->metrics, "checkout_refunds_total",
+                           "Answers of the gateway about refunds.", labels);
+}
+
+/* Series exist from the start at 0: a rate over one that appears with its first event misses it. */
+static void init_labels(struct stats *s)
+{
+    for (int state = ORDER_STATE_WAITING; state < ORDER_STATE_COUNT; state++)
+        if (state != ORDER_STATE_REJECTED)
+            (void)transitions(s, (enum order_state)state, "");
+    for (int reason = ORDER_REASON_NONE + 1; reason < ORDER_REASON_COUNT; reason++)
+        (void)transitions(s, ORDER_STATE_REJECTED, order_reason_word((enum order_reason)reason));
+    (void)commands(s, command_state_word(COMMAND_STATE_DONE));
+    (void)commands(s, command_state_word(COMMAND_STATE_REFUSED));
+    for (int outcome = 0; outcome < PAY_OUTCOMES; outcome++) {
+        (void)payments(s, pay_outcome_text((enum pay_outcome)outcome));
+        (void)refunds(s, pay_outcome_text((enum pay_outcome)outcome));
+    }
 }
 
 int stats_init(struct stats *s, struct metrics *m, uint32_t shards)
@@ -81,6 +133,7 @@ int stats_init(struct stats *s, struct metrics *m, uint32_t shards)
     s->broker_up = metrics_server_up(m, METRICS_BROKER);
     s->database_up = metrics_server_up(m, METRICS_DATABASE);
     s->redis_up = metrics_server_up(m, METRICS_REDIS);
+    init_labels(s);
     return 0;
 }
 
@@ -90,39 +143,27 @@ void stats_free(struct stats *s)
     s->of_shard = NULL;
 }
 
-/* metrics_counter returns an existing series; it copies the labels. */
 void stats_transition(struct stats *s, const char *status, const char *reason, int64_t count)
 {
-    char labels[LABELS_SIZE];
-    (void)snprintf(labels, sizeof labels, "status=\"%s\",reason=\"%s\"", status,
-                   reason == NULL ? "" : reason);
-    metric_add(metrics_counter(s->metrics, "checkout_order_transitions_total",
-                               "Changes of orders' states.", labels),
-               (double)count);
+    enum order_state state = order_state_of(status);
+    if (state == ORDER_STATE_NONE) {
+        log_warning("transition not counted: unknown state", LOG_STR("status", status));
+        return;
+    }
+    metric_add(transitions(s, state, reason == NULL ? "" : reason), (double)count);
 }
 
 void stats_command(struct stats *s, const char *state)
 {
-    char labels[LABELS_SIZE];
-    (void)snprintf(labels, sizeof labels, "state=\"%s\"", state);
-    metric_add(metrics_counter(s->metrics, "checkout_commands_total", "Commands executed.", labels),
-               1);
+    metric_add(commands(s, state), 1);
 }
 
 void stats_payment(struct stats *s, const char *outcome)
 {
-    char labels[LABELS_SIZE];
-    (void)snprintf(labels, sizeof labels, "outcome=\"%s\"", outcome);
-    metric_add(
-        metrics_counter(s->metrics, "checkout_payments_total", "Answers of the gateway.", labels),
-        1);
+    metric_add(payments(s, outcome), 1);
 }
 
 void stats_refund(struct stats *s, const char *outcome)
 {
-    char labels[LABELS_SIZE];
-    (void)snprintf(labels, sizeof labels, "outcome=\"%s\"", outcome);
-    metric_add(metrics_counter(s->metrics, "checkout_refunds_total",
-                               "Answers of the gateway about refunds.", labels),
-               1);
+    metric_add(refunds(s, outcome), 1);
 }

@@ -2,7 +2,37 @@
 
 #include <stdio.h>
 
+#include "common/base/attrs.h"
+
 #define LABELS_SIZE 48
+
+static struct metric *closes(struct stats *s, const char *why)
+{
+    char labels[LABELS_SIZE];
+    (void)snprintf(labels, sizeof labels, "reason=\"%s\"", why);
+    return metrics_counter(s->metrics, "checkout_socket_closes_total",
+                           "Websockets that ended, by what ended them.", labels);
+}
+
+static struct metric *refusals(struct stats *s, unsigned status)
+{
+    char labels[LABELS_SIZE];
+    (void)snprintf(labels, sizeof labels, "status=\"%u\"", status);
+    return metrics_counter(s->metrics, "checkout_handshakes_refused_total",
+                           "Requests that did not become a websocket, by status.", labels);
+}
+
+/* Series exist from the start at 0: a rate over one that appears with its first event misses it. */
+static void init_labels(struct stats *s)
+{
+    static const char *const reasons[] = {"full",     "gone",   "memory", "peer", "protocol",
+                                          "shutdown", "silent", "slow",   "stay"};
+    static const unsigned statuses[] = {400, 401, 403, 404, 405, 426, 429, 503};
+    for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
+        (void)closes(s, reasons[i]);
+    for (size_t i = 0; i < ARRAY_LEN(statuses); i++)
+        (void)refusals(s, statuses[i]);
+}
 
 void stats_init(struct stats *s, struct metrics *m)
 {
@@ -25,22 +55,15 @@ void stats_init(struct stats *s, struct metrics *m)
                                           "From a replay's first query to its end.", NULL);
     s->redis_up = metrics_server_up(m, METRICS_REDIS);
     s->database_up = metrics_server_up(m, METRICS_DATABASE);
+    init_labels(s);
 }
 
 void stats_closed(struct stats *s, const char *why)
 {
-    char labels[LABELS_SIZE];
-    (void)snprintf(labels, sizeof labels, "reason=\"%s\"", why);
-    metric_add(metrics_counter(s->metrics, "checkout_socket_closes_total",
-                               "Websockets that ended, by what ended them.", labels),
-               1);
+    metric_add(closes(s, why), 1);
 }
 
 void stats_refused(struct stats *s, unsigned status)
 {
-    char labels[LABELS_SIZE];
-    (void)snprintf(labels, sizeof labels, "status=\"%u\"", status);
-    metric_add(metrics_counter(s->metrics, "checkout_handshakes_refused_total",
-                               "Requests that did not become a websocket, by status.", labels),
-               1);
+    metric_add(refusals(s, status), 1);
 }

@@ -9,6 +9,18 @@ static const char *const routes[STATS_ROUTES] = {
     [STATS_PREFLIGHT] = "OPTIONS",           [STATS_OTHER] = "other",
 };
 
+/* Series exist from the start at 0: a rate over one that appears with its first event misses it. */
+static void init_problems(struct stats *s)
+{
+    for (int type = 0; type < PROBLEM_COUNT; type++) {
+        char labels[64];
+        (void)snprintf(labels, sizeof labels, "problem=\"%s\"",
+                       problem_name((enum problem_type)type));
+        s->problems[type] = metrics_counter(s->metrics, "checkout_rejections_total",
+                                            "Requests refused, by problem.", labels);
+    }
+}
+
 void stats_init(struct stats *s, struct metrics *m)
 {
     *s = (struct stats){.metrics = m};
@@ -44,6 +56,7 @@ void stats_init(struct stats *s, struct metrics *m)
         "How far this host's clock is ahead of PostgreSQL's, if that is known.", NULL);
     s->clock_known = metrics_gauge(m, "checkout_clock_drift_known",
                                    "1 once the clock was compared with PostgreSQL's.", NULL);
+    init_problems(s);
 }
 
 /* Position of `code` among those seen; the last place takes all that find no other. */
@@ -73,12 +86,6 @@ void stats_request(struct stats *s, enum stats_route route, unsigned code)
 
 void stats_problem(struct stats *s, enum problem_type type)
 {
-    if (s->problems[type] == NULL) {
-        char labels[64];
-        (void)snprintf(labels, sizeof labels, "problem=\"%s\"", problem_name(type));
-        s->problems[type] = metrics_counter(s->metrics, "checkout_rejections_total",
-                                            "Requests refused, by problem.", labels);
-    }
     metric_add(s->problems[type], 1);
 }
 

@@ -9,6 +9,7 @@
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "common/service/admin.h"
+#include "common/service/loop_lag.h"
 #include "common/service/process.h"
 #include "common/service/stop.h"
 
@@ -158,6 +159,9 @@ static enum start assemble(const struct daemon_program *program, struct cfg *cfg
     daemon.stop = stop_new(daemon.loop, delay_ms, program->drain, program->arg);
     if (daemon.stop == NULL)
         return failed(&daemon, "cannot listen to signals");
+    daemon.lag = loop_lag_new(daemon.loop, daemon.metrics);
+    if (daemon.lag == NULL)
+        return failed(&daemon, "out of memory");
     end = open_admin(program, &daemon);
     if (end == START_GOES_ON)
         *ret_daemon = daemon;
@@ -202,6 +206,7 @@ bool daemon_open(const struct daemon_program *program, int argc, char **argv,
 void daemon_close(struct daemon *daemon)
 {
     admin_close(daemon->admin);
+    loop_lag_free(daemon->lag);
     stop_free(daemon->stop);
     loop_free(daemon->loop);
     metrics_free(daemon->metrics);

@@ -25,6 +25,7 @@ struct daemon {
     struct metrics *metrics;
     struct admin *admin;
     struct stop *stop;
+    struct loop_lag *lag;
 };
 
 struct daemon_program {

@@ -5,6 +5,8 @@ import os
 import re
 import signal
 import socket
+import subprocess
+import time
 import unittest
 
 import harness
@@ -52,7 +54,28 @@ class Daemon(harness.TestCase):
                     self.assertEqual(metric.endswith("_total"), kind == "counter", metric)
                 for label in ("sku", "user"):
                     self.assertNotIn(f"{label}=", text)
+                self.assertNotIn("null", text)
+                judged = subprocess.run(["promtool", "check", "metrics"], input=text, check=False, text=True,
+                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+                self.assertEqual((judged.returncode, judged.stdout), (0, ""))
                 daemon.stop()
+
+    def test_loop_lag_shows_a_process_that_stood_still(self):
+        daemon = self.start("notifier")
+
+        def slow():
+            """Samples of more than a second."""
+            text = harness.http_call(daemon.admin, "GET", "/metrics").body.decode()
+            below, total = (int(re.search(rf'^checkout_loop_lag_seconds_bucket{{le="{bound}"}} (\d+)$', text,
+                                          re.MULTILINE).group(1)) for bound in ("1", r"\+Inf"))
+            return total - below
+        self.assertEqual(slow(), 0)
+        os.kill(daemon.pid, signal.SIGSTOP)
+        self.addCleanup(os.kill, daemon.pid, signal.SIGCONT)
+        stopped = time.monotonic()
+        harness.wait_until(lambda: time.monotonic() > stopped + 1.5, 15, "a stop that is long enough")
+        os.kill(daemon.pid, signal.SIGCONT)
+        harness.wait_until(lambda: slow() == 1, 15, "one late sample")
 
     def test_readiness_follows_the_servers(self):
         broker = self.stack.settings["CHECKOUT_AMQP_URL"]
