@@ -57,13 +57,24 @@ START_TEST(an_event_counts_in_the_series_that_is_there)
 }
 END_TEST
 
+/* The lines of the family; what else is rendered, such as CPU seconds, changes by itself. */
+static size_t transition_lines(void)
+{
+    size_t lines = 0;
+    for (const char *at = rendered();
+         (at = strstr(at, "\ncheckout_order_transitions_total{")) != NULL; at++)
+        lines++;
+    return lines;
+}
+
 START_TEST(a_transition_without_a_known_state_makes_no_series)
 {
-    size_t before = strlen(rendered());
+    size_t before = transition_lines();
+    ck_assert_uint_gt(before, 0);
     stats_transition(&stats, NULL, NULL, 0);
     stats_transition(&stats, "", "", 1);
     stats_transition(&stats, "sleeping", NULL, 1);
-    ck_assert_uint_eq(strlen(rendered()), before);
+    ck_assert_uint_eq(transition_lines(), before);
     ck_assert_ptr_null(strstr(buf_text(&out), "null"));
 }
 END_TEST
