@@ -161,6 +161,16 @@ test("payment problems say what may help", async () => {
   assert.equal(say("of a later version"), say(undefined));
 });
 
+test("a refused e-mail address blames no card, and offers none", async () => {
+  for (const code of ["en", "de"]) {
+    const { default: words } = await import(`../../deploy/web/js/words/${code}.js`);
+    const say = (param) => words.describe({ status: "rejected", reason: "payment_failed", payment_problem: "try_again", param })[2];
+    assert.match(say("receipt_email"), /e-mail/i);
+    assert.doesNotMatch(say("receipt_email"), /card|karte/i);
+    assert.equal(say("of a later version"), say(undefined));
+  }
+});
+
 test("keyboard only: from the first focus to a confirmed order", async () => {
   const dress = await item({ stock: 1 });
   const ann = await Buyer.enter([dress]);

@@ -29,6 +29,7 @@
  * @property {string} [reference]
  * @property {{ type: string, url?: string, client_secret?: string, expires_at?: string }} [next_action]
  * @property {string} [payment_problem] what may help after payment_failed
+ * @property {string} [param] the field that the gateway refused, e.g. receipt_email
  * @property {Problem} [problem]
  * @property {boolean} [retrying] while `sending`: at least one attempt got no clear answer
  * @property {boolean} [leaving] its cancel is asked for
@@ -36,7 +37,7 @@
 
 const RANK = { sending: 0, unsure: 0, refused: 0, queued: 1, waiting: 2, reserved: 3, confirmed: 4, rejected: 4, cancelled: 4, refunded: 5 };
 const FINAL = new Set(["confirmed", "rejected", "cancelled", "refunded", "refused"]);
-const NEWS = /** @type {const} */ (["reason", "place_in_line", "expires_at", "next_action", "payment_problem"]);
+const NEWS = /** @type {const} */ (["reason", "place_in_line", "expires_at", "next_action", "payment_problem", "param"]);
 const FACTS = /** @type {const} */ (["amount", "currency", "reference", "sku", "quantity"]);
 
 /** Whether nothing more is to be expected of it. @param {Pick<Order, "status">} order */

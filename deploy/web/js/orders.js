@@ -96,7 +96,8 @@ export class Orders {
     view.act.hidden = !/^https?:/.test(url);
     if (!view.act.hidden && view.act.href !== url) view.act.href = url;
     view.send.hidden = view.forget.hidden = order.status !== "unsure";
-    const retry = order.status === "rejected" && CARD_MAY_HELP.has(order.reason) && !this.retried.has(order);
+    const retry = order.status === "rejected" && CARD_MAY_HELP.has(order.reason) && order.param !== "receipt_email" &&
+      !this.retried.has(order);
     if (retry && view.retry.hidden) view.cards.value = otherCard(this.paidWith.get(order));
     view.retry.hidden = !retry;
     view.leave.hidden = order.leaving || !(["queued", "waiting"].includes(order.status) || order.next_action);

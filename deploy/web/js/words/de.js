@@ -18,6 +18,10 @@ const PAYMENT_PROBLEMS = {
   try_again: "Die Zahlung kam nicht zustande, ein weiterer Versuch kann gelingen. Ihnen wurde nichts berechnet.",
 };
 
+const REFUSED_FIELDS = {
+  receipt_email: "Die E-Mail-Adresse wird nicht angenommen. Ihnen wurde nichts berechnet. Bitte berichtigen Sie sie.",
+};
+
 const PROBLEMS = {
   "/problems/sold-out": "Ausverkauft. Ihnen wurde nichts berechnet.",
   "/problems/item-in-another-cart": "Gerade kauft es jemand anders. Vielleicht wird es wieder frei: versuchen Sie es gleich noch einmal.",
@@ -144,6 +148,7 @@ function rejection(order, most) {
     return most ? `Jeder Kunde kann ${most} davon haben, mit dieser Bestellung hätten Sie mehr. Ihnen wurde nichts berechnet.` :
       "Das ist mehr, als ein Kunde davon haben kann. Ihnen wurde nichts berechnet.";
   }
+  if (order.reason === "payment_failed" && order.param in REFUSED_FIELDS) return REFUSED_FIELDS[order.param];
   if (order.reason === "payment_failed" && order.payment_problem in PAYMENT_PROBLEMS) return PAYMENT_PROBLEMS[order.payment_problem];
   return REASONS[order.reason] || "Die Bestellung wurde nicht angenommen. Ihnen wurde nichts berechnet.";
 }

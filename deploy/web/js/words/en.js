@@ -18,6 +18,10 @@ const PAYMENT_PROBLEMS = {
   try_again: "The payment did not go through, and another try may. You were not charged.",
 };
 
+const REFUSED_FIELDS = {
+  receipt_email: "The e-mail address is not accepted. You were not charged. Correct it to try again.",
+};
+
 const PROBLEMS = {
   "/problems/sold-out": "Sold out. You were not charged.",
   "/problems/item-in-another-cart": "Somebody else is buying it right now. It may become free again: try again in a moment.",
@@ -135,6 +139,7 @@ function rejection(order, most) {
     return most ? `One customer may have ${most} of it, and with this order you would have more. You were not charged.` :
       "That is more than one customer may have of it. You were not charged.";
   }
+  if (order.reason === "payment_failed" && order.param in REFUSED_FIELDS) return REFUSED_FIELDS[order.param];
   if (order.reason === "payment_failed" && order.payment_problem in PAYMENT_PROBLEMS) return PAYMENT_PROBLEMS[order.payment_problem];
   return REASONS[order.reason] || "The order was not accepted. You were not charged.";
 }
