@@ -16,8 +16,8 @@
 #define NO_PLACE_MS 100
 #define PAGE_FIRST_MS 100
 #define PAGE_MAX_MS 5000
-#define SKEW_S                                                                                     \
-    3600 /* that clocks may differ by: the database's, and the gateway's if it is not said */
+#define SKEW_S 3600  /* that clocks may differ by */
+#define ROUNDING_S 5 /* dates are of whole seconds, and take a while to come */
 
 struct gateway_list {
     struct gateway_list_options o;
@@ -107,14 +107,28 @@ static void page_failed(struct gateway_list *list, int code)
  */
 static bool begins_too_late(struct gateway_list *list, const struct pay_page *page)
 {
+    gateway_list_heard_date(list, page->date_s);
     if (page->date_s == 0 || list->from_s <= 0)
         return false;
-    gateway_list_heard_date(list, page->date_s);
     if (from_now(list) >= list->from_s - SKEW_S / 2)
         return false;
     log_warning("gateway's clock is behind ours: reading its list from earlier on",
                 LOG_INT("behind_s", -list->ahead_s));
     return true;
+}
+
+/* Whether what the list lacks is not there. If the clocks differ by more than is allowed, one of
+ * them is wrong, and perhaps both: then the list may have been begun too late. */
+static bool is_conclusive(const struct gateway_list *list, const struct pay_page *page)
+{
+    if (page->date_s != 0 && llabs(list->ahead_s) <= SKEW_S + ROUNDING_S)
+        return true;
+    if (page->date_s == 0)
+        log_error("gateway's list has no date: payments that it lacks stay unclear");
+    else
+        log_error("gateway's clock and ours differ: payments that its list lacks stay unclear",
+                  LOG_INT("gateway_ahead_s", list->ahead_s));
+    return false;
 }
 
 static void paged(const struct pay_page *page, void *arg)
@@ -142,7 +156,8 @@ static void paged(const struct pay_page *page, void *arg)
         list->o.intent(&page->intents[i], list->o.arg);
     (void)snprintf(list->after, sizeof list->after, "%s", last);
     if (!page->has_more)
-        list->o.done(0, list->began_ms, list->o.arg);
+        list->o.done(0, is_conclusive(list, page) ? list->began_ms : GATEWAY_LIST_UNCLEAR,
+                     list->o.arg);
     else if (++list->pages_read == PAGES_MAX)
         give_up(list, ERR_FULL);
     else

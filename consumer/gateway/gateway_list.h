@@ -13,6 +13,10 @@
 
 struct gateway_list;
 
+/* Instead of when the reading began: the list's clock and ours differ by more than an hour, or it
+ * tells none, so what it lacks may be there all the same. Earlier than any time. */
+#define GATEWAY_LIST_UNCLEAR INT64_MIN
+
 struct gateway_list_options {
     struct loop *loop;
     struct gateway *gateway;

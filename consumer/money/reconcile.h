@@ -25,7 +25,8 @@ struct reconcile_entry {
     /* An intent of its order: any number of them, in any order. It may not add or remove entries.
      */
     void (*intent)(struct reconcile_entry *entry, const struct pay_intent *intent);
-    /* The list was read to its end, and it is out. `began_ms`: when the reading began. */
+    /* The list was read to its end, and it is out. `began_ms`: when the reading began, or
+     * GATEWAY_LIST_UNCLEAR. */
     void (*read)(struct reconcile_entry *entry, int64_t began_ms);
     /* ours */
     LIST_ENTRY(reconcile_entry) bucket;

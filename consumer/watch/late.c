@@ -5,6 +5,9 @@
 #include <string.h>
 
 #include "common/base/clock.h"
+#include "consumer/gateway/gateway_list.h"
+
+#define AGAIN_MS 30000 /* after a list that may lack what is there */
 
 struct look {
     struct reconcile_entry list; /* first */
@@ -69,7 +72,10 @@ static void listed(struct reconcile_entry *entry, const struct pay_intent *inten
 static void read_list(struct reconcile_entry *entry, int64_t began_ms)
 {
     struct look *look = (struct look *)entry;
-    (void)began_ms;
+    if (began_ms == GATEWAY_LIST_UNCLEAR) {
+        reconcile_add(look->of->reconcile, entry, (int64_t)clock_mono_ms() + AGAIN_MS);
+        return;
+    }
     report(look, OUTCOME_LOOKED, NULL);
     look->of->count--;
     LIST_REMOVE(look, link);

@@ -118,14 +118,21 @@ static void last_is(enum outcome_kind kind)
 }
 
 /* Answers the list once it is asked for, with these intents. */
-static void lists(const struct pay_intent *intents, size_t count)
+/* The whole list, at `date_s` by the gateway's clock; 0: it tells none. */
+static void lists_at(int64_t date_s, const struct pay_intent *intents, size_t count)
 {
     for (int i = 0; i < 1000 &&
                     (fake_gateway_open() == NULL || strcmp(fake_gateway_open()->verb, "list") != 0);
          i++)
         fake_loop_run(100);
-    const struct pay_page page = {.intents = intents, .count = count, .has_more = false};
+    const struct pay_page page = {
+        .date_s = date_s, .intents = intents, .count = count, .has_more = false};
     fake_gateway_page(called("list"), &page);
+}
+
+static void lists(const struct pay_intent *intents, size_t count)
+{
+    lists_at(clock_wall_ms() / 1000, intents, count);
 }
 
 static struct pay_intent intent(enum pay_intent_state state, int64_t received)
@@ -690,6 +697,21 @@ START_TEST(a_late_look_tells_what_was_taken_and_that_it_has_looked)
 }
 END_TEST
 
+START_TEST(a_late_look_goes_on_while_the_clocks_differ)
+{
+    struct task task = charge_of("order-1");
+    task.kind = TASK_RECONCILE;
+    add(&task);
+    lists_at(clock_wall_ms() / 1000 + 7200, NULL, 0);
+    ck_assert_uint_eq(ended_count, 0);
+    fake_loop_run(29000);
+    ck_assert_ptr_null(fake_gateway_open());
+    lists(NULL, 0);
+    ck_assert_uint_eq(ended_count, 1);
+    last_is(OUTCOME_LOOKED);
+}
+END_TEST
+
 START_TEST(a_list_that_repeats_itself_is_given_up)
 {
     charge("order-1");
@@ -723,6 +745,39 @@ START_TEST(a_list_begins_by_the_earlier_of_both_clocks)
     fake_gateway_page(called("list"), &page);
     lists(NULL, 0);
     ck_assert_int_le(fake_gateway.calls[fake_gateway.count - 2].from_s, now_s - 3590);
+}
+END_TEST
+
+/* One of two clocks that differ is wrong, perhaps both: what a list lacks may be there. */
+START_TEST(nothing_is_not_found_while_the_clocks_differ)
+{
+    int64_t now_s = clock_wall_ms() / 1000;
+    const int64_t dates_s[] = {now_s + 7200, 0, now_s - 7200};
+    charge("order-1");
+    fails("charge", 500);
+    fake_loop_run(1000);
+    fails("charge", 500);
+    for (size_t i = 0; i < 3; i++)
+        for (int times = 0; times < 3; times++) { /* what is behind is read again from earlier on */
+            lists_at(dates_s[i], NULL, 0);
+            fake_loop_run(5000);
+        }
+    for (size_t i = 0; i < ended_count; i++)
+        ck_assert_int_eq(ended[i].o.kind, OUTCOME_UNCLEAR);
+    lists_at(now_s + 3600, NULL, 0);
+    last_is(OUTCOME_SUPERSEDED);
+}
+END_TEST
+
+START_TEST(what_is_found_counts_while_the_clocks_differ)
+{
+    charge("order-1");
+    fails("charge", 500);
+    fake_loop_run(1000);
+    fails("charge", 500);
+    const struct pay_intent found = intent(PAY_INTENT_SUCCEEDED, 1000);
+    lists_at(clock_wall_ms() / 1000 + 7200, &found, 1);
+    last_is(OUTCOME_CAPTURED);
 }
 END_TEST
 
@@ -778,8 +833,11 @@ int main(void)
     tcase_add_test(tcase, a_webhook_has_its_payment_looked_at_at_once_and_soon_again);
     tcase_add_test(tcase, a_shard_that_is_lost_reports_nothing_and_may_come_back);
     tcase_add_test(tcase, a_late_look_tells_what_was_taken_and_that_it_has_looked);
+    tcase_add_test(tcase, a_late_look_goes_on_while_the_clocks_differ);
     tcase_add_test(tcase, a_list_that_repeats_itself_is_given_up);
     tcase_add_test(tcase, a_list_begins_by_the_earlier_of_both_clocks);
+    tcase_add_test(tcase, nothing_is_not_found_while_the_clocks_differ);
+    tcase_add_test(tcase, what_is_found_counts_while_the_clocks_differ);
     tcase_add_test(tcase, a_list_begins_by_the_gateways_clock);
     suite_add_tcase(suite, tcase);
     SRunner *srunner = srunner_create(suite);
