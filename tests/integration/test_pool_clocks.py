@@ -62,6 +62,7 @@ class HostClock(ClockCase):
         self.assert_served_once()
         self.wait_decided(self.publish(self.item_on(self.served_by(first)[0])))
         clock.set("+3600")
+        self.wait_beats(4)  # it looks for its clock once a second or two
         first.stop()  # its log tells the time that it saw
         hours = {json.loads(line)["time"][:13] for line in first.log_text().decode().splitlines()}
         self.assertGreater(len(hours), 1, "the clock did not jump")
