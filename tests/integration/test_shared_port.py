@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import harness
 from harness import wait_until
-from harness_client import metric
 from harness_proxy import Proxy
 from test_producer import Api
 
@@ -127,7 +126,7 @@ class SharedPort(Api):
         self.assertEqual({status for when, status in seen if when > left + 1.5}, {202})
         self.assertLessEqual({status for _, status in seen}, {202, 503})  # no connection is lost
         self.assertTrue(listens(first))
-        self.assertEqual(metric(second, "checkout_listening"), 1)
+        self.assertEqual(second.metric("checkout_listening"), 1)
 
     def test_both_lose_it_in_the_same_instant(self):
         self.door(self.links[0])
@@ -141,7 +140,7 @@ class SharedPort(Api):
                 self.assertTrue(any(listens(door) for door in self.doors))
             for link in self.links:
                 link.up()
-            wait_until(lambda: all(listens(door) and metric(door, "checkout_broker_up") == 1
+            wait_until(lambda: all(listens(door) and door.metric("checkout_broker_up") == 1
                                    for door in self.doors), 20, "both take orders")
             self.assertEqual(self.statuses(), {202})
 
