@@ -81,7 +81,8 @@ static void broker_changed(enum broker_state state, const char *reason, void *ar
     }
     if (state == BROKER_BLOCKED)
         return; /* it stops only publishers */
-    log_info("RabbitMQ is connected", LOG_STR("version", broker_server_version(c->context.broker)));
+    log_info("RabbitMQ is connected", LOG_STR("node", broker_node(c->context.broker)),
+             LOG_STR("version", broker_server_version(c->context.broker)));
     if (broker_channels(c->context.broker) < c->context.shards + SHARED_CHANNELS)
         log_error("RabbitMQ allows too few channels for all shards; raise its channel_max",
                   LOG_INT("channel_max", broker_channels(c->context.broker)),

@@ -168,10 +168,10 @@ static void shard_fenced(uint32_t shard, int64_t epoch, void *arg)
 static void send_heartbeat(struct pool *pool)
 {
     struct pg *session = pool->options.heartbeat;
-    const char *lack = probe_judge(&pool->probe);
     pool->sent_ms = clock_mono_ms();
     pool->asking = pool_db_owners(session, pool->context->shards, owners_read, pool) == 0 &&
-                   pool_db_heartbeat(session, pool->membership.id, lack, pool->options.sessions,
+                   pool_db_heartbeat(session, pool->membership.id, probe_judge(&pool->probe),
+                                     probe_node(&pool->probe), pool->options.sessions,
                                      pool->options.session_count, heartbeat_answered, pool) == 0;
 }
 

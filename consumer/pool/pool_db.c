@@ -19,8 +19,8 @@ static const struct pg_statement join_statement = {
 static const struct pg_statement heartbeat_statement = {
     "heartbeat",
     "select member_id, heartbeats, ready, locked from checkout.heartbeat($1::bigint, $2::boolean,"
-    " $3::integer[], $4::text)",
-    4};
+    " $3::integer[], $4::text, $5::text)",
+    5};
 static const struct pg_statement owners_statement = {
     "owners", "select shard, owner, epoch from checkout.shards where shards = $1::integer", 1};
 static const struct pg_statement leave_statement = {"leave_pool",
@@ -54,7 +54,7 @@ int pool_db_owners(struct pg *session, uint32_t shards, pg_result_cb cb, void *a
     return pg_query(session, &owners_statement, params, cb, arg);
 }
 
-int pool_db_heartbeat(struct pg *session, int64_t member, const char *lack,
+int pool_db_heartbeat(struct pg *session, int64_t member, const char *lack, const char *node,
                       struct pg *const *writers, size_t writer_count, pg_result_cb cb, void *arg)
 {
     struct buf pids;
@@ -65,7 +65,7 @@ int pool_db_heartbeat(struct pg *session, int64_t member, const char *lack,
     pg_array_end(&pids);
     char id[NUMBER_SIZE];
     const char *params[] = {number(id, member), lack == NULL ? "true" : "false", buf_text(&pids),
-                            lack};
+                            lack, node};
     int code = pids.failed ? ERR_NOMEM : pg_query(session, &heartbeat_statement, params, cb, arg);
     buf_free(&pids);
     return code;

@@ -20,11 +20,12 @@ MUST_CHECK int pool_db_join(struct pg *session, const char *name, const char *ho
                             void *arg);
 /* Rows (shard, owner, epoch). */
 MUST_CHECK int pool_db_owners(struct pg *session, uint32_t shards, pg_result_cb cb, void *arg);
-/* Our heartbeat: `lack` says for people why we are not ready (NULL: we are); with the backends of
- * the sessions for writing. Answer: the members, for pool_db_members. */
+/* Our heartbeat: `lack` says for people why we are not ready (NULL: we are); `node`: of the
+ * broker (NULL: none); with the backends of the sessions for writing. Answer: the members, for
+ * pool_db_members. */
 MUST_CHECK int pool_db_heartbeat(struct pg *session, int64_t member, const char *lack,
-                                 struct pg *const *writers, size_t writer_count, pg_result_cb cb,
-                                 void *arg);
+                                 const char *node, struct pg *const *writers, size_t writer_count,
+                                 pg_result_cb cb, void *arg);
 /* Reads at most LIVENESS_MAX rows; returns how many. */
 size_t pool_db_members(const struct pg_result *result, struct member_row ret_rows[LIVENESS_MAX]);
 MUST_CHECK int pool_db_leave(struct pg *session, int64_t member, pg_result_cb cb, void *arg);

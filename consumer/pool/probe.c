@@ -121,6 +121,12 @@ bool probe_ready(const struct probe *probe, struct buf *ret_why)
     return probe->verdict.cause == READINESS_READY;
 }
 
+const char *probe_node(const struct probe *probe)
+{
+    const struct broker *broker = probe->targets.broker;
+    return broker_state(broker) == BROKER_DOWN ? NULL : broker_node(broker);
+}
+
 void probe_fenced(struct probe *probe, uint32_t shard, int64_t epoch)
 {
     readiness_fenced(&probe->readiness, shard, epoch, clock_mono_ms());

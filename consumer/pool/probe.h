@@ -49,6 +49,8 @@ void probe_free(struct probe *probe);
 const char *probe_judge(struct probe *probe);
 /* The newest judgement, with the cause if not ready. */
 bool probe_ready(const struct probe *probe, struct buf *ret_why);
+/* The node of the broker that we are connected to, NULL: none. Valid until the next turn. */
+const char *probe_node(const struct probe *probe);
 /* As readiness_fenced. */
 void probe_fenced(struct probe *probe, uint32_t shard, int64_t epoch);
 /* This version does not know a task: not ready until a newer program replaces it. */

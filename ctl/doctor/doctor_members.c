@@ -1,6 +1,7 @@
 /* The consumers: who lives, and what those lack that are not ready. */
 #include <inttypes.h>
 
+#include "common/net/amqp/broker_url.h"
 #include "ctl/doctor/findings.h"
 
 #define ADVICE "mend what it says; its log has the details"
@@ -19,6 +20,12 @@ static const struct pg_statement not_ready = {
     "select c.name, coalesce(c.not_ready, 'it does not say why')"
     "  from checkout.consumers c" HOLDS_ITS_LOCK " and not c.ready order by c.name limit 8",
     0};
+
+static const struct pg_statement nodes = {"ctl_doctor_nodes",
+                                          "select count(*), count(distinct c.node), min(c.node)"
+                                          "  from checkout.consumers c" HOLDS_ITS_LOCK
+                                          " and c.node is not null",
+                                          0};
 
 static const struct pg_statement unowned = {
     "ctl_doctor_unowned",
@@ -43,6 +50,31 @@ static void name_them(const struct pg_result *result, void *arg)
     for (int row = 0; row < pg_rows(result); row++)
         doctor_say(doctor, FINDING_WARN, "consumers", ADVICE, "%s is not ready: %s",
                    pg_text(result, row, 0), pg_text(result, row, 1));
+}
+
+/* Of the URL in our own settings, which should be theirs. */
+static size_t broker_nodes(const struct doctor *doctor)
+{
+    struct broker_hosts hosts = {0};
+    const char *problem;
+    if (broker_url_parse(cfg_str(doctor->ctl->cfg, CFG_AMQP_URL), &hosts, &problem) < 0)
+        return 0;
+    size_t count = hosts.count;
+    broker_url_free(&hosts);
+    return count;
+}
+
+/* If that one node hangs, nothing is decided until its clients notice. */
+static void say_gathered(const struct pg_result *result, void *arg)
+{
+    struct doctor *doctor = arg;
+    size_t known = broker_nodes(doctor);
+    if (pg_int(result, 0, 0) < 2 || pg_int(result, 0, 1) != 1 || known < 2)
+        return;
+    doctor_say(doctor, FINDING_WARN, "consumers",
+               "restart some of them, one after another: each goes to a node at random",
+               "all %" PRId64 " consumers are at one of %zu RabbitMQ nodes: %s",
+               pg_int(result, 0, 0), known, pg_text(result, 0, 2));
 }
 
 /* Runs a query; a failure is a finding of its own. */
@@ -71,6 +103,7 @@ void doctor_members(struct doctor *doctor)
         doctor_say(doctor, FINDING_OK, "consumers", "", "%" PRId64 " alive and ready", live.first);
     if (live.second < live.first)
         (void)ask(doctor, &not_ready, name_them, doctor);
+    (void)ask(doctor, &nodes, say_gathered, doctor);
     if (live.first > 0 && shards.first > 0)
         doctor_say(doctor, FINDING_WARN, "shards", "they should be taken over within seconds",
                    "%" PRId64 " of %" PRId64 " have no owner", shards.first, shards.second);

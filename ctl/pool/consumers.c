@@ -24,12 +24,13 @@ static const struct table_column columns[] = {
     {"LOCK", "locked", TABLE_BOOL},
     {"OWNS", "shards_owned", TABLE_NUMBER},
     {"STANDBY", "shards_standby", TABLE_NUMBER},
+    {"NODE", "node", TABLE_TEXT},
     {"STARTED", "started_at", TABLE_TEXT},
     {"PAYMENTS STOPPED", "payments_stopped", TABLE_TEXT},
     {"MEMBER", "member", TABLE_NUMBER},
     {"HEARTBEAT", "beat", TABLE_NUMBER},
 };
-#define COLUMNS_FOR_PEOPLE 11
+#define COLUMNS_FOR_PEOPLE 12
 
 /* Whether the member's heartbeat has moved since the first query. */
 static bool moved(const struct pool_view *first, const struct view_member *member)
@@ -86,6 +87,7 @@ static int add_row(struct table *table, const struct pool_view *first, const str
                                   member->locked ? "t" : "f",
                                   owned,
                                   standby,
+                                  member->node,
                                   member->started_at,
                                   stopped,
                                   id,
@@ -136,7 +138,8 @@ const struct command command_consumers = {
                "hangs or is gone. READY: it can do its job (/readyz says why not). LOCK: its "
                "process holds its "
                "session in PostgreSQL. OWNS: shards that it serves; STANDBY: shards that it "
-               "stands by for. PAYMENTS STOPPED: why its payments are stopped.",
+               "stands by for. NODE: of RabbitMQ, that it is connected to. PAYMENTS STOPPED: why "
+               "its payments are stopped.",
     .settings = CFG_BIT(DATABASE_URL),
     .run = run,
 };

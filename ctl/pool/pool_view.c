@@ -12,7 +12,7 @@
 static const struct pg_statement list_members = {
     "ctl_list_members",
     "select member_id, name, host, pid, version, heartbeats, heartbeat_age_ms, ready, locked,"
-    "       to_char(started_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
+    "       to_char(started_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), node"
     "  from checkout.list_members()",
     0};
 static const struct pg_statement show_shards = {
@@ -64,6 +64,7 @@ static void read_members(const struct pg_result *result, void *arg)
         m->ready = pg_bool(result, row, 7);
         m->locked = pg_bool(result, row, 8);
         copy(result, row, 9, m->started_at);
+        copy(result, row, 10, m->node);
     }
 }
 

@@ -20,6 +20,7 @@ struct view_member {
     char host[VIEW_TEXT_SIZE];
     char version[VIEW_TEXT_SIZE];
     char started_at[VIEW_TEXT_SIZE];
+    char node[VIEW_TEXT_SIZE]; /* of RabbitMQ, "": none */
     int64_t pid;
     int64_t heartbeat;
     int64_t heartbeat_age_ms;

@@ -50,6 +50,19 @@ def _end_what_is_left():
             daemon.process.kill()
 
 
+def connected_ports(pid):
+    """Ports of the servers that a process is connected to."""
+    sockets = set()
+    for number in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            sockets.add(os.readlink(f"/proc/{pid}/fd/{number}"))
+        except FileNotFoundError:
+            continue
+    with open(f"/proc/{pid}/net/tcp", encoding="ascii") as table:
+        rows = [line.split() for line in table][1:]
+    return {int(row[2].rsplit(":", 1)[1], 16) for row in rows if f"socket:[{row[9]}]" in sockets}
+
+
 class Daemon:
     """A running program. `url` is where it serves, `admin` its admin address, `build` where it was built."""
 

@@ -7,8 +7,10 @@ import pty
 import re
 import signal
 import subprocess
+import urllib.parse
 
 import harness
+import harness_services
 from harness import wait_until
 
 
@@ -208,6 +210,27 @@ class Pool(harness.TestCase):
         rows = [json.loads(line) for line in done.stdout.splitlines()]
         self.assertEqual({row["queued_messages"] for row in rows}, {None})
         self.assertIn("RabbitMQ does not answer", done.stderr)
+
+
+class OneNodeOfTwo(harness.TestCase):
+    daemons = ("sandbox", "consumer", "consumer")
+    shards = 4
+
+    @classmethod
+    def setUpClass(cls):
+        url = harness_services.services()["CHECKOUT_AMQP_URL"].split(",")[0]
+        port = urllib.parse.urlsplit(url).port
+        cls.node = f"127.0.0.1:{port}"
+        cls.settings = {"CHECKOUT_AMQP_URL": f"{url},{url.replace(f':{port}', f':{harness.free_port()}')}"}
+        super().setUpClass()
+
+    def test_all_consumers_at_one_node_are_shown_and_warned_of(self):
+        warning = f"all 2 consumers are at one of 2 RabbitMQ nodes: {self.node}"
+        wait_until(lambda: warning in self.stack.ctl("doctor", check=False).stdout, 40, "doctor to warn")
+        rows = [json.loads(line) for line in self.stack.ctl("consumers", "--json").stdout.splitlines()]
+        self.assertEqual({row["node"] for row in rows}, {self.node})
+        one = self.stack.ctl("doctor", check=False, CHECKOUT_AMQP_URL=self.settings["CHECKOUT_AMQP_URL"].split(",")[0])
+        self.assertNotIn("RabbitMQ nodes", one.stdout)
 
 
 if __name__ == "__main__":

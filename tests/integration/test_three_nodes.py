@@ -12,6 +12,7 @@ import signal
 import subprocess
 import threading
 import time
+import unittest
 import urllib.parse
 import uuid
 
@@ -20,22 +21,10 @@ import pika
 import harness
 import harness_services
 from harness import wait_until
+from harness_daemon import connected_ports
 
 SERVICES = os.path.join(harness_services.ROOT, "deploy", "dev", "services")
 CASES = [(how, whose) for how in ("killed", "frozen") for whose in ("producer", "consumer", "nobody")]
-
-
-def connected_ports(pid):
-    """Ports of the servers that a process is connected to."""
-    sockets = set()
-    for number in os.listdir(f"/proc/{pid}/fd"):
-        try:
-            sockets.add(os.readlink(f"/proc/{pid}/fd/{number}"))
-        except FileNotFoundError:
-            continue
-    with open(f"/proc/{pid}/net/tcp", encoding="ascii") as table:
-        rows = [line.split() for line in table][1:]
-    return {int(row[2].rsplit(":", 1)[1], 16) for row in rows if f"socket:[{row[9]}]" in sockets}
 
 
 class Buyer(threading.Thread):
@@ -143,6 +132,22 @@ class ThreeNodes(harness.TestCase):
                     lost = when
         return found
 
+    def assert_nodes_shown(self):
+        """`consumers` says who is at which node; doctor warns if all are at one."""
+        consumers = [daemon for daemon in self.stack.daemons if daemon.name == "checkout-consumer"]
+        ports = [self.node(number)["port"] for number in (1, 2, 3)]
+        seen = {}
+
+        def shown():
+            rows = [json.loads(line) for line in self.stack.ctl("consumers", "--json").stdout.splitlines()]
+            seen.update({row["pid"]: row["node"] for row in rows})
+            return all(seen.get(daemon.pid) in [f"127.0.0.1:{port}" for port in ports
+                                                if port in connected_ports(daemon.pid)] for daemon in consumers)
+        wait_until(shown, 20, "each consumer's node to be shown")
+        said = self.stack.ctl("doctor", check=False).stdout
+        alone = len({seen[daemon.pid] for daemon in consumers}) == 1
+        self.assertEqual(f"all {len(consumers)} consumers are at one of 3 RabbitMQ nodes" in said, alone, said)
+
     def survive(self, how, whose):
         self.assertEqual(self.stack.settings["CHECKOUT_QUEUE_REPLICAS"], "3")
         number = self.node_of(whose)
@@ -169,6 +174,7 @@ class ThreeNodes(harness.TestCase):
         orders = sum(lines.values(), [])
         wait_until(lambda: self.final(orders), 90, f"all {len(orders)} orders to end")
         self.check(lines)
+        self.assert_nodes_shown()
         print(f"{how} node {number} ({whose}'s): {len(orders)} orders; longest wait for a 202 "
               f"{max(buyer.longest for buyer in buyers.values()):.1f} s; "
               f"connected again after {self.reconnects()} s; a login took {login:.2f} s")
@@ -195,6 +201,37 @@ class ThreeNodes(harness.TestCase):
         for how, whose in CASES if os.environ.get("CHECKOUT_TEST_FULL") else [chance.choice(CASES)]:
             with self.subTest(how=how, whose=whose):
                 self.survive(how, whose)
+
+
+@unittest.skipUnless(os.environ.get("CHECKOUT_TEST_FULL"), "three restarts of a node: with --full")
+class Spread(ThreeNodes):
+    daemons = ("sandbox", "producer", "consumer", "consumer", "consumer", "consumer")
+
+    def place_of(self, daemon, ports):
+        """The port of the node that it is connected to; None: to none."""
+        return next((port for port in ports if port in connected_ports(daemon.pid)), None)
+
+    def places(self, ports):
+        """Of each program that is at a broker, once all are connected to one of these."""
+        running = [daemon for daemon in self.stack.daemons if daemon.name != "checkout-sandbox-gateway"]
+
+        def connected():
+            found = [self.place_of(daemon, ports) for daemon in running]
+            return None if None in found else found
+        return wait_until(connected, 40, "every program to be connected to a node")
+
+    def test_one_node_of_three(self):
+        """After each loss each program goes to another node at random, and not all to where the first went."""
+        ports = {number: self.node(number)["port"] for number in (1, 2, 3)}
+        spread = [self.places(ports.values())]
+        for lost in (1, 2, 3):
+            self.services("stop", "--only", f"rabbitmq{lost}")
+            spread.append(self.places([port for number, port in ports.items() if number != lost]))
+            self.services("start", "--only", f"rabbitmq{lost}")
+        print("programs at each node: " + " / ".join(" ".join(str(where.count(port)) for port in ports.values())
+                                                     for where in spread))
+        self.assertFalse(all(len(set(where)) == 1 for where in spread[1:]), spread)
+        self.assert_nodes_shown()
 
 
 if __name__ == "__main__":

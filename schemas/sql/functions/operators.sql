@@ -5,7 +5,7 @@
 -- themselves judge who is alive, by the change of the heartbeat.
 create or replace function checkout.list_members()
 returns table (member_id bigint, name text, host text, pid integer, version text, heartbeats bigint,
-               heartbeat_age_ms bigint, ready boolean, locked boolean, started_at timestamptz)
+               heartbeat_age_ms bigint, ready boolean, locked boolean, started_at timestamptz, node text)
 language sql stable as $$
     select c.member_id, c.name, c.host, c.pid, c.version, c.heartbeats,
            (extract(epoch from clock_timestamp() - c.heartbeat_at) * 1000)::bigint, c.ready,
@@ -14,7 +14,7 @@ language sql stable as $$
                       and k.classid = checkout.member_lock_class()::oid
                       and k.objid = c.member_id::oid and k.database =
                           (select d.oid from pg_database d where d.datname = current_database())),
-           c.started_at
+           c.started_at, c.node
       from checkout.consumers c order by c.name, c.member_id
 $$;
 

@@ -34,8 +34,9 @@ end $$;
 -- not have noticed yet that the session before is gone, and until then that one still holds it.
 -- Returns the members, whether each holds its lock, and those of which something is known first.
 -- No row of its own: it was taken for dead and removed, and has to join again. p_not_ready: what it lacks, for people.
+-- p_node: the RabbitMQ node that it is connected to, null: none.
 create or replace function checkout.heartbeat(p_member bigint, p_ready boolean, p_backends integer[],
-                                              p_not_ready text)
+                                              p_not_ready text, p_node text default null)
 returns table (member_id bigint, name text, heartbeats bigint, ready boolean, locked boolean)
 language plpgsql as $$
 begin
@@ -46,6 +47,7 @@ begin
     end if;
     update checkout.consumers c
        set heartbeats = c.heartbeats + 1, ready = p_ready, backend_pids = p_backends, heartbeat_at = now(),
+           node = p_node,
            not_ready = case when not p_ready then rtrim(replace(p_not_ready, E'\n', '; '), '; ') end
      where c.member_id = p_member;
     return query

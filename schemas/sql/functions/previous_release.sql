@@ -139,12 +139,14 @@ end $$;
 create or replace function checkout.beat(p_member bigint, p_ready boolean, p_backends integer[])
 returns table (member_id bigint, name text, beat bigint, ready boolean, locked boolean)
 language sql as $$
-    select h.* from checkout.heartbeat(p_member, p_ready, p_backends, null) h
+    select h.* from checkout.heartbeat(p_member, p_ready, p_backends, null, null) h
 $$;
 
 create or replace function checkout.show_members()
 returns table (member_id bigint, name text, host text, pid integer, version text, beat bigint,
                beat_age_ms bigint, ready boolean, locked boolean, started_at timestamptz)
 language sql stable as $$
-    select m.* from checkout.list_members() m
+    select m.member_id, m.name, m.host, m.pid, m.version, m.heartbeats, m.heartbeat_age_ms, m.ready, m.locked,
+           m.started_at
+      from checkout.list_members() m
 $$;
