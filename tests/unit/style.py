@@ -9,6 +9,7 @@
     style.py docs                         links, named files and words of the pages
     style.py metrics                      docs/metrics.md and the code name the same metrics
     style.py words                        words of comments, log messages, help and problems
+    style.py modules                      names that test modules take from each other
     style.py sql                          no numbered SQL file was edited
     style.py tidy [--build DIR]           clang-tidy, on what has changed since it last ran
 
@@ -23,6 +24,7 @@ import style_circles
 import style_docs
 import style_duplicates
 import style_includes
+import style_modules
 import style_metrics
 import style_sizes
 import style_sql
@@ -32,7 +34,8 @@ from style_source import ROOT, run_tool, sources
 
 CHECKS = {"includes": style_includes.check, "sizes": style_sizes.check, "circles": style_circles.check,
           "duplicates": style_duplicates.check, "sql": style_sql.check, "docs": style_docs.check,
-          "words": style_words.check, "metrics": style_metrics.check, "tidy": style_tidy.check}
+          "modules": style_modules.check, "words": style_words.check, "metrics": style_metrics.check,
+          "tidy": style_tidy.check}
 ALLOWED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "style_allowed.txt")
 
 
