@@ -30,7 +30,8 @@ static const struct role {
     const char *redis;
 } roles[] = {
     {"producer", "^$", "^checkout\\.jobs", "^$",
-     ALL_KEYS " " EVENTS " " REDIS_ALWAYS " +info +eval +set +get +del +subscribe +unsubscribe"},
+     ALL_KEYS " ~" REDIS_KEY_LIMIT "* " EVENTS " " REDIS_ALWAYS
+              " +info +eval +time +set +get +del +subscribe +unsubscribe"},
     {"consumer", "^$", "^checkout\\.dead$", "^checkout\\.",
      ALL_KEYS " " EVENTS " " REDIS_ALWAYS " +eval +set +get +del +publish"},
     {"notifier", NULL, NULL, NULL, EVENTS " " REDIS_ALWAYS " +subscribe +unsubscribe"},

@@ -13,8 +13,10 @@
 #include "producer/stats.h"
 
 struct admission;
+struct clients;
 struct identity;
 struct items;
+struct limits;
 struct order_status;
 struct orders;
 struct origins;
@@ -31,6 +33,9 @@ struct api {
     struct jwt *jwt;           /* its tokens */
     struct sessions sessions;  /* with PostgreSQL */
     struct publisher *publisher;
+    struct limits *limits;
+    struct clients *clients;
+    bool addresses_count; /* orders are limited by address */
     struct admission *admission;
     struct timekeeper *timekeeper;
     struct origins *origins;

@@ -18,6 +18,8 @@
 #include "producer/admission/admission.h"
 #include "producer/api.h"
 #include "producer/items.h"
+#include "producer/limits/clients.h"
+#include "producer/limits/limits.h"
 #include "producer/orders/event_tickets.h"
 #include "producer/orders/order_request.h"
 #include "producer/orders/order_status.h"
@@ -140,6 +142,7 @@ static bool open_servers(struct producer *p)
     const struct admission_options admission = {
         .redis = p->redis,
         .sessions = &api->sessions,
+        .limits = api->limits,
         .redis_vouches_after_ms = (uint64_t)cfg_int(cfg, CFG_REDIS_VOUCHES_AFTER)};
     if (p->redis != NULL)
         api->admission = admission_new(api->loop, &admission, orders_verdict, api);
@@ -155,6 +158,19 @@ static bool open_origins(struct producer *p)
 {
     const char *problem; /* the settings were checked */
     return origins_new(cfg_str(p->daemon.cfg, CFG_ORIGINS), &p->api.origins, &problem) == 0;
+}
+
+static bool open_limits(struct producer *p)
+{
+    const struct cfg *cfg = p->daemon.cfg;
+    const struct rate rates[LIMIT_KINDS] = {[LIMIT_USER] = cfg_rate(cfg, CFG_ORDERS_PER_USER),
+                                            [LIMIT_ADDRESS] =
+                                                cfg_rate(cfg, CFG_ORDERS_PER_ADDRESS)};
+    const struct rate bad_tokens = cfg_rate(cfg, CFG_BAD_TOKENS_PER_ADDRESS);
+    p->api.limits = limits_new(rates);
+    p->api.clients = clients_new(cfg_str(cfg, CFG_TRUSTED_PROXIES), &bad_tokens);
+    p->api.addresses_count = rates[LIMIT_ADDRESS].count > 0;
+    return p->api.limits != NULL && p->api.clients != NULL;
 }
 
 static bool open_parts(struct producer *p)
@@ -175,9 +191,9 @@ static bool open_parts(struct producer *p)
     api->jwt = identity_tokens(api->identity);
     api->tickets = event_tickets_new(identity_tickets(api->identity), cfg_str(cfg, CFG_EVENTS_URL),
                                      cfg_int(cfg, CFG_TICKET_TTL) / 1000);
-    return api->ids != NULL && open_origins(p) && api->orders != NULL && api->items != NULL &&
-           api->tickets != NULL && api->webhooks != NULL && api->timekeeper != NULL &&
-           p->drain != NULL && open_servers(p);
+    return api->ids != NULL && open_limits(p) && open_origins(p) && api->orders != NULL &&
+           api->items != NULL && api->tickets != NULL && api->webhooks != NULL &&
+           api->timekeeper != NULL && p->drain != NULL && open_servers(p);
 }
 
 static bool takes_orders(void *arg)
@@ -241,6 +257,8 @@ static void close_all(struct producer *p)
     sessions_close(&api->sessions);
     publisher_close(api->publisher);
     admission_free(api->admission);
+    limits_free(api->limits);
+    clients_free(api->clients);
     redis_close(p->redis);
     shared_port_close(p->port);
     order_status_free(api->status);

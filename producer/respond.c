@@ -1,5 +1,7 @@
 #include "producer/respond.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/base/clock.h"
@@ -7,9 +9,11 @@
 #include "common/net/http/http_bearer.h"
 #include "common/shop/origins.h"
 #include "common/shop/problem_respond.h"
+#include "producer/limits/clients.h"
 
 #define EXTRA_MAX 4
 #define CORS_HEADERS 3
+#define LIMIT_SIZE 64
 
 static size_t put(struct http_header *headers, size_t count, const char *name, const char *value)
 {
@@ -26,7 +30,8 @@ static size_t put_cors(const struct api *api, const struct http_request *request
         return count;
     count = put(headers, count, "Access-Control-Allow-Origin", origin);
     count = put(headers, count, "Vary", "Origin");
-    return put(headers, count, "Access-Control-Expose-Headers", "Location, Retry-After");
+    return put(headers, count, "Access-Control-Expose-Headers",
+               "Location, Retry-After, RateLimit, RateLimit-Policy");
 }
 
 static void answer(struct api *api, struct http_request *request, enum stats_route route,
@@ -56,12 +61,12 @@ void respond_json(struct api *api, struct http_request *request, enum stats_rout
 
 static void answer_problem_with(struct api *api, struct http_request *request,
                                 enum stats_route route, const struct problem *problem,
-                                const struct http_header *extra)
+                                const struct http_header *extra, size_t extra_count)
 {
-    struct http_header headers[CORS_HEADERS + 1];
+    struct http_header headers[CORS_HEADERS + EXTRA_MAX];
     size_t count = put_cors(api, request, headers, 0);
-    if (extra != NULL)
-        headers[count++] = *extra;
+    for (size_t i = 0; i < extra_count && i < EXTRA_MAX; i++)
+        headers[count++] = extra[i];
     stats_problem(&api->stats, problem->type);
     stats_request(&api->stats, route, problem_status(problem->type));
     problem_respond(request, problem, headers, count);
@@ -70,21 +75,36 @@ static void answer_problem_with(struct api *api, struct http_request *request,
 void respond_problem(struct api *api, struct http_request *request, enum stats_route route,
                      const struct problem *problem)
 {
-    answer_problem_with(api, request, route, problem, NULL);
+    answer_problem_with(api, request, route, problem, NULL, 0);
 }
 
 void respond_plain_problem(struct api *api, struct http_request *request, enum stats_route route,
                            enum problem_type type, const char *detail)
 {
     const struct problem problem = {.type = type, .detail = detail};
-    answer_problem_with(api, request, route, &problem, NULL);
+    answer_problem_with(api, request, route, &problem, NULL, 0);
+}
+
+void respond_limited(struct api *api, struct http_request *request, enum stats_route route,
+                     const struct limited *limited)
+{
+    unsigned wait_s = (unsigned)((limited->wait_us + 999999) / 1000000);
+    char limit[LIMIT_SIZE];
+    char policy[LIMIT_SIZE];
+    (void)snprintf(limit, sizeof limit, "\"%s\";r=0;t=%u", limited->policy, wait_s);
+    (void)snprintf(policy, sizeof policy, "\"%s\";q=%" PRId64 ";w=%" PRId64, limited->policy,
+                   limited->rate->count, limited->rate->period_s);
+    const struct problem problem = {
+        .type = PROBLEM_RATE_LIMITED, .detail = limited->detail, .retry_after_s = wait_s};
+    const struct http_header headers[] = {{"RateLimit", limit}, {"RateLimit-Policy", policy}};
+    answer_problem_with(api, request, route, &problem, headers, ARRAY_LEN(headers));
 }
 
 void respond_not_allowed(struct api *api, struct http_request *request, const char *allow)
 {
     const struct problem problem = {.type = PROBLEM_METHOD_NOT_ALLOWED};
     const struct http_header header = {"Allow", allow};
-    answer_problem_with(api, request, STATS_OTHER, &problem, &header);
+    answer_problem_with(api, request, STATS_OTHER, &problem, &header, 1);
 }
 
 void respond_preflight(struct api *api, struct http_request *request, const char *allow)
@@ -101,21 +121,49 @@ void respond_preflight(struct api *api, struct http_request *request, const char
            allowed ? ARRAY_LEN(headers) : 1);
 }
 
+static bool answer_limited(struct api *api, struct http_request *request, enum stats_route route,
+                           const char *address)
+{
+    struct limited limited = {.policy = "tokens",
+                              .detail = "this address sends too many tokens that are not valid",
+                              .rate = clients_bad_tokens(api->clients)};
+    if (clients_may_try(api->clients, address, (int64_t)clock_mono_us(), &limited.wait_us))
+        return false;
+    respond_limited(api, request, route, &limited);
+    return true;
+}
+
+static void answer_unauthorized(struct api *api, struct http_request *request,
+                                enum stats_route route, bool absent, const char *detail)
+{
+    const struct problem problem = {.type = PROBLEM_UNAUTHORIZED, .detail = detail};
+    const struct http_header authenticate = {"WWW-Authenticate",
+                                             absent ? "Bearer" : "Bearer error=\"invalid_token\""};
+    answer_problem_with(api, request, route, &problem, &authenticate, 1);
+}
+
 int respond_authenticate(struct api *api, struct http_request *request, enum stats_route route,
                          struct jwt_claims *ret_claims)
 {
     const char *detail = NULL;
     const char *token = NULL;
+    char address[ADDRESS_NAME_SIZE];
     int code = http_request_bearer(request, &token, &detail);
     bool absent = code == ERR_NOT_FOUND;
+    bool counts = code == 0 && clients_bad_tokens(api->clients)->count > 0 &&
+                  !jwt_known(api->jwt, token, strlen(token));
+    if (counts) {
+        clients_name(api->clients, request, &api->out, address);
+        if (answer_limited(api, request, route, address))
+            return ERR_AUTH;
+    }
     if (code == 0)
         code = jwt_verify(api->jwt, token, strlen(token), JWT_AUD_API, clock_wall_ms() / 1000,
                           ret_claims, &detail);
     if (code == 0)
         return 0;
-    const struct problem problem = {.type = PROBLEM_UNAUTHORIZED, .detail = detail};
-    const struct http_header authenticate = {"WWW-Authenticate",
-                                             absent ? "Bearer" : "Bearer error=\"invalid_token\""};
-    answer_problem_with(api, request, route, &problem, &authenticate);
+    if (counts)
+        clients_tried(api->clients, address, (int64_t)clock_mono_us());
+    answer_unauthorized(api, request, route, absent, detail);
     return ERR_AUTH;
 }

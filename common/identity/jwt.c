@@ -158,6 +158,11 @@ int jwt_verify(struct jwt *jwt, const char *text, size_t len, const char *audien
     return code;
 }
 
+bool jwt_known(const struct jwt *jwt, const char *text, size_t len)
+{
+    return token_cache_find(jwt->cache, text, len) != NULL;
+}
+
 /* ---- signing ---- */
 
 /* "header.payload.signature" of claims in JSON. NULL: no memory. */

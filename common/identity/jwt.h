@@ -6,6 +6,7 @@
 #ifndef COMMON_IDENTITY_JWT_H
 #define COMMON_IDENTITY_JWT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -49,6 +50,9 @@ void jwt_use_keys(struct jwt *jwt, struct key_set *keys);
  */
 MUST_CHECK int jwt_verify(struct jwt *jwt, const char *token, size_t len, const char *audience,
                           int64_t now_s, struct jwt_claims *ret_claims, const char **ret_problem);
+
+/* Whether the token was verified before, so that its signature costs nothing. */
+bool jwt_known(const struct jwt *jwt, const char *token, size_t len);
 
 /* Signs a token for `user`. The caller frees *ret_token. 0, ERR_NOMEM, or ERR_INVALID: such a name
  * is too long for any token, or there is no secret. */

@@ -312,6 +312,12 @@ int64_t cfg_int(const struct cfg *cfg, enum cfg_id id)
     return cfg->values[id].number;
 }
 
+struct rate cfg_rate(const struct cfg *cfg, enum cfg_id id)
+{
+    const struct cfg_value *value = &cfg->values[id];
+    return (struct rate){.count = value->number, .period_s = value->period_s};
+}
+
 const char *cfg_secret(const struct cfg *cfg, enum cfg_id id, size_t *ret_len)
 {
     *ret_len = cfg->values[id].secret_len;

@@ -11,6 +11,7 @@
 
 #include "common/base/attrs.h"
 #include "common/base/buf.h"
+#include "common/base/rate.h"
 #include "common/service/cfg_table.h"
 
 enum cfg_id {
@@ -54,6 +55,8 @@ const char *cfg_name(enum cfg_id id);
 const char *cfg_str(const struct cfg *cfg, enum cfg_id id);
 /* A number; of a duration: milliseconds. */
 int64_t cfg_int(const struct cfg *cfg, enum cfg_id id);
+/* A RATE. */
+struct rate cfg_rate(const struct cfg *cfg, enum cfg_id id);
 /* Content of a SECRET_FILE. */
 const char *cfg_secret(const struct cfg *cfg, enum cfg_id id, size_t *ret_len);
 /* Host and port of an ADDRESS ("127.0.0.1:8080", "[::1]:8080"). Lives as long as `cfg`. */

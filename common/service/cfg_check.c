@@ -9,6 +9,7 @@
 
 #include "common/base/err.h"
 #include "common/base/parse.h"
+#include "common/net/address.h"
 #include "common/net/amqp/broker_url.h"
 #include "common/net/pg/pg.h"
 #include "common/net/redis/redis_url.h"
@@ -19,6 +20,7 @@
 #define METHODS_MAX 16
 #define METHOD_MAX 40
 #define SHOWN_MAX 64
+#define RATE_PERIOD_MAX_MS ((int64_t)24 * 3600 * 1000)
 
 /* Appends a value for people: quoted, short, without control characters. */
 static void show(struct buf *out, const char *text)
@@ -93,6 +95,38 @@ static int check_duration(const struct cfg_row *row, const char *text, struct cf
     }
     value->number = ms;
     return 0;
+}
+
+/* The time has whole seconds, since HTTP says it so. */
+static int check_rate(const struct cfg_row *row, const char *text, struct cfg_value *value,
+                      struct buf *problem)
+{
+    static const char why[] = "is neither 0 nor a rate, like 60/1m: so many, in whole seconds up "
+                              "to 24h";
+    int64_t count;
+    int64_t ms = 1000;
+    size_t digits = parse_digits(text, &count);
+    if (digits == 0 || count < row->low || count > row->high)
+        return wrong(problem, text, why);
+    if (text[digits] == '\0' && count > 0)
+        return wrong(problem, text, why);
+    if (text[digits] != '\0' &&
+        (text[digits] != '/' || cfg_parse_duration(text + digits + 1, &ms) < 0))
+        return wrong(problem, text, why);
+    if (ms < 1000 || ms > RATE_PERIOD_MAX_MS || ms % 1000 != 0)
+        return wrong(problem, text, why);
+    value->number = count;
+    value->period_s = ms / 1000;
+    return 0;
+}
+
+static int check_networks(const char *text, struct buf *problem)
+{
+    struct networks *networks = NULL;
+    const char *why;
+    int code = networks_new(text, &networks, &why);
+    networks_free(networks);
+    return code < 0 ? wrong(problem, text, why) : 0;
 }
 
 static int check_address(const char *text, struct cfg_value *value, struct buf *problem)
@@ -353,6 +387,10 @@ int cfg_check(const struct cfg_row *row, const char *text, struct cfg_value *val
         return check_origins(text, problem);
     case CFG_TYPE_METHODS:
         return check_methods(text, problem);
+    case CFG_TYPE_RATE:
+        return check_rate(row, text, value, problem);
+    case CFG_TYPE_NETWORKS:
+        return check_networks(text, problem);
     case CFG_TYPE_FILE:
         return check_file(text, problem);
     case CFG_TYPE_BOOLEAN:

@@ -32,6 +32,8 @@ enum cfg_type {
     CFG_TYPE_WS_URL,
     CFG_TYPE_PAGE_URL, /* of a web page: it may have a query */
     CFG_TYPE_METHODS,  /* payment methods */
+    CFG_TYPE_RATE,     /* so many in a time, like 60/1m; 0: no limit */
+    CFG_TYPE_NETWORKS, /* IP addresses and networks */
 };
 
 struct cfg_row {
@@ -50,6 +52,7 @@ extern const struct cfg_row cfg_rows[CFG_COUNT];
 struct cfg_value {
     char *text;
     int64_t number;
+    int64_t period_s; /* of a rate */
     char *secret;
     size_t secret_len;
     char *host;

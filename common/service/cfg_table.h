@@ -31,6 +31,10 @@ X(QUEUE_REPLICAS, "QUEUE_REPLICAS", INTEGER, "1", 1, 7, CFG_CTL, "members of eac
 X(PUBLISH_INFLIGHT, "PUBLISH_INFLIGHT", INTEGER, "8", 1, 64, CFG_PRODUCER, "messages published and not yet confirmed, at most") \
 X(CONNECTIONS_MAX, "CONNECTIONS_MAX", INTEGER, "2048", 16, 65536, CFG_PRODUCER | CFG_NOTIFIER, "client connections served at once (about 50 KiB of memory each); further ones are refused") \
 X(KEEPALIVE, "KEEPALIVE", DURATION, "75s", 1000, 3600000, CFG_PRODUCER, "how long a client's connection is kept without a request; longer than a proxy in front keeps it (60s is usual). 5s when nearly all connections are taken") \
+X(ORDERS_PER_USER, "ORDERS_PER_USER", RATE, "60/1m", 0, 100000, CFG_PRODUCER, "orders of one customer: so many at once, and as many again in that time; the next are refused (429); 0: no limit") \
+X(ORDERS_PER_ADDRESS, "ORDERS_PER_ADDRESS", RATE, "0", 0, 100000, CFG_PRODUCER, "the same of one client address (of IPv6: its first 64 bits), which many customers may share; 0: no limit") \
+X(BAD_TOKENS_PER_ADDRESS, "BAD_TOKENS_PER_ADDRESS", RATE, "0", 0, 100000, CFG_PRODUCER, "refused tokens of one client address, in each process; after them its tokens that are not known as good are refused unread (429); 0: no limit") \
+X(TRUSTED_PROXIES, "TRUSTED_PROXIES", NETWORKS, "", 0, 0, CFG_PRODUCER, "addresses and networks of the proxies in front, separated by commas, whose X-Forwarded-For says who the client is; needed for limits of addresses behind a proxy, since else all clients are one address") \
 X(DRAIN_DELAY, "DRAIN_DELAY", DURATION, "0s", 0, 600000, CFG_PRODUCER | CFG_NOTIFIER, "how long after SIGTERM new connections are still served, while /readyz says no: until every balancer has noticed") \
 X(SOCKETS_PER_USER, "SOCKETS_PER_USER", INTEGER, "16", 1, 1024, CFG_NOTIFIER, "websockets of one user at once; further ones are refused") \
 X(SOCKET_PING, "SOCKET_PING", DURATION, "20s", 500, 300000, CFG_NOTIFIER, "time between pings of a websocket; without an answer until the next ping it is closed") \

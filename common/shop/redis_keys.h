@@ -7,9 +7,10 @@
 #define COMMON_SHOP_REDIS_KEYS_H
 
 /* Keys: prefix, then the id in <>. */
-#define REDIS_KEY_SEEN "checkout:seen:" /* <order id>: fingerprint of an admitted order */
-#define REDIS_KEY_GATE "checkout:gate:" /* <sku>: "<mode>:<state>" of the item's admission */
-#define REDIS_KEY_LOCK "checkout:lock:" /* <sku>: id of the order that has the item in its cart */
+#define REDIS_KEY_SEEN "checkout:seen:"   /* <order id>: fingerprint of an admitted order */
+#define REDIS_KEY_GATE "checkout:gate:"   /* <sku>: "<mode>:<state>" of the item's admission */
+#define REDIS_KEY_LOCK "checkout:lock:"   /* <sku>: id of the order that has the item in its cart */
+#define REDIS_KEY_LIMIT "checkout:limit:" /* <kind>:<name>: when its places are all free */
 /* How long they live; REDIS_KEYS_TEXT makes the text for a command of Redis. */
 #define REDIS_KEY_SEEN_LIFE_S 86400
 #define REDIS_KEY_GATE_LIFE_MS 5000 /* renewed by the item's owner */
@@ -25,6 +26,7 @@
     X(REDIS_KEY_SEEN, "order_id", REDIS_KEYS_TEXT(REDIS_KEY_SEEN_LIFE_S) " s")                     \
     X(REDIS_KEY_GATE, "sku", REDIS_KEYS_TEXT(REDIS_KEY_GATE_LIFE_MS) " ms")                        \
     X(REDIS_KEY_LOCK, "sku", REDIS_KEYS_TEXT(REDIS_KEY_LOCK_LIFE_MS) " ms")                        \
+    X(REDIS_KEY_LIMIT, "kind>:<name", "until its places are all free again")                       \
     X(REDIS_CHANNEL_EVENTS, "user_id", "channel")
 
 #endif

@@ -2,66 +2,23 @@
 
 #include <assert.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
-#include "common/shop/ids.h"
-#include "common/shop/job.h"
-#include "common/shop/redis_keys.h"
+#include "producer/admission/redis_script.h"
 #include "producer/admission/redis_vouch.h"
 
-#define ASK_MAX 64        /* orders in one query to Redis, so that none waits for many others */
 #define WAIT_MS 100       /* longest wait for an answer */
 #define SLOW_PAUSE_MS 500 /* after that Redis is not asked for a while */
-#define FIXED_ARGS 3      /* EVAL, script, number of keys */
-#define KEY_SIZE (sizeof REDIS_KEY_SEEN + JOB_SKU_MAX)
-
-#define SEEN_S REDIS_KEYS_TEXT(REDIS_KEY_SEEN_LIFE_S)
 #define WAITS_FOR_REDIS 1U
 #define WAITS_FOR_TABLE 2U
-#define LOCK_MS REDIS_KEYS_TEXT(REDIS_KEY_LOCK_LIFE_MS)
-
-/* For each order: KEYS its marker and its item's admission state; ARGV its fingerprint and id. */
-static const char ask_script[] =
-    "local out = {} "
-    "for i = 1, #KEYS / 2 do "
-    "  local seen, item, print, id = KEYS[2*i-1], KEYS[2*i], ARGV[2*i-1], ARGV[2*i] "
-    "  local old = redis.call('SET', seen, print, 'NX', 'GET', 'EX', " SEEN_S ") "
-    "  if old then out[i] = (old == print) and 1 or 2 else "
-    "    local mode, state = string.match(redis.call('GET', item) or '', '^(%l+):(%l+)$') "
-    "    out[i] = 0 "
-    "    if state == 'sold' and mode ~= 'none' then out[i] = 3 "
-    "    elseif mode == 'lock' then "
-    "      local sku = string.sub(item, #'" REDIS_KEY_GATE "' + 1) "
-    "      local lock = '" REDIS_KEY_LOCK "' .. sku "
-    "      out[i] = 5 "
-    "      if not redis.call('SET', lock, id, 'NX', 'PX', " LOCK_MS ") "
-    "        and redis.call('GET', lock) ~= id then out[i] = 4 end "
-    "    end "
-    "    if out[i] == 3 or out[i] == 4 then redis.call('DEL', seen) end "
-    "  end "
-    "end "
-    "return out";
-
-/* An order that PostgreSQL knows: its marker is put right, and, if it is final, a lock that was
- * taken for it just now is released. ARGV: fingerprint, and the id whose lock goes, or "". */
-static const char mend_script[] =
-    "redis.call('SET', KEYS[1], ARGV[1], 'EX', " SEEN_S ") "
-    "if redis.call('GET', KEYS[2]) == ARGV[2] then redis.call('DEL', KEYS[2]) end "
-    "return 0";
-
-static const char take_back_script[] =
-    "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end "
-    "if redis.call('GET', KEYS[2]) == ARGV[2] then redis.call('DEL', KEYS[2]) end "
-    "return 0";
 
 /* A query under way. Redis' answer, or the end of its connection, frees it. */
 struct question {
     struct admission *admission; /* NULL: admission is gone */
-    struct admission_entry *entries[ASK_MAX];
+    struct admission_entry *entries[REDIS_SCRIPT_ORDERS_MAX];
     size_t count; /* 0: no order waits any more */
     uint64_t asked_ms;
     struct question *next; /* in order of asking */
@@ -72,6 +29,7 @@ struct admission {
     struct redis *redis;
     struct redis_vouch *vouch;
     struct known_orders *known;
+    struct limits *limits;
     admission_verdict_cb verdict;
     void *arg;
     struct admission_entry *first; /* not asked yet, in order */
@@ -84,8 +42,6 @@ struct admission {
 };
 
 /* ---- answers ---- */
-
-static void mend(struct admission *admission, const struct admission_entry *entry, bool same);
 
 /* The marker says what the row says. */
 static bool marker_right(const struct admission_entry *entry, bool same)
@@ -101,22 +57,56 @@ static bool marker_right(const struct admission_entry *entry, bool same)
     case ADMISSION_OTHER_BODY:
     case ADMISSION_SOLD_OUT: /* it has deleted the marker that it set */
     case ADMISSION_TAKEN:
+    case ADMISSION_LIMITED:
     case ADMISSION_KNOWN:
         return false;
     }
     return false;
 }
 
+/* It left its marker just now, and took a place of each limit. */
+static bool passed(const struct admission_entry *entry)
+{
+    return entry->redis_verdict == ADMISSION_PASS || entry->redis_verdict == ADMISSION_LOCKED;
+}
+
+static void mend(const struct admission *admission, const struct admission_entry *entry, bool same)
+{
+    enum limit_kind kinds[LIMIT_KINDS];
+    const struct known_order *row = &entry->known.row;
+    bool unlock = entry->redis_verdict == ADMISSION_LOCKED && (row->final || !same);
+    bool put_back = passed(entry) && limits_kinds(admission->limits, kinds) > 0;
+    if (put_back || !marker_right(entry, same))
+        redis_script_mend(admission->redis, admission->limits, entry, row->fingerprint, unlock,
+                          put_back);
+}
+
+/* Whether an order that PostgreSQL does not know may come in. */
+static enum admission_verdict limit(const struct admission *admission,
+                                    struct admission_entry *entry)
+{
+    if (entry->redis_verdict == ADMISSION_LIMITED)
+        return limits_know(admission->limits, entry->order_id) ? ADMISSION_RETRY
+                                                               : ADMISSION_LIMITED;
+    if (entry->redis_verdict != ADMISSION_OPEN)
+        return entry->redis_verdict;
+    enum limits_answer answer = limits_ask(admission->limits, &entry->names, entry->order_id,
+                                           (int64_t)clock_mono_us(), &entry->refused);
+    entry->counted_here = answer == LIMITS_TAKEN;
+    return answer == LIMITS_REFUSED ? ADMISSION_LIMITED : ADMISSION_OPEN;
+}
+
 /* Everybody who was asked has answered, or had the time to. */
 static void conclude(struct admission *admission, struct admission_entry *entry)
 {
-    enum admission_verdict verdict = entry->redis_verdict;
+    enum admission_verdict verdict;
     const char *fingerprint = entry->known.row.fingerprint;
     if (fingerprint != NULL) {
         bool same = strcmp(fingerprint, entry->fingerprint) == 0;
         verdict = same ? ADMISSION_KNOWN : ADMISSION_OTHER_BODY;
-        if (!marker_right(entry, same))
-            mend(admission, entry, same);
+        mend(admission, entry, same);
+    } else {
+        verdict = limit(admission, entry);
     }
     struct known_order row = entry->known.row;
     admission->verdict(entry, verdict, admission->arg); /* may free the entry */
@@ -145,9 +135,10 @@ static void redis_answered(struct admission *admission, struct admission_entry *
                            enum admission_verdict verdict)
 {
     bool repeat = verdict == ADMISSION_RETRY || verdict == ADMISSION_OTHER_BODY;
+    bool may_repeat = verdict == ADMISSION_OPEN || verdict == ADMISSION_LIMITED;
     entry->redis_verdict = verdict;
     entry->waits &= ~WAITS_FOR_REDIS;
-    if ((repeat || verdict == ADMISSION_OPEN) && !entry->table_asked)
+    if ((repeat || may_repeat) && !entry->table_asked)
         ask_table(admission, entry);
     if (entry->waits == 0)
         conclude(admission, entry);
@@ -175,16 +166,6 @@ static void forget_question(struct admission *admission, struct question *q)
         admission->asked_last = before;
 }
 
-static enum admission_verdict verdict_of(const struct redis_reply *item)
-{
-    static const enum admission_verdict verdicts[] = {ADMISSION_PASS,       ADMISSION_RETRY,
-                                                      ADMISSION_OTHER_BODY, ADMISSION_SOLD_OUT,
-                                                      ADMISSION_TAKEN,      ADMISSION_LOCKED};
-    bool known = item->type == REDIS_INTEGER && item->integer >= 0 &&
-                 (size_t)item->integer < ARRAY_LEN(verdicts);
-    return known ? verdicts[item->integer] : ADMISSION_OPEN;
-}
-
 static void answered(const struct redis_reply *reply, void *arg)
 {
     struct question *q = arg;
@@ -194,7 +175,9 @@ static void answered(const struct redis_reply *reply, void *arg)
         if (reply->type != REDIS_ARRAY || reply->count != q->count)
             open_all(q);
         for (size_t i = 0; i < q->count; i++)
-            redis_answered(admission, q->entries[i], verdict_of(&reply->items[i]));
+            redis_answered(
+                admission, q->entries[i],
+                redis_script_verdict(admission->limits, &reply->items[i], q->entries[i]));
     }
     free(q);
 }
@@ -210,42 +193,6 @@ static struct admission_entry *take_first(struct admission *admission)
     return entry;
 }
 
-static void key(char *ret_key, const char **argv, size_t *argv_len, size_t *argc,
-                const char *prefix, const char *name)
-{
-    int len = snprintf(ret_key, KEY_SIZE, "%s%s", prefix, name);
-    argv[*argc] = ret_key;
-    argv_len[(*argc)++] = (size_t)len;
-}
-
-static void text(const char **argv, size_t *argv_len, size_t *argc, const char *value)
-{
-    argv[*argc] = value;
-    argv_len[(*argc)++] = strlen(value);
-}
-
-static int send_question(struct question *q)
-{
-    char keys[2 * ASK_MAX][KEY_SIZE];
-    char count[8];
-    const char *argv[FIXED_ARGS + 4 * ASK_MAX];
-    size_t argv_len[FIXED_ARGS + 4 * ASK_MAX];
-    size_t argc = 0;
-    (void)snprintf(count, sizeof count, "%zu", 2 * q->count);
-    text(argv, argv_len, &argc, "EVAL");
-    text(argv, argv_len, &argc, ask_script);
-    text(argv, argv_len, &argc, count);
-    for (size_t i = 0; i < q->count; i++) {
-        key(keys[2 * i], argv, argv_len, &argc, REDIS_KEY_SEEN, q->entries[i]->order_id);
-        key(keys[2 * i + 1], argv, argv_len, &argc, REDIS_KEY_GATE, q->entries[i]->sku);
-    }
-    for (size_t i = 0; i < q->count; i++) {
-        text(argv, argv_len, &argc, q->entries[i]->fingerprint);
-        text(argv, argv_len, &argc, q->entries[i]->order_id);
-    }
-    return redis_command(q->admission->redis, argc, argv, argv_len, answered, q);
-}
-
 /* A Redis that cannot vouch for new orders is asked beside PostgreSQL. */
 static void expect(struct admission *admission, struct question *q)
 {
@@ -257,7 +204,8 @@ static void expect(struct admission *admission, struct question *q)
     }
 }
 
-/* Asks about the first ASK_MAX entries; false: it could not, and they still wait. */
+/* Asks about the first REDIS_SCRIPT_ORDERS_MAX entries; false: it could not, and they still wait.
+ */
 static bool ask_some(struct admission *admission)
 {
     if (!redis_is_up(admission->redis) || clock_mono_ms() < admission->slow_until_ms)
@@ -267,9 +215,10 @@ static bool ask_some(struct admission *admission)
         return false;
     q->admission = admission;
     q->asked_ms = clock_mono_ms();
-    while (admission->first != NULL && q->count < ASK_MAX)
+    while (admission->first != NULL && q->count < REDIS_SCRIPT_ORDERS_MAX)
         q->entries[q->count++] = take_first(admission);
-    if (send_question(q) < 0) {
+    if (redis_script_ask(admission->redis, admission->limits, q->entries, q->count, answered, q) <
+        0) {
         open_all(q);
         free(q);
         return true;
@@ -324,6 +273,7 @@ struct admission *admission_new(struct loop *loop, const struct admission_option
         return NULL;
     admission->loop = loop;
     admission->redis = options->redis;
+    admission->limits = options->limits;
     admission->verdict = verdict;
     admission->arg = arg;
     admission->vouch = redis_vouch_new(loop, options->redis, options->redis_vouches_after_ms);
@@ -361,6 +311,7 @@ void admission_ask(struct admission *admission, struct admission_entry *entry)
     entry->next = NULL;
     entry->waits = 0;
     entry->table_asked = false;
+    entry->counted_here = false;
     entry->known.row = (struct known_order){.fingerprint = NULL};
     if (admission->last == NULL)
         admission->first = entry;
@@ -370,33 +321,10 @@ void admission_ask(struct admission *admission, struct admission_entry *entry)
     loop_defer(admission->soon); /* together with those that come in this turn */
 }
 
-/* Both scripts take a marker and a lock, and what to compare or to set. */
-static void run(struct admission *admission, const char *script,
-                const struct admission_entry *entry, const char *fingerprint, const char *lock_id)
-{
-    char seen[KEY_SIZE];
-    char lock[KEY_SIZE];
-    const char *argv[FIXED_ARGS + 4];
-    size_t argv_len[FIXED_ARGS + 4];
-    size_t argc = 0;
-    text(argv, argv_len, &argc, "EVAL");
-    text(argv, argv_len, &argc, script);
-    text(argv, argv_len, &argc, "2");
-    key(seen, argv, argv_len, &argc, REDIS_KEY_SEEN, entry->order_id);
-    key(lock, argv, argv_len, &argc, REDIS_KEY_LOCK, entry->sku);
-    text(argv, argv_len, &argc, fingerprint);
-    text(argv, argv_len, &argc, lock_id);
-    if (redis_command(admission->redis, argc, argv, argv_len, NULL, NULL) < 0)
-        log_debug("admission marker not changed; it expires by itself");
-}
-
-static void mend(struct admission *admission, const struct admission_entry *entry, bool same)
-{
-    bool unlock = entry->redis_verdict == ADMISSION_LOCKED && (entry->known.row.final || !same);
-    run(admission, mend_script, entry, entry->known.row.fingerprint, unlock ? entry->order_id : "");
-}
-
 void admission_take_back(struct admission *admission, const struct admission_entry *entry)
 {
-    run(admission, take_back_script, entry, entry->fingerprint, entry->order_id);
+    if (passed(entry))
+        redis_script_take_back(admission->redis, admission->limits, entry);
+    else if (entry->counted_here)
+        limits_put_back(admission->limits, &entry->names, entry->order_id);
 }

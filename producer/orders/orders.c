@@ -8,6 +8,7 @@
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
+#include "producer/limits/clients.h"
 #include "producer/orders/event_tickets.h"
 #include "producer/orders/order_request.h"
 #include "producer/publish/publisher.h"
@@ -21,11 +22,12 @@ struct order {
     struct http_request *request;
     TAILQ_ENTRY(order) link;
     struct admission_entry entry;
-    bool marked; /* it left something in Redis at admission */
+    bool let_in; /* it may have left something at admission */
     uint64_t since_us;
     int64_t accepted_ms; /* the one reading of the clock: its stamp, and by which it is refused */
     struct job job;
     struct jwt_claims buyer;
+    char address[ADDRESS_NAME_SIZE];
     char scratch[ORDER_REQUEST_SCRATCH]; /* last: mostly untouched */
 };
 
@@ -79,7 +81,7 @@ static struct order *order_new(struct orders *orders, struct http_request *reque
             return NULL;
     }
     o->request = request;
-    o->marked = false;
+    o->let_in = false;
     o->since_us = clock_mono_us();
     TAILQ_INSERT_TAIL(&orders->open, o, link);
     return o;
@@ -114,9 +116,23 @@ static void refuse(struct api *api, struct order *o, enum problem_type type, con
 static void refuse_late(struct api *api, struct order *o, enum problem_type type,
                         const char *detail)
 {
-    if (o->marked)
+    if (o->let_in)
         admission_take_back(api->admission, &o->entry);
     refuse(api, o, type, detail);
+}
+
+static void refuse_limited(struct api *api, struct order *o)
+{
+    static const char *const details[LIMIT_KINDS] = {
+        [LIMIT_USER] = "this customer sends too many orders",
+        [LIMIT_ADDRESS] = "this address sends too many orders"};
+    const struct limit_refusal *refused = &o->entry.refused;
+    const struct limited limited = {.policy = limit_kind_name(refused->kind),
+                                    .detail = details[refused->kind],
+                                    .rate = limits_rate(api->limits, refused->kind),
+                                    .wait_us = refused->wait_us};
+    respond_limited(api, o->request, STATS_ORDERS_POST, &limited);
+    order_end(api->orders, o);
 }
 
 /* The body of a 202: members of the order, from its id on, come between this and end_202. */
@@ -247,13 +263,17 @@ void orders_verdict(struct admission_entry *entry, enum admission_verdict verdic
     case ADMISSION_TAKEN:
         refuse(api, o, PROBLEM_ITEM_IN_ANOTHER_CART, NULL);
         return;
+    case ADMISSION_LIMITED:
+        refuse_limited(api, o);
+        return;
     case ADMISSION_OPEN:
         metric_add(api->stats.admission_opened, 1);
+        o->let_in = true;
         publish(api, o);
         return;
     case ADMISSION_PASS:
     case ADMISSION_LOCKED:
-        o->marked = true;
+        o->let_in = true;
         if (!refused_by_window(api, o))
             publish(api, o);
         return;
@@ -307,12 +327,17 @@ void orders_post(struct api *api, struct http_request *request)
         return;
     if (api->saved_methods && o->buyer.gateway_customer[0] != '\0')
         o->job.gateway_customer = o->buyer.gateway_customer;
+    if (api->addresses_count)
+        clients_name(api->clients, request, &api->out, o->address);
     const char *why;
     if (!publisher_ready(api->publisher, &why)) {
         refuse(api, o, PROBLEM_BROKER_UNAVAILABLE, NULL);
         return;
     }
     o->entry = (struct admission_entry){
-        .order_id = o->job.order_id, .fingerprint = o->job.fingerprint, .sku = o->job.sku};
+        .order_id = o->job.order_id,
+        .fingerprint = o->job.fingerprint,
+        .sku = o->job.sku,
+        .names.of = {[LIMIT_USER] = o->job.user_id, [LIMIT_ADDRESS] = o->address}};
     admission_ask(api->admission, &o->entry);
 }

@@ -21,6 +21,7 @@ static struct loop *loop;
 static struct redis *redis;
 static struct sessions sessions;
 static struct admission *admission;
+static struct limits *limits;
 
 struct asked {
     struct admission_entry entry;
@@ -38,20 +39,29 @@ static void on_verdict(struct admission_entry *entry, enum admission_verdict ver
         (void)snprintf(asked->state, sizeof asked->state, "%s", entry->known.row.state);
 }
 
-static void begin(uint64_t vouches_after_ms)
+static void begin_with(uint64_t vouches_after_ms, int64_t per_minute)
 {
+    const struct rate rates[LIMIT_KINDS] = {[LIMIT_USER] = {per_minute, 60}};
     fake_loop_reset();
     fake_pg_reset();
     loop = loop_new();
     redis = fake_redis_new();
     sessions = (struct sessions){.reads = fake_pg_new()};
-    const struct admission_options options = {
-        .redis = redis, .sessions = &sessions, .redis_vouches_after_ms = vouches_after_ms};
+    limits = limits_new(rates);
+    const struct admission_options options = {.redis = redis,
+                                              .sessions = &sessions,
+                                              .limits = limits,
+                                              .redis_vouches_after_ms = vouches_after_ms};
     admission = admission_new(loop, &options, on_verdict, NULL);
     ck_assert_ptr_nonnull(admission);
     fake_pg_up(sessions.reads);
     fake_redis_up(redis);
     admission_redis_changed(admission, true);
+}
+
+static void begin(uint64_t vouches_after_ms)
+{
+    begin_with(vouches_after_ms, 0);
 }
 
 static void tell_age(const char *info)
@@ -76,20 +86,27 @@ static void begin_with_age(const char *seconds)
 static void end(void)
 {
     admission_free(admission);
+    limits_free(limits);
     pg_close(sessions.reads);
     redis_close(redis);
     ck_assert_uint_eq(fake_loop_timers(), 0);
     loop_free(loop);
 }
 
-static struct asked *ask(void)
+static struct asked *ask_for(const char *id)
 {
     struct asked *asked = calloc(1, sizeof *asked);
-    asked->entry = (struct admission_entry){.order_id = ID, .fingerprint = MINE, .sku = "hat"};
+    asked->entry = (struct admission_entry){
+        .order_id = id, .fingerprint = MINE, .sku = "hat", .names.of[LIMIT_USER] = "ann"};
     asked->verdict = NONE;
     admission_ask(admission, &asked->entry);
     fake_loop_run(0);
     return asked;
+}
+
+static struct asked *ask(void)
+{
+    return ask_for(ID);
 }
 
 static void is(struct asked *asked, int verdict)
@@ -456,6 +473,185 @@ START_TEST(the_end_forgets_who_waits)
 }
 END_TEST
 
+/* ---- limits: two orders a minute ---- */
+
+#define SECOND_ID "3b94d501-1a99-88b2-9f64-5cc7c16aaf32"
+#define THIRD_ID "3b94d501-1a99-88b2-9f64-5cc7c16aaf33"
+#define LIMITED_2S (-(2000000 * 8 + 1)) /* by the first kind, for 2 s */
+
+static void begin_limited(void)
+{
+    begin_with(0, 2);
+    tell_age("# Server\r\nrun_id:1\r\nuptime_in_seconds:3\r\n");
+}
+
+/* The oldest command of Redis ends so; it is answered. */
+static void redis_was_sent(const char *begins, const char *ending)
+{
+    ck_assert_uint_eq(fake_redis_waiting(redis), 1);
+    const char *command = fake_redis_command(redis, 0);
+    ck_assert_ptr_nonnull(strstr(command, begins));
+    ck_assert_uint_ge(strlen(command), strlen(ending));
+    ck_assert_str_eq(command + strlen(command) - strlen(ending), ending);
+    fake_redis_done(redis, 0);
+}
+
+START_TEST(redis_is_asked_about_the_limit_in_the_same_query)
+{
+    begin_limited();
+    struct asked *asked = ask();
+    ck_assert_ptr_nonnull(strstr(fake_redis_command(redis, 0),
+                                 " 3 checkout:seen:" ID " checkout:gate:hat "
+                                 "checkout:limit:user:ann 1 30000000 60000000 " MINE " " ID));
+    redis_says(0);
+    is(asked, ADMISSION_PASS);
+    nothing_is_mended();
+    end();
+}
+END_TEST
+
+START_TEST(an_order_that_is_not_accepted_returns_its_place)
+{
+    begin_limited();
+    struct asked *asked = ask();
+    redis_says(5);
+    ck_assert_int_eq(asked->verdict, ADMISSION_LOCKED);
+    admission_take_back(admission, &asked->entry);
+    redis_was_sent("redis.call('GET', KEYS[1]) == ARGV[1]",
+                   " 3 checkout:seen:" ID " checkout:lock:hat checkout:limit:user:ann " MINE " " ID
+                   " 30000000");
+    free(asked);
+    struct asked *repeat = ask();
+    redis_says(1);
+    table_says(NULL, NULL);
+    ck_assert_int_eq(repeat->verdict, ADMISSION_RETRY);
+    admission_take_back(admission, &repeat->entry); /* it took nothing */
+    nothing_is_mended();
+    free(repeat);
+    end();
+}
+END_TEST
+
+START_TEST(one_that_postgresql_knows_returns_its_place)
+{
+    begin_with(DAY_MS, 2);
+    tell_age("# Server\r\nrun_id:1\r\nuptime_in_seconds:3\r\n");
+    struct asked *asked = ask();
+    redis_says(0);
+    table_says(MINE, "confirmed");
+    is(asked, ADMISSION_KNOWN);
+    redis_was_sent("redis.call('SET', KEYS[1], ARGV[1]",
+                   " 3 checkout:seen:" ID " checkout:lock:hat checkout:limit:user:ann " MINE
+                   "  30000000");
+    end();
+}
+END_TEST
+
+START_TEST(a_refused_one_is_looked_up_first)
+{
+    const char *const rows[] = {NULL, MINE, OTHER};
+    const int verdicts[] = {ADMISSION_LIMITED, ADMISSION_KNOWN, ADMISSION_OTHER_BODY};
+    for (size_t i = 0; i < 3; i++) {
+        begin_limited();
+        struct asked *asked = ask();
+        redis_says(LIMITED_2S);
+        ck_assert_int_eq(asked->verdict, NONE);
+        ck_assert_uint_eq(table_asked(), 1);
+        table_says(rows[i], "waiting");
+        ck_assert_int_eq(asked->entry.refused.wait_us, 2000000);
+        ck_assert_int_eq(asked->entry.refused.kind, LIMIT_USER);
+        is(asked, verdicts[i]);
+        if (rows[i] == NULL)
+            nothing_is_mended();
+        else
+            mended(rows[i], "");
+        end();
+    }
+}
+END_TEST
+
+START_TEST(an_answer_that_names_no_limit_lets_it_pass)
+{
+    const int64_t answers[] = {-1 * 8, -(8 + 2), -(8 + 7), 6, INT64_MAX};
+    for (size_t i = 0; i < 5; i++) {
+        begin_limited();
+        struct asked *asked = ask();
+        redis_says(answers[i]);
+        table_says(NULL, NULL);
+        is(asked, ADMISSION_OPEN);
+        end();
+    }
+}
+END_TEST
+
+/* Redis is away, and PostgreSQL knows nothing. */
+static struct asked *ask_alone(const char *id)
+{
+    struct asked *asked = ask_for(id);
+    fake_loop_run(0);
+    return asked;
+}
+
+static void begin_alone(void)
+{
+    begin_limited();
+    fake_redis_down(redis);
+    admission_redis_changed(admission, false);
+    fake_pg_down(sessions.reads);
+}
+
+START_TEST(without_redis_the_process_counts)
+{
+    begin_alone();
+    is(ask_alone(ID), ADMISSION_OPEN);
+    is(ask_alone(SECOND_ID), ADMISSION_OPEN);
+    struct asked *third = ask_alone(THIRD_ID);
+    ck_assert_int_eq(third->entry.refused.wait_us, 30000000);
+    is(third, ADMISSION_LIMITED);
+    is(ask_alone(ID), ADMISSION_OPEN); /* a repeat takes no place and needs none */
+    is(ask_alone(SECOND_ID), ADMISSION_OPEN);
+    fake_loop_run(30000);
+    is(ask_alone(THIRD_ID), ADMISSION_OPEN);
+    end();
+}
+END_TEST
+
+START_TEST(without_redis_too_an_order_that_is_not_accepted_returns_its_place)
+{
+    begin_alone();
+    struct asked *first = ask_alone(ID);
+    is(ask_alone(SECOND_ID), ADMISSION_OPEN);
+    struct asked *repeat = ask_alone(SECOND_ID);
+    admission_take_back(admission, &repeat->entry); /* the first of them may be accepted */
+    is(ask_alone(THIRD_ID), ADMISSION_LIMITED);
+    admission_take_back(admission, &first->entry);
+    is(ask_alone(THIRD_ID), ADMISSION_OPEN);
+    is(ask_alone(ID), ADMISSION_LIMITED);
+    free(first);
+    free(repeat);
+    end();
+}
+END_TEST
+
+START_TEST(what_came_in_without_redis_is_no_new_order_once_it_is_back)
+{
+    begin_alone();
+    is(ask_alone(ID), ADMISSION_OPEN);
+    fake_redis_up(redis);
+    admission_redis_changed(admission, true);
+    tell_age("# Server\r\nrun_id:1\r\nuptime_in_seconds:3\r\n");
+    struct asked *repeat = ask_for(ID);
+    redis_says(LIMITED_2S);
+    fake_loop_run(0);
+    is(repeat, ADMISSION_RETRY);
+    struct asked *other = ask_for(SECOND_ID);
+    redis_says(LIMITED_2S);
+    fake_loop_run(0);
+    is(other, ADMISSION_LIMITED);
+    end();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("admission");
@@ -476,6 +672,16 @@ int main(void)
     tcase_add_test(tcase, a_refused_or_lost_query_lets_pass);
     tcase_add_test(tcase, the_end_forgets_who_waits);
     suite_add_tcase(suite, tcase);
+    TCase *limited = tcase_create("limits");
+    tcase_add_test(limited, redis_is_asked_about_the_limit_in_the_same_query);
+    tcase_add_test(limited, an_order_that_is_not_accepted_returns_its_place);
+    tcase_add_test(limited, one_that_postgresql_knows_returns_its_place);
+    tcase_add_test(limited, a_refused_one_is_looked_up_first);
+    tcase_add_test(limited, an_answer_that_names_no_limit_lets_it_pass);
+    tcase_add_test(limited, without_redis_the_process_counts);
+    tcase_add_test(limited, without_redis_too_an_order_that_is_not_accepted_returns_its_place);
+    tcase_add_test(limited, what_came_in_without_redis_is_no_new_order_once_it_is_back);
+    suite_add_tcase(suite, limited);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);

@@ -209,6 +209,25 @@ static const struct {
     {"CHECKOUT_AMQP_HEARTBEAT", "61s", "between"},
     {"CHECKOUT_AMQP_HEARTBEAT", "s", "unit"},
     {"CHECKOUT_AMQP_HEARTBEAT", "4d", "unit"},
+    {"CHECKOUT_ORDERS_PER_USER", "", "rate, like 60/1m"},
+    {"CHECKOUT_ORDERS_PER_USER", "60", "rate, like 60/1m"},
+    {"CHECKOUT_ORDERS_PER_USER", "60/", "rate, like 60/1m"},
+    {"CHECKOUT_ORDERS_PER_USER", "/1m", "rate, like 60/1m"},
+    {"CHECKOUT_ORDERS_PER_USER", "60/1", "rate, like 60/1m"},
+    {"CHECKOUT_ORDERS_PER_USER", "60/m", "rate, like 60/1m"},
+    {"CHECKOUT_ORDERS_PER_USER", "60/500ms", "rate, like 60/1m"},
+    {"CHECKOUT_ORDERS_PER_USER", "60/1500ms", "rate, like 60/1m"},
+    {"CHECKOUT_ORDERS_PER_USER", "0/0s", "rate, like 60/1m"},
+    {"CHECKOUT_ORDERS_PER_USER", "60/25h", "rate, like 60/1m"},
+    {"CHECKOUT_ORDERS_PER_USER", "100001/1m", "rate, like 60/1m"},
+    {"CHECKOUT_ORDERS_PER_USER", "-1/1m", "rate, like 60/1m"},
+    {"CHECKOUT_ORDERS_PER_USER", "60/1m ", "rate, like 60/1m"},
+    {"CHECKOUT_ORDERS_PER_USER", "60/1m/1m", "rate, like 60/1m"},
+    {"CHECKOUT_ORDERS_PER_USER", "x", "rate, like 60/1m"},
+    {"CHECKOUT_ORDERS_PER_USER", "1e3/1m", "rate, like 60/1m"},
+    {"CHECKOUT_TRUSTED_PROXIES", "proxy.example", "list of IP addresses"},
+    {"CHECKOUT_TRUSTED_PROXIES", "10.0.0.0/33", "list of IP addresses"},
+    {"CHECKOUT_TRUSTED_PROXIES", "10.0.0.1,", "list of IP addresses"},
     {"CHECKOUT_SHARDS", "12", "power of two"},
     {"CHECKOUT_SHARDS", "0", "power of two"},
     {"CHECKOUT_SHARDS", "2048", "power of two"},
@@ -312,6 +331,29 @@ START_TEST(a_word_of_a_file_is_visible_letters)
     write_file(path, 0, " \n");
     expect_wrong("CHECKOUT_GATEWAY_KEY_FILE", path, "too short: 0 bytes");
     (void)unlink(path);
+}
+END_TEST
+
+static const struct {
+    const char *text; /* NULL: the default */
+    int64_t count, period_s;
+} rates[] = {{NULL, 60, 60}, {"0", 0, 1},        {"0/1m", 0, 60},
+             {"1/1s", 1, 1}, {"7/2000ms", 7, 2}, {"100000/24h", 100000, 86400}};
+
+START_TEST(a_rate_is_a_number_and_a_time)
+{
+    struct environment env = right();
+    struct cfg *cfg = NULL;
+    struct buf problem;
+    if (rates[_i].text != NULL)
+        put(&env, "CHECKOUT_ORDERS_PER_USER", rates[_i].text);
+    ck_assert_int_eq(load(&env, EVERYBODY, &cfg, &problem), 0);
+    struct rate rate = cfg_rate(cfg, CFG_ORDERS_PER_USER);
+    ck_assert_int_eq(rate.count, rates[_i].count);
+    ck_assert_int_eq(rate.period_s, rates[_i].period_s);
+    cfg_free(cfg);
+    buf_free(&problem);
+    clear(&env);
 }
 END_TEST
 
@@ -696,6 +738,7 @@ int main(void)
     tcase_add_test(tests, an_unknown_name_stops_the_start_and_a_misspelling_is_guessed);
     tcase_add_test(tests, a_long_name_is_shown_cut_and_not_guessed);
     tcase_add_loop_test(tests, a_password_may_come_from_a_file, 0, (int)ARRAY_LEN(with_passwords));
+    tcase_add_loop_test(tests, a_rate_is_a_number_and_a_time, 0, ARRAY_LEN(rates));
     tcase_add_test(tests, a_far_name_is_not_guessed);
     tcase_add_test(tests, a_setting_of_another_program_is_not_read);
     tcase_add_test(tests, a_command_needs_only_its_own_settings);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
@@ -153,4 +154,13 @@ void http_server_close(struct http_server *server)
     loop_deferred_free(server->soon);
     loop_timer_free(server->sweep);
     free(server);
+}
+
+int http_request_peer(const struct http_request *request, struct address *ret_peer)
+{
+    struct sockaddr_storage peer = {.ss_family = AF_UNSPEC};
+    socklen_t size = sizeof peer;
+    if (getpeername(request->fd, (struct sockaddr *)&peer, &size) < 0)
+        return ERR_INVALID;
+    return address_of_socket((const struct sockaddr *)&peer, ret_peer);
 }

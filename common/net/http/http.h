@@ -14,6 +14,7 @@
 #include "common/base/attrs.h"
 #include "common/base/buf.h"
 #include "common/base/loop.h"
+#include "common/net/address.h"
 
 struct http_server;
 struct http_request;
@@ -83,6 +84,8 @@ const char *http_request_path(const struct http_request *request); /* without th
 const char *http_request_query(const struct http_request *request, const char *name);
 const char *http_request_header(const struct http_request *request, const char *name);
 size_t http_request_header_count(const struct http_request *request, const char *name);
+/* The other side of the connection: a client, or a proxy. ERR_INVALID: it has no IP address. */
+MUST_CHECK int http_request_peer(const struct http_request *request, struct address *ret_peer);
 /* All values of a header that is a list, in however many lines they came, in `out`. NULL: absent or
  * empty, or they do not fit. */
 const char *http_request_list(const struct http_request *request, const char *name,

@@ -1,0 +1,244 @@
+#include "producer/admission/redis_script.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/log.h"
+#include "common/base/rate.h"
+#include "common/identity/names.h"
+#include "common/shop/ids.h"
+#include "common/shop/job.h"
+#include "common/shop/redis_keys.h"
+
+#define KEY_SIZE (sizeof REDIS_KEY_SEEN + JOB_SKU_MAX) /* or of an order's id */
+#define LIMIT_KEY_SIZE (sizeof REDIS_KEY_LIMIT + sizeof "address:" + JWT_USER_SIZE)
+#define NUMBER_SIZE 24
+#define FIXED_ARGS 4 /* EVAL, script, number of keys, number of limits */
+#define ORDER_ARGS (4 + LIMIT_KINDS)
+#define REFUSED_KINDS 8 /* how the answer packs a kind and a time into one number */
+
+#define SEEN_S REDIS_KEYS_TEXT(REDIS_KEY_SEEN_LIFE_S)
+#define KINDS_TEXT REDIS_KEYS_TEXT(REFUSED_KINDS)
+#define LOCK_MS REDIS_KEYS_TEXT(REDIS_KEY_LOCK_LIFE_MS)
+
+/*
+ * KEYS, for each order: its marker, its item's state, and its limits, L of them. ARGV: L, then of
+ * each limit its step and its room, then of each order its fingerprint and id. The arithmetic of
+ * the limits is that of common/base/rate.c. Refused by limit n for w us: -(w * 8 + n).
+ */
+static const char ask_script[] =
+    "local L, out = tonumber(ARGV[1]), {} "
+    "local each, args, now = 2 + L, 1 + 2 * L, 0 "
+    "if L > 0 then local time = redis.call('TIME') now = time[1] * 1000000 + time[2] end "
+    "for i = 1, #KEYS / each do "
+    "  local k, code, full, lock = (i - 1) * each, 0, {}, nil "
+    "  local seen, item, print, id = KEYS[k+1], KEYS[k+2], ARGV[args+2*i-1], ARGV[args+2*i] "
+    "  local old = redis.call('SET', seen, print, 'NX', 'GET', 'EX', " SEEN_S ") "
+    "  if old then code = (old == print) and 1 or 2 else "
+    "    local mode, state = string.match(redis.call('GET', item) or '', '^(%l+):(%l+)$') "
+    "    if state == 'sold' and mode ~= 'none' then code = 3 "
+    "    elseif mode == 'lock' then "
+    "      lock = '" REDIS_KEY_LOCK "' .. string.sub(item, #'" REDIS_KEY_GATE "' + 1) "
+    "      local owner = redis.call('GET', lock) "
+    "      code = (owner and owner ~= id) and 4 or 5 "
+    "    end "
+    "    local wait = 0 "
+    "    for n = 1, (code == 3 or code == 4) and 0 or L do "
+    "      local step, room = tonumber(ARGV[2*n]), tonumber(ARGV[2*n+1]) "
+    "      local at = tonumber(redis.call('GET', KEYS[k+2+n]) or 0) or 0 "
+    "      full[n] = math.min(math.max(now, at), now + room) + step "
+    "      local over = full[n] - now - room "
+    "      if over > wait then wait, code = over, -(over * " KINDS_TEXT " + n) end "
+    "    end "
+    "    if code == 0 or code == 5 then "
+    "      for n = 1, L do "
+    "        redis.call('SET', KEYS[k+2+n], string.format('%.0f', full[n]), "
+    "          'PX', math.ceil((full[n] - now) / 1000)) "
+    "      end "
+    "      if lock then redis.call('SET', lock, id, 'NX', 'PX', " LOCK_MS ") end "
+    "    else redis.call('DEL', seen) end "
+    "  end "
+    "  out[i] = code "
+    "end "
+    "return out";
+
+/* KEYS: marker, lock, and the limits whose places are returned. ARGV: fingerprint, the id whose
+ * lock is released or "", and the step of each limit. */
+#define PUT_BACK                                                                                   \
+    "local time = #KEYS > 2 and redis.call('TIME') or {0, 0} "                                     \
+    "local now = time[1] * 1000000 + time[2] "                                                     \
+    "for n = 3, #KEYS do "                                                                         \
+    "  local at = (tonumber(redis.call('GET', KEYS[n]) or 0) or 0) - tonumber(ARGV[n]) "           \
+    "  if at <= now then redis.call('DEL', KEYS[n]) else "                                         \
+    "    redis.call('SET', KEYS[n], string.format('%.0f', at), "                                   \
+    "      'PX', math.ceil((at - now) / 1000)) end "                                               \
+    "end "
+#define UNLOCK "if redis.call('GET', KEYS[2]) == ARGV[2] then redis.call('DEL', KEYS[2]) end "
+
+static const char mend_script[] =
+    "redis.call('SET', KEYS[1], ARGV[1], 'EX', " SEEN_S ") " UNLOCK PUT_BACK "return 0";
+
+static const char take_back_script[] =
+    "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) " PUT_BACK
+    "end " UNLOCK "return 0";
+
+/* ---- a command ---- */
+
+struct command {
+    const char **argv;
+    size_t *argv_len;
+    size_t argc;
+};
+
+static void add(struct command *command, const char *value, size_t len)
+{
+    command->argv[command->argc] = value;
+    command->argv_len[command->argc++] = len;
+}
+
+static void add_text(struct command *command, const char *value)
+{
+    add(command, value, strlen(value));
+}
+
+static void add_key(struct command *command, char *ret_key, size_t size, const char *prefix,
+                    const char *name)
+{
+    int len = snprintf(ret_key, size, "%s%s", prefix, name);
+    add(command, ret_key, (size_t)len);
+}
+
+static void add_number(struct command *command, char ret_number[NUMBER_SIZE], int64_t number)
+{
+    int len = snprintf(ret_number, NUMBER_SIZE, "%" PRId64, number);
+    add(command, ret_number, (size_t)len);
+}
+
+struct used_limits {
+    enum limit_kind kinds[LIMIT_KINDS];
+    size_t count;
+    char numbers[2 * LIMIT_KINDS + 1][NUMBER_SIZE];
+};
+
+static void use_limits(struct used_limits *used, const struct limits *limits)
+{
+    used->count = limits_kinds(limits, used->kinds);
+}
+
+/* Their number, and the step and the room of each. */
+static void add_rates(struct command *command, struct used_limits *used,
+                      const struct limits *limits)
+{
+    add_number(command, used->numbers[0], (int64_t)used->count);
+    for (size_t i = 0; i < used->count; i++) {
+        const struct rate *rate = limits_rate(limits, used->kinds[i]);
+        add_number(command, used->numbers[2 * i + 1], rate_step_us(rate));
+        add_number(command, used->numbers[2 * i + 2], rate_room_us(rate));
+    }
+}
+
+static void add_limit_keys(struct command *command, const struct used_limits *used,
+                           char ret_keys[LIMIT_KINDS][LIMIT_KEY_SIZE],
+                           const struct admission_entry *entry)
+{
+    for (size_t i = 0; i < used->count; i++) {
+        enum limit_kind kind = used->kinds[i];
+        int len = snprintf(ret_keys[i], LIMIT_KEY_SIZE, REDIS_KEY_LIMIT "%s:%s",
+                           limit_kind_name(kind), entry->names.of[kind]);
+        add(command, ret_keys[i], (size_t)len);
+    }
+}
+
+/* ---- */
+
+int redis_script_ask(struct redis *redis, const struct limits *limits,
+                     struct admission_entry *const *entries, size_t count, redis_reply_cb answered,
+                     void *arg)
+{
+    char keys[2 * REDIS_SCRIPT_ORDERS_MAX][KEY_SIZE];
+    char limit_keys[REDIS_SCRIPT_ORDERS_MAX][LIMIT_KINDS][LIMIT_KEY_SIZE];
+    char number[NUMBER_SIZE];
+    const char *argv[FIXED_ARGS + 2 * LIMIT_KINDS + ORDER_ARGS * REDIS_SCRIPT_ORDERS_MAX];
+    size_t argv_len[ARRAY_LEN(argv)];
+    struct command command = {argv, argv_len, 0};
+    struct used_limits used;
+    use_limits(&used, limits);
+    add_text(&command, "EVAL");
+    add(&command, ask_script, sizeof ask_script - 1);
+    add_number(&command, number, (int64_t)((2 + used.count) * count));
+    for (size_t i = 0; i < count; i++) {
+        add_key(&command, keys[2 * i], KEY_SIZE, REDIS_KEY_SEEN, entries[i]->order_id);
+        add_key(&command, keys[2 * i + 1], KEY_SIZE, REDIS_KEY_GATE, entries[i]->sku);
+        add_limit_keys(&command, &used, limit_keys[i], entries[i]);
+    }
+    add_rates(&command, &used, limits);
+    for (size_t i = 0; i < count; i++) {
+        add_text(&command, entries[i]->fingerprint);
+        add_text(&command, entries[i]->order_id);
+    }
+    return redis_command(redis, command.argc, argv, argv_len, answered, arg);
+}
+
+enum admission_verdict redis_script_verdict(const struct limits *limits,
+                                            const struct redis_reply *item,
+                                            struct admission_entry *entry)
+{
+    static const enum admission_verdict verdicts[] = {ADMISSION_PASS,       ADMISSION_RETRY,
+                                                      ADMISSION_OTHER_BODY, ADMISSION_SOLD_OUT,
+                                                      ADMISSION_TAKEN,      ADMISSION_LOCKED};
+    if (item->type != REDIS_INTEGER || item->integer >= (int64_t)ARRAY_LEN(verdicts))
+        return ADMISSION_OPEN;
+    if (item->integer >= 0)
+        return verdicts[item->integer];
+    enum limit_kind kinds[LIMIT_KINDS];
+    size_t number = (size_t)(-item->integer % REFUSED_KINDS);
+    if (number == 0 || number > limits_kinds(limits, kinds))
+        return ADMISSION_OPEN;
+    entry->refused = (struct limit_refusal){.kind = kinds[number - 1],
+                                            .wait_us = -item->integer / REFUSED_KINDS};
+    return ADMISSION_LIMITED;
+}
+
+static void change(struct redis *redis, const char *script, struct used_limits *used,
+                   const struct limits *limits, const struct admission_entry *entry,
+                   const char *fingerprint, const char *lock_id)
+{
+    char seen[KEY_SIZE];
+    char lock[KEY_SIZE];
+    char limit_keys[LIMIT_KINDS][LIMIT_KEY_SIZE];
+    char number[NUMBER_SIZE];
+    const char *argv[FIXED_ARGS + 2 * LIMIT_KINDS + ORDER_ARGS];
+    size_t argv_len[ARRAY_LEN(argv)];
+    struct command command = {argv, argv_len, 0};
+    add_text(&command, "EVAL");
+    add_text(&command, script);
+    add_number(&command, number, (int64_t)(2 + used->count));
+    add_key(&command, seen, KEY_SIZE, REDIS_KEY_SEEN, entry->order_id);
+    add_key(&command, lock, KEY_SIZE, REDIS_KEY_LOCK, entry->sku);
+    add_limit_keys(&command, used, limit_keys, entry);
+    add_text(&command, fingerprint);
+    add_text(&command, lock_id);
+    for (size_t i = 0; i < used->count; i++)
+        add_number(&command, used->numbers[i], rate_step_us(limits_rate(limits, used->kinds[i])));
+    if (redis_command(redis, command.argc, argv, argv_len, NULL, NULL) < 0)
+        log_debug("admission marker not changed; it expires by itself");
+}
+
+void redis_script_mend(struct redis *redis, const struct limits *limits,
+                       const struct admission_entry *entry, const char *fingerprint, bool unlock,
+                       bool put_back)
+{
+    struct used_limits used = {.count = 0};
+    if (put_back)
+        use_limits(&used, limits);
+    change(redis, mend_script, &used, limits, entry, fingerprint, unlock ? entry->order_id : "");
+}
+
+void redis_script_take_back(struct redis *redis, const struct limits *limits,
+                            const struct admission_entry *entry)
+{
+    struct used_limits used;
+    use_limits(&used, limits);
+    change(redis, take_back_script, &used, limits, entry, entry->fingerprint, entry->order_id);
+}

@@ -1,0 +1,60 @@
+/*
+ * How many orders a customer, or an address, may send in a time. Redis counts them for all
+ * producers, within the query that admission asks anyway. While it does not answer, each process
+ * counts by itself those that it lets in.
+ *
+ * A repeat of an order that was let in takes no place and is never refused. Without Redis it is
+ * known by PostgreSQL, or if this process let it in; another one counts as new, so a customer who
+ * sends more new orders to one process than the limit is refused there, repeats of orders that
+ * other processes let in included.
+ */
+#ifndef PRODUCER_LIMITS_LIMITS_H
+#define PRODUCER_LIMITS_LIMITS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/attrs.h"
+#include "common/base/rate.h"
+
+enum limit_kind { LIMIT_USER, LIMIT_ADDRESS, LIMIT_KINDS };
+
+/* Whom an order counts for; NULL: a kind without a limit. The texts are not owned. */
+struct limit_names {
+    const char *of[LIMIT_KINDS];
+};
+
+struct limit_refusal {
+    enum limit_kind kind;
+    int64_t wait_us; /* until there is a place */
+};
+
+struct limits;
+
+/* A count of 0: no limit. NULL: no memory. */
+struct limits *limits_new(const struct rate rates[LIMIT_KINDS]);
+void limits_free(struct limits *limits); /* NULL is allowed */
+
+/* The kinds that have a limit; returns how many. */
+size_t limits_kinds(const struct limits *limits, enum limit_kind ret_kinds[LIMIT_KINDS]);
+const struct rate *limits_rate(const struct limits *limits, enum limit_kind kind);
+/* What the kind is called to clients. */
+const char *limit_kind_name(enum limit_kind kind);
+
+enum limits_answer {
+    LIMITS_TAKEN,   /* it may come in, and has taken a place of each kind */
+    LIMITS_KNOWN,   /* it may come in: it did before */
+    LIMITS_REFUSED, /* *ret_refusal says why */
+};
+
+/* Without Redis: whether an order may come in now. */
+MUST_CHECK enum limits_answer limits_ask(struct limits *limits, const struct limit_names *names,
+                                         const char *order_id, int64_t now_us,
+                                         struct limit_refusal *ret_refusal);
+/* Whether this order came in by limits_ask, not long ago. */
+bool limits_know(struct limits *limits, const char *order_id);
+/* An order that had LIMITS_TAKEN was not accepted after all. */
+void limits_put_back(struct limits *limits, const struct limit_names *names, const char *order_id);
+
+#endif
