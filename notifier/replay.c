@@ -14,7 +14,7 @@
 #define RUNS_MAX 8      /* queries at once; many that reconnect wait in a queue */
 #define PAGE 64         /* events of one query: well below a socket's buffer */
 #define MARGIN_MS 60000 /* shards commit side by side: an older event may appear this late */
-#define STATEMENT_MS 10000
+#define STATEMENT_MS 5000
 #define TCP_TIMEOUT_MS 10000
 #define IDLE_IN_TRANSACTION_MS 2000
 #define RETRY_MS 1000
@@ -73,6 +73,7 @@ static const struct pg_statement settings = {
 TAILQ_HEAD(session_queue, session);
 
 struct replay {
+    struct loop *loop;
     struct pg_cluster *cluster;
     struct pg *pg;
     struct registry *registry;
@@ -336,8 +337,9 @@ struct replay *replay_new(struct loop *loop, const char *url, struct registry *r
         .statement_timeout_ms = STATEMENT_MS,
         .idle_in_transaction_timeout_ms = IDLE_IN_TRANSACTION_MS,
         .tcp_user_timeout_ms = TCP_TIMEOUT_MS,
-        .pending_max = RUNS_MAX + 1,
+        .pending_max = RUNS_MAX + 2,
     };
+    replay->loop = loop;
     replay->registry = registry;
     replay->stats = stats;
     TAILQ_INIT(&replay->queue);
@@ -361,6 +363,12 @@ void replay_free(struct replay *replay)
     loop_timer_free(replay->retry);
     buf_free(&replay->text);
     free(replay);
+}
+
+struct lag *replay_watch_lag(struct replay *replay, void (*changed)(bool lagging, void *arg),
+                             void *arg)
+{
+    return lag_new(replay->loop, replay->pg, changed, arg);
 }
 
 bool replay_ready(const struct replay *replay)

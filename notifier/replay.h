@@ -11,6 +11,7 @@
 #include "common/base/attrs.h"
 #include "common/base/loop.h"
 #include "common/net/pg/pg.h"
+#include "notifier/lag.h"
 #include "notifier/session.h"
 #include "notifier/stats.h"
 
@@ -24,6 +25,10 @@ struct replay *replay_new(struct loop *loop, const char *url, struct registry *r
 /* Forget all sessions first. NULL is allowed. */
 void replay_free(struct replay *replay);
 bool replay_ready(const struct replay *replay);
+/* Watches at the same session for events that are not published in time; as lag_new. The caller's,
+ * to be freed before this. */
+struct lag *replay_watch_lag(struct replay *replay, void (*changed)(bool lagging, void *arg),
+                             void *arg);
 
 /* A new session: `after_id` as in struct session_replay. It reads nothing before the request. */
 void replay_welcome(struct session *session, int64_t after_id);

@@ -23,6 +23,8 @@ struct subscriptions {
     struct stats *stats;
     struct loop_timer *rounds; /* runs while events of some buyer do not reach us */
     bool up;
+    struct lag *lag;
+    bool lagging;           /* events wait to be published, though Redis stands here */
     struct redis *commands; /* asks each second whether this is still the master */
     bool is_master;
 };
@@ -92,10 +94,10 @@ static void stream_lost(struct registry_member *member, void *arg)
     replay_stream_lost(session_of(member));
 }
 
-static void start_rounds(struct subscriptions *subscriptions)
+static void start_rounds(struct subscriptions *subscriptions, uint64_t first_ms)
 {
     if (!loop_timer_active(subscriptions->rounds))
-        loop_timer_start(subscriptions->rounds, FIRST_ROUND_MS, ROUND_MS);
+        loop_timer_start(subscriptions->rounds, first_ms, ROUND_MS);
 }
 
 /* Treats this buyer as if Redis were away. */
@@ -108,7 +110,7 @@ static void refused(const char *channel, size_t channel_len, const char *problem
         return;
     registry_each(user, stream_lost, NULL);
     registry_each(user, ask_replay, subscriptions);
-    start_rounds(subscriptions);
+    start_rounds(subscriptions, FIRST_ROUND_MS);
 }
 
 struct round {
@@ -129,8 +131,11 @@ static void round_due(void *arg)
 {
     struct subscriptions *subscriptions = arg;
     struct round round = {.subscriptions = subscriptions};
-    registry_each_all(subscriptions->registry, ask_if_deaf, &round);
-    if (subscriptions->up && !round.needed)
+    if (subscriptions->lagging)
+        registry_each_all(subscriptions->registry, ask_replay, subscriptions);
+    else
+        registry_each_all(subscriptions->registry, ask_if_deaf, &round);
+    if (subscriptions->up && !subscriptions->lagging && !round.needed)
         loop_timer_stop(subscriptions->rounds);
 }
 
@@ -146,7 +151,26 @@ static void redis_changed(bool up, const char *reason, void *arg)
     log_warning("Redis is not connected; events come from PostgreSQL, more slowly",
                 LOG_STR("reason", reason));
     registry_each_all(subscriptions->registry, stream_lost, NULL);
-    start_rounds(subscriptions);
+    start_rounds(subscriptions, FIRST_ROUND_MS);
+}
+
+static void gap_begins(struct registry_member *member, void *arg)
+{
+    (void)arg;
+    replay_stream_lost(session_of(member)); /* rounds then read what is new, and not hours */
+}
+
+static void lag_changed(bool lagging, void *arg)
+{
+    struct subscriptions *subscriptions = arg;
+    subscriptions->lagging = lagging;
+    if (!lagging) {
+        log_info("events are published in time again");
+        return;
+    }
+    log_warning("events wait to be published; they come from PostgreSQL, more slowly");
+    registry_each_all(subscriptions->registry, gap_begins, NULL);
+    start_rounds(subscriptions, 0);
 }
 
 /* At a Redis that was demoted no event is published, though our subscriptions stand there. */
@@ -176,8 +200,9 @@ struct subscriptions *subscriptions_new(struct loop *loop, const struct redis_se
                                                    .state = redis_changed};
     subscriptions->subscriber = redis_subscriber_open(loop, server, &events, subscriptions);
     subscriptions->commands = redis_open(loop, server, COMMANDS_MAX, role_changed, subscriptions);
+    subscriptions->lag = replay_watch_lag(replay, lag_changed, subscriptions);
     if (subscriptions->rounds == NULL || subscriptions->subscriber == NULL ||
-        subscriptions->commands == NULL) {
+        subscriptions->commands == NULL || subscriptions->lag == NULL) {
         subscriptions_free(subscriptions);
         return NULL;
     }
@@ -188,6 +213,7 @@ void subscriptions_free(struct subscriptions *subscriptions)
 {
     if (subscriptions == NULL)
         return;
+    lag_free(subscriptions->lag);
     redis_close(subscriptions->commands);
     redis_subscriber_close(subscriptions->subscriber);
     loop_timer_free(subscriptions->rounds);

@@ -45,18 +45,18 @@ class Buyer:
         self.redis = stack.redis()
         self.sequences = {}
 
-    def place(self, status="waiting", publish=True, **data):
+    def place(self, status="waiting", publish=True, relayed=True, **data):
         order = str(uuid.uuid4())
         self.sequences[order] = 0
         self.stack.sql(
             "insert into orders (order_id, user_id, sku, shard, quantity, status, fingerprint, sequence,"
             " amount, currency, accepted_at) values (%s, %s, 'dress', 0, 1, 'waiting', 'f', 0, 19900,"
             " 'usd', now())", (order, self.user))
-        self.move(order, status, publish, **data)
+        self.move(order, status, publish, relayed=relayed, **data)
         return order
 
-    def move(self, order, status, publish=True, reason=None, age_s=0):
-        """Commits a new state; returns the event's id."""
+    def move(self, order, status, publish=True, reason=None, age_s=0, relayed=True):
+        """Commits a new state; returns the event's id. Not relayed: it waits to be published."""
         self.sequences[order] += 1
         sequence = self.sequences[order]
         if status == "rejected" and reason is None:
@@ -69,9 +69,15 @@ class Buyer:
             " select shard, %(order)s, %(sequence)s, %(status)s, %(reason)s,"
             " now() - %(age)s * interval '1 s' from o returning event_id",
             {"status": status, "reason": reason, "sequence": sequence, "order": order, "age": age_s})
+        if relayed:
+            self.relay(event_id)
         if publish:
             self.publish(event_text(event_id, order, sequence, status))
         return event_id
+
+    def relay(self, event_id):
+        """The mark of a consumer that has published everything up to this event."""
+        self.stack.sql("update relays set relayed_to = greatest(relayed_to, %s) where shard = 0", (event_id,))
 
     def publish(self, text):
         self.redis.publish(f"checkout:events:{self.user}", text)
@@ -463,13 +469,26 @@ class Replays(NotifierCase):
         answer = self.stack.proxies["database"].lose_answers(b"\0replay_after\0")
         listener = self.listen(query="?last_event_id=0")
         wait_until(lambda: answer.lost(order.encode()), 10, "the answer to be on its way: it knows one event")
-        for _ in range(300):                    # of 400 bytes each: more than is held
-            self.buyer.move(order, "waiting")
+        for _ in range(200):                    # of 400 bytes each: more than is held
+            last = self.buyer.move(order, "waiting", relayed=False)
+        self.buyer.relay(last)
         self.assertEqual(self.metric("checkout_replays_total"), replays)
         answer.release()
         last = self.buyer.sequences[order]
         self.assertEqual(self.heard(listener, order, last), list(range(1, last + 1)))
         self.assertGreaterEqual(self.metric("checkout_replays_total"), replays + 2)
+
+    def test_events_that_wait_to_be_published_come_from_the_database(self):
+        listener = self.ready(self.listen())
+        order = self.buyer.place("waiting", publish=False, relayed=False)
+        self.heard(listener, order, timeout=8)
+        last = self.buyer.move(order, "reserved", publish=False, relayed=False)
+        self.heard(listener, order, 2, timeout=8)
+        self.assertIn(b"events wait to be published", self.notifier.log_text())
+        self.buyer.relay(last)
+        wait_until(lambda: b"events are published in time again" in self.notifier.log_text(), 8, "the end of it")
+        self.buyer.move(order, "confirmed")
+        self.assertEqual(self.heard(listener, order, 3), [1, 2, 3])
 
     def test_redis_emptied_changes_nothing(self):
         listener = self.ready(self.listen())
@@ -531,7 +550,7 @@ class RefusedSubscriptions(NotifierCase):
 
     def test_a_consumer_says_why_its_events_do_not_pass(self):
         """Once in 10 s with a count; the watermark waits."""
-        order = self.buyer.place("waiting", publish=False)
+        order = self.buyer.place("waiting", publish=False, relayed=False)
         consumer = self.stack.start("consumer", CHECKOUT_REDIS_URL=self.deaf.settings["CHECKOUT_REDIS_URL"])
         self.addCleanup(consumer.kill)
         def refusals():

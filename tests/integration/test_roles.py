@@ -11,7 +11,7 @@ from harness_database import as_login
 # What the door may write by, and what it reads by. request_webhook is of the previous release (it goes with it).
 WRITES = {"request_cancel", "hear_gateway", "request_webhook"}
 READS = {"greet", "versions", "place_in_line", "open_action", "known_orders"}
-NOTIFIER_READS = {"greet", "versions", "next_action", "open_action"}
+NOTIFIER_READS = {"greet", "versions", "next_action", "open_action", "relay_lags"}
 EVERY_FUNCTION = """
     select p.proname, p.oid::regprocedure::text, has_function_privilege(%s, p.oid, 'execute'), p.prosecdef,
            array_to_string(p.proconfig, ';'), p.proowner::regrole::text,

@@ -19,6 +19,20 @@ begin
      order by e.event_id limit p_limit;
 end $$;
 
+-- Whether an event has waited for longer than p_ms to be relayed: its shard's consumer does not reach Redis, or none
+-- serves it. The notifiers show events themselves then.
+create or replace function checkout.relay_lags(p_ms bigint) returns boolean
+language sql stable as $$
+    select exists (
+        select 1 from checkout.service v
+         cross join lateral generate_series(0, v.shards - 1) s(shard)
+          join checkout.relays r on r.shard = s.shard
+         cross join lateral (select e.created_at from checkout.order_events e
+                              where e.shard = s.shard and e.event_id > r.relayed_to
+                              order by e.event_id limit 1) e
+         where e.created_at < clock_timestamp() - p_ms * interval '1 ms')
+$$;
+
 -- Remembers how far shards are relayed, and since when; never goes back. What was relayed 30 days ago is
 -- forgotten, a few rows at a time: the oldest of a shard are the first of the index.
 create or replace function checkout.advance_relays(p_shard_list integer[], p_marks bigint[]) returns void

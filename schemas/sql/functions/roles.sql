@@ -87,13 +87,13 @@ begin
 end $$;
 
 -- The notifier reads events, of orders without their buyers' secrets.
-grant select on checkout.order_events, checkout.items, checkout.waitlist to checkout_notifier;
+grant select on checkout.order_events, checkout.items, checkout.waitlist, checkout.relays, checkout.service to checkout_notifier;
 grant select (order_id, user_id, sku, shard, quantity, status, reason, amount, currency, reference,
               payment_problem, payment_param, ticket,
               sequence, accepted_at, created_at, updated_at) on checkout.orders to checkout_notifier;
 
 grant execute on function checkout.greet(integer), checkout.versions(), checkout.next_action(uuid, text, integer, integer),
-    checkout.open_action(uuid) to checkout_notifier;
+    checkout.open_action(uuid), checkout.relay_lags(bigint) to checkout_notifier;
 
 -- The consumer writes everything but what is in service; it makes no items, and orders and their history it
 -- changes by checkout.move_orders alone.
