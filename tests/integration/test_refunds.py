@@ -504,9 +504,10 @@ class LateSuccess(Scripted):
     def test_what_an_operator_called_captured_gets_its_id_and_can_be_refunded(self):
         self.consume()
         order = self.stack.order("ann", self.stack.item()).wait("confirmed")
-        self.stack.sql("update payments set intent_id = null, look_at = now() where order_id = %s", (order.id,))
+        self.stack.sql("update payments set intent_id = null, look_at = null where order_id = %s", (order.id,))
         self.assertIn("refund it at the gateway", refund_command(self.stack, order, code=1))
         self.late(order)
+        self.stack.sql("update payments set look_at = now() where order_id = %s", (order.id,))  # the next is much later
         wait_until(lambda: self.stack.one("select intent_id from payments where order_id = %s", (order.id,)), 30,
                    "its id to be found")
         refund_command(self.stack, order)
