@@ -8,6 +8,8 @@ import subprocess
 import unittest
 import uuid
 
+import psycopg2.errors
+
 import harness
 
 SQL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "schemas", "sql")
@@ -145,6 +147,31 @@ class Functions(MigrateTestCase):
         self.assertEqual([name for name, in bitmap],
                          ["await_buyers", "decide_jobs", "decide_now", "gate_states", "move_orders", "put_aside", "record_refunds",
                           "settle_payments"])
+
+
+class Items(MigrateTestCase):
+    def refused(self, change):
+        """Whether the database refuses the only item so."""
+        try:
+            self.sql(f"update checkout.items set {change}")
+        except psycopg2.errors.CheckViolation:
+            return True
+        return False
+
+    def test_an_item_out_of_range_is_refused_whoever_writes_it(self):
+        self.migrate()
+        self.sql("insert into checkout.items (sku, shard, title, price, currency, stock) values ('a', 0, 't', 1, 'usd', 1)")
+        good = ("sku = 'Aa0._-'", "sku = repeat('x', 64)", "currency = 'xyz'", "price = 99999999999", "title = repeat('t', 200)",
+                "limit_per_user = null", "limit_per_user = 1", "gate = 'lock'", "shard = 1023", "waiting = 0", "held = 1")
+        bad = ("sku = ''", "sku = repeat('x', 65)", "currency = 'usD'", "currency = 'us'", "currency = 'usdx'", "currency = ''",
+               "price = 0", "price = 100000000000", "title = ''", "title = repeat('t', 201)", "limit_per_user = 0",
+               "gate = 'open'", "shard = -1", "shard = 1024", "waiting = -1", "stock = -1, held = -1", "held = -1", "sold = -1",
+               "held = 1, sold = 1", "held = 2, limit_per_user = null")
+        self.assertEqual([change for change in good if self.refused(change)], [])
+        self.assertEqual([change for change in bad if not self.refused(change)], [])
+        wrong = [code for code in (*range(1, 128), 0xe4, 0x41f, 0x1f600)
+                 if self.refused(f"sku = 'a' || chr({code})") == (re.fullmatch("[A-Za-z0-9._-]", chr(code)) is not None)]
+        self.assertEqual(wrong, [], "characters of a SKU")
 
 
 class Roles(MigrateTestCase):
