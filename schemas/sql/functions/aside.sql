@@ -11,7 +11,7 @@ declare
     locked constant text[] := array(select i.sku from checkout.items i where i.sku = any (p_skus) and i.shard = p_shard
                                      order by i.sku for update skip locked);
 begin
-    if cardinality(locked) = (select count(distinct u.sku) from unnest(p_skus) as u(sku)) then
+    if cardinality(locked) = (select count(distinct u.sku collate "C") from unnest(p_skus) as u(sku)) then
         return '{}';
     end if;
     return array(select i.sku from checkout.items i where i.sku = any (p_skus) and i.shard = p_shard

@@ -39,19 +39,36 @@ begin
         p_references, p_accepted, p_fingerprints, p_traces, p_flaws, p_customers);
 end $$;
 
--- Decides those that are neither of the items p_held nor set aside. The caller holds the fence, and the rows of the
--- other items.
-create or replace function checkout.decide_now(
+-- The orders among these that were decided, or whose jobs were set aside.
+create or replace function checkout.known_jobs(p_shard integer, p_ids uuid[]) returns uuid[]
+language plpgsql stable as $$
+declare
+    known constant uuid[] := array(select o.order_id from checkout.orders o where o.order_id = any (p_ids));
+begin
+    if exists (select 1 from checkout.items_aside a where a.shard = p_shard) then
+        return known || array(select a.order_id from checkout.jobs_aside a where a.order_id = any (p_ids));
+    end if;
+    return known;
+end $$;
+
+-- What becomes of those that are neither of the items p_held, nor decided, nor set aside; ret_waits: an item of these
+-- has a line, or gets one. The caller holds the fence, and the rows of the other items.
+--
+-- Each job looks its item up in a subquery of its own, which no plan can turn into reading all items: see planner.sql.
+create or replace function checkout.judge_jobs(
     p_shards integer, p_shard integer, p_wait_ms bigint, p_held text[],
     p_ids uuid[], p_users text[], p_skus text[], p_quantities integer[], p_methods text[],
     p_emails text[], p_prices bigint[], p_references text[], p_accepted timestamptz[],
-    p_fingerprints text[], p_traces text[], p_flaws text[], p_customers text[])
-returns setof checkout.output
+    p_fingerprints text[], p_traces text[], p_flaws text[], p_customers text[],
+    out ret_moves checkout.move[], out ret_waits boolean)
 language plpgsql as $$
 declare
-    moves checkout.move[];
-    touched text;
+    place checkout.shards;
+    known constant uuid[] := checkout.known_jobs(p_shard, p_ids);
+    cancels constant uuid[] := array(select c.order_id from checkout.commands c
+                                      where c.order_id = any (p_ids) and c.kind = 'cancel' and c.state = 'pending');
 begin
+    select * into place from checkout.shards s where s.shards = p_shards and s.shard = p_shard;
     with job as (           -- each once, and only those not decided before
         select j.*, least(j.accepted_at, now()) as stamp     -- later than our clock: counts as our clock
           from (select distinct on (u.order_id) u.*
@@ -61,15 +78,12 @@ begin
                        as u(order_id, user_id, sku, quantity, payment_method, receipt_email, unit_price,
                             reference, accepted_at, fingerprint, traceparent, flaw, gateway_customer, n)
                  order by u.order_id, u.n) j
-         where not exists (select 1 from checkout.orders o where o.order_id = j.order_id)
-           and (j.sku = any (p_held)) is not true
-           and not exists (select 1 from checkout.jobs_aside a where a.order_id = j.order_id)),
+         where j.order_id <> all (known) and (j.sku = any (p_held)) is not true),
     checked as (            -- what each job's fate is but for limits and stock
-        select j.*, checkout.item_clock(i, s) as clock, i.price, i.currency, i.next_ticket, i.waiting as ahead, i.limit_per_user,
-               i.paused or s.paused as paused, i.stock - i.sold as servable,
+        select j.*, i.clock, i.price, i.currency, i.next_ticket, i.waiting as ahead, i.limit_per_user,
+               i.paused or place.paused as paused, i.stock - i.sold as servable,
                i.stock - i.sold - i.held as free,
-               case when (select true from checkout.commands c where c.order_id = j.order_id
-                                     and c.kind = 'cancel' and c.state = 'pending') then 'cancelled'
+               case when j.order_id = any (cancels) then 'cancelled'
                     when j.flaw is not null then 'invalid'
                     when i.sku is null then 'unknown_item'
                     when i.opens_at > j.stamp or i.closes_at <= j.stamp then 'not_on_sale'
@@ -79,8 +93,8 @@ begin
                    coalesce((select u.units from checkout.customer_units u
                               where u.sku = j.sku and u.user_id = j.user_id), 0) end as room
           from job j
-          join checkout.shards s on s.shards = p_shards and s.shard = p_shard
-          left join checkout.items i on i.sku = j.sku and i.shard = p_shard),
+          left join lateral (select x.*, checkout.item_clock(x, place) as clock from checkout.items x
+                              where x.sku = j.sku and x.shard = p_shard limit 1) i on true),
     limited as (
         select c.*,
                c.refusal is null and c.limit_per_user is not null and c.quantity + coalesce(
@@ -117,8 +131,29 @@ begin
                          d.clock + p_wait_ms * interval '1 ms', d.user_id, d.sku, d.quantity,
                          d.price * d.quantity, d.currency, d.fingerprint, d.reference, d.receipt_email,
                          d.payment_method, d.traceparent, d.stamp, null, null,
-                         d.gateway_customer)::checkout.move order by d.n)
-      into moves from decided d;
+                         d.gateway_customer)::checkout.move order by d.n),
+           bool_or(d.status = 'waiting' or d.ahead > 0)
+      into ret_moves, ret_waits from decided d;
+end $$;
+
+-- Decides those that are neither of the items p_held nor set aside. The caller holds the fence, and the rows of the
+-- other items.
+create or replace function checkout.decide_now(
+    p_shards integer, p_shard integer, p_wait_ms bigint, p_held text[],
+    p_ids uuid[], p_users text[], p_skus text[], p_quantities integer[], p_methods text[],
+    p_emails text[], p_prices bigint[], p_references text[], p_accepted timestamptz[],
+    p_fingerprints text[], p_traces text[], p_flaws text[], p_customers text[])
+returns setof checkout.output
+language plpgsql as $$
+declare
+    moves checkout.move[];
+    waits boolean;
+    touched text;
+begin
+    select j.ret_moves, j.ret_waits into moves, waits
+      from checkout.judge_jobs(
+          p_shards, p_shard, p_wait_ms, p_held, p_ids, p_users, p_skus, p_quantities, p_methods, p_emails, p_prices,
+          p_references, p_accepted, p_fingerprints, p_traces, p_flaws, p_customers) j;
 
     return query
     with moved as materialized (
@@ -154,6 +189,10 @@ begin
     union all
     select null, checkout.transition_news(m.status, m.reason, count(*))
       from moved m group by m.status, m.reason;
+
+    if cardinality(moves) = cardinality(p_ids) and waits is not true then
+        return;             -- each job was new, and no item has a line
+    end if;
 
     return query            -- a retry with another body: the first counts
     select null::checkout.task, checkout.conflict_news(o.order_id, o.sku)

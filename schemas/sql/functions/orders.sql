@@ -42,7 +42,7 @@ begin
                case when m.status in ('waiting', 'reserved') then m.payment_method end, m.traceparent,
                m.ticket, 1, coalesce(m.accepted_at, now()),
                case when m.status in ('waiting', 'reserved') then m.gateway_customer end
-          from move m where m.from_status is null order by m.ordinality
+          from move m where m.from_status is null
         returning *),
     changed as (
         update checkout.orders o

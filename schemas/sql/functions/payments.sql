@@ -23,6 +23,9 @@ declare
     skipped text[];
     moves checkout.move[];
     charges checkout.task[];
+    news checkout.news[];
+    changed bigint;         -- of the items, and how many wait for one of these
+    waiting bigint;
 begin
     perform checkout.fence(p_shards, p_shard, p_epoch);
     select coalesce(array_agg(distinct o.sku), '{}') into skus
@@ -91,9 +94,8 @@ begin
               join checkout.payments f on f.order_id = a.order_id and f.attempt = 1)
       into moves, charges;
 
-    return query
     with moved as materialized (
-        select * from checkout.move_orders(p_shard, moves)),
+        select m.sku, m.status, m.reason, m.quantity from checkout.move_orders(p_shard, moves) m),
     item as (
         update checkout.items i
            set held = i.held - s.units, sold = i.sold + s.sold_units
@@ -101,9 +103,13 @@ begin
                        coalesce(sum(m.quantity) filter (where m.status = 'confirmed'), 0)::integer
                            as sold_units
                   from moved m group by m.sku) s
-         where i.sku = s.sku)
-    select null::checkout.task, checkout.transition_news(m.status, m.reason, count(*))
-      from moved m group by m.status, m.reason
+         where i.sku = s.sku
+        returning i.sku, i.waiting)
+    select array(select checkout.transition_news(m.status, m.reason, count(*)) from moved m group by m.status, m.reason),
+           (select count(*) from item), (select coalesce(sum(i.waiting), 0) from item i)
+      into news, changed, waiting;
+    return query
+    select null::checkout.task, n from unnest(news) n
     union all
     select c, null from unnest(charges) c;
 
@@ -115,8 +121,12 @@ begin
         return query select * from checkout.refund_late_capture(taken.order_id, taken.intent_id, taken.amount);
     end loop;
 
+    if changed = cardinality(skus) and waiting = 0 then
+        return;             -- each item's row was just seen, and none has a line
+    end if;
     for touched in
-        select sku from checkout.items where sku = any (skus) and not sku = any (skipped) and waiting > 0 order by sku
+        select i.sku from checkout.items i
+         where i.sku = any (skus) and not i.sku = any (skipped) and i.waiting > 0 order by i.sku
     loop
         return query select * from checkout.settle_waiting(p_shards, touched, 64);
     end loop;
