@@ -12,6 +12,7 @@
 #define CONNECTIONS_MAX 8192
 #define IDLE_TIMEOUT_S 120
 #define BODY_MAX ((size_t)8192)
+#define HEAD_MEMORY ((size_t)12 * 1024) /* the heads of clients of payments are short */
 #define OUT_MAX ((size_t)8 * 1024 * 1024)
 
 static int load(const struct record *record, struct ledger_place place, void *arg)
@@ -33,6 +34,7 @@ static int open_http(struct gateway *g, const struct gateway_options *options, s
                                       .connections_max = CONNECTIONS_MAX,
                                       .idle_timeout_s = IDLE_TIMEOUT_S,
                                       .body_max = BODY_MAX,
+                                      .head_memory = HEAD_MEMORY,
                                       .tls_certificate = options->tls_certificate,
                                       .tls_key = options->tls_key};
     int code = http_server_open(g->loop, &http, gateway_handle, g, &g->http);

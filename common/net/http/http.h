@@ -49,9 +49,10 @@ struct http_options {
     unsigned idle_timeout_s;  /* from connecting or the last answer to the end of the next request;
                                  shorter when nearly all connections are taken */
     size_t body_max;          /* it cuts a longer body: http_request_body_too_large */
-    bool reuse_port;          /* several processes share the port (SO_REUSEPORT) */
-    int bound;                /* > 0: listen on this socket of http_bind, and not on host and port;
-                                 it becomes the server's, except on ERR_UNAVAILABLE */
+    size_t head_memory; /* 0: for heads of up to 16 KiB. All of it is cleared for each request */
+    bool reuse_port;    /* several processes share the port (SO_REUSEPORT) */
+    int bound;          /* > 0: listen on this socket of http_bind, and not on host and port;
+                           it becomes the server's, except on ERR_UNAVAILABLE */
     const char *tls_certificate; /* PEM text; NULL: no TLS */
     const char *tls_key;         /* PEM text, too; both must outlive the server */
     http_refuser refuse;         /* NULL: the detail as plain text */
