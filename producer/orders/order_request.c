@@ -197,7 +197,7 @@ static void read_key(const struct order_request *input, char *ret_key, struct pr
 /* Problems that make reading the rest pointless. */
 static bool readable(const struct order_request *input, struct problem *problem)
 {
-    if (input->body_too_large) {
+    if (input->body_too_large || input->body_len > ORDER_REQUEST_BODY_MAX) {
         problem->type = PROBLEM_TOO_LARGE;
         problem->detail = "an order has at most 4096 bytes";
         return false;
