@@ -9,7 +9,6 @@ struct stats {
     struct metric *sockets;
     struct metric *users;
     struct metric *pushed;
-    struct metric *push_seconds;
     struct metric *received;
     struct metric *unreadable;
     struct metric *stale;

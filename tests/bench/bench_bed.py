@@ -30,6 +30,7 @@ class Bed:
         # as with a Redis that has been up for a day: of a young one PostgreSQL is asked about each order
         self.stack = Stack("bench", shards=SHARDS, settings={"CHECKOUT_REDIS_VOUCHES_AFTER": "0s"})
         self._loads = 0
+        self._written = {}
         self.ledger_synced = "not checked: no payment, or a kernel before 6.5"
         self.tokens = self._write_tokens("tokens", BUYERS)
         self.listener_tokens = self._write_tokens("listener-tokens", LISTENERS)
@@ -46,6 +47,13 @@ class Bed:
             for number in range(count):
                 sink.write(self.stack.token(f"buyer-{number:06d}", lifetime=86400) + "\n")
         return path
+
+    def customer_tokens(self, count):
+        """A file with the tokens of so many customers."""
+        name = f"tokens-of-{count}"
+        if name not in self._written:
+            self._written[name] = self._write_tokens(name, count)
+        return self._written[name]
 
     # -- the servers -----------------------------------------------------------------------------
 
@@ -74,6 +82,10 @@ class Bed:
                 (stock, skus, [self.stack.shard(sku) for sku in skus]))
         self.stack.sql("vacuum analyze items")
         self.stack.sql("checkpoint")  # so that none falls into one sample and not into another
+
+    def sold_out(self, sku):
+        """What the door knows of an item that is sold out, as long as its owner says so."""
+        self.stack.redis().set("checkout:gate:" + sku, "soldout:sold")
 
     # -- loads -----------------------------------------------------------------------------------
 

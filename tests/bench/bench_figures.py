@@ -3,6 +3,7 @@
 import time
 
 import bench_hostile
+import bench_peers
 import bench_pool
 from bench_bed import ROW_LOCK_CLIENTS, cpu_seconds
 
@@ -23,6 +24,7 @@ UNITS = {
     "producer_rss_mib": "MiB", "consumer_rss_mib": "MiB", "notifier_rss_mib": "MiB",
     **bench_pool.UNITS,
     **bench_hostile.UNITS,
+    **bench_peers.UNITS,
 }
 
 # What must hold on the reference machine of two cores: (at least, at most).
@@ -33,13 +35,15 @@ FLOORS = {
     "producer_rss_mib": (None, 64), "consumer_rss_mib": (None, 64), "notifier_rss_mib": (None, 64),
     **bench_pool.FLOORS,
     **bench_hostile.FLOORS,
+    **bench_peers.FLOORS,
 }
 
 # Of these the worst sample counts, not the median.
 WORST_COUNTS = {"producer_rss_mib", "consumer_rss_mib", "notifier_rss_mib", *bench_pool.WORST_COUNTS}
 
 
-class Measure(bench_pool.PoolFigures, bench_hostile.HostileFigures):
+class Measure(bench_pool.PoolFigures, bench_hostile.HostileFigures,
+              bench_peers.PeerFigures):
     """Collects samples; `tell` shows progress."""
 
     def __init__(self, bed, orders, tell):
@@ -177,4 +181,5 @@ GROUPS = {
     "memory": (("producer_rss_mib", "consumer_rss_mib", "notifier_rss_mib"), False),
     **bench_pool.GROUPS,
     **bench_hostile.GROUPS,
+    **bench_peers.GROUPS,
 }

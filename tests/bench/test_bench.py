@@ -1,0 +1,51 @@
+#!/usr/bin/python3
+"""What the bench computes without servers."""
+
+import os
+import sys
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+sys.path[:0] = [HERE, os.path.join(ROOT, "tests", "integration")]
+
+import bench_figures  # noqa: E402
+import bench_peers  # noqa: E402
+
+
+class BusyShare(unittest.TestCase):
+    def test_idle_and_waiting_for_a_disk_are_not_busy(self):
+        before = "cpu  100 0 50 1000 10 0 5 0 0 0"
+        after = "cpu  150 0 70 1060 20 0 10 50 0 0"      # 75 used, 50 stolen, 60 idle, 10 waiting
+        self.assertAlmostEqual(bench_peers.busy_share(before, after), 125 / 195)
+
+    def test_no_time_at_all_is_not_busy(self):
+        line = "cpu  100 0 50 1000 10 0 5 0 0 0"
+        self.assertEqual(bench_peers.busy_share(line, line), 0)
+
+
+class Wrk(unittest.TestCase):
+    TEXT = ("Running 6s test @ http://127.0.0.1:1/v1/orders\n  Requests/sec:   10.00\n"
+            '{"answers":%d,"seconds":2.000000,"refused":0,"broken":%d,"p50_us":100,"p99_us":200}\n')
+
+    def test_a_rate_is_of_the_answers(self):
+        self.assertEqual(bench_peers.read_wrk(self.TEXT % (300, 0))["per_s"], 150)
+
+    def test_a_broken_connection_measures_nothing(self):
+        with self.assertRaises(RuntimeError):
+            bench_peers.read_wrk(self.TEXT % (300, 1))
+
+    def test_no_answer_measures_nothing(self):
+        with self.assertRaises(RuntimeError):
+            bench_peers.read_wrk(self.TEXT % (0, 0))
+
+
+class Figures(unittest.TestCase):
+    def test_each_has_a_unit_and_a_group_that_gives_it(self):
+        grouped = {name for names, _ in bench_figures.GROUPS.values() for name in names}
+        self.assertLessEqual(grouped, set(bench_figures.UNITS))
+        self.assertLessEqual(set(bench_figures.FLOORS), set(bench_figures.UNITS))
+
+
+if __name__ == "__main__":
+    unittest.main()
