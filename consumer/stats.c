@@ -6,6 +6,7 @@
 
 #include "common/base/err.h"
 #include "common/base/log.h"
+#include "common/pay/currency.h"
 #include "common/pay/pay.h"
 #include "common/shop/status.h"
 
@@ -43,6 +44,26 @@ static struct metric *transitions(struct stats *s, enum order_state state, const
                            "Changes of orders' states.", labels);
 }
 
+static struct metric *outcomes(struct stats *s, enum order_state state)
+{
+    char labels[LABELS_SIZE];
+    (void)snprintf(labels, sizeof labels, "status=\"%s\"", order_state_word(state));
+    return metrics_histogram(s->metrics, "checkout_outcome_seconds",
+                             "From an order's acceptance to its end.", labels);
+}
+
+static struct metric *taken(struct stats *s, const char *labels)
+{
+    return metrics_counter(s->metrics, "checkout_money_confirmed_total",
+                           "Amounts of confirmed orders, in whole units of the currency.", labels);
+}
+
+static struct metric *returned(struct stats *s, const char *labels)
+{
+    return metrics_counter(s->metrics, "checkout_money_refunded_total",
+                           "Amounts of refunded orders, in whole units of the currency.", labels);
+}
+
 static struct metric *commands(struct stats *s, const char *state)
 {
     char labels[LABELS_SIZE];
@@ -74,6 +95,8 @@ static void init_labels(struct stats *s)
             (void)transitions(s, (enum order_state)state, "");
     for (int reason = ORDER_REASON_NONE + 1; reason < ORDER_REASON_COUNT; reason++)
         (void)transitions(s, ORDER_STATE_REJECTED, order_reason_word((enum order_reason)reason));
+    for (int state = ORDER_STATE_CONFIRMED; state <= ORDER_STATE_CANCELLED; state++)
+        s->outcome_seconds[state] = outcomes(s, (enum order_state)state);
     (void)commands(s, command_state_word(COMMAND_STATE_DONE));
     (void)commands(s, command_state_word(COMMAND_STATE_REFUSED));
     for (int outcome = 0; outcome < PAY_OUTCOMES; outcome++) {
@@ -130,6 +153,9 @@ int stats_init(struct stats *s, struct metrics *m, uint32_t shards)
         metrics_counter(m, "checkout_events_relayed_total", "Events published to Redis.", NULL);
     s->relay_seconds = metrics_histogram(m, "checkout_relay_seconds",
                                          "From an event's commit to Redis' answer.", NULL);
+    s->decision_seconds =
+        metrics_histogram(m, "checkout_decision_seconds",
+                          "From an order's acceptance to the commit of its decision.", NULL);
     s->broker_up = metrics_server_up(m, METRICS_BROKER);
     s->database_up = metrics_server_up(m, METRICS_DATABASE);
     s->redis_up = metrics_server_up(m, METRICS_REDIS);
@@ -151,6 +177,30 @@ void stats_transition(struct stats *s, const char *status, const char *reason, i
         return;
     }
     metric_add(transitions(s, state, reason == NULL ? "" : reason), (double)count);
+}
+
+/* A currency's series come with its first event, which is none of money: at 0. */
+static void count_money(struct stats *s, enum order_state state, const struct stats_event *event)
+{
+    const struct currency *currency =
+        event->currency == NULL ? NULL : currency_find(event->currency);
+    if (currency == NULL)
+        return;
+    char labels[LABELS_SIZE];
+    (void)snprintf(labels, sizeof labels, "currency=\"%s\"", currency->code);
+    double amount = currency_units(currency, event->amount);
+    metric_add(taken(s, labels), state == ORDER_STATE_CONFIRMED ? amount : 0);
+    metric_add(returned(s, labels), state == ORDER_STATE_REFUNDED ? amount : 0);
+}
+
+void stats_event(struct stats *s, const struct stats_event *event)
+{
+    enum order_state state = order_state_of(event->status);
+    double seconds = event->after_ms < 0 ? 0 : (double)event->after_ms / 1000;
+    if (event->sequence == 1)
+        metric_observe(s->decision_seconds, seconds);
+    metric_observe(s->outcome_seconds[state], seconds);
+    count_money(s, state, event);
 }
 
 void stats_command(struct stats *s, const char *state)

@@ -6,6 +6,7 @@
 
 #include "common/base/attrs.h"
 #include "common/service/metrics.h"
+#include "common/shop/status.h"
 
 /* Series of one shard, as this process sees it. */
 struct stats_shard {
@@ -39,9 +40,20 @@ struct stats {
     struct metric *late_successes;
     struct metric *events_relayed;
     struct metric *relay_seconds;
+    struct metric *decision_seconds;
+    struct metric *outcome_seconds[ORDER_STATE_COUNT]; /* of final states; else NULL */
     struct metric *broker_up;
     struct metric *database_up;
     struct metric *redis_up;
+};
+
+/* An event of an order, for the buyers' side of the metrics. */
+struct stats_event {
+    int64_t sequence; /* 1: its decision */
+    const char *status;
+    int64_t after_ms;     /* since its order was accepted */
+    const char *currency; /* NULL: its order has no price */
+    int64_t amount;       /* in minor units */
 };
 
 /* Declares them all in `metrics`, which must outlive `stats`. 0 or ERR_NOMEM. */
@@ -49,6 +61,8 @@ MUST_CHECK int stats_init(struct stats *stats, struct metrics *metrics, uint32_t
 void stats_free(struct stats *stats);
 /* `count` orders reached `status`; `reason` may be NULL. */
 void stats_transition(struct stats *stats, const char *status, const char *reason, int64_t count);
+/* An order's event was committed; call it once for each. */
+void stats_event(struct stats *stats, const struct stats_event *event);
 /* A command was executed; `state` "done" or "refused". */
 void stats_command(struct stats *stats, const char *state);
 /* The gateway answered; `outcome` of pay_outcome_text. */

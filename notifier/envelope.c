@@ -3,6 +3,7 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/base/encode.h"
 #include "common/base/err.h"
 #include "common/shop/event.h"
@@ -41,15 +42,19 @@ int envelope_parse(const char *text, size_t len, struct envelope *ret_envelope)
     const char *id = NULL;
     const char *subject = NULL;
     const char *status = NULL;
+    const char *time = "";
     json_int_t sequence = 0;
     struct envelope envelope = {0};
     int code = ERR_PARSE;
-    if (json_unpack(root, "{s:s, s:s, s:s, s:I, s:{s:s}}", "specversion", &version, "id", &id,
-                    "subject", &subject, "sequence", &sequence, "data", "status", &status) == 0 &&
+    if (json_unpack(root, "{s:s, s:s, s:s, s:I, s?s, s:{s:s}}", "specversion", &version, "id", &id,
+                    "subject", &subject, "sequence", &sequence, "time", &time, "data", "status",
+                    &status) == 0 &&
         strcmp(version, "1.0") == 0 && id[0] != '\0' && sequence > 0)
         code = envelope_parse_order(subject, envelope.order);
     if (code == 0) {
         envelope.sequence = sequence;
+        if (clock_parse_rfc3339(time, &envelope.time_ms) < 0)
+            envelope.time_ms = 0;
         envelope.final = order_state_final(order_state_of(status));
         *ret_envelope = envelope;
     }

@@ -14,7 +14,8 @@
 struct envelope {
     unsigned char order[ENVELOPE_ORDER_SIZE]; /* the UUID in binary */
     int64_t sequence;
-    bool final; /* the order ends with it */
+    bool final;      /* the order ends with it */
+    int64_t time_ms; /* its commit, by the database's clock; 0: unknown, or not to be counted */
 };
 
 /* Reads one of Checkout's CloudEvents. ERR_PARSE: it is none. */

@@ -11,6 +11,15 @@ struct held_head {
     size_t len;
 };
 
+static void count(struct stats *stats, const struct envelope *envelope)
+{
+    metric_add(stats->pushed, 1);
+    if (envelope->time_ms == 0)
+        return;
+    int64_t age_ms = clock_wall_ms() - envelope->time_ms;
+    metric_observe(stats->push_seconds, age_ms < 0 ? 0 : (double)age_ms / 1000);
+}
+
 void session_push(struct session *session, const struct envelope *envelope, const char *text,
                   size_t len)
 {
@@ -20,7 +29,7 @@ void session_push(struct session *session, const struct envelope *envelope, cons
     }
     int code = ws_send(session->ws, text, len);
     if (code == 0)
-        metric_add(session->stats->pushed, 1);
+        count(session->stats, envelope);
     else if (code == ERR_FULL)
         ws_close(session->ws, WS_CLOSE_TRY_LATER, "too slow: connect again", "slow");
     else if (code != ERR_CLOSED)

@@ -42,6 +42,9 @@ void stats_init(struct stats *s, struct metrics *m)
         metrics_gauge(m, "checkout_socket_users", "Buyers with an open websocket now.", NULL);
     s->pushed = metrics_counter(m, "checkout_events_pushed_total",
                                 "Events queued on websockets, replayed ones included.", NULL);
+    s->push_seconds =
+        metrics_histogram(m, "checkout_push_seconds",
+                          "From a live event's commit to its place on a websocket.", NULL);
     s->received = metrics_counter(m, "checkout_events_received_total",
                                   "Events that came from Redis for connected buyers.", NULL);
     s->unreadable = metrics_counter(m, "checkout_events_unreadable_total",

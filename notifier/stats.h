@@ -9,6 +9,7 @@ struct stats {
     struct metric *sockets;
     struct metric *users;
     struct metric *pushed;
+    struct metric *push_seconds;
     struct metric *received;
     struct metric *unreadable;
     struct metric *stale;

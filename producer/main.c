@@ -21,7 +21,6 @@
 #include "producer/limits/clients.h"
 #include "producer/limits/limits.h"
 #include "producer/orders/event_tickets.h"
-#include "producer/orders/order_request.h"
 #include "producer/orders/order_status.h"
 #include "producer/orders/orders.h"
 #include "producer/port/shared_port.h"
@@ -29,7 +28,6 @@
 #include "producer/routes.h"
 #include "producer/timekeeper.h"
 #include "producer/webhook/webhook_record.h"
-#include "producer/webhook/webhook_signature.h"
 
 #define REDIS_PENDING_MAX 16384
 #define ANSWER_MAX ((size_t)256 * 1024) /* bytes of an answer's body: a page of 100 orders */
@@ -209,6 +207,12 @@ static void handle(struct http_request *request, void *arg)
     routes_handle(request, &p->api);
 }
 
+static size_t body_limit(const struct http_request *request, void *arg)
+{
+    const struct producer *p = arg;
+    return routes_body_max(request, &p->api);
+}
+
 static void started(void *arg)
 {
     (void)arg;
@@ -227,8 +231,7 @@ static bool open_producer(struct producer *p)
                  .port = cfg_port(cfg, CFG_LISTEN),
                  .connections_max = (unsigned)cfg_int(cfg, CFG_CONNECTIONS_MAX),
                  .idle_timeout_s = (unsigned)(cfg_int(cfg, CFG_KEEPALIVE) / 1000),
-                 .body_max =
-                     p->api.webhook_secret_len > 0 ? WEBHOOK_BODY_MAX : ORDER_REQUEST_BODY_MAX,
+                 .body_limit = body_limit,
                  .reuse_port = true,
                  .refuse = problem_refuse},
         .handler = handle,

@@ -5,10 +5,12 @@
 #include "producer/items.h"
 #include "producer/orders/cancel.h"
 #include "producer/orders/order_list.h"
+#include "producer/orders/order_request.h"
 #include "producer/orders/order_status.h"
 #include "producer/orders/orders.h"
 #include "producer/respond.h"
 #include "producer/webhook/webhook.h"
+#include "producer/webhook/webhook_signature.h"
 
 #define ORDERS "/v1/orders"
 #define WEBHOOKS "/v1/webhooks/stripe"
@@ -69,6 +71,17 @@ static void handle_item(struct api *api, struct http_request *request, const cha
         other_method(api, request, method, "GET, HEAD, OPTIONS");
 }
 
+static bool is_webhook(const struct api *api, const char *path)
+{
+    return strcmp(path, WEBHOOKS) == 0 && api->webhook_secret[0] != '\0';
+}
+
+size_t routes_body_max(const struct http_request *request, const struct api *api)
+{
+    bool webhook = is_webhook(api, http_request_path(request));
+    return webhook ? WEBHOOK_BODY_MAX : ORDER_REQUEST_BODY_MAX;
+}
+
 void routes_handle(struct http_request *request, void *arg)
 {
     struct api *api = arg;
@@ -83,7 +96,7 @@ void routes_handle(struct http_request *request, void *arg)
         handle_orders(api, request, method);
         return;
     }
-    if (strcmp(path, WEBHOOKS) == 0 && api->webhook_secret[0] != '\0') {
+    if (is_webhook(api, path)) {
         if (strcmp(method, "POST") == 0)
             webhook_post(api, request);
         else

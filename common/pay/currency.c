@@ -190,12 +190,24 @@ const struct currency *currency_find(const char *code)
     return bsearch(code, currencies, ARRAY_LEN(currencies), sizeof currencies[0], compare);
 }
 
-void currency_amount(const struct currency *currency, int64_t amount,
-                     char ret_text[CURRENCY_TEXT_SIZE])
+/* Minor units in a whole one. */
+static int64_t unit_of(const struct currency *currency)
 {
     int64_t unit = 1;
     for (int i = 0; i < currency->decimals; i++)
         unit *= 10;
+    return unit;
+}
+
+double currency_units(const struct currency *currency, int64_t amount)
+{
+    return (double)amount / (double)unit_of(currency);
+}
+
+void currency_amount(const struct currency *currency, int64_t amount,
+                     char ret_text[CURRENCY_TEXT_SIZE])
+{
+    int64_t unit = unit_of(currency);
     if (currency->decimals == 0)
         (void)snprintf(ret_text, CURRENCY_TEXT_SIZE, "%" PRId64 " %s", amount, currency->code);
     else

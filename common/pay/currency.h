@@ -26,6 +26,8 @@ const struct currency *currency_find(const char *code);
 /* "19.99 usd". `amount` is not negative. */
 void currency_amount(const struct currency *currency, int64_t amount,
                      char ret_text[CURRENCY_TEXT_SIZE]);
+/* The amount in whole units of the currency: 19.99. */
+double currency_units(const struct currency *currency, int64_t amount);
 /* Whether a charge of `amount` can succeed: 0, or ERR_INVALID with the rule for people, which
  * continues a sentence that begins with the amount ("is 0.25 usd; the least …"). */
 MUST_CHECK int currency_check(const char *code, int64_t amount, char ret_rule[CURRENCY_RULE_SIZE]);

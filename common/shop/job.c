@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "common/base/email.h"
 #include "common/base/err.h"
 
 static void member(struct buf *out, const char *name, const char *value)
@@ -41,7 +42,7 @@ int job_encode(struct buf *out, const struct job *job)
 }
 
 /* Longest text that is fingerprinted: every field at its longest, plus separators and numbers. */
-#define FINGERPRINT_TEXT_MAX (JOB_SKU_MAX + JOB_METHOD_MAX + JOB_EMAIL_MAX + JOB_REFERENCE_MAX + 64)
+#define FINGERPRINT_TEXT_MAX (JOB_SKU_MAX + JOB_METHOD_MAX + EMAIL_MAX + JOB_REFERENCE_MAX + 64)
 
 static char *put(char *p, const char *end, const char *text)
 {
@@ -124,19 +125,6 @@ bool job_customer_valid(const char *text, size_t len)
         if (text[i] == '.' || !job_sku_valid(text + i, 1))
             return false;
     return len >= 1 && len <= JOB_CUSTOMER_MAX;
-}
-
-bool job_email_valid(const char *email, size_t len)
-{
-    if (len < 3 || len > JOB_EMAIL_MAX)
-        return false;
-    const char *at = memchr(email, '@', len);
-    if (at == NULL || at == email || at == email + len - 1)
-        return false;
-    for (size_t i = 0; i < len; i++)
-        if ((unsigned char)email[i] <= 0x20 || email[i] == 0x7f)
-            return false;
-    return memchr(at + 1, '@', len - (size_t)(at + 1 - email)) == NULL;
 }
 
 static bool hex_lower(const char *text, size_t len)

@@ -23,7 +23,6 @@
 #define JOB_SKU_MAX 64
 #define JOB_USER_MAX 255
 #define JOB_METHOD_MAX 255
-#define JOB_EMAIL_MAX 254
 #define JOB_REFERENCE_MAX 64
 #define JOB_TRACEPARENT_MAX 55
 #define JOB_CUSTOMER_MAX 64
@@ -61,7 +60,6 @@ bool job_sku_valid(const char *sku, size_t len);
 bool job_user_valid(const char *user, size_t len); /* 1-255 bytes, no control characters */
 bool job_reference_valid(const char *reference, size_t len); /* 1-64 visible ASCII */
 bool job_method_valid(const char *method, size_t len);       /* 1-255 visible ASCII */
-bool job_email_valid(const char *email, size_t len);         /* 3-254, one @ inside, no spaces */
 bool job_customer_valid(const char *text, size_t len);       /* 1-64 of [A-Za-z0-9_-] */
 bool job_traceparent_valid(const char *text, size_t len);    /* W3C trace context, version 00 */
 

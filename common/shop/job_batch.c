@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/email.h"
 #include "common/base/err.h"
 #include "common/shop/job_text.h"
 #include "common/shop/shard.h"
@@ -90,7 +91,7 @@ static void read_optional(struct reader *r, const char *name, const json_t *valu
 {
     struct job *job = &r->entry->job;
     if (strcmp(name, "receipt_email") == 0)
-        job->receipt_email = checked(r, value, job_email_valid, "receipt_email is malformed");
+        job->receipt_email = checked(r, value, email_valid, "receipt_email is malformed");
     else if (strcmp(name, "unit_price") == 0)
         job->has_unit_price = whole_number(r, value, 0, JOB_PRICE_MAX, "unit_price is out of range",
                                            &job->unit_price);

@@ -19,7 +19,7 @@
 #define CHANNEL_MAX 512
 #define NUMBER_SIZE 24
 
-enum { USER_ID = EVENT_ROW_COLUMNS };
+enum { USER_ID = EVENT_ROW_COLUMNS, ACCEPTED_MS };
 
 struct relay_shard {
     struct relay *relay;
@@ -31,6 +31,7 @@ struct relay_shard {
     uint64_t generation; /* counts starts and stops: an older page's answers are void */
     int64_t watermark;   /* published up to here */
     int64_t saved;
+    int64_t counted;         /* events up to here are in the metrics */
     uint64_t stuck_since_ms; /* monotonic: events wait since then without progress; 0: none wait */
     size_t unanswered;       /* publishes of this page */
     int64_t page_end;
@@ -58,8 +59,10 @@ struct relay {
 static const struct pg_statement unrelayed = {
     "unrelayed",
     "select event_id, sequence, time_ms, order_id, sku, quantity, status, reason, place_in_line,"
-    "       amount, currency, reference, next_action, payment_problem, param, user_id"
-    "  from checkout.unrelayed($1::integer, $2::bigint, $3::integer)",
+    "       amount, currency, reference, next_action, payment_problem, param, user_id,"
+    "       (select (extract(epoch from o.accepted_at) * 1000)::bigint"
+    "          from checkout.orders o where o.order_id = u.order_id)"
+    "  from checkout.unrelayed($1::integer, $2::bigint, $3::integer) u",
     3};
 static const struct pg_statement advance = {
     "advance_relays", "select checkout.advance_relays($1::integer[], $2::bigint[])", 2};
@@ -134,6 +137,7 @@ void relay_start(struct relay *relay, uint32_t shard, int64_t watermark)
     part->dirty = true;
     part->watermark = watermark;
     part->saved = watermark;
+    part->counted = watermark;
     admission_keys_serve(relay->keys, shard, true);
     read_page(part);
 }
@@ -206,11 +210,26 @@ static void published(const struct redis_reply *reply, void *arg)
     free(page);
 }
 
+/* Once, also where it is published again. Both times are the database's. */
+static void count(struct relay_shard *part, const struct event *event, int64_t accepted_ms)
+{
+    if (event->id <= part->counted)
+        return;
+    part->counted = event->id;
+    const struct stats_event counted = {.sequence = event->sequence,
+                                        .status = event->status,
+                                        .after_ms = event->time_ms - accepted_ms,
+                                        .currency = event->currency,
+                                        .amount = event->amount};
+    stats_event(part->relay->stats, &counted);
+}
+
 static int publish(struct relay_shard *part, const struct pg_result *result, int row)
 {
     struct relay *relay = part->relay;
     const struct event event = event_of_row(result, row);
     char channel[CHANNEL_MAX];
+    count(part, &event, pg_int(result, row, ACCEPTED_MS));
     int channel_len =
         snprintf(channel, sizeof channel, REDIS_CHANNEL_EVENTS "%s", pg_text(result, row, USER_ID));
     buf_reset(&relay->message);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/email.h"
 #include "common/base/err.h"
 #include "common/base/parse.h"
 
@@ -188,7 +189,8 @@ static int read_payment_method(const struct form *form, struct request_charge *c
     intent->customer = RECORD_NONE;
     if (charge->confirm && charge->method == NULL)
         return missing(error, "payment_method");
-    if (intent->receipt_email != NULL && strchr(intent->receipt_email, '@') == NULL)
+    if (intent->receipt_email != NULL &&
+        !email_valid(intent->receipt_email, strlen(intent->receipt_email)))
         return request_invalid(error, "email_invalid", "receipt_email", "Invalid email address.");
     return read_return_url(form, charge, error);
 }

@@ -192,11 +192,11 @@ enum admission_verdict redis_script_verdict(const struct limits *limits,
     if (item->integer >= 0)
         return verdicts[item->integer];
     enum limit_kind kinds[LIMIT_KINDS];
-    size_t number = (size_t)(-item->integer % REFUSED_KINDS);
-    if (number == 0 || number > limits_kinds(limits, kinds))
+    int64_t number = -(item->integer % REFUSED_KINDS);
+    if (number == 0 || number > (int64_t)limits_kinds(limits, kinds))
         return ADMISSION_OPEN;
     entry->refused = (struct limit_refusal){.kind = kinds[number - 1],
-                                            .wait_us = -item->integer / REFUSED_KINDS};
+                                            .wait_us = -(item->integer / REFUSED_KINDS)};
     return ADMISSION_LIMITED;
 }
 

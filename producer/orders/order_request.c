@@ -3,6 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/base/email.h"
 #include "common/base/err.h"
 #include "common/base/parse.h"
 #include "producer/orders/json_reader.h"
@@ -120,7 +121,7 @@ static bool read_optional(const struct json_reader_member *m, struct job *job,
 {
     if (is_named(m, "receipt_email")) {
         job->receipt_email =
-            read_text(m, job_email_valid, "not an e-mail address of 3 to 254 bytes", problem);
+            read_text(m, email_valid, "not an e-mail address of 3 to 254 bytes", problem);
     } else if (is_named(m, "unit_price")) {
         job->has_unit_price = read_whole(m, 0, JOB_PRICE_MAX, &job->unit_price);
         if (!job->has_unit_price)
@@ -196,7 +197,7 @@ static void read_key(const struct order_request *input, char *ret_key, struct pr
 /* Problems that make reading the rest pointless. */
 static bool readable(const struct order_request *input, struct problem *problem)
 {
-    if (input->body_too_large) {
+    if (input->body_too_large || input->body_len > ORDER_REQUEST_BODY_MAX) {
         problem->type = PROBLEM_TOO_LARGE;
         problem->detail = "an order has at most 4096 bytes";
         return false;

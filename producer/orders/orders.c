@@ -297,8 +297,6 @@ static bool read_order(struct api *api, struct order *o)
                                   .body_too_large = http_request_body_too_large(request),
                                   .now_ms = o->accepted_ms};
     input.body = http_request_body(request, &input.body_len);
-    if (input.body_len > ORDER_REQUEST_BODY_MAX) /* a webhook may be longer */
-        input.body_too_large = true;
     struct problem problem = {.type = PROBLEM_INVALID_REQUEST};
     int code = order_request_read(api->ids, &input, o->scratch, &o->job, &problem);
     if (code == 0)

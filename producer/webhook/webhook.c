@@ -181,14 +181,14 @@ void webhook_post(struct api *api, struct http_request *request)
     struct webhook_event event;
     if (http_request_body_too_large(request)) {
         webhook_record_add(api->webhooks, WEBHOOK_UNREADABLE);
-        refuse(api, request, PROBLEM_TOO_LARGE, "an event has at most 64 KiB");
+        refuse(api, request, PROBLEM_TOO_LARGE, "an event has at most 1 MiB");
         return;
     }
     if (!is_signed(api, request, body, len))
         return;
     if (webhook_read(body, len, &event) < 0) {
         webhook_record_add(api->webhooks, WEBHOOK_UNREADABLE);
-        refuse(api, request, PROBLEM_INVALID_REQUEST, "it is no event");
+        respond_received(api, request); /* the gateway cannot send it better */
     } else if (!mode_fits(api, &event)) {
         webhook_record_add(api->webhooks, WEBHOOK_OTHER_MODE);
         respond_received(api, request);

@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "common/base/buf.h"
+#include "common/base/encode.h"
 #include "common/base/err.h"
 #include "common/base/hmac.h"
 #include "common/base/parse.h"
@@ -77,16 +77,14 @@ int webhook_verify(const char *secret, size_t secret_len, const char *header, co
     (void)parse_digits(stamp, &signed_s);
     if (signed_s < now_s - WEBHOOK_TOLERANCE_S || signed_s > now_s + WEBHOOK_TOLERANCE_S)
         return ERR_TIMEOUT;
-    struct buf text;
+    unsigned char mac[HMAC_BYTES];
     char expected[HMAC_HEX_SIZE];
-    buf_init(&text, STAMP_DIGITS_MAX + 1 + WEBHOOK_BODY_MAX);
-    (void)buf_append(&text, stamp, digits);
-    (void)buf_char(&text, '.');
-    (void)buf_append(&text, body, body_len);
-    int code = text.failed ? ERR_NOMEM
-                           : hmac_sha256_hex(secret, secret_len, text.data, text.len, expected);
-    buf_free(&text);
+    const struct hmac_part parts[] = {{stamp, digits}, {".", 1}, {body, body_len}};
+    struct hmac *hmac = hmac_new(secret, secret_len);
+    int code = hmac == NULL ? ERR_NOMEM : hmac_of(hmac, parts, ARRAY_LEN(parts), mac);
+    hmac_free(hmac);
     if (code < 0)
         return code;
+    hex_encode(mac, sizeof mac, expected);
     return any_matches(header, expected) ? 0 : ERR_AUTH;
 }

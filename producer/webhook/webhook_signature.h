@@ -7,7 +7,7 @@
 
 #include "common/base/attrs.h"
 
-#define WEBHOOK_BODY_MAX 65536
+#define WEBHOOK_BODY_MAX ((size_t)1024 * 1024)
 #define WEBHOOK_TOLERANCE_S 300
 
 /* Whether `header` ("t=<Unix seconds>,v1=<hex>,…") signs the body now: one of its v1 is the

@@ -3,6 +3,7 @@
 #include "tests/fuzz/fuzz.h"
 
 #include "common/base/buf.h"
+#include "common/base/email.h"
 #include "common/shop/shard.h"
 #include "consumer/shard/intake.h"
 
@@ -24,8 +25,7 @@ static void check_entry(struct ids *ids, const struct job_entry *entry, uint32_t
     MUST(shard_of(job->sku, strlen(job->sku), SHARDS) == shard);
     MUST(job->quantity >= 1 && job->quantity <= JOB_QUANTITY_MAX);
     MUST(job_method_valid(job->payment_method, strlen(job->payment_method)));
-    MUST(job->receipt_email == NULL ||
-         job_email_valid(job->receipt_email, strlen(job->receipt_email)));
+    MUST(job->receipt_email == NULL || email_valid(job->receipt_email, strlen(job->receipt_email)));
     MUST(job->reference == NULL || job_reference_valid(job->reference, strlen(job->reference)));
     struct buf text;
     buf_init(&text, JOB_MESSAGE_ACCEPT);

@@ -11,6 +11,8 @@
 
 #define ORDERS_MAX 8
 #define ITEMS_MAX 16
+#define REFUSALS 64    /* the first bytes are negative numbers */
+#define FIRST_TEXT 128 /* the last bytes are no numbers */
 
 static unsigned verdicts[ORDERS_MAX];
 static struct admission_entry entries[ORDERS_MAX];
@@ -19,14 +21,20 @@ static void verdict(struct admission_entry *entry, enum admission_verdict said, 
 {
     (void)arg;
     MUST(said >= ADMISSION_PASS && said <= ADMISSION_OPEN);
+    if (said == ADMISSION_LIMITED)
+        MUST(entry->refused.kind < LIMIT_KINDS && entry->refused.wait_us >= 0);
     verdicts[entry - entries]++;
 }
 
 static struct redis_reply item_of(uint8_t byte)
 {
     static char text[] = "text";
-    struct redis_reply item = {.type = REDIS_INTEGER, .integer = (int64_t)(int8_t)byte};
-    if (byte >= 128)
+    struct redis_reply item = {.type = REDIS_INTEGER, .integer = (int64_t)byte - REFUSALS};
+    if (byte == FIRST_TEXT - 1)
+        item.integer = INT64_MAX;
+    else if (byte == FIRST_TEXT - 2)
+        item.integer = INT64_MIN;
+    else if (byte >= FIRST_TEXT)
         item = (struct redis_reply){
             .type = byte % 2 == 0 ? REDIS_STRING : REDIS_NIL, .str = text, .len = sizeof text - 1};
     return item;
@@ -64,14 +72,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fake_redis_up(redis);
     struct loop *loop = loop_new();
     const struct sessions sessions = {.reads = NULL}; /* PostgreSQL is away */
-    const struct admission_options options = {.redis = redis, .sessions = &sessions};
+    static const struct rate rates[LIMIT_KINDS] = {{2, 60}, {3, 60}};
+    struct limits *limits = limits_new(rates);
+    MUST(limits != NULL);
+    const struct admission_options options = {
+        .redis = redis, .sessions = &sessions, .limits = limits};
     struct admission *admission = admission_new(loop, &options, verdict, NULL);
     MUST(admission != NULL);
     memset(verdicts, 0, sizeof verdicts);
     for (size_t i = 0; i < orders; i++) {
         entries[i] = (struct admission_entry){.order_id = "3b94d501-1a99-88b2-9f64-5cc7c16aaf31",
                                               .fingerprint = "0123456789abcdef0123456789abcdef",
-                                              .sku = "dress"};
+                                              .sku = "dress",
+                                              .names = {.of = {"alice", "192.0.2.1"}}};
         admission_ask(admission, &entries[i]);
     }
     fake_loop_run(data[0] / ORDERS_MAX % 2 == 0 ? 0 : 200); /* 200: Redis is late */
@@ -83,6 +96,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t i = 0; i < orders; i++)
         MUST(verdicts[i] == 1);
     admission_free(admission);
+    limits_free(limits);
     redis_close(redis);
     loop_free(loop);
     return 0;

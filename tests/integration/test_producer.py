@@ -4,6 +4,7 @@
 import base64
 import json
 import os
+import re
 import socket
 import subprocess
 import time
@@ -271,13 +272,26 @@ class BadInput(Api):
 
     def test_other_members(self):
         for name, bad in (("payment_method", ("", "a b", "\0", "x" * 256, "é", 1, None)),
-                          ("receipt_email", ("", "x", "@", "a@", "a@b@c", "a b@c", "x" * 255, 1, None)),
+                          ("receipt_email", ("", "x", "@", "a@", "x" * 255, 1, None)),
                           ("reference", ("", "x" * 65, "a b", "é", "\0", 1, None)),
                           ("unit_price", (-1, 1.5, "1", 10 ** 11, 2 ** 63, None, True))):
             for value in bad:
                 with self.subTest(name=name, value=value):
                     self.assert_problem(self.send({**GOOD, name: value}), 400, "invalid-request",
                                         "/" + name)
+
+    def test_an_address_that_a_mail_or_the_smtp_dialogue_would_read_otherwise(self):
+        pattern = re.compile(CONTRACT.document["components"]["schemas"]["NewOrder"]["properties"]["receipt_email"]
+                             ["pattern"].replace("$", r"\Z"))      # Python's $ lets a line feed pass
+        for address in ("ann@example.org", "o'hara+x!#$%&*/=?^`{|}~@example.org", "jürgen@bücher.example", "a@b"):
+            self.assertRegex(address, pattern)
+        for address in ("a@b@c", "a b@c", "a@b\r\nBcc: eve@example.org", "a@b\n", "a\r@b", "a@b,eve@example.org",
+                        "<a@b>", "a@b>", "a@b> SIZE=1", "Ann <a@b>", '"a"@b', "a(b)@c", "a;b@c", "g:a@b", "a\\@b",
+                        "a@[192.0.2.1]", "a@.b", "a@b..c", "a@b/c", "a\u2028@b", "a\u200b@b", "a\u202e@b", "a\0@b"):
+            with self.subTest(address=address):
+                self.assertNotRegex(address, pattern)
+                self.assert_problem(self.send({**GOOD, "receipt_email": address}), 400, "invalid-request",
+                                    "/receipt_email")
 
     def test_several_errors_are_told_together(self):
         answer = self.send({"sku": "", "quantity": 0, "x": 1}, Idempotency_Key=None)

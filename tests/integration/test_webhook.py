@@ -4,17 +4,21 @@
 import hashlib
 import hmac
 import json
+import socket
 import subprocess
 import time
+import urllib.parse
 import uuid
 
 import harness
 from harness import wait_until
+from harness_client import raw
 from harness_daemon import program
 
 ASKS = "pm_card_authenticationRequired"
 SECRET = "whsec_of_the_test_0123456789"
 PATH = "/v1/webhooks/stripe"
+MIB = 1024 * 1024
 
 
 def sign(body, at=None, secret=SECRET):
@@ -27,6 +31,11 @@ def event_of(order_id, kind="payment_intent.succeeded", event=None, **padding):
     return json.dumps({"id": event or "evt_" + uuid.uuid4().hex, "object": "event", "type": kind, **padding,
                        "data": {"object": {"id": "pi_made_up", "object": "payment_intent", "status": "succeeded",
                                            "metadata": {"order_id": order_id}}}}).encode()
+
+
+def long_event(order_id, length, kind="payment_intent.succeeded"):
+    event = "evt_" + uuid.uuid4().hex
+    return event_of(order_id, kind, event, padding="x" * (length - len(event_of(order_id, kind, event, padding=""))))
 
 
 class TestCase(harness.TestCase):
@@ -101,10 +110,10 @@ class Webhooks(TestCase):
             self.assertEqual(self.send(body).status, 200, body)
         self.assertEqual(self.stack.one("select count(*) from commands where kind = 'webhook' and order_id is null"), 0)
 
-    def refused(self, order, answer, status=400):
+    def refused(self, order, answer, status=400, expected=0):
         self.assertEqual(answer.status, status, answer)
         self.assertEqual(answer.headers["Content-Type"], "application/problem+json")
-        self.assertEqual(self.commands(order), 0)
+        self.assertEqual(self.commands(order), expected)
 
     def test_what_is_not_signed_now_is_refused(self):
         order = self.asked()
@@ -117,17 +126,58 @@ class Webhooks(TestCase):
         self.assertEqual(self.send(body, good.replace(",v1=", ",v1=" + "0" * 64 + ",v1=") + ",v0=x").status, 200)
         self.assertEqual(self.commands(order), 1)
 
-    def test_what_is_signed_and_is_no_event_is_refused(self):
+    def test_what_is_signed_and_is_no_event_is_taken_and_means_nothing(self):
         order = self.asked()
         for body in (b"", b"{}", b"[]", b"nonsense", b'{"id":"evt_1"}', b'{"id":1,"type":"a","data":{"object":{}}}',
-                     b'{"id":"evt 1","type":"a","data":{"object":{}}}', b"[" * 30000, event_of(order.id)[:-2]):
-            self.refused(order, self.send(body))
+                     b'{"id":"evt 1","type":"a","data":{"object":{}}}', b"[" * 30000, event_of(order.id)[:-2],
+                     b"[" * MIB):
+            self.assertEqual(self.send(body).status, 200, body[:80])
+            self.assertEqual(self.commands(order), 0)
 
-    def test_64_KiB_and_no_more(self):
+    def test_1_MiB_and_no_more(self):
         order = self.asked()
-        self.refused(order, self.send(event_of(order.id, padding="x" * 65536)), 413)
-        self.assertEqual(self.send(event_of(order.id, padding="x" * 60000)).status, 200)
-        self.assertEqual(self.stack.post("ann", "a" * 5000).status, 413)
+        for kind in ("payment_intent.succeeded", "account.updated"):
+            body = long_event(order.id, MIB, kind)
+            self.assertEqual(self.send(body).status, 200, kind)
+            self.refused(order, self.send(body, sign(body, secret="another secret")), expected=1)
+            self.refused(order, self.send(body, None), expected=1)
+            self.refused(order, self.send(body + b" "), 413, expected=1)
+            self.refused(order, self.send(body + b" " * MIB), 413, expected=1)
+        for length, status in ((MIB, b"200"), (MIB + 1, b"413"), (3 * MIB, b"413")):
+            body = long_event(order.id, length)
+            head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nStripe-Signature: {sign(body)}\r\nTransfer-Encoding: chunked\r\n\r\n"
+            self.assertEqual(raw(self.stack.daemon("producer").url,
+                                 head.encode() + b"%x\r\n%s\r\n0\r\n\r\n" % (length, body)).split()[1], status)
+        self.assertEqual(self.commands(order), 2)
+
+    def test_an_order_keeps_its_own_limit(self):
+        sku = self.stack.item(stock=1)
+        order = {"sku": sku, "quantity": 1, "payment_method": "pm_card_visa"}
+        body = json.dumps(order).encode()
+        for length, status in ((4097, 413), (65536, 413), (MIB, 413), (4096, 202)):
+            answer = self.stack.call("ann", "POST", "/v1/orders", body + b" " * (length - len(body)),
+                                     {"Idempotency-Key": uuid.uuid4().hex, "Content-Type": "application/json"})
+            self.assertEqual(answer.status, status, length)
+
+    def test_few_long_ones_come_in_at_a_time(self):
+        """Whoever sends them without a signature fills no memory, and keeps no usual event out."""
+        order = self.asked()
+        head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: {MIB}\r\n\r\n".encode()
+        url = urllib.parse.urlsplit(self.stack.daemon("producer").url)
+        open_ones = []
+        for _ in range(16):
+            connection = socket.create_connection((url.hostname, url.port), timeout=10)
+            self.addCleanup(connection.close)
+            connection.sendall(head + b"x" * 100000)
+            open_ones.append(connection)
+        body = long_event(order.id, 100000)
+        refused = wait_until(lambda: next((a for a in [self.send(body)] if a.status == 503), None), 10, "a 503")
+        self.assertEqual(refused.headers["Content-Type"], "application/problem+json")
+        self.assertGreater(int(refused.headers["Retry-After"]), 0)
+        self.assertEqual(self.send(long_event(order.id, 60000)).status, 200)
+        for connection in open_ones:
+            connection.close()
+        wait_until(lambda: self.send(body).status == 200, 10, "the event to be taken")
 
     def test_only_post(self):
         self.assertEqual(self.stack.call(None, "GET", PATH).status, 405)
@@ -136,10 +186,11 @@ class Webhooks(TestCase):
         order = self.asked()
         self.act(order)
         proxy = self.stack.proxies["database"]
-        body = event_of(order.id)
+        body = long_event(order.id, MIB)
         proxy.down()
         try:
             wait_until(lambda: self.send(body).status == 503, 15, "503 while PostgreSQL is away")
+            self.assertEqual(self.send(long_event(order.id, MIB, "account.updated")).status, 200)
         finally:
             proxy.up()
         wait_until(lambda: self.send(body).status == 200, 30, "the event to be taken")

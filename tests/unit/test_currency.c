@@ -53,6 +53,15 @@ START_TEST(a_currency_that_it_does_not_take)
 }
 END_TEST
 
+START_TEST(amounts_in_whole_units)
+{
+    ck_assert(currency_units(currency_find("usd"), 1999) == 19.99);
+    ck_assert(currency_units(currency_find("jpy"), 1999) == 1999);
+    ck_assert(currency_units(currency_find("kwd"), 12340) == 12.34);
+    ck_assert(currency_units(currency_find("isk"), 199900) == 1999);
+}
+END_TEST
+
 START_TEST(amounts_for_people)
 {
     char text[CURRENCY_TEXT_SIZE];
@@ -75,6 +84,7 @@ int main(void)
     tcase_add_test(rules, less_or_more_than_it_takes);
     tcase_add_test(rules, zeros_at_the_end);
     tcase_add_test(rules, a_currency_that_it_does_not_take);
+    tcase_add_test(rules, amounts_in_whole_units);
     tcase_add_test(rules, amounts_for_people);
     suite_add_tcase(suite, rules);
     SRunner *runner = srunner_create(suite);

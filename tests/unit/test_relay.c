@@ -62,7 +62,7 @@ static const char *events(int first, int last)
     for (int id = first; id <= last; id++)
         len += (size_t)snprintf(rows + len, sizeof rows - len,
                                 "%s%d|1|1800000000000|order-%d|hat|1|reserved|null|null|1000|usd|"
-                                "null|null|null|null|ann",
+                                "null|null|null|null|ann|1799999999900",
                                 id == first ? "" : ";", id, id);
     return rows;
 }
@@ -104,6 +104,32 @@ START_TEST(what_the_previous_owner_left_is_published_and_the_watermark_follows)
     assert_saved("{2}", "{7}");
     fake_loop_run(250);
     ck_assert_str_eq(fake_pg_oldest(session), ""); /* once */
+}
+END_TEST
+
+static const char *decisions(void)
+{
+    static char line[64];
+    struct buf page;
+    buf_init(&page, 65536);
+    ck_assert_int_eq(metrics_render(metrics, &page), 0);
+    const char *at = strstr(buf_text(&page), "checkout_decision_seconds_count");
+    ck_assert_ptr_nonnull(at);
+    (void)snprintf(line, sizeof line, "%.*s", (int)strcspn(at, "\n"), at);
+    buf_free(&page);
+    return line;
+}
+
+START_TEST(an_event_that_is_published_again_counts_once)
+{
+    relay_start(relay, 2, 5);
+    read_page("5", 6, 7);
+    fake_redis_refuse(redis, 0);
+    publish_all();
+    fake_loop_run(500);
+    read_page("5", 6, 8);
+    publish_all();
+    ck_assert_str_eq(decisions(), "checkout_decision_seconds_count 3");
 }
 END_TEST
 
@@ -282,6 +308,7 @@ int main(void)
     TCase *tcase = tcase_create("relay");
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, what_the_previous_owner_left_is_published_and_the_watermark_follows);
+    tcase_add_test(tcase, an_event_that_is_published_again_counts_once);
     tcase_add_test(tcase,
                    the_watermark_waits_for_every_answer_of_its_page_in_whatever_order_they_come);
     tcase_add_test(tcase, after_a_crash_the_next_owner_publishes_the_same_events_with_the_same_ids);

@@ -79,6 +79,24 @@ START_TEST(a_transition_without_a_known_state_makes_no_series)
 }
 END_TEST
 
+START_TEST(an_event_counts_its_buyers_time_and_money)
+{
+    stats_event(&stats, &(struct stats_event){1, "reserved", 40, "usd", 1999});
+    expect("checkout_decision_seconds_count 1\n");
+    expect("checkout_decision_seconds_sum 0.04\n");
+    expect("checkout_outcome_seconds_count{status=\"confirmed\"} 0\n");
+    expect("checkout_money_confirmed_total{currency=\"usd\"} 0\n");
+    stats_event(&stats, &(struct stats_event){2, "confirmed", 900, "usd", 1999});
+    stats_event(&stats, &(struct stats_event){3, "refunded", 5000, "usd", 1999});
+    stats_event(&stats, &(struct stats_event){1, "rejected", 50, NULL, 0});
+    expect("checkout_decision_seconds_count 2\n");
+    expect("checkout_outcome_seconds_sum{status=\"confirmed\"} 0.9\n");
+    expect("checkout_outcome_seconds_count{status=\"rejected\"} 1\n");
+    expect("checkout_money_confirmed_total{currency=\"usd\"} 19.99\n");
+    expect("checkout_money_refunded_total{currency=\"usd\"} 19.99\n");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("consumer/stats");
@@ -87,6 +105,7 @@ int main(void)
     tcase_add_test(tests, labelled_series_are_there_before_their_first_event);
     tcase_add_test(tests, an_event_counts_in_the_series_that_is_there);
     tcase_add_test(tests, a_transition_without_a_known_state_makes_no_series);
+    tcase_add_test(tests, an_event_counts_its_buyers_time_and_money);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

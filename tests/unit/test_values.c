@@ -29,14 +29,6 @@ static const struct {
     {job_reference_valid, "\xc3\xa9", false},
     {job_method_valid, "pm_1", true},
     {job_method_valid, "", false},
-    {job_email_valid, "a@b", true},
-    {job_email_valid, "ab", false},
-    {job_email_valid, "abc", false},
-    {job_email_valid, "@bc", false},
-    {job_email_valid, "ab@", false},
-    {job_email_valid, "a@b@c", false},
-    {job_email_valid, "a b@c", false},
-    {job_email_valid, "a@b\x7f", false},
     {job_traceparent_valid, TRACE, true},
     {job_traceparent_valid, "00", false},
     {job_traceparent_valid, "01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", false},
@@ -64,8 +56,6 @@ START_TEST(fields_have_a_greatest_length)
     ck_assert(job_user_valid(text, 255) && !job_user_valid(text, 256));
     ck_assert(job_reference_valid(text, 64) && !job_reference_valid(text, 65));
     ck_assert(job_method_valid(text, 255) && !job_method_valid(text, 256));
-    text[1] = '@';
-    ck_assert(job_email_valid(text, 254) && !job_email_valid(text, 255));
 }
 END_TEST
 

@@ -70,6 +70,7 @@ int http_server_open(struct loop *loop, const struct http_options *options, http
     s->arg = arg;
     s->refuse = options->refuse;
     s->body_max = options->body_max;
+    s->body_limit = options->body_limit;
     s->idle_ms = (uint64_t)options->idle_timeout_s * 1000;
     s->connections_max = options->connections_max;
     s->now_ms = clock_mono_ms();

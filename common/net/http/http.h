@@ -42,6 +42,13 @@ struct http_response {
  * static text. */
 typedef void (*http_refuser)(struct http_request *request, unsigned status, const char *detail);
 
+/* The most bytes that the body of this request may have; only its method and path are known. */
+typedef size_t (*http_body_limit)(const struct http_request *request, void *arg);
+
+/* So many requests at a time may have a longer body; the server answers 503 to further ones. */
+#define HTTP_LONG_BODY ((size_t)64 * 1024)
+#define HTTP_LONG_BODIES_MAX 16
+
 struct http_options {
     const char *host;
     uint16_t port;            /* 0: a free one, see http_server_port */
@@ -49,6 +56,7 @@ struct http_options {
     unsigned idle_timeout_s;  /* from connecting or the last answer to the end of the next request;
                                  shorter when nearly all connections are taken */
     size_t body_max;          /* it cuts a longer body: http_request_body_too_large */
+    http_body_limit body_limit; /* in place of body_max, with the handler's arg; NULL: none */
     size_t head_memory; /* 0: for heads of up to 16 KiB. All of it is cleared for each request */
     bool reuse_port;    /* several processes share the port (SO_REUSEPORT) */
     int bound;          /* > 0: listen on this socket of http_bind, and not on host and port;

@@ -42,13 +42,14 @@ struct http_request {
     bool aborted;      /* by http_abort */
     bool refused;      /* by the server itself */
     bool early;        /* asked before its body is here, which is too large */
+    bool long_body;    /* one of server->long_bodies */
     uint64_t since_ms; /* connected, or answered last */
     bool looked;       /* whether the client has ended, since then */
     TAILQ_ENTRY(http_request) link;
 
     const char *method;
     const char *path;
-    struct buf body;
+    struct buf body;   /* its max is that of the request */
     uint64_t received; /* bytes of the body, the cut ones included */
     bool too_large;
 
@@ -66,6 +67,7 @@ struct http_server {
     void *arg;
     http_refuser refuse;
     size_t body_max;
+    http_body_limit body_limit;
     uint64_t idle_ms;
     unsigned connections_max;
     uint16_t port;
@@ -87,6 +89,7 @@ struct http_server {
     size_t open_count;
     size_t upgraded_count;
     size_t connection_count;
+    size_t long_bodies; /* requests with a body over HTTP_LONG_BODY */
 };
 
 /* ---- http_request.c ---- */
@@ -98,6 +101,10 @@ struct http_request *http_request_new(struct http_server *server, struct MHD_Con
 void http_request_free(struct http_request *request);
 /* The only function that changes a request's state; moves it to the list of that state. */
 void http_request_enter(struct http_request *request, enum request_state state);
+/* Before the body comes: how long it may be. */
+void http_request_limit_body(struct http_request *request);
+/* Adds to the body; one that becomes too large is cut. False: the server has too many long ones. */
+MUST_CHECK bool http_request_add_body(struct http_request *request, const char *data, size_t len);
 /* The answer was sent or the connection ended: room for the next request. */
 void http_request_reset(struct http_request *request);
 /* Ends connections that are idle for too long, or that their client left unnoticed. */

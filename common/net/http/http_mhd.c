@@ -47,19 +47,15 @@ static void forget_response(struct http_request *r)
     r->response = NULL;
 }
 
-static void disconnected(struct http_request *r)
-{
-    forget_response(r);
-    http_request_free(r);
-}
-
 static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
                           enum MHD_ConnectionNotificationCode code)
 {
-    if (code == MHD_CONNECTION_NOTIFY_STARTED)
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         connected(cls, mhd, context);
-    else if (*context != NULL)
-        disconnected(*context);
+    } else if (*context != NULL) {
+        forget_response(*context);
+        http_request_free(*context);
+    }
 }
 
 /* The answer was sent or the connection ended. */
@@ -107,16 +103,20 @@ static enum MHD_Result queue_answer(struct http_request *r)
     return result;
 }
 
-/* Hands the request to the handler; queues its answer, or suspends the connection until there is
- * one. */
-static enum MHD_Result ask(struct http_request *r, unsigned status, const char *refusal)
+/* `refusal` NULL: the handler answers. */
+static void hand_over(struct http_request *r, unsigned status, const char *refusal)
 {
-    struct http_server *s = r->server;
     http_request_enter(r, REQUEST_OPEN);
     if (refusal != NULL)
         http_request_refuse(r, status, refusal);
     else
-        s->handler(r, s->arg);
+        r->server->handler(r, r->server->arg);
+}
+
+/* Hands the request over; queues its answer, or suspends the connection until there is one. */
+static enum MHD_Result ask(struct http_request *r, unsigned status, const char *refusal)
+{
+    hand_over(r, status, refusal);
     if (r->state != REQUEST_OPEN)
         return queue_answer(r);
     r->suspended = true;
@@ -125,13 +125,11 @@ static enum MHD_Result ask(struct http_request *r, unsigned status, const char *
 }
 
 /* The library can answer only behind the body. */
-static void ask_early(struct http_request *r)
+static void ask_early(struct http_request *r, const char *refusal)
 {
-    struct http_server *s = r->server;
     r->too_large = true;
     r->early = true;
-    http_request_enter(r, REQUEST_OPEN);
-    s->handler(r, s->arg);
+    hand_over(r, 503, refusal);
 }
 
 static enum MHD_Result begin(struct http_request *r, const char *method, const char *path,
@@ -148,28 +146,27 @@ static enum MHD_Result begin(struct http_request *r, const char *method, const c
         MHD_get_connection_info(r->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
     if (info != NULL && info->header_size > HEAD_MAX)
         return ask(r, 431, "the request line and the headers together have over 16 KiB");
-    r->too_large = head.length > r->server->body_max;
+    http_request_limit_body(r);
+    r->too_large = head.length > r->body.max;
     bool asks = r->too_large && http_request_header(r, "Expect") != NULL; /* whether to send it */
-    if (asks || head.length > r->server->body_max + DISCARD_MAX) {
+    if (asks || head.length > r->body.max + DISCARD_MAX) {
         if (r->server->tls)
             return ask(r, 0, NULL);
-        ask_early(r);
+        ask_early(r, NULL);
     }
     return MHD_YES;
 }
 
 static enum MHD_Result receive(struct http_request *r, const char *data, size_t *size)
 {
-    r->received += *size;
-    if (!r->too_large && buf_append(&r->body, data, *size) < 0)
-        r->too_large = true;
+    bool room = http_request_add_body(r, data, *size);
     *size = 0;
-    if (r->received <= r->server->body_max + DISCARD_MAX)
+    if (room && r->received <= r->body.max + DISCARD_MAX)
         return MHD_YES;
     if (r->server->tls || r->received > THROW_AWAY_MAX)
         return MHD_NO;
     if (r->state == REQUEST_IDLE)
-        ask_early(r);
+        ask_early(r, room ? NULL : "too many long bodies at once: try again");
     return MHD_YES;
 }
 

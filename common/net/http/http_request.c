@@ -47,6 +47,13 @@ struct http_request *http_request_new(struct http_server *s, struct MHD_Connecti
     return r;
 }
 
+static void forget_body(struct http_request *r)
+{
+    r->server->long_bodies -= r->long_body;
+    r->long_body = false;
+    buf_free(&r->body);
+}
+
 void http_request_free(struct http_request *r)
 {
     struct http_server *s = r->server;
@@ -54,7 +61,7 @@ void http_request_free(struct http_request *r)
     s->open_count -= r->state == REQUEST_OPEN;
     s->upgraded_count -= r->state == REQUEST_UPGRADED;
     s->connection_count--;
-    buf_free(&r->body);
+    forget_body(r);
     free(r);
 }
 
@@ -66,9 +73,35 @@ void http_request_reset(struct http_request *r)
     r->too_large = false;
     r->received = 0;
     if (r->body.cap > BODY_KEPT)
-        buf_free(&r->body);
+        forget_body(r);
     buf_reset(&r->body);
     http_request_enter(r, REQUEST_IDLE);
+}
+
+/* ---- its body ---- */
+
+void http_request_limit_body(struct http_request *r)
+{
+    const struct http_server *s = r->server;
+    r->body.max = s->body_limit == NULL ? s->body_max : s->body_limit(r, s->arg);
+}
+
+bool http_request_add_body(struct http_request *r, const char *data, size_t len)
+{
+    struct http_server *s = r->server;
+    size_t all = r->body.len + len;
+    r->received += len;
+    if (r->too_large)
+        return true;
+    if (!r->long_body && all > HTTP_LONG_BODY && all <= r->body.max) {
+        if (s->long_bodies == HTTP_LONG_BODIES_MAX)
+            return false;
+        r->long_body = true;
+        s->long_bodies++;
+    }
+    if (buf_append(&r->body, data, len) < 0)
+        r->too_large = true;
+    return true;
 }
 
 /* ---- what a handler asks ---- */
