@@ -15,7 +15,7 @@
 
 /* clang-format off */
 #define CFG_TABLE(X) \
-X(LISTEN, "LISTEN", ADDRESS, "127.0.0.1:8080", 0, 0, CFG_PRODUCER | CFG_NOTIFIER, "address and port to serve on") \
+X(LISTEN, "LISTEN", ADDRESS, "127.0.0.1:8080", 0, 0, CFG_PRODUCER | CFG_NOTIFIER, "address and port to serve on; a producer and a notifier on one host need one each") \
 X(ADMIN_LISTEN, "ADMIN_LISTEN", ADDRESS, "127.0.0.1:0", 0, 0, CFG_DAEMONS, "address and port of /livez, /readyz and /metrics; port 0 takes a free one and logs it") \
 X(LOG_LEVEL, "LOG_LEVEL", LEVEL, "info", 0, 0, CFG_DAEMONS, "lowest level that is logged: debug, info, warning, error") \
 X(AMQP_URL, "AMQP_URL", AMQP_URLS, NULL, 0, 0, CFG_PRODUCER | CFG_CONSUMER | CFG_CTL, "RabbitMQ, amqp://user:password@host:port/vhost, or amqps:// for TLS; several nodes separated by commas") \
@@ -32,9 +32,9 @@ X(PUBLISH_INFLIGHT, "PUBLISH_INFLIGHT", INTEGER, "8", 1, 64, CFG_PRODUCER, "mess
 X(CONNECTIONS_MAX, "CONNECTIONS_MAX", INTEGER, "2048", 16, 65536, CFG_PRODUCER | CFG_NOTIFIER, "client connections served at once (about 50 KiB of memory each); further ones are refused") \
 X(KEEPALIVE, "KEEPALIVE", DURATION, "75s", 1000, 3600000, CFG_PRODUCER, "how long a client's connection is kept without a request; longer than a proxy in front keeps it (60s is usual). 5s when nearly all connections are taken") \
 X(ORDERS_PER_USER, "ORDERS_PER_USER", RATE, "60/1m", 0, 100000, CFG_PRODUCER, "orders of one customer: so many at once, and as many again in that time; the next are refused (429); 0: no limit") \
-X(ORDERS_PER_ADDRESS, "ORDERS_PER_ADDRESS", RATE, "0", 0, 100000, CFG_PRODUCER, "the same of one client address (of IPv6: its first 64 bits), which many customers may share; 0: no limit") \
+X(ORDERS_PER_ADDRESS, "ORDERS_PER_ADDRESS", RATE, "0", 0, 100000, CFG_PRODUCER, "orders from one client address (of IPv6: its first 64 bits), which many customers may share; 0: no limit") \
 X(BAD_TOKENS_PER_ADDRESS, "BAD_TOKENS_PER_ADDRESS", RATE, "0", 0, 100000, CFG_PRODUCER, "refused tokens of one client address, in each process; after them its tokens that are not known as good are refused unread (429); 0: no limit") \
-X(TRUSTED_PROXIES, "TRUSTED_PROXIES", NETWORKS, "", 0, 0, CFG_PRODUCER, "addresses and networks of the proxies in front, separated by commas, whose X-Forwarded-For says who the client is; needed for limits of addresses behind a proxy, since else all clients are one address") \
+X(TRUSTED_PROXIES, "TRUSTED_PROXIES", NETWORKS, "", 0, 0, CFG_PRODUCER, "addresses and networks of the proxies in front, separated by commas, whose X-Forwarded-For says who the client is. Limits of addresses need it behind a proxy: without it all clients are one address") \
 X(DRAIN_DELAY, "DRAIN_DELAY", DURATION, "0s", 0, 600000, CFG_PRODUCER | CFG_NOTIFIER, "how long after SIGTERM new connections are still served, while /readyz says no: until every balancer has noticed") \
 X(SOCKETS_PER_USER, "SOCKETS_PER_USER", INTEGER, "16", 1, 1024, CFG_NOTIFIER, "websockets of one user at once; further ones are refused") \
 X(SOCKET_PING, "SOCKET_PING", DURATION, "20s", 500, 300000, CFG_NOTIFIER, "time between pings of a websocket; without an answer until the next ping it is closed") \
@@ -48,7 +48,7 @@ X(REDIS_CERT_FILE, "REDIS_CERT_FILE", FILE, "", 0, 0, CFG_DAEMONS | CFG_CTL, "fi
 X(REDIS_KEY_FILE, "REDIS_KEY_FILE", FILE, "", 0, 0, CFG_DAEMONS | CFG_CTL, "file with the key of CHECKOUT_REDIS_CERT_FILE; empty: it is in that file") \
 X(REDIS_VOUCHES_AFTER, "REDIS_VOUCHES_AFTER", DURATION, "24h", 0, 31536000000, CFG_PRODUCER, "how long Redis' process must have been up before its word counts that an order is new; until then PostgreSQL is asked about each. Less than 24h, the life of a marker, and a repeat with another body may be answered 202 after a restart of Redis") \
 X(JWT_SECRET_FILE, "JWT_SECRET_FILE", SECRET_FILE, NULL, 32, 4096, CFG_PRODUCER | CFG_NOTIFIER | CFG_CTL, "file with the HS256 secret of buyers' tokens (32 bytes at least); may be absent with CHECKOUT_JWKS_FILE") \
-X(JWT_PREVIOUS_SECRET_FILE, "JWT_PREVIOUS_SECRET_FILE", SECRET_FILE, "", 32, 4096, CFG_PRODUCER | CFG_NOTIFIER, "file with the secret before it, whose tokens are still taken during a rotation") \
+X(JWT_PREVIOUS_SECRET_FILE, "JWT_PREVIOUS_SECRET_FILE", SECRET_FILE, "", 32, 4096, CFG_PRODUCER | CFG_NOTIFIER, "file with the previous HS256 secret, whose tokens are still taken during a rotation") \
 X(JWKS_FILE, "JWKS_FILE", FILE, "", 0, 0, CFG_PRODUCER | CFG_NOTIFIER, "file with the public keys of an identity provider (a JSON Web Key Set: RS256, ES256, EdDSA); read again when it changes and on SIGHUP") \
 X(JWT_ISSUER, "JWT_ISSUER", STRING, "", 0, 0, CFG_PRODUCER | CFG_NOTIFIER | CFG_CTL, "what the claim iss of buyers' tokens must be; empty: anything") \
 X(JWT_LEEWAY, "JWT_LEEWAY", DURATION, "0s", 0, 300000, CFG_PRODUCER | CFG_NOTIFIER, "how long after its exp a buyer's token is still taken, because clocks differ; as long, and 60s at least, before its nbf and iat") \

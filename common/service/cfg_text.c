@@ -32,9 +32,9 @@ static void wrap(struct buf *out, const char *indent, const char *text)
 
 static void append_ms(struct buf *out, int64_t ms)
 {
-    if (ms % 3600000 == 0)
+    if (ms != 0 && ms % 3600000 == 0)
         (void)buf_printf(out, "%lldh", (long long)(ms / 3600000));
-    else if (ms % 60000 == 0)
+    else if (ms != 0 && ms % 60000 == 0)
         (void)buf_printf(out, "%lldm", (long long)(ms / 60000));
     else if (ms % 1000 == 0)
         (void)buf_printf(out, "%llds", (long long)(ms / 1000));

@@ -82,19 +82,16 @@ const struct command command_audit = {
     .operands = "",
     .summary = "checks the promises against the tables and the gateway",
     .details =
-        "May run during a sale, and changes nothing but this: refunds and disputes at the gateway "
-        "that are not recorded are looked at by the consumers, which record them. In the tables "
-        "(one snapshot): the sums of each "
-        "item, each order's history, waitlists and turns, payments, epochs. At the gateway: each "
-        "capture has its confirmed order, once, over the same amount, and each of our captures is "
-        "in its list; in Redis (if CHECKOUT_REDIS_URL is set): how many orders were admitted more "
-        "than 5 min ago and have no row, which is no violation by itself; a second check after the "
-        "listing repeats what does not agree. Prints each "
-        "violation with its ids, what to do, and what was checked. Exit code 1 with any violation. "
-        "Orders that were honoured more than an hour after their sale's closing are notes, not "
-        "violations. "
-        "The second part needs CHECKOUT_GATEWAY_URL and CHECKOUT_GATEWAY_KEY_FILE as the consumers "
-        "have them.",
+        "Prints each violation with its ids, what to do, and what was checked. In one snapshot of "
+        "the tables: the sums of each item, the history of each order, waitlists and turns, "
+        "payments, epochs. At the gateway (with CHECKOUT_GATEWAY_URL and CHECKOUT_GATEWAY_KEY_FILE "
+        "as the consumers have them): each capture has its confirmed order, once and over the same "
+        "amount, and each of our captures is in the list; what does not agree is checked a second "
+        "time after the listing. In Redis (with CHECKOUT_REDIS_URL): how many orders were admitted "
+        "more than 5 min ago and have no row; this is no violation by itself. An order that was "
+        "honoured more than an hour after its sale closed is a note, no violation. It may run "
+        "during a sale. It changes nothing itself: consumers look at refunds and disputes of the "
+        "gateway that are not recorded, and record them. Exit code 1 with any violation.",
     .options = {{"older", "DURATION", "payments open for longer are stuck (default 1h)"},
                 {"since", "DURATION",
                  "at the gateway, check only what is not older (default: all)"},

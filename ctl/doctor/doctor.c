@@ -32,12 +32,14 @@ const struct command command_doctor = {
     .words = "doctor",
     .operands = "",
     .summary = "checks settings and servers, and names remedies",
-    .details = "Checks the settings of every program, the secrets' files, PostgreSQL (version, "
-               "durability, migrations, shards in service, live consumers), RabbitMQ (version, "
-               "exchanges, queues and their arguments, dead messages), Redis, and the payment "
-               "gateway, whose list of payments it asks for (with "
-               "CHECKOUT_GATEWAY_*, for 5 s at most). Changes nothing. "
-               "Exit code 1 if anything fails.",
+    .details =
+        "Checks the settings of every program and the files of secrets; PostgreSQL (version, "
+        "durability, migrations, each host of the URL, shards in service, consumers that are not "
+        "ready, money that needs a person); RabbitMQ (version, exchanges, queues and their "
+        "arguments, dead and dropped messages; policies with CHECKOUT_BROKER_API_URL); Redis "
+        "(version, each command that the programs use); and with CHECKOUT_GATEWAY_* the payment "
+        "gateway, whose list of payments it asks for, 5 s at most. Changes nothing. Exit code 1 if "
+        "anything fails.",
     .settings = CFG_BIT(AMQP_URL) | CFG_BIT(BROKER_API_URL) | CFG_BIT(AMQP_HEARTBEAT) |
                 CFG_BIT(SHARDS) | CFG_BIT(QUEUE_MAX_BYTES) | CFG_BIT(QUEUE_REPLICAS) |
                 CFG_BIT(DATABASE_URL) | CFG_BIT(REDIS_URL) | CFG_BIT(JWT_SECRET_FILE) |

@@ -717,6 +717,17 @@ START_TEST(help_tells_every_setting_within_80_columns)
 }
 END_TEST
 
+START_TEST(help_tells_limits_in_the_unit_that_fits)
+{
+    struct buf out;
+    buf_init(&out, 65536);
+    ck_assert_int_eq(cfg_help(CFG_PRODUCER, &out), 0);
+    ck_assert_ptr_nonnull(strstr(buf_text(&out), "(0s to 10m)"));  /* DRAIN_DELAY */
+    ck_assert_ptr_nonnull(strstr(buf_text(&out), "(10s to 24h)")); /* TICKET_TTL */
+    buf_free(&out);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("cfg");
@@ -744,6 +755,7 @@ int main(void)
     tcase_add_test(tests, a_command_needs_only_its_own_settings);
     tcase_add_test(tests, the_dump_hides_passwords_and_secrets);
     tcase_add_test(tests, help_tells_every_setting_within_80_columns);
+    tcase_add_test(tests, help_tells_limits_in_the_unit_that_fits);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
