@@ -137,11 +137,12 @@ static bool open_servers(struct producer *p)
     p->redis = redis_open(api->loop, &redis, REDIS_PENDING_MAX, redis_changed, p);
     api->publisher = publisher_open(api->loop, &broker, &api->stats, orders_fate, api);
     api->status = order_status_new(api, &redis);
-    const struct admission_options admission = {
-        .redis = p->redis,
-        .sessions = &api->sessions,
-        .limits = api->limits,
-        .redis_vouches_after_ms = (uint64_t)cfg_int(cfg, CFG_REDIS_VOUCHES_AFTER)};
+    const struct admission_options admission = {.redis = p->redis,
+                                                .sessions = &api->sessions,
+                                                .limits = api->limits,
+                                                .redis_vouches_after_ms =
+                                                    (uint64_t)cfg_int(cfg, CFG_REDIS_VOUCHES_AFTER),
+                                                .redis_vouching = api->stats.redis_vouching};
     if (p->redis != NULL)
         api->admission = admission_new(api->loop, &admission, orders_verdict, api);
     const struct sessions_options database = {.url = cfg_str(cfg, CFG_DATABASE_URL),

@@ -41,6 +41,9 @@ void stats_init(struct stats *s, struct metrics *m)
     s->broker_up = metrics_server_up(m, METRICS_BROKER);
     s->database_up = metrics_server_up(m, METRICS_DATABASE);
     s->redis_up = metrics_server_up(m, METRICS_REDIS);
+    s->redis_vouching = metrics_gauge(
+        m, "checkout_redis_vouching",
+        "1: Redis has lost nothing for a day; 0: PostgreSQL is asked about each order.", NULL);
     s->listening = metrics_gauge(
         m, "checkout_listening",
         "1: on its port; 0: away, because another process on the port takes the orders.", NULL);

@@ -33,6 +33,7 @@ struct stats {
     struct metric *broker_up;
     struct metric *database_up;
     struct metric *redis_up;
+    struct metric *redis_vouching;
     struct metric *listening;
     struct metric *admission_opened;
     struct metric *repeats;

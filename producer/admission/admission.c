@@ -276,7 +276,8 @@ struct admission *admission_new(struct loop *loop, const struct admission_option
     admission->limits = options->limits;
     admission->verdict = verdict;
     admission->arg = arg;
-    admission->vouch = redis_vouch_new(loop, options->redis, options->redis_vouches_after_ms);
+    admission->vouch = redis_vouch_new(loop, options->redis, options->redis_vouches_after_ms,
+                                       options->redis_vouching);
     admission->known = known_orders_new(loop, options->sessions, table_answered, admission);
     admission->soon = loop_deferred_new(loop, ask, admission);
     admission->late = loop_timer_new(loop, on_late, admission);

@@ -4,7 +4,7 @@
  * alone, and the consumer decides. Its keys are those of common/shop/redis_keys.h.
  *
  * PostgreSQL is asked where an order's marker stands already, and where Redis cannot vouch that it
- * would stand: while it is away, and until its process has been up as long as a marker lives. Where
+ * would stand: while it is away, and until it has lost nothing for as long as a marker lives. Where
  * the order exists, its own fingerprint decides, and mends the marker.
  */
 #ifndef PRODUCER_ADMISSION_ADMISSION_H
@@ -29,7 +29,8 @@ struct admission_options {
     struct redis *redis;             /* all must outlive the admission */
     const struct sessions *sessions; /* may be opened later */
     struct limits *limits;
-    uint64_t redis_vouches_after_ms; /* how long its process must have been up */
+    uint64_t redis_vouches_after_ms; /* for how long it must have lost nothing */
+    struct metric *redis_vouching;   /* 1 while it vouches; NULL: none */
 };
 
 /* `verdict` comes once for each entry, from the loop. NULL: no memory. */

@@ -5,10 +5,11 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
-#include "common/base/parse.h"
+#include "producer/admission/redis_info.h"
 
-#define ASK_EACH_MS 10000
-#define RUN_ID_SIZE 41
+#define ASK_EACH_MS 1000
+#define SILENT_MS 3000 /* then its process may be another one by now */
+#define LOG_EACH_MS 60000
 
 /* A question under way; its answer frees it. */
 struct inquiry {
@@ -18,70 +19,62 @@ struct inquiry {
 struct redis_vouch {
     struct redis *redis;
     uint64_t after_ms;
+    struct metric *vouching;
     struct loop_timer *again;
     struct inquiry *under_way;
-    bool known;               /* the process that is connected has answered */
-    uint64_t heard_ms;        /* when that was */
-    uint64_t up_ms;           /* and how long it had been up then */
-    char run_id[RUN_ID_SIZE]; /* of that process */
+    bool known;             /* the process that is connected has answered */
+    uint64_t heard_ms;      /* when that was */
+    struct redis_info info; /* its answer; kept without a connection; run_id "": none yet */
+    bool lost;              /* keys, as far as anybody knows */
+    uint64_t lost_ms;       /* when that was seen last */
+    uint64_t logged_ms;     /* 0: never */
 };
 
-/* The value of `name:` in an INFO text, up to its line's end; NULL: it is not there. */
-static const char *info_value(const char *text, size_t len, const char *name, size_t *ret_len)
+/* How `now` shows that keys were lost since `before`; NULL: it does not. */
+static const char *loss(const struct redis_info *before, const struct redis_info *now)
 {
-    const char *at = memmem(text, len, name, strlen(name));
-    if (at == NULL)
-        return NULL;
-    at += strlen(name);
-    size_t left = len - (size_t)(at - text);
-    const char *end = memchr(at, '\r', left);
-    *ret_len = end == NULL ? left : (size_t)(end - at);
-    return at;
+    static const struct redis_info fresh;
+    bool same = strcmp(before->run_id, now->run_id) == 0;
+    const struct redis_info *base = same ? before : &fresh;
+    if (!same && before->run_id[0] != '\0')
+        return "another process";
+    if (now->replica)
+        return "replica";
+    if (now->followed[0] != '\0' && strcmp(now->followed, base->followed) != 0)
+        return "was a replica";
+    for (int n = 0; n < REDIS_INFO_LOSSES; n++)
+        if (now->numbers[n] != base->numbers[n])
+            return redis_info_loss_name((enum redis_info_loss)n);
+    return NULL;
 }
 
-static bool read_uptime(const struct redis_reply *reply, uint64_t *ret_ms)
+static void tell(struct redis_vouch *vouch, const char *why)
 {
-    char digits[20];
-    size_t len;
-    int64_t seconds;
-    const char *value = info_value(reply->str, reply->len, "\nuptime_in_seconds:", &len);
-    if (value == NULL || len >= sizeof digits)
-        return false;
-    memcpy(digits, value, len);
-    digits[len] = '\0';
-    if (parse_digits(digits, &seconds) == 0 || seconds > INT64_MAX / 1000)
-        return false;
-    *ret_ms = (uint64_t)seconds * 1000;
-    return true;
+    if (!redis_vouches(vouch) && log_due(&vouch->logged_ms, LOG_EACH_MS))
+        log_info("Redis may have lost keys: PostgreSQL is asked about each order until Redis "
+                 "vouches",
+                 LOG_STR("why", why), LOG_INT("up_s", (int64_t)(vouch->info.up_ms / 1000)),
+                 LOG_INT("vouches_after_s", (int64_t)(vouch->after_ms / 1000)));
 }
 
-static void read_run_id(const struct redis_reply *reply, char ret_id[RUN_ID_SIZE])
-{
-    size_t len;
-    const char *value = info_value(reply->str, reply->len, "\nrun_id:", &len);
-    if (value == NULL || len >= RUN_ID_SIZE)
-        len = 0;
-    if (len > 0)
-        memcpy(ret_id, value, len);
-    ret_id[len] = '\0';
-}
-
-/* Another process behind the same connection (a proxy's) is known by its id. */
 static void heard(struct redis_vouch *vouch, const struct redis_reply *reply)
 {
-    char run_id[RUN_ID_SIZE];
-    vouch->known = reply->type == REDIS_STRING && read_uptime(reply, &vouch->up_ms);
+    struct redis_info now;
+    vouch->known =
+        reply->type == REDIS_STRING && redis_info_read(reply->str, reply->len, &now) == 0;
     if (!vouch->known)
         return;
+    bool first = vouch->info.run_id[0] == '\0';
+    const char *why = loss(&vouch->info, &now);
     vouch->heard_ms = clock_mono_ms();
-    read_run_id(reply, run_id);
-    if (strcmp(run_id, vouch->run_id) == 0)
-        return;
-    memcpy(vouch->run_id, run_id, sizeof run_id);
-    if (!redis_vouches(vouch))
-        log_info("Redis is young: PostgreSQL is asked about each order until Redis vouches",
-                 LOG_INT("up_s", (int64_t)(vouch->up_ms / 1000)),
-                 LOG_INT("vouches_after_s", (int64_t)(vouch->after_ms / 1000)));
+    vouch->info = now;
+    if (why != NULL) {
+        vouch->lost = true;
+        vouch->lost_ms = vouch->heard_ms;
+        tell(vouch, why);
+    } else if (first) {
+        tell(vouch, "young");
+    }
 }
 
 static void answered(const struct redis_reply *reply, void *arg)
@@ -91,15 +84,17 @@ static void answered(const struct redis_reply *reply, void *arg)
     if (vouch != NULL) {
         vouch->under_way = NULL;
         heard(vouch, reply);
+        metric_set(vouch->vouching, redis_vouches(vouch));
     }
     free(inquiry);
 }
 
 static void inquire(void *arg)
 {
-    static const char *const argv[] = {"INFO", "server"};
-    static const size_t len[] = {4, 6};
+    static const char *const argv[] = {"INFO", "ALL"};
+    static const size_t len[] = {4, 3};
     struct redis_vouch *vouch = arg;
+    metric_set(vouch->vouching, redis_vouches(vouch));
     if (vouch->under_way != NULL)
         return;
     struct inquiry *inquiry = calloc(1, sizeof *inquiry);
@@ -124,6 +119,7 @@ void redis_vouch_connected(struct redis_vouch *vouch, bool up)
 {
     vouch->known = false;
     drop_inquiry(vouch);
+    metric_set(vouch->vouching, 0);
     if (!up) {
         loop_timer_stop(vouch->again);
         return;
@@ -132,21 +128,24 @@ void redis_vouch_connected(struct redis_vouch *vouch, bool up)
     inquire(vouch);
 }
 
-/* An answer too many that does not come is not waited for: the age may be another process' now. */
 bool redis_vouches(const struct redis_vouch *vouch)
 {
-    uint64_t since_ms = clock_mono_ms() - vouch->heard_ms;
-    return vouch->known && since_ms < 3 * (uint64_t)ASK_EACH_MS &&
-           vouch->up_ms + since_ms >= vouch->after_ms;
+    uint64_t now_ms = clock_mono_ms();
+    uint64_t since_ms = now_ms - vouch->heard_ms;
+    return vouch->known && since_ms < SILENT_MS && !vouch->info.replica &&
+           vouch->info.up_ms + since_ms >= vouch->after_ms &&
+           (!vouch->lost || now_ms - vouch->lost_ms >= vouch->after_ms);
 }
 
-struct redis_vouch *redis_vouch_new(struct loop *loop, struct redis *redis, uint64_t after_ms)
+struct redis_vouch *redis_vouch_new(struct loop *loop, struct redis *redis, uint64_t after_ms,
+                                    struct metric *vouching)
 {
     struct redis_vouch *vouch = calloc(1, sizeof *vouch);
     if (vouch == NULL)
         return NULL;
     vouch->redis = redis;
     vouch->after_ms = after_ms;
+    vouch->vouching = vouching;
     vouch->again = loop_timer_new(loop, inquire, vouch);
     if (vouch->again == NULL) {
         redis_vouch_free(vouch);

@@ -2,9 +2,12 @@
 """One order for one Idempotency-Key, also when Redis has forgotten the key: PostgreSQL knows the order, and its own
 fingerprint decides."""
 
+import subprocess
 import time
 import urllib.parse
 import uuid
+
+import redis
 
 import harness
 from harness import http_call, wait_until
@@ -181,39 +184,40 @@ class Repeats(harness.TestCase):
         self.assertLess(time.monotonic() - began, 2)
 
 
+def asked(stack):
+    """Whether the last query of a door was about an order that Redis may have forgotten."""
+    return stack.one("select count(*) from pg_stat_activity where application_name = 'checkout-producer'"
+                     " and query like '%known_orders%'") > 0
+
+
 class Vouching(harness.TestCase):
-    """A Redis whose process has been up for long enough vouches for what it does not know."""
+    """A Redis that has lost nothing for long enough vouches for what it does not know."""
 
     daemons = ("sandbox", "consumer")
 
-    def asked(self, door):
-        """Whether PostgreSQL was asked about an order since it was connected."""
-        return self.stack.one("select count(*) from pg_stat_activity where application_name = 'checkout-producer'"
-                              " and query like '%known_orders%'") > 0
 
     def test_it_is_asked_only_about_repeats(self):
         door = self.stack.start("producer", CHECKOUT_REDIS_VOUCHES_AFTER="0s")
         self.addCleanup(door.stop)
         sku, key = self.stack.item(), uuid.uuid4().hex
-        wait_until(lambda: door.metric("checkout_redis_up") == 1, 10, "Redis")
-        # its first answer about its age comes beside the connection
-        wait_until(lambda: self.stack.post("ann", sku, key=uuid.uuid4().hex, producer=door).status == 202, 10, "an order")
-        self.stack.call("ann", "GET", "/v1/orders", producer=door)
-        self.assertFalse(self.asked(door))
+        wait_until(lambda: door.metric("checkout_redis_vouching") == 1, 10, "Redis to vouch")
+        wait_until(lambda: self.stack.call("ann", "GET", "/v1/orders", producer=door).status == 200, 10, "PostgreSQL")
+        self.assertFalse(asked(self.stack))
         order = self.stack.post("ann", sku, key=key, producer=door).json["id"]
-        self.assertFalse(self.asked(door))
+        self.assertFalse(asked(self.stack))
         wait_until(lambda: self.stack.one("select count(*) from orders where order_id = %s and status = 'confirmed'",
                                           (order,)) == 1, 20, "the sale")
         wait_until(lambda: self.stack.post("ann", sku, key=key, producer=door).json["status"] == "confirmed", 20,
                    "a repeat that PostgreSQL knows in time")
-        self.assertTrue(self.asked(door))
+        self.assertTrue(asked(self.stack))
 
     def test_a_young_one_does_not_and_says_so(self):
         door = self.stack.start("producer", CHECKOUT_REDIS_VOUCHES_AFTER="8760h")
         self.addCleanup(door.stop)
         self.assertEqual(self.stack.post("ann", self.stack.item(), key=uuid.uuid4().hex, producer=door).status, 202)
-        wait_until(lambda: self.asked(door), 5, "PostgreSQL to be asked")
-        wait_until(lambda: b"Redis is young" in door.log_text(), 5, "the line")
+        wait_until(lambda: asked(self.stack), 5, "PostgreSQL to be asked")
+        wait_until(lambda: b"Redis may have lost keys" in door.log_text(), 5, "the line")
+        self.assertEqual(door.metric("checkout_redis_vouching"), 0)
 
     def test_one_that_does_not_tell_its_age_does_not(self):
         redis = self.stack.redis()
@@ -224,7 +228,76 @@ class Vouching(harness.TestCase):
         door = self.stack.start("producer", CHECKOUT_REDIS_URL=url, CHECKOUT_REDIS_VOUCHES_AFTER="0s")
         self.addCleanup(door.stop)
         self.assertEqual(self.stack.post("ann", self.stack.item(), key=uuid.uuid4().hex, producer=door).status, 202)
-        wait_until(lambda: self.asked(door), 5, "PostgreSQL to be asked")
+        wait_until(lambda: asked(self.stack), 5, "PostgreSQL to be asked")
+
+
+class Losses(harness.TestCase):
+    """What a Redis of its own tells of the keys that it has lost."""
+
+    AFTER = "2s"
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.port, cls.server = harness.free_port(), None
+        cls.redis = redis.Redis(port=cls.port)
+        cls.addClassCleanup(cls.end)
+        cls.begin()
+        cls.door = cls.stack.start("producer", CHECKOUT_REDIS_URL=f"redis://127.0.0.1:{cls.port}/0",
+                                   CHECKOUT_REDIS_VOUCHES_AFTER=cls.AFTER)
+
+    @classmethod
+    def begin(cls):
+        cls.server = subprocess.Popen(["redis-server", "--bind", "127.0.0.1", "--port", str(cls.port), "--save", "",
+                                       "--enable-debug-command", "yes", "--maxmemory-policy", "allkeys-lru",
+                                       "--dir", cls.stack.directory], stdin=subprocess.DEVNULL,
+                                      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    @classmethod
+    def end(cls):
+        cls.server.kill()
+        cls.server.wait()
+
+    def vouching(self, does, timeout):
+        wait_until(lambda: self.door.metric("checkout_redis_vouching") == does, timeout, f"Redis to vouch: {does}")
+
+    def setUp(self):
+        self.vouching(1, 20)
+
+    def tearDown(self):
+        self.vouching(0, 5)
+        self.vouching(1, 20)
+
+    def test_flushall(self):
+        sku = self.stack.item()
+        wait_until(lambda: self.stack.call("ann", "GET", "/v1/orders", producer=self.door).status == 200, 10, "PostgreSQL")
+        self.assertEqual(self.stack.post("ann", sku, producer=self.door).status, 202)
+        self.assertFalse(asked(self.stack))
+        self.redis.flushall()
+        self.vouching(0, 5)
+        wait_until(lambda: self.stack.post("ann", sku, producer=self.door).status == 202 and asked(self.stack), 5,
+                   "PostgreSQL to be asked about a new order")
+
+    def test_an_eviction(self):
+        self.redis.config_set("maxmemory", self.redis.info("memory")["used_memory"] + 200000)
+        self.addCleanup(self.redis.config_set, "maxmemory", 0)
+        for number in range(1000):
+            self.redis.set(f"filler:{number}", "x" * 1000)
+        self.assertGreater(self.redis.info("stats")["evicted_keys"], 0)
+
+    def test_debug_reload(self):
+        self.redis.execute_command("DEBUG", "RELOAD")
+
+    def test_the_time_as_a_replica(self):
+        self.redis.execute_command("REPLICAOF", "127.0.0.1", str(harness.free_port()))
+        self.redis.execute_command("REPLICAOF", "NO", "ONE")
+
+    def test_statistics_that_begin_again(self):
+        self.redis.config_resetstat()
+
+    def test_a_restart(self):
+        self.end()
+        self.begin()
 
 
 if __name__ == "__main__":

@@ -64,23 +64,28 @@ static void begin(uint64_t vouches_after_ms)
     begin_with(vouches_after_ms, 0);
 }
 
-static void tell_age(const char *info)
+static void tell_info(const char *info)
 {
-    const struct redis_reply age = {.type = REDIS_STRING, .str = info, .len = strlen(info)};
-    ck_assert_str_eq(fake_redis_command(redis, 0), "INFO server");
-    fake_redis_answer(redis, 0, &age);
+    const struct redis_reply reply = {.type = REDIS_STRING, .str = info, .len = strlen(info)};
+    ck_assert_str_eq(fake_redis_command(redis, 0), "INFO ALL");
+    fake_redis_answer(redis, 0, &reply);
+}
+
+static void tell_age(const char *seconds)
+{
+    char info[500];
+    (void)snprintf(info, sizeof info,
+                   "# Server\r\nrun_id:7\r\nuptime_in_seconds:%s\r\n# Stats\r\nevicted_keys:0\r\n"
+                   "# Replication\r\nrole:master\r\nmaster_replid2:%040d\r\n# Commandstats\r\n",
+                   seconds, 0);
+    tell_info(info);
 }
 
 /* Redis' process has been up for so long. */
 static void begin_with_age(const char *seconds)
 {
-    char info[200];
     begin(DAY_MS);
-    (void)snprintf(info, sizeof info,
-                   "# Server\r\nredis_version:7.0.15\r\nrun_id:%040d\r\nuptime_in_seconds:%s\r\n"
-                   "uptime_in_days:0\r\n",
-                   7, seconds);
-    tell_age(info);
+    tell_age(seconds);
 }
 
 static void end(void)
@@ -266,56 +271,19 @@ START_TEST(a_young_redis_is_asked_beside_postgresql)
 }
 END_TEST
 
-START_TEST(it_vouches_once_it_is_old_enough)
-{
-    begin_with_age("86395");
-    fake_loop_run(4999);
-    struct asked *young = ask();
-    ck_assert_uint_eq(table_asked(), 1);
-    table_says(NULL, NULL);
-    redis_says(0);
-    is(young, ADMISSION_PASS);
-    fake_loop_run(1);
-    struct asked *old = ask();
-    ck_assert_uint_eq(table_asked(), 0);
-    redis_says(0);
-    is(old, ADMISSION_PASS);
-    end();
-}
-END_TEST
-
-static const char *const unclear[] = {
-    "",
-    "# Server\r\nuptime_in_days:400\r\n",
-    "# Server\r\nuptime_in_seconds:\r\n",
-    "# Server\r\nuptime_in_seconds:many\r\n",
-    "# Server\r\nuptime_in_seconds:99999999999999999999999\r\n",
-    "uptime_in_seconds:90000\r\n", /* not a line of its own */
-};
-
-START_TEST(one_whose_age_is_not_clear_does_not_vouch)
+START_TEST(one_that_says_nothing_of_use_does_not_vouch)
 {
     begin(0);
-    tell_age(unclear[_i]);
+    tell_info("# Server\r\nuptime_in_days:400\r\n");
     both_are_asked();
     end();
 }
 END_TEST
 
-START_TEST(another_process_behind_the_connection_does_not_vouch)
+START_TEST(one_that_no_longer_answers_does_not_vouch)
 {
     begin_with_age("86400");
-    fake_loop_run(10000);
-    tell_age("# Server\r\nrun_id:2\r\nuptime_in_seconds:3\r\n");
-    both_are_asked();
-    end();
-}
-END_TEST
-
-START_TEST(one_that_no_longer_tells_its_age_does_not_vouch)
-{
-    begin_with_age("86400");
-    fake_loop_run(29999); /* it is asked again, and says nothing */
+    fake_loop_run(2999); /* it is asked again, and says nothing */
     struct asked *still = ask();
     ck_assert_uint_eq(table_asked(), 0);
     fake_loop_run(1);
@@ -482,7 +450,7 @@ END_TEST
 static void begin_limited(void)
 {
     begin_with(0, 2);
-    tell_age("# Server\r\nrun_id:1\r\nuptime_in_seconds:3\r\n");
+    tell_age("3");
 }
 
 /* The oldest command of Redis ends so; it is answered. */
@@ -535,7 +503,7 @@ END_TEST
 START_TEST(one_that_postgresql_knows_returns_its_place)
 {
     begin_with(DAY_MS, 2);
-    tell_age("# Server\r\nrun_id:1\r\nuptime_in_seconds:3\r\n");
+    tell_age("3");
     struct asked *asked = ask();
     redis_says(0);
     table_says(MINE, "confirmed");
@@ -639,7 +607,7 @@ START_TEST(what_came_in_without_redis_is_no_new_order_once_it_is_back)
     is(ask_alone(ID), ADMISSION_OPEN);
     fake_redis_up(redis);
     admission_redis_changed(admission, true);
-    tell_age("# Server\r\nrun_id:1\r\nuptime_in_seconds:3\r\n");
+    tell_age("3");
     struct asked *repeat = ask_for(ID);
     redis_says(LIMITED_2S);
     fake_loop_run(0);
@@ -659,10 +627,8 @@ int main(void)
     tcase_add_test(tcase, a_new_order_passes_by_redis_alone);
     tcase_add_loop_test(tcase, of_a_repeat_the_order_itself_decides, 0, ARRAY_LEN(repeats));
     tcase_add_loop_test(tcase, a_young_redis_is_asked_beside_postgresql, 0, ARRAY_LEN(forgotten));
-    tcase_add_test(tcase, it_vouches_once_it_is_old_enough);
-    tcase_add_loop_test(tcase, one_whose_age_is_not_clear_does_not_vouch, 0, ARRAY_LEN(unclear));
-    tcase_add_test(tcase, another_process_behind_the_connection_does_not_vouch);
-    tcase_add_test(tcase, one_that_no_longer_tells_its_age_does_not_vouch);
+    tcase_add_test(tcase, one_that_says_nothing_of_use_does_not_vouch);
+    tcase_add_test(tcase, one_that_no_longer_answers_does_not_vouch);
     tcase_add_test(tcase, without_redis_the_order_decides);
     tcase_add_test(tcase, without_both_it_passes_at_once);
     tcase_add_test(tcase, redis_that_is_late_is_as_if_it_were_away);
