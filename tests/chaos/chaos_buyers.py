@@ -111,7 +111,7 @@ class Buyers:
             connection.close()
 
     def _headers(self, user):
-        token, made = self._tokens.get(user, (None, 0))
+        token, made = self._tokens.get(user, (None, float("-inf")))
         if time.monotonic() - made > 1800:
             token = self._token(user)
             self._tokens[user] = (token, time.monotonic())
