@@ -6,6 +6,8 @@ readonly RABBITMQ_BIN=/usr/lib/rabbitmq/bin
 
 amqp_port() { local name=AMQP_PORT_$1; echo "${!name}"; }
 dist_port() { local name=DIST_PORT_$1; echo "${!name}"; }
+# A test may give a node an epmd of its own, which leads it to the other nodes by other ports.
+epmd_port() { local name=RABBITMQ_EPMD_PORT_$1; echo "${!name:-$EPMD_PORT}"; }
 node_name() { echo "$CLUSTER-$1@localhost"; }
 
 # The broker opens its port when it has booted. Our greeting is answered by a frame with its properties, among
@@ -76,7 +78,7 @@ HOME=$DIR/rabbitmq
 LANG=C.UTF-8
 PATH=$RABBITMQ_BIN:/usr/sbin:/usr/bin:/sbin:/bin
 RUNNING_UNDER_SYSTEMD=1
-ERL_EPMD_PORT=$EPMD_PORT
+ERL_EPMD_PORT=$(epmd_port "$1")
 ERL_EPMD_ADDRESS=$LISTEN
 RABBITMQ_NODENAME=$(node_name "$1")
 RABBITMQ_NODE_IP_ADDRESS=$LISTEN

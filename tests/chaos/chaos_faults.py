@@ -9,6 +9,7 @@ import time
 import redis
 
 import chaos_operators
+import chaos_programs
 import chaos_servers
 from chaos_world import ACTION_WAIT_S, CONSUMERS, SHARDS
 from harness_modes import REFUSALS
@@ -33,15 +34,8 @@ Fault = collections.namedtuple("Fault", "at name function arguments")
 
 # ---- programs ---------------------------------------------------------------------------------------
 
-def slot_of(storm, kind, number):
-    """The number-th program of this kind that serves; None if there is none to disturb."""
-    serving = [slot for slot in storm.world.of_kind(kind) if slot.serving() and not slot.busy]
-    slot = serving[number % len(serving)] if serving else None
-    return slot if slot is not None and storm.world.claim(slot) else None
-
-
 def kill(storm, kind, number, down_s):
-    slot = slot_of(storm, kind, number)
+    slot = storm.world.claim_serving(kind, number)
     if slot is None:
         return False
     try:
@@ -55,7 +49,7 @@ def kill(storm, kind, number, down_s):
 
 
 def freeze(storm, kind, number, seconds):
-    slot = slot_of(storm, kind, number)
+    slot = storm.world.claim_serving(kind, number)
     if slot is None:
         return False
     try:
@@ -69,7 +63,7 @@ def freeze(storm, kind, number, seconds):
 
 def leave(storm, number, down_s):
     """SIGTERM of a consumer, and another one comes."""
-    slot = slot_of(storm, "consumer", number)
+    slot = storm.world.claim_serving("consumer", number)
     if slot is None:
         return False
     try:
@@ -118,41 +112,34 @@ def wait_gone(storm, slots):
 
 # ---- wires ------------------------------------------------------------------------------------------
 
-def wire_of(storm, kind, number, server):
-    slots = [slot for slot in storm.world.of_kind(kind) if slot.running()]
-    return slots[number % len(slots)].wires.get(server) if slots else None
-
-
 def disturb(storm, kind, number, server, how, seconds, delay_s):
     """One program's connection to one server: reset, refused, delayed, or nothing passes."""
-    wire = wire_of(storm, kind, number, server)
-    if wire is None:
+    slot = storm.world.wired_slot(kind, number, server)
+    if slot is None:
         return False
-    tell = storm.world.wires.tell
     if how == "reset":
-        tell(wire, "reset")
+        slot.tell(server, "reset")
     elif how == "down":
-        tell(wire, "down")
+        slot.tell(server, "down")
         storm.pause(seconds)
-        tell(wire, "up")
+        slot.tell(server, "up")
     elif how == "hold":
-        tell(wire, "hold")
+        slot.tell(server, "hold")
         storm.pause(seconds)
-        tell(wire, "pass")
+        slot.tell(server, "pass")
     else:
-        tell(wire, "delay", seconds=delay_s)
+        slot.tell(server, "delay", seconds=delay_s)
         storm.pause(seconds)
-        tell(wire, "delay", seconds=0)
+        slot.tell(server, "delay", seconds=0)
         if how == "delay and reset":
-            tell(wire, "reset")
+            slot.tell(server, "reset")
     return True
 
 
 # ---- servers ----------------------------------------------------------------------------------------
 
 def restart_database(storm):
-    return storm.with_server("database", lambda: (storm.world.crash_database(),
-                                                  storm.world.server("start", "database")))
+    return storm.with_server("database", lambda: (storm.world.database.crash(), storm.world.database.start()))
 
 
 def restart_broker(storm, by_kill):
@@ -264,6 +251,7 @@ DRAWS = {
     "producer without broker": (0.8, lambda rng: (disturb, ("producer", rng.randrange(8), "broker", "down",
                                                             rng.choice((4, 14)), 0))),
     **chaos_servers.DRAWS,
+    **chaos_programs.DRAWS,
 }
 
 # Those that take long: at least once in a run, and so often in a minute.
@@ -273,6 +261,7 @@ RARE = {
     "restart RabbitMQ": (0.35, lambda rng: (restart_broker, (rng.random() < 0.5,))),
     "disk alarm": (0.25, lambda rng: (alarm_disk, (rng.uniform(2, 6),))),
     **chaos_servers.RARE,
+    **chaos_programs.RARE,
 }
 
 
@@ -345,11 +334,13 @@ class Storm:
         self._log.write(json.dumps({"began": began, "ended": time.monotonic(), "fault": fault.name,
                                     "arguments": [*positional, named], "done": done}) + "\n")
 
-    def with_server(self, which, work):
-        """One thing at a time with each server."""
-        if not self._servers[which].acquire(blocking=False):
+    def with_server(self, which, work, wait=False):
+        """One thing at a time with each server; with `wait`, after what is at work there."""
+        if not self._servers[which].acquire(blocking=wait):
             return False
         try:
+            if self._over.is_set():
+                return False
             work()
         finally:
             self._servers[which].release()

@@ -34,7 +34,7 @@ class Wish:
 
 
 class Market:
-    """`stock_up` may be called from any one thread; `wish` from another."""
+    """`url()`: of the database now. `stock_up` may be called from any one thread; `wish` from another."""
 
     def __init__(self, url, seed, gateway):
         self._url, self._gateway = url, gateway
@@ -67,7 +67,7 @@ class Market:
     def _item(self, sku, stock, limit):
         try:
             if self._connection is None:
-                self._connection = psycopg2.connect(self._url, connect_timeout=3)
+                self._connection = psycopg2.connect(self._url(), connect_timeout=3)
                 self._connection.autocommit = True
             with self._connection.cursor() as cursor:
                 cursor.execute(

@@ -41,7 +41,7 @@ def with_setting(storm, name, value, seconds):
             alter_database(storm.world, name, value)
             storm.pause(seconds)
         finally:
-            until_it_works(lambda: alter_database(storm.world, name, None), psycopg2.Error)
+            until_it_works(lambda: alter_database(storm.world, name, storm.world.usual.get(name)), psycopg2.Error)
     return storm.with_server("database", degrade)
 
 

@@ -22,8 +22,10 @@ URLS = {"database": "CHECKOUT_DATABASE_URL", "broker": "CHECKOUT_AMQP_URL",
 LINKS = {"producer": ("broker", "database", "redis"),
          "consumer": ("broker", "database", "redis", "gateway"),
          "notifier": ("database", "redis"), "sandbox": ()}
+TWO_WAYS = ("database", "broker")   # these URLs list addresses: the only one of a server is listed twice
 SERVERS = {"database": "postgres", "broker": "rabbitmq", "redis": "redis"}
 PRODUCERS, CONSUMERS, CONSUMERS_MAX, SHARDS = 2, 4, 8, 16
+NODES = 3               # of the broker, when it is a cluster
 WAIT_MAX_S = 10
 ACTION_WAIT_S = 15
 GATEWAY_LIMIT_S = 25    # behind a wire that holds for 8 s it may be frozen for 5 s, and answer slowly
@@ -46,20 +48,39 @@ class Wires:
             self._process.stdin.flush()
             return json.loads(self._process.stdout.readline())
 
-    def open(self, wire, url):
-        """The URL that leads through a new wire to this server."""
-        parts = urllib.parse.urlsplit(url)
-        port = self.tell(wire, "open", host=parts.hostname, port=parts.port)["port"]
-        login = parts.netloc.rpartition("@")
-        return urllib.parse.urlunsplit(parts._replace(netloc=f"{login[0]}{login[1]}127.0.0.1:{port}"))
+    def open(self, wire, host, port):
+        """The port of a new wire to this server."""
+        return self.tell(wire, "open", host=host, port=port)["port"]
 
     def close(self):
         self._process.stdin.close()
         self._process.wait(30)
 
 
+def addresses(url):
+    """(host, port) of each that a URL, or a list of URLs of one login, leads to."""
+    hosts = [host for part in url.split("://")[1:] for host in part.rpartition("@")[2].partition("/")[0].split(",") if host]
+    return [(host.rpartition(":")[0], int(host.rpartition(":")[2])) for host in hosts]
+
+
+def at_ports(server, url, ports):
+    """The same URL with these ports of this host."""
+    parts = urllib.parse.urlsplit(url.split(",amqp://")[0])
+    login = "".join(parts.netloc.rpartition("@")[:2])
+    hosts = [f"127.0.0.1:{port}" for port in ports]
+    if server == "broker":
+        return ",".join(parts._replace(netloc=login + host).geturl() for host in hosts)
+    return parts._replace(netloc=login + ",".join(hosts)).geturl()
+
+
+def wire_of_nodes(node, other):
+    """That by which one node of the broker connects to another."""
+    return f"node {node} to {other}"
+
+
 class Slot:
-    """A place for one program: its addresses and wires stay, its process comes and goes."""
+    """A place for one program: its addresses and wires stay, its process comes and goes. `wires`: server → names
+    of the wires to its addresses."""
 
     def __init__(self, world, kind, number, **settings):
         self.world, self.kind, self.name = world, kind, f"{kind}-{number}"
@@ -70,9 +91,20 @@ class Slot:
         self.busy = False        # a fault is at work here
         self.wires = {}
         for server in LINKS[kind]:
-            self.wires[server] = f"{self.name}/{server}"
-            self.settings[URLS[server]] = world.wires.open(self.wires[server],
-                                                           world.stack.settings[URLS[server]])
+            self._lay_wires(server, world.stack.settings[URLS[server]])
+
+    def _lay_wires(self, server, url):
+        targets = addresses(url)
+        if len(targets) == 1 and server in TWO_WAYS:
+            targets *= 2
+        self.wires[server] = [f"{self.name}/{server}/{n}" for n in range(len(targets))]
+        ports = [self.world.wires.open(wire, *target) for wire, target in zip(self.wires[server], targets)]
+        self.settings[URLS[server]] = at_ports(server, url, ports)
+
+    def tell(self, server, what, **more):
+        """All its wires to this server."""
+        for wire in self.wires[server]:
+            self.world.wires.tell(wire, what, **more)
 
     def running(self):
         return self.daemon is not None and self.daemon.running()
@@ -101,6 +133,11 @@ class Slot:
             self.daemon.thaw()
         self.frozen = False
 
+    def read_log(self):
+        """Whoever stalled the reader of its log."""
+        if self.daemon is not None and self.daemon.reader is not None:
+            self.daemon.reader.go_on()
+
     def leave(self):
         """SIGTERM; it drains by itself."""
         if self.running():
@@ -119,15 +156,34 @@ class Slot:
         return True
 
 
+class Database:
+    """The PostgreSQL of the private servers."""
+
+    def __init__(self, world, port):
+        self._world, self.port = world, port
+
+    def crash(self):
+        """PostgreSQL's immediate shutdown: no checkpoint, recovery at the next start."""
+        os.kill(self._world.server_pid("postgres"), signal.SIGQUIT)
+        self._world.server("stop", "database")
+
+    def start(self):
+        self._world.server("start", "database")
+
+
 class World:
     """Everything that runs. `close` ends exactly that. `bug`: CHECKOUT_SEEDED_BUG of the programs, or
-    None; `sow(url)` then bugs what belongs into the database."""
+    None; `sow(url)` then bugs what belongs into the database. `cluster`: the broker has three nodes.
+    `make_pair(world, primary)`: gives the database a standby."""
 
-    def __init__(self, directory, bug=None, sow=None):
+    def __init__(self, directory, bug=None, sow=None, cluster=False, make_pair=None):
+        self.cluster, self._make_pair = cluster, make_pair
         self.directory, self.seeded_bug, self._sow = directory, bug, sow
         self.problems = []       # programs that ended by themselves, or not well
         self.wires = None
         self.stack = None
+        self.pair = None         # of a primary and its standby
+        self.usual = {}          # settings of PostgreSQL that faults change, and leave as they were
         self._servers = os.path.join(directory, "servers")
         self._lock = threading.Lock()
         self._watching = False
@@ -136,8 +192,11 @@ class World:
         os.chdir(self.directory)  # a program that crashes leaves its core here
         _, most = resource.getrlimit(resource.RLIMIT_CORE)
         resource.setrlimit(resource.RLIMIT_CORE, (most, most))
-        subprocess.run([SERVICES, "start", "--dir", self._servers], check=True,
-                       stdout=subprocess.DEVNULL, start_new_session=True)
+        self.wires = Wires()
+        if self.cluster:
+            self._services("start", "--nodes", str(NODES), "--only", "postgres")
+            self._wire_nodes()
+        self._services("start")
         printed = subprocess.run([SERVICES, "env", "--dir", self._servers], check=True, text=True,
                                  stdout=subprocess.PIPE).stdout
         os.environ.update(_parse_env(printed))
@@ -146,11 +205,17 @@ class World:
                     "CHECKOUT_GATEWAY_TIMEOUT": "3s", "CHECKOUT_GATEWAY_LIMIT": f"{GATEWAY_LIMIT_S}s"}
         if self.seeded_bug:
             settings["CHECKOUT_SEEDED_BUG"] = self.seeded_bug
+        if self.cluster:
+            settings["CHECKOUT_AMQP_URL"] = os.environ["CHECKOUT_AMQP_URL"]
         self.stack = harness.Stack("chaos", shards=SHARDS, settings=settings)
         self.stack.keep_logs()
+        self.stack.logs_piped = True
+        if self._make_pair is not None:
+            self.pair = self._make_pair(self, self.database)
+            self.stack.settings[URLS["database"]] = at_ports("database", self.stack.settings[URLS["database"]],
+                                                             self.pair.ports())
         if self.seeded_bug:
             self._sow(self.stack.direct["CHECKOUT_DATABASE_URL"])
-        self.wires = Wires()
         self._make_slots()
         for slot in [*self.sandboxes, *self.producers, *self.consumers[:CONSUMERS], *self.notifiers]:
             slot.start()
@@ -220,26 +285,65 @@ class World:
     def release(slot):
         slot.busy = False
 
+    def claim_serving(self, kind, number):
+        """The number-th program of this kind that serves, claimed; None if there is none to disturb."""
+        serving = [slot for slot in self.of_kind(kind) if slot.serving() and not slot.busy]
+        slot = serving[number % len(serving)] if serving else None
+        return slot if slot is not None and self.claim(slot) else None
+
+    def wired_slot(self, kind, number, server):
+        """The number-th program of this kind that runs and knows this server, whoever disturbs it; or None."""
+        slots = [slot for slot in self.of_kind(kind) if slot.running() and server in slot.wires]
+        return slots[number % len(slots)] if slots else None
+
     # -- servers ------------------------------------------------------------------------------------
 
-    def server(self, command, which, kill=False):
-        """start or stop one of the servers."""
-        subprocess.run([SERVICES, command, "--dir", self._servers, "--only", SERVERS[which],
-                        *(["--kill"] if kill else [])], check=True, stdout=subprocess.DEVNULL,
+    def _services(self, *arguments):
+        subprocess.run([SERVICES, *arguments, "--dir", self._servers], check=True, stdout=subprocess.DEVNULL,
                        start_new_session=True)
 
-    def crash_database(self):
-        """PostgreSQL's immediate shutdown: no checkpoint, recovery at the next start."""
-        told = subprocess.run([SERVICES, "status", "--dir", self._servers, "--only", "postgres", "--json"],
-                              check=False, text=True, stdout=subprocess.PIPE).stdout
-        pid = json.loads(told)[0]["pid"]
-        os.kill(pid, signal.SIGQUIT)
-        self.server("stop", "database")
+    def server(self, command, which, kill=False, node=""):
+        """start or stop one of the servers; of the broker, one node or all."""
+        self._services(command, "--only", f"{SERVERS[which]}{node}", *(["--kill"] if kill else []))
 
-    def broker_control(self, *arguments):
-        """rabbitmqctl on the private node."""
+    def server_pid(self, name):
+        told = subprocess.run([SERVICES, "status", "--dir", self._servers, "--only", name, "--json"],
+                              check=False, text=True, stdout=subprocess.PIPE).stdout
+        return json.loads(told)[0]["pid"]
+
+    @property
+    def database(self):
+        """The primary."""
+        return self.pair.primary if self.pair else Database(self, addresses(self.stack.direct[URLS["database"]])[0][1])
+
+    def move_database(self, port):
+        """Whoever asks the database past all wires asks this one from now on."""
+        direct = self.stack.direct
+        direct[URLS["database"]] = at_ports("database", direct[URLS["database"]], [port])
+        self.stack.forget_database()
+
+    def _wire_nodes(self):
+        """A wire each way between any two nodes, to which a port mapper of each node leads it."""
+        with open(os.path.join(self._servers, "settings"), encoding="ascii") as source:
+            known = dict(line.strip().split("=", 1) for line in source)
+        for node in range(1, NODES + 1):
+            ports = {f"{known['CLUSTER']}-{other}":
+                     self.wires.open(wire_of_nodes(node, other), "127.0.0.1", int(known[f"DIST_PORT_{other}"]))
+                     for other in range(1, NODES + 1) if other != node}
+            mapper = self.wires.tell(f"epmd of node {node}", "epmd", host="127.0.0.1", port=int(known["EPMD_PORT"]),
+                                     ports=ports)
+            os.environ[f"RABBITMQ_EPMD_PORT_{node}"] = str(mapper["port"])
+
+    @staticmethod
+    def wires_of_node(node):
+        """All between it and the others."""
+        return [wire for other in range(1, NODES + 1) if other != node
+                for wire in (wire_of_nodes(node, other), wire_of_nodes(other, node))]
+
+    def broker_control(self, *arguments, node=1):
+        """rabbitmqctl on a private node."""
         found = {}
-        with open(os.path.join(self._servers, "rabbitmq1.pid"), encoding="ascii") as note:
+        with open(os.path.join(self._servers, f"rabbitmq{node}.pid"), encoding="ascii") as note:
             pid = int(note.read().split()[0])
         with open(f"/proc/{pid}/environ", "rb") as source:
             for pair in source.read().split(b"\0"):
@@ -256,11 +360,12 @@ class World:
     def heal(self):
         """Everything runs, four consumers of it, and nothing is in its way."""
         for slot in self.slots():
-            for wire in slot.wires.values():
-                self.wires.tell(wire, "pass")
-                self.wires.tell(wire, "delay", seconds=0)
-                self.wires.tell(wire, "up")
+            for server in slot.wires:
+                slot.tell(server, "pass")
+                slot.tell(server, "delay", seconds=0)
+                slot.tell(server, "up")
             slot.thaw()
+            slot.read_log()
         for slot in self.consumers[CONSUMERS:]:
             slot.leave()
         deadline = time.monotonic() + 30
@@ -290,8 +395,10 @@ class World:
                 except Exception as error:  # the servers may be gone, and go next anyway
                     print(f"closing: {error}", file=sys.stderr)
         finally:
-            if self.wires is not None:
-                self.wires.close()
+            if self.pair is not None:
+                self.pair.close()
             if os.path.isdir(self._servers):
                 subprocess.run([SERVICES, "remove", "--dir", self._servers], check=False,
                                stdout=subprocess.DEVNULL, start_new_session=True)
+            if self.wires is not None:
+                self.wires.close()

@@ -4,6 +4,7 @@
 Commands come as JSON lines on standard input and are answered by a line each:
 
     {"do":"open","wire":NAME,"host":H,"port":P}   → {"port":where it listens}
+    {"do":"epmd","wire":NAME,"host":H,"port":P,"ports":{NODE: port}}   the same for a port mapper (wire_epmd.py)
     {"do":"reset","wire":NAME}                    connections are reset
     {"do":"down"|"up","wire":NAME}                … and new ones refused, until it is up
     {"do":"delay","wire":NAME,"seconds":S}        each chunk passes so much later
@@ -17,6 +18,8 @@ import json
 import socket
 import struct
 import sys
+
+from wire_epmd import Mapper
 
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER of zero: closing sends RST
 BUFFER_MAX = 1 << 20
@@ -166,6 +169,8 @@ async def obey(wires, order):
         wire = wires[order["wire"]] = Wire(order["host"], order["port"])
         await wire.up()
         return {"port": wire.port}
+    if what == "epmd":
+        return {"port": await Mapper(order["host"], order["port"], order["ports"]).listen()}
     wire = wires[order["wire"]]
     if what == "up":
         await wire.up()

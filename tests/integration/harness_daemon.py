@@ -1,6 +1,7 @@
 """One process under test: started with its own log, watched, stopped by the id it was given."""
 
 import atexit
+import fcntl
 import os
 import re
 import signal
@@ -48,6 +49,8 @@ def _end_what_is_left():
     for daemon in _started:
         if daemon.process.poll() is None:
             daemon.process.kill()
+        if daemon.reader is not None:
+            daemon.reader.go_on()
 
 
 def connected_ports(pid):
@@ -63,18 +66,42 @@ def connected_ports(pid):
     return {int(row[2].rsplit(":", 1)[1], 16) for row in rows if f"socket:[{row[9]}]" in sockets}
 
 
-class Daemon:
-    """A running program. `url` is where it serves, `admin` its admin address, `build` where it was built."""
+class LogReader:
+    """A process that brings what a program logs from a pipe of one page into its file, and may be stalled."""
 
-    def __init__(self, name, settings, log, url=None, admin=None, arguments=(), build=None):
+    def __init__(self, sink):
+        self._process = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=sink)
+        self.pipe = self._process.stdin
+        fcntl.fcntl(self.pipe, fcntl.F_SETPIPE_SZ, 4096)
+
+    def stall(self):
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self):
+        self._process.send_signal(signal.SIGCONT)
+
+    def finish(self):
+        """After the end of the program: the rest is in the file."""
+        self.go_on()
+        self._process.wait(10)
+
+
+class Daemon:
+    """A running program. `url` is where it serves, `admin` its admin address, `build` where it was built;
+    `piped`: a LogReader, `reader`, is between it and its log."""
+
+    def __init__(self, name, settings, log, url=None, admin=None, arguments=(), build=None, piped=False):
         self.name, self.settings, self.log, self.url, self.admin = name, settings, log, url, admin
         self.arguments = tuple(arguments)
         self._frozen = False
         self._log_from = os.path.getsize(log) if os.path.exists(log) else 0
         with open(log, "ab") as sink:
+            self.reader = LogReader(sink) if piped else None
             self.process = subprocess.Popen(
-                [program(name, build), *arguments], env=program_environment(settings), stdout=sink,
-                stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+                [program(name, build), *arguments], env=program_environment(settings),
+                stdout=self.reader.pipe if piped else sink, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+            if piped:
+                self.reader.pipe.close()
         _started.append(self)
 
     @property
@@ -119,6 +146,11 @@ class Daemon:
         if self.running():
             self.process.kill()
         self.process.wait()
+        self._finish_log()
+
+    def _finish_log(self):
+        if self.reader is not None:
+            self.reader.finish()
 
     def terminate(self):
         """SIGTERM only; finish() waits for the end."""
@@ -140,6 +172,7 @@ class Daemon:
             self.kill()
             raise AssertionError(f"{self.name} did not leave within {timeout} s of SIGTERM "
                                  f"(log: {self.log})\n{self._tail()}") from None
+        self._finish_log()
         report = _SANITIZER.search(self.log_text())
         if report:
             raise AssertionError(f"{self.name}: {report.group(0).decode(errors='replace')} "

@@ -7,6 +7,7 @@ import os
 import random
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -150,7 +151,7 @@ def free_port():
 class Standby:
     """A streaming standby of the server at `url`; its files lie where PostgreSQL's user may enter."""
 
-    def __init__(self, url):
+    def __init__(self, url, port=None):
         self._primary = urllib.parse.urlsplit(url)
         self._programs = max(glob.glob("/usr/lib/postgresql/*/bin"), key=lambda path: int(path.split("/")[4]))
         self._user = ("setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "--") if os.geteuid() == 0 \
@@ -158,15 +159,24 @@ class Standby:
         self._directory = tempfile.mkdtemp(prefix="checkout-standby.", dir="/var/tmp")
         if self._user:
             shutil.chown(self._directory, "postgres", "postgres")
-        self.port = free_port()
-        data = os.path.join(self._directory, "data")
+        self.port = port or free_port()
+        self._data = os.path.join(self._directory, "data")
         self._run("pg_basebackup", "-h", self._primary.hostname, "-p", str(self._primary.port), "-U",
-                  self._primary.username, "-D", data, "-R", "-X", "stream", "-c", "fast")
-        self._process = subprocess.Popen([*self._user, os.path.join(self._programs, "postgres"), "-D", data, "-p",
-                                          str(self.port)], cwd="/", stdin=subprocess.DEVNULL,
-                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                  self._primary.username, "-D", self._data, "-R", "-X", "stream", "-c", "fast")
         atexit.register(self.remove)
-        wait_until(lambda: self.one("select pg_is_in_recovery()") == "t", 30, "the standby to answer")
+        self.start()
+
+    def start(self):
+        self._process = subprocess.Popen([*self._user, os.path.join(self._programs, "postgres"), "-D", self._data, "-p",
+                                          str(self.port), "-c", "wal_retrieve_retry_interval=500ms"], cwd="/",
+                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                         stderr=subprocess.DEVNULL)
+        wait_until(lambda: self.one("select 1") == "1", 30, "the standby, or what it has become, to answer")
+
+    def crash(self):
+        """PostgreSQL's immediate shutdown."""
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.wait(30)
 
     def _run(self, name, *arguments, check=True):
         environment = {**os.environ, "PGPASSWORD": self._primary.password}

@@ -51,6 +51,7 @@ class Stack:
         self.daemons = []
         self.proxies = {}
         self.sandbox_options = ()   # of its command line, besides those that the stack needs
+        self.logs_piped = False     # programs started from now on log through a pipe (see LogReader)
         self.certificate = None     # of the sandbox: (the certificate, both it and its key)
         self._keep = False
         self._counts = {}
@@ -167,7 +168,8 @@ class Stack:
         if name != "consumer":
             port = self._notifier_port if name == "notifier" and serial == 1 else free_port()
             url = "http://" + mine.setdefault("CHECKOUT_LISTEN", f"127.0.0.1:{port}")
-        daemon = Daemon("checkout-" + name, mine, log, url=url, admin="http://" + admin, build=build)
+        daemon = Daemon("checkout-" + name, mine, log, url=url, admin="http://" + admin, build=build,
+                        piped=self.logs_piped)
         self.daemons.append(daemon)
         if wait:
             daemon.wait_ready(self._probe(daemon))
@@ -222,6 +224,11 @@ class Stack:
         with self._connection.cursor() as cursor:
             cursor.execute(statement, arguments)
             return cursor.fetchall() if cursor.description else []
+
+    def forget_database(self):
+        """The next statement goes where `direct` says then."""
+        if self._connection is not None:
+            self._connection.close()
 
     def one(self, statement, arguments=None):
         """The only column of the only row, or None without a row."""
