@@ -18,6 +18,7 @@
 #include "consumer/pool/pool.h"
 #include "consumer/shard/admission_keys.h"
 #include "consumer/shard/lost_jobs.h"
+#include "consumer/shards_wait.h"
 
 #define SESSIONS_MAX 16
 #define SHARED_CHANNELS 2 /* beside those of the shards: questions about the topology */
@@ -47,7 +48,8 @@ struct consumer {
     struct daemon daemon;
     struct stats stats;
     struct shard_context context;
-    struct pool *pool;
+    struct shards_wait shards_wait;
+    struct pool *pool; /* NULL: it waits for the number of shards */
     struct pay *pay;
     struct redis *redis;
     struct pg_cluster *cluster;
@@ -180,8 +182,8 @@ static void payments_stopped(const char *why, void *arg)
 static void wrong_shards(int64_t serving, void *arg)
 {
     struct consumer *c = arg;
-    log_error("CHECKOUT_SHARDS differs from the shards in service",
-              LOG_INT("CHECKOUT_SHARDS", c->context.shards), LOG_INT("in_service", serving));
+    log_error("the number of shards, CHECKOUT_SHARDS, differs from that in service",
+              LOG_INT("shards", c->context.shards), LOG_INT("in_service", serving));
     c->exit_code = EXIT_SETTING;
     pool_leave(c->pool);
 }
@@ -192,6 +194,10 @@ static bool ready(void *arg, struct buf *ret_why)
 {
     struct consumer *c = arg;
     bool fine = true;
+    if (c->pool == NULL) {
+        (void)buf_printf(ret_why, "it is starting: %s\n", shards_wait_why(&c->shards_wait));
+        return false;
+    }
     const char *stopped = runner_stopped(c->context.money.runner);
     if (stopped != NULL) {
         (void)buf_printf(ret_why, "payments are stopped: %s\n", stopped);
@@ -210,6 +216,10 @@ static void left(void *arg)
 static void drain(void *arg)
 {
     struct consumer *c = arg;
+    if (c->pool == NULL) {
+        loop_stop(c->daemon.loop); /* of shards_wait_run */
+        return;
+    }
     log_info("leaving: finishing open work");
     pool_leave(c->pool);
 }
@@ -310,7 +320,6 @@ static bool open_all(struct consumer *c)
     const char *secret = cfg_secret(cfg, CFG_ORDER_SECRET_FILE, &secret_len);
     c->context.loop = loop;
     c->context.stats = &c->stats;
-    c->context.shards = (uint32_t)cfg_int(cfg, CFG_SHARDS);
     if (stats_init(&c->stats, c->daemon.metrics, c->context.shards) < 0)
         return false;
     c->context.wait_ms = cfg_int(cfg, CFG_WAIT_MAX);
@@ -338,6 +347,15 @@ static bool open_all(struct consumer *c)
     if (c->context.relay != NULL)
         c->pool = pool_new(&c->context, &options);
     return c->pool != NULL;
+}
+
+/* 0: it leaves, or there is no memory. */
+static uint32_t find_shards(struct consumer *c)
+{
+    uint32_t set = (uint32_t)cfg_int(c->daemon.cfg, CFG_SHARDS);
+    return set > 0 ? set
+                   : shards_wait_run(&c->shards_wait, c->daemon.loop,
+                                     cfg_str(c->daemon.cfg, CFG_DATABASE_URL));
 }
 
 /* Frees first the sources of callbacks, then what the callbacks use: ended calls settle through the
@@ -381,8 +399,11 @@ int main(int argc, char **argv)
         .arg = &consumer};
     if (!daemon_open(&program, argc, argv, &consumer.daemon, &consumer.exit_code))
         return process_end(consumer.exit_code);
-    if (open_all(&consumer)) {
-        stop_notify_ready();
+    stop_notify_ready();
+    consumer.context.shards = find_shards(&consumer);
+    if (stop_begun(consumer.daemon.stop)) {
+        log_info("left before it began");
+    } else if (consumer.context.shards > 0 && open_all(&consumer)) {
         loop_run(consumer.daemon.loop);
     } else {
         log_error("cannot start: out of memory");

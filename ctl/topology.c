@@ -6,12 +6,12 @@
 #include "common/base/err.h"
 #include "common/shop/ids.h"
 #include "common/shop/shard.h"
+#include "common/shop/shards_serving.h"
 #include "ctl/command.h"
 #include "ctl/progress.h"
 #include "ctl/secret.h"
+#include "ctl/serving.h"
 
-static const struct pg_statement serving = {"ctl_topology_serving",
-                                            "select shards from checkout.service", 0};
 static const struct pg_statement serve = {"ctl_topology_serve",
                                           "select checkout.serve_shards($1::integer)", 1};
 static const struct pg_statement keep_secret = {"ctl_topology_keep_secret",
@@ -38,10 +38,10 @@ static void declared(int code, const char *problem, void *arg)
     loop_stop(declaring->ctl->loop);
 }
 
-static int declare(struct ctl *ctl)
+static int declare(struct ctl *ctl, uint32_t shards)
 {
     const struct topology_options options = {
-        .shards = (uint32_t)cfg_int(ctl->cfg, CFG_SHARDS),
+        .shards = shards,
         .queue_max_bytes = cfg_int(ctl->cfg, CFG_QUEUE_MAX_BYTES),
         .replicas = cfg_int(ctl->cfg, CFG_QUEUE_REPLICAS),
     };
@@ -53,21 +53,19 @@ static int declare(struct ctl *ctl)
     return declaring.exit_code;
 }
 
-static void read_serving(const struct pg_result *result, void *arg)
-{
-    *(int64_t *)arg = pg_rows(result) == 0 ? 0 : pg_int(result, 0, 0);
-}
-
 /* Before any declaration: an impossible number leaves nothing behind. */
-static int check_serving(struct ctl *ctl)
+static int choose_shards(struct ctl *ctl, uint32_t *ret_shards)
 {
-    int64_t now = 0;
-    int64_t wanted = cfg_int(ctl->cfg, CFG_SHARDS);
-    int exit_code = ctl_query(ctl, &serving, NULL, read_serving, &now);
+    uint32_t now;
+    uint32_t wanted = (uint32_t)cfg_int(ctl->cfg, CFG_SHARDS); /* 0: not set */
+    int exit_code = serving_read(ctl, &now);
+    if (wanted == 0)
+        wanted = now == 0 ? SHARDS_FIRST : now;
+    *ret_shards = wanted;
     if (exit_code != CTL_FINE || now == 0 || now == wanted)
         return exit_code;
-    return ctl_complain(CTL_USAGE, "%s: %lld shards are in service, not %lld; use that number",
-                        cfg_name(CFG_SHARDS), (long long)now, (long long)wanted);
+    return ctl_complain(CTL_USAGE, "%s: %u shards are in service, not %u; use that number",
+                        cfg_name(CFG_SHARDS), now, wanted);
 }
 
 /* The database's own errors name the wrong setting. */
@@ -80,11 +78,11 @@ static int complain_refusal(const struct ctl *ctl)
     return ctl_complain_query(ctl);
 }
 
-static int take_into_service(struct ctl *ctl)
+static int take_into_service(struct ctl *ctl, uint32_t shards)
 {
     char number[16];
     char fingerprint[IDS_FINGERPRINT_SIZE];
-    (void)snprintf(number, sizeof number, "%lld", (long long)cfg_int(ctl->cfg, CFG_SHARDS));
+    (void)snprintf(number, sizeof number, "%u", shards);
     if (secret_fingerprint(ctl, fingerprint) < 0)
         return ctl_complain(CTL_FAILED, "out of memory");
     const char *const shards_param[] = {number};
@@ -95,9 +93,8 @@ static int take_into_service(struct ctl *ctl)
     return CTL_FINE;
 }
 
-static void tell(const struct ctl *ctl)
+static void tell(const struct ctl *ctl, uint32_t shards)
 {
-    uint32_t shards = (uint32_t)cfg_int(ctl->cfg, CFG_SHARDS);
     char exchange[SHARD_NAME_SIZE];
     shard_exchange(shards, exchange);
     if (ctl->json)
@@ -113,18 +110,19 @@ static void tell(const struct ctl *ctl)
 
 static int run(struct ctl *ctl, const struct command_args *args)
 {
+    uint32_t shards = 0;
     (void)args;
     int exit_code = ctl_need(ctl, &contact_pg);
     if (exit_code == CTL_FINE)
-        exit_code = check_serving(ctl);
+        exit_code = choose_shards(ctl, &shards);
     if (exit_code == CTL_FINE)
         exit_code = ctl_need(ctl, &contact_broker);
     if (exit_code == CTL_FINE)
-        exit_code = declare(ctl);
+        exit_code = declare(ctl, shards);
     if (exit_code == CTL_FINE)
-        exit_code = take_into_service(ctl);
+        exit_code = take_into_service(ctl, shards);
     if (exit_code == CTL_FINE)
-        tell(ctl);
+        tell(ctl, shards);
     return exit_code;
 }
 
@@ -136,7 +134,8 @@ const struct command command_topology = {
                "checkout.lost; then "
                "records in the database that N shards are in service, and the fingerprint of the "
                "secret of order ids. A second run does nothing. It refuses another N than the one "
-               "in service, and another secret.",
+               "in service, and another secret. Without CHECKOUT_SHARDS, N is the number in "
+               "service, and 4 the first time.",
     .settings = CFG_BIT(AMQP_URL) | CFG_BIT(AMQP_HEARTBEAT) | CFG_BIT(DATABASE_URL) |
                 CFG_BIT(SHARDS) | CFG_BIT(QUEUE_MAX_BYTES) | CFG_BIT(QUEUE_REPLICAS) |
                 CFG_BIT(ORDER_SECRET_FILE),

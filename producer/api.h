@@ -21,6 +21,7 @@ struct order_status;
 struct orders;
 struct origins;
 struct publisher;
+struct shard_count;
 struct timekeeper;
 struct event_tickets;
 struct webhook_record;
@@ -33,6 +34,7 @@ struct api {
     struct jwt *jwt;           /* its tokens */
     struct sessions sessions;  /* with PostgreSQL */
     struct publisher *publisher;
+    struct shard_count *shard_count;
     struct limits *limits;
     struct clients *clients;
     bool addresses_count; /* orders are limited by address */

@@ -26,6 +26,7 @@
 #include "producer/port/shared_port.h"
 #include "producer/publish/publisher.h"
 #include "producer/routes.h"
+#include "producer/shard_count.h"
 #include "producer/timekeeper.h"
 #include "producer/webhook/webhook_record.h"
 
@@ -56,6 +57,7 @@ static void reads_connected(void *arg)
 {
     struct producer *p = arg;
     timekeeper_connected(p->api.timekeeper);
+    shard_count_connected(p->api.shard_count);
 }
 
 static void redis_changed(bool up, const char *reason, void *arg)
@@ -136,6 +138,7 @@ static bool open_servers(struct producer *p)
     const struct redis_server redis = servers_redis(cfg);
     p->redis = redis_open(api->loop, &redis, REDIS_PENDING_MAX, redis_changed, p);
     api->publisher = publisher_open(api->loop, &broker, &api->stats, orders_fate, api);
+    api->shard_count = shard_count_new(api, broker.shards);
     api->status = order_status_new(api, &redis);
     const struct admission_options admission = {.redis = p->redis,
                                                 .sessions = &api->sessions,
@@ -150,7 +153,7 @@ static bool open_servers(struct producer *p)
                                               .reads_connected = reads_connected,
                                               .arg = p};
     return sessions_open(&api->sessions, api->loop, &database) && api->publisher != NULL &&
-           api->status != NULL && api->admission != NULL;
+           api->shard_count != NULL && api->status != NULL && api->admission != NULL;
 }
 
 static bool open_origins(struct producer *p)
@@ -260,6 +263,7 @@ static void close_all(struct producer *p)
     api->closing = true;
     sessions_close(&api->sessions);
     publisher_close(api->publisher);
+    shard_count_free(api->shard_count);
     admission_free(api->admission);
     limits_free(api->limits);
     clients_free(api->clients);

@@ -25,7 +25,7 @@ X(AMQP_CERT_FILE, "AMQP_CERT_FILE", FILE, "", 0, 0, CFG_PRODUCER | CFG_CONSUMER 
 X(AMQP_KEY_FILE, "AMQP_KEY_FILE", FILE, "", 0, 0, CFG_PRODUCER | CFG_CONSUMER | CFG_CTL, "file with the key of CHECKOUT_AMQP_CERT_FILE; empty: it is in that file") \
 X(AMQP_HEARTBEAT, "AMQP_HEARTBEAT", DURATION, "4s", 1000, 60000, CFG_PRODUCER | CFG_CONSUMER | CFG_CTL, "heartbeat of broker connections") \
 X(BROKER_API_URL, "BROKER_API_URL", HTTP_URL, "", 0, 0, CFG_CTL, "base URL of RabbitMQ's management API, such as http://127.0.0.1:15672, where doctor looks for policies, as the user of CHECKOUT_AMQP_URL; empty: it does not look") \
-X(SHARDS, "SHARDS", POWER_OF_TWO, "16", 1, 1024, CFG_PRODUCER | CFG_CONSUMER | CFG_CTL, "number of shards, a power of two; the same for every program") \
+X(SHARDS, "SHARDS", POWER_OF_TWO, "", 1, 1024, CFG_PRODUCER | CFG_CONSUMER | CFG_CTL, "number of shards, a power of two, the same for every program; empty: the number in service, or 4 if checkoutctl topology finds none") \
 X(QUEUE_MAX_BYTES, "QUEUE_MAX_BYTES", INTEGER, "1073741824", 1048576, 1099511627776, CFG_CTL, "bytes a shard queue may hold before new orders are refused") \
 X(QUEUE_REPLICAS, "QUEUE_REPLICAS", INTEGER, "1", 1, 7, CFG_CTL, "members of each quorum queue: 1, or 3 on three broker nodes") \
 X(PUBLISH_INFLIGHT, "PUBLISH_INFLIGHT", INTEGER, "8", 1, 64, CFG_PRODUCER, "messages published and not yet confirmed, at most") \

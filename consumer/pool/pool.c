@@ -194,12 +194,12 @@ static void joined(const struct pg_result *result, void *arg)
 static void service_read(const struct pg_result *result, void *arg)
 {
     struct pool *pool = arg;
-    if (pg_status(result) != PG_OK)
-        return; /* joining reports the problem */
-    if (pg_rows(result) == 0)
-        log_error("no shards are in service yet: run checkoutctl topology");
-    else if (pg_int(result, 0, 0) != pool->context->shards)
-        pool->options.wrong_shards(pg_int(result, 0, 0), pool->options.arg);
+    bool read = pg_status(result) == PG_OK; /* else joining reports the problem */
+    uint32_t serving = read ? shards_serving_read(result) : pool->context->shards;
+    if (serving == 0)
+        log_error(SHARDS_NONE_SERVE);
+    else if (serving != pool->context->shards)
+        pool->options.wrong_shards(serving, pool->options.arg);
 }
 
 static void join(struct pool *pool)

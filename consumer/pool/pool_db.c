@@ -12,8 +12,6 @@
 #define LOG_EACH_MS 10000
 #define PIDS_MAX 4096 /* bytes */
 
-static const struct pg_statement service_statement = {"service",
-                                                      "select shards from checkout.service", 0};
 static const struct pg_statement join_statement = {
     "join_pool", "select checkout.join_pool($1::text, $2::text, $3::integer, $4::text)", 4};
 static const struct pg_statement heartbeat_statement = {
@@ -37,7 +35,7 @@ static const char *number(char text[NUMBER_SIZE], int64_t value)
 
 int pool_db_service(struct pg *session, pg_result_cb cb, void *arg)
 {
-    return pg_query(session, &service_statement, NULL, cb, arg);
+    return pg_query(session, &shards_serving, NULL, cb, arg);
 }
 
 int pool_db_join(struct pg *session, const char *name, const char *host, pg_result_cb cb, void *arg)

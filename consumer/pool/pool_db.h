@@ -11,6 +11,7 @@
 
 #include "common/base/attrs.h"
 #include "common/net/pg/pg.h"
+#include "common/shop/shards_serving.h"
 #include "consumer/pool/liveness.h"
 
 /* How many shards are in service: one row, or none. */

@@ -11,6 +11,7 @@
 #include "ctl/dead/dead_body.h"
 #include "ctl/dead/dead_queue.h"
 #include "ctl/progress.h"
+#include "ctl/serving.h"
 
 #define CONFIRM_MS 5000
 #define MESSAGE_MAX ((size_t)JOB_MESSAGE_ACCEPT + 1024) /* a single job gets a frame */
@@ -185,14 +186,6 @@ static int publish_all(struct replay *replay, struct dead_queue *queue)
 
 /* ---- the command ---- */
 
-static const struct pg_statement serving = {"ctl_replay_serving",
-                                            "select shards from checkout.service", 0};
-
-static void read_serving(const struct pg_result *result, void *arg)
-{
-    *(uint32_t *)arg = pg_rows(result) == 0 ? 0 : (uint32_t)pg_int(result, 0, 0);
-}
-
 static int prepare(struct replay *replay)
 {
     size_t len;
@@ -200,10 +193,7 @@ static int prepare(struct replay *replay)
     const char *secret = cfg_secret(ctl->cfg, CFG_ORDER_SECRET_FILE, &len);
     int exit_code = ctl_need(ctl, &contact_pg);
     if (exit_code == CTL_FINE)
-        exit_code = ctl_query(ctl, &serving, NULL, read_serving, &replay->shards);
-    if (exit_code == CTL_FINE && replay->shards == 0)
-        exit_code =
-            ctl_complain(CTL_FAILED, "no shards are in service; run `checkoutctl topology` first");
+        exit_code = serving_need(ctl, &replay->shards);
     if (exit_code != CTL_FINE)
         return exit_code;
     replay->ids = ids_new(secret, len);

@@ -11,6 +11,7 @@ static int run(struct ctl *ctl, const struct command_args *args)
     if (doctor == NULL)
         return ctl_complain(CTL_FAILED, "out of memory");
     doctor->ctl = ctl;
+    doctor->shards = (uint32_t)cfg_int(ctl->cfg, CFG_SHARDS);
     doctor_settings(doctor);
     doctor_database(doctor);
     doctor_broker(doctor);

@@ -49,7 +49,7 @@ static void check_version(struct doctor *doctor)
                    "RabbitMQ %s is too old", version);
     else
         doctor_say(doctor, FINDING_OK, "rabbitmq", "", "RabbitMQ %s answers", version);
-    uint32_t needed = (uint32_t)cfg_int(doctor->ctl->cfg, CFG_SHARDS) + SHARED_CHANNELS;
+    uint32_t needed = doctor->shards + SHARED_CHANNELS;
     if (broker_channels(doctor->ctl->broker) < needed)
         doctor_say(doctor, FINDING_FAIL, "rabbitmq",
                    "raise channel_max, or the user's limit of channels",
@@ -66,7 +66,7 @@ static bool check_topology(struct doctor *doctor)
     struct ctl *ctl = doctor->ctl;
     struct looking looking = {.ctl = ctl};
     const struct topology_options options = {
-        .shards = (uint32_t)cfg_int(ctl->cfg, CFG_SHARDS),
+        .shards = doctor->shards,
         .queue_max_bytes = cfg_int(ctl->cfg, CFG_QUEUE_MAX_BYTES),
         .replicas = cfg_int(ctl->cfg, CFG_QUEUE_REPLICAS),
     };
@@ -106,7 +106,7 @@ static bool count_queue(struct looking *looking, const char *queue)
 
 static void count_shards(struct doctor *doctor, struct looking *looking)
 {
-    uint32_t shards = (uint32_t)cfg_int(doctor->ctl->cfg, CFG_SHARDS);
+    uint32_t shards = doctor->shards;
     uint64_t messages = 0;
     uint32_t unserved = 0;
     for (uint32_t shard = 0; shard < shards; shard++) {
@@ -156,7 +156,11 @@ void doctor_broker(struct doctor *doctor)
         return;
     }
     check_version(doctor);
-    if (!check_topology(doctor))
+    if (doctor->shards == 0)
+        doctor_say(doctor, FINDING_WARN, "queues",
+                   "run `checkoutctl topology`, or make PostgreSQL answer",
+                   "not checked: it is not known how many shards there are");
+    if (doctor->shards == 0 || !check_topology(doctor))
         return;
     doctor_policies(doctor);
     count_shards(doctor, &looking);

@@ -261,7 +261,6 @@ static void check_service(struct doctor *doctor)
     struct ctl *ctl = doctor->ctl;
     struct answer answer;
     char fingerprint[IDS_FINGERPRINT_SIZE];
-    int64_t wanted = cfg_int(ctl->cfg, CFG_SHARDS);
     if (!ask(doctor, &service, &answer))
         return;
     if (answer.rows == 0) {
@@ -269,12 +268,15 @@ static void check_service(struct doctor *doctor)
                    "none are in service");
         return;
     }
-    if (answer.numbers[0] != wanted)
-        doctor_say(doctor, FINDING_FAIL, "shards", "set CHECKOUT_SHARDS to the number in service",
-                   "%" PRId64 " are in service, CHECKOUT_SHARDS is %" PRId64, answer.numbers[0],
-                   wanted);
+    if (doctor->shards == 0)
+        doctor->shards = (uint32_t)answer.numbers[0];
+    if (answer.numbers[0] != doctor->shards)
+        doctor_say(doctor, FINDING_FAIL, "shards",
+                   "unset CHECKOUT_SHARDS, or set it to the number in service",
+                   "%" PRId64 " are in service, CHECKOUT_SHARDS is %u", answer.numbers[0],
+                   doctor->shards);
     else
-        doctor_say(doctor, FINDING_OK, "shards", "", "%" PRId64 " are in service", wanted);
+        doctor_say(doctor, FINDING_OK, "shards", "", "%u are in service", doctor->shards);
     if (secret_fingerprint(ctl, fingerprint) < 0)
         return;
     if (strcmp(answer.texts[0][1], fingerprint) != 0)

@@ -152,14 +152,13 @@ static const char *text_of(const json_t *queue, const char *member)
 
 static void judge(struct doctor *doctor, const json_t *queues)
 {
-    uint32_t shards = (uint32_t)cfg_int(doctor->ctl->cfg, CFG_SHARDS);
     size_t ours = 0, harmed = 0;
     const json_t *example = NULL;
     struct buf parts;
     buf_init(&parts, FINDING_SIZE);
     for (size_t i = 0; i < json_array_size(queues); i++) {
         const json_t *queue = json_array_get(queues, i);
-        if (!is_ours(text_of(queue, "name"), shards))
+        if (!is_ours(text_of(queue, "name"), doctor->shards))
             continue;
         ours++;
         buf_reset(&parts);

@@ -3,6 +3,7 @@
 #define CTL_DOCTOR_FINDINGS_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/base/attrs.h"
 #include "ctl/ctl.h"
@@ -21,6 +22,7 @@ struct finding {
 
 struct doctor {
     struct ctl *ctl;
+    uint32_t shards; /* set, or in service; 0: neither is known */
     struct finding findings[FINDINGS_MAX];
     size_t count;
 };

@@ -9,12 +9,10 @@
 #include "ctl/command.h"
 #include "ctl/items/items_file.h"
 #include "ctl/progress.h"
+#include "ctl/serving.h"
 
 #define SHOWN_MAX 20 /* existing items to show to people */
 #define PARAM_MAX ((size_t)128 * 1024 * 1024)
-
-static const struct pg_statement serving = {"ctl_import_serving",
-                                            "select shards from checkout.service", 0};
 
 /* All of it or nothing. The answer: the numbers (from 1) of those that existed. */
 static const struct pg_statement insert = {
@@ -141,11 +139,6 @@ static void tell(const struct import *import, size_t imported)
 
 /* ---- writing ---- */
 
-static void read_serving(const struct pg_result *result, void *arg)
-{
-    *(uint32_t *)arg = pg_rows(result) == 0 ? 0 : (uint32_t)pg_int(result, 0, 0);
-}
-
 static void read_existing(const struct pg_result *result, void *arg)
 {
     struct import *import = arg;
@@ -191,16 +184,6 @@ static int write_items(struct ctl *ctl, struct import *import)
     return exit_code;
 }
 
-/* Uses the number of shards in service; a setting could differ from it. */
-static int find_shards(struct ctl *ctl, struct import *import)
-{
-    int exit_code = ctl_query(ctl, &serving, NULL, read_serving, &import->shards);
-    if (exit_code == CTL_FINE && import->shards == 0)
-        return ctl_complain(CTL_FAILED,
-                            "no shards are in service yet: run `checkoutctl topology` first");
-    return exit_code;
-}
-
 static int store(struct ctl *ctl, struct import *import)
 {
     import->existing = calloc(import->file.count + 1, sizeof *import->existing);
@@ -208,7 +191,7 @@ static int store(struct ctl *ctl, struct import *import)
         return ctl_complain(CTL_FAILED, "out of memory");
     int exit_code = ctl_need(ctl, &contact_pg);
     if (exit_code == CTL_FINE)
-        exit_code = find_shards(ctl, import);
+        exit_code = serving_need(ctl, &import->shards);
     if (exit_code == CTL_FINE && import->file.count > 0)
         exit_code = write_items(ctl, import);
     return exit_code;

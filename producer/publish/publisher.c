@@ -11,6 +11,7 @@
 #include "common/base/log.h"
 #include "common/net/amqp/broker.h"
 #include "common/shop/shard.h"
+#include "common/shop/shards_serving.h"
 #include "common/shop/topology.h"
 #include "common/testing/seeded_bug.h"
 
@@ -31,8 +32,9 @@ struct publisher {
     struct loop *loop;
     struct broker *broker;
     struct broker_channel *channel;
-    bool open; /* the channel is ready */
-    uint32_t shards;
+    bool open;                 /* the channel is ready */
+    uint32_t shards;           /* 0: not known yet */
+    char unknown[REASON_SIZE]; /* why not */
     struct stats *stats;
     struct batcher *batcher;
     struct loop_deferred *flush;
@@ -197,6 +199,12 @@ static void tick(void *arg)
 
 /* ---- what the broker tells ---- */
 
+static void tell_open(const struct publisher *p)
+{
+    if (p->open && p->shards > 0)
+        log_info("orders can be published", LOG_INT("shards", p->shards));
+}
+
 static void opened(void *arg)
 {
     struct publisher *p = arg;
@@ -204,7 +212,7 @@ static void opened(void *arg)
     p->renew_ms = 0;
     p->opening_ms = 0;
     set_open(p, true, NULL);
-    log_info("orders can be published");
+    tell_open(p);
 }
 
 static void closed(const char *reason, void *arg)
@@ -264,6 +272,12 @@ static void topology_checked(int code, const char *problem, void *arg)
         log_error("broker's topology is not complete", LOG_STR("problem", problem));
 }
 
+static void check_topology(struct publisher *p)
+{
+    if (p->shards > 0 && topology_check(p->broker, p->shards, topology_checked, p) < 0)
+        log_warning("broker's topology not checked");
+}
+
 static void broker_changed(enum broker_state state, const char *reason, void *arg)
 {
     struct publisher *p = arg;
@@ -283,11 +297,28 @@ static void broker_changed(enum broker_state state, const char *reason, void *ar
         return; /* it was only blocked */
     log_info("RabbitMQ is connected", LOG_STR("version", broker_server_version(p->broker)));
     open_channel(p);
-    if (topology_check(p->broker, p->shards, topology_checked, p) < 0)
-        log_warning("broker's topology not checked");
+    check_topology(p);
 }
 
 /* ---- */
+
+void publisher_serve(struct publisher *publisher, uint32_t shards, const char *why)
+{
+    bool changed = publisher->shards != shards;
+    (void)snprintf(publisher->unknown, sizeof publisher->unknown, "%s", why == NULL ? "" : why);
+    publisher->shards = shards;
+    if (shards == 0 || !changed)
+        return;
+    shard_exchange(shards, publisher->exchange);
+    tell_open(publisher);
+    if (broker_state(publisher->broker) != BROKER_DOWN)
+        check_topology(publisher);
+}
+
+int publisher_find_shards(struct publisher *publisher, topology_found_cb cb, void *arg)
+{
+    return topology_find(publisher->broker, cb, arg);
+}
 
 struct publisher *publisher_open(struct loop *loop, const struct publisher_options *options,
                                  struct stats *stats, batcher_fate_cb fate, void *arg)
@@ -299,11 +330,13 @@ struct publisher *publisher_open(struct loop *loop, const struct publisher_optio
     p->shards = options->shards;
     p->stats = stats;
     (void)snprintf(p->reason, sizeof p->reason, "not connected yet");
+    (void)snprintf(p->unknown, sizeof p->unknown, "it is not known yet how many shards there are");
     shard_exchange(options->shards, p->exchange);
     backoff_init(&p->backoff, REOPEN_FIRST_MS, REOPEN_MAX_MS, (uint64_t)getpid());
     backoff_init(&p->moves, MOVE_FIRST_MS, MOVE_MAX_MS, (uint64_t)getpid());
     backoff_init(&p->renewals, RENEW_FIRST_MS, RENEW_MAX_MS, (uint64_t)getpid());
-    p->batcher = batcher_new(options->shards, options->inflight_max, JOBS_MAX, fate, arg);
+    p->batcher = batcher_new(options->shards == 0 ? SHARDS_MAX : options->shards,
+                             options->inflight_max, JOBS_MAX, fate, arg);
     p->flush = loop_deferred_new(loop, flush, p);
     p->full = loop_timer_new(loop, flush, p);
     p->tick = loop_timer_new(loop, tick, p);
@@ -333,9 +366,10 @@ void publisher_close(struct publisher *publisher)
 
 bool publisher_ready(const struct publisher *publisher, const char **ret_why)
 {
-    if (publisher->open && broker_state(publisher->broker) == BROKER_UP)
+    bool up = publisher->open && broker_state(publisher->broker) == BROKER_UP;
+    if (up && publisher->shards > 0)
         return true;
-    *ret_why = publisher->reason;
+    *ret_why = up ? publisher->unknown : publisher->reason;
     return false;
 }
 

@@ -13,6 +13,7 @@
 #include "common/base/loop.h"
 #include "common/net/amqp/broker.h"
 #include "common/shop/job.h"
+#include "common/shop/topology_find.h"
 #include "producer/publish/batcher.h"
 #include "producer/stats.h"
 
@@ -20,7 +21,7 @@ struct publisher;
 
 struct publisher_options {
     struct broker_options broker;
-    uint32_t shards;
+    uint32_t shards; /* 0: publisher_serve will say it */
     unsigned inflight_max;
 };
 
@@ -30,6 +31,12 @@ struct publisher *publisher_open(struct loop *loop, const struct publisher_optio
                                  struct stats *stats, batcher_fate_cb fate, void *arg);
 /* Forgets what is not confirmed, without a call. NULL is allowed. */
 void publisher_close(struct publisher *publisher);
+
+/* How many shards there are; 0: that is not known, because of `why`, which is copied, and no jobs
+ * are taken. What was sent before is settled. */
+void publisher_serve(struct publisher *publisher, uint32_t shards, const char *why);
+/* Asks the broker which numbers of shards it has: as topology_find. */
+MUST_CHECK int publisher_find_shards(struct publisher *publisher, topology_found_cb cb, void *arg);
 
 /* Whether jobs can be published at present; else why not, static or valid until the next turn. */
 bool publisher_ready(const struct publisher *publisher, const char **ret_why);

@@ -1,6 +1,7 @@
 #include "tests/fake/fake_broker.h"
 
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -32,6 +33,7 @@ struct broker_channel {
 };
 
 struct question {
+    char name[64]; /* of the exchange or queue */
     broker_reply_cb cb;
     void *arg;
 };
@@ -365,40 +367,54 @@ void broker_ack(struct broker_channel *channel, uint64_t tag, bool multiple)
 }
 
 /* Questions about the topology have no answer until the broker is closed. */
-static int question(struct broker *broker, broker_reply_cb cb, void *arg)
+static int question(struct broker *broker, const char *name, broker_reply_cb cb, void *arg)
 {
     ck_assert_uint_lt(broker->question_count, QUESTIONS_MAX);
-    broker->questions[broker->question_count++] = (struct question){cb, arg};
+    struct question *asked = &broker->questions[broker->question_count++];
+    *asked = (struct question){.cb = cb, .arg = arg};
+    (void)snprintf(asked->name, sizeof asked->name, "%s", name);
     return 0;
+}
+
+const char *fake_broker_asked(const struct broker *broker)
+{
+    return broker->question_count == 0 ? "" : broker->questions[0].name;
+}
+
+void fake_broker_answer(struct broker *broker, int code)
+{
+    ck_assert_uint_gt(broker->question_count, 0);
+    struct question asked = broker->questions[0];
+    broker->question_count--;
+    memmove(broker->questions, broker->questions + 1,
+            broker->question_count * sizeof broker->questions[0]);
+    asked.cb(code, "", 0, 0, asked.arg);
 }
 
 int broker_declare_exchange(struct broker *broker, const char *name, const char *type, bool passive,
                             broker_reply_cb cb, void *arg)
 {
-    (void)name;
     (void)type;
     (void)passive;
-    return question(broker, cb, arg);
+    return question(broker, name, cb, arg);
 }
 
 int broker_declare_queue(struct broker *broker, const char *name,
                          const struct broker_argument *arguments, size_t argument_count,
                          bool passive, broker_reply_cb cb, void *arg)
 {
-    (void)name;
     (void)arguments;
     (void)argument_count;
     (void)passive;
-    return question(broker, cb, arg);
+    return question(broker, name, cb, arg);
 }
 
 int broker_bind(struct broker *broker, const char *queue, const char *exchange,
                 const char *routing_key, broker_reply_cb cb, void *arg)
 {
-    (void)queue;
     (void)exchange;
     (void)routing_key;
-    return question(broker, cb, arg);
+    return question(broker, queue, cb, arg);
 }
 
 #ifdef CHECKOUT_SEEDED_BUGS

@@ -24,6 +24,11 @@ bool fake_broker_suspended(const struct broker *broker);
 size_t fake_broker_moves(const struct broker *broker);
 const char *fake_broker_move_reason(const struct broker *broker);
 
+/* The exchange or queue of the oldest question without an answer; "": none waits. */
+const char *fake_broker_asked(const struct broker *broker);
+/* Answers it. */
+void fake_broker_answer(struct broker *broker, int code);
+
 /* Channels that are not closed by their owner; the n-th of them in the order of opening. */
 size_t fake_broker_channels(const struct broker *broker);
 struct broker_channel *fake_broker_channel(struct broker *broker, size_t number);

@@ -232,7 +232,7 @@ static const struct {
     {"CHECKOUT_SHARDS", "0", "power of two"},
     {"CHECKOUT_SHARDS", "2048", "power of two"},
     {"CHECKOUT_SHARDS", "-16", "whole number"},
-    {"CHECKOUT_SHARDS", "", "whole number"},
+    {"CHECKOUT_PUBLISH_INFLIGHT", "", "whole number"},
     {"CHECKOUT_SHARDS", "16.0", "whole number"},
     {"CHECKOUT_SHARDS", "99999999999999999999", "whole number"},
     {"CHECKOUT_QUEUE_MAX_BYTES", "1024", "between"},
@@ -482,10 +482,11 @@ START_TEST(an_entry_without_a_value_sets_nothing)
     struct environment env = right();
     struct cfg *cfg = NULL;
     struct buf problem;
-    put(&env, "CHECKOUT_SHARDS", "");
-    env.entries[env.count - 1][strlen("CHECKOUT_SHARDS")] = '\0';
+    put(&env, "CHECKOUT_PUBLISH_INFLIGHT", "");
+    env.entries[env.count - 1][strlen("CHECKOUT_PUBLISH_INFLIGHT")] = '\0';
     ck_assert_int_eq(load(&env, EVERYBODY, &cfg, &problem), 0);
-    ck_assert_int_eq(cfg_int(cfg, CFG_SHARDS), 16);
+    ck_assert_int_eq(cfg_int(cfg, CFG_PUBLISH_INFLIGHT), 8);
+    ck_assert_int_eq(cfg_int(cfg, CFG_SHARDS), 0); /* the number in service */
     cfg_free(cfg);
     buf_free(&problem);
     clear(&env);
@@ -582,7 +583,7 @@ START_TEST(the_example_has_every_setting)
         ck_assert_msg(i == CFG_SANDBOX_LEDGER || strstr(buf_text(&text), line) != NULL,
                       "it lacks %s", line);
     }
-    ck_assert_ptr_nonnull(strstr(buf_text(&text), "\n#CHECKOUT_SHARDS=16\n"));
+    ck_assert_ptr_nonnull(strstr(buf_text(&text), "\n#CHECKOUT_SHARDS=\n"));
     ck_assert_ptr_nonnull(strstr(buf_text(&text), "\nCHECKOUT_AMQP_URL=\n"));
     ck_assert_ptr_nonnull(
         strstr(buf_text(&text), "\nCHECKOUT_ORDER_SECRET_FILE=/etc/checkout/order_secret\n"));
@@ -692,7 +693,7 @@ START_TEST(the_dump_hides_passwords_and_secrets)
     ck_assert_ptr_null(strstr(text, "abcdefgh"));
     ck_assert_ptr_nonnull(strstr(text, "CHECKOUT_AMQP_URL=amqp://a:***@h1/,amqp://b:***@h2/v\n"));
     ck_assert_ptr_nonnull(strstr(text, "CHECKOUT_DATABASE_URL=postgresql://u:***@h1,h2/shop\n"));
-    ck_assert_ptr_nonnull(strstr(text, "CHECKOUT_SHARDS=16\n"));
+    ck_assert_ptr_nonnull(strstr(text, "CHECKOUT_SHARDS=\n"));
     cfg_free(cfg);
     buf_free(&problem);
     buf_free(&out);

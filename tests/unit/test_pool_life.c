@@ -136,7 +136,7 @@ static void answer_heartbeat(const char *owners, const char *others)
 static void join(void)
 {
     pool_heartbeat_up(pool);
-    fake_pg_answer(heartbeat, "service", "2");
+    fake_pg_answer(heartbeat, "shards_serving", "2");
     ck_assert_str_eq(fake_pg_param(heartbeat, 0), "me");
     fake_pg_answer(heartbeat, "join_pool", "5");
 }
@@ -300,7 +300,7 @@ START_TEST(a_member_that_was_removed_joins_again_and_takes_its_shards_anew)
     fake_pg_answer(heartbeat, "heartbeat", "8|1|t|t"); /* we are not in the list */
     ck_assert_int_eq(state_of(0), OWNERSHIP_NONE);
     fake_loop_run(1000);
-    fake_pg_answer(heartbeat, "service", "2");
+    fake_pg_answer(heartbeat, "shards_serving", "2");
     fake_pg_answer(heartbeat, "join_pool", "6");
     fake_pg_answer(heartbeat, "owners", "0|5|9;1|5|9");
     fake_pg_answer(heartbeat, "heartbeat", "6|1|t|t");
@@ -350,11 +350,11 @@ END_TEST
 START_TEST(another_number_of_shards_in_service_is_told)
 {
     pool_heartbeat_up(pool);
-    fake_pg_answer(heartbeat, "service", "64");
+    fake_pg_answer(heartbeat, "shards_serving", "64");
     ck_assert_int_eq(serving_wrong, 64);
     fake_pg_refuse(heartbeat, "join_pool", "42883");
     fake_loop_run(1000);
-    fake_pg_answer(heartbeat, "service", ""); /* none yet: it is tried again */
+    fake_pg_answer(heartbeat, "shards_serving", ""); /* none yet: it is tried again */
     fake_pg_answer(heartbeat, "join_pool", "5");
 }
 END_TEST
