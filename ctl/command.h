@@ -11,7 +11,7 @@
 #include "ctl/ctl.h"
 
 #define COMMAND_OPTIONS_MAX 8
-#define COMMAND_OPERANDS_MAX 8
+#define COMMAND_OPERANDS_MAX 9
 
 struct command_option {
     const char *name;  /* without the dashes; NULL ends the list */

@@ -23,7 +23,7 @@ static const struct pg_statement find_item = {
     "  when i.stock = i.sold then 'sold_out'"
     "  else 'on_sale' end,"
     " " ORDER_JSON_TIME("i.opens_at") ", " ORDER_JSON_TIME(
-        "i.closes_at") ", i.waiting"
+        "i.closes_at") ", i.waiting, i.challenge"
                        " from checkout.items i where i.sku = $1",
     1};
 
@@ -70,9 +70,9 @@ static void encode(struct buf *out, const struct pg_result *result)
         const char *name;
         int column;
         bool text;
-    } members[] = {{"title", 1, true},      {"price", 2, false},  {"currency", 3, true},
-                   {"available", 4, false}, {"state", 5, true},   {"opens_at", 6, true},
-                   {"closes_at", 7, true},  {"waiting", 8, false}};
+    } members[] = {{"title", 1, true},      {"price", 2, false},   {"currency", 3, true},
+                   {"available", 4, false}, {"state", 5, true},    {"opens_at", 6, true},
+                   {"closes_at", 7, true},  {"waiting", 8, false}, {"challenge", 9, true}};
     buf_reset(out);
     (void)buf_str(out, "{\"sku\":");
     (void)buf_json_str(out, pg_text(result, 0, 0));

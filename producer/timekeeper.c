@@ -9,6 +9,7 @@
 #include "common/base/log.h"
 #include "common/shop/clock_lock.h"
 #include "producer/accept_clock.h"
+#include "producer/challenges.h"
 
 #define ASK_MS 1000
 #define UNKNOWN_SAID_MS 10000 /* so long after the start an unknown drift is said */
@@ -36,6 +37,12 @@ static const struct pg_statement ask_windows = {
                                           "  order by i.closes_at desc limit $1::integer / 2)",
     1};
 
+static const struct pg_statement ask_challenges = {
+    "producer_challenges",
+    "select i.sku, i.challenge from checkout.items i where i.challenge is not null order by i.sku"
+    " limit $1::integer",
+    1};
+
 /* Shows the drift to `checkoutctl doctor`: $1 is what was shown before, or null. */
 static const struct pg_statement show_drift = {
     "producer_drift",
@@ -52,6 +59,8 @@ struct timekeeper {
     uint64_t started_ms;
     uint64_t sent_ms; /* of the question about the time that is under way; 0: none */
     bool windows_asked;
+    struct challenges challenges;
+    bool challenges_asked;
     bool shown; /* the drift, in this session */
     int64_t shown_ms;
     uint64_t drift_said_ms; /* 0: never */
@@ -139,6 +148,27 @@ static void windows_came(const struct pg_result *result, void *arg)
     sale_windows_replace(&t->windows, list, taken, clock_mono_ms());
 }
 
+/* ---- challenges ---- */
+
+static void challenges_came(const struct pg_result *result, void *arg)
+{
+    struct timekeeper *t = arg;
+    t->challenges_asked = false;
+    if (pg_status(result) != PG_OK) {
+        if (pg_status(result) == PG_ERROR)
+            log_warning("challenges of items not read", LOG_STR("problem", pg_message(result)));
+        return;
+    }
+    size_t taken = 0;
+    struct challenge *list = challenges_room((size_t)pg_rows(result));
+    if (list == NULL)
+        return; /* the one before grows old */
+    for (int i = 0; i < pg_rows(result); i++)
+        if (challenges_fill(&list[taken], pg_text(result, i, 0), pg_text(result, i, 1)))
+            taken++;
+    challenges_replace(&t->challenges, list, taken, clock_mono_ms());
+}
+
 /* ---- asking ---- */
 
 static void say_unknown(struct timekeeper *t, uint64_t now_ms)
@@ -151,15 +181,19 @@ static void say_unknown(struct timekeeper *t, uint64_t now_ms)
 
 static void ask(void *arg)
 {
-    static const char *const limit[] = {TEXT_OF(SALE_WINDOWS_MAX)};
+    static const char *const windows[] = {TEXT_OF(SALE_WINDOWS_MAX)};
+    static const char *const challenges[] = {TEXT_OF(CHALLENGES_MAX)};
     struct timekeeper *t = arg;
     uint64_t now_ms = clock_mono_ms();
     say_unknown(t, now_ms);
     if (t->sent_ms == 0 && pg_query(t->api->sessions.reads, &ask_time, NULL, time_came, t) == 0)
         t->sent_ms = now_ms;
     if (!t->windows_asked &&
-        pg_query(t->api->sessions.reads, &ask_windows, limit, windows_came, t) == 0)
+        pg_query(t->api->sessions.reads, &ask_windows, windows, windows_came, t) == 0)
         t->windows_asked = true;
+    if (!t->challenges_asked &&
+        pg_query(t->api->sessions.reads, &ask_challenges, challenges, challenges_came, t) == 0)
+        t->challenges_asked = true;
 }
 
 struct timekeeper *timekeeper_new(struct api *api)
@@ -184,6 +218,7 @@ void timekeeper_free(struct timekeeper *timekeeper)
         return;
     loop_timer_free(timekeeper->timer);
     sale_windows_free(&timekeeper->windows);
+    challenges_free(&timekeeper->challenges);
     free(timekeeper);
 }
 
@@ -203,4 +238,9 @@ enum sale_state timekeeper_judge(const struct timekeeper *timekeeper, const char
 {
     return sale_windows_judge(&timekeeper->windows, sku, accepted_ms, clock_mono_ms(),
                               ret_opens_ms);
+}
+
+const char *timekeeper_challenge(const struct timekeeper *timekeeper, const char *sku)
+{
+    return challenges_of(&timekeeper->challenges, sku, clock_mono_ms());
 }

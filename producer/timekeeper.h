@@ -1,6 +1,7 @@
 /*
- * Asks PostgreSQL each second what time it is there and which sales open later or have closed. One
- * reading of its clock serves the stamp of an order and the refusal at the API.
+ * Asks PostgreSQL each second what time it is there, which sales open later or have closed, and
+ * which items ask for a challenge. One reading of its clock serves the stamp of an order and the
+ * refusal at the API.
  */
 #ifndef PRODUCER_TIMEKEEPER_H
 #define PRODUCER_TIMEKEEPER_H
@@ -26,5 +27,8 @@ int64_t timekeeper_now_ms(const struct timekeeper *timekeeper);
 /* Whether an item is on sale at that time, as far as it is known. */
 enum sale_state timekeeper_judge(const struct timekeeper *timekeeper, const char *sku,
                                  int64_t accepted_ms, int64_t *ret_opens_ms);
+/* The challenge that the item asks for, valid until the next turn of the loop; NULL: none is known.
+ */
+const char *timekeeper_challenge(const struct timekeeper *timekeeper, const char *sku);
 
 #endif

@@ -9,6 +9,7 @@
 #include "common/shop/job.h"
 
 _Static_assert(JWT_CUSTOMER_SIZE == JOB_CUSTOMER_MAX + 1, "an order carries the claim");
+_Static_assert(JWT_HUMAN_SIZE == JOB_HUMAN_MAX + 1, "an order carries this one too");
 
 #define CLOCKS_DIFFER_S 60 /* between our clock and the issuer's, at least: for nbf and iat */
 
@@ -53,6 +54,15 @@ static bool read_customer(const json_t *claim, const char **ret_customer)
     return true;
 }
 
+/* Another claim of this name, of another meaning, says that no challenge was passed. */
+static const char *read_human(const json_t *claim)
+{
+    const char *text = json_string_value(claim);
+    bool readable = text != NULL && strlen(text) == json_string_length(claim) &&
+                    job_human_valid(text, strlen(text));
+    return readable ? text : "";
+}
+
 static int read_dates(const json_t *json, struct claims *c, const char **ret_problem)
 {
     int64_t issued_s;
@@ -81,6 +91,7 @@ int claims_read(const struct json_t *json, const char *issuer, struct claims *re
     *ret_problem = "the token's gateway_customer is no customer's id";
     if (!read_customer(json_object_get(json, "gateway_customer"), &ret_claims->customer))
         return ERR_AUTH;
+    ret_claims->human = read_human(json_object_get(json, "human"));
     *ret_problem = "the token's iss is not the issuer whose tokens are taken here";
     if (issuer[0] != '\0' && !is_text(json_object_get(json, "iss"), issuer))
         return ERR_AUTH;

@@ -13,6 +13,7 @@ struct json_t;
 struct claims {
     const char *user;     /* `sub` */
     const char *customer; /* `gateway_customer`; "": none */
+    const char *human;    /* `human`; "": none, or none that can be read */
     int64_t expires_s;    /* `exp` */
     int64_t not_before_s; /* the later one of `nbf` and `iat` */
     int64_t stay_s;       /* `stay` */

@@ -33,8 +33,10 @@ struct jwt_claims {
     char user[JWT_USER_SIZE];                 /* sub: 1-255 bytes without control characters */
     char gateway_customer[JWT_CUSTOMER_SIZE]; /* claim `gateway_customer`: the gateway's id of the
                                                  buyer; "": absent */
-    int64_t expires_s;                        /* exp: seconds since 1970 */
-    int64_t stay_s; /* claim `stay`: seconds a websocket may stay open; 0: absent */
+    char human[JWT_HUMAN_SIZE]; /* claim `human`: the challenges that the buyer passed (job.h); "":
+                                   none */
+    int64_t expires_s;          /* exp: seconds since 1970 */
+    int64_t stay_s;             /* claim `stay`: seconds a websocket may stay open; 0: absent */
 };
 
 /* Copies the options. NULL: no memory. */

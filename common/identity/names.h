@@ -6,5 +6,6 @@
 #define JWT_AUD_EVENTS "checkout-events"
 #define JWT_USER_SIZE 256
 #define JWT_CUSTOMER_SIZE 65
+#define JWT_HUMAN_SIZE 256
 
 #endif

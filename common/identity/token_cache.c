@@ -16,7 +16,7 @@ struct place {
     uint64_t hash;
     size_t token_len;
     size_t bytes;
-    char *token; /* owned; user and customer follow it; NULL: a free place */
+    char *token; /* owned; the texts of its claims follow it; NULL: a free place */
     struct claims claims;
 };
 
@@ -71,13 +71,15 @@ void token_cache_keep(struct token_cache *cache, const char *token, size_t len,
 {
     size_t user_size = strlen(claims->user) + 1;
     size_t customer_size = strlen(claims->customer) + 1;
-    size_t bytes = len + user_size + customer_size;
+    size_t human_size = strlen(claims->human) + 1;
+    size_t bytes = len + user_size + customer_size + human_size;
     char *copy = malloc(bytes);
     if (copy == NULL)
         return;
     memcpy(copy, token, len);
     memcpy(copy + len, claims->user, user_size);
     memcpy(copy + len + user_size, claims->customer, customer_size);
+    memcpy(copy + len + user_size + customer_size, claims->human, human_size);
     uint64_t hash = strmap_hash(token, len);
     struct place *set = cache->places + (hash % SETS) * WAYS;
     forget(cache, &set[WAYS - 1]);
@@ -88,5 +90,6 @@ void token_cache_keep(struct token_cache *cache, const char *token, size_t len,
         .hash = hash, .token_len = len, .bytes = bytes, .token = copy, .claims = *claims};
     set[0].claims.user = copy + len;
     set[0].claims.customer = copy + len + user_size;
+    set[0].claims.human = copy + len + user_size + customer_size;
     cache->bytes += bytes;
 }

@@ -37,6 +37,8 @@ int job_encode(struct buf *out, const struct job *job)
         member(out, ",\"traceparent\":", job->traceparent);
     if (job->gateway_customer != NULL)
         member(out, ",\"gateway_customer\":", job->gateway_customer);
+    if (job->human != NULL)
+        member(out, ",\"human\":", job->human);
     (void)buf_char(out, '}');
     return out->failed ? ERR_FULL : 0;
 }
@@ -125,6 +127,48 @@ bool job_customer_valid(const char *text, size_t len)
         if (text[i] == '.' || !job_sku_valid(text + i, 1))
             return false;
     return len >= 1 && len <= JOB_CUSTOMER_MAX;
+}
+
+bool job_challenge_valid(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (text[i] != '.' && text[i] != '-' && !job_sku_valid(text + i, 1))
+            return false;
+    return len >= 1 && len <= JOB_CHALLENGE_MAX;
+}
+
+/* The bytes until the next blank, or the end. */
+static size_t word_len(const char *text, size_t len)
+{
+    const char *blank = memchr(text, ' ', len);
+    return blank == NULL ? len : (size_t)(blank - text);
+}
+
+bool job_human_valid(const char *text, size_t len)
+{
+    if (len > JOB_HUMAN_MAX)
+        return false;
+    for (;;) {
+        size_t word = word_len(text, len);
+        if (!job_challenge_valid(text, word))
+            return false;
+        if (word == len)
+            return true;
+        text += word + 1;
+        len -= word + 1;
+    }
+}
+
+bool job_passed(const char *human, const char *challenge)
+{
+    size_t wanted = strlen(challenge);
+    while (human != NULL && *human != '\0') {
+        size_t word = strcspn(human, " ");
+        if (word == wanted && memcmp(human, challenge, word) == 0)
+            return true;
+        human += word + (human[word] == ' ' ? 1 : 0);
+    }
+    return false;
 }
 
 static bool hex_lower(const char *text, size_t len)

@@ -26,6 +26,8 @@
 #define JOB_REFERENCE_MAX 64
 #define JOB_TRACEPARENT_MAX 55
 #define JOB_CUSTOMER_MAX 64
+#define JOB_CHALLENGE_MAX 64
+#define JOB_HUMAN_MAX 255
 #define JOB_QUANTITY_MAX 100
 #define JOB_PRICE_MAX 99999999999 /* minor units */
 
@@ -45,6 +47,8 @@ struct job {
     const char *traceparent;                /* NULL: none */
     const char *gateway_customer; /* whose saved payment methods it may use, at the gateway; NULL:
                                      none. Of the buyer's token, never of the order's body. */
+    const char *human; /* the challenges that the buyer passed, with a blank between two; NULL:
+                          none. Of the buyer's token alone, too. */
 };
 
 /* Appends one job as a JSON object. */
@@ -62,6 +66,12 @@ bool job_reference_valid(const char *reference, size_t len); /* 1-64 visible ASC
 bool job_method_valid(const char *method, size_t len);       /* 1-255 visible ASCII */
 bool job_customer_valid(const char *text, size_t len);       /* 1-64 of [A-Za-z0-9_-] */
 bool job_traceparent_valid(const char *text, size_t len);    /* W3C trace context, version 00 */
+bool job_challenge_valid(const char *text, size_t len);      /* 1-64 of [A-Za-z0-9._-] */
+/* 1-255 bytes: challenges, with one blank between two. */
+bool job_human_valid(const char *text, size_t len);
+
+/* Whether `challenge` is one of those of a valid `human` (NULL: none). */
+bool job_passed(const char *human, const char *challenge);
 
 /* The result of reading one member of `jobs`. */
 enum job_verdict {

@@ -102,6 +102,8 @@ static void read_optional(struct reader *r, const char *name, const json_t *valu
     else if (strcmp(name, "gateway_customer") == 0)
         job->gateway_customer =
             checked(r, value, job_customer_valid, "gateway_customer is malformed");
+    else if (strcmp(name, "human") == 0)
+        job->human = checked(r, value, job_human_valid, "human is malformed");
 }
 
 static void read_member(struct reader *r, const char *name, const json_t *value)

@@ -103,6 +103,8 @@ void problem_encode(struct buf *out, const struct problem *problem)
         encode_order(out, problem->order_id);
     if (problem->opens_at != NULL)
         (void)buf_printf(out, ",\"opens_at\":\"%s\"", problem->opens_at);
+    if (problem->challenge != NULL)
+        (void)buf_printf(out, ",\"challenge\":\"%s\"", problem->challenge);
     for (size_t i = 0; i < problem->error_count; i++) {
         (void)buf_str(out, i == 0 ? ",\"errors\":[" : ",");
         encode_error(out, &problem->errors[i]);

@@ -15,6 +15,8 @@
     X(INVALID_REQUEST, 400, "invalid-request", "The request is not valid")                         \
     X(UNAUTHORIZED, 401, "unauthorized", "A valid token is needed")                                \
     X(FORBIDDEN, 403, "forbidden", "This is not allowed")                                          \
+    X(CHALLENGE_REQUIRED, 403, "challenge-required",                                               \
+      "Only a token that says that the item's challenge was passed can order it")                  \
     X(NOT_FOUND, 404, "not-found", "There is no such thing")                                       \
     X(METHOD_NOT_ALLOWED, 405, "method-not-allowed", "This method is not allowed here")            \
     X(SOLD_OUT, 409, "sold-out", "This item is sold out")                                          \
@@ -57,6 +59,7 @@ struct problem {
     const char *detail;     /* NULL: the title says all */
     const char *order_id;   /* PROBLEM_ACCEPT_UNKNOWN, _NOT_CANCELLABLE: which order */
     const char *opens_at;   /* PROBLEM_NOT_OPEN_YET: when; needs no escaping */
+    const char *challenge;  /* PROBLEM_CHALLENGE_REQUIRED: which; needs no escaping */
     unsigned retry_after_s; /* 0: not said */
     struct problem_error errors[PROBLEM_ERRORS_MAX];
     size_t error_count;

@@ -27,6 +27,8 @@
     X(LIMIT_EXCEEDED, "limit_exceeded", "its buyer would have had more units than one user may")   \
     X(UNKNOWN_ITEM, "unknown_item", "there is no such item")                                       \
     X(NOT_ON_SALE, "not_on_sale", "the item was not on sale at that moment")                       \
+    X(CHALLENGE_REQUIRED, "challenge_required",                                                    \
+      "its buyer's token did not say that the item's challenge was passed")                        \
     X(PRICE_CHANGED, "price_changed", "the buyer had seen another price")                          \
     X(EXPIRED, "expired", "it had waited for the longest time allowed")                            \
     X(INVALID, "invalid", "what was ordered was not valid")

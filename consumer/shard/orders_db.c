@@ -8,7 +8,7 @@
 #include "consumer/shard/output.h"
 
 #define NUMBER_SIZE 24
-#define ARRAYS 13
+#define ARRAYS 14
 /* Every job at its longest, each byte escaped. */
 #define ARRAY_MAX ((size_t)16 * 1024 * 1024)
 
@@ -19,15 +19,15 @@ static const struct pg_statement decide_statement = {
     OUTPUT
     "checkout.decide_jobs($1::integer, $2::integer, $3::bigint, $4::bigint, $5::uuid[],"
     " $6::text[], $7::text[], $8::integer[], $9::text[], $10::text[], $11::bigint[], $12::text[],"
-    " $13::timestamptz[], $14::text[], $15::text[], $16::text[], $17::text[]) o",
-    17};
+    " $13::timestamptz[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[]) o",
+    18};
 static const struct pg_statement set_aside_statement = {
     "set_aside",
     OUTPUT
     "checkout.set_jobs_aside($1::integer, $2::integer, $3::bigint, $4::text, $5::uuid[],"
     " $6::text[], $7::text[], $8::integer[], $9::text[], $10::text[], $11::bigint[], $12::text[],"
-    " $13::timestamptz[], $14::text[], $15::text[], $16::text[], $17::text[]) o",
-    17};
+    " $13::timestamptz[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[]) o",
+    18};
 static const struct pg_statement decide_aside_statement = {
     "decide_aside",
     OUTPUT "checkout.decide_aside($1::integer, $2::integer, $3::bigint, $4::bigint, $5::text,"
@@ -161,6 +161,7 @@ static void put_job(const struct job_entry *entry)
     pg_array_text(array++, job->traceparent);
     pg_array_text(array++, entry->verdict == JOB_GOOD ? NULL : entry->problem);
     pg_array_text(array++, job->gateway_customer);
+    pg_array_text(array++, job->human);
 }
 
 /* A statement of a place, one parameter of its own, and jobs. */
@@ -168,13 +169,13 @@ static int query_jobs(const struct orders_db_place *place, const struct pg_state
                       const char *own, struct job_entry *const *jobs, size_t count, pg_result_cb cb,
                       void *arg)
 {
-    const char *params[17];
+    const char *params[4 + ARRAYS];
     put_place(place, params);
     params[3] = own;
-    begin_arrays(13);
+    begin_arrays(ARRAYS);
     for (size_t i = 0; i < count; i++)
         put_job(jobs[i]);
-    int code = end_arrays(13, params + 4);
+    int code = end_arrays(ARRAYS, params + 4);
     return code < 0 ? code : pg_query(place->session, statement, params, cb, arg);
 }
 

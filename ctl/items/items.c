@@ -21,18 +21,26 @@ static const struct pg_statement list_items = {
     "            when closes_at <= now() then 'closed' when stock = sold then 'sold out'"
     "            else 'on sale' end,"
     "       to_char(opens_at, 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'),"
-    "       to_char(closes_at, 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), shard"
+    "       to_char(closes_at, 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), challenge, shard"
     "  from checkout.items where sku > $1::text order by sku limit $2::bigint",
     3};
 
 static const struct table_column columns[] = {
-    {"SKU", "sku", TABLE_TEXT},           {"TITLE", "title", TABLE_TEXT},
-    {"PRICE", "price", TABLE_NUMBER},     {"CUR", "currency", TABLE_TEXT},
-    {"STOCK", "stock", TABLE_NUMBER},     {"HELD", "held", TABLE_NUMBER},
-    {"SOLD", "sold", TABLE_NUMBER},       {"FREE", "free", TABLE_NUMBER},
-    {"WAITING", "waiting", TABLE_NUMBER}, {"LIMIT", "limit_per_user", TABLE_NUMBER},
-    {"GATE", "gate", TABLE_TEXT},         {"STATE", "state", TABLE_TEXT},
-    {"OPENS", "opens_at", TABLE_TEXT},    {"CLOSES", "closes_at", TABLE_TEXT},
+    {"SKU", "sku", TABLE_TEXT},
+    {"TITLE", "title", TABLE_TEXT},
+    {"PRICE", "price", TABLE_NUMBER},
+    {"CUR", "currency", TABLE_TEXT},
+    {"STOCK", "stock", TABLE_NUMBER},
+    {"HELD", "held", TABLE_NUMBER},
+    {"SOLD", "sold", TABLE_NUMBER},
+    {"FREE", "free", TABLE_NUMBER},
+    {"WAITING", "waiting", TABLE_NUMBER},
+    {"LIMIT", "limit_per_user", TABLE_NUMBER},
+    {"GATE", "gate", TABLE_TEXT},
+    {"STATE", "state", TABLE_TEXT},
+    {"OPENS", "opens_at", TABLE_TEXT},
+    {"CLOSES", "closes_at", TABLE_TEXT},
+    {"CHALLENGE", "challenge", TABLE_TEXT},
     {"SHARD", "shard", TABLE_NUMBER},
 };
 

@@ -17,7 +17,8 @@
 #define CODE_SIZE 4   /* of a currency, with its NUL */
 
 const char *const items_field_names[ITEMS_COLUMNS] = {
-    "sku", "title", "price", "currency", "stock", "limit_per_user", "gate", "opens_at", "closes_at",
+    "sku",  "title",    "price",     "currency",  "stock", "limit_per_user",
+    "gate", "opens_at", "closes_at", "challenge",
 };
 
 size_t items_field_of(const char *name, size_t len)
@@ -104,6 +105,9 @@ const char *items_field_problem(enum items_column column, const char *text)
     case ITEMS_OPENS_AT:
     case ITEMS_CLOSES_AT:
         return check_time(text);
+    case ITEMS_CHALLENGE:
+        return job_challenge_valid(text, strlen(text)) ? NULL
+                                                       : "must be 1 to 64 of A-Z a-z 0-9 . _ -";
     }
     return "is of no known column";
 }

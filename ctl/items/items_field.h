@@ -9,7 +9,7 @@
 #include "common/base/attrs.h"
 #include "common/pay/currency.h"
 
-#define ITEMS_COLUMNS 9
+#define ITEMS_COLUMNS 10
 
 /* The columns by name, in the order of `enum items_column`; the first ITEMS_REQUIRED must be there.
  */
@@ -23,6 +23,7 @@ enum items_column {
     ITEMS_GATE,
     ITEMS_OPENS_AT,
     ITEMS_CLOSES_AT,
+    ITEMS_CHALLENGE,
 };
 #define ITEMS_REQUIRED 5
 

@@ -20,18 +20,19 @@ static const struct pg_statement insert = {
     "with given as ("
     "  select * from unnest($1::integer[], $2::text[], $3::text[], $4::bigint[], $5::text[],"
     "                       $6::integer[], $7::integer[], $8::text[], $9::timestamptz[],"
-    "                       $10::timestamptz[]) with ordinality"
+    "                       $10::timestamptz[], $11::text[]) with ordinality"
     "    as g(shard, sku, title, price, currency, stock, limit_per_user, gate, opens_at, "
-    "closes_at, n)"
+    "closes_at, challenge, n)"
     "), made as ("
     "  insert into checkout.items"
-    "    (shard, sku, title, price, currency, stock, limit_per_user, gate, opens_at, closes_at)"
+    "    (shard, sku, title, price, currency, stock, limit_per_user, gate, opens_at, closes_at,"
+    "     challenge)"
     "  select shard, sku, title, price, currency, stock, limit_per_user, coalesce(gate, 'soldout'),"
-    "         opens_at, closes_at from given order by sku"
+    "         opens_at, closes_at, challenge from given order by sku"
     "  on conflict (sku) do nothing returning sku)"
     "select g.n from given g where not exists (select 1 from made m where m.sku = g.sku) order by "
     "g.n",
-    10};
+    11};
 
 struct import {
     const char *path;
@@ -238,7 +239,8 @@ const struct command command_items_import = {
     .details =
         "The first line names the columns, in any order: sku, title, price, currency (usd), "
         "stock; and, if wanted, limit_per_user, gate (none, soldout, lock), opens_at, closes_at "
-        "(2026-01-31T18:00:00Z). Prices are in the minor units of Stripe: 1999 for 19.99 usd, "
+        "(2026-01-31T18:00:00Z), challenge (what claim human of the token must name). Prices are "
+        "in the minor units of Stripe: 1999 for 19.99 usd, "
         "1999 for 1999 jpy, 19990 for 19.990 kwd, 199900 for 1999 isk or ugx. A price that the "
         "gateway would refuse is refused. Fields are separated by commas, in UTF-8; empty rows, "
         "and empty columns at the right, do not count. Imports all lines or none. An "

@@ -26,7 +26,8 @@ static void clear(struct setting *setting)
 
 static bool may_be_empty(size_t field)
 {
-    return field == ITEMS_LIMIT_PER_USER || field == ITEMS_OPENS_AT || field == ITEMS_CLOSES_AT;
+    return field == ITEMS_LIMIT_PER_USER || field == ITEMS_OPENS_AT || field == ITEMS_CLOSES_AT ||
+           field == ITEMS_CHALLENGE;
 }
 
 /* ---- reading what was typed: CTL_FINE, or the complaint is printed ---- */
@@ -46,7 +47,7 @@ static int find_field(const char *word, size_t *ret_field)
     if (field == ITEMS_COLUMNS)
         return ctl_complain(CTL_USAGE,
                             "\"%.*s\" is not a field; there are title, price, currency, "
-                            "limit_per_user, gate, opens_at, closes_at",
+                            "limit_per_user, gate, opens_at, closes_at, challenge",
                             (int)(len < 40 ? len : 40), word);
     return CTL_FINE;
 }
@@ -166,15 +167,17 @@ static int run(struct ctl *ctl, const struct command_args *args)
 const struct command command_items_set = {
     .words = "items set",
     .operands = "SKU FIELD=VALUE ...",
-    .operand_count = 8,
-    .optional_count = 6,
-    .summary = "changes the price, title, limit or window of an item",
+    .operand_count = 9,
+    .optional_count = 7,
+    .summary = "changes the price, title, limit, window or challenge of an item",
     .details =
         "FIELD is title, price (minor units, as for items import), currency (of an item without "
-        "orders), limit_per_user, gate, opens_at or closes_at; the last two and the limit may be "
-        "empty: no bound. A price that the gateway would refuse is refused, with the rule. The "
+        "orders), limit_per_user, gate, opens_at, closes_at or challenge; the last three and the "
+        "limit may be empty: none. A price that the gateway would refuse is refused, with the "
+        "rule. The "
         "consumer that serves the item executes it, between two orders. An order keeps the price "
-        "that it has; a new limit or window is for orders that are decided from then on. "
+        "that it has; a new limit, window or challenge is for orders that are decided from then "
+        "on. "
         "items restock changes the stock.",
     .options = {REQUEST_TIMEOUT_OPTION},
     .settings = CFG_BIT(DATABASE_URL),

@@ -234,6 +234,19 @@ static bool refused_by_window(struct api *api, struct order *o)
     return true;
 }
 
+/* Refuses an order of an item whose challenge the token does not say that its buyer passed. Not a
+ * retry: the token that it came with first may have said so. */
+static bool refused_by_challenge(struct api *api, struct order *o)
+{
+    const char *challenge = timekeeper_challenge(api->timekeeper, o->job.sku);
+    if (challenge == NULL || job_passed(o->job.human, challenge))
+        return false;
+    const struct problem problem = {.type = PROBLEM_CHALLENGE_REQUIRED, .challenge = challenge};
+    admission_take_back(api->admission, &o->entry);
+    refuse_with(api, o, &problem);
+    return true;
+}
+
 static void publish(struct api *api, struct order *o)
 {
     int code = publisher_add(api->publisher, &o->job, o);
@@ -274,7 +287,7 @@ void orders_verdict(struct admission_entry *entry, enum admission_verdict verdic
     case ADMISSION_PASS:
     case ADMISSION_LOCKED:
         o->let_in = true;
-        if (!refused_by_window(api, o))
+        if (!refused_by_window(api, o) && !refused_by_challenge(api, o))
             publish(api, o);
         return;
     case ADMISSION_RETRY:
@@ -321,10 +334,13 @@ void orders_post(struct api *api, struct http_request *request)
     o->buyer.expires_s = buyer.expires_s;
     memcpy(o->buyer.user, buyer.user, strlen(buyer.user) + 1);
     memcpy(o->buyer.gateway_customer, buyer.gateway_customer, sizeof o->buyer.gateway_customer);
+    memcpy(o->buyer.human, buyer.human, strlen(buyer.human) + 1);
     if (!read_order(api, o))
         return;
     if (api->saved_methods && o->buyer.gateway_customer[0] != '\0')
         o->job.gateway_customer = o->buyer.gateway_customer;
+    if (o->buyer.human[0] != '\0')
+        o->job.human = o->buyer.human;
     if (api->addresses_count)
         clients_name(api->clients, request, &api->out, o->address);
     const char *why;

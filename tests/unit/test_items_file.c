@@ -100,7 +100,7 @@ START_TEST(a_header_that_is_not_ours_is_one_line)
         "\"ID\", \"Type\", \"Name\", \"Published\", \"Regular price\", \"Tax status\", "
         "\"Weight\", \"Tags\" are no columns; \"title\", \"price\", \"currency\" are missing; the "
         "columns are sku, title, price, currency, stock, limit_per_user, gate, opens_at, "
-        "closes_at");
+        "closes_at, challenge");
     read_text("a,b,c,d,e,f,g,h,i,j\n");
     ck_assert_uint_eq(file.problems.count, 1);
     ck_assert_ptr_nonnull(strstr(file.problems.list[0].text, "\"h\" and 2 more are no columns; "));
@@ -118,6 +118,8 @@ START_TEST(numbers_and_times_out_of_range)
         "\"19.99\" must be a whole number of minor units: 1999 for 19.99 usd, 1999 for 1999 jpy");
     read_text("sku,title,price,currency,stock,opens_at\na,A,100,usd,1,0000-01-01T00:00:00Z\n");
     expect_one(2, "opens_at", "\"0000-01-01T00:00:00Z\" must be in the years 1970 to 9999");
+    read_text("sku,title,price,currency,stock,challenge\na,A,100,usd,1,drop 7\n");
+    expect_one(2, "challenge", "\"drop 7\" must be 1 to 64 of A-Z a-z 0-9 . _ -");
 }
 END_TEST
 

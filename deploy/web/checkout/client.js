@@ -29,6 +29,7 @@ const LISTED = 50;
  * @property {string} currency
  * @property {number} available
  * @property {"on_sale" | "sold_out" | "paused" | "upcoming" | "closed"} state
+ * @property {string} [challenge] what the claim `human` of the token must name
  * @property {string} [opens_at]
  * @property {string} [closes_at]
  * @property {number} [waiting]

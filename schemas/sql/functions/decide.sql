@@ -16,7 +16,7 @@ create or replace function checkout.decide_jobs(
     p_shards integer, p_shard integer, p_epoch bigint, p_wait_ms bigint,
     p_ids uuid[], p_users text[], p_skus text[], p_quantities integer[], p_methods text[],
     p_emails text[], p_prices bigint[], p_references text[], p_accepted timestamptz[],
-    p_fingerprints text[], p_traces text[], p_flaws text[], p_customers text[] default '{}')
+    p_fingerprints text[], p_traces text[], p_flaws text[], p_customers text[] default '{}', p_humans text[] default '{}')
 returns setof checkout.output
 language plpgsql as $$
 declare
@@ -28,7 +28,7 @@ begin
     if cardinality(skipped) > 0 then
         put := checkout.put_aside(
             p_shard, skipped, 'another session has locked the item''s row', p_ids, p_users, p_skus, p_quantities,
-            p_methods, p_emails, p_prices, p_references, p_accepted, p_fingerprints, p_traces, p_flaws, p_customers);
+            p_methods, p_emails, p_prices, p_references, p_accepted, p_fingerprints, p_traces, p_flaws, p_customers, p_humans);
         if put > 0 then
             return next checkout.output_of(checkout.set_aside_news(put, skipped[1], 'another session has locked the item''s row'));
         end if;
@@ -36,7 +36,7 @@ begin
     return query
     select * from checkout.decide_now(
         p_shards, p_shard, p_wait_ms, skipped, p_ids, p_users, p_skus, p_quantities, p_methods, p_emails, p_prices,
-        p_references, p_accepted, p_fingerprints, p_traces, p_flaws, p_customers);
+        p_references, p_accepted, p_fingerprints, p_traces, p_flaws, p_customers, p_humans);
 end $$;
 
 -- The orders among these that were decided, or whose jobs were set aside.
@@ -59,7 +59,7 @@ create or replace function checkout.judge_jobs(
     p_shards integer, p_shard integer, p_wait_ms bigint, p_held text[],
     p_ids uuid[], p_users text[], p_skus text[], p_quantities integer[], p_methods text[],
     p_emails text[], p_prices bigint[], p_references text[], p_accepted timestamptz[],
-    p_fingerprints text[], p_traces text[], p_flaws text[], p_customers text[],
+    p_fingerprints text[], p_traces text[], p_flaws text[], p_customers text[], p_humans text[],
     out ret_moves checkout.move[], out ret_waits boolean)
 language plpgsql as $$
 declare
@@ -73,10 +73,10 @@ begin
         select j.*, least(j.accepted_at, now()) as stamp     -- later than our clock: counts as our clock
           from (select distinct on (u.order_id) u.*
                   from unnest(p_ids, p_users, p_skus, p_quantities, p_methods, p_emails, p_prices,
-                              p_references, p_accepted, p_fingerprints, p_traces, p_flaws, p_customers)
+                              p_references, p_accepted, p_fingerprints, p_traces, p_flaws, p_customers, p_humans)
                        with ordinality
                        as u(order_id, user_id, sku, quantity, payment_method, receipt_email, unit_price,
-                            reference, accepted_at, fingerprint, traceparent, flaw, gateway_customer, n)
+                            reference, accepted_at, fingerprint, traceparent, flaw, gateway_customer, human, n)
                  order by u.order_id, u.n) j
          where j.order_id <> all (known) and (j.sku = any (p_held)) is not true),
     checked as (            -- what each job's fate is but for limits and stock
@@ -87,6 +87,8 @@ begin
                     when j.flaw is not null then 'invalid'
                     when i.sku is null then 'unknown_item'
                     when i.opens_at > j.stamp or i.closes_at <= j.stamp then 'not_on_sale'
+                    when not coalesce(i.challenge = any (string_to_array(j.human, ' ')), i.challenge is null)
+                         then 'challenge_required'
                     when j.unit_price <> i.price then 'price_changed'
                end as refusal,
                i.limit_per_user - case when i.limit_per_user is null then null else
@@ -142,7 +144,7 @@ create or replace function checkout.decide_now(
     p_shards integer, p_shard integer, p_wait_ms bigint, p_held text[],
     p_ids uuid[], p_users text[], p_skus text[], p_quantities integer[], p_methods text[],
     p_emails text[], p_prices bigint[], p_references text[], p_accepted timestamptz[],
-    p_fingerprints text[], p_traces text[], p_flaws text[], p_customers text[])
+    p_fingerprints text[], p_traces text[], p_flaws text[], p_customers text[], p_humans text[])
 returns setof checkout.output
 language plpgsql as $$
 declare
@@ -153,7 +155,7 @@ begin
     select j.ret_moves, j.ret_waits into moves, waits
       from checkout.judge_jobs(
           p_shards, p_shard, p_wait_ms, p_held, p_ids, p_users, p_skus, p_quantities, p_methods, p_emails, p_prices,
-          p_references, p_accepted, p_fingerprints, p_traces, p_flaws, p_customers) j;
+          p_references, p_accepted, p_fingerprints, p_traces, p_flaws, p_customers, p_humans) j;
 
     return query
     with moved as materialized (

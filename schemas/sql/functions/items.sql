@@ -39,7 +39,8 @@ begin
            limit_per_user = case when v ? 'limit_per_user' then (v ->> 'limit_per_user')::integer
                                  else i.limit_per_user end,
            opens_at = case when v ? 'opens_at' then (v ->> 'opens_at')::timestamptz else i.opens_at end,
-           closes_at = case when v ? 'closes_at' then (v ->> 'closes_at')::timestamptz else i.closes_at end
+           closes_at = case when v ? 'closes_at' then (v ->> 'closes_at')::timestamptz else i.closes_at end,
+           challenge = case when v ? 'challenge' then v ->> 'challenge' else i.challenge end
      where i.sku = c.sku
     returning * into is_now;
     if is_now.opens_at >= is_now.closes_at then     -- undone by checkout.run_command
@@ -53,7 +54,8 @@ begin
                    (4, 'limit_per_user', is_now.limit_per_user::text, was.limit_per_user::text),
                    (5, 'gate', is_now.gate, was.gate),
                    (6, 'opens_at', checkout.utc_text(is_now.opens_at), checkout.utc_text(was.opens_at)),
-                   (7, 'closes_at', checkout.utc_text(is_now.closes_at), checkout.utc_text(was.closes_at)))
+                   (7, 'closes_at', checkout.utc_text(is_now.closes_at), checkout.utc_text(was.closes_at)),
+                   (8, 'challenge', is_now.challenge, was.challenge))
            as f(n, name, new, old)
      where f.new is distinct from f.old;
     return next checkout.command_end(c, 'done', coalesce(changes, 'nothing changed')

@@ -6,6 +6,7 @@ const REASONS = {
   payment_failed: "Die Zahlung kam nicht zustande. Ihnen wurde nichts berechnet.",
   not_on_sale: "Dieser Artikel war in dem Moment nicht im Verkauf. Ihnen wurde nichts berechnet.",
   unknown_item: "Der Laden führt diesen Artikel nicht mehr.",
+  challenge_required: "Der Laden konnte nicht sehen, dass Sie ein Mensch sind. Ihnen wurde nichts berechnet.",
   price_changed: "Der Preis ist inzwischen ein anderer. Ihnen wurde nichts berechnet: sehen Sie ihn an und kaufen Sie, wenn Sie noch wollen.",
   expired: "Sie haben so lange gewartet, wie wir es höchstens verlangen. Ihnen wurde nichts berechnet.",
   invalid: "Die Bestellung war nicht lesbar. Ihnen wurde nichts berechnet.",

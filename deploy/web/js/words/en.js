@@ -6,6 +6,7 @@ const REASONS = {
   payment_failed: "The payment could not be made. You were not charged.",
   not_on_sale: "This item was not on sale at that moment. You were not charged.",
   unknown_item: "The shop does not know this item any more.",
+  challenge_required: "The shop could not see that you are a person. You were not charged.",
   price_changed: "The price has changed since you saw it. You were not charged: look at it again, and buy if you still want it.",
   expired: "You waited the longest time we ask of anyone. You were not charged.",
   invalid: "The order could not be read. You were not charged.",
