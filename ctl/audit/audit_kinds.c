@@ -18,9 +18,9 @@ static const struct audit_kind kinds[] = {
      PAUSE "Correct the row of checkout.customer_units to the customer's open and confirmed "
            "orders of the item."},
     {"item-missing", "P1", BY_HAND "Put the item back with its sums, or refund its orders."},
-    {"waiting-differs", "P3", PAUSE "Correct the item's `waiting` to the rows of its line."},
+    {"waiting-differs", "P3", PAUSE "Correct the item's `waiting` to the rows of its waitlist."},
     {"line-marks-differ", "P3",
-     PAUSE "Set waitlist_head to the lowest ticket of the line, next_ticket above the highest."},
+     PAUSE "Set waitlist_head to the waitlist's lowest ticket, next_ticket above the highest."},
     {"events-missing", "P2", BY_HAND "The buyer never got an answer: write to them."},
     {"events-gap", "P2", BY_HAND "Buyers may have missed an event: tell them the present state."},
     {"end-left", "P2", EXPLAIN "The buyer got two final answers: tell them which one counts."},

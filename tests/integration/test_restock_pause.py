@@ -124,7 +124,7 @@ class Pausing(Operators):
         orders = [self.stack.order(f"user-{n}", sku).wait("waiting") for n in range(3)]
         self.stack.order("other", other).wait("confirmed")
         self.assertEqual({order.status() for order in orders}, {"waiting"})
-        self.assertEqual(self.ctl("resume", sku).stdout, "resumed: the line moves\n")
+        self.assertEqual(self.ctl("resume", sku).stdout, "resumed: the waitlist moves\n")
         for order, state in zip(orders, ("confirmed", "confirmed", "rejected")):
             order.wait(state)
         self.assertEqual(self.ctl("resume", sku).stdout, "it was not paused\n")

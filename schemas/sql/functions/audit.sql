@@ -16,7 +16,7 @@ language sql stable as $$
            (select count(*) from checkout.payments), (select count(*) from checkout.relays)
 $$;
 
--- The sums that items carry, against the orders and the line. A refunded order has given its units back, or
+-- The sums that items carry, against the orders and the waitlist. A refunded order has given its units back, or
 -- they stay sold: the operator chose.
 create or replace function checkout.audit_items() returns setof checkout.finding
 language sql stable as $$
@@ -52,10 +52,10 @@ language sql stable as $$
            format('the item says %s sold, its confirmed orders have %s', c.sold, c.o_sold)
            || case when c.o_refunded > 0 then format(' and refunded ones that were not restocked %s', c.o_refunded) else '' end),
           (c.waiting <> c.o_waiting or c.waiting <> c.lined, 'waiting-differs',
-           format('the item says %s waiting, %s orders wait, %s stand in its line', c.waiting, c.o_waiting,
+           format('the item says %s waiting, %s orders wait, %s stand on its waitlist', c.waiting, c.o_waiting,
                   c.lined)),
           (c.first < c.waitlist_head or c.last >= c.next_ticket, 'line-marks-differ',
-           format('tickets %s to %s stand in a line from %s to before %s', c.first, c.last, c.waitlist_head,
+           format('tickets %s to %s stand on a waitlist from %s to before %s', c.first, c.last, c.waitlist_head,
                   c.next_ticket))) as v(broken, kind, found)
      where v.broken
 $$;
@@ -163,16 +163,16 @@ language sql stable as $$
           full join checkout.waitlist l on l.order_id = o.order_id)
     select case when p.no_place then 'place-missing' when p.no_order then 'place-left-over'
                 else 'place-differs' end, p.sku, p.order_id::text, p.shard, null,
-           case when p.no_place then format('it waits with ticket %s, which is not in the line', p.o_ticket)
-                when p.no_order then format('ticket %s stands in the line, the order does not wait (%s)',
+           case when p.no_place then format('it waits with ticket %s, which is not on the waitlist', p.o_ticket)
+                when p.no_order then format('ticket %s stands on the waitlist, the order does not wait (%s)',
                     p.ticket, coalesce((select o.status from checkout.orders o where o.order_id = p.order_id),
                                        'there is none'))
-                else format('ticket %s in the line differs from the order in item, ticket, quantity or shard',
+                else format('ticket %s on the waitlist differs from the order in item, ticket, quantity or shard',
                             p.ticket) end
       from placed p where p.no_order or p.no_place or p.other
     union all
     select 'wait-too-long', l.sku, l.order_id::text, l.shard, null,
-           format('its time in line was up at %s by the clock of the item', l.expires_at)
+           format('its time on the waitlist was up at %s by the clock of the item', l.expires_at)
       from checkout.waitlist l
       join checkout.items i on i.sku = l.sku
       join checkout.service v on true
@@ -209,7 +209,7 @@ language sql stable as $$
         window before as (partition by w.sku order by w.joined
                           rows between unbounded preceding and 1 preceding))
     select 'line-passed', l.sku, l.order_id::text, l.shard, null,
-           format('it got its units at once while %s stood in line (event %s)', l.length, l.event_id)
+           format('it got its units at once while %s were waiting (event %s)', l.length, l.event_id)
       from lines l where l.change = 0 and l.length > 0
     union all
     select 'overtaken', p.sku, p.order_id::text, p.shard, null,

@@ -1,8 +1,8 @@
 -- The clocks by which waiting orders expire, and what stops them.
 
--- The clock of a shard's lines, which stands still while the shard is paused; and on it the clock of an
+-- The clock of a shard's waitlists, which stands still while the shard is paused; and on it the clock of an
 -- item, which stands still while the item is paused too. No order's waiting time passes meanwhile, and no
--- row of a line has to be rewritten for that.
+-- row of a waitlist has to be rewritten for that.
 create or replace function checkout.shard_clock(s checkout.shards) returns timestamptz
 language sql stable parallel safe
 return coalesce(s.stopped_at, now()) - s.stopped_ms * interval '1 ms';

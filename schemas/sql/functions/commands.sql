@@ -1,4 +1,4 @@
--- Commands: what comes from beside the line. Asking for them, and what executes them in their order.
+-- Commands: what comes from outside the queue. Asking for them, and what executes them in their order.
 
 -- Wakes the owner of the shard; the sweep finds what it did not hear.
 create or replace function checkout.tell_command() returns trigger
@@ -139,7 +139,7 @@ begin
 end $$;
 
 -- Executing: a function for each kind. It returns what follows, and at the end the result (checkout.command_end)
--- in words. The caller holds the fence and the item's row, and settles the item's line afterwards.
+-- in words. The caller holds the fence and the item's row, and settles the item's waitlist afterwards.
 
 create or replace function checkout.command_end(c checkout.commands, p_state text, p_result text)
 returns checkout.output language sql immutable
@@ -251,7 +251,7 @@ begin
     end if;
 end $$;
 
--- Lets it go on. The lines of a shard are settled one after the other, each when its turn comes.
+-- Lets it go on. The waitlists of a shard are settled one after the other, each when its turn comes.
 create or replace function checkout.run_resume(p_shards integer, c checkout.commands) returns setof checkout.output
 language plpgsql as $$
 declare
@@ -276,7 +276,7 @@ begin
         changed := found;
     end if;
     if changed then
-        return next checkout.command_end(c, 'done', 'resumed: the line moves');
+        return next checkout.command_end(c, 'done', 'resumed: the waitlist moves');
     elsif c.sku is null or exists (select 1 from checkout.items where sku = c.sku and shard = c.shard) then
         return next checkout.command_end(c, 'done', 'it was not paused');
     else

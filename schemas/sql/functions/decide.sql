@@ -52,7 +52,7 @@ begin
 end $$;
 
 -- What becomes of those that are neither of the items p_held, nor decided, nor set aside; ret_waits: an item of these
--- has a line, or gets one. The caller holds the fence, and the rows of the other items.
+-- has a waitlist, or gets one. The caller holds the fence, and the rows of the other items.
 --
 -- Each job looks its item up in a subquery of its own, which no plan can turn into reading all items: see planner.sql.
 create or replace function checkout.judge_jobs(
@@ -193,7 +193,7 @@ begin
       from moved m group by m.status, m.reason;
 
     if cardinality(moves) = cardinality(p_ids) and waits is not true then
-        return;             -- each job was new, and no item has a line
+        return;             -- each job was new, and no item has a waitlist
     end if;
 
     return query            -- a retry with another body: the first counts

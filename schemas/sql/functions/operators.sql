@@ -159,7 +159,7 @@ begin
               array_position(array['accepted', 'asked', 'answer', 'returned', 'elsewhere', 'event', 'payment', 'refund'], s.what_kind), s.n;
 end $$;
 
--- Who was before an order when it began to wait: those in line, and those that held units. Found among
+-- Who was before an order when it began to wait: those on the waitlist, and those that held units. Found among
 -- the p_depth events of its shard before its own; the nearest p_limit of them, nearest first.
 create or replace function checkout.show_ahead(p_order uuid, p_depth integer, p_limit integer)
 returns table (order_id uuid, was text, status text, reason text, updated_at timestamptz)

@@ -21,7 +21,7 @@ return row(p_order, p_from, p_to, p_reason, null, null, null, null, null, null, 
 
 -- Moves orders of a shard: makes the new ones, and takes the others from the state that they are said to be in
 -- to another. Each has an event, in the order of the moves. One that is in another state by now, or a step
--- that there is not, is left out. Returns the orders that it moved, as they are now: units, intents and lines
+-- that there is not, is left out. Returns the orders that it moved, as they are now: units, intents and waitlists
 -- change for these alone. An ended order forgets its payment method, and whose that is. The caller holds the fence,
 -- and the rows of the items whose units change.
 create or replace function checkout.move_orders(p_shard integer, p_moves checkout.move[])

@@ -122,7 +122,7 @@ begin
     end loop;
 
     if changed = cardinality(skus) and waiting = 0 then
-        return;             -- each item's row was just seen, and none has a line
+        return;             -- each item's row was just seen, and none has a waitlist
     end if;
     for touched in
         select i.sku from checkout.items i

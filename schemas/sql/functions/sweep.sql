@@ -1,9 +1,9 @@
 -- What the owner of a shard looks for, since its memory may have lost it.
 
 -- Which of these shards have work that no memory may hold: commands ('command'), items with orders that waited too
--- long ('expired'), and lines that are not settled ('more', with the item). Of the items with a line those that are due
--- are found at once; the others are looked at in pages of p_limit, each behind the item where the last one ended
--- ('page', with the item; no such row: it was the last page).
+-- long ('expired'), and waitlists that are not settled ('more', with the item). Of the items with a waitlist those that
+-- are due are found at once; the others are looked at in pages of p_limit, each behind the item where the last one
+-- ended ('page', with the item; no such row: it was the last page).
 create or replace function checkout.overdue(p_shards integer, p_shard_list integer[], p_after_shard integer default -1,
                                             p_after text default '', p_limit integer default 2147483647)
 returns table (shard integer, kind text, sku text)

@@ -1,6 +1,6 @@
--- The waiting line of an item: settling it, leaving it, expiring, and a place in it.
+-- The waitlist of an item: settling it, leaving it, expiring, and a place in it.
 
--- Ends waiting orders of an item, which leave its line. The item's row is locked by the caller. Returns how
+-- Ends waiting orders of an item, which leave its waitlist. The item's row is locked by the caller. Returns how
 -- many there were.
 create or replace function checkout.leave_waitlist(p_sku text, p_tickets bigint[], p_status text, p_reason text)
 returns integer
@@ -35,7 +35,7 @@ declare
     tickets bigint[];
 begin
     select stock - sold, waitlist_head, shard into servable, head, home from checkout.items where sku = p_sku;
-    if servable = 0 then    -- the whole line, from its head
+    if servable = 0 then    -- the whole waitlist, from its head
         tickets := array(select ticket from checkout.waitlist where sku = p_sku and ticket >= head
                           order by ticket limit p_limit);
         if cardinality(tickets) > 0 then
@@ -49,7 +49,7 @@ begin
     return checkout.leave_waitlist(p_sku, tickets, 'rejected', 'sold_out');
 end $$;
 
--- Promotes waiting orders from the head of an item's line while they fit into the free units, up to
+-- Promotes waiting orders from the head of an item's waitlist while they fit into the free units, up to
 -- p_limit. The item's row is locked by the caller.
 create or replace function checkout.promote_waiting(p_sku text, p_limit integer) returns setof checkout.output
 language plpgsql as $$
@@ -99,7 +99,7 @@ begin
       from moved m;
 end $$;
 
--- Settles an item's line, the end of every transaction that touches an item: refuses who can no longer
+-- Settles an item's waitlist, the end of every transaction that touches an item: refuses who can no longer
 -- be served, promotes who fits. Bounded by p_limit each; the task settle_waitlist says that there is more. The
 -- caller holds the fence and the item's row.
 create or replace function checkout.settle_waiting(p_shards integer, p_sku text, p_limit integer)
@@ -134,7 +134,7 @@ begin
     end if;
 end $$;
 
--- A further chunk of a line, as a transaction of its own.
+-- A further chunk of a waitlist, as a transaction of its own.
 create or replace function checkout.settle_waitlist(p_shards integer, p_shard integer, p_epoch bigint, p_sku text,
                                                     p_limit integer)
 returns setof checkout.output
@@ -147,7 +147,7 @@ begin
     end if;
 end $$;
 
--- The items of these shards that have a line: one step in the index for each, and one for each shard. The
+-- The items of these shards that have a waitlist: one step in the index for each, and one for each shard. The
 -- step names shard and item as one, for which no other index serves: with the shard alone in a condition, a
 -- plan over few rows may walk the items of all shards.
 create or replace function checkout.items_with_waitlist(p_shard_list integer[]) returns setof checkout.items
@@ -212,9 +212,9 @@ begin
      where w.expires_at <= checkout.item_clock(i, s);
 end $$;
 
--- Rejects up to p_limit orders of these items of a shard that have waited too long, and settles their lines. (Null: of
--- items that it finds itself.) The orders of a line expire in their order, by the clock of its item, so only heads are
--- looked at.
+-- Rejects up to p_limit orders of these items of a shard that have waited too long, and settles their waitlists.
+-- (Null: of items that it finds itself.) The orders of a waitlist expire in their order, by the clock of its item, so
+-- only heads are looked at.
 create or replace function checkout.expire_waiting(p_shards integer, p_shard integer, p_epoch bigint, p_limit integer,
                                                    p_skus text[] default null)
 returns setof checkout.output
@@ -260,7 +260,7 @@ begin
 end $$;
 
 -- An order's place among those that wait for its item, 1 = next; null if it does not wait. Exact for the
--- first 1,000; further back it may be high by those that left the line in the middle.
+-- first 1,000; further back it may be high by those that left the waitlist in the middle.
 create or replace function checkout.place_in_line(p_order uuid) returns bigint
 language sql stable as $$
     select case when o.ticket - h.ticket < 1000
