@@ -8,7 +8,8 @@
 #include "common/shop/ids.h"
 #include "common/shop/redis_keys.h"
 
-#define PAGE "256"
+#define PAGE 256
+#define BEFORE_ALL "-1"
 #define KEY_SIZE (sizeof REDIS_KEY_GATE + JOB_SKU_MAX)
 
 /* No row: the order has not ended, as far as is known. */
@@ -20,7 +21,11 @@ static const struct pg_statement ended_lock = {
     1};
 static const struct pg_statement page_of_items = {
     "page_of_items",
-    "select i.sku from checkout.items i where i.sku > $1::text order by i.sku limit " PAGE, 1};
+    "select sku, shard, own from checkout.page_of_items($1::integer[], $2::integer, $3::text, "
+    "$4::integer)",
+    4};
+
+enum column { SKU, SHARD, OWN };
 
 static const char release_script[] =
     "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end return 0";
@@ -80,14 +85,21 @@ static void page_read(const struct pg_result *result, void *arg)
         return;
     int rows = pg_rows(result);
     for (int row = 0; row < rows; row++)
-        script(heal, gate_script, REDIS_KEY_GATE, pg_text(result, row, 0), "", NULL);
+        if (pg_bool(result, row, OWN))
+            script(heal, gate_script, REDIS_KEY_GATE, pg_text(result, row, SKU), "", NULL);
+    bool last = rows < PAGE;
+    (void)snprintf(heal->after_shard, sizeof heal->after_shard, "%s",
+                   last ? BEFORE_ALL : pg_text(result, rows - 1, SHARD));
     (void)snprintf(heal->after, sizeof heal->after, "%s",
-                   rows == 0 ? "" : pg_text(result, rows - 1, 0));
+                   last ? "" : pg_text(result, rows - 1, SKU));
 }
 
-void admission_heal_page(struct admission_heal *heal)
+void admission_heal_page(struct admission_heal *heal, const char *shards)
 {
-    const char *params[] = {heal->after};
+    const char *behind = heal->after_shard[0] == '\0' ? BEFORE_ALL : heal->after_shard;
+    char limit[16];
+    (void)snprintf(limit, sizeof limit, "%d", PAGE);
+    const char *params[] = {shards, behind, heal->after, limit};
     if (!heal->asking)
         heal->asking = pg_query(heal->session, &page_of_items, params, page_read, heal) == 0;
 }

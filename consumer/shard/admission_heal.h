@@ -16,14 +16,15 @@
 struct admission_heal { /* zeroed but for the servers, which outlive it */
     struct pg *session;
     struct redis *redis;
-    char after[JOB_SKU_MAX + 1]; /* the page of items ends there */
+    char after_shard[12]; /* the page of items ends there; "": none was read yet */
+    char after[JOB_SKU_MAX + 1];
     bool asking;
 };
 
 /* Looks at an item's lock. */
 void admission_heal_lock(struct admission_heal *heal, const char *sku);
-/* Looks at the states of the next page of items. */
-void admission_heal_page(struct admission_heal *heal);
+/* Looks at the states of the next page of the items of these shards, an array of PostgreSQL. */
+void admission_heal_page(struct admission_heal *heal, const char *shards);
 /* Deletes an item's lock if it is this order's. */
 void admission_heal_release(struct admission_heal *heal, const char *sku, const char *order_id);
 

@@ -223,7 +223,7 @@ static void ask(void *arg)
         pg_query(keys->session, &gate_states, params, states_read, keys) == 0) {
         keys->asking = true;
         keys->round++;
-        admission_heal_page(&keys->heal);
+        admission_heal_page(&keys->heal, buf_text(&shard_list));
     }
     buf_free(&shard_list);
     buf_free(&skus);

@@ -299,6 +299,25 @@ class Plans(Explained):
         self.stack.sql("delete from waitlist")
         self.stack.sql("delete from items where sku like 'line-%'")
 
+    def test_the_items_of_a_shard_go_in_pages(self):
+        """Each looks at no more items than that, and at those of no other shard."""
+        mine = self.stack.item()
+        shard, others, count, page = self.stack.shard(mine), self.stack.shard(self.elsewhere(mine)), 350, 100
+        self.stack.sql("insert into items (sku, shard, title, price, currency, stock) "
+                       "select format('page-%%s-%%s', s, n), s, 'x', 1000, 'usd', 1 "
+                       "from unnest(%s) s, generate_series(1, %s) n", ([shard, others], count))
+        found, foreign, pages, after = [], 0, 0, (-1, "")
+        while after is not None:
+            rows, plans = self.explain("select * from checkout.page_of_items(%s, %s, %s, %s)", [shard], *after, page)
+            self.work(plans, 3 * page)
+            self.assertLessEqual(len(rows), page)
+            found += [row[1] for row in rows if row[2]]
+            foreign += sum(not row[2] for row in rows)
+            after, pages = rows[-1][:2] if len(rows) == page else None, pages + 1
+        self.assertEqual(sorted(found), sorted(row[0] for row in self.stack.sql("select sku from items where shard = %s", (shard,))))
+        self.assertLessEqual(foreign, 2)
+        self.stack.sql("delete from items where sku like 'page-%'")
+
     def test_a_relay(self):
         def step(sku):
             shard = self.stack.shard(sku)

@@ -68,3 +68,26 @@ begin
       join checkout.items i on i.sku = w.sku
      where i.shard = any (p_shard_list);
 end $$;
+
+-- A page of the items of these shards: up to p_limit steps in the order of shards and SKUs, behind an item; fewer: it
+-- is the last one. A step over a shard that is not asked for has an item, too (own is false).
+create or replace function checkout.page_of_items(p_shard_list integer[], p_after_shard integer, p_after text, p_limit integer)
+returns table (shard integer, sku text, own boolean)
+language plpgsql stable as $$
+begin
+    return query
+    with recursive page as (
+        (select i.shard, i.sku, 1 as step from checkout.items i
+          where (i.shard + 0, i.sku) > (p_after_shard, p_after) order by i.shard + 0, i.sku limit 1)
+        union all
+        select n.shard, n.sku, page.step + 1
+          from page
+          cross join lateral (select case when page.shard = any (p_shard_list) then page.shard
+                                          else (select min(s) from unnest(p_shard_list) s where s > page.shard) end as shard,
+                                     case when page.shard = any (p_shard_list) then page.sku else '' end as sku) behind
+          cross join lateral (select i.shard, i.sku from checkout.items i
+                               where (i.shard + 0, i.sku) > (behind.shard, behind.sku)
+                               order by i.shard + 0, i.sku limit 1) n
+         where page.step < p_limit)
+    select page.shard, page.sku, page.shard = any (p_shard_list) from page order by page.step;
+end $$;
