@@ -6,11 +6,9 @@ import http.client
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import threading
 import time
 import urllib.parse
@@ -20,7 +18,7 @@ import harness
 from harness import wait_until
 from harness_client import PROBLEMS, Listener, http_call, raw
 from harness_daemon import build_directory, program
-from harness_services import ROOT, free_port
+from harness_front import Front, needs
 
 ORIGINS = "https://Shop.Example,https://pay.example:443,capacitor://localhost"
 BODY = {"sku": "hat", "quantity": 1, "payment_method": "pm_card_visa"}
@@ -330,34 +328,18 @@ class Life(Http):
                        "new connections are served again")
 
 
-@harness.unittest.skipIf(shutil.which("nginx") is None, "nginx is not installed")
-class BehindNginx(Http):
-    """The proxy's configuration that the project ships."""
+class BehindProxy(Http):
+    """The proxies whose settings the project ships."""
+
+    kind = "nginx"
 
     @classmethod
     def setUpClass(cls):
+        needs(cls.kind)
         super().setUpClass()
-        cls.directory = tempfile.mkdtemp(prefix="checkout-nginx-")
-        cls.addClassCleanup(shutil.rmtree, cls.directory)
-        port = free_port()
-        words = {"DIR": cls.directory, "LISTEN": f"127.0.0.1:{port}", "API": urllib.parse.urlsplit(cls.producer.url).netloc,
-                 "EVENTS": urllib.parse.urlsplit(cls.notifier.url).netloc, "BANK": "127.0.0.1:9", "SHOP": "127.0.0.1:9"}
-        with open(os.path.join(ROOT, "deploy", "proxy", "nginx.conf"), encoding="utf-8") as source:
-            text = re.sub(r"@([A-Z]+)@", lambda found: words[found[1]], source.read())
-        path = os.path.join(cls.directory, "nginx.conf")
-        with open(path, "w", encoding="utf-8") as target:
-            target.write(text)
-        cls.proxy = subprocess.Popen(["nginx", "-c", path, "-g", "daemon off;"], stderr=subprocess.DEVNULL)
-        cls.addClassCleanup(cls.proxy.wait, 10)
-        cls.addClassCleanup(cls.proxy.terminate)
-        cls.url = f"http://127.0.0.1:{port}"
-
-        def answers():
-            try:
-                return http_call(cls.url, "GET", "/v1/items/hat").status == 200
-            except OSError:
-                return False
-        wait_until(answers, 10, "nginx")
+        front = Front(cls.kind, cls.producer, cls.notifier)
+        cls.addClassCleanup(front.close)
+        cls.url = front.url
 
     def test_orders_cookies_and_events(self):
         token = self.stack.token("ann")
@@ -372,6 +354,10 @@ class BehindNginx(Http):
         connection = self.connect(self.url)
         connection.sendall(self.order("Connection: close"))
         self.assertTrue(self.until_the_end(connection).startswith(b"HTTP/1.1 202 "))
+
+
+class BehindHaproxy(BehindProxy):
+    kind = "haproxy"
 
 
 if __name__ == "__main__":
