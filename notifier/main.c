@@ -5,6 +5,7 @@
 
 #include "common/base/log.h"
 #include "common/service/daemon.h"
+#include "common/service/heartbeat.h"
 #include "common/service/identity.h"
 #include "common/service/process.h"
 #include "common/service/servers.h"
@@ -13,6 +14,7 @@
 #include "notifier/registry.h"
 #include "notifier/replay.h"
 #include "notifier/server.h"
+#include "notifier/shop.h"
 #include "notifier/stats.h"
 #include "notifier/subscriptions.h"
 
@@ -25,6 +27,8 @@ struct notifier {
     struct origins *origins;
     struct registry *registry;
     struct replay *replay;
+    struct heartbeat *heartbeat;
+    struct shop *shop;
     struct subscriptions *subscriptions;
     struct server *server;
 };
@@ -57,6 +61,7 @@ static void drain(void *arg)
     log_info("leaving",
              LOG_INT("sockets", n->registry == NULL ? 0 : registry_members(n->registry)));
     stop_notify_stopping();
+    heartbeat_leave(n->heartbeat);
     if (n->server == NULL)
         loop_stop(n->daemon.loop);
     else
@@ -88,6 +93,21 @@ static int listen_for_buyers(struct notifier *n)
     return EXIT_SETTING;
 }
 
+static bool watch_shop(struct notifier *n)
+{
+    const struct heartbeat_options options = {
+        .place = cfg_str(n->daemon.cfg, CFG_ADMIN_LISTEN),
+        .program = "notifier",
+        .sockets = n->stats.sockets,
+        .ready = ready,
+        .arg = n,
+    };
+    struct pg *pg = replay_session(n->replay);
+    n->heartbeat = heartbeat_new(n->daemon.loop, pg, &options);
+    n->shop = shop_new(n->daemon.loop, pg, n->daemon.metrics);
+    return n->heartbeat != NULL && n->shop != NULL;
+}
+
 static int start(struct notifier *n)
 {
     const struct cfg *cfg = n->daemon.cfg;
@@ -106,7 +126,7 @@ static int start(struct notifier *n)
         n->replay != NULL)
         n->subscriptions =
             subscriptions_new(n->daemon.loop, &redis, n->registry, n->replay, &n->stats);
-    if (n->subscriptions == NULL) {
+    if (n->subscriptions == NULL || !watch_shop(n)) {
         log_error("cannot start", LOG_STR("problem", "out of memory"));
         return 1;
     }
@@ -135,6 +155,8 @@ int main(int argc, char **argv)
     }
     server_close(n.server);
     subscriptions_free(n.subscriptions);
+    heartbeat_free(n.heartbeat);
+    shop_free(n.shop);
     replay_free(n.replay);
     registry_free(n.registry);
     identity_close(n.identity);

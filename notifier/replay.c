@@ -12,6 +12,7 @@
 #include "common/shop/status.h"
 
 #define RUNS_MAX 8      /* queries at once; many that reconnect wait in a queue */
+#define OTHERS_MAX 8    /* settings, the lag, the shop's figures, heartbeats */
 #define PAGE 64         /* events of one query: well below a socket's buffer */
 #define MARGIN_MS 60000 /* shards commit side by side: an older event may appear this late */
 #define STATEMENT_MS 5000
@@ -66,8 +67,7 @@ static const struct pg_statement settings = {
     "replay_settings",
     "select set_config('enable_seqscan', 'off', false), set_config('enable_hashjoin', 'off', "
     "false),"
-    "       set_config('enable_mergejoin', 'off', false), set_config('jit', 'off', false),"
-    "       set_config('default_transaction_read_only', 'on', false)",
+    "       set_config('enable_mergejoin', 'off', false), set_config('jit', 'off', false)",
     0};
 
 TAILQ_HEAD(session_queue, session);
@@ -327,8 +327,9 @@ struct replay *replay_new(struct loop *loop, const char *url, struct registry *r
     if (replay == NULL)
         return NULL;
     replay->cluster = pg_cluster_new(loop, url, "checkout-notifier check");
-    /* It reads only, but from the server that takes writes: a standby lags behind the events that
-     * Redis has passed on already, and what it lacks would count as replayed. */
+    /* It writes heartbeats alone, but it reads from the server that takes writes: a standby lags
+     * behind the events that Redis has passed on already, and what it lacks would count as
+     * replayed. */
     const struct pg_options options = {
         .url = url,
         .cluster = replay->cluster,
@@ -337,7 +338,7 @@ struct replay *replay_new(struct loop *loop, const char *url, struct registry *r
         .statement_timeout_ms = STATEMENT_MS,
         .idle_in_transaction_timeout_ms = IDLE_IN_TRANSACTION_MS,
         .tcp_user_timeout_ms = TCP_TIMEOUT_MS,
-        .pending_max = RUNS_MAX + 2,
+        .pending_max = RUNS_MAX + OTHERS_MAX,
     };
     replay->loop = loop;
     replay->registry = registry;
@@ -369,6 +370,11 @@ struct lag *replay_watch_lag(struct replay *replay, void (*changed)(bool lagging
                              void *arg)
 {
     return lag_new(replay->loop, replay->pg, changed, arg);
+}
+
+struct pg *replay_session(const struct replay *replay)
+{
+    return replay->pg;
 }
 
 bool replay_ready(const struct replay *replay)

@@ -30,6 +30,9 @@ bool replay_ready(const struct replay *replay);
 struct lag *replay_watch_lag(struct replay *replay, void (*changed)(bool lagging, void *arg),
                              void *arg);
 
+/* Its session with the database, for what else is asked there. */
+struct pg *replay_session(const struct replay *replay);
+
 /* A new session: `after_id` as in struct session_replay. It reads nothing before the request. */
 void replay_welcome(struct session *session, int64_t after_id);
 /* Replays what the session may have missed, now or when the database is back. Meanwhile live events

@@ -9,6 +9,7 @@
 #include "common/base/log.h"
 #include "common/net/redis/redis.h"
 #include "common/service/daemon.h"
+#include "common/service/heartbeat.h"
 #include "common/service/identity.h"
 #include "common/service/process.h"
 #include "common/service/servers.h"
@@ -46,6 +47,7 @@ struct producer {
     struct api api;
     struct shared_port *port;
     struct redis *redis;
+    struct heartbeat *heartbeat;
     struct loop_timer *drain;
     uint64_t started_ms;
     uint64_t drain_until_ms;
@@ -120,6 +122,7 @@ static void drain(void *arg)
     log_info("leaving: answering open requests", LOG_INT("requests", shared_port_pending(p->port)));
     p->quiet_since_ms = clock_mono_ms();
     p->drain_until_ms = p->quiet_since_ms + DRAIN_MAX_MS;
+    heartbeat_leave(p->heartbeat);
     shared_port_drain(p->port);
     order_status_drain(p->api.status);
     loop_timer_start(p->drain, DRAIN_TICK_MS, DRAIN_TICK_MS);
@@ -154,6 +157,19 @@ static bool open_servers(struct producer *p)
                                               .arg = p};
     return sessions_open(&api->sessions, api->loop, &database) && api->publisher != NULL &&
            api->shard_count != NULL && api->status != NULL && api->admission != NULL;
+}
+
+static bool open_heartbeat(struct producer *p)
+{
+    const struct heartbeat_options options = {
+        .place = cfg_str(p->daemon.cfg, CFG_ADMIN_LISTEN),
+        .program = "producer",
+        .accepted = p->api.stats.accepted,
+        .ready = ready,
+        .arg = p,
+    };
+    p->heartbeat = heartbeat_new(p->daemon.loop, p->api.sessions.reads, &options);
+    return p->heartbeat != NULL;
 }
 
 static bool open_origins(struct producer *p)
@@ -195,7 +211,7 @@ static bool open_parts(struct producer *p)
                                      cfg_int(cfg, CFG_TICKET_TTL) / 1000);
     return api->ids != NULL && open_limits(p) && open_origins(p) && api->orders != NULL &&
            api->items != NULL && api->tickets != NULL && api->webhooks != NULL &&
-           api->timekeeper != NULL && p->drain != NULL && open_servers(p);
+           api->timekeeper != NULL && p->drain != NULL && open_servers(p) && open_heartbeat(p);
 }
 
 static bool takes_orders(void *arg)
@@ -261,6 +277,7 @@ static void close_all(struct producer *p)
 {
     struct api *api = &p->api;
     api->closing = true;
+    heartbeat_free(p->heartbeat);
     sessions_close(&api->sessions);
     publisher_close(api->publisher);
     shard_count_free(api->shard_count);

@@ -164,6 +164,11 @@ void metric_set(struct metric *metric, double value)
         metric->value = value;
 }
 
+double metric_value(const struct metric *metric)
+{
+    return metric == NULL ? 0 : metric->value;
+}
+
 void metric_observe(struct metric *metric, double seconds)
 {
     if (metric == NULL || metric->buckets == NULL)

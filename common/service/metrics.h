@@ -35,6 +35,7 @@ struct metric *metrics_server_up(struct metrics *metrics, enum metrics_server se
 
 void metric_add(struct metric *metric, double amount);
 void metric_set(struct metric *metric, double value);
+double metric_value(const struct metric *metric); /* of a histogram: the sum */
 void metric_observe(struct metric *metric, double seconds);
 
 /* Appends the exposition (process_resident_memory_bytes, process_cpu_seconds_total and

@@ -318,6 +318,9 @@ class Plans(Explained):
         self.assertLessEqual(foreign, 2)
         self.stack.sql("delete from items where sku like 'page-%'")
 
+    def test_how_the_shop_stands(self):
+        self.compare(lambda sku: self.explain("select * from checkout.lines_now()")[1], self.shards + 60)
+
     def test_a_relay(self):
         def step(sku):
             shard = self.stack.shard(sku)

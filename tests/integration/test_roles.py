@@ -9,9 +9,11 @@ from harness_database import as_login
 
 
 # What the door may write by, and what it reads by. request_webhook is of the previous release (it goes with it).
-WRITES = {"request_cancel", "hear_gateway", "request_webhook"}
+WRITES = {"request_cancel", "hear_gateway", "daemon_heartbeat", "request_webhook"}
 READS = {"greet", "versions", "place_in_line", "open_action", "known_orders"}
-NOTIFIER_READS = {"greet", "versions", "next_action", "open_action", "relay_lags"}
+NOTIFIER_WRITES = {"daemon_heartbeat"}
+NOTIFIER_READS = {"greet", "versions", "next_action", "open_action", "relay_lags", "age_ms", "list_daemons", "count_daemons",
+                  "items_with_waitlist", "lines_now", "shop_now"}
 EVERY_FUNCTION = """
     select p.proname, p.oid::regprocedure::text, has_function_privilege(%s, p.oid, 'execute'), p.prosecdef,
            array_to_string(p.proconfig, ';'), p.proowner::regrole::text,
@@ -39,7 +41,7 @@ class Roles(harness.TestCase):
                and exists (select 1 from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
                             where a.grantee = 0)"""), [])
 
-    def test_the_door_may_execute_two_functions_that_write_and_those_by_which_it_reads(self):
+    def test_the_door_may_execute_three_functions_that_write_and_those_by_which_it_reads(self):
         self.assertEqual(self.may_execute("checkout_producer"), WRITES | READS)
         for name, _, definer, settings, owner, _ in self.functions("checkout_producer").values():
             if name in WRITES:
@@ -49,8 +51,8 @@ class Roles(harness.TestCase):
         self.assertEqual(self.stack.sql("select rolcanlogin, rolsuper, rolcreaterole from pg_roles "
                                         "where rolname = 'checkout_requester'"), [(False, False, False)])
 
-    def test_the_notifier_executes_only_what_it_reads_by(self):
-        self.assertEqual(self.may_execute("checkout_notifier"), NOTIFIER_READS)
+    def test_the_notifier_executes_what_it_reads_by_and_its_heartbeat(self):
+        self.assertEqual(self.may_execute("checkout_notifier"), NOTIFIER_WRITES | NOTIFIER_READS)
 
     def test_whoever_owns_the_functions_of_the_door_has_the_rights_for_them_alone(self):
         rights = {(table, right) for table, right in self.stack.sql("""
@@ -62,7 +64,8 @@ class Roles(harness.TestCase):
               from pg_class c join pg_attribute a on a.attrelid = c.oid, aclexplode(a.attacl) x
              where c.relnamespace = 'checkout'::regnamespace and x.grantee = 'checkout_requester'::regrole""")}
         writes = {(table, right) for table, right in rights if not right.startswith("SELECT")}
-        self.assertEqual(writes, {("webhook_counts", "INSERT"), ("webhook_counts", "UPDATE")} | {
+        self.assertEqual(writes, {("webhook_counts", "INSERT"), ("webhook_counts", "UPDATE"), ("daemons", "INSERT"),
+                                  ("daemons", "UPDATE"), ("daemons", "DELETE")} | {
             ("commands", "INSERT " + name)
             for name in ("kind", "shard", "order_id", "user_id", "argument", "requested_by")})
         self.assertEqual(self.stack.one("select has_schema_privilege('checkout_requester', 'checkout', 'create')"),
@@ -74,7 +77,7 @@ class Roles(harness.TestCase):
                 self.assertIn('search_path=""', settings, name)
 
     def test_the_door_and_the_notifier_are_refused_every_other_function(self):
-        for program, allowed in (("producer", WRITES | READS), ("notifier", NOTIFIER_READS)):
+        for program, allowed in (("producer", WRITES | READS), ("notifier", NOTIFIER_WRITES | NOTIFIER_READS)):
             calls = [call for name, _, _, _, _, call in self.functions("checkout_" + program).values()
                      if name not in allowed]
             self.assertGreater(len(calls), 100)

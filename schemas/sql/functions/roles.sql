@@ -4,7 +4,7 @@
 -- This file is applied again whenever it, or any other function file, changes: what it does not grant is taken
 -- away, so a right that is not written here does not exist.
 --
--- checkout_requester belongs to no program: it owns the functions by which the producer writes, and has what these need.
+-- checkout_requester belongs to no program: it owns the functions by which producer and notifier write, and has what these need.
 -- Give it to no login.
 
 do $$
@@ -48,8 +48,8 @@ begin
     end loop;
 end $$;
 
--- The producer reads what it tells its buyers, and writes nothing itself: it may ask for a cancel and pass on what the
--- gateway tells. These run with the rights of checkout_requester.
+-- The producer reads what it tells its buyers, and writes nothing itself: it may ask for a cancel, pass on what the
+-- gateway tells, and show that it lives. These run with the rights of checkout_requester.
 grant select on checkout.service, checkout.items, checkout.order_events, checkout.waitlist, checkout.commands
     to checkout_producer;
 grant select (order_id, user_id, sku, shard, quantity, status, reason, amount, currency, fingerprint, reference,
@@ -64,6 +64,7 @@ grant select (order_id, attempt, shard, state, intent_id, refund_id) on checkout
 grant select (order_id, kind, state, argument) on checkout.commands to checkout_requester;
 grant insert (kind, shard, order_id, user_id, argument, requested_by) on checkout.commands to checkout_requester;
 grant select, insert, update on checkout.webhook_counts to checkout_requester;
+grant select, insert, update, delete on checkout.daemons to checkout_requester;
 grant execute on function checkout.open_action(uuid), checkout.payment_of_intent(text),
     checkout.event_matters(uuid, text, text, text, text), checkout.note_webhooks(bigint, bigint, text)
     to checkout_requester;
@@ -75,6 +76,7 @@ begin
     grant create on schema checkout to checkout_requester;      -- the owner of a function must have it at this moment
     foreach f in array array['checkout.request_cancel(uuid, text)',
                              'checkout.hear_gateway(text, text, uuid, text, text, text, bigint, bigint, text)',
+                             'checkout.daemon_heartbeat(text, text, text, integer, text, boolean, text, bigint, bigint)',
                              -- of the previous release
                              'checkout.request_webhook(uuid, text, text)']::regprocedure[] loop
         execute format('alter function %s owner to checkout_requester', f);
@@ -84,16 +86,27 @@ begin
         execute format('grant execute on function %s to checkout_producer', f);
     end loop;
     revoke create on schema checkout from checkout_requester;
+    grant execute on function
+        checkout.daemon_heartbeat(text, text, text, integer, text, boolean, text, bigint, bigint) to checkout_notifier;
 end $$;
 
--- The notifier reads events, of orders without their buyers' secrets.
+-- The notifier reads events, of orders without their buyers' secrets, and how the shop stands. It writes its heartbeat
+-- alone.
 grant select on checkout.order_events, checkout.items, checkout.waitlist, checkout.relays, checkout.service to checkout_notifier;
 grant select (order_id, user_id, sku, shard, quantity, status, reason, amount, currency, reference,
               payment_problem, payment_param, ticket,
               sequence, accepted_at, created_at, updated_at) on checkout.orders to checkout_notifier;
 
 grant execute on function checkout.greet(integer), checkout.versions(), checkout.next_action(uuid, text, integer, integer),
-    checkout.open_action(uuid), checkout.relay_lags(bigint) to checkout_notifier;
+    checkout.open_action(uuid), checkout.relay_lags(bigint), checkout.age_ms(timestamptz), checkout.list_daemons(),
+    checkout.count_daemons(), checkout.items_with_waitlist(integer[]), checkout.lines_now(), checkout.shop_now()
+    to checkout_notifier;
+grant select on checkout.daemons to checkout_notifier;
+grant select (member_id, name, host, pid, version, ready, not_ready, started_at, heartbeat_at) on checkout.consumers
+    to checkout_notifier;
+grant select (shards, shard, owner, payments_stopped) on checkout.shards to checkout_notifier;
+grant select (unclear_since) on checkout.payments to checkout_notifier;
+grant select (state, unclear_since) on checkout.refunds to checkout_notifier;
 
 -- The consumer writes everything but what is in service; it makes no items, and orders and their history it
 -- changes by checkout.move_orders alone.

@@ -147,9 +147,9 @@ begin
     end if;
 end $$;
 
--- The items of these shards that have a waitlist: one step in the index for each, and one for each shard. The
--- step names shard and item as one, for which no other index serves: with the shard alone in a condition, a
--- plan over few rows may walk the items of all shards.
+-- The items of these shards that have a waitlist: one step in the index for each, and one for each shard. Each
+-- names shard and item as one, for which no other index serves: with the shard alone in a condition, a plan may walk
+-- the items of all shards, or sort all that wait in one.
 create or replace function checkout.items_with_waitlist(p_shard_list integer[]) returns setof checkout.items
 language plpgsql stable as $$
 begin
@@ -158,7 +158,7 @@ begin
         select s as home, n.shard, n.sku
           from unnest(p_shard_list) s
           cross join lateral (select l.shard, l.sku from checkout.waitlist l
-                               where l.shard >= s order by l.shard, l.sku limit 1) n
+                               where (l.shard, l.sku) > (s, '') order by l.shard, l.sku limit 1) n
         union all
         select lined.home, n.shard, n.sku
           from lined

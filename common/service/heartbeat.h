@@ -1,0 +1,31 @@
+/* The heartbeat of a producer or notifier: a row of checkout.daemons every 2 s, by which operators
+ * and alarms see that it lives. */
+#ifndef COMMON_SERVICE_HEARTBEAT_H
+#define COMMON_SERVICE_HEARTBEAT_H
+
+#include <stdbool.h>
+
+#include "common/base/buf.h"
+#include "common/base/loop.h"
+#include "common/net/pg/pg.h"
+#include "common/service/metrics.h"
+
+struct heartbeat;
+
+struct heartbeat_options {
+    const char *place;             /* the admin address, "host:port" */
+    const char *program;           /* "producer", "notifier"; static */
+    const struct metric *accepted; /* shown with it; NULL: it has none */
+    const struct metric *sockets;
+    bool (*ready)(void *arg, struct buf *ret_why); /* as in daemon_program */
+    void *arg;
+};
+
+/* Sends heartbeats through `pg` from now on, which must outlive it. NULL: no memory. */
+struct heartbeat *heartbeat_new(struct loop *loop, struct pg *pg,
+                                const struct heartbeat_options *options);
+/* The process leaves: takes its row away and sends no more. */
+void heartbeat_leave(struct heartbeat *heartbeat);
+void heartbeat_free(struct heartbeat *heartbeat); /* NULL is allowed */
+
+#endif

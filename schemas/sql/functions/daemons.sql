@@ -1,0 +1,102 @@
+-- The daemons' heartbeats, and how the shop stands now: for alarms, which must live when no consumer does.
+
+-- A heartbeat of a producer or notifier; p_ready null: it leaves. Waits for no replica, which says nothing of it. Those
+-- without a heartbeat for an hour are forgotten, and there are never more than 1000.
+create or replace function checkout.daemon_heartbeat(
+    p_program text, p_host text, p_place text, p_pid integer, p_version text, p_ready boolean, p_not_ready text,
+    p_accepted bigint, p_sockets bigint)
+returns void
+language plpgsql as $$
+begin
+    perform set_config('synchronous_commit', 'off', true);
+    delete from checkout.daemons d
+     where (d.program, d.host, d.place) in
+           (select o.program, o.host, o.place from checkout.daemons o
+             where o.heartbeat_at < now() - interval '1 hour'
+                or (p_ready is null and o.program = p_program and o.host = left(p_host, 100)
+                    and o.place = left(p_place, 100) and o.pid = p_pid)
+               for update skip locked);
+    if p_ready is null or (select count(*) from checkout.daemons) >= 1000 then
+        return;
+    end if;
+    insert into checkout.daemons as d (program, host, place, pid, version, ready, not_ready, accepted, sockets)
+    values (p_program, left(p_host, 100), left(p_place, 100), p_pid, left(p_version, 40), p_ready,
+            case when not p_ready then left(rtrim(replace(p_not_ready, E'\n', '; '), '; '), 400) end,
+            p_accepted, p_sockets)
+    on conflict (program, host, place) do update
+       set pid = excluded.pid, version = excluded.version, ready = excluded.ready, not_ready = excluded.not_ready,
+           accepted = excluded.accepted, sockets = excluded.sockets, heartbeat_at = now(),
+           accepted_per_s = case when d.pid = excluded.pid and now() > d.heartbeat_at
+                                 then greatest(0, excluded.accepted - d.accepted)
+                                      / extract(epoch from now() - d.heartbeat_at) end,
+           started_at = case when d.pid = excluded.pid then d.started_at else now() end;
+end $$;
+
+-- All daemons; dead: without a heartbeat for 15 s. One that starts again takes its row over; a consumer has a new one, and
+-- the old one is shown for 10 minutes.
+create or replace function checkout.list_daemons()
+returns table (program text, host text, place text, pid integer, version text, ready boolean, not_ready text,
+               accepted_per_s real, sockets bigint, started_at timestamptz, heartbeat_age_ms bigint, dead boolean)
+language sql stable as $$
+    select d.program, d.host, d.place, d.pid, d.version, d.ready, d.not_ready, d.accepted_per_s, d.sockets,
+           d.started_at, checkout.age_ms(d.heartbeat_at), d.heartbeat_at < now() - interval '15 s'
+      from checkout.daemons d
+    union all
+    select 'consumer', c.host, c.name, c.pid, c.version, c.ready, c.not_ready, null, null,
+           c.started_at, checkout.age_ms(c.heartbeat_at), c.heartbeat_at < now() - interval '15 s'
+      from checkout.consumers c
+     where c.heartbeat_at > now() - interval '10 minutes'
+     order by 1, 2, 3
+$$;
+
+-- How many of each program are ready, not ready, and dead.
+create or replace function checkout.count_daemons()
+returns table (program text, ready bigint, not_ready bigint, dead bigint)
+language sql stable as $$
+    select p.program, count(d.program) filter (where d.ready and not d.dead),
+           count(d.program) filter (where not d.ready and not d.dead), count(d.program) filter (where d.dead)
+      from unnest(array['producer', 'consumer', 'notifier']) p(program)
+      left join checkout.list_daemons() d on d.program = p.program
+     group by p.program
+$$;
+
+-- The waitlists of each shard: how many wait, and how long the first of them has. By one step in an index for each item
+-- that has a waitlist, however many wait in it.
+create or replace function checkout.lines_now()
+returns table (shard integer, waiting bigint, oldest_ms bigint)
+language plpgsql stable as $$
+declare
+    n integer;
+begin
+    select v.shards into n from checkout.service v;
+    return query
+    with lines as (
+        select i.shard, sum(i.waiting)::bigint as waiting, min(h.created_at) as since
+          from checkout.items_with_waitlist(array(select s from generate_series(0, n - 1) s)) i
+          cross join lateral (select w.created_at from checkout.waitlist w
+                               where w.sku = i.sku and w.ticket >= i.waitlist_head
+                               order by w.ticket limit 1) h
+         group by i.shard)
+    select s.shard, coalesce(l.waiting, 0), coalesce(checkout.age_ms(l.since), 0)
+      from generate_series(0, n - 1) s(shard) left join lines l on l.shard = s.shard;
+end $$;
+
+-- What needs somebody: shards that no living consumer serves, shards whose payments are stopped, and money of which the
+-- gateway has not said what became of it, with the age of the oldest of that.
+create or replace function checkout.shop_now(
+    out unserved bigint, out stopped bigint, out unclear bigint, out unclear_ms bigint)
+language plpgsql stable as $$
+begin
+    select count(*) filter (where not exists (select 1 from checkout.consumers c
+                                               where c.member_id = s.owner
+                                                 and c.heartbeat_at > now() - interval '15 s')),
+           count(*) filter (where s.payments_stopped is not null)
+      into unserved, stopped
+      from checkout.service v join checkout.shards s on s.shards = v.shards;
+    select count(*), coalesce(max(checkout.age_ms(u.since)), 0) into unclear, unclear_ms
+      from (select p.unclear_since as since from checkout.payments p
+             where p.state = 'open' and p.unclear_since is not null
+            union all
+            select r.unclear_since from checkout.refunds r
+             where r.state = 'open' and r.unclear_since is not null) u;
+end $$;

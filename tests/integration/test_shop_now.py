@@ -1,0 +1,56 @@
+#!/usr/bin/python3
+"""How the shop stands, as its programs show it: heartbeats, waitlists, queues, orders that nobody decides."""
+
+import harness
+from harness import wait_until
+
+
+class ShopNow(harness.TestCase):
+    daemons = ("sandbox", "producer", "consumer", "notifier")
+
+    def heartbeats(self):
+        return sorted(self.stack.sql("select program, ready, dead from checkout.list_daemons()"))
+
+    def setUp(self):
+        wait_until(lambda: self.heartbeats() == [("consumer", True, False), ("notifier", True, False),
+                                                 ("producer", True, False)], 20, "heartbeats of all")
+
+    def shop(self, name):
+        return self.stack.daemon("notifier").metric(name)
+
+    def test_a_daemon_that_leaves_takes_its_heartbeat_along_and_one_that_dies_does_not(self):
+        door = self.stack.daemon("producer")
+        place = self.stack.one("select place from checkout.daemons where program = 'producer'")
+        door.kill()
+        self.stack.sql("update checkout.daemons set heartbeat_at = now() - interval '20 s' where program = 'producer'")
+        wait_until(lambda: self.shop('checkout_daemons{program="producer",state="dead"}') == 1, 20, "the alarm")
+        self.stack.sql("insert into checkout.daemons (program, host, place, pid, version, ready, heartbeat_at) "
+                       "values ('notifier', 'old', 'old', 1, '0', true, now() - interval '61 minutes')")
+        again = self.stack.start_again(door)
+        self.setUp()        # the dead one and the forgotten one are gone
+        self.assertEqual(self.shop('checkout_daemons{program="notifier",state="dead"}'), 0)
+        self.assertIn(place, [row for row, in self.stack.sql("select place from checkout.daemons")])
+        again.stop()
+        self.assertEqual([row[0] for row in self.heartbeats()], ["consumer", "notifier"])
+        self.stack.start_again(door)
+
+    def test_a_line_shows_its_length_and_its_oldest(self):
+        self.stack.gateway.latency(8000)
+        self.addCleanup(self.stack.gateway.calm)
+        sku = self.stack.item(stock=1)
+        orders = [self.stack.order(f"buyer-{n}", sku) for n in range(4)]
+        wait_until(lambda: self.shop(f'checkout_waiting_orders{{shard="{self.stack.shard(sku)}"}}') == 3, 20, "the line")
+        wait_until(lambda: self.shop(f'checkout_waiting_oldest_seconds{{shard="{self.stack.shard(sku)}"}}') > 0, 20,
+                   "its age")
+        for order in orders:
+            order.wait_final()
+
+    def test_shards_that_nobody_serves(self):
+        wait_until(lambda: self.shop("checkout_shards_unserved") == 0, 20, "all are served")
+        self.stack.daemon("consumer").stop()
+        wait_until(lambda: self.shop("checkout_shards_unserved") == self.stack.shards, 20, "none is served")
+        self.stack.start("consumer")
+
+
+if __name__ == "__main__":
+    harness.main()
