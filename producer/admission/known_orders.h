@@ -1,7 +1,7 @@
 /*
  * What PostgreSQL knows about orders that come again, or that may have come before: asked for many
  * at once, one query after the other, and never waited for longer than KNOWN_ORDERS_WAIT_MS. The
- * answer decides nothing that the counter would not decide later; it spares the buyer the wait.
+ * answer decides nothing that the consumer would not decide later; it spares the buyer the wait.
  */
 #ifndef PRODUCER_ADMISSION_KNOWN_ORDERS_H
 #define PRODUCER_ADMISSION_KNOWN_ORDERS_H

@@ -8,7 +8,7 @@
  * such numbers say of the time before this process looked first counts as seen then.
  *
  * Not seen are the last second, and keys that somebody deletes or overwrites one by one: there the
- * counter's rule holds, by which the first order under an id counts.
+ * consumer's rule holds, by which the first order under an id counts.
  */
 #ifndef PRODUCER_ADMISSION_REDIS_VOUCH_H
 #define PRODUCER_ADMISSION_REDIS_VOUCH_H

@@ -14,7 +14,7 @@ OLD = {
     r"beats?": "heartbeat", r"named owner": "assigned owner", r"owner before": "previous owner",
     r"told": "a plain verb", r"afresh": "again", r"nobody('s)?": "no …", r"given back": "refunded, returned",
     r"gives? (it|them|the money) back": "refund, return", r"memory is out": "out of memory",
-    r"(at|to|from|by|reach(ed|es)?) the counter": "the consumer", r"(the|a) gate": "admission",
+    r"(at|to|from|by|reach(ed|es)?) the counter|the counter('s rule| would| decides?)": "the consumer", r"(the|a) gate": "admission",
     r"(waits?|wait(ed|ing)|next|ahead|stands?|turns?) in line": "on the waitlist",
 }
 # Parts of names of C and SQL, and whole names, that the glossary has other words for.
