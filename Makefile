@@ -1,6 +1,6 @@
 # The short way to what one does most. `make help` lists it.
 PRESET ?= dev
-.PHONY: help build test one fmt tidy cover demo bench
+.PHONY: help build test one fmt tidy cover demo bench profile
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
 build: ## compile (PRESET=dev, release, asan, tsan, seeded-bugs, cover)
@@ -19,3 +19,5 @@ cover: ## branch coverage of unit and integration tests, by folder
 	@tests/cover
 bench: ## measure, side by side with what it is compared with
 	@tests/bench/run
+profile: ## flame graphs of producer, consumer and notifier
+	@tests/bench/profile

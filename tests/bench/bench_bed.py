@@ -146,7 +146,7 @@ class Bed:
         before = self.stack.one("select last_value from event_ids")
         consumer = self.stack.start("consumer")
         try:
-            end = self._wait_final(orders, before, consumer)
+            end = self.wait_final(orders, before, consumer)
             start = self.stack.one("select extract(epoch from min(created_at))::float8 from orders")
             used = cpu_seconds(consumer.pid)
         finally:
@@ -161,7 +161,7 @@ class Bed:
         if pages == 0:
             self.ledger_synced = "synced: no page of it was dirty after the payments"
 
-    def _wait_final(self, orders, before, consumer, patience=180):
+    def wait_final(self, orders, before, consumer, patience=180):
         """The wall-clock time at which all were final."""
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline:

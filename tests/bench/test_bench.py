@@ -11,6 +11,7 @@ sys.path[:0] = [HERE, os.path.join(ROOT, "tests", "integration")]
 
 import bench_figures  # noqa: E402
 import bench_peers  # noqa: E402
+import bench_profile  # noqa: E402
 
 
 class BusyShare(unittest.TestCase):
@@ -38,6 +39,21 @@ class Wrk(unittest.TestCase):
     def test_no_answer_measures_nothing(self):
         with self.assertRaises(RuntimeError):
             bench_peers.read_wrk(self.TEXT % (0, 0))
+
+
+class Profile(unittest.TestCase):
+    SCRIPT = ("\n            7f8 __send (inlined) (/lib/libc.so.6)\n            55d flush (/bin/door)\n"
+              "            55e main (/bin/door)\n\n"
+              "\n            55d flush (/bin/door)\n            55e main (/bin/door)\n\n"
+              "\n            55f [unknown] (/lib/x/libcurl.so.4)\n            55e main (/bin/door)\n\n")
+
+    def test_alike_stacks_are_one(self):
+        self.assertEqual(bench_profile.fold(self.SCRIPT + self.SCRIPT),
+                         {"main;flush;__send (inlined)": 2, "main;flush": 2, "main;libcurl.so.4": 2})
+
+    def test_who_was_at_work_counts(self):
+        self.assertEqual(dict(bench_profile.busiest({"main;flush;send": 3, "main;flush": 1}, 2)),
+                         {"send": 0.75, "flush": 0.25})
 
 
 class Figures(unittest.TestCase):
