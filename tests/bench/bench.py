@@ -28,6 +28,7 @@ def parse():
     parser.add_argument("--out", default=os.path.join(ROOT, "build", "bench.json"), metavar="FILE")
     parser.add_argument("--samples", type=int, default=3)
     parser.add_argument("--orders", type=int, default=20000)
+    parser.add_argument("--shards", type=int, default=16)
     arguments = parser.parse_args()
     if arguments.samples < 3 or arguments.orders < 20000:
         parser.error("fewer than 3 samples or 20,000 orders say nothing")
@@ -65,10 +66,11 @@ def measure(arguments, progress):
     wanted = [group for group, (figures, _) in GROUPS.items()
               if not arguments.only or set(figures) & set(arguments.only)]
     progress.tell("starting servers and daemons")
-    bed = PoolBed()
+    bed = PoolBed(arguments.shards)
     try:
         facts = {"machine": bench_facts.machine(),
                  "versions": bench_facts.versions(bed.stack, ROOT),
+                 "shards": arguments.shards,
                  "durability": bench_facts.durability(bed.stack)}
         bed.load(256, 5000, 100)
         facts["durability"]["messages"] = "persistent"

@@ -15,7 +15,6 @@ from bench_facts import unsynced_pages  # noqa: E402
 from harness_daemon import program  # noqa: E402
 from harness_stack import Stack  # noqa: E402
 
-SHARDS = 16
 BUYERS = 5000
 LISTENERS = 300
 METHOD = "pm_card_visa"
@@ -26,9 +25,9 @@ ROW_LOCK_CLIENTS = (1, 8, 32)
 class Bed:
     """`close` stops what it started. Each load has keys of its own, so that no order is a repeat."""
 
-    def __init__(self):
+    def __init__(self, shards=16):
         # as with a Redis that has been up for a day: of a young one PostgreSQL is asked about each order
-        self.stack = Stack("bench", shards=SHARDS, settings={"CHECKOUT_REDIS_VOUCHES_AFTER": "0s"})
+        self.stack = Stack("bench", shards=shards, settings={"CHECKOUT_REDIS_VOUCHES_AFTER": "0s"})
         self._loads = 0
         self._written = {}
         self.ledger_synced = "not checked: no payment, or a kernel before 6.5"

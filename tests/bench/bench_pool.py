@@ -5,7 +5,7 @@ import itertools
 import statistics
 import time
 
-from bench_bed import SHARDS, Bed, cpu_seconds
+from bench_bed import Bed, cpu_seconds
 from harness_pool import Load
 from harness_wait import wait_until
 
@@ -59,25 +59,25 @@ class PoolBed(Bed):
     def owners(self):
         """shard → pid of its owner, or None."""
         return dict(self.stack.sql("select s.shard, c.pid from shards s left join consumers c on c.member_id = s.owner "
-                                   "where s.shards = %s", (SHARDS,)))
+                                   "where s.shards = %s", (self.stack.shards,)))
 
     def owned(self, daemon):
         return [shard for shard, pid in self.owners().items() if pid == daemon.pid]
 
     def settled(self, *daemons):
         """Waits until each serves its share, and all shards have been served for a while."""
-        most = -(-115 * SHARDS // (100 * len(daemons)))
+        most = -(-115 * self.stack.shards // (100 * len(daemons)))
 
         def still():
             young = self.stack.one("select count(*) from shards where shards = %s and "
-                                   "taken_at > clock_timestamp() - interval '2500 ms'", (SHARDS,))
+                                   "taken_at > clock_timestamp() - interval '2500 ms'", (self.stack.shards,))
             shares = [len(self.owned(daemon)) for daemon in daemons]
-            return sum(shares) == SHARDS and max(shares) <= most and young == 0
+            return sum(shares) == self.stack.shards and max(shares) <= most and young == 0
         wait_until(still, 60, lambda: f"{len(daemons)} consumers to share the shards: {self.owners()}", interval=0.2)
 
     def epochs(self, shards):
         return dict(self.stack.sql("select shard, epoch from shards where shards = %s and shard = any(%s)",
-                                   (SHARDS, list(shards))))
+                                   (self.stack.shards, list(shards))))
 
     def next_decisions(self, epochs, since):
         """Milliseconds from `since` (epoch seconds) to the next owner's first decision on each of these shards
@@ -186,7 +186,8 @@ class PoolBed(Bed):
         """How many orders have ended since event `before`, by index: what ended long ago is not counted."""
         return self.stack.one(
             "select count(*) from generate_series(0, %s) s cross join lateral (select from order_events e "
-            "where e.shard = s and e.event_id > %s and e.status in ('confirmed', 'rejected')) e", (SHARDS - 1, before))
+            "where e.shard = s and e.event_id > %s and e.status in ('confirmed', 'rejected')) e",
+            (self.stack.shards - 1, before))
 
     def drain_by(self, count, orders, items):
         """Orders a second brought to their end by `count` consumers that share the shards already. They stand
@@ -217,7 +218,7 @@ class PoolFigures:
 
     def failover(self):
         self.bed.fresh()
-        load = self.bed.load_on(range(SHARDS))
+        load = self.bed.load_on(range(self.bed.stack.shards))
         consumers = [self.bed.stack.start("consumer") for _ in range(3)]
         try:
             self.bed.settled(*consumers)
@@ -247,7 +248,7 @@ class PoolFigures:
 
     def scale(self):
         self.bed.fresh()
-        load = self.bed.load_on(range(SHARDS))
+        load = self.bed.load_on(range(self.bed.stack.shards))
         consumers = [self.bed.stack.start("consumer")]
         try:
             self.bed.settled(*consumers)
@@ -296,13 +297,13 @@ class PoolFigures:
     def _promotion_ms(self, sku, times=9):
         """The median time of a promotion, as the owner's transaction does it."""
         shard = self.bed.stack.shard(sku)
-        epoch = self.bed.stack.one("select epoch from take_over(%s, %s, 0, null)", (SHARDS, shard))
+        epoch = self.bed.stack.one("select epoch from take_over(%s, %s, 0, null)", (self.bed.stack.shards, shard))
         costs = []
         for _ in range(times):
             self.bed.stack.sql("update items set stock = stock + 1 where sku = %s", (sku,))
             begun = time.perf_counter()
             tasks = self.bed.stack.sql("select (task).kind from settle_waitlist(%s, %s, %s, %s, 500)",
-                                         (SHARDS, shard, epoch, sku))
+                                         (self.bed.stack.shards, shard, epoch, sku))
             costs.append((time.perf_counter() - begun) * 1000)
             if tasks != [("charge",)]:
                 raise RuntimeError(f"one order should have been promoted: {tasks}")
