@@ -93,7 +93,8 @@ class OrderList(harness.TestCase):
 
     def rows_read(self):
         """By all sessions that have ended."""
-        wait_until(lambda: self.stack.one("select count(*) from pg_stat_activity where datname = current_database()") == 1,
+        wait_until(lambda: self.stack.one("select count(*) from pg_stat_activity where datname = current_database() "
+                                          "and backend_type = 'client backend'") == 1,
                    30, "other sessions to end")
         return int(self.stack.one("select sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) from pg_stat_user_tables "
                                   "where schemaname = 'checkout'"))
