@@ -74,6 +74,19 @@ def check_shape(path, text, problems):
         problems.append(f"{path}: {words} words; at most {WORDS_MAX[path]}")
 
 
+def check_tables(problems):
+    """docs/architecture.md has a row for each table."""
+    sql = "".join(read(path) for path in sorted(sources(".sql")) if re.match(r"schemas/sql/\d{3}_", path))
+    tables = set(re.findall(r"^create table checkout\.(\w+)", sql, re.MULTILINE))
+    tables -= set(re.findall(r"^drop table checkout\.(\w+)", sql, re.MULTILINE))
+    for before, now in re.findall(r"^alter table checkout\.(\w+) rename to (\w+)", sql, re.MULTILINE):
+        tables = tables - {before} | {now}
+    rows = re.findall(r"^\| (`.*?) \|", read("docs/architecture.md").split("## Tables")[1], re.MULTILINE)
+    known = {name for row in rows for name in CODE.findall(row)}
+    problems += [f"docs/architecture.md: Tables lacks {name}" for name in sorted(tables - known)]
+    problems += [f"docs/architecture.md: Tables has {name}, which is no table" for name in sorted(known - tables)]
+
+
 def check_reachable(problems):
     for index, folder in (("ARCHITECTURE.md", "docs"), ("docs/decisions/README.md", "docs/decisions")):
         linked = {os.path.normpath(os.path.join(os.path.dirname(index), target.partition("#")[0]))
@@ -97,3 +110,4 @@ def check(problems):
             check_names(path, text, corpus, problems)
             check_words(path, re.sub(r"```.*?```", lambda m: "\n" * m[0].count("\n"), text, flags=re.DOTALL), problems)
     check_reachable(problems)
+    check_tables(problems)
