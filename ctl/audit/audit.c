@@ -84,14 +84,15 @@ const struct command command_audit = {
     .details =
         "Prints each violation with its ids, what to do, and what was checked. In one snapshot of "
         "the tables: the sums of each item, the history of each order, waitlists and turns, "
-        "payments, epochs. At the gateway (with CHECKOUT_GATEWAY_URL and CHECKOUT_GATEWAY_KEY_FILE "
-        "as the consumers have them): each capture has its confirmed order, once and over the same "
-        "amount, and each of our captures is in the list; what does not agree is checked a second "
-        "time after the listing. In Redis (with CHECKOUT_REDIS_URL): how many orders were admitted "
-        "more than 5 min ago and have no row; this is no violation by itself. An order that was "
-        "honoured more than an hour after its sale closed is a note, no violation. It may run "
-        "during a sale. It changes nothing itself: consumers look at refunds and disputes of the "
-        "gateway that are not recorded, and record them. Exit code 1 with any violation.",
+        "payments, epochs. At the gateway: each capture has its confirmed order, once and over the "
+        "same amount, and each of our captures is in the list; what does not agree is checked a "
+        "second time after the listing. This part needs CHECKOUT_GATEWAY_URL and "
+        "CHECKOUT_GATEWAY_KEY_FILE as the consumers have them; --no-gateway leaves it out. In "
+        "Redis (with CHECKOUT_REDIS_URL): how many orders were admitted more than 5 min ago and "
+        "have no row; this is no violation by itself. An order that was honoured more than an hour "
+        "after its sale closed is a note, no violation. The audit may run during a sale. It "
+        "changes nothing itself: consumers look at refunds and disputes of the gateway that are "
+        "not recorded, and record them. Exit code 1 with any violation.",
     .options = {{"older", "DURATION", "payments open for longer are stuck (default 1h)"},
                 {"since", "DURATION",
                  "at the gateway, check only what is not older (default: all)"},
