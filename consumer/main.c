@@ -182,7 +182,7 @@ static void payments_stopped(const char *why, void *arg)
 static void wrong_shards(int64_t serving, void *arg)
 {
     struct consumer *c = arg;
-    log_error("the number of shards, CHECKOUT_SHARDS, differs from that in service",
+    log_error("CHECKOUT_SHARDS differs from the number of shards in service",
               LOG_INT("shards", c->context.shards), LOG_INT("in_service", serving));
     c->exit_code = EXIT_SETTING;
     pool_leave(c->pool);

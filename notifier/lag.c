@@ -29,7 +29,7 @@ static void answered(const struct pg_result *result, void *arg)
         return;
     }
     if (pg_status(result) == PG_ERROR && !lag->refused)
-        log_warning("the database does not say whether events wait to be published",
+        log_warning("question refused by PostgreSQL: do events wait to be published?",
                     LOG_STR("problem", pg_message(result)));
     lag->refused = pg_status(result) == PG_ERROR;
     if (pg_status(result) != PG_OK || pg_bool(result, 0, 0) == lag->lagging)

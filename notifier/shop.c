@@ -96,7 +96,7 @@ static bool came(struct shop *shop, const struct pg_result *result)
     }
     if (pg_status(result) == PG_ERROR && !shop->refused) {
         shop->refused = true;
-        log_warning("the database does not say how the shop stands",
+        log_warning("question refused by PostgreSQL: how does the shop stand?",
                     LOG_STR("problem", pg_message(result)));
     }
     return pg_status(result) == PG_OK && pg_rows(result) > 0;

@@ -49,8 +49,8 @@ static void check_lost(struct doctor *doctor)
         return; /* the database's own findings say it */
     if (lost.jobs > 0)
         doctor_say(doctor, FINDING_FAIL, "queues",
-                   "let no policy of RabbitMQ match checkout.* (docs/operations.md); their buyers "
-                   "are told that the orders expired",
+                   "let no policy of RabbitMQ match checkout.* (docs/operations.md); buyers "
+                   "see their orders as expired",
                    "RabbitMQ dropped %" PRId64 " jobs in the last %d h (%s); %" PRId64
                    " orders are still to be ended",
                    lost.jobs, LOST_HOURS, lost.causes, lost.pending);

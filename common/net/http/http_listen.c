@@ -87,7 +87,7 @@ static unsigned connections_within(unsigned wanted)
                                                          : limit.rlim_cur / 2;
     taken = taken < wanted ? taken : wanted;
     if (taken < wanted)
-        log_warning("the limit of open files allows fewer connections than wanted",
+        log_warning("limit of open files allows fewer connections than wanted",
                     LOG_INT("files", (int64_t)limit.rlim_cur), LOG_INT("wanted", wanted),
                     LOG_INT("connections", (int64_t)taken));
     return (unsigned)taken;
