@@ -5,11 +5,11 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/shop/shards_serving.h"
 
 #define FIRST_MS 500
 #define ASK_MS 5000
 #define SHARE 20 /* the database is busy with it for a twentieth of the time at most */
-#define SHARDS_MAX 1024
 #define LABELS_SIZE 64
 
 static const struct pg_statement lines_now = {

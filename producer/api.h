@@ -23,6 +23,7 @@ struct origins;
 struct publisher;
 struct shard_count;
 struct timekeeper;
+struct undecided;
 struct event_tickets;
 struct webhook_record;
 
@@ -40,6 +41,7 @@ struct api {
     bool addresses_count; /* orders are limited by address */
     struct admission *admission;
     struct timekeeper *timekeeper;
+    struct undecided *undecided;
     struct origins *origins;
     struct event_tickets *tickets;
     struct orders *orders;

@@ -29,6 +29,7 @@
 #include "producer/routes.h"
 #include "producer/shard_count.h"
 #include "producer/timekeeper.h"
+#include "producer/undecided.h"
 #include "producer/webhook/webhook_record.h"
 
 #define REDIS_PENDING_MAX 16384
@@ -205,13 +206,15 @@ static bool open_parts(struct producer *p)
     api->items = items_new();
     api->webhooks = webhook_record_new(api);
     api->timekeeper = timekeeper_new(api);
+    api->undecided = undecided_new(api);
     p->drain = loop_timer_new(api->loop, draining, p);
     api->jwt = identity_tokens(api->identity);
     api->tickets = event_tickets_new(identity_tickets(api->identity), cfg_str(cfg, CFG_EVENTS_URL),
                                      cfg_int(cfg, CFG_TICKET_TTL) / 1000);
     return api->ids != NULL && open_limits(p) && open_origins(p) && api->orders != NULL &&
            api->items != NULL && api->tickets != NULL && api->webhooks != NULL &&
-           api->timekeeper != NULL && p->drain != NULL && open_servers(p) && open_heartbeat(p);
+           api->timekeeper != NULL && api->undecided != NULL && p->drain != NULL &&
+           open_servers(p) && open_heartbeat(p);
 }
 
 static bool takes_orders(void *arg)
@@ -278,6 +281,7 @@ static void close_all(struct producer *p)
     struct api *api = &p->api;
     api->closing = true;
     heartbeat_free(p->heartbeat);
+    undecided_free(api->undecided);
     sessions_close(&api->sessions);
     publisher_close(api->publisher);
     shard_count_free(api->shard_count);

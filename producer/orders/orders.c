@@ -14,6 +14,7 @@
 #include "producer/publish/publisher.h"
 #include "producer/respond.h"
 #include "producer/timekeeper.h"
+#include "producer/undecided.h"
 
 #define SPARE_MAX 1024 /* orders kept for reuse: they are large and many */
 
@@ -170,6 +171,7 @@ static void answer_accepted(struct api *api, struct order *o)
     (void)buf_str(out, "\",\"status\":\"queued\"");
     end_202(api, o, "We're reserving your item! We'll confirm your order shortly.", false);
     metric_add(api->stats.accepted, 1);
+    undecided_add(api->undecided, publisher_shards(api->publisher), o->job.sku, o->job.order_id);
     metric_observe(api->stats.accept_seconds, (double)(clock_mono_us() - o->since_us) / 1e6);
     order_end(api->orders, o);
 }

@@ -14,6 +14,7 @@
 #include "common/shop/shards_serving.h"
 #include "common/shop/topology.h"
 #include "common/testing/seeded_bug.h"
+#include "producer/publish/queue_depth.h"
 
 #define JOBS_MAX 16384 /* jobs that wait for a confirm; at most 32 MiB */
 #define TICK_MS 100
@@ -32,6 +33,7 @@ struct publisher {
     struct loop *loop;
     struct broker *broker;
     struct broker_channel *channel;
+    struct queue_depth *depth;
     bool open;                 /* the channel is ready */
     uint32_t shards;           /* 0: not known yet */
     char unknown[REASON_SIZE]; /* why not */
@@ -307,12 +309,18 @@ void publisher_serve(struct publisher *publisher, uint32_t shards, const char *w
     bool changed = publisher->shards != shards;
     (void)snprintf(publisher->unknown, sizeof publisher->unknown, "%s", why == NULL ? "" : why);
     publisher->shards = shards;
+    queue_depth_serve(publisher->depth, shards);
     if (shards == 0 || !changed)
         return;
     shard_exchange(shards, publisher->exchange);
     tell_open(publisher);
     if (broker_state(publisher->broker) != BROKER_DOWN)
         check_topology(publisher);
+}
+
+uint32_t publisher_shards(const struct publisher *publisher)
+{
+    return publisher->shards;
 }
 
 int publisher_find_shards(struct publisher *publisher, topology_found_cb cb, void *arg)
@@ -342,8 +350,12 @@ struct publisher *publisher_open(struct loop *loop, const struct publisher_optio
     p->tick = loop_timer_new(loop, tick, p);
     p->reopen = loop_timer_new(loop, open_channel, p);
     p->broker = broker_open(loop, &options->broker, broker_changed, p);
-    if (p->batcher == NULL || p->flush == NULL || p->full == NULL || p->tick == NULL ||
-        p->reopen == NULL || p->broker == NULL) {
+    if (p->broker != NULL)
+        p->depth = queue_depth_new(loop, p->broker, stats->metrics);
+    if (p->depth != NULL)
+        queue_depth_serve(p->depth, p->shards);
+    if (p->depth == NULL || p->batcher == NULL || p->flush == NULL || p->full == NULL ||
+        p->tick == NULL || p->reopen == NULL || p->broker == NULL) {
         publisher_close(p);
         return NULL;
     }
@@ -356,6 +368,7 @@ void publisher_close(struct publisher *publisher)
     if (publisher == NULL)
         return;
     broker_close(publisher->broker); /* and the channel with it */
+    queue_depth_free(publisher->depth);
     loop_deferred_free(publisher->flush);
     loop_timer_free(publisher->full);
     loop_timer_free(publisher->tick);

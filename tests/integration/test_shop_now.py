@@ -49,7 +49,15 @@ class ShopNow(harness.TestCase):
         wait_until(lambda: self.shop("checkout_shards_unserved") == 0, 20, "all are served")
         self.stack.daemon("consumer").stop()
         wait_until(lambda: self.shop("checkout_shards_unserved") == self.stack.shards, 20, "none is served")
+        sku, door = self.stack.item(), self.stack.daemon("producer")
+        here = f'{{shard="{self.stack.shard(sku)}"}}'
+        order = self.stack.order("ann", sku)
+        wait_until(lambda: door.metric("checkout_queue_messages" + here) == 1, 20, "the job in its queue")
+        wait_until(lambda: door.metric("checkout_undecided_oldest_seconds" + here) > 1, 20, "its age")
+        self.assertEqual(door.metric("checkout_queue_consumers" + here), 0)
         self.stack.start("consumer")
+        order.wait("confirmed")
+        wait_until(lambda: door.metric("checkout_undecided_oldest_seconds" + here) == 0, 20, "nothing undecided")
 
 
 if __name__ == "__main__":
