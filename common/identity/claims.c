@@ -84,7 +84,7 @@ int claims_read(const struct json_t *json, const char *issuer, struct claims *re
     if (code < 0)
         return code;
     ret_claims->user = json_string_value(json_object_get(json, "sub"));
-    *ret_problem = "the token's sub is missing, too long, or has control characters";
+    *ret_problem = "the token's sub is missing, no string, too long, or has control characters";
     if (ret_claims->user == NULL || !job_user_valid(ret_claims->user, strlen(ret_claims->user)))
         return ERR_AUTH;
     ret_claims->customer = "";

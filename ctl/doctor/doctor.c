@@ -35,7 +35,8 @@ const struct command command_doctor = {
     .summary = "checks settings and servers, and names remedies",
     .details =
         "Checks the settings of every program and the files of secrets; PostgreSQL (version, "
-        "durability, migrations, each host of the URL, shards in service, consumers that are not "
+        "whether it takes writes and no pooler is in between, durability, migrations, each host of "
+        "the URL, shards in service, consumers that are not "
         "ready, money that needs a person); RabbitMQ (version, exchanges, queues and their "
         "arguments, dead and dropped messages; policies with CHECKOUT_BROKER_API_URL); Redis "
         "(version, each command that the programs use); and with CHECKOUT_GATEWAY_* the payment "

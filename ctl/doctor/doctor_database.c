@@ -371,6 +371,7 @@ void doctor_database(struct doctor *doctor)
         return;
     }
     check_version(doctor);
+    doctor_session(doctor);
     doctor_commits(doctor);
     check_durability(doctor);
     check_log(doctor);

@@ -15,27 +15,53 @@ static const struct pg_statement waiting = {
     0};
 
 struct answer {
-    int64_t count;
-    int64_t longest_s;
+    int64_t numbers[2];
 };
 
-static void read_waiting(const struct pg_result *result, void *arg)
+static void read_numbers(const struct pg_result *result, void *arg)
 {
     struct answer *answer = arg;
-    answer->count = pg_int(result, 0, 0);
-    answer->longest_s = pg_int(result, 0, 1);
+    for (int column = 0; column < 2; column++)
+        answer->numbers[column] = pg_int(result, 0, column);
 }
 
 void doctor_commits(struct doctor *doctor)
 {
     struct answer answer = {0};
-    if (ctl_try_query(doctor->ctl, &waiting, NULL, read_waiting, &answer) == CTL_FINE &&
-        answer.count > 0)
+    if (ctl_try_query(doctor->ctl, &waiting, NULL, read_numbers, &answer) == CTL_FINE &&
+        answer.numbers[0] > 0)
         doctor_say(doctor, FINDING_FAIL, "postgresql",
                    "bring the replica of synchronous_standby_names back, or take it out of that "
                    "setting; do not end the sessions: that shows commits which a failover loses",
-                   "%" PRId64 " commits wait for the replica, one for %" PRId64 " s", answer.count,
-                   answer.longest_s);
+                   "%" PRId64 " commits wait for the replica, one for %" PRId64 " s",
+                   answer.numbers[0], answer.numbers[1]);
+}
+
+/* A server that takes no writes is refused at login, unless the URL says otherwise. A pooler makes
+ * up the number of the backend in its login. */
+static const struct pg_statement session = {
+    "ctl_doctor_session",
+    "select pg_backend_pid(), (current_setting('transaction_read_only') = 'on')::integer", 0};
+
+void doctor_session(struct doctor *doctor)
+{
+    struct answer answer = {0};
+    int pid = pg_backend_pid(doctor->ctl->pg);
+    if (ctl_try_query(doctor->ctl, &session, NULL, read_numbers, &answer) != CTL_FINE)
+        return;
+    if (answer.numbers[1] != 0)
+        doctor_say(
+            doctor, FINDING_FAIL, "postgresql",
+            "take target_session_attrs out of CHECKOUT_DATABASE_URL, or make this server the "
+            "primary; see default_transaction_read_only",
+            "it takes no writes");
+    if (answer.numbers[0] != pid)
+        doctor_say(
+            doctor, FINDING_WARN, "postgresql",
+            "name PostgreSQL itself in CHECKOUT_DATABASE_URL: a pooler that shares sessions "
+            "breaks prepared statements, notifications and locks, and a take-over cannot end "
+            "the sessions of a consumer that hangs",
+            "there is a connection pooler in between");
 }
 
 static void say_host(struct doctor *doctor, const struct pg_found *host)

@@ -41,6 +41,8 @@ void doctor_database(struct doctor *doctor);
 void doctor_hosts(struct doctor *doctor);
 /* The consumers, and what they lack; PostgreSQL answers. */
 void doctor_members(struct doctor *doctor);
+/* Whether the server takes writes, and no pooler is in between; PostgreSQL answers. */
+void doctor_session(struct doctor *doctor);
 /* Whether commits wait; PostgreSQL answers. */
 void doctor_commits(struct doctor *doctor);
 /* What happens at the gateway without us; PostgreSQL answers. */

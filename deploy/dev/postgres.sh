@@ -22,14 +22,15 @@ as_postgres() {
 postgres_place() {
     local place=$DIR/postgres
     mkdir -p "$place"
+    chmod 700 "$place"
     if ((EUID == 0)); then
+        chown postgres: "$place"
         if ! as_postgres test -x "$place"; then
             rmdir "$place"
             place=$(mktemp -d /var/tmp/checkout-postgres.XXXXXX)
+            chown postgres: "$place"
         fi
-        chown postgres: "$place"
     fi
-    chmod 700 "$place"
     echo "$place"
 }
 

@@ -64,9 +64,9 @@ static bool is_json(const char *content_type)
         return true;
     if (*rest != ';')
         return false;
-    rest++;
-    rest += strspn(rest, " \t");
-    return strcasecmp(rest, "charset=utf-8") == 0 || strcasecmp(rest, "charset=\"utf-8\"") == 0;
+    rest += strspn(rest, "; \t"); /* a parameter may be empty (RFC 9110, 5.6.6) */
+    return *rest == '\0' || strcasecmp(rest, "charset=utf-8") == 0 ||
+           strcasecmp(rest, "charset=\"utf-8\"") == 0;
 }
 
 /* ---- the body's members ---- */

@@ -1,13 +1,16 @@
 #!/usr/bin/python3
 """checkoutctl against real servers."""
 
+import contextlib
 import json
 import os
 import pty
 import re
+import socket
 import subprocess
 import threading
 import unittest
+import urllib.parse
 import uuid
 
 import jwt
@@ -444,6 +447,37 @@ class Token(CtlTestCase):
         self.assertEqual(self.decode(done.stdout.strip(), "checkout")["sub"], "ann")
 
 
+class Pooler:
+    """Passes bytes on, and makes up the number of the server's process, as poolers of connections do."""
+
+    LOGIN = b"K\0\0\0\x0c"
+
+    def __init__(self, host, port):
+        self._target, self._socket = (host, port), socket.create_server(("127.0.0.1", 0))
+        self.port = self._socket.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def close(self):
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+    def _serve(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client, server = self._socket.accept()[0], socket.create_connection(self._target)
+                threading.Thread(target=self._copy, args=(client, server, False), daemon=True).start()
+                threading.Thread(target=self._copy, args=(server, client, True), daemon=True).start()
+
+    def _copy(self, source, drain, changes):
+        with contextlib.suppress(OSError), source:
+            while data := source.recv(65536):
+                at = data.find(self.LOGIN) + len(self.LOGIN)
+                if changes and at >= len(self.LOGIN):
+                    data, changes = data[:at] + b"\0\x7f\0\0" + data[at + 4:], False
+                drain.sendall(data)
+            drain.shutdown(socket.SHUT_WR)
+
+
 class Doctor(CtlTestCase):
     shards = 2
 
@@ -516,6 +550,21 @@ class Doctor(CtlTestCase):
             self.expect_failure("postgresql: synchronous_commit is off")
         finally:
             self.stack.sql(f"alter database {database} reset synchronous_commit")
+
+    def test_a_server_that_takes_no_writes(self):
+        url = self.stack.settings["CHECKOUT_DATABASE_URL"] + "?options=-c%20default_transaction_read_only%3Don"
+        self.expect_failure("postgresql: .*read-only", CHECKOUT_DATABASE_URL=url)
+        self.expect_failure("postgresql: it takes no writes -> take target_session_attrs out",
+                            CHECKOUT_DATABASE_URL=url + "&target_session_attrs=any")
+
+    def test_a_pooler_in_between(self):
+        target = urllib.parse.urlsplit(self.stack.settings["CHECKOUT_DATABASE_URL"])
+        pooler = Pooler(target.hostname, target.port)
+        self.addCleanup(pooler.close)
+        address = target.netloc.rpartition("@")[0] + f"@127.0.0.1:{pooler.port}"
+        warnings = self.findings("warn", CHECKOUT_DATABASE_URL=target._replace(netloc=address).geturl())
+        self.assertTrue(any("there is a connection pooler in between" in warning for warning in warnings), warnings)
+        self.assertFalse(any("pooler" in warning for warning in self.findings("warn")))
 
     def test_missing_and_changed_migrations(self):
         kept = self.stack.sql("select version, name, checksum from public.checkout_migrations"

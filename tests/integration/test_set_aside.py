@@ -164,6 +164,24 @@ class SetAside(SetAsideCase):
         order.wait("confirmed")
         self.assertEqual(self.stack.gateway.captured()[order.id], 1)
 
+    def test_a_refund_of_a_locked_item_delays_no_other(self):
+        stuck, other = self.stack.item(), self.stack.item()
+        order = self.stack.order("ann", stuck).wait("confirmed")
+        intent = self.stack.one("select intent_id from payments where order_id = %s", (order.id,))
+
+        def refunds():
+            return self.stack.gateway.call("GET", f"/v1/refunds?payment_intent={intent}").json["data"]
+        self.stack.gateway.latency(1000)
+        self.stack.sql("select checkout.request_order_command('refund', %s, '{\"restock\": true}', 'test')", (order.id,))
+        wait_until(lambda: self.stack.one("select count(*) from refunds where order_id = %s", (order.id,)) == 1, 10, "it to begin")
+        with self.locked_item(stuck):
+            self.stack.gateway.calm()
+            wait_until(refunds, 10, "the money to go back")
+            self.ends_soon(other)
+            self.assertEqual(order.status(), "confirmed")
+        order.wait("refunded")
+        self.assertEqual((self.stack.counts(stuck), len(refunds())), ((10, 0, 0, 0), 1))
+
     def test_commands_of_a_locked_item_delay_no_other(self):
         stuck, other = self.stack.item(), self.stack.item()
         with self.locked_item(stuck):

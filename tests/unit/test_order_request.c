@@ -286,14 +286,20 @@ END_TEST
 
 START_TEST(content_types)
 {
-    static const char *const good[] = {"application/json", "Application/JSON",
+    static const char *const good[] = {"application/json",
+                                       "Application/JSON",
                                        "application/json; charset=utf-8",
-                                       "application/json;charset=\"UTF-8\""};
+                                       "application/json;charset=\"UTF-8\"",
+                                       "application/json;",
+                                       "application/json ; ",
+                                       "application/json;; charset=utf-8"};
     static const char *const bad[] = {"",
                                       "text/plain",
                                       "application/jsonx",
                                       "application/json5",
                                       "application/json; charset=latin-1",
+                                      "application/json, text/plain",
+                                      "application/json; v",
                                       "application/xml",
                                       "application/x-www-form-urlencoded"};
     for (size_t i = 0; i < ARRAY_LEN(good); i++) {
