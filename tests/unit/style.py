@@ -63,6 +63,8 @@ def main():
         sys.exit(run_tool("clang-format", ["--dry-run", "--Werror"], sources(".c", ".h")))
     if what == "shellcheck":
         sys.exit(run_tool("shellcheck", [], scripts()))
+    if what not in CHECKS:
+        sys.exit(f"there is no check {what}; there are: format, shellcheck, {', '.join(CHECKS)}")
     problems = []  # "NAME: what is wrong"
     CHECKS[what](problems)
     known = allowed(what)
