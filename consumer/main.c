@@ -335,6 +335,8 @@ static bool open_all(struct consumer *c)
         return false;
     c->context.relay = relay_new(loop, c->context.shards, c->outbox, c->redis,
                                  c->context.admission_keys, &c->stats);
+    if (c->context.relay != NULL && cfg_int(cfg, CFG_OPEN_ORDERS_PER_USER) > 0)
+        relay_ends_open_orders(c->context.relay);
     struct pool_options options = {.name = cfg_str(cfg, CFG_NAME),
                                    .heartbeat = c->heartbeat,
                                    .control = c->control,

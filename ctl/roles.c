@@ -30,10 +30,12 @@ static const struct role {
     const char *redis;
 } roles[] = {
     {"producer", "^$", "^checkout\\.jobs", "^$",
-     ALL_KEYS " ~" REDIS_KEY_LIMIT "* " EVENTS " " REDIS_ALWAYS
-              " +info +eval +time +set +get +del +subscribe +unsubscribe"},
+     ALL_KEYS " ~" REDIS_KEY_LIMIT "* ~" REDIS_KEY_OPEN "* " EVENTS " " REDIS_ALWAYS
+              " +info +eval +time +set +get +del +subscribe +unsubscribe"
+              " +zadd +zcard +zrem +zremrangebyscore +pexpire"},
     {"consumer", "^$", "^checkout\\.dead$", "^checkout\\.",
-     ALL_KEYS " " EVENTS " " REDIS_ALWAYS " +eval +set +get +del +publish"},
+     ALL_KEYS " ~" REDIS_KEY_OPEN "* " EVENTS " " REDIS_ALWAYS
+              " +eval +set +get +del +publish +zrem"},
     {"notifier", NULL, NULL, NULL, EVENTS " " REDIS_ALWAYS " +subscribe +unsubscribe"},
     {"operator", "^checkout\\.", "^checkout\\.", "^checkout\\.",
      ALL_KEYS " " EVENTS " " REDIS_ALWAYS

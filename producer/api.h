@@ -17,6 +17,7 @@ struct clients;
 struct identity;
 struct items;
 struct limits;
+struct open_orders;
 struct order_status;
 struct orders;
 struct origins;
@@ -37,6 +38,7 @@ struct api {
     struct publisher *publisher;
     struct shard_count *shard_count;
     struct limits *limits;
+    struct open_orders *open_orders; /* NULL: any number */
     struct clients *clients;
     bool addresses_count; /* orders are limited by address */
     struct admission *admission;

@@ -21,6 +21,7 @@
 #include "producer/items.h"
 #include "producer/limits/clients.h"
 #include "producer/limits/limits.h"
+#include "producer/limits/open_orders.h"
 #include "producer/orders/event_tickets.h"
 #include "producer/orders/order_status.h"
 #include "producer/orders/orders.h"
@@ -152,12 +153,16 @@ static bool open_servers(struct producer *p)
                                                 .redis_vouching = api->stats.redis_vouching};
     if (p->redis != NULL)
         api->admission = admission_new(api->loop, &admission, orders_verdict, api);
+    int64_t open_max = cfg_int(cfg, CFG_OPEN_ORDERS_PER_USER);
+    if (p->redis != NULL && open_max > 0)
+        api->open_orders = open_orders_new(api->loop, p->redis, &api->sessions, open_max);
     const struct sessions_options database = {.url = cfg_str(cfg, CFG_DATABASE_URL),
                                               .stats = &api->stats,
                                               .reads_connected = reads_connected,
                                               .arg = p};
     return sessions_open(&api->sessions, api->loop, &database) && api->publisher != NULL &&
-           api->shard_count != NULL && api->status != NULL && api->admission != NULL;
+           api->shard_count != NULL && api->status != NULL && api->admission != NULL &&
+           (open_max == 0 || api->open_orders != NULL);
 }
 
 static bool open_heartbeat(struct producer *p)
@@ -187,6 +192,8 @@ static bool open_limits(struct producer *p)
                                                 cfg_rate(cfg, CFG_ORDERS_PER_ADDRESS)};
     const struct rate bad_tokens = cfg_rate(cfg, CFG_BAD_TOKENS_PER_ADDRESS);
     p->api.limits = limits_new(rates);
+    if (p->api.limits != NULL)
+        limits_bound_open(p->api.limits, cfg_int(cfg, CFG_OPEN_ORDERS_PER_USER));
     p->api.clients = clients_new(cfg_str(cfg, CFG_TRUSTED_PROXIES), &bad_tokens);
     p->api.addresses_count = rates[LIMIT_ADDRESS].count > 0;
     return p->api.limits != NULL && p->api.clients != NULL;
@@ -286,6 +293,7 @@ static void close_all(struct producer *p)
     publisher_close(api->publisher);
     shard_count_free(api->shard_count);
     admission_free(api->admission);
+    open_orders_free(api->open_orders);
     limits_free(api->limits);
     clients_free(api->clients);
     redis_close(p->redis);

@@ -92,8 +92,11 @@ void respond_limited(struct api *api, struct http_request *request, enum stats_r
     char limit[LIMIT_SIZE];
     char policy[LIMIT_SIZE];
     (void)snprintf(limit, sizeof limit, "\"%s\";r=0;t=%u", limited->policy, wait_s);
-    (void)snprintf(policy, sizeof policy, "\"%s\";q=%" PRId64 ";w=%" PRId64, limited->policy,
-                   limited->rate->count, limited->rate->period_s);
+    int len =
+        snprintf(policy, sizeof policy, "\"%s\";q=%" PRId64, limited->policy, limited->rate->count);
+    if (limited->rate->period_s > 0)
+        (void)snprintf(policy + len, sizeof policy - (size_t)len, ";w=%" PRId64,
+                       limited->rate->period_s);
     const struct problem problem = {
         .type = PROBLEM_RATE_LIMITED, .detail = limited->detail, .retry_after_s = wait_s};
     const struct http_header headers[] = {{"RateLimit", limit}, {"RateLimit-Policy", policy}};

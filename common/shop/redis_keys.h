@@ -11,10 +11,16 @@
 #define REDIS_KEY_GATE "checkout:gate:"   /* <sku>: "<mode>:<state>" of the item's admission */
 #define REDIS_KEY_LOCK "checkout:lock:"   /* <sku>: id of the order that has the item in its cart */
 #define REDIS_KEY_LIMIT "checkout:limit:" /* <kind>:<name>: when its places are all free */
+#define REDIS_KEY_OPEN                                                                             \
+    "checkout:open:" /* <user>: ids of open orders, and until when they count                      \
+                      */
 /* How long they live; REDIS_KEYS_TEXT makes the text for a command of Redis. */
 #define REDIS_KEY_SEEN_LIFE_S 86400
 #define REDIS_KEY_GATE_LIFE_MS 5000 /* renewed by the item's owner */
 #define REDIS_KEY_LOCK_LIFE_MS 30000
+#define REDIS_KEY_OPEN_LIFE_MS                                                                     \
+    60000 /* an order counts for so long, unless it is seen open again                             \
+           */
 #define REDIS_KEYS_TEXT(number) REDIS_KEYS_TEXT_OF(number)
 #define REDIS_KEYS_TEXT_OF(number) #number
 
@@ -27,6 +33,7 @@
     X(REDIS_KEY_GATE, "sku", REDIS_KEYS_TEXT(REDIS_KEY_GATE_LIFE_MS) " ms")                        \
     X(REDIS_KEY_LOCK, "sku", REDIS_KEYS_TEXT(REDIS_KEY_LOCK_LIFE_MS) " ms")                        \
     X(REDIS_KEY_LIMIT, "kind>:<name", "until its places are all free again")                       \
+    X(REDIS_KEY_OPEN, "user_id", REDIS_KEYS_TEXT(REDIS_KEY_OPEN_LIFE_MS) " ms")                    \
     X(REDIS_CHANNEL_EVENTS, "user_id", "channel")
 
 #endif

@@ -3,12 +3,14 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "common/shop/event_row.h"
 #include "common/shop/redis_keys.h"
+#include "common/shop/status.h"
 #include "common/testing/failpoint.h"
 #include "common/testing/seeded_bug.h"
 
@@ -50,6 +52,7 @@ struct relay {
     struct redis *redis;
     struct admission_keys *keys;
     struct stats *stats;
+    bool ends_open_orders;
     struct loop_timer *save;
     struct loop_timer *retry;
     struct buf message;
@@ -116,6 +119,11 @@ struct relay *relay_new(struct loop *loop, uint32_t shards, struct pg *session, 
     }
     loop_timer_start(relay->save, SAVE_MS, SAVE_MS);
     return relay;
+}
+
+void relay_ends_open_orders(struct relay *relay)
+{
+    relay->ends_open_orders = true;
 }
 
 void relay_free(struct relay *relay)
@@ -224,6 +232,19 @@ static void count(struct relay_shard *part, const struct event *event, int64_t a
     stats_event(part->relay->stats, &counted);
 }
 
+/* If that is lost, it counts until its time in Redis has passed. */
+static void end_open_order(const struct relay *relay, const char *user, const struct event *event)
+{
+    char key[CHANNEL_MAX];
+    if (!relay->ends_open_orders || !order_state_final(order_state_of(event->status)))
+        return;
+    int len = snprintf(key, sizeof key, REDIS_KEY_OPEN "%s", user);
+    const char *argv[] = {"ZREM", key, event->order_id};
+    const size_t lens[] = {4, (size_t)len, strlen(event->order_id)};
+    if (redis_command(relay->redis, 3, argv, lens, NULL, NULL) < 0)
+        log_debug("open order not removed; it expires by itself");
+}
+
 static int publish(struct relay_shard *part, const struct pg_result *result, int row)
 {
     struct relay *relay = part->relay;
@@ -247,6 +268,7 @@ static int publish(struct relay_shard *part, const struct pg_result *result, int
         free(page);
     else
         part->unanswered++;
+    end_open_order(relay, pg_text(result, row, USER_ID), &event);
     admission_keys_saw(relay->keys, part->shard, event.sku, event.order_id, event.status,
                        event.reason);
     return code;

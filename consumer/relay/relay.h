@@ -22,6 +22,8 @@ struct relay;
  * our shards, to `keys`; all outlive it. NULL: no memory. */
 struct relay *relay_new(struct loop *loop, uint32_t shards, struct pg *session, struct redis *redis,
                         struct admission_keys *keys, struct stats *stats);
+/* From now on an order that ends no longer counts among its customer's open ones in Redis. */
+void relay_ends_open_orders(struct relay *relay);
 void relay_free(struct relay *relay);
 
 /* The shard is ours; its events up to `watermark` are published. */

@@ -75,7 +75,9 @@ static void mend(const struct admission *admission, const struct admission_entry
     enum limit_kind kinds[LIMIT_KINDS];
     const struct known_order *row = &entry->known.row;
     bool unlock = entry->redis_verdict == ADMISSION_LOCKED && (row->final || !same);
-    bool put_back = passed(entry) && limits_kinds(admission->limits, kinds) > 0;
+    bool limited = limits_kinds(admission->limits, kinds) > 0 ||
+                   limits_rate(admission->limits, LIMIT_OPEN)->count > 0;
+    bool put_back = passed(entry) && limited;
     if (put_back || !marker_right(entry, same))
         redis_script_mend(admission->redis, admission->limits, entry, row->fingerprint, unlock,
                           put_back);

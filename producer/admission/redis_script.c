@@ -14,23 +14,30 @@
 #define KEY_SIZE (sizeof REDIS_KEY_SEEN + JOB_SKU_MAX) /* or of an order's id */
 #define LIMIT_KEY_SIZE (sizeof REDIS_KEY_LIMIT + sizeof "address:" + JWT_USER_SIZE)
 #define NUMBER_SIZE 24
-#define FIXED_ARGS 4 /* EVAL, script, number of keys, number of limits */
-#define ORDER_ARGS (4 + LIMIT_KINDS)
-#define REFUSED_KINDS 8 /* how the answer packs a kind and a time into one number */
+#define OPEN_KEY_SIZE (sizeof REDIS_KEY_OPEN + JWT_USER_SIZE)
+#define FIXED_ARGS 5 /* EVAL, script, number of keys, number of limits, open orders */
+#define ORDER_ARGS (5 + LIMIT_KINDS)
+#define REFUSED_KINDS 8      /* how the answer packs a kind and a time into one number */
+#define REFUSED_OPEN 7       /* the kind of too many open orders */
+#define OPEN_WAIT_US 5000000 /* most payments have ended by then */
 
 #define SEEN_S REDIS_KEYS_TEXT(REDIS_KEY_SEEN_LIFE_S)
+#define OPEN_MS REDIS_KEYS_TEXT(REDIS_KEY_OPEN_LIFE_MS)
+#define OPEN_REFUSED                                                                               \
+    "-(" REDIS_KEYS_TEXT(OPEN_WAIT_US) " * " KINDS_TEXT " + " REDIS_KEYS_TEXT(REFUSED_OPEN) ")"
 #define KINDS_TEXT REDIS_KEYS_TEXT(REFUSED_KINDS)
 #define LOCK_MS REDIS_KEYS_TEXT(REDIS_KEY_LOCK_LIFE_MS)
 
 /*
- * KEYS, for each order: its marker, its item's state, and its limits, L of them. ARGV: L, then of
- * each limit its step and its room, then of each order its fingerprint and id. The arithmetic of
- * the limits is that of common/base/rate.c. Refused by limit n for w us: -(w * 8 + n).
+ * KEYS, for each order: its marker, its item's state, its limits, L of them, and if open orders are
+ * limited (O of a customer at once; 0: any number) those of its customer. ARGV: L, O, then of each
+ * limit its step and its room, then of each order its fingerprint and id. The arithmetic of the
+ * limits is that of common/base/rate.c. Refused by limit n for w us: -(w * 8 + n).
  */
 static const char ask_script[] =
-    "local L, out = tonumber(ARGV[1]), {} "
-    "local each, args, now = 2 + L, 1 + 2 * L, 0 "
-    "if L > 0 then local time = redis.call('TIME') now = time[1] * 1000000 + time[2] end "
+    "local L, O, out = tonumber(ARGV[1]), tonumber(ARGV[2]), {} "
+    "local each, args, now = 2 + L + (O > 0 and 1 or 0), 2 + 2 * L, 0 "
+    "if each > 2 then local time = redis.call('TIME') now = time[1] * 1000000 + time[2] end "
     "for i = 1, #KEYS / each do "
     "  local k, code, full, lock = (i - 1) * each, 0, {}, nil "
     "  local seen, item, print, id = KEYS[k+1], KEYS[k+2], ARGV[args+2*i-1], ARGV[args+2*i] "
@@ -45,13 +52,23 @@ static const char ask_script[] =
     "    end "
     "    local wait = 0 "
     "    for n = 1, (code == 3 or code == 4) and 0 or L do "
-    "      local step, room = tonumber(ARGV[2*n]), tonumber(ARGV[2*n+1]) "
+    "      local step, room = tonumber(ARGV[2*n+1]), tonumber(ARGV[2*n+2]) "
     "      local at = tonumber(redis.call('GET', KEYS[k+2+n]) or 0) or 0 "
     "      full[n] = math.min(math.max(now, at), now + room) + step "
     "      local over = full[n] - now - room "
     "      if over > wait then wait, code = over, -(over * " KINDS_TEXT " + n) end "
     "    end "
+    "    local open, ms = KEYS[k+each], now / 1000 "
+    "    if O > 0 and (code == 0 or code == 5) then "
+    "      local old = redis.pcall('ZREMRANGEBYSCORE', open, '-inf', string.format('%.0f', ms)) "
+    "      if type(old) == 'table' then redis.call('DEL', open) end "
+    "      if redis.call('ZCARD', open) >= O then code = " OPEN_REFUSED " end "
+    "    end "
     "    if code == 0 or code == 5 then "
+    "      if O > 0 then "
+    "        redis.call('ZADD', open, string.format('%.0f', ms + " OPEN_MS "), id) "
+    "        redis.call('PEXPIRE', open, " OPEN_MS ") "
+    "      end "
     "      for n = 1, L do "
     "        redis.call('SET', KEYS[k+2+n], string.format('%.0f', full[n]), "
     "          'PX', math.ceil((full[n] - now) / 1000)) "
@@ -118,7 +135,7 @@ static void add_number(struct command *command, char ret_number[NUMBER_SIZE], in
 struct used_limits {
     enum limit_kind kinds[LIMIT_KINDS];
     size_t count;
-    char numbers[2 * LIMIT_KINDS + 1][NUMBER_SIZE];
+    char numbers[2 * LIMIT_KINDS + 2][NUMBER_SIZE];
 };
 
 static void use_limits(struct used_limits *used, const struct limits *limits)
@@ -126,15 +143,21 @@ static void use_limits(struct used_limits *used, const struct limits *limits)
     used->count = limits_kinds(limits, used->kinds);
 }
 
-/* Their number, and the step and the room of each. */
+static int64_t open_max(const struct limits *limits)
+{
+    return limits_rate(limits, LIMIT_OPEN)->count;
+}
+
+/* Their number, how many orders may be open, and the step and the room of each. */
 static void add_rates(struct command *command, struct used_limits *used,
                       const struct limits *limits)
 {
     add_number(command, used->numbers[0], (int64_t)used->count);
+    add_number(command, used->numbers[1], open_max(limits));
     for (size_t i = 0; i < used->count; i++) {
         const struct rate *rate = limits_rate(limits, used->kinds[i]);
-        add_number(command, used->numbers[2 * i + 1], rate_step_us(rate));
-        add_number(command, used->numbers[2 * i + 2], rate_room_us(rate));
+        add_number(command, used->numbers[2 * i + 2], rate_step_us(rate));
+        add_number(command, used->numbers[2 * i + 3], rate_room_us(rate));
     }
 }
 
@@ -158,6 +181,7 @@ int redis_script_ask(struct redis *redis, const struct limits *limits,
 {
     char keys[2 * REDIS_SCRIPT_ORDERS_MAX][KEY_SIZE];
     char limit_keys[REDIS_SCRIPT_ORDERS_MAX][LIMIT_KINDS][LIMIT_KEY_SIZE];
+    char open_keys[REDIS_SCRIPT_ORDERS_MAX][OPEN_KEY_SIZE];
     char number[NUMBER_SIZE];
     const char *argv[FIXED_ARGS + 2 * LIMIT_KINDS + ORDER_ARGS * REDIS_SCRIPT_ORDERS_MAX];
     size_t argv_len[ARRAY_LEN(argv)];
@@ -166,11 +190,15 @@ int redis_script_ask(struct redis *redis, const struct limits *limits,
     use_limits(&used, limits);
     add_text(&command, "EVAL");
     add(&command, ask_script, sizeof ask_script - 1);
-    add_number(&command, number, (int64_t)((2 + used.count) * count));
+    bool counts_open = open_max(limits) > 0;
+    add_number(&command, number, (int64_t)((2 + used.count + (counts_open ? 1 : 0)) * count));
     for (size_t i = 0; i < count; i++) {
         add_key(&command, keys[2 * i], KEY_SIZE, REDIS_KEY_SEEN, entries[i]->order_id);
         add_key(&command, keys[2 * i + 1], KEY_SIZE, REDIS_KEY_GATE, entries[i]->sku);
         add_limit_keys(&command, &used, limit_keys[i], entries[i]);
+        if (counts_open)
+            add_key(&command, open_keys[i], OPEN_KEY_SIZE, REDIS_KEY_OPEN,
+                    entries[i]->names.of[LIMIT_USER]);
     }
     add_rates(&command, &used, limits);
     for (size_t i = 0; i < count; i++) {
@@ -193,11 +221,30 @@ enum admission_verdict redis_script_verdict(const struct limits *limits,
         return verdicts[item->integer];
     enum limit_kind kinds[LIMIT_KINDS];
     int64_t number = -(item->integer % REFUSED_KINDS);
-    if (number == 0 || number > (int64_t)limits_kinds(limits, kinds))
+    bool too_many_open = number == REFUSED_OPEN && open_max(limits) > 0;
+    if (!too_many_open && (number == 0 || number > (int64_t)limits_kinds(limits, kinds)))
         return ADMISSION_OPEN;
-    entry->refused = (struct limit_refusal){.kind = kinds[number - 1],
+    entry->refused = (struct limit_refusal){.kind = too_many_open ? LIMIT_OPEN : kinds[number - 1],
                                             .wait_us = -(item->integer / REFUSED_KINDS)};
     return ADMISSION_LIMITED;
+}
+
+/* An order that is not let in after all, or was before, counts no more as open; where it is, that
+ * is seen again. */
+static void forget_open(struct redis *redis, const struct limits *limits,
+                        const struct admission_entry *entry)
+{
+    char key[OPEN_KEY_SIZE];
+    const char *argv[3];
+    size_t argv_len[ARRAY_LEN(argv)];
+    struct command command = {argv, argv_len, 0};
+    if (open_max(limits) == 0)
+        return;
+    add_text(&command, "ZREM");
+    add_key(&command, key, OPEN_KEY_SIZE, REDIS_KEY_OPEN, entry->names.of[LIMIT_USER]);
+    add_text(&command, entry->order_id);
+    if (redis_command(redis, command.argc, argv, argv_len, NULL, NULL) < 0)
+        log_debug("open order not removed; it expires by itself");
 }
 
 static void change(struct redis *redis, const char *script, struct used_limits *used,
@@ -230,8 +277,10 @@ void redis_script_mend(struct redis *redis, const struct limits *limits,
                        bool put_back)
 {
     struct used_limits used = {.count = 0};
-    if (put_back)
+    if (put_back) {
         use_limits(&used, limits);
+        forget_open(redis, limits, entry);
+    }
     change(redis, mend_script, &used, limits, entry, fingerprint, unlock ? entry->order_id : "");
 }
 
@@ -240,5 +289,6 @@ void redis_script_take_back(struct redis *redis, const struct limits *limits,
 {
     struct used_limits used;
     use_limits(&used, limits);
+    forget_open(redis, limits, entry);
     change(redis, take_back_script, &used, limits, entry, entry->fingerprint, entry->order_id);
 }

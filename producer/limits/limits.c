@@ -8,15 +8,15 @@
 #define ORDERS_MAX 16384 /* that were let in here */
 
 struct limits {
-    struct rate rates[LIMIT_KINDS];
+    struct rate rates[LIMIT_ALL];
     struct recent *full[LIMIT_KINDS]; /* when the bucket of a name is full again */
     struct recent *orders;
 };
 
 const char *limit_kind_name(enum limit_kind kind)
 {
-    static const char *const names[LIMIT_KINDS] = {
-        [LIMIT_USER] = "user", [LIMIT_ADDRESS] = "address"};
+    static const char *const names[LIMIT_ALL] = {
+        [LIMIT_USER] = "user", [LIMIT_ADDRESS] = "address", [LIMIT_OPEN] = "open"};
     return names[kind];
 }
 
@@ -46,6 +46,11 @@ void limits_free(struct limits *limits)
         recent_free(limits->full[kind]);
     recent_free(limits->orders);
     free(limits);
+}
+
+void limits_bound_open(struct limits *limits, int64_t max)
+{
+    limits->rates[LIMIT_OPEN] = (struct rate){.count = max};
 }
 
 size_t limits_kinds(const struct limits *limits, enum limit_kind ret_kinds[LIMIT_KINDS])

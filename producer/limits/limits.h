@@ -18,7 +18,13 @@
 #include "common/base/attrs.h"
 #include "common/base/rate.h"
 
-enum limit_kind { LIMIT_USER, LIMIT_ADDRESS, LIMIT_KINDS };
+enum limit_kind {
+    LIMIT_USER,
+    LIMIT_ADDRESS,
+    LIMIT_KINDS,
+    LIMIT_OPEN = LIMIT_KINDS, /* not a rate: how many orders of a customer may be open at once */
+    LIMIT_ALL
+};
 
 /* Whom an order counts for; NULL: a kind without a limit. The texts are not owned. */
 struct limit_names {
@@ -36,8 +42,13 @@ struct limits;
 struct limits *limits_new(const struct rate rates[LIMIT_KINDS]);
 void limits_free(struct limits *limits); /* NULL is allowed */
 
-/* The kinds that have a limit; returns how many. */
+/* How many orders of one customer may be open at once; 0, as before the call: any number. Only
+ * Redis counts them. */
+void limits_bound_open(struct limits *limits, int64_t max);
+
+/* The rates that have a limit; returns how many. */
 size_t limits_kinds(const struct limits *limits, enum limit_kind ret_kinds[LIMIT_KINDS]);
+/* Of LIMIT_OPEN: the number alone, in no time. */
 const struct rate *limits_rate(const struct limits *limits, enum limit_kind kind);
 /* What the kind is called to clients. */
 const char *limit_kind_name(enum limit_kind kind);

@@ -9,6 +9,7 @@
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "producer/limits/clients.h"
+#include "producer/limits/open_orders.h"
 #include "producer/orders/event_tickets.h"
 #include "producer/orders/order_request.h"
 #include "producer/publish/publisher.h"
@@ -124,9 +125,10 @@ static void refuse_late(struct api *api, struct order *o, enum problem_type type
 
 static void refuse_limited(struct api *api, struct order *o)
 {
-    static const char *const details[LIMIT_KINDS] = {
+    static const char *const details[LIMIT_ALL] = {
         [LIMIT_USER] = "this customer sends too many orders",
-        [LIMIT_ADDRESS] = "this address sends too many orders"};
+        [LIMIT_ADDRESS] = "this address sends too many orders",
+        [LIMIT_OPEN] = "this customer has too many orders that have not ended yet"};
     const struct limit_refusal *refused = &o->entry.refused;
     const struct limited limited = {.policy = limit_kind_name(refused->kind),
                                     .detail = details[refused->kind],
@@ -289,6 +291,7 @@ void orders_verdict(struct admission_entry *entry, enum admission_verdict verdic
     case ADMISSION_PASS:
     case ADMISSION_LOCKED:
         o->let_in = true;
+        open_orders_saw(api->open_orders, o->buyer.user);
         if (!refused_by_window(api, o) && !refused_by_challenge(api, o))
             publish(api, o);
         return;

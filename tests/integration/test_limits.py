@@ -8,7 +8,7 @@ import uuid
 import harness
 from harness import http_call, wait_until
 
-FIELD = re.compile(r'"(user|address|tokens)";r=0;t=(\d+)')
+FIELD = re.compile(r'"(user|address|tokens|open)";r=0;t=(\d+)')
 
 
 class LimitCase(harness.TestCase):
@@ -131,6 +131,74 @@ class Customers(LimitCase):
             if answer.status == 429:    # it is no longer than a place takes to come back
                 self.assertLessEqual(int(answer.headers["Retry-After"]), 60)
             redis.delete(self.key("user", self.user))
+
+
+class OpenOrders(LimitCase):
+    """Three orders of a customer that have not ended; through two doors."""
+
+    settings = {"CHECKOUT_OPEN_ORDERS_PER_USER": "3", "CHECKOUT_ORDERS_PER_USER": "0"}
+    daemons = ("sandbox", "consumer")
+    POLICY = ("open", '"open";q=3')
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.doors = [cls.stack.start("producer") for _ in range(2)]
+
+    def tearDown(self):
+        self.stack.gateway.calm()
+
+    def fill(self, sku=None):
+        """Three orders that stay open; their keys and orders."""
+        self.stack.gateway.latency(60000)
+        keys = [uuid.uuid4().hex for _ in range(3)]
+        answers = [self.post(key=key, sku=sku, producer=self.doors[n % 2]) for n, key in enumerate(keys)]
+        self.assertEqual([answer.status for answer in answers], [202] * 3)
+        orders = [harness.Order(self.stack, self.user, answer.json["id"]) for answer in answers]
+        for order in orders:
+            wait_until(lambda o=order: o.row() is not None, 10, "its decision")
+        return keys, orders
+
+    def test_the_next_is_refused_until_one_has_ended(self):
+        sku = self.stack.item(stock=1)
+        keys, orders = self.fill(sku)
+        for door in self.doors:
+            self.assertEqual(self.assert_limited(self.post(producer=door), *self.POLICY), 5)
+            self.assertEqual(self.post(user=self.user + "-other", producer=door).status, 202)
+            for key in keys:        # a repeat takes no place
+                self.assertEqual(self.post(key=key, sku=sku, producer=door).status, 202)
+        self.assertEqual(self.stack.call(self.user, "DELETE", f"/v1/orders/{orders[2].id}").status, 202)
+        orders[2].wait("cancelled")
+        wait_until(lambda: self.post().status == 202, 5, "the place of the one that ended")
+        self.assert_limited(self.post(), *self.POLICY)
+
+    def test_what_the_door_refuses_for_another_reason_takes_no_place(self):
+        later = self.stack.item(opens_at="2040-01-01")
+        wait_until(lambda: self.post(user=uuid.uuid4().hex, sku=later).json.get("type") == "/problems/not-open-yet", 10,
+                   "the door to know of the sale")
+        for _ in range(5):
+            self.assertEqual(self.post(sku=later).json["type"], "/problems/not-open-yet")
+        wait_until(lambda: self.stack.redis().zcard(f"checkout:open:{self.user}") == 0, 5, "no place is taken")
+
+    def test_a_count_that_is_wrong_heals(self):
+        """What a crash leaves: orders that were never accepted, or that Redis has lost."""
+        redis, key = self.stack.redis(), f"checkout:open:{self.user}"
+        self.assertEqual(self.post().status, 202)
+        self.assertTrue(50000 < redis.pttl(key) <= 60000, redis.pttl(key))
+        now = int(redis.time()[0]) * 1000
+        redis.zadd(key, {str(uuid.uuid4()): now + 1500 for _ in range(3)})
+        self.assert_limited(self.post(), *self.POLICY)
+        wait_until(lambda: self.post().status == 202, 5, "those that nobody accepted are forgotten")
+        self.user += "-again"
+        key = f"checkout:open:{self.user}"
+        self.fill()
+        redis.delete(key)
+        wait_until(lambda: redis.zcard(key) == 3, 15, "those that PostgreSQL has open count again")
+        self.assert_limited(self.post(), *self.POLICY)
+
+    def test_nonsense_in_redis_is_no_limit(self):
+        self.stack.redis().set(f"checkout:open:{self.user}", "nonsense")
+        self.assertEqual(self.post().status, 202)
 
 
 class WithoutRedis(LimitCase):

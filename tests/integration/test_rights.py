@@ -33,6 +33,7 @@ class Rights(harness.TestCase):
     def setUpClass(cls):
         cls.servers = harness_services.start_own()
         super().setUpClass()
+        cls.stack.settings["CHECKOUT_OPEN_ORDERS_PER_USER"] = "100"     # needs rights of its own
         cls.passwords = os.path.join(cls.stack.directory, "passwords")
         os.makedirs(cls.passwords)
         for name in PROGRAMS:
@@ -96,6 +97,7 @@ class Rights(harness.TestCase):
         first = self.stack.order("ann", dress)
         first.wait("confirmed")
         self.assertEqual(heard.wait_final(first.id)["data"]["status"], "confirmed")
+        harness.wait_until(lambda: self.stack.redis().zcard("checkout:open:ann") == 0, 20, "no order of hers to be open")
         harness.wait_until(lambda: self.stack.post("bob", dress).status == 409, 20, "the dress to be sold out")
         orders = [self.stack.order(f"buyer-{n}", passes) for n in range(5)]
         for order in orders:

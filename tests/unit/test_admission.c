@@ -470,11 +470,49 @@ START_TEST(redis_is_asked_about_the_limit_in_the_same_query)
     struct asked *asked = ask();
     ck_assert_ptr_nonnull(strstr(fake_redis_command(redis, 0),
                                  " 3 checkout:seen:" ID " checkout:gate:hat "
-                                 "checkout:limit:user:ann 1 30000000 60000000 " MINE " " ID));
+                                 "checkout:limit:user:ann 1 0 30000000 60000000 " MINE " " ID));
     redis_says(0);
     is(asked, ADMISSION_PASS);
     nothing_is_mended();
     end();
+}
+END_TEST
+
+START_TEST(open_orders_are_counted_in_the_same_query)
+{
+    begin_limited();
+    limits_bound_open(limits, 3);
+    struct asked *asked = ask();
+    ck_assert_ptr_nonnull(strstr(fake_redis_command(redis, 0),
+                                 " 4 checkout:seen:" ID
+                                 " checkout:gate:hat checkout:limit:user:ann "
+                                 "checkout:open:ann 1 3 30000000 60000000 " MINE " " ID));
+    redis_says(0);
+    ck_assert_int_eq(asked->verdict, ADMISSION_PASS);
+    admission_take_back(admission, &asked->entry);
+    ck_assert_str_eq(fake_redis_command(redis, 0), "ZREM checkout:open:ann " ID);
+    fake_redis_done(redis, 0);
+    redis_was_sent("redis.call('GET', KEYS[1]) == ARGV[1]", " " MINE " " ID " 30000000");
+    free(asked);
+    end();
+}
+END_TEST
+
+START_TEST(too_many_open_orders_are_told_as_such)
+{
+    const char *const rows[] = {NULL, MINE};
+    const int verdicts[] = {ADMISSION_LIMITED, ADMISSION_KNOWN};
+    for (size_t i = 0; i < 2; i++) {
+        begin_limited();
+        limits_bound_open(limits, 3);
+        struct asked *asked = ask();
+        redis_says(-(5000000 * 8 + 7));
+        table_says(rows[i], "waiting"); /* a repeat is never refused */
+        ck_assert_int_eq(asked->entry.refused.kind, LIMIT_OPEN);
+        ck_assert_int_eq(asked->entry.refused.wait_us, 5000000);
+        is(asked, verdicts[i]);
+        end();
+    }
 }
 END_TEST
 
@@ -640,6 +678,8 @@ int main(void)
     suite_add_tcase(suite, tcase);
     TCase *limited = tcase_create("limits");
     tcase_add_test(limited, redis_is_asked_about_the_limit_in_the_same_query);
+    tcase_add_test(limited, open_orders_are_counted_in_the_same_query);
+    tcase_add_test(limited, too_many_open_orders_are_told_as_such);
     tcase_add_test(limited, an_order_that_is_not_accepted_returns_its_place);
     tcase_add_test(limited, one_that_postgresql_knows_returns_its_place);
     tcase_add_test(limited, a_refused_one_is_looked_up_first);

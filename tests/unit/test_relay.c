@@ -107,6 +107,24 @@ START_TEST(what_the_previous_owner_left_is_published_and_the_watermark_follows)
 }
 END_TEST
 
+START_TEST(an_order_that_ends_counts_as_open_no_more)
+{
+    relay_ends_open_orders(relay);
+    relay_start(relay, 1, 0);
+    fake_pg_answer(
+        session, "unrelayed",
+        "1|1|1800000000000|order-1|hat|1|reserved|null|null|1000|usd|null|null|null|null|ann|"
+        "1799999999900;"
+        "2|2|1800000000000|order-1|hat|1|confirmed|null|null|1000|usd|null|null|null|null|ann|"
+        "1799999999900");
+    ck_assert_uint_eq(fake_redis_waiting(redis), 3);
+    ck_assert_str_eq(fake_redis_command(redis, 2), "ZREM checkout:open:ann order-1");
+    fake_redis_refuse(redis, 2); /* it expires by itself: nothing is published again */
+    publish_all();
+    ck_assert(relay_idle(relay, 1));
+}
+END_TEST
+
 static const char *decisions(void)
 {
     static char line[64];
@@ -308,6 +326,7 @@ int main(void)
     TCase *tcase = tcase_create("relay");
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, what_the_previous_owner_left_is_published_and_the_watermark_follows);
+    tcase_add_test(tcase, an_order_that_ends_counts_as_open_no_more);
     tcase_add_test(tcase, an_event_that_is_published_again_counts_once);
     tcase_add_test(tcase,
                    the_watermark_waits_for_every_answer_of_its_page_in_whatever_order_they_come);
