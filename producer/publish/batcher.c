@@ -8,6 +8,9 @@
 
 #define BODY_MAX ((size_t)JOB_MESSAGE_MAX)
 #define SPARE_MAX 64 /* batches kept for reuse, with their memory */
+/* The next wave leaves when at most one in so many messages of the last one is unconfirmed, or one
+ * in all. */
+#define WAVE_REST 4
 
 /* The messages of one shard: gathered ones in order, and the one on its way. */
 struct queue {
@@ -22,6 +25,9 @@ struct batcher {
     uint32_t shards;
     unsigned inflight_max;
     unsigned inflight;
+    unsigned wave;    /* messages of the last wave, or up to now of the one that leaves */
+    bool leaving;     /* the wave has begun, and not all of it is sent */
+    uint64_t wave_ms; /* the newest message of it was sent */
     size_t jobs_max;
     size_t jobs;
     batcher_fate_cb fate;
@@ -200,13 +206,27 @@ static struct queue *first_ready(struct batcher *b)
     return queue;
 }
 
-struct batch *batcher_next(struct batcher *batcher)
+/* Whether messages may leave: the broker syncs once for all that come together. */
+static bool wave_may_leave(const struct batcher *b, uint64_t now_ms)
 {
-    if (batcher->inflight >= batcher->inflight_max)
+    if (b->leaving || b->inflight <= 1 || b->inflight <= b->wave / WAVE_REST)
+        return true;
+    return now_ms >= b->wave_ms + BATCHER_WAVE_MS;
+}
+
+struct batch *batcher_next(struct batcher *batcher, uint64_t now_ms)
+{
+    if (!wave_may_leave(batcher, now_ms))
         return NULL;
-    struct queue *queue = first_ready(batcher);
-    if (queue == NULL)
+    struct queue *queue = batcher->inflight < batcher->inflight_max ? first_ready(batcher) : NULL;
+    if (queue == NULL) {
+        batcher->leaving = false;
         return NULL;
+    }
+    if (!batcher->leaving) {
+        batcher->leaving = true;
+        batcher->wave = 0;
+    }
     struct batch *batch = queue->head;
     if (!batch->sealed) {
         (void)buf_str(&batch->body, JOB_MESSAGE_TAIL); /* encode left room in the bound … */
@@ -229,6 +249,8 @@ void batcher_sent(struct batcher *batcher, struct batch *batch, uint64_t sequenc
     batch->since_ms = now_ms;
     queue->sent = batch;
     batcher->inflight++;
+    batcher->wave++;
+    batcher->wave_ms = now_ms;
 }
 
 /* ---- ends ---- */

@@ -3,8 +3,11 @@
  * come in from outside.
  *
  * At most `inflight_max` messages are unconfirmed, at most one of them per shard. Jobs that arrive
- * meanwhile gather per shard and leave as one message when a place is free. A message overdue by
- * BATCHER_OVERDUE_MS no longer counts: only its own shard stands still until it is settled.
+ * meanwhile gather per shard and leave as one message. Messages leave in waves: when at most a
+ * quarter of the last ones, or one, is unconfirmed, all that are gathered leave together, and the
+ * broker's disk syncs once for them; after BATCHER_WAVE_MS they leave nevertheless. A job that
+ * comes while the broker is idle leaves at once. A message overdue by BATCHER_OVERDUE_MS no longer
+ * counts: only its own shard stands still until it is settled.
  */
 #ifndef PRODUCER_BATCHER_H
 #define PRODUCER_BATCHER_H
@@ -17,6 +20,7 @@
 #include "common/base/buf.h"
 #include "common/shop/job.h"
 
+#define BATCHER_WAVE_MS 20 /* a wave waits for the last one's confirms no longer */
 #define BATCHER_OVERDUE_MS 1000
 #define BATCHER_UNKNOWN_MS 5000 /* no confirm for so long: its jobs are answered "unknown" */
 #define BATCHER_SILENT_MS 10000 /* no answer about a message for so long: none will come */
@@ -61,8 +65,9 @@ void batcher_free(struct batcher *batcher);
 MUST_CHECK int batcher_add(struct batcher *batcher, uint32_t shard, const struct job *job,
                            void *waiter, uint64_t now_ms);
 
-/* The message that should leave now, or NULL. Call batcher_sent when it has. */
-struct batch *batcher_next(struct batcher *batcher);
+/* The message that should leave now, or NULL, which ends the wave. Call batcher_sent when it has
+ * left. */
+struct batch *batcher_next(struct batcher *batcher, uint64_t now_ms);
 void batcher_sent(struct batcher *batcher, struct batch *batch, uint64_t sequence, uint64_t now_ms);
 
 /* The broker's answer (BATCH_CONFIRMED or BATCH_REFUSED) on message `sequence`. */

@@ -95,7 +95,7 @@ static void flush(void *arg)
         return; /* batcher_refuse or batcher_lost has answered them */
     if (p->renew_ms != 0 && clock_mono_ms() >= p->renew_ms)
         return; /* what was sent is settled first */
-    while ((batch = batcher_next(p->batcher)) != NULL) {
+    while ((batch = batcher_next(p->batcher, clock_mono_ms())) != NULL) {
         uint64_t sequence;
         int code = publish(p, batch, &sequence);
         if (code == ERR_FULL) {

@@ -61,7 +61,7 @@ static int add(uint32_t shard, size_t waiter, uint64_t now_ms)
 /* Sends the next message if one may leave; its number of jobs, or 0. */
 static size_t send_next(uint64_t now_ms)
 {
-    struct batch *batch = batcher_next(batcher);
+    struct batch *batch = batcher_next(batcher, now_ms);
     if (batch == NULL)
         return 0;
     size_t count = batch->count;
@@ -69,15 +69,24 @@ static size_t send_next(uint64_t now_ms)
     return count;
 }
 
+/* Sends all that may leave; how many messages. */
+static size_t send_wave(uint64_t now_ms)
+{
+    size_t messages = 0;
+    while (send_next(now_ms) > 0)
+        messages++;
+    return messages;
+}
+
 START_TEST(one_job_leaves_at_once)
 {
-    ck_assert_ptr_null(batcher_next(batcher));
+    ck_assert_ptr_null(batcher_next(batcher, 0));
     ck_assert_int_eq(add(3, 1, 0), 0);
-    struct batch *batch = batcher_next(batcher);
+    struct batch *batch = batcher_next(batcher, 0);
     ck_assert_ptr_nonnull(batch);
     ck_assert_uint_eq(batch->shard, 3);
     ck_assert_uint_eq(batch->count, 1);
-    ck_assert_ptr_eq(batcher_next(batcher), batch); /* asked again, nothing changes */
+    ck_assert_ptr_eq(batcher_next(batcher, 0), batch); /* asked again, nothing changes */
     json_t *message = json_loadb(batch->body.data, batch->body.len, JSON_REJECT_DUPLICATES, NULL);
     ck_assert_int_eq(json_integer_value(json_object_get(message, "version")), 1);
     ck_assert_uint_eq(json_array_size(json_object_get(message, "jobs")), 1);
@@ -112,10 +121,10 @@ END_TEST
 START_TEST(a_job_that_comes_after_sealing_waits_for_the_next_message)
 {
     ck_assert_int_eq(add(3, 1, 0), 0);
-    struct batch *batch = batcher_next(batcher); /* sealed, but the socket is full */
+    struct batch *batch = batcher_next(batcher, 0); /* sealed, but the socket is full */
     ck_assert_int_eq(add(3, 2, 0), 0);
     ck_assert_uint_eq(batch->count, 1);
-    ck_assert_ptr_eq(batcher_next(batcher), batch);
+    ck_assert_ptr_eq(batcher_next(batcher, 0), batch);
     ck_assert_uint_eq(send_next(0), 1);
     batcher_settle(batcher, 1, BATCH_CONFIRMED);
     ck_assert_uint_eq(send_next(0), 1);
@@ -130,9 +139,84 @@ START_TEST(at_most_inflight_messages)
     while (send_next(0) > 0)
         sent++;
     ck_assert_uint_eq(sent, INFLIGHT);
-    batcher_settle(batcher, 5, BATCH_CONFIRMED);
-    ck_assert_uint_eq(send_next(0), 1);
+    for (uint64_t i = 1; i <= 6; i++)
+        batcher_settle(batcher, i, BATCH_CONFIRMED);
+    ck_assert_uint_eq(send_wave(0), 6);
+}
+END_TEST
+
+START_TEST(the_next_wave_leaves_together_when_a_quarter_of_the_last_is_left)
+{
+    for (uint32_t shard = 0; shard < INFLIGHT; shard++)
+        ck_assert_int_eq(add(shard, shard, 0), 0);
+    ck_assert_uint_eq(send_wave(0), INFLIGHT);
+    for (uint32_t shard = INFLIGHT; shard < 12; shard++)
+        ck_assert_int_eq(add(shard, shard, 0), 0);
+    for (uint64_t i = 1; i <= 5; i++) {
+        batcher_settle(batcher, i, BATCH_CONFIRMED);
+        ck_assert_uint_eq(send_next(0), 0);
+    }
+    batcher_settle(batcher, 6, BATCH_CONFIRMED); /* two of eight are left */
+    ck_assert_uint_eq(send_wave(0), 4);
+    ck_assert_int_eq(add(12, 12, 0), 0); /* six are on their way, and the last wave had four */
+    for (uint64_t i = 7; i <= 10; i++) {
+        ck_assert_uint_eq(send_next(0), 0);
+        batcher_settle(batcher, i, BATCH_CONFIRMED);
+    }
     ck_assert_uint_eq(send_next(0), 0);
+    batcher_settle(batcher, 11, BATCH_CONFIRMED);
+    ck_assert_uint_eq(send_wave(0), 1);
+}
+END_TEST
+
+START_TEST(a_second_lone_job_waits_for_nothing)
+{
+    for (uint32_t shard = 0; shard < 2; shard++) {
+        ck_assert_int_eq(add(shard, shard, 0), 0);
+        ck_assert_uint_eq(send_wave(0), 1);
+    }
+    ck_assert_int_eq(add(2, 2, 0), 0);
+    ck_assert_uint_eq(send_wave(0), 0); /* two make a wave */
+    batcher_settle(batcher, 1, BATCH_CONFIRMED);
+    ck_assert_uint_eq(send_wave(0), 1);
+}
+END_TEST
+
+START_TEST(a_wave_that_the_socket_interrupts_goes_on)
+{
+    for (uint32_t shard = 0; shard < 6; shard++)
+        ck_assert_int_eq(add(shard, shard, 0), 0);
+    for (size_t i = 0; i < 4; i++)
+        ck_assert_uint_eq(send_next(0), 1); /* then it is full */
+    ck_assert_int_eq(add(7, 7, 0), 0);
+    ck_assert_uint_eq(send_wave(5), 3);
+    ck_assert_int_eq(add(8, 8, 5), 0);
+    ck_assert_uint_eq(send_next(5), 0);
+}
+END_TEST
+
+START_TEST(lost_confirms_hold_a_wave_up_for_its_time_at_most)
+{
+    for (uint32_t shard = 0; shard < INFLIGHT; shard++)
+        ck_assert_int_eq(add(shard, shard, 0), 0);
+    ck_assert_uint_eq(send_wave(0), INFLIGHT);
+    for (uint64_t i = 1; i <= 4; i++)
+        batcher_settle(batcher, i, BATCH_CONFIRMED); /* of the others nothing is heard any more */
+    for (uint32_t shard = 0; shard < 4; shard++)
+        ck_assert_int_eq(add(shard, 20 + shard, 1), 0);
+    ck_assert_uint_eq(send_wave(BATCHER_WAVE_MS - 1), 0);
+    ck_assert_uint_eq(send_wave(BATCHER_WAVE_MS), 4);
+    for (uint64_t i = 9; i <= 12; i++)
+        batcher_settle(batcher, i, BATCH_CONFIRMED);
+    batcher_tick(batcher, BATCHER_OVERDUE_MS);
+    ck_assert_uint_eq(batcher_inflight(batcher), 0);
+    for (uint32_t shard = 0; shard < 4; shard++) { /* overdue ones hold nobody up any more */
+        ck_assert_int_eq(add(shard, 30 + shard, BATCHER_OVERDUE_MS), 0);
+        ck_assert_uint_eq(send_wave(BATCHER_OVERDUE_MS), 1);
+        batcher_settle(batcher, sequence, BATCH_CONFIRMED);
+    }
+    ck_assert_uint_eq(fates[BATCH_CONFIRMED], 12);
+    ck_assert_uint_eq(batcher_overdue(batcher), 4);
 }
 END_TEST
 
@@ -142,7 +226,7 @@ START_TEST(shards_leave_in_the_order_they_came)
     for (size_t i = 0; i < 4; i++)
         ck_assert_int_eq(add(order[i], i, 0), 0);
     for (size_t i = 0; i < 4; i++) {
-        struct batch *batch = batcher_next(batcher);
+        struct batch *batch = batcher_next(batcher, 0);
         ck_assert_uint_eq(batch->shard, order[i]);
         batcher_sent(batcher, batch, i + 1, 0);
     }
@@ -155,7 +239,7 @@ START_TEST(a_message_has_256_jobs_at_most)
         ck_assert_int_eq(add(1, i, 0), 0);
     size_t sizes[4] = {0};
     for (size_t i = 0; i < 4; i++) {
-        struct batch *batch = batcher_next(batcher);
+        struct batch *batch = batcher_next(batcher, 0);
         if (batch == NULL)
             break;
         sizes[i] = batch->count;
@@ -183,7 +267,7 @@ START_TEST(a_message_has_a_bound_in_bytes)
         ck_assert_int_eq(batcher_add(batcher, 1, &one, (void *)(uintptr_t)i, 0), 0);
     size_t jobs = 0;
     while (jobs < 200) {
-        struct batch *batch = batcher_next(batcher);
+        struct batch *batch = batcher_next(batcher, 0);
         ck_assert_ptr_nonnull(batch);
         ck_assert_uint_le(batch->body.len, JOB_MESSAGE_MAX);
         json_t *message =
@@ -236,10 +320,9 @@ END_TEST
 
 START_TEST(an_overdue_message_stops_only_its_shard)
 {
-    for (uint32_t shard = 0; shard < INFLIGHT; shard++) {
+    for (uint32_t shard = 0; shard < INFLIGHT; shard++)
         ck_assert_int_eq(add(shard, shard, 0), 0);
-        ck_assert_uint_eq(send_next(0), 1);
-    }
+    ck_assert_uint_eq(send_wave(0), INFLIGHT);
     ck_assert_int_eq(add(0, 20, 0), 0);
     ck_assert_int_eq(add(9, 21, 0), 0);
     batcher_tick(batcher, BATCHER_OVERDUE_MS - 1);
@@ -289,7 +372,7 @@ START_TEST(a_turn_that_does_not_come)
     ck_assert_uint_eq(batcher_jobs(batcher), INFLIGHT);
     for (uint64_t i = 1; i <= INFLIGHT; i++)
         batcher_settle(batcher, i, BATCH_CONFIRMED);
-    ck_assert_ptr_null(batcher_next(batcher));
+    ck_assert_ptr_null(batcher_next(batcher, 0));
 }
 END_TEST
 
@@ -306,7 +389,7 @@ START_TEST(a_lost_channel)
     ck_assert_uint_eq(fates[BATCH_UNAVAILABLE] + fates[BATCH_OVERLOADED], SHARDS - INFLIGHT + 1);
     ck_assert_uint_eq(batcher_jobs(batcher), 0);
     ck_assert_uint_eq(batcher_inflight(batcher), 0);
-    ck_assert_ptr_null(batcher_next(batcher));
+    ck_assert_ptr_null(batcher_next(batcher, 0));
     ck_assert_int_eq(add(0, 21, 0), 0);
     ck_assert_uint_eq(send_next(0), 1);
 }
@@ -394,6 +477,10 @@ int main(void)
     tcase_add_test(tc, jobs_gather_behind_their_shards_message);
     tcase_add_test(tc, a_job_that_comes_after_sealing_waits_for_the_next_message);
     tcase_add_test(tc, at_most_inflight_messages);
+    tcase_add_test(tc, the_next_wave_leaves_together_when_a_quarter_of_the_last_is_left);
+    tcase_add_test(tc, a_second_lone_job_waits_for_nothing);
+    tcase_add_test(tc, a_wave_that_the_socket_interrupts_goes_on);
+    tcase_add_test(tc, lost_confirms_hold_a_wave_up_for_its_time_at_most);
     tcase_add_test(tc, shards_leave_in_the_order_they_came);
     tcase_add_test(tc, a_message_has_256_jobs_at_most);
     tcase_add_test(tc, a_message_has_a_bound_in_bytes);

@@ -162,7 +162,7 @@ START_TEST(values_and_defaults_are_read)
     ck_assert_int_eq(cfg_int(cfg, CFG_WAIT_MAX), 90000);
     ck_assert_int_eq(cfg_int(cfg, CFG_AMQP_HEARTBEAT), 4000);
     ck_assert_int_eq(cfg_int(cfg, CFG_SHARDS), 64);
-    ck_assert_int_eq(cfg_int(cfg, CFG_PUBLISH_INFLIGHT), 8);
+    ck_assert_int_eq(cfg_int(cfg, CFG_PUBLISH_INFLIGHT), 16);
     ck_assert_str_eq(cfg_str(cfg, CFG_ORIGINS), "");
     ck_assert_str_eq(cfg_str(cfg, CFG_NAME), "");
     ck_assert_str_eq(cfg_secret(cfg, CFG_JWT_SECRET_FILE, &len),
@@ -485,7 +485,7 @@ START_TEST(an_entry_without_a_value_sets_nothing)
     put(&env, "CHECKOUT_PUBLISH_INFLIGHT", "");
     env.entries[env.count - 1][strlen("CHECKOUT_PUBLISH_INFLIGHT")] = '\0';
     ck_assert_int_eq(load(&env, EVERYBODY, &cfg, &problem), 0);
-    ck_assert_int_eq(cfg_int(cfg, CFG_PUBLISH_INFLIGHT), 8);
+    ck_assert_int_eq(cfg_int(cfg, CFG_PUBLISH_INFLIGHT), 16);
     ck_assert_int_eq(cfg_int(cfg, CFG_SHARDS), 0); /* the number in service */
     cfg_free(cfg);
     buf_free(&problem);

@@ -43,7 +43,7 @@ static int orders(void)
         taken += code == 0;
     }
     if (batcher != NULL) {
-        struct batch *batch = batcher_next(batcher);
+        struct batch *batch = batcher_next(batcher, 0);
         if (batch != NULL) {
             batcher_sent(batcher, batch, 1, 1);
             batcher_settle(batcher, 1, BATCH_CONFIRMED);

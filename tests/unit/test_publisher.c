@@ -252,6 +252,20 @@ START_TEST(a_message_that_cannot_leave_is_surely_not_accepted)
 }
 END_TEST
 
+START_TEST(a_wave_leaves_though_the_confirms_of_the_last_are_lost)
+{
+    up();
+    send(0, 1);
+    send(1, 2);
+    send(2, 3);
+    ck_assert_uint_eq(fake_channel_published(channel()), 2); /* the third waits for a confirm */
+    fake_loop_run(BATCHER_WAVE_MS + 100);                    /* and the next tick */
+    ck_assert_uint_eq(fake_channel_published(channel()), 3);
+    fake_channel_confirm(channel(), 3, BROKER_ACKED);
+    ck_assert_int_eq(fates[3], BATCH_CONFIRMED);
+}
+END_TEST
+
 START_TEST(an_overdue_message_stops_its_own_shard_alone)
 {
     up();
@@ -391,6 +405,7 @@ int main(void)
     tcase_add_test(tcase, a_blocked_broker_takes_nothing_new_but_confirms_what_it_has);
     tcase_add_test(tcase, a_full_socket_is_tried_again_in_a_moment);
     tcase_add_test(tcase, a_message_that_cannot_leave_is_surely_not_accepted);
+    tcase_add_test(tcase, a_wave_leaves_though_the_confirms_of_the_last_are_lost);
     tcase_add_test(tcase, an_overdue_message_stops_its_own_shard_alone);
     tcase_add_test(tcase, without_a_confirm_for_five_seconds_the_fate_is_unknown);
     tcase_add_test(tcase, a_confirm_that_never_comes_ends_the_connection_and_frees_the_shard);
