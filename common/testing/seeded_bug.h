@@ -26,7 +26,8 @@
     X(UNFAIR, "unfair-promotion", "P3", "the waitlist is promoted from its end (SQL)")             \
     X(LEAK, "held-not-released", "P1", "a declined order keeps its units held (SQL)")              \
     X(EAGER, "eager-standby", "P5", "the standby writes before the owner has released (SQL)")      \
-    X(OVERTAKING, "overtaking", "P3", "a job passes those of its item that are set aside (SQL)")
+    X(OVERTAKING, "overtaking", "P3", "a job passes those of its item that are set aside (SQL)")   \
+    X(OLD_PRIMARY, "old-primary", "P8", "an old primary that came back is taken for the database")
 
 enum seeded_bug {
 #define SEEDED_BUG_ENUM(id, name, promise, text) SEEDED_BUG_##id,

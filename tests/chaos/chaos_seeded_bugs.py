@@ -6,6 +6,7 @@ import subprocess
 
 import psycopg2
 
+import chaos_failover
 import chaos_faults as faults
 import chaos_operators
 
@@ -26,6 +27,8 @@ CUTS = {"delay, then reset": (4, lambda rng: (faults.disturb, ("producer", rng.r
         "kill -9 producer": (1, lambda rng: faults.draw_kill(rng, "producer"))}
 LOCKS = {"somebody locks an item's row": (1, lambda rng: (chaos_operators.lock_item, (rng.randrange(4),
                                                                                       rng.uniform(0.3, 1.5))))}
+# Whoever starts while the old primary is there may begin with it.
+OLD_PRIMARIES = {"an old primary comes back": (1, lambda rng: (chaos_failover.old_primary_returns, (0, 12))), **KILLS}
 
 # name → (draws as in chaos_faults.DRAWS, mean time between faults)
 FAVOURED = {
@@ -41,7 +44,9 @@ FAVOURED = {
     "held-not-released": (KILLS, 2.0),
     "eager-standby": (KILLS, 1.5),
     "overtaking": (LOCKS, 0.6),
+    "old-primary": (OLD_PRIMARIES, 2.0),
 }
+FAILOVER = ("old-primary",)     # need a standby
 
 
 def known(build):

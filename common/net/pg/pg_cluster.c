@@ -7,6 +7,7 @@
 
 #include "common/base/err.h"
 #include "common/base/log.h"
+#include "common/testing/seeded_bug.h"
 
 #define REASON_SIZE 256
 
@@ -117,6 +118,7 @@ static int compare(const struct pg_cluster *cluster, const struct pg_cluster_mem
                        member->place, mine->system, seen->system);
         return ERR_UNAVAILABLE;
     }
+    SEEDED_BUG(OLD_PRIMARY, return 0);
     if (seen->known && seen->timeline > mine->timeline)
         return old_primary(member->place, mine->timeline, cluster->seen_place, seen->timeline,
                            ret_reason, reason_size);
@@ -133,6 +135,7 @@ static int compare(const struct pg_cluster *cluster, const struct pg_cluster_mem
 static void end_outdated(struct pg_cluster *cluster)
 {
     struct pg_cluster_member *member;
+    SEEDED_BUG(OLD_PRIMARY, return);
     TAILQ_FOREACH(member, &cluster->all, of_all)
     {
         char reason[REASON_SIZE];
