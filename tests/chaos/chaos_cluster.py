@@ -44,7 +44,7 @@ def disturb_node(storm, number, mode, seconds, disturb, heals):
         finally:
             undo()
             make_whole(storm.world, node, heals)
-    return storm.with_server("broker", work, wait=seconds >= LONG_S)
+    return storm.with_server("broker", work)
 
 
 def handle_partitions(world, mode):

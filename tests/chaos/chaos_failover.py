@@ -72,7 +72,7 @@ def old_primary_returns(storm, away_s, back_s):
             storm.pause(back_s)
         finally:
             pair.renew(old)
-    return storm.with_server("database", work, wait=True)
+    return storm.with_server("database", work)
 
 
 DRAWS = {}

@@ -29,7 +29,9 @@ CALM = {"latency_ms": 20, "jitter_ms": 120, "slow_ms": 4000, "modes": {}, "reads
 TOO_MUCH_DISK = "100000GB"   # no disk has so much free: an alarm
 NORMAL_DISK = "50MB"
 
-Fault = collections.namedtuple("Fault", "at name function arguments")
+RETRY_S = 1.0
+
+Fault = collections.namedtuple("Fault", "at name function arguments rare")
 
 
 # ---- programs ---------------------------------------------------------------------------------------
@@ -274,13 +276,13 @@ def schedule(seed, seconds, draws=None, rare=None, gap_s=GAP_S):
     plan, at = [], 2.0
     while at < seconds - 3:
         name = rng.choices(names, [draws[name][0] for name in names])[0]
-        plan.append((at, name, draws[name][1](rng)))
+        plan.append((at, name, draws[name][1](rng), False))
         at += min(rng.expovariate(1 / gap_s), 4 * gap_s)
     for name in sorted(rare):
         rate, draw = rare[name]
         for _ in range(max(1, round(rate * seconds / 60))):
-            plan.append((rng.uniform(0.08, 0.8) * seconds, name, draw(rng)))
-    return [Fault(at, name, drawn[0], drawn[1:]) for at, name, drawn in sorted(plan, key=lambda f: f[:2])]
+            plan.append((rng.uniform(0.08, 0.8) * seconds, name, draw(rng), True))
+    return [Fault(at, name, drawn[0], drawn[1:], rare) for at, name, drawn, rare in sorted(plan, key=lambda f: f[:2])]
 
 
 class Storm:
@@ -327,6 +329,9 @@ class Storm:
         began = time.monotonic()
         try:
             done = fault.function(self, *positional, **named)
+            while not done and fault.rare and not self._over.wait(RETRY_S):  # until there is something to disturb
+                began = time.monotonic()
+                done = fault.function(self, *positional, **named)
             (self.fired if done else self.skipped)[fault.name] += 1
         except Exception as error:
             done = None
@@ -334,13 +339,11 @@ class Storm:
         self._log.write(json.dumps({"began": began, "ended": time.monotonic(), "fault": fault.name,
                                     "arguments": [*positional, named], "done": done}) + "\n")
 
-    def with_server(self, which, work, wait=False):
-        """One thing at a time with each server; with `wait`, after what is at work there."""
-        if not self._servers[which].acquire(blocking=wait):
+    def with_server(self, which, work):
+        """One thing at a time with each server."""
+        if not self._servers[which].acquire(blocking=False):
             return False
         try:
-            if self._over.is_set():
-                return False
             work()
         finally:
             self._servers[which].release()

@@ -4,17 +4,6 @@ import contextlib
 
 LOST = "checkout_log_lines_lost_total"
 SAY_S = 0.3     # between the losses that give a program something to log
-TRIES, TRY_S = 50, 0.2
-
-
-def claim_soon(storm, kind, number):
-    """A program of this kind that serves, when no other fault is at work on it any more; None: there is none."""
-    for _ in range(TRIES):
-        slot = storm.world.claim_serving(kind, number)
-        if slot is not None:
-            return slot
-        storm.pause(TRY_S)
-    return None
 
 
 def lost_lines(slot):
@@ -26,7 +15,7 @@ def lost_lines(slot):
 
 def stall_log(storm, kind, number, seconds):
     """Nobody reads its log; it has something to say all the while. Done only if lines were lost."""
-    slot = claim_soon(storm, kind, number)
+    slot = storm.world.claim_serving(kind, number)
     if slot is None:
         return False
     before = lost_lines(slot)
@@ -64,7 +53,7 @@ def mute_address(storm, kind, number, server, which, seconds):
 
 def start_without(storm, kind, number, server, seconds):
     """It dies, and starts while it does not reach this server."""
-    slot = claim_soon(storm, kind, number)
+    slot = storm.world.claim_serving(kind, number)
     if slot is None:
         return False
     try:
