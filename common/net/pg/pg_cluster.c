@@ -135,7 +135,7 @@ static int compare(const struct pg_cluster *cluster, const struct pg_cluster_mem
 static void end_outdated(struct pg_cluster *cluster)
 {
     struct pg_cluster_member *member;
-    SEEDED_BUG(OLD_PRIMARY, return);
+    SEEDED_BUG(OLD_PRIMARY, return );
     TAILQ_FOREACH(member, &cluster->all, of_all)
     {
         char reason[REASON_SIZE];
