@@ -32,14 +32,15 @@ static const struct role {
     {"producer", "^$", "^checkout\\.jobs", "^$",
      ALL_KEYS " ~" REDIS_KEY_LIMIT "* ~" REDIS_KEY_OPEN "* " EVENTS " " REDIS_ALWAYS
               " +info +eval +time +set +get +del +subscribe +unsubscribe"
-              " +zadd +zcard +zrem +zremrangebyscore +pexpire"},
+              " ~" REDIS_KEY_SENDERS "* +zadd +zcard +zrem +zremrangebyscore +pexpire"
+              " +hincrby +expire"},
     {"consumer", "^$", "^checkout\\.dead$", "^checkout\\.",
      ALL_KEYS " ~" REDIS_KEY_OPEN "* " EVENTS " " REDIS_ALWAYS
               " +eval +set +get +del +publish +zrem"},
     {"notifier", NULL, NULL, NULL, EVENTS " " REDIS_ALWAYS " +subscribe +unsubscribe"},
     {"operator", "^checkout\\.", "^checkout\\.", "^checkout\\.",
-     ALL_KEYS " " EVENTS " " REDIS_ALWAYS
-              " +info +eval +set +get +del +pttl +publish +subscribe +unsubscribe"},
+     ALL_KEYS " ~" REDIS_KEY_SENDERS "* " EVENTS " " REDIS_ALWAYS
+              " +info +eval +time +set +get +del +pttl +hgetall +publish +subscribe +unsubscribe"},
 };
 
 struct printing {

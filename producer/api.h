@@ -22,6 +22,7 @@ struct order_status;
 struct orders;
 struct origins;
 struct publisher;
+struct senders;
 struct shard_count;
 struct timekeeper;
 struct undecided;
@@ -40,7 +41,7 @@ struct api {
     struct limits *limits;
     struct open_orders *open_orders; /* NULL: any number */
     struct clients *clients;
-    bool addresses_count; /* orders are limited by address */
+    struct senders *senders;
     struct admission *admission;
     struct timekeeper *timekeeper;
     struct undecided *undecided;

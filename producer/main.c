@@ -22,6 +22,7 @@
 #include "producer/limits/clients.h"
 #include "producer/limits/limits.h"
 #include "producer/limits/open_orders.h"
+#include "producer/limits/senders.h"
 #include "producer/orders/event_tickets.h"
 #include "producer/orders/order_status.h"
 #include "producer/orders/orders.h"
@@ -153,6 +154,8 @@ static bool open_servers(struct producer *p)
                                                 .redis_vouching = api->stats.redis_vouching};
     if (p->redis != NULL)
         api->admission = admission_new(api->loop, &admission, orders_verdict, api);
+    if (p->redis != NULL)
+        api->senders = senders_new(api->loop, p->redis);
     int64_t open_max = cfg_int(cfg, CFG_OPEN_ORDERS_PER_USER);
     if (p->redis != NULL && open_max > 0)
         api->open_orders = open_orders_new(api->loop, p->redis, &api->sessions, open_max);
@@ -162,7 +165,7 @@ static bool open_servers(struct producer *p)
                                               .arg = p};
     return sessions_open(&api->sessions, api->loop, &database) && api->publisher != NULL &&
            api->shard_count != NULL && api->status != NULL && api->admission != NULL &&
-           (open_max == 0 || api->open_orders != NULL);
+           api->senders != NULL && (open_max == 0 || api->open_orders != NULL);
 }
 
 static bool open_heartbeat(struct producer *p)
@@ -195,7 +198,6 @@ static bool open_limits(struct producer *p)
     if (p->api.limits != NULL)
         limits_bound_open(p->api.limits, cfg_int(cfg, CFG_OPEN_ORDERS_PER_USER));
     p->api.clients = clients_new(cfg_str(cfg, CFG_TRUSTED_PROXIES), &bad_tokens);
-    p->api.addresses_count = rates[LIMIT_ADDRESS].count > 0;
     return p->api.limits != NULL && p->api.clients != NULL;
 }
 
@@ -294,6 +296,7 @@ static void close_all(struct producer *p)
     shard_count_free(api->shard_count);
     admission_free(api->admission);
     open_orders_free(api->open_orders);
+    senders_free(api->senders);
     limits_free(api->limits);
     clients_free(api->clients);
     redis_close(p->redis);

@@ -14,10 +14,12 @@
 #define REDIS_KEY_OPEN                                                                             \
     "checkout:open:" /* <user>: ids of open orders, and until when they count                      \
                       */
+#define REDIS_KEY_SENDERS "checkout:senders:" /* <minute>: orders by the address they came from */
 /* How long they live; REDIS_KEYS_TEXT makes the text for a command of Redis. */
 #define REDIS_KEY_SEEN_LIFE_S 86400
 #define REDIS_KEY_GATE_LIFE_MS 5000 /* renewed by the item's owner */
 #define REDIS_KEY_LOCK_LIFE_MS 30000
+#define REDIS_KEY_SENDERS_LIFE_S 180
 #define REDIS_KEY_OPEN_LIFE_MS                                                                     \
     60000 /* an order counts for so long, unless it is seen open again                             \
            */
@@ -34,6 +36,7 @@
     X(REDIS_KEY_LOCK, "sku", REDIS_KEYS_TEXT(REDIS_KEY_LOCK_LIFE_MS) " ms")                        \
     X(REDIS_KEY_LIMIT, "kind>:<name", "until its places are all free again")                       \
     X(REDIS_KEY_OPEN, "user_id", REDIS_KEYS_TEXT(REDIS_KEY_OPEN_LIFE_MS) " ms")                    \
+    X(REDIS_KEY_SENDERS, "minute", REDIS_KEYS_TEXT(REDIS_KEY_SENDERS_LIFE_S) " s")                 \
     X(REDIS_CHANNEL_EVENTS, "user_id", "channel")
 
 #endif

@@ -39,7 +39,8 @@ const struct command command_doctor = {
         "the URL, shards in service, consumers that are not "
         "ready, money that needs a person); RabbitMQ (version, exchanges, queues and their "
         "arguments, dead and dropped messages; policies with CHECKOUT_BROKER_API_URL); Redis "
-        "(version, each command that the programs use); and with CHECKOUT_GATEWAY_* the payment "
+        "(version, each command that the programs use, whether one address sends most orders); and "
+        "with CHECKOUT_GATEWAY_* the payment "
         "gateway, whose list of payments it asks for, 5 s at most. Changes nothing. Exit code 1 if "
         "anything fails.",
     .settings = CFG_BIT(AMQP_URL) | CFG_BIT(BROKER_API_URL) | CFG_BIT(AMQP_HEARTBEAT) |

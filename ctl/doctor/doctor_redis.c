@@ -157,4 +157,5 @@ void doctor_redis(struct doctor *doctor)
         loop_run(ctl->loop);
     doctor_say(doctor, FINDING_OK, "redis", "", "Redis %s answers", asking.version);
     try_rights(doctor);
+    doctor_senders(doctor);
 }

@@ -169,7 +169,7 @@ const struct command command_items_set = {
     .operands = "SKU FIELD=VALUE ...",
     .operand_count = 9,
     .optional_count = 7,
-    .summary = "changes price, title, limit, window or challenge of an item",
+    .summary = "changes price, title, limit, window or challenge",
     .details =
         "FIELD is title, price (minor units, as for items import), currency (of an item without "
         "orders), limit_per_user, gate, opens_at, closes_at or challenge; the last three and the "

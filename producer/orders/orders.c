@@ -10,6 +10,7 @@
 #include "common/base/log.h"
 #include "producer/limits/clients.h"
 #include "producer/limits/open_orders.h"
+#include "producer/limits/senders.h"
 #include "producer/orders/event_tickets.h"
 #include "producer/orders/order_request.h"
 #include "producer/publish/publisher.h"
@@ -346,8 +347,8 @@ void orders_post(struct api *api, struct http_request *request)
         o->job.gateway_customer = o->buyer.gateway_customer;
     if (o->buyer.human[0] != '\0')
         o->job.human = o->buyer.human;
-    if (api->addresses_count)
-        clients_name(api->clients, request, &api->out, o->address);
+    clients_name(api->clients, request, &api->out, o->address);
+    senders_saw(api->senders, o->address);
     const char *why;
     if (!publisher_ready(api->publisher, &why)) {
         refuse(api, o, PROBLEM_BROKER_UNAVAILABLE, NULL);

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Limits of customers and of addresses: shared by all doors in Redis, by each door alone without it."""
 
+import json
 import re
 import time
 import uuid
@@ -249,6 +250,21 @@ class Addresses(LimitCase):
             self.assertEqual(self.post(producer=door, address=f"2001:db8:0:1::{n}").status, 202)
         self.assert_limited(self.post(producer=door, address="2001:db8:0:1:ffff::"), *self.POLICY)
         self.assertEqual(self.post(producer=door, address="2001:db8:0:2::").status, 202)
+
+    def test_doctor_warns_if_one_address_sends_most(self):
+        door = self.stack.start("producer", CHECKOUT_TRUSTED_PROXIES="127.0.0.1", CHECKOUT_ORDERS_PER_ADDRESS="0")
+
+        def said():
+            found = json.loads(self.stack.ctl("doctor", "--json", check=False).stdout)["findings"]
+            return [finding["text"] for finding in found if finding["subject"] == "addresses"]
+        self.stack.redis().flushall()
+        for n in range(60):
+            self.post(user=uuid.uuid4().hex, producer=door, address=f"192.0.2.{n}")
+        self.assertEqual(said(), [])
+        for n in range(70):
+            self.post(user=uuid.uuid4().hex, producer=door, address="198.51.100.7")
+        told = wait_until(said, 10, "doctor to say it")
+        self.assertRegex(told[0], r"most orders of the last two minutes come from one address: 198\.51\.100\.7 sent \d+ of \d+")
 
     def test_without_a_trusted_proxy_nobody_says_who_he_is(self):
         door = self.stack.start("producer")
