@@ -42,7 +42,7 @@ ACTION_WAIT_S = 8       # a second attempt begins within it: the gateway's list 
 
 # Points that need more than the crowd: the work that reaches them.
 WORK = {"aside": "aside", "expire": "expire", "refund": "refund", "clock": "clock", "release": "leave", "line": "crowd",
-        "dead-letter": "crowd", "command": "crowd", "intent-cancel": "crowd", "look-up": "crowd", "action": "act"}
+        "dead-letter": "crowd", "command": "crowd", "intent-cancel": "act", "look-up": "crowd", "action": "act"}
 
 
 def work_of(point):
