@@ -135,7 +135,6 @@ static int compare(const struct pg_cluster *cluster, const struct pg_cluster_mem
 static void end_outdated(struct pg_cluster *cluster)
 {
     struct pg_cluster_member *member;
-    SEEDED_BUG(OLD_PRIMARY, return );
     TAILQ_FOREACH(member, &cluster->all, of_all)
     {
         char reason[REASON_SIZE];
@@ -162,7 +161,8 @@ static void accept(struct pg_cluster *cluster, struct pg_cluster_member *member)
         return;
     cluster->seen = *mine;
     memcpy(cluster->seen_place, member->place, sizeof cluster->seen_place);
-    end_outdated(cluster);
+    if (!SEEDED_BUG_IS(OLD_PRIMARY))
+        end_outdated(cluster);
 }
 
 int pg_cluster_judge(struct pg_cluster *cluster, struct pg_cluster_member *member, char *ret_reason,
