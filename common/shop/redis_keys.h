@@ -11,18 +11,17 @@
 #define REDIS_KEY_GATE "checkout:gate:"   /* <sku>: "<mode>:<state>" of the item's admission */
 #define REDIS_KEY_LOCK "checkout:lock:"   /* <sku>: id of the order that has the item in its cart */
 #define REDIS_KEY_LIMIT "checkout:limit:" /* <kind>:<name>: when its places are all free */
-#define REDIS_KEY_OPEN                                                                             \
-    "checkout:open:" /* <user>: ids of open orders, and until when they count                      \
-                      */
 #define REDIS_KEY_SENDERS "checkout:senders:" /* <minute>: orders by the address they came from */
+/* <user>: ids of orders that have not ended, each with the time until which it counts */
+#define REDIS_KEY_OPEN "checkout:open:"
+
 /* How long they live; REDIS_KEYS_TEXT makes the text for a command of Redis. */
 #define REDIS_KEY_SEEN_LIFE_S 86400
 #define REDIS_KEY_GATE_LIFE_MS 5000 /* renewed by the item's owner */
 #define REDIS_KEY_LOCK_LIFE_MS 30000
 #define REDIS_KEY_SENDERS_LIFE_S 180
-#define REDIS_KEY_OPEN_LIFE_MS                                                                     \
-    60000 /* an order counts for so long, unless it is seen open again                             \
-           */
+/* an order counts for so long, unless it is seen open again */
+#define REDIS_KEY_OPEN_LIFE_MS 60000
 #define REDIS_KEYS_TEXT(number) REDIS_KEYS_TEXT_OF(number)
 #define REDIS_KEYS_TEXT_OF(number) #number
 

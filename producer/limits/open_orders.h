@@ -1,6 +1,6 @@
 /*
  * The open orders of each customer: those that have no final state yet. Redis counts them for all
- * producers (checkout:open:<user>): admission adds an order for a minute, a consumer
+ * producers (REDIS_KEY_OPEN): admission adds an order for a minute, a consumer
  * removes it when it ends, and this adds those again that PostgreSQL still shows open, of the
  * customers whose orders this process let in. So what a crash left there, or took from there, is
  * right again within that time.
