@@ -14,6 +14,7 @@
 #include "common/shop/shards_serving.h"
 #include "common/shop/topology.h"
 #include "common/testing/seeded_bug.h"
+#include "producer/publish/node_patience.h"
 #include "producer/publish/queue_depth.h"
 
 #define JOBS_MAX 16384 /* jobs that wait for a confirm; at most 32 MiB */
@@ -50,8 +51,9 @@ struct publisher {
     uint64_t opening_ms;       /* when its opening began; 0: it is not being opened */
     uint64_t failing_since_ms; /* no order was confirmed since then, and some failed; 0: none did */
     uint64_t failed_ms;        /* the newest failure */
-    uint64_t renew_ms;         /* when to renew the channel; 0: not at all */
-    uint64_t nacked_ms;        /* the newest */
+    struct node_patience patience;
+    uint64_t renew_ms;  /* when to renew the channel; 0: not at all */
+    uint64_t nacked_ms; /* the newest */
     char exchange[SHARD_NAME_SIZE];
     char reason[REASON_SIZE]; /* why it is not open */
 };
@@ -159,6 +161,18 @@ static void failed(struct publisher *p, uint64_t since_ms)
     p->failed_ms = clock_mono_ms();
 }
 
+static void leave_if_useless(struct publisher *p, uint64_t now_ms)
+{
+    if (batcher_overdue(p->batcher) > 1)
+        node_patience_useless(&p->patience, now_ms - BATCHER_OVERDUE_MS, now_ms);
+    if (broker_node_count(p->broker) < 2 || broker_state(p->broker) != BROKER_UP ||
+        !node_patience_ends(&p->patience, now_ms))
+        return;
+    log_warning("no order confirmed for 3 s: going to another node",
+                LOG_STR("node", broker_node(p->broker)));
+    broker_move(p->broker, "it confirms no orders");
+}
+
 /* Ends the connection, so that the next one goes to another node; false: too soon after the last
  * time. Then what was sent and not confirmed is unknown, for every shard. */
 static bool move(struct publisher *p, uint64_t now_ms, const char *reason)
@@ -194,6 +208,7 @@ static void tick(void *arg)
     if (batcher_overdue(p->batcher) > 0)
         failed(p, now_ms - BATCHER_OVERDUE_MS);
     end_silence(p, now_ms);
+    leave_if_useless(p, now_ms);
     renew_if_refused(p, now_ms);
     flush(p);
     count_waiting(p);
@@ -239,12 +254,16 @@ static void confirmed(uint64_t sequence, enum broker_confirm result, void *arg)
                     LOG_STR("reason", result == BROKER_NACKED
                                           ? "nacked: the queue is full, or has no leader"
                                           : "returned: there is no such queue"));
-    if (result == BROKER_NACKED)
+    if (result == BROKER_NACKED) {
         refused(p);
-    if (result == BROKER_ACKED)
+        node_patience_useless(&p->patience, clock_mono_ms(), clock_mono_ms());
+    }
+    if (result == BROKER_ACKED) {
         p->failing_since_ms = 0;
-    else
+        node_patience_confirmed(&p->patience);
+    } else {
         failed(p, clock_mono_ms());
+    }
     flush_soon(p); /* before answering, so that the broker works meanwhile */
     batcher_settle(p->batcher, sequence, result == BROKER_ACKED ? BATCH_CONFIRMED : BATCH_REFUSED);
     if (result == BROKER_ACKED) {
@@ -295,6 +314,7 @@ static void broker_changed(enum broker_state state, const char *reason, void *ar
         return;
     }
     set_open(p, p->open, NULL);
+    node_patience_connected(&p->patience);
     if (p->channel != NULL)
         return; /* it was only blocked */
     log_info("RabbitMQ is connected", LOG_STR("version", broker_server_version(p->broker)));
@@ -342,6 +362,7 @@ struct publisher *publisher_open(struct loop *loop, const struct publisher_optio
     shard_exchange(options->shards, p->exchange);
     backoff_init(&p->backoff, REOPEN_FIRST_MS, REOPEN_MAX_MS, (uint64_t)getpid());
     backoff_init(&p->moves, MOVE_FIRST_MS, MOVE_MAX_MS, (uint64_t)getpid());
+    node_patience_init(&p->patience, (uint64_t)getpid());
     backoff_init(&p->renewals, RENEW_FIRST_MS, RENEW_MAX_MS, (uint64_t)getpid());
     p->batcher = batcher_new(options->shards == 0 ? SHARDS_MAX : options->shards,
                              options->inflight_max, JOBS_MAX, fate, arg);

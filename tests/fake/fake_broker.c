@@ -45,6 +45,7 @@ struct broker {
     bool suspended;
     size_t moves;
     const char *move_reason;
+    size_t nodes; /* that its URLs name */
     size_t ever;
     TAILQ_HEAD(, broker_channel) channels;
     TAILQ_HEAD(, broker_channel) closed; /* kept, so that a callback may still look at them */
@@ -116,6 +117,11 @@ bool fake_broker_suspended(const struct broker *broker)
 size_t fake_broker_moves(const struct broker *broker)
 {
     return broker->moves;
+}
+
+void fake_broker_set_nodes(struct broker *broker, size_t count)
+{
+    broker->nodes = count;
 }
 
 const char *fake_broker_move_reason(const struct broker *broker)
@@ -227,6 +233,7 @@ struct broker *broker_open(struct loop *loop, const struct broker_options *optio
     ck_assert_ptr_nonnull(broker);
     broker->cb = cb;
     broker->arg = arg;
+    broker->nodes = 1;
     TAILQ_INIT(&broker->channels);
     TAILQ_INIT(&broker->closed);
     ck_assert_uint_lt(broker_count, BROKERS_MAX);
@@ -294,6 +301,11 @@ const char *broker_node(const struct broker *broker)
 {
     (void)broker;
     return "node-1:5672";
+}
+
+size_t broker_node_count(const struct broker *broker)
+{
+    return broker->nodes;
 }
 
 static struct broker_channel *channel_new(struct broker *broker,

@@ -22,6 +22,8 @@ void fake_broker_down(struct broker *broker);
 bool fake_broker_suspended(const struct broker *broker);
 /* How often the connection was ended by its owner, to try another host; and why the last time. */
 size_t fake_broker_moves(const struct broker *broker);
+/* Its URLs name so many nodes; it has 1 unless told. */
+void fake_broker_set_nodes(struct broker *broker, size_t count);
 const char *fake_broker_move_reason(const struct broker *broker);
 
 /* The exchange or queue of the oldest question without an answer; "": none waits. */

@@ -343,6 +343,77 @@ START_TEST(a_shard_that_is_never_confirmed_is_bounded_and_disturbs_the_others_ev
 }
 END_TEST
 
+/* A message each second, all of which the broker answers so. */
+static void answered_for(int seconds, enum broker_confirm answer, size_t waiter)
+{
+    for (int second = 0; second < seconds; second++) {
+        if (!ready() && fake_broker_channels(broker) > 0)
+            fake_channel_open(channel()); /* it was renewed */
+        else if (!ready())
+            up();
+        send((uint32_t)second % SHARDS, waiter++);
+        fake_channel_confirm(channel(), fake_channel_published(channel()), answer);
+        fake_loop_run(1000);
+    }
+}
+
+START_TEST(a_node_that_refuses_every_message_is_left_for_another)
+{
+    fake_broker_set_nodes(broker, 2);
+    up();
+    answered_for(5, BROKER_NACKED, 0);
+    ck_assert_uint_eq(fake_broker_moves(broker), 1);
+    ck_assert_str_eq(fake_broker_move_reason(broker), "it confirms no orders");
+    answered_for(10, BROKER_ACKED, 10);
+    ck_assert_uint_eq(fake_broker_moves(broker), 1);
+    answered_for(5, BROKER_NACKED, 20);
+    ck_assert_uint_eq(fake_broker_moves(broker), 2);
+}
+END_TEST
+
+START_TEST(one_that_confirms_some_or_lacks_a_queue_or_is_the_only_one_is_not)
+{
+    up();
+    answered_for(6, BROKER_NACKED, 0);
+    fake_broker_set_nodes(broker, 2);
+    answered_for(1, BROKER_ACKED, 10);
+    for (size_t i = 0; i < 6; i++) {
+        answered_for(2, BROKER_NACKED, 20 + 3 * i);
+        answered_for(1, BROKER_ACKED, 22 + 3 * i);
+    }
+    answered_for(6, BROKER_RETURNED, 50);
+    ck_assert_uint_eq(fake_broker_moves(broker), 0);
+}
+END_TEST
+
+START_TEST(a_node_that_is_silent_to_several_shards_is_left_after_three_seconds)
+{
+    fake_broker_set_nodes(broker, 2);
+    up();
+    send(0, 0);
+    fake_loop_run(4000); /* one shard may be without a leader */
+    ck_assert_uint_eq(fake_broker_moves(broker), 0);
+    send(1, 1);
+    fake_loop_run(BATCHER_OVERDUE_MS + 1900);
+    ck_assert_uint_eq(fake_broker_moves(broker), 0);
+    fake_loop_run(200);
+    ck_assert_uint_eq(fake_broker_moves(broker), 1);
+    ck_assert_int_eq(fates[1], BATCH_UNKNOWN);
+}
+END_TEST
+
+START_TEST(a_broker_that_is_blocked_is_not_left)
+{
+    fake_broker_set_nodes(broker, 2);
+    up();
+    send(0, 0);
+    send(1, 1);
+    fake_broker_blocked(broker);
+    fake_loop_run(8000);
+    ck_assert_uint_eq(fake_broker_moves(broker), 0);
+}
+END_TEST
+
 START_TEST(a_channel_that_is_never_opened_ends_the_connection_too)
 {
     fake_broker_up(broker);
@@ -411,6 +482,10 @@ int main(void)
     tcase_add_test(tcase, a_confirm_that_never_comes_ends_the_connection_and_frees_the_shard);
     tcase_add_test(
         tcase, a_shard_that_is_never_confirmed_is_bounded_and_disturbs_the_others_ever_more_rarely);
+    tcase_add_test(tcase, a_node_that_refuses_every_message_is_left_for_another);
+    tcase_add_test(tcase, one_that_confirms_some_or_lacks_a_queue_or_is_the_only_one_is_not);
+    tcase_add_test(tcase, a_node_that_is_silent_to_several_shards_is_left_after_three_seconds);
+    tcase_add_test(tcase, a_broker_that_is_blocked_is_not_left);
     tcase_add_test(tcase, a_channel_that_is_never_opened_ends_the_connection_too);
     tcase_add_test(tcase,
                    a_door_that_places_no_order_for_ten_seconds_is_not_ready_but_goes_on_trying);

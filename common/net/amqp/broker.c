@@ -376,3 +376,8 @@ const char *broker_node(const struct broker *broker)
 {
     return broker->node;
 }
+
+size_t broker_node_count(const struct broker *broker)
+{
+    return broker->hosts.count;
+}

@@ -70,6 +70,8 @@ void broker_resume(struct broker *broker);
 void broker_move(struct broker *broker, const char *reason);
 /* The node that it is connected to or last tried, as "host:port"; "" before the first try. */
 const char *broker_node(const struct broker *broker);
+/* How many nodes its URLs name. */
+size_t broker_node_count(const struct broker *broker);
 
 enum broker_confirm { BROKER_ACKED, BROKER_NACKED, BROKER_RETURNED };
 
