@@ -20,3 +20,20 @@ function(checkout_man program section)
   add_dependencies(man man-${program})
   install(FILES ${page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
 endfunction()
+
+# checkout_completion PROGRAM: what bash completes, from the program itself, with the builds that have man pages.
+function(checkout_completion program)
+  if(NOT TARGET man-${program})
+    return()
+  endif()
+  set(file ${CMAKE_BINARY_DIR}/completions/${program})
+  add_custom_command(
+    OUTPUT ${file}
+    COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_BINARY_DIR}/completions
+    COMMAND $<TARGET_FILE:${program}> completion > ${file}
+    DEPENDS ${program}
+    VERBATIM)
+  add_custom_target(completion-${program} ALL DEPENDS ${file})
+  add_dependencies(man completion-${program})
+  install(FILES ${file} DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+endfunction()

@@ -65,6 +65,7 @@ struct command {
     X(audit)                                                                                       \
     X(token)                                                                                       \
     X(settings)                                                                                    \
+    X(completion)                                                                                  \
     X(roles)                                                                                       \
     X(jwks_fetch)                                                                                  \
     X(doctor)

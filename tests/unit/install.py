@@ -23,7 +23,7 @@ def expected():
     files |= {f"share/doc/checkout/{name}" for name in
               ("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "SECURITY.md", "LICENSE")}
     files |= {f"lib/systemd/system/{name}" for name in UNITS}
-    files |= {"lib/sysusers.d/checkout.conf", "share/doc/checkout/examples/checkout.env"}
+    files |= {"lib/sysusers.d/checkout.conf", "share/bash-completion/completions/checkoutctl", "share/doc/checkout/examples/checkout.env"}
     for source, target in (("schemas", "share/checkout"), ("docs", "share/doc/checkout/docs")):
         for folder, _, names in os.walk(os.path.join(ROOT, source)):
             inside = os.path.relpath(folder, os.path.join(ROOT, source))
@@ -51,6 +51,36 @@ def run(prefix, name, *arguments):
                           text=True, env={}).stdout
 
 
+# What is typed, and what bash then offers; None: names of files.
+COMPLETED = (
+    ("checkoutctl ite", ["items"]),
+    ("checkoutctl items re", ["restock"]),
+    ("checkoutctl items restock SKU 5 --j", ["--json"]),
+    ("checkoutctl --json shar", ["shards"]),
+    ("checkoutctl orders list --sin", ["--since"]),
+    ("checkoutctl items import fi", None),
+    ("checkoutctl nothing ", None),
+)
+
+
+def completed(script, typed):
+    words = typed.split(" ")
+    ask = (f'complete() {{ :; }}; source "$0"; COMP_WORDS=("$@"); COMP_CWORD={len(words) - 1}; _checkoutctl; '
+           'printf "%s\\n" "${COMPREPLY[@]}"')
+    offered = subprocess.run(["bash", "-c", ask, script, *words], check=True, capture_output=True, text=True).stdout
+    return offered.split() or None
+
+
+def check_completion(prefix, problems):
+    script = os.path.join(prefix, "share/bash-completion/completions/checkoutctl")
+    for typed, wanted in COMPLETED:
+        offered = completed(script, typed)
+        if offered != wanted:
+            problems.append(f"bash completes {typed!r} by {offered}, not {wanted}")
+    families = completed(script, "checkoutctl ")
+    problems += [f"bash does not offer {word}" for word in ("audit", "items", "doctor") if word not in families]
+
+
 def main():
     build, version = sys.argv[1:]
     problems = []
@@ -64,6 +94,7 @@ def main():
             if said != f"{name} {version}\n":
                 problems.append(f"{name} --version says {said!r}, and the version is {version}")
             check_page(prefix, name, section, version, problems)
+        check_completion(prefix, problems)
         plan = subprocess.run([os.path.join(prefix, "bin/checkoutctl"), "migrate", "--help"], check=False,
                               capture_output=True, text=True, env={})
         if plan.returncode != 0:
