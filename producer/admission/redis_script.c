@@ -12,7 +12,8 @@
 #include "common/shop/redis_keys.h"
 
 #define KEY_SIZE (sizeof REDIS_KEY_SEEN + JOB_SKU_MAX) /* or of an order's id */
-#define LIMIT_KEY_SIZE (sizeof REDIS_KEY_LIMIT + sizeof "address:" + JWT_USER_SIZE)
+#define LIMIT_PREFIX_SIZE (sizeof REDIS_KEY_LIMIT + sizeof "address:")
+#define LIMIT_KEY_SIZE (LIMIT_PREFIX_SIZE + JWT_USER_SIZE)
 #define NUMBER_SIZE 24
 #define OPEN_KEY_SIZE (sizeof REDIS_KEY_OPEN + JWT_USER_SIZE)
 #define FIXED_ARGS 5 /* EVAL, script, number of keys, number of limits, open orders */
@@ -122,8 +123,13 @@ static void add_text(struct command *command, const char *value)
 static void add_key(struct command *command, char *ret_key, size_t size, const char *prefix,
                     const char *name)
 {
-    int len = snprintf(ret_key, size, "%s%s", prefix, name);
-    add(command, ret_key, (size_t)len);
+    size_t prefix_len = strlen(prefix);
+    size_t name_len = strlen(name);
+    if (name_len > size - prefix_len)
+        name_len = size - prefix_len; /* no name is so long */
+    memcpy(ret_key, prefix, prefix_len);
+    memcpy(ret_key + prefix_len, name, name_len);
+    add(command, ret_key, prefix_len + name_len);
 }
 
 static void add_number(struct command *command, char ret_number[NUMBER_SIZE], int64_t number)
@@ -134,6 +140,7 @@ static void add_number(struct command *command, char ret_number[NUMBER_SIZE], in
 
 struct used_limits {
     enum limit_kind kinds[LIMIT_KINDS];
+    char prefixes[LIMIT_KINDS][LIMIT_PREFIX_SIZE]; /* of their keys */
     size_t count;
     char numbers[2 * LIMIT_KINDS + 2][NUMBER_SIZE];
 };
@@ -141,6 +148,9 @@ struct used_limits {
 static void use_limits(struct used_limits *used, const struct limits *limits)
 {
     used->count = limits_kinds(limits, used->kinds);
+    for (size_t i = 0; i < used->count; i++)
+        (void)snprintf(used->prefixes[i], LIMIT_PREFIX_SIZE,
+                       REDIS_KEY_LIMIT "%s:", limit_kind_name(used->kinds[i]));
 }
 
 static int64_t open_max(const struct limits *limits)
@@ -166,10 +176,8 @@ static void add_limit_keys(struct command *command, const struct used_limits *us
                            const struct admission_entry *entry)
 {
     for (size_t i = 0; i < used->count; i++) {
-        enum limit_kind kind = used->kinds[i];
-        int len = snprintf(ret_keys[i], LIMIT_KEY_SIZE, REDIS_KEY_LIMIT "%s:%s",
-                           limit_kind_name(kind), entry->names.of[kind]);
-        add(command, ret_keys[i], (size_t)len);
+        const char *name = entry->names.of[used->kinds[i]];
+        add_key(command, ret_keys[i], LIMIT_KEY_SIZE, used->prefixes[i], name);
     }
 }
 

@@ -186,6 +186,17 @@ class Heads(Http):
             # far beyond, the library answers in words of its own
             self.assertTrue(raw(url, self.head_of(path, 60000)).startswith(b"HTTP/1.1 431 "))
 
+    def test_16_kib_in_a_hundred_headers_fit(self):
+        for url, path, status in self.both:
+            head = f"GET {path} HTTP/1.1\r\nHost: x\r\n"
+            size, rest = divmod(HEAD_MAX - len(head) - 2, 99)
+            for number in range(99):
+                name = f"X-{number}: "
+                head += name + "y" * (size - len(name) - 2 + (rest if number == 0 else 0)) + "\r\n"
+            answer = raw(url, (head + "\r\n").encode())
+            self.assertEqual(len(head) + 2, HEAD_MAX)
+            self.assertTrue(answer.startswith(b"HTTP/1.1 %d " % status), answer[:200])
+
     def test_a_head_byte_by_byte(self):
         connection = self.connect(self.producer.url)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -19,13 +19,16 @@ static uint64_t number(const char *text)
 }
 
 /* RFC 9110, 5.6.2. */
+static const bool token_chars[256] = {
+    ['!'] = true,         ['#' ... '\''] = true, ['*'] = true,         ['+'] = true,
+    ['-'] = true,         ['.'] = true,          ['0' ... '9'] = true, ['A' ... 'Z'] = true,
+    ['^' ... 'z'] = true, ['|'] = true,          ['~'] = true};
+
 static bool is_token(const char *text, size_t len)
 {
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)text[i];
-        if (c <= ' ' || c >= 127 || strchr("\"(),/:;<=>?@[\\]{}", c) != NULL)
+    for (size_t i = 0; i < len; i++)
+        if (!token_chars[(unsigned char)text[i]])
             return false;
-    }
     return len > 0;
 }
 

@@ -16,6 +16,7 @@ struct MHD_Daemon;
 struct MHD_Response;
 struct MHD_UpgradeResponseHandle;
 
+#define HTTP_HEAD_MAX ((size_t)16 * 1024)
 #define HTTP_SWEEP_MS 1000 /* so often it checks idle connections */
 
 enum request_state {
@@ -49,6 +50,7 @@ struct http_request {
 
     const char *method;
     const char *path;
+    struct buf fields; /* its headers, see http_fields.c */
     struct buf body;   /* its max is that of the request */
     uint64_t received; /* bytes of the body, the cut ones included */
     bool too_large;
@@ -109,6 +111,15 @@ MUST_CHECK bool http_request_add_body(struct http_request *request, const char *
 void http_request_reset(struct http_request *request);
 /* Ends connections that are idle for too long, or that their client left unnoticed. */
 void http_requests_sweep(struct http_server *server);
+
+/* ---- http_fields.c ---- */
+
+/* Bytes of `fields` for a head of HTTP_HEAD_MAX, whose shortest line has 4. */
+#define HTTP_FIELDS_MAX (HTTP_HEAD_MAX / 4 * (2 * sizeof(char *) + sizeof(size_t)))
+
+/* Keeps a header for the look-ups of a handler, until http_request_reset. */
+void http_fields_add(struct http_request *request, const char *name, size_t name_len,
+                     const char *value);
 
 /* ---- http_alone.c ---- */
 

@@ -19,10 +19,9 @@
  * library still answers one thing itself: a Transfer-Encoding other than chunked. */
 static const char no_host[] = "";
 
-#define HEAD_MAX ((size_t)16 * 1024)
-/* Memory of one connection for its request's head and its answer's: a head of HEAD_MAX fits, and
- * one that is somewhat larger comes to us, for an answer in our words. The library clears all of it
- * for each request, so more costs time too. */
+/* Memory of one connection for its request's head and its answer's: a head of HTTP_HEAD_MAX fits,
+ * and one that is somewhat larger comes to us, for an answer in our words. The library clears all
+ * of it for each request, so more costs time too. */
 #define CONNECTION_MEMORY ((size_t)40 * 1024)
 /* It reads a body over the limit to its end up to this size, and so keeps the connection. To a
  * longer one it answers at once, in place of the library, and throws away what still comes, so that
@@ -79,12 +78,21 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **request,
 
 /* ---- a request's way in ---- */
 
+struct look {
+    struct http_request *request;
+    struct http_head head;
+};
+
+/* The one pass over the headers. */
 static enum MHD_Result look_at_header(void *cls, enum MHD_ValueKind kind, const char *name,
                                       size_t name_len, const char *value, size_t value_len)
 {
     (void)kind;
-    if (value != no_host)
-        http_head_add(cls, name, name_len, value, value_len);
+    struct look *look = cls;
+    if (value == no_host)
+        return MHD_YES;
+    http_head_add(&look->head, name, name_len, value, value_len);
+    http_fields_add(look->request, name, name_len, value);
     return MHD_YES;
 }
 
@@ -137,19 +145,22 @@ static enum MHD_Result begin(struct http_request *r, const char *method, const c
 {
     r->method = method;
     r->path = http_target_path(path);
-    struct http_head head = {0};
-    (void)MHD_get_connection_values_n(r->mhd, MHD_HEADER_KIND, look_at_header, &head);
-    const char *refusal = http_head_ambiguity(&head, version);
+    struct look look = {.request = r};
+    const struct http_head *head = &look.head;
+    (void)MHD_get_connection_values_n(r->mhd, MHD_HEADER_KIND, look_at_header, &look);
+    const char *refusal = http_head_ambiguity(head, version);
     if (refusal != NULL)
         return ask(r, 400, refusal); /* an answer at this point also closes the connection */
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(r->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
-    if (info != NULL && info->header_size > HEAD_MAX)
+    if (info != NULL && info->header_size > HTTP_HEAD_MAX)
         return ask(r, 431, "the request line and the headers together have over 16 KiB");
+    if (r->fields.failed)
+        return MHD_NO; /* out of memory */
     http_request_limit_body(r);
-    r->too_large = head.length > r->body.max;
+    r->too_large = head->length > r->body.max;
     bool asks = r->too_large && http_request_header(r, "Expect") != NULL; /* whether to send it */
-    if (asks || head.length > r->body.max + DISCARD_MAX) {
+    if (asks || head->length > r->body.max + DISCARD_MAX) {
         if (r->server->tls)
             return ask(r, 0, NULL);
         ask_early(r, NULL);
@@ -197,67 +208,6 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
 const char *http_request_query(const struct http_request *request, const char *name)
 {
     return MHD_lookup_connection_value(request->mhd, MHD_GET_ARGUMENT_KIND, name);
-}
-
-struct sought {
-    const char *name;
-    const char *first;
-    size_t count;
-};
-
-static enum MHD_Result seek_header(void *cls, enum MHD_ValueKind kind, const char *name,
-                                   const char *value)
-{
-    (void)kind;
-    struct sought *sought = cls;
-    if (value == no_host || strcasecmp(name, sought->name) != 0)
-        return MHD_YES;
-    if (sought->count++ == 0)
-        sought->first = value;
-    return MHD_YES;
-}
-
-static struct sought seek(const struct http_request *request, const char *name)
-{
-    struct sought sought = {.name = name};
-    (void)MHD_get_connection_values(request->mhd, MHD_HEADER_KIND, seek_header, &sought);
-    return sought;
-}
-
-const char *http_request_header(const struct http_request *request, const char *name)
-{
-    return seek(request, name).first;
-}
-
-size_t http_request_header_count(const struct http_request *request, const char *name)
-{
-    return seek(request, name).count;
-}
-
-struct list {
-    const char *name;
-    struct buf *out;
-};
-
-static enum MHD_Result add_to_list(void *cls, enum MHD_ValueKind kind, const char *name,
-                                   const char *value)
-{
-    (void)kind;
-    struct list *list = cls;
-    if (value == NULL || strcasecmp(name, list->name) != 0)
-        return MHD_YES;
-    if (list->out->len > 0)
-        (void)buf_str(list->out, ", ");
-    (void)buf_str(list->out, value);
-    return MHD_YES;
-}
-
-const char *http_request_list(const struct http_request *request, const char *name, struct buf *out)
-{
-    struct list list = {.name = name, .out = out};
-    buf_reset(out);
-    (void)MHD_get_connection_values(request->mhd, MHD_HEADER_KIND, add_to_list, &list);
-    return out->len > 0 && !out->failed ? buf_text(out) : NULL;
 }
 
 /* ---- a request's way out ---- */

@@ -5,7 +5,8 @@
 
 #include "common/base/clock.h"
 
-#define BODY_KEPT 4096 /* memory for a body that an idle connection keeps, at most */
+#define BODY_KEPT 4096   /* memory for a body that an idle connection keeps, at most */
+#define FIELDS_KEPT 4096 /* and for its headers */
 #define CROWDED_IDLE_MS                                                                            \
     5000 /* the longest idle time when nearly all are taken, or while it drains */
 
@@ -41,6 +42,7 @@ struct http_request *http_request_new(struct http_server *s, struct MHD_Connecti
     r->mhd = mhd;
     r->fd = fd;
     r->since_ms = s->now_ms;
+    buf_init(&r->fields, HTTP_FIELDS_MAX);
     buf_init(&r->body, s->body_max);
     TAILQ_INSERT_TAIL(&s->waiting, r, link);
     s->connection_count++;
@@ -61,6 +63,7 @@ void http_request_free(struct http_request *r)
     s->open_count -= r->state == REQUEST_OPEN;
     s->upgraded_count -= r->state == REQUEST_UPGRADED;
     s->connection_count--;
+    buf_free(&r->fields);
     forget_body(r);
     free(r);
 }
@@ -75,6 +78,9 @@ void http_request_reset(struct http_request *r)
     if (r->body.cap > BODY_KEPT)
         forget_body(r);
     buf_reset(&r->body);
+    if (r->fields.cap > FIELDS_KEPT)
+        buf_free(&r->fields);
+    buf_reset(&r->fields);
     http_request_enter(r, REQUEST_IDLE);
 }
 
