@@ -2,6 +2,7 @@
 
 import time
 
+import bench_door
 import bench_hostile
 import bench_peers
 import bench_pool
@@ -25,6 +26,7 @@ UNITS = {
     **bench_pool.UNITS,
     **bench_hostile.UNITS,
     **bench_peers.UNITS,
+    **bench_door.UNITS,
 }
 
 # What must hold on the reference machine of two cores: (at least, at most).
@@ -36,6 +38,7 @@ FLOORS = {
     **bench_pool.FLOORS,
     **bench_hostile.FLOORS,
     **bench_peers.FLOORS,
+    **bench_door.FLOORS,
 }
 
 # Of these the worst sample counts, not the median.
@@ -43,7 +46,7 @@ WORST_COUNTS = {"producer_rss_mib", "consumer_rss_mib", "notifier_rss_mib", *ben
 
 
 class Measure(bench_pool.PoolFigures, bench_hostile.HostileFigures,
-              bench_peers.PeerFigures):
+              bench_peers.PeerFigures, bench_door.DoorFigures):
     """Collects samples; `tell` shows progress."""
 
     def __init__(self, bed, orders, tell):
@@ -182,4 +185,5 @@ GROUPS = {
     **bench_pool.GROUPS,
     **bench_hostile.GROUPS,
     **bench_peers.GROUPS,
+    **bench_door.GROUPS,
 }

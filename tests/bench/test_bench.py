@@ -9,6 +9,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path[:0] = [HERE, os.path.join(ROOT, "tests", "integration")]
 
+import bench_door  # noqa: E402
 import bench_figures  # noqa: E402
 import bench_peers  # noqa: E402
 import bench_profile  # noqa: E402
@@ -54,6 +55,14 @@ class Profile(unittest.TestCase):
     def test_who_was_at_work_counts(self):
         self.assertEqual(dict(bench_profile.busiest({"main;flush;send": 3, "main;flush": 1}, 2)),
                          {"send": 0.75, "flush": 0.25})
+
+
+class Fairness(unittest.TestCase):
+    def test_twice_the_time_or_25_ms_is_fair(self):
+        self.assertEqual(bench_door.fairness(2, 4), 4 / 25)
+        self.assertEqual(bench_door.fairness(20, 40), 1)
+        self.assertEqual(bench_door.fairness(5, 25), 1)
+        self.assertGreater(bench_door.fairness(12, 25.1), 1)
 
 
 class Figures(unittest.TestCase):

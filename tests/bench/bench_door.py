@@ -1,0 +1,103 @@
+"""What the door owes its buyers: how dear their tokens are, and that no customer slows another one down."""
+
+import json
+import os
+import subprocess
+import time
+import urllib.parse
+
+from bench_bed import METHOD, cpu_seconds  # first: it says where the next ones are
+from harness_daemon import program
+from harness_keys import ProviderKey, publish
+
+SPREAD_ITEMS = 10000
+ALGORITHMS = ("RS256", "ES256", "EdDSA")
+TOKENS = 1000
+HOSTILE_CONNECTIONS = 64
+QUIET_CONNECTIONS, QUIET_ORDERS = 2, 2000     # the other customers, whose times count
+
+UNITS = {
+    **{f"token_cold_{name.lower()}_per_s": "tokens/s" for name in (*ALGORITHMS, "HS256")},
+    "token_warm_us": "us/token", "token_warm_share": "ratio",
+    "quiet_p99_ms": "ms", "quiet_p99_ms_beside_hostile": "ms", "fairness": "ratio",
+}
+# A warm token is less than a tenth of what an order costs the producer. Beside one customer with 64 connections at full
+# speed the p99 of others is at most twice theirs without, or at most 25 ms: fairness is the smaller share of the two.
+FLOORS = {"token_warm_share": (None, 0.1), "fairness": (None, 1)}
+FAIR_TIMES, FAIR_MS = 2, 25
+
+
+def fairness(alone_ms, beside_ms):
+    """At most 1: it is fair."""
+    return min(beside_ms / alone_ms / FAIR_TIMES, beside_ms / FAIR_MS)
+
+
+class DoorFigures:
+    """Groups of Measure (bench_figures.py), which brings bed, orders, tell and add."""
+
+    # -- tokens ----------------------------------------------------------------------------------
+
+    def tokens(self):
+        keys = {name: ProviderKey(name, name) for name in ALGORITHMS}
+        jwks = os.path.join(self.bed.stack.directory, "bench-jwks.json")
+        publish(jwks, *(key.jwk() for key in keys.values()))
+        makers = {name: key.token for name, key in keys.items()}
+        makers["HS256"] = lambda user: self.bed.stack.token(user, lifetime=86400)
+        warm_us = []
+        for name, make in makers.items():
+            self.tell(f"tokens of {name}")
+            cost = self._cost(jwks, name, make)
+            self.add(f"token_cold_{name.lower()}_per_s", 1e6 / cost["cold_us"])
+            warm_us.append(cost["warm_us"])
+        self.add("token_warm_us", max(warm_us))
+        self.tell("orders, for what an order costs")
+        self.bed.fresh()
+        used = cpu_seconds(self.bed.producer.pid)
+        self.bed.load(256, self.orders, SPREAD_ITEMS)
+        used = cpu_seconds(self.bed.producer.pid) - used
+        self.add("token_warm_share", max(warm_us) / (used * 1e6 / self.orders))
+
+    def _cost(self, jwks, name, make):
+        path = os.path.join(self.bed.stack.directory, f"bench-{name}")
+        with open(path, "w", encoding="ascii") as sink:
+            sink.writelines(make(f"buyer-{number:06d}") + "\n" for number in range(TOKENS))
+        done = subprocess.run([program("checkout-bench-tokens"), jwks, self.bed.stack.secrets["JWT_SECRET"], path],
+                              text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+        if done.returncode != 0:
+            raise RuntimeError(f"checkout-bench-tokens: {done.stderr.strip()}")
+        return json.loads(done.stdout)
+
+    # -- one customer beside others --------------------------------------------------------------
+
+    def fair(self):
+        self.bed.fresh()
+        self.tell("customers by themselves")
+        alone_ms = self._quiet_p99_ms()
+        self.tell(f"customers beside one with {HOSTILE_CONNECTIONS} connections")
+        with self._hostile() as hostile:
+            time.sleep(0.5)     # it has used its places up by then, and goes on
+            beside_ms = self._quiet_p99_ms()
+            if hostile.poll() is not None:
+                raise RuntimeError("the hostile customer has given up: " + hostile.stderr.read())
+            hostile.terminate()
+        self.add("quiet_p99_ms", alone_ms)
+        self.add("quiet_p99_ms_beside_hostile", beside_ms)
+        self.add("fairness", fairness(alone_ms, beside_ms))
+
+    def _quiet_p99_ms(self):
+        return self.bed.load(QUIET_CONNECTIONS, QUIET_ORDERS, SPREAD_ITEMS)["p99_us"] / 1000
+
+    def _hostile(self):
+        """One customer, as fast as the door answers, until it is ended."""
+        address = urllib.parse.urlsplit(self.bed.producer.url).netloc
+        return subprocess.Popen([program("checkout-bench-load"), address, str(HOSTILE_CONNECTIONS), "10000000",
+                                 str(SPREAD_ITEMS), self.bed.customer_tokens(1), self.bed.prefix(), METHOD],
+                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+# group → (the figures that it gives, whether it is measured in rounds)
+GROUPS = {
+    "tokens": (("token_warm_us", "token_warm_share",
+                *(f"token_cold_{name.lower()}_per_s" for name in (*ALGORITHMS, "HS256"))), True),
+    "fair": (("fairness", "quiet_p99_ms", "quiet_p99_ms_beside_hostile"), True),
+}
