@@ -51,6 +51,7 @@ struct command {
     X(orders_list)                                                                                 \
     X(orders_show)                                                                                 \
     X(orders_explain)                                                                              \
+    X(orders_cancel)                                                                               \
     X(orders_refund)                                                                               \
     X(payments_unknown)                                                                            \
     X(payments_resolve)                                                                            \

@@ -36,8 +36,9 @@ const struct command command_doctor = {
     .details =
         "Checks the settings of every program and the files of secrets; PostgreSQL (version, "
         "whether it takes writes and no pooler is in between, durability, migrations, each host of "
-        "the URL, shards in service, consumers that are not "
-        "ready, money that needs a person); RabbitMQ (version, exchanges, queues and their "
+        "the URL, shards in service, daemons that are dead or not "
+        "ready, payments that wait for the gateway for more than 10 s, money that needs a person); "
+        "RabbitMQ (version, exchanges, queues and their "
         "arguments, dead and dropped messages; policies with CHECKOUT_BROKER_API_URL); Redis "
         "(version, each command that the programs use, whether one address sends most orders); and "
         "with CHECKOUT_GATEWAY_* the payment "

@@ -41,6 +41,10 @@ void doctor_database(struct doctor *doctor);
 void doctor_hosts(struct doctor *doctor);
 /* The consumers, and what they lack; PostgreSQL answers. */
 void doctor_members(struct doctor *doctor);
+/* The daemons' heartbeats; PostgreSQL answers. */
+void doctor_daemons(struct doctor *doctor);
+/* Whether payments and waitlists move; PostgreSQL answers. */
+void doctor_pace(struct doctor *doctor);
 /* Whether the server takes writes, and no pooler is in between; PostgreSQL answers. */
 void doctor_session(struct doctor *doctor);
 /* Whether commits wait; PostgreSQL answers. */

@@ -12,6 +12,7 @@
 #include "ctl/human.h"
 #include "ctl/listing.h"
 #include "ctl/pool/pool_view.h"
+#include "ctl/pool/sales.h"
 #include "ctl/pool/shards.h"
 #include "ctl/table.h"
 
@@ -19,7 +20,7 @@
 #define INTERVAL_LEAST_MS 100
 #define INTERVAL_MOST_MS 3600000
 #define ROWS_USUAL 24
-#define ROWS_OF_FRAME 8 /* head, sums, set aside, blank lines, headings */
+#define ROWS_OF_FRAME 11 /* head, sales, daemons, sums, set aside, blank lines, headings */
 #define ITEMS_MAX 100
 #define NUMBER_SIZE 24
 #define DOCUMENT_MAX ((size_t)8 * 1024 * 1024)
@@ -62,6 +63,13 @@ struct aside_sum {
     int64_t items;
     int64_t jobs;
     int64_t oldest_ms; /* 0: none is set aside */
+};
+
+/* What was read besides the shards. */
+struct findings {
+    struct aside_sum aside;
+    struct sales sales;
+    struct table *items;
 };
 
 struct top {
@@ -159,9 +167,10 @@ static void print_aside(const struct aside_sum *aside)
                      aside->items, aside->jobs, age);
 }
 
-static int show(const struct top *top, const struct pool_view *view, const struct aside_sum *aside,
-                const struct table *items)
+static int show(const struct top *top, const struct pool_view *view, const struct findings *found)
 {
+    const struct aside_sum *aside = &found->aside;
+    const struct table *items = found->items;
     char now[CLOCK_RFC3339_SIZE];
     struct shards_sum sum;
     size_t room = screen_rows(top);
@@ -174,6 +183,7 @@ static int show(const struct top *top, const struct pool_view *view, const struc
     shards_sum(view, &sum);
     (void)printf("%s%s%s\n", top->terminal ? SCREEN_CLEAR : "", now,
                  top->terminal ? "  worst first; Ctrl-C ends" : "");
+    sales_print(&found->sales);
     shards_print_sum(view, &sum);
     print_aside(aside);
     (void)putchar('\n');
@@ -187,9 +197,9 @@ static int show(const struct top *top, const struct pool_view *view, const struc
     return exit_code;
 }
 
-static int show_json(const struct pool_view *view, const struct aside_sum *aside,
-                     const struct table *items)
+static int show_json(const struct pool_view *view, const struct findings *found)
 {
+    const struct aside_sum *aside = &found->aside;
     char now[CLOCK_RFC3339_SIZE];
     struct buf out;
     const struct view_shard **order = sort(view);
@@ -206,13 +216,14 @@ static int show_json(const struct pool_view *view, const struct aside_sum *aside
                      ",\"set_aside\":{\"items\":%" PRId64 ",\"jobs\":%" PRId64
                      ",\"oldest_ms\":%" PRId64 "}",
                      aside->items, aside->jobs, aside->oldest_ms);
+    sales_json(&found->sales, &out);
     (void)buf_str(&out, ",\"shards\":[");
     for (size_t i = 0; i < view->shard_count; i++) {
         (void)buf_str(&out, i == 0 ? "" : ",");
         shards_json(view, order[i], &out);
     }
     (void)buf_str(&out, "],\"items\":");
-    table_json(items, &out);
+    table_json(found->items, &out);
     (void)printf("%s}\n", buf_text(&out));
     buf_free(&out);
     free(order);
@@ -228,28 +239,35 @@ static void read_aside(const struct pg_result *result, void *arg)
                                 pg_null(result, 0, 2) ? 0 : pg_int(result, 0, 2)};
 }
 
+static int find(struct ctl *ctl, struct findings *found)
+{
+    char limit[NUMBER_SIZE];
+    const char *const params[] = {limit};
+    (void)snprintf(limit, sizeof limit, "%d", ITEMS_MAX);
+    int exit_code = listing_query(ctl, &busy_items, params, item_columns, ARRAY_LEN(item_columns),
+                                  &found->items);
+    if (exit_code == CTL_FINE)
+        exit_code = ctl_query(ctl, &count_aside, NULL, read_aside, &found->aside);
+    if (exit_code == CTL_FINE)
+        exit_code = sales_read(ctl, &found->sales);
+    return exit_code;
+}
+
 static int look(struct top *top)
 {
-    struct aside_sum aside = {0};
+    struct findings found = {.items = NULL};
     struct pool_view view;
-    char limit[NUMBER_SIZE];
     struct ctl *ctl = top->ctl;
-    const char *const params[] = {limit};
-    struct table *items = NULL;
-    (void)snprintf(limit, sizeof limit, "%d", ITEMS_MAX);
     int exit_code = pool_view_read(ctl, &view);
     if (exit_code == CTL_FINE) {
         pool_view_read_queues(ctl, &view);
-        exit_code =
-            listing_query(ctl, &busy_items, params, item_columns, ARRAY_LEN(item_columns), &items);
+        exit_code = find(ctl, &found);
         if (exit_code == CTL_FINE)
-            exit_code = ctl_query(ctl, &count_aside, NULL, read_aside, &aside);
-        if (exit_code == CTL_FINE)
-            exit_code =
-                ctl->json ? show_json(&view, &aside, items) : show(top, &view, &aside, items);
+            exit_code = ctl->json ? show_json(&view, &found) : show(top, &view, &found);
         pool_view_free(&view);
     }
-    table_free(items);
+    table_free(found.items);
+    sales_free(&found.sales);
     return exit_code;
 }
 
@@ -335,7 +353,9 @@ const struct command command_top = {
     .details =
         "Shards without an owner come first, then those that are paused or whose payments are "
         "stopped, then those whose oldest order has "
-        "waited longest; items likewise. A line says how many items and jobs are set aside. The "
+        "waited longest; items likewise. Above them: orders confirmed and refused a second (of the "
+        "last 10 s) and accepted by the producers, payments that wait for the gateway, and daemons "
+        "that are dead or not ready. A line says how many items and jobs are set aside. The "
         "columns are those of `shards` and `items list`. "
         "Without a terminal it prints one view below the other; with --json each is a line.",
     .options = {{"interval", "1s", "time between two views, with ms, s, m or h"},

@@ -74,6 +74,19 @@ class Cancelling(Cancels):
         self.assertIsNone(self.stack.one("select payment_method from orders where order_id = %s", (order.id,)))
         listener.close()
 
+    def test_an_operator_cancels_a_waiting_order(self):
+        order = self.stack.order("ann", self.held_unit()).wait("waiting")
+        self.assertEqual(self.stack.ctl("orders", "cancel", order.id).stdout, "cancelled while it waited\n")
+        order.wait("cancelled")
+        self.assertEqual(self.stack.ctl("orders", "cancel", order.id).stdout, "it was cancelled before\n")
+        self.assertIn("@", self.stack.one("select requested_by from commands where order_id = %s limit 1", (order.id,)))
+        paid = self.stack.order("bob", self.stack.item()).wait("confirmed")
+        refused = self.stack.ctl("orders", "cancel", paid.id, check=False)
+        self.assertEqual((refused.returncode, paid.status()), (1, "confirmed"))
+        self.assertIn("too late: it is confirmed", refused.stderr)
+        stranger = self.stack.ctl("orders", "cancel", str(uuid.uuid4()), check=False)
+        self.assertIn("no consumer has decided order", stranger.stderr)
+
     def test_the_line_behind_a_cancelled_order_moves_at_once(self):
         sku = self.stack.item(stock=2, held=1)
         large = self.stack.order("large", sku, quantity=2).wait("waiting")

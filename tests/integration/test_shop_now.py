@@ -1,5 +1,7 @@
 #!/usr/bin/python3
-"""How the shop stands, as its programs show it: heartbeats, waitlists, queues, orders that nobody decides."""
+"""How the shop stands, as its programs and checkoutctl show it: heartbeats, waitlists, queues, orders that nobody decides."""
+
+import json
 
 import harness
 from harness import wait_until
@@ -24,6 +26,11 @@ class ShopNow(harness.TestCase):
         door.kill()
         self.stack.sql("update checkout.daemons set heartbeat_at = now() - interval '20 s' where program = 'producer'")
         wait_until(lambda: self.shop('checkout_daemons{program="producer",state="dead"}') == 1, 20, "the alarm")
+        said = self.stack.ctl("doctor", check=False).stdout
+        self.assertRegex(said, rf"warn +producers +\S+ at {place}: no heartbeat for \d+s")
+        self.assertRegex(said, "warn +producers +none is alive and ready")
+        self.assertRegex(said, "ok +notifiers +1 alive and ready")
+        self.assertRegex(self.stack.ctl("top", "--once").stdout, rf"producer at \S+ {place} is dead: no heartbeat")
         self.stack.sql("insert into checkout.daemons (program, host, place, pid, version, ready, heartbeat_at) "
                        "values ('notifier', 'old', 'old', 1, '0', true, now() - interval '61 minutes')")
         again = self.stack.start_again(door)
@@ -42,8 +49,19 @@ class ShopNow(harness.TestCase):
         wait_until(lambda: self.shop(f'checkout_waiting_orders{{shard="{self.stack.shard(sku)}"}}') == 3, 20, "the line")
         wait_until(lambda: self.shop(f'checkout_waiting_oldest_seconds{{shard="{self.stack.shard(sku)}"}}') > 0, 20,
                    "its age")
+        self.stack.sql("update payments set created_at = created_at - interval '20 s' where state = 'open'")
+        said = self.stack.ctl("doctor", check=False).stdout
+        self.assertRegex(said, r"warn +payments +1 wait for the gateway, the first for 2\ds")
+        self.assertRegex(said, r"warn +waitlists +3 orders wait, the first for")
+        top = json.loads(self.stack.ctl("top", "--once", "--json").stdout)
+        self.assertEqual((top["sales"]["open_payments"], top["sales"]["oldest_payment_seconds"] > 20), (1, True))
+        self.assertEqual({(d["program"], d["state"]) for d in top["daemons"]},
+                         {("producer", "ready"), ("consumer", "ready"), ("notifier", "ready")})
         for order in orders:
             order.wait_final()
+        head = self.stack.ctl("top", "--once").stdout
+        self.assertRegex(head, r"sales: confirmed 0\.\d/s, refused 0\.\d/s, accepted \S+/s\n")
+        self.assertIn("producers ready: 1; notifiers ready: 1, with 0 sockets\n", head)
 
     def test_shards_that_nobody_serves(self):
         wait_until(lambda: self.shop("checkout_shards_unserved") == 0, 20, "all are served")

@@ -94,7 +94,8 @@ begin
     returning command_id, shard;
 end $$;
 
--- An operator wants something of an order. No row: there is no such order.
+-- An operator wants something of an order that was decided, or set aside. No row: there is no such order. A cancel that
+-- is pending already is not asked for twice.
 create or replace function checkout.request_order_command(p_kind text, p_order uuid, p_argument jsonb,
                                                p_requested_by text)
 returns table (command_id bigint, shard integer)
@@ -108,9 +109,15 @@ begin
     perform checkout.refuse_stray(c);
     return query
     insert into checkout.commands (kind, shard, order_id, argument, requested_by)
-    select p_kind, o.shard, o.order_id, p_argument, p_requested_by
-      from checkout.orders o where o.order_id = p_order
+    select p_kind, h.shard, p_order, p_argument, p_requested_by
+      from (select checkout.home_of(p_order) as shard) h where h.shard is not null
+        on conflict (order_id) where kind = 'cancel' and state = 'pending' do nothing
     returning command_id, shard;
+    if not found and p_kind = 'cancel' then
+        return query
+        select t.command_id, t.shard from checkout.commands t
+         where t.order_id = p_order and t.kind = 'cancel' and t.state = 'pending';
+    end if;
 end $$;
 
 -- A cancel and its order that were written at the same time have not seen each other: gives such cancels
@@ -151,7 +158,8 @@ language plpgsql as $$
 declare
     j checkout.jobs_aside;
 begin
-    delete from checkout.jobs_aside a where a.order_id = c.order_id and a.shard = c.shard and a.user_id = c.user_id
+    delete from checkout.jobs_aside a where a.order_id = c.order_id and a.shard = c.shard
+       and (c.user_id is null or a.user_id = c.user_id)
     returning * into j;
     if not found then
         return false;

@@ -81,6 +81,33 @@ begin
       from generate_series(0, n - 1) s(shard) left join lines l on l.shard = s.shard;
 end $$;
 
+-- How the sale goes, over the last 10 s (confirmed, refused: 10,000 events at most are counted), and the payments that the
+-- gateway has not answered: how many (10,000: or more), and how old the first of them is. Those whose buyers are at the
+-- bank do not count.
+create or replace function checkout.sales_now(
+    out accepted_per_s double precision, out confirmed_per_s double precision, out refused_per_s double precision,
+    out open_payments bigint, out payment_ms bigint, out waiting bigint, out waiting_ms bigint)
+language plpgsql stable as $$
+begin
+    select coalesce(sum(d.accepted_per_s), 0) into accepted_per_s
+      from checkout.daemons d where d.heartbeat_at > now() - interval '15 s';
+    select count(*) / 10.0 into confirmed_per_s
+      from (select 1 from checkout.order_events e
+             where e.status = 'confirmed' and e.created_at > now() - interval '10 s' limit 10000) c;
+    select count(*) / 10.0 into refused_per_s
+      from (select 1 from checkout.order_events e
+             where e.status = 'rejected' and e.created_at > now() - interval '10 s' limit 10000) r;
+    select count(*), coalesce(max(checkout.age_ms(p.created_at)), 0) into open_payments, payment_ms
+      from (select t.created_at from checkout.service v
+             cross join lateral generate_series(0, v.shards - 1) s(shard)
+             cross join lateral (select q.created_at from checkout.payments q
+                                  where q.shard = s.shard and q.state = 'open' and q.action is null
+                                  order by q.created_at limit 10000) t
+             limit 10000) p;
+    select coalesce(sum(l.waiting), 0), coalesce(max(l.oldest_ms), 0) into waiting, waiting_ms
+      from checkout.lines_now() l;
+end $$;
+
 -- What needs somebody: shards that no living consumer serves, shards whose payments are stopped, and money of which the
 -- gateway has not said what became of it, with the age of the oldest of that.
 create or replace function checkout.shop_now(
