@@ -68,8 +68,11 @@ static int read_header(const json_t *header, struct token *token, const char **r
 int token_read(const char *text, size_t len, struct token *ret_token, const char **ret_problem)
 {
     const char *end = text + len;
-    const char *first = len > TOKEN_MAX ? NULL : next_dot(text, end);
+    const char *first = next_dot(text, end);
     const char *second = first == NULL ? NULL : next_dot(first + 1, end);
+    *ret_problem = "the token has more than 4096 bytes";
+    if (len > TOKEN_MAX)
+        return ERR_AUTH;
     *ret_problem = "the token is malformed";
     if (second == NULL || next_dot(second + 1, end) != NULL)
         return ERR_AUTH;

@@ -345,6 +345,12 @@ START_TEST(subject)
         (void)snprintf(text, sizeof text, "{\"sub\":%s,\"aud\":\"checkout\",\"exp\":1900000000}",
                        bad[i]);
         ck_assert_int_eq(verify_claims(text), ERR_AUTH);
+        struct jwt_claims claims;
+        const char *problem = NULL;
+        const char *token = made(HS256, text, SECRET);
+        ck_assert_int_eq(jwt_verify(jwt, token, strlen(token), JWT_AUD_API, NOW, &claims, &problem),
+                         ERR_AUTH);
+        ck_assert_ptr_nonnull(strstr(problem, "sub is missing, no string"));
     }
     char text[512];
     for (int len = 255; len <= 256; len++) {
@@ -397,6 +403,11 @@ START_TEST(a_token_that_is_too_long)
     token[100] = token[200] = '.';
     token[JWT_TOKEN_MAX + 1] = '\0';
     ck_assert_int_eq(verify(token), ERR_AUTH);
+    struct jwt_claims claims;
+    const char *problem = NULL;
+    ck_assert_int_eq(jwt_verify(jwt, token, strlen(token), JWT_AUD_API, NOW, &claims, &problem),
+                     ERR_AUTH);
+    ck_assert_str_eq(problem, "the token has more than 4096 bytes");
     free(token);
 }
 END_TEST
