@@ -33,7 +33,7 @@ struct command {
     const char *summary;   /* one line */
     const char *details;   /* for its own --help; one paragraph, or "" */
     struct command_option options[COMMAND_OPTIONS_MAX + 1];
-    uint64_t settings;                                            /* that it needs: CFG_BIT | … */
+    cfg_set settings;                                             /* that it needs: CFG_BIT | … */
     int (*run)(struct ctl *ctl, const struct command_args *args); /* returns an exit code */
 };
 
@@ -55,6 +55,10 @@ struct command {
     X(orders_refund)                                                                               \
     X(payments_unknown)                                                                            \
     X(payments_resolve)                                                                            \
+    X(mails_list)                                                                                  \
+    X(mails_show)                                                                                  \
+    X(mails_retry)                                                                                 \
+    X(mails_kinds)                                                                                 \
     X(events_follow)                                                                               \
     X(top)                                                                                         \
     X(shards)                                                                                      \

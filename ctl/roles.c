@@ -27,7 +27,7 @@ static const struct role {
     const char *configure; /* NULL: the program does not use RabbitMQ */
     const char *write;
     const char *read;
-    const char *redis;
+    const char *redis; /* NULL: it does not use Redis */
 } roles[] = {
     {"producer", "^$", "^checkout\\.jobs", "^$",
      ALL_KEYS " ~" REDIS_KEY_LIMIT "* ~" REDIS_KEY_OPEN "* " EVENTS " " REDIS_ALWAYS
@@ -38,6 +38,7 @@ static const struct role {
      ALL_KEYS " ~" REDIS_KEY_OPEN "* " EVENTS " " REDIS_ALWAYS
               " +eval +set +get +del +publish +zrem"},
     {"notifier", NULL, NULL, NULL, EVENTS " " REDIS_ALWAYS " +subscribe +unsubscribe"},
+    {"mailer", NULL, NULL, NULL, NULL},
     {"operator", "^checkout\\.", "^checkout\\.", "^checkout\\.",
      ALL_KEYS " ~" REDIS_KEY_SENDERS "* " EVENTS " " REDIS_ALWAYS
               " +info +eval +time +set +get +del +pttl +hgetall +publish +subscribe +unsubscribe"},
@@ -114,6 +115,8 @@ static int print_redis(const struct printing *printing)
 {
     for (size_t i = 0; i < ARRAY_LEN(roles); i++) {
         char hash[HEX_SIZE(HASH_BYTES)];
+        if (roles[i].redis == NULL)
+            continue;
         if (!hash_password(printing, roles[i].program, hash))
             return CTL_FAILED;
         (void)printf("ACL SETUSER checkout_%s reset on #%s %s\n", roles[i].program, hash,
@@ -157,15 +160,17 @@ const struct command command_roles = {
     .operands = "SERVER",
     .operand_count = 1,
     .summary = "prints the logins of the programs, and their rights",
-    .details = "SERVER is postgresql, rabbitmq or redis. Give the text to that server's own tool: "
-               "checkoutctl roles postgresql | psql; checkoutctl roles rabbitmq | sh; checkoutctl "
-               "roles redis | redis-cli. It may run again at any time: it makes what is not there "
-               "and takes away what a program does not need. The logins are checkout_PROGRAM, at "
-               "PostgreSQL shop_PROGRAM, for producer, consumer, notifier (not at RabbitMQ) and "
-               "operator (checkoutctl). A program's password is in the file of its name in DIR; "
-               "its CHECKOUT_*_PASSWORD_FILE name the same file. No password is printed."
-               " PostgreSQL needs `checkoutctl migrate` first, which makes the roles that own "
-               "the rights.",
+    .details =
+        "SERVER is postgresql, rabbitmq or redis. Give the text to that server's own tool: "
+        "checkoutctl roles postgresql | psql; checkoutctl roles rabbitmq | sh; checkoutctl "
+        "roles redis | redis-cli. It may run again at any time: it makes what is not there "
+        "and takes away what a program does not need. The logins are checkout_PROGRAM, at "
+        "PostgreSQL shop_PROGRAM, for producer, consumer, notifier (not at RabbitMQ), mailer (at "
+        "PostgreSQL alone) and "
+        "operator (checkoutctl). A program's password is in the file of its name in DIR; "
+        "its CHECKOUT_*_PASSWORD_FILE name the same file. No password is printed."
+        " PostgreSQL needs `checkoutctl migrate` first, which makes the roles that own "
+        "the rights.",
     .options = {{"passwords", "DIR", "folder of the passwords (" DIRECTORY_DEFAULT ")"},
                 {"vhost", "NAME", "RabbitMQ's virtual host (" VHOST_DEFAULT ")"}},
     .run = run,

@@ -50,6 +50,8 @@ struct api {
     struct orders *orders;
     struct order_status *status;
     struct items *items;
+    bool mails;                 /* orders carry the verified address of their buyers' tokens */
+    bool mails_to_any;          /* … or the receipt_email of their body */
     bool saved_methods;         /* orders carry the customer of their buyers' tokens */
     const char *webhook_secret; /* "": no webhooks are taken */
     size_t webhook_secret_len;

@@ -4,12 +4,14 @@
 #include <math.h>
 #include <string.h>
 
+#include "common/base/email.h"
 #include "common/base/err.h"
 #include "common/identity/names.h"
 #include "common/shop/job.h"
 
 _Static_assert(JWT_CUSTOMER_SIZE == JOB_CUSTOMER_MAX + 1, "an order carries the claim");
 _Static_assert(JWT_HUMAN_SIZE == JOB_HUMAN_MAX + 1, "an order carries this one too");
+_Static_assert(JWT_EMAIL_SIZE == EMAIL_MAX + 1, "so does an order's address");
 
 #define CLOCKS_DIFFER_S 60 /* between our clock and the issuer's, at least: for nbf and iat */
 
@@ -63,6 +65,16 @@ static const char *read_human(const json_t *claim)
     return readable ? text : "";
 }
 
+/* OpenID Connect's claims. One that is no address of ours, or not verified, is as good as none. */
+static const char *read_email(const json_t *claims)
+{
+    const json_t *claim = json_object_get(claims, "email");
+    const char *text = json_string_value(claim);
+    bool good = text != NULL && json_is_true(json_object_get(claims, "email_verified")) &&
+                email_valid(text, json_string_length(claim));
+    return good ? text : "";
+}
+
 static int read_dates(const json_t *json, struct claims *c, const char **ret_problem)
 {
     int64_t issued_s;
@@ -92,6 +104,7 @@ int claims_read(const struct json_t *json, const char *issuer, struct claims *re
     if (!read_customer(json_object_get(json, "gateway_customer"), &ret_claims->customer))
         return ERR_AUTH;
     ret_claims->human = read_human(json_object_get(json, "human"));
+    ret_claims->email = read_email(json);
     *ret_problem = "the token's iss is not the issuer whose tokens are taken here";
     if (issuer[0] != '\0' && !is_text(json_object_get(json, "iss"), issuer))
         return ERR_AUTH;

@@ -14,6 +14,7 @@ struct claims {
     const char *user;     /* `sub` */
     const char *customer; /* `gateway_customer`; "": none */
     const char *human;    /* `human`; "": none, or none that can be read */
+    const char *email;    /* `email`, if `email_verified` is true and it is an address; "": none */
     int64_t expires_s;    /* `exp` */
     int64_t not_before_s; /* the later one of `nbf` and `iat` */
     int64_t stay_s;       /* `stay` */

@@ -35,6 +35,7 @@ struct jwt_claims {
                                                  buyer; "": absent */
     char human[JWT_HUMAN_SIZE]; /* claim `human`: the challenges that the buyer passed (job.h); "":
                                    none */
+    char email[JWT_EMAIL_SIZE]; /* claim `email` where `email_verified` is true; "": none */
     int64_t expires_s;          /* exp: seconds since 1970 */
     int64_t stay_s;             /* claim `stay`: seconds a websocket may stay open; 0: absent */
 };

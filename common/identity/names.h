@@ -7,5 +7,6 @@
 #define JWT_USER_SIZE 256
 #define JWT_CUSTOMER_SIZE 65
 #define JWT_HUMAN_SIZE 256
+#define JWT_EMAIL_SIZE 255
 
 #endif

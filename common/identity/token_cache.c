@@ -72,7 +72,8 @@ void token_cache_keep(struct token_cache *cache, const char *token, size_t len,
     size_t user_size = strlen(claims->user) + 1;
     size_t customer_size = strlen(claims->customer) + 1;
     size_t human_size = strlen(claims->human) + 1;
-    size_t bytes = len + user_size + customer_size + human_size;
+    size_t email_size = strlen(claims->email) + 1;
+    size_t bytes = len + user_size + customer_size + human_size + email_size;
     char *copy = malloc(bytes);
     if (copy == NULL)
         return;
@@ -80,6 +81,7 @@ void token_cache_keep(struct token_cache *cache, const char *token, size_t len,
     memcpy(copy + len, claims->user, user_size);
     memcpy(copy + len + user_size, claims->customer, customer_size);
     memcpy(copy + len + user_size + customer_size, claims->human, human_size);
+    memcpy(copy + bytes - email_size, claims->email, email_size);
     uint64_t hash = strmap_hash(token, len);
     struct place *set = cache->places + (hash % SETS) * WAYS;
     forget(cache, &set[WAYS - 1]);
@@ -91,5 +93,6 @@ void token_cache_keep(struct token_cache *cache, const char *token, size_t len,
     set[0].claims.user = copy + len;
     set[0].claims.customer = copy + len + user_size;
     set[0].claims.human = copy + len + user_size + customer_size;
+    set[0].claims.email = copy + bytes - email_size;
     cache->bytes += bytes;
 }

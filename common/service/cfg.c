@@ -157,13 +157,14 @@ static const struct server {
     enum cfg_id url;
     enum cfg_id password;
     bool user_needed;
-    uint64_t files;
+    cfg_set files;
 } servers[] = {
     {CFG_AMQP_URL, CFG_AMQP_PASSWORD_FILE, true,
      CFG_BIT(AMQP_CA_FILE) | CFG_BIT(AMQP_CERT_FILE) | CFG_BIT(AMQP_KEY_FILE)},
     {CFG_DATABASE_URL, CFG_DATABASE_PASSWORD_FILE, true, 0},
     {CFG_REDIS_URL, CFG_REDIS_PASSWORD_FILE, false,
      CFG_BIT(REDIS_CA_FILE) | CFG_BIT(REDIS_CERT_FILE) | CFG_BIT(REDIS_KEY_FILE)},
+    {CFG_SMTP_URL, CFG_SMTP_PASSWORD_FILE, true, CFG_BIT(SMTP_CA_FILE)},
 };
 
 /* Whether a URL is checked only with the password of a file in it. */
@@ -210,11 +211,11 @@ static int load_value(const struct cfg_row *row, char *const *environment, struc
     return awaits_password(row, environment) ? 0 : check_value(row, value, problems);
 }
 
-static uint64_t with_companions(uint64_t needed)
+static cfg_set with_companions(cfg_set needed)
 {
     for (size_t i = 0; i < ARRAY_LEN(servers); i++)
-        if ((needed & (UINT64_C(1) << servers[i].url)) != 0)
-            needed |= (UINT64_C(1) << servers[i].password) | servers[i].files;
+        if ((needed & ((cfg_set)1 << servers[i].url)) != 0)
+            needed |= ((cfg_set)1 << servers[i].password) | servers[i].files;
     return needed;
 }
 
@@ -245,14 +246,14 @@ static int add_passwords(struct cfg *cfg, struct buf *problems)
     return result;
 }
 
-int cfg_load_some(uint32_t program, uint64_t needed, char *const *environment, struct cfg **ret_cfg,
+int cfg_load_some(uint32_t program, cfg_set needed, char *const *environment, struct cfg **ret_cfg,
                   struct buf *ret_problem)
 {
     struct cfg *cfg = calloc(1, sizeof *cfg);
     int code = cfg == NULL ? ERR_NOMEM : check_names(environment, ret_problem);
     needed = with_companions(needed);
     for (size_t i = 0; i < CFG_COUNT && code != ERR_NOMEM; i++) {
-        if ((cfg_rows[i].programs & program) == 0 || (needed & (UINT64_C(1) << i)) == 0)
+        if ((cfg_rows[i].programs & program) == 0 || (needed & ((cfg_set)1 << i)) == 0)
             continue;
         int row_code = load_value(&cfg_rows[i], environment, &cfg->values[i], ret_problem);
         if (row_code < 0)

@@ -25,10 +25,11 @@ struct cfg;
 
 #define CFG_PROBLEMS_SIZE ((size_t)16 * 1024) /* holds a line for each setting */
 
-/* The bit of a setting in a set of settings. */
-#define CFG_BIT(id) (UINT64_C(1) << CFG_##id)
-#define CFG_EVERY UINT64_MAX
-_Static_assert(CFG_COUNT <= 64, "a set of settings is a 64-bit mask");
+/* A set of settings, and the bit of one in it. */
+typedef unsigned __int128 cfg_set;
+#define CFG_BIT(id) ((cfg_set)1 << CFG_##id)
+#define CFG_EVERY (~(cfg_set)0)
+_Static_assert(CFG_COUNT <= 128, "a set of settings is a 128-bit mask");
 
 /*
  * Reads and checks the settings that `program` (one CFG_* program bit) uses from `environment` (as
@@ -42,7 +43,7 @@ MUST_CHECK int cfg_load(uint32_t program, char *const *environment, struct cfg *
                         struct buf *ret_problem);
 /* The same for a command that needs only the settings in `needed` (CFG_BIT | …): it ignores others
  * that are absent, wrong, or files that it cannot read. */
-MUST_CHECK int cfg_load_some(uint32_t program, uint64_t needed, char *const *environment,
+MUST_CHECK int cfg_load_some(uint32_t program, cfg_set needed, char *const *environment,
                              struct cfg **ret_cfg, struct buf *ret_problem);
 /* Prints the lines of `problems` on standard error, each behind the program's name. */
 void cfg_complain(const char *program, const struct buf *problems);

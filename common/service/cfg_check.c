@@ -404,6 +404,12 @@ int cfg_check(const struct cfg_row *row, const char *text, struct cfg_value *val
         return check_database(text, problem);
     case CFG_TYPE_REDIS_URL:
         return check_redis(text, problem);
+    case CFG_TYPE_SMTP_URLS:
+        return cfg_check_smtp(text, problem);
+    case CFG_TYPE_EMAIL:
+        return cfg_check_email(text, problem);
+    case CFG_TYPE_LINE:
+        return cfg_check_line(row, text, problem);
     case CFG_TYPE_HTTP_URL:
     case CFG_TYPE_WS_URL:
     case CFG_TYPE_PAGE_URL:

@@ -34,6 +34,9 @@ enum cfg_type {
     CFG_TYPE_METHODS,  /* payment methods */
     CFG_TYPE_RATE,     /* so many in a time, like 60/1m; 0: no limit */
     CFG_TYPE_NETWORKS, /* IP addresses and networks */
+    CFG_TYPE_SMTP_URLS,
+    CFG_TYPE_EMAIL,
+    CFG_TYPE_LINE, /* UTF-8 of one line; its bounds are those of its length */
 };
 
 struct cfg_row {
@@ -69,6 +72,11 @@ struct cfg {
  * what is wrong in `problem`, or ERR_NOMEM. */
 MUST_CHECK int cfg_check(const struct cfg_row *row, const char *text, struct cfg_value *value,
                          struct buf *problem);
+
+/* Of mails: 0, or ERR_CONFIG with what is wrong in `problem`. */
+MUST_CHECK int cfg_check_smtp(const char *text, struct buf *problem);
+MUST_CHECK int cfg_check_email(const char *text, struct buf *problem);
+MUST_CHECK int cfg_check_line(const struct cfg_row *row, const char *text, struct buf *problem);
 
 /* Puts the password of a file into each URL of a setting, percent-encoded. 0, ERR_NOMEM, or
  * ERR_CONFIG with the beginning of a text that the name of the file's setting ends. */

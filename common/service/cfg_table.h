@@ -11,7 +11,9 @@
 #define CFG_NOTIFIER 4u
 #define CFG_CTL 8u
 #define CFG_SANDBOX 16u
-#define CFG_DAEMONS (CFG_PRODUCER | CFG_CONSUMER | CFG_NOTIFIER)
+#define CFG_MAILER 32u
+#define CFG_REDIS_USERS (CFG_PRODUCER | CFG_CONSUMER | CFG_NOTIFIER)
+#define CFG_DAEMONS (CFG_REDIS_USERS | CFG_MAILER)
 
 /* clang-format off */
 #define CFG_TABLE(X) \
@@ -42,11 +44,11 @@ X(SOCKET_PING, "SOCKET_PING", DURATION, "20s", 500, 300000, CFG_NOTIFIER, "time 
 X(DATABASE_URL, "DATABASE_URL", DATABASE_URL, NULL, 0, 0, CFG_DAEMONS | CFG_CTL, "PostgreSQL, postgresql://user:password@host:port/database; for TLS with ?sslmode=verify-full&sslrootcert=FILE") \
 X(DATABASE_PASSWORD_FILE, "DATABASE_PASSWORD_FILE", SECRET_FILE, "", 1, 1023, CFG_DAEMONS | CFG_CTL, "file with the password for CHECKOUT_DATABASE_URL, which then has none; as it is, not percent-encoded") \
 X(DATABASE_SESSIONS, "DATABASE_SESSIONS", INTEGER, "2", 1, 16, CFG_CONSUMER, "sessions a consumer writes through; its shards are spread over them") \
-X(REDIS_URL, "REDIS_URL", REDIS_URL, NULL, 0, 0, CFG_DAEMONS | CFG_CTL, "Redis, redis://:password@host:port/database, or rediss:// for TLS") \
-X(REDIS_PASSWORD_FILE, "REDIS_PASSWORD_FILE", SECRET_FILE, "", 1, 255, CFG_DAEMONS | CFG_CTL, "file with the password for CHECKOUT_REDIS_URL, which then has none; as it is, not percent-encoded") \
-X(REDIS_CA_FILE, "REDIS_CA_FILE", FILE, "", 0, 0, CFG_DAEMONS | CFG_CTL, "file of CA certificates to check Redis' certificate with rediss://; empty: the system's") \
-X(REDIS_CERT_FILE, "REDIS_CERT_FILE", FILE, "", 0, 0, CFG_DAEMONS | CFG_CTL, "file with our own certificate for Redis, where it wants one") \
-X(REDIS_KEY_FILE, "REDIS_KEY_FILE", FILE, "", 0, 0, CFG_DAEMONS | CFG_CTL, "file with the key of CHECKOUT_REDIS_CERT_FILE; empty: it is in that file") \
+X(REDIS_URL, "REDIS_URL", REDIS_URL, NULL, 0, 0, CFG_REDIS_USERS | CFG_CTL, "Redis, redis://:password@host:port/database, or rediss:// for TLS") \
+X(REDIS_PASSWORD_FILE, "REDIS_PASSWORD_FILE", SECRET_FILE, "", 1, 255, CFG_REDIS_USERS | CFG_CTL, "file with the password for CHECKOUT_REDIS_URL, which then has none; as it is, not percent-encoded") \
+X(REDIS_CA_FILE, "REDIS_CA_FILE", FILE, "", 0, 0, CFG_REDIS_USERS | CFG_CTL, "file of CA certificates to check Redis' certificate with rediss://; empty: the system's") \
+X(REDIS_CERT_FILE, "REDIS_CERT_FILE", FILE, "", 0, 0, CFG_REDIS_USERS | CFG_CTL, "file with our own certificate for Redis, where it wants one") \
+X(REDIS_KEY_FILE, "REDIS_KEY_FILE", FILE, "", 0, 0, CFG_REDIS_USERS | CFG_CTL, "file with the key of CHECKOUT_REDIS_CERT_FILE; empty: it is in that file") \
 X(REDIS_VOUCHES_AFTER, "REDIS_VOUCHES_AFTER", DURATION, "24h", 0, 31536000000, CFG_PRODUCER, "how long Redis must have lost nothing before its word counts that an order is new; until then PostgreSQL is asked about each. It counts from the start of Redis' process, from a key that it evicted, from FLUSHALL, FLUSHDB, SWAPDB, DEBUG or CONFIG RESETSTAT, from the end of its time as a replica, and from the moment when another process answers than before. With less than 24h, the life of a marker, a repeat with another body may be answered 202 after such a loss") \
 X(JWT_SECRET_FILE, "JWT_SECRET_FILE", SECRET_FILE, NULL, 32, 4096, CFG_PRODUCER | CFG_NOTIFIER | CFG_CTL, "file with the HS256 secret of buyers' tokens (32 bytes at least); may be absent with CHECKOUT_JWKS_FILE") \
 X(JWT_PREVIOUS_SECRET_FILE, "JWT_PREVIOUS_SECRET_FILE", SECRET_FILE, "", 32, 4096, CFG_PRODUCER | CFG_NOTIFIER, "file with the previous HS256 secret, whose tokens are still taken during a rotation") \
@@ -61,6 +63,20 @@ X(TICKET_TTL, "TICKET_TTL", DURATION, "10m", 10000, 86400000, CFG_PRODUCER, "how
 X(WAIT_MAX, "WAIT_MAX", DURATION, "15m", 1000, 86400000, CFG_CONSUMER, "longest time that an order waits for an item") \
 X(ACTION_WAIT, "ACTION_WAIT", DURATION, "10m", 1000, 86400000, CFG_CONSUMER, "how long a unit is held for a buyer who must act at the bank (3-D Secure)") \
 X(SAVED_METHODS, "SAVED_METHODS", BOOLEAN, "false", 0, 0, CFG_PRODUCER, "whether orders may be paid by methods that the gateway keeps for its customer, whom the claim gateway_customer of the buyer's token names; only when every consumer is of this release or a later one") \
+X(MAIL, "MAIL", BOOLEAN, "false", 0, 0, CFG_PRODUCER, "whether buyers get mails about their orders, at the address in the claim email of their tokens, where email_verified is true; needs checkout-mailer") \
+X(MAIL_TO_ANY, "MAIL_TO_ANY", BOOLEAN, "false", 0, 0, CFG_PRODUCER, "whether, with CHECKOUT_MAIL, mails about an order whose token has no verified address go to the receipt_email of its body, which is not verified") \
+X(SMTP_URL, "SMTP_URL", SMTP_URLS, NULL, 0, 0, CFG_MAILER, "mail server, smtp://user@host:port, which must offer STARTTLS unless CHECKOUT_SMTP_TLS is false, or smtps:// for TLS from the start; several that do the same, separated by commas") \
+X(SMTP_PASSWORD_FILE, "SMTP_PASSWORD_FILE", SECRET_FILE, "", 1, 255, CFG_MAILER, "file with the password for CHECKOUT_SMTP_URL, which then has none; as it is, not percent-encoded") \
+X(SMTP_CA_FILE, "SMTP_CA_FILE", FILE, "", 0, 0, CFG_MAILER, "file of CA certificates to check the mail server's certificate; empty: the system's") \
+X(SMTP_TLS, "SMTP_TLS", BOOLEAN, "true", 0, 0, CFG_MAILER, "whether smtp:// is used with STARTTLS only; false where the mail server is on the same host and takes no login") \
+X(SMTP_TIMEOUT, "SMTP_TIMEOUT", DURATION, "60s", 1000, 600000, CFG_MAILER, "longest time that one attempt to send a mail may take") \
+X(MAIL_FROM, "MAIL_FROM", EMAIL, NULL, 0, 0, CFG_MAILER, "address that mails come from") \
+X(MAIL_FROM_NAME, "MAIL_FROM_NAME", LINE, "", 1, 100, CFG_MAILER, "name of the shop, beside that address and in the mails; empty: the host of the address") \
+X(MAIL_ORDER_URL, "MAIL_ORDER_URL", PAGE_URL, "", 0, 0, CFG_MAILER, "page of the shop that mails link to, with a query or without; order=ID is added to its query; empty: no link") \
+X(MAIL_TEMPLATES, "MAIL_TEMPLATES", STRING, "", 0, 0, CFG_MAILER, "folder with templates of the shop's own, each in place of the one that has its name; empty: none") \
+X(MAIL_INFLIGHT, "MAIL_INFLIGHT", INTEGER, "16", 1, 64, CFG_MAILER, "mails that one process sends at once, at most") \
+X(MAIL_PER_ADDRESS, "MAIL_PER_ADDRESS", INTEGER, "30", 1, 100000, CFG_MAILER, "mails to one address in an hour, at most; others wait for the next hour") \
+X(MAIL_GIVE_UP, "MAIL_GIVE_UP", DURATION, "48h", 1000, 2592000000, CFG_MAILER, "for how long a mail is tried that the mail server does not take") \
 X(WEBHOOK_SECRET_FILE, "WEBHOOK_SECRET_FILE", SECRET_WORD_FILE, "", 8, 4096, CFG_PRODUCER | CFG_CTL, "file with the secret of the gateway's webhooks; empty: webhooks are refused") \
 X(WEBHOOK_LIVEMODE, "WEBHOOK_LIVEMODE", BOOLEAN, "", 0, 0, CFG_PRODUCER | CFG_CTL, "whether the gateway's webhooks must be about real money (true) or test payments (false); others are ignored; empty: either") \
 X(GATEWAY_URL, "GATEWAY_URL", HTTP_URL, NULL, 0, 0, CFG_CONSUMER | CFG_CTL, "base URL of the payment gateway (Stripe's API)") \

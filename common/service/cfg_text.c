@@ -93,6 +93,7 @@ static void append_programs(const struct cfg_row *row, struct buf *out)
     } programs[] = {{CFG_PRODUCER, " checkout-producer"},
                     {CFG_CONSUMER, " checkout-consumer"},
                     {CFG_NOTIFIER, " checkout-notifier"},
+                    {CFG_MAILER, " checkout-mailer"},
                     {CFG_CTL, " checkoutctl"}};
     (void)buf_str(out, "# For");
     for (size_t i = 0; i < ARRAY_LEN(programs); i++)
@@ -149,9 +150,9 @@ int cfg_dump(const struct cfg *cfg, struct buf *out)
         if ((row->programs & cfg->program) == 0)
             continue;
         (void)buf_printf(out, "%s=", row->name);
-        if (row->type == CFG_TYPE_AMQP_URLS || row->type == CFG_TYPE_DATABASE_URL ||
-            row->type == CFG_TYPE_REDIS_URL)
-            hide_passwords(cfg_str(cfg, (enum cfg_id)i), row->type == CFG_TYPE_AMQP_URLS, out);
+        bool list = row->type == CFG_TYPE_AMQP_URLS || row->type == CFG_TYPE_SMTP_URLS;
+        if (list || row->type == CFG_TYPE_DATABASE_URL || row->type == CFG_TYPE_REDIS_URL)
+            hide_passwords(cfg_str(cfg, (enum cfg_id)i), list, out);
         else
             (void)buf_str(out, cfg_str(cfg, (enum cfg_id)i));
         (void)buf_char(out, '\n');

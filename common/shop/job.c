@@ -39,6 +39,10 @@ int job_encode(struct buf *out, const struct job *job)
         member(out, ",\"gateway_customer\":", job->gateway_customer);
     if (job->human != NULL)
         member(out, ",\"human\":", job->human);
+    if (job->mail_to != NULL)
+        member(out, ",\"mail_to\":", job->mail_to);
+    if (job->locale != NULL)
+        member(out, ",\"locale\":", job->locale);
     (void)buf_char(out, '}');
     return out->failed ? ERR_FULL : 0;
 }
@@ -169,6 +173,29 @@ bool job_passed(const char *human, const char *challenge)
         human += word + (human[word] == ' ' ? 1 : 0);
     }
     return false;
+}
+
+/* Parts of 1 to 8 letters and digits, divided by hyphens; the first one is of 2 letters at least.
+ */
+bool job_locale_valid(const char *text, size_t len)
+{
+    size_t part = 0;
+    bool first = true;
+    if (len < 2 || len > JOB_LOCALE_MAX)
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        char c = text[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        if (c == '-') {
+            if (part < (first ? 2 : 1))
+                return false;
+            first = false;
+            part = 0;
+        } else if ((!letter && (first || c < '0' || c > '9')) || ++part > 8) {
+            return false;
+        }
+    }
+    return part >= (first ? 2 : 1);
 }
 
 static bool hex_lower(const char *text, size_t len)

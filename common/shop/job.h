@@ -28,6 +28,7 @@
 #define JOB_CUSTOMER_MAX 64
 #define JOB_CHALLENGE_MAX 64
 #define JOB_HUMAN_MAX 255
+#define JOB_LOCALE_MAX 35
 #define JOB_QUANTITY_MAX 100
 #define JOB_PRICE_MAX 99999999999 /* minor units */
 
@@ -47,8 +48,10 @@ struct job {
     const char *traceparent;                /* NULL: none */
     const char *gateway_customer; /* whose saved payment methods it may use, at the gateway; NULL:
                                      none. Of the buyer's token, never of the order's body. */
-    const char *human; /* the challenges that the buyer passed, with a blank between two; NULL:
-                          none. Of the buyer's token alone, too. */
+    const char *human;   /* the challenges that the buyer passed, with a blank between two; NULL:
+                            none. Of the buyer's token alone, too. */
+    const char *mail_to; /* the address that gets mails about it; NULL: no mails */
+    const char *locale;  /* the buyer's language, as BCP 47 writes it; NULL: none */
 };
 
 /* Appends one job as a JSON object. */
@@ -65,6 +68,7 @@ bool job_user_valid(const char *user, size_t len); /* 1-255 bytes, no control ch
 bool job_reference_valid(const char *reference, size_t len); /* 1-64 visible ASCII */
 bool job_method_valid(const char *method, size_t len);       /* 1-255 visible ASCII */
 bool job_customer_valid(const char *text, size_t len);       /* 1-64 of [A-Za-z0-9_-] */
+bool job_locale_valid(const char *text, size_t len);         /* like de or zh-Hant-TW; 2-35 bytes */
 bool job_traceparent_valid(const char *text, size_t len);    /* W3C trace context, version 00 */
 bool job_challenge_valid(const char *text, size_t len);      /* 1-64 of [A-Za-z0-9._-] */
 /* 1-255 bytes: challenges, with one blank between two. */

@@ -104,6 +104,10 @@ static void read_optional(struct reader *r, const char *name, const json_t *valu
             checked(r, value, job_customer_valid, "gateway_customer is malformed");
     else if (strcmp(name, "human") == 0)
         job->human = checked(r, value, job_human_valid, "human is malformed");
+    else if (strcmp(name, "mail_to") == 0)
+        job->mail_to = checked(r, value, email_valid, "mail_to is malformed");
+    else if (strcmp(name, "locale") == 0)
+        job->locale = checked(r, value, job_locale_valid, "locale is malformed");
 }
 
 static void read_member(struct reader *r, const char *name, const json_t *value)

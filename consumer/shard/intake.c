@@ -302,8 +302,9 @@ static bool strip(struct job *job)
 {
     bool more = job->sku != NULL || job->payment_method != NULL || job->receipt_email != NULL ||
                 job->reference != NULL || job->traceparent != NULL ||
-                job->gateway_customer != NULL || job->human != NULL || job->has_unit_price ||
-                job->accepted_at[0] != '\0' || job->fingerprint[0] != '\0' || job->quantity != 0;
+                job->gateway_customer != NULL || job->human != NULL || job->mail_to != NULL ||
+                job->locale != NULL || job->has_unit_price || job->accepted_at[0] != '\0' ||
+                job->fingerprint[0] != '\0' || job->quantity != 0;
     struct job bare = {.user_id = job->user_id};
     memcpy(bare.order_id, job->order_id, sizeof bare.order_id);
     *job = bare;

@@ -8,7 +8,7 @@
 #include "consumer/shard/output.h"
 
 #define NUMBER_SIZE 24
-#define ARRAYS 14
+#define ARRAYS 16
 /* Every job at its longest, each byte escaped. */
 #define ARRAY_MAX ((size_t)16 * 1024 * 1024)
 
@@ -19,15 +19,17 @@ static const struct pg_statement decide_statement = {
     OUTPUT
     "checkout.decide_jobs($1::integer, $2::integer, $3::bigint, $4::bigint, $5::uuid[],"
     " $6::text[], $7::text[], $8::integer[], $9::text[], $10::text[], $11::bigint[], $12::text[],"
-    " $13::timestamptz[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[]) o",
-    18};
+    " $13::timestamptz[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[],"
+    " $19::text[], $20::text[]) o",
+    4 + ARRAYS};
 static const struct pg_statement set_aside_statement = {
     "set_aside",
     OUTPUT
     "checkout.set_jobs_aside($1::integer, $2::integer, $3::bigint, $4::text, $5::uuid[],"
     " $6::text[], $7::text[], $8::integer[], $9::text[], $10::text[], $11::bigint[], $12::text[],"
-    " $13::timestamptz[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[]) o",
-    18};
+    " $13::timestamptz[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[],"
+    " $19::text[], $20::text[]) o",
+    4 + ARRAYS};
 static const struct pg_statement decide_aside_statement = {
     "decide_aside",
     OUTPUT "checkout.decide_aside($1::integer, $2::integer, $3::bigint, $4::bigint, $5::text,"
@@ -162,6 +164,8 @@ static void put_job(const struct job_entry *entry)
     pg_array_text(array++, entry->verdict == JOB_GOOD ? NULL : entry->problem);
     pg_array_text(array++, job->gateway_customer);
     pg_array_text(array++, job->human);
+    pg_array_text(array++, job->mail_to);
+    pg_array_text(array++, job->locale);
 }
 
 /* A statement of a place, one parameter of its own, and jobs. */

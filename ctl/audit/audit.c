@@ -32,7 +32,7 @@ static uint64_t redis_setting(void)
 }
 
 /* Reads the settings again, with these. */
-static int load(struct ctl *ctl, uint64_t settings)
+static int load(struct ctl *ctl, cfg_set settings)
 {
     struct cfg *cfg;
     struct buf problem;

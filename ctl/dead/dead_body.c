@@ -91,7 +91,7 @@ static bool may_show(const char *name)
 {
     static const char *const names[] = {
         "version",    "jobs",      "order_id",    "user_id",     "sku",         "quantity",
-        "unit_price", "reference", "accepted_at", "fingerprint", "traceparent",
+        "unit_price", "reference", "accepted_at", "fingerprint", "traceparent", "locale",
     };
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         if (strcmp(name, names[i]) == 0)

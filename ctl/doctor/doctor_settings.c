@@ -30,6 +30,14 @@ static void check_program(struct doctor *doctor, uint32_t program, const char *n
     buf_free(&problem);
 }
 
+/* Where there is one: a shop may send no mails. */
+static void check_mailer(struct doctor *doctor)
+{
+    const char *url = getenv(cfg_name(CFG_SMTP_URL));
+    if (url != NULL && url[0] != '\0')
+        check_program(doctor, CFG_MAILER, "checkout-mailer");
+}
+
 /* A secret that others can read is not secret. */
 static void check_secret_file(struct doctor *doctor, enum cfg_id id)
 {
@@ -54,10 +62,12 @@ void doctor_settings(struct doctor *doctor)
     check_program(doctor, CFG_PRODUCER, "checkout-producer");
     check_program(doctor, CFG_CONSUMER, "checkout-consumer");
     check_program(doctor, CFG_NOTIFIER, "checkout-notifier");
+    check_mailer(doctor);
     check_secret_file(doctor, CFG_JWT_SECRET_FILE);
     check_secret_file(doctor, CFG_JWT_PREVIOUS_SECRET_FILE);
     check_secret_file(doctor, CFG_TICKET_SECRET_FILE);
     check_secret_file(doctor, CFG_ORDER_SECRET_FILE);
     check_secret_file(doctor, CFG_GATEWAY_KEY_FILE);
     check_secret_file(doctor, CFG_WEBHOOK_SECRET_FILE);
+    check_secret_file(doctor, CFG_SMTP_PASSWORD_FILE);
 }

@@ -37,7 +37,7 @@ struct traces {
 };
 
 /* Reads the settings again, with these. 0, or the problem is in `problem`. */
-static int reload(struct ctl *ctl, uint64_t settings, struct buf *problem)
+static int reload(struct ctl *ctl, cfg_set settings, struct buf *problem)
 {
     struct cfg *cfg;
     buf_reset(problem);
@@ -51,7 +51,7 @@ static int reload(struct ctl *ctl, uint64_t settings, struct buf *problem)
 
 int orders_queued_settings(struct ctl *ctl, const char *user)
 {
-    uint64_t settings = CFG_BIT(DATABASE_URL);
+    cfg_set settings = CFG_BIT(DATABASE_URL);
     int exit_code = CTL_FINE;
     struct buf problem;
     buf_init(&problem, CTL_PROBLEM_SIZE);
@@ -60,7 +60,7 @@ int orders_queued_settings(struct ctl *ctl, const char *user)
         if (reload(ctl, settings, &problem) < 0)
             exit_code = ctl_complain(CTL_USAGE, "%s", buf_text(&problem));
     }
-    const uint64_t more[] = {CFG_BIT(REDIS_URL), CFG_BIT(AMQP_URL) | CFG_BIT(AMQP_HEARTBEAT)};
+    const cfg_set more[] = {CFG_BIT(REDIS_URL), CFG_BIT(AMQP_URL) | CFG_BIT(AMQP_HEARTBEAT)};
     for (size_t i = 0; i < ARRAY_LEN(more) && exit_code == CTL_FINE; i++)
         if (reload(ctl, settings | more[i], &problem) == 0)
             settings |= more[i];

@@ -129,6 +129,9 @@ static bool read_optional(const struct json_reader_member *m, struct job *job,
     } else if (is_named(m, "reference")) {
         job->reference = read_text(m, job_reference_valid,
                                    "not a string of 1 to 64 visible ASCII characters", problem);
+    } else if (is_named(m, "locale")) {
+        job->locale =
+            read_text(m, job_locale_valid, "not a language tag like de or pt-BR", problem);
     } else {
         return false;
     }

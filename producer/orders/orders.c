@@ -327,6 +327,19 @@ static bool read_order(struct api *api, struct order *o)
     return false;
 }
 
+/* What the order takes from its buyer's token, where the shop wants it. */
+static void carry_claims(const struct api *api, struct order *o)
+{
+    if (api->saved_methods && o->buyer.gateway_customer[0] != '\0')
+        o->job.gateway_customer = o->buyer.gateway_customer;
+    if (o->buyer.human[0] != '\0')
+        o->job.human = o->buyer.human;
+    if (api->mails && o->buyer.email[0] != '\0')
+        o->job.mail_to = o->buyer.email;
+    else if (api->mails && api->mails_to_any)
+        o->job.mail_to = o->job.receipt_email;
+}
+
 void orders_post(struct api *api, struct http_request *request)
 {
     struct jwt_claims buyer;
@@ -341,12 +354,10 @@ void orders_post(struct api *api, struct http_request *request)
     memcpy(o->buyer.user, buyer.user, strlen(buyer.user) + 1);
     memcpy(o->buyer.gateway_customer, buyer.gateway_customer, sizeof o->buyer.gateway_customer);
     memcpy(o->buyer.human, buyer.human, strlen(buyer.human) + 1);
+    memcpy(o->buyer.email, buyer.email, strlen(buyer.email) + 1);
     if (!read_order(api, o))
         return;
-    if (api->saved_methods && o->buyer.gateway_customer[0] != '\0')
-        o->job.gateway_customer = o->buyer.gateway_customer;
-    if (o->buyer.human[0] != '\0')
-        o->job.human = o->buyer.human;
+    carry_claims(api, o);
     clients_name(api->clients, request, &api->out, o->address);
     senders_saw(api->senders, o->address);
     const char *why;

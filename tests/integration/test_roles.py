@@ -135,6 +135,21 @@ class Roles(harness.TestCase):
                      "insert into order_events (shard, order_id, sequence, status) "
                      "values (0, gen_random_uuid(), 1, 'confirmed')", "update items set sold = 0")
 
+    def test_the_mailer_keeps_mails_and_reads_what_they_tell(self):
+        self.assertEqual(self.may_execute("checkout_mailer"), {
+            "greet", "versions", "open_action", "age_ms", "mail_is_stale", "count_mail", "mail_addresses_busy",
+            "claim_mails", "finish_mail", "mails_overdue"})
+        self.refused("mailer", "select payment_method from orders", "select user_id from orders",
+                     "select receipt_email from orders", "select * from commands", "select idempotency_key from payments",
+                     "update orders set status = 'confirmed'", "update items set sold = 0",
+                     "insert into mails (order_id, kind) values (gen_random_uuid(), 'confirmed')", "delete from mails",
+                     "update mail_settings set kinds = '{}'", "select move_orders(0, array[]::move[])",
+                     "select retry_mail(1)")
+        self.refused("consumer", "insert into mails (order_id, kind) values (gen_random_uuid(), 'confirmed')",
+                     "update mails set state = 'sent'", "delete from mails", "update mail_settings set kinds = '{}'")
+        for program in ("producer", "notifier"):
+            self.refused(program, "select * from mails", "select mail_to from orders", "select * from mail_counts")
+
     def test_the_counter_takes_no_history_back(self):
         self.refused("consumer", "delete from orders", "delete from payments", "delete from order_events",
                      "update order_events set status = 'confirmed'", "update service set shards = 1",

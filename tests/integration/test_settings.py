@@ -11,7 +11,7 @@ import urllib.parse
 
 import harness
 
-DAEMONS = ("checkout-producer", "checkout-consumer", "checkout-notifier")
+DAEMONS = ("checkout-producer", "checkout-consumer", "checkout-notifier", "checkout-mailer")
 SECONDS = 5
 SECRET_FILES = ("CHECKOUT_JWT_SECRET_FILE", "CHECKOUT_ORDER_SECRET_FILE", "CHECKOUT_GATEWAY_KEY_FILE")
 SERVERS = ("CHECKOUT_AMQP_URL", "CHECKOUT_DATABASE_URL", "CHECKOUT_REDIS_URL")
@@ -22,6 +22,8 @@ WRONG_TEXTS = (
     ("CHECKOUT_LISTEN", "nonsense"),
     ("CHECKOUT_ADMIN_LISTEN", "127.0.0.1:65536"),
     ("CHECKOUT_LOG_LEVEL", "loud"),
+    ("CHECKOUT_SMTP_URL", "http://127.0.0.1/"),
+    ("CHECKOUT_MAIL_FROM", "Shop <shop@example.org>"),
     ("CHECKOUT_AMQP_URL", "http://127.0.0.1/"),
     ("CHECKOUT_AMQP_HEARTBEAT", "4"),
     ("CHECKOUT_SHARDS", "12"),
@@ -65,6 +67,8 @@ def with_password(url, password):
 
 
 class Settings(harness.TestCase):
+    settings = {"CHECKOUT_SMTP_URL": "smtp://127.0.0.1:25", "CHECKOUT_MAIL_FROM": "shop@example.org"}
+
     # -- what is tried -----------------------------------------------------------------------------
 
     def settings_of(self, program, *words):

@@ -11,9 +11,10 @@ import sys
 import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-PROGRAMS = {"checkout-producer": 8, "checkout-consumer": 8, "checkout-notifier": 8, "checkoutctl": 1,
-            "checkout-sandbox-gateway": 1}
-UNITS = ("checkout-producer@.service", "checkout-consumer@.service", "checkout-notifier.service", "checkout.target")
+PROGRAMS = {"checkout-producer": 8, "checkout-consumer": 8, "checkout-notifier": 8, "checkout-mailer": 8,
+            "checkoutctl": 1, "checkout-sandbox-gateway": 1}
+UNITS = ("checkout-producer@.service", "checkout-consumer@.service", "checkout-notifier.service", "checkout-mailer.service",
+         "checkout.target")
 
 
 def expected():
@@ -24,7 +25,8 @@ def expected():
               ("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "SECURITY.md", "LICENSE")}
     files |= {f"lib/systemd/system/{name}" for name in UNITS}
     files |= {"lib/sysusers.d/checkout.conf", "share/bash-completion/completions/checkoutctl", "share/doc/checkout/examples/checkout.env"}
-    for source, target in (("schemas", "share/checkout"), ("docs", "share/doc/checkout/docs")):
+    for source, target in (("schemas", "share/checkout"), ("docs", "share/doc/checkout/docs"),
+                           ("notifier/mail/templates", "share/checkout/mail")):
         for folder, _, names in os.walk(os.path.join(ROOT, source)):
             inside = os.path.relpath(folder, os.path.join(ROOT, source))
             files |= {os.path.normpath(os.path.join(target, inside, name)) for name in names}

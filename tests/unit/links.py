@@ -16,6 +16,7 @@ NEEDS = {
     "checkout-producer": DAEMON | {"librabbitmq", "libjose"},
     "checkout-consumer": DAEMON | {"librabbitmq", "libcurl"},
     "checkout-notifier": DAEMON | {"libjose", "libwslay"},
+    "checkout-mailer": DAEMON - {"libhiredis"} | {"libcurl"},
     "checkoutctl": EVERY | {"libpq", "libhiredis", "librabbitmq", "libjose", "libcurl"},
     "checkout-sandbox-gateway": EVERY | {"libmicrohttpd", "libsystemd", "libcurl"},
 }

@@ -61,6 +61,8 @@ static struct environment right(void)
     put(&env, "CHECKOUT_ORDER_SECRET_FILE", secret_path);
     put(&env, "CHECKOUT_GATEWAY_URL", "https://gateway.example/base");
     put(&env, "CHECKOUT_GATEWAY_KEY_FILE", secret_path);
+    put(&env, "CHECKOUT_SMTP_URL", "smtp://shop:hush@mail.example,smtps://mail2.example");
+    put(&env, "CHECKOUT_MAIL_FROM", "shop@example.org");
     return env;
 }
 
@@ -132,7 +134,8 @@ static void expect_wrong(const char *name, const char *value, const char *expect
 
 START_TEST(a_right_environment_is_taken_by_every_program)
 {
-    const uint32_t programs[] = {CFG_PRODUCER, CFG_CONSUMER, CFG_NOTIFIER, CFG_CTL, EVERYBODY};
+    const uint32_t programs[] = {CFG_PRODUCER, CFG_CONSUMER, CFG_NOTIFIER,
+                                 CFG_MAILER,   CFG_CTL,      EVERYBODY};
     for (size_t i = 0; i < ARRAY_LEN(programs); i++) {
         struct environment env = right();
         struct cfg *cfg = NULL;
@@ -275,6 +278,23 @@ static const struct {
     {"CHECKOUT_GATEWAY_METHODS", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "payment methods"},
     {"CHECKOUT_GATEWAY_METHODS", "a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q", "payment methods"},
     {"CHECKOUT_GATEWAY_RETURN_URL", "https://user:hush@shop.example/", "host"},
+    {"CHECKOUT_SMTP_URL", "http://mail.example/", "smtp://"},
+    {"CHECKOUT_SMTP_URL", "smtp://", "host"},
+    {"CHECKOUT_SMTP_URL", "smtp://shop:hush@mail.example/path", "no path"},
+    {"CHECKOUT_SMTP_URL", "smtp://mail.example?x=hush", "?parameters"},
+    {"CHECKOUT_SMTP_URL", "smtp://shop@mail.example", "no password"},
+    {"CHECKOUT_SMTP_URL", "smtp://:hush@mail.example", "user name"},
+    {"CHECKOUT_SMTP_URL", "smtp://mail.example,", "smtp://"},
+    {"CHECKOUT_SMTP_URL", "smtp://mail.example:0", "port"},
+    {"CHECKOUT_SMTP_URL",
+     "smtp://a,smtp://b,smtp://c,smtp://d,smtp://e,smtp://f,smtp://g,smtp://h,smtp://i",
+     "more than 8"},
+    {"CHECKOUT_MAIL_FROM", "shop", "no e-mail address"},
+    {"CHECKOUT_MAIL_FROM", "Shop <shop@example.org>", "no e-mail address"},
+    {"CHECKOUT_MAIL_FROM_NAME", "a\nb", "control characters"},
+    {"CHECKOUT_MAIL_FROM_NAME", "\xff", "UTF-8"},
+    {"CHECKOUT_MAIL_ORDER_URL", "https://user:hush@shop.example/", "host"},
+    {"CHECKOUT_MAIL_INFLIGHT", "65", "between 1 and 64"},
     {"CHECKOUT_WEBHOOK_LIVEMODE", "yes", "true or false"},
     {"CHECKOUT_GATEWAY_KEY_FILE", "/nonexistent/key", "cannot read"},
     {"CHECKOUT_GATEWAY_CA_FILE", "/nonexistent/ca", "cannot read"},

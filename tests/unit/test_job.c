@@ -90,6 +90,8 @@ START_TEST(what_is_written_is_read)
     job.unit_price = 12900;
     job.reference = "cart-7";
     job.gateway_customer = "cus_1";
+    job.mail_to = "ann@example.org";
+    job.locale = "de-AT";
     job.human = "drop-7 drop.8";
     job.traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     ck_assert_int_eq(parse_with(NULL, 2), 0);
@@ -109,6 +111,8 @@ START_TEST(what_is_written_is_read)
     ck_assert_str_eq(entry->job.fingerprint, job.fingerprint);
     ck_assert_str_eq(entry->job.traceparent, job.traceparent);
     ck_assert_str_eq(entry->job.gateway_customer, "cus_1");
+    ck_assert_str_eq(entry->job.mail_to, "ann@example.org");
+    ck_assert_str_eq(entry->job.locale, "de-AT");
     ck_assert_str_eq(entry->job.human, "drop-7 drop.8");
 }
 END_TEST
@@ -178,6 +182,8 @@ START_TEST(a_bad_field_harms_only_its_job)
                {"quantity", "1,\"unit_price\":1e400"},
                {"quantity", "1,\"unit_price\":99999999999999999999"},
                {"quantity", "1,\"receipt_email\":\"nobody\""},
+               {"quantity", "1,\"mail_to\":\"a,b@c\""},
+               {"quantity", "1,\"locale\":\"de_AT\""},
                {"quantity", "1,\"reference\":\"\""},
                {"quantity", "1,\"traceparent\":\"00-x\""}};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -406,7 +412,7 @@ START_TEST(a_message_of_256_of_the_longest_jobs_is_taken)
     sku[JOB_SKU_MAX] = '\0';
     job.user_id = job.payment_method = quotes;
     job.reference = quotes + JOB_METHOD_MAX - JOB_REFERENCE_MAX;
-    job.receipt_email = email;
+    job.receipt_email = job.mail_to = email;
     job.sku = job.gateway_customer = sku;
     char human[JOB_HUMAN_MAX + 1];
     memset(human, 'x', JOB_HUMAN_MAX);

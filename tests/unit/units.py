@@ -12,7 +12,8 @@ import sys
 import tempfile
 
 EXPOSURE_MAX = 2.0
-INSTANCES = {"checkout-producer@.service": "1", "checkout-consumer@.service": "1", "checkout-notifier.service": ""}
+INSTANCES = {"checkout-producer@.service": "1", "checkout-consumer@.service": "1", "checkout-notifier.service": "",
+             "checkout-mailer.service": ""}
 
 
 def analyze(directory, *arguments):

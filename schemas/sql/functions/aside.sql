@@ -54,7 +54,8 @@ create or replace function checkout.put_aside(
     p_shard integer, p_held text[], p_why text,
     p_ids uuid[], p_users text[], p_skus text[], p_quantities integer[], p_methods text[],
     p_emails text[], p_prices bigint[], p_references text[], p_accepted timestamptz[],
-    p_fingerprints text[], p_traces text[], p_flaws text[], p_customers text[], p_humans text[])
+    p_fingerprints text[], p_traces text[], p_flaws text[], p_customers text[], p_humans text[],
+    p_mail_tos text[], p_locales text[])
 returns bigint
 language plpgsql as $$
 declare
@@ -63,18 +64,20 @@ begin
     with job as (
         select distinct on (u.order_id) u.*
           from unnest(p_ids, p_users, p_skus, p_quantities, p_methods, p_emails, p_prices, p_references,
-                      p_accepted, p_fingerprints, p_traces, p_flaws, p_customers, p_humans) with ordinality
+                      p_accepted, p_fingerprints, p_traces, p_flaws, p_customers, p_humans,
+            p_mail_tos, p_locales) with ordinality
                as u(order_id, user_id, sku, quantity, payment_method, receipt_email, unit_price, reference,
-                    accepted_at, fingerprint, traceparent, flaw, gateway_customer, human, n)
+                    accepted_at, fingerprint, traceparent, flaw, gateway_customer, human, mail_to,
+                            locale, n)
          where (p_held is null or u.sku = any (p_held))
          order by u.order_id, u.n),
     new as (
         insert into checkout.jobs_aside
             (shard, sku, order_id, user_id, quantity, payment_method, receipt_email, unit_price, reference,
-             accepted_at, fingerprint, traceparent, flaw, gateway_customer, human)
+             accepted_at, fingerprint, traceparent, flaw, gateway_customer, human, mail_to, locale)
         select p_shard, coalesce(j.sku, ''), j.order_id, j.user_id, j.quantity, j.payment_method, j.receipt_email,
                j.unit_price, j.reference, least(j.accepted_at, now()), -- now, not when it is decided: see decide_jobs
-               j.fingerprint, j.traceparent, j.flaw, j.gateway_customer, j.human
+               j.fingerprint, j.traceparent, j.flaw, j.gateway_customer, j.human, j.mail_to, j.locale
           from job j
          where not exists (select 1 from checkout.orders o where o.order_id = j.order_id)
          order by j.n
@@ -93,14 +96,16 @@ create or replace function checkout.set_jobs_aside(
     p_shards integer, p_shard integer, p_epoch bigint, p_why text,
     p_ids uuid[], p_users text[], p_skus text[], p_quantities integer[], p_methods text[],
     p_emails text[], p_prices bigint[], p_references text[], p_accepted timestamptz[],
-    p_fingerprints text[], p_traces text[], p_flaws text[], p_customers text[], p_humans text[])
+    p_fingerprints text[], p_traces text[], p_flaws text[], p_customers text[], p_humans text[],
+    p_mail_tos text[], p_locales text[])
 returns setof checkout.output
 language plpgsql as $$
 begin
     perform checkout.fence(p_shards, p_shard, p_epoch);
     return next checkout.output_of(checkout.set_aside_news(checkout.put_aside(
         p_shard, null, p_why, p_ids, p_users, p_skus, p_quantities, p_methods, p_emails, p_prices, p_references,
-        p_accepted, p_fingerprints, p_traces, p_flaws, p_customers, p_humans), p_skus[1], p_why));
+        p_accepted, p_fingerprints, p_traces, p_flaws, p_customers, p_humans,
+            p_mail_tos, p_locales), p_skus[1], p_why));
 end $$;
 
 -- When an item that is set aside is tried next: soon at first, every 5 s later.
@@ -153,13 +158,15 @@ begin
            array_agg(g.fingerprint order by g.place) as fingerprints,
            array_agg(g.traceparent order by g.place) as traces,
            array_agg(coalesce(g.flaw, p_flaw) order by g.place) as flaws,
-           array_agg(g.gateway_customer order by g.place) as customers, array_agg(g.human order by g.place) as humans
+           array_agg(g.gateway_customer order by g.place) as customers, array_agg(g.human order by g.place) as humans,
+           array_agg(g.mail_to order by g.place) as mail_tos, array_agg(g.locale order by g.place) as locales
       into j from gone g;
     if j.ids is not null then
         return query
         select * from checkout.decide_now(
             p_shards, p_shard, p_wait_ms, '{}', j.ids, j.users, j.skus, j.quantities, j.methods, j.emails, j.prices,
-            j.refs, j.accepted, j.fingerprints, j.traces, j.flaws, j.customers, j.humans);
+            j.refs, j.accepted, j.fingerprints, j.traces, j.flaws, j.customers, j.humans, j.mail_tos,
+            j.locales);
     end if;
     if exists (select 1 from checkout.jobs_aside a where a.shard = p_shard and a.sku = p_sku) then
         update checkout.items_aside a set try_at = now() where a.shard = p_shard and a.sku = p_sku;

@@ -170,7 +170,7 @@ begin
     perform 1 from checkout.move_orders(j.shard, array(
         select row(j.order_id, null, 'cancelled', null, null, null, null, j.user_id, j.sku, j.quantity,
                    i.price * j.quantity, i.currency, j.fingerprint, j.reference, j.receipt_email, j.payment_method,
-                   j.traceparent, j.accepted_at, null, null, j.gateway_customer)::checkout.move
+                   j.traceparent, j.accepted_at, null, null, j.gateway_customer, null, null)::checkout.move
           from (select 1) one left join checkout.items i on i.sku = j.sku and i.shard = j.shard));
     return true;
 end $$;

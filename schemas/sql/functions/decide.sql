@@ -16,7 +16,8 @@ create or replace function checkout.decide_jobs(
     p_shards integer, p_shard integer, p_epoch bigint, p_wait_ms bigint,
     p_ids uuid[], p_users text[], p_skus text[], p_quantities integer[], p_methods text[],
     p_emails text[], p_prices bigint[], p_references text[], p_accepted timestamptz[],
-    p_fingerprints text[], p_traces text[], p_flaws text[], p_customers text[] default '{}', p_humans text[] default '{}')
+    p_fingerprints text[], p_traces text[], p_flaws text[], p_customers text[] default '{}', p_humans text[] default '{}',
+    p_mail_tos text[] default '{}', p_locales text[] default '{}')
 returns setof checkout.output
 language plpgsql as $$
 declare
@@ -28,7 +29,8 @@ begin
     if cardinality(skipped) > 0 then
         put := checkout.put_aside(
             p_shard, skipped, 'another session has locked the item''s row', p_ids, p_users, p_skus, p_quantities,
-            p_methods, p_emails, p_prices, p_references, p_accepted, p_fingerprints, p_traces, p_flaws, p_customers, p_humans);
+            p_methods, p_emails, p_prices, p_references, p_accepted, p_fingerprints, p_traces, p_flaws, p_customers, p_humans,
+            p_mail_tos, p_locales);
         if put > 0 then
             return next checkout.output_of(checkout.set_aside_news(put, skipped[1], 'another session has locked the item''s row'));
         end if;
@@ -36,7 +38,8 @@ begin
     return query
     select * from checkout.decide_now(
         p_shards, p_shard, p_wait_ms, skipped, p_ids, p_users, p_skus, p_quantities, p_methods, p_emails, p_prices,
-        p_references, p_accepted, p_fingerprints, p_traces, p_flaws, p_customers, p_humans);
+        p_references, p_accepted, p_fingerprints, p_traces, p_flaws, p_customers, p_humans,
+            p_mail_tos, p_locales);
 end $$;
 
 -- The orders among these that were decided, or whose jobs were set aside.
@@ -60,7 +63,7 @@ create or replace function checkout.judge_jobs(
     p_ids uuid[], p_users text[], p_skus text[], p_quantities integer[], p_methods text[],
     p_emails text[], p_prices bigint[], p_references text[], p_accepted timestamptz[],
     p_fingerprints text[], p_traces text[], p_flaws text[], p_customers text[], p_humans text[],
-    out ret_moves checkout.move[], out ret_waits boolean)
+    p_mail_tos text[], p_locales text[], out ret_moves checkout.move[], out ret_waits boolean)
 language plpgsql as $$
 declare
     place checkout.shards;
@@ -73,10 +76,12 @@ begin
         select j.*, least(j.accepted_at, now()) as stamp     -- later than our clock: counts as our clock
           from (select distinct on (u.order_id) u.*
                   from unnest(p_ids, p_users, p_skus, p_quantities, p_methods, p_emails, p_prices,
-                              p_references, p_accepted, p_fingerprints, p_traces, p_flaws, p_customers, p_humans)
+                              p_references, p_accepted, p_fingerprints, p_traces, p_flaws, p_customers, p_humans,
+            p_mail_tos, p_locales)
                        with ordinality
                        as u(order_id, user_id, sku, quantity, payment_method, receipt_email, unit_price,
-                            reference, accepted_at, fingerprint, traceparent, flaw, gateway_customer, human, n)
+                            reference, accepted_at, fingerprint, traceparent, flaw, gateway_customer, human, mail_to,
+                            locale, n)
                  order by u.order_id, u.n) j
          where j.order_id <> all (known) and (j.sku = any (p_held)) is not true),
     checked as (            -- what each job's fate is but for limits and stock
@@ -133,7 +138,7 @@ begin
                          d.clock + p_wait_ms * interval '1 ms', d.user_id, d.sku, d.quantity,
                          d.price * d.quantity, d.currency, d.fingerprint, d.reference, d.receipt_email,
                          d.payment_method, d.traceparent, d.stamp, null, null,
-                         d.gateway_customer)::checkout.move order by d.n),
+                         d.gateway_customer, d.mail_to, d.locale)::checkout.move order by d.n),
            bool_or(d.status = 'waiting' or d.ahead > 0)
       into ret_moves, ret_waits from decided d;
 end $$;
@@ -144,7 +149,8 @@ create or replace function checkout.decide_now(
     p_shards integer, p_shard integer, p_wait_ms bigint, p_held text[],
     p_ids uuid[], p_users text[], p_skus text[], p_quantities integer[], p_methods text[],
     p_emails text[], p_prices bigint[], p_references text[], p_accepted timestamptz[],
-    p_fingerprints text[], p_traces text[], p_flaws text[], p_customers text[], p_humans text[])
+    p_fingerprints text[], p_traces text[], p_flaws text[], p_customers text[], p_humans text[],
+    p_mail_tos text[], p_locales text[])
 returns setof checkout.output
 language plpgsql as $$
 declare
@@ -155,7 +161,8 @@ begin
     select j.ret_moves, j.ret_waits into moves, waits
       from checkout.judge_jobs(
           p_shards, p_shard, p_wait_ms, p_held, p_ids, p_users, p_skus, p_quantities, p_methods, p_emails, p_prices,
-          p_references, p_accepted, p_fingerprints, p_traces, p_flaws, p_customers, p_humans) j;
+          p_references, p_accepted, p_fingerprints, p_traces, p_flaws, p_customers, p_humans,
+            p_mail_tos, p_locales) j;
 
     return query
     with moved as materialized (

@@ -36,7 +36,7 @@ begin
       from checkout.move_orders(c.shard, array[row(
           c.order_id, null, 'rejected', 'expired', null, null, null, c.argument ->> 'user', c.argument ->> 'sku',
           (c.argument ->> 'quantity')::integer, null, null, c.argument ->> 'fingerprint', c.argument ->> 'reference',
-          null, null, c.argument ->> 'traceparent', accepted, null, null, null)::checkout.move]);
+          null, null, c.argument ->> 'traceparent', accepted, null, null, null, null, null)::checkout.move]);
     return next checkout.output_of(checkout.transition_news('rejected', 'expired', moved));
     return next checkout.command_end(c, 'done', 'rejected: the broker dropped its job (' || (c.argument ->> 'cause') || ')');
 end $$;

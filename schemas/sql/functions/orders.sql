@@ -1,6 +1,6 @@
 -- Orders and their history. checkout.move_orders is the one place where an order is made and where its state
--- changes: nothing else writes checkout.orders, checkout.order_events or checkout.customer_units, and the role of the
--- consumer may not.
+-- changes: nothing else writes checkout.orders, checkout.order_events or checkout.customer_units, or makes a mail, and the
+-- role of the consumer may not.
 
 -- The steps that there are. From reserved to reserved: an event tells its buyer something about it.
 create or replace function checkout.may_move(p_from text, p_to text) returns boolean
@@ -17,12 +17,23 @@ create or replace function checkout.move_of(
     p_order uuid, p_from text, p_to text, p_reason text, p_problem text default null, p_param text default null)
 returns checkout.move language sql immutable
 return row(p_order, p_from, p_to, p_reason, null, null, null, null, null, null, null, null, null, null, null, null,
-           null, null, p_problem, p_param, null)::checkout.move;
+           null, null, p_problem, p_param, null, null, null)::checkout.move;
+
+-- The kind of the mail that tells of a state; null: there is none. A reserved order asks its buyer to act at the bank, or
+-- has nothing to tell.
+create or replace function checkout.mail_kind(p_order uuid, p_status text, p_sequence integer) returns text
+language plpgsql stable as $$
+begin
+    if p_status = 'reserved' then
+        return case when p_sequence > 1 and checkout.open_action(p_order) is not null then 'action' end;
+    end if;
+    return nullif(p_status, 'cancelled');
+end $$;
 
 -- Moves orders of a shard: makes the new ones, and takes the others from the state that they are said to be in
 -- to another. Each has an event, in the order of the moves. One that is in another state by now, or a step
--- that there is not, is left out. Returns the orders that it moved, as they are now: units, intents and waitlists
--- change for these alone. An ended order forgets its payment method, and whose that is. The caller holds the fence,
+-- that there is not, is left out. A mail that tells of it has a row in checkout.mails. Returns the orders that it
+-- moved, as they are now: units, intents and waitlists change for these alone. An ended order forgets its payment method, and whose that is. The caller holds the fence,
 -- and the rows of the items whose units change.
 create or replace function checkout.move_orders(p_shard integer, p_moves checkout.move[])
 returns setof checkout.orders
@@ -36,12 +47,12 @@ begin
         insert into checkout.orders
             (order_id, user_id, sku, shard, quantity, status, reason, amount, currency, fingerprint,
              reference, receipt_email, payment_method, traceparent, ticket, sequence, accepted_at,
-             gateway_customer)
+             gateway_customer, mail_to, locale)
         select m.order_id, m.user_id, coalesce(m.sku, ''), p_shard, coalesce(m.quantity, 0), m.status,
                m.reason, m.amount, m.currency, coalesce(m.fingerprint, ''), m.reference, m.receipt_email,
                case when m.status in ('waiting', 'reserved') then m.payment_method end, m.traceparent,
                m.ticket, 1, coalesce(m.accepted_at, now()),
-               case when m.status in ('waiting', 'reserved') then m.gateway_customer end
+               case when m.status in ('waiting', 'reserved') then m.gateway_customer end, m.mail_to, m.locale
           from move m where m.from_status is null
         returning *),
     changed as (
@@ -61,6 +72,13 @@ begin
            from move m where m.from_status is null order by m.ordinality)
         union all
         select p_shard, c.order_id, c.sequence, c.status, c.reason, null from changed c),
+    mailed as (                                 -- most orders have no address
+        insert into checkout.mails (order_id, kind, due_at)
+        select k.order_id, k.kind, now() + case k.kind when 'waiting' then interval '60 s' else interval '0 s' end
+          from (select n.order_id, checkout.mail_kind(n.order_id, n.status, n.sequence) as kind
+                  from (select * from made union all select * from changed) n where n.mail_to is not null) k
+         where k.kind = any (array(select unnest(s.kinds) from checkout.mail_settings s))
+            on conflict (order_id, kind) do nothing),
     units as materialized (                     -- that customers have more, or fewer, of an item
         select u.sku, u.user_id, sum(u.units) as units
           from (select m.sku, m.user_id, m.quantity as units from made m where m.status in ('waiting', 'reserved')

@@ -11,7 +11,7 @@ do $$
 declare
     part text;
 begin
-    foreach part in array array['producer', 'consumer', 'notifier', 'operator', 'requester'] loop
+    foreach part in array array['producer', 'consumer', 'notifier', 'mailer', 'operator', 'requester'] loop
         begin               -- roles belong to the whole server: another database may have made it
             execute format('create role %I nologin', 'checkout_' || part);
         exception
@@ -25,14 +25,14 @@ begin
 end $$;
 
 revoke all on all tables in schema checkout
-    from checkout_producer, checkout_consumer, checkout_notifier, checkout_operator, checkout_requester;
+    from checkout_producer, checkout_consumer, checkout_notifier, checkout_mailer, checkout_operator, checkout_requester;
 revoke all on all sequences in schema checkout
-    from checkout_producer, checkout_consumer, checkout_notifier, checkout_operator, checkout_requester;
+    from checkout_producer, checkout_consumer, checkout_notifier, checkout_mailer, checkout_operator, checkout_requester;
 revoke execute on all functions in schema checkout
-    from public, checkout_producer, checkout_consumer, checkout_notifier, checkout_operator, checkout_requester;
+    from public, checkout_producer, checkout_consumer, checkout_notifier, checkout_mailer, checkout_operator, checkout_requester;
 
 grant usage on schema checkout
-    to checkout_producer, checkout_consumer, checkout_notifier, checkout_operator, checkout_requester;
+    to checkout_producer, checkout_consumer, checkout_notifier, checkout_operator, checkout_requester, checkout_mailer;
 
 -- Functions with the rights of their caller add none to these, so the roles that do the work and the operator's may
 -- call each of them; those with rights of their own are named one by one below.
@@ -108,13 +108,24 @@ grant select (shards, shard, owner, payments_stopped) on checkout.shards to chec
 grant select (unclear_since) on checkout.payments to checkout_notifier;
 grant select (state, unclear_since) on checkout.refunds to checkout_notifier;
 
+-- The mailer reads the orders that it writes about, and keeps its mails; it makes none.
+grant select, update on checkout.mails to checkout_mailer;
+grant select, insert, update, delete on checkout.mail_counts to checkout_mailer;
+grant select (order_id, sku, status, reason, quantity, amount, currency, reference, mail_to, locale) on checkout.orders to checkout_mailer;
+grant select (sku, title) on checkout.items to checkout_mailer;
+grant select (order_id, attempt, state, action, action_until) on checkout.payments to checkout_mailer;
+grant execute on function checkout.greet(integer), checkout.versions(), checkout.open_action(uuid), checkout.age_ms(timestamptz),
+    checkout.mail_is_stale(uuid, text, text), checkout.count_mail(text, integer), checkout.mail_addresses_busy(),
+    checkout.claim_mails(text, integer, bigint, integer), checkout.finish_mail(bigint, integer, text, text, bigint),
+    checkout.mails_overdue() to checkout_mailer;
+
 -- The consumer writes everything but what is in service; it makes no items, and orders and their history it
 -- changes by checkout.move_orders alone.
 grant select, insert, update, delete on all tables in schema checkout to checkout_consumer;
 revoke insert, update, delete on checkout.service from checkout_consumer;
 revoke insert, delete on checkout.items from checkout_consumer;
-revoke insert, update, delete on checkout.orders, checkout.order_events, checkout.customer_units
-    from checkout_consumer;
+revoke insert, update, delete on checkout.orders, checkout.order_events, checkout.customer_units, checkout.mails,
+    checkout.mail_counts, checkout.mail_settings from checkout_consumer;
 revoke delete on checkout.payments, checkout.refunds, checkout.commands from checkout_consumer;
 grant usage on all sequences in schema checkout to checkout_consumer;
 grant execute on function checkout.move_orders(integer, checkout.move[]), checkout.forget_webhooks(integer, integer)
@@ -125,7 +136,8 @@ grant execute on function checkout.move_orders(integer, checkout.move[]), checko
 grant select on all tables in schema checkout to checkout_operator;
 grant insert on checkout.items, checkout.commands, checkout.service, checkout.shards, checkout.relays
     to checkout_operator;
-grant update on checkout.service, checkout.relays to checkout_operator;
+grant update on checkout.service, checkout.relays, checkout.mail_settings to checkout_operator;
+grant update (state, due_at, since, ended_at) on checkout.mails to checkout_operator;
 
 do $$                       -- doctor compares what migrate has applied with its files
 declare

@@ -1,0 +1,29 @@
+#include "notifier/mail/mail_stats.h"
+
+#include <stdio.h>
+
+#define LABELS_SIZE 48
+
+static struct metric *attempts(struct metrics *m, enum mail_end end)
+{
+    char labels[LABELS_SIZE];
+    (void)snprintf(labels, sizeof labels, "end=\"%s\"", mail_end_word(end));
+    return metrics_counter(m, "checkout_mail_attempts_total",
+                           "Attempts to send a mail, by what came of them.", labels);
+}
+
+void mail_stats_init(struct mail_stats *stats, struct metrics *m)
+{
+    for (int end = 0; end < MAIL_ENDS; end++)
+        stats->attempts[end] = attempts(m, (enum mail_end)end);
+    stats->attempt_seconds = metrics_histogram(m, "checkout_mail_attempt_seconds",
+                                               "From an attempt's beginning to its end.", NULL);
+    stats->in_flight =
+        metrics_gauge(m, "checkout_mails_in_flight", "Mails that are being sent now.", NULL);
+    stats->overdue =
+        metrics_gauge(m, "checkout_mails_overdue", "Mails of all mailers that are due.", NULL);
+    stats->overdue_seconds =
+        metrics_gauge(m, "checkout_mails_overdue_seconds",
+                      "How long the oldest of the mails that are due has been due.", NULL);
+    stats->database_up = metrics_server_up(m, METRICS_DATABASE);
+}

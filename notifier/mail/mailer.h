@@ -1,0 +1,46 @@
+/*
+ * Sends mails: claims those that are due in PostgreSQL, tries each once by SMTP, and records what
+ * came of it. Several mailers share the work. A mail leaves at least once: one whose record is lost
+ * with the process is sent again, with the same Message-ID.
+ */
+#ifndef NOTIFIER_MAIL_MAILER_H
+#define NOTIFIER_MAIL_MAILER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/loop.h"
+#include "common/net/smtp/smtp.h"
+#include "notifier/mail/mail_stats.h"
+#include "notifier/mail/mail_text.h"
+
+struct mailer;
+
+/* Strings and pointers outlive the mailer. */
+struct mailer_options {
+    struct loop *loop;
+    const char *database_url;
+    const char *name; /* in the claims: for people */
+    const struct smtp_url *servers;
+    size_t server_count;
+    bool tls; /* STARTTLS is a must; with a login it always is */
+    const char *ca_file;
+    uint32_t timeout_ms; /* of an attempt at one server */
+    size_t inflight;
+    int64_t per_address; /* in an hour */
+    int64_t give_up_ms;
+    struct mail_shop shop;
+    const struct templates *templates;
+    struct mail_stats *stats;
+};
+
+/* NULL: no memory. */
+struct mailer *mailer_new(const struct mailer_options *options);
+/* Attempts under way end without a record: they are made again. NULL is allowed. */
+void mailer_free(struct mailer *mailer);
+bool mailer_ready(const struct mailer *mailer);
+/* Claims no more; calls back once all attempts have ended and are recorded, or 20 s later. */
+void mailer_drain(struct mailer *mailer, loop_cb drained, void *arg);
+
+#endif

@@ -1,0 +1,155 @@
+/* checkout-mailer: tells buyers by mail how their orders go. Here its parts are tied together. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/err.h"
+#include "common/base/log.h"
+#include "common/service/daemon.h"
+#include "common/service/process.h"
+#include "common/service/stop.h"
+#include "notifier/mail/mailer.h"
+
+#define EXIT_SETTING 2
+/* Threads for as many calls as CHECKOUT_MAIL_INFLIGHT may ask for, and look-ups of names beside
+ * them: libuv makes them all at the first call. */
+#define POOL_THREADS "72"
+#define NAME_SIZE 128
+#define PROBLEM_MAX 1024
+
+struct mail_program {
+    struct daemon daemon;
+    struct mail_stats stats;
+    struct templates *templates;
+    struct smtp_url servers[SMTP_URL_HOSTS_MAX];
+    size_t server_count;
+    char name[NAME_SIZE];
+    struct mailer *mailer;
+};
+
+static bool ready(void *arg, struct buf *ret_why)
+{
+    struct mail_program *p = arg;
+    bool database = p->mailer != NULL && mailer_ready(p->mailer);
+    if (!database)
+        (void)buf_str(ret_why, "PostgreSQL is not connected\n");
+    if (stop_begun(p->daemon.stop))
+        (void)buf_str(ret_why, "it is leaving\n");
+    return database && !stop_begun(p->daemon.stop);
+}
+
+static void drained(void *arg)
+{
+    struct mail_program *p = arg;
+    loop_stop(p->daemon.loop);
+}
+
+static void drain(void *arg)
+{
+    struct mail_program *p = arg;
+    log_info("leaving");
+    stop_notify_stopping();
+    if (p->mailer == NULL)
+        drained(p);
+    else
+        mailer_drain(p->mailer, drained, p);
+}
+
+static int complain(const struct mail_program *p, enum cfg_id setting, const char *problem)
+{
+    (void)fprintf(stderr, "%s: %s: %s\n", p->daemon.name, cfg_name(setting), problem);
+    return EXIT_SETTING;
+}
+
+static int read_templates(struct mail_program *p)
+{
+    struct buf problem;
+    buf_init(&problem, PROBLEM_MAX);
+    int code = templates_read(cfg_str(p->daemon.cfg, CFG_MAIL_TEMPLATES), mail_text_names,
+                              &p->templates, &problem);
+    if (code < 0)
+        code = complain(p, CFG_MAIL_TEMPLATES,
+                        code == ERR_NOMEM ? err_text(code) : buf_text(&problem));
+    buf_free(&problem);
+    return code;
+}
+
+static void write_name(struct mail_program *p)
+{
+    char host[64] = "";
+    (void)gethostname(host, sizeof host - 1);
+    (void)snprintf(p->name, sizeof p->name, "%s:%ld", host, (long)getpid());
+}
+
+static struct mailer *open_mailer(struct mail_program *p)
+{
+    const struct cfg *cfg = p->daemon.cfg;
+    return mailer_new(&(struct mailer_options){
+        .loop = p->daemon.loop,
+        .database_url = cfg_str(cfg, CFG_DATABASE_URL),
+        .name = p->name,
+        .servers = p->servers,
+        .server_count = p->server_count,
+        .tls = cfg_int(cfg, CFG_SMTP_TLS) != 0,
+        .ca_file = cfg_str(cfg, CFG_SMTP_CA_FILE),
+        .timeout_ms = (uint32_t)cfg_int(cfg, CFG_SMTP_TIMEOUT),
+        .inflight = (size_t)cfg_int(cfg, CFG_MAIL_INFLIGHT),
+        .per_address = cfg_int(cfg, CFG_MAIL_PER_ADDRESS),
+        .give_up_ms = cfg_int(cfg, CFG_MAIL_GIVE_UP),
+        .shop = {.from = cfg_str(cfg, CFG_MAIL_FROM),
+                 .name = cfg_str(cfg, CFG_MAIL_FROM_NAME),
+                 .page_url = cfg_str(cfg, CFG_MAIL_ORDER_URL)},
+        .templates = p->templates,
+        .stats = &p->stats,
+    });
+}
+
+static int start(struct mail_program *p)
+{
+    const char *problem = NULL;
+    int count = smtp_url_parse(cfg_str(p->daemon.cfg, CFG_SMTP_URL), p->servers, &problem);
+    if (count < 0)
+        return complain(p, CFG_SMTP_URL, problem);
+    p->server_count = (size_t)count;
+    int code = read_templates(p);
+    if (code != 0)
+        return code;
+    write_name(p);
+    if (smtp_open() < 0)
+        return 1;
+    mail_stats_init(&p->stats, p->daemon.metrics);
+    p->mailer = open_mailer(p);
+    if (p->mailer != NULL)
+        return 0;
+    log_error("cannot start", LOG_STR("problem", "out of memory"));
+    return 1;
+}
+
+int main(int argc, char **argv)
+{
+    struct mail_program p = {0};
+    const struct daemon_program program = {
+        .name = "checkout-mailer",
+        .summary = "Tells buyers by mail how their orders go.",
+        .cfg_program = CFG_MAILER,
+        .servers = {&contact_pg},
+        .ready = ready,
+        .drain = drain,
+        .arg = &p,
+    };
+    int code;
+    (void)setenv("UV_THREADPOOL_SIZE", POOL_THREADS, 1);
+    if (!daemon_open(&program, argc, argv, &p.daemon, &code))
+        return process_end(code);
+    code = start(&p);
+    if (code == 0) {
+        stop_notify_ready();
+        loop_run(p.daemon.loop);
+    }
+    mailer_free(p.mailer);
+    templates_free(p.templates);
+    explicit_bzero(p.servers, sizeof p.servers);
+    daemon_close(&p.daemon);
+    return process_end(code);
+}
