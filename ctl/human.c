@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base/parse.h"
+#include "common/pay/currency.h"
+
 void human_age(int64_t ms, char ret_text[HUMAN_SIZE])
 {
     int64_t s = ms / 1000;
@@ -38,6 +41,19 @@ void human_count(int64_t count, char ret_text[HUMAN_SIZE])
         (void)snprintf(ret_text, HUMAN_SIZE, "-");
     else
         (void)snprintf(ret_text, HUMAN_SIZE, "%" PRId64, count);
+}
+
+void human_money(const char *amount, const char *currency, char ret_text[HUMAN_MONEY_SIZE])
+{
+    int64_t number;
+    const struct currency *known = currency == NULL ? NULL : currency_find(currency);
+    if (amount == NULL)
+        (void)snprintf(ret_text, HUMAN_MONEY_SIZE, "-");
+    else if (known != NULL && parse_int(amount, 0, INT64_MAX, &number) == 0)
+        currency_amount(known, number, ret_text);
+    else
+        (void)snprintf(ret_text, HUMAN_MONEY_SIZE, "%.20s %.3s (minor units)", amount,
+                       currency == NULL ? "" : currency);
 }
 
 void human_short(const char *text, size_t width, char *ret_text, size_t size)

@@ -8,6 +8,7 @@
 #include "common/base/err.h"
 #include "common/base/parse.h"
 #include "common/base/utf8.h"
+#include "ctl/human.h"
 
 #define GAP 2
 #define LINE_MAX_BYTES ((size_t)256 * 1024)
@@ -98,12 +99,23 @@ int64_t table_int(const struct table *table, size_t row, size_t column)
                                                                                          : number;
 }
 
-/* A cell's text for people. */
+/* Without its currency, which has a column of its own. */
+static const char *shown_money(const char *amount, const char *currency)
+{
+    static char text[HUMAN_MONEY_SIZE];
+    human_money(amount, currency, text);
+    text[strcspn(text, " ")] = '\0';
+    return text;
+}
+
+/* A cell's text for people; valid until the next one. */
 static const char *shown(const struct table *table, size_t row, size_t column)
 {
     const char *value = table_value(table, row, column);
     if (value == NULL)
         return "-";
+    if (table->columns[column].type == TABLE_MONEY)
+        return shown_money(value, table_value(table, row, column + 1));
     if (table->columns[column].type == TABLE_BOOL)
         return value[0] == 't' ? "yes" : "no";
     return value;
@@ -119,10 +131,12 @@ static void print_cell(const struct table *table, const char *text, size_t colum
     size_t own = utf8_count(text); /* each counts as one column */
     size_t fill = own < width ? width - own : 0;
     bool last = column + 1 == table->column_count;
-    if (table->columns[column].type == TABLE_NUMBER)
+    bool to_the_right =
+        table->columns[column].type == TABLE_NUMBER || table->columns[column].type == TABLE_MONEY;
+    if (to_the_right)
         pad(fill);
     (void)fputs(text, stdout);
-    if (table->columns[column].type != TABLE_NUMBER && !last)
+    if (!to_the_right && !last)
         pad(fill);
     if (last)
         (void)putchar('\n');
@@ -151,7 +165,7 @@ static void json_value(struct buf *out, enum table_type type, const char *value)
 {
     if (value == NULL)
         (void)buf_str(out, "null");
-    else if (type == TABLE_NUMBER)
+    else if (type == TABLE_NUMBER || type == TABLE_MONEY)
         (void)buf_str(out, value);
     else if (type == TABLE_BOOL)
         (void)buf_str(out, value[0] == 't' ? "true" : "false");

@@ -12,6 +12,8 @@ enum table_type {
     TABLE_TEXT,
     TABLE_NUMBER, /* to the right; in JSON a number */
     TABLE_BOOL,   /* PostgreSQL's t and f */
+    TABLE_MONEY,  /* minor units of the currency in the next column: for people 19.99, in JSON 1999
+                   */
 };
 
 struct table_column {

@@ -28,7 +28,7 @@ static const struct pg_statement list_items = {
 static const struct table_column columns[] = {
     {"SKU", "sku", TABLE_TEXT},
     {"TITLE", "title", TABLE_TEXT},
-    {"PRICE", "price", TABLE_NUMBER},
+    {"PRICE", "price", TABLE_MONEY},
     {"CUR", "currency", TABLE_TEXT},
     {"STOCK", "stock", TABLE_NUMBER},
     {"HELD", "held", TABLE_NUMBER},
@@ -71,7 +71,8 @@ const struct command command_items_list = {
     .words = "items list",
     .operands = "",
     .summary = "shows the items: stock, held, sold, waiting",
-    .details = "By SKU. Prices are in minor units; held units are being paid for now. Long titles "
+    .details = "By SKU. Prices are in whole units of the currency, with --json in the minor "
+               "units that items import takes; held units are being paid for now. Long titles "
                "are cut, "
                "but not with --json. STATE \"set aside\": its jobs cannot be decided now, "
                "because something holds its row; orders explain and doctor say more.",

@@ -128,8 +128,10 @@ static void tell_payment(struct order_teller *teller, const struct order_step *s
                          struct buf *out)
 {
     teller->payment_since_ms = step->at_ms;
-    (void)buf_printf(out, "Payment attempt %s began: %s %s (minor units), idempotency key %s.",
-                     step->attempt, step->amount, step->currency, step->key);
+    char money[HUMAN_MONEY_SIZE];
+    human_money(step->amount, step->currency, money);
+    (void)buf_printf(out, "Payment attempt %s began: %s, idempotency key %s.", step->attempt, money,
+                     step->key);
     if (payment_state_of(step->status) == PAYMENT_STATE_OPEN && step->code != NULL)
         (void)buf_printf(out, " It is open; the gateway's newest answer is \"%s\".", step->code);
     else if (payment_state_of(step->status) == PAYMENT_STATE_OPEN)
@@ -139,12 +141,12 @@ static void tell_payment(struct order_teller *teller, const struct order_step *s
 static void tell_refund(struct order_teller *teller, const struct order_step *step, struct buf *out)
 {
     teller->refund_since_ms = step->at_ms;
-    (void)buf_printf(
-        out, "Refund of %s %s (minor units) began, %s; the gateway's id of the payment is %s.",
-        step->amount, step->currency,
-        is(step->what, "requested") ? "as an operator asked"
-                                    : "as the gateway took money for a closed order",
-        step->intent);
+    char money[HUMAN_MONEY_SIZE];
+    human_money(step->amount, step->currency, money);
+    (void)buf_printf(out, "Refund of %s began, %s; the gateway's id of the payment is %s.", money,
+                     is(step->what, "requested") ? "as an operator asked"
+                                                 : "as the gateway took money for a closed order",
+                     step->intent);
     if (refund_state_of(step->status) == REFUND_STATE_OPEN && step->code != NULL)
         (void)buf_printf(out, " It is open; the gateway's newest answer is \"%s\".", step->code);
     else if (refund_state_of(step->status) == REFUND_STATE_OPEN)
@@ -168,8 +170,9 @@ static void tell_returned(const struct order_teller *teller, const struct order_
 static void tell_elsewhere(const struct order_step *step, struct buf *out)
 {
     bool refund = is(step->what, "refund");
-    (void)buf_printf(out, "At the gateway, and not by us, %s %s (minor units) ", step->amount,
-                     step->currency);
+    char money[HUMAN_MONEY_SIZE];
+    human_money(step->amount, step->currency, money);
+    (void)buf_printf(out, "At the gateway, and not by us, %s ", money);
     if (refund && is(step->status, "succeeded"))
         (void)buf_printf(out, "went back: refund %s", step->intent);
     else if (refund)

@@ -110,7 +110,7 @@ static const struct table_column columns[] = {
     {"QTY", "quantity", TABLE_NUMBER},
     {"STATUS", "status", TABLE_TEXT},
     {"REASON", "reason", TABLE_TEXT},
-    {"AMOUNT", "amount", TABLE_NUMBER},
+    {"AMOUNT", "amount", TABLE_MONEY},
     {"CUR", "currency", TABLE_TEXT},
     {"REFERENCE", "reference", TABLE_TEXT},
     {"CREATED", "created_at", TABLE_TEXT},

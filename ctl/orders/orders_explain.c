@@ -181,9 +181,10 @@ static void print_head(const struct table *order)
     (void)buf_printf(&text, "Order %s of user %s: %s of %s", table_value(order, 0, ORDER_ID),
                      table_value(order, 0, ORDER_USER), table_value(order, 0, ORDER_QUANTITY),
                      table_value(order, 0, ORDER_SKU));
+    char money[HUMAN_MONEY_SIZE];
+    human_money(amount, table_value(order, 0, ORDER_CURRENCY), money);
     if (amount != NULL)
-        (void)buf_printf(&text, " for %s %s (minor units)", amount,
-                         table_value(order, 0, ORDER_CURRENCY));
+        (void)buf_printf(&text, " for %s", money);
     if (reference != NULL)
         (void)buf_printf(&text, ", reference %s", reference);
     (void)buf_printf(

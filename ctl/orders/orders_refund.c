@@ -3,6 +3,7 @@
 
 #include "common/base/clock.h"
 #include "common/shop/status.h"
+#include "ctl/human.h"
 #include "ctl/listing.h"
 #include "ctl/orders/order_text.h"
 #include "ctl/request.h"
@@ -76,12 +77,13 @@ static int report(const struct watch *watch)
         return CTL_FINE; /* refunded before there was a record: already reported */
     const char *state = table_value(row, 0, COLUMN_STATE);
     const char *code = table_value(row, 0, COLUMN_CODE);
+    char money[HUMAN_MONEY_SIZE];
+    human_money(table_value(row, 0, COLUMN_AMOUNT), table_value(row, 0, COLUMN_CURRENCY), money);
     if (watch->ctl->json)
         table_print_json_lines(row);
     if (refund_state_of(state) == REFUND_STATE_SUCCEEDED) {
         if (!watch->ctl->json)
-            (void)printf("refunded: %s %s, the gateway's id is %s\n",
-                         table_value(row, 0, COLUMN_AMOUNT), table_value(row, 0, COLUMN_CURRENCY),
+            (void)printf("refunded: %s, the gateway's id is %s\n", money,
                          table_value(row, 0, COLUMN_REFUND) == NULL
                              ? "not known"
                              : table_value(row, 0, COLUMN_REFUND));

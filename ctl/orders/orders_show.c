@@ -26,7 +26,7 @@ static const struct table_column order_columns[] = {
     {"quantity", "quantity", TABLE_NUMBER},
     {"status", "status", TABLE_TEXT},
     {"reason", "reason", TABLE_TEXT},
-    {"amount", "amount", TABLE_NUMBER},
+    {"amount", "amount", TABLE_MONEY},
     {"currency", "currency", TABLE_TEXT},
     {"place in line", "place_in_line", TABLE_NUMBER},
     {"reference", "reference", TABLE_TEXT},
@@ -61,7 +61,7 @@ static const struct pg_statement show_payments = {
 static const struct table_column payment_columns[] = {
     {"ATTEMPT", "attempt", TABLE_NUMBER},
     {"STATE", "state", TABLE_TEXT},
-    {"AMOUNT", "amount", TABLE_NUMBER},
+    {"AMOUNT", "amount", TABLE_MONEY},
     {"CUR", "currency", TABLE_TEXT},
     {"INTENT", "intent_id", TABLE_TEXT},
     {"CODE", "code", TABLE_TEXT},
@@ -81,7 +81,7 @@ static const struct pg_statement show_refunds = {
 static const struct table_column refund_columns[] = {
     {"ATTEMPT", "attempt", TABLE_NUMBER},
     {"STATE", "state", TABLE_TEXT},
-    {"AMOUNT", "amount", TABLE_NUMBER},
+    {"AMOUNT", "amount", TABLE_MONEY},
     {"CUR", "currency", TABLE_TEXT},
     {"WHY", "reason", TABLE_TEXT},
     {"RESTOCK", "restock", TABLE_BOOL},
@@ -103,7 +103,7 @@ static const struct pg_statement show_returns = {
 
 static const struct table_column return_columns[] = {
     {"WHAT", "kind", TABLE_TEXT},          {"ID", "id", TABLE_TEXT},
-    {"AMOUNT", "amount", TABLE_NUMBER},    {"CUR", "currency", TABLE_TEXT},
+    {"AMOUNT", "amount", TABLE_MONEY},     {"CUR", "currency", TABLE_TEXT},
     {"STATUS", "status", TABLE_TEXT},      {"REASON", "reason", TABLE_TEXT},
     {"ATTEMPT", "attempt", TABLE_NUMBER},  {"FIRST SEEN", "first_seen_at", TABLE_TEXT},
     {"CHANGED", "changed_at", TABLE_TEXT},

@@ -24,7 +24,7 @@ static const struct table_column columns[] = {
     {"ATTEMPT", "attempt", TABLE_NUMBER},
     {"WHAT", "what", TABLE_TEXT},
     {"SKU", "sku", TABLE_TEXT},
-    {"AMOUNT", "amount", TABLE_NUMBER},
+    {"AMOUNT", "amount", TABLE_MONEY},
     {"CUR", "currency", TABLE_TEXT},
     {"ANSWER", "code", TABLE_TEXT},
     {"RESOLVED", "resolution", TABLE_TEXT},

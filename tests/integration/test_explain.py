@@ -48,7 +48,7 @@ class Explain(Explaining):
                 self.assertEqual((step["decided_by"], step["epoch"]), (name, epoch))
                 self.assertGreaterEqual(step["relayed_by"], step["at"])
         text = self.explain(order.id)
-        for words in (f"1 of {sku} for 1999 usd (minor units), reference cart-17. It is confirmed.",
+        for words in (f"1 of {sku} for 19.99 usd, reference cart-17. It is confirmed.",
                       "reserved at once", f"idempotency key {order.id}-1", "the gateway took the money, after",
                       f"the gateway's id {intent}", f"Decided by {name}, epoch {epoch};",
                       "relayed to the buyer's channel by"):

@@ -87,7 +87,7 @@ class ByWebhook(TestCase):
         self.audit()
         refund, = self.of_gateway("refunds", order)
         text = " ".join(self.stack.ctl("orders", "explain", order.id).stdout.split())
-        self.assertIn(f"At the gateway, and not by us, 1000 usd (minor units) went back: refund {refund['id']} (requested_by_customer).",
+        self.assertIn(f"At the gateway, and not by us, 10.00 usd went back: refund {refund['id']} (requested_by_customer).",
                       text)
         shown = json.loads(self.stack.ctl("orders", "show", order.id, "--json").stdout)["elsewhere"]
         self.assertEqual([(r["kind"], r["id"], r["amount"], r["status"]) for r in shown],

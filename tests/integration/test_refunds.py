@@ -50,7 +50,7 @@ class AtTheSandbox(harness.TestCase):
     def test_an_order_is_refunded_and_its_unit_stays_sold(self):
         sku = self.stack.item(stock=3)
         order = self.confirmed(sku)
-        self.assertIn("refunded: 1000 usd", self.refund(order, "--note", "it was broken"))
+        self.assertIn("refunded: 10.00 usd", self.refund(order, "--note", "it was broken"))
         self.assertEqual(order.row(), ("refunded", None))
         self.assertEqual(self.stack.counts(sku), (3, 0, 1, 0))
         self.assertEqual(refunds(self.stack, order), [(1, "succeeded", "requested", f"{order.id}-1-refund")])
@@ -94,7 +94,7 @@ class AtTheSandbox(harness.TestCase):
         intent_id, refund_id = self.stack.sql("select intent_id, refund_id from refunds where order_id = %s",
                                               (order.id,))[0]
         for words in ("asked to refund it; done: refund of 1000 usd begun, its units stay sold.",
-                      f"Refund of 1000 usd (minor units) began, as an operator asked; the gateway's id of the"
+                      f"Refund of 10.00 usd began, as an operator asked; the gateway's id of the"
                       f" payment is {intent_id}.", "The gateway refunded the money, after",
                       f"its id of the refund is {refund_id}; idempotency key {order.id}-1-refund.",
                       "Refunded: the money went back"):
@@ -453,7 +453,7 @@ class LateSuccess(Scripted):
         self.assertIn("ask for it with --own", told)
         self.assertEqual((self.refunds(order), order.status()), ([("succeeded", "late_success")], "confirmed"))
         self.assertEqual(self.stack.sql("select intent_id from refunds where order_id = %s", (order.id,)), [("pi_late",)])
-        self.assertIn("refunded: 1000 usd", refund_command(self.stack, order, "--restock"))     # nothing late is left
+        self.assertIn("refunded: 10.00 usd", refund_command(self.stack, order, "--restock"))     # nothing late is left
         self.assertEqual(self.stack.sql("select intent_id, reason from refunds where order_id = %s and state = 'succeeded'"
                                         " order by attempt", (order.id,)), [(own, "requested"), ("pi_late", "late_success")])
         self.assertEqual(order.status(), "refunded")

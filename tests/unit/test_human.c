@@ -109,11 +109,30 @@ START_TEST(captures_are_found_after_any_number)
 }
 END_TEST
 
+START_TEST(money_by_the_minor_units_of_its_currency)
+{
+    char text[HUMAN_MONEY_SIZE];
+    human_money("1999", "usd", text);
+    ck_assert_str_eq(text, "19.99 usd");
+    human_money("1999", "jpy", text);
+    ck_assert_str_eq(text, "1999 jpy");
+    human_money("12340", "kwd", text);
+    ck_assert_str_eq(text, "12.340 kwd");
+    human_money("100000", "isk", text);
+    ck_assert_str_eq(text, "1000.00 isk");
+    human_money("1999", "xxx", text);
+    ck_assert_str_eq(text, "1999 xxx (minor units)");
+    human_money(NULL, "usd", text);
+    ck_assert_str_eq(text, "-");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("human");
     TCase *tests = tcase_create("human");
     tcase_add_test(tests, an_age_has_two_digits_that_matter);
+    tcase_add_test(tests, money_by_the_minor_units_of_its_currency);
     tcase_add_test(tests, rates_counts_and_short_texts);
     tcase_add_test(tests, each_error_has_words_of_its_own);
     tcase_add_test(tests, names_of_shards);
