@@ -255,8 +255,8 @@ class Alerts(harness.TestCase):
             thread.join()
 
     FAULTS = {
-        "CheckoutUnseen": no_notifier, "CheckoutNoDoor": no_door, "CheckoutDaemonDead": dead_door,
-        "CheckoutUnserved": no_consumer, "CheckoutUndecided": no_consumer, "CheckoutDoorRefuses": full_queues,
+        "CheckoutUnseen": no_notifier, "CheckoutNoProducer": no_door, "CheckoutDaemonDead": dead_door,
+        "CheckoutUnserved": no_consumer, "CheckoutUndecided": no_consumer, "CheckoutProducerRefuses": full_queues,
         "CheckoutPaymentsStopped": no_gateway, "CheckoutGatewayRefusesUs": wrong_key, "CheckoutGatewaySlow": slow_gateway,
         "CheckoutMoneyUnclear": unclear_money, "CheckoutNewsStuck": no_redis, "CheckoutServerAway": no_redis,
         "CheckoutDeadLetters": unreadable, "CheckoutJobsLost": expired_job, "CheckoutItemsSetAside": locked_item,
