@@ -16,6 +16,7 @@ from harness_daemon import program  # noqa: E402
 from harness_stack import Stack  # noqa: E402
 
 BUYERS = 5000
+SPREAD_ITEMS = 10000
 LISTENERS = 300
 METHOD = "pm_card_visa"
 TICK = os.sysconf("SC_CLK_TCK")

@@ -4,12 +4,12 @@ import time
 
 import bench_door
 import bench_hostile
+import bench_instructions
 import bench_peers
 import bench_pool
-from bench_bed import ROW_LOCK_CLIENTS, cpu_seconds
+from bench_bed import ROW_LOCK_CLIENTS, SPREAD_ITEMS, cpu_seconds
 
 RATE = 200            # orders a second for the time from click to news
-SPREAD_ITEMS = 10000
 
 UNITS = {
     "intake_vs_raw_confirm_64": "ratio", "intake_vs_raw_confirm_256": "ratio",
@@ -25,6 +25,7 @@ UNITS = {
     "producer_rss_mib": "MiB", "consumer_rss_mib": "MiB", "notifier_rss_mib": "MiB",
     **bench_pool.UNITS,
     **bench_hostile.UNITS,
+    **bench_instructions.UNITS,
     **bench_peers.UNITS,
     **bench_door.UNITS,
 }
@@ -37,6 +38,7 @@ FLOORS = {
     "producer_rss_mib": (None, 64), "consumer_rss_mib": (None, 64), "notifier_rss_mib": (None, 64),
     **bench_pool.FLOORS,
     **bench_hostile.FLOORS,
+    **bench_instructions.FLOORS,
     **bench_peers.FLOORS,
     **bench_door.FLOORS,
 }
@@ -46,7 +48,7 @@ WORST_COUNTS = {"producer_rss_mib", "consumer_rss_mib", "notifier_rss_mib", *ben
 
 
 class Measure(bench_pool.PoolFigures, bench_hostile.HostileFigures,
-              bench_peers.PeerFigures, bench_door.DoorFigures):
+              bench_instructions.InstructionFigures, bench_peers.PeerFigures, bench_door.DoorFigures):
     """Collects samples; `tell` shows progress."""
 
     def __init__(self, bed, orders, tell):
@@ -184,6 +186,7 @@ GROUPS = {
     "memory": (("producer_rss_mib", "consumer_rss_mib", "notifier_rss_mib"), False),
     **bench_pool.GROUPS,
     **bench_hostile.GROUPS,
+    **bench_instructions.GROUPS,
     **bench_peers.GROUPS,
     **bench_door.GROUPS,
 }

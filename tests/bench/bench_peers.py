@@ -6,13 +6,12 @@ import json
 import os
 import subprocess
 
-from bench_bed import HERE  # first: it says where the next ones are
+from bench_bed import HERE, SPREAD_ITEMS  # first: it says where the next ones are
 import harness_npm
 from harness_daemon import program
 from harness_services import free_port
 
 CUSTOMERS = 1000
-SPREAD_ITEMS = 10000
 QUEUES = (16, 4, 1)         # of Fastify's; the number that is best for it counts
 WARM_S, MEASURED_S = 2, 6
 

@@ -11,6 +11,7 @@ sys.path[:0] = [HERE, os.path.join(ROOT, "tests", "integration")]
 
 import bench_door  # noqa: E402
 import bench_figures  # noqa: E402
+import bench_instructions  # noqa: E402
 import bench_peers  # noqa: E402
 import bench_profile  # noqa: E402
 
@@ -63,6 +64,15 @@ class Fairness(unittest.TestCase):
         self.assertEqual(bench_door.fairness(20, 40), 1)
         self.assertEqual(bench_door.fairness(5, 25), 1)
         self.assertGreater(bench_door.fairness(12, 25.1), 1)
+
+
+class Instructions(unittest.TestCase):
+    def test_clearing_memory_is_left_out(self):
+        text = ("519,520,930 (100.0%)  PROGRAM TOTALS\n\n"
+                "191,528,338 (36.87%)  ./string/memset-vec.S:__memset_avx2_unaligned_erms [/lib/libc.so.6]\n"
+                "  1,000,500 ( 0.20%)  common/base/buf.c:buf_append [/bin/checkout-producer]\n"
+                "     10,500 ( 0.00%)  ???:0x000000000029ad80 [/lib/libcrypto.so.3]\n")
+        self.assertEqual(bench_instructions.instructions(text), 1011000)
 
 
 class Figures(unittest.TestCase):
