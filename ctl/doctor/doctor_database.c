@@ -386,6 +386,7 @@ void doctor_database(struct doctor *doctor)
     check_payments(doctor);
     check_refunds(doctor);
     doctor_money(doctor);
+    doctor_mails(doctor);
     check_stock(doctor);
     check_aside(doctor);
 }

@@ -34,7 +34,7 @@ class _Handler:
     def _fault(self, envelope):
         """(the kind, whether it strikes this time): a fault that ends after some times says how many."""
         kind, _, times = envelope.rcpt_tos[-1].partition("@")[0].partition("+")[0].partition("-")
-        if kind not in ("rejected", "refused", "busy", "closed", "lost", "slow", "silent", "shy"):
+        if kind not in ("rejected", "refused", "busy", "closed", "lost", "slow", "silent", "shy", "mute"):
             return ""
         seen = self.inbox.tries[envelope.rcpt_tos[-1]] = self.inbox.tries.get(envelope.rcpt_tos[-1], 0) + 1
         return kind if not times or seen <= int(times) else ""
@@ -52,6 +52,8 @@ class _Handler:
     async def handle_DATA(self, server, session, envelope):
         if session.fault == "slow":
             await asyncio.sleep(1)
+        if session.fault == "mute":         # it has the mail, and says nothing
+            await asyncio.sleep(3600)
         if session.fault in ("refused", "busy"):
             return {"refused": "554 not this one", "busy": "452 full"}[session.fault]
         self.inbox.mails.append(Mail(envelope))
