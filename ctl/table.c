@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "common/base/err.h"
 #include "common/base/parse.h"
@@ -11,6 +13,7 @@
 #include "ctl/human.h"
 
 #define GAP 2
+#define CUT_LEAST 6 /* no column is cut to fewer characters */
 #define LINE_MAX_BYTES ((size_t)256 * 1024)
 
 struct table {
@@ -126,16 +129,78 @@ static void pad(size_t count)
     (void)printf("%*s", (int)count, "");
 }
 
-static void print_cell(const struct table *table, const char *text, size_t column, size_t width)
+/* Columns of the terminal; 0: it is none. */
+static size_t terminal_columns(void)
+{
+    struct winsize size;
+    if (isatty(STDOUT_FILENO) == 1 && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0)
+        return size.ws_col;
+    return 0;
+}
+
+static size_t line_width(const size_t *widths, size_t count)
+{
+    size_t sum = count > 0 ? GAP * (count - 1) : 0;
+    for (size_t c = 0; c < count; c++)
+        sum += widths[c];
+    return sum;
+}
+
+/* What the next command needs stays whole. */
+static bool may_be_cut(const struct table_column *column)
+{
+    return column->type == TABLE_TEXT && strcmp(column->name, "sku") != 0 &&
+           strcmp(column->name, "id") != 0 && strcmp(column->name, "order_id") != 0;
+}
+
+/* Cuts the widest of the columns that may be cut, until `count` of them fit. */
+static bool fit(const struct table *table, size_t count, size_t room, size_t *widths)
+{
+    while (line_width(widths, count) > room) {
+        size_t widest = count;
+        for (size_t c = 0; c < count; c++)
+            if (may_be_cut(&table->columns[c]) && widths[c] > CUT_LEAST &&
+                (widest == count || widths[c] > widths[widest]))
+                widest = c;
+        if (widest == count)
+            return false;
+        widths[widest]--;
+    }
+    return true;
+}
+
+/* Columns that the terminal has room for, from the left; the first in any case. */
+static size_t fitting(const struct table *table, size_t *widths)
+{
+    size_t room = terminal_columns();
+    size_t count = table->column_count;
+    size_t whole[TABLE_COLUMNS_MAX];
+    if (room == 0)
+        return count;
+    memcpy(whole, widths, count * sizeof *widths);
+    while (!fit(table, count, room, widths) && count > 1) {
+        memcpy(widths, whole, table->column_count * sizeof *widths);
+        count--;
+    }
+    return count;
+}
+
+static void print_text(const char *text, size_t own, size_t width)
+{
+    if (own <= width || width == 0)
+        (void)fputs(text, stdout);
+    else
+        (void)printf("%.*s~", (int)utf8_skip(text, width - 1), text);
+}
+
+static void print_cell(enum table_type type, const char *text, size_t width, bool last)
 {
     size_t own = utf8_count(text); /* each counts as one column */
     size_t fill = own < width ? width - own : 0;
-    bool last = column + 1 == table->column_count;
-    bool to_the_right =
-        table->columns[column].type == TABLE_NUMBER || table->columns[column].type == TABLE_MONEY;
+    bool to_the_right = type == TABLE_NUMBER || type == TABLE_MONEY;
     if (to_the_right)
         pad(fill);
-    (void)fputs(text, stdout);
+    print_text(text, own, width);
     if (!to_the_right && !last)
         pad(fill);
     if (last)
@@ -154,11 +219,15 @@ void table_print(const struct table *table)
             widths[c] = width > widths[c] ? width : widths[c];
         }
     }
-    for (size_t c = 0; c < table->column_count; c++)
-        print_cell(table, table->columns[c].heading, c, widths[c]);
+    size_t count = fitting(table, widths);
+    for (size_t c = 0; c < count; c++)
+        print_cell(table->columns[c].type, table->columns[c].heading, widths[c], c + 1 == count);
     for (size_t r = 0; r < table->row_count; r++)
-        for (size_t c = 0; c < table->column_count; c++)
-            print_cell(table, shown(table, r, c), c, widths[c]);
+        for (size_t c = 0; c < count; c++)
+            print_cell(table->columns[c].type, shown(table, r, c), widths[c], c + 1 == count);
+    if (count < table->column_count)
+        (void)fprintf(stderr, "%zu more columns need a wider terminal, or --json\n",
+                      table->column_count - count);
 }
 
 static void json_value(struct buf *out, enum table_type type, const char *value)

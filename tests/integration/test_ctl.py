@@ -2,12 +2,15 @@
 """checkoutctl against real servers."""
 
 import contextlib
+import fcntl
 import json
 import os
 import pty
 import re
 import socket
+import struct
 import subprocess
+import termios
 import threading
 import unittest
 import urllib.parse
@@ -207,6 +210,30 @@ class Items(CtlTestCase):
     def row(self, sku):
         return self.stack.sql("select shard, title, price, currency, stock, limit_per_user, gate, opens_at"
                               " is not null, closes_at is not null from items where sku = %s", (sku,))
+
+    def at_terminal(self, columns, *words):
+        """What people see at a terminal of so many columns."""
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        done = subprocess.run([harness.program("checkoutctl"), *words], stdout=theirs, stderr=subprocess.PIPE, check=True,
+                              env=harness.program_environment(self.stack.settings), timeout=30)
+        os.close(theirs)
+        seen = os.read(ours, 65536).decode().replace("\r\n", "\n").splitlines()
+        os.close(ours)
+        return seen, done.stderr.decode()
+
+    def test_tables_fit_the_terminal(self):
+        sku = self.stack.item(f"fit-{uuid.uuid4().hex}", title="Ein sehr schönes, langes Kleid aus den Zwanzigern",
+                              price=199900, currency="isk")
+        for columns in (60, 80, 120, 200):
+            with self.subTest(columns=columns):
+                lines, missing = self.at_terminal(columns, "items", "list")
+                self.assertLessEqual(max(map(len, lines)), columns)
+                mine = next(line for line in lines if sku in line)
+                self.assertRegex(mine, r"Ein s.*~ +1999\.00  isk\b")
+                self.assertEqual("more columns need a wider terminal" in missing, columns < 200)
+        whole = next(line for line in self.ctl("items", "list").stdout.splitlines() if sku in line)
+        self.assertNotIn("~", whole)
 
     def refused(self, text, *expected):
         """The whole file is refused; each expected is (line, field, part of the problem)."""
