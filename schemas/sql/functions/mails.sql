@@ -1,5 +1,12 @@
 -- Mails: checkout-mailer claims those that are due, and says what became of each. checkout.move_orders writes them.
 
+-- The kind of the mail that tells of a state; null: there is none. A reserved order asks its buyer to act at the bank, or
+-- has nothing to tell.
+create or replace function checkout.mail_kind(p_order uuid, p_status text, p_sequence integer) returns text
+language sql stable
+return case when p_status <> 'reserved' then nullif(p_status, 'cancelled')
+            when p_sequence > 1 and checkout.open_action(p_order) is not null then 'action' end;
+
 -- Whether there is no point in a mail any more: what it tells has changed meanwhile.
 create or replace function checkout.mail_is_stale(p_order uuid, p_kind text, p_status text) returns boolean
 language sql stable

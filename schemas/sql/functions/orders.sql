@@ -19,17 +19,6 @@ returns checkout.move language sql immutable
 return row(p_order, p_from, p_to, p_reason, null, null, null, null, null, null, null, null, null, null, null, null,
            null, null, p_problem, p_param, null, null, null)::checkout.move;
 
--- The kind of the mail that tells of a state; null: there is none. A reserved order asks its buyer to act at the bank, or
--- has nothing to tell.
-create or replace function checkout.mail_kind(p_order uuid, p_status text, p_sequence integer) returns text
-language plpgsql stable as $$
-begin
-    if p_status = 'reserved' then
-        return case when p_sequence > 1 and checkout.open_action(p_order) is not null then 'action' end;
-    end if;
-    return nullif(p_status, 'cancelled');
-end $$;
-
 -- Moves orders of a shard: makes the new ones, and takes the others from the state that they are said to be in
 -- to another. Each has an event, in the order of the moves. One that is in another state by now, or a step
 -- that there is not, is left out. A mail that tells of it has a row in checkout.mails. Returns the orders that it
