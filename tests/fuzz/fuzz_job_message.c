@@ -26,6 +26,8 @@ static void check_entry(struct ids *ids, const struct job_entry *entry, uint32_t
     MUST(job->quantity >= 1 && job->quantity <= JOB_QUANTITY_MAX);
     MUST(job_method_valid(job->payment_method, strlen(job->payment_method)));
     MUST(job->receipt_email == NULL || email_valid(job->receipt_email, strlen(job->receipt_email)));
+    MUST(job->mail_to == NULL || email_valid(job->mail_to, strlen(job->mail_to)));
+    MUST(job->locale == NULL || job_locale_valid(job->locale, strlen(job->locale)));
     MUST(job->reference == NULL || job_reference_valid(job->reference, strlen(job->reference)));
     struct buf text;
     buf_init(&text, JOB_MESSAGE_ACCEPT);

@@ -36,7 +36,7 @@ static void check_job(struct ids *ids, const struct job *job)
     MUST(same(read->order_id, job->order_id) && same(read->user_id, job->user_id));
     MUST(same(read->sku, job->sku) && read->quantity == job->quantity);
     MUST(same(read->payment_method, job->payment_method) && same(read->reference, job->reference));
-    MUST(same(read->receipt_email, job->receipt_email));
+    MUST(same(read->receipt_email, job->receipt_email) && same(read->locale, job->locale));
     MUST(read->has_unit_price == job->has_unit_price && read->unit_price == job->unit_price);
     MUST(same(read->fingerprint, job->fingerprint) && same(read->accepted_at, job->accepted_at));
     job_batch_free(&batch);
