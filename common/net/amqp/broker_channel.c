@@ -14,16 +14,33 @@
  * connection's fault. */
 #define ANSWER_MS 60000
 
+#define RESTING 8 /* numbers of channels, beside those in use */
+
 /* ------------------------------------------------------------------ numbers and memory */
+
+static bool is_taken(const struct broker *broker, uint32_t number)
+{
+    return broker->channels[number] != NULL || broker->closing[number];
+}
+
+/* The library keeps memory for each number that was ever used, so few are. */
+static uint32_t numbers_used(const struct broker *broker)
+{
+    uint32_t used = RESTING;
+    for (uint32_t number = 1; number <= broker->channel_max; number++)
+        used += is_taken(broker, number);
+    return used < broker->channel_max ? used : broker->channel_max;
+}
 
 /* A number that no channel has, 0 if there is none. Starts behind the last one given, so that a
  * number rests before it is used again. */
 static uint16_t free_number(struct broker *broker)
 {
     uint16_t number = broker->last_number;
-    for (uint32_t i = 0; i < broker->channel_max; i++) {
-        number = number >= broker->channel_max ? 1 : (uint16_t)(number + 1);
-        if (broker->channels[number] == NULL && !broker->closing[number]) {
+    uint32_t used = numbers_used(broker);
+    for (uint32_t i = 0; i < used; i++) {
+        number = number >= used ? 1 : (uint16_t)(number + 1);
+        if (!is_taken(broker, number)) {
             broker->last_number = number;
             return number;
         }
