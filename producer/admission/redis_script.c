@@ -127,9 +127,8 @@ static void add_key(struct command *command, char *ret_key, size_t size, const c
     size_t name_len = strlen(name);
     if (name_len > size - prefix_len)
         name_len = size - prefix_len; /* no name is so long */
-    memcpy(ret_key, prefix, prefix_len);
-    memcpy(ret_key + prefix_len, name, name_len);
-    add(command, ret_key, prefix_len + name_len);
+    char *end = mempcpy(mempcpy(ret_key, prefix, prefix_len), name, name_len);
+    add(command, ret_key, (size_t)(end - ret_key)); /* its length goes with it */
 }
 
 static void add_number(struct command *command, char ret_number[NUMBER_SIZE], int64_t number)
