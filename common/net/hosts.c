@@ -1,6 +1,7 @@
 #include "common/net/hosts.h"
 
 #include <netdb.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,7 +18,7 @@ static uint64_t next_random(uint64_t *state)
 
 void host_walk_init(struct host_walk *walk, size_t count, uint64_t seed)
 {
-    *walk = (struct host_walk){.count = count, .left = count, .random = seed};
+    *walk = (struct host_walk){.count = count, .lost = count, .left = count, .random = seed};
     walk->host = (size_t)(next_random(&walk->random) % count);
 }
 
@@ -32,11 +33,17 @@ void host_walk_failed(struct host_walk *walk)
 
 void host_walk_lost(struct host_walk *walk)
 {
+    size_t lost = walk->host;
+    bool avoid = walk->count > 2 && walk->lost != walk->count && walk->lost != lost;
     if (walk->count > 1) {
-        size_t others = walk->count - 1;
-        walk->host += 1 + (size_t)(next_random(&walk->random) % others);
-        walk->host %= walk->count;
+        size_t others = walk->count - (avoid ? 2 : 1);
+        size_t steps = 1 + (size_t)(next_random(&walk->random) % others);
+        size_t to_avoid = (walk->lost + walk->count - lost) % walk->count;
+        if (avoid && steps >= to_avoid)
+            steps++;
+        walk->host = (lost + steps) % walk->count;
     }
+    walk->lost = lost;
     walk->left = walk->count;
 }
 

@@ -19,6 +19,7 @@
 struct host_walk {
     size_t count; /* of hosts */
     size_t host;  /* the one to try, from 0 */
+    size_t lost;  /* the one whose connection was lost last; `count`: none was */
     size_t left;  /* to try in this round, `host` included */
     unsigned round;
     uint64_t random; /* state (splitmix64) */
@@ -30,7 +31,7 @@ void host_walk_init(struct host_walk *walk, size_t count, uint64_t seed);
 /* A try failed: the next host of the list. */
 void host_walk_failed(struct host_walk *walk);
 /* An established connection is lost: a random one of the other hosts, so that the clients of a lost
- * node do not all go to the same one. */
+ * node do not all go to the same one; not the one that was lost before, if there is another. */
 void host_walk_lost(struct host_walk *walk);
 
 struct host_addresses {

@@ -2,7 +2,7 @@
 
 #define USELESS_MS 3000
 #define FRESH_MS 1000
-#define LEAVE_FIRST_MS 5000 /* between nodes that are left */
+#define LEAVE_FIRST_MS 10000 /* between nodes that are left: the others may elect leaders */
 #define LEAVE_MAX_MS 60000
 
 void node_patience_init(struct node_patience *patience, uint64_t seed)

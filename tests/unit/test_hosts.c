@@ -60,6 +60,35 @@ START_TEST(after_a_loss_processes_spread_over_the_others)
 }
 END_TEST
 
+/* It may still be what was lost. */
+START_TEST(after_two_losses_the_first_one_is_not_the_next)
+{
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct host_walk walk;
+        host_walk_init(&walk, HOSTS, seed);
+        size_t first = walk.host;
+        host_walk_lost(&walk);
+        size_t second = walk.host;
+        host_walk_lost(&walk);
+        ck_assert_uint_eq(walk.host, HOSTS - first - second);
+        host_walk_lost(&walk);
+        ck_assert_uint_eq(walk.host, first);
+    }
+}
+END_TEST
+
+START_TEST(of_two_hosts_a_loss_leads_to_the_other)
+{
+    struct host_walk walk;
+    host_walk_init(&walk, 2, 7);
+    for (size_t i = 0; i < 4; i++) {
+        size_t lost = walk.host;
+        host_walk_lost(&walk);
+        ck_assert_uint_eq(walk.host, 1 - lost);
+    }
+}
+END_TEST
+
 START_TEST(one_host_stays)
 {
     struct host_walk walk;
@@ -122,6 +151,8 @@ int main(void)
     tcase_add_loop_test(tests, every_host_has_its_turn, 0, 8);
     tcase_add_test(tests, the_first_one_is_chosen_at_random);
     tcase_add_test(tests, after_a_loss_processes_spread_over_the_others);
+    tcase_add_test(tests, after_two_losses_the_first_one_is_not_the_next);
+    tcase_add_test(tests, of_two_hosts_a_loss_leads_to_the_other);
     tcase_add_test(tests, one_host_stays);
     tcase_add_test(tests, numbers_resolve_to_themselves);
     tcase_add_test(tests, what_is_no_name_is_not_found);
