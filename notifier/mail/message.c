@@ -89,8 +89,10 @@ static void put_words(const char *text, size_t column, struct buf *out)
             column = sizeof WORD_HEAD;
         }
         bool control = len == 1 && ((unsigned char)*text < ' ' || *text == 0x7f);
-        if (width == 1 || control)
-            (void)buf_char(out, *text == ' ' || control ? '_' : *text);
+        if (*text == ' ' || control)
+            (void)buf_char(out, '_');
+        else if (width == 1)
+            (void)buf_char(out, *text);
         else
             for (size_t i = 0; i < len; i++)
                 put_escaped(out, text[i]);

@@ -104,8 +104,10 @@ static void put_value(const char *text, enum template_context context, struct bu
         const char *entity = context == TEMPLATE_HTML ? html_entity(*text) : NULL;
         if (entity != NULL)
             (void)buf_str(out, entity);
+        else if (control)
+            (void)buf_char(out, ' ');
         else
-            (void)buf_char(out, control ? ' ' : *text);
+            (void)buf_char(out, *text);
     }
 }
 
