@@ -114,7 +114,7 @@ static void *work(void *arg)
         (void)pthread_mutex_unlock(&crowd->mutex);
     }
     for (uint32_t number; next(crowd, &number);) {
-        struct buyer buyer = {.number = number, .item = number % crowd->items};
+        struct buyer buyer = {.number = number, .item = (uint32_t)random() % crowd->items};
         record(crowd, number, crowd->strategy->sell(&worker, &buyer));
     }
     shop_disconnect(worker.database);
@@ -237,6 +237,7 @@ int main(int argc, char **argv)
         crowd.gateway_key == NULL || (crowd.strategy->needs_redis && crowd.redis_host == NULL))
         client_die("--strategy, --database, --gateway, --key and, for redis-lock, --redis are "
                    "needed; see tests/bench/strategies/run");
+    srandom((unsigned)client_now_us()); /* as the buyers of `queue` choose */
     crowd.ring = calloc(crowd.buyers, sizeof *crowd.ring);
     crowd.times = calloc(crowd.buyers, sizeof *crowd.times);
     if (crowd.ring == NULL || crowd.times == NULL)

@@ -32,8 +32,8 @@ def chart(rows):
              f'aria-label="How long buyers wait for their answer" font-family="system-ui, sans-serif">',
              f'<rect width="{WIDTH}" height="{height}" fill="#ffffff" rx="8"/>',
              '<text x="16" y="26" font-size="16" font-weight="600" fill="#1b1b1b">How long a buyer waits for the final answer</text>',
-             f'<text x="16" y="46" font-size="12" fill="#555">1,000 buyers click at once for 100 passes; the gateway takes '
-             '100 ms. Bar: median; line: slowest of 100. Shorter is better (log scale).</text>']
+             f'<text x="16" y="46" font-size="12" fill="#555">1,000 buyers click at once for 100 passes, and the gateway '
+             'takes 100 ms. Bar: median; line: 99 of 100. Log scale.</text>']
     tick = 10
     while tick <= most:
         x = LEFT + scale(tick, most)
