@@ -290,8 +290,8 @@ def judge(bed, seller, latency_ms, crash=False):
 
 
 COLUMNS = (("strategy", "strategy", 22), ("p50_ms", "p50 ms", 9), ("p99_ms", "p99 ms", 9), ("first_answer_p50_ms", "202 ms", 8),
-           ("answers_per_s", "answers/s", 10), ("no_answer", "left", 6), ("sold", "sold", 6), ("oversold", "oversold", 9),
-           ("charged_twice", "paid twice", 11), ("charged_not_sold", "paid, no item", 14), ("sessions", "db sessions", 12))
+           ("answers_per_s", "per s", 10), ("no_answer", "left", 6), ("sold", "sold", 6), ("oversold", "oversold", 9),
+           ("charged_twice", "paid twice", 11), ("charged_not_sold", "paid only", 14), ("sessions", "sessions", 12))
 
 
 def cell(row, name):
