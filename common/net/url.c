@@ -149,6 +149,18 @@ int url_decode(struct url_part part, char *ret_text, size_t size)
     return percent_decode(part.text, part.len, ret_text, size);
 }
 
+const char *url_login(const struct url *url, char *ret_user, size_t user_size, char *ret_password,
+                      size_t password_size)
+{
+    if (!url->has_user)
+        return NULL;
+    if (url_decode(url->user, ret_user, user_size) < 0 || ret_user[0] == '\0')
+        return "the user name is empty, malformed or too long" URL_HINT;
+    if (url->has_password && url_decode(url->password, ret_password, password_size) < 0)
+        return "the password is malformed or too long" URL_HINT;
+    return NULL;
+}
+
 void url_host_of(const char *url, char *ret_host, size_t size)
 {
     struct url parsed;

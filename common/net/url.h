@@ -45,6 +45,10 @@ MUST_CHECK int url_parse(const char *text, size_t len, struct url *ret_url,
                          const char **ret_problem);
 /* percent_decode of a part. */
 MUST_CHECK int url_decode(struct url_part part, char *ret_text, size_t size);
+/* The user and password, decoded; texts that the URL has none of stay as they are. NULL, or what is
+ * wrong, static; the user may not be empty. */
+MUST_CHECK const char *url_login(const struct url *url, char *ret_user, size_t user_size,
+                                 char *ret_password, size_t password_size);
 /* Copies the host, without brackets, into `ret_host`, cut at `size`; "" if the URL has none. */
 void url_host_of(const char *url, char *ret_host, size_t size);
 

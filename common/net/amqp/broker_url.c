@@ -10,17 +10,6 @@
 #define PORT_DEFAULT 5672
 #define PORT_TLS 5671
 
-static const char *read_login(const struct url *url, struct broker_host *out)
-{
-    if (!url->has_user)
-        return NULL;
-    if (url_decode(url->user, out->user, sizeof out->user) < 0 || out->user[0] == '\0')
-        return "the user name is empty, malformed or too long" URL_HINT;
-    if (url->has_password && url_decode(url->password, out->password, sizeof out->password) < 0)
-        return "the password is malformed or too long" URL_HINT;
-    return NULL;
-}
-
 static const char *read_vhost(const struct url *url, struct broker_host *out)
 {
     struct url_part name = {url->path.text + 1, url->path.len - 1};
@@ -48,7 +37,7 @@ static const char *read_url(const char *text, size_t len, struct broker_host *ou
     out->port = url.port;
     if (url.port == 0)
         out->port = out->tls ? PORT_TLS : PORT_DEFAULT;
-    problem = read_login(&url, out);
+    problem = url_login(&url, out->user, sizeof out->user, out->password, sizeof out->password);
     if (problem == NULL)
         problem = read_vhost(&url, out);
     if (problem == NULL && url_decode(url.host, out->host, sizeof out->host) < 0)

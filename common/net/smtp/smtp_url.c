@@ -10,13 +10,11 @@
 
 static const char *read_login(const struct url *url, struct smtp_url *out)
 {
-    if (!url->has_user)
-        return NULL;
-    if (url_decode(url->user, out->user, sizeof out->user) < 0 || out->user[0] == '\0')
-        return "the user name is empty, malformed or too long" URL_HINT;
-    if (url->has_password && url_decode(url->password, out->password, sizeof out->password) < 0)
-        return "the password is malformed or too long" URL_HINT;
-    return out->password[0] == '\0' ? "it names a user, and there is no password" : NULL;
+    const char *problem =
+        url_login(url, out->user, sizeof out->user, out->password, sizeof out->password);
+    if (problem != NULL || !url->has_user || out->password[0] != '\0')
+        return problem;
+    return "it names a user, and there is no password";
 }
 
 /* NULL, or what is wrong with this one URL. */
