@@ -1,5 +1,5 @@
-/* The heartbeat of a producer or notifier: a row of checkout.daemons every 2 s, by which operators
- * and alarms see that it lives. */
+/* The heartbeat of a daemon that is no consumer: a row of checkout.daemons every 2 s, by which
+ * operators and alarms see that it lives. */
 #ifndef COMMON_SERVICE_HEARTBEAT_H
 #define COMMON_SERVICE_HEARTBEAT_H
 
@@ -14,7 +14,7 @@ struct heartbeat;
 
 struct heartbeat_options {
     const char *place;             /* the admin address, "host:port" */
-    const char *program;           /* "producer", "notifier"; static */
+    const char *program;           /* "producer"; static */
     const struct metric *accepted; /* shown with it; NULL: it has none */
     const struct metric *sockets;
     bool (*ready)(void *arg, struct buf *ret_why); /* as in daemon_program */

@@ -1,4 +1,4 @@
-/* The producers and notifiers, by their heartbeats, and whether the sale moves. */
+/* The daemons that are no consumers, by their heartbeats, and whether the sale moves. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -22,7 +22,10 @@ static const struct pg_statement sales = {
 static const struct {
     const char *program;
     const char *subject;
-} kinds[] = {{"producer", "producers"}, {"notifier", "notifiers"}};
+    bool optional; /* a shop may do without */
+} kinds[] = {{"producer", "producers", false},
+             {"notifier", "notifiers", false},
+             {"mailer", "mailers", true}};
 
 static void say_daemon(struct doctor *doctor, const char *subject, const struct pg_result *result,
                        int row)
@@ -51,6 +54,8 @@ static void daemons_came(const struct pg_result *result, void *arg)
             ready += pg_bool(result, row, READY) && !pg_bool(result, row, DEAD);
             say_daemon(doctor, kinds[i].subject, result, row);
         }
+        if (ready == 0 && kinds[i].optional)
+            continue;
         if (ready == 0)
             doctor_say(doctor, FINDING_WARN, kinds[i].subject, "start one",
                        "none is alive and ready");

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/base/clock.h"
 #include "common/base/err.h"
+#include "common/net/smtp/smtp.h"
 
 enum {
     COLUMN_ID,
@@ -54,10 +54,9 @@ struct mail_attempt *mail_attempt_new(const struct pg_result *result, int row,
     struct mail_attempt *attempt = calloc(1, sizeof *attempt);
     if (attempt == NULL)
         return NULL;
-    attempt->mail_id = pg_int(result, row, COLUMN_ID);
-    attempt->number = pg_int(result, row, COLUMN_ATTEMPT);
+    attempt->base.id = pg_int(result, row, COLUMN_ID);
+    attempt->base.number = pg_int(result, row, COLUMN_ATTEMPT);
     attempt->age_ms = pg_int(result, row, COLUMN_AGE);
-    attempt->began_ms = clock_mono_ms();
     buf_init(&attempt->message, MAIL_TEXT_MAX);
     (void)snprintf(attempt->order_id, sizeof attempt->order_id, "%s",
                    pg_text(result, row, COLUMN_ORDER));
@@ -68,28 +67,18 @@ struct mail_attempt *mail_attempt_new(const struct pg_result *result, int row,
         return NULL;
     }
     if (code < 0) {
-        attempt->ended = true;
-        attempt->end = MAIL_FAILED;
-        (void)snprintf(attempt->problem, sizeof attempt->problem, "the mail cannot be written: %s",
-                       err_text(code));
+        attempt->base.ended = true;
+        attempt->base.end = DISPATCH_FAILED;
+        (void)snprintf(attempt->base.problem, sizeof attempt->base.problem,
+                       "the mail cannot be written: %s", err_text(code));
     }
     return attempt;
 }
 
 void mail_attempt_free(struct mail_attempt *attempt)
 {
+    if (attempt->call != NULL)
+        smtp_forget(attempt->call);
     buf_free(&attempt->message);
     free(attempt);
-}
-
-void mail_attempt_end(struct mail_attempt *attempt, enum mail_end end, int64_t give_up_ms,
-                      uint64_t random)
-{
-    attempt->ended = true;
-    attempt->end = end;
-    if (end != MAIL_AGAIN && end != MAIL_UNAVAILABLE)
-        return;
-    attempt->retry_ms = mail_retry_ms(attempt->number, random);
-    if (attempt->age_ms + attempt->retry_ms > give_up_ms)
-        attempt->end = MAIL_FAILED;
 }

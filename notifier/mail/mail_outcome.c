@@ -7,33 +7,27 @@
 #define RETRY_FIRST_MS 30000
 #define RETRY_MOST_MS 3600000
 
-enum mail_end mail_end_of(const struct smtp_answer *answer)
+enum dispatch_end mail_end_of(const struct smtp_answer *answer)
 {
     switch (answer->code) {
     case 0:
-        return MAIL_SENT;
+        return DISPATCH_SENT;
     case ERR_REFUSED:
-        return answer->status >= 500 ? MAIL_FAILED : MAIL_AGAIN;
+        return answer->status >= 500 ? DISPATCH_FAILED : DISPATCH_AGAIN;
     case ERR_AUTH:
     case ERR_UNAVAILABLE:
-        return MAIL_UNAVAILABLE;
+        return DISPATCH_UNAVAILABLE;
     default:
-        return MAIL_AGAIN;
+        return DISPATCH_AGAIN;
     }
 }
 
-const char *mail_end_word(enum mail_end end)
-{
-    static const char *const words[MAIL_ENDS] = {"sent", "again", "failed", "unavailable"};
-    return words[end];
-}
-
-void mail_problem_of(const struct smtp_answer *answer, char ret_text[MAIL_PROBLEM_SIZE])
+void mail_problem_of(const struct smtp_answer *answer, char ret_text[DISPATCH_PROBLEM_SIZE])
 {
     if (answer->status >= 400)
-        (void)snprintf(ret_text, MAIL_PROBLEM_SIZE, "%s: %u", answer->reason, answer->status);
+        (void)snprintf(ret_text, DISPATCH_PROBLEM_SIZE, "%s: %u", answer->reason, answer->status);
     else
-        (void)snprintf(ret_text, MAIL_PROBLEM_SIZE, "%s", answer->reason);
+        (void)snprintf(ret_text, DISPATCH_PROBLEM_SIZE, "%s", answer->reason);
 }
 
 int64_t mail_retry_ms(int64_t attempts, uint64_t random)

@@ -4,18 +4,18 @@
 
 #define LABELS_SIZE 48
 
-static struct metric *attempts(struct metrics *m, enum mail_end end)
+static struct metric *attempts(struct metrics *m, enum dispatch_end end)
 {
     char labels[LABELS_SIZE];
-    (void)snprintf(labels, sizeof labels, "end=\"%s\"", mail_end_word(end));
+    (void)snprintf(labels, sizeof labels, "end=\"%s\"", dispatch_end_word(end));
     return metrics_counter(m, "checkout_mail_attempts_total",
                            "Attempts to send a mail, by what came of them.", labels);
 }
 
-void mail_stats_init(struct mail_stats *stats, struct metrics *m)
+void mail_stats_init(struct dispatch_stats *stats, struct metrics *m)
 {
-    for (int end = 0; end < MAIL_ENDS; end++)
-        stats->attempts[end] = attempts(m, (enum mail_end)end);
+    for (int end = 0; end < DISPATCH_ENDS; end++)
+        stats->attempts[end] = attempts(m, (enum dispatch_end)end);
     stats->attempt_seconds = metrics_histogram(m, "checkout_mail_attempt_seconds",
                                                "From an attempt's beginning to its end.", NULL);
     stats->in_flight =

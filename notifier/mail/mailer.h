@@ -1,7 +1,6 @@
 /*
- * Sends mails: claims those that are due in PostgreSQL, tries each once by SMTP, and records what
- * came of it. Several mailers share the work. A mail leaves at least once: one whose record is lost
- * with the process is sent again, with the same Message-ID.
+ * Sends mails by SMTP: the transport of those that a dispatcher claims. A mail that is sent again,
+ * because the record of its attempt was lost, has the same Message-ID.
  */
 #ifndef NOTIFIER_MAIL_MAILER_H
 #define NOTIFIER_MAIL_MAILER_H
@@ -21,7 +20,6 @@ struct mailer;
 struct mailer_options {
     struct loop *loop;
     const char *database_url;
-    const char *name; /* in the claims: for people */
     const struct smtp_url *servers;
     size_t server_count;
     bool tls; /* STARTTLS is a must; with a login it always is */
@@ -32,7 +30,10 @@ struct mailer_options {
     int64_t give_up_ms;
     struct mail_shop shop;
     const struct templates *templates;
-    struct mail_stats *stats;
+    struct dispatch_stats *stats;
+    const char *place; /* the admin address, for its heartbeat */
+    bool (*ready)(void *arg, struct buf *ret_why);
+    void *ready_arg;
 };
 
 /* NULL: no memory. */

@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/base/err.h"
 #include "common/base/log.h"
@@ -15,16 +14,14 @@
 /* Threads for as many calls as CHECKOUT_MAIL_INFLIGHT may ask for, and look-ups of names beside
  * them: libuv makes them all at the first call. */
 #define POOL_THREADS "72"
-#define NAME_SIZE 128
 #define PROBLEM_MAX 1024
 
 struct mail_program {
     struct daemon daemon;
-    struct mail_stats stats;
+    struct dispatch_stats stats;
     struct templates *templates;
     struct smtp_url servers[SMTP_URL_HOSTS_MAX];
     size_t server_count;
-    char name[NAME_SIZE];
     struct mailer *mailer;
 };
 
@@ -75,20 +72,12 @@ static int read_templates(struct mail_program *p)
     return code;
 }
 
-static void write_name(struct mail_program *p)
-{
-    char host[64] = "";
-    (void)gethostname(host, sizeof host - 1);
-    (void)snprintf(p->name, sizeof p->name, "%s:%ld", host, (long)getpid());
-}
-
 static struct mailer *open_mailer(struct mail_program *p)
 {
     const struct cfg *cfg = p->daemon.cfg;
     return mailer_new(&(struct mailer_options){
         .loop = p->daemon.loop,
         .database_url = cfg_str(cfg, CFG_DATABASE_URL),
-        .name = p->name,
         .servers = p->servers,
         .server_count = p->server_count,
         .tls = cfg_int(cfg, CFG_SMTP_TLS) != 0,
@@ -102,6 +91,9 @@ static struct mailer *open_mailer(struct mail_program *p)
                  .page_url = cfg_str(cfg, CFG_MAIL_ORDER_URL)},
         .templates = p->templates,
         .stats = &p->stats,
+        .place = cfg_str(cfg, CFG_ADMIN_LISTEN),
+        .ready = ready,
+        .ready_arg = p,
     });
 }
 
@@ -115,7 +107,6 @@ static int start(struct mail_program *p)
     int code = read_templates(p);
     if (code != 0)
         return code;
-    write_name(p);
     if (smtp_open() < 0)
         return 1;
     mail_stats_init(&p->stats, p->daemon.metrics);

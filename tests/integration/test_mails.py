@@ -176,6 +176,15 @@ class Mails(TestCase):
         self.assertEqual([to for _, to in self.inbox.commands if "eve" in to], [])
         self.ended(order, "sent")
 
+    def test_a_mailer_is_seen_while_it_lives_and_not_when_it_has_left(self):
+        def seen():
+            return self.stack.one("select count(*) from checkout.list_daemons() where program = 'mailer' and ready")
+        second = self.stack.start("mailer")
+        wait_until(lambda: seen() == 2, 20, "heartbeats of both")
+        second.stop()
+        self.assertEqual(seen(), 1)
+        self.assertRegex(self.stack.ctl("doctor", check=False).stdout, "ok +mailers +1 alive and ready")
+
     def test_lines_of_dots_arrive_as_they_are(self):
         sku = self.stack.item(title=". and\u2028..")
         self.order("dots@example.org", sku).wait("confirmed")

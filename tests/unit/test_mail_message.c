@@ -187,23 +187,23 @@ END_TEST
 
 static const struct {
     struct smtp_answer answer;
-    enum mail_end end;
+    enum dispatch_end end;
     const char *problem;
 } ends[] = {
-    {{0, 250, ""}, MAIL_SENT, NULL},
-    {{ERR_REFUSED, 550, "refused"}, MAIL_FAILED, "refused: 550"},
-    {{ERR_REFUSED, 554, "refused"}, MAIL_FAILED, "refused: 554"},
-    {{ERR_REFUSED, 451, "refused"}, MAIL_AGAIN, "refused: 451"},
-    {{ERR_TIMEOUT, 354, "timeout"}, MAIL_AGAIN, "timeout"},
-    {{ERR_CLOSED, 0, "connection_lost"}, MAIL_AGAIN, "connection_lost"},
-    {{ERR_AUTH, 535, "login_refused"}, MAIL_UNAVAILABLE, "login_refused: 535"},
-    {{ERR_UNAVAILABLE, 0, "not_connected"}, MAIL_UNAVAILABLE, "not_connected"},
-    {{ERR_UNAVAILABLE, 554, "refused"}, MAIL_UNAVAILABLE, "refused: 554"},
+    {{0, 250, ""}, DISPATCH_SENT, NULL},
+    {{ERR_REFUSED, 550, "refused"}, DISPATCH_FAILED, "refused: 550"},
+    {{ERR_REFUSED, 554, "refused"}, DISPATCH_FAILED, "refused: 554"},
+    {{ERR_REFUSED, 451, "refused"}, DISPATCH_AGAIN, "refused: 451"},
+    {{ERR_TIMEOUT, 354, "timeout"}, DISPATCH_AGAIN, "timeout"},
+    {{ERR_CLOSED, 0, "connection_lost"}, DISPATCH_AGAIN, "connection_lost"},
+    {{ERR_AUTH, 535, "login_refused"}, DISPATCH_UNAVAILABLE, "login_refused: 535"},
+    {{ERR_UNAVAILABLE, 0, "not_connected"}, DISPATCH_UNAVAILABLE, "not_connected"},
+    {{ERR_UNAVAILABLE, 554, "refused"}, DISPATCH_UNAVAILABLE, "refused: 554"},
 };
 
 START_TEST(what_follows_from_an_attempt)
 {
-    char problem[MAIL_PROBLEM_SIZE];
+    char problem[DISPATCH_PROBLEM_SIZE];
     ck_assert_int_eq(mail_end_of(&ends[_i].answer), ends[_i].end);
     mail_problem_of(&ends[_i].answer, problem);
     if (ends[_i].problem != NULL)

@@ -1,6 +1,6 @@
 -- The daemons' heartbeats, and how the shop stands now: for alarms, which must live when no consumer does.
 
--- A heartbeat of a producer or notifier; p_ready null: it leaves. Waits for no replica, which says nothing of it. Those
+-- A heartbeat of a daemon that is no consumer; p_ready null: it leaves. Waits for no replica, which says nothing of it. Those
 -- without a heartbeat for an hour are forgotten, and there are never more than 1000.
 create or replace function checkout.daemon_heartbeat(
     p_program text, p_host text, p_place text, p_pid integer, p_version text, p_ready boolean, p_not_ready text,
@@ -55,7 +55,7 @@ returns table (program text, ready bigint, not_ready bigint, dead bigint)
 language sql stable as $$
     select p.program, count(d.program) filter (where d.ready and not d.dead),
            count(d.program) filter (where not d.ready and not d.dead), count(d.program) filter (where d.dead)
-      from unnest(array['producer', 'consumer', 'notifier']) p(program)
+      from unnest(array['producer', 'consumer', 'notifier', 'mailer']) p(program)
       left join checkout.list_daemons() d on d.program = p.program
      group by p.program
 $$;

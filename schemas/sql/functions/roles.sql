@@ -87,7 +87,8 @@ begin
     end loop;
     revoke create on schema checkout from checkout_requester;
     grant execute on function
-        checkout.daemon_heartbeat(text, text, text, integer, text, boolean, text, bigint, bigint) to checkout_notifier;
+        checkout.daemon_heartbeat(text, text, text, integer, text, boolean, text, bigint, bigint)
+        to checkout_notifier, checkout_mailer;
 end $$;
 
 -- The notifier reads events, of orders without their buyers' secrets, and how the shop stands. It writes its heartbeat
@@ -108,7 +109,7 @@ grant select (shards, shard, owner, payments_stopped) on checkout.shards to chec
 grant select (unclear_since) on checkout.payments to checkout_notifier;
 grant select (state, unclear_since) on checkout.refunds to checkout_notifier;
 
--- The mailer reads the orders that it writes about, and keeps its mails; it makes none.
+-- The mailer reads the orders that it writes about, and keeps its mails; it makes none. It writes its heartbeat.
 grant select, update on checkout.mails to checkout_mailer;
 grant select, insert, update, delete on checkout.mail_counts to checkout_mailer;
 grant select (order_id, sku, status, reason, quantity, amount, currency, reference, mail_to, locale) on checkout.orders to checkout_mailer;
