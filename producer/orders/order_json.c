@@ -11,6 +11,7 @@ enum {
     COLUMN_AMOUNT,
     COLUMN_CURRENCY,
     COLUMN_PLACE,
+    COLUMN_EXPIRES,
     COLUMN_CREATED,
     COLUMN_UPDATED,
     COLUMN_REFERENCE,
@@ -50,6 +51,7 @@ void order_json_encode(struct buf *out, const struct pg_result *result, int row)
     number(out, result, row, COLUMN_AMOUNT, "amount");
     text(out, result, row, COLUMN_CURRENCY, "currency");
     number(out, result, row, COLUMN_PLACE, "place_in_line");
+    text(out, result, row, COLUMN_EXPIRES, "expires_at");
     text(out, result, row, COLUMN_CREATED, "created_at");
     text(out, result, row, COLUMN_UPDATED, "updated_at");
     text(out, result, row, COLUMN_REFERENCE, "reference");

@@ -10,11 +10,14 @@
  */
 #define ORDER_JSON_TIME(column)                                                                    \
     "to_char(" column " at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
+#define ORDER_JSON_EXPIRES ORDER_JSON_TIME("checkout.waits_until(o.order_id)")
+#define ORDER_JSON_CREATED ORDER_JSON_TIME("o.created_at")
+#define ORDER_JSON_UPDATED ORDER_JSON_TIME("o.updated_at")
 #define ORDER_JSON_COLUMNS                                                                         \
     "o.order_id, o.status, o.reason, o.sku, o.quantity, o.amount, o.currency, "                    \
-    "checkout.place_in_line(o.order_id), " ORDER_JSON_TIME("o.created_at") ", " ORDER_JSON_TIME(   \
-        "o.updated_at") ", o.reference, o.payment_problem, o.payment_param"
-#define ORDER_JSON_COLUMN_COUNT 13
+    "checkout.place_in_line(o.order_id), " ORDER_JSON_EXPIRES ", " ORDER_JSON_CREATED              \
+    ", " ORDER_JSON_UPDATED ", o.reference, o.payment_problem, o.payment_param"
+#define ORDER_JSON_COLUMN_COUNT 14
 #define ORDER_JSON_HISTORY                                                                         \
     "(select json_strip_nulls(json_agg(json_build_object('status', e.status, 'reason', e.reason, " \
     "'place_in_line', e.place_in_line, 'at', " ORDER_JSON_TIME(                                    \

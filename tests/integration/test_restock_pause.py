@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """What operators do to an item while it sells: restock, pause, resume. The line moves, and its clock stops."""
 
+import datetime
 import json
 import os
 import pty
@@ -115,6 +116,27 @@ class Pausing(Operators):
             "select extract(epoch from e.created_at - (select max(finished_at) from commands where sku = %s))::float "
             "from order_events e where e.order_id = %s and e.status = 'rejected'", (sku, order.id))
         self.assertGreater(waited, 0.9)
+
+    def test_until_when_an_order_may_wait_is_told_while_its_clock_runs(self):
+        sku = self.stack.item(stock=1, held=1)
+        order = self.stack.order("ann", sku).wait("waiting")
+
+        def told():
+            answer = self.stack.status("ann", order.id).json
+            listed, = self.stack.call("ann", "GET", "/v1/orders?limit=1").json["orders"]
+            self.assertEqual(listed.get("expires_at"), answer.get("expires_at"))
+            return answer.get("expires_at") and datetime.datetime.fromisoformat(answer["expires_at"])
+        first = told()
+        self.assertEqual(abs(first - self.stack.one("select expires_at from waitlist where order_id = %s", (order.id,)))
+                         < datetime.timedelta(milliseconds=2), True)
+        for stop in ((sku,), ("--shard", str(self.stack.shard(sku)))):
+            self.ctl("pause", *stop)
+            self.assertIsNone(told())
+            self.ctl("resume", *stop)
+        stood = self.stack.one("select (i.stopped_ms + s.stopped_ms) * interval '1 ms' from items i join shards s "
+                               "on s.shards = %s and s.shard = i.shard where i.sku = %s", (self.shards, sku))
+        self.assertGreater(stood, datetime.timedelta(0))
+        self.assertLess(abs(told() - first - stood), datetime.timedelta(milliseconds=3))
 
     def test_a_paused_item_lets_everybody_wait_and_then_serves_them_in_order(self):
         sku, other = self.stack.item(stock=2), self.stack.item()

@@ -55,8 +55,9 @@ grant select on checkout.service, checkout.items, checkout.order_events, checkou
 grant select (order_id, user_id, sku, shard, quantity, status, reason, amount, currency, fingerprint, reference,
               payment_problem, payment_param, ticket, sequence, accepted_at, created_at, updated_at) on checkout.orders to checkout_producer;
 grant select (order_id, attempt, state, action, action_until) on checkout.payments to checkout_producer, checkout_notifier;
-grant execute on function checkout.greet(integer), checkout.versions(), checkout.place_in_line(uuid), checkout.open_action(uuid),
-    checkout.known_orders(uuid[]) to checkout_producer;
+grant select (shards, shard, stopped_at, stopped_ms) on checkout.shards to checkout_producer;
+grant execute on function checkout.greet(integer), checkout.versions(), checkout.place_in_line(uuid), checkout.waits_until(uuid),
+    checkout.open_action(uuid), checkout.known_orders(uuid[]) to checkout_producer;
 
 grant select (order_id, user_id, shard, status) on checkout.orders to checkout_requester;
 grant select (order_id, attempt, shard, state, action, action_until, intent_id) on checkout.payments to checkout_requester;
