@@ -63,6 +63,8 @@ static void answer_problem(struct server *server, struct http_request *request,
         headers[count++] = (struct http_header){"Sec-WebSocket-Version", "13"};
     }
     stats_refused(server->options.stats, problem_status(refusal->type));
+    log_debug("handshake refused", LOG_STR("request_id", http_request_id(request)),
+              LOG_STR("type", problem_name(refusal->type)));
     problem_respond(request, &problem, headers, count);
 }
 

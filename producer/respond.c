@@ -6,6 +6,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
+#include "common/base/log.h"
 #include "common/net/http/http_bearer.h"
 #include "common/shop/origins.h"
 #include "common/shop/problem_respond.h"
@@ -31,7 +32,14 @@ static size_t put_cors(const struct api *api, const struct http_request *request
     count = put(headers, count, "Access-Control-Allow-Origin", origin);
     count = put(headers, count, "Vary", "Origin");
     return put(headers, count, "Access-Control-Expose-Headers",
-               "Location, Retry-After, RateLimit, RateLimit-Policy");
+               "Location, Retry-After, RateLimit, RateLimit-Policy, X-Request-Id");
+}
+
+static void log_answer(struct http_request *request, unsigned status)
+{
+    log_debug("request answered", LOG_STR("request_id", http_request_id(request)),
+              LOG_STR("method", http_request_method(request)),
+              LOG_STR("path", http_request_path(request)), LOG_INT("status", status));
 }
 
 static void answer(struct api *api, struct http_request *request, enum stats_route route,
@@ -49,6 +57,7 @@ static void answer(struct api *api, struct http_request *request, enum stats_rou
                                            .headers = headers,
                                            .header_count = count};
     stats_request(&api->stats, route, status);
+    log_answer(request, status);
     http_respond(request, &response);
 }
 
@@ -69,6 +78,7 @@ static void answer_problem_with(struct api *api, struct http_request *request,
         headers[count++] = extra[i];
     stats_problem(&api->stats, problem->type);
     stats_request(&api->stats, route, problem_status(problem->type));
+    log_answer(request, problem_status(problem->type));
     problem_respond(request, problem, headers, count);
 }
 
@@ -116,7 +126,7 @@ void respond_preflight(struct api *api, struct http_request *request, const char
     const struct http_header headers[] = {
         {"Access-Control-Allow-Methods", allow},
         {"Access-Control-Allow-Headers",
-         "Authorization, Content-Type, Idempotency-Key, Prefer, traceparent"},
+         "Authorization, Content-Type, Idempotency-Key, Prefer, traceparent, X-Request-Id"},
         {"Access-Control-Max-Age", "600"},
         {"Allow", allow}};
     bool allowed = origins_allow(api->origins, http_request_header(request, "Origin"));

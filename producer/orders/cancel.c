@@ -63,6 +63,7 @@ static void requested(const struct pg_result *result, void *arg)
     if (pg_status(result) != PG_OK) {
         if (pg_status(result) == PG_ERROR)
             log_error("cancel request failed", LOG_STR("order_id", c->id),
+                      LOG_STR("request_id", http_request_id(c->request)),
                       LOG_STR("problem", pg_message(result)));
         respond_plain_problem(c->api, c->request, STATS_ORDER_DELETE, PROBLEM_DATABASE_UNAVAILABLE,
                               "it is safe to ask again");

@@ -56,7 +56,8 @@ static void listed(const struct pg_result *result, void *arg)
     struct api *api = listing->api;
     if (pg_status(result) != PG_OK) {
         if (pg_status(result) == PG_ERROR)
-            log_error("orders not listed", LOG_STR("problem", pg_message(result)));
+            log_error("orders not listed", LOG_STR("request_id", http_request_id(listing->request)),
+                      LOG_STR("problem", pg_message(result)));
         respond_plain_problem(api, listing->request, STATS_ORDERS_LIST,
                               PROBLEM_DATABASE_UNAVAILABLE, NULL);
     } else {

@@ -223,6 +223,7 @@ static void looked_up(const struct pg_result *result, void *arg)
     if (pg_status(result) != PG_OK) {
         if (pg_status(result) == PG_ERROR)
             log_error("order not read", LOG_STR("order_id", l->id),
+                      LOG_STR("request_id", http_request_id(l->request)),
                       LOG_STR("problem", pg_message(result)));
         answer_unavailable(l);
         return;

@@ -118,6 +118,7 @@ static void requested(const struct pg_result *result, void *arg)
     } else {
         if (pg_status(result) == PG_ERROR)
             log_error("webhook not recorded", LOG_STR("order_id", hook->order_id),
+                      LOG_STR("request_id", http_request_id(hook->request)),
                       LOG_STR("problem", pg_message(result)));
         refuse(hook->api, hook->request, PROBLEM_DATABASE_UNAVAILABLE, "send it again");
     }

@@ -18,7 +18,7 @@ import yaml
 
 import harness
 from harness import wait_until
-from harness_client import PROBLEMS, raw
+from harness_client import PROBLEMS, http_call, raw
 from harness_services import ROOT
 
 GOOD = {"sku": "dress", "quantity": 1, "payment_method": "pm_card_visa"}
@@ -624,6 +624,28 @@ class Accepting(Api):
             self.assertEqual(self.send(Origin=origin).headers["Access-Control-Allow-Origin"], origin)
         for origin in ("https://evil.example", "null", "https://shop.example.evil"):
             self.assertIsNone(self.send(Origin=origin).headers["Access-Control-Allow-Origin"])
+
+    # -- ids of requests -------------------------------------------------------------------------------
+
+    def test_the_id_of_a_request_is_in_its_answer_and_in_the_log(self):
+        producer = self.stack.start("producer", CHECKOUT_LOG_LEVEL="debug")
+        self.addCleanup(producer.stop)
+        given = "Checkout_1.2-" + "x" * 51
+
+        def answered(path="/v1/orders", **headers):
+            return http_call(producer.url, "GET", path, {name.replace("_", "-"): value for name, value in headers.items()})
+        self.assertEqual(answered(X_Request_Id=given).headers["X-Request-Id"], given)
+        self.assertEqual(answered("/nowhere", X_Request_Id="mine").headers["X-Request-Id"], "mine")
+        self.assertEqual(answered(X_Request_Id="two", Content_Length="1", Transfer_Encoding="chunked").headers["X-Request-Id"],
+                         "two")
+        made = [answered(X_Request_Id=odd).headers["X-Request-Id"]
+                for odd in (given + "x", "", "a b", '"', "a;b", "\u00e9")] + [answered().headers["X-Request-Id"]]
+        self.assertEqual(len(set(made)), len(made))
+        for name in made:
+            self.assertRegex(name, "^[0-9a-f]{16}-[0-9a-f]+$")
+        told = [json.loads(line) for line in producer.log_text().splitlines() if b'"request answered"' in line]
+        for name, status in ((given, 401), ("mine", 404), (made[0], 401)):
+            self.assertIn((name, "GET", status), [(line["request_id"], line["method"], line["status"]) for line in told])
 
     def test_preflight(self):
         asked = {"Origin": "https://shop.example", "Access-Control-Request-Method": "POST",

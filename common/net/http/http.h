@@ -92,6 +92,11 @@ const char *http_request_path(const struct http_request *request); /* without th
 /* First value of a query argument or header; NULL: absent. Valid until the answer. */
 const char *http_request_query(const struct http_request *request, const char *name);
 const char *http_request_header(const struct http_request *request, const char *name);
+/* Its X-Request-Id if that is 1 to 64 letters, digits, ".", "_" and "-", else one that is made for
+ * it. The answer carries it. Valid until then. */
+#define HTTP_ID_HEADER "X-Request-Id"
+#define HTTP_ID_SIZE 65
+const char *http_request_id(struct http_request *request);
 size_t http_request_header_count(const struct http_request *request, const char *name);
 /* The other side of the connection: a client, or a proxy. ERR_INVALID: it has no IP address. */
 MUST_CHECK int http_request_peer(const struct http_request *request, struct address *ret_peer);

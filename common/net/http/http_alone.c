@@ -37,18 +37,19 @@ static void add_date(struct buf *out)
         add_header(out, "Date", date);
 }
 
-static void write_answer(struct buf *out, const struct http_response *response, const char *reason,
-                         const char *method)
+static void write_answer(struct buf *out, struct http_request *r,
+                         const struct http_response *response, const char *reason)
 {
     (void)buf_printf(out, "HTTP/1.1 %u %s\r\n", response->status, reason);
     add_date(out);
     add_header(out, "Connection", "close");
+    add_header(out, HTTP_ID_HEADER, http_request_id(r));
     for (size_t i = 0; i < response->header_count; i++)
         add_header(out, response->headers[i].name, response->headers[i].value);
     if (response->content_type != NULL)
         add_header(out, "Content-Type", response->content_type);
     (void)buf_printf(out, "Content-Length: %zu\r\n\r\n", response->body_len);
-    if (strcmp(method, "HEAD") != 0)
+    if (strcmp(r->method, "HEAD") != 0)
         (void)buf_append(out, response->body, response->body_len);
 }
 
@@ -57,13 +58,14 @@ void http_alone_send(struct http_request *r, const struct http_response *respons
 {
     struct buf out;
     buf_init(&out, ANSWER_MAX);
-    write_answer(&out, response, reason, r->method);
+    write_answer(&out, r, response, reason);
     int room = (int)ANSWER_MAX;
     if (out.len > ROOM_AT_FIRST) /* as much as the kernel allows */
         (void)setsockopt(r->fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
     if (out.failed ||
         send(r->fd, out.data, out.len, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)out.len)
-        log_debug("answer not sent: the client is gone, or takes no bytes");
+        log_debug("answer not sent: the client is gone, or takes no bytes",
+                  LOG_STR("request_id", http_request_id(r)));
     (void)shutdown(r->fd, SHUT_WR); /* what is sent stays before it */
     r->aborted = true;
     buf_free(&out);

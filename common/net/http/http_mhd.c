@@ -102,7 +102,7 @@ static enum MHD_Result queue_answer(struct http_request *r)
     if (r->aborted)
         return MHD_NO;
     if (response == NULL) {
-        log_error("answer not sent: out of memory");
+        log_error("answer not sent: out of memory", LOG_STR("request_id", http_request_id(r)));
         return MHD_NO; /* the connection is closed */
     }
     r->response = NULL;
@@ -224,9 +224,11 @@ static void go_on(struct http_request *r)
         loop_defer(r->server->soon);
 }
 
-static bool add_headers(struct MHD_Response *response, const struct http_header *headers,
-                        size_t count)
+static bool add_headers(struct MHD_Response *response, struct http_request *request,
+                        const struct http_header *headers, size_t count)
 {
+    if (MHD_add_response_header(response, HTTP_ID_HEADER, http_request_id(request)) == MHD_NO)
+        return false;
     for (size_t i = 0; i < count; i++)
         if (MHD_add_response_header(response, headers[i].name, headers[i].value) == MHD_NO)
             return false;
@@ -246,7 +248,7 @@ void http_respond(struct http_request *request, const struct http_response *resp
         response->body_len, (void *)(uintptr_t)response->body, MHD_RESPMEM_MUST_COPY);
     bool close = response->close || request->refused || request->server->draining;
     if (made != NULL &&
-        (!add_headers(made, response->headers, response->header_count) ||
+        (!add_headers(made, request, response->headers, response->header_count) ||
          (response->content_type != NULL &&
           MHD_add_response_header(made, "Content-Type", response->content_type) == MHD_NO) ||
          (close && MHD_add_response_header(made, "Connection", "close") == MHD_NO))) {
@@ -307,7 +309,7 @@ void http_upgrade(struct http_request *request, const struct http_header *header
     request->upgrade_cb = cb;
     request->upgrade_arg = arg;
     struct MHD_Response *made = MHD_create_response_for_upgrade(on_upgraded, request);
-    if (made != NULL && !add_headers(made, headers, header_count)) {
+    if (made != NULL && !add_headers(made, request, headers, header_count)) {
         MHD_destroy_response(made);
         made = NULL;
     }

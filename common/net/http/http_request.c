@@ -75,6 +75,7 @@ void http_request_reset(struct http_request *r)
     r->early = false;
     r->too_large = false;
     r->received = 0;
+    r->id[0] = '\0';
     if (r->body.cap > BODY_KEPT)
         forget_body(r);
     buf_reset(&r->body);
