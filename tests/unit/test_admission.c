@@ -134,8 +134,9 @@ static void table_says(const char *fingerprint, const char *status)
 {
     char row[300] = "";
     if (fingerprint != NULL)
-        (void)snprintf(row, sizeof row, ID "|%s|null|hat|1|1000|usd|null|t1|t2|null|null|null|1|%s",
-                       status, fingerprint);
+        (void)snprintf(row, sizeof row,
+                       ID "|%s|null|hat|1|1000|usd|null|null|t1|t2|null|null|null|1|%s", status,
+                       fingerprint);
     fake_pg_answer(sessions.reads, KNOWN, row);
 }
 

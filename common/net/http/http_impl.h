@@ -51,7 +51,7 @@ struct http_request {
     const char *method;
     const char *path;
     struct buf fields;     /* its headers, see http_fields.c */
-    char id[HTTP_ID_SIZE]; /* "": nobody asked for it yet */
+    char id[HTTP_ID_SIZE]; /* "": not asked for yet */
     struct buf body;       /* its max is that of the request */
     uint64_t received;     /* bytes of the body, the cut ones included */
     bool too_large;
