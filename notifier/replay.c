@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
@@ -58,8 +59,12 @@ static const struct pg_statement later_events = {
     "  from known cross join checkout.orders o join checkout.order_events e"
     "    on e.order_id = o.order_id"
     " where o.user_id = $1"
-    "   and (e.event_id > $2::bigint or e.created_at > known.since)" PAGE_END,
+    "   and (e.event_id > $2::bigint or e.created_at > known.since)"
+    "   and checkout.refuse_old_event($2::bigint)" PAGE_END,
     4};
+
+/* SQLSTATE of checkout.refuse_old_event: events after that id were purged. */
+#define PURGED "CK006"
 
 /* A buyer's orders are few, and an index finds them: the planner must not scan a whole table that
  * has grown since its last analyze. */
@@ -183,6 +188,13 @@ static void refused(struct replay *replay, const struct pg_result *result)
     loop_timer_start(replay->retry, RETRY_MS, 0);
 }
 
+/* Its page would have a gap: it begins anew. */
+static void give_up(struct replay *replay, struct session *session)
+{
+    enter(replay, session, SESSION_REPLAY_IDLE);
+    ws_close(session->ws, WS_CLOSE_TOO_OLD, "last_event_id is too old: connect without it", "old");
+}
+
 static void answered(const struct pg_result *result, void *arg)
 {
     struct replay_run *run = arg;
@@ -191,12 +203,15 @@ static void answered(const struct pg_result *result, void *arg)
     free(run);
     replay->runs--;
     enum pg_status status = pg_status(result);
-    if (status == PG_ERROR)
+    bool purged = status == PG_ERROR && strcmp(pg_sqlstate(result), PURGED) == 0;
+    if (status == PG_ERROR && !purged)
         refused(replay, result);
     if (session != NULL) {
         session->replay.run = NULL;
         if (status == PG_OK)
             page_came(replay, session, result);
+        else if (purged)
+            give_up(replay, session);
         else
             postpone(replay, session);
     }

@@ -25,8 +25,8 @@ static struct metric *refusals(struct stats *s, unsigned status)
 /* Series exist from the start at 0: a rate over one that appears with its first event misses it. */
 static void init_labels(struct stats *s)
 {
-    static const char *const reasons[] = {"full",     "gone",   "memory", "peer", "protocol",
-                                          "shutdown", "silent", "slow",   "stay"};
+    static const char *const reasons[] = {"full",     "gone",     "memory", "old",  "peer",
+                                          "protocol", "shutdown", "silent", "slow", "stay"};
     static const unsigned statuses[] = {400, 401, 403, 404, 405, 426, 429, 503};
     for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
         (void)closes(s, reasons[i]);

@@ -19,6 +19,7 @@
 #define WS_CLOSE_TRY_LATER 1013
 #define WS_CLOSE_STAY_OVER 4001
 #define WS_CLOSE_SILENT 4002
+#define WS_CLOSE_TOO_OLD 4003
 
 struct ws;
 

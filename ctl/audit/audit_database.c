@@ -28,6 +28,8 @@ static const struct pg_statement count_rows = {
     "select items, orders, events, line, payments, shards from checkout.audit_rows()", 0};
 static const struct pg_statement count_aside = {"ctl_audit_jobs_aside",
                                                 "select count(*) from checkout.jobs_aside", 0};
+static const struct pg_statement count_purged = {
+    "ctl_audit_count_purged", "select coalesce(sum(orders), 0) from checkout.purged_items", 0};
 /* Each fetch is a result, and only one is in our memory. */
 static const struct pg_statement fetch = {"ctl_audit_fetch", "fetch 200 from audit", 0};
 static const struct pg_statement close_cursor = {"ctl_audit_close", "close audit", 0};
@@ -52,6 +54,7 @@ static const struct check {
     {"refunds", CHECK("refunds", "audit_refunds($1::bigint)", 1)},
     {"orders after a closing", CHECK("windows", "audit_windows()", 0)},
     {"epochs and relays", CHECK("shards", "audit_shards()", 0)},
+    {"purged orders", CHECK("purged", "audit_purged()", 0)},
 };
 
 struct page {
@@ -85,6 +88,12 @@ static void counted_aside(const struct pg_result *result, void *arg)
     audit_report_checked(arg, "jobs_aside", "jobs set aside", (uint64_t)pg_int(result, 0, 0));
 }
 
+static void counted_purged(const struct pg_result *result, void *arg)
+{
+    audit_report_checked(arg, "purged_orders", "orders purged before",
+                         (uint64_t)pg_int(result, 0, 0));
+}
+
 static int run_check(struct ctl *ctl, const struct check *check, const char *older,
                      struct audit_report *report)
 {
@@ -108,6 +117,8 @@ int audit_database(struct ctl *ctl, int64_t older_ms, struct audit_report *repor
         exit_code = ctl_query(ctl, &count_rows, NULL, counted, report);
     if (exit_code == CTL_FINE)
         exit_code = ctl_query(ctl, &count_aside, NULL, counted_aside, report);
+    if (exit_code == CTL_FINE)
+        exit_code = ctl_query(ctl, &count_purged, NULL, counted_purged, report);
     for (size_t i = 0; i < ARRAY_LEN(checks) && exit_code == CTL_FINE; i++) {
         (void)snprintf(what, sizeof what, "database: %s, check %zu of %zu", checks[i].what, i + 1,
                        ARRAY_LEN(checks));

@@ -28,6 +28,8 @@ static const struct audit_kind kinds[] = {
     {"order-missing", "P2", BY_HAND "Restore the order from a backup; look for its payment."},
     {"status-differs", "P2",
      EXPLAIN "The buyer saw the last event: see which of the two its payment confirms."},
+    {"decided-again", "P2",
+     EXPLAIN "The buyer has two answers: tell them which one counts; refund if both took money."},
     {"wait-too-long", "P2",
      "No consumer serves that shard: see `checkoutctl shards` and `checkoutctl doctor`."},
     {"aside-decided", "P2",

@@ -19,7 +19,8 @@
 static const struct pg_statement count_unknown = {
     "ctl_audit_markers",
     "select count(*) from unnest($1::uuid[]) m(order_id)"
-    " where not exists (select 1 from checkout.orders o where o.order_id = m.order_id)",
+    " where not exists (select 1 from checkout.orders o where o.order_id = m.order_id)"
+    "   and not exists (select 1 from checkout.purged_orders p where p.order_id = m.order_id)",
     1};
 
 struct marker {

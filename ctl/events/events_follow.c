@@ -16,6 +16,7 @@
 #define LINE_MAX_BYTES ((size_t)64 * 1024)
 #define POSITIONS_MAX ((size_t)32 * 1024)
 #define NUMBER_SIZE 24
+#define PURGED "CK006"
 
 static const struct pg_statement select_feed = {
     "ctl_feed",
@@ -42,6 +43,9 @@ enum {
 static const struct pg_statement select_end = {
     "ctl_feed_end",
     "select p from unnest(checkout.feed_end()) with ordinality as e(p, n) order by n", 0};
+static const struct pg_statement select_start = {
+    "ctl_feed_start",
+    "select p from unnest(checkout.feed_start()) with ordinality as e(p, n) order by n", 0};
 
 struct follow {
     struct ctl *ctl;
@@ -186,6 +190,11 @@ static int ask(struct follow *follow)
         follow->away = false;
         return CTL_FINE;
     }
+    if (strcmp(ctl->sqlstate, PURGED) == 0)
+        return ctl_complain(CTL_FAILED,
+                            "the cursor is too old: %s; begin again without --after at the oldest "
+                            "event that is left, and compare your orders with `orders list`",
+                            ctl->problem);
     if (!passes(ctl->sqlstate))
         return ctl_complain_query(ctl);
     if (!follow->away)
@@ -225,7 +234,7 @@ static int go_on(struct follow *follow)
 
 /* ---- where to begin ---- */
 
-static void read_end(const struct pg_result *result, void *arg)
+static void read_positions(const struct pg_result *result, void *arg)
 {
     struct cursor *end = arg;
     end->shards = (uint32_t)pg_rows(result);
@@ -236,17 +245,17 @@ static void read_end(const struct pg_result *result, void *arg)
 static int find_start(struct follow *follow, const char *after)
 {
     struct cursor end = {0};
-    int exit_code = ctl_query(follow->ctl, &select_end, NULL, read_end, &end);
+    int exit_code = ctl_query(follow->ctl, &select_end, NULL, read_positions, &end);
+    if (exit_code == CTL_FINE && after == NULL)
+        exit_code = ctl_query(follow->ctl, &select_start, NULL, read_positions, &follow->cursor);
     if (exit_code != CTL_FINE)
         return exit_code;
     if (end.shards == 0)
         return ctl_complain(CTL_FAILED,
                             "no shards are in service; run `checkoutctl topology` first");
-    if (after == NULL)
-        follow->cursor = (struct cursor){.shards = end.shards};
-    else if (strcmp(after, "now") == 0)
+    if (after != NULL && strcmp(after, "now") == 0)
         follow->cursor = end;
-    else if (cursor_parse(after, &follow->cursor) < 0)
+    else if (after != NULL && cursor_parse(after, &follow->cursor) < 0)
         return ctl_complain(CTL_USAGE, "--after: \"%.60s\" is no cursor and not \"now\"", after);
     if (follow->cursor.shards != end.shards)
         return ctl_complain(CTL_USAGE, "--after: a cursor over %u shards; %u are in service",
@@ -313,7 +322,8 @@ const struct command command_events_follow = {
     .summary = "prints the final state of every order, as it happens",
     .details = "The feed for the shop's own programs: each final event (confirmed, rejected, "
                "cancelled, later perhaps refunded) exactly once, in order for each item, from the "
-               "beginning on. Between them, without a sequence and with an amount of their own: "
+               "oldest one on that is not purged; a cursor behind that one is refused. Between "
+               "them, without a sequence and with an amount of their own: "
                "partly_refunded, refund_failed, disputed, dispute_won, dispute_lost and "
                "dispute_closed, which happened at the gateway and change no order. With --json "
                "each line carries a \"cursor\"; keep the one of the last "

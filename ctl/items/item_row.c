@@ -6,7 +6,8 @@ static const struct pg_statement read_item = {
     "ctl_item_row",
     "select i.price, i.currency, coalesce(checkout.utc_text(i.opens_at), ''),"
     "       coalesce(checkout.utc_text(i.closes_at), ''),"
-    "       $2::boolean and exists (select 1 from checkout.orders o where o.sku = i.sku)"
+    "       $2::boolean and (exists (select 1 from checkout.orders o where o.sku = i.sku)"
+    "           or exists (select 1 from checkout.purged_items p where p.sku = i.sku))"
     "  from checkout.items i where i.sku = $1::text",
     2};
 

@@ -79,8 +79,8 @@ static void mend(const struct admission *admission, const struct admission_entry
                    limits_rate(admission->limits, LIMIT_OPEN)->count > 0;
     bool put_back = passed(entry) && limited;
     if (put_back || !marker_right(entry, same))
-        redis_script_mend(admission->redis, admission->limits, entry, row->fingerprint, unlock,
-                          put_back);
+        redis_script_mend(admission->redis, admission->limits, entry,
+                          same ? entry->fingerprint : row->fingerprint, unlock, put_back);
 }
 
 /* Whether an order that PostgreSQL does not know may come in. */
@@ -104,7 +104,8 @@ static void conclude(struct admission *admission, struct admission_entry *entry)
     enum admission_verdict verdict;
     const char *fingerprint = entry->known.row.fingerprint;
     if (fingerprint != NULL) {
-        bool same = strcmp(fingerprint, entry->fingerprint) == 0;
+        /* Of a purged order the body is not known any more. */
+        bool same = fingerprint[0] == '\0' || strcmp(fingerprint, entry->fingerprint) == 0;
         verdict = same ? ADMISSION_KNOWN : ADMISSION_OTHER_BODY;
         mend(admission, entry, same);
     } else {

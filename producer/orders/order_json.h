@@ -24,6 +24,12 @@
         "e.created_at") ") order by e.sequence)) "                                                 \
                         "from checkout.order_events e where e.order_id = o.order_id)"
 #define ORDER_JSON_ACTION "checkout.open_action(o.order_id)"
+/* The same columns, history and action included, of an order that is in checkout.purged_orders p:
+ * nothing but its end is known. */
+#define ORDER_JSON_PURGED                                                                          \
+    "p.order_id, p.status, p.reason, null::text, null::integer, null::bigint, null::text, "        \
+    "null::bigint, null::text, null::text, " ORDER_JSON_TIME(                                      \
+        "p.ended_at") ", null::text, null::text, null::text, null::json, null::text"
 
 /* Appends the members of row `row` without the braces; absent ones are left out. */
 void order_json_encode(struct buf *out, const struct pg_result *result, int row);

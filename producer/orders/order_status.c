@@ -28,7 +28,9 @@
 static const struct pg_statement find_order = {
     "producer_find_order",
     "select " ORDER_JSON_COLUMNS ", " ORDER_JSON_HISTORY ", " ORDER_JSON_ACTION
-    " from checkout.orders o where o.order_id = $1::uuid and o.user_id = $2",
+    " from checkout.orders o where o.order_id = $1::uuid and o.user_id = $2"
+    " union all select " ORDER_JSON_PURGED
+    " from checkout.purged_orders p where p.order_id = $1::uuid",
     2};
 
 struct listener;

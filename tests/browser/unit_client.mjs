@@ -380,6 +380,16 @@ test("a stay that is over renews the ticket without a word; the last event's id 
   events.rest();
 });
 
+test("a last event that is too old is not sent again", async () => {
+  const { events } = listening();
+  events.want("wss://x/?ticket=a");
+  newest().accept();
+  newest().send("99");
+  newest().end(4003);
+  assert.equal(events.last, "");
+  events.rest();
+});
+
 test("a lost socket is dialled again after a pause, and what the old one still says is not heard", async () => {
   const { events, states, heard } = listening();
   events.want("wss://x/?ticket=a");

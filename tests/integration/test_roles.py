@@ -13,7 +13,7 @@ WRITES = {"request_cancel", "hear_gateway", "daemon_heartbeat", "request_webhook
 READS = {"greet", "versions", "place_in_line", "waits_until", "open_action", "known_orders"}
 NOTIFIER_WRITES = {"daemon_heartbeat"}
 NOTIFIER_READS = {"greet", "versions", "next_action", "open_action", "relay_lags", "age_ms", "list_daemons", "count_daemons",
-                  "items_with_waitlist", "lines_now", "shop_now"}
+                  "items_with_waitlist", "lines_now", "shop_now", "refuse_old_event"}
 EVERY_FUNCTION = """
     select p.proname, p.oid::regprocedure::text, has_function_privilege(%s, p.oid, 'execute'), p.prosecdef,
            array_to_string(p.proconfig, ';'), p.proowner::regrole::text,

@@ -11,7 +11,8 @@ import subprocess
 from style_source import ROOT
 
 # A table, and the file of its only writer.
-WRITERS = {"orders": "orders.sql", "order_events": "orders.sql", "customer_units": "orders.sql"}
+WRITERS = {"orders": "orders.sql", "order_events": "orders.sql", "customer_units": "orders.sql",
+           "purged_orders": "purge.sql", "purged_items": "purge.sql", "horizons": "orders.sql"}
 
 
 def check(problems):

@@ -6,6 +6,7 @@ const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 10 * 1000;
 const HANDSHAKE_MS = 10 * 1000;
 const STAY_OVER = 4001;
+const TOO_OLD = 4003; // what happened since our last event is not all there any more
 
 /** @typedef {"idle" | "connecting" | "live" | "reconnecting"} SocketState */
 
@@ -136,6 +137,7 @@ export class Events {
       this.connect(); // as agreed: only the ticket is new
       return;
     }
+    if (code === TOO_OLD) this.last = ""; // its open orders come first then
     this.enter("reconnecting");
     this.later();
   }

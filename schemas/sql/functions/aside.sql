@@ -80,6 +80,7 @@ begin
                j.fingerprint, j.traceparent, j.flaw, j.gateway_customer, j.human, j.mail_to, j.locale
           from job j
          where not exists (select 1 from checkout.orders o where o.order_id = j.order_id)
+           and not exists (select 1 from checkout.purged_orders p where p.order_id = j.order_id)
          order by j.n
             on conflict (order_id) do nothing
         returning sku),

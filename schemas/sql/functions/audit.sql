@@ -36,7 +36,8 @@ language sql stable as $$
         select coalesce(i.sku, c.sku, l.sku) as sku, i.shard, i.sku is null as unknown, i.stock, i.held, i.sold,
                i.waiting, i.waitlist_head, i.next_ticket, l.first, l.last, coalesce(l.waiting, 0) as lined,
                coalesce(c.held, 0) as o_held, coalesce(c.sold, 0) as o_sold,
-               coalesce(c.refunded, 0) as o_refunded, coalesce(c.waiting, 0) as o_waiting
+               coalesce(c.refunded, 0) as o_refunded, coalesce(c.waiting, 0) as o_waiting,
+               coalesce((select p.sold from checkout.purged_items p where p.sku = i.sku), 0) as purged
           from checkout.items i
           full join counted c on c.sku = i.sku
           full join lined l on l.sku = coalesce(i.sku, c.sku))
@@ -48,9 +49,10 @@ language sql stable as $$
            format('%s held and %s sold of a stock of %s', c.held, c.sold, c.stock)),
           (c.held <> c.o_held, 'held-differs',
            format('the item says %s held, its reserved orders have %s', c.held, c.o_held)),
-          (c.sold <> c.o_sold + c.o_refunded, 'sold-differs',
+          (c.sold <> c.o_sold + c.o_refunded + c.purged, 'sold-differs',
            format('the item says %s sold, its confirmed orders have %s', c.sold, c.o_sold)
-           || case when c.o_refunded > 0 then format(' and refunded ones that were not restocked %s', c.o_refunded) else '' end),
+           || case when c.o_refunded > 0 then format(' and refunded ones that were not restocked %s', c.o_refunded) else '' end
+           || case when c.purged > 0 then format(' and purged ones %s', c.purged) else '' end),
           (c.waiting <> c.o_waiting or c.waiting <> c.lined, 'waiting-differs',
            format('the item says %s waiting, %s orders wait, %s stand on its waitlist', c.waiting, c.o_waiting,
                   c.lined)),
@@ -64,10 +66,10 @@ $$;
 create or replace function checkout.audit_customers() returns setof checkout.finding
 language sql stable as $$
     select 'units-differ', u.sku, null, i.shard, null,
-           format('customer %s is said to have %s units, the open and confirmed orders have %s', u.user_id,
-                  u.said, u.units)
+           format('customer %s is said to have %s units beside those of purged orders, the open and confirmed orders have %s',
+                  u.user_id, u.said, u.units)
       from (select t.sku, t.user_id, sum(t.said) as said, sum(t.units) as units
-              from (select c.sku, c.user_id, c.units as said, 0 as units from checkout.customer_units c
+              from (select c.sku, c.user_id, c.units - c.purged as said, 0 as units from checkout.customer_units c
                     union all
                     select o.sku, o.user_id, 0, o.quantity from checkout.orders o
                      where o.status in ('waiting', 'reserved', 'confirmed')) t
@@ -325,13 +327,15 @@ language sql stable as $$
       from checkout.relays r
       left join lateral (select e.event_id from checkout.order_events e where e.shard = r.shard
                           order by e.event_id desc limit 1) n on true
-     where r.relayed_to > coalesce(n.event_id, 0)
+      left join checkout.horizons h on h.shard = r.shard
+     where r.relayed_to > greatest(n.event_id, h.event_id, 0)
 $$;
 
 -- Captures of the gateway's list (arrays of equal length) against the tables, which are newer than the list:
 -- the intent of each was durable before the call. What was refunded is left out. `unsettled` is no violation:
 -- its order is reserved and its payment open, so its settlement is on its way (or audit_payments finds it too
--- old); or its refund is under way (audit_refunds), or its owner will soon look for it.
+-- old); or its refund is under way (audit_refunds), or its owner will soon look for it. Of a purged order only the number
+-- of its captures is known, refunded ones included.
 create or replace function checkout.audit_captures(p_intents text[], p_orders text[], p_amounts bigint[],
                                         p_currencies text[])
 returns table (kind text, sku text, order_id text, shard integer, intent_id text, found text,
@@ -345,13 +349,16 @@ language sql stable as $$
                as g(intent_id, order_id, amount, currency)
          where not exists (select 1 from checkout.refunds r
                             where r.intent_id = g.intent_id and r.state = 'succeeded')),
+    kept as (
+        select l.* from listed l
+         where l.times > coalesce((select p.captures from checkout.purged_orders p where p.order_id = l.id), 0)),
     compared as (
         select g.*, o.sku, o.shard, o.status, o.amount as o_amount, o.currency as o_currency,
                p.open, p.captured, p.other,
                not p.captured and (p.looked_at or exists (
                    select 1 from checkout.refunds r where r.intent_id = g.intent_id and r.state = 'open'))
                    as returning
-          from listed g
+          from kept g
           left join checkout.orders o on o.order_id = g.id
           cross join lateral (
               select coalesce(bool_or(p.state = 'open'), false) as open,
@@ -362,14 +369,20 @@ language sql stable as $$
                          as other,
                      coalesce(bool_or(p.look_at < now() + interval '10 min'), false) as looked_at
                 from checkout.payments p where p.order_id = g.id) p)
-    select case when c.status is null then 'charged-for-nothing'
+    select case when c.status is null and exists (select 1 from checkout.purged_orders p where p.order_id = c.id)
+                    then case when c.times > 1 then 'charged-twice' else 'charged-unconfirmed' end
+                when c.status is null then 'charged-for-nothing'
                 when c.returning then 'unsettled'
                 when not c.captured and (c.times > 1 or c.other is not null) then 'charged-twice'
                 when c.amount <> c.o_amount or lower(c.currency) <> c.o_currency then 'charge-differs'
                 when c.open and c.status = 'reserved' then 'unsettled'
                 else 'charged-unconfirmed' end,
            c.sku, c.order_id, c.shard, c.intent_id,
-           case when c.status is null then 'the gateway took money, and there is no such order'
+           case when c.status is null then coalesce(
+                    (select format('the gateway took money %s times, and the order was purged as %s with %s', c.times, p.status,
+                                   p.captures)
+                       from checkout.purged_orders p where p.order_id = c.id),
+                    'the gateway took money, and there is no such order')
                 when not c.captured and (c.times > 1 or c.other is not null) then
                     format('the gateway took money more than once%s', coalesce('; ours is ' || c.other, ''))
                 when c.amount <> c.o_amount or lower(c.currency) <> c.o_currency then

@@ -23,6 +23,9 @@ begin
     select case when o.status = 'reserved' and checkout.open_action(o.order_id) is not null then 'acting'
                 else o.status end as status, o.shard into known
       from checkout.orders o where o.order_id = p_order and o.user_id = p_user;
+    if not found then
+        select p.status, null::integer as shard into known from checkout.purged_orders p where p.order_id = p_order;
+    end if;
     if known.status is null or known.status in ('waiting', 'acting') then
         insert into checkout.commands (kind, shard, order_id, user_id, requested_by)
         values ('cancel', known.shard, p_order, p_user, 'buyer')

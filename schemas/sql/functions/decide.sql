@@ -42,11 +42,13 @@ begin
             p_mail_tos, p_locales);
 end $$;
 
--- The orders among these that were decided, or whose jobs were set aside.
+-- The orders among these that were decided (and may be purged since), or whose jobs were set aside.
 create or replace function checkout.known_jobs(p_shard integer, p_ids uuid[]) returns uuid[]
 language plpgsql stable as $$
 declare
-    known constant uuid[] := array(select o.order_id from checkout.orders o where o.order_id = any (p_ids));
+    known constant uuid[] := array(select o.order_id from checkout.orders o where o.order_id = any (p_ids)
+                                   union all
+                                   select p.order_id from checkout.purged_orders p where p.order_id = any (p_ids));
 begin
     if exists (select 1 from checkout.items_aside a where a.shard = p_shard) then
         return known || array(select a.order_id from checkout.jobs_aside a where a.order_id = any (p_ids));

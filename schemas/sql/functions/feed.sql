@@ -4,13 +4,15 @@
 -- them those that are to be shown, and always the last one, so that positions move on over the others.
 -- With them come what went back or is disputed at the gateway (checkout.returns), which change no state: without a
 -- sequence, and with its own amount. Nothing is skipped: a shard's writers are one at a time, so whoever sees an event of a shard sees all
--- with a lower id. Across shards that does not hold, hence a position for each.
+-- with a lower id. Across shards that does not hold, hence a position for each. A position behind which events were
+-- purged is refused (SQLSTATE CK006).
 create or replace function checkout.feed(p_positions bigint[], p_page integer, p_all_states boolean)
 returns table (shard integer, event_id bigint, shown boolean, at timestamptz, order_id uuid, sequence integer,
                status text, reason text, user_id text, sku text, quantity integer, amount bigint,
                currency text, reference text)
 language plpgsql stable as $$
 begin
+    perform checkout.refuse_behind_horizon(p_positions);
     return query
     with page as (
         select e.*, row_number() over (partition by e.shard order by e.event_id desc) = 1 as newest,
@@ -42,6 +44,16 @@ begin
         select greatest(coalesce((select e.event_id from checkout.order_events e where e.shard = s
                                    order by e.event_id desc limit 1), 0),
                         coalesce((select r.event_id from checkout.returns r where r.shard = s
-                                   order by r.event_id desc limit 1), 0))
+                                   order by r.event_id desc limit 1), 0),
+                        coalesce((select h.event_id from checkout.horizons h where h.shard = s), 0))
+          from checkout.service v cross join generate_series(0, v.shards - 1) s order by s);
+end $$;
+
+-- The position of each shard from which on no event was purged; 0: all are there.
+create or replace function checkout.feed_start() returns bigint[]
+language plpgsql stable as $$
+begin
+    return array(
+        select coalesce((select h.event_id from checkout.horizons h where h.shard = s), 0)
           from checkout.service v cross join generate_series(0, v.shards - 1) s order by s);
 end $$;

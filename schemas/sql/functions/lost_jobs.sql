@@ -10,6 +10,7 @@ language sql as $$
         select 'expire', (j ->> 'shard')::integer, (j ->> 'order_id')::uuid, j - 'order_id' - 'shard', 'broker'
           from jsonb_array_elements(p_jobs) j
          where not exists (select 1 from checkout.orders o where o.order_id = (j ->> 'order_id')::uuid)
+           and not exists (select 1 from checkout.purged_orders p where p.order_id = (j ->> 'order_id')::uuid)
             on conflict (order_id) where kind = 'expire' do nothing
         returning 1)
     select count(*) from asked
@@ -23,7 +24,8 @@ declare
     accepted timestamptz;
     moved integer;
 begin
-    if exists (select 1 from checkout.orders o where o.order_id = c.order_id) then
+    if exists (select 1 from checkout.orders o where o.order_id = c.order_id)
+       or exists (select 1 from checkout.purged_orders p where p.order_id = c.order_id) then
         return next checkout.command_end(c, 'done', 'nothing to do: it was decided');
         return;
     end if;

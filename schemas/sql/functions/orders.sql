@@ -1,6 +1,6 @@
 -- Orders and their history. checkout.move_orders is the one place where an order is made and where its state
 -- changes: nothing else writes checkout.orders, checkout.order_events or checkout.customer_units, or makes a mail, and the
--- role of the consumer may not.
+-- role of the consumer may not. checkout.remove_orders takes away what was purged.
 
 -- The steps that there are. From reserved to reserved: an event tells its buyer something about it.
 create or replace function checkout.may_move(p_from text, p_to text) returns boolean
@@ -86,16 +86,59 @@ begin
     select * from changed;
 end $$;
 
+-- Takes these orders of a shard away, with all that refers to them, and moves the shard's horizon. The caller has noted
+-- what is left of them (checkout.note_purged), in the same transaction, and keeps the shard's writers out.
+create or replace function checkout.remove_orders(p_shard integer, p_ids uuid[]) returns void
+language plpgsql as $$
+declare
+    newest bigint;
+    newest_return bigint;
+begin
+    with gone as (
+        delete from checkout.orders o where o.order_id = any (p_ids)
+        returning o.sku, o.user_id, o.quantity, o.status)
+    update checkout.customer_units t set purged = t.purged + g.units
+      from (select o.sku, o.user_id, sum(o.quantity) as units from gone o
+             where o.status = 'confirmed' group by o.sku, o.user_id) g
+     where t.sku = g.sku and t.user_id = g.user_id;
+    with gone as (
+        delete from checkout.order_events e where e.order_id = any (p_ids) returning e.event_id)
+    select max(g.event_id) into newest from gone g;
+    with gone as (
+        delete from checkout.returns r where r.order_id = any (p_ids) returning r.event_id)
+    select max(g.event_id) into newest_return from gone g;
+    delete from checkout.payments p where p.order_id = any (p_ids);
+    delete from checkout.refunds r where r.order_id = any (p_ids);
+    delete from checkout.mails m where m.order_id = any (p_ids);
+    delete from checkout.commands c where c.order_id is not null and c.state <> 'pending' and c.order_id = any (p_ids);
+    newest := greatest(newest, newest_return);
+    if newest is not null then
+        insert into checkout.horizons as h (shard, event_id) values (p_shard, newest)
+            on conflict (shard) do update set event_id = greatest(h.event_id, excluded.event_id), purged_at = now();
+    end if;
+end $$;
+
 -- Those of the orders that were decided, each with its number in the list: for the producer, where an order comes again.
+-- Of one that was purged only the end is known, and not with which body it came: it has no fingerprint.
 create or replace function checkout.known_orders(p_orders uuid[])
 returns table (n bigint, order_id uuid, status text, reason text, sku text, quantity integer, amount bigint,
                currency text, created_at timestamptz, updated_at timestamptz, reference text, payment_problem text,
                payment_param text, fingerprint text)
 language plpgsql stable as $$
+declare
+    found_here integer;
 begin
     return query
     select asked.n, o.order_id, o.status, o.reason, o.sku, o.quantity, o.amount, o.currency, o.created_at,
            o.updated_at, o.reference, o.payment_problem, o.payment_param, o.fingerprint
       from unnest(p_orders) with ordinality asked(id, n)
       join checkout.orders o on o.order_id = asked.id;
+    get diagnostics found_here = row_count;
+    if found_here < cardinality(p_orders) then
+        return query
+        select asked.n, p.order_id, p.status, p.reason, null::text, null::integer, null::bigint, null::text, null::timestamptz,
+               p.ended_at, null::text, null::text, null::text, null::text
+          from unnest(p_orders) with ordinality asked(id, n)
+          join checkout.purged_orders p on p.order_id = asked.id;
+    end if;
 end $$;

@@ -50,8 +50,8 @@ end $$;
 
 -- The producer reads what it tells its buyers, and writes nothing itself: it may ask for a cancel, pass on what the
 -- gateway tells, and show that it lives. These run with the rights of checkout_requester.
-grant select on checkout.service, checkout.items, checkout.order_events, checkout.waitlist, checkout.commands
-    to checkout_producer;
+grant select on checkout.service, checkout.items, checkout.order_events, checkout.waitlist, checkout.commands,
+    checkout.purged_orders to checkout_producer;
 grant select (order_id, user_id, sku, shard, quantity, status, reason, amount, currency, fingerprint, reference,
               payment_problem, payment_param, ticket, sequence, accepted_at, created_at, updated_at) on checkout.orders to checkout_producer;
 grant select (order_id, attempt, state, action, action_until) on checkout.payments to checkout_producer, checkout_notifier;
@@ -60,6 +60,7 @@ grant execute on function checkout.greet(integer), checkout.versions(), checkout
     checkout.open_action(uuid), checkout.known_orders(uuid[]) to checkout_producer;
 
 grant select (order_id, user_id, shard, status) on checkout.orders to checkout_requester;
+grant select (order_id, status) on checkout.purged_orders to checkout_requester;
 grant select (order_id, attempt, shard, state, action, action_until, intent_id) on checkout.payments to checkout_requester;
 grant select (order_id, attempt, shard, state, intent_id, refund_id) on checkout.refunds to checkout_requester;
 grant select (order_id, kind, state, argument) on checkout.commands to checkout_requester;
@@ -94,15 +95,16 @@ end $$;
 
 -- The notifier reads events, of orders without their buyers' secrets, and how the shop stands. It writes its heartbeat
 -- alone.
-grant select on checkout.order_events, checkout.items, checkout.waitlist, checkout.relays, checkout.service to checkout_notifier;
+grant select on checkout.order_events, checkout.items, checkout.waitlist, checkout.relays, checkout.service,
+    checkout.horizons to checkout_notifier;
 grant select (order_id, user_id, sku, shard, quantity, status, reason, amount, currency, reference,
               payment_problem, payment_param, ticket,
               sequence, accepted_at, created_at, updated_at) on checkout.orders to checkout_notifier;
 
 grant execute on function checkout.greet(integer), checkout.versions(), checkout.next_action(uuid, text, integer, integer),
     checkout.open_action(uuid), checkout.relay_lags(bigint), checkout.age_ms(timestamptz), checkout.list_daemons(),
-    checkout.count_daemons(), checkout.items_with_waitlist(integer[]), checkout.lines_now(), checkout.shop_now()
-    to checkout_notifier;
+    checkout.count_daemons(), checkout.items_with_waitlist(integer[]), checkout.lines_now(), checkout.shop_now(),
+    checkout.refuse_old_event(bigint) to checkout_notifier;
 grant select on checkout.daemons to checkout_notifier;
 grant select (member_id, name, host, pid, version, ready, not_ready, started_at, heartbeat_at) on checkout.consumers
     to checkout_notifier;
@@ -127,7 +129,8 @@ grant select, insert, update, delete on all tables in schema checkout to checkou
 revoke insert, update, delete on checkout.service from checkout_consumer;
 revoke insert, delete on checkout.items from checkout_consumer;
 revoke insert, update, delete on checkout.orders, checkout.order_events, checkout.customer_units, checkout.mails,
-    checkout.mail_counts, checkout.mail_settings from checkout_consumer;
+    checkout.mail_counts, checkout.mail_settings, checkout.purged_orders, checkout.purged_items, checkout.horizons
+    from checkout_consumer;
 revoke delete on checkout.payments, checkout.refunds, checkout.commands from checkout_consumer;
 grant usage on all sequences in schema checkout to checkout_consumer;
 grant execute on function checkout.move_orders(integer, checkout.move[]), checkout.forget_webhooks(integer, integer)
@@ -140,6 +143,9 @@ grant insert on checkout.items, checkout.commands, checkout.service, checkout.sh
     to checkout_operator;
 grant update on checkout.service, checkout.relays, checkout.mail_settings to checkout_operator;
 grant update (state, due_at, since, ended_at) on checkout.mails to checkout_operator;
+-- It deletes nothing itself: purging runs with the rights of the owner of the tables.
+grant execute on function checkout.purge_orders(integer, timestamptz, bigint, integer, boolean),
+    checkout.purge_records(timestamptz, bigint, integer, boolean) to checkout_operator;
 
 do $$                       -- doctor compares what migrate has applied with its files
 declare

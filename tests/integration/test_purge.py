@@ -1,0 +1,211 @@
+#!/usr/bin/python3
+"""checkoutctl purge: old orders leave their ends, and nothing else; whatever may still be needed stays.
+
+An order ages by SQL: its times are set back.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import uuid
+
+import harness
+from harness import wait_until
+from harness_database import as_login
+from test_events_follow import Follower
+
+FULL = os.environ.get("CHECKOUT_TEST_PURGE", "") != ""
+AGED = ("update orders set created_at = created_at - {0}, updated_at = updated_at - {0}, accepted_at = accepted_at - {0}",
+        "update order_events set created_at = created_at - {0}",
+        "update payments set created_at = created_at - {0}, updated_at = updated_at - {0}",
+        "update refunds set created_at = created_at - {0}, updated_at = updated_at - {0}",
+        "update returns set created_at = created_at - {0}",
+        "update mails set created_at = created_at - {0}, ended_at = ended_at - {0}",
+        "update commands set created_at = created_at - {0}, finished_at = finished_at - {0}")
+TABLES = ("orders", "order_events", "payments", "refunds", "returns", "mails", "commands")
+
+
+class PurgeCase(harness.TestCase):
+    daemons = ("sandbox", "producer", "consumer", "notifier")
+
+    def age(self, *orders, days=200):
+        for statement in AGED:
+            self.stack.sql(statement.format(f"interval '{days} days'") + " where order_id = any (%s::uuid[])",
+                           ([order.id for order in orders],))
+
+    def purge(self, *options, days=180):
+        done = self.stack.ctl("purge", "--older-than", f"{days}d", "--json", "--share", "100", *options,
+                              CHECKOUT_DATABASE_URL=as_login(self.stack.direct["CHECKOUT_DATABASE_URL"], "operator"))
+        return json.loads(done.stdout)
+
+    def rows(self, order):
+        return {table: count for table in TABLES
+                for count in [self.stack.one(f"select count(*) from {table} where order_id = %s", (order.id,))] if count}
+
+    def relayed(self):
+        """All events are published: until then their orders stay."""
+        wait_until(lambda: self.stack.one(
+            "select count(*) from order_events e join relays r on r.shard = e.shard where e.event_id > r.relayed_to") == 0,
+            20, "the relays")
+
+    def sold(self, user, sku, **members):
+        return self.stack.order(user, sku, **members).wait("confirmed")
+
+    def assert_audit_clean(self):
+        done = self.stack.ctl("audit", "--json", check=False,
+                              CHECKOUT_DATABASE_URL=as_login(self.stack.direct["CHECKOUT_DATABASE_URL"], "operator"))
+        self.assertEqual(json.loads(done.stdout)["violations"], [], done.stderr)
+        self.assertTrue(json.loads(done.stdout)["complete"], done.stderr)
+        return json.loads(done.stdout)
+
+
+class Purge(PurgeCase):
+    def test_an_order_leaves_its_end_and_the_sums(self):
+        sku = self.stack.item(stock=3, limit_per_user=1)
+        key = uuid.uuid4().hex
+        first = self.stack.order("ann", sku, key=key).wait("confirmed")
+        declined = self.stack.order("eve", sku, payment_method="pm_card_chargeDeclined").wait("rejected", "payment_declined")
+        young = self.sold("bob", sku)
+        self.age(first, declined)
+        self.relayed()
+        could = self.purge("--dry-run")
+        self.assertEqual((could["purged"], self.rows(first)["orders"]), (2, 1))
+        self.assertEqual(self.purge()["purged"], 2)
+        self.assertEqual((self.rows(first), self.rows(declined)), ({}, {}))
+        self.assertEqual(self.rows(young)["orders"], 1)
+        self.assertEqual(self.purge()["purged"], 0)
+
+        status = self.stack.status("ann", first.id).json
+        self.assertEqual((status["status"], status["history"]), ("confirmed", []))
+        self.assertEqual(self.stack.call("eve", "GET", f"/v1/orders/{declined.id}").json["reason"], "payment_declined")
+        self.assertEqual(self.stack.call("ann", "DELETE", f"/v1/orders/{first.id}").status, 409)
+        self.stack.redis().delete(f"checkout:seen:{first.id}")
+        self.assertEqual(self.stack.post("ann", sku, key=key).json["id"], first.id)
+        self.stack.publish_jobs(self.stack.job("ann", sku, key=key))    # a job that comes again
+        last = self.stack.order("ann", sku).wait("rejected", "limit_exceeded")
+        self.assertEqual(self.rows(first), {})
+        self.assertEqual(self.stack.counts(sku)[1:3], (0, 2))
+        self.assertGreaterEqual(self.assert_audit_clean()["checked"]["purged_orders"], 2)
+        self.age(last)
+
+    def test_what_may_still_come_keeps_an_order(self):
+        sku = self.stack.item(stock=20)
+        orders = [self.sold(f"buyer-{n}", sku) for n in range(8)]
+        self.age(*orders)
+        self.relayed()
+        paid, looked, refund, dispute, command, mail, unrelayed, hint = orders
+        for statement, order in (
+                ("update payments set updated_at = now() - interval '170 days' where order_id = %s", paid),
+                ("update payments set look_at = now() + interval '1 hour' where order_id = %s", looked),
+                ("insert into refunds (order_id, attempt, shard, state, amount, currency, intent_id, idempotency_key, reason, "
+                 "updated_at) select order_id, 9, shard, 'failed', 1, 'usd', order_id::text, order_id::text, 'requested', "
+                 "now() - interval '200 days' from orders where order_id = %s", refund),
+                ("insert into returns (event_id, shard, order_id, attempt, intent_id, kind, gateway_id, amount, currency, status, "
+                 "ours, created_at) select 1, shard, order_id, 1, 'pi', 'dispute', 'dp', 1, 'usd', 'needs_response', false, "
+                 "now() - interval '200 days' from orders where order_id = %s", dispute),
+                ("insert into commands (kind, shard, order_id, requested_by, state, result, finished_at) "
+                 "select 'webhook', shard, order_id, 'gateway', 'done', 'x', now() from orders where order_id = %s", command),
+                ("insert into mails (order_id, kind, due_at) values (%s, 'confirmed', now() + interval '1 day')", mail),
+                ("insert into return_looks (intent_id, shard, order_id, attempt, look_at) select intent_id, shard, order_id, 1, "
+                 "now() + interval '1 day' from payments where order_id = %s", hint)):
+            self.stack.sql(statement, (order.id,))
+        consumer = self.stack.daemon("consumer")
+        consumer.stop()        # or it would relay again
+        shard, newest = self.stack.sql("select shard, max(event_id) from order_events where order_id = %s group by shard",
+                                       (unrelayed.id,))[0]
+        mark = self.stack.one("select relayed_to from relays where shard = %s", (shard,))
+        self.stack.sql("update relays set relayed_to = %s where shard = %s", (newest - 1, shard))
+        try:
+            self.purge(days=180)
+            for order in orders:
+                self.assertEqual(self.rows(order).get("orders"), 1)
+            self.assertEqual(self.purge("--dry-run", days=7)["purged"], 0)
+        finally:
+            self.stack.sql("update relays set relayed_to = %s where shard = %s", (mark, shard))
+            for table in ("refunds", "returns", "mails", "return_looks"):
+                self.stack.sql(f"delete from {table} where order_id = any (%s::uuid[])", ([order.id for order in orders],))
+            self.stack.sql("update payments set look_at = null where order_id = %s", (looked.id,))
+            self.stack.start_again(consumer)
+        self.assertEqual(self.purge()["kept_for_money"], 1)
+        self.assertEqual(self.rows(mail), {})
+        self.assertEqual(self.rows(paid)["orders"], 1)
+        self.assert_audit_clean()
+
+    def test_a_refunded_capture_and_a_late_one_are_no_orphans_of_the_gateways_list(self):
+        sku = self.stack.item(stock=5)
+        back, restocked = (self.sold(user, sku) for user in ("ann", "bob"))
+        self.stack.ctl("orders", "refund", back.id)
+        self.stack.ctl("orders", "refund", restocked.id, "--restock")
+        back.wait("refunded")
+        restocked.wait("refunded")
+        self.age(back, restocked)
+        self.relayed()
+        self.assertEqual(self.purge()["purged"], 2)
+        self.assertEqual(self.stack.status("ann", back.id).json["status"], "refunded")
+        self.assert_audit_clean()
+
+    def test_a_reader_behind_the_horizon_is_refused(self):
+        sku = self.stack.item(stock=20)
+        begun = Follower(self.stack, None, "--once")
+        begun.process.wait(20)
+        orders = [self.sold("reader", sku) for _ in range(3)]
+        oldest = self.stack.one("select max(event_id) from order_events where order_id = %s", (orders[0].id,))
+        newest = self.stack.one("select max(event_id) from order_events where order_id = %s", (orders[2].id,))
+        self.age(*orders[:2])
+        self.relayed()
+        self.assertEqual(self.purge()["purged"], 2)
+        behind = Follower(self.stack, begun.cursor, "--once")
+        self.assertEqual(behind.end(0), 1)
+        self.assertEqual(behind.events, [])
+        self.assertIn(b"the cursor is too old", behind.complaints)
+        fresh = Follower(self.stack, None, "--once")
+        self.assertEqual(fresh.end(0), 0)
+        self.assertIn(orders[2].id, [event["order_id"] for event in fresh.events])
+        again = Follower(self.stack, fresh.cursor, "--once")
+        self.assertEqual(again.end(0), 0)
+
+        page = self.stack.listen("reader", f"?last_event_id={oldest}")
+        wait_until(lambda: page.close_code == 4003, 20, "it to be closed")
+        page = self.stack.listen("reader", f"?last_event_id={newest}")
+        wait_until(lambda: page.of(orders[2].id), 20, "its event")
+        self.assertIsNone(page.close_code)
+
+    def test_it_dies_at_any_time_and_two_work_at_once(self):
+        sku = self.stack.item(stock=200)
+        jobs = [self.stack.job(f"many-{n}", sku, payment_method="pm_card_visa") for n in range(120)]
+        self.stack.publish_jobs(*jobs)
+        orders = [harness.Order(self.stack, job["user_id"], job["order_id"]) for job in jobs]
+        for order in orders:
+            order.wait("confirmed")
+        self.age(*orders)
+        self.relayed()
+
+        def begin():
+            return subprocess.Popen([harness.program("checkoutctl"), "purge", "--older-than", "180d", "--json", "--share", "100"],
+                                    env=harness.program_environment(self.stack.settings), stdout=subprocess.PIPE)
+        for delay in (0.02, 0.05):
+            process = begin()
+            try:
+                process.wait(delay)
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGKILL)
+            process.communicate()
+        both = [begin(), begin()]
+        for process in both:
+            process.communicate(timeout=60)
+            self.assertEqual(process.returncode, 0)
+        self.assertEqual(self.stack.one("select count(*) from orders where sku = %s", (sku,)), 0)
+        self.assertEqual(self.stack.sql("select orders, sold from purged_items where sku = %s", (sku,)), [(120, 120)])
+        for table in ("order_events", "payments"):
+            self.assertEqual(self.stack.one(f"select count(*) from {table} where order_id = any (%s::uuid[])",
+                                            ([order.id for order in orders],)), 0)
+        self.assert_audit_clean()
+
+    def test_wrong_usage(self):
+        for arguments in ((), ("--older-than", "6d"), ("--older-than", "10h"), ("--older-than", "180d", "--share", "0")):
+            self.assertEqual(self.stack.ctl("purge", *arguments, check=False).returncode, 2)
+
+
+if __name__ == "__main__":
+    harness.main()
