@@ -9,6 +9,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path[:0] = [HERE, os.path.join(ROOT, "tests", "integration")]
 
+import bench_costs  # noqa: E402
 import bench_door  # noqa: E402
 import bench_figures  # noqa: E402
 import bench_instructions  # noqa: E402
@@ -73,6 +74,15 @@ class Instructions(unittest.TestCase):
                 "  1,000,500 ( 0.20%)  common/base/buf.c:buf_append [/bin/checkout-producer]\n"
                 "     10,500 ( 0.00%)  ???:0x000000000029ad80 [/lib/libcrypto.so.3]\n")
         self.assertEqual(bench_instructions.instructions(text), 1011000)
+
+
+class Costs(unittest.TestCase):
+    def test_what_perf_counted(self):
+        self.assertEqual(bench_costs.counted("# started\n14700,,raw_syscalls:sys_enter,615758,100.00,,\n"), 14700)
+
+    def test_what_it_did_not_count_is_nothing(self):
+        for text in ("", "<not supported>,,raw_syscalls:sys_enter,0,100.00,,\n", "Error: no permission\n"):
+            self.assertIsNone(bench_costs.counted(text))
 
 
 class Figures(unittest.TestCase):

@@ -100,8 +100,10 @@ static void on_connection_frame(struct broker *broker, const struct wire_frame *
     }
 }
 
-/* Takes the frames that are here; false: there may be more. */
-static bool take_frames(struct broker *broker)
+/* Takes the frames that are here; false: there may be more. The socket is asked again only with
+ * `all`: asking once more than there is to read costs two system calls, and the loop tells of what
+ * comes later. */
+static bool take_frames(struct broker *broker, bool all)
 {
     struct wire_frame frame;
     for (int i = 0; i < FRAMES_PER_TURN; i++) {
@@ -118,7 +120,7 @@ static bool take_frames(struct broker *broker)
         if (broker->wire == NULL) /* a callback suspended or closed the broker */
             return true;
         wire_release(broker->wire, &frame);
-        if (broker->phase == BROKER_PHASE_BROKEN)
+        if (broker->phase == BROKER_PHASE_BROKEN || (!all && !wire_pending(broker->wire)))
             return true;
     }
     loop_defer(broker->soon);
@@ -131,7 +133,7 @@ static void serve(struct broker *broker, bool look)
     if (broker->wire == NULL || broker->depth > 0)
         return;
     broker_enter(broker);
-    if (broker_is_usable(broker) && take_frames(broker) && look && broker_is_usable(broker))
+    if (broker_is_usable(broker) && take_frames(broker, look) && look && broker_is_usable(broker))
         broker_channels_look(broker, clock_mono_ms());
     if (broker->phase == BROKER_PHASE_BROKEN)
         lost(broker, BROKER_PHASE_IDLE, broker->reason);
@@ -182,6 +184,7 @@ static bool alloc_channels(struct broker *broker, uint16_t channel_max)
 static bool adopt_wire(struct broker *broker, struct wire *wire)
 {
     broker->wire = wire;
+    broker->room = 0;
     broker->watch = loop_watch_new(broker->loop, wire_fd(wire), on_socket, broker);
     broker->hook = loop_hook_new(broker->loop, before_wait, broker);
     if (broker->watch == NULL || broker->hook == NULL ||

@@ -50,7 +50,7 @@ static uint16_t free_number(struct broker *broker)
 
 int broker_channel_new(struct broker *broker, size_t body_max, struct broker_channel **ret_channel)
 {
-    if (!broker_is_usable(broker) || !broker_has_room(broker, BROKER_SMALL_FRAME))
+    if (!broker_is_usable(broker) || !broker_take_room(broker, BROKER_SMALL_FRAME))
         return ERR_UNAVAILABLE;
     uint16_t number = free_number(broker);
     if (number == 0)
@@ -341,7 +341,7 @@ int broker_publish(struct broker_channel *channel, const struct broker_message *
     if (channel->phase != CHANNEL_OPEN || channel->number == 0 || broker->phase != BROKER_PHASE_UP)
         return ERR_UNAVAILABLE;
     /* a frame's overhead for every few kilobytes is far below this reserve */
-    if (!broker_has_room(broker, message->body_len + message->body_len / 64 + BROKER_SMALL_FRAME))
+    if (!broker_take_room(broker, message->body_len + message->body_len / 64 + BROKER_SMALL_FRAME))
         return ERR_FULL;
     uint64_t sequence;
     int rc = broker_confirms_add(&channel->confirms, &sequence);
@@ -361,7 +361,7 @@ void broker_ack(struct broker_channel *channel, uint64_t tag, bool multiple)
     struct broker *broker = channel->broker;
     if (channel->number == 0 || !broker_is_usable(broker))
         return;
-    if (!broker_has_room(broker, BROKER_SMALL_FRAME))
+    if (!broker_take_room(broker, BROKER_SMALL_FRAME))
         broker_break(broker, "the broker does not read what we send");
     else if (wire_ack(broker->wire, channel->number, tag, multiple) != 0)
         broker_break(broker, "cannot send to the broker");

@@ -41,6 +41,7 @@ struct broker {
     unsigned depth;                 /* of callbacks, see broker_enter */
     struct broker_attempt *attempt; /* while connecting */
     struct wire *wire;              /* NULL: down */
+    size_t room;                    /* bytes that the socket takes without asking it first */
     struct wire *old_wire; /* no longer ours, but a callback may still read a frame of it */
     bool polite;           /* old_wire is to be closed, not dropped */
     struct loop_watch *watch;
@@ -88,8 +89,8 @@ void broker_leave(struct broker *broker);
 void broker_break(struct broker *broker, const char *reason);
 /* Whether something can be sent. */
 bool broker_is_usable(const struct broker *broker);
-/* Whether `bytes` can be sent now without waiting for the socket. */
-bool broker_has_room(const struct broker *broker, size_t bytes);
+/* Whether `bytes` can be sent now without waiting for the socket; call it once for each time. */
+MUST_CHECK bool broker_take_room(struct broker *broker, size_t bytes);
 
 /* ---- broker_channel.c ---- */
 

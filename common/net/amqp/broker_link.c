@@ -4,6 +4,8 @@
 #include "common/net/amqp/broker_impl.h"
 #include "common/net/amqp/broker_socket.h"
 
+#define ROOM_SEEN_MAX ((size_t)64 * 1024)
+
 void broker_enter_phase(struct broker *broker, enum broker_phase phase, const char *reason)
 {
     static const char *const names[] = {"idle",   "connecting", "up",    "blocked",
@@ -30,9 +32,19 @@ bool broker_is_usable(const struct broker *broker)
     return broker->phase == BROKER_PHASE_UP || broker->phase == BROKER_PHASE_BLOCKED;
 }
 
-bool broker_has_room(const struct broker *broker, size_t bytes)
+/* Asking takes two system calls, so what it shows is used up first; but not much of it: where the
+ * system lacks memory, it makes the buffer smaller. */
+bool broker_take_room(struct broker *broker, size_t bytes)
 {
-    return broker_socket_has_room(wire_fd(broker->wire), bytes);
+    if (bytes > broker->room) {
+        size_t room = broker_socket_room(wire_fd(broker->wire));
+        if (bytes > room)
+            return false;
+        size_t most = bytes > ROOM_SEEN_MAX ? bytes : ROOM_SEEN_MAX;
+        broker->room = room < most ? room : most;
+    }
+    broker->room -= bytes;
+    return true;
 }
 
 void broker_break(struct broker *broker, const char *reason)

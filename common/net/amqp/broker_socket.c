@@ -19,14 +19,15 @@ void broker_socket_tune(int fd, uint32_t heartbeat_s)
     (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience_ms, sizeof patience_ms);
 }
 
-bool broker_socket_has_room(int fd, size_t bytes)
+size_t broker_socket_room(int fd)
 {
     int queued = 0;
     int size = 0;
     socklen_t len = sizeof size;
     if (ioctl(fd, SIOCOUTQ, &queued) != 0 ||
         getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, &len) != 0)
-        return true; /* a broken socket: the send itself will say so */
+        return SIZE_MAX; /* a broken socket: the send itself will say so */
     /* the kernel counts its own overhead in `size`, not in `queued` */
-    return (size_t)queued + bytes <= (size_t)size / 4 * 3;
+    size_t usable = (size_t)size / 4 * 3;
+    return (size_t)queued < usable ? usable - (size_t)queued : 0;
 }

@@ -3,14 +3,13 @@
 #ifndef COMMON_NET_AMQP_BROKER_SOCKET_H
 #define COMMON_NET_AMQP_BROKER_SOCKET_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 /* A send buffer that holds our largest message, and an end to writes that the other side never
  * takes: then no send can hold the loop for longer than that. */
 void broker_socket_tune(int fd, uint32_t heartbeat_s);
-/* Whether `bytes` more fit into the send buffer, so that sending them cannot block. */
-bool broker_socket_has_room(int fd, size_t bytes);
+/* How many bytes more fit into the send buffer, so that sending them cannot block. */
+size_t broker_socket_room(int fd);
 
 #endif

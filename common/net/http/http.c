@@ -156,12 +156,3 @@ void http_server_close(struct http_server *server)
     loop_timer_free(server->sweep);
     free(server);
 }
-
-int http_request_peer(const struct http_request *request, struct address *ret_peer)
-{
-    struct sockaddr_storage peer = {.ss_family = AF_UNSPEC};
-    socklen_t size = sizeof peer;
-    if (getpeername(request->fd, (struct sockaddr *)&peer, &size) < 0)
-        return ERR_INVALID;
-    return address_of_socket((const struct sockaddr *)&peer, ret_peer);
-}

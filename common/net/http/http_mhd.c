@@ -210,6 +210,15 @@ const char *http_request_query(const struct http_request *request, const char *n
     return MHD_lookup_connection_value(request->mhd, MHD_GET_ARGUMENT_KIND, name);
 }
 
+int http_request_peer(const struct http_request *request, struct address *ret_peer)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(request->mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    if (info == NULL || info->client_addr == NULL)
+        return ERR_INVALID;
+    return address_of_socket(info->client_addr, ret_peer);
+}
+
 /* ---- a request's way out ---- */
 
 /* Lets the library go on with a request whose answer is ready. */

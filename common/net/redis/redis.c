@@ -27,12 +27,13 @@ static struct redis *open_any(struct loop *loop, const struct redis_server *serv
     redis->push = push;
     redis->state = state;
     redis->arg = arg;
+    redis->soon = loop_deferred_new(loop, redis_flush, redis);
     redis->retry = loop_timer_new(loop, redis_retry_due, redis);
     redis->tick = loop_timer_new(loop, redis_tick, redis);
     uint64_t seed = clock_mono_us() ^ ((uint64_t)getpid() << 40);
     backoff_init(&redis->backoff, BACKOFF_FIRST_MS, BACKOFF_MAX_MS, seed);
     host_walk_init(&redis->walk, 1, seed);
-    if (redis->retry == NULL || redis->tick == NULL) {
+    if (redis->soon == NULL || redis->retry == NULL || redis->tick == NULL) {
         redis_free(redis);
         return NULL;
     }

@@ -38,8 +38,9 @@ struct redis {
         session; /* counts connections: so a caller of callbacks notices that its own has ended */
     struct redis_wire *wire;
     struct loop_watch *watch;
-    struct loop_timer *retry; /* the next try; closed: the end */
-    struct loop_timer *tick;  /* while connected: sends the pings */
+    struct loop_deferred *soon; /* sends what this turn has queued */
+    struct loop_timer *retry;   /* the next try; closed: the end */
+    struct loop_timer *tick;    /* while connected: sends the pings */
     struct host_walk walk;
     struct backoff backoff;
     struct redis_dialling *dialling;
@@ -65,6 +66,8 @@ void redis_end(struct redis *redis);
 void redis_retry_due(void *arg);
 /* Of the tick. */
 void redis_tick(void *arg);
+/* Sends what is queued. */
+void redis_flush(void *arg);
 void redis_free(struct redis *redis);
 /* Queues a command and the answer that it will get. */
 MUST_CHECK int redis_enqueue(struct redis *redis, size_t argc, const char *const *argv,

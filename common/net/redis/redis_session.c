@@ -35,6 +35,7 @@ static void enter(struct redis *redis, enum redis_phase phase, const char *reaso
 static void disconnect(struct redis *redis)
 {
     redis->session++;
+    loop_deferred_cancel(redis->soon);
     loop_watch_free(redis->watch);
     redis->watch = NULL;
     redis_wire_free(redis->wire);
@@ -77,6 +78,7 @@ void redis_fail(struct redis *redis, const char *what, const char *detail)
 
 void redis_free(struct redis *redis)
 {
+    loop_deferred_free(redis->soon);
     loop_timer_free(redis->retry);
     loop_timer_free(redis->tick);
     redis_due_free(&redis->due);
@@ -96,17 +98,18 @@ int redis_enqueue(struct redis *redis, size_t argc, const char *const *argv, con
     if (code < 0)
         redis_due_unpush(&redis->due);
     else
-        loop_watch_set(redis->watch, LOOP_READ | LOOP_WRITE);
+        loop_defer(redis->soon); /* one write for all of this turn */
     return code;
 }
 
-static void flush(struct redis *redis)
+void redis_flush(void *arg)
 {
+    struct redis *redis = arg;
     int code = redis_wire_flush(redis->wire);
     if (code < 0)
         redis_fail(redis, "connection lost", redis_wire_problem(redis->wire));
-    else if (code == 0)
-        loop_watch_set(redis->watch, LOOP_READ);
+    else
+        loop_watch_set(redis->watch, code == 0 ? LOOP_READ : LOOP_READ | LOOP_WRITE);
 }
 
 /* ---- replies ---- */
@@ -191,7 +194,7 @@ static void socket_ready(int events, void *arg)
     if ((events & LOOP_READ) != 0)
         read_replies(redis);
     if (redis->session == session && (events & LOOP_WRITE) != 0)
-        flush(redis);
+        redis_flush(redis);
 }
 
 /* ---- is Redis there, and is it the master? ---- */
@@ -380,6 +383,7 @@ static void take_socket(struct redis *redis, int fd, struct tls *tls)
         redis_fail(redis, "cannot watch the connection", "");
         return;
     }
+    loop_watch_set(redis->watch, LOOP_READ);
     loop_timer_start(redis->tick, TICK_MS, TICK_MS);
     login(redis);
 }
