@@ -18,6 +18,7 @@
     X(CHALLENGE_REQUIRED, 403, "challenge-required",                                               \
       "Only a token that says that the item's challenge was passed can order it")                  \
     X(NOT_FOUND, 404, "not-found", "There is no such thing")                                       \
+    X(UNKNOWN_ITEM, 404, "unknown-item", "There is no such item")                                  \
     X(METHOD_NOT_ALLOWED, 405, "method-not-allowed", "This method is not allowed here")            \
     X(SOLD_OUT, 409, "sold-out", "This item is sold out")                                          \
     X(ITEM_IN_ANOTHER_CART, 409, "item-in-another-cart",                                           \

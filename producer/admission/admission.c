@@ -14,6 +14,7 @@
 #define SLOW_PAUSE_MS 500 /* after that Redis is not asked for a while */
 #define WAITS_FOR_REDIS 1U
 #define WAITS_FOR_TABLE 2U
+#define WAITS_FOR_ITEM 4U
 
 /* A query under way. Redis' answer, or the end of its connection, frees it. */
 struct question {
@@ -29,6 +30,7 @@ struct admission {
     struct redis *redis;
     struct redis_vouch *vouch;
     struct known_orders *known;
+    struct known_items *items;
     struct limits *limits;
     admission_verdict_cb verdict;
     void *arg;
@@ -57,6 +59,7 @@ static bool marker_right(const struct admission_entry *entry, bool same)
     case ADMISSION_OTHER_BODY:
     case ADMISSION_SOLD_OUT: /* it has deleted the marker that it set */
     case ADMISSION_TAKEN:
+    case ADMISSION_NO_ITEM: /* comes later than this */
     case ADMISSION_LIMITED:
     case ADMISSION_KNOWN:
         return false;
@@ -110,6 +113,8 @@ static void conclude(struct admission *admission, struct admission_entry *entry)
         mend(admission, entry, same);
     } else {
         verdict = limit(admission, entry);
+        if (entry->item.missing && passed(entry))
+            verdict = ADMISSION_NO_ITEM;
     }
     struct known_order row = entry->known.row;
     admission->verdict(entry, verdict, admission->arg); /* may free the entry */
@@ -120,8 +125,7 @@ static void ask_table(struct admission *admission, struct admission_entry *entry
 {
     entry->waits |= WAITS_FOR_TABLE;
     entry->table_asked = true;
-    entry->known.order_id = entry->order_id;
-    known_orders_ask(admission->known, &entry->known);
+    known_orders_ask(admission->known, &entry->known, entry->order_id);
 }
 
 static void table_answered(struct known_question *question, void *arg)
@@ -130,6 +134,16 @@ static void table_answered(struct known_question *question, void *arg)
         (struct admission_entry *)(void *)((char *)question -
                                            offsetof(struct admission_entry, known));
     entry->waits &= ~WAITS_FOR_TABLE;
+    if (entry->waits == 0)
+        conclude(arg, entry);
+}
+
+static void item_answered(struct item_question *question, void *arg)
+{
+    struct admission_entry *entry =
+        (struct admission_entry *)(void *)((char *)question -
+                                           offsetof(struct admission_entry, item));
+    entry->waits &= ~WAITS_FOR_ITEM;
     if (entry->waits == 0)
         conclude(arg, entry);
 }
@@ -196,14 +210,18 @@ static struct admission_entry *take_first(struct admission *admission)
     return entry;
 }
 
-/* A Redis that cannot vouch for new orders is asked beside PostgreSQL. */
+/* PostgreSQL is asked beside Redis about items that are not known yet, and about new orders if
+ * Redis cannot vouch for them. */
 static void expect(struct admission *admission, struct question *q)
 {
     bool vouches = redis_vouches(admission->vouch);
     for (size_t i = 0; i < q->count; i++) {
-        q->entries[i]->waits = WAITS_FOR_REDIS;
+        struct admission_entry *entry = q->entries[i];
+        entry->waits = WAITS_FOR_REDIS;
+        if (known_items_ask(admission->items, &entry->item, entry->sku))
+            entry->waits |= WAITS_FOR_ITEM;
         if (!vouches)
-            ask_table(admission, q->entries[i]);
+            ask_table(admission, entry);
     }
 }
 
@@ -282,10 +300,11 @@ struct admission *admission_new(struct loop *loop, const struct admission_option
     admission->vouch = redis_vouch_new(loop, options->redis, options->redis_vouches_after_ms,
                                        options->redis_vouching);
     admission->known = known_orders_new(loop, options->sessions, table_answered, admission);
+    admission->items = known_items_new(loop, options->sessions, item_answered, admission);
     admission->soon = loop_deferred_new(loop, ask, admission);
     admission->late = loop_timer_new(loop, on_late, admission);
-    if (admission->vouch == NULL || admission->known == NULL || admission->soon == NULL ||
-        admission->late == NULL) {
+    if (admission->vouch == NULL || admission->known == NULL || admission->items == NULL ||
+        admission->soon == NULL || admission->late == NULL) {
         admission_free(admission);
         return NULL;
     }
@@ -300,6 +319,7 @@ void admission_free(struct admission *admission)
         q->admission = NULL; /* its answer, or the end of the connection, frees it */
     redis_vouch_free(admission->vouch);
     known_orders_free(admission->known);
+    known_items_free(admission->items);
     loop_deferred_free(admission->soon);
     loop_timer_free(admission->late);
     free(admission);
@@ -317,6 +337,7 @@ void admission_ask(struct admission *admission, struct admission_entry *entry)
     entry->table_asked = false;
     entry->counted_here = false;
     entry->known.row = (struct known_order){.fingerprint = NULL};
+    entry->item.missing = false;
     if (admission->last == NULL)
         admission->first = entry;
     else

@@ -6,6 +6,9 @@
  * PostgreSQL is asked where an order's marker stands already, and where Redis cannot vouch that it
  * would stand: while it is away, and until it has lost nothing for as long as a marker lives. Where
  * the order exists, its own fingerprint decides, and mends the marker.
+ *
+ * An order that Redis lets pass is refused only if PostgreSQL says that there is no such item. With
+ * Redis away nobody is asked about that, since a retry would look like a new order.
  */
 #ifndef PRODUCER_ADMISSION_ADMISSION_H
 #define PRODUCER_ADMISSION_ADMISSION_H

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+#include "producer/admission/known_items.h"
 #include "producer/admission/known_orders.h"
 #include "producer/limits/limits.h"
 
@@ -15,6 +16,7 @@ enum admission_verdict {
     ADMISSION_SOLD_OUT,
     ADMISSION_TAKEN,   /* another order has the lock of the item */
     ADMISSION_LOCKED,  /* it left its marker and took the lock */
+    ADMISSION_NO_ITEM, /* it left its marker, but there is no such item */
     ADMISSION_LIMITED, /* too many of its customer or its address: see admission_entry.refused */
     ADMISSION_OPEN,    /* Redis was not asked or did not answer in time */
 };
@@ -29,6 +31,7 @@ struct admission_entry {
     struct limit_refusal refused; /* with ADMISSION_LIMITED */
     struct admission_entry *next;
     struct known_question known;
+    struct item_question item;
     enum admission_verdict redis_verdict;
     unsigned waits; /* for whom it waits */
     bool table_asked;

@@ -1,19 +1,15 @@
 /*
- * What PostgreSQL knows about orders that come again, or that may have come before: asked for many
- * at once, one query after the other, and never waited for longer than KNOWN_ORDERS_WAIT_MS. The
- * answer decides nothing that the consumer would not decide later; it spares the buyer the wait.
+ * What PostgreSQL knows about orders that come again, or that may have come before. The answer
+ * decides nothing that the consumer would not decide later; it spares the buyer the wait.
  */
 #ifndef PRODUCER_ADMISSION_KNOWN_ORDERS_H
 #define PRODUCER_ADMISSION_KNOWN_ORDERS_H
 
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 
 #include "common/base/loop.h"
+#include "producer/admission/table_asker.h"
 #include "producer/sessions.h"
-
-#define KNOWN_ORDERS_WAIT_MS 20
 
 /* A row of the orders. */
 struct known_order {
@@ -22,13 +18,11 @@ struct known_order {
     bool final;
 };
 
-/* A question about one order; embedded in the asker's, which keeps it and its id until the answer,
- * and frees the row by known_orders_free_row. */
+/* A question about one order; embedded in the asker's, which keeps it and the order's id until the
+ * answer, and frees the row by known_orders_free_row. */
 struct known_question {
-    const char *order_id;
+    struct table_question question; /* first */
     struct known_order row; /* with the answer; zero: there is no such order, or it is not known */
-    uint64_t asked_ms;
-    struct known_question *next;
 };
 
 /* Once for each question, from the loop. */
@@ -42,7 +36,8 @@ struct known_orders *known_orders_new(struct loop *loop, const struct sessions *
 /* Forgets its questions. NULL is allowed. */
 void known_orders_free(struct known_orders *known);
 
-void known_orders_ask(struct known_orders *known, struct known_question *question);
+void known_orders_ask(struct known_orders *known, struct known_question *question,
+                      const char *order_id);
 void known_orders_free_row(struct known_order *row);
 
 #endif

@@ -281,6 +281,10 @@ void orders_verdict(struct admission_entry *entry, enum admission_verdict verdic
     case ADMISSION_TAKEN:
         refuse(api, o, PROBLEM_ITEM_IN_ANOTHER_CART, NULL);
         return;
+    case ADMISSION_NO_ITEM:
+        o->let_in = true;
+        refuse_late(api, o, PROBLEM_UNKNOWN_ITEM, NULL);
+        return;
     case ADMISSION_LIMITED:
         refuse_limited(api, o);
         return;

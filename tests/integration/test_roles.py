@@ -10,7 +10,7 @@ from harness_database import as_login
 
 # What the door may write by, and what it reads by. request_webhook is of the previous release (it goes with it).
 WRITES = {"request_cancel", "hear_gateway", "daemon_heartbeat", "request_webhook"}
-READS = {"greet", "versions", "place_in_line", "waits_until", "open_action", "known_orders"}
+READS = {"greet", "versions", "place_in_line", "waits_until", "open_action", "known_orders", "unknown_items"}
 NOTIFIER_WRITES = {"daemon_heartbeat"}
 NOTIFIER_READS = {"greet", "versions", "next_action", "open_action", "relay_lags", "age_ms", "list_daemons", "count_daemons",
                   "items_with_waitlist", "lines_now", "shop_now", "refuse_old_event"}

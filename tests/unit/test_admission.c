@@ -12,6 +12,7 @@
 
 #define NONE (-1)
 #define KNOWN "producer_known_orders"
+#define ITEMS "producer_unknown_items"
 #define MINE "11111111111111111111111111111111"
 #define OTHER "22222222222222222222222222222222"
 #define ID "3b94d501-1a99-88b2-9f64-5cc7c16aaf31"
@@ -39,6 +40,38 @@ static void on_verdict(struct admission_entry *entry, enum admission_verdict ver
         (void)snprintf(asked->state, sizeof asked->state, "%s", entry->known.row.state);
 }
 
+static struct asked *ask_about(const char *id, const char *sku)
+{
+    struct asked *asked = calloc(1, sizeof *asked);
+    asked->entry = (struct admission_entry){
+        .order_id = id, .fingerprint = MINE, .sku = sku, .names.of[LIMIT_USER] = "ann"};
+    asked->verdict = NONE;
+    admission_ask(admission, &asked->entry);
+    fake_loop_run(0);
+    return asked;
+}
+
+/* Redis answers its oldest question, about one order. */
+static void redis_says(int64_t code)
+{
+    const struct redis_reply item = {.type = REDIS_INTEGER, .integer = code};
+    const struct redis_reply answer = {.type = REDIS_ARRAY, .items = &item, .count = 1};
+    ck_assert_ptr_nonnull(strstr(fake_redis_command(redis, 0), "EVAL"));
+    fake_redis_answer(redis, 0, &answer);
+    fake_loop_run(0);
+}
+
+/* A first order, so that the item is known afterwards. */
+static void meet_item(void)
+{
+    struct asked *asked = ask_about(ID, "hat");
+    fake_pg_answer(sessions.reads, ITEMS, "");
+    fake_pg_answer(sessions.reads, KNOWN, "");
+    redis_says(0);
+    ck_assert_int_eq(asked->verdict, ADMISSION_PASS);
+    free(asked);
+}
+
 static void begin_with(uint64_t vouches_after_ms, int64_t per_minute)
 {
     const struct rate rates[LIMIT_KINDS] = {[LIMIT_USER] = {per_minute, 60}};
@@ -56,6 +89,7 @@ static void begin_with(uint64_t vouches_after_ms, int64_t per_minute)
     ck_assert_ptr_nonnull(admission);
     fake_pg_up(sessions.reads);
     fake_redis_up(redis);
+    meet_item();
     admission_redis_changed(admission, true);
 }
 
@@ -100,13 +134,7 @@ static void end(void)
 
 static struct asked *ask_for(const char *id)
 {
-    struct asked *asked = calloc(1, sizeof *asked);
-    asked->entry = (struct admission_entry){
-        .order_id = id, .fingerprint = MINE, .sku = "hat", .names.of[LIMIT_USER] = "ann"};
-    asked->verdict = NONE;
-    admission_ask(admission, &asked->entry);
-    fake_loop_run(0);
-    return asked;
+    return ask_about(id, "hat");
 }
 
 static struct asked *ask(void)
@@ -118,16 +146,6 @@ static void is(struct asked *asked, int verdict)
 {
     ck_assert_int_eq(asked->verdict, verdict);
     free(asked);
-}
-
-/* Redis answers its oldest question, about one order. */
-static void redis_says(int64_t code)
-{
-    const struct redis_reply item = {.type = REDIS_INTEGER, .integer = code};
-    const struct redis_reply answer = {.type = REDIS_ARRAY, .items = &item, .count = 1};
-    ck_assert_ptr_nonnull(strstr(fake_redis_command(redis, 0), "EVAL"));
-    fake_redis_answer(redis, 0, &answer);
-    fake_loop_run(0);
 }
 
 static void table_says(const char *fingerprint, const char *status)
@@ -442,6 +460,140 @@ START_TEST(the_end_forgets_who_waits)
 }
 END_TEST
 
+/* ---- items that are not known yet ---- */
+
+START_TEST(an_item_is_asked_about_beside_redis_and_once)
+{
+    begin_with_age("86400");
+    struct asked *asked = ask_about(ID, "dress");
+    ck_assert_uint_eq(fake_pg_waiting(sessions.reads, ITEMS), 1);
+    ck_assert_str_eq(fake_pg_param(sessions.reads, 0), "{\"dress\"}");
+    redis_says(0);
+    ck_assert_int_eq(asked->verdict, NONE);
+    fake_pg_answer(sessions.reads, ITEMS, "");
+    is(asked, ADMISSION_PASS);
+    struct asked *again = ask_about(ID, "dress");
+    redis_says(0);
+    is(again, ADMISSION_PASS);
+    ck_assert_uint_eq(fake_pg_waiting(sessions.reads, ITEMS), 0);
+    end();
+}
+END_TEST
+
+START_TEST(one_that_is_not_there_is_refused_and_asked_about_again)
+{
+    begin_with_age("86400");
+    for (int first = 0; first < 2; first++) {
+        struct asked *asked = ask_about(ID, "ghost");
+        if (first == 0)
+            fake_pg_answer(sessions.reads, ITEMS, "1");
+        redis_says(0);
+        if (first == 1)
+            fake_pg_answer(sessions.reads, ITEMS, "1");
+        ck_assert_int_eq(asked->verdict, ADMISSION_NO_ITEM);
+        admission_take_back(admission, &asked->entry);
+        ck_assert_ptr_nonnull(
+            strstr(fake_redis_command(redis, 0), "if redis.call('GET', KEYS[1]) == ARGV[1]"));
+        fake_redis_done(redis, 0);
+        free(asked);
+    }
+    struct asked *made = ask_about(ID, "ghost"); /* it is there now */
+    redis_says(0);
+    fake_pg_answer(sessions.reads, ITEMS, "");
+    is(made, ADMISSION_PASS);
+    end();
+}
+END_TEST
+
+START_TEST(only_those_are_refused_that_are_not_there)
+{
+    begin_with_age("86400");
+    struct asked *first = ask_about(ID, "dress");
+    struct asked *ghost = ask_about(ID, "ghost"), *shoe = ask_about(ID, "shoe");
+    for (int i = 0; i < 3; i++)
+        redis_says(0);
+    fake_pg_answer(sessions.reads, ITEMS, "");
+    is(first, ADMISSION_PASS);
+    fake_loop_run(0);
+    ck_assert_str_eq(fake_pg_param(sessions.reads, 0), "{\"ghost\",\"shoe\"}");
+    fake_pg_answer(sessions.reads, ITEMS, "1");
+    is(ghost, ADMISSION_NO_ITEM);
+    is(shoe, ADMISSION_PASS);
+    end();
+}
+END_TEST
+
+/* What Redis says of an order of an item that is not there, and what becomes of it. */
+static const struct {
+    int64_t redis;
+    int verdict;
+} without_item[] = {
+    {1, ADMISSION_RETRY}, {2, ADMISSION_OTHER_BODY}, {3, ADMISSION_SOLD_OUT}, {4, ADMISSION_TAKEN}};
+
+START_TEST(a_repeat_is_not_refused_for_its_item)
+{
+    begin_with_age("86400");
+    struct asked *asked = ask_about(ID, "ghost");
+    fake_pg_answer(sessions.reads, ITEMS, "1");
+    redis_says(without_item[_i].redis);
+    fake_pg_skip(sessions.reads, NULL); /* perhaps it is asked about the order, too */
+    is(asked, without_item[_i].verdict);
+    end();
+}
+END_TEST
+
+START_TEST(a_decided_order_without_item_is_known)
+{
+    begin_with_age("10");
+    struct asked *asked = ask_about(ID, "ghost");
+    redis_says(0);
+    fake_pg_answer(sessions.reads, ITEMS, "1");
+    table_says(MINE, "rejected");
+    is(asked, ADMISSION_KNOWN);
+    end();
+}
+END_TEST
+
+START_TEST(an_item_is_not_missing_because_nobody_says_that_it_is_there)
+{
+    begin_with_age("86400");
+    struct asked *slow = ask_about(ID, "ghost");
+    redis_says(0);
+    fake_loop_run(20);
+    is(slow, ADMISSION_PASS);
+    struct asked *pause = ask_about(ID, "ghost");
+    redis_says(0);
+    is(pause, ADMISSION_PASS);
+    fake_pg_answer(sessions.reads, ITEMS, "1"); /* too late; nobody waits */
+    fake_loop_run(500);
+    struct asked *refused = ask_about(ID, "ghost");
+    redis_says(0);
+    fake_pg_refuse(sessions.reads, ITEMS, "42883");
+    is(refused, ADMISSION_PASS);
+    struct asked *lost = ask_about(ID, "ghost");
+    redis_says(0);
+    fake_pg_down(sessions.reads);
+    is(lost, ADMISSION_PASS);
+    struct asked *away = ask_about(ID, "ghost");
+    redis_says(0);
+    is(away, ADMISSION_PASS);
+    end();
+}
+END_TEST
+
+START_TEST(without_redis_nobody_is_asked_about_items)
+{
+    begin_with_age("86400");
+    fake_redis_down(redis);
+    admission_redis_changed(admission, false);
+    struct asked *asked = ask_about(ID, "ghost");
+    ck_assert_uint_eq(fake_pg_waiting(sessions.reads, ITEMS), 0);
+    table_says(NULL, NULL);
+    is(asked, ADMISSION_OPEN);
+    end();
+}
+END_TEST
+
 /* ---- limits: two orders a minute ---- */
 
 #define SECOND_ID "3b94d501-1a99-88b2-9f64-5cc7c16aaf32"
@@ -676,6 +828,13 @@ int main(void)
     tcase_add_test(tcase, those_behind_a_silent_query_wait_no_longer);
     tcase_add_test(tcase, a_refused_or_lost_query_lets_pass);
     tcase_add_test(tcase, the_end_forgets_who_waits);
+    tcase_add_test(tcase, an_item_is_asked_about_beside_redis_and_once);
+    tcase_add_test(tcase, one_that_is_not_there_is_refused_and_asked_about_again);
+    tcase_add_test(tcase, only_those_are_refused_that_are_not_there);
+    tcase_add_loop_test(tcase, a_repeat_is_not_refused_for_its_item, 0, ARRAY_LEN(without_item));
+    tcase_add_test(tcase, a_decided_order_without_item_is_known);
+    tcase_add_test(tcase, an_item_is_not_missing_because_nobody_says_that_it_is_there);
+    tcase_add_test(tcase, without_redis_nobody_is_asked_about_items);
     suite_add_tcase(suite, tcase);
     TCase *limited = tcase_create("limits");
     tcase_add_test(limited, redis_is_asked_about_the_limit_in_the_same_query);

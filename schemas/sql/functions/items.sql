@@ -5,6 +5,16 @@ create or replace function checkout.utc_text(p_at timestamptz) returns text
 language sql stable
 return to_char(p_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"');
 
+-- Which of these items, by their number in the list, there are not: for the producer, before it takes their orders.
+create or replace function checkout.unknown_items(p_skus text[]) returns table (n bigint)
+language plpgsql stable as $$
+begin
+    return query
+    select asked.n
+      from unnest(p_skus) with ordinality asked(sku, n)
+     where not exists (select from checkout.items i where i.sku = asked.sku);
+end $$;
+
 -- Changes fields of an item: {"set": {field: text or null, …}, "price", "currency"}. The caller has checked the
 -- fields, and the price with the rules of its currency: against the price and currency that it names, so these must
 -- still be the item's. An order keeps the price and currency that it has.

@@ -57,7 +57,7 @@ grant select (order_id, user_id, sku, shard, quantity, status, reason, amount, c
 grant select (order_id, attempt, state, action, action_until) on checkout.payments to checkout_producer, checkout_notifier;
 grant select (shards, shard, stopped_at, stopped_ms) on checkout.shards to checkout_producer;
 grant execute on function checkout.greet(integer), checkout.versions(), checkout.place_in_line(uuid), checkout.waits_until(uuid),
-    checkout.open_action(uuid), checkout.known_orders(uuid[]) to checkout_producer;
+    checkout.open_action(uuid), checkout.known_orders(uuid[]), checkout.unknown_items(text[]) to checkout_producer;
 
 grant select (order_id, user_id, shard, status) on checkout.orders to checkout_requester;
 grant select (order_id, status) on checkout.purged_orders to checkout_requester;

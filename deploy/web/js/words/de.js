@@ -28,6 +28,7 @@ const PROBLEMS = {
   "/problems/item-in-another-cart": "Gerade kauft es jemand anders. Vielleicht wird es wieder frei: versuchen Sie es gleich noch einmal.",
   "/problems/not-open-yet": "Der Verkauf hat noch nicht begonnen. Ihnen wurde nichts berechnet.",
   "/problems/sale-closed": "Der Verkauf ist vorbei. Ihnen wurde nichts berechnet.",
+  "/problems/unknown-item": "Der Laden führt diesen Artikel nicht mehr. Ihnen wurde nichts berechnet.",
   "/problems/challenge-required": "Der Laden möchte zuerst wissen, dass Sie ein Mensch sind.",
   forgotten: "Sie haben sie aufgegeben. Falls sie den Laden doch erreicht hat, steht sie auch in dieser Liste; dort können Sie die Reihe verlassen.",
   "unknown-order": "Der Laden kennt diese Bestellung nicht. Sehen Sie nach Ihren anderen Bestellungen, oder fragen Sie den Laden.",

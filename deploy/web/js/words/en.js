@@ -28,6 +28,7 @@ const PROBLEMS = {
   "/problems/item-in-another-cart": "Somebody else is buying it right now. It may become free again: try again in a moment.",
   "/problems/not-open-yet": "The sale has not begun. You were not charged.",
   "/problems/sale-closed": "The sale is over. You were not charged.",
+  "/problems/unknown-item": "The shop does not know this item any more. You were not charged.",
   "/problems/challenge-required": "The shop wants to know first that you are a person.",
   forgotten: "You let it go. If it had reached the shop after all, it is in this list too, and you can leave the line there.",
   "unknown-order": "The shop knows no such order. Look at your other orders, or ask the shop.",
