@@ -8,7 +8,7 @@
  * the order exists, its own fingerprint decides, and mends the marker.
  *
  * An order that Redis lets pass is refused only if PostgreSQL says that there is no such item. With
- * Redis away nobody is asked about that, since a retry would look like a new order.
+ * Redis away it passes, since a retry would look like a new order.
  */
 #ifndef PRODUCER_ADMISSION_ADMISSION_H
 #define PRODUCER_ADMISSION_ADMISSION_H

@@ -6,8 +6,9 @@
 #include "common/base/strmap.h"
 #include "common/shop/job.h"
 
-#define PLACES 16384 /* items that are remembered; another one with the same hash takes the place  \
-                      */
+#define PLACES                                                                                     \
+    16384 /* items that are remembered; another one with the same hash takes the place             \
+           */
 
 static const struct pg_statement find_unknown = {
     "producer_unknown_items", "select u.n from checkout.unknown_items($1::text[]) u", 1};
