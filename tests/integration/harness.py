@@ -43,6 +43,7 @@ class TestCase(unittest.TestCase):
     maxDiff = None
     daemons = ()     # started in this order before the first test
     shards = 4       # few, so that a class starts fast
+    items = ()       # SKUs that are on sale from the beginning
     settings = {}    # CHECKOUT_* that differ from the harness's
     proxied = ()     # of "database", "amqp", "redis", "gateway": daemons reach these through a Proxy
 
@@ -53,6 +54,8 @@ class TestCase(unittest.TestCase):
                           proxied=cls.proxied)
         # Cleanups run even when a daemon below does not start.
         cls.addClassCleanup(cls.stack.close)
+        for sku in cls.items:
+            cls.stack.item(sku)
         for name in cls.daemons:
             cls.stack.start(name)
 

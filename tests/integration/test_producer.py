@@ -94,6 +94,7 @@ CONTRACT = Contract()
 
 class Api(harness.TestCase):
     daemons = ("producer",)
+    items = ("dress",)
     settings = {"CHECKOUT_ORIGINS": "https://shop.example,http://localhost:8000, https://Pay.Example:443,"
                                     "capacitor://localhost"}
 
@@ -448,6 +449,8 @@ class BadInput(Api):
 
 class Accepting(Api):
     """What a good order gets, and what the queue gets."""
+
+    items = ("dress", "VIP.pass_1-a", "gone", "gone2", "other", "one-off", "free")
 
     def setUp(self):
         self.stack.broker.purge()

@@ -19,10 +19,12 @@ from harness_amqp import CONFIRMS, FrameProxy
 from test_producer import Api, take_all
 
 SKU = "dress"
+MANY = [f"sku-{n}" for n in range(64)] # of every shard
 
 
 class BrokerFaults(Api):
     proxied = ("amqp",)
+    items = (SKU, *MANY)
     settings = {"CHECKOUT_QUEUE_MAX_BYTES": 1048576}
 
     def setUp(self):
@@ -113,7 +115,7 @@ class BrokerFaults(Api):
             key = uuid.uuid4().hex
             self.assert_problem(self.send(key=key), 503, "overloaded")
             # it was surely not accepted, so the key is free for another order
-            other = next(f"sku-{i}" for i in range(1000) if self.stack.shard(f"sku-{i}") != shard)
+            other = next(sku for sku in MANY if self.stack.shard(sku) != shard)
             answer = self.send({"sku": other, "quantity": 3, "payment_method": "pm"}, key=key)
             self.assertEqual(answer.status, 202, answer)
         finally:
@@ -135,7 +137,7 @@ class BrokerFaults(Api):
                 self.assert_problem(answer, 503, "overloaded")
             return answer.status == 503
         wait_until(full, 30, "the full queue is told")
-        other = next(f"sku-{i}" for i in range(1000) if self.stack.shard(f"sku-{i}") != shard)
+        other = next(sku for sku in MANY if self.stack.shard(sku) != shard)
         self.assertEqual(self.send({"sku": other, "quantity": 1, "payment_method": "pm"}).status, 202)
         self.stack.broker.purge()
 
@@ -348,13 +350,15 @@ class Several(Api):
 class Crowd(Api):
     """Many at once, and clients that are slow or gone."""
 
+    items = (SKU, *MANY)
+
     def test_a_thousand_connections(self):
         target = urllib.parse.urlsplit(self.url)
         token = self.stack.token("ann")
         sockets = [socket.create_connection((target.hostname, target.port), 10) for _ in range(1000)]
         try:
             for i, one in enumerate(sockets):
-                body = json.dumps({"sku": f"sku-{i}", "quantity": 1, "payment_method": "pm"})
+                body = json.dumps({"sku": MANY[i % len(MANY)], "quantity": 1, "payment_method": "pm"})
                 one.sendall((f"POST /v1/orders HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
                              f"Content-Type: application/json\r\nIdempotency-Key: crowd-{i}\r\n"
                              f"Content-Length: {len(body)}\r\n\r\n{body}").encode())
