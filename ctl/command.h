@@ -60,6 +60,7 @@ struct command {
     X(mails_retry)                                                                                 \
     X(mails_kinds)                                                                                 \
     X(events_follow)                                                                               \
+    X(forget)                                                                                      \
     X(purge)                                                                                       \
     X(top)                                                                                         \
     X(shards)                                                                                      \

@@ -17,7 +17,6 @@
 #define LOOK_FIRST_MS 20
 #define LOOK_MAX_MS 250
 #define NUMBER_SIZE 24
-#define WHO_SIZE 160
 
 static const struct pg_statement write_command = {
     "ctl_request_command",
@@ -64,14 +63,14 @@ int request_timeout(const struct command *command, const struct command_args *ar
 }
 
 /* The requester, for the record: user and host. */
-static void who(char ret_text[WHO_SIZE])
+void request_who(char ret_text[REQUEST_WHO_SIZE])
 {
     char host[64] = "";
     const struct passwd *user = getpwuid(geteuid());
     if (gethostname(host, sizeof host - 1) != 0)
         host[0] = '\0';
-    (void)snprintf(ret_text, WHO_SIZE, "%.64s@%.64s", user == NULL ? "unknown" : user->pw_name,
-                   host);
+    (void)snprintf(ret_text, REQUEST_WHO_SIZE, "%.64s@%.64s",
+                   user == NULL ? "unknown" : user->pw_name, host);
 }
 
 static void written(const struct pg_result *result, void *arg)
@@ -86,8 +85,8 @@ static void written(const struct pg_result *result, void *arg)
 static int write_it(struct ctl *ctl, const struct request *request, struct pending *pending)
 {
     char shard[NUMBER_SIZE];
-    char by[WHO_SIZE];
-    who(by);
+    char by[REQUEST_WHO_SIZE];
+    request_who(by);
     (void)snprintf(shard, sizeof shard, "%" PRId64, request->shard);
     const char *params[] = {request->kind, request->sku, request->sku == NULL ? shard : NULL,
                             request->argument, by};

@@ -25,6 +25,10 @@ struct request {
     int64_t timeout_ms;
 };
 
+#define REQUEST_WHO_SIZE 160
+
+/* Who runs this, as "login@host": whom records of commands name. */
+void request_who(char ret_text[REQUEST_WHO_SIZE]);
 /* 0, or CTL_USAGE after printing the problem. */
 MUST_CHECK int request_timeout(const struct command *command, const struct command_args *args,
                                int64_t *ret_ms);

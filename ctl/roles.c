@@ -40,7 +40,8 @@ static const struct role {
     {"notifier", NULL, NULL, NULL, EVENTS " " REDIS_ALWAYS " +subscribe +unsubscribe"},
     {"mailer", NULL, NULL, NULL, NULL},
     {"operator", "^checkout\\.", "^checkout\\.", "^checkout\\.",
-     ALL_KEYS " ~" REDIS_KEY_SENDERS "* " EVENTS " " REDIS_ALWAYS
+     ALL_KEYS " ~" REDIS_KEY_SENDERS "* ~" REDIS_KEY_LIMIT "* ~" REDIS_KEY_OPEN "* " EVENTS
+              " " REDIS_ALWAYS
               " +info +eval +time +set +get +del +pttl +hgetall +publish +subscribe +unsubscribe"},
 };
 

@@ -69,6 +69,9 @@ static void requested(const struct pg_result *result, void *arg)
                               "it is safe to ask again");
     } else if (strcmp(status, "acting") == 0) { /* its buyer is at the bank */
         answer(c, order_state_word(ORDER_STATE_RESERVED));
+    } else if (strcmp(status, "forgotten") == 0) {
+        respond_plain_problem(c->api, c->request, STATS_ORDER_DELETE, PROBLEM_NOT_FOUND,
+                              "no such order");
     } else if (may_be_cancelled(order_state_of(status))) {
         answer(c, status);
     } else {

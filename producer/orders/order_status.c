@@ -28,10 +28,12 @@
 static const struct pg_statement find_order = {
     "producer_find_order",
     "select " ORDER_JSON_COLUMNS ", " ORDER_JSON_HISTORY ", " ORDER_JSON_ACTION
-    " from checkout.orders o where o.order_id = $1::uuid and o.user_id = $2"
+    ", o.user_id = $2 from checkout.orders o where o.order_id = $1::uuid"
     " union all select " ORDER_JSON_PURGED
-    " from checkout.purged_orders p where p.order_id = $1::uuid",
+    ", true from checkout.purged_orders p where p.order_id = $1::uuid",
     2};
+
+#define COLUMN_OWN (ORDER_JSON_COLUMN_COUNT + 2) /* after the history and the action */
 
 struct listener;
 
@@ -190,6 +192,19 @@ static void answer_unavailable(struct lookup *l)
     end(l);
 }
 
+/* Its customer was forgotten, and the name of another is in the row: the id alone proves that it
+ * was this buyer's. */
+static bool is_forgotten(const struct pg_result *result)
+{
+    return pg_rows(result) > 0 && !pg_bool(result, 0, COLUMN_OWN);
+}
+
+static void answer_forgotten(struct lookup *l)
+{
+    respond_plain_problem(l->api, l->request, STATS_ORDER, PROBLEM_NOT_FOUND, "no such order");
+    end(l);
+}
+
 /* No row: the id is genuine, so the order is on its way to the consumer, or was never accepted. */
 static void answer(struct lookup *l, const struct pg_result *result)
 {
@@ -232,7 +247,9 @@ static void looked_up(const struct pg_result *result, void *arg)
     }
     bool final =
         pg_rows(result) > 0 && order_state_final(order_state_of(order_json_status(result, 0)));
-    if (final || !waits(l))
+    if (is_forgotten(result))
+        answer_forgotten(l);
+    else if (final || !waits(l))
         answer(l, result);
     else if (l->again)
         ask(l);

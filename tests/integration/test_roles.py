@@ -138,7 +138,7 @@ class Roles(harness.TestCase):
     def test_the_mailer_keeps_mails_and_reads_what_they_tell(self):
         self.assertEqual(self.may_execute("checkout_mailer"), {
             "greet", "versions", "open_action", "age_ms", "mail_is_stale", "count_mail", "mail_addresses_busy",
-            "claim_mails", "finish_mail", "mails_overdue"})
+            "claim_mails", "finish_mail", "mails_overdue", "daemon_heartbeat"})
         self.refused("mailer", "select payment_method from orders", "select user_id from orders",
                      "select receipt_email from orders", "select * from commands", "select idempotency_key from payments",
                      "update orders set status = 'confirmed'", "update items set sold = 0",

@@ -12,7 +12,7 @@ from style_source import ROOT
 
 # A table, and the file of its only writer.
 WRITERS = {"orders": "orders.sql", "order_events": "orders.sql", "customer_units": "orders.sql",
-           "purged_orders": "purge.sql", "purged_items": "purge.sql", "horizons": "orders.sql"}
+           "purged_orders": "purge.sql", "purged_items": "purge.sql", "horizons": "orders.sql", "forgotten_units": "orders.sql", "forgets": "forget.sql"}
 
 
 def check(problems):

@@ -13,16 +13,17 @@ create or replace trigger tell_command after insert or update of shard on checko
     execute function checkout.tell_command();
 
 -- A buyer wants to cancel. Returns the order's status, 'queued' if no consumer has decided it, 'acting' if
--- its buyer is at the bank; the command is written (once) if it is queued or waiting, or so. The caller has
+-- its buyer is at the bank, 'forgotten' if its customer was; the command is written (once) if it is queued or waiting, or so. The caller has
 -- checked that the id is genuine. (It is all that the producer may ask for, with hear_gateway: roles.sql.)
 create or replace function checkout.request_cancel(p_order uuid, p_user text) returns text
 language plpgsql security definer set search_path = '' as $$
 declare
     known record;
 begin
-    select case when o.status = 'reserved' and checkout.open_action(o.order_id) is not null then 'acting'
+    select case when o.user_id <> p_user then 'forgotten'
+                when o.status = 'reserved' and checkout.open_action(o.order_id) is not null then 'acting'
                 else o.status end as status, o.shard into known
-      from checkout.orders o where o.order_id = p_order and o.user_id = p_user;
+      from checkout.orders o where o.order_id = p_order;
     if not found then
         select p.status, null::integer as shard into known from checkout.purged_orders p where p.order_id = p_order;
     end if;

@@ -70,6 +70,7 @@ language plpgsql as $$
 declare
     place checkout.shards;
     known constant uuid[] := checkout.known_jobs(p_shard, p_ids);
+    salt constant text := checkout.forget_salt_if_used();
     cancels constant uuid[] := array(select c.order_id from checkout.commands c
                                       where c.order_id = any (p_ids) and c.kind = 'cancel' and c.state = 'pending');
 begin
@@ -100,7 +101,10 @@ begin
                end as refusal,
                i.limit_per_user - case when i.limit_per_user is null then null else
                    coalesce((select u.units from checkout.customer_units u
-                              where u.sku = j.sku and u.user_id = j.user_id), 0) end as room
+                              where u.sku = j.sku and u.user_id = j.user_id), 0)
+                   + case when salt is null then 0 else
+                   coalesce((select f.units from checkout.forgotten_units f
+                              where f.sku = j.sku and f.buyer = checkout.digest_of(j.user_id, salt)), 0) end end as room
           from job j
           left join lateral (select x.*, checkout.item_clock(x, place) as clock from checkout.items x
                               where x.sku = j.sku and x.shard = p_shard limit 1) i on true),

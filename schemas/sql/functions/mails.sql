@@ -102,11 +102,13 @@ language sql stable as $$
       from checkout.mails m where m.state = 'due' and m.due_at <= now()
 $$;
 
--- An operator wants a mail that failed, or was dropped, to be tried again. False: it is none of these.
+-- An operator wants a mail that failed, or was dropped, to be tried again. False: it is none of these, or its customer was
+-- forgotten.
 create or replace function checkout.retry_mail(p_mail bigint) returns boolean
 language plpgsql as $$
 begin
     update checkout.mails m set state = 'due', due_at = now(), since = now(), ended_at = null
-     where m.mail_id = p_mail and m.state in ('failed', 'dropped');
+     where m.mail_id = p_mail and m.state in ('failed', 'dropped')
+       and exists (select 1 from checkout.orders o where o.order_id = m.order_id and o.mail_to is not null);
     return found;
 end $$;

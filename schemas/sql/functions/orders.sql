@@ -118,6 +118,48 @@ begin
     end if;
 end $$;
 
+-- Gives these orders of a customer (of one shard) another name, with the units that they count for, and takes away what
+-- may lead to a person: addresses, the shop's reference, the fingerprint. The caller keeps the shard's writers out.
+create or replace function checkout.rename_orders(p_ids uuid[], p_user text, p_name text) returns void
+language plpgsql as $$
+begin
+    with renamed as (
+        update checkout.orders o
+           set user_id = p_name, receipt_email = null, mail_to = null, locale = null, reference = null, fingerprint = ''
+         where o.order_id = any (p_ids) and o.user_id = p_user and o.status not in ('waiting', 'reserved')
+        returning o.sku, o.quantity, o.status),
+    units as materialized (
+        select r.sku, sum(r.quantity) as units from renamed r where r.status = 'confirmed' group by r.sku),
+    taken as (
+        update checkout.customer_units t set units = greatest(0, t.units - u.units)
+          from units u where t.sku = u.sku and t.user_id = p_user),
+    counted as (
+        insert into checkout.forgotten_units as t (sku, buyer, units)
+        select u.sku, checkout.buyer_digest(p_user), u.units
+          from units u join checkout.items i on i.sku = u.sku where i.limit_per_user is not null order by u.sku
+            on conflict (sku, buyer) do update set units = t.units + excluded.units)
+    insert into checkout.customer_units as t (sku, user_id, units)
+    select u.sku, p_name, u.units from units u order by u.sku
+        on conflict (sku, user_id) do update set units = t.units + excluded.units;
+end $$;
+
+-- The same of what is left of a customer's units: those of purged orders. The caller keeps all writers out.
+create or replace function checkout.rename_counts(p_user text, p_name text) returns void
+language plpgsql as $$
+begin
+    with gone as (
+        delete from checkout.customer_units t where t.user_id = p_user returning t.sku, t.units, t.purged),
+    counted as (
+        insert into checkout.forgotten_units as t (sku, buyer, units)
+        select g.sku, checkout.buyer_digest(p_user), g.units
+          from gone g join checkout.items i on i.sku = g.sku
+         where i.limit_per_user is not null and g.units > 0 order by g.sku
+            on conflict (sku, buyer) do update set units = t.units + excluded.units)
+    insert into checkout.customer_units as t (sku, user_id, units, purged)
+    select g.sku, p_name, g.units, g.purged from gone g where g.units > 0 or g.purged > 0 order by g.sku
+        on conflict (sku, user_id) do update set units = t.units + excluded.units, purged = t.purged + excluded.purged;
+end $$;
+
 -- Those of the orders that were decided, each with its number in the list: for the producer, where an order comes again.
 -- Of one that was purged only the end is known, and not with which body it came: it has no fingerprint.
 create or replace function checkout.known_orders(p_orders uuid[])

@@ -129,8 +129,8 @@ grant select, insert, update, delete on all tables in schema checkout to checkou
 revoke insert, update, delete on checkout.service from checkout_consumer;
 revoke insert, delete on checkout.items from checkout_consumer;
 revoke insert, update, delete on checkout.orders, checkout.order_events, checkout.customer_units, checkout.mails,
-    checkout.mail_counts, checkout.mail_settings, checkout.purged_orders, checkout.purged_items, checkout.horizons
-    from checkout_consumer;
+    checkout.mail_counts, checkout.mail_settings, checkout.purged_orders, checkout.purged_items, checkout.horizons,
+    checkout.forgotten_units, checkout.forget_salt, checkout.forgets from checkout_consumer;
 revoke delete on checkout.payments, checkout.refunds, checkout.commands from checkout_consumer;
 grant usage on all sequences in schema checkout to checkout_consumer;
 grant execute on function checkout.move_orders(integer, checkout.move[]), checkout.forget_webhooks(integer, integer)
@@ -143,9 +143,10 @@ grant insert on checkout.items, checkout.commands, checkout.service, checkout.sh
     to checkout_operator;
 grant update on checkout.service, checkout.relays, checkout.mail_settings to checkout_operator;
 grant update (state, due_at, since, ended_at) on checkout.mails to checkout_operator;
--- It deletes nothing itself: purging runs with the rights of the owner of the tables.
+-- It deletes nothing itself: purging and forgetting run with the rights of the owner of the tables.
 grant execute on function checkout.purge_orders(integer, timestamptz, bigint, integer, boolean),
-    checkout.purge_records(timestamptz, bigint, integer, boolean) to checkout_operator;
+    checkout.purge_records(timestamptz, bigint, integer, boolean),
+    checkout.begin_forget(text, text), checkout.forget_orders(bigint, text, text, integer) to checkout_operator;
 
 do $$                       -- doctor compares what migrate has applied with its files
 declare

@@ -1,0 +1,113 @@
+#!/usr/bin/python3
+"""checkoutctl forget: a customer's name is nowhere any more; sums and limits are as before."""
+
+import json
+import signal
+import subprocess
+import uuid
+
+import harness
+from harness import wait_until
+from harness_database import as_login
+from test_purge import PurgeCase
+
+
+class Forget(PurgeCase):
+    def forget(self, user, code=0):
+        done = self.stack.ctl("forget", "--user", user, "--json", check=False,
+                              CHECKOUT_DATABASE_URL=as_login(self.stack.direct["CHECKOUT_DATABASE_URL"], "operator"))
+        self.assertEqual(done.returncode, code, done.stderr)
+        return json.loads(done.stdout) if code == 0 else done.stderr
+
+    def assert_nowhere(self, *words):
+        """No column of any table has these words in it, and no key of Redis."""
+        for (table,) in self.stack.sql("select relname from pg_class where relnamespace = 'checkout'::regnamespace "
+                                       "and relkind = 'r'"):
+            for word in words:
+                self.assertEqual(self.stack.one(f"select count(*) from {table} t where position(%s in t::text) > 0", (word,)),
+                                 0, f"{word} in {table}")
+        for key in self.stack.redis().scan_iter("*"):
+            for word in words:
+                self.assertNotIn(word, key.decode())
+
+    def test_the_name_goes_and_the_sums_stay(self):
+        user, mail = f"ann-{uuid.uuid4().hex[:8]}", f"{uuid.uuid4().hex[:8]}@example.org"
+        sku = self.stack.item(stock=9, limit_per_user=2)
+        other = self.stack.item(stock=9)
+        key = uuid.uuid4().hex
+        first = self.stack.order(user, sku, key=key, receipt_email=mail, reference=f"cart-{user}").wait("confirmed")
+        late = self.stack.order(user, other, receipt_email=mail).wait("confirmed")
+        old = self.stack.order(user, sku).wait("confirmed")
+        back = self.stack.order(user, other).wait("confirmed")
+        self.stack.ctl("orders", "refund", back.id, "--note", f"{user} called")
+        back.wait("refunded")
+        beside = self.stack.order("bob", sku).wait("confirmed")
+        self.age(old)
+        self.relayed()
+        self.assertEqual(self.purge()["purged"], 1)
+
+        forgotten = self.forget(user)
+        self.assertEqual(forgotten["orders"], 3)
+        self.assert_nowhere(user, mail)
+        names = {row[0] for row in self.stack.sql("select user_id from orders where order_id = any (%s::uuid[])",
+                                                  ([first.id, late.id, back.id],))}
+        self.assertEqual(len(names), 1)
+        self.assertRegex(names.pop(), "^forgotten-[0-9a-f-]{36}$")
+        self.assertEqual(self.stack.one("select user_id from orders where order_id = %s", (beside.id,)), "bob")
+        self.assertEqual(self.stack.call(user, "GET", f"/v1/orders/{first.id}").status, 404)
+        self.assertEqual(self.stack.call(user, "DELETE", f"/v1/orders/{first.id}").status, 404)
+        self.assertEqual(self.stack.call(user, "GET", "/v1/orders").json["orders"], [])
+        self.assertEqual(self.stack.sql("select requested_by <> '', finished_at is not null, orders from forgets "
+                                        "where forget_id = %s", (forgotten["forget"],)), [(True, True, 3)])
+        self.assert_audit_clean()
+        self.stack.ctl("orders", "refund", late.id)         # of a forgotten customer, too
+        late.wait("refunded")
+        self.assert_audit_clean()
+
+        again = self.stack.order(user, sku)                 # has had two
+        again.wait("rejected", "limit_exceeded")
+        self.assertEqual(self.forget(user)["orders"], 1)
+        self.assert_nowhere(user, mail)
+        self.assertEqual(self.forget(user)["orders"], 0)
+        self.assert_audit_clean()
+
+    def test_not_while_something_is_open(self):
+        user = f"eve-{uuid.uuid4().hex[:8]}"
+        sku = self.stack.item(stock=2, paused=True)
+        waiting = self.stack.order(user, sku).wait("waiting")
+        self.assertIn("not forgotten: an order of theirs is open", self.forget(user, code=1))
+        self.assertEqual(self.stack.one("select user_id from orders where order_id = %s", (waiting.id,)), user)
+        self.stack.call(user, "DELETE", f"/v1/orders/{waiting.id}")
+        waiting.wait("cancelled")
+        self.stack.publish(0, json.dumps({"version": 1, "jobs": [{"user_id": user, "sku": "x"}]}).encode())
+        wait_until(lambda: self.stack.ctl("dead", "list", "--json").stdout, 20, "the dead letter")
+        said = self.forget(user, code=1)
+        self.assertIn("1 dead letters name the user", said)
+        self.stack.ctl("dead", "drop", said.split("the last one is ")[1].split(":")[0], "--yes")
+        self.assertEqual(self.forget(user)["orders"], 1)
+        self.assert_nowhere(user)
+
+    def test_it_dies_and_goes_on(self):
+        user = f"many-{uuid.uuid4().hex[:8]}"
+        skus = [self.stack.item(stock=600, limit_per_user=1000) for _ in range(3)]
+        jobs = [[self.stack.job(user, sku, payment_method="pm_card_visa") for _ in range(100)] for sku in skus]
+        for some in jobs:
+            self.stack.publish_jobs(*some)
+        orders = [harness.Order(self.stack, user, job["order_id"]) for some in jobs for job in some]
+        for order in orders:
+            order.wait("confirmed")
+        process = subprocess.Popen([harness.program("checkoutctl"), "forget", "--user", user],
+                                   env=harness.program_environment(self.stack.settings), stdout=subprocess.PIPE)
+        wait_until(lambda: process.poll() is not None or
+                   self.stack.one("select count(*) from orders where user_id = %s", (user,)) < 300, 20, "the first orders")
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        self.assert_audit_clean()
+        self.forget(user)
+        self.assert_nowhere(user)
+        self.assertEqual(self.stack.one("select sum(units) from forgotten_units where sku = any (%s)", (skus,)), 300)
+        self.assert_audit_clean()
+
+
+if __name__ == "__main__":
+    harness.main()
