@@ -79,9 +79,9 @@ class Documented(harness.TestCase):
         return answers[-1]
 
     def reused(self):
-        key = uuid.uuid4().hex
-        self.post("x", key=key)
-        return self.post("y", key=key)
+        key, sku = uuid.uuid4().hex, self.stack.item()
+        self.post(sku, key=key)
+        return self.post(sku, key=key, quantity=2)
 
     def limited(self, method, path, **named):
         """After a second token that is not valid."""
@@ -103,6 +103,7 @@ class Documented(harness.TestCase):
             ("createOrder", "400"): lambda: self.post(item, colour="red"),
             ("createOrder", "401"): lambda: self.post(item, user=None),
             ("createOrder", "403"): self.challenged,
+            ("createOrder", "404"): lambda: self.post("nothing"),
             ("createOrder", "409"): self.conflict,
             ("createOrder", "413"): lambda: self.post(item, body=b" " * 5000),
             ("createOrder", "415"): lambda: self.call("POST", "/v1/orders", body=b"{}", Idempotency_Key="k"),
@@ -156,7 +157,8 @@ class Documented(harness.TestCase):
     def bring_servers_back(self):
         for server in ("database", "amqp"):
             self.stack.proxies[server].up()
-        wait_until(lambda: self.stack.post("ann", "x").status == 202 and
+        sku = self.stack.item()
+        wait_until(lambda: self.stack.post("ann", sku).status == 202 and
                    self.stack.call("ann", "GET", "/v1/orders").status == 200, 60, "the door to be whole again")
 
     def test_each_documented_answer_of_each_call_is_given(self):
