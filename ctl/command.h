@@ -59,7 +59,18 @@ struct command {
     X(mails_show)                                                                                  \
     X(mails_retry)                                                                                 \
     X(mails_kinds)                                                                                 \
+    X(webhooks_add)                                                                                \
+    X(webhooks_list)                                                                               \
+    X(webhooks_set)                                                                                \
+    X(webhooks_remove)                                                                             \
+    X(webhooks_pause)                                                                              \
+    X(webhooks_resume)                                                                             \
+    X(webhooks_key)                                                                                \
+    X(webhooks_test)                                                                               \
+    X(webhooks_deliveries)                                                                         \
+    X(webhooks_replay)                                                                             \
     X(events_follow)                                                                               \
+    X(events_listen)                                                                               \
     X(forget)                                                                                      \
     X(purge)                                                                                       \
     X(top)                                                                                         \

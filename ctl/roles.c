@@ -39,6 +39,7 @@ static const struct role {
               " +eval +set +get +del +publish +zrem"},
     {"notifier", NULL, NULL, NULL, EVENTS " " REDIS_ALWAYS " +subscribe +unsubscribe"},
     {"mailer", NULL, NULL, NULL, NULL},
+    {"webhooks", NULL, NULL, NULL, NULL},
     {"operator", "^checkout\\.", "^checkout\\.", "^checkout\\.",
      ALL_KEYS " ~" REDIS_KEY_SENDERS "* ~" REDIS_KEY_LIMIT "* ~" REDIS_KEY_OPEN "* " EVENTS
               " " REDIS_ALWAYS

@@ -139,21 +139,15 @@ size_t base64url_encode(const void *bytes, size_t count, char *ret_text)
     return len;
 }
 
-/* 0 to 63; -1: it is no digit. */
-static int base64url_value(char c)
+/* 0 to 63; -1: it is no digit of this alphabet. */
+static int base64_value(const char *digits, char c)
 {
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    if (c == '-')
-        return 62;
-    return c == '_' ? 63 : -1;
+    const char *at = c == '\0' ? NULL : strchr(digits, c);
+    return at == NULL ? -1 : (int)(at - digits);
 }
 
-int base64url_decode(const char *text, size_t len, void *ret_bytes, size_t size, size_t *ret_count)
+static int decode(const char *digits, const char *text, size_t len, void *ret_bytes, size_t size,
+                  size_t *ret_count)
 {
     unsigned char *to = ret_bytes;
     size_t count = 0;
@@ -162,7 +156,7 @@ int base64url_decode(const char *text, size_t len, void *ret_bytes, size_t size,
     if (len % 4 == 1)
         return ERR_PARSE;
     for (size_t i = 0; i < len; i++) {
-        int value = base64url_value(text[i]);
+        int value = base64_value(digits, text[i]);
         if (value < 0)
             return ERR_PARSE;
         held = held << 6 | (uint32_t)value;
@@ -178,4 +172,19 @@ int base64url_decode(const char *text, size_t len, void *ret_bytes, size_t size,
         return ERR_PARSE;
     *ret_count = count;
     return 0;
+}
+
+int base64url_decode(const char *text, size_t len, void *ret_bytes, size_t size, size_t *ret_count)
+{
+    return decode(base64url_digits, text, len, ret_bytes, size, ret_count);
+}
+
+int base64_decode(const char *text, size_t len, void *ret_bytes, size_t size, size_t *ret_count)
+{
+    size_t padding = 0;
+    if (len % 4 != 0)
+        return ERR_PARSE;
+    while (padding < 2 && padding < len && text[len - padding - 1] == '=')
+        padding++;
+    return decode(base64_digits, text, len - padding, ret_bytes, size, ret_count);
 }

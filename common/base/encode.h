@@ -36,6 +36,11 @@ void base64_encode(const void *bytes, size_t count, char *ret_text);
  */
 bool base64_valid(const char *text, size_t bytes);
 
+/* Decodes `len` bytes of it, strictly: padded, no other characters, no bits that belong to no byte.
+ * 0, ERR_PARSE, or ERR_FULL: more than `size` bytes. */
+MUST_CHECK int base64_decode(const char *text, size_t len, void *ret_bytes, size_t size,
+                             size_t *ret_count);
+
 #define BASE64URL_SIZE(bytes) (((size_t)(bytes)*4 + 2) / 3 + 1) /* with NUL */
 
 /* The URL's alphabet, not padded. Returns the length; BASE64URL_SIZE(count) bytes are written. */

@@ -12,8 +12,9 @@
 #define CFG_CTL 8u
 #define CFG_SANDBOX 16u
 #define CFG_MAILER 32u
+#define CFG_WEBHOOKS 64u
 #define CFG_REDIS_USERS (CFG_PRODUCER | CFG_CONSUMER | CFG_NOTIFIER)
-#define CFG_DAEMONS (CFG_REDIS_USERS | CFG_MAILER)
+#define CFG_DAEMONS (CFG_REDIS_USERS | CFG_MAILER | CFG_WEBHOOKS)
 
 /* clang-format off */
 #define CFG_TABLE(X) \
@@ -77,6 +78,15 @@ X(MAIL_TEMPLATES, "MAIL_TEMPLATES", STRING, "", 0, 0, CFG_MAILER, "folder with t
 X(MAIL_INFLIGHT, "MAIL_INFLIGHT", INTEGER, "16", 1, 64, CFG_MAILER, "mails that one process sends at once, at most") \
 X(MAIL_PER_ADDRESS, "MAIL_PER_ADDRESS", INTEGER, "30", 1, 100000, CFG_MAILER, "mails to one address in an hour, at most; others wait for the next hour") \
 X(MAIL_GIVE_UP, "MAIL_GIVE_UP", DURATION, "48h", 1000, 2592000000, CFG_MAILER, "for how long a mail is tried that the mail server does not take") \
+X(HOOKS_SECRETS, "HOOKS_SECRETS", STRING, "/etc/checkout/webhooks", 0, 0, CFG_WEBHOOKS | CFG_CTL, "folder with the keys that sign webhooks to the shop's backend: a file for each endpoint, of its name, with a key a line (whsec_ or whsk_); read again when one changes and on SIGHUP") \
+X(HOOKS_HTTP, "HOOKS_HTTP", BOOLEAN, "false", 0, 0, CFG_WEBHOOKS | CFG_CTL, "whether endpoints may be http:// too, where events and answers can be read and changed on their way") \
+X(HOOKS_ALLOW, "HOOKS_ALLOW", NETWORKS, "", 0, 0, CFG_WEBHOOKS, "addresses and networks, separated by commas, that webhooks may go to although they are not of the public internet: 10.1.2.0/24, 127.0.0.1; empty: none") \
+X(HOOKS_CA_FILE, "HOOKS_CA_FILE", FILE, "", 0, 0, CFG_WEBHOOKS, "file of CA certificates to check the certificates of endpoints; empty: the system's") \
+X(HOOKS_TIMEOUT, "HOOKS_TIMEOUT", DURATION, "15s", 100, 60000, CFG_WEBHOOKS, "longest time that one delivery of a webhook may take") \
+X(HOOKS_INFLIGHT, "HOOKS_INFLIGHT", INTEGER, "16", 1, 64, CFG_WEBHOOKS, "webhooks to one endpoint at once, at most") \
+X(HOOKS_GIVE_UP, "HOOKS_GIVE_UP", DURATION, "72h", 1000, 2592000000, CFG_WEBHOOKS, "for how long a webhook is tried while others to its endpoint arrive") \
+X(HOOKS_PAUSE_AFTER, "HOOKS_PAUSE_AFTER", DURATION, "24h", 1000, 2592000000, CFG_WEBHOOKS, "an endpoint that took nothing for so long is paused until `checkoutctl webhooks resume`; keep it below CHECKOUT_HOOKS_GIVE_UP") \
+X(HOOKS_KEEP, "HOOKS_KEEP", DURATION, "168h", 1000, 2592000000, CFG_WEBHOOKS, "how long deliveries that ended are shown, and can be made again") \
 X(WEBHOOK_SECRET_FILE, "WEBHOOK_SECRET_FILE", SECRET_WORD_FILE, "", 8, 4096, CFG_PRODUCER | CFG_CTL, "file with the secret of the gateway's webhooks; empty: webhooks are refused") \
 X(WEBHOOK_LIVEMODE, "WEBHOOK_LIVEMODE", BOOLEAN, "", 0, 0, CFG_PRODUCER | CFG_CTL, "whether the gateway's webhooks must be about real money (true) or test payments (false); others are ignored; empty: either") \
 X(GATEWAY_URL, "GATEWAY_URL", HTTP_URL, NULL, 0, 0, CFG_CONSUMER | CFG_CTL, "base URL of the payment gateway (Stripe's API)") \

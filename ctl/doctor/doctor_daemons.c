@@ -25,7 +25,8 @@ static const struct {
     bool optional; /* a shop may do without */
 } kinds[] = {{"producer", "producers", false},
              {"notifier", "notifiers", false},
-             {"mailer", "mailers", true}};
+             {"mailer", "mailers", true},
+             {"webhooks", "webhook senders", true}};
 
 static void say_daemon(struct doctor *doctor, const char *subject, const struct pg_result *result,
                        int row)

@@ -387,6 +387,7 @@ void doctor_database(struct doctor *doctor)
     check_refunds(doctor);
     doctor_money(doctor);
     doctor_mails(doctor);
+    doctor_hooks(doctor);
     check_stock(doctor);
     check_aside(doctor);
 }

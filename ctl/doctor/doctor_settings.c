@@ -38,6 +38,14 @@ static void check_mailer(struct doctor *doctor)
         check_program(doctor, CFG_MAILER, "checkout-mailer");
 }
 
+/* Where there is an endpoint, the check of the database says how it stands. */
+static void check_webhooks(struct doctor *doctor)
+{
+    const char *folder = getenv(cfg_name(CFG_HOOKS_SECRETS));
+    if (folder != NULL && folder[0] != '\0')
+        check_program(doctor, CFG_WEBHOOKS, "checkout-webhooks");
+}
+
 /* A secret that others can read is not secret. */
 static void check_secret_file(struct doctor *doctor, enum cfg_id id)
 {
@@ -63,6 +71,7 @@ void doctor_settings(struct doctor *doctor)
     check_program(doctor, CFG_CONSUMER, "checkout-consumer");
     check_program(doctor, CFG_NOTIFIER, "checkout-notifier");
     check_mailer(doctor);
+    check_webhooks(doctor);
     check_secret_file(doctor, CFG_JWT_SECRET_FILE);
     check_secret_file(doctor, CFG_JWT_PREVIOUS_SECRET_FILE);
     check_secret_file(doctor, CFG_TICKET_SECRET_FILE);

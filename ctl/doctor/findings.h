@@ -53,6 +53,7 @@ void doctor_commits(struct doctor *doctor);
 void doctor_money(struct doctor *doctor);
 /* Mails that wait or failed; PostgreSQL answers. */
 void doctor_mails(struct doctor *doctor);
+void doctor_hooks(struct doctor *doctor);
 void doctor_broker(struct doctor *doctor);
 /* Policies of the broker, by its management API; the broker answers. */
 void doctor_policies(struct doctor *doctor);

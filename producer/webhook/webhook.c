@@ -101,8 +101,7 @@ static void respond_received(struct api *api, struct http_request *request)
 {
     buf_reset(&api->out);
     (void)buf_str(&api->out, "{\"received\":true}");
-    const struct http_header header = {"Cache-Control", "no-store"};
-    respond_json(api, request, STATS_WEBHOOK, 200, &api->out, &header, 1);
+    respond_json(api, request, STATS_WEBHOOK, 200, &api->out, NULL, 0);
 }
 
 static void thank(struct api *api, struct http_request *request)

@@ -255,13 +255,54 @@ class Alerts(harness.TestCase):
             over.set()
             thread.join()
 
+    @contextlib.contextmanager
+    def no_mail_server(self):
+        orders = [self.stack.order("ann", self.crowd.items[0]).wait("confirmed").id for _ in range(4)]
+        self.stack.sql("update orders set mail_to = 'ann@example.org' where order_id = any (%s::uuid[])", (orders,))
+        self.stack.sql("insert into mails (order_id, kind, due_at) select o, k, now() - interval '1 hour' "
+                       "from unnest(%s::uuid[]) o, unnest(array['confirmed', 'refunded', 'rejected']) k", (orders,))
+        with self.another("mailer", CHECKOUT_SMTP_URL=f"smtp://127.0.0.1:{free_port()}", CHECKOUT_MAIL_FROM="s@example.org",
+                          CHECKOUT_MAIL_INFLIGHT="1"):
+            yield
+        self.stack.sql("delete from mails")
+
+    @contextlib.contextmanager
+    def another(self, name, **settings):
+        daemon = self.stack.start(name, **settings)
+        self.prometheus.see()
+        try:
+            yield
+        finally:
+            daemon.stop()
+            self.prometheus.see()
+
+    @contextlib.contextmanager
+    def endpoint(self, *then):
+        """One that is not there, with an old event before it."""
+        folder = self.stack.directory
+        self.stack.ctl("webhooks", "add", "hook", "https://127.0.0.1:1/", CHECKOUT_HOOKS_SECRETS=folder)
+        self.stack.sql("insert into hook_deliveries (endpoint, event_id, type, at) "
+                       "values ('hook', 0, 'order.confirmed', now() - interval '1 hour')")
+        for command in then:
+            self.stack.ctl("webhooks", command, "hook")
+        with self.another("webhooks", CHECKOUT_HOOKS_SECRETS=folder):
+            yield
+        self.stack.ctl("webhooks", "remove", "hook")
+
+    def lost_endpoint(self):
+        return self.endpoint()
+
+    def paused_endpoint(self):
+        return self.endpoint("pause")
+
     FAULTS = {
         "CheckoutUnseen": no_notifier, "CheckoutNoProducer": no_door, "CheckoutDaemonDead": dead_door,
         "CheckoutUnserved": no_consumer, "CheckoutUndecided": no_consumer, "CheckoutProducerRefuses": full_queues,
         "CheckoutPaymentsStopped": no_gateway, "CheckoutGatewayRefusesUs": wrong_key, "CheckoutGatewaySlow": slow_gateway,
         "CheckoutMoneyUnclear": unclear_money, "CheckoutNewsStuck": no_redis, "CheckoutServerAway": no_redis,
         "CheckoutDeadLetters": unreadable, "CheckoutJobsLost": expired_job, "CheckoutItemsSetAside": locked_item,
-        "CheckoutLoopBusy": frozen}
+        "CheckoutLoopBusy": frozen, "CheckoutMailsWait": no_mail_server, "CheckoutWebhooksWait": lost_endpoint,
+        "CheckoutWebhooksPaused": paused_endpoint}
 
     # -- tests ---------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ import harness
 import harness_services
 from harness import wait_until
 from harness_gateway import Scripted, ScriptedGateway, intent
+from harness_hooks import Receiver, new_secret, write_keys
 
 MARK = "CANARY" + secrets.token_hex(6)
 KINDS = ("pays", "declined", "refused", "misconfigured", "broken", "garbage", "cut", "other", "asks", "slow")
@@ -278,9 +279,28 @@ class Canary(Scripted):
         for source in published:
             self.words[source] = [re.sub(told, rb"\1", text) for text in self.words[source]]
 
+    def send_webhooks(self):
+        """To an endpoint with a token in its URL, which says it again, and refuses each event once."""
+        keys = os.path.join(self.stack.directory, "secrets")
+        os.makedirs(keys)
+        self.stack.secrets["HOOK"] = new_secret()
+        write_keys(keys, "backend", self.stack.secrets["HOOK"])
+        seen = set()
+
+        def answer(hook, path):
+            status = 200 if hook.id in seen else 500
+            seen.add(hook.id)
+            return status, {}, path.encode()
+        self.receiver = Receiver(answer)
+        self.addCleanup(self.receiver.close)
+        settings = {"CHECKOUT_HOOKS_SECRETS": keys, "CHECKOUT_HOOKS_HTTP": "true", "CHECKOUT_HOOKS_ALLOW": "127.0.0.1"}
+        self.stack.ctl("webhooks", "add", "backend", f"{self.receiver.url}/{MARK}?token={MARK}", **settings)
+        self.stack.start("webhooks", CHECKOUT_LOG_LEVEL="debug", **settings)
+
     def test_no_secret_leaves_its_place(self):
         for name in ("producer", "notifier"):
             self.stack.start(name)
+        self.send_webhooks()
         self.consume()
         self.bad_requests()
         orders = self.sale()
@@ -300,6 +320,8 @@ class Canary(Scripted):
         addresses = self.found(re.escape(MARK).encode() + rb"\.\d+@")
         self.assertEqual(set(addresses), {"column orders.receipt_email"}, addresses)
         self.words.pop("column orders.receipt_email")
+        for place in ("column hook_endpoints.url", "column hook_deliveries.answer"):
+            self.assertTrue([text for text in self.words.pop(place) if MARK.encode() in text], place)
         self.take_out_what_the_buyer_is_told()
         self.assertEqual(self.found(MARK.encode()), {})
         for name, secret in self.stack.secrets.items():

@@ -150,6 +150,21 @@ class Roles(harness.TestCase):
         for program in ("producer", "notifier"):
             self.refused(program, "select * from mails", "select mail_to from orders", "select * from mail_counts")
 
+    def test_what_sends_webhooks_keeps_deliveries_and_chooses_no_endpoint(self):
+        self.assertEqual(self.may_execute("checkout_webhooks"), {
+            "greet", "versions", "age_ms", "feed", "fill_hook", "fill_hooks", "forget_hooks", "claim_hooks", "judge_hook",
+            "finish_hook", "hooks_overdue", "hooks_now", "daemon_heartbeat", "feed_start", "refuse_behind_horizon"})
+        self.refused("webhooks", "select payment_method from orders", "select receipt_email from orders",
+                     "select mail_to from orders", "select * from payments", "select * from commands",
+                     "update orders set status = 'confirmed'", "update items set sold = 0", "delete from order_events",
+                     "insert into hook_endpoints (endpoint, url) values ('x', 'https://x.example')",
+                     "update hook_endpoints set url = 'https://x.example'", "delete from hook_endpoints",
+                     "select add_hook('x', 'https://x.example', null, false)", "select move_orders(0, array[]::move[])")
+        for program in ("producer", "notifier", "mailer"):
+            self.refused(program, "select * from hook_endpoints", "select * from hook_deliveries")
+        self.refused("consumer", "update hook_endpoints set url = 'https://x.example'", "delete from hook_deliveries",
+                     "insert into hook_deliveries (endpoint, type, at) values ('x', 'test', now())")
+
     def test_the_counter_takes_no_history_back(self):
         self.refused("consumer", "delete from orders", "delete from payments", "delete from order_events",
                      "update order_events set status = 'confirmed'", "update service set shards = 1",

@@ -11,7 +11,7 @@ import urllib.parse
 
 import harness
 
-DAEMONS = ("checkout-producer", "checkout-consumer", "checkout-notifier", "checkout-mailer")
+DAEMONS = ("checkout-producer", "checkout-consumer", "checkout-notifier", "checkout-mailer", "checkout-webhooks")
 SECONDS = 5
 SECRET_FILES = ("CHECKOUT_JWT_SECRET_FILE", "CHECKOUT_ORDER_SECRET_FILE", "CHECKOUT_GATEWAY_KEY_FILE")
 SERVERS = ("CHECKOUT_AMQP_URL", "CHECKOUT_DATABASE_URL", "CHECKOUT_REDIS_URL")

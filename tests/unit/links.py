@@ -17,6 +17,7 @@ NEEDS = {
     "checkout-consumer": DAEMON | {"librabbitmq", "libcurl"},
     "checkout-notifier": DAEMON | {"libjose", "libwslay"},
     "checkout-mailer": DAEMON - {"libhiredis"} | {"libcurl"},
+    "checkout-webhooks": DAEMON - {"libhiredis"} | {"libcurl"},
     "checkoutctl": EVERY | {"libpq", "libhiredis", "librabbitmq", "libjose", "libcurl"},
     "checkout-sandbox-gateway": EVERY | {"libmicrohttpd", "libsystemd", "libcurl"},
 }

@@ -1,4 +1,5 @@
-/* HTTP client (libcurl's multi interface on our loop), for payments. TLS is verified. */
+/* HTTP client (libcurl's multi interface on our loop), for payments and webhooks. TLS is verified;
+ * redirects and proxies are not followed. */
 #ifndef COMMON_NET_HTTP_CURL_H
 #define COMMON_NET_HTTP_CURL_H
 

@@ -5,11 +5,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 struct curl_options {
     const char *ca_file;      /* NULL or "": the system's */
     unsigned connections_max; /* per client */
     uint32_t connect_timeout_ms;
+    /* Whether an address, which a host's name stands for now, may be connected to. NULL: each. */
+    bool (*may_connect)(const struct sockaddr *address, void *arg);
+    void *may_connect_arg;
 };
 
 struct curl_request {
@@ -20,6 +24,7 @@ struct curl_request {
     size_t body_len;
     uint32_t timeout_ms; /* for all of it */
     size_t response_max; /* a longer answer is an error */
+    bool cut;            /* no: what is behind that is not read */
 };
 
 struct curl_response {

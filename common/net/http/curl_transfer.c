@@ -2,7 +2,6 @@
 
 #include <curl/curl.h>
 #include <errno.h>
-#include <openssl/x509_vfy.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -11,6 +10,7 @@
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "common/base/version.h"
+#include "common/net/http/curl_reason.h"
 #include "common/net/http/curl_request.h"
 #include "common/net/http/curl_sockets.h"
 
@@ -23,6 +23,8 @@ struct curl_transfers {
     struct loop_timer *timer;
     char *ca_file; /* NULL: the system's */
     uint32_t connect_timeout_ms;
+    bool (*may_connect)(const struct sockaddr *address, void *arg);
+    void *may_connect_arg;
     struct curl_sockets sockets;
     curl_ended_cb ended;
     void *arg;
@@ -38,6 +40,9 @@ struct curl_transfer {
     struct curl_texts request;
     struct curl_slist headers[CURL_HEADERS_MAX]; /* its lines */
     struct buf answer;
+    bool cut; /* what is behind answer.max is not read */
+    bool is_cut;
+    bool refused; /* an address of its host */
     char problem[CURL_ERROR_SIZE];
 };
 
@@ -46,7 +51,14 @@ struct curl_transfer {
 static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 {
     (void)purpose;
-    int fd = curl_sockets_open(arg, address->family, address->socktype, address->protocol);
+    struct curl_transfer *transfer = arg;
+    struct curl_transfers *all = transfer->all;
+    if (all->may_connect != NULL && !all->may_connect(&address->addr, all->may_connect_arg)) {
+        transfer->refused = true;
+        return CURL_SOCKET_BAD;
+    }
+    int fd =
+        curl_sockets_open(&all->sockets, address->family, address->socktype, address->protocol);
     return fd < 0 ? CURL_SOCKET_BAD : fd;
 }
 
@@ -75,7 +87,7 @@ static int want_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *
     if (what == CURL_POLL_REMOVE)
         curl_sockets_release(&all->sockets, fd);
     else if (curl_sockets_wait(&all->sockets, fd, events) < 0)
-        log_error("no memory to wait for a gateway's connection"); /* the call will time out */
+        log_error("no memory to wait for a connection"); /* the call will time out */
     return 0;
 }
 
@@ -104,6 +116,11 @@ static size_t receive(char *data, size_t size, size_t count, void *arg)
 {
     struct curl_transfer *transfer = arg;
     size_t len = size * count;
+    if (transfer->cut && len > transfer->answer.max - transfer->answer.len) {
+        len = transfer->answer.max - transfer->answer.len;
+        transfer->is_cut = buf_append(&transfer->answer, data, len) == 0;
+        return 0;
+    }
     return buf_append(&transfer->answer, data, len) == 0 ? len : 0; /* 0 ends the transfer */
 }
 
@@ -141,7 +158,7 @@ static CURLcode prepare_easy(struct curl_transfer *transfer)
     /* with a folder of them, too, libcurl would read all certificates anew for each connection */
     SET(CURLOPT_CAPATH, NULL);
     SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
-    SET(CURLOPT_OPENSOCKETDATA, &all->sockets);
+    SET(CURLOPT_OPENSOCKETDATA, transfer);
     SET(CURLOPT_CLOSESOCKETFUNCTION, close_socket);
     SET(CURLOPT_CLOSESOCKETDATA, &all->sockets);
     SET(CURLOPT_WRITEFUNCTION, receive);
@@ -237,6 +254,9 @@ static int set_request(struct curl_transfer *transfer, const struct curl_request
     transfer->timeout_ms = request->timeout_ms;
     buf_reset(&transfer->answer);
     transfer->answer.max = request->response_max;
+    transfer->cut = request->cut;
+    transfer->is_cut = false;
+    transfer->refused = false;
     transfer->problem[0] = '\0';
     return 0;
 }
@@ -270,6 +290,8 @@ static int error_of(CURLcode result, const struct curl_transfer *transfer)
     case CURLE_OPERATION_TIMEDOUT:
         return ERR_TIMEOUT;
     case CURLE_WRITE_ERROR:
+        if (transfer->is_cut)
+            return 0;
         return transfer->answer.failed ? ERR_FULL : ERR_CLOSED;
     case CURLE_URL_MALFORMAT:
     case CURLE_COULDNT_RESOLVE_HOST:
@@ -284,39 +306,18 @@ static int error_of(CURLcode result, const struct curl_transfer *transfer)
     }
 }
 
-/* Of a certificate that is not trusted; X509_V_ERR_* of OpenSSL, where the host is not the matter.
- */
-static const char *certificate_reason(CURL *easy)
-{
-    long verified = 0;
-    (void)curl_easy_getinfo(easy, CURLINFO_SSL_VERIFYRESULT, &verified);
-    switch (verified) {
-    case X509_V_OK:
-    case X509_V_ERR_UNSPECIFIED: /* so libcurl leaves it when it refuses the host itself */
-    case X509_V_ERR_HOSTNAME_MISMATCH:
-    case X509_V_ERR_IP_ADDRESS_MISMATCH:
-        return "certificate_of_another_host";
-    case X509_V_ERR_CERT_HAS_EXPIRED:
-        return "certificate_expired";
-    case X509_V_ERR_CERT_NOT_YET_VALID:
-        return "certificate_not_yet_valid";
-    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
-    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
-        return "certificate_self_signed";
-    default:
-        return "certificate_not_trusted";
-    }
-}
-
 /* For people: why no answer came. */
-static const char *reason_of(CURLcode result, const struct curl_response *response, CURL *easy)
+static const char *reason_of(CURLcode result, const struct curl_response *response,
+                             const struct curl_transfer *transfer)
 {
+    CURL *easy = transfer->easy;
     long system_error = 0;
     switch ((int)result) {
     case CURLE_OPERATION_TIMEDOUT:
         return response->connected ? "timeout" : "connect_timeout";
     case CURLE_PEER_FAILED_VERIFICATION:
-        return certificate_reason(easy);
+        (void)curl_easy_getinfo(easy, CURLINFO_SSL_VERIFYRESULT, &system_error);
+        return curl_certificate_reason(system_error);
     case CURLE_SSL_CONNECT_ERROR:
         return "no_tls";
     case CURLE_SSL_CACERT_BADFILE:
@@ -324,6 +325,8 @@ static const char *reason_of(CURLcode result, const struct curl_response *respon
     case CURLE_COULDNT_RESOLVE_HOST:
         return "host_unknown";
     case CURLE_COULDNT_CONNECT:
+        if (transfer->refused)
+            return "address_refused";
         (void)curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &system_error);
         return system_error == ECONNREFUSED ? "connection_refused" : "not_connected";
     default:
@@ -364,7 +367,7 @@ static void read_info(struct curl_transfer *transfer, CURLcode result,
         response->problem =
             transfer->problem[0] != '\0' ? transfer->problem : curl_easy_strerror(result);
         response->connected = sent > 0;
-        response->reason = reason_of(result, response, transfer->easy);
+        response->reason = reason_of(result, response, transfer);
         return;
     }
     response->connected = true;
@@ -411,6 +414,8 @@ struct curl_transfers *curl_transfers_new(struct loop *loop, const struct curl_o
     all->arg = arg;
     curl_sockets_init(&all->sockets, loop, on_socket, all);
     all->connect_timeout_ms = options->connect_timeout_ms;
+    all->may_connect = options->may_connect;
+    all->may_connect_arg = options->may_connect_arg;
     bool own_ca = options->ca_file != NULL && options->ca_file[0] != '\0';
     all->ca_file = own_ca ? strdup(options->ca_file) : NULL;
     all->multi = curl_multi_init();

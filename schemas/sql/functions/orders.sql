@@ -110,6 +110,7 @@ begin
     delete from checkout.payments p where p.order_id = any (p_ids);
     delete from checkout.refunds r where r.order_id = any (p_ids);
     delete from checkout.mails m where m.order_id = any (p_ids);
+    delete from checkout.hook_deliveries d where d.order_id = any (p_ids);
     delete from checkout.commands c where c.order_id is not null and c.state <> 'pending' and c.order_id = any (p_ids);
     newest := greatest(newest, newest_return);
     if newest is not null then

@@ -59,6 +59,15 @@ begin
     select m.order_id, 'mail' from checkout.mails m
      where m.order_id = any (p_ids) and (m.state || '' = 'due' or m.ended_at >= p_before)
     union all
+    select d.order_id, 'webhook' from checkout.hook_deliveries d
+     where d.order_id = any (p_ids) and (d.state || '' = 'due' or d.ended_at >= p_before)
+    union all
+    select e.order_id, 'webhook' from checkout.order_events e join checkout.hook_endpoints h
+        on e.event_id > h.positions[p_shard + 1] where e.order_id = any (p_ids)
+    union all
+    select r.order_id, 'webhook' from checkout.returns r join checkout.hook_endpoints h
+        on r.event_id > h.positions[p_shard + 1] where r.order_id = any (p_ids)
+    union all
     select g.order_id, 'purged before' from checkout.purged_orders g where g.order_id = any (p_ids);
 end $$;
 
@@ -126,6 +135,7 @@ begin
     end if;
     if not p_dry then      -- a mailer, or whoever writes a command, has ended with them or finds none
         perform 1 from checkout.mails m where m.order_id = any (ids) order by m.mail_id for update;
+        perform 1 from checkout.hook_deliveries d where d.order_id = any (ids) order by d.delivery_id for update;
     end if;
     with stay as (
         select k.order_id, bool_or(k.why in ('open', 'young')) as plain,

@@ -11,7 +11,7 @@ do $$
 declare
     part text;
 begin
-    foreach part in array array['producer', 'consumer', 'notifier', 'mailer', 'operator', 'requester'] loop
+    foreach part in array array['producer', 'consumer', 'notifier', 'mailer', 'webhooks', 'operator', 'requester'] loop
         begin               -- roles belong to the whole server: another database may have made it
             execute format('create role %I nologin', 'checkout_' || part);
         exception
@@ -25,14 +25,15 @@ begin
 end $$;
 
 revoke all on all tables in schema checkout
-    from checkout_producer, checkout_consumer, checkout_notifier, checkout_mailer, checkout_operator, checkout_requester;
+    from checkout_producer, checkout_consumer, checkout_notifier, checkout_mailer, checkout_webhooks, checkout_operator, checkout_requester;
 revoke all on all sequences in schema checkout
-    from checkout_producer, checkout_consumer, checkout_notifier, checkout_mailer, checkout_operator, checkout_requester;
+    from checkout_producer, checkout_consumer, checkout_notifier, checkout_mailer, checkout_webhooks, checkout_operator, checkout_requester;
 revoke execute on all functions in schema checkout
-    from public, checkout_producer, checkout_consumer, checkout_notifier, checkout_mailer, checkout_operator, checkout_requester;
+    from public, checkout_producer, checkout_consumer, checkout_notifier, checkout_mailer, checkout_webhooks, checkout_operator, checkout_requester;
 
 grant usage on schema checkout
-    to checkout_producer, checkout_consumer, checkout_notifier, checkout_operator, checkout_requester, checkout_mailer;
+    to checkout_producer, checkout_consumer, checkout_notifier, checkout_operator, checkout_requester, checkout_mailer,
+       checkout_webhooks;
 
 -- Functions with the rights of their caller add none to these, so the roles that do the work and the operator's may
 -- call each of them; those with rights of their own are named one by one below.
@@ -90,7 +91,7 @@ begin
     revoke create on schema checkout from checkout_requester;
     grant execute on function
         checkout.daemon_heartbeat(text, text, text, integer, text, boolean, text, bigint, bigint)
-        to checkout_notifier, checkout_mailer;
+        to checkout_notifier, checkout_mailer, checkout_webhooks;
 end $$;
 
 -- The notifier reads events, of orders without their buyers' secrets, and how the shop stands. It writes its heartbeat
@@ -123,6 +124,21 @@ grant execute on function checkout.greet(integer), checkout.versions(), checkout
     checkout.claim_mails(text, integer, bigint, integer), checkout.finish_mail(bigint, integer, text, text, bigint),
     checkout.mails_overdue() to checkout_mailer;
 
+-- What sends webhooks reads the events and what stands in them, and keeps its deliveries. Endpoints it finds, and neither
+-- makes nor changes. It writes its heartbeat.
+grant select, insert, update, delete on checkout.hook_deliveries to checkout_webhooks;
+grant select on checkout.hook_endpoints, checkout.order_events, checkout.returns, checkout.service, checkout.horizons
+    to checkout_webhooks;
+grant update (positions, paused, failures, failing_since, try_at) on checkout.hook_endpoints to checkout_webhooks;
+grant select (order_id, user_id, sku, quantity, amount, currency, reference) on checkout.orders to checkout_webhooks;
+grant execute on function checkout.greet(integer), checkout.versions(), checkout.age_ms(timestamptz),
+    checkout.feed(bigint[], integer, boolean), checkout.feed_start(), checkout.refuse_behind_horizon(bigint[]),
+    checkout.fill_hook(text, integer, integer), checkout.fill_hooks(integer, integer),
+    checkout.forget_hooks(bigint, integer), checkout.claim_hooks(text, bigint, integer),
+    checkout.judge_hook(text, boolean, integer, bigint, bigint),
+    checkout.finish_hook(bigint, integer, text, text, bigint, integer, integer, text, bigint, bigint),
+    checkout.hooks_overdue(), checkout.hooks_now() to checkout_webhooks;
+
 -- The consumer writes everything but what is in service; it makes no items, and orders and their history it
 -- changes by checkout.move_orders alone.
 grant select, insert, update, delete on all tables in schema checkout to checkout_consumer;
@@ -130,7 +146,8 @@ revoke insert, update, delete on checkout.service from checkout_consumer;
 revoke insert, delete on checkout.items from checkout_consumer;
 revoke insert, update, delete on checkout.orders, checkout.order_events, checkout.customer_units, checkout.mails,
     checkout.mail_counts, checkout.mail_settings, checkout.purged_orders, checkout.purged_items, checkout.horizons,
-    checkout.forgotten_units, checkout.forget_salt, checkout.forgets from checkout_consumer;
+    checkout.forgotten_units, checkout.forget_salt, checkout.forgets, checkout.hook_endpoints, checkout.hook_deliveries
+    from checkout_consumer;
 revoke delete on checkout.payments, checkout.refunds, checkout.commands from checkout_consumer;
 grant usage on all sequences in schema checkout to checkout_consumer;
 grant execute on function checkout.move_orders(integer, checkout.move[]), checkout.forget_webhooks(integer, integer)
@@ -143,10 +160,11 @@ grant insert on checkout.items, checkout.commands, checkout.service, checkout.sh
     to checkout_operator;
 grant update on checkout.service, checkout.relays, checkout.mail_settings to checkout_operator;
 grant update (state, due_at, since, ended_at) on checkout.mails to checkout_operator;
--- It deletes nothing itself: purging and forgetting run with the rights of the owner of the tables.
+-- Of orders it deletes nothing itself: purging and forgetting run with the rights of the owner of the tables.
 grant execute on function checkout.purge_orders(integer, timestamptz, bigint, integer, boolean),
     checkout.purge_records(timestamptz, bigint, integer, boolean),
     checkout.begin_forget(text, text), checkout.forget_orders(bigint, text, text, integer) to checkout_operator;
+grant insert, update, delete on checkout.hook_endpoints, checkout.hook_deliveries to checkout_operator;
 
 do $$                       -- doctor compares what migrate has applied with its files
 declare
