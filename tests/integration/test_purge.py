@@ -61,6 +61,25 @@ class PurgeCase(harness.TestCase):
 
 
 class Purge(PurgeCase):
+    def test_what_an_endpoint_has_not_taken_yet_stays(self):
+        sku, settings = self.stack.item(), {"CHECKOUT_HOOKS_SECRETS": self.stack.directory}
+        self.stack.ctl("webhooks", "add", "late", "https://127.0.0.1:1/", **settings)
+        self.stack.ctl("webhooks", "pause", "late")
+        self.addCleanup(self.stack.ctl, "webhooks", "remove", "late")
+        order = self.sold("ann", sku)
+        self.relayed()
+        self.age(order)
+        self.purge()
+        self.assertIn("orders", self.rows(order))               # it has no row yet
+        self.stack.ctl("webhooks", "resume", "late")
+        self.stack.sql("select fill_hooks(100, 1000)")
+        self.purge()
+        self.assertIn("orders", self.rows(order))               # it is due
+        self.stack.sql("update hook_deliveries set state = 'sent', ended_at = now() - interval '200 days'")
+        self.purge()
+        self.assertEqual(self.rows(order), {})
+        self.assertEqual(self.stack.one("select count(*) from hook_deliveries"), 0)
+
     def test_an_order_leaves_its_end_and_the_sums(self):
         sku = self.stack.item(stock=3, limit_per_user=1)
         key = uuid.uuid4().hex
