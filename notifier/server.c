@@ -8,6 +8,7 @@
 #include "common/base/log.h"
 #include "common/net/http/http_bearer.h"
 #include "common/shop/event.h"
+#include "common/shop/problem_page.h"
 #include "common/shop/problem_respond.h"
 #include "notifier/handshake.h"
 #include "notifier/session.h"
@@ -260,12 +261,35 @@ static int check_handshake(const struct server *server, struct http_request *req
     return code;
 }
 
+/* A refusal's type is the path of its page, here as at the API. */
+static void answer_page(struct http_request *request, enum problem_type type)
+{
+    const struct http_header headers[] = {{"Cache-Control", PROBLEM_PAGE_CACHE_CONTROL},
+                                          {"Content-Security-Policy", PROBLEM_PAGE_POLICY}};
+    struct buf body;
+    buf_init(&body, PROBLEM_PAGE_MAX);
+    problem_page_encode(&body, type);
+    http_respond(request, &(struct http_response){.status = 200,
+                                                  .content_type = PROBLEM_PAGE_CONTENT_TYPE,
+                                                  .body = buf_text(&body),
+                                                  .body_len = body.len,
+                                                  .headers = headers,
+                                                  .header_count = ARRAY_LEN(headers)});
+    buf_free(&body);
+}
+
 static void handle(struct http_request *request, void *arg)
 {
     struct server *server = arg;
+    enum problem_type page;
     struct handshake_refusal refusal;
     struct jwt_claims claims;
     int64_t after_id = -1;
+    if (strcmp(http_request_method(request), "GET") == 0 &&
+        problem_by_path(http_request_path(request), &page) == 0) {
+        answer_page(request, page);
+        return;
+    }
     if (check_handshake(server, request, &after_id, &refusal) < 0) {
         answer_problem(server, request, &refusal);
         return;

@@ -43,29 +43,42 @@ static void log_answer(struct http_request *request, unsigned status)
 }
 
 static void answer(struct api *api, struct http_request *request, enum stats_route route,
-                   const char *content_type, unsigned status, const struct buf *body,
-                   const struct http_header *extra, size_t extra_count)
+                   const struct respond_page *page)
 {
     struct http_header headers[HTTP_HEADERS_MAX];
     size_t count = put_cors(api, request, headers, 0);
-    for (size_t i = 0; i < extra_count && i < EXTRA_MAX; i++)
-        headers[count++] = extra[i];
-    const struct http_response response = {.status = status,
-                                           .content_type = content_type,
-                                           .body = buf_text(body),
-                                           .body_len = body->len,
+    bool varies = count > 0;
+    for (size_t i = 0; i < page->header_count && i < EXTRA_MAX; i++)
+        if (!varies || strcmp(page->headers[i].name, "Vary") != 0)
+            headers[count++] = page->headers[i];
+    bool empty = page->status == 304;
+    const struct http_response response = {.status = page->status,
+                                           .content_type = empty ? NULL : page->content_type,
+                                           .body = empty ? "" : page->body,
+                                           .body_len = empty ? 0 : page->body_len,
                                            .headers = headers,
                                            .header_count = count};
-    stats_request(&api->stats, route, status);
-    log_answer(request, status);
+    stats_request(&api->stats, route, page->status);
+    log_answer(request, page->status);
     http_respond(request, &response);
+}
+
+void respond_page(struct api *api, struct http_request *request, const struct respond_page *page)
+{
+    answer(api, request, STATS_OTHER, page);
 }
 
 void respond_json(struct api *api, struct http_request *request, enum stats_route route,
                   unsigned status, const struct buf *body, const struct http_header *headers,
                   size_t header_count)
 {
-    answer(api, request, route, "application/json", status, body, headers, header_count);
+    answer(api, request, route,
+           &(struct respond_page){.status = status,
+                                  .content_type = "application/json",
+                                  .body = buf_text(body),
+                                  .body_len = body->len,
+                                  .headers = headers,
+                                  .header_count = header_count});
 }
 
 static void answer_problem_with(struct api *api, struct http_request *request,
@@ -122,7 +135,6 @@ void respond_not_allowed(struct api *api, struct http_request *request, const ch
 
 void respond_preflight(struct api *api, struct http_request *request, const char *allow)
 {
-    static const struct buf nothing = {0};
     const struct http_header headers[] = {
         {"Access-Control-Allow-Methods", allow},
         {"Access-Control-Allow-Headers",
@@ -130,8 +142,11 @@ void respond_preflight(struct api *api, struct http_request *request, const char
         {"Access-Control-Max-Age", "600"},
         {"Allow", allow}};
     bool allowed = origins_allow(api->origins, http_request_header(request, "Origin"));
-    answer(api, request, STATS_PREFLIGHT, NULL, 204, &nothing, allowed ? headers : headers + 3,
-           allowed ? ARRAY_LEN(headers) : 1);
+    answer(api, request, STATS_PREFLIGHT,
+           &(struct respond_page){.status = 204,
+                                  .body = "",
+                                  .headers = allowed ? headers : headers + 3,
+                                  .header_count = allowed ? ARRAY_LEN(headers) : 1});
 }
 
 static bool answer_limited(struct api *api, struct http_request *request, enum stats_route route,

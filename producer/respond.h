@@ -10,6 +10,18 @@
 #include "common/shop/problem.h"
 #include "producer/api.h"
 
+/* A whole answer, but for what all answers carry. Texts are not owned. */
+struct respond_page {
+    unsigned status; /* 304: the body is left out */
+    const char *content_type;
+    const char *body;
+    size_t body_len;
+    const struct http_header *headers; /* up to 4 */
+    size_t header_count;
+};
+
+void respond_page(struct api *api, struct http_request *request, const struct respond_page *page);
+
 /* `headers`: up to 4 further ones. The request is invalid afterwards. */
 void respond_json(struct api *api, struct http_request *request, enum stats_route route,
                   unsigned status, const struct buf *body, const struct http_header *headers,

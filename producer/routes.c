@@ -2,12 +2,14 @@
 
 #include <string.h>
 
+#include "common/shop/problem.h"
 #include "producer/items.h"
 #include "producer/orders/cancel.h"
 #include "producer/orders/order_list.h"
 #include "producer/orders/order_request.h"
 #include "producer/orders/order_status.h"
 #include "producer/orders/orders.h"
+#include "producer/pages.h"
 #include "producer/respond.h"
 #include "producer/webhook/webhook.h"
 #include "producer/webhook/webhook_signature.h"
@@ -15,6 +17,7 @@
 #define ORDERS "/v1/orders"
 #define WEBHOOKS "/v1/webhooks/stripe"
 #define ORDER_PREFIX "/v1/orders/"
+#define ITEMS "/v1/items"
 #define ITEM_PREFIX "/v1/items/"
 
 /* GET and HEAD are one: the server leaves the body of a HEAD out. */
@@ -71,6 +74,31 @@ static void handle_item(struct api *api, struct http_request *request, const cha
         other_method(api, request, method, "GET, HEAD, OPTIONS");
 }
 
+static void handle_items(struct api *api, struct http_request *request, const char *method)
+{
+    if (is_get(method))
+        items_list(api, request);
+    else
+        other_method(api, request, method, "GET, HEAD, OPTIONS");
+}
+
+/* The API's pages about itself. False: it is none of them. */
+static bool handle_page(struct api *api, struct http_request *request, const char *method,
+                        const char *path)
+{
+    enum problem_type type = PROBLEM_COUNT;
+    bool openapi = strcmp(path, PAGES_OPENAPI) == 0;
+    if (!openapi && problem_by_path(path, &type) < 0)
+        return false;
+    if (!is_get(method))
+        other_method(api, request, method, "GET, HEAD, OPTIONS");
+    else if (openapi)
+        pages_openapi(api, request);
+    else
+        pages_problem(api, request, type);
+    return true;
+}
+
 static bool is_webhook(const struct api *api, const char *path)
 {
     return strcmp(path, WEBHOOKS) == 0 && api->webhook_secret[0] != '\0';
@@ -96,6 +124,10 @@ void routes_handle(struct http_request *request, void *arg)
         handle_orders(api, request, method);
         return;
     }
+    if (strcmp(path, ITEMS) == 0) {
+        handle_items(api, request, method);
+        return;
+    }
     if (is_webhook(api, path)) {
         if (strcmp(method, "POST") == 0)
             webhook_post(api, request);
@@ -105,6 +137,8 @@ void routes_handle(struct http_request *request, void *arg)
     }
     const char *order = segment(path, ORDER_PREFIX);
     const char *sku = segment(path, ITEM_PREFIX);
+    if (handle_page(api, request, method, path))
+        return;
     if (order == NULL && sku == NULL)
         respond_plain_problem(api, request, STATS_OTHER, PROBLEM_NOT_FOUND, "no such path");
     else if (order != NULL)

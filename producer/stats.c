@@ -3,10 +3,15 @@
 #include <stdio.h>
 
 static const char *const routes[STATS_ROUTES] = {
-    [STATS_ORDERS_POST] = "POST /v1/orders", [STATS_ORDERS_LIST] = "GET /v1/orders",
-    [STATS_ORDER] = "GET /v1/orders/{id}",   [STATS_ORDER_DELETE] = "DELETE /v1/orders/{id}",
-    [STATS_ITEM] = "GET /v1/items/{sku}",    [STATS_WEBHOOK] = "POST /v1/webhooks/stripe",
-    [STATS_PREFLIGHT] = "OPTIONS",           [STATS_OTHER] = "other",
+    [STATS_ORDERS_POST] = "POST /v1/orders",
+    [STATS_ORDERS_LIST] = "GET /v1/orders",
+    [STATS_ORDER] = "GET /v1/orders/{id}",
+    [STATS_ORDER_DELETE] = "DELETE /v1/orders/{id}",
+    [STATS_ITEMS_LIST] = "GET /v1/items",
+    [STATS_ITEM] = "GET /v1/items/{sku}",
+    [STATS_WEBHOOK] = "POST /v1/webhooks/stripe",
+    [STATS_PREFLIGHT] = "OPTIONS",
+    [STATS_OTHER] = "other",
 };
 
 /* Series exist from the start at 0: a rate over one that appears with its first event misses it. */

@@ -2,8 +2,10 @@
 
 #include <string.h>
 
+#include "common/base/err.h"
 #include "common/base/utf8.h"
 
+#define PATH_PREFIX "/problems/"
 #define RETRY_AFTER_S 2      /* of a 503 that does not say when */
 #define POINTER_NAME_MAX 128 /* bytes of a member's name that the answer repeats */
 
@@ -11,10 +13,11 @@ struct row {
     unsigned status;
     const char *name;
     const char *title;
+    const char *advice;
 };
 
 static const struct row rows[] = {
-#define PROBLEM_ROW(name, status, path, title) {status, path, title},
+#define PROBLEM_ROW(name, status, path, title, advice) {status, path, title, advice},
     PROBLEM_MAP(PROBLEM_ROW)
 #undef PROBLEM_ROW
 };
@@ -32,6 +35,31 @@ const char *problem_name(enum problem_type type)
 const char *problem_title(enum problem_type type)
 {
     return rows[type].title;
+}
+
+const char *problem_advice(enum problem_type type)
+{
+    return rows[type].advice;
+}
+
+void problem_append_path(struct buf *out, enum problem_type type)
+{
+    (void)buf_str(out, PATH_PREFIX);
+    (void)buf_str(out, rows[type].name);
+}
+
+int problem_by_path(const char *path, enum problem_type *ret_type)
+{
+    size_t prefix = strlen(PATH_PREFIX);
+    if (strncmp(path, PATH_PREFIX, prefix) != 0)
+        return ERR_NOT_FOUND;
+    for (int type = 0; type < PROBLEM_COUNT; type++) {
+        if (strcmp(path + prefix, rows[type].name) == 0) {
+            *ret_type = (enum problem_type)type;
+            return 0;
+        }
+    }
+    return ERR_NOT_FOUND;
 }
 
 unsigned problem_retry_after(const struct problem *problem)
@@ -92,7 +120,9 @@ static void encode_order(struct buf *out, const char *id)
 void problem_encode(struct buf *out, const struct problem *problem)
 {
     const struct row *row = &rows[problem->type];
-    (void)buf_printf(out, "{\"type\":\"/problems/%s\",\"title\":", row->name);
+    (void)buf_str(out, "{\"type\":\"");
+    problem_append_path(out, problem->type);
+    (void)buf_str(out, "\",\"title\":");
     (void)buf_json_str(out, row->title);
     (void)buf_printf(out, ",\"status\":%u", row->status);
     if (problem->detail != NULL) {

@@ -6,9 +6,9 @@
 #include "common/base/strmap.h"
 #include "common/shop/job.h"
 
-#define PLACES                                                                                     \
-    16384 /* items that are remembered; another one with the same hash takes the place             \
-           */
+/* Items that are remembered, up to PLACES_EACH with the same hash; another one takes a place. */
+#define BUCKETS 8192
+#define PLACES_EACH 4
 
 static const struct pg_statement find_unknown = {
     "producer_unknown_items", "select u.n from checkout.unknown_items($1::text[]) u", 1};
@@ -17,7 +17,8 @@ struct known_items {
     struct table_asker *asker;
     item_answer_cb answer;
     void *arg;
-    char skus[PLACES][JOB_SKU_MAX + 1]; /* memory comes with their use */
+    unsigned next;                                    /* of the places of a full bucket */
+    char skus[BUCKETS][PLACES_EACH][JOB_SKU_MAX + 1]; /* memory comes with their use */
 };
 
 static struct item_question *of(struct table_question *question)
@@ -25,9 +26,25 @@ static struct item_question *of(struct table_question *question)
     return (struct item_question *)(void *)question;
 }
 
-static char *place(struct known_items *items, const char *sku)
+/* Among the places of `sku`, the one that holds `sought`, or NULL. */
+static char *find(struct known_items *items, const char *sku, const char *sought)
 {
-    return items->skus[strmap_hash(sku, strlen(sku)) % PLACES];
+    size_t bucket = strmap_hash(sku, strlen(sku)) % BUCKETS;
+    for (size_t i = 0; i < PLACES_EACH; i++)
+        if (strcmp(items->skus[bucket][i], sought) == 0)
+            return items->skus[bucket][i];
+    return NULL;
+}
+
+static void remember(struct known_items *items, const char *sku)
+{
+    size_t len = strlen(sku);
+    if (len > JOB_SKU_MAX || find(items, sku, sku) != NULL)
+        return;
+    char *place = find(items, sku, "");
+    if (place == NULL)
+        place = items->skus[strmap_hash(sku, len) % BUCKETS][items->next++ % PLACES_EACH];
+    memcpy(place, sku, len + 1);
 }
 
 static void missing(struct table_question *question, const struct pg_result *result, int row,
@@ -42,16 +59,15 @@ static void missing(struct table_question *question, const struct pg_result *res
 static void answered(struct table_question *question, bool read, void *arg)
 {
     struct known_items *items = arg;
-    size_t len = strlen(question->text);
-    if (read && !of(question)->missing && len <= JOB_SKU_MAX)
-        memcpy(place(items, question->text), question->text, len + 1);
+    if (read && !of(question)->missing)
+        remember(items, question->text);
     items->answer(of(question), items->arg);
 }
 
 bool known_items_ask(struct known_items *items, struct item_question *question, const char *sku)
 {
     question->missing = false;
-    if (strcmp(place(items, sku), sku) == 0)
+    if (find(items, sku, sku) != NULL)
         return false;
     question->question.text = sku;
     table_asker_ask(items->asker, &question->question);

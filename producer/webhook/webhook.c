@@ -101,7 +101,8 @@ static void respond_received(struct api *api, struct http_request *request)
 {
     buf_reset(&api->out);
     (void)buf_str(&api->out, "{\"received\":true}");
-    respond_json(api, request, STATS_WEBHOOK, 200, &api->out, NULL, 0);
+    const struct http_header header = {"Cache-Control", "no-store"};
+    respond_json(api, request, STATS_WEBHOOK, 200, &api->out, &header, 1);
 }
 
 static void thank(struct api *api, struct http_request *request)

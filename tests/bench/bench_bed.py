@@ -30,6 +30,7 @@ class Bed:
         # as with a Redis that has been up for a day: of a young one PostgreSQL is asked about each order
         self.stack = Stack("bench", shards=shards, settings={"CHECKOUT_REDIS_VOUCHES_AFTER": "0s"})
         self._loads = 0
+        self._items = 0     # bench-000000 and so on
         self._written = {}
         self.ledger_synced = "not checked: no payment, or a kernel before 6.5"
         self.tokens = self._write_tokens("tokens", BUYERS)
@@ -72,16 +73,22 @@ class Bed:
         self.stack.sql("delete from items")
         self.stack.redis().flushall()
         self.stack.broker.purge()
-        if items:
-            # the shard of each item is a hash that SQL does not have
-            skus = [f"bench-{number:06d}" for number in range(items)]
+        self._items = 0
+        self.sell(items, stock)
+        self.stack.sql("vacuum analyze items")
+        self.stack.sql("checkpoint")  # so that none falls into one sample and not into another
+
+    def sell(self, items, stock=0):
+        """So many items at least; new ones have `stock` units. The door refuses what does not exist."""
+        # the shard of each item is a hash that SQL does not have
+        skus = [f"bench-{number:06d}" for number in range(self._items, items)]
+        self._items = max(items, self._items)
+        if skus:
             self.stack.sql(
                 "insert into items (sku, shard, title, price, currency, stock, gate) "
                 "select sku, shard, sku, 1999, 'usd', %s, 'none' "
                 "from unnest(%s, %s::integer[]) as t(sku, shard)",
                 (stock, skus, [self.stack.shard(sku) for sku in skus]))
-        self.stack.sql("vacuum analyze items")
-        self.stack.sql("checkpoint")  # so that none falls into one sample and not into another
 
     def sold_out(self, sku):
         """What the door knows of an item that is sold out, as long as its owner says so."""
@@ -107,6 +114,7 @@ class Bed:
 
     def load(self, connections, orders, items):
         """Orders over HTTP; the load's result, every one of them accepted."""
+        self.sell(items)
         address = urllib.parse.urlsplit(self.producer.url).netloc
         result = self._tool("load", address, connections, orders, items, self.tokens, self.prefix(),
                             METHOD)

@@ -5,11 +5,11 @@ import os
 import re
 import subprocess
 
-from bench_bed import SPREAD_ITEMS  # first: it says where the next one is
+import bench_bed  # noqa: F401  first: it says where the next one is
 from harness_daemon import program
 from harness_wait import wait_until
 
-CUSTOMERS = 100             # few, so that their tokens are known
+CUSTOMERS, ITEMS = 100, 100 # few, so that their tokens and the items are known
 WARM, ORDERS = 1000, 3000
 
 UNITS = {"accept_instructions": "per order"}
@@ -33,9 +33,9 @@ class InstructionFigures:
         self.bed.tokens = self.bed.customer_tokens(CUSTOMERS)
         self.bed.producer = self._start(directory)
         try:
-            self.bed.load(64, WARM, SPREAD_ITEMS)
+            self.bed.load(64, WARM, ITEMS)
             self._control("-i", "on")
-            self.bed.load(64, ORDERS, SPREAD_ITEMS)
+            self.bed.load(64, ORDERS, ITEMS)
             self._control("-i", "off")
             self._control("-d")
             dump = os.path.join(directory, "out.1")

@@ -91,7 +91,7 @@ class PeerFigures:
                              connections)
 
     def _door(self, connections, **how):
-        self.bed.fresh()
+        self.bed.fresh(SPREAD_ITEMS)
         return self._wrk("the door", self.bed.producer.url + "/v1/orders", connections, **how)
 
     def _peers(self, connections):
@@ -120,7 +120,7 @@ class PeerFigures:
         with _server([program("checkout-bench-bare-http"), str(port)]):
             bare = self._wrk("bare HTTP", f"http://127.0.0.1:{port}/v1/orders", 256)["per_s"]
         taken = self._door(256)["per_s"]
-        self.bed.fresh()
+        self.bed.fresh(1)
         self.bed.sold_out("bench-000000")
         refused = self._wrk("the door, sold out", self.bed.producer.url + "/v1/orders", 256, items=1, refused=True)["per_s"]
         self.add("bare_http_256_per_s", bare)

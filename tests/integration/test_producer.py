@@ -14,11 +14,11 @@ import uuid
 import jsonschema
 import jwt
 import pika
-import yaml
 
 import harness
 from harness import wait_until
 from harness_client import PROBLEMS, http_call, raw
+from harness_contract import Contract
 from harness_services import ROOT
 
 GOOD = {"sku": "dress", "quantity": 1, "payment_method": "pm_card_visa"}
@@ -49,44 +49,6 @@ def take_all(stack):
     finally:
         connection.close()
     return found
-
-
-class Contract:
-    """schemas/openapi.yaml: what each answer is held against."""
-
-    def __init__(self):
-        with open(os.path.join(ROOT, "schemas", "openapi.yaml"), encoding="utf-8") as source:
-            self.document = yaml.safe_load(source)
-
-    def resolve(self, part):
-        while "$ref" in part:
-            found = self.document
-            for name in part["$ref"].removeprefix("#/").split("/"):
-                found = found[name]
-            part = found
-        return part
-
-    def operation(self, method, path):
-        for template, item in self.document["paths"].items():
-            wanted, given = template.split("/"), path.partition("?")[0].split("/")
-            if len(wanted) == len(given) and all(a == b or a.startswith("{") and b
-                                                 for a, b in zip(wanted, given)):
-                return item.get(method.lower())
-        return None
-
-    def check(self, method, path, answer):
-        """The status is described, the headers are there, the body is of the schema."""
-        operation = self.operation(method, path)
-        if operation is None:
-            schema = {"$ref": "#/components/schemas/Problem"} if answer.body else None
-        else:
-            described = self.resolve(operation["responses"][str(answer.status)])
-            for name in described.get("headers", {}):
-                if name != "Retry-After" or answer.status != 200:
-                    assert answer.headers[name] is not None, (name, answer)
-            schema = described["content"][answer.headers["Content-Type"]]["schema"]
-        if schema is not None:
-            jsonschema.validate(answer.json, {**self.document, **schema})
 
 
 CONTRACT = Contract()

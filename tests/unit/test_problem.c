@@ -1,5 +1,8 @@
 #include "common/shop/problem.h"
 
+#include "common/base/err.h"
+#include "common/shop/problem_page.h"
+
 #include <check.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -70,6 +73,29 @@ START_TEST(the_page_of_the_events_has_types_of_the_registry_with_their_status)
     }
     ck_assert_uint_gt(known, 0);
     ck_assert_uint_eq(known, count_of(text, "`/problems/"));
+}
+END_TEST
+
+START_TEST(each_type_has_a_page_at_its_path)
+{
+    enum problem_type found;
+    for (enum problem_type type = 0; type < PROBLEM_COUNT; type++) {
+        char path[64];
+        (void)snprintf(path, sizeof path, "/problems/%s", problem_name(type));
+        ck_assert_int_eq(problem_by_path(path, &found), 0);
+        ck_assert_int_eq(found, type);
+        ck_assert_uint_gt(strlen(problem_advice(type)), 10);
+        struct buf out;
+        buf_init(&out, PROBLEM_PAGE_MAX);
+        problem_page_encode(&out, type);
+        ck_assert(!out.failed);
+        ck_assert_ptr_nonnull(strstr(buf_text(&out), problem_name(type)));
+        buf_free(&out);
+    }
+    static const char *const none[] = {"/problems/", "/problems", "/problems/sold-out/",
+                                       "/problems/Sold-out", ""};
+    for (size_t i = 0; i < ARRAY_LEN(none); i++)
+        ck_assert_int_eq(problem_by_path(none[i], &found), ERR_NOT_FOUND);
 }
 END_TEST
 
@@ -155,6 +181,7 @@ int main(void)
     TCase *tcase = tcase_create("problem");
     tcase_add_test(tcase, the_page_of_the_api_lists_each_type_with_its_status_and_title);
     tcase_add_test(tcase, the_page_of_the_events_has_types_of_the_registry_with_their_status);
+    tcase_add_test(tcase, each_type_has_a_page_at_its_path);
     tcase_add_test(tcase, each_type_has_a_name_and_a_title_of_its_own);
     tcase_add_test(tcase, a_document_says_what_its_row_says);
     tcase_add_test(tcase, every_text_is_escaped);

@@ -1,0 +1,273 @@
+#!/usr/bin/python3
+"""The API is what schemas/openapi.yaml says: each documented answer of each call is given, and nothing else comes."""
+
+import uuid
+
+import harness
+from harness import wait_until
+from harness_client import PROBLEMS, http_call, raw
+from harness_contract import Contract
+from test_webhook import PATH as WEBHOOKS, SECRET, event_of, sign
+
+ORIGIN = "https://shop.example"
+ASKS = "pm_card_authenticationRequired"
+
+
+class Documented(harness.TestCase):
+    """One shop for all: a door with webhooks, and a strict one with every limit."""
+
+    daemons = ("sandbox", "consumer", "notifier")
+    proxied = ("database", "amqp")
+    shards = 1
+    settings = {"CHECKOUT_ORIGINS": ORIGIN, "CHECKOUT_ACTION_WAIT": "120s"}
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.contract = Contract()
+        cls.strict = cls.stack.start("producer", CHECKOUT_ORDERS_PER_USER="1/1h", CHECKOUT_BAD_TOKENS_PER_ADDRESS="1/1h")
+        cls.plain = cls.stack.start("producer")
+        cls.door = cls.stack.start("producer", CHECKOUT_WEBHOOK_SECRET_FILE=cls.stack.write_secret("webhook", SECRET))
+
+    def call(self, method, path, user="ann", body=None, producer=None, **headers):
+        """One call of a page of the shop; the answer is as the document says."""
+        headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        answer = self.stack.call(user, method, path, body, {"Origin": ORIGIN, "X-Request-Id": "mine", **headers},
+                                 producer or self.door)
+        self.contract.check(method, path, answer)
+        self.assertEqual((answer.headers["X-Request-Id"], answer.headers["Access-Control-Allow-Origin"],
+                          answer.headers["Vary"]), ("mine", ORIGIN, "Origin"))
+        return answer
+
+    def post(self, sku, user="ann", producer=None, key=None, body=None, **members):
+        order = {"sku": sku, "quantity": 1, "payment_method": "pm_card_visa", **members}
+        return self.call("POST", "/v1/orders", user, order if body is None else body, producer,
+                         Idempotency_Key=key or uuid.uuid4().hex, Content_Type="application/json")
+
+    def get(self, order, **headers):
+        return self.call("GET", f"/v1/orders/{order}", **headers)
+
+    def order(self, status, sku=None, **members):
+        """The id of an order that has come so far."""
+        answer = self.post(sku or self.stack.item(), **members)
+        self.assertEqual(answer.status, 202, answer)
+        wait_until(lambda: self.get(answer.json["id"]).json["status"] == status, 20, f"an order to be {status}")
+        return answer.json["id"]
+
+    def waiting(self):
+        return self.order("waiting", self.stack.item(stock=1, held=1))
+
+    def cancel(self, order):
+        return self.call("DELETE", f"/v1/orders/{order}")
+
+    def cancelled(self):
+        order = self.waiting()
+        self.assertEqual(self.cancel(order).status, 202)
+        wait_until(lambda: self.get(order).json["status"] == "cancelled", 20, "it to be cancelled")
+        return self.cancel(order)
+
+    def conflict(self):
+        sku = self.stack.item()
+        self.stack.redis().set(f"checkout:gate:{sku}", "soldout:sold", ex=5)
+        return self.post(sku)
+
+    def challenged(self):
+        sku = self.stack.item(challenge="drop-7")
+        answers = []
+        wait_until(lambda: answers.append(self.post(sku)) or answers[-1].status == 403, 10, "the door to know the challenge")
+        self.call("GET", f"/v1/items/{sku}")
+        return answers[-1]
+
+    def reused(self):
+        key, sku = uuid.uuid4().hex, self.stack.item()
+        self.post(sku, key=key)
+        return self.post(sku, key=key, quantity=2)
+
+    def limited(self, method, path, **named):
+        """After a second token that is not valid."""
+        for _ in range(3):
+            answer = self.call(method, path, None, producer=self.strict, Authorization="Bearer a.b.c", **named)
+        return answer
+
+    def webhook(self, body, signature=None, producer=None):
+        return self.call("POST", WEBHOOKS, None, body, producer, Content_Type="application/json",
+                         Stripe_Signature=signature or sign(body))
+
+    def cases(self):
+        """By call and status, how to get that answer."""
+        none = "/v1/orders/" + str(uuid.UUID(int=0))
+        item, hook = self.stack.item(), event_of(str(uuid.uuid4()))
+        etag = self.call("GET", "/openapi.json", None).headers["ETag"]
+        return {
+            ("createOrder", "202"): lambda: self.post(item),
+            ("createOrder", "400"): lambda: self.post(item, colour="red"),
+            ("createOrder", "401"): lambda: self.post(item, user=None),
+            ("createOrder", "403"): self.challenged,
+            ("createOrder", "404"): lambda: self.post("nothing"),
+            ("createOrder", "409"): self.conflict,
+            ("createOrder", "413"): lambda: self.post(item, body=b" " * 5000),
+            ("createOrder", "415"): lambda: self.call("POST", "/v1/orders", body=b"{}", Idempotency_Key="k"),
+            ("createOrder", "422"): self.reused,
+            ("createOrder", "429"): lambda: [self.post(item, "eve", self.strict) for _ in range(2)][1],
+            ("listOrders", "200"): lambda: self.call("GET", "/v1/orders?limit=1"),
+            ("listOrders", "400"): lambda: self.call("GET", "/v1/orders?limit=0"),
+            ("listOrders", "401"): lambda: self.call("GET", "/v1/orders", None),
+            ("listOrders", "429"): lambda: self.limited("GET", "/v1/orders"),
+            ("getOrder", "200"): lambda: self.get(self.order("confirmed")),
+            ("getOrder", "401"): lambda: self.call("GET", none, None),
+            ("getOrder", "404"): lambda: self.call("GET", none),
+            ("getOrder", "429"): lambda: self.limited("GET", none),
+            ("cancelOrder", "200"): self.cancelled,
+            ("cancelOrder", "202"): lambda: self.cancel(self.waiting()),
+            ("cancelOrder", "401"): lambda: self.call("DELETE", none, None),
+            ("cancelOrder", "404"): lambda: self.call("DELETE", none),
+            ("cancelOrder", "409"): lambda: self.cancel(self.order("confirmed")),
+            ("cancelOrder", "429"): lambda: self.limited("DELETE", none),
+            ("takeWebhook", "200"): lambda: self.webhook(hook),
+            ("takeWebhook", "400"): lambda: self.webhook(hook, "t=1,v1=00"),
+            ("takeWebhook", "404"): lambda: self.webhook(hook, producer=self.plain),
+            ("takeWebhook", "413"): lambda: self.webhook(b" " * (1 << 20) + b" "),
+            ("listItems", "200"): lambda: self.call("GET", "/v1/items?limit=1", None),
+            ("listItems", "400"): lambda: self.call("GET", "/v1/items?after=-", None),
+            ("getItem", "200"): lambda: self.call("GET", f"/v1/items/{item}", None),
+            ("getItem", "404"): lambda: self.call("GET", "/v1/items/nothing", None),
+            ("getOpenapi", "200"): lambda: self.call("GET", "/openapi.json", None),
+            ("getOpenapi", "304"): lambda: self.call("GET", "/openapi.json", None, If_None_Match=f'"x", W/{etag}'),
+            ("getOpenapi", "400"): lambda: self.ambiguous("GET", "/openapi.json"),
+            ("getProblemPage", "200"): lambda: self.call("GET", "/problems/sold-out", None),
+            ("getProblemPage", "404"): lambda: self.call("GET", "/problems/hunger", None),
+            # what is away comes last, and comes back
+            ("listOrders", "503"): lambda: self.call("GET", "/v1/orders"),
+            ("getOrder", "503"): lambda: self.get(self.gone),
+            ("cancelOrder", "503"): lambda: self.cancel(self.gone),
+            ("takeWebhook", "503"): lambda: self.webhook(event_of(self.gone)),
+            ("listItems", "503"): lambda: self.call("GET", "/v1/items?limit=2", None),
+            ("getItem", "503"): lambda: self.call("GET", "/v1/items/away", None),
+            ("createOrder", "503"): lambda: self.post(item),
+        }
+
+    def take_servers_away(self):
+        self.gone = self.post(self.stack.item()).json["id"]
+        for server in ("database", "amqp"):
+            self.stack.proxies[server].down()
+        self.addCleanup(self.bring_servers_back)
+        wait_until(lambda: self.stack.post("ann", "away").status == 503 and
+                   self.stack.call("ann", "GET", "/v1/orders").status == 503, 20, "the door to notice")
+
+    def bring_servers_back(self):
+        for server in ("database", "amqp"):
+            self.stack.proxies[server].up()
+        sku = self.stack.item()
+        wait_until(lambda: self.stack.post("ann", sku).status == 202 and
+                   self.stack.call("ann", "GET", "/v1/orders").status == 200, 60, "the door to be whole again")
+
+    def test_each_documented_answer_of_each_call_is_given(self):
+        cases, away = self.cases(), False
+        documented = {(operation["operationId"], status) for _, _, operation in self.contract.operations()
+                      for status in operation["responses"] if status != "default"}
+        self.assertEqual(documented - set(cases), set(), "an answer that no case here produces")
+        for (call, status), case in cases.items():
+            if status == "503" and not away:
+                away = True
+                self.take_servers_away()
+            with self.subTest(call=call, status=status):
+                self.assertEqual(case().status, int(status))
+                self.assertIn((call, status), self.contract.seen)
+
+    # -- what holds for every call -----------------------------------------------------------------
+
+    def ambiguous(self, method, path):
+        """The answer to a request that can be read in two ways."""
+        got = raw(self.door.url, f"{method} {path} HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n".encode())
+        head, _, body = got.partition(b"\r\n\r\n")
+        lines = [line.split(": ", 1) for line in head.decode().split("\r\n")[1:]]
+        answer = harness.Answer(int(head.split()[1]), HeaderList(lines), body)
+        self.contract.check(method, path, answer)
+        return answer
+
+    def test_what_the_server_refuses_before_it_looks_at_the_call(self):
+        for path, method, _ in self.contract.operations():
+            path = path.replace("{id}", str(uuid.UUID(int=0))).replace("{sku}", "x").replace("{name}", "sold-out")
+            with self.subTest(path=path, method=method):
+                self.assertEqual(self.ambiguous(method.upper(), path).status, 400)
+                answer = self.stack.call(None, method.upper(), path, headers={"X": "x" * 16384}, producer=self.door)
+                self.contract.check(method.upper(), path, answer)
+                self.assertEqual(answer.status, 431)
+
+    def test_other_methods(self):
+        for path in self.contract.document["paths"]:
+            concrete = path.replace("{id}", str(uuid.UUID(int=0))).replace("{sku}", "x").replace("{name}", "sold-out")
+            with self.subTest(path=path):
+                self.assertEqual(self.call("PUT", concrete).status, 405)
+                preflight = self.call("OPTIONS", concrete, None)
+                self.assertEqual(preflight.status, 405 if concrete == WEBHOOKS else 204)
+                if "get" in self.contract.document["paths"][path]:
+                    headed, got = self.call("HEAD", concrete), self.call("GET", concrete)
+                    self.assertEqual((headed.status, headed.headers["Content-Length"]),
+                                     (got.status, got.headers["Content-Length"]))
+        self.assertEqual(self.call("GET", "/v1/nowhere").status, 404)
+
+    def test_no_answer_has_room_for_an_undocumented_member(self):
+        self.assertEqual(self.contract.loose_objects(), ["getOpenapi 200"])
+
+    def test_each_documented_member_of_an_order_comes(self):
+        members = self.contract.document["components"]["schemas"]["Order"]["properties"]
+        asked = self.order("reserved", payment_method=ASKS, reference="cart-7")
+        wait_until(lambda: "next_action" in self.get(asked).json, 20, "the buyer to be asked")
+        self.waiting()
+        self.order("rejected", payment_method="pm_card_chargeDeclined")
+        self.order("rejected", payment_method="pm_nothing")
+        self.assertEqual(set(members) - self.contract.members["Order"], set())
+
+    # -- the API about itself ------------------------------------------------------------------------
+
+    def test_the_document_itself_is_served(self):
+        answer = self.call("GET", "/openapi.json", None)
+        self.assertEqual(answer.json, self.contract.document)
+        changed = self.call("GET", "/openapi.json", None, If_None_Match='"0000000000000000"')
+        self.assertEqual((changed.status, changed.headers["ETag"]), (200, answer.headers["ETag"]))
+
+    def test_the_type_of_a_problem_is_the_path_of_its_page(self):
+        for base in (self.door.url, self.stack.daemon("notifier").url):
+            for path, (status, title) in PROBLEMS.items():
+                page = http_call(base, "GET", path)
+                self.assertEqual((page.status, page.headers["Content-Type"]), (200, "text/html; charset=utf-8"), path)
+                for part in (f"<h1>{title}</h1>", f"<code>{path}</code>", f"status {status}"):
+                    self.assertIn(part, page.body.decode())
+            self.assertEqual(http_call(base, "GET", "/problems/").status, 404)
+
+    # -- items ---------------------------------------------------------------------------------------
+
+    def test_items_come_in_pages(self):
+        skus = sorted(self.stack.item(f"page-{name}") for name in "bac")
+        self.stack.sql("update items set title = %s where sku = 'page-a'", ('Hut "für" <Ann>',))
+        path, found = "/v1/items?limit=2&after=page", []
+        while path:
+            page = self.call("GET", path, None)
+            found += page.json["items"]
+            path = page.json.get("next")
+        self.assertEqual([item["sku"] for item in found][:3], skus)
+        self.assertEqual(found[0], self.call("GET", "/v1/items/page-a", None).json)
+        self.assertEqual(found[0]["title"], 'Hut "für" <Ann>')
+        whole = self.call("GET", "/v1/items?limit=100", None).json
+        self.assertTrue(set(skus) <= {item["sku"] for item in whole["items"]})
+        self.assertNotIn("next", whole)
+        for wrong in ("limit=101", "limit=x", "limit=", "after=a%20b", "after="):
+            self.assertEqual(self.call("GET", "/v1/items?" + wrong, None).status, 400, wrong)
+
+
+class HeaderList:
+    """Headers that were read by hand; like those of http.client."""
+
+    def __init__(self, pairs):
+        self.pairs = pairs
+
+    def keys(self):
+        return [name for name, _ in self.pairs]
+
+    def __getitem__(self, wanted):
+        return next((value for name, value in self.pairs if name.lower() == wanted.lower()), None)
+
+
+if __name__ == "__main__":
+    harness.main()
