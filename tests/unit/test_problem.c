@@ -76,6 +76,18 @@ START_TEST(the_page_of_the_events_has_types_of_the_registry_with_their_status)
 }
 END_TEST
 
+START_TEST(the_page_for_shops_says_of_each_type_what_to_do)
+{
+    const char *text = read_page("docs/integrate.md");
+    for (enum problem_type type = 0; type < PROBLEM_COUNT; type++) {
+        char row[512];
+        (void)snprintf(row, sizeof row, "| %u | `%s` | %s |\n", problem_status(type),
+                       problem_name(type), problem_advice(type));
+        ck_assert_msg(count_of(text, row) == 1, "docs/integrate.md has no row %s", row);
+    }
+}
+END_TEST
+
 START_TEST(each_type_has_a_page_at_its_path)
 {
     enum problem_type found;
@@ -182,6 +194,7 @@ int main(void)
     tcase_add_test(tcase, the_page_of_the_api_lists_each_type_with_its_status_and_title);
     tcase_add_test(tcase, the_page_of_the_events_has_types_of_the_registry_with_their_status);
     tcase_add_test(tcase, each_type_has_a_page_at_its_path);
+    tcase_add_test(tcase, the_page_for_shops_says_of_each_type_what_to_do);
     tcase_add_test(tcase, each_type_has_a_name_and_a_title_of_its_own);
     tcase_add_test(tcase, a_document_says_what_its_row_says);
     tcase_add_test(tcase, every_text_is_escaped);
