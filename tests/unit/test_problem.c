@@ -81,8 +81,8 @@ START_TEST(the_page_for_shops_says_of_each_type_what_to_do)
     const char *text = read_page("docs/integrate.md");
     for (enum problem_type type = 0; type < PROBLEM_COUNT; type++) {
         char row[512];
-        (void)snprintf(row, sizeof row, "| %u | `%s` | %s |\n", problem_status(type),
-                       problem_name(type), problem_advice(type));
+        (void)snprintf(row, sizeof row, "- `%s` (%u): %s\n", problem_name(type),
+                       problem_status(type), problem_advice(type));
         ck_assert_msg(count_of(text, row) == 1, "docs/integrate.md has no row %s", row);
     }
 }
