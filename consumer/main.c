@@ -16,6 +16,7 @@
 #include "common/shop/topology.h"
 #include "consumer/money/runner.h"
 #include "consumer/pool/pool.h"
+#include "consumer/relay/lines.h"
 #include "consumer/shard/admission_keys.h"
 #include "consumer/shard/lost_jobs.h"
 #include "consumer/shards_wait.h"
@@ -52,6 +53,7 @@ struct consumer {
     struct pool *pool; /* NULL: it waits for the number of shards */
     struct pay *pay;
     struct redis *redis;
+    struct lines *lines;
     struct pg_cluster *cluster;
     struct pg *heartbeat;
     struct pg *control; /* sweeps and notifications */
@@ -335,7 +337,11 @@ static bool open_all(struct consumer *c)
         return false;
     c->context.relay = relay_new(loop, c->context.shards, c->outbox, c->redis,
                                  c->context.admission_keys, &c->stats);
-    if (c->context.relay != NULL && cfg_int(cfg, CFG_OPEN_ORDERS_PER_USER) > 0)
+    c->lines = lines_new(loop, c->context.shards, c->outbox, c->redis, &c->stats);
+    if (c->context.relay == NULL || c->lines == NULL)
+        return false;
+    relay_tells_lines(c->context.relay, c->lines);
+    if (cfg_int(cfg, CFG_OPEN_ORDERS_PER_USER) > 0)
         relay_ends_open_orders(c->context.relay);
     struct pool_options options = {.name = cfg_str(cfg, CFG_NAME),
                                    .heartbeat = c->heartbeat,
@@ -346,8 +352,7 @@ static bool open_all(struct consumer *c)
                                    .wrong_shards = wrong_shards,
                                    .left = left,
                                    .arg = c};
-    if (c->context.relay != NULL)
-        c->pool = pool_new(&c->context, &options);
+    c->pool = pool_new(&c->context, &options);
     return c->pool != NULL;
 }
 
@@ -379,6 +384,7 @@ static void close_all(struct consumer *c)
     redis_close(c->redis);
     pool_free(c->pool);
     relay_free(c->context.relay);
+    lines_free(c->lines);
     admission_keys_free(c->context.admission_keys);
     runner_free(c->context.money.runner);
     ids_free(c->context.ids);

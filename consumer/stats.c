@@ -151,6 +151,8 @@ int stats_init(struct stats *s, struct metrics *m, uint32_t shards)
                         "Late captures: payments that succeeded for closed orders.", NULL);
     s->events_relayed =
         metrics_counter(m, "checkout_events_relayed_total", "Events published to Redis.", NULL);
+    s->lines_published = metrics_counter(m, "checkout_lines_published_total",
+                                         "Messages to Redis of how waitlists stand.", NULL);
     s->relay_seconds = metrics_histogram(m, "checkout_relay_seconds",
                                          "From an event's commit to Redis' answer.", NULL);
     s->decision_seconds =

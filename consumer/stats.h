@@ -39,6 +39,7 @@ struct stats {
     struct metric *refunds_open;
     struct metric *late_successes;
     struct metric *events_relayed;
+    struct metric *lines_published;
     struct metric *relay_seconds;
     struct metric *decision_seconds;
     struct metric *outcome_seconds[ORDER_STATE_COUNT]; /* of final states; else NULL */

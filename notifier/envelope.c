@@ -1,11 +1,13 @@
 #include "notifier/envelope.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/base/clock.h"
 #include "common/base/encode.h"
 #include "common/base/err.h"
+#include "common/base/parse.h"
 #include "common/shop/event.h"
 #include "common/shop/status.h"
 
@@ -31,6 +33,16 @@ int envelope_parse_order(const char *text, unsigned char ret_order[ENVELOPE_ORDE
     return 0;
 }
 
+void envelope_set_line(struct envelope *envelope, const char *status, const char *sku)
+{
+    enum order_state state = order_state_of(status);
+    envelope->final = order_state_final(state);
+    envelope->waits = state == ORDER_STATE_WAITING;
+    envelope->sku[0] = '\0';
+    if (sku != NULL && strlen(sku) <= JOB_SKU_MAX)
+        (void)snprintf(envelope->sku, sizeof envelope->sku, "%s", sku);
+}
+
 int envelope_parse(const char *text, size_t len, struct envelope *ret_envelope)
 {
     if (len > ENVELOPE_TEXT_MAX)
@@ -43,19 +55,24 @@ int envelope_parse(const char *text, size_t len, struct envelope *ret_envelope)
     const char *subject = NULL;
     const char *status = NULL;
     const char *time = "";
+    const char *sku = NULL;
     json_int_t sequence = 0;
+    json_int_t place = 0;
     struct envelope envelope = {0};
     int code = ERR_PARSE;
-    if (json_unpack(root, "{s:s, s:s, s:s, s:I, s?s, s:{s:s}}", "specversion", &version, "id", &id,
-                    "subject", &subject, "sequence", &sequence, "time", &time, "data", "status",
-                    &status) == 0 &&
+    if (json_unpack(root, "{s:s, s:s, s:s, s:I, s?s, s:{s:s, s?s, s?I}}", "specversion", &version,
+                    "id", &id, "subject", &subject, "sequence", &sequence, "time", &time, "data",
+                    "status", &status, "sku", &sku, "place_in_line", &place) == 0 &&
         strcmp(version, "1.0") == 0 && id[0] != '\0' && sequence > 0)
         code = envelope_parse_order(subject, envelope.order);
     if (code == 0) {
         envelope.sequence = sequence;
         if (clock_parse_rfc3339(time, &envelope.time_ms) < 0)
             envelope.time_ms = 0;
-        envelope.final = order_state_final(order_state_of(status));
+        envelope.place = place > 0 ? place : 0;
+        if (parse_int(id, 1, INT64_MAX, &envelope.id) < 0)
+            envelope.id = 0;
+        envelope_set_line(&envelope, status, sku);
         *ret_envelope = envelope;
     }
     json_decref(root);

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "common/base/attrs.h"
+#include "common/shop/job.h"
 
 #define ENVELOPE_TEXT_MAX ((size_t)16 * 1024) /* bytes of one event */
 #define ENVELOPE_ORDER_SIZE 16
@@ -15,8 +16,15 @@ struct envelope {
     unsigned char order[ENVELOPE_ORDER_SIZE]; /* the UUID in binary */
     int64_t sequence;
     bool final;      /* the order ends with it */
+    bool waits;      /* it is on the waitlist of `sku`, which is "" where it is not known */
+    int64_t id;      /* of the event; 0: not known */
+    int64_t place;   /* its place in line at that moment; 0: not said */
     int64_t time_ms; /* its commit, by the database's clock; 0: unknown, or not to be counted */
+    char sku[JOB_SKU_MAX + 1];
 };
+
+/* Copies what tells of a waitlist into an envelope; NULL: not known. */
+void envelope_set_line(struct envelope *envelope, const char *status, const char *sku);
 
 /* Reads one of Checkout's CloudEvents. ERR_PARSE: it is none. */
 MUST_CHECK int envelope_parse(const char *text, size_t len, struct envelope *ret_envelope);

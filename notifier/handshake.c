@@ -59,6 +59,18 @@ static const struct handshake_refusal wrong_origin = {
 static const struct handshake_refusal wrong_id = {
     PROBLEM_INVALID_REQUEST, "last_event_id must be the id of an event that was received."};
 
+/* The id of an event, or of a place in line: that of the event by which the order waits, and more
+ * behind a dot. */
+static int parse_last_id(const char *text, int64_t *ret_id)
+{
+    const char *dot = strchr(text, '.');
+    int64_t more;
+    if (dot != NULL && parse_int(dot + 1, 0, INT64_MAX, &more) < 0)
+        return ERR_PARSE;
+    return parse_intn(text, dot == NULL ? strlen(text) : (size_t)(dot - text), 0, INT64_MAX,
+                      ret_id);
+}
+
 static const struct handshake_refusal *
 find_refusal(const struct handshake *h, const struct origins *origins, int64_t *ret_after_id)
 {
@@ -76,7 +88,7 @@ find_refusal(const struct handshake *h, const struct origins *origins, int64_t *
         return &wrong_origin;
     if (!handshake_lists(h->protocols, EVENT_SUBPROTOCOL))
         return &wrong_protocol;
-    if (h->last_event_id != NULL && parse_int(h->last_event_id, 0, INT64_MAX, ret_after_id) < 0)
+    if (h->last_event_id != NULL && parse_last_id(h->last_event_id, ret_after_id) < 0)
         return &wrong_id;
     return NULL;
 }

@@ -11,6 +11,7 @@
 #include "common/service/servers.h"
 #include "common/service/stop.h"
 #include "common/shop/origins.h"
+#include "notifier/places.h"
 #include "notifier/registry.h"
 #include "notifier/replay.h"
 #include "notifier/server.h"
@@ -30,6 +31,7 @@ struct notifier {
     struct heartbeat *heartbeat;
     struct shop *shop;
     struct subscriptions *subscriptions;
+    struct places *places;
     struct server *server;
 };
 
@@ -83,6 +85,7 @@ static int listen_for_buyers(struct notifier *n)
         .registry = n->registry,
         .subscriptions = n->subscriptions,
         .replay = n->replay,
+        .places = n->places,
         .stats = &n->stats,
     };
     errno = 0;
@@ -91,6 +94,35 @@ static int listen_for_buyers(struct notifier *n)
     (void)fprintf(stderr, "%s: %s: cannot listen on %s: %s\n", n->daemon.name, cfg_name(CFG_LISTEN),
                   cfg_str(cfg, CFG_LISTEN), strerror(errno));
     return EXIT_SETTING;
+}
+
+static int listen_to_line(const char *sku, void *arg)
+{
+    struct notifier *n = arg;
+    return subscriptions_listen_line(n->subscriptions, sku);
+}
+
+static void unlisten_line(const char *sku, void *arg)
+{
+    struct notifier *n = arg;
+    subscriptions_unlisten_line(n->subscriptions, sku);
+}
+
+static void line_heard(const char *sku, size_t sku_len, const char *text, size_t len, void *arg)
+{
+    struct notifier *n = arg;
+    places_heard(n->places, sku, sku_len, text, len);
+}
+
+static bool watch_lines(struct notifier *n)
+{
+    const struct places_channels channels = {
+        .listen = listen_to_line, .unlisten = unlisten_line, .arg = n};
+    n->places = places_new(n->daemon.loop, replay_session(n->replay), &channels, &n->stats);
+    if (n->places == NULL)
+        return false;
+    subscriptions_on_line(n->subscriptions, line_heard, n);
+    return true;
 }
 
 static bool watch_shop(struct notifier *n)
@@ -126,7 +158,7 @@ static int start(struct notifier *n)
         n->replay != NULL)
         n->subscriptions =
             subscriptions_new(n->daemon.loop, &redis, n->registry, n->replay, &n->stats);
-    if (n->subscriptions == NULL || !watch_shop(n)) {
+    if (n->subscriptions == NULL || !watch_lines(n) || !watch_shop(n)) {
         log_error("cannot start", LOG_STR("problem", "out of memory"));
         return 1;
     }
@@ -158,6 +190,7 @@ int main(int argc, char **argv)
     heartbeat_free(n.heartbeat);
     shop_free(n.shop);
     replay_free(n.replay);
+    places_free(n.places); /* its questions have their answers now */
     registry_free(n.registry);
     identity_close(n.identity);
     origins_free(n.origins);

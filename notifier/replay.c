@@ -13,7 +13,7 @@
 #include "common/shop/status.h"
 
 #define RUNS_MAX 8      /* queries at once; many that reconnect wait in a queue */
-#define OTHERS_MAX 8    /* settings, the lag, the shop's figures, heartbeats */
+#define OTHERS_MAX 32   /* settings, the lag, the shop's figures, heartbeats, lines */
 #define PAGE 64         /* events of one query: well below a socket's buffer */
 #define MARGIN_MS 60000 /* shards commit side by side: an older event may appear this late */
 #define STATEMENT_MS 5000
@@ -22,10 +22,12 @@
 #define RETRY_MS 1000
 #define NUMBER_SIZE 24
 
-/* As enum event_column has them. */
+/* As enum event_column has them. The place of an order that still waits comes by itself: the
+ * line has moved since. */
 #define COLUMNS                                                                                    \
     "select e.event_id, e.sequence, (extract(epoch from e.created_at) * 1000)::bigint,"            \
-    "       e.order_id, o.sku, o.quantity, e.status, e.reason, e.place_in_line, o.amount,"         \
+    "       e.order_id, o.sku, o.quantity, e.status, e.reason,"                                    \
+    "       case when e.sequence < o.sequence then e.place_in_line end, o.amount,"                 \
     "       o.currency, o.reference, checkout.next_action(o.order_id, e.status, e.sequence, "      \
     "o.sequence),"                                                                                 \
     "       case e.status when 'rejected' then o.payment_problem end,"                             \
@@ -150,8 +152,9 @@ static void push_row(struct replay *replay, struct session *session, const struc
                      int row)
 {
     const struct event event = event_of_row(result, row);
-    struct envelope envelope = {.sequence = event.sequence,
-                                .final = order_state_final(order_state_of(event.status))};
+    struct envelope envelope = {
+        .sequence = event.sequence, .id = event.id, .place = event.place_in_line};
+    envelope_set_line(&envelope, event.status, event.sku);
     buf_reset(&replay->text);
     if (envelope_parse_order(event.order_id, envelope.order) < 0 ||
         event_encode(&replay->text, &event) < 0)

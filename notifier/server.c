@@ -11,6 +11,7 @@
 #include "common/shop/problem_page.h"
 #include "common/shop/problem_respond.h"
 #include "notifier/handshake.h"
+#include "notifier/places.h"
 #include "notifier/session.h"
 
 #define STAY_DEFAULT_S 3600
@@ -106,6 +107,7 @@ static void session_end(struct server *server, struct session *session)
     const struct server_options *o = &server->options;
     char user[REGISTRY_USER_MAX + 1];
     replay_forget(o->replay, session);
+    places_forget(o->places, session);
     memcpy(user, registry_user_name(session->member.user), sizeof user);
     if (registry_leave(o->registry, &session->member))
         subscriptions_unlisten(o->subscriptions, user);
@@ -133,6 +135,12 @@ static void socket_drained(void *arg)
     replay_drained(server->options.replay, session);
 }
 
+static void event_pushed(struct session *session, const struct envelope *envelope, void *arg)
+{
+    struct server *server = arg;
+    places_pushed(server->options.places, session, envelope);
+}
+
 static const struct ws_listener listener = {.closed = socket_closed, .drained = socket_drained};
 
 static void stay_over(void *arg)
@@ -149,6 +157,8 @@ static struct session *session_new(struct server *server, const struct welcome *
     session->owner = server;
     session->member.owner = session;
     session->stats = server->options.stats;
+    session->pushed = event_pushed;
+    session->pushed_arg = server;
     buf_init(&session->held, SESSION_HELD_MAX);
     replay_welcome(session, welcome->after_id);
     session->stay = loop_timer_new(server->options.loop, stay_over, session);

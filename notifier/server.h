@@ -8,6 +8,7 @@
 #include "common/base/loop.h"
 #include "common/identity/jwt.h"
 #include "common/net/http/http.h"
+#include "notifier/places.h"
 #include "notifier/registry.h"
 #include "notifier/replay.h"
 #include "notifier/stats.h"
@@ -28,6 +29,7 @@ struct server_options {
     struct registry *registry;
     struct subscriptions *subscriptions;
     struct replay *replay;
+    struct places *places;
     struct stats *stats;
 };
 

@@ -20,6 +20,16 @@ static void count(struct stats *stats, const struct envelope *envelope)
     metric_observe(stats->push_seconds, age_ms < 0 ? 0 : (double)age_ms / 1000);
 }
 
+int session_tell(struct session *session, const char *text, size_t len)
+{
+    int code = ws_send(session->ws, text, len);
+    if (code == ERR_FULL)
+        ws_close(session->ws, WS_CLOSE_TRY_LATER, "too slow: connect again", "slow");
+    else if (code < 0 && code != ERR_CLOSED)
+        ws_close(session->ws, WS_CLOSE_TRY_LATER, "out of memory: connect again", "memory");
+    return code;
+}
+
 void session_push(struct session *session, const struct envelope *envelope, const char *text,
                   size_t len)
 {
@@ -27,13 +37,11 @@ void session_push(struct session *session, const struct envelope *envelope, cons
         metric_add(session->stats->stale, 1);
         return;
     }
-    int code = ws_send(session->ws, text, len);
-    if (code == 0)
-        count(session->stats, envelope);
-    else if (code == ERR_FULL)
-        ws_close(session->ws, WS_CLOSE_TRY_LATER, "too slow: connect again", "slow");
-    else if (code != ERR_CLOSED)
-        ws_close(session->ws, WS_CLOSE_TRY_LATER, "out of memory: connect again", "memory");
+    if (session_tell(session, text, len) < 0)
+        return;
+    count(session->stats, envelope);
+    if (session->pushed != NULL)
+        session->pushed(session, envelope, session->pushed_arg);
 }
 
 void session_offer(struct session *session, const struct envelope *envelope, const char *text,

@@ -43,6 +43,12 @@ struct session_replay {
     TAILQ_ENTRY(session) link;
 };
 
+struct session;
+
+/* Called with each event that went out. */
+typedef void (*session_pushed_cb)(struct session *session, const struct envelope *envelope,
+                                  void *arg);
+
 struct session {
     struct registry_member member;
     struct ws *ws;
@@ -53,6 +59,9 @@ struct session {
     bool holding;
     bool held_lost; /* some held events were dropped: replay again */
     struct buf held;
+    LIST_HEAD(session_places, place) places; /* of places.c */
+    session_pushed_cb pushed;                /* may be NULL */
+    void *pushed_arg;
     void *owner;
 };
 
@@ -63,6 +72,8 @@ void session_push(struct session *session, const struct envelope *envelope, cons
 /* Takes a live event: pushed, or held. */
 void session_offer(struct session *session, const struct envelope *envelope, const char *text,
                    size_t len);
+/* Sends what is no event of an order's own. Like ws_send; it closes a socket that is too slow. */
+MUST_CHECK int session_tell(struct session *session, const char *text, size_t len);
 /* Live events wait from now on. */
 void session_hold(struct session *session);
 /* Sends the held ones in the order of their arrival; live ones flow again. */

@@ -56,6 +56,12 @@ void stats_init(struct stats *s, struct metrics *m)
                         "Replays of a websocket from PostgreSQL that were completed.", NULL);
     s->replay_seconds = metrics_histogram(m, "checkout_replay_seconds",
                                           "From a replay's first query to its end.", NULL);
+    s->places = metrics_counter(m, "checkout_places_told_total",
+                                "Places in line queued on websockets.", NULL);
+    s->lines = metrics_gauge(m, "checkout_lines_watched",
+                             "Items whose waitlist a connected buyer stands on.", NULL);
+    s->line_reads = metrics_counter(m, "checkout_line_reads_total",
+                                    "Waitlists of an item read from PostgreSQL.", NULL);
     s->redis_up = metrics_server_up(m, METRICS_REDIS);
     s->database_up = metrics_server_up(m, METRICS_DATABASE);
     init_labels(s);

@@ -15,6 +15,9 @@ struct stats {
     struct metric *stale;
     struct metric *replays;
     struct metric *replay_seconds;
+    struct metric *places;
+    struct metric *lines;
+    struct metric *line_reads;
     struct metric *redis_up;
     struct metric *database_up;
 };

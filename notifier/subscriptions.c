@@ -11,6 +11,7 @@
 
 #define PREFIX_LEN (sizeof REDIS_CHANNEL_EVENTS - 1)
 #define CHANNEL_SIZE (PREFIX_LEN + REGISTRY_USER_MAX + 1)
+#define LINE_PREFIX_LEN (sizeof REDIS_CHANNEL_LINE - 1)
 /* Without Redis it asks the database in rounds: the first one soon, to cover a short reconnect. */
 #define FIRST_ROUND_MS 1000
 #define ROUND_MS 5000
@@ -27,6 +28,8 @@ struct subscriptions {
     bool lagging;           /* events wait to be published, though Redis stands here */
     struct redis *commands; /* asks each second whether this is still the master */
     bool is_master;
+    subscriptions_line_cb line_heard; /* NULL: not set */
+    void *line_arg;
 };
 
 static struct session *session_of(struct registry_member *member)
@@ -40,6 +43,11 @@ static struct registry_user *user_of_channel(const struct subscriptions *subscri
     if (len < PREFIX_LEN || memcmp(channel, REDIS_CHANNEL_EVENTS, PREFIX_LEN) != 0)
         return NULL;
     return registry_find(subscriptions->registry, channel + PREFIX_LEN, len - PREFIX_LEN);
+}
+
+static bool is_line(const char *channel, size_t len)
+{
+    return len > LINE_PREFIX_LEN && memcmp(channel, REDIS_CHANNEL_LINE, LINE_PREFIX_LEN) == 0;
 }
 
 struct live_event {
@@ -58,6 +66,12 @@ static void message_came(const char *channel, size_t channel_len, const char *me
                          size_t message_len, void *arg)
 {
     struct subscriptions *subscriptions = arg;
+    if (is_line(channel, channel_len)) {
+        if (subscriptions->line_heard != NULL)
+            subscriptions->line_heard(channel + LINE_PREFIX_LEN, channel_len - LINE_PREFIX_LEN,
+                                      message, message_len, subscriptions->line_arg);
+        return;
+    }
     struct registry_user *user = user_of_channel(subscriptions, channel, channel_len);
     if (user == NULL)
         return; /* it has just left */
@@ -249,5 +263,31 @@ void subscriptions_unlisten(struct subscriptions *subscriptions, const char *use
 {
     char channel[CHANNEL_SIZE];
     channel_name(user, channel);
+    redis_unsubscribe(subscriptions->subscriber, channel);
+}
+
+void subscriptions_on_line(struct subscriptions *subscriptions, subscriptions_line_cb heard,
+                           void *arg)
+{
+    subscriptions->line_heard = heard;
+    subscriptions->line_arg = arg;
+}
+
+static void line_channel(const char *sku, char ret_channel[CHANNEL_SIZE])
+{
+    (void)snprintf(ret_channel, CHANNEL_SIZE, REDIS_CHANNEL_LINE "%s", sku);
+}
+
+int subscriptions_listen_line(struct subscriptions *subscriptions, const char *sku)
+{
+    char channel[CHANNEL_SIZE];
+    line_channel(sku, channel);
+    return redis_subscribe(subscriptions->subscriber, channel);
+}
+
+void subscriptions_unlisten_line(struct subscriptions *subscriptions, const char *sku)
+{
+    char channel[CHANNEL_SIZE];
+    line_channel(sku, channel);
     redis_unsubscribe(subscriptions->subscriber, channel);
 }

@@ -27,6 +27,7 @@
 
 /* Channels. */
 #define REDIS_CHANNEL_EVENTS "checkout:events:" /* <user>: the events of a buyer's orders */
+#define REDIS_CHANNEL_LINE "checkout:line:"     /* <sku>: how its waitlist stands */
 
 /* X(prefix, what follows it, its life) */
 #define REDIS_KEYS_MAP(X)                                                                          \
@@ -36,6 +37,7 @@
     X(REDIS_KEY_LIMIT, "kind>:<name", "until its places are all free again")                       \
     X(REDIS_KEY_OPEN, "user_id", REDIS_KEYS_TEXT(REDIS_KEY_OPEN_LIFE_MS) " ms")                    \
     X(REDIS_KEY_SENDERS, "minute", REDIS_KEYS_TEXT(REDIS_KEY_SENDERS_LIFE_S) " s")                 \
-    X(REDIS_CHANNEL_EVENTS, "user_id", "channel")
+    X(REDIS_CHANNEL_EVENTS, "user_id", "channel")                                                  \
+    X(REDIS_CHANNEL_LINE, "sku", "channel")
 
 #endif

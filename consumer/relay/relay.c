@@ -53,6 +53,7 @@ struct relay {
     struct admission_keys *keys;
     struct stats *stats;
     bool ends_open_orders;
+    struct lines *lines; /* NULL: they are not reported */
     struct loop_timer *save;
     struct loop_timer *retry;
     struct buf message;
@@ -126,6 +127,18 @@ void relay_ends_open_orders(struct relay *relay)
     relay->ends_open_orders = true;
 }
 
+void relay_tells_lines(struct relay *relay, struct lines *lines)
+{
+    relay->lines = lines;
+}
+
+static void serve(const struct relay *relay, uint32_t shard, bool serving)
+{
+    admission_keys_serve(relay->keys, shard, serving);
+    if (relay->lines != NULL)
+        lines_serve(relay->lines, shard, serving);
+}
+
 void relay_free(struct relay *relay)
 {
     if (relay == NULL)
@@ -146,7 +159,7 @@ void relay_start(struct relay *relay, uint32_t shard, int64_t watermark)
     part->watermark = watermark;
     part->saved = watermark;
     part->counted = watermark;
-    admission_keys_serve(relay->keys, shard, true);
+    serve(relay, shard, true);
     read_page(part);
 }
 
@@ -157,7 +170,7 @@ void relay_stop(struct relay *relay, uint32_t shard)
     part->active = false;
     part->busy = false;
     part->dirty = false;
-    admission_keys_serve(relay->keys, shard, false);
+    serve(relay, shard, false);
 }
 
 void relay_kick(struct relay *relay, uint32_t shard)
@@ -245,6 +258,17 @@ static void end_open_order(const struct relay *relay, const char *user, const st
         log_debug("open order not removed; it expires by itself");
 }
 
+/* An order joins the line of its item, or leaves it: only who waited has had an event before. */
+static void tell_line(const struct relay *relay, const struct event *event)
+{
+    enum order_state state = order_state_of(event->status);
+    if (relay->lines != NULL && event->sku != NULL &&
+        (state == ORDER_STATE_WAITING ||
+         (event->sequence > 1 && (state == ORDER_STATE_RESERVED || state == ORDER_STATE_REJECTED ||
+                                  state == ORDER_STATE_CANCELLED))))
+        lines_moved(relay->lines, event->sku);
+}
+
 static int publish(struct relay_shard *part, const struct pg_result *result, int row)
 {
     struct relay *relay = part->relay;
@@ -269,6 +293,7 @@ static int publish(struct relay_shard *part, const struct pg_result *result, int
     else
         part->unanswered++;
     end_open_order(relay, pg_text(result, row, USER_ID), &event);
+    tell_line(relay, &event);
     admission_keys_saw(relay->keys, part->shard, event.sku, event.order_id, event.status,
                        event.reason);
     return code;

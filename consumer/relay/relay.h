@@ -13,6 +13,7 @@
 #include "common/base/loop.h"
 #include "common/net/pg/pg.h"
 #include "common/net/redis/redis.h"
+#include "consumer/relay/lines.h"
 #include "consumer/shard/admission_keys.h"
 #include "consumer/stats.h"
 
@@ -24,6 +25,8 @@ struct relay *relay_new(struct loop *loop, uint32_t shards, struct pg *session, 
                         struct admission_keys *keys, struct stats *stats);
 /* From now on an order that ends no longer counts among its customer's open ones in Redis. */
 void relay_ends_open_orders(struct relay *relay);
+/* From now on `lines` hears which lines move, and which shards are ours; it outlives the relay. */
+void relay_tells_lines(struct relay *relay, struct lines *lines);
 void relay_free(struct relay *relay);
 
 /* The shard is ours; its events up to `watermark` are published. */

@@ -9,7 +9,7 @@ A directory of evidence holds
                    sent and answered are seconds of one monotonic clock; a request without an answer has
                    status 0 and no order
     frames.jsonl   a line for each thing that happened on a buyer's websocket:
-                   {"socket":N,"user","at","saw":"open"|"frame"|"close","event":{CloudEvent}}
+                   {"socket":N,"user","at","saw":"open"|"frame"|"place"|"close","event":{CloudEvent}}
     tables/X.jsonl the rows of checkout.X, for each X in TABLES
     ledger         the gateway's own book: a checksum, a blank and a JSON object in each line
     ready.jsonl    what programs said of themselves (see judge_ready.py); may be missing

@@ -1,4 +1,5 @@
-"""P6: every buyer who listens is told the end of each of his orders, in order; nobody else is."""
+"""P6: every buyer who listens is told the end of each of his orders, in order; nobody else is. A place in line that
+was told never rises."""
 
 import collections
 
@@ -11,10 +12,13 @@ def judge(found):
     seen = collections.defaultdict(set)      # user → ids of events
     progress = {}                            # (socket, order) → highest sequence
     known = collections.defaultdict(set)     # socket → ids
+    places = {}                              # order → the place that was told last
     present = {}                             # user → whether the socket of the last line is open
     for frame in found.frames:
         user = frame["user"]
         present[user] = frame["saw"] != "close"
+        if "event" in frame:
+            violations += judge_place(places, frame, frame["event"])
         if frame["saw"] != "frame":
             continue
         event = frame["event"]
@@ -47,6 +51,17 @@ def judge_frame(found, table, frame, event):
     elif told != (committed["order_id"], committed["sequence"], committed["status"], committed["reason"]):
         yield Violation("P6", f"{user} was told something else than was committed",
                         {"frame": frame, "committed": committed})
+
+
+def judge_place(places, frame, event):
+    """Whatever socket, program or event tells it."""
+    place, order_id = event["data"].get("place_in_line"), event["subject"]
+    if place is None:
+        return
+    if place > places.get(order_id, place):
+        yield Violation("P6", f"{frame['user']} was told place {place} of {order_id}, after {places[order_id]}",
+                        {"frame": frame})
+    places[order_id] = place
 
 
 def judge_ends(found, seen, present):

@@ -551,6 +551,21 @@ class Auditor(unittest.TestCase):
         self.world.frame("cat", 2, "confirmed", None, number=99)
         self.assert_found("P6", "an event that was never committed")
 
+    def place(self, place, socket="cat"):
+        self.world.frames.append({"socket": socket, "user": "cat", "at": 99.0, "saw": "place", "event": {
+            "id": "4.99", "subject": "cat", "type": "checkout.order.place.v1", "sequence": 1,
+            "data": {"order_id": "cat", "status": "waiting", "place_in_line": place}}})
+
+    def test_a_place_that_falls(self):
+        for place in (3, 2, 2, 1):
+            self.place(place)
+        self.assertEqual(self.world.violations(), [])
+
+    def test_a_place_that_rises(self):
+        self.place(2)
+        self.place(3, socket="another")
+        self.assert_found("P6", "cat was told place 3 of cat, after 2")
+
     def test_told_something_else(self):
         self.world.frames[0]["event"]["data"]["status"] = "confirmed"
         self.assert_found("P6", "something else than was committed")

@@ -205,17 +205,25 @@ test("after a decline the next click is a new order, at once", async () => {
   await ann.leave();
 });
 
-test("who waits can leave the line", async () => {
+test("who waits can leave the line, and who stands behind sees it move", async () => {
   const dress = await item({ stock: 1, held: 1 });
-  const ann = await Buyer.enter([dress]);
+  const [ann, bob] = await Promise.all([Buyer.enter([dress]), Buyer.enter([dress])]);
   await ann.buy(dress.sku);
   await ann.sees("waiting");
+  await bob.buy(dress.sku);
+  await bob.sees("waiting");
+  assert.match(await bob.order().textContent(), /You are number 2 in line/);
+  await bob.seesChip("live");
+  await until("the time to wait", async () => /You keep your place until/.test(await bob.order().textContent()));
+  bob.orderCalls = [];
   await ann.order().getByRole("button", { name: "Leave the line" }).click();
   await ann.sees("cancelled");
-  assert.equal((await world.counts({ sku: dress.sku })).waiting, 0);
+  await until("the next place", async () => /You are next in line/.test(await bob.order().textContent()));
+  assert.deepEqual(bob.orderCalls, [], "pushed, not polled");
+  assert.equal((await world.counts({ sku: dress.sku })).waiting, 1);
   assert.equal(await ann.order().getByRole("button").count(), 0); // of those that can be seen
   await ann.picture("cancelled");
-  await ann.leave();
+  await Promise.all([ann.leave(), bob.leave()]);
 });
 
 test("events of another buyer never appear", async () => {

@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { Events } from "../../deploy/web/checkout/events.js";
 import { Api, OtherLogin, retryAfter } from "../../deploy/web/checkout/http.js";
 import { minorDigits, money } from "../../deploy/web/checkout/money.js";
+import { Book } from "../../deploy/web/checkout/book.js";
 import { greater, learn } from "../../deploy/web/checkout/orders.js";
 import { Sender } from "../../deploy/web/checkout/sender.js";
 import { Session } from "../../deploy/web/checkout/session.js";
@@ -322,6 +323,27 @@ test("a place in line never rises, and a status of a later version changes nothi
   assert.equal(one.place_in_line, 2);
   assert.equal(event(one, { status: "teleported" }, 2), false);
   assert.equal(one.status, "waiting");
+});
+
+test("a place in line falls while the order waits, and belongs to the event by which it waits", () => {
+  const changes = [];
+  const book = new Book((order) => changes.push(order.place_in_line));
+  const place = (sequence, data) => book.heard({ type: "checkout.order.place.v1", sequence, data: { order_id: "o1", sku: "dress", status: "waiting", ...data } });
+  const news = (sequence, data) => book.heard({ type: "checkout.order.waiting.v1", sequence, time: "2026-01-01T00:00:00Z",
+    data: { order_id: "o1", sku: "dress", quantity: 1, ...data } });
+  assert.equal(place(1, { place_in_line: 9 }), null); // of an order that is not known
+  news(1, { status: "waiting", place_in_line: 4 });
+  const [one] = book.orders;
+  place(1, { place_in_line: 3, expires_at: "2026-01-01T00:15:00.000Z", estimated_wait_s: 40 });
+  assert.deepEqual([one.place_in_line, one.expires_at, one.estimated_wait_s], [3, "2026-01-01T00:15:00.000Z", 40]);
+  place(1, { place_in_line: 5 }); // its time stands still; and a line only moves up
+  assert.deepEqual([one.place_in_line, one.expires_at, one.estimated_wait_s], [3, undefined, undefined]);
+  place(2, { place_in_line: 1 });
+  place(1, { place_in_line: 2, estimated_wait_s: 20 });
+  news(2, { status: "reserved" });
+  place(1, { place_in_line: 1 });
+  assert.deepEqual([one.status, one.place_in_line, one.estimated_wait_s], ["reserved", undefined, undefined]);
+  assert.deepEqual(changes, [undefined, 4, 3, 3, 2, undefined]);
 });
 
 test("event ids are compared as numbers of any length", () => {

@@ -7,6 +7,7 @@ import time
 
 import websockets
 
+PLACE = "checkout.order.place.v1"
 FINAL = ("confirmed", "rejected", "cancelled", "refunded")
 # The library renamed the argument with its new client, in version 14.
 WEBSOCKET_HEADERS = "additional_headers" if int(websockets.__version__.split(".")[0]) >= 14 else "extra_headers"
@@ -58,7 +59,7 @@ class Sockets:
                     self._write(number, user, "open")
                     try:
                         async for text in socket:
-                            last = self._saw(number, user, json.loads(text))
+                            last = self._saw(number, user, json.loads(text)) or last
                     except websockets.ConnectionClosed:
                         pass
                     self._write(number, user, "close")
@@ -69,6 +70,10 @@ class Sockets:
             await asyncio.sleep(random.uniform(0.1, 0.6))
 
     def _saw(self, number, user, event):
+        """The event's id, from which on to listen after a loss; None of a place in line, which has none."""
+        if event["type"] == PLACE:
+            self._write(number, user, "place", event)
+            return None
         self.frames += 1
         self._write(number, user, "frame", event)
         if event["data"]["status"] in FINAL:

@@ -15,6 +15,7 @@ import websockets
 from harness_services import ROOT
 from harness_wait import wait_until
 
+PLACE = "checkout.order.place.v1"
 EVENT_SUBPROTOCOL = "cloudevents.json"
 # The library renamed the argument with its new client, in version 14.
 WEBSOCKET_HEADERS = "additional_headers" if int(websockets.__version__.split(".")[0]) >= 14 else "extra_headers"
@@ -130,7 +131,11 @@ class Listener:
         self.close_code = made.close_code
 
     def of(self, order_id):
-        return [event for event in list(self.events) if event["subject"] == order_id]
+        return [event for event in list(self.events) if event["subject"] == order_id and event["type"] != PLACE]
+
+    def places(self, order_id):
+        """What came of an order's place in line, beside its events."""
+        return [event for event in list(self.events) if event["subject"] == order_id and event["type"] == PLACE]
 
     def statuses(self, order_id):
         return [event["data"]["status"] for event in self.of(order_id)]

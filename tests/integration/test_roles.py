@@ -10,10 +10,10 @@ from harness_database import as_login
 
 # What the door may write by, and what it reads by. request_webhook is of the previous release (it goes with it).
 WRITES = {"request_cancel", "hear_gateway", "daemon_heartbeat", "request_webhook"}
-READS = {"greet", "versions", "place_in_line", "waits_until", "open_action", "known_orders", "unknown_items"}
+READS = {"greet", "versions", "place_in_line", "waits_until", "clock_behind_ms", "open_action", "known_orders", "unknown_items"}
 NOTIFIER_WRITES = {"daemon_heartbeat"}
 NOTIFIER_READS = {"greet", "versions", "next_action", "open_action", "relay_lags", "age_ms", "list_daemons", "count_daemons",
-                  "items_with_waitlist", "lines_now", "shop_now", "refuse_old_event"}
+                  "items_with_waitlist", "lines_now", "shop_now", "refuse_old_event", "clock_behind_ms", "lines", "line_tickets", "tickets_of"}
 EVERY_FUNCTION = """
     select p.proname, p.oid::regprocedure::text, has_function_privilege(%s, p.oid, 'execute'), p.prosecdef,
            array_to_string(p.proconfig, ';'), p.proowner::regrole::text,

@@ -1,8 +1,9 @@
 // The orders of one login, as far as they are known here.
 
-import { isFinal, learn } from "./orders.js";
+import { isFinal, learn, learnPlace } from "./orders.js";
 
 const EARLY_AT_MOST = 100;
+const PLACE = "checkout.order.place.v1";
 
 /** @typedef {import("./orders.js").Order} Order */
 
@@ -58,11 +59,15 @@ export class Book {
   }
 
   /** @param {any} event a CloudEvent @returns {Order | null} null: it tells nothing yet */
-  heard({ data, sequence, time }) {
+  heard({ type, data, sequence, time }) {
     if (typeof data.order_id !== "string" || typeof sequence !== "number") return null; // not about an order
     let order = this.find({ id: data.order_id });
     if (!order && this.maybeSending(data.sku)) {
-      this.early = [...this.early, { data, sequence, time }].slice(-EARLY_AT_MOST);
+      this.early = [...this.early, { type, data, sequence, time }].slice(-EARLY_AT_MOST);
+      return null;
+    }
+    if (type === PLACE) {
+      if (order && learnPlace(order, data, sequence)) this.changed(order);
       return null;
     }
     order ??= this.add({ id: data.order_id, sku: data.sku, quantity: data.quantity, at: Date.parse(time) }, "queued");

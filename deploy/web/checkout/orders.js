@@ -23,7 +23,8 @@
  * @property {string} [reason] of a rejection
  * @property {string} [message]
  * @property {number} [place_in_line]
- * @property {string} [expires_at] until when it may wait
+ * @property {string} [expires_at] until when it may wait; absent while its time stands still
+ * @property {number} [estimated_wait_s] about so long, if the line goes on as it does
  * @property {number} [amount] minor units
  * @property {string} [currency]
  * @property {string} [reference]
@@ -38,6 +39,7 @@
 const RANK = { sending: 0, unsure: 0, refused: 0, queued: 1, waiting: 2, reserved: 3, confirmed: 4, rejected: 4, cancelled: 4, refunded: 5 };
 const FINAL = new Set(["confirmed", "rejected", "cancelled", "refunded", "refused"]);
 const NEWS = /** @type {const} */ (["reason", "place_in_line", "expires_at", "next_action", "payment_problem", "param"]);
+const PLACE = /** @type {const} */ (["place_in_line", "expires_at", "estimated_wait_s"]);
 const FACTS = /** @type {const} */ (["amount", "currency", "reference", "sku", "quantity"]);
 
 /** Whether nothing more is to be expected of it. @param {Pick<Order, "status">} order */
@@ -68,10 +70,29 @@ export function learn(order, news, { sequence, event }) {
   return JSON.stringify(order) !== before;
 }
 
+/**
+ * Takes in the place in line of an order that waits. The place of an earlier state says nothing, and none rises.
+ * @param {Order} order
+ * @param {Partial<Order>} news
+ * @param {number} sequence of the event by which it waits
+ * @returns {boolean} whether anything changed
+ */
+export function learnPlace(order, news, sequence) {
+  if (order.status !== "waiting" || sequence !== order.sequence) return false;
+  const before = JSON.stringify(order);
+  const place = order.place_in_line;
+  for (const name of PLACE) take(order, news, name, true);
+  if (place && order.place_in_line) order.place_in_line = Math.min(place, order.place_in_line);
+  return JSON.stringify(order) !== before;
+}
+
 /** @param {Order} order */
 function tidy(order) {
   if (order.status !== "queued") delete order.message;
-  if (order.status !== "waiting") delete order.place_in_line;
+  if (order.status !== "waiting") {
+    delete order.place_in_line;
+    delete order.estimated_wait_s;
+  }
   if (RANK[order.status] > 0) {
     delete order.problem;
     delete order.retrying;

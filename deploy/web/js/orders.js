@@ -5,6 +5,7 @@ import { cardList, otherCard } from "./cards.js";
 import { byId, clock, element, say } from "./dom.js";
 import { locale, words } from "./words.js";
 
+const PLACE_SPOKEN_MS = 30 * 1000;
 const CARD_MAY_HELP = new Set(["payment_declined", "payment_failed"]);
 
 export class Orders {
@@ -84,11 +85,9 @@ export class Orders {
     this.announce(order, `${title}: ${badge}. ${sentence}`);
   }
 
-  /** What the shelf adds to an order's news: nobody stands further back than the line is long. */
+  /** What the shelf adds to an order's news. */
   seen(order) {
-    const item = this.shelf.item(order.sku);
-    const place = order.place_in_line && item?.waiting > 0 ? Math.min(order.place_in_line, item.waiting) : order.place_in_line;
-    return { ...order, place_in_line: place, paused: item?.state === "paused" };
+    return { ...order, paused: this.shelf.item(order.sku)?.state === "paused" };
   }
 
   offer(order, view) {
@@ -123,14 +122,20 @@ export class Orders {
     const end = bank || (order.status === "waiting" && order.expires_at);
     const left = end ? Date.parse(end) - Date.now() - this.shelf.skew : 0;
     const time = end ? new Date(Date.parse(end)).toLocaleTimeString(locale, { timeStyle: "short" }) : "";
-    say(view.until, left > 0 ? words.order[bank ? "until" : "waitUntil"](time, clock(left)) : "");
+    const minutes = order.status === "waiting" && Math.ceil(order.estimated_wait_s / 60);
+    say(view.until, [minutes > 0 && words.order.turnIn(minutes), left > 0 && words.order[bank ? "until" : "waitUntil"](time, clock(left))]
+      .filter(Boolean).join(" "));
   }
 
-  /** One sentence for each change, for who hears the page. */
+  /** One sentence for each change, for who hears the page; of a place that falls every second only some. */
   announce(order, sentence) {
+    const { status } = order;
     const before = this.said.get(order);
-    this.said.set(order, sentence);
-    if (before !== sentence) say(byId("spoken"), sentence);
+    if (before?.sentence === sentence) return;
+    const at = Date.now();
+    if (status === "waiting" && before?.status === status && at - before.at < PLACE_SPOKEN_MS) return;
+    this.said.set(order, { sentence, status, at });
+    say(byId("spoken"), sentence);
   }
 
   focus(order) {

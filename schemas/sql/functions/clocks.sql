@@ -11,6 +11,16 @@ create or replace function checkout.item_clock(i checkout.items, s checkout.shar
 language sql stable parallel safe
 return coalesce(i.stopped_at, checkout.shard_clock(s)) - i.stopped_ms * interval '1 ms';
 
+-- By how many ms the clock of an item is behind the database's; null while it stands still.
+create or replace function checkout.clock_behind_ms(p_sku text) returns bigint
+language sql stable as $$
+    select i.stopped_ms + s.stopped_ms
+      from checkout.items i
+      join checkout.service v on true
+      join checkout.shards s on s.shards = v.shards and s.shard = i.shard and s.stopped_at is null
+     where i.sku = p_sku and i.stopped_at is null
+$$;
+
 -- Lets the clock of a shard go on, unless something stops it still. The caller holds the fence.
 create or replace function checkout.run_clock(p_shards integer, p_shard integer) returns void
 language sql as $$

@@ -58,7 +58,8 @@ grant select (order_id, user_id, sku, shard, quantity, status, reason, amount, c
 grant select (order_id, attempt, state, action, action_until) on checkout.payments to checkout_producer, checkout_notifier;
 grant select (shards, shard, stopped_at, stopped_ms) on checkout.shards to checkout_producer;
 grant execute on function checkout.greet(integer), checkout.versions(), checkout.place_in_line(uuid), checkout.waits_until(uuid),
-    checkout.open_action(uuid), checkout.known_orders(uuid[]), checkout.unknown_items(text[]) to checkout_producer;
+    checkout.clock_behind_ms(text), checkout.open_action(uuid), checkout.known_orders(uuid[]), checkout.unknown_items(text[])
+    to checkout_producer;
 
 grant select (order_id, user_id, shard, status) on checkout.orders to checkout_requester;
 grant select (order_id, status) on checkout.purged_orders to checkout_requester;
@@ -105,11 +106,12 @@ grant select (order_id, user_id, sku, shard, quantity, status, reason, amount, c
 grant execute on function checkout.greet(integer), checkout.versions(), checkout.next_action(uuid, text, integer, integer),
     checkout.open_action(uuid), checkout.relay_lags(bigint), checkout.age_ms(timestamptz), checkout.list_daemons(),
     checkout.count_daemons(), checkout.items_with_waitlist(integer[]), checkout.lines_now(), checkout.shop_now(),
-    checkout.refuse_old_event(bigint) to checkout_notifier;
+    checkout.refuse_old_event(bigint), checkout.clock_behind_ms(text), checkout.lines(text[]),
+    checkout.line_tickets(text, integer), checkout.tickets_of(uuid[]) to checkout_notifier;
 grant select on checkout.daemons to checkout_notifier;
 grant select (member_id, name, host, pid, version, ready, not_ready, started_at, heartbeat_at) on checkout.consumers
     to checkout_notifier;
-grant select (shards, shard, owner, payments_stopped) on checkout.shards to checkout_notifier;
+grant select (shards, shard, owner, payments_stopped, stopped_at, stopped_ms) on checkout.shards to checkout_notifier;
 grant select (unclear_since) on checkout.payments to checkout_notifier;
 grant select (state, unclear_since) on checkout.refunds to checkout_notifier;
 

@@ -278,11 +278,8 @@ $$;
 -- stands still now (who knows until when).
 create or replace function checkout.waits_until(p_order uuid) returns timestamptz
 language sql stable as $$
-    select l.expires_at + (i.stopped_ms + s.stopped_ms) * interval '1 ms'
+    select l.expires_at + checkout.clock_behind_ms(o.sku) * interval '1 ms'
       from checkout.orders o
-      join checkout.items i on i.sku = o.sku and i.stopped_at is null
-      join checkout.service v on true
-      join checkout.shards s on s.shards = v.shards and s.shard = o.shard and s.stopped_at is null
       join checkout.waitlist l on l.sku = o.sku and l.ticket = o.ticket
      where o.order_id = p_order and o.status = 'waiting'
 $$;

@@ -92,6 +92,7 @@ export default {
     again: "Noch einmal versuchen",
     notify: "Sagen Sie mir, wenn ich dran bin",
     until: (when, left) => `Für Sie zurückgelegt bis ${when} (noch ${left}).`,
+    turnIn: (minutes) => (minutes === 1 ? "Vielleicht sind Sie in einer Minute dran." : `Vielleicht sind Sie in etwa ${minutes} Minuten dran.`),
     waitUntil: (when, left) => `Ihr Platz bleibt Ihnen bis ${when} (noch ${left}).`,
   },
   turn: "Sie sind dran",

@@ -92,6 +92,7 @@ export default {
     again: "Try again",
     notify: "Tell me when it is my turn",
     until: (when, left) => `Held for you until ${when} (${left} left).`,
+    turnIn: (minutes) => (minutes === 1 ? "It may be your turn within a minute." : `It may be your turn in about ${minutes} minutes.`),
     waitUntil: (when, left) => `You keep your place until ${when} (${left} left).`,
   },
   turn: "Your turn",
