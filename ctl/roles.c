@@ -31,7 +31,7 @@ static const struct role {
 } roles[] = {
     {"producer", "^$", "^checkout\\.jobs", "^$",
      ALL_KEYS " ~" REDIS_KEY_LIMIT "* ~" REDIS_KEY_OPEN "* " EVENTS " " REDIS_ALWAYS
-              " +info +eval +time +set +get +del +subscribe +unsubscribe"
+              " +info +eval +evalsha +time +set +get +mget +del +subscribe +unsubscribe"
               " ~" REDIS_KEY_SENDERS "* +zadd +zcard +zrem +zremrangebyscore +pexpire"
               " +hincrby +expire"},
     {"consumer", "^$", "^checkout\\.dead$", "^checkout\\.",

@@ -40,6 +40,7 @@ struct admission {
     struct loop_timer *late;
     struct question *asked_first;
     struct question *asked_last;
+    bool script_known; /* to the Redis that is connected */
     uint64_t slow_until_ms;
 };
 
@@ -183,12 +184,42 @@ static void forget_question(struct admission *admission, struct question *q)
         admission->asked_last = before;
 }
 
+static void answered(const struct redis_reply *reply, void *arg);
+
+static int send_question(struct question *q)
+{
+    struct admission *admission = q->admission;
+    int code = redis_script_ask(admission->redis, admission->limits, q->entries, q->count,
+                                admission->script_known, answered, q);
+    if (code < 0)
+        return code;
+    admission->script_known = true;
+    if (admission->asked_last == NULL)
+        admission->asked_first = q;
+    else
+        admission->asked_last->next = q;
+    q->next = NULL;
+    admission->asked_last = q;
+    return 0;
+}
+
+/* Asks with the whole script, where Redis has forgotten it. */
+static bool asked_again(struct question *q, const struct redis_reply *reply)
+{
+    if (q->count == 0 || !redis_script_missing(reply))
+        return false;
+    q->admission->script_known = false;
+    return send_question(q) == 0;
+}
+
 static void answered(const struct redis_reply *reply, void *arg)
 {
     struct question *q = arg;
     struct admission *admission = q->admission;
     if (admission != NULL) {
         forget_question(admission, q);
+        if (asked_again(q, reply))
+            return;
         if (reply->type != REDIS_ARRAY || reply->count != q->count)
             open_all(q);
         for (size_t i = 0; i < q->count; i++)
@@ -238,18 +269,12 @@ static bool ask_some(struct admission *admission)
     q->asked_ms = clock_mono_ms();
     while (admission->first != NULL && q->count < REDIS_SCRIPT_ORDERS_MAX)
         q->entries[q->count++] = take_first(admission);
-    if (redis_script_ask(admission->redis, admission->limits, q->entries, q->count, answered, q) <
-        0) {
+    if (send_question(q) < 0) {
         open_all(q);
         free(q);
         return true;
     }
     expect(admission, q);
-    if (admission->asked_last == NULL)
-        admission->asked_first = q;
-    else
-        admission->asked_last->next = q;
-    admission->asked_last = q;
     if (!loop_timer_active(admission->late))
         loop_timer_start(admission->late, WAIT_MS, 0);
     return true;
@@ -327,6 +352,7 @@ void admission_free(struct admission *admission)
 
 void admission_redis_changed(struct admission *admission, bool up)
 {
+    admission->script_known = false;
     redis_vouch_connected(admission->vouch, up);
 }
 

@@ -1,9 +1,11 @@
 #include "producer/admission/redis_script.h"
 
 #include <inttypes.h>
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base/encode.h"
 #include "common/base/log.h"
 #include "common/base/rate.h"
 #include "common/identity/names.h"
@@ -15,9 +17,10 @@
 #define LIMIT_PREFIX_SIZE (sizeof REDIS_KEY_LIMIT + sizeof "address:")
 #define LIMIT_KEY_SIZE (LIMIT_PREFIX_SIZE + JWT_USER_SIZE)
 #define NUMBER_SIZE 24
+#define SHA1_BYTES 20
 #define OPEN_KEY_SIZE (sizeof REDIS_KEY_OPEN + JWT_USER_SIZE)
 #define FIXED_ARGS 5 /* EVAL, script, number of keys, number of limits, open orders */
-#define ORDER_ARGS (5 + LIMIT_KINDS)
+#define ORDER_ARGS (4 + LIMIT_KINDS)
 #define REFUSED_KINDS 8      /* how the answer packs a kind and a time into one number */
 #define REFUSED_OPEN 7       /* the kind of too many open orders */
 #define OPEN_WAIT_US 5000000 /* most payments have ended by then */
@@ -32,50 +35,64 @@
 /*
  * KEYS, for each order: its marker, its item's state, its limits, L of them, and if open orders are
  * limited (O of a customer at once; 0: any number) those of its customer. ARGV: L, O, then of each
- * limit its step and its room, then of each order its fingerprint and id. The arithmetic of the
- * limits is that of common/base/rate.c. Refused by limit n for w us: -(w * 8 + n).
+ * limit its step and its room, then of each order its fingerprint. The arithmetic of the limits is
+ * that of common/base/rate.c. Refused by limit n for w us: -(w * 8 + n).
+ *
+ * It is most of what an order costs Redis: each call costs more than what it does, so states and
+ * limits are read by one (`has`), and %d is cheaper than a number, which Redis writes as %.17g.
  */
 static const char ask_script[] =
-    "local L, O, out = tonumber(ARGV[1]), tonumber(ARGV[2]), {} "
+    "local call, format = redis.call, string.format "
+    "local L, O, out, read, has, full = tonumber(ARGV[1]), tonumber(ARGV[2]), {}, {}, {}, {} "
     "local each, args, now = 2 + L + (O > 0 and 1 or 0), 2 + 2 * L, 0 "
-    "if each > 2 then local time = redis.call('TIME') now = time[1] * 1000000 + time[2] end "
+    "if each > 2 then local time = call('TIME') now = time[1] * 1000000 + time[2] end "
+    "for k = 0, #KEYS - each, each do "
+    "  for n = 2, 2 + L do read[#read+1] = KEYS[k+n] end "
+    "end "
+    "local values, steps, rooms = call('MGET', unpack(read)), {}, {} "
+    "for i = 1, #read do has[read[i]] = values[i] end "
+    "for n = 1, L do steps[n], rooms[n] = tonumber(ARGV[2*n+1]), tonumber(ARGV[2*n+2]) end "
     "for i = 1, #KEYS / each do "
-    "  local k, code, full, lock = (i - 1) * each, 0, {}, nil "
-    "  local seen, item, print, id = KEYS[k+1], KEYS[k+2], ARGV[args+2*i-1], ARGV[args+2*i] "
-    "  local old = redis.call('SET', seen, print, 'NX', 'GET', 'EX', " SEEN_S ") "
+    "  local k, code, lock = (i - 1) * each, 0, nil "
+    "  local seen, item, print, id = KEYS[k+1], KEYS[k+2], ARGV[args+i], nil "
+    "  local old = call('SET', seen, print, 'NX', 'GET', 'EX', '" SEEN_S "') "
     "  if old then code = (old == print) and 1 or 2 else "
-    "    local mode, state = string.match(redis.call('GET', item) or '', '^(%l+):(%l+)$') "
-    "    if state == 'sold' and mode ~= 'none' then code = 3 "
-    "    elseif mode == 'lock' then "
-    "      lock = '" REDIS_KEY_LOCK "' .. string.sub(item, #'" REDIS_KEY_GATE "' + 1) "
-    "      local owner = redis.call('GET', lock) "
-    "      code = (owner and owner ~= id) and 4 or 5 "
+    "    if has[item] or O > 0 then id = string.sub(seen, #'" REDIS_KEY_SEEN "' + 1) end "
+    "    if has[item] then "
+    "      local mode, state = string.match(has[item], '^(%l+):(%l+)$') "
+    "      if state == 'sold' and mode ~= 'none' then code = 3 "
+    "      elseif mode == 'lock' then "
+    "        lock = '" REDIS_KEY_LOCK "' .. string.sub(item, #'" REDIS_KEY_GATE "' + 1) "
+    "        local owner = call('GET', lock) "
+    "        code = (owner and owner ~= id) and 4 or 5 "
+    "      end "
     "    end "
     "    local wait = 0 "
     "    for n = 1, (code == 3 or code == 4) and 0 or L do "
-    "      local step, room = tonumber(ARGV[2*n+1]), tonumber(ARGV[2*n+2]) "
-    "      local at = tonumber(redis.call('GET', KEYS[k+2+n]) or 0) or 0 "
-    "      full[n] = math.min(math.max(now, at), now + room) + step "
-    "      local over = full[n] - now - room "
+    "      local at, last = tonumber(has[KEYS[k+2+n]] or 0) or 0, now + rooms[n] "
+    "      if at < now then at = now elseif at > last then at = last end "
+    "      full[n] = at + steps[n] "
+    "      local over = full[n] - last "
     "      if over > wait then wait, code = over, -(over * " KINDS_TEXT " + n) end "
     "    end "
-    "    local open, ms = KEYS[k+each], now / 1000 "
     "    if O > 0 and (code == 0 or code == 5) then "
-    "      local old = redis.pcall('ZREMRANGEBYSCORE', open, '-inf', string.format('%.0f', ms)) "
-    "      if type(old) == 'table' then redis.call('DEL', open) end "
-    "      if redis.call('ZCARD', open) >= O then code = " OPEN_REFUSED " end "
+    "      local open, ms = KEYS[k+each], now / 1000 "
+    "      local gone = redis.pcall('ZREMRANGEBYSCORE', open, '-inf', format('%.0f', ms)) "
+    "      if type(gone) == 'table' then call('DEL', open) end "
+    "      if call('ZCARD', open) >= O then code = " OPEN_REFUSED " "
+    "      else "
+    "        call('ZADD', open, format('%.0f', ms + " OPEN_MS "), id) "
+    "        call('PEXPIRE', open, " OPEN_MS ") "
+    "      end "
     "    end "
     "    if code == 0 or code == 5 then "
-    "      if O > 0 then "
-    "        redis.call('ZADD', open, string.format('%.0f', ms + " OPEN_MS "), id) "
-    "        redis.call('PEXPIRE', open, " OPEN_MS ") "
-    "      end "
     "      for n = 1, L do "
-    "        redis.call('SET', KEYS[k+2+n], string.format('%.0f', full[n]), "
-    "          'PX', math.ceil((full[n] - now) / 1000)) "
+    "        local key, value = KEYS[k+2+n], format('%d', full[n]) "
+    "        has[key] = value "
+    "        call('SET', key, value, 'PX', format('%d', (full[n] - now) / 1000 + 1)) "
     "      end "
-    "      if lock then redis.call('SET', lock, id, 'NX', 'PX', " LOCK_MS ") end "
-    "    else redis.call('DEL', seen) end "
+    "      if lock then call('SET', lock, id, 'NX', 'PX', " LOCK_MS ") end "
+    "    else call('DEL', seen) end "
     "  end "
     "  out[i] = code "
     "end "
@@ -182,10 +199,22 @@ static void add_limit_keys(struct command *command, const struct used_limits *us
 
 /* ---- */
 
-int redis_script_ask(struct redis *redis, const struct limits *limits,
-                     struct admission_entry *const *entries, size_t count, redis_reply_cb answered,
-                     void *arg)
+/* By which Redis knows the script; NULL: that cannot be said. */
+static const char *ask_digest(void)
 {
+    static char digest[HEX_SIZE(SHA1_BYTES)];
+    unsigned char bytes[SHA1_BYTES];
+    if (digest[0] == '\0' &&
+        EVP_Digest(ask_script, sizeof ask_script - 1, bytes, NULL, EVP_sha1(), NULL) == 1)
+        hex_encode(bytes, sizeof bytes, digest);
+    return digest[0] == '\0' ? NULL : digest;
+}
+
+int redis_script_ask(struct redis *redis, const struct limits *limits,
+                     struct admission_entry *const *entries, size_t count, bool known,
+                     redis_reply_cb answered, void *arg)
+{
+    const char *digest = known ? ask_digest() : NULL;
     char keys[2 * REDIS_SCRIPT_ORDERS_MAX][KEY_SIZE];
     char limit_keys[REDIS_SCRIPT_ORDERS_MAX][LIMIT_KINDS][LIMIT_KEY_SIZE];
     char open_keys[REDIS_SCRIPT_ORDERS_MAX][OPEN_KEY_SIZE];
@@ -195,8 +224,11 @@ int redis_script_ask(struct redis *redis, const struct limits *limits,
     struct command command = {argv, argv_len, 0};
     struct used_limits used;
     use_limits(&used, limits);
-    add_text(&command, "EVAL");
-    add(&command, ask_script, sizeof ask_script - 1);
+    add_text(&command, digest == NULL ? "EVAL" : "EVALSHA");
+    if (digest == NULL)
+        add(&command, ask_script, sizeof ask_script - 1);
+    else
+        add_text(&command, digest);
     bool counts_open = open_max(limits) > 0;
     add_number(&command, number, (int64_t)((2 + used.count + (counts_open ? 1 : 0)) * count));
     for (size_t i = 0; i < count; i++) {
@@ -208,11 +240,16 @@ int redis_script_ask(struct redis *redis, const struct limits *limits,
                     entries[i]->names.of[LIMIT_USER]);
     }
     add_rates(&command, &used, limits);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         add_text(&command, entries[i]->fingerprint);
-        add_text(&command, entries[i]->order_id);
-    }
     return redis_command(redis, command.argc, argv, argv_len, answered, arg);
+}
+
+bool redis_script_missing(const struct redis_reply *reply)
+{
+    static const char prefix[] = "NOSCRIPT";
+    return reply->type == REDIS_ERROR && reply->len >= sizeof prefix - 1 &&
+           memcmp(reply->str, prefix, sizeof prefix - 1) == 0;
 }
 
 enum admission_verdict redis_script_verdict(const struct limits *limits,

@@ -18,11 +18,14 @@
  * Asks about `count` orders (REDIS_SCRIPT_ORDERS_MAX at most): a repeat passes; else the item's
  * state and lock must let it pass, and then the limits. Only an order that passes leaves its
  * marker, takes the lock, and takes a place of each limit. The answer is an array, each element for
- * redis_script_verdict. The result is redis_command's.
+ * redis_script_verdict. `known`: this connection has carried the script before, and its name is
+ * enough. The result is redis_command's.
  */
 MUST_CHECK int redis_script_ask(struct redis *redis, const struct limits *limits,
-                                struct admission_entry *const *entries, size_t count,
+                                struct admission_entry *const *entries, size_t count, bool known,
                                 redis_reply_cb answered, void *arg);
+/* Redis has forgotten the script: nothing was asked. */
+bool redis_script_missing(const struct redis_reply *reply);
 /* The verdict of one order; also sets entry->refused. */
 enum admission_verdict redis_script_verdict(const struct limits *limits,
                                             const struct redis_reply *item,

@@ -208,6 +208,41 @@ static const struct {
     {2, MINE, ADMISSION_KNOWN, MINE},        {2, OTHER, ADMISSION_OTHER_BODY, OTHER},
 };
 
+/* Orders pass by one question more, which begins so. */
+static void passes_by(const char *beginning)
+{
+    struct asked *asked = ask();
+    ck_assert_uint_eq(fake_redis_waiting(redis), 1);
+    ck_assert_ptr_eq(strstr(fake_redis_command(redis, 0), beginning), fake_redis_command(redis, 0));
+    redis_says(0);
+    is(asked, ADMISSION_PASS);
+}
+
+START_TEST(redis_gets_the_script_once_and_again_when_it_has_forgotten_it)
+{
+    static const struct redis_reply forgotten = {
+        .type = REDIS_ERROR, .str = "NOSCRIPT No matching script.", .len = 28};
+    begin_with_age("90000");
+    passes_by("EVAL local ");
+    passes_by("EVALSHA ");
+    struct asked *asked = ask();
+    ck_assert_ptr_nonnull(strstr(fake_redis_command(redis, 0), "EVALSHA "));
+    fake_redis_answer(redis, 0, &forgotten);
+    ck_assert_int_eq(asked->verdict, NONE);
+    ck_assert_ptr_nonnull(strstr(fake_redis_command(redis, 0), "EVAL local "));
+    redis_says(0);
+    is(asked, ADMISSION_PASS);
+    passes_by("EVALSHA ");
+    fake_redis_down(redis);
+    admission_redis_changed(admission, false);
+    fake_redis_up(redis);
+    admission_redis_changed(admission, true);
+    tell_age("90000");
+    passes_by("EVAL local ");
+    end();
+}
+END_TEST
+
 START_TEST(of_a_repeat_the_order_itself_decides)
 {
     begin_with_age("90000");
@@ -623,7 +658,7 @@ START_TEST(redis_is_asked_about_the_limit_in_the_same_query)
     struct asked *asked = ask();
     ck_assert_ptr_nonnull(strstr(fake_redis_command(redis, 0),
                                  " 3 checkout:seen:" ID " checkout:gate:hat "
-                                 "checkout:limit:user:ann 1 0 30000000 60000000 " MINE " " ID));
+                                 "checkout:limit:user:ann 1 0 30000000 60000000 " MINE));
     redis_says(0);
     is(asked, ADMISSION_PASS);
     nothing_is_mended();
@@ -639,7 +674,7 @@ START_TEST(open_orders_are_counted_in_the_same_query)
     ck_assert_ptr_nonnull(strstr(fake_redis_command(redis, 0),
                                  " 4 checkout:seen:" ID
                                  " checkout:gate:hat checkout:limit:user:ann "
-                                 "checkout:open:ann 1 3 30000000 60000000 " MINE " " ID));
+                                 "checkout:open:ann 1 3 30000000 60000000 " MINE));
     redis_says(0);
     ck_assert_int_eq(asked->verdict, ADMISSION_PASS);
     admission_take_back(admission, &asked->entry);
@@ -816,6 +851,7 @@ int main(void)
     Suite *suite = suite_create("admission");
     TCase *tcase = tcase_create("admission");
     tcase_add_test(tcase, a_new_order_passes_by_redis_alone);
+    tcase_add_test(tcase, redis_gets_the_script_once_and_again_when_it_has_forgotten_it);
     tcase_add_loop_test(tcase, of_a_repeat_the_order_itself_decides, 0, ARRAY_LEN(repeats));
     tcase_add_loop_test(tcase, a_young_redis_is_asked_beside_postgresql, 0, ARRAY_LEN(forgotten));
     tcase_add_test(tcase, one_that_says_nothing_of_use_does_not_vouch);
