@@ -363,6 +363,10 @@ class BehindProxy(Http):
         listener = Listener(self.url.replace("http", "ws") + "/v1/events", {"Authorization": "Bearer " + token})
         listener.close()
 
+    def test_what_the_api_tells_about_itself(self):
+        self.assertEqual(http_call(self.url, "GET", "/openapi.json").json["info"]["title"], "Checkout")
+        self.assertEqual(http_call(self.url, "GET", "/problems/sold-out").status, 200)
+
     def test_a_client_that_has_ended_its_side(self):
         connection = self.connect(self.url)
         connection.sendall(self.order("Connection: close"))

@@ -607,7 +607,7 @@ class Accepting(Api):
                 for odd in (given + "x", "", "a b", '"', "a;b", "\u00e9")] + [answered().headers["X-Request-Id"]]
         self.assertEqual(len(set(made)), len(made))
         for name in made:
-            self.assertRegex(name, "^[0-9a-f]{16}-[0-9a-f]+$")
+            self.assertRegex(name, "^[0-9a-f]{16}-[0-9]+$")
         told = [json.loads(line) for line in producer.log_text().splitlines() if b'"request answered"' in line]
         for name, status in ((given, 401), ("mine", 404), (made[0], 401)):
             self.assertIn((name, "GET", status), [(line["request_id"], line["method"], line["status"]) for line in told])
