@@ -1,6 +1,7 @@
 #include "ctl/request.h"
 #include "common/shop/status.h"
 #include "ctl/listing.h"
+#include "ctl/orders/orders_purged.h"
 
 #include <inttypes.h>
 #include <pwd.h>
@@ -82,6 +83,16 @@ static void written(const struct pg_result *result, void *arg)
     pending->shard = pg_int(result, 0, 1);
 }
 
+static int complain_of_order(struct ctl *ctl, const char *id)
+{
+    bool purged = false;
+    int exit_code = orders_purged_find(ctl, id, &purged);
+    if (exit_code == CTL_FINE && purged)
+        return ctl_complain(CTL_FAILED, "order %s was purged; a refund is made at the gateway", id);
+    return exit_code == CTL_FINE ? ctl_complain(CTL_FAILED, "no consumer has decided order %s", id)
+                                 : exit_code;
+}
+
 static int write_it(struct ctl *ctl, const struct request *request, struct pending *pending)
 {
     char shard[NUMBER_SIZE];
@@ -97,7 +108,7 @@ static int write_it(struct ctl *ctl, const struct request *request, struct pendi
     if (exit_code != CTL_FINE || pending->id[0] != '\0')
         return exit_code;
     if (of_order)
-        return ctl_complain(CTL_FAILED, "no consumer has decided order %s", request->order_id);
+        return complain_of_order(ctl, request->order_id);
     if (request->sku != NULL)
         return ctl_complain(CTL_FAILED, "there is no item \"%.64s\"", request->sku);
     return ctl_complain(CTL_FAILED, "there is no shard %" PRId64, request->shard);

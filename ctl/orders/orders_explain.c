@@ -6,6 +6,7 @@
 #include "ctl/human.h"
 #include "ctl/listing.h"
 #include "ctl/orders/order_text.h"
+#include "ctl/orders/orders_purged.h"
 #include "ctl/orders/orders_queued.h"
 #include "ctl/table.h"
 
@@ -319,11 +320,15 @@ static int explain(struct ctl *ctl, const char *id, const char *user)
     for (size_t i = 0; i < PARTS && exit_code == CTL_FINE; i++)
         exit_code = listing_query(ctl, parts[i].statement, params, parts[i].columns, parts[i].count,
                                   &tables[i]);
-    if (exit_code == CTL_FINE && table_rows(tables[PART_ORDER]) == 0)
+    bool purged = false;
+    bool there = exit_code == CTL_FINE && table_rows(tables[PART_ORDER]) > 0;
+    if (exit_code == CTL_FINE && !there)
+        exit_code = orders_purged_print(ctl, id, &purged);
+    if (exit_code == CTL_FINE && !there && !purged)
         exit_code = orders_explain_queued(ctl, id, user);
-    else if (exit_code == CTL_FINE && ctl->json)
+    else if (there && ctl->json)
         print_json(tables);
-    else if (exit_code == CTL_FINE)
+    else if (there)
         print(tables);
     for (size_t i = 0; i < PARTS; i++)
         table_free(tables[i]);

@@ -4,6 +4,7 @@
 #include "ctl/command.h"
 #include "ctl/listing.h"
 #include "ctl/orders/order_text.h"
+#include "ctl/orders/orders_purged.h"
 #include "ctl/table.h"
 
 #define DOCUMENT_MAX ((size_t)1024 * 1024)
@@ -167,12 +168,16 @@ static int show(struct ctl *ctl, const char *id)
     for (size_t i = 0; i < PARTS && exit_code == CTL_FINE; i++)
         exit_code = listing_query(ctl, parts[i].statement, params, parts[i].columns, parts[i].count,
                                   &tables[i]);
-    if (exit_code == CTL_FINE && table_rows(tables[PART_ORDER]) == 0)
+    bool purged = false;
+    bool there = exit_code == CTL_FINE && table_rows(tables[PART_ORDER]) > 0;
+    if (exit_code == CTL_FINE && !there)
+        exit_code = orders_purged_print(ctl, id, &purged);
+    if (exit_code == CTL_FINE && !there && !purged)
         exit_code = ctl_complain(CTL_FAILED,
                                  "no consumer has decided order %s (it may still be queued)", id);
-    else if (exit_code == CTL_FINE && ctl->json)
+    else if (there && ctl->json)
         print_json(tables);
-    else if (exit_code == CTL_FINE)
+    else if (there)
         print(tables);
     for (size_t i = 0; i < PARTS; i++)
         table_free(tables[i]);
