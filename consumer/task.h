@@ -42,7 +42,9 @@ struct task {
     const char *currency;
     const char *payment_method;   /* CHARGE */
     const char *receipt_email;    /* CHARGE; NULL: none */
-    const char *customer;         /* CHARGE: whose order it is */
+    const char *customer;         /* CHARGE: whose order it is, without the name */
+    int64_t quantity;             /* CHARGE */
+    const char *reference;        /* CHARGE: the shop's own; "": none */
     const char *gateway_customer; /* CHARGE: whose saved payment method it is, at the gateway; NULL:
                                      no customer's */
     const char *intent_id; /* CHARGE, REFUND, LOOK_AT_RETURNS: the gateway's id of the payment;

@@ -26,6 +26,12 @@ struct pay_charge {
     const char *idempotency_key;
     const char *receipt_email;    /* NULL: none */
     const char *gateway_customer; /* the gateway's id, whose method it is; NULL: none */
+    /* What the gateway keeps with it, so that the order can be rebuilt from its list; the same at
+     * each sending under one key. */
+    const char *sku;       /* NULL or "": not said */
+    int64_t quantity;      /* 0: not said */
+    const char *reference; /* likewise: none */
+    const char *customer;  /* no name, but the same for all orders of a buyer; likewise */
 };
 
 /* What is refunded: the payment `intent_id`, of which `amount` is all. */

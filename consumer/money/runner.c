@@ -140,6 +140,9 @@ static int copy_texts(struct payment *p, const struct task *task)
     (void)snprintf(p->key, sizeof p->key, "%s-%" PRId64, p->order_id, p->number);
     const char *customer = task->customer != NULL ? task->customer : task->order_id;
     p->customer = strmap_hash(customer, strlen(customer));
+    p->quantity = task->quantity;
+    (void)snprintf(p->customer_text, sizeof p->customer_text, "%s", customer);
+    (void)snprintf(p->reference, sizeof p->reference, "%s", task->reference);
     p->payment_method = strdup(task->payment_method == NULL ? "" : task->payment_method);
     bool whole = p->payment_method != NULL &&
                  copy_optional(task->receipt_email, &p->receipt_email) &&

@@ -137,7 +137,11 @@ static int call(struct payment *p)
                                       .payment_method = p->payment_method,
                                       .idempotency_key = key,
                                       .receipt_email = p->receipt_email,
-                                      .gateway_customer = p->gateway_customer};
+                                      .gateway_customer = p->gateway_customer,
+                                      .sku = p->sku,
+                                      .quantity = p->quantity,
+                                      .reference = p->reference,
+                                      .customer = p->customer_text};
     const struct pay_refund refund = {.order_id = p->order_id,
                                       .amount = p->amount,
                                       .currency = p->currency,

@@ -39,12 +39,13 @@ struct payment {
     char sku[JOB_SKU_MAX + 1];
     char order_id[IDS_ORDER_SIZE];
     int64_t number; /* of the attempt */
-    int64_t amount;
+    int64_t amount, quantity;
     char currency[8];
     uint64_t customer; /* a hash */
     char *payment_method;
-    char *receipt_email;    /* NULL: none */
-    char *gateway_customer; /* NULL: none */
+    char *receipt_email;                                                  /* NULL: none */
+    char *gateway_customer;                                               /* NULL: none */
+    char reference[JOB_REFERENCE_MAX + 1], customer_text[IDS_ORDER_SIZE]; /* "": none */
     char intent_id[PAY_ID_MAX + 1];
     char key[RUNNER_KEY_SIZE];
     int64_t born_ms;       /* monotonic: when its intent became durable, before its first call */

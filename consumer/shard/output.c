@@ -23,6 +23,8 @@ enum task_column {
     TASK_COLUMN_CUSTOMER,
     TASK_COLUMN_ORDER_AGE_MS,
     TASK_COLUMN_GATEWAY_CUSTOMER,
+    TASK_COLUMN_QUANTITY,
+    TASK_COLUMN_REFERENCE,
     TASK_COLUMNS
 };
 
@@ -137,6 +139,8 @@ static void receive_task(const struct pg_result *result, int row, uint32_t shard
         .customer = pg_text_or_null(result, row, TASK_COLUMN_CUSTOMER),
         .order_age_ms = time_of(result, row, TASK_COLUMN_ORDER_AGE_MS),
         .gateway_customer = pg_text_or_null(result, row, TASK_COLUMN_GATEWAY_CUSTOMER),
+        .quantity = pg_int(result, row, TASK_COLUMN_QUANTITY),
+        .reference = pg_text(result, row, TASK_COLUMN_REFERENCE),
     };
     if (found < 0 || !complete(result, row, task.kind) ||
         !read_resolution(pg_text(result, row, TASK_COLUMN_RESOLUTION), &task.resolution))

@@ -65,6 +65,26 @@ class Payments(harness.TestCase):
                          (3702, "eur", "succeeded"))
         self.assertEqual(intent["metadata"]["shard"], str(self.stack.shard(sku)))
 
+    def test_the_gateway_keeps_what_an_order_is_rebuilt_from(self):
+        sku = self.stack.item(stock=2)
+        self.stack.gateway.latency(1000)
+        first = self.stack.order("ann smith", sku, quantity=2, reference="cart/7",
+                                 payment_method="pm_card_chargeDeclined")
+        first.wait("reserved")
+        second = self.stack.order("ann smith", sku).wait("waiting")     # gets its unit from the waitlist
+        self.stack.gateway.latency(0)
+        first.wait("rejected")
+        second.wait("confirmed")
+        told, later = (self.intents(order)[0]["metadata"] for order in (first, second))
+        customer = told.pop("customer")
+        self.assertRegex(customer, "^[0-9a-f]{32}$")
+        self.assertEqual(told, {"order_id": first.id, "shard": str(self.stack.shard(sku)), "sku": sku, "quantity": "2",
+                                "reference": "cart/7"})
+        self.assertEqual(later, {"order_id": second.id, "shard": str(self.stack.shard(sku)), "sku": sku, "quantity": "1",
+                                 "customer": customer})
+        other = self.stack.order("bob", self.stack.item()).wait("confirmed")
+        self.assertNotEqual(self.intents(other)[0]["metadata"]["customer"], customer)
+
     def test_a_declined_card_is_asked_once_and_charged_never(self):
         order = self.stack.order("ann", self.stack.item(), payment_method=DECLINED)
         order.wait("rejected", "payment_declined")

@@ -66,6 +66,8 @@ static struct task charge_of(const char *order_id)
                          .amount = 1000,
                          .currency = "usd",
                          .sku = "dress",
+                         .quantity = 1,
+                         .reference = "",
                          .payment_method = "pm_1",
                          .order_age_ms = TASK_NO_TIME,
                          .left_ms = TASK_NO_TIME};

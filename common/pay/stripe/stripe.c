@@ -35,6 +35,25 @@ static void write_methods(struct buf *form, const char *methods, const char *ret
     }
 }
 
+static void write_metadata(struct buf *form, const char *name, const char *value)
+{
+    if (value == NULL || value[0] == '\0')
+        return;
+    (void)buf_printf(form, "&metadata[%s]=", name);
+    (void)percent_encode(form, value);
+}
+
+static void write_order(struct buf *form, const struct pay_charge *charge)
+{
+    write_metadata(form, "sku", charge->sku);
+    if (charge->quantity > 0) {
+        (void)buf_str(form, "&metadata[quantity]=");
+        (void)buf_int(form, charge->quantity);
+    }
+    write_metadata(form, "reference", charge->reference);
+    write_metadata(form, "customer", charge->customer);
+}
+
 static void write_form(struct buf *form, const struct pay_charge *charge,
                        const struct stripe *stripe)
 {
@@ -55,6 +74,7 @@ static void write_form(struct buf *form, const struct pay_charge *charge,
     (void)percent_encode(form, charge->order_id);
     (void)buf_str(form, "&metadata[shard]=");
     (void)buf_int(form, charge->shard);
+    write_order(form, charge);
     (void)buf_str(form, "&description=Order%20");
     (void)percent_encode(form, charge->order_id);
     if (charge->gateway_customer != NULL) {

@@ -162,6 +162,7 @@ language plpgsql as $$
 declare
     moves checkout.move[];
     waits boolean;
+    salt constant uuid := (select s.salt from checkout.forget_salt s);
     touched text;
 begin
     select j.ret_moves, j.ret_waits into moves, waits
@@ -199,7 +200,8 @@ begin
                   from moved m where m.status in ('waiting', 'reserved') group by m.sku) s
          where i.sku = s.sku)
     select checkout.charge_task(m.order_id, 1, m.amount, m.currency, m.sku, m.payment_method, m.receipt_email,
-                                0, null, m.user_id, null, null, 0, m.gateway_customer), null::checkout.news
+                                0, null, checkout.opaque_customer(m.user_id, salt), null, null, 0, m.gateway_customer,
+                                m.quantity, m.reference), null::checkout.news
       from moved m where m.status = 'reserved'
     union all
     select null, checkout.transition_news(m.status, m.reason, count(*))

@@ -81,6 +81,8 @@ begin
     update checkout.mails m set problem = null where m.order_id = any (ids) and m.problem is not null;
     update checkout.mails m set state = 'dropped', problem = 'forgotten', ended_at = now()
      where m.order_id = any (ids) and m.state || '' = 'due';
+    update checkout.hook_deliveries d set answer = null, problem = null
+     where d.order_id = any (ids) and (d.answer is not null or d.problem is not null);
     update checkout.commands c
        set user_id = case when c.user_id is not null then p_name end,
            argument = case when c.argument ? 'user' then c.argument - 'reference' - 'fingerprint' || jsonb_build_object('user', p_name)

@@ -24,6 +24,7 @@ declare
     moves checkout.move[];
     charges checkout.task[];
     news checkout.news[];
+    salt constant uuid := (select s.salt from checkout.forget_salt s);
     changed bigint;         -- of the items, and how many wait for one of these
     waiting bigint;
 begin
@@ -87,8 +88,10 @@ begin
                        case when e.state not in ('captured', 'cancelled') then e.param end))
               from ended e where e.state <> 'superseded'),
            (select array_agg(checkout.charge_task(a.order_id, a.attempt, o.amount, o.currency, o.sku,
-                                                  o.payment_method, o.receipt_email, 0, null, o.user_id, null, null,
-                                                  checkout.age_ms(f.created_at), o.gateway_customer))
+                                                  o.payment_method, o.receipt_email, 0, null,
+                                                  checkout.opaque_customer(o.user_id, salt), null, null,
+                                                  checkout.age_ms(f.created_at), o.gateway_customer, o.quantity,
+                                                  o.reference))
               from again a
               join checkout.orders o on o.order_id = a.order_id
               join checkout.payments f on f.order_id = a.order_id and f.attempt = 1)
