@@ -1,21 +1,27 @@
 #!/usr/bin/python3
 """checkoutctl purge: old orders leave their ends, and nothing else; whatever may still be needed stays.
 
-An order ages by SQL: its times are set back.
+An order ages by SQL: its times are set back. CHECKOUT_TEST_PURGE sets how many orders the last class builds (default: it
+is left out; tests/run --full takes 1,000,000), and then holds that a sale goes on beside the purge.
 """
 
 import json
 import os
 import signal
+import statistics
 import subprocess
+import time
+import unittest
 import uuid
 
 import harness
+import harness_jobs
 from harness import wait_until
 from harness_database import as_login
 from test_events_follow import Follower
 
-FULL = os.environ.get("CHECKOUT_TEST_PURGE", "") != ""
+MANY = int(os.environ.get("CHECKOUT_TEST_PURGE", "0"))
+BESIDE_LEAST = 0.9    # of the rate with the same tables and no purge
 AGED = ("update orders set created_at = created_at - {0}, updated_at = updated_at - {0}, accepted_at = accepted_at - {0}",
         "update order_events set created_at = created_at - {0}",
         "update payments set created_at = created_at - {0}, updated_at = updated_at - {0}",
@@ -99,6 +105,9 @@ class Purge(PurgeCase):
         self.assertEqual((status["status"], status["history"]), ("confirmed", []))
         self.assertEqual(self.stack.call("eve", "GET", f"/v1/orders/{declined.id}").json["reason"], "payment_declined")
         self.assertEqual(self.stack.call("ann", "DELETE", f"/v1/orders/{first.id}").status, 409)
+        self.assertIn("It was purged", self.stack.ctl("orders", "show", first.id).stdout)
+        self.assertEqual(json.loads(self.stack.ctl("orders", "explain", first.id, "--json").stdout)["order"]["captures"], 1)
+        self.assertIn("was purged", self.stack.ctl("orders", "refund", first.id, check=False).stderr)
         self.stack.redis().delete(f"checkout:seen:{first.id}")
         self.assertEqual(self.stack.post("ann", sku, key=key).json["id"], first.id)
         self.stack.publish_jobs(self.stack.job("ann", sku, key=key))    # a job that comes again
@@ -224,6 +233,104 @@ class Purge(PurgeCase):
     def test_wrong_usage(self):
         for arguments in ((), ("--older-than", "6d"), ("--older-than", "10h"), ("--older-than", "180d", "--share", "0")):
             self.assertEqual(self.stack.ctl("purge", *arguments, check=False).returncode, 2)
+
+
+@unittest.skipIf(MANY == 0, "only with CHECKOUT_TEST_PURGE")
+class Scale(PurgeCase):
+    """Many orders of 400 days, a third of them paid; a sale while the older half is purged."""
+
+    daemons = ("consumer",)
+    JOBS = 20000
+    STEP = 10000
+
+    def fill(self):
+        self.stack.sql("insert into items (sku, shard, title, price, currency, stock) select 'item-' || g, g %% %s, 'x', 1000, "
+                       "'usd', 1000000000 from generate_series(0, 999) g", (self.stack.shards,))
+        for begin in range(0, MANY, self.STEP):
+            self.stack.sql("create table public.some as select gen_random_uuid() as id, 'user-' || (random() * 300000)::int as u, "
+                           "(random() * 999)::int as s, k %% 3 = 0 as paid, k, now() - interval '400 days' * (1 - %s::float) "
+                           "+ k * interval '1 ms' as t from generate_series(1, %s) k", (begin / MANY, self.STEP))
+            for statement in (
+                    "insert into orders (order_id, user_id, sku, shard, quantity, status, reason, amount, currency, fingerprint, "
+                    "sequence, accepted_at, created_at, updated_at) select id, u, 'item-' || s, s %% %s, 1, case when paid then "
+                    "'confirmed' else 'rejected' end, case when not paid then 'sold_out' end, 1000, 'usd', md5(u), "
+                    "case when paid then 2 else 1 end, t, t, t from public.some order by k",
+                    "insert into order_events (shard, order_id, sequence, status, reason, created_at, epoch) select s %% %s, id, n, "
+                    "case when not paid then 'rejected' when n = 1 then 'reserved' else 'confirmed' end, case when not paid then "
+                    "'sold_out' end, t, 1 from public.some join generate_series(1, 2) n on n = 1 or paid order by k, n",
+                    "insert into payments (order_id, shard, state, amount, currency, idempotency_key, intent_id, created_at, "
+                    "updated_at) select id, s %% %s, 'captured', 1000, 'usd', id || '-1', 'pi_' || substr(md5(id::text), 1, 24), "
+                    "t, t from public.some where paid order by k",
+                    "insert into customer_units as c (sku, user_id, units) select 'item-' || s, u, count(*) from public.some "
+                    "where paid and %s > 0 group by 1, 2 on conflict (sku, user_id) do update set units = c.units + excluded.units",
+                    "update items i set sold = sold + x.n from (select 'item-' || s as sku, count(*) as n from public.some "
+                    "where paid and %s > 0 group by 1) x where i.sku = x.sku"):
+                self.stack.sql(statement, (self.stack.shards,))
+            self.stack.sql("drop table public.some")
+        self.stack.sql("analyze")
+
+    def drain(self):
+        """Jobs a second, of orders that are refused at once: nothing but deciding."""
+        by_shard = {}
+        for sku in self.soldout:
+            by_shard.setdefault(self.stack.shard(sku), []).append(sku)
+        bodies = []
+        for shard, skus in by_shard.items():
+            jobs = [self.stack.job("anybody", skus[n % len(skus)]) for n in range(self.JOBS // len(by_shard))]
+            bodies += [(shard, harness_jobs.message(*jobs[n:n + 32]), len(jobs[n:n + 32])) for n in range(0, len(jobs), 32)]
+        before, wal = self.decided(), self.stack.one("select pg_current_wal_insert_lsn()")
+        began = time.monotonic()
+        for shard, body, count in bodies:
+            self.stack.publish(shard, body, headers={"x-job-count": count})
+        wanted = before + sum(count for _, _, count in bodies)
+        wait_until(lambda: self.decided() >= wanted, 120, "all to be decided")
+        took = time.monotonic() - began
+        self.wal.append(int(self.stack.one("select pg_current_wal_insert_lsn() - %s::pg_lsn", (wal,)) / (wanted - before)))
+        return (wanted - before) / took
+
+    def decided(self):
+        return self.stack.one("select count(*) from orders where sku = any (%s)", (self.soldout,))
+
+    def megabytes(self, what):
+        return self.stack.one(f"select sum({what}(oid)) / 1e6 from pg_class where relkind = 'r' "
+                              "and relnamespace = 'checkout'::regnamespace")
+
+    def test_a_sale_goes_on_beside_it(self):
+        self.wal = []           # bytes for a job
+        self.soldout = [self.stack.item(stock=0) for _ in range(16)]
+        self.drain()
+        empty = [self.drain() for _ in range(3)]
+        consumer = self.stack.daemon("consumer")
+        consumer.stop()         # it would publish all their events
+        self.stack.sql("truncate orders, order_events")     # or the events of old orders would have higher ids than these
+        self.fill()
+        self.stack.sql("update relays r set relayed_to = (select max(event_id) from order_events e where e.shard = r.shard)")
+        self.stack.start_again(consumer)
+        self.drain()
+        full = [self.drain() for _ in range(3)]
+        indexes = float(self.megabytes("pg_indexes_size"))
+        process = subprocess.Popen([harness.program("checkoutctl"), "purge", "--older-than", "180d", "--json"], text=True,
+                                   env=harness.program_environment(self.stack.settings), stdout=subprocess.PIPE)
+        beside = []
+        while process.poll() is None and len(beside) < 5:
+            beside.append(self.drain())
+        early = process.poll() is not None
+        purged = json.loads(process.communicate(timeout=1800)[0])
+        self.assertFalse(early, f"it was ready before the sale was: build more orders; {purged}, {beside}")
+        self.assertGreater(purged["purged"], MANY // 2)
+        ends = self.stack.one("select pg_indexes_size('checkout.purged_orders') / 1e6")
+        ratio = statistics.median(beside) / statistics.median(full)
+        of_empty = statistics.median(beside) / statistics.median(empty)
+        print(f"jobs a second: empty {[round(r) for r in empty]}, full {[round(r) for r in full]}, "
+              f"beside the purge {[round(r) for r in beside]}: {ratio:.2f} of full, {of_empty:.2f} of empty; indexes {indexes:.0f} MB with "
+              f"{(MANY + self.JOBS * 4) / 1e6:.2f} million orders in the tables, {float(ends) / purged['purged'] * 1e6:.0f} MB "
+              f"for a million ends; bytes of WAL for a job {self.wal}")
+        self.assert_database_audit_clean()
+        self.assertGreaterEqual(ratio, BESIDE_LEAST)
+
+    def assert_database_audit_clean(self):
+        done = self.stack.ctl("audit", "--json", "--no-gateway", check=False, timeout=900)
+        self.assertEqual(json.loads(done.stdout)["violations"][:3], [])
 
 
 if __name__ == "__main__":
