@@ -34,7 +34,7 @@ class _Handler:
     def _fault(self, envelope):
         """(the kind, whether it strikes this time): a fault that ends after some times says how many."""
         kind, _, times = envelope.rcpt_tos[-1].partition("@")[0].partition("+")[0].partition("-")
-        if kind not in ("rejected", "refused", "busy", "closed", "lost", "slow", "silent", "shy", "mute"):
+        if kind not in ("rejected", "refused", "busy", "closed", "lost", "slow", "silent", "shy", "mute", "kept"):
             return ""
         seen = self.inbox.tries[envelope.rcpt_tos[-1]] = self.inbox.tries.get(envelope.rcpt_tos[-1], 0) + 1
         return kind if not times or seen <= int(times) else ""
@@ -57,6 +57,8 @@ class _Handler:
         if session.fault in ("refused", "busy"):
             return {"refused": "554 not this one", "busy": "452 full"}[session.fault]
         self.inbox.mails.append(Mail(envelope))
+        if session.fault == "kept":         # taken, and no answer ever comes
+            await asyncio.sleep(3600)
         if session.fault == "lost":         # taken, and the answer is lost
             server.transport.abort()
         return "250 OK"

@@ -7,6 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+import time
+
+import psycopg2
 
 import harness
 import harness_npm
@@ -217,6 +220,23 @@ class Webhooks(TestCase):
             self.assertEqual(sequences, sorted(sequences))
         self.assertLessEqual(len(receiver.hooks), 2 * len(orders) + 16)
         self.assertLessEqual(receiver.most, 16)
+
+    def test_a_claim_among_thousands_is_quick(self):
+        self.add("long-queue", "https://127.0.0.1:1/")
+        self.stack.ctl("webhooks", "pause", "long-queue")
+        self.stack.sql("insert into hook_deliveries (endpoint, event_id, order_id, sequence, type, at) "
+                       "select 'long-queue', -n, md5((n / 2)::text)::uuid, 2 - n % 2, 'order.confirmed', now() "
+                       "from generate_series(1, 6000) n")
+        took = []
+        with psycopg2.connect(self.stack.direct["CHECKOUT_DATABASE_URL"]) as session, session.cursor() as cursor:
+            cursor.execute("update checkout.hook_endpoints set paused = null where endpoint = 'long-queue'")
+            for _ in range(3):
+                began = time.monotonic()
+                cursor.execute("select count(*) from checkout.claim_hooks('test', 60000, 16)")
+                took.append(time.monotonic() - began)
+                cursor.execute("update checkout.hook_deliveries set claimed_by = null where claimed_by = 'test'")
+            session.rollback()
+        self.assertLess(min(took), 0.1)
 
     def test_a_developer_hears_the_feed_at_a_local_url(self):
         receiver = Receiver()

@@ -96,10 +96,10 @@ begin
         with due as (
             select d.delivery_id as id from checkout.hook_deliveries d
              where d.endpoint = e.endpoint and d.state = 'due' and d.due_at <= now() and (e.open or d.event_id is null)
-               and not exists (select 1 from checkout.hook_deliveries b
-                                where b.endpoint = e.endpoint and b.order_id = d.order_id and b.state = 'due'
-                                  and b.event_id < d.event_id)
-             order by d.due_at, d.delivery_id limit places for update skip locked),
+               and not exists (select 1 from checkout.hook_deliveries b     -- by the index of its order
+                                where b.order_id = d.order_id and b.event_id < d.event_id
+                                  and b.endpoint || '' = e.endpoint and b.state || '' = 'due')
+             order by d.due_at limit places for update skip locked),
         claimed as (
             update checkout.hook_deliveries d
                set attempts = d.attempts + 1, tries = d.tries + 1, claimed_by = p_worker,
