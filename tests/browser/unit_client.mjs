@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { webcrypto } from "node:crypto";
 import { test } from "node:test";
+import { Checkout } from "../../deploy/web/checkout/client.js";
 import { Events } from "../../deploy/web/checkout/events.js";
 import { Api, OtherLogin, retryAfter } from "../../deploy/web/checkout/http.js";
 import { minorDigits, money } from "../../deploy/web/checkout/money.js";
@@ -224,7 +225,7 @@ test("an answer that cannot be read is none; one that is no JSON is empty", asyn
 
 test("a busy shop was reached; a broken proxy in front of it was not", async () => {
   const { api, reached } = scripted(answer(503, {}, { "Retry-After": "1" }), answer(502), new Error("reset"), answer(404));
-  for (let i = 0; i < 4; i += 1) await api.call("GET", "/x");
+  for (let i = 0; i < 4; i += 1) await api.call("POST", "/x");
   assert.deepEqual(reached, [true, false, false, true]);
 });
 
@@ -437,4 +438,24 @@ test("nonsense on the socket is not heard", () => {
   for (const data of ["", "[]", "null", "{}", new Uint8Array(3)]) newest().onmessage({ data });
   assert.deepEqual(heard, []);
   events.rest();
+});
+
+// ---- the client ----
+
+test("while the shop asks for a pause, the client asks nothing", async (t) => {
+  let now = 1000000;
+  const calls = [];
+  const answers = [answer(503, {}, { "Retry-After": "30" })];
+  const checkout = new Checkout({ api: "https://api.example", session: async () => ({ token: token({ sub: "ann", iat: 0, exp: 3600 }) }),
+    storage: new Memory(), now: () => now,
+    fetch: async (url, { method }) => { calls.push(`${method} ${new URL(url).pathname}`); return (answers.shift() ?? answer(200, { orders: [] })).clone(); } });
+  t.after(() => checkout.stop());
+  await assert.rejects(checkout.item("dress"), /503/);
+  await assert.rejects(checkout.item("dress"), /503/);
+  await checkout.start();
+  assert.deepEqual(calls, ["GET /v1/items/dress"]);
+  now += 30001;
+  assert.deepEqual(await checkout.item("dress"), { orders: [] });
+  await checkout.tick();
+  assert.deepEqual(calls.slice(1), ["GET /v1/items/dress", "GET /v1/orders"]);
 });

@@ -45,6 +45,7 @@ export class Api {
     this.fetch = fetch;
     this.now = now;
     this.reached = reached;
+    this.quietUntil = 0;
   }
 
   /**
@@ -81,6 +82,8 @@ export class Api {
    * @returns {Promise<Answer>}
    */
   async call(method, path, { headers = {}, body } = {}) {
+    const pause = method === "GET" ? this.pause() : 0;
+    if (pause > 0) return { status: 503, body: {}, retryAfter: pause };
     const impatience = new AbortController();
     const timer = setTimeout(() => impatience.abort(), CALL_MS);
     try {
@@ -93,13 +96,21 @@ export class Api {
       });
       const text = await answer.text(); // an answer that is cut off is none
       this.reached(answer.status < 500 || answer.headers.has("Retry-After"));
-      return { status: answer.status, body: parse(text), retryAfter: retryAfter(answer.headers.get("Retry-After"), this.now()) };
+      const wait = retryAfter(answer.headers.get("Retry-After"), this.now());
+      if (method === "GET" && (answer.status === 429 || answer.status === 503)) this.quietUntil = this.now() + (wait ?? 0);
+      return { status: answer.status, body: parse(text), retryAfter: wait };
     } catch {
       this.reached(false);
       return { status: 0, body: {}, retryAfter: null };
     } finally {
       clearTimeout(timer);
     }
+  }
+
+  /** For how many ms the server wants no questions. An order that is sent has its own Retry-After. */
+  pause() {
+    const left = this.quietUntil - this.now();
+    return left <= LONGEST_WAIT_MS ? left : 0; // more than one may ask for: the clock was set back
   }
 }
 
