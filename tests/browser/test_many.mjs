@@ -24,21 +24,27 @@ async function settled(skus) {
   return orders;
 }
 
-test("a hundred fresh visitors, each with five first requests at once, keep their orders over a reload", slow, async () => {
+test("a hundred fresh visitors, each with five tabs at once, keep their orders over a reload", slow, async () => {
   const shelf = [await item({ stock: 500 }), await item({ stock: 500 }), await item({ stock: 500 }), await item({ stock: 500 })];
   const known = new Map(); // the order that a page has shown → the visitor
   await each(100, 4, async (visitor) => {
-    const buyer = await Buyer.enter(shelf);
-    const sku = shelf[visitor % 4].sku;
-    await buyer.buy(sku);
+    const buyer = await Buyer.outside(shelf);
+    if (visitor % 2 === 1) await buyer.context.addInitScript(() => { delete Navigator.prototype.locks; }); // as on plain http
+    await buyer.signInLate();
+    const tabs = await Promise.all(Array.from({ length: 5 }, () => buyer.tab()));
+    buyer.page = tabs[visitor % 5];
+    await buyer.buy(shelf[visitor % 4].sku);
     await buyer.sees("confirmed", { seconds: 60 });
     const id = /order ([0-9a-f-]{36})/.exec(await buyer.order().textContent())[1];
     assert.equal(known.has(id), false);
     known.set(id, visitor);
-    await buyer.page.reload();
-    await buyer.sees("confirmed", { seconds: 60 });
-    assert.match(await buyer.order().textContent(), new RegExp(id));
-    assert.equal((await buyer.statuses()).length, 1);
+    for (const tab of [tabs[visitor % 5], tabs[(visitor + 1) % 5]]) {
+      buyer.page = tab;
+      await tab.reload();
+      await buyer.sees("confirmed", { seconds: 60 });
+      assert.match(await buyer.order().textContent(), new RegExp(id));
+      assert.equal((await buyer.statuses()).length, 1);
+    }
     await buyer.leave();
   });
   const orders = await settled(shelf.map((entry) => entry.sku));

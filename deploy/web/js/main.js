@@ -4,17 +4,12 @@ import { Checkout } from "../checkout.js";
 import { chosenCard, showCards } from "./cards.js";
 import { byId, element, say } from "./dom.js";
 import { Orders } from "./orders.js";
+import { read, session } from "./session.js";
 import { Shelf } from "./shelf.js";
 import { Turn } from "./turn.js";
 import { LANGUAGES, speak, words } from "./words.js";
 
 const AGAIN_MS = 2000;
-
-async function read(path) {
-  const answer = await fetch(path, { cache: "no-store" });
-  if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
-  return answer;
-}
 
 /** Reads a file of the shop's own server, for as long as it takes. */
 async function patiently(path) {
@@ -27,12 +22,6 @@ async function patiently(path) {
       await new Promise((done) => setTimeout(done, AGAIN_MS));
     }
   }
-}
-
-/** The customer's token. Tabs that are opened together take turns, so that a first visit makes one customer. */
-async function session() {
-  const ask = async () => (await read("session")).json();
-  return navigator.locks ? navigator.locks.request("session", ask) : ask();
 }
 
 function notice(...names) {

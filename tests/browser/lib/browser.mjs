@@ -29,14 +29,19 @@ export function entry(sku, more = {}) {
 export class Buyer {
   /**
    * @param shelf entries of the catalogue: item() puts one on sale
-   * @param {{ context?: object, bare?: boolean }} options of the browser's context
+   * @param {object} options of the browser's context
    */
   static async enter(shelf, options = {}) {
-    const context = options.context ?? await (await openBrowser()).newContext({
-      viewport: { width: 1024, height: 900 }, locale: "en-US", reducedMotion: "reduce", ...options });
-    const buyer = new Buyer(context, shelf);
+    const buyer = await Buyer.outside(shelf, options);
     await buyer.tab();
     return buyer;
+  }
+
+  /** Somebody who has not opened the shop yet. */
+  static async outside(shelf, options = {}) {
+    const context = await (await openBrowser()).newContext({
+      viewport: { width: 1024, height: 900 }, locale: "en-US", reducedMotion: "reduce", ...options });
+    return new Buyer(context, shelf);
   }
 
   constructor(context, shelf) {
@@ -120,6 +125,16 @@ export class Buyer {
     };
     await this.context.route("**/v1/orders", lose);
     return () => this.context.unroute("**/v1/orders", lose);
+  }
+
+  /** Answers to sign-ins come late and in any order: what each of them says is known before those of other tabs arrive. */
+  async signInLate() {
+    await this.context.route("**/session", async (route) => {
+      const cookies = (await this.context.cookies()).map(({ name, value }) => `${name}=${value}`).join("; ");
+      const answer = await fetch(`${SHOP}/session`, { headers: { Cookie: cookies } });
+      await new Promise((done) => setTimeout(done, 300 + Math.random() * 300));
+      await route.fulfill({ headers: { "Set-Cookie": answer.headers.get("Set-Cookie") }, json: await answer.json() }).catch(() => {});
+    });
   }
 
   async picture(name) {

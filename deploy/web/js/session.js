@@ -1,0 +1,41 @@
+// The customer's token, from the shop's own server.
+
+const TURN = "maison-unique-turn";
+const TURN_SECONDS = 10;
+const TAKEN = "taken";
+const TAKEN_SECONDS = 3600;
+const LOOK_MS = 100;
+
+const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+
+export async function read(path) {
+  const answer = await fetch(path, { cache: "no-store" });
+  if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
+  return answer;
+}
+
+/** Tabs that are opened together take turns, so that a first visit makes one customer. */
+export function session() {
+  const ask = async () => (await read("session")).json();
+  return navigator.locks ? navigator.locks.request("session", ask) : inTurn(ask);
+}
+
+const turn = () => new RegExp(`${TURN}=(\\w+)`).exec(document.cookie)?.[1];
+const claim = (name, seconds) => { document.cookie = `${TURN}=${name}; path=/; samesite=strict; max-age=${seconds}`; };
+
+/** Plain http has no locks: of the tabs that claim the first turn at once, that has it whose name stays in the cookie. */
+async function inTurn(work) {
+  const mine = Math.random().toString(36).slice(2);
+  const end = Date.now() + 2 * TURN_SECONDS * 1000;
+  while (navigator.cookieEnabled && ![mine, TAKEN].includes(turn()) && Date.now() < end) {
+    if (!turn()) claim(mine, TURN_SECONDS);
+    await pause(LOOK_MS);
+  }
+  try {
+    const answer = await work();
+    claim(TAKEN, TAKEN_SECONDS); // from now on all of them are the same customer
+    return answer;
+  } finally {
+    if (turn() === mine) claim("", 0);
+  }
+}
