@@ -16,7 +16,7 @@ export { minorDigits, money } from "./checkout/money.js";
 
 /** @typedef {import("./checkout/client.js").Options} Options */
 /** @typedef {import("./checkout/client.js").Connection} Connection */
-/** @typedef {import("./checkout/client.js").Item} Item */
+/** @typedef {import("./checkout/items.js").Item} Item */
 /** @typedef {import("./checkout/orders.js").Order} Order */
 /** @typedef {import("./checkout/orders.js").Problem} Problem */
 /** @typedef {import("./checkout/wishes.js").OrderBody} OrderBody */

@@ -38,7 +38,7 @@ checkout.on("change", (order: Order) => console.log(order.status, order.next_act
 checkout.on("connection", (state: Connection) => console.log(state));
 export async function buy(): Promise<string> {
   const item = await checkout.item("dress");
-  const order = await checkout.buy({ sku: "dress", quantity: 1, payment_method: "pm_x", unit_price: item?.price });
+  const order = await checkout.buy({ sku: "dress", quantity: 1, payment_method: "pm_x", unit_price: item?.price, locale: "de" });
   const problem = await checkout.cancel(order);
   return problem?.detail ?? money(order.amount ?? 0, order.currency ?? "usd");
 }

@@ -73,6 +73,20 @@ test("news that came while the socket was lost are replayed on the next one, wit
   await ann.leave();
 });
 
+test("a socket that died without a word: the page asks when it is seen again", slow, async () => {
+  const { dress, ann } = await waiting();
+  await world.freeze({ name: "notifier" });
+  try {
+    await free(dress);
+    await until("the sale", async () => (await world.orders({ sku: dress.sku })).some((order) => order.status === "confirmed"));
+    await ann.page.evaluate(() => document.dispatchEvent(new Event("visibilitychange", { bubbles: true })));
+    await ann.sees("confirmed", { seconds: 5 });
+  } finally {
+    await world.thaw({ name: "notifier" });
+  }
+  await ann.leave();
+});
+
 test("the door is away: the page says so, keeps the order and sends it when it is back", async () => {
   const dress = await item({ stock: 1 });
   const ann = await Buyer.enter([dress]);
@@ -162,11 +176,29 @@ test("3-D Secure: the bank asks, the title says whose turn it is, and the bank l
   await act.click();
   await ann.page.getByRole("button", { name: "Approve" }).waitFor();
   await ann.picture("at-the-bank");
+  assert.match(await ann.page.locator("main").innerText(), /A shop asks for\s+150\.00 usd/);
   await ann.page.getByRole("button", { name: "Approve" }).click();
   await ann.page.waitForURL(`${SHOP}/`);
   await ann.sees("confirmed", { seconds: 30 });
   assert.equal(ann.context.pages().length, 1);
   assert.doesNotMatch(await ann.page.title(), /Your turn/);
+  assert.deepEqual(ann.troubles, []);
+  await ann.leave();
+});
+
+test("a bank that does not answer says so, and can be asked again", slow, async () => {
+  const dress = await item({ stock: 1 });
+  const ann = await Buyer.enter([dress]);
+  await ann.pay(/bank asks you/);
+  await ann.buy(dress.sku);
+  await ann.order().getByRole("link", { name: "Confirm at your bank" }).click();
+  await ann.page.route("**/3ds/**", (route) => route.abort());
+  await ann.page.getByRole("button", { name: "Approve" }).click();
+  await ann.page.getByRole("alert").getByText("No answer").waitFor();
+  await ann.page.unroute("**/3ds/**");
+  await ann.page.getByRole("button", { name: "Approve" }).click();
+  await ann.page.waitForURL(`${SHOP}/`);
+  await ann.sees("confirmed", { seconds: 30 });
   await ann.leave();
 });
 

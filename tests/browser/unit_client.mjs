@@ -459,3 +459,31 @@ test("while the shop asks for a pause, the client asks nothing", async (t) => {
   await checkout.tick();
   assert.deepEqual(calls.slice(1), ["GET /v1/items/dress", "GET /v1/orders"]);
 });
+
+test("news that a live socket did not tell are asked for when the page is seen again, and the socket is dialled anew", async (t) => {
+  FakeSocket.all = [];
+  const id = "00000000-0000-8000-8000-000000000001";
+  let status = "waiting";
+  const events_url = "wss://x/?ticket=a";
+  const listed = () => ({ id, sku: "dress", quantity: 1, status, created_at: "2026-01-01T00:00:00.000Z" });
+  const one = () => ({ ...listed(), events_url, history: [{ status }] });
+  const checkout = new Checkout({ api: "https://api.example", session: async () => ({ token: token({ sub: "ann", iat: 0, exp: 3600 }) }),
+    storage: new Memory(), open: (url) => new FakeSocket(url),
+    fetch: async (url) => answer(200, url.includes(id) ? one() : { orders: [listed()] }) });
+  t.after(() => checkout.stop());
+  await checkout.start();
+  await tick();
+  newest().accept();
+  assert.equal(checkout.connection, "live");
+  await checkout.seen();
+  assert.equal(FakeSocket.all.length, 1);
+  status = "reserved";
+  await checkout.seen();
+  await tick();
+  assert.equal(checkout.orders[0].status, "reserved");
+  assert.equal(FakeSocket.all.length, 2);
+  status = "confirmed";
+  await checkout.seen();
+  assert.equal(newest().closed, true);
+  await checkout.seen(); // nothing is open
+});

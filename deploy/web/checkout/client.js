@@ -3,6 +3,7 @@
 import { Book } from "./book.js";
 import { Events } from "./events.js";
 import { Api, OtherLogin } from "./http.js";
+import { getItem } from "./items.js";
 import { isFinal } from "./orders.js";
 import { Sender } from "./sender.js";
 import { Session } from "./session.js";
@@ -19,21 +20,6 @@ const LISTED = 50;
  * How it stands with the shop. `offline`: the browser has no network. `unreachable`: the shop has not answered for some seconds.
  * `ready`: no order is open. `live`: news come at once. `reconnecting`: they are asked for every two seconds.
  * @typedef {"offline" | "unreachable" | "ready" | "connecting" | "live" | "reconnecting"} Connection
- */
-/**
- * An item as GET /v1/items/{sku} has it.
- * @typedef {object} Item
- * @property {string} sku
- * @property {string} title
- * @property {number} price
- * @property {string} currency
- * @property {number} available
- * @property {"on_sale" | "sold_out" | "paused" | "upcoming" | "closed"} state
- * @property {string} [challenge] what the claim `human` of the token must name
- * @property {string} [opens_at]
- * @property {string} [closes_at]
- * @property {number} [waiting]
- * @property {number} [limit_per_user]
  */
 /**
  * @typedef {object} Options
@@ -83,6 +69,7 @@ export class Checkout {
       offline: () => this.connected(),
       storage: (event) => this.elsewhere(event.key),
       pageshow: (event) => event.persisted && this.online(), // back from the bank by the browser's own button
+      visibilitychange: () => globalThis.document?.hidden || this.seen(),
     };
   }
 
@@ -180,12 +167,9 @@ export class Checkout {
     return null;
   }
 
-  /** @param {string} sku @returns {Promise<Item | null>} null: there is none; rejects while the shop does not answer */
+  /** @param {string} sku @returns {Promise<import("./items.js").Item | null>} null: there is none; rejects while the shop does not answer */
   async item(sku) {
-    const { status, body } = await this.api.call("GET", `/v1/items/${encodeURIComponent(sku)}`);
-    if (status === 404) return null;
-    if (status !== 200) throw new Error(`the shop answered ${status}`);
-    return body;
+    return getItem(this.api, sku);
   }
 
   // ---- who it is ----
@@ -353,6 +337,7 @@ export class Checkout {
     const { status, body } = await this.mine("GET", `/v1/orders?limit=${LISTED}`);
     if (status !== 200 || !Array.isArray(body.orders)) return false;
     this.looks = Math.max(this.looks - 1, 0);
+    let missed = false; // by the socket
     for (const listed of body.orders) {
       const known = this.book.find({ id: listed.id });
       if (!known && this.book.maybeSending(listed.sku)) {
@@ -360,9 +345,13 @@ export class Checkout {
         continue;
       }
       const order = known ?? this.book.add({ ...listed, key: undefined, at: Date.parse(listed.created_at) }, "queued");
+      const before = order.status;
       this.book.learn(order, listed, null);
+      missed ||= known !== undefined && order.status !== before;
       if (!known && !isFinal(order)) void this.lookAt(order);
     }
+    this.rest();
+    if (missed && this.events.now === "live") this.events.again(); // it may have died without a word
     this.schedule();
     return true;
   }
@@ -399,6 +388,11 @@ export class Checkout {
     else good = (await Promise.all(open.map((order) => this.lookAt(order)))).every(Boolean);
     this.polls = good ? 0 : this.polls + 1;
     this.schedule();
+  }
+
+  /** The page is looked at: in the background a phone may have let the socket die. */
+  async seen() {
+    if (this.book.open().length > 0) await this.tick();
   }
 
   online() {

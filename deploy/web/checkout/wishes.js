@@ -18,6 +18,7 @@ export const ASK_AFTER_MS = 2 * 60 * 1000;
  * @property {string} [receipt_email]
  * @property {number} [unit_price] minor units: what the buyer saw
  * @property {string} [reference]
+ * @property {string} [locale] the buyer's language for mails, e.g. "pt-BR"
  */
 /**
  * @typedef {object} Wish
