@@ -218,14 +218,21 @@ test("3-D Secure declined at the bank: not charged, and another card keeps the w
 });
 
 test("your turn in a background tab is a notification, where the buyer allows it", async () => {
-  const dress = await item({ stock: 1, held: 1 });
-  const ann = await Buyer.enter([dress], { permissions: ["notifications"] });
+  const [dress, pass] = [await item({ stock: 1, held: 1 }), await item({ stock: 1 })];
+  const ann = await Buyer.enter([dress, pass], { permissions: ["notifications"] });
   await until("the price", () => ann.button(dress.sku).isEnabled());
   await ann.page.evaluate(() => {
     window.told = [];
     window.Notification = class { static permission = "granted"; constructor(title, { body }) { window.told.push(`${title}: ${body}`); } };
-    Object.defineProperty(document, "hidden", { get: () => true });
+    window.away = true;
+    Object.defineProperty(document, "hidden", { get: () => window.away });
   });
+  await ann.buy(pass.sku);
+  await ann.sees("confirmed");
+  await until("the title", async () => /It is yours/.test(await ann.page.title()));
+  await ann.page.evaluate(() => { window.away = false; });
+  await until("the title to be read", async () => !/It is yours/.test(await ann.page.title()));
+  await ann.page.evaluate(() => { window.told = []; window.away = true; });
   await ann.pay(/bank asks you/);
   await ann.buy(dress.sku);
   await ann.sees("waiting");

@@ -153,6 +153,16 @@ test("both languages have the same words", async () => {
   for (const status of orders) assert.equal(de.default.describe({ status }).length, en.default.describe({ status }).length);
 });
 
+test("what is sent again says why", async () => {
+  for (const code of ["en", "de"]) {
+    const { default: words } = await import(`../../deploy/web/js/words/${code}.js`);
+    const say = (problem) => words.describe({ status: "sending", retrying: true, problem })[2];
+    const [silent, full, busy] = [{ status: 0 }, { status: 429 }, { status: 503 }].map(say);
+    assert.equal(new Set([silent, full, busy, words.describe({ status: "sending" })[2]]).size, 4);
+    assert.equal(say({ status: 503, type: "/problems/accept-unknown" }), silent); // it may have arrived
+  }
+});
+
 test("payment problems say what may help", async () => {
   const { default: words } = await import("../../deploy/web/js/words/en.js");
   const say = (payment_problem) => words.describe({ status: "rejected", reason: "payment_failed", payment_problem })[2];

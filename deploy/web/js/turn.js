@@ -1,4 +1,4 @@
-// "Your turn" must not pass unseen in a background tab: the tab's title, and a notification where it is allowed.
+// What a buyer waits for must not pass unseen in a background tab: the tab's title, and a notification where it is allowed.
 
 import { words } from "./words.js";
 
@@ -6,13 +6,16 @@ export class Turn {
   constructor(title) {
     this.title = title; // of an item
     this.known = new Map();
+    this.news = ""; // not looked at yet
   }
 
   /** @param orders all that the client knows */
   look(orders) {
-    const turns = orders.filter((order) => order.status === "reserved" && order.next_action);
-    document.title = turns.length > 0 ? `● ${words.turn}: ${this.title(turns[0].sku)}` : words.page.title;
     for (const order of orders) this.tell(order);
+    if (!document.hidden) this.news = "";
+    const turn = orders.find((order) => order.status === "reserved" && order.next_action);
+    const news = turn ? `${words.turn}: ${this.title(turn.sku)}` : this.news;
+    document.title = news ? `● ${news}` : words.page.title;
   }
 
   tell(order) {
@@ -21,7 +24,9 @@ export class Turn {
     this.known.set(order, state);
     if (before === undefined || before === state || !document.hidden) return;
     if (state === "turn") this.notify(order, words.turn, words.turnBody(this.title(order.sku)));
-    if (state === "confirmed") this.notify(order, words.yours, this.title(order.sku));
+    if (state !== "confirmed") return;
+    this.news = `${words.yours}: ${this.title(order.sku)}`;
+    this.notify(order, words.yours, this.title(order.sku));
   }
 
   notify(order, title, body) {

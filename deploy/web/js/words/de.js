@@ -112,13 +112,11 @@ export default {
   describe(order, most) {
     switch (order.status) {
       case "sending":
-        if (!order.retrying) return ["wait", "Wird gesendet", "Ihre Bestellung wird gesendet…"];
-        return ["wait", "Wird gesendet", order.problem?.status ? "Im Laden ist viel los. Ihre Bestellung ist aufgehoben und wird von selbst noch einmal gesendet." :
-          "Noch keine Antwort. Ihre Bestellung ist aufgehoben und wird von selbst noch einmal gesendet: berechnet wird sie einmal."];
+        return ["wait", "Wird gesendet", sending(order)];
       case "unsure":
         return ["ask", "Ihr Wort?", "Diese Bestellung blieb ohne Antwort, und das ist eine Weile her. Wollen Sie es noch? Noch einmal gesendet bleibt sie eine Bestellung, auch wenn sie angekommen war."];
       case "refused":
-        return ["bad", "Nicht angenommen", PROBLEMS[order.problem?.type] || order.problem?.detail || order.problem?.title || "Der Laden hat diese Bestellung nicht angenommen."];
+        return ["bad", "Nicht angenommen", PROBLEMS[order.problem?.type] || "Der Laden hat diese Bestellung nicht angenommen."];
       case "queued":
         return ["wait", "In der Reihe", "Wir reservieren Ihr Stück. Gleich sagen wir Ihnen Bescheid."];
       case "waiting":
@@ -137,6 +135,13 @@ export default {
     }
   },
 };
+
+function sending(order) {
+  if (!order.retrying) return "Ihre Bestellung wird gesendet…";
+  if (order.problem?.status === 429) return "Der Laden nimmt von jedem Kunden nur so viele Bestellungen auf einmal. Diese ist aufgehoben und wird von selbst noch einmal gesendet.";
+  if (order.problem?.status && order.problem.type !== "/problems/accept-unknown") return "Im Laden ist viel los. Ihre Bestellung ist aufgehoben und wird von selbst noch einmal gesendet.";
+  return "Noch keine Antwort. Ihre Bestellung ist aufgehoben und wird von selbst noch einmal gesendet: berechnet wird sie einmal.";
+}
 
 function place(order) {
   const line = order.paused ? "Der Verkauf ruht; Ihr Platz bleibt Ihnen." : "Alle sind vergeben.";

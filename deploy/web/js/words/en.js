@@ -103,9 +103,7 @@ export default {
   describe(order, most) {
     switch (order.status) {
       case "sending":
-        if (!order.retrying) return ["wait", "Sending", "Sending your order…"];
-        return ["wait", "Sending", order.problem?.status ? "The shop is busy. Your order is kept, and sent again by itself." :
-          "No answer yet. Your order is kept, and sent again by itself: you will be charged once."];
+        return ["wait", "Sending", sending(order)];
       case "unsure":
         return ["ask", "Your word?", "This order got no answer, and that was a while ago. Do you still want it? Sent again it stays one order, even if it had arrived."];
       case "refused":
@@ -128,6 +126,13 @@ export default {
     }
   },
 };
+
+function sending(order) {
+  if (!order.retrying) return "Sending your order…";
+  if (order.problem?.status === 429) return "The shop takes only so many orders at a time from one customer. This one is kept, and sent again by itself.";
+  if (order.problem?.status && order.problem.type !== "/problems/accept-unknown") return "The shop is busy. Your order is kept, and sent again by itself.";
+  return "No answer yet. Your order is kept, and sent again by itself: you will be charged once.";
+}
 
 function place(order) {
   const line = order.paused ? "Sales are paused; your place is kept." : "All are spoken for.";
