@@ -58,3 +58,12 @@ test("the client's parts are at most 450 lines each, and use nothing but each ot
     for (const [, from] of text.matchAll(/^(?:import|export) .*from "(.*)"/gm)) assert.match(from, /^\.\//, `${name} uses ${from}`);
   }
 });
+
+test("the storefront asks for all its modules at once", () => {
+  const page = fs.readFileSync(path.join(WEB, "index.html"), "utf8");
+  const asked = [...page.matchAll(/<link rel="modulepreload" href="(.*)">/g)].map(([, name]) => name);
+  const modules = ["checkout.js"];
+  for (const folder of ["checkout", "js", "js/words"])
+    modules.push(...fs.readdirSync(path.join(WEB, folder)).filter((name) => name.endsWith(".js")).map((name) => `${folder}/${name}`));
+  assert.deepEqual(asked.sort(), modules.filter((name) => name !== "js/main.js").sort());
+});

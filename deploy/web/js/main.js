@@ -41,6 +41,7 @@ function showLanguages() {
     if (code === words.code) link.setAttribute("aria-current", "true");
     byId("languages").append(link);
   }
+  byId("language-list").hidden = false;
 }
 
 /** Without the bank's answer in its address: the order itself says how it went. */
@@ -67,6 +68,8 @@ class Shop {
     setInterval(() => { this.shelf.tick(); this.orders.tick(); }, 1000);
     void this.shelf.watch(() => this.draw());
     await this.checkout.start();
+    this.orders.listed = true;
+    this.draw();
   }
 
   draw() {

@@ -16,6 +16,7 @@ export class Orders {
    */
   constructor(checkout, shelf, again) {
     Object.assign(this, { checkout, shelf, again });
+    this.listed = false; // whether the shop was asked for them
     this.views = new Map();
     this.said = new Map();
     this.paidWith = new WeakMap(); // order → payment method, on this page
@@ -36,7 +37,7 @@ export class Orders {
       if (byId("orders").children[index] !== view.root) byId("orders").insertBefore(view.root, byId("orders").children[index] ?? null);
       this.fill(order, view);
     });
-    byId("no-orders").hidden = known.length > 0;
+    byId("no-orders").hidden = known.length > 0 || !this.listed || ["offline", "unreachable"].includes(this.checkout.connection);
   }
 
   make(order) {
