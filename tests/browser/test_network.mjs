@@ -141,7 +141,10 @@ test("the shop's own server is away at the first look: the page waits for it", s
   await ann.buy(dress.sku);
   await until("the notice", async () => /could not be signed in/.test(await ann.page.locator("#notice").textContent()));
   assert.deepEqual(await ann.statuses(), []);
+  await ann.picture("signed-out");
   await ann.context.unroute("**/session");
+  await ann.seesChip("ready"); // by itself
+  assert.equal(await ann.page.locator("#notice").isVisible(), false);
   await ann.buy(dress.sku);
   await ann.sees("confirmed");
   await ann.leave();

@@ -230,8 +230,9 @@ test("who waits can leave the line, and who stands behind sees it move", async (
   await bob.seesChip("live");
   await until("the time to wait", async () => /You keep your place until/.test(await bob.order().textContent()));
   bob.orderCalls = [];
-  await ann.order().getByRole("button", { name: "Leave the line" }).click();
+  await ann.order().getByRole("button", { name: "Leave the line" }).press("Enter");
   await ann.sees("cancelled");
+  assert.equal(await ann.page.evaluate(() => document.activeElement.dataset.status), "cancelled"); // the keyboard's place
   await until("the next place", async () => /You are next in line/.test(await bob.order().textContent()));
   assert.deepEqual(bob.orderCalls, [], "pushed, not polled");
   assert.equal((await world.counts({ sku: dress.sku })).waiting, 1);

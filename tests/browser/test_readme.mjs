@@ -4,13 +4,13 @@ import assert from "node:assert/strict";
 import fs from "node:fs";
 import { after, test } from "node:test";
 import { closeBrowser, item, openBrowser } from "./lib/browser.mjs";
-import { SHOP, until, world } from "./lib/world.mjs";
+import { SHOP, slow, until, world } from "./lib/world.mjs";
 
 after(closeBrowser);
 
 const README = fs.readFileSync(new URL("../../deploy/web/README.md", import.meta.url), "utf8");
 
-test("the page of the client's README buys, and a reload finds the order", async () => {
+test("the page of the client's README buys, and a reload finds the order", slow, async () => {
   const dress = await item({ stock: 1 });
   const [, text] = /```html\n([\s\S]*?)```/.exec(README);
   const html = text.replace("https://api.shop.example", await world.api()).replace("dress-1920s", dress.sku);

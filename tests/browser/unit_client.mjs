@@ -460,6 +460,22 @@ test("while the shop asks for a pause, the client asks nothing", async (t) => {
   assert.deepEqual(calls.slice(1), ["GET /v1/items/dress", "GET /v1/orders"]);
 });
 
+test("a shop that answers, but signs nobody in, is not ready", async (t) => {
+  let away = true;
+  const checkout = new Checkout({ api: "https://api.example", storage: new Memory(), fetch: async () => answer(200, { orders: [] }),
+    session: async () => { if (away) throw new Error("away"); return { token: token({ sub: "ann", iat: 0, exp: 3600 }) }; } });
+  t.after(() => checkout.stop());
+  await checkout.item("dress");
+  await checkout.start();
+  assert.equal(checkout.connection, "unreachable");
+  await checkout.item("dress");
+  assert.deepEqual([checkout.connection, checkout.signedIn], ["unreachable", false]);
+  await assert.rejects(checkout.buy(body), /signed-out/);
+  away = false;
+  await checkout.tick();
+  assert.equal(checkout.connection, "ready");
+});
+
 test("news that a live socket did not tell are asked for when the page is seen again, and the socket is dialled anew", async (t) => {
   FakeSocket.all = [];
   const id = "00000000-0000-8000-8000-000000000001";

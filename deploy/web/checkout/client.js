@@ -78,6 +78,11 @@ export class Checkout {
     return this.wishes.durable();
   }
 
+  /** Whether the shop's backend gave a token when it was last asked. Without one nothing can be bought. @returns {boolean} */
+  get signedIn() {
+    return !this.session.failing;
+  }
+
   /** All that is known, newest first. @returns {readonly import("./orders.js").Order[]} */
   get orders() {
     return [...this.book.orders].reverse();
@@ -123,7 +128,11 @@ export class Checkout {
    * @throws {Error} "not-stored": nothing was sent, since the browser keeps nothing; "signed-out": there is no token now
    */
   async buy(body, { unstored = false } = {}) {
-    const login = await this.session.get().catch((cause) => { throw new Error("signed-out", { cause }); });
+    const login = await this.session.get().catch((cause) => {
+      this.reached(false);
+      this.schedule();
+      throw new Error("signed-out", { cause });
+    });
     this.become(login.sub);
     const same = this.pressedJustNow(body);
     if (same) return same;
@@ -374,7 +383,7 @@ export class Checkout {
   /** One timer: polls without a socket; with one, looks once a minute; without orders, until they could be listed. */
   schedule() {
     clearTimeout(this.timer);
-    if (!this.running || (this.sub !== "" && this.looks === 0 && this.book.open().length === 0)) return;
+    if (!this.running || (this.sub !== "" && this.signedIn && this.looks === 0 && this.book.open().length === 0)) return;
     const polling = this.events.now !== "live" || this.looks > 0;
     const wait = polling ? Math.min(POLL_MS * 1.5 ** this.polls, LONGEST_POLL_MS) : DOUBT_MS;
     this.timer = setTimeout(() => void this.tick(), wait * (1 + Math.random() / 2));
@@ -383,7 +392,7 @@ export class Checkout {
   async tick() {
     const open = this.book.open();
     let good = true;
-    if (this.sub === "") good = await this.adopt();
+    if (this.sub === "" || !this.signedIn) good = await this.adopt();
     else if (this.looks > 0 || this.events.now === "live") good = await this.lookAtList();
     else good = (await Promise.all(open.map((order) => this.lookAt(order)))).every(Boolean);
     this.polls = good ? 0 : this.polls + 1;
@@ -417,7 +426,7 @@ export class Checkout {
     const socket = this.events.now;
     /** @type {Connection} */
     let state = socket === "idle" ? "ready" : socket;
-    if (!this.answers) state = "unreachable";
+    if (!this.answers || !this.signedIn) state = "unreachable"; // who cannot sign in cannot buy
     if (globalThis.navigator?.onLine === false) state = "offline";
     if (state === this.connection) return;
     this.connection = state;

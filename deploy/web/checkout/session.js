@@ -35,12 +35,16 @@ export class Session {
     this.login = null;
     /** @type {Promise<Login> | null} */
     this.asking = null;
+    this.failing = false; // the last time it was asked
   }
 
   /** The login; asks the page for one at most once at a time, however many calls need it. @returns {Promise<Login>} */
   async get() {
     if (this.login && this.now() < this.login.renewAt) return this.login;
-    this.asking ??= this.signIn().finally(() => { this.asking = null; });
+    this.asking ??= this.signIn().then(
+      (login) => { this.failing = false; return login; },
+      (error) => { this.failing = true; throw error; },
+    ).finally(() => { this.asking = null; });
     return this.asking;
   }
 

@@ -53,7 +53,6 @@ class Shop {
   constructor(checkout, skew) {
     this.checkout = checkout;
     this.unstored = !checkout.durable;
-    this.signedOut = false;
     this.shelf = new Shelf(checkout, (entry, item, quantity) => this.buy(entry.sku, quantity, item.price, chosenCard()), skew);
     this.orders = new Orders(checkout, this.shelf, (order, method) => this.again(order, method));
     this.turn = new Turn((sku) => this.shelf.title(sku));
@@ -75,7 +74,8 @@ class Shop {
   draw() {
     const { connection } = this.checkout;
     showConnection(connection);
-    notice(connection, this.unstored && "unstored", this.signedOut && "signedOut");
+    const away = connection === "unreachable" && !this.checkout.signedIn ? "signedOut" : connection;
+    notice(away, this.unstored && "unstored");
     this.orders.draw();
     this.turn.look(this.checkout.orders);
   }
@@ -85,14 +85,12 @@ class Shop {
     try {
       const order = await this.checkout.buy(body, { unstored: this.unstored });
       if (!this.orders.paidWith.has(order)) this.orders.paidWith.set(order, method);
-      this.signedOut = false;
       this.draw();
       this.orders.show(order);
       return order;
     } catch (error) {
       if (error.message === "not-stored") this.unstored = true; // said now; the next press is with open eyes
-      else if (error.message === "signed-out") this.signedOut = true;
-      else throw error;
+      else if (error.message !== "signed-out") throw error;
       this.draw();
       byId("notice").focus();
       return null;

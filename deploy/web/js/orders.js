@@ -70,6 +70,7 @@ export class Orders {
   }
 
   fill(order, view) {
+    const held = view.root.contains(document.activeElement) ? document.activeElement : null;
     const [tone, badge, sentence] = words.describe(this.seen(order), this.shelf.most(order.sku));
     const title = this.shelf.title(order.sku);
     view.root.dataset.tone = tone;
@@ -84,6 +85,7 @@ export class Orders {
     const id = order.id ? words.order.number(order.id) : "";
     say(view.meta, [new Date(order.at).toLocaleTimeString(locale), amount, id].filter(Boolean).join(" · "));
     this.announce(order, `${title}: ${badge}. ${sentence}`);
+    if (held && held.getClientRects().length === 0) this.focus(order); // what was pressed has gone: the keyboard stays here
   }
 
   /** What the shelf adds to an order's news. */

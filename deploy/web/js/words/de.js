@@ -46,7 +46,7 @@ export default {
     shelf: "Im Regal",
     orders: "Ihre Bestellungen",
     none: "Noch nichts. Drücken Sie „Kaufen“, gern zweimal: berechnet wird es einmal.",
-    foot: "Eine Vorführung von Checkout. Jeder Klick ist eine haltbare Bestellung, jeder Artikel hat eine Reihe, und wer vorn steht, bekommt ihn.",
+    foot: "Eine Vorführung von Checkout. Jeder Klick ist eine Bestellung, die nicht verloren geht, jeder Artikel hat eine Reihe, und wer vorn steht, bekommt ihn.",
     language: "Sprache",
   },
   cards: {
@@ -63,7 +63,7 @@ export default {
     offline: "Sie sind offline. Was Sie sehen, ist vielleicht alt. Eine Bestellung von jetzt wird aufgehoben und gesendet, sobald Sie zurück sind.",
     unreachable: "Der Laden antwortet gerade nicht. Was Sie sehen, ist vielleicht alt. Eine Bestellung von jetzt wird aufgehoben und gesendet, sobald er antwortet.",
     unstored: "Dieser Browser hebt für diese Seite nichts auf. Bricht die Verbindung beim Kaufen ab, sehen Sie nach Ihren Bestellungen, bevor Sie noch einmal drücken.",
-    signedOut: "Die Anmeldung gelang nicht, und bestellt wurde nichts. Bitte versuchen Sie es gleich noch einmal.",
+    signedOut: "Die Anmeldung gelang nicht; so lange kann nichts bestellt werden. Die Seite versucht es von selbst noch einmal.",
   },
   item: {
     quantity: (title) => `Wie viele: ${title}`,
@@ -114,7 +114,7 @@ export default {
       case "sending":
         return ["wait", "Wird gesendet", sending(order)];
       case "unsure":
-        return ["ask", "Ihr Wort?", "Diese Bestellung blieb ohne Antwort, und das ist eine Weile her. Wollen Sie es noch? Noch einmal gesendet bleibt sie eine Bestellung, auch wenn sie angekommen war."];
+        return ["ask", "Sie entscheiden", "Diese Bestellung blieb ohne Antwort, und das ist eine Weile her. Wollen Sie es noch? Noch einmal gesendet bleibt sie eine Bestellung, auch wenn sie angekommen war."];
       case "refused":
         return ["bad", "Nicht angenommen", PROBLEMS[order.problem?.type] || "Der Laden hat diese Bestellung nicht angenommen."];
       case "queued":
@@ -146,7 +146,7 @@ function sending(order) {
 function place(order) {
   const line = order.paused ? "Der Verkauf ruht; Ihr Platz bleibt Ihnen." : "Alle sind vergeben.";
   if (!order.place_in_line) return `${line} Sie stehen in der Reihe, falls ein Stück frei wird.`;
-  if (order.place_in_line === 1) return `${line} Sie sind die Nächsten.`;
+  if (order.place_in_line === 1) return `${line} Sie sind als Nächstes dran.`;
   return `${line} Sie stehen an Stelle ${order.place_in_line}.`;
 }
 

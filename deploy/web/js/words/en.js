@@ -63,7 +63,7 @@ export default {
     offline: "You are offline. What you see may be old. An order that you press now is kept, and sent when you are back.",
     unreachable: "The shop does not answer at the moment. What you see may be old. An order that you press now is kept, and sent as soon as it answers.",
     unstored: "This browser keeps nothing for this page. If the connection breaks while you buy, look at your orders before you press again.",
-    signedOut: "You could not be signed in, so nothing was ordered. Please try again in a moment.",
+    signedOut: "You could not be signed in, so nothing can be ordered at the moment. The page tries again by itself.",
   },
   item: {
     quantity: (title) => `How many: ${title}`,
@@ -105,7 +105,7 @@ export default {
       case "sending":
         return ["wait", "Sending", sending(order)];
       case "unsure":
-        return ["ask", "Your word?", "This order got no answer, and that was a while ago. Do you still want it? Sent again it stays one order, even if it had arrived."];
+        return ["ask", "Your decision", "This order got no answer, and that was a while ago. Do you still want it? Sent again it stays one order, even if it had arrived."];
       case "refused":
         return ["bad", "Not taken", PROBLEMS[order.problem?.type] || order.problem?.detail || order.problem?.title || "The shop did not take this order."];
       case "queued":
