@@ -34,8 +34,9 @@ class World:
     def __init__(self):
         self.port = harness.free_port()
         self.shop = f"http://{HOST}:{self.port}"
+        self.own_page = f"http://{HOST}:{harness.free_port()}"
         self.stack = harness.Stack("browser", settings={
-            "CHECKOUT_ORIGINS": f"{self.shop},http://localhost:{self.port}",
+            "CHECKOUT_ORIGINS": f"{self.shop},http://localhost:{self.port},{self.own_page}",
             "CHECKOUT_GATEWAY_RETURN_URL": self.shop + "/",
             "CHECKOUT_SOCKET_PING": "2s", "CHECKOUT_ACTION_WAIT": "60s", "CHECKOUT_WAIT_MAX": "120s"})
         self.storefront = None
@@ -103,6 +104,10 @@ class World:
 
     def api(self):
         return self.stack.daemon("producer").url
+
+    def own_origin(self):
+        """Where a page of somebody's own may be served."""
+        return self.own_page
 
     def stop(self, name):
         """SIGTERM to a daemon, or to the "storefront"."""

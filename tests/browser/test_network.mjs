@@ -31,6 +31,7 @@ test("with a live socket nothing is polled, and there is one socket", slow, asyn
   await ann.buy(dress.sku);
   await ann.sees("waiting", { index: 1 });
   await ann.seesChip("live");
+  for (const index of [0, 1]) await until("the time", async () => /keep your place until/.test(await ann.order(index).textContent()));
   ann.orderCalls = [];
   await ann.page.waitForTimeout(12000);
   assert.deepEqual(ann.orderCalls, []);

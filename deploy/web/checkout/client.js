@@ -5,6 +5,7 @@ import { Events } from "./events.js";
 import { Api, OtherLogin } from "./http.js";
 import { getItem } from "./items.js";
 import { isFinal } from "./orders.js";
+import { watchPage } from "./page.js";
 import { Sender } from "./sender.js";
 import { Session } from "./session.js";
 import { Wishes, browserStorage, newKey } from "./wishes.js";
@@ -62,15 +63,7 @@ export class Checkout {
     this.polls = 0;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.timer = undefined;
-    this.page = typeof window === "undefined" ? null : window;
-    /** @type {Record<string, (event: any) => void>} */
-    this.bound = {
-      online: () => this.online(),
-      offline: () => this.connected(),
-      storage: (event) => this.elsewhere(event.key),
-      pageshow: (event) => event.persisted && this.online(), // back from the bank by the browser's own button
-      visibilitychange: () => globalThis.document?.hidden || this.seen(),
-    };
+    this.leavePage = () => {};
   }
 
   /** Whether a wish outlives a reload. If not, say so before anybody buys. @returns {boolean} */
@@ -105,7 +98,8 @@ export class Checkout {
    */
   async start() {
     this.running = true;
-    for (const [name, listener] of Object.entries(this.bound)) this.page?.addEventListener(name, listener);
+    this.leavePage = watchPage({ online: () => this.online(), offline: () => this.connected(), seen: () => this.seen(),
+      stored: (name) => this.elsewhere(name) });
     this.connected();
     await this.adopt();
     this.schedule();
@@ -114,7 +108,7 @@ export class Checkout {
   /** Ends sockets, timers and attempts. Wishes stay stored for the next page. */
   stop() {
     this.running = false;
-    for (const [name, listener] of Object.entries(this.bound)) this.page?.removeEventListener(name, listener);
+    this.leavePage();
     clearTimeout(this.timer);
     this.sender.stop();
     this.events.rest();
@@ -326,7 +320,16 @@ export class Checkout {
 
   /** @param {any} event a CloudEvent */
   heard(event) {
-    if (this.book.heard(event)) this.rest();
+    const order = this.book.heard(event);
+    if (!order) return;
+    this.rest();
+    if (order.status === "waiting" && !order.expires_at) this.askUntilWhen(order);
+  }
+
+  /** Events do not say until when an order may wait. Not all of a line ask at once. @param {import("./orders.js").Order} order */
+  askUntilWhen(order) {
+    const ask = () => this.running && order.status === "waiting" && !order.expires_at && this.lookAt(order);
+    setTimeout(ask, Math.random() * POLL_MS);
   }
 
   /** Asks how an order is. @param {import("./orders.js").Order} order @returns {Promise<any>} null: no answer */

@@ -108,9 +108,10 @@ export class Orders {
   }
 
   async leave(order, view) {
-    view.leave.disabled = true;
+    if (view.asked) return; // not disabled meanwhile: that would take the keyboard's focus from it
+    view.asked = true;
     const problem = await this.checkout.cancel(order);
-    view.leave.disabled = false;
+    view.asked = false;
     if (problem && !isFinal(order)) say(view.note, problem.status === 409 ? words.order.tooLate : words.order.notLeft);
     this.draw();
   }
@@ -122,7 +123,7 @@ export class Orders {
 
   tickOne(order, view) {
     const bank = order.status === "reserved" && order.next_action?.expires_at;
-    const end = bank || (order.status === "waiting" && order.expires_at);
+    const end = bank || (order.status === "waiting" && !this.seen(order).paused && order.expires_at); // its clock stands still
     const left = end ? Date.parse(end) - Date.now() - this.shelf.skew : 0;
     const time = end ? new Date(Date.parse(end)).toLocaleTimeString(locale, { timeStyle: "short" }) : "";
     const minutes = order.status === "waiting" && Math.ceil(order.estimated_wait_s / 60);
