@@ -426,9 +426,8 @@ export class Checkout {
   }
 
   connected() {
-    const socket = this.events.now;
     /** @type {Connection} */
-    let state = socket === "idle" ? "ready" : socket;
+    let state = this.events.now === "idle" ? "ready" : this.events.now;
     if (!this.answers || !this.signedIn) state = "unreachable"; // who cannot sign in cannot buy
     if (globalThis.navigator?.onLine === false) state = "offline";
     if (state === this.connection) return;
