@@ -320,16 +320,7 @@ export class Checkout {
 
   /** @param {any} event a CloudEvent */
   heard(event) {
-    const order = this.book.heard(event);
-    if (!order) return;
-    this.rest();
-    if (order.status === "waiting" && !order.expires_at) this.askUntilWhen(order);
-  }
-
-  /** Events do not say until when an order may wait. Not all of a line ask at once. @param {import("./orders.js").Order} order */
-  askUntilWhen(order) {
-    const ask = () => this.running && order.status === "waiting" && !order.expires_at && this.lookAt(order);
-    setTimeout(ask, Math.random() * POLL_MS);
+    if (this.book.heard(event)) this.rest();
   }
 
   /** Asks how an order is. @param {import("./orders.js").Order} order @returns {Promise<any>} null: no answer */

@@ -123,7 +123,7 @@ export class Orders {
 
   tickOne(order, view) {
     const bank = order.status === "reserved" && order.next_action?.expires_at;
-    const end = bank || (order.status === "waiting" && !this.seen(order).paused && order.expires_at); // its clock stands still
+    const end = bank || (order.status === "waiting" && order.expires_at);
     const left = end ? Date.parse(end) - Date.now() - this.shelf.skew : 0;
     const time = end ? new Date(Date.parse(end)).toLocaleTimeString(locale, { timeStyle: "short" }) : "";
     const minutes = order.status === "waiting" && Math.ceil(order.estimated_wait_s / 60);
