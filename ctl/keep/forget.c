@@ -15,6 +15,7 @@
 #include "ctl/request.h"
 
 #define CHUNK "200"
+#define CHUNK_MS "60000" /* the last one walks over whole tables, without a lock */
 #define BUSY_MS 50
 #define BUSY_MAX 600
 #define NUMBER_SIZE 24
@@ -26,7 +27,9 @@
 
 static const struct pg_statement begin_forget = {
     "ctl_forget_begin",
-    "select checkout.begin_forget($1::text, $2::text), 'forgotten-' || gen_random_uuid()", 2};
+    "select checkout.begin_forget($1::text, $2::text), 'forgotten-' || gen_random_uuid(),"
+    "       set_config('statement_timeout', '" CHUNK_MS "', false)",
+    2};
 static const struct pg_statement forget_orders = {
     "ctl_forget_orders",
     "select orders, busy from checkout.forget_orders($1::bigint, $2::text, $3::text, $4::integer)",

@@ -12,6 +12,7 @@
 #define DAYS_MIN 7 /* as checkout.purge_memory() */
 #define DAYS_MAX 36500
 #define CHUNK "200"
+#define CHUNK_MS "10000" /* one that takes longer ends without effect */
 #define RECORDS "2000"
 #define DRY_CHUNK "2000"
 #define BUSY_MS 50
@@ -23,7 +24,8 @@
 static const struct pg_statement read_plan = {
     "ctl_purge_plan",
     "select shards, (now() - $1::integer * interval '1 day')::text,"
-    "       checkout.utc_text(now() - $1::integer * interval '1 day') from checkout.service",
+    "       checkout.utc_text(now() - $1::integer * interval '1 day'),"
+    "       set_config('statement_timeout', '" CHUNK_MS "', false) from checkout.service",
     1};
 static const struct pg_statement purge_orders = {
     "ctl_purge_orders",

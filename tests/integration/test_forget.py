@@ -44,7 +44,10 @@ class Forget(PurgeCase):
         beside = self.stack.order("bob", sku).wait("confirmed")
         self.age(old)
         self.relayed()
-        self.assertEqual(self.purge()["purged"], 1)
+        self.stack.sql("insert into commands (kind, order_id, user_id, requested_by, state, result, finished_at) "
+                       "values ('cancel', gen_random_uuid(), %s, 'buyer', 'refused', 'there is no such order', now())", (user,))
+        purged = self.purge()
+        self.assertEqual(purged["purged"], 1, purged)
 
         forgotten = self.forget(user)
         self.assertEqual(forgotten["orders"], 3)
@@ -87,7 +90,7 @@ class Forget(PurgeCase):
         self.assertEqual(self.forget(user)["orders"], 1)
         self.assert_nowhere(user)
 
-    def test_it_dies_and_goes_on(self):
+    def test_when_it_dies_the_next_one_goes_on(self):
         user = f"many-{uuid.uuid4().hex[:8]}"
         skus = [self.stack.item(stock=600, limit_per_user=1000) for _ in range(3)]
         jobs = [[self.stack.job(user, sku, payment_method="pm_card_visa") for _ in range(100)] for sku in skus]

@@ -49,16 +49,23 @@ create or replace function checkout.forget_orders(p_forget bigint, p_user text, 
 language plpgsql security definer set search_path = '' as $$
 declare
     problem text;
-    home integer;
+    homes integer[];
     ids uuid[];
+    skus text[];            -- of what is counted of purged orders; these two are found by walking over whole tables,
+    commands bigint[];      -- so without a lock
 begin
     orders := 0;
     busy := false;
-    select o.shard into home from checkout.orders o where o.user_id = p_user order by o.created_at limit 1;
+    homes := array(select o.shard from checkout.orders o where o.user_id = p_user order by o.created_at limit 1);
+    if cardinality(homes) = 0 then
+        skus := array(select t.sku from checkout.customer_units t where t.user_id = p_user);
+        commands := array(select c.command_id from checkout.commands c where c.user_id = p_user);
+        homes := array(select distinct i.shard from checkout.items i where i.sku = any (skus));
+    end if;
     begin
         perform set_config('lock_timeout', '100ms', true);
         perform 1 from checkout.shards s join checkout.service v on v.shards = s.shards
-          where home is null or s.shard = home order by s.shard for no key update of s;
+          where s.shard = any (homes) order by s.shard for no key update of s;
     exception when lock_not_available then
         busy := true;
         return;
@@ -67,12 +74,17 @@ begin
     if problem is not null then
         raise exception '%', problem using errcode = 'CK007';
     end if;
-    if home is null then
-        perform checkout.rename_counts(p_user, p_name);
+    if skus is not null then
+        if exists (select 1 from checkout.orders o where o.user_id = p_user) then
+            busy := true;   -- one has come meanwhile
+            return;
+        end if;
+        perform checkout.rename_counts(skus, p_user, p_name);
+        update checkout.commands c set user_id = p_name where c.command_id = any (commands);
         update checkout.forgets f set finished_at = now() where f.forget_id = p_forget;
         return;
     end if;
-    ids := array(select o.order_id from checkout.orders o where o.user_id = p_user and o.shard = home
+    ids := array(select o.order_id from checkout.orders o where o.user_id = p_user and o.shard = homes[1]
                   order by o.created_at limit p_limit);
     orders := cardinality(ids);
     perform checkout.rename_orders(ids, p_user, p_name);

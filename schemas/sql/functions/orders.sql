@@ -144,12 +144,14 @@ begin
         on conflict (sku, user_id) do update set units = t.units + excluded.units;
 end $$;
 
--- The same of what is left of a customer's units: those of purged orders. The caller keeps all writers out.
-create or replace function checkout.rename_counts(p_user text, p_name text) returns void
+-- The same of what is left of a customer's units of these items: those of purged orders. The caller keeps the writers of
+-- their shards out.
+drop function if exists checkout.rename_counts(text, text);
+create or replace function checkout.rename_counts(p_skus text[], p_user text, p_name text) returns void
 language plpgsql as $$
 begin
     with gone as (
-        delete from checkout.customer_units t where t.user_id = p_user returning t.sku, t.units, t.purged),
+        delete from checkout.customer_units t where t.sku = any (p_skus) and t.user_id = p_user returning t.sku, t.units, t.purged),
     counted as (
         insert into checkout.forgotten_units as t (sku, buyer, units)
         select g.sku, checkout.buyer_digest(p_user), g.units
