@@ -88,7 +88,7 @@ def main():
         body = ["." + line[1:] if line.startswith(".SS") else line for line in blocks(own_rest)]
         page += [f".SS {escape(own_usage.removeprefix(name).strip())}",
                  *[re.sub(r"^\.SS (.*)", r".PP\n.I \1", line) for line in body]]
-    page += [".SH SEE ALSO", "checkoutctl(1), checkout\\-producer(8), checkout\\-consumer(8), checkout\\-notifier(8), checkout\\-mailer(8), checkout\\-webhooks(8)"]
+    page += [".SH SEE ALSO", "checkoutctl(1), checkout\\-producer(8), checkout\\-consumer(8), checkout\\-notifier(8), checkout\\-mailer(8), checkout\\-webhooks(8), checkout\\-console(8)"]
     with open(output, "w", encoding="utf-8") as sink:
         sink.write("\n".join(page) + "\n")
 

@@ -40,6 +40,7 @@ static const struct role {
     {"notifier", NULL, NULL, NULL, EVENTS " " REDIS_ALWAYS " +subscribe +unsubscribe"},
     {"mailer", NULL, NULL, NULL, NULL},
     {"webhooks", NULL, NULL, NULL, NULL},
+    {"console", NULL, NULL, NULL, NULL},
     {"operator", "^checkout\\.", "^checkout\\.", "^checkout\\.",
      ALL_KEYS " ~" REDIS_KEY_SENDERS "* ~" REDIS_KEY_LIMIT "* ~" REDIS_KEY_OPEN "* " EVENTS
               " " REDIS_ALWAYS
@@ -167,9 +168,9 @@ const struct command command_roles = {
         "checkoutctl roles postgresql | psql; checkoutctl roles rabbitmq | sh; checkoutctl "
         "roles redis | redis-cli. It may run again at any time: it makes what is not there "
         "and takes away what a program does not need. The logins are checkout_PROGRAM, at "
-        "PostgreSQL shop_PROGRAM, for producer, consumer, notifier (not at RabbitMQ), mailer (at "
-        "PostgreSQL alone) and "
-        "operator (checkoutctl). A program's password is in the file of its name in DIR; "
+        "PostgreSQL shop_PROGRAM, for producer, consumer, notifier (not at RabbitMQ), mailer and "
+        "console (at PostgreSQL alone) and operator (checkoutctl). A program's password is in the "
+        "file of its name in DIR; "
         "its CHECKOUT_*_PASSWORD_FILE name the same file. No password is printed."
         " PostgreSQL needs `checkoutctl migrate` first, which makes the roles that own "
         "the rights.",

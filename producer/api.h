@@ -8,8 +8,8 @@
 #include "common/base/loop.h"
 #include "common/identity/jwt.h"
 #include "common/net/http/http.h"
+#include "common/service/sessions.h"
 #include "common/shop/ids.h"
-#include "producer/sessions.h"
 #include "producer/stats.h"
 
 struct admission;

@@ -160,7 +160,10 @@ static bool open_servers(struct producer *p)
     if (p->redis != NULL && open_max > 0)
         api->open_orders = open_orders_new(api->loop, p->redis, &api->sessions, open_max);
     const struct sessions_options database = {.url = cfg_str(cfg, CFG_DATABASE_URL),
-                                              .stats = &api->stats,
+                                              .program = "checkout-producer",
+                                              .without_reads = "orders are accepted nevertheless",
+                                              .without_writes = "cancels and webhooks are refused",
+                                              .up = api->stats.database_up,
                                               .reads_connected = reads_connected,
                                               .arg = p};
     return sessions_open(&api->sessions, api->loop, &database) && api->publisher != NULL &&

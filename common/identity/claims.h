@@ -20,6 +20,8 @@ struct claims {
     int64_t stay_s;       /* `stay` */
     bool for_api;         /* `aud` */
     bool for_events;
+    bool for_console;
+    unsigned scopes; /* `scope`: of JWT_SCOPE_… */
 };
 
 /* `issuer`: what `iss` must be; "": anything. The texts point into `json`. 0, or ERR_AUTH with a

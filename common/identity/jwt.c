@@ -130,6 +130,7 @@ static int admit(const struct jwt *jwt, const struct claims *claims, const char 
     memcpy(ret_claims->gateway_customer, claims->customer, strlen(claims->customer) + 1);
     memcpy(ret_claims->human, claims->human, strlen(claims->human) + 1);
     memcpy(ret_claims->email, claims->email, strlen(claims->email) + 1);
+    ret_claims->scopes = claims->scopes;
     ret_claims->expires_s = claims->expires_s;
     ret_claims->stay_s = claims->stay_s;
     return 0;

@@ -36,6 +36,7 @@ struct jwt_claims {
     char human[JWT_HUMAN_SIZE]; /* claim `human`: the challenges that the buyer passed (job.h); "":
                                    none */
     char email[JWT_EMAIL_SIZE]; /* claim `email` where `email_verified` is true; "": none */
+    unsigned scopes;            /* claim `scope`: of JWT_SCOPE_… */
     int64_t expires_s;          /* exp: seconds since 1970 */
     int64_t stay_s;             /* claim `stay`: seconds a websocket may stay open; 0: absent */
 };

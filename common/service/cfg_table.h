@@ -13,8 +13,9 @@
 #define CFG_SANDBOX 16u
 #define CFG_MAILER 32u
 #define CFG_WEBHOOKS 64u
+#define CFG_CONSOLE 128u
 #define CFG_REDIS_USERS (CFG_PRODUCER | CFG_CONSUMER | CFG_NOTIFIER)
-#define CFG_DAEMONS (CFG_REDIS_USERS | CFG_MAILER | CFG_WEBHOOKS)
+#define CFG_DAEMONS (CFG_REDIS_USERS | CFG_MAILER | CFG_WEBHOOKS | CFG_CONSOLE)
 
 /* clang-format off */
 #define CFG_TABLE(X) \
@@ -55,8 +56,11 @@ X(JWT_SECRET_FILE, "JWT_SECRET_FILE", SECRET_FILE, NULL, 32, 4096, CFG_PRODUCER 
 X(JWT_PREVIOUS_SECRET_FILE, "JWT_PREVIOUS_SECRET_FILE", SECRET_FILE, "", 32, 4096, CFG_PRODUCER | CFG_NOTIFIER, "file with the previous HS256 secret, whose tokens are still taken during a rotation") \
 X(JWKS_FILE, "JWKS_FILE", FILE, "", 0, 0, CFG_PRODUCER | CFG_NOTIFIER, "file with the public keys of an identity provider (a JSON Web Key Set: RS256, ES256, EdDSA); read again when it changes and on SIGHUP") \
 X(JWT_ISSUER, "JWT_ISSUER", STRING, "", 0, 0, CFG_PRODUCER | CFG_NOTIFIER | CFG_CTL, "what the claim iss of buyers' tokens must be; empty: anything") \
-X(JWT_LEEWAY, "JWT_LEEWAY", DURATION, "0s", 0, 300000, CFG_PRODUCER | CFG_NOTIFIER, "how long after its exp a buyer's token is still taken, because clocks differ; as long, and 60s at least, before its nbf and iat") \
+X(JWT_LEEWAY, "JWT_LEEWAY", DURATION, "0s", 0, 300000, CFG_PRODUCER | CFG_NOTIFIER | CFG_CONSOLE, "how long after its exp a token is still taken, because clocks differ; as long, and 60s at least, before its nbf and iat") \
 X(TICKET_SECRET_FILE, "TICKET_SECRET_FILE", SECRET_FILE, "", 32, 4096, CFG_PRODUCER | CFG_NOTIFIER | CFG_CTL, "file with the secret of event tickets, the same for producers and notifiers; empty: it is derived from CHECKOUT_JWT_SECRET_FILE's") \
+X(CONSOLE_LISTEN, "CONSOLE_LISTEN", ADDRESS, "127.0.0.1:8083", 0, 0, CFG_CONSOLE, "address and port to serve the shop's API on; for the shop's own programs and people, not for buyers") \
+X(CONSOLE_JWKS_FILE, "CONSOLE_JWKS_FILE", FILE, NULL, 0, 0, CFG_CONSOLE, "file with the public keys that sign the tokens of the shop's own programs and people, whose aud is checkout-console (a JSON Web Key Set: RS256, ES256, EdDSA; HS256 is not taken); read again when it changes and on SIGHUP") \
+X(CONSOLE_ISSUER, "CONSOLE_ISSUER", STRING, "", 0, 0, CFG_CONSOLE, "what the claim iss of these tokens must be; empty: anything") \
 X(ORDER_SECRET_FILE, "ORDER_SECRET_FILE", SECRET_FILE, NULL, 32, 4096, CFG_PRODUCER | CFG_CONSUMER | CFG_CTL, "file with the secret that authenticates order ids (32 bytes at least); made once, never changed") \
 X(ORIGINS, "ORIGINS", ORIGINS, "", 0, 0, CFG_PRODUCER | CFG_NOTIFIER, "origins of web pages and apps that may call us, like https://shop.example or capacitor://localhost, separated by commas; * for every one") \
 X(EVENTS_URL, "EVENTS_URL", WS_URL, "ws://127.0.0.1:8081/v1/events", 0, 0, CFG_PRODUCER, "absolute URL of the notifier as buyers reach it") \

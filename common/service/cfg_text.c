@@ -90,9 +90,13 @@ static void append_programs(const struct cfg_row *row, struct buf *out)
     static const struct {
         uint32_t program;
         const char *name;
-    } programs[] = {{CFG_PRODUCER, " checkout-producer"}, {CFG_CONSUMER, " checkout-consumer"},
-                    {CFG_NOTIFIER, " checkout-notifier"}, {CFG_MAILER, " checkout-mailer"},
-                    {CFG_WEBHOOKS, " checkout-webhooks"}, {CFG_CTL, " checkoutctl"}};
+    } programs[] = {{CFG_PRODUCER, " checkout-producer"},
+                    {CFG_CONSUMER, " checkout-consumer"},
+                    {CFG_NOTIFIER, " checkout-notifier"},
+                    {CFG_MAILER, " checkout-mailer"},
+                    {CFG_WEBHOOKS, " checkout-webhooks"},
+                    {CFG_CONSOLE, " checkout-console"},
+                    {CFG_CTL, " checkoutctl"}};
     (void)buf_str(out, "# For");
     for (size_t i = 0; i < ARRAY_LEN(programs); i++)
         if ((row->programs & programs[i].program) != 0)

@@ -80,8 +80,9 @@ static void file_judged(bool good, void *arg)
     metric_set(identity->good, good);
 }
 
-static int watch(struct identity *identity, const struct daemon *daemon, const char *path)
+static int watch(struct identity *identity, const struct daemon *daemon, enum cfg_id setting)
 {
+    const char *path = cfg_str(daemon->cfg, setting);
     const struct key_file_listener listener = {
         .changed = keys_changed, .judged = file_judged, .arg = identity};
     identity->keys = metrics_gauge(daemon->metrics, "checkout_token_keys",
@@ -95,29 +96,47 @@ static int watch(struct identity *identity, const struct daemon *daemon, const c
     buf_init(&problem, PROBLEM_MAX);
     int code = key_file_open(daemon->loop, path, &listener, &identity->file, &problem);
     if (code == ERR_CONFIG)
-        (void)fprintf(stderr, "%s: %s: %s\n", daemon->name, cfg_name(CFG_JWKS_FILE),
-                      buf_text(&problem));
+        (void)fprintf(stderr, "%s: %s: %s\n", daemon->name, cfg_name(setting), buf_text(&problem));
     buf_free(&problem);
     return code;
 }
 
-int identity_open(const struct daemon *daemon, struct identity **ret_identity)
+/* With the keys of this setting, if it names a file. */
+static int complete(struct identity *identity, const struct daemon *daemon, enum cfg_id setting,
+                    struct identity **ret_identity)
 {
-    struct identity *identity = calloc(1, sizeof *identity);
-    const char *path = cfg_str(daemon->cfg, CFG_JWKS_FILE);
-    if (identity == NULL)
-        return EXIT_FAILURE;
-    identity->tokens = identity_new_tokens(daemon->cfg);
-    identity->tickets = identity_new_tickets(daemon->cfg);
     int code = identity->tokens == NULL || identity->tickets == NULL ? ERR_NOMEM : 0;
-    if (code == 0 && path[0] != '\0')
-        code = watch(identity, daemon, path);
+    if (code == 0 && cfg_str(daemon->cfg, setting)[0] != '\0')
+        code = watch(identity, daemon, setting);
     if (code < 0) {
         identity_close(identity);
         return code == ERR_CONFIG ? EXIT_SETTING : EXIT_FAILURE;
     }
     *ret_identity = identity;
     return 0;
+}
+
+int identity_open(const struct daemon *daemon, struct identity **ret_identity)
+{
+    struct identity *identity = calloc(1, sizeof *identity);
+    if (identity == NULL)
+        return EXIT_FAILURE;
+    identity->tokens = identity_new_tokens(daemon->cfg);
+    identity->tickets = identity_new_tickets(daemon->cfg);
+    return complete(identity, daemon, CFG_JWKS_FILE, ret_identity);
+}
+
+int identity_open_console(const struct daemon *daemon, struct identity **ret_identity)
+{
+    struct identity *identity = calloc(1, sizeof *identity);
+    if (identity == NULL)
+        return EXIT_FAILURE;
+    const struct jwt_options options = {.issuer = cfg_str(daemon->cfg, CFG_CONSOLE_ISSUER),
+                                        .leeway_s = cfg_int(daemon->cfg, CFG_JWT_LEEWAY) / 1000};
+    const struct jwt_options none = {0};
+    identity->tokens = jwt_new(&options);
+    identity->tickets = jwt_new(&none);
+    return complete(identity, daemon, CFG_CONSOLE_JWKS_FILE, ret_identity);
 }
 
 void identity_close(struct identity *identity)

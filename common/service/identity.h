@@ -15,6 +15,9 @@ struct identity;
 /* By the daemon's settings. Returns 0, or the process's exit code: 2, with a line on standard error
  * (the provider's keys are bad), or 1 (no memory). */
 MUST_CHECK int identity_open(const struct daemon *daemon, struct identity **ret_identity);
+/* The same for the console: only the public keys of CHECKOUT_CONSOLE_JWKS_FILE sign its tokens (who
+ * can check HS256 can sign it), and there are no tickets. */
+MUST_CHECK int identity_open_console(const struct daemon *daemon, struct identity **ret_identity);
 void identity_close(struct identity *identity); /* NULL is allowed */
 
 /* Valid until identity_close. */

@@ -9,8 +9,9 @@
 
 /*
  * Every type of problem that Checkout's HTTP servers answer, once: X(name, status, last part of the
- * type's path, title, what the client should do). A test compares the table of schemas/openapi.yaml
- * with these rows; the pages of the types (problem_page.h) are made from them.
+ * type's path, title, what the client should do). A test compares the tables of
+ * schemas/openapi.yaml and console.openapi.yaml with these rows; the pages of the types
+ * (problem_page.h) are made from them.
  */
 #define PROBLEM_MAP(X)                                                                             \
     X(INVALID_REQUEST, 400, "invalid-request", "The request is not valid",                         \
@@ -42,6 +43,8 @@
       "Tell the buyer. The order was not taken.")                                                  \
     X(NOT_CANCELLABLE, 409, "not-cancellable", "This order cannot be cancelled any more",          \
       "Read the order at status_url: it is being paid for, or it has ended.")                      \
+    X(REFUSED, 409, "refused", "This cannot be done",                                              \
+      "Read the detail: it says why. It had no effect; ask again with a new Idempotency-Key.")     \
     X(TOO_LARGE, 413, "too-large", "The body is too large", "Send a smaller body.")                \
     X(UNSUPPORTED_MEDIA_TYPE, 415, "unsupported-media-type", "The body must be JSON",              \
       "Send the header Content-Type: application/json.")                                           \

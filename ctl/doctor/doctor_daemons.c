@@ -26,7 +26,8 @@ static const struct {
 } kinds[] = {{"producer", "producers", false},
              {"notifier", "notifiers", false},
              {"mailer", "mailers", true},
-             {"webhooks", "webhook senders", true}};
+             {"webhooks", "webhook senders", true},
+             {"console", "consoles", true}};
 
 static void say_daemon(struct doctor *doctor, const char *subject, const struct pg_result *result,
                        int row)

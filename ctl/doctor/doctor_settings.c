@@ -30,20 +30,13 @@ static void check_program(struct doctor *doctor, uint32_t program, const char *n
     buf_free(&problem);
 }
 
-/* Where there is one: a shop may send no mails. */
-static void check_mailer(struct doctor *doctor)
+/* A program that a shop may do without: where what it cannot do without is set. */
+static void check_optional(struct doctor *doctor, enum cfg_id needed, uint32_t program,
+                           const char *name)
 {
-    const char *url = getenv(cfg_name(CFG_SMTP_URL));
-    if (url != NULL && url[0] != '\0')
-        check_program(doctor, CFG_MAILER, "checkout-mailer");
-}
-
-/* Where there is an endpoint, the check of the database says how it stands. */
-static void check_webhooks(struct doctor *doctor)
-{
-    const char *folder = getenv(cfg_name(CFG_HOOKS_SECRETS));
-    if (folder != NULL && folder[0] != '\0')
-        check_program(doctor, CFG_WEBHOOKS, "checkout-webhooks");
+    const char *value = getenv(cfg_name(needed));
+    if (value != NULL && value[0] != '\0')
+        check_program(doctor, program, name);
 }
 
 /* A secret that others can read is not secret. */
@@ -70,8 +63,9 @@ void doctor_settings(struct doctor *doctor)
     check_program(doctor, CFG_PRODUCER, "checkout-producer");
     check_program(doctor, CFG_CONSUMER, "checkout-consumer");
     check_program(doctor, CFG_NOTIFIER, "checkout-notifier");
-    check_mailer(doctor);
-    check_webhooks(doctor);
+    check_optional(doctor, CFG_SMTP_URL, CFG_MAILER, "checkout-mailer");
+    check_optional(doctor, CFG_HOOKS_SECRETS, CFG_WEBHOOKS, "checkout-webhooks");
+    check_optional(doctor, CFG_CONSOLE_JWKS_FILE, CFG_CONSOLE, "checkout-console");
     check_secret_file(doctor, CFG_JWT_SECRET_FILE);
     check_secret_file(doctor, CFG_JWT_PREVIOUS_SECRET_FILE);
     check_secret_file(doctor, CFG_TICKET_SECRET_FILE);

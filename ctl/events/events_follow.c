@@ -19,38 +19,11 @@ struct follow {
 
 /* ---- writing ---- */
 
-static void add_text(const struct pg_result *result, int row, int column, const char *name,
-                     struct buf *line)
-{
-    if (pg_null(result, row, column))
-        return;
-    (void)buf_printf(line, ",\"%s\":", name);
-    (void)buf_json_str(line, pg_text(result, row, column));
-}
-
-static void add_number(const struct pg_result *result, int row, int column, const char *name,
-                       struct buf *line)
-{
-    if (!pg_null(result, row, column))
-        (void)buf_printf(line, ",\"%s\":%s", name, pg_text(result, row, column));
-}
-
 static void write_json(const struct pg_result *result, int row, const struct cursor *cursor,
                        struct buf *line)
 {
-    (void)buf_printf(line, "{\"id\":\"%s\"", pg_text(result, row, FEED_EVENT_ID));
-    add_text(result, row, FEED_AT, "time", line);
-    add_text(result, row, FEED_ORDER_ID, "order_id", line);
-    add_number(result, row, FEED_SEQUENCE, "sequence", line);
-    add_text(result, row, FEED_STATUS, "status", line);
-    add_text(result, row, FEED_REASON, "reason", line);
-    add_text(result, row, FEED_USER_ID, "user_id", line);
-    add_text(result, row, FEED_SKU, "sku", line);
-    add_number(result, row, FEED_QUANTITY, "quantity", line);
-    add_number(result, row, FEED_AMOUNT, "amount", line);
-    add_text(result, row, FEED_CURRENCY, "currency", line);
-    add_text(result, row, FEED_REFERENCE, "reference", line);
-    add_number(result, row, FEED_SHARD, "shard", line);
+    (void)buf_char(line, '{');
+    event_json_encode(line, result, row);
     (void)buf_str(line, ",\"cursor\":\"");
     cursor_write(cursor, line);
     (void)buf_str(line, "\"}\n");
@@ -58,13 +31,14 @@ static void write_json(const struct pg_result *result, int row, const struct cur
 
 static void write_words(const struct pg_result *result, int row, struct buf *line)
 {
-    (void)buf_printf(line, "%s  %s  %s%s%s  %s x %s  %s%s%s\n", pg_text(result, row, FEED_AT),
-                     pg_text(result, row, FEED_ORDER_ID), pg_text(result, row, FEED_STATUS),
-                     pg_null(result, row, FEED_REASON) ? "" : ":",
-                     pg_text(result, row, FEED_REASON), pg_text(result, row, FEED_QUANTITY),
-                     pg_text(result, row, FEED_SKU), pg_text(result, row, FEED_USER_ID),
-                     pg_null(result, row, FEED_REFERENCE) ? "" : "  ",
-                     pg_text(result, row, FEED_REFERENCE));
+    (void)buf_printf(
+        line, "%s  %s  %s%s%s  %s x %s  %s%s%s\n", pg_text(result, row, EVENT_JSON_AT),
+        pg_text(result, row, EVENT_JSON_ORDER), pg_text(result, row, EVENT_JSON_STATUS),
+        pg_null(result, row, EVENT_JSON_REASON) ? "" : ":", pg_text(result, row, EVENT_JSON_REASON),
+        pg_text(result, row, EVENT_JSON_QUANTITY), pg_text(result, row, EVENT_JSON_SKU),
+        pg_text(result, row, EVENT_JSON_USER),
+        pg_null(result, row, EVENT_JSON_REFERENCE) ? "" : "  ",
+        pg_text(result, row, EVENT_JSON_REFERENCE));
 }
 
 static bool write_row(const struct pg_result *result, int row, void *arg)

@@ -55,21 +55,21 @@ static bool is_wanted(const char *types, const char *type)
 static int write_letter(const struct pg_result *result, int row, struct letter *letter)
 {
     struct hook_event event = {
-        .event_id = pg_int(result, row, FEED_EVENT_ID),
+        .event_id = pg_int(result, row, EVENT_JSON_ID),
         .type = letter->type,
-        .order_id = pg_text_or_null(result, row, FEED_ORDER_ID),
-        .sequence = pg_int(result, row, FEED_SEQUENCE),
-        .reason = pg_text_or_null(result, row, FEED_REASON),
-        .user_id = pg_text_or_null(result, row, FEED_USER_ID),
-        .sku = pg_text_or_null(result, row, FEED_SKU),
-        .quantity = pg_int(result, row, FEED_QUANTITY),
-        .has_amount = !pg_null(result, row, FEED_AMOUNT),
-        .amount = pg_int(result, row, FEED_AMOUNT),
-        .currency = pg_text_or_null(result, row, FEED_CURRENCY),
-        .reference = pg_text_or_null(result, row, FEED_REFERENCE),
+        .order_id = pg_text_or_null(result, row, EVENT_JSON_ORDER),
+        .sequence = pg_int(result, row, EVENT_JSON_SEQUENCE),
+        .reason = pg_text_or_null(result, row, EVENT_JSON_REASON),
+        .user_id = pg_text_or_null(result, row, EVENT_JSON_USER),
+        .sku = pg_text_or_null(result, row, EVENT_JSON_SKU),
+        .quantity = pg_int(result, row, EVENT_JSON_QUANTITY),
+        .has_amount = !pg_null(result, row, EVENT_JSON_AMOUNT),
+        .amount = pg_int(result, row, EVENT_JSON_AMOUNT),
+        .currency = pg_text_or_null(result, row, EVENT_JSON_CURRENCY),
+        .reference = pg_text_or_null(result, row, EVENT_JSON_REFERENCE),
     };
     hook_id(&event, 0, letter->id);
-    int code = clock_parse_rfc3339(pg_text(result, row, FEED_AT), &event.time_ms);
+    int code = clock_parse_rfc3339(pg_text(result, row, EVENT_JSON_AT), &event.time_ms);
     return code == 0 ? hook_body(&event, &letter->body) : code;
 }
 
@@ -77,7 +77,8 @@ static bool take_row(const struct pg_result *result, int row, void *arg)
 {
     struct listen *listen = arg;
     char type[TYPE_SIZE];
-    (void)snprintf(type, sizeof type, HOOK_TYPE_PREFIX "%s", pg_text(result, row, FEED_STATUS));
+    (void)snprintf(type, sizeof type, HOOK_TYPE_PREFIX "%s",
+                   pg_text(result, row, EVENT_JSON_STATUS));
     if (!is_wanted(listen->types, type))
         return true;
     struct letter *letter = calloc(1, sizeof *letter);

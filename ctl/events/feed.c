@@ -15,12 +15,6 @@
 #define NUMBER_SIZE 24
 #define PURGED "CK006"
 
-static const struct pg_statement select_feed = {
-    "ctl_feed",
-    "select shard, event_id, shown, to_char(at, 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), order_id,"
-    "       sequence, status, reason, user_id, sku, quantity, amount, currency, reference"
-    "  from checkout.feed($1::bigint[], $2::integer, $3::boolean)",
-    3};
 static const struct pg_statement select_end = {
     "ctl_feed_end",
     "select p from unnest(checkout.feed_end()) with ordinality as e(p, n) order by n", 0};
@@ -37,9 +31,9 @@ static void take_page(const struct pg_result *result, void *arg)
     bool wanted = true;
     feed->more = pg_rows(result) > 0;
     for (int row = 0; row < pg_rows(result) && wanted; row++) {
-        size_t shard = (size_t)pg_int(result, row, FEED_SHARD);
-        feed->cursor.positions[shard] = pg_int(result, row, FEED_EVENT_ID);
-        if (pg_bool(result, row, FEED_SHOWN))
+        size_t shard = (size_t)pg_int(result, row, EVENT_JSON_SHARD);
+        feed->cursor.positions[shard] = pg_int(result, row, EVENT_JSON_ID);
+        if (pg_bool(result, row, EVENT_JSON_SHOWN))
             wanted = feed->row(result, row, feed->arg);
     }
 }
@@ -91,7 +85,7 @@ int feed_read(struct feed *feed)
     pg_array_end(&positions);
     (void)snprintf(page, sizeof page, "%" PRIu32, feed->page);
     const char *const params[] = {buf_text(&positions), page, feed->all_states ? "t" : "f"};
-    int exit_code = ctl_try_query(ctl, &select_feed, params, take_page, feed);
+    int exit_code = ctl_try_query(ctl, &event_json_feed, params, take_page, feed);
     buf_free(&positions);
     if (exit_code == CTL_FINE) {
         if (feed->away)

@@ -7,26 +7,9 @@
 #include <stdint.h>
 
 #include "common/base/attrs.h"
+#include "common/shop/cursor.h"
+#include "common/shop/event_json.h"
 #include "ctl/ctl.h"
-#include "ctl/events/cursor.h"
-
-/* The columns of a row. */
-enum feed_column {
-    FEED_SHARD,
-    FEED_EVENT_ID,
-    FEED_SHOWN,
-    FEED_AT,
-    FEED_ORDER_ID,
-    FEED_SEQUENCE,
-    FEED_STATUS,
-    FEED_REASON,
-    FEED_USER_ID,
-    FEED_SKU,
-    FEED_QUANTITY,
-    FEED_AMOUNT,
-    FEED_CURRENCY,
-    FEED_REFERENCE
-};
 
 /* False: no more rows of this page. The cursor is behind the row already. */
 typedef bool (*feed_row_cb)(const struct pg_result *result, int row, void *arg);

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "common/base/attrs.h"
-#include "ctl/items/items_field.h"
+#include "common/pay/items_field.h"
 
 #define ITEMS_FILE_MAX ((size_t)64 * 1024 * 1024) /* bytes */
 #define ITEMS_MAX 200000

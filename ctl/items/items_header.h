@@ -6,8 +6,8 @@
 
 #include "common/base/attrs.h"
 #include "common/base/buf.h"
+#include "common/pay/items_field.h"
 #include "ctl/items/csv.h"
-#include "ctl/items/items_field.h"
 
 #define ITEMS_HEADER_ABSENT SIZE_MAX
 

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "common/base/err.h"
+#include "common/pay/items_field.h"
 #include "ctl/items/item_row.h"
-#include "ctl/items/items_field.h"
 #include "ctl/request.h"
 
 #define ARGUMENT_MAX ((size_t)8 * 1024)

@@ -2,8 +2,8 @@
 #include <stdio.h>
 
 #include "common/base/parse.h"
+#include "common/pay/items_field.h"
 #include "ctl/items/item_row.h"
-#include "ctl/items/items_field.h"
 #include "ctl/request.h"
 
 #define UNITS_MAX INT32_MAX

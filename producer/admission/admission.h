@@ -19,9 +19,9 @@
 #include "common/base/attrs.h"
 #include "common/base/loop.h"
 #include "common/net/redis/redis.h"
+#include "common/service/sessions.h"
 #include "producer/admission/admission_entry.h"
 #include "producer/limits/limits.h"
-#include "producer/sessions.h"
 
 struct admission;
 

@@ -12,8 +12,8 @@
 
 #include "common/base/attrs.h"
 #include "common/base/loop.h"
+#include "common/service/sessions.h"
 #include "producer/admission/table_asker.h"
-#include "producer/sessions.h"
 
 /* A question about one item; embedded in the asker's, which keeps it and the SKU until the
  * answer. */

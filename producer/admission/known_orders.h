@@ -8,8 +8,8 @@
 #include <stdbool.h>
 
 #include "common/base/loop.h"
+#include "common/service/sessions.h"
 #include "producer/admission/table_asker.h"
-#include "producer/sessions.h"
 
 /* A row of the orders. */
 struct known_order {

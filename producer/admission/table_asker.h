@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "common/base/loop.h"
-#include "producer/sessions.h"
+#include "common/service/sessions.h"
 
 #define TABLE_ASKER_WAIT_MS 20
 

@@ -13,7 +13,7 @@
 #include "common/base/attrs.h"
 #include "common/base/loop.h"
 #include "common/net/redis/redis.h"
-#include "producer/sessions.h"
+#include "common/service/sessions.h"
 
 #define OPEN_ORDERS_LOOK_MS 10000  /* between two looks at a customer's orders */
 #define OPEN_ORDERS_USERS_MAX 4096 /* whose orders are looked at, the latest */

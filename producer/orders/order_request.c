@@ -1,73 +1,11 @@
 #include "producer/orders/order_request.h"
 
 #include <string.h>
-#include <strings.h>
 
 #include "common/base/email.h"
 #include "common/base/err.h"
-#include "common/base/parse.h"
-#include "producer/orders/json_reader.h"
-
-#define KEY_HEADER "Idempotency-Key"
-
-static bool visible(char c)
-{
-    return c >= 0x21 && c <= 0x7e;
-}
-
-/* The text between the quotes, with \" and \\ decoded (RFC 9651). */
-static const char *unquote(const char *header, char *ret_key)
-{
-    size_t n = 0;
-    const char *p = header + 1;
-    for (; *p != '"'; p++) {
-        if (*p == '\\' && (p[1] == '"' || p[1] == '\\'))
-            p++;
-        if (*p == '\0')
-            return "its quotes are not closed";
-        if (!visible(*p))
-            return "only visible ASCII characters may be in it";
-        if (n == ORDER_REQUEST_KEY_MAX)
-            return "it has more than 255 characters";
-        ret_key[n++] = *p;
-    }
-    ret_key[n] = '\0';
-    if (p[1] != '\0')
-        return "something follows its quotes";
-    return n == 0 ? "it is empty" : NULL;
-}
-
-const char *order_request_key(const char *header, char *ret_key)
-{
-    if (header[0] == '"')
-        return unquote(header, ret_key);
-    size_t len = strlen(header);
-    for (size_t i = 0; i < len; i++)
-        if (!visible(header[i]))
-            return "only visible ASCII characters may be in it";
-    if (len == 0)
-        return "it is empty";
-    if (len > ORDER_REQUEST_KEY_MAX)
-        return "it has more than 255 characters";
-    memcpy(ret_key, header, len + 1);
-    return NULL;
-}
-
-static bool is_json(const char *content_type)
-{
-    static const char json[] = "application/json";
-    if (content_type == NULL || strncasecmp(content_type, json, sizeof json - 1) != 0)
-        return false;
-    const char *rest = content_type + sizeof json - 1;
-    rest += strspn(rest, " \t");
-    if (*rest == '\0')
-        return true;
-    if (*rest != ';')
-        return false;
-    rest += strspn(rest, "; \t"); /* a parameter may be empty (RFC 9110, 5.6.6) */
-    return *rest == '\0' || strcasecmp(rest, "charset=utf-8") == 0 ||
-           strcasecmp(rest, "charset=\"utf-8\"") == 0;
-}
+#include "common/base/json_reader.h"
+#include "common/net/http/http_values.h"
 
 /* ---- the body's members ---- */
 
@@ -94,42 +32,26 @@ static const char *read_text(const struct json_reader_member *m,
     return NULL;
 }
 
-/* Whole numbers only: no fraction, no exponent. */
-static bool read_whole(const struct json_reader_member *m, int64_t low, int64_t high,
-                       int64_t *ret_number)
-{
-    int64_t number;
-    if (m->kind != JSON_READER_NUMBER || parse_intn(m->text, m->len, -high, high, &number) < 0)
-        return false; /* -0 is a whole number too */
-    *ret_number = number;
-    return number >= low;
-}
-
 struct seen {
     bool sku;
     bool quantity;
     bool payment_method;
 };
 
-static bool is_named(const struct json_reader_member *m, const char *name)
-{
-    return m->name_len == strlen(name) && memcmp(m->name, name, m->name_len) == 0;
-}
-
 static bool read_optional(const struct json_reader_member *m, struct job *job,
                           struct problem *problem)
 {
-    if (is_named(m, "receipt_email")) {
+    if (json_reader_named(m, "receipt_email")) {
         job->receipt_email =
             read_text(m, email_valid, "not an e-mail address of 3 to 254 bytes", problem);
-    } else if (is_named(m, "unit_price")) {
-        job->has_unit_price = read_whole(m, 0, JOB_PRICE_MAX, &job->unit_price);
+    } else if (json_reader_named(m, "unit_price")) {
+        job->has_unit_price = json_reader_whole(m, 0, JOB_PRICE_MAX, &job->unit_price);
         if (!job->has_unit_price)
             wrong(problem, m, "not a whole number from 0 to 99999999999 (minor units)");
-    } else if (is_named(m, "reference")) {
+    } else if (json_reader_named(m, "reference")) {
         job->reference = read_text(m, job_reference_valid,
                                    "not a string of 1 to 64 visible ASCII characters", problem);
-    } else if (is_named(m, "locale")) {
+    } else if (json_reader_named(m, "locale")) {
         job->locale =
             read_text(m, job_locale_valid, "not a language tag like de or pt-BR", problem);
     } else {
@@ -143,18 +65,18 @@ static void read_member(const struct json_reader_member *m, struct job *job, str
 {
     if (m->twice) {
         wrong(problem, m, "this member is there twice");
-    } else if (is_named(m, "sku")) {
+    } else if (json_reader_named(m, "sku")) {
         seen->sku = true;
         job->sku =
             read_text(m, job_sku_valid,
                       "not a string of 1 to 64 letters, digits, '.', '_' or '-' that is not '.' or "
                       "'..' and does not begin with '-'",
                       problem);
-    } else if (is_named(m, "quantity")) {
+    } else if (json_reader_named(m, "quantity")) {
         seen->quantity = true;
-        if (!read_whole(m, 1, JOB_QUANTITY_MAX, &job->quantity))
+        if (!json_reader_whole(m, 1, JOB_QUANTITY_MAX, &job->quantity))
             wrong(problem, m, "not a whole number from 1 to 100");
-    } else if (is_named(m, "payment_method")) {
+    } else if (json_reader_named(m, "payment_method")) {
         seen->payment_method = true;
         job->payment_method = read_text(
             m, job_method_valid, "not a string of 1 to 255 visible ASCII characters", problem);
@@ -186,15 +108,9 @@ static void read_body(const struct order_request *input, char *scratch, struct j
 
 static void read_key(const struct order_request *input, char *ret_key, struct problem *problem)
 {
-    const char *detail = NULL;
-    if (input->key_count == 0 || input->key == NULL)
-        detail = "this header is required";
-    else if (input->key_count > 1)
-        detail = "this header is there more than once";
-    else
-        detail = order_request_key(input->key, ret_key);
+    const char *detail = http_value_key(input->key, input->key_count, ret_key);
     if (detail != NULL)
-        problem_add(problem, (struct problem_error){.detail = detail, .header = KEY_HEADER});
+        problem_add(problem, (struct problem_error){.detail = detail, .header = HTTP_KEY_HEADER});
 }
 
 /* Problems that make reading the rest pointless. */
@@ -205,7 +121,7 @@ static bool readable(const struct order_request *input, struct problem *problem)
         problem->detail = "an order has at most 4096 bytes";
         return false;
     }
-    if (!is_json(input->content_type)) {
+    if (!http_value_is_json(input->content_type)) {
         problem->type = PROBLEM_UNSUPPORTED_MEDIA_TYPE;
         problem->detail = "send the order as Content-Type: application/json";
         return false;
@@ -216,7 +132,7 @@ static bool readable(const struct order_request *input, struct problem *problem)
 int order_request_read(struct ids *ids, const struct order_request *input, char *scratch,
                        struct job *ret_job, struct problem *ret_problem)
 {
-    char key[ORDER_REQUEST_KEY_MAX + 1];
+    char key[HTTP_KEY_MAX + 1];
     ret_problem->type = PROBLEM_INVALID_REQUEST;
     if (!readable(input, ret_problem))
         return ERR_INVALID;

@@ -12,7 +12,6 @@
 #include "common/shop/problem.h"
 
 #define ORDER_REQUEST_BODY_MAX 4096
-#define ORDER_REQUEST_KEY_MAX 255
 #define ORDER_REQUEST_SCRATCH (ORDER_REQUEST_BODY_MAX + 1)
 
 /* The parts of a POST /v1/orders that count. Texts are not owned; NULL: the header is absent. */
@@ -35,11 +34,5 @@ struct order_request {
  */
 MUST_CHECK int order_request_read(struct ids *ids, const struct order_request *input, char *scratch,
                                   struct job *ret_job, struct problem *ret_problem);
-
-/*
- * The key of an Idempotency-Key header, bare or quoted, copied without its quotes into `ret_key`
- * (ORDER_REQUEST_KEY_MAX + 1 bytes). NULL, or a static text that says what is wrong.
- */
-const char *order_request_key(const char *header, char *ret_key);
 
 #endif

@@ -3,14 +3,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/queue.h>
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
-#include "common/base/parse.h"
 #include "common/base/strmap.h"
+#include "common/net/http/http_values.h"
 #include "common/net/redis/redis.h"
 #include "common/shop/event.h"
 #include "common/shop/redis_keys.h"
@@ -326,21 +325,6 @@ void order_status_drain(struct order_status *status)
     tick(status);
 }
 
-/* N of `Prefer: wait=N` (RFC 7240), at most WAIT_MAX_S; 0 if it is not there. */
-static unsigned preferred_wait(const char *prefer)
-{
-    while (prefer != NULL && *prefer != '\0') {
-        prefer += strspn(prefer, " \t,;");
-        if (strncasecmp(prefer, "wait=", 5) == 0) {
-            int64_t seconds;
-            (void)parse_digits(prefer + 5, &seconds);
-            return seconds < WAIT_MAX_S ? (unsigned)seconds : WAIT_MAX_S;
-        }
-        prefer += strcspn(prefer, ",;");
-    }
-    return 0;
-}
-
 void order_status_get(struct api *api, struct http_request *request, const char *id)
 {
     struct order_status *status = api->status;
@@ -362,7 +346,7 @@ void order_status_get(struct api *api, struct http_request *request, const char 
     memcpy(l->id, id, IDS_ORDER_SIZE);
     struct buf prefer;
     buf_init(&prefer, HEADER_LIST_MAX);
-    unsigned wait_s = preferred_wait(http_request_list(request, "Prefer", &prefer));
+    unsigned wait_s = http_value_wait(http_request_list(request, "Prefer", &prefer), WAIT_MAX_S);
     buf_free(&prefer);
     if (wait_s > 0 && status->waiting_count < WAITING_MAX && !status->draining) {
         l->until_ms = clock_mono_ms() + (uint64_t)wait_s * 1000;

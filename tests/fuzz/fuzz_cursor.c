@@ -2,7 +2,7 @@
  * again. */
 #include "tests/fuzz/fuzz.h"
 
-#include "ctl/events/cursor.h"
+#include "common/shop/cursor.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -4,7 +4,7 @@
 
 #include <jansson.h>
 
-#include "producer/orders/json_reader.h"
+#include "common/base/json_reader.h"
 
 static bool is_kind(const struct json_reader_member *member, const json_t *value)
 {

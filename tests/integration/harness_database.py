@@ -67,7 +67,7 @@ def database_url(name):
     return urllib.parse.urlunsplit(url._replace(path="/" + name))
 
 
-_PROGRAMS = ("producer", "consumer", "notifier", "mailer", "webhooks", "operator")
+_PROGRAMS = ("producer", "consumer", "notifier", "mailer", "webhooks", "console", "operator")
 _LOGIN = """
 do $$ begin
     begin

@@ -152,7 +152,7 @@ class Stack:
         return done
 
     def start(self, name, wait=True, build=None, **settings):
-        """Starts "sandbox", "producer", "consumer", "notifier", "mailer" or "webhooks" (of `build`, or else of the build under test)
+        """Starts "sandbox", "producer", "consumer", "notifier", "mailer", "webhooks" or "console" (of `build`, or else of the build under test)
         and waits until it is ready."""
         serial = self._counts[name] = self._counts.get(name, 0) + 1
         mine = {**self.settings, **{key: str(value) for key, value in settings.items()}}
@@ -167,7 +167,8 @@ class Stack:
         url = None
         if name not in ("consumer", "mailer", "webhooks"):
             port = self._notifier_port if name == "notifier" and serial == 1 else free_port()
-            url = "http://" + mine.setdefault("CHECKOUT_LISTEN", f"127.0.0.1:{port}")
+            listen = "CHECKOUT_CONSOLE_LISTEN" if name == "console" else "CHECKOUT_LISTEN"
+            url = "http://" + mine.setdefault(listen, f"127.0.0.1:{port}")
         daemon = Daemon("checkout-" + name, mine, log, url=url, admin="http://" + admin, build=build,
                         piped=self.logs_piped)
         self.daemons.append(daemon)

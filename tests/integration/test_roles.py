@@ -14,6 +14,10 @@ READS = {"greet", "versions", "place_in_line", "waits_until", "clock_behind_ms",
 NOTIFIER_WRITES = {"daemon_heartbeat"}
 NOTIFIER_READS = {"greet", "versions", "next_action", "open_action", "relay_lags", "age_ms", "list_daemons", "count_daemons",
                   "items_with_waitlist", "lines_now", "shop_now", "refuse_old_event", "clock_behind_ms", "lines", "line_tickets", "tickets_of"}
+CONSOLE_WRITES = {"console_request", "daemon_heartbeat"}
+CONSOLE_READS = {"greet", "versions", "api_time", "item_json", "console_items", "console_item", "console_order_json",
+                 "console_orders", "console_order", "command_json", "console_before", "console_ended", "feed", "feed_end",
+                 "feed_start", "refuse_behind_horizon"}
 EVERY_FUNCTION = """
     select p.proname, p.oid::regprocedure::text, has_function_privilege(%s, p.oid, 'execute'), p.prosecdef,
            array_to_string(p.proconfig, ';'), p.proowner::regrole::text,
@@ -164,6 +168,29 @@ class Roles(harness.TestCase):
             self.refused(program, "select * from hook_endpoints", "select * from hook_deliveries")
         self.refused("consumer", "update hook_endpoints set url = 'https://x.example'", "delete from hook_deliveries",
                      "insert into hook_deliveries (endpoint, type, at) values ('x', 'test', now())")
+
+    def test_the_console_reads_what_the_shop_may_know_and_asks_by_one_function(self):
+        self.assertEqual(self.may_execute("checkout_console"), CONSOLE_WRITES | CONSOLE_READS)
+        owners = {name: (owner, definer) for name, _, definer, _, owner, _ in self.functions("checkout_console").values()}
+        self.assertEqual(owners["console_request"], ("checkout_keeper", True))
+        rights = {(table, right) for table, right in self.stack.sql("""
+            select c.relname, a.privilege_type from pg_class c, aclexplode(c.relacl) a
+             where a.grantee = 'checkout_console'::regrole or a.grantee = 'checkout_keeper'::regrole
+               and a.privilege_type <> 'SELECT'""")}
+        self.assertEqual(rights, {(table, "SELECT") for table in ("service", "items", "order_events", "waitlist", "returns",
+                                                          "horizons")}
+                         | {("requests", "INSERT"), ("requests", "DELETE")})
+        self.refused("console", "select payment_method from orders", "select receipt_email from orders",
+                     "select mail_to from orders", "select action from payments", "select idempotency_key from payments",
+                     "select argument from commands", "select wish from requests", "select * from mails",
+                     "update items set stock = 9", "insert into items (sku) values ('x')",
+                     "insert into commands (kind, shard, requested_by) values ('pause', 0, 'x')",
+                     "insert into requests (requested_by, key, kind, wish) values ('x', 'x', 'pause', '{}')",
+                     "delete from requests", "select request_command('pause', null, 0, null, 'x')",
+                     "select move_orders(0, array[]::move[])", "set role checkout_keeper")
+        for program in ("producer", "notifier", "mailer"):
+            self.refused(program, "select * from requests",
+                         "select console_request('x', 'k', 'pause', 'a', null, null, '{}', null, null, null)")
 
     def test_the_counter_takes_no_history_back(self):
         self.refused("consumer", "delete from orders", "delete from payments", "delete from order_events",

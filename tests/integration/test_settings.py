@@ -10,8 +10,9 @@ import unittest
 import urllib.parse
 
 import harness
+from harness_keys import ProviderKey, publish
 
-DAEMONS = ("checkout-producer", "checkout-consumer", "checkout-notifier", "checkout-mailer", "checkout-webhooks")
+DAEMONS = ("checkout-producer", "checkout-consumer", "checkout-notifier", "checkout-mailer", "checkout-webhooks", "checkout-console")
 SECONDS = 5
 SECRET_FILES = ("CHECKOUT_JWT_SECRET_FILE", "CHECKOUT_ORDER_SECRET_FILE", "CHECKOUT_GATEWAY_KEY_FILE")
 SERVERS = ("CHECKOUT_AMQP_URL", "CHECKOUT_DATABASE_URL", "CHECKOUT_REDIS_URL")
@@ -21,6 +22,8 @@ WRONG_TEXTS = (
     ("CHECKOUT_LISTEN", "127.0.0.1:70000"),
     ("CHECKOUT_LISTEN", "nonsense"),
     ("CHECKOUT_ADMIN_LISTEN", "127.0.0.1:65536"),
+    ("CHECKOUT_CONSOLE_LISTEN", "127.0.0.1:70000"),
+    ("CHECKOUT_CONSOLE_JWKS_FILE", "/nonexistent"),
     ("CHECKOUT_LOG_LEVEL", "loud"),
     ("CHECKOUT_SMTP_URL", "http://127.0.0.1/"),
     ("CHECKOUT_MAIL_FROM", "Shop <shop@example.org>"),
@@ -68,6 +71,13 @@ def with_password(url, password):
 
 class Settings(harness.TestCase):
     settings = {"CHECKOUT_SMTP_URL": "smtp://127.0.0.1:25", "CHECKOUT_MAIL_FROM": "shop@example.org"}
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.stack.settings["CHECKOUT_CONSOLE_JWKS_FILE"] = path = os.path.join(cls.stack.directory, "console-jwks.json")
+        publish(path, ProviderKey("ES256", "shop").jwk())
+
 
     # -- what is tried -----------------------------------------------------------------------------
 

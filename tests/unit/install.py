@@ -12,8 +12,10 @@ import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PROGRAMS = {"checkout-producer": 8, "checkout-consumer": 8, "checkout-notifier": 8, "checkout-mailer": 8, "checkout-webhooks": 8,
+            "checkout-console": 8,
             "checkoutctl": 1, "checkout-sandbox-gateway": 1}
 UNITS = ("checkout-producer@.service", "checkout-consumer@.service", "checkout-notifier.service", "checkout-mailer.service", "checkout-webhooks.service",
+         "checkout-console.service",
          "checkout.target")
 
 

@@ -18,6 +18,7 @@ NEEDS = {
     "checkout-notifier": DAEMON | {"libjose", "libwslay"},
     "checkout-mailer": DAEMON - {"libhiredis"} | {"libcurl"},
     "checkout-webhooks": DAEMON - {"libhiredis"} | {"libcurl"},
+    "checkout-console": DAEMON - {"libhiredis"} | {"libjose"},
     "checkoutctl": EVERY | {"libpq", "libhiredis", "librabbitmq", "libjose", "libcurl"},
     "checkout-sandbox-gateway": EVERY | {"libmicrohttpd", "libsystemd", "libcurl"},
 }

@@ -8,7 +8,8 @@ PAGE = "docs/metrics.md"
 CALL = re.compile(r'\bmetrics_(counter|gauge|histogram)\(\s*[^,()]+,\s*"(\w+)"')
 ROW = re.compile(r'\{"((?:checkout|process)_\w+)", "[^"]*"(?:, "(\w+)"|\})')  # the tables of metrics.c
 LINE = re.compile(r"^\| `(\w+)` \| (\w+) \| *([^|]*)\|", re.MULTILINE)
-SECTIONS = {"Producer": "producer", "Consumer": "consumer", "Notifier": "notifier", "Mailer": "notifier", "Webhooks": "notifier", "Every daemon": "common"}
+SECTIONS = {"Producer": "producer", "Consumer": "consumer", "Notifier": "notifier", "Mailer": "notifier", "Webhooks": "notifier",
+            "Console": "console", "Every daemon": "common"}
 INFO = ("checkout_build_info", "common")  # written by hand in metrics.c
 SUFFIXES = {"counter": ("_total",), "histogram": ("_seconds",)}
 

@@ -63,6 +63,7 @@ static struct environment right(void)
     put(&env, "CHECKOUT_GATEWAY_KEY_FILE", secret_path);
     put(&env, "CHECKOUT_SMTP_URL", "smtp://shop:hush@mail.example,smtps://mail2.example");
     put(&env, "CHECKOUT_MAIL_FROM", "shop@example.org");
+    put(&env, "CHECKOUT_CONSOLE_JWKS_FILE", secret_path);
     return env;
 }
 
@@ -134,8 +135,8 @@ static void expect_wrong(const char *name, const char *value, const char *expect
 
 START_TEST(a_right_environment_is_taken_by_every_program)
 {
-    const uint32_t programs[] = {CFG_PRODUCER, CFG_CONSUMER, CFG_NOTIFIER,
-                                 CFG_MAILER,   CFG_CTL,      EVERYBODY};
+    const uint32_t programs[] = {CFG_PRODUCER, CFG_CONSUMER, CFG_NOTIFIER, CFG_MAILER,
+                                 CFG_CONSOLE,  CFG_CTL,      EVERYBODY};
     for (size_t i = 0; i < ARRAY_LEN(programs); i++) {
         struct environment env = right();
         struct cfg *cfg = NULL;

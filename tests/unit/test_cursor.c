@@ -2,7 +2,7 @@
 #include <stdlib.h>
 
 #include "common/base/err.h"
-#include "ctl/events/cursor.h"
+#include "common/shop/cursor.h"
 
 static void expect_text(const struct cursor *cursor, const char *expected)
 {

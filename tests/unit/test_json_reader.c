@@ -1,4 +1,4 @@
-#include "producer/orders/json_reader.h"
+#include "common/base/json_reader.h"
 
 #include <check.h>
 #include <jansson.h>

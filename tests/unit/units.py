@@ -13,7 +13,7 @@ import tempfile
 
 EXPOSURE_MAX = 2.0
 INSTANCES = {"checkout-producer@.service": "1", "checkout-consumer@.service": "1", "checkout-notifier.service": "",
-             "checkout-mailer.service": "", "checkout-webhooks.service": ""}
+             "checkout-mailer.service": "", "checkout-webhooks.service": "", "checkout-console.service": ""}
 
 
 def analyze(directory, *arguments):

@@ -55,7 +55,7 @@ returns table (program text, ready bigint, not_ready bigint, dead bigint)
 language sql stable as $$
     select p.program, count(d.program) filter (where d.ready and not d.dead),
            count(d.program) filter (where not d.ready and not d.dead), count(d.program) filter (where d.dead)
-      from unnest(array['producer', 'consumer', 'notifier', 'mailer', 'webhooks']) p(program)
+      from unnest(array['producer', 'consumer', 'notifier', 'mailer', 'webhooks', 'console']) p(program)
       left join checkout.list_daemons() d on d.program = p.program
      group by p.program
 $$;

@@ -112,6 +112,7 @@ begin
     delete from checkout.mails m where m.order_id = any (p_ids);
     delete from checkout.hook_deliveries d where d.order_id = any (p_ids);
     delete from checkout.commands c where c.order_id is not null and c.state <> 'pending' and c.order_id = any (p_ids);
+    delete from checkout.requests q where q.order_id is not null and q.order_id = any (p_ids);
     newest := greatest(newest, newest_return);
     if newest is not null then
         insert into checkout.horizons as h (shard, event_id) values (p_shard, newest)

@@ -152,7 +152,7 @@ begin
     end if;
 end $$;
 
--- Deletes records of no order that ended before p_before: commands to items and shards (and those to orders that there
+-- Deletes records of no order that ended before p_before: commands to items and shards, with the requests for them (and those to orders that there
 -- never were), of the p_limit that come next after p_after; and, up to p_limit of each, take-overs that another followed
 -- by then, and watermarks of relays. p_dry: only counts them. went_on: the command to go on behind; null: there are no more.
 create or replace function checkout.purge_records(p_before timestamptz, p_after bigint, p_limit integer, p_dry boolean,
@@ -162,6 +162,7 @@ declare
     looked integer;
     commands bigint[];
     overs bigint[];
+    requests bigint[];
     watermarks checkout.relay_log[];
 begin
     p_before := least(p_before, now() - checkout.purge_memory());
@@ -172,6 +173,11 @@ begin
       into commands, went_on, looked
       from (select c.* from checkout.commands c where c.command_id > p_after order by c.command_id limit p_limit) w
      where w.created_at < p_before;
+    requests := array(      -- those of these commands, and of items that were made
+        select r.request_id from checkout.requests r where r.command_id = any (commands)
+        union all
+        (select r.request_id from checkout.requests r where r.command_id is null and r.created_at < p_before
+          order by r.request_id limit p_limit));
     overs := array(
         select t.take_over_id from checkout.take_overs t
          where t.taken_at < p_before
@@ -181,11 +187,12 @@ begin
     watermarks := array(select l from checkout.relay_log l where l.saved_at < p_before limit p_limit);
     if not p_dry then
         delete from checkout.commands c where c.command_id = any (commands);
+        delete from checkout.requests r where r.request_id = any (requests);
         delete from checkout.take_overs t where t.take_over_id = any (overs);
         delete from checkout.relay_log l using unnest(watermarks) m where l.shard = m.shard and l.relayed_to = m.relayed_to;
     end if;
-    removed := cardinality(commands) + cardinality(overs) + cardinality(watermarks);
-    if looked < p_limit and (p_dry or cardinality(overs) < p_limit and cardinality(watermarks) < p_limit) then
+    removed := cardinality(commands) + cardinality(requests) + cardinality(overs) + cardinality(watermarks);
+    if looked < p_limit and (p_dry or cardinality(requests) < p_limit and cardinality(overs) < p_limit and cardinality(watermarks) < p_limit) then
         went_on := null;
     else
         went_on := coalesce(went_on, p_after);

@@ -5,35 +5,37 @@
 -- away, so a right that is not written here does not exist.
 --
 -- checkout_requester belongs to no program: it owns the functions by which producer and notifier write, and has what these need.
--- Give it to no login.
+-- Give it to no login. checkout_keeper is the same for the console, so that nothing of the producer may do what a shop's own people may.
 
 do $$
 declare
     part text;
 begin
-    foreach part in array array['producer', 'consumer', 'notifier', 'mailer', 'webhooks', 'operator', 'requester'] loop
+    foreach part in array array['producer', 'consumer', 'notifier', 'mailer', 'webhooks', 'console', 'operator', 'requester', 'keeper'] loop
         begin               -- roles belong to the whole server: another database may have made it
             execute format('create role %I nologin', 'checkout_' || part);
         exception
             when duplicate_object or unique_violation then null;
         end;
     end loop;
-    -- to make it the owner of functions, whoever migrates must be a member, unless a superuser
-    if not pg_has_role(current_user, 'checkout_requester', 'member') then
-        execute format('grant checkout_requester to %I', current_user);
-    end if;
+    -- to make them the owners of functions, whoever migrates must be a member, unless a superuser
+    foreach part in array array['checkout_requester', 'checkout_keeper'] loop
+        if not pg_has_role(current_user, part, 'member') then
+            execute format('grant %I to %I', part, current_user);
+        end if;
+    end loop;
 end $$;
 
 revoke all on all tables in schema checkout
-    from checkout_producer, checkout_consumer, checkout_notifier, checkout_mailer, checkout_webhooks, checkout_operator, checkout_requester;
+    from checkout_producer, checkout_consumer, checkout_notifier, checkout_mailer, checkout_webhooks, checkout_console, checkout_operator, checkout_requester, checkout_keeper;
 revoke all on all sequences in schema checkout
-    from checkout_producer, checkout_consumer, checkout_notifier, checkout_mailer, checkout_webhooks, checkout_operator, checkout_requester;
+    from checkout_producer, checkout_consumer, checkout_notifier, checkout_mailer, checkout_webhooks, checkout_console, checkout_operator, checkout_requester, checkout_keeper;
 revoke execute on all functions in schema checkout
-    from public, checkout_producer, checkout_consumer, checkout_notifier, checkout_mailer, checkout_webhooks, checkout_operator, checkout_requester;
+    from public, checkout_producer, checkout_consumer, checkout_notifier, checkout_mailer, checkout_webhooks, checkout_console, checkout_operator, checkout_requester, checkout_keeper;
 
 grant usage on schema checkout
-    to checkout_producer, checkout_consumer, checkout_notifier, checkout_operator, checkout_requester, checkout_mailer,
-       checkout_webhooks;
+    to checkout_producer, checkout_consumer, checkout_notifier, checkout_operator, checkout_requester, checkout_keeper, checkout_mailer,
+       checkout_webhooks, checkout_console;
 
 -- Functions with the rights of their caller add none to these, so the roles that do the work and the operator's may
 -- call each of them; those with rights of their own are named one by one below.
@@ -92,7 +94,55 @@ begin
     revoke create on schema checkout from checkout_requester;
     grant execute on function
         checkout.daemon_heartbeat(text, text, text, integer, text, boolean, text, bigint, bigint)
-        to checkout_notifier, checkout_mailer, checkout_webhooks;
+        to checkout_notifier, checkout_mailer, checkout_webhooks, checkout_console;
+end $$;
+
+-- The console shows the shop its items and orders, without the buyers' secrets, and writes nothing itself: it may ask for
+-- what an operator may ask for, in the name of whoever it answers, and put new items on sale.
+grant select on checkout.service, checkout.items, checkout.order_events, checkout.waitlist, checkout.returns, checkout.horizons
+    to checkout_console;
+grant select (order_id, user_id, sku, shard, quantity, status, reason, amount, currency, reference, payment_problem,
+              payment_param, ticket, sequence, accepted_at, created_at, updated_at) on checkout.orders to checkout_console;
+grant select (order_id, attempt, shard, state, amount, currency, intent_id, code, unclear_since, created_at)
+    on checkout.payments to checkout_console;
+grant select (order_id, attempt, shard, state, amount, currency, refund_id, code, reason, restock, note, created_at, updated_at)
+    on checkout.refunds to checkout_console;
+grant select (command_id, kind, shard, sku, order_id, requested_by, state, result, created_at, finished_at)
+    on checkout.commands to checkout_console;
+grant select (requested_by, key) on checkout.requests to checkout_console;
+grant execute on function checkout.greet(integer), checkout.versions(), checkout.api_time(timestamptz),
+    checkout.item_json(checkout.items), checkout.console_items(text, integer), checkout.console_item(text),
+    checkout.console_order_json(uuid, text, text, integer, text, text, bigint, text, text, text, text, timestamptz,
+                                timestamptz, timestamptz),
+    checkout.console_orders(text, text, text, text, timestamptz, timestamptz, timestamptz, uuid, integer),
+    checkout.console_order(uuid), checkout.command_json(bigint), checkout.console_before(text, text, text),
+    checkout.console_ended(bigint[]), checkout.feed(bigint[], integer, boolean), checkout.feed_end(),
+    checkout.feed_start(), checkout.refuse_behind_horizon(bigint[]) to checkout_console;
+
+grant select on checkout.service, checkout.commands to checkout_keeper;
+grant select (sku, shard) on checkout.items to checkout_keeper;
+grant select (order_id, shard) on checkout.orders, checkout.jobs_aside to checkout_keeper;
+grant insert (kind, shard, sku, order_id, argument, requested_by) on checkout.commands to checkout_keeper;
+grant insert (shard, sku, title, price, currency, stock, limit_per_user, gate, opens_at, closes_at, challenge)
+    on checkout.items to checkout_keeper;
+grant select, insert, update (command_id), delete on checkout.requests to checkout_keeper;
+grant execute on function checkout.request_command(text, text, integer, jsonb, text),
+    checkout.request_order_command(text, uuid, jsonb, text), checkout.refuse_stray(checkout.commands),
+    checkout.stray_command(checkout.commands), checkout.home_of(uuid), checkout.command_json(bigint),
+    checkout.api_time(timestamptz), checkout.make_item(integer, integer, jsonb) to checkout_keeper;
+
+do $$
+declare
+    f constant regprocedure :=
+        'checkout.console_request(text, text, text, text, integer, uuid, jsonb, jsonb, text, integer)'::regprocedure;
+begin
+    grant create on schema checkout to checkout_keeper;
+    execute format('alter function %s owner to checkout_keeper', f);
+    execute format('alter function %s security definer', f);
+    execute format('alter function %s set search_path = %L', f, '');
+    execute format('revoke execute on function %s from public, checkout_consumer, checkout_operator', f);
+    execute format('grant execute on function %s to checkout_console', f);
+    revoke create on schema checkout from checkout_keeper;
 end $$;
 
 -- The notifier reads events, of orders without their buyers' secrets, and how the shop stands. It writes its heartbeat

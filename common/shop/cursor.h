@@ -3,8 +3,8 @@
  * order only within a shard. As text: N, a colon, and N numbers in base 36 with dots between them;
  * an empty one is 0. Pure.
  */
-#ifndef CTL_EVENTS_CURSOR_H
-#define CTL_EVENTS_CURSOR_H
+#ifndef COMMON_SHOP_CURSOR_H
+#define COMMON_SHOP_CURSOR_H
 
 #include <stdint.h>
 

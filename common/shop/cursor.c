@@ -1,4 +1,4 @@
-#include "ctl/events/cursor.h"
+#include "common/shop/cursor.h"
 
 #include <ctype.h>
 #include <errno.h>

@@ -1,4 +1,4 @@
-#include "ctl/items/items_field.h"
+#include "common/pay/items_field.h"
 
 #include <ctype.h>
 #include <stdio.h>

@@ -3,11 +3,12 @@
  * into a flat list of its members. Pure, and without memory of its own: the API has no time to
  * allocate.
  */
-#ifndef PRODUCER_JSON_READER_H
-#define PRODUCER_JSON_READER_H
+#ifndef COMMON_BASE_JSON_READER_H
+#define COMMON_BASE_JSON_READER_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/base/attrs.h"
 
@@ -30,6 +31,7 @@ struct json_reader_member {
     const char
         *text; /* JSON_READER_STRING: decoded and NUL-terminated; JSON_READER_NUMBER: as written */
     size_t len;
+    bool truth; /* JSON_READER_BOOLEAN */
     bool twice; /* an earlier member has the same name */
 };
 
@@ -46,5 +48,10 @@ struct json_reader {
 MUST_CHECK int json_reader_read(const char *text, size_t len, char *scratch,
                                 struct json_reader *ret_flat, const char **ret_problem,
                                 size_t *ret_at);
+
+bool json_reader_named(const struct json_reader_member *member, const char *name);
+/* A whole number between `low` and `high`, without fraction and exponent; else false. */
+bool json_reader_whole(const struct json_reader_member *member, int64_t low, int64_t high,
+                       int64_t *ret_number);
 
 #endif

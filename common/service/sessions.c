@@ -1,4 +1,4 @@
-#include "producer/sessions.h"
+#include "common/service/sessions.h"
 
 #include <stdio.h>
 
@@ -10,7 +10,6 @@
 #define TCP_TIMEOUT_MS 5000
 #define PENDING_MAX 4096
 #define WRITES_FOLLOW_MS 3000 /* they come back together, but not in the same instant */
-#define WRITES_NAME "checkout-producer writes"
 
 /* One that hung is given up, but it goes on hanging in PostgreSQL: while there is such a one,
  * another would hang, too. */
@@ -18,7 +17,8 @@ static const struct pg_statement hanging = {
     "greet_writes",
     "select g.version, g.oldest_program,"
     "       (select count(*) from pg_stat_activity a where a.datname = current_database()"
-    "           and a.application_name = '" WRITES_NAME "' and a.wait_event = 'SyncRep')"
+    "           and a.application_name = current_setting('application_name')"
+    "           and a.wait_event = 'SyncRep')"
     "  from checkout.greet(" DATABASE_VERSION_TEXT ") g",
     0};
 
@@ -39,14 +39,13 @@ static void say_writes(void *arg)
     const struct sessions *sessions = arg;
     const char *reason = pg_reason(sessions->writes);
     if (reason[0] != '\0' && pg_is_up(sessions->reads))
-        log_warning("PostgreSQL session is not connected; cancels and webhooks are refused",
-                    LOG_STR("session", "writes"), LOG_STR("reason", reason));
+        log_warning("PostgreSQL session for changes is not connected",
+                    LOG_STR("effect", sessions->options.without_writes), LOG_STR("reason", reason));
 }
 
 static void count_up(const struct sessions *sessions)
 {
-    metric_set(sessions->stats->database_up,
-               pg_is_up(sessions->reads) && pg_is_up(sessions->writes));
+    metric_set(sessions->options.up, pg_is_up(sessions->reads) && pg_is_up(sessions->writes));
 }
 
 static void reads_changed(bool up, const char *reason, void *arg)
@@ -56,10 +55,11 @@ static void reads_changed(bool up, const char *reason, void *arg)
     if (up) {
         log_info("PostgreSQL is connected");
         loop_timer_start(sessions->later, WRITES_FOLLOW_MS, 0);
-        sessions->reads_connected(sessions->arg);
+        if (sessions->options.reads_connected != NULL)
+            sessions->options.reads_connected(sessions->options.arg);
     } else {
-        log_warning("PostgreSQL is not connected; orders are accepted nevertheless",
-                    LOG_STR("reason", reason));
+        log_warning("PostgreSQL is not connected",
+                    LOG_STR("effect", sessions->options.without_reads), LOG_STR("reason", reason));
     }
 }
 
@@ -76,23 +76,24 @@ static void writes_changed(bool up, const char *reason, void *arg)
 bool sessions_open(struct sessions *sessions, struct loop *loop,
                    const struct sessions_options *options)
 {
-    *sessions =
-        (struct sessions){.stats = options->stats,
-                          .reads_connected = options->reads_connected,
-                          .arg = options->arg,
-                          .cluster = pg_cluster_new(loop, options->url, "checkout-producer check")};
+    char check[SESSIONS_NAME_SIZE];
+    (void)snprintf(check, sizeof check, "%s check", options->program);
+    *sessions = (struct sessions){.options = *options,
+                                  .cluster = pg_cluster_new(loop, options->url, check)};
+    (void)snprintf(sessions->names[0], SESSIONS_NAME_SIZE, "%s", options->program);
+    (void)snprintf(sessions->names[1], SESSIONS_NAME_SIZE, "%s writes", options->program);
     sessions->later = loop_timer_new(loop, say_writes, sessions);
     if (sessions->cluster == NULL || sessions->later == NULL)
         return false;
     struct pg_options session = {.url = options->url,
                                  .cluster = sessions->cluster,
-                                 .application_name = "checkout-producer",
+                                 .application_name = sessions->names[0],
                                  .greeting = &database_version_greeting,
                                  .statement_timeout_ms = STATEMENT_TIMEOUT_MS,
                                  .tcp_user_timeout_ms = TCP_TIMEOUT_MS,
                                  .pending_max = PENDING_MAX};
     sessions->reads = pg_open(loop, &session, reads_changed, sessions);
-    session.application_name = WRITES_NAME;
+    session.application_name = sessions->names[1];
     session.greeting = &greet_writes;
     sessions->writes = pg_open(loop, &session, writes_changed, sessions);
     return sessions->reads != NULL && sessions->writes != NULL;

@@ -1,6 +1,6 @@
 /* The fields of an item, as people write them. Pure. */
-#ifndef CTL_ITEMS_ITEMS_FIELD_H
-#define CTL_ITEMS_ITEMS_FIELD_H
+#ifndef COMMON_PAY_ITEMS_FIELD_H
+#define COMMON_PAY_ITEMS_FIELD_H
 
 #include <stdbool.h>
 #include <stddef.h>

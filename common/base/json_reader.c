@@ -1,10 +1,10 @@
-#include "producer/orders/json_reader.h"
+#include "common/base/json_reader.h"
 
-#include <stdint.h>
 #include <string.h>
 
 #include "common/base/encode.h"
 #include "common/base/err.h"
+#include "common/base/parse.h"
 #include "common/base/utf8.h"
 
 struct reader {
@@ -211,6 +211,7 @@ static bool read_value(struct reader *r, struct json_reader_member *m, int depth
         return skip_nested(r, depth);
     case 't':
         m->kind = JSON_READER_BOOLEAN;
+        m->truth = true;
         return read_word(r, "true");
     case 'f':
         m->kind = JSON_READER_BOOLEAN;
@@ -321,4 +322,20 @@ int json_reader_read(const char *text, size_t len, char *scratch, struct json_re
     *ret_problem = r.problem;
     *ret_at = (size_t)(r.p - r.start);
     return ERR_PARSE;
+}
+
+bool json_reader_named(const struct json_reader_member *member, const char *name)
+{
+    return member->name_len == strlen(name) && memcmp(member->name, name, member->name_len) == 0;
+}
+
+bool json_reader_whole(const struct json_reader_member *member, int64_t low, int64_t high,
+                       int64_t *ret_number)
+{
+    int64_t number;
+    if (member->kind != JSON_READER_NUMBER ||
+        parse_intn(member->text, member->len, -high, high, &number) < 0)
+        return false; /* -0 is a whole number too */
+    *ret_number = number;
+    return number >= low;
 }

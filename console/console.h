@@ -1,0 +1,25 @@
+/* What the parts of the console share. */
+#ifndef CONSOLE_CONSOLE_H
+#define CONSOLE_CONSOLE_H
+
+#include <stdbool.h>
+
+#include "common/base/loop.h"
+#include "common/identity/jwt.h"
+#include "common/service/sessions.h"
+#include "console/stats.h"
+
+struct feed;
+struct watch;
+
+struct console {
+    struct loop *loop;
+    struct jwt *tokens; /* of the shop's programs and people */
+    struct sessions sessions;
+    struct stats stats;
+    struct watch *watch; /* the requests that wait for their command's end */
+    struct feed *feed;
+    bool leaving; /* nothing waits any more */
+};
+
+#endif

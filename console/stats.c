@@ -1,0 +1,52 @@
+#include "console/stats.h"
+
+#include <stdio.h>
+
+static const char *const routes[STATS_ROUTES] = {
+    [STATS_ITEMS] = "GET /v1/shop/items",
+    [STATS_ITEMS_POST] = "POST /v1/shop/items",
+    [STATS_ITEM] = "GET /v1/shop/items/{sku}",
+    [STATS_ITEM_PATCH] = "PATCH /v1/shop/items/{sku}",
+    [STATS_RESTOCK] = "POST /v1/shop/items/{sku}/restock",
+    [STATS_PAUSE] = "POST /v1/shop/items/{sku}/pause",
+    [STATS_RESUME] = "POST /v1/shop/items/{sku}/resume",
+    [STATS_ORDERS] = "GET /v1/shop/orders",
+    [STATS_ORDER] = "GET /v1/shop/orders/{id}",
+    [STATS_REFUND] = "POST /v1/shop/orders/{id}/refund",
+    [STATS_CANCEL] = "POST /v1/shop/orders/{id}/cancel",
+    [STATS_COMMAND] = "GET /v1/shop/commands/{id}",
+    [STATS_EVENTS] = "GET /v1/shop/events",
+    [STATS_OTHER] = "other",
+};
+
+void stats_init(struct stats *s, struct metrics *m)
+{
+    *s = (struct stats){.metrics = m};
+    s->database_up = metrics_server_up(m, METRICS_DATABASE);
+    s->waiting = metrics_gauge(m, "checkout_console_waiting_requests",
+                               "Requests that wait for a command's end, or for events.", NULL);
+}
+
+/* Position of `code` among those seen; the last place takes all that find no other. */
+static size_t place_of(struct stats *s, unsigned code)
+{
+    for (size_t i = 0; i < STATS_CODES; i++) {
+        if (s->codes[i] == 0)
+            s->codes[i] = code;
+        if (s->codes[i] == code)
+            return i;
+    }
+    return STATS_CODES - 1;
+}
+
+void stats_request(struct stats *s, enum stats_route route, unsigned code)
+{
+    struct metric **metric = &s->requests[route][place_of(s, code)];
+    if (*metric == NULL) {
+        char labels[80];
+        (void)snprintf(labels, sizeof labels, "route=\"%s\",code=\"%u\"", routes[route], code);
+        *metric = metrics_counter(s->metrics, "checkout_console_requests_total",
+                                  "Requests answered by the console.", labels);
+    }
+    metric_add(*metric, 1);
+}

@@ -1,0 +1,43 @@
+/* The console's metrics. */
+#ifndef CONSOLE_STATS_H
+#define CONSOLE_STATS_H
+
+#include <stddef.h>
+
+#include "common/service/metrics.h"
+
+/* The calls of the API, as routes.c has them; the last one is every other path. */
+enum stats_route {
+    STATS_ITEMS,
+    STATS_ITEMS_POST,
+    STATS_ITEM,
+    STATS_ITEM_PATCH,
+    STATS_RESTOCK,
+    STATS_PAUSE,
+    STATS_RESUME,
+    STATS_ORDERS,
+    STATS_ORDER,
+    STATS_REFUND,
+    STATS_CANCEL,
+    STATS_COMMAND,
+    STATS_EVENTS,
+    STATS_OTHER,
+    STATS_ROUTES
+};
+
+#define STATS_CODES 16
+
+struct stats {
+    struct metrics *metrics;
+    struct metric *database_up;
+    struct metric *waiting; /* requests that wait for a command's end, or for events */
+    /* made when first needed: (route, code) */
+    struct metric *requests[STATS_ROUTES][STATS_CODES];
+    unsigned codes[STATS_CODES];
+};
+
+/* Declares them in `metrics`, which must outlive `stats`. */
+void stats_init(struct stats *stats, struct metrics *metrics);
+void stats_request(struct stats *stats, enum stats_route route, unsigned code);
+
+#endif
