@@ -7,11 +7,12 @@ import { slow, until, world } from "./lib/world.mjs";
 
 after(closeBrowser);
 
-/** Runs `work` for each of 0…count-1, some at a time. */
+/** Runs `work` for each of 0…count-1, some at a time; none begins after one has failed. */
 async function each(count, atOnce, work) {
   let next = 0;
+  const stop = (error) => { next = count; throw error; };
   await Promise.all(Array.from({ length: atOnce }, async () => {
-    while (next < count) await work(next++);
+    while (next < count) await work(next++).catch(stop);
   }));
 }
 
