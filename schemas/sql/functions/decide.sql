@@ -70,7 +70,6 @@ language plpgsql as $$
 declare
     place checkout.shards;
     known constant uuid[] := checkout.known_jobs(p_shard, p_ids);
-    salt constant text := checkout.forget_salt_if_used();
     cancels constant uuid[] := array(select c.order_id from checkout.commands c
                                       where c.order_id = any (p_ids) and c.kind = 'cancel' and c.state = 'pending');
 begin
@@ -102,12 +101,15 @@ begin
                i.limit_per_user - case when i.limit_per_user is null then null else
                    coalesce((select u.units from checkout.customer_units u
                               where u.sku = j.sku and u.user_id = j.user_id), 0)
-                   + case when salt is null then 0 else
+                   + case when forgets.salt is null then 0 else
                    coalesce((select f.units from checkout.forgotten_units f
-                              where f.sku = j.sku and f.buyer = checkout.digest_of(j.user_id, salt)), 0) end end as room
+                              where f.sku = j.sku and f.buyer = checkout.digest_of(j.user_id, forgets.salt)), 0) end end as room
           from job j
           left join lateral (select x.*, checkout.item_clock(x, place) as clock from checkout.items x
-                              where x.sku = j.sku and x.shard = p_shard limit 1) i on true),
+                              where x.sku = j.sku and x.shard = p_shard limit 1) i on true
+          left join lateral (select case when i.limit_per_user is not null then (
+                                 select s.salt::text from checkout.forget_salt s
+                                  where exists (select 1 from checkout.forgotten_units)) end as salt) forgets on true),
     limited as (
         select c.*,
                c.refusal is null and c.limit_per_user is not null and c.quantity + coalesce(
@@ -162,7 +164,6 @@ language plpgsql as $$
 declare
     moves checkout.move[];
     waits boolean;
-    salt constant uuid := (select s.salt from checkout.forget_salt s);
     touched text;
 begin
     select j.ret_moves, j.ret_waits into moves, waits
@@ -200,8 +201,9 @@ begin
                   from moved m where m.status in ('waiting', 'reserved') group by m.sku) s
          where i.sku = s.sku)
     select checkout.charge_task(m.order_id, 1, m.amount, m.currency, m.sku, m.payment_method, m.receipt_email,
-                                0, null, checkout.opaque_customer(m.user_id, salt), null, null, 0, m.gateway_customer,
-                                m.quantity, m.reference), null::checkout.news
+                                0, null,
+                                checkout.opaque_customer(m.user_id, (select s.salt from checkout.forget_salt s)),
+                                null, null, 0, m.gateway_customer, m.quantity, m.reference), null::checkout.news
       from moved m where m.status = 'reserved'
     union all
     select null, checkout.transition_news(m.status, m.reason, count(*))

@@ -8,11 +8,6 @@ create or replace function checkout.buyer_digest(p_user text) returns bytea
 language sql stable
 return (select checkout.digest_of(p_user, s.salt::text) from checkout.forget_salt s);
 
--- Null: limits need not look whether a customer was forgotten, since no units are kept of any.
-create or replace function checkout.forget_salt_if_used() returns text
-language sql stable
-return (select s.salt::text from checkout.forget_salt s where exists (select 1 from checkout.forgotten_units));
-
 -- Why a customer cannot be forgotten now; null: nothing is open.
 create or replace function checkout.open_of_customer(p_user text) returns text
 language plpgsql stable as $$

@@ -24,7 +24,6 @@ declare
     moves checkout.move[];
     charges checkout.task[];
     news checkout.news[];
-    salt constant uuid := (select s.salt from checkout.forget_salt s);
     changed bigint;         -- of the items, and how many wait for one of these
     waiting bigint;
 begin
@@ -89,7 +88,7 @@ begin
               from ended e where e.state <> 'superseded'),
            (select array_agg(checkout.charge_task(a.order_id, a.attempt, o.amount, o.currency, o.sku,
                                                   o.payment_method, o.receipt_email, 0, null,
-                                                  checkout.opaque_customer(o.user_id, salt), null, null,
+                                                  checkout.opaque_customer(o.user_id, (select s.salt from checkout.forget_salt s)), null, null,
                                                   checkout.age_ms(f.created_at), o.gateway_customer, o.quantity,
                                                   o.reference))
               from again a

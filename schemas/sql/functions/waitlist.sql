@@ -59,7 +59,6 @@ declare
     head bigint;
     home integer;
     moves checkout.move[];
-    salt constant uuid := (select s.salt from checkout.forget_salt s);
 begin
     select stock - sold, stock - sold - held, waitlist_head, shard into servable, free, head, home
       from checkout.items where sku = p_sku;
@@ -96,8 +95,9 @@ begin
           from (select coalesce(sum(quantity), 0)::integer as units from moved) s
          where i.sku = p_sku)
     select checkout.charge_task(m.order_id, 1, m.amount, m.currency, m.sku, m.payment_method, m.receipt_email,
-                                0, null, checkout.opaque_customer(m.user_id, salt), null, null, 0, m.gateway_customer,
-                                m.quantity, m.reference), null::checkout.news
+                                0, null,
+                                checkout.opaque_customer(m.user_id, (select s.salt from checkout.forget_salt s)),
+                                null, null, 0, m.gateway_customer, m.quantity, m.reference), null::checkout.news
       from moved m;
 end $$;
 
