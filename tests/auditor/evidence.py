@@ -13,6 +13,9 @@ A directory of evidence holds
     tables/X.jsonl the rows of checkout.X, for each X in TABLES
     ledger         the gateway's own book: a checksum, a blank and a JSON object in each line
     ready.jsonl    what programs said of themselves (see judge_ready.py); may be missing
+    told.jsonl     what a mail server and an endpoint for webhooks took; may be missing:
+                   {"saw":"mail","to","id":Message-ID} or {"saw":"webhook","id","type","data"}, those in the order in which
+                   they came
     run.json       {"wait_max_s","action_wait_s","declining":[payment methods that decline],"once":[those that
                    are used up by their first payment],"refusing":[[from,to] of the wall clock, when the gateway
                    refused payments whose cards pay]}
@@ -45,7 +48,7 @@ class Wish:
 
 class Evidence:
     """`wishes`: (user, key) → Wish; `wish_of`: order id → Wish of a 202; `cancels`, `looks`: requests of
-    these kinds; `refused`: (sent, answered) of orders without an answer or with a 5xx; `frames`, `ready`: lines in order;
+    these kinds; `refused`: (sent, answered) of orders without an answer or with a 5xx; `frames`, `ready`, `told`: lines in order;
     tables by name as lists of dicts; `history`: order id → its events by sequence; `intents`: the
     last state of each; `commands`: those of operators that were executed, in their order; `charges`, `given_back`: (order id, idempotency key, record) of each charge and refund in the ledger."""
 
@@ -53,7 +56,7 @@ class Evidence:
         self.run = {}
         self.wishes, self.wish_of = {}, {}
         self.requests, self.cancels, self.looks, self.frames = 0, [], [], []
-        self.refused, self.ready = [], []
+        self.refused, self.ready, self.told = [], [], []
         self.tables = {name: [] for name in TABLES}
         self.items, self.orders, self.history = {}, {}, {}
         self.intents, self.charges, self.given_back, self.commands = {}, [], [], []
@@ -88,6 +91,8 @@ def load(directory):
     found.frames = list(lines(os.path.join(directory, "frames.jsonl")))
     if os.path.exists(os.path.join(directory, "ready.jsonl")):
         found.ready = list(lines(os.path.join(directory, "ready.jsonl")))
+    if os.path.exists(os.path.join(directory, "told.jsonl")):
+        found.told = list(lines(os.path.join(directory, "told.jsonl")))
     for name in TABLES:
         found.tables[name] = list(lines(os.path.join(directory, "tables", name + ".jsonl")))
     index_tables(found)

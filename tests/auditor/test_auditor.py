@@ -29,7 +29,7 @@ class World:
     comes too late. A second item with plenty. Tests bend it before they ask."""
 
     def __init__(self):
-        self.clients, self.frames, self.records = [], [], []
+        self.clients, self.frames, self.records, self.told = [], [], [], []
         self.tables = {name: [] for name in evidence.TABLES}
         self.run = {}       # beside what each run has
         self.event_id = 0
@@ -73,7 +73,7 @@ class World:
                              "status": 202, "order": name})
         self.tables["orders"].append({
             "order_id": name, "user_id": user, "sku": sku, "quantity": quantity, "status": None,
-            "reason": None, "amount": 100 * quantity, "currency": "usd", "updated_at": self.now()})
+            "reason": None, "amount": 100 * quantity, "currency": "usd", "updated_at": self.now(), "mail_to": None})
 
     def now(self, later=0):
         return f"2026-01-01T12:00:{self.event_id + later:02d}.5+00:00"
@@ -117,11 +117,20 @@ class World:
             "refunded": 0, "currency": "usd", "status": "succeeded",
             "created": int(evidence.seconds(self.now(1))), "metadata": {"order_id": name}})
 
+    def tell(self):
+        """By mail, of ben's order alone, and by webhook of everything; some twice."""
+        self.row("orders", order_id="ben")["mail_to"] = "ben@x"
+        self.told += [{"saw": "mail", "to": "ben@x", "id": "<ben.confirmed@shop>"}] * 2
+        for event in self.tables["order_events"]:
+            data = {name: event[name] for name in ("order_id", "sequence", "status", "reason") if event[name] is not None}
+            self.told += [{"saw": "webhook", "id": f"evt_{event['event_id']}", "type": "order." + event["status"],
+                           "data": data}] * (1 + event["event_id"] % 2)
+
     # -- asking ---------------------------------------------------------------------------------------
 
     def write(self, directory):
         os.makedirs(os.path.join(directory, "tables"))
-        files = {"clients": self.clients, "frames": self.frames,
+        files = {"clients": self.clients, "frames": self.frames, "told": self.told,
                  **{f"tables/{name}": rows for name, rows in self.tables.items()}}
         for name, rows in files.items():
             with open(os.path.join(directory, name + ".jsonl"), "w", encoding="utf-8") as sink:
@@ -154,6 +163,36 @@ class Auditor(unittest.TestCase):
 
     def test_a_run_that_kept_its_promises_has_no_violation(self):
         self.assertEqual(self.world.violations(), [])
+
+    def test_mails_and_webhooks_that_came_twice_are_no_violation(self):
+        self.world.tell()
+        self.assertEqual(self.world.violations(), [])
+
+    def test_a_mail_that_is_missing_or_wrong_is_found(self):
+        for bend, words in (
+                (lambda told: told.clear() or told.append({"saw": "webhook", "id": "evt_1", "type": "", "data": {}}),
+                 "ben is confirmed, and no mail says so"),
+                (lambda told: told.append({"saw": "mail", "to": "eve@x", "id": "<ben.confirmed@shop>"}), "went to somebody else"),
+                (lambda told: told.append({"saw": "mail", "to": "x@x", "id": "<zoe.confirmed@shop>"}), "went to somebody else"),
+                (lambda told: told.append({"saw": "mail", "to": "ben@x", "id": "<ben.refunded@shop>"}), "says that ben is refunded")):
+            self.setUp()
+            self.world.tell()
+            bend(self.world.told)
+            self.assert_found("P6", words)
+
+    def test_a_webhook_that_is_missing_or_wrong_is_found(self):
+        def of_ben():
+            return [line for line in self.world.told if line["saw"] == "webhook" and line["data"]["order_id"] == "ben"]
+        for bend, words in (
+                (lambda told: told.remove(of_ben()[-1]) or told.remove(of_ben()[-1]), "no webhook says that ben is"),
+                (lambda told: told.append(of_ben()[0]), "came against its order"),
+                (lambda told: told.append({**of_ben()[-1], "data": {**of_ben()[-1]["data"], "status": "refunded"}}),
+                 "was not committed"),
+                (lambda told: told.append({**of_ben()[-1], "id": "evt_999"}), "was not committed")):
+            self.setUp()
+            self.world.tell()
+            bend(self.world.told)
+            self.assert_found("P6", words)
 
     def test_the_program_prints_and_exits(self):
         for bend, code, words in ((False, 0, "violations: 0"), (True, 1, "P8: order cat was answered 202")):

@@ -218,7 +218,15 @@ def draw_disturb(rng, how):
                      rng.choice((0.02, 0.1, 0.3)))
 
 
+def draw_teller(rng, kind):
+    """One of those who tell by mail and webhook dies, stands still, or loses its database."""
+    return rng.choice((lambda: draw_kill(rng, kind), lambda: draw_freeze(rng, kind, 5),
+                       lambda: (disturb, (kind, 0, "database", rng.choice(("reset", "down", "hold")), rng.choice((0.5, 2, 5)), 0))))()
+
+
 DRAWS = {
+    "mailer": (1.5, lambda rng: draw_teller(rng, "mailer")),
+    "webhooks": (1.5, lambda rng: draw_teller(rng, "webhooks")),
     "kill -9 consumer": (10, lambda rng: draw_kill(rng, "consumer")),
     "kill -9 producer": (4, lambda rng: draw_kill(rng, "producer")),
     "kill -9 notifier": (2, lambda rng: draw_kill(rng, "notifier")),

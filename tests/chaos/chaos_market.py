@@ -7,6 +7,7 @@ import uuid
 
 import psycopg2
 
+import chaos_told
 from chaos_world import SHARDS
 from harness import shard_of
 from harness_modes import DECLINES, PAYS, PAYS_LATER, used_once
@@ -25,9 +26,10 @@ class Wish:
 
     __slots__ = ("user", "key", "sku", "body", "facts", "first", "order", "tries")
 
-    def __init__(self, user, sku, quantity, method):
+    def __init__(self, user, sku, quantity, method, rng):
         self.user, self.key, self.sku = user, uuid.uuid4().hex, sku
-        self.body = json.dumps({"sku": sku, "quantity": quantity, "payment_method": method}).encode()
+        self.body = json.dumps({"sku": sku, "quantity": quantity, "payment_method": method,
+                                "receipt_email": chaos_told.address(rng, self.key)}).encode()
         self.facts = {"user": user, "key": self.key, "sku": sku, "quantity": quantity, "method": method}
         self.first = self.order = None
         self.tries = 0
@@ -94,7 +96,7 @@ class Market:
             method = self._methods.pop()
         else:
             method = rng.choice(PAYING)
-        return Wish(rng.choice(self.users), sku, quantity, method)
+        return Wish(rng.choice(self.users), sku, quantity, method, rng)
 
     def close(self):
         if self._connection is not None:

@@ -16,7 +16,7 @@ class ReadyLog:
         self.world, self._log = world, log
         self._lock, self._over = threading.Lock(), threading.Event()
         self._threads = [threading.Thread(target=self._watch, args=(slot,))
-                         for slot in world.slots() if slot.kind != "sandbox"]
+                         for slot in world.slots() if slot.kind in ("producer", "consumer", "notifier")]
         self._threads.append(threading.Thread(target=self._ask_doctor))
 
     def start(self):

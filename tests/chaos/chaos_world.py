@@ -21,7 +21,7 @@ URLS = {"database": "CHECKOUT_DATABASE_URL", "broker": "CHECKOUT_AMQP_URL",
         "redis": "CHECKOUT_REDIS_URL", "gateway": "CHECKOUT_GATEWAY_URL"}
 LINKS = {"producer": ("broker", "database", "redis"),
          "consumer": ("broker", "database", "redis", "gateway"),
-         "notifier": ("database", "redis"), "sandbox": ()}
+         "notifier": ("database", "redis"), "mailer": ("database",), "webhooks": ("database",), "sandbox": ()}
 TWO_WAYS = ("database", "broker")   # these URLs list addresses: the only one of a server is listed twice
 SERVERS = {"database": "postgres", "broker": "rabbitmq", "redis": "redis"}
 PRODUCERS, CONSUMERS, CONSUMERS_MAX, SHARDS = 2, 4, 8, 16
@@ -176,10 +176,11 @@ class World:
     None; `sow(url)` then bugs what belongs into the database. `cluster`: the broker has three nodes.
     `make_pair(world, primary)`: gives the database a standby."""
 
-    def __init__(self, directory, bug=None, sow=None, cluster=False, make_pair=None):
+    def __init__(self, directory, bug=None, sow=None, cluster=False, make_pair=None, told=None):
         self.cluster, self._make_pair = cluster, make_pair
         self.directory, self.seeded_bug, self._sow = directory, bug, sow
         self.problems = []       # programs that ended by themselves, or not well
+        self.told = told         # a mail server and an endpoint (chaos_told); None: neither, and no programs for them
         self.wires = None
         self.stack = None
         self.pair = None         # of a primary and its standby
@@ -205,6 +206,8 @@ class World:
                     "CHECKOUT_GATEWAY_TIMEOUT": "3s", "CHECKOUT_GATEWAY_LIMIT": f"{GATEWAY_LIMIT_S}s"}
         if self.seeded_bug:
             settings["CHECKOUT_SEEDED_BUG"] = self.seeded_bug
+        if self.told is not None:
+            settings.update(self.told.settings(self.directory))
         if self.cluster:
             settings["CHECKOUT_AMQP_URL"] = os.environ["CHECKOUT_AMQP_URL"]
         self.stack = harness.Stack("chaos", shards=SHARDS, settings=settings)
@@ -217,7 +220,9 @@ class World:
         if self.seeded_bug:
             self._sow(self.stack.direct["CHECKOUT_DATABASE_URL"])
         self._make_slots()
-        for slot in [*self.sandboxes, *self.producers, *self.consumers[:CONSUMERS], *self.notifiers]:
+        if self.told is not None:
+            self.stack.ctl("webhooks", "add", "backend", self.told.receiver.url)
+        for slot in self._usual_slots():
             slot.start()
         for slot in self.slots():
             if slot.running():
@@ -237,15 +242,19 @@ class World:
                                CHECKOUT_GATEWAY_RETURN_URL=f"https://shop.example/back?release={n % 2}")
                           for n in range(CONSUMERS_MAX)]
         events = urllib.parse.urlsplit(self.stack.settings["CHECKOUT_EVENTS_URL"]).netloc
+        self.tellers = [Slot(self, kind, 1) for kind in ("mailer", "webhooks") if self.told is not None]
         self.notifiers = [Slot(self, "notifier", 1, CHECKOUT_LISTEN=events)]
         self.events = self.stack.settings["CHECKOUT_EVENTS_URL"]
 
     def slots(self):
-        return [*self.producers, *self.consumers, *self.notifiers, *self.sandboxes]
+        return [*self.producers, *self.consumers, *self.notifiers, *self.tellers, *self.sandboxes]
+
+    def _usual_slots(self):
+        return [*self.sandboxes, *self.producers, *self.consumers[:CONSUMERS], *self.notifiers, *self.tellers]
 
     def of_kind(self, kind):
         return {"producer": self.producers, "consumer": self.consumers, "notifier": self.notifiers,
-                "sandbox": self.sandboxes}[kind]
+                "sandbox": self.sandboxes, "mailer": self.tellers[:1], "webhooks": self.tellers[1:]}[kind]
 
     # -- programs that end --------------------------------------------------------------------------
 
@@ -374,7 +383,7 @@ class World:
                 self.problems.append("a program did not leave within 30 s of SIGTERM")
                 break
             time.sleep(0.1)
-        for slot in [*self.sandboxes, *self.producers, *self.consumers[:CONSUMERS], *self.notifiers]:
+        for slot in self._usual_slots():
             slot.start()
         for slot in self.slots():
             if slot.running():
@@ -395,6 +404,8 @@ class World:
                 except Exception as error:  # the servers may be gone, and go next anyway
                     print(f"closing: {error}", file=sys.stderr)
         finally:
+            if self.told is not None:
+                self.told.close()
             if self.pair is not None:
                 self.pair.close()
             if os.path.isdir(self._servers):
