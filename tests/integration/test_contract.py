@@ -1,12 +1,15 @@
 #!/usr/bin/python3
 """The API is what schemas/openapi.yaml says: each documented answer of each call is given, and nothing else comes."""
 
+import os
+import re
 import uuid
 
 import harness
 from harness import wait_until
-from harness_client import PROBLEMS, http_call, raw
+from harness_client import EVENT_SUBPROTOCOL, PROBLEMS, http_call, raw
 from harness_contract import Contract
+from harness_services import ROOT
 from test_webhook import PATH as WEBHOOKS, SECRET, event_of, sign
 
 ORIGIN = "https://shop.example"
@@ -254,6 +257,52 @@ class Documented(harness.TestCase):
         self.assertNotIn("next", whole)
         for wrong in ("limit=101", "limit=x", "limit=", "after=a%20b", "after="):
             self.assertEqual(self.call("GET", "/v1/items?" + wrong, None).status, 400, wrong)
+
+
+class Handshakes(harness.TestCase):
+    """What the notifier refuses, as the table of schemas/asyncapi.yaml says."""
+
+    daemons = ("notifier",)
+    shards = 1
+    settings = {"CHECKOUT_ORIGINS": ORIGIN, "CHECKOUT_CONNECTIONS_MAX": "16", "CHECKOUT_SOCKETS_PER_USER": "10"}
+    GOOD = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Origin": ORIGIN,
+            "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Protocol": EVENT_SUBPROTOCOL}
+
+    def ask(self, user="ann", path="/v1/events", method="GET", **headers):
+        sent = {**self.GOOD, **{name.replace("_", "-"): value for name, value in headers.items()}}
+        return self.stack.call(user, method, path, None, {name: value for name, value in sent.items() if value},
+                               self.stack.daemon("notifier"))
+
+    def connected(self, user, count):
+        for _ in range(count):
+            self.addCleanup(self.stack.listen(user).close)
+
+    def too_many(self):
+        self.connected("bob", 10)
+        return self.ask("bob")
+
+    def crowded(self):
+        """After too_many: the ten sockets of bob are open."""
+        for number in range(6):
+            self.connected(f"user-{number}", 1)
+        return self.ask("ann")
+
+    def test_each_documented_refusal_comes(self):
+        with open(os.path.join(ROOT, "schemas", "asyncapi.yaml"), encoding="utf-8") as source:
+            rows = dict(re.findall(r"^ *\| (4\d\d|503) \| `(/problems/[a-z-]+)` \|", source.read(), re.MULTILINE))
+        cases = {"400": lambda: self.ask(Sec_WebSocket_Protocol=None), "401": lambda: self.ask(None),
+                 "403": lambda: self.ask(Origin="https://evil.example"), "404": lambda: self.ask(path="/v1/other"),
+                 "405": lambda: self.ask(method="POST"), "426": lambda: self.ask(Sec_WebSocket_Version="8"),
+                 "429": self.too_many, "503": self.crowded}
+        self.assertEqual(set(rows), set(cases))
+        contract = Contract()
+        for status, case in cases.items():
+            with self.subTest(status=status):
+                answer = case()
+                self.assertEqual((str(answer.status), answer.json["type"]), (status, rows[status]))
+                contract.validate(answer.json, {"$ref": "#/components/schemas/Problem"})
+                self.assertRegex(answer.headers["X-Request-Id"], "^[0-9a-f]{16}-[0-9]+$")
+                self.assertEqual(answer.headers["Retry-After"] is not None, status in ("429", "503"))
 
 
 class HeaderList:
