@@ -37,7 +37,7 @@ class Bed:
         self.listener_tokens = self._write_tokens("listener-tokens", LISTENERS)
         self.producer = self.stack.start("producer")
         self.sandbox = self.stack.start("sandbox")
-        self._run_sql_file("row_lock_tables.sql")
+        self.run_sql_file("row_lock_tables.sql")
 
     def close(self):
         self.stack.close()
@@ -62,8 +62,8 @@ class Bed:
     def database_url(self):
         return self.stack.direct["CHECKOUT_DATABASE_URL"]
 
-    def _run_sql_file(self, name):
-        subprocess.run(["psql", "-q", "-v", "ON_ERROR_STOP=1", "-f", os.path.join(HERE, name),
+    def run_sql_file(self, name):
+        subprocess.run(["psql", "-q", "-v", "ON_ERROR_STOP=1", "-f", os.path.join(HERE, *name.split("/")),
                         self.database_url], check=True, stdout=subprocess.DEVNULL,
                        stderr=subprocess.DEVNULL)
 
@@ -112,20 +112,19 @@ class Bed:
         result = self._tool("raw-confirm", self.stack.direct["CHECKOUT_AMQP_URL"], window, messages)
         return result["accepted"] / result["seconds"]
 
-    def load(self, connections, orders, items):
-        """Orders over HTTP; the load's result, every one of them accepted."""
+    def load(self, connections, orders, items, address=None):
+        """Orders over HTTP, to the producer if to no other address; the load's result, every one of them accepted."""
         self.sell(items)
-        address = urllib.parse.urlsplit(self.producer.url).netloc
+        address = address or urllib.parse.urlsplit(self.producer.url).netloc
         result = self._tool("load", address, connections, orders, items, self.tokens, self.prefix(),
                             METHOD)
         if result["accepted"] != orders:
             raise RuntimeError(f"not every order was accepted: {result['statuses']}")
         return result
 
-    def steady(self, orders, rate, items):
-        """Orders at a steady rate by buyers who listen."""
-        doors = [urllib.parse.urlsplit(self.stack.daemon(name).url).netloc
-                 for name in ("producer", "notifier")]
+    def steady(self, orders, rate, items, doors=None):
+        """Orders at a steady rate by buyers who listen; `doors`: where to order and to listen, if not at our daemons."""
+        doors = doors or [urllib.parse.urlsplit(self.stack.daemon(name).url).netloc for name in ("producer", "notifier")]
         result = self._tool("outcome", *doors, orders, rate, items, self.listener_tokens,
                             self.prefix(), METHOD)
         if result["finished"] != orders:

@@ -8,6 +8,7 @@ import bench_hostile
 import bench_instructions
 import bench_peers
 import bench_pool
+import bench_stack
 from bench_bed import ROW_LOCK_CLIENTS, SPREAD_ITEMS, cpu_seconds
 
 RATE = 200            # orders a second for the time from click to news
@@ -30,6 +31,7 @@ UNITS = {
     **bench_instructions.UNITS,
     **bench_peers.UNITS,
     **bench_door.UNITS,
+    **bench_stack.UNITS,
 }
 
 # What must hold on the reference machine of two cores: (at least, at most).
@@ -43,6 +45,7 @@ FLOORS = {
     **bench_instructions.FLOORS,
     **bench_peers.FLOORS,
     **bench_door.FLOORS,
+    **bench_stack.FLOORS,
 }
 
 # Of these the worst sample counts, not the median.
@@ -50,7 +53,8 @@ WORST_COUNTS = {"producer_rss_mib", "consumer_rss_mib", "notifier_rss_mib", *ben
 
 
 class Measure(bench_pool.PoolFigures, bench_costs.CostFigures, bench_hostile.HostileFigures,
-              bench_instructions.InstructionFigures, bench_peers.PeerFigures, bench_door.DoorFigures):
+              bench_instructions.InstructionFigures, bench_peers.PeerFigures, bench_door.DoorFigures,
+              bench_stack.StackFigures):
     """Collects samples; `tell` shows progress."""
 
     def __init__(self, bed, orders, tell):
@@ -192,4 +196,5 @@ GROUPS = {
     **bench_instructions.GROUPS,
     **bench_peers.GROUPS,
     **bench_door.GROUPS,
+    **bench_stack.GROUPS,
 }

@@ -50,7 +50,7 @@ def _stat():
 
 
 @contextlib.contextmanager
-def _server(command, **options):
+def server(command, **options):
     """A process that says "listening" once it does; ends with SIGTERM."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **options)
     try:
@@ -86,7 +86,7 @@ class PeerFigures:
         port = free_port()
         command = ["node", os.path.join(folder, "door.mjs"), str(port), str(queues),
                    self.bed.stack.direct["CHECKOUT_AMQP_URL"], self.bed.stack.settings["CHECKOUT_JWT_SECRET_FILE"]]
-        with _server(command, env={**os.environ, "NODE_ENV": "production"}):
+        with server(command, env={**os.environ, "NODE_ENV": "production"}):
             return self._wrk(f"Fastify, {queues} queue{'s' if queues > 1 else ''}", f"http://127.0.0.1:{port}/v1/orders",
                              connections)
 
@@ -117,7 +117,7 @@ class PeerFigures:
 
     def bare_http(self):
         port = free_port()
-        with _server([program("checkout-bench-bare-http"), str(port)]):
+        with server([program("checkout-bench-bare-http"), str(port)]):
             bare = self._wrk("bare HTTP", f"http://127.0.0.1:{port}/v1/orders", 256)["per_s"]
         taken = self._door(256)["per_s"]
         self.bed.fresh(1)
