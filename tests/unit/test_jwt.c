@@ -233,6 +233,54 @@ START_TEST(audience)
 }
 END_TEST
 
+/* What a token with these members allows at the console; twice, the second time from the cache. */
+static int console_scopes(const char *members, unsigned *ret_scopes)
+{
+    struct jwt_claims claims = {.scopes = 255};
+    const char *problem;
+    char body[256];
+    int code = 0;
+    (void)snprintf(body, sizeof body, "{\"sub\":\"ann\",\"exp\":1800000060,%s}", members);
+    const char *token = made("{\"alg\":\"HS256\"}", body, SECRET);
+    for (int n = 0; n < 2; n++)
+        code = jwt_verify(jwt, token, strlen(token), JWT_AUD_CONSOLE, NOW, &claims, &problem);
+    *ret_scopes = claims.scopes;
+    return code;
+}
+
+START_TEST(a_scope_counts_as_a_whole_word_at_the_console_alone)
+{
+    static const struct {
+        const char *scope;
+        unsigned scopes;
+    } known[] = {
+        {"\"shop.read\"", JWT_SCOPE_SHOP_READ},
+        {"\"shop\"", JWT_SCOPE_SHOP | JWT_SCOPE_SHOP_READ},
+        {"\"openid  shop.read operator.read\"", JWT_SCOPE_SHOP_READ | JWT_SCOPE_OPERATOR_READ},
+        {"\"operator\"", JWT_SCOPE_OPERATOR | JWT_SCOPE_OPERATOR_READ},
+        {"\"\"", 0},
+        {"\"shops shop. sho SHOP shop\\tx\"", 0},
+        {"[\"shop\"]", 0},
+        {"null", 0}};
+    char members[128];
+    unsigned scopes;
+    for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+        (void)snprintf(members, sizeof members, "\"aud\":\"checkout-console\",\"scope\":%s",
+                       known[i].scope);
+        ck_assert_int_eq(console_scopes(members, &scopes), 0);
+        ck_assert_msg(scopes == known[i].scopes, "%s: %u", known[i].scope, scopes);
+    }
+    ck_assert_int_eq(console_scopes("\"aud\":\"checkout\",\"scope\":\"shop\"", &scopes), ERR_AUTH);
+    ck_assert_int_eq(console_scopes("\"aud\":[\"checkout-console\",\"checkout\"]", &scopes),
+                     ERR_AUTH);
+    ck_assert_int_eq(console_scopes("\"aud\":[\"checkout-console\",\"checkout-events\"]", &scopes),
+                     ERR_AUTH);
+    ck_assert_int_eq(console_scopes("\"aud\":[\"checkout-console\",\"other\"]", &scopes), 0);
+    ck_assert_int_eq(
+        verify_claims("{\"sub\":\"a\",\"aud\":\"checkout-console\",\"exp\":1800000100}"), ERR_AUTH);
+}
+END_TEST
+
 START_TEST(expiry)
 {
     struct jwt_claims claims;
@@ -447,6 +495,7 @@ int main(void)
     tcase_add_test(tc, alg_none);
     tcase_add_test(tc, critical_extensions_are_not_ignored);
     tcase_add_test(tc, audience);
+    tcase_add_test(tc, a_scope_counts_as_a_whole_word_at_the_console_alone);
     tcase_add_test(tc, expiry);
     tcase_add_test(tc, not_before);
     tcase_add_test(tc, every_date_is_checked);
