@@ -49,6 +49,12 @@ class Forget(PurgeCase):
         purged = self.purge()
         self.assertEqual(purged["purged"], 1, purged)
 
+        self.stack.sql("insert into requests (requested_by, key, kind, order_id, wish, note) values ('desk', %s, 'refund', %s, "
+                       "jsonb_build_object('note', %s), %s)", (user[::-1], back.id, user, user))
+        self.stack.sql("insert into hook_endpoints (endpoint, url) values ('shop', 'https://shop.example')")
+        self.stack.sql("insert into hook_deliveries (endpoint, event_id, order_id, type, at, state, answer) "
+                       "values ('shop', 1, %s, 'order.refunded', now(), 'sent', %s)", (back.id, f"no such user: {user}"))
+
         forgotten = self.forget(user)
         self.assertEqual(forgotten["orders"], 3)
         self.assert_nowhere(user, mail)

@@ -90,6 +90,8 @@ begin
      where m.order_id = any (ids) and m.state || '' = 'due';
     update checkout.hook_deliveries d set answer = null, problem = null
      where d.order_id = any (ids) and (d.answer is not null or d.problem is not null);
+    update checkout.requests q set note = null, wish = q.wish - 'note'      -- a repeat is refused from now on
+     where q.order_id is not null and q.order_id = any (ids) and (q.note is not null or q.wish ? 'note');
     update checkout.commands c
        set user_id = case when c.user_id is not null then p_name end,
            argument = case when c.argument ? 'user' then c.argument - 'reference' - 'fingerprint' || jsonb_build_object('user', p_name)
