@@ -49,6 +49,11 @@ void registry_free(struct registry *registry)
     free(registry);
 }
 
+void registry_limit(struct registry *registry, size_t members_max)
+{
+    registry->members_max = members_max;
+}
+
 size_t registry_members(const struct registry *registry)
 {
     return registry->member_count;

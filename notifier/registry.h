@@ -28,6 +28,8 @@ struct registry *registry_new(size_t members_max, size_t user_max);
 /* Frees the registry and its users, not the members. NULL is allowed. */
 void registry_free(struct registry *registry);
 
+/* From now on at most so many sockets in all. */
+void registry_limit(struct registry *registry, size_t members_max);
 size_t registry_members(const struct registry *registry);
 size_t registry_users(const struct registry *registry);
 

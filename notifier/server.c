@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
@@ -17,8 +18,11 @@
 #define STAY_DEFAULT_S 3600
 #define STAY_MAX_S 86400
 #define IDLE_TIMEOUT_S 10
-#define SPARE_CONNECTIONS 256 /* more than sockets: to say why it takes no more */
-#define DRAIN_MS 5000
+#define HANDSHAKES_MAX 1024 /* connections that are no websockets yet, or never will be */
+#define DRAIN_MS 5000       /* for the last sockets to be closed by their peers, too */
+#define GOODBYE_EACH_MS 50  /* some sockets are closed so often, … */
+#define GOODBYE_TURNS 80    /* … all in so many turns, … */
+#define GOODBYE_LEAST 50    /* … but at least so many in each */
 #define RETRY_AFTER_S 5
 
 struct server {
@@ -26,6 +30,9 @@ struct server {
     struct ws_options socket_options;
     struct http_server *http;
     struct loop_timer *deadline; /* of draining */
+    struct loop_timer *goodbye;
+    size_t goodbyes; /* of one turn */
+    size_t to_part;  /* in this turn */
     bool draining;
     loop_cb drained;
     void *drained_arg;
@@ -191,28 +198,28 @@ static void join(struct server *server, struct session *session, const char *use
     free(session);
 }
 
-static void upgraded(struct http_upgraded *connection, int fd, const char *extra, size_t extra_len,
-                     void *arg)
+static void begin_session(struct server *server, const struct welcome *welcome, int fd,
+                          const char *extra, size_t extra_len)
+{
+    struct session *session = server->draining ? NULL : session_new(server, welcome);
+    if (session == NULL) {
+        (void)close(fd);
+        return;
+    }
+    session->ws = ws_new(&server->socket_options, fd, extra, extra_len, session);
+    if (session->ws != NULL) {
+        join(server, session, welcome->user);
+        return;
+    }
+    loop_timer_free(session->stay);
+    free(session);
+}
+
+static void upgraded(int fd, const char *extra, size_t extra_len, void *arg)
 {
     struct welcome *welcome = arg;
-    struct server *server = welcome->server;
-    if (connection != NULL && server->draining) {
-        http_upgraded_close(connection);
-    } else if (connection != NULL) {
-        struct session *session = session_new(server, welcome);
-        if (session == NULL) {
-            http_upgraded_close(connection);
-        } else {
-            session->ws =
-                ws_new(&server->socket_options, connection, fd, extra, extra_len, session);
-            if (session->ws != NULL) {
-                join(server, session, welcome->user);
-            } else {
-                loop_timer_free(session->stay);
-                free(session);
-            }
-        }
-    }
+    if (fd >= 0)
+        begin_session(welcome->server, welcome, fd, extra, extra_len);
     free(welcome);
 }
 
@@ -327,6 +334,29 @@ static void drain_over(void *arg)
     server->drained(server->drained_arg);
 }
 
+static void say_goodbye(struct registry_member *member, void *arg)
+{
+    struct server *server = arg;
+    struct session *session = member->owner;
+    if (session->leaving || server->to_part == 0)
+        return;
+    server->to_part--;
+    session->leaving = true;
+    ws_close(session->ws, WS_CLOSE_RESTART, "restarting: connect again", "shutdown");
+}
+
+static void goodbyes_due(void *arg)
+{
+    struct server *server = arg;
+    server->to_part = server->goodbyes;
+    registry_each_all(server->options.registry, say_goodbye, server);
+    if (server->to_part == 0) /* else all have heard it */
+        return;
+    loop_timer_stop(server->goodbye);
+    loop_timer_start(server->deadline,
+                     registry_members(server->options.registry) > 0 ? DRAIN_MS : 0, 0);
+}
+
 int server_open(const struct server_options *options, struct server **ret_serve)
 {
     struct server *server = calloc(1, sizeof *server);
@@ -336,32 +366,29 @@ int server_open(const struct server_options *options, struct server **ret_serve)
     server->socket_options = (struct ws_options){
         .loop = options->loop, .ping_ms = options->ping_ms, .listener = &listener};
     server->deadline = loop_timer_new(options->loop, drain_over, server);
+    server->goodbye = loop_timer_new(options->loop, goodbyes_due, server);
     const struct http_options http = {.host = options->host,
                                       .port = options->port,
-                                      .connections_max = options->sockets_max + SPARE_CONNECTIONS,
+                                      .connections_max = HANDSHAKES_MAX,
+                                      .upgraded_max = options->sockets_max,
                                       .idle_timeout_s = IDLE_TIMEOUT_S,
                                       .body_max = 0,
                                       .reuse_port = true,
                                       .refuse = problem_refuse};
-    int code = server->deadline == NULL
+    int code = server->deadline == NULL || server->goodbye == NULL
                    ? ERR_NOMEM
                    : http_server_open(options->loop, &http, handle, server, &server->http);
     if (code < 0) {
         loop_timer_free(server->deadline);
+        loop_timer_free(server->goodbye);
         free(server);
         return code;
     }
+    registry_limit(options->registry, http_server_upgraded_max(server->http));
     log_info("listening", LOG_STR("host", options->host),
              LOG_INT("port", http_server_port(server->http)));
     *ret_serve = server;
     return 0;
-}
-
-static void say_goodbye(struct registry_member *member, void *arg)
-{
-    (void)arg;
-    const struct session *session = member->owner;
-    ws_close(session->ws, WS_CLOSE_GOING_AWAY, "leaving: connect again", "shutdown");
 }
 
 void server_drain(struct server *server, loop_cb done, void *arg)
@@ -370,9 +397,9 @@ void server_drain(struct server *server, loop_cb done, void *arg)
     server->drained = done;
     server->drained_arg = arg;
     http_server_drain(server->http);
-    registry_each_all(server->options.registry, say_goodbye, NULL);
-    loop_timer_start(server->deadline,
-                     registry_members(server->options.registry) > 0 ? DRAIN_MS : 0, 0);
+    size_t share = registry_members(server->options.registry) / GOODBYE_TURNS + 1;
+    server->goodbyes = share > GOODBYE_LEAST ? share : GOODBYE_LEAST;
+    loop_timer_start(server->goodbye, 0, GOODBYE_EACH_MS);
 }
 
 static void cut(struct registry_member *member, void *arg)
@@ -390,5 +417,6 @@ void server_close(struct server *server)
     registry_each_all(server->options.registry, cut, server);
     http_server_close(server->http);
     loop_timer_free(server->deadline);
+    loop_timer_free(server->goodbye);
     free(server);
 }

@@ -36,8 +36,8 @@ struct server_options {
 /* Starts listening. ERR_UNAVAILABLE: it cannot bind the address (see errno). The strings and parts
  * must outlive the server. */
 MUST_CHECK int server_open(const struct server_options *options, struct server **ret_serve);
-/* Takes no more sockets, closes all (1001), and calls `done` when the last has left or after a
- * while. */
+/* Takes no more sockets, closes all (1012), many of them over 4 s so that their clients do not come
+ * to another server all at once, and calls `done` when the last has left or after a while. */
 void server_drain(struct server *server, loop_cb done, void *arg);
 /* Ends what is left at once. NULL is allowed. */
 void server_close(struct server *server);

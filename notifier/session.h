@@ -56,6 +56,7 @@ struct session {
     struct stats *stats;
     struct progress progress;
     struct session_replay replay;
+    bool leaving; /* our goodbye was said */
     bool holding;
     bool held_lost; /* some held events were dropped: replay again */
     struct buf held;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 #include <wslay/wslay.h>
 
 #include "common/base/buf.h"
@@ -24,7 +25,6 @@ enum state {
 };
 
 struct ws {
-    struct http_upgraded *upgraded;
     int fd;
     struct loop_watch *watch;
     struct loop_timer *timer; /* open: the next ping; else the deadline */
@@ -37,6 +37,8 @@ struct ws {
     bool broken;     /* end it in the timer's next turn */
     bool awaits_pong;
     bool wants_drained;
+    bool breached; /* the peer broke the protocol: wslay sends nothing any more, our close is in
+                      `out` */
     size_t read_budget;
     struct buf extra; /* came with the handshake, not yet read */
     struct buf out;   /* frames on their way to the kernel */
@@ -99,6 +101,8 @@ static void message_came(wslay_event_context_ptr context,
     struct ws *ws = arg;
     if (message->opcode == WSLAY_PONG)
         ws->awaits_pong = false;
+    else if (message->opcode == WSLAY_CONNECTION_CLOSE && message->msg_length == 1)
+        ws->breached = true; /* a code has two bytes, which wslay does not insist on */
 }
 
 static const struct wslay_event_callbacks callbacks = {
@@ -146,26 +150,32 @@ static int send_out(struct ws *ws)
     return 1;
 }
 
+static bool wslay_wants_write(const struct ws *ws)
+{
+    return !ws->breached && wslay_event_want_write(ws->context);
+}
+
 /* Writes until the kernel is full or all is sent. ERR_CLOSED: the connection has ended. */
 static int flush(struct ws *ws)
 {
     int sent = 0;
     do {
-        if (wslay_event_want_write(ws->context) && wslay_event_send(ws->context) != 0)
+        if (wslay_wants_write(ws) && wslay_event_send(ws->context) != 0)
             return ERR_CLOSED;
         sent = send_out(ws);
-    } while (sent == 1 && wslay_event_want_write(ws->context));
+    } while (sent == 1 && wslay_wants_write(ws));
     return sent < 0 ? sent : 0;
 }
 
 static bool wants_write(const struct ws *ws)
 {
-    return ws->out.len > 0 || wslay_event_want_write(ws->context);
+    return ws->out.len > 0 || wslay_wants_write(ws);
 }
 
 static void watch_again(struct ws *ws)
 {
-    bool read = ws->state == STATE_LINGERING || wslay_event_want_read(ws->context);
+    bool read =
+        ws->state == STATE_LINGERING || (!ws->breached && wslay_event_want_read(ws->context));
     loop_watch_set(ws->watch, (read ? LOOP_READ : 0) | (wants_write(ws) ? LOOP_WRITE : 0));
 }
 
@@ -190,9 +200,9 @@ static bool discard(struct ws *ws)
 /* All is sent: closes, or lingers where unread bytes would turn the close into a reset. */
 static bool finished(struct ws *ws)
 {
-    if (wants_write(ws) || wslay_event_want_read(ws->context))
+    if (wants_write(ws) || (!ws->breached && wslay_event_want_read(ws->context)))
         return false;
-    if (wslay_event_get_close_received(ws->context))
+    if (!ws->breached && wslay_event_get_close_received(ws->context))
         return true;
     ws->state = STATE_LINGERING;
     (void)shutdown(ws->fd, SHUT_WR);
@@ -207,6 +217,27 @@ static const char *why_closing(const struct ws *ws)
     return wslay_event_get_read_enabled(ws->context) ? NULL : "protocol";
 }
 
+/* Reads what came. False: the connection is to end at once. */
+static bool take_frames(struct ws *ws)
+{
+    static const unsigned char close_1002[] = {0x88, 2, 1002 >> 8, 1002 & 255};
+    ws->read_budget = READ_BUDGET;
+    int code = wslay_event_recv(ws->context);
+    if (wslay_event_get_queued_msg_count(ws->context) > QUEUE_MAX)
+        return false;
+    /* Of a frame that cannot be one wslay says only that it failed, and its close has no code. */
+    ws->breached = ws->breached || code == WSLAY_ERR_CALLBACK_FAILURE;
+    if (code != 0 && (code != WSLAY_ERR_CALLBACK_FAILURE || ws->why != NULL))
+        return false;
+    if (!ws->breached)
+        return true;
+    if (ws->state != STATE_OPEN || ws->out.len > 0 || /* there may be half a frame in it */
+        buf_append(&ws->out, close_1002, sizeof close_1002) < 0)
+        return false;
+    enter_closing(ws, "protocol");
+    return true;
+}
+
 static void ready(int events, void *arg)
 {
     struct ws *ws = arg;
@@ -216,9 +247,7 @@ static void ready(int events, void *arg)
         return;
     }
     if ((events & LOOP_READ) != 0) {
-        ws->read_budget = READ_BUDGET;
-        if (wslay_event_recv(ws->context) != 0 ||
-            wslay_event_get_queued_msg_count(ws->context) > QUEUE_MAX) {
+        if (!take_frames(ws)) {
             end(ws);
             return;
         }
@@ -263,15 +292,14 @@ static void timer_fired(void *arg)
 
 /* ---- the public calls ---- */
 
-struct ws *ws_new(const struct ws_options *options, struct http_upgraded *upgraded, int fd,
-                  const char *extra, size_t extra_len, void *arg)
+struct ws *ws_new(const struct ws_options *options, int fd, const char *extra, size_t extra_len,
+                  void *arg)
 {
     struct ws *ws = calloc(1, sizeof *ws);
     if (ws == NULL) {
-        http_upgraded_close(upgraded);
+        (void)close(fd);
         return NULL;
     }
-    ws->upgraded = upgraded;
     ws->fd = fd;
     ws->listener = options->listener;
     ws->arg = arg;
@@ -340,6 +368,6 @@ void ws_free(struct ws *ws)
         wslay_event_context_free(ws->context);
     buf_free(&ws->extra);
     buf_free(&ws->out);
-    http_upgraded_close(ws->upgraded);
+    (void)close(ws->fd);
     free(ws);
 }

@@ -8,14 +8,13 @@
 
 #include "common/base/attrs.h"
 #include "common/base/loop.h"
-#include "common/net/http/http.h"
 
 #define WS_BUFFER_MAX ((size_t)128 * 1024) /* bytes that wait for a slow reader */
 #define WS_BUFFER_LOW ((size_t)16 * 1024)  /* drained below this, the owner may send more */
 #define WS_MESSAGE_MAX 4096                /* bytes of one incoming frame; content is ignored */
 
 /* Close codes; those from 4000 are ours. */
-#define WS_CLOSE_GOING_AWAY 1001
+#define WS_CLOSE_RESTART 1012 /* of IANA's registry: connect again, to this or another server */
 #define WS_CLOSE_TRY_LATER 1013
 #define WS_CLOSE_STAY_OVER 4001
 #define WS_CLOSE_SILENT 4002
@@ -37,10 +36,10 @@ struct ws_options {
     const struct ws_listener *listener;
 };
 
-/* Takes the upgraded connection, also on failure; it only reads the options. `extra`: bytes that
+/* Takes the connected socket, also on failure; it only reads the options. `extra`: bytes that
  * came already. NULL: no memory. */
-struct ws *ws_new(const struct ws_options *options, struct http_upgraded *upgraded, int fd,
-                  const char *extra, size_t extra_len, void *arg);
+struct ws *ws_new(const struct ws_options *options, int fd, const char *extra, size_t extra_len,
+                  void *arg);
 
 /* Queues a text message. ERR_FULL past WS_BUFFER_MAX, ERR_CLOSED when closing, ERR_NOMEM. */
 MUST_CHECK int ws_send(struct ws *ws, const char *text, size_t len);

@@ -33,7 +33,7 @@ X(SHARDS, "SHARDS", POWER_OF_TWO, "", 1, 1024, CFG_PRODUCER | CFG_CONSUMER | CFG
 X(QUEUE_MAX_BYTES, "QUEUE_MAX_BYTES", INTEGER, "1073741824", 1048576, 1099511627776, CFG_CTL, "bytes a shard queue may hold before new orders are refused") \
 X(QUEUE_REPLICAS, "QUEUE_REPLICAS", INTEGER, "1", 1, 7, CFG_CTL, "members of each quorum queue: 1, or 3 on three broker nodes") \
 X(PUBLISH_INFLIGHT, "PUBLISH_INFLIGHT", INTEGER, "16", 1, 64, CFG_PRODUCER, "messages published and not yet confirmed, at most") \
-X(CONNECTIONS_MAX, "CONNECTIONS_MAX", INTEGER, "2048", 16, 65536, CFG_PRODUCER | CFG_NOTIFIER, "client connections served at once (about 50 KiB of memory each); further ones are refused") \
+X(CONNECTIONS_MAX, "CONNECTIONS_MAX", INTEGER, "2048", 16, 65536, CFG_PRODUCER | CFG_NOTIFIER, "client connections served at once (about 50 KiB of memory each, a websocket 10 KiB); further ones are refused") \
 X(KEEPALIVE, "KEEPALIVE", DURATION, "75s", 1000, 3600000, CFG_PRODUCER, "how long a client's connection is kept without a request; longer than a proxy in front keeps it (60s is usual). 5s when nearly all connections are taken") \
 X(ORDERS_PER_USER, "ORDERS_PER_USER", RATE, "60/1m", 0, 100000, CFG_PRODUCER, "orders of one customer: so many at once, and as many again in that time; the next are refused (429); 0: no limit") \
 X(ORDERS_PER_ADDRESS, "ORDERS_PER_ADDRESS", RATE, "0", 0, 100000, CFG_PRODUCER, "orders from one client address (of IPv6: its first 64 bits), which many customers may share; 0: no limit") \

@@ -8,6 +8,7 @@ import bench_hostile
 import bench_instructions
 import bench_peers
 import bench_pool
+import bench_sockets
 import bench_stack
 from bench_bed import ROW_LOCK_CLIENTS, SPREAD_ITEMS, cpu_seconds
 
@@ -32,6 +33,7 @@ UNITS = {
     **bench_peers.UNITS,
     **bench_door.UNITS,
     **bench_stack.UNITS,
+    **bench_sockets.UNITS,
 }
 
 # What must hold on the reference machine of two cores: (at least, at most).
@@ -42,6 +44,7 @@ FLOORS = {
     "producer_rss_mib": (None, 64), "consumer_rss_mib": (None, 64), "notifier_rss_mib": (None, 64),
     **bench_pool.FLOORS,
     **bench_hostile.FLOORS,
+    **bench_sockets.FLOORS,
     **bench_instructions.FLOORS,
     **bench_peers.FLOORS,
     **bench_door.FLOORS,
@@ -54,7 +57,7 @@ WORST_COUNTS = {"producer_rss_mib", "consumer_rss_mib", "notifier_rss_mib", *ben
 
 class Measure(bench_pool.PoolFigures, bench_costs.CostFigures, bench_hostile.HostileFigures,
               bench_instructions.InstructionFigures, bench_peers.PeerFigures, bench_door.DoorFigures,
-              bench_stack.StackFigures):
+              bench_stack.StackFigures, bench_sockets.SocketFigures):
     """Collects samples; `tell` shows progress."""
 
     def __init__(self, bed, orders, tell):
@@ -197,4 +200,5 @@ GROUPS = {
     **bench_peers.GROUPS,
     **bench_door.GROUPS,
     **bench_stack.GROUPS,
+    **bench_sockets.GROUPS,
 }

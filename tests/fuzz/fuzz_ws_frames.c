@@ -12,17 +12,7 @@
 
 #define TURNS 8
 
-static int upgraded_fd = -1;
 static unsigned closed_times;
-
-/* Stands for the HTTP server, which owns the socket. */
-void http_upgraded_close(struct http_upgraded *upgraded)
-{
-    (void)upgraded;
-    MUST(upgraded_fd >= 0);
-    (void)close(upgraded_fd);
-    upgraded_fd = -1;
-}
 
 static void closed(const char *why, void *arg)
 {
@@ -69,12 +59,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         timer = loop_timer_new(loop, stop, loop);
     }
     MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
-    upgraded_fd = pair[0];
     unsigned script = data[0];
     size_t early = script % 16 < size - 1 ? script % 16 : size - 1;
     struct ws *ws = NULL;
     closed_times = 0;
-    ws = ws_new(&(struct ws_options){loop, 20000, &listener}, NULL, pair[0], (const char *)data + 1,
+    ws = ws_new(&(struct ws_options){loop, 20000, &listener}, pair[0], (const char *)data + 1,
                 early, &ws);
     MUST(ws != NULL);
     size_t rest = size - 1 - early;
@@ -84,7 +73,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (piece > 0 && send(pair[1], data + 1 + early + sent, piece, MSG_NOSIGNAL) > 0)
             sent += piece;
         if ((script & 16) != 0 && ws_send(ws, "{}", 2) == 0 && (script & 32) != 0)
-            ws_close(ws, WS_CLOSE_GOING_AWAY, "bye", "leaving");
+            ws_close(ws, WS_CLOSE_RESTART, "bye", "leaving");
         turn(loop, timer);
         MUST(ws == NULL || ws_buffered(ws) <= WS_BUFFER_MAX + 64 * 1024);
         swallow(pair[1]);
@@ -92,7 +81,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     (void)close(pair[1]);
     MUST(closed_times <= 1 && (closed_times == 1) == (ws == NULL));
     ws_free(ws);
-    MUST(upgraded_fd == -1);
-    turn(loop, timer); /* handles are freed in the loop's next turn */
+    MUST(fcntl(pair[0], F_GETFD) == -1); /* closed */
+    turn(loop, timer);                   /* handles are freed in the loop's next turn */
     return 0;
 }

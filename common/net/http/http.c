@@ -38,6 +38,21 @@ static void on_sweep(void *arg)
     run(arg); /* it also stops listening when the process is out of descriptors */
 }
 
+/* Where the limit of descriptors does not allow all, upgraded connections get half at least. */
+static int listen_within(struct http_server *s, const struct http_options *options, int fd,
+                         bool *ret_ipv6)
+{
+    unsigned wanted = options->connections_max + options->upgraded_max;
+    unsigned most = wanted;
+    int code = http_listen(fd, &most, &s->port, ret_ipv6);
+    unsigned half = options->upgraded_max == 0 || most == wanted ? most : most / 2;
+    s->connections_max = half < options->connections_max ? half : options->connections_max;
+    s->upgraded_max = most - s->connections_max;
+    if (s->upgraded_max > options->upgraded_max)
+        s->upgraded_max = options->upgraded_max;
+    return code;
+}
+
 static int begin(struct http_server *s, const struct http_options *options)
 {
     bool ipv6 = false;
@@ -45,7 +60,7 @@ static int begin(struct http_server *s, const struct http_options *options)
     int code =
         fd > 0 ? 0 : http_bind(options->host, options->port, options->reuse_port, &fd, &s->port);
     if (code == 0)
-        code = http_listen(fd, &s->connections_max, &s->port, &ipv6);
+        code = listen_within(s, options, fd, &ipv6);
     if (code < 0) {
         if (fd > 0 && fd != options->bound)
             (void)close(fd);
@@ -72,11 +87,9 @@ int http_server_open(struct loop *loop, const struct http_options *options, http
     s->body_max = options->body_max;
     s->body_limit = options->body_limit;
     s->idle_ms = (uint64_t)options->idle_timeout_s * 1000;
-    s->connections_max = options->connections_max;
     s->now_ms = clock_mono_ms();
     TAILQ_INIT(&s->waiting);
     TAILQ_INIT(&s->open);
-    TAILQ_INIT(&s->upgraded);
     s->soon = loop_deferred_new(loop, on_soon, s);
     s->sweep = loop_timer_new(loop, on_sweep, s);
     int code = s->soon == NULL || s->sweep == NULL ? ERR_NOMEM : begin(s, options);
@@ -123,9 +136,14 @@ size_t http_server_pending(const struct http_server *server)
     return server->open_count;
 }
 
+unsigned http_server_upgraded_max(const struct http_server *server)
+{
+    return server->upgraded_max;
+}
+
 size_t http_server_connections(const struct http_server *server)
 {
-    return server->connection_count - server->upgraded_count;
+    return server->connection_count;
 }
 
 static void stop(struct http_server *s)
@@ -134,10 +152,6 @@ static void stop(struct http_server *s)
     struct http_request *r;
     while ((r = TAILQ_FIRST(&s->open)) != NULL)
         http_request_refuse(r, 503, "this server is leaving: try again");
-    while ((r = TAILQ_FIRST(&s->upgraded)) != NULL) {
-        http_upgraded_close(&r->upgraded);
-        http_request_enter(r, REQUEST_ANSWERED);
-    }
     run(s); /* sends the answers of this turn */
     http_mhd_stop(s);
 }

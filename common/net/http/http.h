@@ -52,6 +52,7 @@ typedef size_t (*http_body_limit)(const struct http_request *request, void *arg)
 struct http_options {
     const char *host;
     uint16_t port;            /* 0: a free one, see http_server_port */
+    unsigned upgraded_max;    /* descriptors of upgraded connections, beside these: */
     unsigned connections_max; /* fewer where the limit of descriptors does not allow them */
     unsigned idle_timeout_s;  /* from connecting or the last answer to the end of the next request;
                                  shorter when nearly all connections are taken */
@@ -81,6 +82,8 @@ MUST_CHECK int http_server_hold(struct http_server *server, bool hold);
 void http_server_drain(struct http_server *server);
 /* Requests that a handler got and has not answered yet. */
 size_t http_server_pending(const struct http_server *server);
+/* How many upgraded connections the limit of descriptors allows, upgraded_max at most. */
+unsigned http_server_upgraded_max(const struct http_server *server);
 /* Connections open now, without upgraded ones. */
 size_t http_server_connections(const struct http_server *server);
 /* Ends every connection and frees the server. It answers pending requests with 503; they are
@@ -117,16 +120,12 @@ void http_abort(struct http_request *request, const char *raw, size_t len);
 
 /*
  * Answers 101 with `headers` and hands the raw non-blocking socket to `cb`, with bytes that the
- * client sent already. The socket belongs to the upgraded connection: use http_upgraded_close, not
- * close(2), within http_server_close at the latest. `headers` must hold Upgrade; Connection is
- * added. If the client has left, or speaks HTTP/1.0, `cb` gets NULL and -1 instead. The request is
- * invalid afterwards.
+ * client sent already. The socket is the callee's, to be closed by close(2); nothing of the server
+ * is left of it. `headers` must hold Upgrade; Connection is added. If the client has left, or
+ * speaks HTTP/1.0, `cb` gets -1 instead. The request is invalid afterwards. Not over TLS.
  */
-struct http_upgraded;
-typedef void (*http_upgraded_cb)(struct http_upgraded *upgraded, int fd, const char *extra,
-                                 size_t extra_len, void *arg);
+typedef void (*http_upgraded_cb)(int fd, const char *extra, size_t extra_len, void *arg);
 void http_upgrade(struct http_request *request, const struct http_header *headers,
                   size_t header_count, http_upgraded_cb cb, void *arg);
-void http_upgraded_close(struct http_upgraded *upgraded);
 
 #endif

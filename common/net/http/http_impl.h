@@ -14,7 +14,6 @@
 struct MHD_Connection;
 struct MHD_Daemon;
 struct MHD_Response;
-struct MHD_UpgradeResponseHandle;
 
 #define HTTP_HEAD_MAX ((size_t)16 * 1024)
 #define HTTP_SWEEP_MS 1000 /* so often it checks idle connections */
@@ -23,12 +22,6 @@ enum request_state {
     REQUEST_IDLE,     /* no request, or one that is still arriving */
     REQUEST_OPEN,     /* with the handler */
     REQUEST_ANSWERED, /* until the answer is sent */
-    REQUEST_UPGRADED,
-};
-
-struct http_upgraded {
-    struct http_server *server;
-    struct MHD_UpgradeResponseHandle *handle;
 };
 
 TAILQ_HEAD(request_list, http_request);
@@ -60,7 +53,6 @@ struct http_request {
     unsigned status;
     http_upgraded_cb upgrade_cb; /* until its call */
     void *upgrade_arg;
-    struct http_upgraded upgraded;
 };
 
 struct http_server {
@@ -73,6 +65,7 @@ struct http_server {
     http_body_limit body_limit;
     uint64_t idle_ms;
     unsigned connections_max;
+    unsigned upgraded_max;
     uint16_t port;
     int listen_fd; /* -1 once draining */
     bool full;     /* at its limit of connections after the previous run */
@@ -88,9 +81,7 @@ struct http_server {
     /* Each connection is in one of them; `waiting` is in order of since_ms. */
     struct request_list waiting;
     struct request_list open;
-    struct request_list upgraded;
     size_t open_count;
-    size_t upgraded_count;
     size_t connection_count;
     size_t long_bodies; /* requests with a body over HTTP_LONG_BODY */
 };

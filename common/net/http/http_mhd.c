@@ -70,7 +70,7 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **request,
     if (r->upgrade_cb != NULL) {
         http_upgraded_cb cb = r->upgrade_cb;
         r->upgrade_cb = NULL;
-        cb(NULL, -1, NULL, 0, r->upgrade_arg);
+        cb(-1, NULL, 0, r->upgrade_arg);
     }
     forget_response(r);
     http_request_reset(r);
@@ -293,22 +293,28 @@ void http_abort(struct http_request *request, const char *raw, size_t len)
     go_on(request);
 }
 
+/* The library's end of a connection costs 40 KiB, a duplicate of its socket nothing: so the library
+ * closes its own at once. */
 static void on_upgraded(void *cls, struct MHD_Connection *mhd, void *request, const char *extra,
                         size_t extra_len, MHD_socket fd, struct MHD_UpgradeResponseHandle *handle)
 {
     (void)mhd;
     (void)request;
     struct http_request *r = cls;
-    http_request_enter(r, REQUEST_UPGRADED);
-    r->upgraded = (struct http_upgraded){r->server, handle};
+    struct http_server *s = r->server;
+    http_upgraded_cb cb = r->upgrade_cb;
+    int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     int flags = fcntl(fd, F_GETFL);
+    int on = 1;
     if (flags >= 0)
         (void)fcntl(fd, F_SETFL, flags | O_NONBLOCK); /* this version has done it already */
-    int on = 1;
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* it is only slower without */
-    http_upgraded_cb cb = r->upgrade_cb;
+    http_request_enter(r, REQUEST_ANSWERED);
+    r->fd = -1;
     r->upgrade_cb = NULL;
-    cb(&r->upgraded, fd, extra, extra_len, r->upgrade_arg);
+    cb(own, extra, own < 0 ? 0 : extra_len, r->upgrade_arg);
+    (void)MHD_upgrade_action(handle, MHD_UPGRADE_ACTION_CLOSE);
+    loop_defer(s->soon);
 }
 
 void http_upgrade(struct http_request *request, const struct http_header *headers,
@@ -325,14 +331,6 @@ void http_upgrade(struct http_request *request, const struct http_header *header
     request->response = made;
     request->status = MHD_HTTP_SWITCHING_PROTOCOLS;
     go_on(request);
-}
-
-void http_upgraded_close(struct http_upgraded *upgraded)
-{
-    struct http_server *s = upgraded->server;
-    (void)MHD_upgrade_action(upgraded->handle, MHD_UPGRADE_ACTION_CLOSE);
-    if (!s->running)
-        loop_defer(s->soon);
 }
 
 /* ---- the daemon ---- */

@@ -14,9 +14,7 @@
 
 static struct request_list *list_of(struct http_request *r)
 {
-    if (r->state == REQUEST_OPEN)
-        return &r->server->open;
-    return r->state == REQUEST_UPGRADED ? &r->server->upgraded : &r->server->waiting;
+    return r->state == REQUEST_OPEN ? &r->server->open : &r->server->waiting;
 }
 
 void http_request_enter(struct http_request *r, enum request_state state)
@@ -24,13 +22,11 @@ void http_request_enter(struct http_request *r, enum request_state state)
     struct http_server *s = r->server;
     TAILQ_REMOVE(list_of(r), r, link);
     s->open_count -= r->state == REQUEST_OPEN;
-    s->upgraded_count -= r->state == REQUEST_UPGRADED;
     r->state = state;
     r->since_ms = s->now_ms;
     r->looked = false;
     TAILQ_INSERT_TAIL(list_of(r), r, link);
     s->open_count += state == REQUEST_OPEN;
-    s->upgraded_count += state == REQUEST_UPGRADED;
 }
 
 struct http_request *http_request_new(struct http_server *s, struct MHD_Connection *mhd, int fd)
@@ -61,7 +57,6 @@ void http_request_free(struct http_request *r)
     struct http_server *s = r->server;
     TAILQ_REMOVE(list_of(r), r, link);
     s->open_count -= r->state == REQUEST_OPEN;
-    s->upgraded_count -= r->state == REQUEST_UPGRADED;
     s->connection_count--;
     buf_free(&r->fields);
     forget_body(r);
