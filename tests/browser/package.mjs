@@ -26,8 +26,8 @@ test("the packed client has its types and nothing else, and strict TypeScript ta
   t.after(() => fs.rmSync(folder, { recursive: true }));
   const [packed] = JSON.parse(run(WEB, "npm", "pack", "--json", "--silent", "--pack-destination", folder).replace(/^[^[]*/, ""));
   const files = packed.files.map((file) => file.path);
-  assert.deepEqual(files.filter((name) => !/^(package\.json|README\.md|checkout\.js|checkout\/\w+\.js|types\/.*\.d\.ts)$/.test(name)), []);
-  for (const name of ["README.md", "checkout.js", "checkout/client.js", "types/checkout.d.ts"]) assert.ok(files.includes(name), name);
+  assert.deepEqual(files.filter((name) => !/^(package\.json|README\.md|LICENSE|checkout\.js|checkout\/\w+\.js|types\/.*\.d\.ts)$/.test(name)), []);
+  for (const name of ["README.md", "LICENSE", "checkout.js", "checkout/client.js", "types/checkout.d.ts"]) assert.ok(files.includes(name), name);
   const target = path.join(folder, "node_modules", "checkout-web");
   fs.mkdirSync(target, { recursive: true });
   run(folder, "tar", "xzf", packed.filename, "-C", target, "--strip-components=1");
