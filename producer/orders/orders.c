@@ -18,6 +18,7 @@
 #include "producer/timekeeper.h"
 #include "producer/undecided.h"
 
+#define CROWDED "too many orders wait for their confirmation"
 #define SPARE_MAX 1024 /* orders kept for reuse: they are large and many */
 
 /* An order between its request and its answer. */
@@ -260,7 +261,7 @@ static void publish(struct api *api, struct order *o)
     if (code == ERR_UNAVAILABLE)
         refuse_late(api, o, PROBLEM_BROKER_UNAVAILABLE, NULL);
     else
-        refuse_late(api, o, PROBLEM_OVERLOADED, "too many orders wait for their confirmation");
+        refuse_late(api, o, PROBLEM_OVERLOADED, CROWDED);
 }
 
 void orders_verdict(struct admission_entry *entry, enum admission_verdict verdict, void *arg)
@@ -367,6 +368,10 @@ void orders_post(struct api *api, struct http_request *request)
     const char *why;
     if (!publisher_ready(api->publisher, &why)) {
         refuse(api, o, PROBLEM_BROKER_UNAVAILABLE, NULL);
+        return;
+    }
+    if (publisher_crowded(api->publisher)) {
+        refuse(api, o, PROBLEM_OVERLOADED, CROWDED);
         return;
     }
     o->entry = (struct admission_entry){

@@ -5,12 +5,14 @@
 #include <string.h>
 
 #include "common/base/err.h"
+#include "producer/publish/confirm_rate.h"
 
 #define BODY_MAX ((size_t)JOB_MESSAGE_MAX)
 #define SPARE_MAX 64 /* batches kept for reuse, with their memory */
 /* The next wave leaves when at most one in so many messages of the last one is unconfirmed, or one
  * in all. */
 #define WAVE_REST 4
+#define LOOK_EACH_MS 5 /* so often the oldest job is looked for */
 
 /* The messages of one shard: gathered ones in order, and the one on its way. */
 struct queue {
@@ -30,6 +32,11 @@ struct batcher {
     uint64_t wave_ms; /* the newest message of it was sent */
     size_t jobs_max;
     size_t jobs;
+    uint64_t confirmed; /* jobs, ever */
+    struct confirm_rate rate;
+    uint64_t looked_ms;    /* the last look found: */
+    uint64_t oldest_ms;    /* when the oldest job came */
+    uint64_t overdue_jobs; /* in messages that are overdue */
     batcher_fate_cb fate;
     void *arg;
     struct queue *ready_head; /* first come, first served */
@@ -99,6 +106,7 @@ static struct batch *batch_new(struct batcher *b, uint32_t shard, uint64_t now_m
     batch->shard = shard;
     batch->count = 0;
     batch->since_ms = now_ms;
+    batch->begun_ms = now_ms;
     batch->sequence = 0;
     batch->sealed = false;
     batch->overdue = false;
@@ -165,6 +173,40 @@ static int begin(struct batcher *b, struct queue *queue, uint32_t shard, const s
         queue->tail->next = batch;
     queue->tail = batch;
     return 0;
+}
+
+/* ---- whether it is crowded ---- */
+
+/* Looks for the oldest job, and counts those that are overdue, which do not count. */
+static void look(struct batcher *b, uint64_t now_ms)
+{
+    b->looked_ms = now_ms;
+    b->oldest_ms = now_ms;
+    b->overdue_jobs = 0;
+    for (uint32_t i = 0; i < b->shards; i++) {
+        const struct batch *batch = b->queues[i].sent;
+        if (batch != NULL && batch->overdue) {
+            b->overdue_jobs += batch->count;
+            batch = NULL;
+        }
+        if (batch == NULL)
+            batch = b->queues[i].head;
+        if (batch != NULL && batch->begun_ms < b->oldest_ms)
+            b->oldest_ms = batch->begun_ms;
+    }
+}
+
+bool batcher_crowded(struct batcher *batcher, uint64_t now_ms)
+{
+    confirm_rate_sample(&batcher->rate, batcher->jobs, batcher->confirmed, now_ms);
+    if (batcher->jobs < BATCHER_FEW_JOBS)
+        return false;
+    if (now_ms >= batcher->looked_ms + LOOK_EACH_MS)
+        look(batcher, now_ms);
+    size_t jobs = batcher->jobs > batcher->overdue_jobs ? batcher->jobs - batcher->overdue_jobs : 0;
+    if (jobs < BATCHER_FEW_JOBS || now_ms < batcher->oldest_ms + BATCHER_SLOW_MS)
+        return false;
+    return confirm_rate_wait_ms(&batcher->rate, jobs, batcher->confirmed, now_ms) > BATCHER_WAIT_MS;
 }
 
 int batcher_add(struct batcher *batcher, uint32_t shard, const struct job *job, void *waiter,
@@ -261,6 +303,7 @@ static void tell(struct batcher *b, struct batch *batch, enum batch_fate fate)
     size_t count = batch->count;
     batch->count = 0;
     b->jobs -= count;
+    b->confirmed += fate == BATCH_CONFIRMED ? count : 0;
     for (size_t i = 0; i < count; i++)
         b->fate(batch->waiters[i], fate, b->arg);
 }
@@ -329,6 +372,7 @@ static void tick_sent(struct batcher *b, struct queue *queue, uint64_t now_ms)
 
 void batcher_tick(struct batcher *batcher, uint64_t now_ms)
 {
+    confirm_rate_sample(&batcher->rate, batcher->jobs, batcher->confirmed, now_ms);
     for (uint32_t i = 0; i < batcher->shards; i++) {
         struct queue *queue = &batcher->queues[i];
         if (queue->sent != NULL)

@@ -8,6 +8,10 @@
  * broker's disk syncs once for them; after BATCHER_WAVE_MS they leave nevertheless. A job that
  * comes while the broker is idle leaves at once. A message overdue by BATCHER_OVERDUE_MS no longer
  * counts: only its own shard stands still until it is settled.
+ *
+ * It is crowded while the broker is slow (the oldest job waits for BATCHER_SLOW_MS) and a further
+ * job would wait for more than BATCHER_WAIT_MS: as many jobs as there are, at the rate at which
+ * they have been confirmed of late (confirm_rate.h).
  */
 #ifndef PRODUCER_BATCHER_H
 #define PRODUCER_BATCHER_H
@@ -25,6 +29,9 @@
 #define BATCHER_UNKNOWN_MS 5000 /* no confirm for so long: its jobs are answered "unknown" */
 #define BATCHER_SILENT_MS 10000 /* no answer about a message for so long: none will come */
 #define BATCHER_GATHER_MS 2000  /* longest time a job waits for its message to leave */
+#define BATCHER_SLOW_MS 75
+#define BATCHER_WAIT_MS 120
+#define BATCHER_FEW_JOBS JOB_BATCH_MAX /* fewer never crowd it: one message can carry them */
 
 enum batch_fate {
     BATCH_CONFIRMED,
@@ -41,6 +48,7 @@ struct batch {
     size_t count;
     void *waiters[JOB_BATCH_MAX];
     uint64_t since_ms; /* first job; once sent: sent */
+    uint64_t begun_ms; /* first job */
     uint64_t sequence; /* once sent */
     bool sealed;       /* its body is complete */
     bool overdue;
@@ -64,6 +72,9 @@ void batcher_free(struct batcher *batcher);
  */
 MUST_CHECK int batcher_add(struct batcher *batcher, uint32_t shard, const struct job *job,
                            void *waiter, uint64_t now_ms);
+
+/* Whether a further job would wait too long, so that its sender should hear that at once. */
+bool batcher_crowded(struct batcher *batcher, uint64_t now_ms);
 
 /* The message that should leave now, or NULL, which ends the wave. Call batcher_sent when it has
  * left. */

@@ -407,6 +407,11 @@ bool publisher_ready(const struct publisher *publisher, const char **ret_why)
     return false;
 }
 
+bool publisher_crowded(const struct publisher *publisher)
+{
+    return batcher_crowded(publisher->batcher, clock_mono_ms());
+}
+
 bool publisher_placing(const struct publisher *publisher, const char **ret_why)
 {
     uint64_t now_ms = clock_mono_ms();
@@ -424,6 +429,8 @@ int publisher_add(struct publisher *publisher, const struct job *job, void *wait
     const char *why;
     if (!publisher_ready(publisher, &why))
         return ERR_UNAVAILABLE;
+    if (publisher_crowded(publisher))
+        return ERR_FULL;
     uint32_t shard = shard_of(job->sku, strlen(job->sku), publisher->shards);
     int code = batcher_add(publisher->batcher, shard, job, waiter, clock_mono_ms());
     if (code == 0)

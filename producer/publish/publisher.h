@@ -41,13 +41,16 @@ MUST_CHECK int publisher_find_shards(struct publisher *publisher, topology_found
 
 /* Whether jobs can be published at present; else why not, static or valid until the next turn. */
 bool publisher_ready(const struct publisher *publisher, const char **ret_why);
+/* Whether a further job would wait too long for its confirm: batcher_crowded. */
+bool publisher_crowded(const struct publisher *publisher);
 /* For /readyz: the same, and not all of the orders of the last 10 s have failed. A producer that is
  * not ready only because of this goes on trying: publisher_add takes orders. */
 bool publisher_placing(const struct publisher *publisher, const char **ret_why);
 
 /*
  * Encodes the job at once and keeps nothing of it. ERR_UNAVAILABLE: the broker is away or blocked;
- * ERR_FULL: too much waits already, in all or for this shard; ERR_NOMEM. Then `fate` is not called.
+ * ERR_FULL: too much waits already, in all or for this shard, or it is crowded; ERR_NOMEM. Then
+ * `fate` is not called.
  */
 MUST_CHECK int publisher_add(struct publisher *publisher, const struct job *job, void *waiter);
 /* Jobs without an outcome yet. */

@@ -96,7 +96,7 @@ class Bed:
 
     # -- loads -----------------------------------------------------------------------------------
 
-    def _tool(self, name, *arguments):
+    def tool(self, name, *arguments):
         done = subprocess.run([program("checkout-bench-" + name), *map(str, arguments)], text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         if done.returncode != 0:
@@ -109,14 +109,14 @@ class Bed:
 
     def raw_confirm(self, window, messages):
         """Messages a second that a bare publisher has confirmed."""
-        result = self._tool("raw-confirm", self.stack.direct["CHECKOUT_AMQP_URL"], window, messages)
+        result = self.tool("raw-confirm", self.stack.direct["CHECKOUT_AMQP_URL"], window, messages)
         return result["accepted"] / result["seconds"]
 
     def load(self, connections, orders, items, address=None):
         """Orders over HTTP, to the producer if to no other address; the load's result, every one of them accepted."""
         self.sell(items)
         address = address or urllib.parse.urlsplit(self.producer.url).netloc
-        result = self._tool("load", address, connections, orders, items, self.tokens, self.prefix(),
+        result = self.tool("load", address, connections, orders, items, self.tokens, self.prefix(),
                             METHOD)
         if result["accepted"] != orders:
             raise RuntimeError(f"not every order was accepted: {result['statuses']}")
@@ -125,7 +125,7 @@ class Bed:
     def steady(self, orders, rate, items, doors=None):
         """Orders at a steady rate by buyers who listen; `doors`: where to order and to listen, if not at our daemons."""
         doors = doors or [urllib.parse.urlsplit(self.stack.daemon(name).url).netloc for name in ("producer", "notifier")]
-        result = self._tool("outcome", *doors, orders, rate, items, self.listener_tokens,
+        result = self.tool("outcome", *doors, orders, rate, items, self.listener_tokens,
                             self.prefix(), METHOD)
         if result["finished"] != orders:
             raise RuntimeError(f"only {result['finished']} of {orders} orders ended at their buyer")

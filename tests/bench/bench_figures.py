@@ -6,6 +6,7 @@ import bench_costs
 import bench_door
 import bench_hostile
 import bench_instructions
+import bench_overload
 import bench_peers
 import bench_pool
 import bench_sockets
@@ -34,6 +35,7 @@ UNITS = {
     **bench_door.UNITS,
     **bench_stack.UNITS,
     **bench_sockets.UNITS,
+    **bench_overload.UNITS,
 }
 
 # What must hold on the reference machine of two cores: (at least, at most).
@@ -49,6 +51,7 @@ FLOORS = {
     **bench_peers.FLOORS,
     **bench_door.FLOORS,
     **bench_stack.FLOORS,
+    **bench_overload.FLOORS,
 }
 
 # Of these the worst sample counts, not the median.
@@ -57,7 +60,8 @@ WORST_COUNTS = {"producer_rss_mib", "consumer_rss_mib", "notifier_rss_mib", *ben
 
 class Measure(bench_pool.PoolFigures, bench_costs.CostFigures, bench_hostile.HostileFigures,
               bench_instructions.InstructionFigures, bench_peers.PeerFigures, bench_door.DoorFigures,
-              bench_stack.StackFigures, bench_sockets.SocketFigures):
+              bench_stack.StackFigures, bench_sockets.SocketFigures,
+              bench_overload.OverloadFigures):
     """Collects samples; `tell` shows progress."""
 
     def __init__(self, bed, orders, tell):
@@ -201,4 +205,5 @@ GROUPS = {
     **bench_door.GROUPS,
     **bench_stack.GROUPS,
     **bench_sockets.GROUPS,
+    **bench_overload.GROUPS,
 }

@@ -142,6 +142,53 @@ class BrokerFaults(Api):
         self.stack.broker.purge()
 
 
+class Slow(Api):
+    """A broker that confirms fewer orders than come."""
+
+    daemons = ()
+
+    def setUp(self):
+        target = urllib.parse.urlsplit(self.stack.direct["CHECKOUT_AMQP_URL"])
+        self.node = FrameProxy(target.hostname, target.port)
+        self.addCleanup(self.node.close)
+        self.stack.broker.purge()
+        self.door = self.stack.start("producer", CHECKOUT_AMQP_URL=target._replace(
+            netloc=f"{target.username}:{target.password}@127.0.0.1:{self.node.port}").geturl())
+        self.addCleanup(self.door.stop)
+
+    def send_orders(self, count, apart_s=0.0):
+        """Sends so many at once, or each some time after the other, without waiting for an answer; the sockets."""
+        target, token = urllib.parse.urlsplit(self.door.url), self.stack.token("ann")
+        body = json.dumps({"sku": SKU, "quantity": 1, "payment_method": "pm"})
+        sockets = [socket.create_connection((target.hostname, target.port), 30) for _ in range(count)]
+        for one in sockets:
+            self.addCleanup(one.close)
+            one.sendall((f"POST /v1/orders HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
+                         f"Content-Type: application/json\r\nIdempotency-Key: {uuid.uuid4().hex}\r\n"
+                         f"Content-Length: {len(body)}\r\n\r\n{body}").encode())
+            time.sleep(apart_s)
+        return sockets
+
+    def test_what_would_wait_too_long_is_refused_at_once_and_what_was_accepted_stays(self):
+        self.node.pace(500)
+        sent = self.send_orders(400)
+        sent += self.send_orders(100, apart_s=0.005)
+        answers = [one.recv(65536).decode() for one in sent]
+        accepted = [answer for answer in answers if answer.startswith("HTTP/1.1 202 ")]
+        refused = [answer for answer in answers if answer not in accepted]
+        self.assertTrue(len(accepted) > 200 and len(refused) > 20, (len(accepted), len(refused)))
+        for answer in refused:
+            self.assertTrue(answer.startswith("HTTP/1.1 503 "), answer)
+            self.assertIn("/problems/overloaded", answer)
+            self.assertRegex(answer, "Retry-After: [1-9]")
+        self.node.pace(None)
+        wait_until(lambda: all(one.recv(65536).startswith(b"HTTP/1.1 202 ") for one in self.send_orders(400)), 10,
+                   "the door to take all again")
+        found = [job["order_id"] for _, _, body in take_all(self.stack) for job in json.loads(body)["jobs"]]
+        self.assertEqual(len(set(found)), len(found))
+        self.assertLessEqual({json.loads(answer.partition("\r\n\r\n")[2])["id"] for answer in accepted}, set(found))
+
+
 class Silence(Api):
     """A node that takes messages and says nothing about them, though its heartbeats come."""
 

@@ -444,6 +444,123 @@ START_TEST(every_job_has_one_fate)
 }
 END_TEST
 
+/* ---- whether it is crowded ---- */
+
+/* Adds so many jobs, to some shards in turn, and sends what may leave. */
+static void crowd(size_t count, uint64_t now_ms)
+{
+    for (size_t i = 0; i < count; i++) {
+        (void)batcher_crowded(batcher, now_ms);
+        ck_assert_int_eq(add((uint32_t)(i % INFLIGHT), i, now_ms), 0);
+    }
+    (void)send_wave(now_ms);
+}
+
+/* The broker confirms all that was sent since `first`; the next ones leave. */
+static void confirm_all(uint64_t first, uint64_t now_ms)
+{
+    for (uint64_t last = sequence; first <= last; first++)
+        batcher_settle(batcher, first, BATCH_CONFIRMED);
+    (void)send_wave(now_ms);
+}
+
+START_TEST(a_crowd_at_once_is_not_too_much)
+{
+    crowd(JOBS, 1000);
+    ck_assert(!batcher_crowded(batcher, 1000));
+    ck_assert(!batcher_crowded(batcher, 1000 + BATCHER_SLOW_MS - 1));
+    ck_assert(batcher_crowded(batcher, 1000 + BATCHER_SLOW_MS)); /* nothing was confirmed */
+}
+END_TEST
+
+/* Four jobs a millisecond are confirmed: with so many before it, the next one waits as long. */
+START_TEST(it_is_crowded_if_the_next_job_would_wait_too_long)
+{
+    uint64_t now_ms = 1000;
+    uint64_t first = 1;
+    crowd(400, now_ms);
+    for (int i = 0; i < 10; i++) {
+        now_ms += 100;
+        uint64_t sent = sequence;
+        confirm_all(first, now_ms);
+        first = sent + 1;
+        crowd(400, now_ms);
+    }
+    now_ms += 80;
+    ck_assert(!batcher_crowded(batcher, now_ms));
+    crowd(300, now_ms);
+    ck_assert(batcher_crowded(batcher, now_ms));
+    confirm_all(first, now_ms + 20);
+    ck_assert(!batcher_crowded(batcher, now_ms + 99)); /* the 300 are left */
+}
+END_TEST
+
+START_TEST(a_short_stop_of_a_quick_broker_is_waited_for)
+{
+    uint64_t now_ms = 1000;
+    uint64_t first = 1;
+    crowd(400, now_ms);
+    for (int i = 0; i < 40; i++) { /* 40 jobs a millisecond */
+        now_ms += 10;
+        uint64_t sent = sequence;
+        confirm_all(first, now_ms);
+        first = sent + 1;
+        crowd(400, now_ms);
+        ck_assert(!batcher_crowded(batcher, now_ms));
+    }
+    ck_assert(!batcher_crowded(batcher, now_ms + 100));
+    int ms = 100;
+    while (ms < 1000 && !batcher_crowded(batcher, now_ms + (uint64_t)ms))
+        ms += 100;
+    ck_assert_int_le(ms, 600);
+}
+END_TEST
+
+START_TEST(a_silent_broker_gets_few_jobs_more)
+{
+    crowd(BATCHER_FEW_JOBS - 1, 1000);
+    ck_assert(!batcher_crowded(batcher, 1900));
+    ck_assert_int_eq(add(0, 1, 1900), 0);
+    ck_assert(batcher_crowded(batcher, 1900));
+}
+END_TEST
+
+START_TEST(one_shard_that_stands_still_crowds_nobody)
+{
+    uint64_t now_ms = 1000;
+    ck_assert(!batcher_crowded(batcher, now_ms));
+    for (size_t i = 0; i < BATCHER_FEW_JOBS; i++) /* they fill its message */
+        ck_assert_int_eq(add(0, i, now_ms), 0);
+    ck_assert_uint_gt(send_next(now_ms), 0); /* never confirmed */
+    for (int i = 0; i < 300; i++) {
+        now_ms += 10;
+        size_t each = now_ms < 2000 ? 40 : 1; /* fewer come once it is overdue */
+        batcher_tick(batcher, now_ms);
+        for (size_t n = 0; n < each; n++)
+            ck_assert_int_eq(add(1, n, now_ms), 0);
+        ck_assert_uint_gt(send_next(now_ms), 0);
+        batcher_settle(batcher, sequence, BATCH_CONFIRMED);
+        ck_assert(!batcher_crowded(batcher, now_ms));
+    }
+}
+END_TEST
+
+START_TEST(what_was_confirmed_at_leisure_says_nothing)
+{
+    for (uint64_t now_ms = 1000; now_ms < 2000; now_ms += 50) { /* 20 a second */
+        crowd(1, now_ms);
+        batcher_settle(batcher, sequence, BATCH_CONFIRMED);
+        ck_assert(!batcher_crowded(batcher, now_ms));
+    }
+    crowd(300, 2000);
+    ck_assert_uint_eq(sequence, 20 + INFLIGHT);
+    for (uint64_t n = 1; n <= INFLIGHT - 1; n++) /* most of them, after 70 ms */
+        batcher_settle(batcher, 20 + n, BATCH_CONFIRMED);
+    crowd(250, 2071);
+    ck_assert(!batcher_crowded(batcher, 2080)); /* the rest takes 70 ms, too */
+}
+END_TEST
+
 START_TEST(a_message_without_a_word_for_ten_seconds_is_named_and_can_be_forgotten)
 {
     uint32_t shard = 99;
@@ -493,6 +610,12 @@ int main(void)
     tcase_add_test(tc, a_lost_channel);
     tcase_add_test(tc, a_blocked_broker);
     tcase_add_test(tc, every_job_has_one_fate);
+    tcase_add_test(tc, a_crowd_at_once_is_not_too_much);
+    tcase_add_test(tc, it_is_crowded_if_the_next_job_would_wait_too_long);
+    tcase_add_test(tc, a_short_stop_of_a_quick_broker_is_waited_for);
+    tcase_add_test(tc, a_silent_broker_gets_few_jobs_more);
+    tcase_add_test(tc, one_shard_that_stands_still_crowds_nobody);
+    tcase_add_test(tc, what_was_confirmed_at_leisure_says_nothing);
     tcase_add_test(tc, a_message_without_a_word_for_ten_seconds_is_named_and_can_be_forgotten);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
