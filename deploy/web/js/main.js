@@ -114,6 +114,7 @@ async function main() {
   showLanguages();
   tidyAddress();
   const [{ body: catalogue, skew }, { body: shop }] = await Promise.all([patiently("catalog.json"), patiently("shop.json")]);
+  byId("inbox").hidden = shop.inbox !== true; // only where the demo has a mail server
   await new Shop(new Checkout({ api: shop.api, session }), skew).open(catalogue);
 }
 

@@ -48,6 +48,7 @@ export default {
     none: "Noch nichts. Drücken Sie „Kaufen“, gern zweimal: berechnet wird es einmal.",
     foot: "Eine Vorführung von Checkout. Jeder Klick ist eine Bestellung, die nicht verloren geht, jeder Artikel hat eine Reihe, und wer vorn steht, bekommt ihn.",
     language: "Sprache",
+    inbox: "Ihre E-Mails",
   },
   cards: {
     visa: "Visa, zahlt",

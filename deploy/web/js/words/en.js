@@ -48,6 +48,7 @@ export default {
     none: "Nothing yet. Press a “Buy now”, twice if you like: you will be charged once.",
     foot: "A demonstration of Checkout. Every click is a durable order, every item has one line, and the first in line gets it.",
     language: "Language",
+    inbox: "Your mails",
   },
   cards: {
     visa: "Visa, pays",
