@@ -20,10 +20,12 @@ UNITS = {
     **{f"token_cold_{name.lower()}_per_s": "tokens/s" for name in (*ALGORITHMS, "HS256")},
     "token_warm_us": "us/token", "token_warm_share": "ratio",
     "quiet_p99_ms": "ms", "quiet_p99_ms_beside_hostile": "ms", "fairness": "ratio",
+    "soldout_others_p99_ms": "ms", "soldout_others_p99_ms_alone": "ms", "soldout_fairness": "ratio",
 }
 # A warm token is less than a tenth of what an order costs the producer. Beside one customer with 64 connections at full
 # speed the p99 of others is at most twice theirs without, or at most 25 ms: fairness is the smaller share of the two.
-FLOORS = {"token_warm_share": (None, 0.1), "fairness": (None, 1)}
+FLOORS = {"token_warm_share": (None, 0.1), "fairness": (None, 1),
+          "soldout_fairness": (None, 1)}
 FAIR_TIMES, FAIR_MS = 2, 25
 
 
@@ -84,14 +86,42 @@ class DoorFigures:
         self.add("quiet_p99_ms_beside_hostile", beside_ms)
         self.add("fairness", fairness(alone_ms, beside_ms))
 
+    # -- an item that is sold out beside others ---------------------------------------------------
+
+    def soldout_beside(self):
+        self.bed.fresh(SPREAD_ITEMS)
+        self.tell("customers by themselves")
+        alone_ms = self._others_p99_ms()
+        self.bed.sold_out("bench-000000")
+        self.tell(f"customers beside {HOSTILE_CONNECTIONS} connections for an item that is sold out")
+        with self._load(self.bed.tokens, items=1) as crowd:
+            time.sleep(0.5)
+            beside_ms = self._others_p99_ms()
+            if crowd.poll() is not None:
+                raise RuntimeError("the crowd has given up: " + crowd.stderr.read())
+            crowd.terminate()
+        self.add("soldout_others_p99_ms_alone", alone_ms)
+        self.add("soldout_others_p99_ms", beside_ms)
+        self.add("soldout_fairness", fairness(alone_ms, beside_ms))
+
+    def _others_p99_ms(self):
+        result = self.bed.try_load(QUIET_CONNECTIONS, QUIET_ORDERS, SPREAD_ITEMS)
+        if result["accepted"] < QUIET_ORDERS * 0.99:    # a few are for the item that is sold out
+            raise RuntimeError(f"orders for other items were refused: {result['statuses']}")
+        return result["p99_us"] / 1000
+
     def _quiet_p99_ms(self):
         return self.bed.load(QUIET_CONNECTIONS, QUIET_ORDERS, SPREAD_ITEMS)["p99_us"] / 1000
 
     def _hostile(self):
         """One customer, as fast as the door answers, until it is ended."""
+        return self._load(self.bed.customer_tokens(1), SPREAD_ITEMS)
+
+    def _load(self, tokens, items):
+        """Orders as fast as the door answers, until it is ended."""
         address = urllib.parse.urlsplit(self.bed.producer.url).netloc
         return subprocess.Popen([program("checkout-bench-load"), address, str(HOSTILE_CONNECTIONS), "10000000",
-                                 str(SPREAD_ITEMS), self.bed.customer_tokens(1), self.bed.prefix(), METHOD],
+                                 str(items), tokens, self.bed.prefix(), METHOD],
                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
@@ -99,5 +129,6 @@ class DoorFigures:
 GROUPS = {
     "tokens": (("token_warm_us", "token_warm_share",
                 *(f"token_cold_{name.lower()}_per_s" for name in (*ALGORITHMS, "HS256"))), True),
+    "soldout_beside": (("soldout_fairness", "soldout_others_p99_ms", "soldout_others_p99_ms_alone"), True),
     "fair": (("fairness", "quiet_p99_ms", "quiet_p99_ms_beside_hostile"), True),
 }

@@ -15,6 +15,7 @@ import bench_figures  # noqa: E402
 import bench_instructions  # noqa: E402
 import bench_peers  # noqa: E402
 import bench_profile  # noqa: E402
+import bench_shards  # noqa: E402
 
 
 class BusyShare(unittest.TestCase):
@@ -83,6 +84,13 @@ class Costs(unittest.TestCase):
     def test_what_it_did_not_count_is_nothing(self):
         for text in ("", "<not supported>,,raw_syscalls:sys_enter,0,100.00,,\n", "Error: no permission\n"):
             self.assertIsNone(bench_costs.counted(text))
+
+
+class Shards(unittest.TestCase):
+    def test_a_line_of_the_table_for_each_number(self):
+        lines = bench_shards.table([["1"] * 8, ["2"] * 8]).splitlines()
+        self.assertEqual(len({line.count("|") for line in lines}), 1)
+        self.assertEqual(lines[2:], ["| 1 " * 8 + "|", "| 2 " * 8 + "|"])
 
 
 class Figures(unittest.TestCase):
