@@ -336,6 +336,24 @@ class BadInput(Api):
                                   + inner)
         self.assertEqual(answer.count(b"HTTP/1.1 "), 1)
 
+    def test_a_request_behind_a_body_of_doubtful_length_is_never_taken(self):
+        body = json.dumps(GOOD).encode()
+        inner = self.head(f"Content-Length: {len(body)}") + body
+        size, chunked = b"%x" % len(body), self.head("Transfer-Encoding: chunked")
+        for first, end in ((b"0x" + size, b"\r\n"), (b"+" + size, b"\r\n"), (b"-" + size, b"\r\n"), (b" " + size, b"\r\n"),
+                           (size + b" ", b"\r\n"), (b"f" * 17 + size, b"\r\n"), (b"%x" % (len(body) - 1), b"\r\n"), (size, b""),
+                           (b"", b"\r\n"), (size + b";a\nb", b"\r\n")):
+            with self.subTest(size=first, end=end):
+                self.nothing_taken(chunked + first + b"\r\n" + body + end + b"0\r\n\r\n" + inner)
+        hidden = self.head("X: a\nContent-Length: 0", f"Content-Length: {len(inner)}")
+        self.nothing_taken(hidden + inner)
+
+    def nothing_taken(self, data):
+        answer = raw(self.url, data)
+        self.assertRegex(answer, rb"^HTTP/1.1 4(00|13) ")
+        self.assertEqual((answer.count(b"HTTP/1.1 "), b"Connection: close" in answer), (1, True), answer)
+        self.assertEqual(take_all(self.stack), [])
+
     def test_a_content_length_that_is_no_number(self):
         for value in ("x", "5x", "-1", "+5", "0x10", "9" * 30):
             answer = raw(self.url, self.head(f"Content-Length: {value}") + b"{}")

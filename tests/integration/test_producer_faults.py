@@ -3,6 +3,8 @@
 
 import http.client
 import json
+import os
+import resource
 import socket
 import threading
 import time
@@ -473,6 +475,48 @@ class Crowded(Api):
         finally:
             for one in idle:
                 one.close()
+
+
+class Idle(Api):
+    """Very many connections that send nothing, or half a request."""
+
+    settings = {"CHECKOUT_CONNECTIONS_MAX": 11000}
+    MANY = 10000
+
+    def setUp(self):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if hard < self.MANY + 1500:
+            self.skipTest(f"a process may have {hard} descriptors here")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.stack.daemon('producer').pid}/fd"))
+
+    def test_ten_thousand_idle_connections_delay_nobody(self):
+        target = urllib.parse.urlsplit(self.url)
+        token = self.stack.token("ann")
+        head = f"POST /v1/orders HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: 100\r\n"
+        parts = ("", "P", head, head + "\r\n", head + '\r\n{"sku":')
+        idle = []
+        self.addCleanup(lambda: [one.close() for one in idle])
+        for n in range(self.MANY):
+            idle.append(socket.create_connection((target.hostname, target.port), 10))
+            idle[-1].sendall(parts[n % len(parts)].encode())
+            if n % 1000 == 999: # while they come, too
+                self.assertEqual(self.send().status, 202)
+        wait_until(lambda: self.descriptors() >= self.MANY, 10,
+                   "all connections to be taken")
+        for _ in range(100):
+            self.assertEqual(self.send().status, 202)
+        if not harness_daemon.sanitized("checkout-producer"):
+            self.assertLess(self.stack.daemon("producer").resident_bytes(), 128 << 20)
+        for one in idle:
+            one.close()
+        idle.clear()
+        wait_until(lambda: self.descriptors() < 100, 20,
+                   "the connections to be forgotten")
+        self.assertEqual(self.send().status, 202)
 
 
 if __name__ == "__main__":
