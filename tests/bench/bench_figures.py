@@ -6,6 +6,7 @@ import bench_costs
 import bench_door
 import bench_hostile
 import bench_instructions
+import bench_news
 import bench_overload
 import bench_peers
 import bench_pool
@@ -31,6 +32,7 @@ UNITS = {
     **bench_costs.UNITS,
     **bench_hostile.UNITS,
     **bench_instructions.UNITS,
+    **bench_news.UNITS,
     **bench_peers.UNITS,
     **bench_door.UNITS,
     **bench_stack.UNITS,
@@ -48,6 +50,7 @@ FLOORS = {
     **bench_hostile.FLOORS,
     **bench_sockets.FLOORS,
     **bench_instructions.FLOORS,
+    **bench_news.FLOORS,
     **bench_peers.FLOORS,
     **bench_door.FLOORS,
     **bench_stack.FLOORS,
@@ -59,7 +62,8 @@ WORST_COUNTS = {"producer_rss_mib", "consumer_rss_mib", "notifier_rss_mib", *ben
 
 
 class Measure(bench_pool.PoolFigures, bench_costs.CostFigures, bench_hostile.HostileFigures,
-              bench_instructions.InstructionFigures, bench_peers.PeerFigures, bench_door.DoorFigures,
+              bench_instructions.InstructionFigures, bench_news.NewsFigures, bench_peers.PeerFigures,
+              bench_door.DoorFigures,
               bench_stack.StackFigures, bench_sockets.SocketFigures,
               bench_overload.OverloadFigures):
     """Collects samples; `tell` shows progress."""
@@ -201,6 +205,7 @@ GROUPS = {
     **bench_costs.GROUPS,
     **bench_hostile.GROUPS,
     **bench_instructions.GROUPS,
+    **bench_news.GROUPS,
     **bench_peers.GROUPS,
     **bench_door.GROUPS,
     **bench_stack.GROUPS,
