@@ -34,8 +34,7 @@ int64_t hook_hold_ms(const struct curl_response *response)
 
 int64_t hook_retry_ms(int64_t tries, uint64_t random)
 {
-    static const int64_t steps_s[] = {5,        60,        5 * 60,    30 * 60,   2 * 3600,
-                                      5 * 3600, 10 * 3600, 14 * 3600, 20 * 3600, 24 * 3600};
+    static const int64_t steps_s[] = {5, 60, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400};
     size_t last = ARRAY_LEN(steps_s) - 1;
     size_t at = tries < 1 ? 0 : (size_t)(tries - 1);
     int64_t half = steps_s[at < last ? at : last] * 500;
@@ -45,7 +44,10 @@ int64_t hook_retry_ms(int64_t tries, uint64_t random)
 void hook_answer_of(const char *body, size_t len, char ret_text[HOOK_ANSWER_SIZE])
 {
     size_t i;
-    for (i = 0; i < len && i < HOOK_ANSWER_SIZE - 1; i++)
-        ret_text[i] = body[i] >= ' ' && body[i] <= '~' ? body[i] : '?';
+    for (i = 0; i < len && i < HOOK_ANSWER_SIZE - 1; i++) {
+        ret_text[i] = '?';
+        if (body[i] >= ' ' && body[i] <= '~')
+            ret_text[i] = body[i];
+    }
     ret_text[i] = '\0';
 }
