@@ -164,6 +164,14 @@ test("a sign-in that fails is tried again by the next call; a token without sub 
   assert.equal((await session.get()).sub, "ann");
 });
 
+test("a sign-in that never ends fails after a while, and is asked for anew", async () => {
+  const answers = [new Promise(() => {}), { token: token({ sub: "ann", iat: 0, exp: 60 }) }];
+  const session = new Session(() => answers.shift(), Date.now, 10);
+  await assert.rejects(session.get(), /too long/);
+  assert.equal(session.failing, true);
+  assert.equal((await session.get()).sub, "ann");
+});
+
 test("a name that is not ASCII is read from the token", async () => {
   const session = new Session(async () => ({ token: token({ sub: "Zoë ☂", iat: 0, exp: 60 }) }), Date.now);
   assert.equal((await session.get()).sub, "Zoë ☂");

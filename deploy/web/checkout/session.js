@@ -2,6 +2,7 @@
 
 const RENEW_BEFORE_MS = 60 * 1000;
 const SHORTEST_MS = 5 * 1000;
+const ASK_MS = 20 * 1000;
 
 /**
  * What the page's `session` function gives.
@@ -23,14 +24,24 @@ function claims(token) {
   }
 }
 
+/** @template T @param {Promise<T>} asked @param {number} ms @returns {Promise<T>} */
+function inTime(asked, ms) {
+  return new Promise((done, fail) => {
+    const timer = setTimeout(() => fail(new Error("session() took too long")), ms);
+    Promise.resolve(asked).then(done, fail).finally(() => clearTimeout(timer));
+  });
+}
+
 export class Session {
   /**
    * @param {() => Promise<SessionAnswer>} ask
    * @param {() => number} now
+   * @param {number} longest ms that an answer may take
    */
-  constructor(ask, now) {
+  constructor(ask, now, longest = ASK_MS) {
     this.ask = ask;
     this.now = now;
+    this.longest = longest;
     /** @type {Login | null} */
     this.login = null;
     /** @type {Promise<Login> | null} */
@@ -49,7 +60,7 @@ export class Session {
   }
 
   async signIn() {
-    const answer = await this.ask();
+    const answer = await inTime(this.ask(), this.longest);
     if (typeof answer?.token !== "string") throw new TypeError("session() gave no token");
     const { sub = answer.sub, iat, exp } = claims(answer.token);
     if (typeof sub !== "string") throw new TypeError("session() gave a token without sub");

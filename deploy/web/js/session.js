@@ -5,11 +5,12 @@ const TURN_SECONDS = 10;
 const TAKEN = "taken";
 const TAKEN_SECONDS = 3600;
 const LOOK_MS = 100;
+const ANSWER_MS = 10 * 1000; // other tabs wait for their turn
 
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
 export async function read(path) {
-  const answer = await fetch(path, { cache: "no-store" });
+  const answer = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(ANSWER_MS) });
   if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
   return answer;
 }
