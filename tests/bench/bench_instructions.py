@@ -1,5 +1,5 @@
-"""How many instructions the producer needs for an order, by callgrind: the one figure of speed that is the same on a
-busy machine. The kernel's are not in it, and neither is clearing memory, of which callgrind counts each byte."""
+"""How many instructions the producer needs to take an order, and the consumer to decide one and to have it paid, by
+callgrind: figures of speed that are the same on a busy machine. The kernel's are not in it, and neither is clearing memory, of which callgrind counts each byte."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from harness_wait import wait_until
 CUSTOMERS, ITEMS = 100, 100 # few, so that their tokens and the items are known
 WARM, ORDERS = 1000, 3000
 
-UNITS = {"accept_instructions": "per order"}
+UNITS = {"accept_instructions": "per order", "decide_instructions": "per order", "pay_instructions": "per order"}
 FLOORS = {"accept_instructions": (None, 62000)}
 
 
@@ -22,44 +22,81 @@ def instructions(annotated):
     return sum(int(number.replace(",", "")) for number in found)
 
 
-class InstructionFigures:
-    """A group of Measure (bench_figures.py), which brings bed, orders, tell and add."""
+class Callgrind:
+    """A program of the stack that runs in callgrind, and counts only within `with`."""
 
-    def instructions(self):
-        self.tell(f"{ORDERS:,} orders under callgrind")
-        self.bed.fresh()
-        everybody, usual = self.bed.tokens, self.bed.producer
-        directory = os.path.join(self.bed.stack.directory, "callgrind")
-        self.bed.tokens = self.bed.customer_tokens(CUSTOMERS)
-        self.bed.producer = self._start(directory)
-        try:
-            self.bed.load(64, WARM, ITEMS)
-            self._control("-i", "on")
-            self.bed.load(64, ORDERS, ITEMS)
-            self._control("-i", "off")
-            self._control("-d")
-            dump = os.path.join(directory, "out.1")
-            wait_until(lambda: os.path.exists(dump), 30, "callgrind's file")
-        finally:
-            self.bed.producer.stop()
-            self.bed.tokens, self.bed.producer = everybody, usual
-        annotated = subprocess.run(["callgrind_annotate", "--threshold=100", "--auto=no", dump], text=True, check=True,
-                                   stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
-        self.add("accept_instructions", instructions(annotated) / ORDERS)
-
-    def _start(self, directory):
-        os.makedirs(os.path.join(directory, "bin"), exist_ok=True)
-        path = os.path.join(directory, "bin", "checkout-producer")
+    def __init__(self, bed, name, **settings):
+        self._directory = os.path.join(bed.stack.directory, "callgrind-" + name)
+        os.makedirs(os.path.join(self._directory, "bin"), exist_ok=True)
+        path = os.path.join(self._directory, "bin", "checkout-" + name)
         with open(path, "w", encoding="ascii") as script:
             script.write("#!/bin/sh\nexec valgrind -q --tool=callgrind --instr-atstart=no "
-                         f"--callgrind-out-file={directory}/out {program('checkout-producer')} \"$@\"\n")
+                         f"--callgrind-out-file={self._directory}/out {program('checkout-' + name)} \"$@\"\n")
         os.chmod(path, 0o755)
-        return self.bed.stack.start("producer", build=directory, CHECKOUT_ORDERS_PER_USER="100000/1s")
+        self._dumps = 0
+        self.daemon = bed.stack.start(name, build=self._directory, **settings)
+
+    def __enter__(self):
+        self._control("-i", "on")
+
+    def __exit__(self, *_):
+        self._control("-i", "off")
+
+    def counted(self):
+        """The instructions since the last call."""
+        self._dumps += 1
+        dump = os.path.join(self._directory, f"out.{self._dumps}")
+        self._control("-d")
+        wait_until(lambda: os.path.exists(dump), 30, "callgrind's file")
+        return instructions(subprocess.run(
+            ["callgrind_annotate", "--threshold=100", "--auto=no", dump], text=True, check=True,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout)
 
     def _control(self, *arguments):
-        subprocess.run(["callgrind_control", *arguments, str(self.bed.producer.pid)], check=True, stdout=subprocess.DEVNULL,
+        subprocess.run(["callgrind_control", *arguments, str(self.daemon.pid)], check=True, stdout=subprocess.DEVNULL,
                        stderr=subprocess.DEVNULL)
 
 
+class InstructionFigures:
+    """Groups of Measure (bench_figures.py), which brings bed, orders, tell and add."""
+
+    def instructions(self):
+        self.tell(f"{ORDERS:,} orders at the producer under callgrind")
+        self.bed.fresh()
+        everybody, usual = self.bed.tokens, self.bed.producer
+        self.bed.tokens = self.bed.customer_tokens(CUSTOMERS)
+        grind = Callgrind(self.bed, "producer", CHECKOUT_ORDERS_PER_USER="100000/1s")
+        self.bed.producer = grind.daemon
+        try:
+            self.bed.load(64, WARM, ITEMS)
+            with grind:
+                self.bed.load(64, ORDERS, ITEMS)
+            self.add("accept_instructions", grind.counted() / ORDERS)
+        finally:
+            self.bed.producer.stop()
+            self.bed.tokens, self.bed.producer = everybody, usual
+
+    def consumer_instructions(self):
+        self.bed.fresh()
+        grind = Callgrind(self.bed, "consumer")
+        try:
+            for name, stock in (("decide", 0), ("pay", ORDERS)):
+                self.tell(f"{ORDERS:,} orders at the consumer under callgrind: {name}")
+                self.bed.fresh(ITEMS, stock)
+                self._until_final(WARM, WARM)
+                with grind:
+                    self._until_final(ORDERS, WARM + ORDERS)
+                self.add(f"{name}_instructions", grind.counted() / ORDERS)
+        finally:
+            grind.daemon.stop()
+
+    def _until_final(self, orders, finals):
+        self.bed.load(64, orders, ITEMS)
+        wait_until(lambda: self.bed.finals() == finals, 120, f"{finals} orders to be final", interval=0.1)
+
+
 # group → (the figures that it gives, whether it is measured in rounds)
-GROUPS = {"instructions": (("accept_instructions",), False)}
+GROUPS = {
+    "instructions": (("accept_instructions",), False),
+    "consumer_instructions": (("decide_instructions", "pay_instructions"), False),
+}
