@@ -110,7 +110,7 @@ int call_authenticate(struct call *call, unsigned scope)
 {
     const char *token = NULL;
     const char *detail = NULL;
-    struct jwt_claims claims;
+    struct jwt_claims claims = {.scopes = 0};
     int code = http_request_bearer(call->request, &token, &detail);
     bool absent = code == ERR_NOT_FOUND;
     if (code == 0)

@@ -384,9 +384,11 @@ void places_pushed(struct places *places, struct session *session, const struct 
 
 void places_forget(struct places *places, struct session *session)
 {
-    struct place *place;
-    while ((place = LIST_FIRST(&session->places)) != NULL)
+    struct place *place, *next;
+    for (place = LIST_FIRST(&session->places); place != NULL; place = next) {
+        next = LIST_NEXT(place, of_session);
         forget(places, place);
+    }
 }
 
 void places_heard(struct places *places, const char *sku, size_t sku_len, const char *text,

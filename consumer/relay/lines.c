@@ -68,7 +68,7 @@ static struct item *find_or_add(struct lines *lines, const char *sku)
     item = calloc(1, sizeof *item);
     if (item == NULL)
         return NULL;
-    memcpy(item->sku, sku, len);
+    (void)snprintf(item->sku, sizeof item->sku, "%s", sku);
     item->seen_ms = clock_mono_ms();
     if (strmap_add(&lines->items, &item->of_all, item->sku, len) < 0) {
         free(item);

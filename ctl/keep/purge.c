@@ -197,7 +197,7 @@ static int read_days(const struct command_args *args, int64_t *ret_days)
 static int run(struct ctl *ctl, const struct command_args *args)
 {
     struct purge purge = {.ctl = ctl, .dry = command_switch(&command_purge, args, "dry-run")};
-    int64_t days;
+    int64_t days = 0;
     char number[NUMBER_SIZE];
     const char *const params[] = {number};
     int exit_code = read_days(args, &days);
