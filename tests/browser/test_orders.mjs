@@ -188,7 +188,7 @@ test("a declined card passes the dress on, live, and another card keeps the wish
   await world.latency({ milliseconds: 0 });
   await bob.buy(dress.sku);
   await bob.sees("waiting");
-  assert.match(await bob.order().textContent(), /You are next in line/);
+  await until("the place", async () => /You are next in line/.test(await bob.order().textContent()));
   await bob.picture("waiting");
   await bob.seesChip("live");
   bob.orderCalls = [];
@@ -226,7 +226,7 @@ test("who waits can leave the line, and who stands behind sees it move", async (
   await ann.sees("waiting");
   await bob.buy(dress.sku);
   await bob.sees("waiting");
-  assert.match(await bob.order().textContent(), /You are number 2 in line/);
+  await until("the place", async () => /You are number 2 in line/.test(await bob.order().textContent()));
   await bob.seesChip("live");
   await until("the time to wait", async () => /You keep your place until/.test(await bob.order().textContent()));
   bob.orderCalls = [];

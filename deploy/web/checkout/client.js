@@ -339,8 +339,9 @@ export class Checkout {
   async lookAtList() {
     const { status, body } = await this.mine("GET", `/v1/orders?limit=${LISTED}`);
     if (status !== 200 || !Array.isArray(body.orders)) return false;
-    this.looks = Math.max(this.looks - 1, 0);
     let missed = false; // by the socket
+    const doubt = this.looks === 0;
+    this.looks = Math.max(this.looks - 1, 0);
     for (const listed of body.orders) {
       const known = this.book.find({ id: listed.id });
       if (!known && this.book.maybeSending(listed.sku)) {
@@ -350,7 +351,7 @@ export class Checkout {
       const order = known ?? this.book.add({ ...listed, key: undefined, at: Date.parse(listed.created_at) }, "queued");
       const before = order.status;
       this.book.learn(order, listed, null);
-      missed ||= known !== undefined && order.status !== before;
+      missed ||= doubt && known !== undefined && order.status !== before;
       if (!known && !isFinal(order)) void this.lookAt(order);
     }
     this.rest();
