@@ -67,6 +67,7 @@ test("a wish is stored before it is sent, and its card and e-mail go with the an
   await ann.buy(dress.sku);
   await ann.sees("reserved");
   assert.match(stored, /pm_card_visa/);
+  assert.match(stored, /locale\\":\\"en/); // the page's language, which mails speak, too
   const kept = await ann.storage();
   assert.match(kept, new RegExp((await world.orders({ sku: dress.sku }))[0].id));
   assert.doesNotMatch(kept, /pm_card/);

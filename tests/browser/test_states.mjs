@@ -132,7 +132,9 @@ test("the page speaks German where the browser does, or when asked to", slow, as
   const dress = await item({ stock: 1 });
   const ann = await Buyer.enter([dress], { locale: "de-DE" });
   await until("the price", () => ann.button(dress.sku).isEnabled());
+  const sent = ann.page.waitForRequest((request) => request.method() === "POST" && request.url().endsWith("/v1/orders"));
   await ann.buy(dress.sku);
+  assert.equal((await sent).postDataJSON().locale, "de"); // mails speak it, too
   await ann.sees("confirmed");
   assert.match(await ann.order().innerText(), /Bestätigt[\s\S]*Es gehört Ihnen[\s\S]*150,00\s\$/);
   assert.equal(await ann.page.locator("html").getAttribute("lang"), "de");

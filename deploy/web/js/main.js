@@ -81,7 +81,7 @@ class Shop {
   }
 
   async buy(sku, quantity, price, method) {
-    const body = { sku, quantity, payment_method: method, unit_price: price };
+    const body = { sku, quantity, payment_method: method, unit_price: price, locale: words.code };
     try {
       const order = await this.checkout.buy(body, { unstored: this.unstored });
       if (!this.orders.paidWith.has(order)) this.orders.paidWith.set(order, method);
