@@ -29,7 +29,8 @@ static void count(struct call *call, unsigned status)
 {
     stats_request(&call->console->stats, call->route, status);
     log_debug("request answered", LOG_STR("request_id", http_request_id(call->request)),
-              LOG_INT("status", status));
+              LOG_STR("method", http_request_method(call->request)),
+              LOG_STR("route", stats_route_name(call->route)), LOG_INT("status", status));
 }
 
 static void end(struct call *call)

@@ -19,6 +19,11 @@ static const char *const routes[STATS_ROUTES] = {
     [STATS_OTHER] = "other",
 };
 
+const char *stats_route_name(enum stats_route route)
+{
+    return routes[route];
+}
+
 void stats_init(struct stats *s, struct metrics *m)
 {
     *s = (struct stats){.metrics = m};

@@ -38,6 +38,8 @@ struct stats {
 
 /* Declares them in `metrics`, which must outlive `stats`. */
 void stats_init(struct stats *stats, struct metrics *metrics);
+/* As the metrics call it: a method and the shape of a path, or "other". */
+const char *stats_route_name(enum stats_route route);
 void stats_request(struct stats *stats, enum stats_route route, unsigned code);
 
 #endif

@@ -35,11 +35,12 @@ static size_t put_cors(const struct api *api, const struct http_request *request
                "Location, Retry-After, RateLimit, RateLimit-Policy, X-Request-Id");
 }
 
-static void log_answer(struct http_request *request, unsigned status)
+/* Not its path, in which may be whatever somebody typed. */
+static void log_answer(struct http_request *request, enum stats_route route, unsigned status)
 {
     log_debug("request answered", LOG_STR("request_id", http_request_id(request)),
               LOG_STR("method", http_request_method(request)),
-              LOG_STR("path", http_request_path(request)), LOG_INT("status", status));
+              LOG_STR("route", stats_route_name(route)), LOG_INT("status", status));
 }
 
 static void answer(struct api *api, struct http_request *request, enum stats_route route,
@@ -59,7 +60,7 @@ static void answer(struct api *api, struct http_request *request, enum stats_rou
                                            .headers = headers,
                                            .header_count = count};
     stats_request(&api->stats, route, page->status);
-    log_answer(request, page->status);
+    log_answer(request, route, page->status);
     http_respond(request, &response);
 }
 
@@ -91,7 +92,7 @@ static void answer_problem_with(struct api *api, struct http_request *request,
         headers[count++] = extra[i];
     stats_problem(&api->stats, problem->type);
     stats_request(&api->stats, route, problem_status(problem->type));
-    log_answer(request, problem_status(problem->type));
+    log_answer(request, route, problem_status(problem->type));
     problem_respond(request, problem, headers, count);
 }
 

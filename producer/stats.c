@@ -79,6 +79,11 @@ static size_t code_index(struct stats *s, unsigned code)
     return STATS_CODES - 1;
 }
 
+const char *stats_route_name(enum stats_route route)
+{
+    return routes[route];
+}
+
 void stats_request(struct stats *s, enum stats_route route, unsigned code)
 {
     size_t i = code_index(s, code);

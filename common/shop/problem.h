@@ -49,7 +49,7 @@
     X(UNSUPPORTED_MEDIA_TYPE, 415, "unsupported-media-type", "The body must be JSON",              \
       "Send the header Content-Type: application/json.")                                           \
     X(IDEMPOTENCY_KEY_REUSED, 422, "idempotency-key-reused",                                       \
-      "This Idempotency-Key belongs to another order",                                             \
+      "This Idempotency-Key belongs to another request",                                           \
       "Make a new Idempotency-Key for each new order; send an order again with the body that it "  \
       "had.")                                                                                      \
     X(UPGRADE_REQUIRED, 426, "upgrade-required", "Another version of the protocol is needed",      \

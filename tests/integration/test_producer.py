@@ -626,7 +626,10 @@ class Accepting(Api):
         self.assertEqual(len(set(made)), len(made))
         for name in made:
             self.assertRegex(name, "^[0-9a-f]{16}-[0-9]+$")
+        answered("/v1/orders/typed-by-somebody?ticket=typed-too", X_Request_Id="three")
         told = [json.loads(line) for line in producer.log_text().splitlines() if b'"request answered"' in line]
+        self.assertNotIn(b"typed", producer.log_text())
+        self.assertIn(("three", "GET /v1/orders/{id}"), [(line["request_id"], line["route"]) for line in told])
         for name, status in ((given, 401), ("mine", 404), (made[0], 401)):
             self.assertIn((name, "GET", status), [(line["request_id"], line["method"], line["status"]) for line in told])
 
