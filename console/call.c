@@ -8,9 +8,13 @@
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "common/base/parse.h"
+#include "common/base/utf8.h"
 #include "common/net/http/http_bearer.h"
 #include "common/net/http/http_values.h"
 #include "common/shop/problem_respond.h"
+
+#define ARGUMENT_SHOWN 64 /* bytes of a name */
+#define ARGUMENT_DETAIL_SIZE (ARGUMENT_SHOWN + 32)
 
 struct call *call_new(struct console *console, struct http_request *request, enum stats_route route)
 {
@@ -136,6 +140,54 @@ int call_authenticate(struct call *call, unsigned scope)
 }
 
 /* ---- arguments of the query ---- */
+
+struct arguments {
+    const char *allowed;
+    unsigned seen; /* a bit for each word of `allowed` */
+    char detail[ARGUMENT_DETAIL_SIZE];
+};
+
+/* The place of `name` among words with a blank between them; -1: it is none of them. */
+static int place_of(const char *words, const char *name)
+{
+    size_t len = strlen(name);
+    for (int place = 0; *words != '\0'; place++) {
+        size_t word = strcspn(words, " ");
+        if (word == len && strncmp(words, name, len) == 0)
+            return place;
+        words += word + strspn(words + word, " ");
+    }
+    return -1;
+}
+
+static bool look_at(const char *name, const char *value, void *arg)
+{
+    struct arguments *arguments = arg;
+    int place = place_of(arguments->allowed, name);
+    const char *wrong = place < 0                                         ? "there is no argument"
+                        : value == NULL                                   ? "there is no value of"
+                        : (arguments->seen & (1U << (unsigned)place)) > 0 ? "there is a second"
+                                                                          : NULL;
+    if (place >= 0)
+        arguments->seen |= 1U << (unsigned)place;
+    if (wrong == NULL)
+        return true;
+    (void)snprintf(arguments->detail, sizeof arguments->detail, "%s %.*s", wrong, ARGUMENT_SHOWN,
+                   name);
+    if (!utf8_valid(arguments->detail, strlen(arguments->detail)))
+        (void)snprintf(arguments->detail, sizeof arguments->detail, "%s of this name", wrong);
+    return false;
+}
+
+int call_arguments(struct call *call, const char *allowed)
+{
+    struct arguments arguments = {.allowed = allowed};
+    http_request_arguments(call->request, look_at, &arguments);
+    if (arguments.detail[0] == '\0')
+        return 0;
+    call_refuse(call, PROBLEM_INVALID_REQUEST, arguments.detail);
+    return ERR_INVALID;
+}
 
 int call_number(struct call *call, const char *argument, int64_t low, int64_t high, int64_t usual,
                 int64_t *ret_number)

@@ -56,6 +56,9 @@ void call_database_away(struct call *call);
 /* Whether the token allows `scope`; the subject is filled. Else the call is answered: 401, 403. */
 MUST_CHECK int call_authenticate(struct call *call, unsigned scope);
 
+/* The query has only arguments of `allowed`, words with a blank between them, each once and with a
+ * value: a misspelt filter would show more than was meant. ERR_INVALID: the call is answered. */
+MUST_CHECK int call_arguments(struct call *call, const char *allowed);
 /* Reads a query argument, a number from `low` to `high`; absent: `usual`. ERR_INVALID: the call is
  * answered. */
 MUST_CHECK int call_number(struct call *call, const char *argument, int64_t low, int64_t high,

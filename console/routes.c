@@ -12,6 +12,7 @@
 #define ALLOW_MAX 64
 #define READS JWT_SCOPE_SHOP_READ
 #define CHANGES JWT_SCOPE_SHOP
+#define ORDER_FILTERS "customer sku reference status since until limit after"
 
 /* The answer to a call that reads; NULL: it changes something. */
 struct route {
@@ -21,22 +22,23 @@ struct route {
     unsigned scope;
     void (*get)(struct call *call);
     enum change_kind change;
+    const char *arguments; /* of its query, with a blank between them */
 };
 
 static const struct route routes[] = {
-    {"GET", "/v1/shop/items", STATS_ITEMS, READS, items_list, 0},
-    {"POST", "/v1/shop/items", STATS_ITEMS_POST, CHANGES, NULL, CHANGE_CREATE},
-    {"GET", "/v1/shop/items/*", STATS_ITEM, READS, items_get, 0},
-    {"PATCH", "/v1/shop/items/*", STATS_ITEM_PATCH, CHANGES, NULL, CHANGE_SET},
-    {"POST", "/v1/shop/items/*/restock", STATS_RESTOCK, CHANGES, NULL, CHANGE_RESTOCK},
-    {"POST", "/v1/shop/items/*/pause", STATS_PAUSE, CHANGES, NULL, CHANGE_PAUSE},
-    {"POST", "/v1/shop/items/*/resume", STATS_RESUME, CHANGES, NULL, CHANGE_RESUME},
-    {"GET", "/v1/shop/orders", STATS_ORDERS, READS, orders_list, 0},
-    {"GET", "/v1/shop/orders/*", STATS_ORDER, READS, orders_get, 0},
-    {"POST", "/v1/shop/orders/*/refund", STATS_REFUND, CHANGES, NULL, CHANGE_REFUND},
-    {"POST", "/v1/shop/orders/*/cancel", STATS_CANCEL, CHANGES, NULL, CHANGE_CANCEL},
-    {"GET", "/v1/shop/commands/*", STATS_COMMAND, READS, changes_get, 0},
-    {"GET", "/v1/shop/events", STATS_EVENTS, READS, feed_get, 0},
+    {"GET", "/v1/shop/items", STATS_ITEMS, READS, items_list, 0, "limit after"},
+    {"POST", "/v1/shop/items", STATS_ITEMS_POST, CHANGES, NULL, CHANGE_CREATE, ""},
+    {"GET", "/v1/shop/items/*", STATS_ITEM, READS, items_get, 0, ""},
+    {"PATCH", "/v1/shop/items/*", STATS_ITEM_PATCH, CHANGES, NULL, CHANGE_SET, "wait"},
+    {"POST", "/v1/shop/items/*/restock", STATS_RESTOCK, CHANGES, NULL, CHANGE_RESTOCK, "wait"},
+    {"POST", "/v1/shop/items/*/pause", STATS_PAUSE, CHANGES, NULL, CHANGE_PAUSE, "wait"},
+    {"POST", "/v1/shop/items/*/resume", STATS_RESUME, CHANGES, NULL, CHANGE_RESUME, "wait"},
+    {"GET", "/v1/shop/orders", STATS_ORDERS, READS, orders_list, 0, ORDER_FILTERS},
+    {"GET", "/v1/shop/orders/*", STATS_ORDER, READS, orders_get, 0, ""},
+    {"POST", "/v1/shop/orders/*/refund", STATS_REFUND, CHANGES, NULL, CHANGE_REFUND, "wait"},
+    {"POST", "/v1/shop/orders/*/cancel", STATS_CANCEL, CHANGES, NULL, CHANGE_CANCEL, "wait"},
+    {"GET", "/v1/shop/commands/*", STATS_COMMAND, READS, changes_get, 0, ""},
+    {"GET", "/v1/shop/events", STATS_EVENTS, READS, feed_get, 0, "after limit wait"},
 };
 
 /* Whether the path is of this shape; then what its "*" stands for, which is "" without one. */
@@ -59,7 +61,8 @@ static void run(struct call *call, const struct route *route)
 {
     if (call->console->leaving)
         call_refuse(call, PROBLEM_OVERLOADED, "this server is leaving");
-    else if (call_authenticate(call, route->scope) < 0)
+    else if (call_authenticate(call, route->scope) < 0 ||
+             call_arguments(call, route->arguments) < 0)
         return;
     else if (route->get != NULL)
         route->get(call);

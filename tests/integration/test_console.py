@@ -111,6 +111,18 @@ class Shop(Console):
         self.assertGreaterEqual(self.console.metric(
             'checkout_console_requests_total{route="GET /v1/shop/items",code="200"}'), 1)
 
+    def test_an_argument_that_there_is_not_is_refused_by_its_name(self):
+        for path, said in {"/orders?sku=a&costumer=ann": "costumer", "/orders?status": "value of status",
+                           "/orders?sku=a&sku=b": "second sku", "/orders?sku=a&Limit=1": "Limit", "/items?sku=a": "sku",
+                           "/items/a?x": "x", "/orders/none?x=1": "x", "/commands/1?wait=1": "wait", "/events?since=1": "since",
+                           "/orders?%ff%22=1": "of this name", "/orders?%22%0a=": "argument", "/orders?cust=a": "argument cust",
+                           "/orders?" + "x" * 3000 + "=1": "argument xxx", "/orders?=1": "argument"}.items():
+            with self.subTest(path[:40]):
+                self.assertIn(said, self.refused(400, "invalid-request", "GET", path).json["detail"])
+        sku = self.made()
+        self.refused(400, "invalid-request", "POST", f"/items/{sku}/restock?units=2&wait=1", {"units": 1})
+        self.assertEqual(self.read("/items/" + sku)["stock"], 3)
+
     # -- items -----------------------------------------------------------------------------------------
 
     def test_an_item_is_made_shown_changed_and_counted(self):

@@ -95,6 +95,10 @@ const char *http_request_path(const struct http_request *request); /* without th
 /* First value of a query argument or header; NULL: absent. Valid until the answer. */
 const char *http_request_query(const struct http_request *request, const char *name);
 const char *http_request_header(const struct http_request *request, const char *name);
+/* Shows all arguments of the query in their order until `cb` returns false; "?name" without a "="
+ * has the value NULL. */
+typedef bool (*http_argument_cb)(const char *name, const char *value, void *arg);
+void http_request_arguments(const struct http_request *request, http_argument_cb cb, void *arg);
 /* Its X-Request-Id if that is 1 to 64 letters, digits, ".", "_" and "-", else one that is made for
  * it. The answer carries it. Valid until then. */
 #define HTTP_ID_HEADER "X-Request-Id"

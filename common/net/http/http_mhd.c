@@ -210,6 +210,25 @@ const char *http_request_query(const struct http_request *request, const char *n
     return MHD_lookup_connection_value(request->mhd, MHD_GET_ARGUMENT_KIND, name);
 }
 
+struct arguments {
+    http_argument_cb cb;
+    void *arg;
+};
+
+static enum MHD_Result show_argument(void *cls, enum MHD_ValueKind kind, const char *name,
+                                     const char *value)
+{
+    const struct arguments *arguments = cls;
+    (void)kind;
+    return arguments->cb(name, value, arguments->arg) ? MHD_YES : MHD_NO;
+}
+
+void http_request_arguments(const struct http_request *request, http_argument_cb cb, void *arg)
+{
+    struct arguments arguments = {cb, arg};
+    (void)MHD_get_connection_values(request->mhd, MHD_GET_ARGUMENT_KIND, show_argument, &arguments);
+}
+
 int http_request_peer(const struct http_request *request, struct address *ret_peer)
 {
     const union MHD_ConnectionInfo *info =
