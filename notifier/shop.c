@@ -11,9 +11,12 @@
 #define ASK_MS 5000
 #define SHARE 20 /* the database is busy with it for a twentieth of the time at most */
 #define LABELS_SIZE 64
+#define HOT_RANKS 5
 
 static const struct pg_statement lines_now = {
     "lines_now", "select shard, waiting, oldest_ms from checkout.lines_now()", 0};
+static const struct pg_statement hot_items = {
+    "hot_items", "select orders, waiting from checkout.hot_items(5) order by rank", 0};
 static const struct pg_statement shop_now = {
     "shop_now", "select unserved, stopped, unclear, unclear_ms from checkout.shop_now()", 0};
 static const struct pg_statement count_daemons = {
@@ -22,6 +25,12 @@ static const struct pg_statement count_daemons = {
 struct shop_shard {
     struct metric *waiting;
     struct metric *oldest;
+};
+
+/* The item that so many orders are for, whichever it is now. */
+struct shop_hot {
+    struct metric *orders;
+    struct metric *waiting;
 };
 
 struct shop {
@@ -35,6 +44,7 @@ struct shop {
     struct metric *stopped;
     struct metric *unclear;
     struct metric *unclear_oldest;
+    struct shop_hot of_rank[HOT_RANKS];     /* the hottest first */
     struct shop_shard of_shard[SHARDS_MAX]; /* made when first seen */
 };
 
@@ -56,6 +66,15 @@ static void show_lines(struct shop *shop, const struct pg_result *result)
         }
         metric_set(s->waiting, (double)pg_int(result, row, 1));
         metric_set(s->oldest, (double)pg_int(result, row, 2) / 1000);
+    }
+}
+
+static void show_hot(struct shop *shop, const struct pg_result *result)
+{
+    for (int i = 0; i < HOT_RANKS; i++) {
+        bool known = i < pg_rows(result);
+        metric_set(shop->of_rank[i].orders, known ? (double)pg_int(result, i, 0) : 0);
+        metric_set(shop->of_rank[i].waiting, known ? (double)pg_int(result, i, 1) : 0);
     }
 }
 
@@ -81,7 +100,7 @@ static void show_daemons(struct shop *shop, const struct pg_result *result)
         }
 }
 
-/* Whether there is something to show. After the last answer the next round is due. */
+/* Whether its rows, if any, are to be shown. After the last answer the next round is due. */
 static bool came(struct shop *shop, const struct pg_result *result)
 {
     shop->unanswered--;
@@ -99,13 +118,19 @@ static bool came(struct shop *shop, const struct pg_result *result)
         log_warning("question refused by PostgreSQL: how does the shop stand?",
                     LOG_STR("problem", pg_message(result)));
     }
-    return pg_status(result) == PG_OK && pg_rows(result) > 0;
+    return pg_status(result) == PG_OK;
 }
 
 static void lines_came(const struct pg_result *result, void *arg)
 {
     if (came(arg, result))
         show_lines(arg, result);
+}
+
+static void hot_came(const struct pg_result *result, void *arg)
+{
+    if (came(arg, result))
+        show_hot(arg, result);
 }
 
 static void sums_came(const struct pg_result *result, void *arg)
@@ -127,11 +152,27 @@ static void ask(void *arg)
     shop->unanswered = 0;
     if (pg_is_up(shop->pg)) {
         shop->unanswered += pg_query(shop->pg, &lines_now, NULL, lines_came, shop) == 0;
+        shop->unanswered += pg_query(shop->pg, &hot_items, NULL, hot_came, shop) == 0;
         shop->unanswered += pg_query(shop->pg, &shop_now, NULL, sums_came, shop) == 0;
         shop->unanswered += pg_query(shop->pg, &count_daemons, NULL, daemons_came, shop) == 0;
     }
     if (shop->unanswered == 0)
         loop_timer_start(shop->timer, ASK_MS, 0);
+}
+
+static void add_hot(struct shop *shop)
+{
+    for (int i = 0; i < HOT_RANKS; i++) {
+        char labels[LABELS_SIZE];
+        (void)snprintf(labels, sizeof labels, "rank=\"%d\"", i + 1);
+        shop->of_rank[i].orders = metrics_gauge(
+            shop->metrics, "checkout_hot_item_orders",
+            "Orders decided in the last 10 s for the item of this rank, 1 being the hottest.",
+            labels);
+        shop->of_rank[i].waiting =
+            metrics_gauge(shop->metrics, "checkout_hot_item_waiting",
+                          "Orders that wait for the item of this rank.", labels);
+    }
 }
 
 struct shop *shop_new(struct loop *loop, struct pg *pg, struct metrics *metrics)
@@ -151,6 +192,7 @@ struct shop *shop_new(struct loop *loop, struct pg *pg, struct metrics *metrics)
                                   NULL);
     shop->unclear_oldest = metrics_gauge(metrics, "checkout_unclear_oldest_seconds",
                                          "How long the oldest of them has been unclear.", NULL);
+    add_hot(shop);
     shop->timer = loop_timer_new(loop, ask, shop);
     if (shop->timer == NULL) {
         free(shop);

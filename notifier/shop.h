@@ -1,5 +1,6 @@
 /*
- * How the shop stands, as metrics: waitlists, daemons, unclear money, shards without an owner.
+ * How the shop stands, as metrics: waitlists, hot items, daemons, unclear money, shards without an
+ * owner.
  * The notifier shows it because it lives when no consumer does. Each notifier shows the whole
  * shop.
  */

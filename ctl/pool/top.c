@@ -11,6 +11,7 @@
 #include "ctl/command.h"
 #include "ctl/human.h"
 #include "ctl/listing.h"
+#include "ctl/pool/hot.h"
 #include "ctl/pool/pool_view.h"
 #include "ctl/pool/sales.h"
 #include "ctl/pool/shards.h"
@@ -20,7 +21,8 @@
 #define INTERVAL_LEAST_MS 100
 #define INTERVAL_MOST_MS 3600000
 #define ROWS_USUAL 24
-#define ROWS_OF_FRAME 11 /* head, sales, daemons, sums, set aside, blank lines, headings */
+#define ROWS_OF_FRAME                                                                              \
+    12 /* head, sales, hot items, daemons, sums, set aside, blank lines, headings */
 #define ITEMS_MAX 100
 #define NUMBER_SIZE 24
 #define DOCUMENT_MAX ((size_t)8 * 1024 * 1024)
@@ -69,6 +71,7 @@ struct aside_sum {
 struct findings {
     struct aside_sum aside;
     struct sales sales;
+    struct table *hot;
     struct table *items;
 };
 
@@ -184,6 +187,7 @@ static int show(const struct top *top, const struct pool_view *view, const struc
     (void)printf("%s%s%s\n", top->terminal ? SCREEN_CLEAR : "", now,
                  top->terminal ? "  worst first; Ctrl-C ends" : "");
     sales_print(&found->sales);
+    hot_print(found->hot);
     shards_print_sum(view, &sum);
     print_aside(aside);
     (void)putchar('\n');
@@ -217,6 +221,7 @@ static int show_json(const struct pool_view *view, const struct findings *found)
                      ",\"oldest_ms\":%" PRId64 "}",
                      aside->items, aside->jobs, aside->oldest_ms);
     sales_json(&found->sales, &out);
+    hot_json(found->hot, &out);
     (void)buf_str(&out, ",\"shards\":[");
     for (size_t i = 0; i < view->shard_count; i++) {
         (void)buf_str(&out, i == 0 ? "" : ",");
@@ -250,6 +255,8 @@ static int find(struct ctl *ctl, struct findings *found)
         exit_code = ctl_query(ctl, &count_aside, NULL, read_aside, &found->aside);
     if (exit_code == CTL_FINE)
         exit_code = sales_read(ctl, &found->sales);
+    if (exit_code == CTL_FINE)
+        exit_code = hot_read(ctl, &found->hot);
     return exit_code;
 }
 
@@ -267,6 +274,7 @@ static int look(struct top *top)
         pool_view_free(&view);
     }
     table_free(found.items);
+    table_free(found.hot);
     sales_free(&found.sales);
     return exit_code;
 }
@@ -354,8 +362,9 @@ const struct command command_top = {
         "Shards without an owner come first, then those that are paused or whose payments are "
         "stopped, then those whose oldest order has "
         "waited longest; items likewise. Above them: orders confirmed and refused a second (of the "
-        "last 10 s) and accepted by the producers, payments that wait for the gateway, and daemons "
-        "that are dead or not ready. A line says how many items and jobs are set aside. The "
+        "last 10 s) and accepted by the producers, payments that wait for the gateway, daemons "
+        "that are dead or not ready, and the items that most orders of the last 10 s were for. A "
+        "line says how many items and jobs are set aside. The "
         "columns are those of `shards` and `items list`. "
         "Without a terminal it prints one view below the other; with --json each is a line.",
     .options = {{"interval", "1s", "time between two views, with ms, s, m or h"},

@@ -63,6 +63,19 @@ class ShopNow(harness.TestCase):
         self.assertRegex(head, r"sales: confirmed 0\.\d/s, refused 0\.\d/s, accepted \S+/s\n")
         self.assertIn("producers ready: 1; notifiers ready: 1, with 0 sockets\n", head)
 
+    def test_the_item_that_most_orders_are_for_is_the_hottest(self):
+        hot, warm = self.stack.item(sku="hot-" + "x" * 40, stock=2), self.stack.item(sku="warm", stock=9)
+        self.stack.publish_jobs(*[self.stack.job(f"fan-{n}", "no-item") for n in range(20)])
+        wait_until(lambda: self.stack.one("select count(*) from orders where reason = 'unknown_item'") == 20, 20, "refusals")
+        for order in [self.stack.order(f"fan-{n}", sku) for n, sku in enumerate([hot] * 12 + [warm] * 8)]:
+            order.wait_final()
+        top = json.loads(self.stack.ctl("top", "--once", "--json").stdout)
+        self.assertEqual([(row["rank"], row["sku"], row["orders"], row["waiting"]) for row in top["hot_items"][:2]],
+                         [(1, hot, 12, 0), (2, warm, 8, 0)])
+        self.assertRegex(self.stack.ctl("top", "--once").stdout, r"\nhot: hot-x+~x+ 1\.2/s, warm 0\.8/s")
+        ranks = ('orders{rank="1"}', 'orders{rank="2"}', 'waiting{rank="1"}')
+        wait_until(lambda: [self.shop(f"checkout_hot_item_{rank}") for rank in ranks] == [12, 8, 0], 20, "the hottest items")
+
     def test_shards_that_nobody_serves(self):
         wait_until(lambda: self.shop("checkout_shards_unserved") == 0, 20, "all are served")
         self.stack.daemon("consumer").stop()

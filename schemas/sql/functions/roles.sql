@@ -155,7 +155,8 @@ grant select (order_id, user_id, sku, shard, quantity, status, reason, amount, c
 
 grant execute on function checkout.greet(integer), checkout.versions(), checkout.next_action(uuid, text, integer, integer),
     checkout.open_action(uuid), checkout.relay_lags(bigint), checkout.age_ms(timestamptz), checkout.list_daemons(),
-    checkout.count_daemons(), checkout.items_with_waitlist(integer[]), checkout.lines_now(), checkout.shop_now(),
+    checkout.count_daemons(), checkout.items_with_waitlist(integer[]), checkout.lines_now(), checkout.hot_items(integer),
+    checkout.shop_now(),
     checkout.refuse_old_event(bigint), checkout.clock_behind_ms(text), checkout.lines(text[]),
     checkout.line_tickets(text, integer), checkout.tickets_of(uuid[]) to checkout_notifier;
 grant select on checkout.daemons to checkout_notifier;
