@@ -254,6 +254,18 @@ class Faults(TestCase):
         self.stack.sql("update mails set state = 'dropped' where order_id = any (%s::uuid[])",
                        ([order.id for order in silent],))
 
+    def test_thousands_to_one_address_delay_nobody(self):
+        first = self.order("many@example.org").wait("confirmed")
+        self.ended(first, "sent")
+        self.stack.sql("update mail_counts set mails = 30 where address = sha256('many@example.org')")
+        self.stack.sql("insert into orders select r.* from orders o, generate_series(1, 4000) n, jsonb_populate_record(o, "
+                       "jsonb_build_object('order_id', md5(n::text))) r where o.order_id = %s", (first.id,))
+        self.stack.sql("insert into mails (order_id, kind, due_at) select order_id, 'confirmed', now() - interval '1 minute' "
+                       "from orders where mail_to = 'many@example.org' and order_id <> %s", (first.id,))
+        self.order("few@example.org").wait("confirmed")
+        self.inbox.wait("few@example.org", timeout=10)
+        self.assertEqual(len(self.inbox.of("many@example.org")), 1)
+
     def late(self, orders):
         """What doctor says if these wait for long."""
         self.mailer.freeze()

@@ -120,7 +120,8 @@ class Webhooks(TestCase):
         receiver = self.endpoint("half", lambda hook, path: 500 if hook.order in bad else 200)
         held = self.order(payment_method="pm_card_authenticationRequired").wait("reserved")
         bad.append(held.id)
-        self.stack.call("ann", "DELETE", f"/v1/orders/{held.id}")
+        wait_until(lambda: self.stack.call("ann", "DELETE", f"/v1/orders/{held.id}").status == 202, 20,
+                   "the end of the call to the gateway, when it may be cancelled")
         held.wait("cancelled")
         others = [self.order().wait("confirmed") for _ in range(5)]
         for order in others:

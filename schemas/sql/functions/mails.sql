@@ -34,7 +34,8 @@ end $$;
 
 -- Claims up to p_limit mails that are due, for p_lease_ms: a mailer that dies leaves them to the others then. One
 -- address has one mail under way at a time, so that a mailbox which never answers takes one place and no more, and
--- p_per_hour in an hour. What is stale is dropped. Claims are made one after the other; nothing waits in them.
+-- p_per_hour in an hour. What is stale is dropped. Of a thousand at most, so that many mails to one address are soon put
+-- off. Claims are made one after the other; nothing waits in them.
 create or replace function checkout.claim_mails(p_mailer text, p_limit integer, p_lease_ms bigint, p_per_hour integer)
 returns table (mail_id bigint, attempt integer, kind text, address text, locale text, order_id uuid, sku text,
                title text, quantity integer, amount bigint, currency text, reference text, reason text,
@@ -53,7 +54,7 @@ begin
                (select i.title from checkout.items i where i.sku = o.sku) as item_title
           from checkout.mails d join checkout.orders o on o.order_id = d.order_id
          where d.state = 'due' and d.due_at <= now()
-         order by d.due_at limit 4 * p_limit for update of d skip locked
+         order by d.due_at limit 1000 for update of d skip locked
     loop
         if checkout.mail_is_stale(m.order_id, m.what, m.status) then
             update checkout.mails d set state = 'dropped', problem = 'stale', claimed_by = null, ended_at = now()
