@@ -13,9 +13,10 @@ SHARE = 0.2
 MAIL_FAULTS = ("rejected", "refused", "busy", "shy", "closed", "lost", "slow", "silent", "kept")
 HOOK_FAULTS = (500, 503, 302, CUT, SILENT, "lost", "kept", "slow")
 TAKEN = ("lost", "kept", "slow")
-HURRY = ("update mails set state = 'due', ended_at = null, due_at = now() where state <> 'sent' and claimed_by is null",
-         "update hook_deliveries set due_at = now() where state = 'due' and claimed_by is null",
-         "update hook_endpoints set try_at = now()")
+HURRY = ("update mails set state = 'due', ended_at = null, due_at = now() where state <> 'sent' and claimed_by is null "
+         "and (state <> 'due' or due_at > now())",
+         "update hook_deliveries set due_at = now() where state = 'due' and claimed_by is null and due_at > now()",
+         "update hook_endpoints set try_at = now() where try_at > now()")
 LEFT = ("select (select count(*) from mails where state <> 'sent' and kind <> 'action')"
         " + (select count(*) from hook_deliveries where state <> 'sent')"
         " + (select count(*) from hook_endpoints h join order_events e on e.event_id > h.positions[e.shard + 1])")

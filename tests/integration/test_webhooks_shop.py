@@ -228,16 +228,25 @@ class Webhooks(TestCase):
         self.stack.sql("insert into hook_deliveries (endpoint, event_id, order_id, sequence, type, at) "
                        "select 'long-queue', -n, md5((n / 2)::text)::uuid, 2 - n % 2, 'order.confirmed', now() "
                        "from generate_series(1, 6000) n")
+        self.assertLess(self.time_of_a_claim(), 0.1)
+        # as of a queue that PostgreSQL knows well, where the second event of each order has been due for longer
+        self.stack.sql("update hook_deliveries set due_at = now() - interval '1 hour' where sequence = 2 and endpoint = 'long-queue'")
+        self.stack.sql("analyze hook_deliveries")
+        self.assertLess(self.time_of_a_claim(), 0.5)
+
+    def time_of_a_claim(self):
+        """The least of three, in s."""
         took = []
         with psycopg2.connect(self.stack.direct["CHECKOUT_DATABASE_URL"]) as session, session.cursor() as cursor:
             cursor.execute("update checkout.hook_endpoints set paused = null where endpoint = 'long-queue'")
             for _ in range(3):
                 began = time.monotonic()
                 cursor.execute("select count(*) from checkout.claim_hooks('test', 60000, 16)")
+                self.assertEqual(cursor.fetchone(), (16,))
                 took.append(time.monotonic() - began)
                 cursor.execute("update checkout.hook_deliveries set claimed_by = null where claimed_by = 'test'")
             session.rollback()
-        self.assertLess(min(took), 0.1)
+        return min(took)
 
     def test_a_developer_hears_the_feed_at_a_local_url(self):
         receiver = Receiver()

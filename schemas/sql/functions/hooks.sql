@@ -96,9 +96,10 @@ begin
         with due as (
             select d.delivery_id as id from checkout.hook_deliveries d
              where d.endpoint = e.endpoint and d.state = 'due' and d.due_at <= now() and (e.open or d.event_id is null)
-               and not exists (select 1 from checkout.hook_deliveries b     -- by the index of its order
-                                where b.order_id = d.order_id and b.event_id < d.event_id
-                                  and b.endpoint || '' = e.endpoint and b.state || '' = 'due')
+               and (d.event_id is null    -- with `not exists` PostgreSQL may join all that is due with all of it
+                    or d.event_id = (select min(b.event_id) from checkout.hook_deliveries b     -- by the index of its order
+                                      where b.order_id = d.order_id
+                                        and b.endpoint || '' = e.endpoint and b.state || '' = 'due'))
              order by d.due_at limit places for update skip locked),
         claimed as (
             update checkout.hook_deliveries d
