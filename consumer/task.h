@@ -56,6 +56,7 @@ struct task {
     int64_t left_ms; /* AWAIT_BUYER, CHARGE: how long the buyer may still act; or TASK_NO_TIME: as
                         long as is set */
     enum task_resolution resolution; /* CHARGE */
+    const char *traceparent;         /* CHARGE, REFUND: the order's trace; "": none */
 };
 
 #endif

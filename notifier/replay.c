@@ -31,7 +31,8 @@
     "       o.currency, o.reference, checkout.next_action(o.order_id, e.status, e.sequence, "      \
     "o.sequence),"                                                                                 \
     "       case e.status when 'rejected' then o.payment_problem end,"                             \
-    "       case e.status when 'rejected' then o.payment_param end"
+    "       case e.status when 'rejected' then o.payment_param end,"                               \
+    "       o.traceparent"
 #define PAGE_END " and e.event_id > $3::bigint order by e.event_id limit $4::integer"
 
 /* The newest event of each open order, and of each that ended within $2 ms. */
@@ -158,7 +159,8 @@ static void push_row(struct replay *replay, struct session *session, const struc
     buf_reset(&replay->text);
     if (envelope_parse_order(event.order_id, envelope.order) < 0 ||
         event_encode(&replay->text, &event) < 0)
-        log_error("event not encoded", LOG_STR("order_id", event.order_id));
+        log_error("event not encoded", LOG_STR("order_id", event.order_id),
+                  LOG_TRACE(event.traceparent));
     else
         session_push(session, &envelope, buf_text(&replay->text), replay->text.len);
 }

@@ -53,6 +53,7 @@ struct api {
     bool mails;                 /* orders carry the verified address of their buyers' tokens */
     bool mails_to_any;          /* … or the receipt_email of their body */
     bool saved_methods;         /* orders carry the customer of their buyers' tokens */
+    bool traces;                /* an order without a trace gets a new one */
     const char *webhook_secret; /* "": no webhooks are taken */
     size_t webhook_secret_len;
     const char *webhook_mode; /* "true", "false": the livemode of events; "": either */

@@ -261,6 +261,7 @@ static bool open_producer(struct producer *p)
     p->api.saved_methods = cfg_int(cfg, CFG_SAVED_METHODS) != 0;
     p->api.mails = cfg_int(cfg, CFG_MAIL) != 0;
     p->api.mails_to_any = cfg_int(cfg, CFG_MAIL_TO_ANY) != 0;
+    p->api.traces = cfg_int(cfg, CFG_TRACE) != 0;
     p->api.webhook_secret = cfg_secret(cfg, CFG_WEBHOOK_SECRET_FILE, &p->api.webhook_secret_len);
     p->api.webhook_mode = cfg_str(cfg, CFG_WEBHOOK_LIVEMODE);
     const struct shared_port_options options = {

@@ -9,6 +9,9 @@
 #include "common/base/utf8.h"
 
 #define VALUE_MAX 1024
+/* Of a traceparent: 00-<trace id>-<parent id>-<flags>. */
+#define TRACE_ID_AT 3
+#define TRACE_ID_LEN 32
 #define END "}\n"
 #define CUT ",\"cut\":true" END
 
@@ -57,6 +60,9 @@ static void append_value(struct buf *line, const struct log_field *field)
         else
             (void)buf_json_strn(line, field->str, bounded_len(field->str));
         return;
+    case LOG_FIELD_TRACE:
+        (void)buf_json_strn(line, field->str + TRACE_ID_AT, TRACE_ID_LEN);
+        return;
     case LOG_FIELD_INT:
         (void)buf_int(line, field->number);
         return;
@@ -66,6 +72,13 @@ static void append_value(struct buf *line, const struct log_field *field)
     case LOG_FIELD_END:
         return;
     }
+}
+
+static bool left_out(const struct log_field *field)
+{
+    return field->type == LOG_FIELD_TRACE &&
+           (field->str == NULL ||
+            strnlen(field->str, TRACE_ID_AT + TRACE_ID_LEN) < TRACE_ID_AT + TRACE_ID_LEN);
 }
 
 static void begin_line(struct buf *line, enum log_level level, const char *event)
@@ -86,6 +99,8 @@ static void append_fields(struct buf *line, const struct log_field *fields)
 {
     size_t whole = line->len;
     for (const struct log_field *field = fields; field->type != LOG_FIELD_END; field++) {
+        if (left_out(field))
+            continue;
         (void)buf_char(line, ',');
         (void)buf_json_str(line, field->name);
         (void)buf_char(line, ':');

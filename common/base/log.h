@@ -10,7 +10,13 @@
 
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_ERROR };
 
-enum log_field_type { LOG_FIELD_END, LOG_FIELD_STR, LOG_FIELD_INT, LOG_FIELD_BOOL };
+enum log_field_type {
+    LOG_FIELD_END,
+    LOG_FIELD_STR,
+    LOG_FIELD_INT,
+    LOG_FIELD_BOOL,
+    LOG_FIELD_TRACE
+};
 
 struct log_field {
     const char *name;
@@ -20,6 +26,8 @@ struct log_field {
 };
 
 #define LOG_STR(name, value) ((struct log_field){(name), LOG_FIELD_STR, (value), 0})
+/* trace_id, of a traceparent (W3C Trace Context, version 00); left out if it is NULL or "". */
+#define LOG_TRACE(traceparent) ((struct log_field){"trace_id", LOG_FIELD_TRACE, (traceparent), 0})
 #define LOG_INT(name, value) ((struct log_field){(name), LOG_FIELD_INT, NULL, (int64_t)(value)})
 #define LOG_BOOL(name, value) ((struct log_field){(name), LOG_FIELD_BOOL, NULL, (value) ? 1 : 0})
 

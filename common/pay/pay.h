@@ -28,10 +28,11 @@ struct pay_charge {
     const char *gateway_customer; /* the gateway's id, whose method it is; NULL: none */
     /* What the gateway keeps with it, so that the order can be rebuilt from its list; the same at
      * each sending under one key. */
-    const char *sku;       /* NULL or "": not said */
-    int64_t quantity;      /* 0: not said */
-    const char *reference; /* likewise: none */
-    const char *customer;  /* no name, but the same for all orders of a buyer; likewise */
+    const char *sku;         /* NULL or "": not said */
+    int64_t quantity;        /* 0: not said */
+    const char *reference;   /* likewise: none */
+    const char *customer;    /* no name, but the same for all orders of a buyer; likewise */
+    const char *traceparent; /* the trace that the call belongs to (W3C); NULL or "": none */
 };
 
 /* What is refunded: the payment `intent_id`, of which `amount` is all. */
@@ -41,6 +42,7 @@ struct pay_refund {
     const char *currency;
     const char *intent_id;
     const char *idempotency_key;
+    const char *traceparent; /* as a charge's */
 };
 
 /* What an answer says. The first ones are about an intent of ours, which it names. */

@@ -67,6 +67,7 @@ X(EVENTS_URL, "EVENTS_URL", WS_URL, "ws://127.0.0.1:8081/v1/events", 0, 0, CFG_P
 X(TICKET_TTL, "TICKET_TTL", DURATION, "10m", 10000, 86400000, CFG_PRODUCER, "how long the ticket in an events_url opens a websocket") \
 X(WAIT_MAX, "WAIT_MAX", DURATION, "15m", 1000, 86400000, CFG_CONSUMER, "longest time that an order waits for an item") \
 X(ACTION_WAIT, "ACTION_WAIT", DURATION, "10m", 1000, 86400000, CFG_CONSUMER, "how long a unit is held for a buyer who must act at the bank (3-D Secure)") \
+X(TRACE, "TRACE", BOOLEAN, "false", 0, 0, CFG_PRODUCER, "whether an order whose request has no traceparent (W3C Trace Context) gets a new one; one that has one keeps it in any case") \
 X(SAVED_METHODS, "SAVED_METHODS", BOOLEAN, "false", 0, 0, CFG_PRODUCER, "whether orders may be paid by methods that the gateway keeps for its customer, whom the claim gateway_customer of the buyer's token names; only when every consumer is of this release or a later one") \
 X(MAIL, "MAIL", BOOLEAN, "false", 0, 0, CFG_PRODUCER, "whether buyers get mails about their orders, at the address in the claim email of their tokens, where email_verified is true; needs checkout-mailer") \
 X(MAIL_TO_ANY, "MAIL_TO_ANY", BOOLEAN, "false", 0, 0, CFG_PRODUCER, "whether, with CHECKOUT_MAIL, mails about an order whose token has no verified address go to the receipt_email of its body, which is not verified") \

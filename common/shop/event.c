@@ -61,6 +61,7 @@ int event_encode(struct buf *out, const struct event *event)
     (void)buf_str(out, time);
     (void)buf_str(out, "\",\"datacontenttype\":\"application/json\"");
     member_int(out, "sequence", event->sequence);
+    member_str(out, "traceparent", event->traceparent);
     (void)buf_char(out, ',');
     encode_data(out, event);
     return out->failed ? ERR_FULL : 0;

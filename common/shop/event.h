@@ -28,6 +28,7 @@ struct event {
     const char *next_action;     /* a JSON object as text */
     const char *payment_problem; /* what may help after payment_failed */
     const char *param;           /* the field of the gateway's request that was refused */
+    const char *traceparent;     /* W3C Trace Context of the order's request */
 };
 
 int event_encode(struct buf *out, const struct event *event);

@@ -19,5 +19,6 @@ struct event event_of_row(const struct pg_result *result, int row)
         .next_action = pg_text_or_null(result, row, EVENT_ROW_NEXT_ACTION),
         .payment_problem = pg_text_or_null(result, row, EVENT_ROW_PAYMENT_PROBLEM),
         .param = pg_text_or_null(result, row, EVENT_ROW_PARAM),
+        .traceparent = pg_text_or_null(result, row, EVENT_ROW_TRACEPARENT),
     };
 }

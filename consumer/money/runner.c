@@ -133,6 +133,7 @@ static int copy_texts(struct payment *p, const struct task *task)
     (void)snprintf(p->currency, sizeof p->currency, "%s", task->currency);
     if (task->intent_id != NULL)
         (void)snprintf(p->intent_id, sizeof p->intent_id, "%s", task->intent_id);
+    (void)snprintf(p->traceparent, sizeof p->traceparent, "%s", task->traceparent);
     if (p->refund) {
         (void)snprintf(p->key, sizeof p->key, "%s", task->key);
         return 0;

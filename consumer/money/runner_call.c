@@ -141,12 +141,14 @@ static int call(struct payment *p)
                                       .sku = p->sku,
                                       .quantity = p->quantity,
                                       .reference = p->reference,
-                                      .customer = p->customer_text};
+                                      .customer = p->customer_text,
+                                      .traceparent = p->traceparent};
     const struct pay_refund refund = {.order_id = p->order_id,
                                       .amount = p->amount,
                                       .currency = p->currency,
                                       .intent_id = p->intent_id,
-                                      .idempotency_key = p->key};
+                                      .idempotency_key = p->key,
+                                      .traceparent = p->traceparent};
     switch (p->attempt.verb) {
     case ATTEMPT_CHARGE:
         return pay_charge(pay, &charge, answered, p);
@@ -214,8 +216,7 @@ int runner_make_call(struct gateway_call *queued, void *arg)
     if (code == 0) {
         sent(p);
     } else if (code == ERR_INVALID) {
-        log_error("request cannot be made; the payment attempt ends",
-                  LOG_STR("order_id", p->order_id),
+        log_error("request cannot be made; the payment attempt ends", LOG_PAYMENT(p),
                   LOG_STR("call", attempt_verb_text(p->attempt.verb)));
         (void)snprintf(p->code, sizeof p->code, "request_invalid");
         runner_step(p, ATTEMPT_ON_SEND_INVALID);

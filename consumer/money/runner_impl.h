@@ -19,6 +19,7 @@
 #define RUNNER_KEY_SIZE 96
 #define RUNNER_RETRY_FIRST_MS 200
 #define RUNNER_RETRY_MAX_MS 30000
+#define LOG_PAYMENT(p) LOG_STR("order_id", (p)->order_id), LOG_TRACE((p)->traceparent)
 
 /* A charge, or a refund. */
 struct payment {
@@ -46,7 +47,7 @@ struct payment {
     char *receipt_email;                                                  /* NULL: none */
     char *gateway_customer;                                               /* NULL: none */
     char reference[JOB_REFERENCE_MAX + 1], customer_text[IDS_ORDER_SIZE]; /* "": none */
-    char intent_id[PAY_ID_MAX + 1];
+    char intent_id[PAY_ID_MAX + 1], traceparent[JOB_TRACEPARENT_MAX + 1]; /* "": none */
     char key[RUNNER_KEY_SIZE];
     int64_t born_ms;       /* monotonic: when its intent became durable, before its first call */
     int64_t order_born_ms; /* ... that of the order's first attempt */

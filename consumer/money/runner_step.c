@@ -74,9 +74,9 @@ static void end(struct payment *p, enum attempt_action action)
     if (p->refund && answer != NULL) /* the refund's own id, if the answer tells it */
         outcome.intent_id = text_or_null(answer->intent_id);
     if (action == ATTEMPT_DO_END_OTHER_SUM) {
-        log_error("payment took another sum than the price; refunding it",
-                  LOG_STR("order_id", p->order_id), LOG_STR("intent", p->intent_id),
-                  LOG_INT("took", p->received), LOG_INT("price", p->amount));
+        log_error("payment took another sum than the price; refunding it", LOG_PAYMENT(p),
+                  LOG_STR("intent", p->intent_id), LOG_INT("took", p->received),
+                  LOG_INT("price", p->amount));
         outcome.amount = p->received;
     }
     if (action == ATTEMPT_DO_END_DECLINED && p->word == TASK_BUYER_CANCELS)
@@ -87,13 +87,12 @@ static void end(struct payment *p, enum attempt_action action)
     if (outcome.kind == OUTCOME_SUPERSEDED)
         outcome.intent_id = NULL;
     if (action == ATTEMPT_DO_END_FAILED && answer != NULL)
-        log_warning("gateway refused payment; its order fails", LOG_STR("order_id", p->order_id),
+        log_warning("gateway refused payment; its order fails", LOG_PAYMENT(p),
                     LOG_INT("http_status", answer->http_status), LOG_STR("code", p->code),
                     LOG_STR("param", p->param));
     if (p->refund || outcome.kind == OUTCOME_SUPERSEDED)
-        log_info("payment attempt ended", LOG_STR("order_id", p->order_id),
-                 LOG_INT("attempt", p->number), LOG_STR("outcome", outcome_text(outcome.kind)),
-                 LOG_STR("code", outcome.code));
+        log_info("payment attempt ended", LOG_PAYMENT(p), LOG_INT("attempt", p->number),
+                 LOG_STR("outcome", outcome_text(outcome.kind)), LOG_STR("code", outcome.code));
     report(p, &outcome);
 }
 
@@ -132,8 +131,8 @@ static void timer_due(void *arg)
     bool over = p->attempt.state == ATTEMPT_WAIT_BUYER && p->attempt.verb == ATTEMPT_GET &&
                 (int64_t)clock_mono_ms() >= p->act_until_ms;
     if (over)
-        log_info("buyer or bank has not acted in time; cancelling the payment",
-                 LOG_STR("order_id", p->order_id), LOG_STR("code", p->code));
+        log_info("buyer or bank has not acted in time; cancelling the payment", LOG_PAYMENT(p),
+                 LOG_STR("code", p->code));
     runner_step(p, over ? ATTEMPT_ON_TIME_UP : ATTEMPT_ON_TIMER);
     gateway_pump(runner->gateway);
 }
@@ -179,10 +178,9 @@ static void wait_for_retry(struct payment *p)
     if (p->attempt.verb == ATTEMPT_GET && left_ms(p) > wait_ms)
         wait_ms = smaller(look_pace_failed_ms(p->runner->waiting, (uint32_t)wait_ms), left_ms(p));
     if (log_due(&p->logged_ms, LOG_AGAIN_MS) && p->runner->answer != NULL)
-        log_warning(
-            "payment attempt has no definite answer; trying again",
-            LOG_STR("order_id", p->order_id), LOG_STR("call", attempt_verb_text(p->attempt.verb)),
-            LOG_INT("http_status", p->runner->answer->http_status), LOG_STR("code", p->code));
+        log_warning("payment attempt has no definite answer; trying again", LOG_PAYMENT(p),
+                    LOG_STR("call", attempt_verb_text(p->attempt.verb)), LOG_STR("code", p->code),
+                    LOG_INT("http_status", p->runner->answer->http_status));
     wait(p, wait_ms > p->retry_after_ms ? wait_ms : p->retry_after_ms);
 }
 
@@ -235,9 +233,8 @@ static void enter(struct payment *p)
         wait_for_buyer(p);
         return;
     case ATTEMPT_RECONCILE:
-        log_warning("payment attempt is looked up in the gateway's list",
-                    LOG_STR("order_id", p->order_id), LOG_INT("attempt", p->number),
-                    LOG_STR("code", p->code));
+        log_warning("payment attempt is looked up in the gateway's list", LOG_PAYMENT(p),
+                    LOG_INT("attempt", p->number), LOG_STR("code", p->code));
         look_up(p, p->attempt.verb == ATTEMPT_CANCEL ? now_ms + HELD_LIST_MS : 0);
         return;
     case ATTEMPT_CALLING: /* no cancel follows a cancel at once */

@@ -63,7 +63,8 @@ struct relay {
 static const struct pg_statement unrelayed = {
     "unrelayed",
     "select event_id, sequence, time_ms, order_id, sku, quantity, status, reason, place_in_line,"
-    "       amount, currency, reference, next_action, payment_problem, param, user_id,"
+    "       amount, currency, reference, next_action, payment_problem, param, traceparent,"
+    "       user_id,"
     "       (select (extract(epoch from o.accepted_at) * 1000)::bigint"
     "          from checkout.orders o where o.order_id = u.order_id)"
     "  from checkout.unrelayed($1::integer, $2::bigint, $3::integer) u",

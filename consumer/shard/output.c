@@ -25,6 +25,7 @@ enum task_column {
     TASK_COLUMN_GATEWAY_CUSTOMER,
     TASK_COLUMN_QUANTITY,
     TASK_COLUMN_REFERENCE,
+    TASK_COLUMN_TRACEPARENT,
     TASK_COLUMNS
 };
 
@@ -141,6 +142,7 @@ static void receive_task(const struct pg_result *result, int row, uint32_t shard
         .gateway_customer = pg_text_or_null(result, row, TASK_COLUMN_GATEWAY_CUSTOMER),
         .quantity = pg_int(result, row, TASK_COLUMN_QUANTITY),
         .reference = pg_text(result, row, TASK_COLUMN_REFERENCE),
+        .traceparent = pg_text(result, row, TASK_COLUMN_TRACEPARENT),
     };
     if (found < 0 || !complete(result, row, task.kind) ||
         !read_resolution(pg_text(result, row, TASK_COLUMN_RESOLUTION), &task.resolution))

@@ -14,7 +14,8 @@
     "(o.task).kind, (o.task).order_id, (o.task).sku, (o.task).attempt, (o.task).amount,"           \
     " (o.task).currency, (o.task).payment_method, (o.task).receipt_email, (o.task).intent_id,"     \
     " (o.task).key, (o.task).age_ms, (o.task).left_ms, (o.task).resolution, (o.task).customer,"    \
-    " (o.task).order_age_ms, (o.task).gateway_customer, (o.task).quantity, (o.task).reference"
+    " (o.task).order_age_ms, (o.task).gateway_customer, (o.task).quantity, (o.task).reference,"    \
+    " (o.task).traceparent"
 #define OUTPUT_NEWS                                                                                \
     ", (o.news).kind, (o.news).order_id, (o.news).sku, (o.news).status, (o.news).reason,"          \
     " (o.news).intent_id, (o.news).command_id, (o.news).count"

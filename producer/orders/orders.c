@@ -8,6 +8,7 @@
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
+#include "common/shop/trace.h"
 #include "producer/limits/clients.h"
 #include "producer/limits/open_orders.h"
 #include "producer/limits/senders.h"
@@ -32,6 +33,7 @@ struct order {
     struct job job;
     struct jwt_claims buyer;
     char address[ADDRESS_NAME_SIZE];
+    char trace[TRACE_SIZE];
     char scratch[ORDER_REQUEST_SCRATCH]; /* last: mostly untouched */
 };
 
@@ -307,6 +309,17 @@ void orders_verdict(struct admission_entry *entry, enum admission_verdict verdic
     }
 }
 
+/* Of several none is the right one: as if there were none. NULL: none. */
+static const char *trace_of(const struct api *api, struct order *o)
+{
+    const char *header = http_request_header_count(o->request, "traceparent") == 1
+                             ? http_request_header(o->request, "traceparent")
+                             : NULL;
+    if (header != NULL && trace_read(header, o->trace))
+        return o->trace;
+    return api->traces && trace_new(o->trace) ? o->trace : NULL;
+}
+
 /* Fills the order's job, or answers it. */
 static bool read_order(struct api *api, struct order *o)
 {
@@ -317,7 +330,7 @@ static bool read_order(struct api *api, struct order *o)
                                   .key = http_request_header(request, "Idempotency-Key"),
                                   .key_count =
                                       http_request_header_count(request, "Idempotency-Key"),
-                                  .traceparent = http_request_header(request, "traceparent"),
+                                  .traceparent = trace_of(api, o),
                                   .body_too_large = http_request_body_too_large(request),
                                   .now_ms = o->accepted_ms};
     input.body = http_request_body(request, &input.body_len);

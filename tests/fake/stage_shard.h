@@ -16,7 +16,7 @@
 /* A row of checkout.output: a charge to make. */
 #define STAGE_CHARGED(order)                                                                       \
     "charge|" order "|s|1|1000|usd|pm|null|null|null|0|null|null|null|null|null|null|null|null|"   \
-    "null|null|null|null|null|null|null"
+    "null|null|null|null|null|null|null|null"
 #define STAGE_QUEUE "checkout.jobs.1.0"
 #define STAGE_SELF 11
 #define STAGE_OTHER 12

@@ -53,6 +53,8 @@ static void teardown(void)
     loop_free(loop);
 }
 
+#define TRACE "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
 /* Rows of events `first` to `last`. */
 static const char *events(int first, int last)
 {
@@ -62,7 +64,7 @@ static const char *events(int first, int last)
     for (int id = first; id <= last; id++)
         len += (size_t)snprintf(rows + len, sizeof rows - len,
                                 "%s%d|1|1800000000000|order-%d|hat|1|reserved|null|null|1000|usd|"
-                                "null|null|null|null|ann|1799999999900",
+                                "null|null|null|null|null|ann|1799999999900",
                                 id == first ? "" : ";", id, id);
     return rows;
 }
@@ -113,11 +115,13 @@ START_TEST(an_order_that_ends_counts_as_open_no_more)
     relay_start(relay, 1, 0);
     fake_pg_answer(
         session, "unrelayed",
-        "1|1|1800000000000|order-1|hat|1|reserved|null|null|1000|usd|null|null|null|null|ann|"
-        "1799999999900;"
-        "2|2|1800000000000|order-1|hat|1|confirmed|null|null|1000|usd|null|null|null|null|ann|"
-        "1799999999900");
+        "1|1|1800000000000|order-1|hat|1|reserved|null|null|1000|usd|null|null|null|null|" TRACE
+        "|ann|1799999999900;"
+        "2|2|1800000000000|order-1|hat|1|confirmed|null|null|1000|usd|null|null|null|null|" TRACE
+        "|ann|1799999999900");
     ck_assert_uint_eq(fake_redis_waiting(redis), 3);
+    ck_assert_ptr_nonnull(strstr(fake_redis_command(redis, 0),
+                                 "\"sequence\":1,\"traceparent\":\"" TRACE "\",\"data\""));
     ck_assert_str_eq(fake_redis_command(redis, 2), "ZREM checkout:open:ann order-1");
     fake_redis_refuse(redis, 2); /* it expires by itself: nothing is published again */
     publish_all();

@@ -68,6 +68,7 @@ static struct task charge_of(const char *order_id)
                          .sku = "dress",
                          .quantity = 1,
                          .reference = "",
+                         .traceparent = "",
                          .payment_method = "pm_1",
                          .order_age_ms = TASK_NO_TIME,
                          .left_ms = TASK_NO_TIME};

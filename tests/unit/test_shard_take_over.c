@@ -64,10 +64,11 @@ START_TEST(the_previous_owners_payments_are_resumed)
     shard_take_over(&stage.shard, "its owner is dead", 6);
     ck_assert_str_eq(fake_pg_param(stage.session, 3), "6");
     fake_pg_answer(stage.session, "take_over", "7|40");
-    fake_pg_answer(
-        stage.session, "resume_charges",
-        "charge|order-a|s|1|1000|usd|pm|null|null|null|3000|null|null|null|null|null|null|null|0;"
-        "charge|order-b|s|1|1000|usd|pm|null|null|null|0|null|null|null|null|null|null|null|0");
+    fake_pg_answer(stage.session, "resume_charges",
+                   "charge|order-a|s|1|1000|usd|pm|null|null|null|3000|null|null|null|null|null|"
+                   "null|null|null|0;"
+                   "charge|order-b|s|1|1000|usd|pm|null|null|null|0|null|null|null|null|null|null|"
+                   "null|null|0");
     ck_assert_uint_eq(fake_money.taken, 2);
     ck_assert_str_eq(fake_money.last_order, "order-b");
 }

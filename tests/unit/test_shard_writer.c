@@ -11,8 +11,9 @@
 
 /* Rows of checkout.output. A task has 15 columns, news have 8. */
 #define NO_TASK                                                                                    \
-    "null|null|null|null|null|null|null|null|null|null|null|null|null|null|null|null|null|null|"
-#define NO_NEWS "|null|null|null|null|null|null|null|null|null|null|null|null|null"
+    "null|null|null|null|null|null|null|null|null|null|null|null|null|null|null|null|null|null|"   \
+    "null|"
+#define NO_NEWS "|null|null|null|null|null|null|null|null|null|null|null|null|null|null"
 #define CHARGE "charge|o1|dress|2|1000|usd|pm_1|null|null|null|7|null|captured" NO_NEWS
 #define REFUND "refund|o1|dress|1|1000|usd|null|null|pi_1|key|7|null|null" NO_NEWS
 #define AWAIT "await_buyer|o1|null|1|null|null|null|null|null|null|null|9000|null" NO_NEWS

@@ -90,7 +90,7 @@ START_TEST(a_shard_with_an_unknown_task_is_released_for_good)
     fake_pg_answer(
         stage.session, "decide",
         "teleport|o|s|1|null|null|null|null|null|null|null|null|null|null|null|null|null|"
-        "null|null|null|null|null|null|null|null|null;" STAGE_CHARGED("order-c"));
+        "null|null|null|null|null|null|null|null|null|null;" STAGE_CHARGED("order-c"));
     ck_assert_uint_eq(fake_money.taken, 1); /* what is known is done */
     ck_assert_uint_eq(stage.outdated, 1);
     stage_assert_state(OWNERSHIP_RELEASING); /* once what was decided is acknowledged */
@@ -109,9 +109,9 @@ START_TEST(an_unknown_task_among_the_previous_owners_releases_it_too)
     stage_stand_by();
     shard_take_over(&stage.shard, "its owner is dead", 6);
     fake_pg_answer(stage.session, "take_over", "7|40");
-    fake_pg_answer(
-        stage.session, "resume_charges",
-        "charge|order-a|s|1|1000|usd|null|null|null|null|3000|null|null|null|null|null|null|0");
+    fake_pg_answer(stage.session, "resume_charges",
+                   "charge|order-a|s|1|1000|usd|null|null|null|null|3000|null|null|null|null|null|"
+                   "null|null|0");
     ck_assert_uint_eq(fake_money.taken, 0); /* without a payment method it cannot be charged */
     ck_assert_uint_eq(stage.outdated, 1);
     stage_assert_state(OWNERSHIP_YIELDING);

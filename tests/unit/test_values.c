@@ -8,6 +8,7 @@
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/shop/job.h"
+#include "common/shop/trace.h"
 
 #define TRACE "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -71,6 +72,49 @@ START_TEST(fields_have_a_greatest_length)
     ck_assert(job_user_valid(text, 255) && !job_user_valid(text, 256));
     ck_assert(job_reference_valid(text, 64) && !job_reference_valid(text, 65));
     ck_assert(job_method_valid(text, 255) && !job_method_valid(text, 256));
+}
+END_TEST
+
+#define IDS "-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-"
+
+static const struct {
+    const char *header;
+    const char *trace; /* NULL: malformed */
+} traces[] = {
+    {"00" IDS "01", "00" IDS "01"},
+    {"00" IDS "ff", "00" IDS "ff"},
+    {"00" IDS "01-", NULL},
+    {"00" IDS "01-more", NULL},
+    {"01" IDS "03", "00" IDS "01"},
+    {"cc" IDS "02-what-the-future-will-be-like", "00" IDS "00"},
+    {"fe" IDS "01-", "00" IDS "01"},
+    {"cc" IDS "01.what", NULL},
+    {"cc" IDS "0", NULL},
+    {"cc" IDS "0X", NULL},
+    {"CC" IDS "01", NULL},
+    {"ff" IDS "01", NULL},
+    {"0x" IDS "01", NULL},
+    {"cc-00000000000000000000000000000000-b7ad6b7169203331-01", NULL},
+    {"cc-0af7651916cd43dd8448eb211c80319c-0000000000000000-01", NULL},
+    {"", NULL},
+};
+
+START_TEST(traces_of_requests)
+{
+    char trace[TRACE_SIZE] = "untouched";
+    ck_assert_msg(trace_read(traces[_i].header, trace) == (traces[_i].trace != NULL), "%s",
+                  traces[_i].header);
+    ck_assert_str_eq(trace, traces[_i].trace == NULL ? "untouched" : traces[_i].trace);
+}
+END_TEST
+
+START_TEST(a_new_trace_is_valid_and_like_no_other)
+{
+    char one[TRACE_SIZE], other[TRACE_SIZE];
+    ck_assert(trace_new(one) && trace_new(other));
+    ck_assert(job_traceparent_valid(one, strlen(one)));
+    ck_assert_str_eq(one + 52, "-00");
+    ck_assert_str_ne(one, other);
 }
 END_TEST
 
@@ -142,6 +186,8 @@ int main(void)
     TCase *tests = tcase_create("values");
     tcase_add_loop_test(tests, fields_of_jobs, 0, ARRAY_LEN(fields));
     tcase_add_test(tests, fields_have_a_greatest_length);
+    tcase_add_loop_test(tests, traces_of_requests, 0, ARRAY_LEN(traces));
+    tcase_add_test(tests, a_new_trace_is_valid_and_like_no_other);
     tcase_add_loop_test(tests, times_of_rfc_3339, 0, ARRAY_LEN(times));
     tcase_add_test(tests, a_time_before_1970_is_written_and_read);
     tcase_add_test(tests, a_buffer_at_its_bound);

@@ -115,6 +115,7 @@ static struct stripe_call *take_charge_call(struct stripe *stripe, const struct 
         return NULL;
     call->cb = cb;
     call->amount = charge->amount;
+    stripe_trace(stripe, charge->traceparent);
     memcpy(call->order_id, charge->order_id, strlen(charge->order_id) + 1);
     memcpy(call->currency, charge->currency, strlen(charge->currency) + 1);
     return call;
@@ -311,6 +312,7 @@ static void free_gateway(struct pay *pay)
     buf_free(&stripe->authorization);
     buf_free(&stripe->version);
     buf_free(&stripe->key);
+    buf_free(&stripe->trace);
     buf_free(&stripe->form);
     buf_free(&stripe->url);
     free(stripe);
@@ -336,6 +338,7 @@ struct pay *stripe_new(struct loop *loop, const struct stripe_options *options)
     buf_init(&stripe->authorization, HEADER_MAX);
     buf_init(&stripe->version, HEADER_MAX);
     buf_init(&stripe->key, HEADER_MAX);
+    buf_init(&stripe->trace, HEADER_MAX);
     buf_init(&stripe->form, FORM_MAX);
     buf_init(&stripe->url, URL_MAX);
     const struct curl_options curl = {.ca_file = options->ca_file,

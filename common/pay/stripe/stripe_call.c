@@ -1,7 +1,9 @@
 /* Calls at a gateway that speaks Stripe's API, whatever they are about. */
 #include <stdio.h>
+#include <string.h>
 
 #include "common/pay/stripe/stripe_impl.h"
+#include "common/shop/job.h"
 
 #define ANSWER_MAX ((size_t)256 * 1024)
 #define LIST_ANSWER_MAX ((size_t)4 * 1024 * 1024)
@@ -24,15 +26,23 @@ void stripe_give_back(struct stripe_call *call)
     call->stripe->inflight--;
 }
 
+void stripe_trace(struct stripe *stripe, const char *traceparent)
+{
+    buf_reset(&stripe->trace);
+    if (traceparent != NULL && job_traceparent_valid(traceparent, strlen(traceparent)))
+        (void)buf_printf(&stripe->trace, "traceparent: %s", traceparent);
+}
+
 /* Sends `form` (NULL: a GET) to `url`, with the key in stripe->key if there is one. */
 int stripe_send(struct stripe_call *call, const char *url, const struct buf *form,
                 curl_done_cb done)
 {
     struct stripe *stripe = call->stripe;
-    const char *headers[6] = {buf_text(&stripe->authorization),
+    const char *headers[7] = {buf_text(&stripe->authorization),
                               "Accept: application/json",
                               form == NULL ? NULL
                                            : "Content-Type: application/x-www-form-urlencoded",
+                              NULL,
                               NULL,
                               NULL,
                               NULL};
@@ -40,7 +50,9 @@ int stripe_send(struct stripe_call *call, const char *url, const struct buf *for
     if (stripe->version.len > 0)
         headers[count++] = buf_text(&stripe->version);
     if (stripe->key.len > 0)
-        headers[count] = buf_text(&stripe->key);
+        headers[count++] = buf_text(&stripe->key);
+    if (stripe->trace.len > 0)
+        headers[count] = buf_text(&stripe->trace);
     struct curl_request request = {.method = form == NULL ? "GET" : "POST",
                                    .url = url,
                                    .headers = headers,
@@ -49,6 +61,7 @@ int stripe_send(struct stripe_call *call, const char *url, const struct buf *for
                                    .timeout_ms = stripe->timeout_ms,
                                    .response_max = form == NULL ? LIST_ANSWER_MAX : ANSWER_MAX};
     int code = curl_call_start(stripe->client, &request, done, call, NULL);
+    buf_reset(&stripe->trace);
     if (code < 0)
         stripe_give_back(call);
     return code;

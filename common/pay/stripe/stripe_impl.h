@@ -45,7 +45,8 @@ struct stripe {
     char *disputes_url; /* …/v1/disputes */
     struct buf authorization;
     struct buf version; /* header line; empty: none */
-    struct buf key;     /* header line of the call that is being made, as are the next two */
+    struct buf key;     /* header line of the call that is being made, as are the next three */
+    struct buf trace;
     struct buf form;
     struct buf url;
 };
@@ -56,6 +57,8 @@ struct stripe_call *stripe_take_call(struct stripe *stripe, void *arg);
  * call is returned. */
 MUST_CHECK int stripe_send(struct stripe_call *call, const char *url, const struct buf *form,
                            curl_done_cb done);
+/* The call that is sent next belongs to this trace; NULL or "": to none. */
+void stripe_trace(struct stripe *stripe, const char *traceparent);
 /* Before the body is read: what every answer has, and all that there is if no answer came. */
 void stripe_read_transport(const struct curl_response *response, struct pay_answer *ret_answer);
 /* The call is idle again. */

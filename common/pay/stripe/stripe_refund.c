@@ -22,6 +22,7 @@ static struct stripe_call *take_call(struct stripe *stripe, const struct pay_ref
         return NULL;
     call->cb = cb;
     call->amount = refund->amount;
+    stripe_trace(stripe, refund->traceparent);
     memcpy(call->order_id, refund->order_id, strlen(refund->order_id) + 1);
     memcpy(call->currency, refund->currency, strlen(refund->currency) + 1);
     memcpy(call->intent_id, refund->intent_id, strlen(refund->intent_id) + 1);

@@ -203,7 +203,8 @@ begin
     select checkout.charge_task(m.order_id, 1, m.amount, m.currency, m.sku, m.payment_method, m.receipt_email,
                                 0, null,
                                 checkout.opaque_customer(m.user_id, (select s.salt from checkout.forget_salt s)),
-                                null, null, 0, m.gateway_customer, m.quantity, m.reference), null::checkout.news
+                                null, null, 0, m.gateway_customer, m.quantity, m.reference, m.traceparent),
+           null::checkout.news
       from moved m where m.status = 'reserved'
     union all
     select null, checkout.transition_news(m.status, m.reason, count(*))

@@ -13,10 +13,11 @@ return left(encode(sha256(convert_to('customer ' || p_salt::text || p_user, 'UTF
 create or replace function checkout.charge_task(
     p_order uuid, p_attempt integer, p_amount bigint, p_currency text, p_sku text, p_method text, p_email text,
     p_age_ms bigint, p_resolution text, p_customer text, p_intent text, p_left_ms bigint, p_order_age_ms bigint,
-    p_gateway_customer text, p_quantity integer, p_reference text)
+    p_gateway_customer text, p_quantity integer, p_reference text, p_trace text)
 returns checkout.task language sql immutable
 return row('charge', p_order, p_sku, p_attempt, p_amount, p_currency, p_method, p_email, p_intent, null, p_age_ms,
-           p_left_ms, p_resolution, p_customer, p_order_age_ms, p_gateway_customer, p_quantity, p_reference)::checkout.task;
+           p_left_ms, p_resolution, p_customer, p_order_age_ms, p_gateway_customer, p_quantity, p_reference,
+           p_trace)::checkout.task;
 
 -- One that is open already.
 create or replace function checkout.charge_task(p checkout.payments, o checkout.orders) returns checkout.task
@@ -28,45 +29,46 @@ return checkout.charge_task(
     case when p.action_until is not null
          then greatest(0, (extract(epoch from p.action_until - now()) * 1000)::bigint) end,
     (select checkout.age_ms(f.created_at) from checkout.payments f where f.order_id = p.order_id and f.attempt = 1),
-    o.gateway_customer, o.quantity, o.reference);
+    o.gateway_customer, o.quantity, o.reference, o.traceparent);
 
 create or replace function checkout.refund_task(r checkout.refunds, p_sku text) returns checkout.task
 language sql stable
 return row('refund', r.order_id, p_sku, r.attempt, r.amount, r.currency, null, null, r.intent_id,
            r.idempotency_key, greatest(0, (extract(epoch from now() - r.key_since) * 1000)::bigint), null,
-           null, null, null, null, null, null)::checkout.task;
+           null, null, null, null, null, null,
+           (select o.traceparent from checkout.orders o where o.order_id = r.order_id))::checkout.task;
 
 create or replace function checkout.reconcile_task(
     p_order uuid, p_attempt integer, p_amount bigint, p_currency text, p_sku text, p_age_ms bigint)
 returns checkout.task language sql immutable
 return row('reconcile', p_order, p_sku, p_attempt, p_amount, p_currency, null, null, null, null, p_age_ms, null,
-           null, null, null, null, null, null)::checkout.task;
+           null, null, null, null, null, null, null)::checkout.task;
 
 create or replace function checkout.look_at_returns_task(l checkout.return_looks) returns checkout.task
 language sql stable
 return row('look_at_returns', l.order_id, null, l.attempt, null, null, null, null, l.intent_id, l.hints::text,
-           checkout.age_ms(l.since), null, null, null, null, null, null, null)::checkout.task;
+           checkout.age_ms(l.since), null, null, null, null, null, null, null, null)::checkout.task;
 
 create or replace function checkout.await_buyer_task(p_order uuid, p_attempt integer, p_left_ms bigint)
 returns checkout.task language sql immutable
 return row('await_buyer', p_order, null, p_attempt, null, null, null, null, null, null, null, p_left_ms,
-           null, null, null, null, null, null)::checkout.task;
+           null, null, null, null, null, null, null)::checkout.task;
 
 create or replace function checkout.check_task(p_order uuid) returns checkout.task
 language sql immutable
-return row('check', p_order, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null)::checkout.task;
+return row('check', p_order, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null)::checkout.task;
 
 create or replace function checkout.settle_waitlist_task(p_sku text) returns checkout.task
 language sql immutable
-return row('settle_waitlist', null, p_sku, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null)::checkout.task;
+return row('settle_waitlist', null, p_sku, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null)::checkout.task;
 
 create or replace function checkout.run_commands_task() returns checkout.task
 language sql immutable
-return row('run_commands', null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null)::checkout.task;
+return row('run_commands', null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null)::checkout.task;
 
 create or replace function checkout.decide_aside_task(p_sku text) returns checkout.task
 language sql immutable
-return row('decide_aside', null, p_sku, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null)::checkout.task;
+return row('decide_aside', null, p_sku, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null)::checkout.task;
 
 create or replace function checkout.transition_news(p_status text, p_reason text, p_count bigint)
 returns checkout.news language sql immutable

@@ -90,7 +90,7 @@ begin
                                                   o.payment_method, o.receipt_email, 0, null,
                                                   checkout.opaque_customer(o.user_id, (select s.salt from checkout.forget_salt s)), null, null,
                                                   checkout.age_ms(f.created_at), o.gateway_customer, o.quantity,
-                                                  o.reference))
+                                                  o.reference, o.traceparent))
               from again a
               join checkout.orders o on o.order_id = a.order_id
               join checkout.payments f on f.order_id = a.order_id and f.attempt = 1)

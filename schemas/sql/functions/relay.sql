@@ -4,7 +4,8 @@
 create or replace function checkout.unrelayed(p_shard integer, p_after bigint, p_limit integer)
 returns table (event_id bigint, user_id text, sequence integer, time_ms bigint, order_id uuid, sku text,
                quantity integer, status text, reason text, place_in_line bigint, amount bigint,
-               currency text, reference text, next_action text, payment_problem text, param text)
+               currency text, reference text, next_action text, payment_problem text, param text,
+               traceparent text)
 language plpgsql stable as $$
 begin
     return query
@@ -12,7 +13,7 @@ begin
            e.order_id, o.sku, o.quantity, e.status, e.reason, e.place_in_line, o.amount, o.currency,
            o.reference, checkout.next_action(o.order_id, e.status, e.sequence, o.sequence),
            case e.status when 'rejected' then o.payment_problem end,
-           case e.status when 'rejected' then o.payment_param end
+           case e.status when 'rejected' then o.payment_param end, o.traceparent
       from checkout.order_events e
       cross join lateral (select * from checkout.orders where orders.order_id = e.order_id limit 1) o
      where e.shard = p_shard and e.event_id > p_after

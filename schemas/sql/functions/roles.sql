@@ -150,7 +150,7 @@ end $$;
 grant select on checkout.order_events, checkout.items, checkout.waitlist, checkout.relays, checkout.service,
     checkout.horizons to checkout_notifier;
 grant select (order_id, user_id, sku, shard, quantity, status, reason, amount, currency, reference,
-              payment_problem, payment_param, ticket,
+              payment_problem, payment_param, traceparent, ticket,
               sequence, accepted_at, created_at, updated_at) on checkout.orders to checkout_notifier;
 
 grant execute on function checkout.greet(integer), checkout.versions(), checkout.next_action(uuid, text, integer, integer),
