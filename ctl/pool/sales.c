@@ -77,7 +77,9 @@ static void print_rates(const struct sales *sales)
 
 static void print_daemons(const struct table *daemons)
 {
-    static const char *const programs[] = {"producer", "notifier"};
+    static const char *const programs[] = {"producer", "notifier", "mailer", "webhooks", "console"};
+    static const char *const names[] = {"producers", "notifiers", "mailers", "webhook senders",
+                                        "consoles"};
     int64_t sockets = 0, ready[ARRAY_LEN(programs)] = {0};
     for (size_t row = 0; row < table_rows(daemons); row++) {
         sockets += table_int(daemons, row, DAEMON_SOCKETS);
@@ -86,8 +88,12 @@ static void print_daemons(const struct table *daemons)
                         strcmp(table_value(daemons, row, DAEMON_STATE), "ready") == 0;
     }
     (void)printf("producers ready: %" PRId64 "; notifiers ready: %" PRId64 ", with %" PRId64
-                 " sockets\n",
+                 " sockets",
                  ready[0], ready[1], sockets);
+    for (size_t i = 2; i < ARRAY_LEN(programs); i++) /* not every shop has these */
+        if (ready[i] > 0)
+            (void)printf("; %s ready: %" PRId64, names[i], ready[i]);
+    (void)putchar('\n');
     for (size_t row = 0; row < table_rows(daemons); row++) {
         char age[HUMAN_SIZE];
         const char *why = table_value(daemons, row, DAEMON_WHY);

@@ -35,7 +35,9 @@ end $$;
 -- Claims up to p_limit mails that are due, for p_lease_ms: a mailer that dies leaves them to the others then. One
 -- address has one mail under way at a time, so that a mailbox which never answers takes one place and no more, and
 -- p_per_hour in an hour. What is stale is dropped. Of a thousand at most, so that many mails to one address are soon put
--- off. Claims are made one after the other; nothing waits in them.
+-- off. Claims are made one after the other; nothing waits in them, and they wait for no disk and no replica: a crash of
+-- PostgreSQL that takes a claim along has its mail claimed again, and perhaps sent again if it is under way just then. That a
+-- mail was sent (finish_mail) is lasting.
 create or replace function checkout.claim_mails(p_mailer text, p_limit integer, p_lease_ms bigint, p_per_hour integer)
 returns table (mail_id bigint, attempt integer, kind text, address text, locale text, order_id uuid, sku text,
                title text, quantity integer, amount bigint, currency text, reference text, reason text,
@@ -45,6 +47,7 @@ declare
     busy text[];
     m record;
 begin
+    perform set_config('synchronous_commit', 'off', true);
     perform pg_advisory_xact_lock(hashtext('checkout.claim_mails'));
     delete from checkout.mail_counts c where c.hour < date_trunc('hour', now()) - interval '1 hour';
     busy := checkout.mail_addresses_busy();
