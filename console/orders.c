@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/base/clock.h"
+#include "common/base/utf8.h"
 #include "common/shop/ids.h"
 #include "common/shop/job.h"
 #include "common/shop/status.h"
@@ -77,11 +78,17 @@ static bool is_time(const char *text)
     return clock_parse_rfc3339(text, &ms) == 0;
 }
 
+/* A token's sub is JSON, so it is UTF-8; an argument may be any bytes. */
+static bool is_user(const char *text)
+{
+    return job_user_valid(text, strlen(text)) && utf8_valid(text, strlen(text));
+}
+
 /* NULL, or what is wrong. */
 static const char *check(const char *const params[PARAMS])
 {
     enum order_state state = order_state_of(params[STATUS]);
-    if (params[USER] != NULL && !job_user_valid(params[USER], strlen(params[USER])))
+    if (params[USER] != NULL && !is_user(params[USER]))
         return "customer must be the sub of a buyer's token";
     if (params[SKU] != NULL && !job_sku_valid(params[SKU], strlen(params[SKU])))
         return "sku must be that of an item";

@@ -234,7 +234,8 @@ class Shop(Console):
         self.assertEqual((shown["customer"], shown["status"], shown["amount"], [entry["status"] for entry in shown["history"]],
                           [payment["state"] for payment in shown["payments"]], shown["refunds"]),
                          ("user-0", "confirmed", 1999, ["reserved", "confirmed"], ["captured"], []))
-        for wrong in ("status=queued", "status=x", "sku=a%20b", "since=yesterday", "after=x", "reference=%20", "customer="):
+        for wrong in ("status=queued", "status=x", "sku=a%20b", "since=yesterday", "after=x", "reference=%20", "customer=",
+                      "customer=%ff", "customer=%ed%a0%80"):
             with self.subTest(wrong):
                 self.refused(400, "invalid-request", "GET", "/orders?" + wrong)
 
