@@ -234,7 +234,8 @@ class BadInput(Api):
                 self.assert_problem(self.send({**GOOD, "sku": sku}), 400, "invalid-request", "/sku")
 
     def test_other_members(self):
-        for name, bad in (("payment_method", ("", "a b", "\0", "x" * 256, "é", 1, None)),
+        for name, bad in (("payment_method", ("", "a b", "\0", "x" * 256, "é", 1, None, "4242424242424242", "4000-0000-0000-3220",
+                                              "378282246310005")),
                           ("receipt_email", ("", "x", "@", "a@", "x" * 255, 1, None)),
                           ("reference", ("", "x" * 65, "a b", "é", "\0", 1, None)),
                           ("unit_price", (-1, 1.5, "1", 10 ** 11, 2 ** 63, None, True))):

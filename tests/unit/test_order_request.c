@@ -215,6 +215,24 @@ START_TEST(other_members)
 }
 END_TEST
 
+START_TEST(the_number_of_a_card_is_no_payment_method)
+{
+    static const char *const cards[] = {"\"4242424242424242\"", "\"4000-0000-0000-3220\"",
+                                        "\"378282246310005\"", "\"6759649826438453\""};
+    static const char *const others[] = {"4242424242424241", "42424242424", "pm_4242424242424242",
+                                         "42424242424242424242", "-"};
+    char body[256];
+    for (size_t i = 0; i < ARRAY_LEN(cards); i++)
+        refused_member("payment_method", cards[i]);
+    for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+        (void)snprintf(body, sizeof body,
+                       "{\"sku\":\"dress\",\"quantity\":1,\"payment_method\":\"%s\"}", others[i]);
+        ck_assert_int_eq(accept_text(body), 0);
+        ck_assert_str_eq(job.payment_method, others[i]);
+    }
+}
+END_TEST
+
 START_TEST(members_that_are_missing_unknown_or_twice)
 {
     refused_at("{\"quantity\":1,\"payment_method\":\"p\"}", "/sku");
@@ -344,6 +362,7 @@ int main(void)
     tcase_add_test(tc, quantity);
     tcase_add_test(tc, sku);
     tcase_add_test(tc, other_members);
+    tcase_add_test(tc, the_number_of_a_card_is_no_payment_method);
     tcase_add_test(tc, members_that_are_missing_unknown_or_twice);
     tcase_add_test(tc, what_is_no_json);
     tcase_add_test(tc, several_errors_are_told_together);
