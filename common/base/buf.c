@@ -94,13 +94,16 @@ int buf_printf(struct buf *b, const char *format, ...)
     va_start(args, format);
     va_list again;
     va_copy(again, args);
-    int len = vsnprintf(NULL, 0, format, args);
+    size_t room = b->cap - b->len; /* most texts fit, and are written once */
+    int len = vsnprintf(b->data == NULL ? NULL : b->data + b->len, room, format, args);
     va_end(args);
     int code = len < 0 ? ERR_INVALID : reserve(b, (size_t)len);
-    if (code == 0) {
+    if (code == 0 && (size_t)len >= room)
         (void)vsnprintf(b->data + b->len, (size_t)len + 1, format, again);
+    if (code == 0)
         b->len += (size_t)len;
-    }
+    else if (b->data != NULL)
+        b->data[b->len] = '\0';
     va_end(again);
     return code;
 }

@@ -7,19 +7,24 @@
 
 #define EVENT_SOURCE "/checkout"
 
+static void member(struct buf *out, const char *name)
+{
+    (void)buf_str(out, ",\"");
+    (void)buf_str(out, name);
+    (void)buf_str(out, "\":");
+}
+
 static void member_str(struct buf *out, const char *name, const char *value)
 {
     if (value == NULL)
         return;
-    (void)buf_printf(out, ",\"%s\":", name);
+    member(out, name);
     (void)buf_json_str(out, value);
 }
 
 static void member_int(struct buf *out, const char *name, int64_t value)
 {
-    (void)buf_str(out, ",\"");
-    (void)buf_str(out, name);
-    (void)buf_str(out, "\":");
+    member(out, name);
     (void)buf_int(out, value);
 }
 

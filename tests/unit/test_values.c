@@ -1,5 +1,6 @@
 /* Values at the edges of what is accepted: fields of jobs, times, parts of a request's head. */
 #include <check.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -180,6 +181,23 @@ START_TEST(a_buffer_at_its_bound)
 }
 END_TEST
 
+START_TEST(formatted_texts_at_the_edge_of_the_room)
+{
+    for (size_t before = 0; before < 600; before++) {
+        struct buf b;
+        buf_init(&b, 600);
+        for (size_t i = 0; i < before; i++)
+            ck_assert_int_eq(buf_char(&b, 'x'), 0);
+        bool fits = before + 5 <= 600;
+        ck_assert_int_eq(buf_printf(&b, "%s%d", "ab", 123), fits ? 0 : ERR_FULL);
+        ck_assert_uint_eq(b.len, fits ? before + 5 : before);
+        ck_assert_uint_eq(strlen(buf_text(&b)), b.len);
+        ck_assert_str_eq(buf_text(&b) + before, fits ? "ab123" : "");
+        buf_free(&b);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("values");
@@ -191,6 +209,7 @@ int main(void)
     tcase_add_loop_test(tests, times_of_rfc_3339, 0, ARRAY_LEN(times));
     tcase_add_test(tests, a_time_before_1970_is_written_and_read);
     tcase_add_test(tests, a_buffer_at_its_bound);
+    tcase_add_test(tests, formatted_texts_at_the_edge_of_the_room);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
