@@ -86,6 +86,7 @@ struct command {
     X(completion)                                                                                  \
     X(roles)                                                                                       \
     X(jwks_fetch)                                                                                  \
+    X(healthcheck)                                                                                 \
     X(doctor)
 
 #define COMMAND_DECLARE(row) extern const struct command command_##row;

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/base/err.h"
 
@@ -17,6 +18,22 @@ int ctl_complain(int exit_code, const char *format, ...)
     (void)fputc('\n', stderr);
     va_end(args);
     return exit_code;
+}
+
+int ctl_load(struct ctl *ctl, cfg_set needed)
+{
+    struct cfg *cfg;
+    struct buf problems;
+    buf_init(&problems, CFG_PROBLEMS_SIZE);
+    int code = cfg_load_some(CFG_CTL, needed, environ, &cfg, &problems);
+    if (code < 0) {
+        cfg_complain("checkoutctl", &problems);
+    } else {
+        cfg_free(ctl->cfg);
+        ctl->cfg = cfg;
+    }
+    buf_free(&problems);
+    return code < 0 ? CTL_USAGE : CTL_FINE;
 }
 
 /* ---- first contact ---- */

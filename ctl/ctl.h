@@ -34,6 +34,10 @@ struct ctl {
 /* Prints "checkoutctl: …" on stderr; returns `exit_code`. */
 int ctl_complain(int exit_code, const char *format, ...) PRINTF_LIKE(2, 3);
 
+/* Reads the settings again, now with those of `needed`. 0, or CTL_USAGE after printing the
+ * problems; then the settings are as before. */
+MUST_CHECK int ctl_load(struct ctl *ctl, cfg_set needed);
+
 /* Connects to a server (contact_pg, contact_pg_any, contact_broker, contact_redis) and waits until
  * this works or fails; the connection stays. `ret_reason`: the failure, without secrets. */
 enum contact_state ctl_meet(struct ctl *ctl, const struct contact_kind *kind,

@@ -1,5 +1,4 @@
 #include <stdio.h>
-#include <unistd.h>
 
 #include "common/base/log.h"
 #include "common/base/version.h"
@@ -23,14 +22,7 @@ static int print_help(const struct cli *cli)
 static int run(const struct cli *cli)
 {
     struct ctl ctl = {.json = cli->json};
-    struct buf problem;
-    buf_init(&problem, CFG_PROBLEMS_SIZE);
-    int exit_code = CTL_FINE;
-    if (cfg_load_some(CFG_CTL, cli->command->settings, environ, &ctl.cfg, &problem) < 0) {
-        cfg_complain("checkoutctl", &problem);
-        exit_code = CTL_USAGE;
-    }
-    buf_free(&problem);
+    int exit_code = ctl_load(&ctl, cli->command->settings);
     if (exit_code != CTL_FINE)
         return exit_code;
     ctl.loop = loop_new();

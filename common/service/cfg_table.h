@@ -20,7 +20,7 @@
 /* clang-format off */
 #define CFG_TABLE(X) \
 X(LISTEN, "LISTEN", ADDRESS, "127.0.0.1:8080", 0, 0, CFG_PRODUCER | CFG_NOTIFIER, "address and port to serve on; a producer and a notifier on one host need one each") \
-X(ADMIN_LISTEN, "ADMIN_LISTEN", ADDRESS, "127.0.0.1:0", 0, 0, CFG_DAEMONS, "address and port of /livez, /readyz and /metrics; port 0 takes a free one and logs it") \
+X(ADMIN_LISTEN, "ADMIN_LISTEN", ADDRESS, "127.0.0.1:0", 0, 0, CFG_DAEMONS | CFG_CTL, "address and port of /livez, /readyz and /metrics; port 0 takes a free one and logs it") \
 X(LOG_LEVEL, "LOG_LEVEL", LEVEL, "info", 0, 0, CFG_DAEMONS, "lowest level that is logged: debug, info, warning, error") \
 X(AMQP_URL, "AMQP_URL", AMQP_URLS, NULL, 0, 0, CFG_PRODUCER | CFG_CONSUMER | CFG_CTL, "RabbitMQ, amqp://user:password@host:port/vhost, or amqps:// for TLS; several nodes separated by commas") \
 X(AMQP_PASSWORD_FILE, "AMQP_PASSWORD_FILE", SECRET_FILE, "", 1, 1023, CFG_PRODUCER | CFG_CONSUMER | CFG_CTL, "file with the password for CHECKOUT_AMQP_URL, which then has none; as it is, not percent-encoded") \

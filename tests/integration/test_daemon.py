@@ -33,6 +33,39 @@ class Daemon(harness.TestCase):
                 self.assertEqual(harness.http_call(daemon.admin, "POST", "/livez").status, 405)
                 daemon.stop()
 
+    def healthcheck(self, address, *options):
+        done = self.stack.ctl("healthcheck", *options, check=False, timeout=20, CHECKOUT_ADMIN_LISTEN=address)
+        self.assertEqual(len((done.stdout + done.stderr).splitlines()), 1, done.stdout + done.stderr)
+        return done.returncode, done.stdout + done.stderr
+
+    def test_the_check_of_a_container(self):
+        port = harness.free_port()
+        notifier = self.start("notifier", CHECKOUT_ADMIN_LISTEN=f"0.0.0.0:{port}")
+        for host in ("127.0.0.1", "0.0.0.0", "localhost"):
+            self.assertEqual(self.healthcheck(f"{host}:{port}"), (0, f"http://127.0.0.1:{port}/readyz: ready\n"))
+        self.assertEqual(self.healthcheck(f"127.0.0.1:{port}", "--live")[0], 0)
+        notifier.stop()
+        code, said = self.healthcheck(f"127.0.0.1:{port}")
+        self.assertEqual(code, 1)
+        self.assertIn("no answer", said)
+
+    def test_the_check_of_a_container_whose_daemon_is_not_ready_or_silent(self):
+        down = re.sub(r":\d+/", f":{harness.free_port()}/", self.stack.settings["CHECKOUT_AMQP_URL"])
+        consumer = self.start("consumer", wait=False, CHECKOUT_AMQP_URL=down)
+        harness.wait_until(lambda: self.healthcheck(consumer.admin.removeprefix("http://"), "--live")[0] == 0, 30, "it to run")
+        code, said = self.healthcheck(consumer.admin.removeprefix("http://"))
+        self.assertEqual(code, 1)
+        self.assertIn(f"{consumer.admin}/readyz: ", said)
+        self.assertNotIn("ready\n", said)
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            code, said = self.healthcheck(f"127.0.0.1:{silent.getsockname()[1]}")
+        self.assertEqual(code, 1)
+        self.assertIn("no answer", said)
+        for wrong in ("127.0.0.1:0", "nonsense"):
+            code, said = self.healthcheck(wrong)
+            self.assertEqual(code, 1)
+            self.assertIn("CHECKOUT_ADMIN_LISTEN", said)
+
     def test_metrics_are_well_formed(self):
         for name in DAEMONS:
             with self.subTest(daemon=name):

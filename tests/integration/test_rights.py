@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The logins that `checkoutctl roles` prints, at real servers: each program works with its own, and with no more."""
+"""The logins that `checkoutctl roles --apply` makes, at real servers: each program works with its own, and with no more."""
 
 import json
 import os
@@ -40,10 +40,12 @@ class Rights(harness.TestCase):
             with open(os.path.join(cls.passwords, name), "w", encoding="ascii") as sink:
                 sink.write(secrets.token_hex(16) + "\n")
         for _ in range(2):      # it may run again
-            cls.make_logins()
+            cls.print_logins()
+        cls.drop_logins()
+        cls.said = [cls.apply_logins() for _ in range(2)]
 
     @classmethod
-    def make_logins(cls):
+    def print_logins(cls):
         def printed(server):
             text = cls.stack.ctl("roles", server, "--passwords", cls.passwords).stdout
             for name in PROGRAMS:
@@ -60,6 +62,23 @@ class Rights(harness.TestCase):
         url = urllib.parse.urlsplit(direct["CHECKOUT_REDIS_URL"])
         run("redis-cli", "-h", url.hostname, "-p", str(url.port), text=printed("redis"),
             env={**os.environ, "REDISCLI_AUTH": url.password})
+
+    @classmethod
+    def drop_logins(cls):
+        """Of those that apply makes: what the tests use is its work."""
+        cls.stack.redis().execute_command("ACL", "DELUSER", *(f"checkout_{name}" for name in PROGRAMS))
+        for name in ("mailer", "webhooks", "console", *PROGRAMS):
+            harness.query_once(cls.stack.direct["CHECKOUT_DATABASE_URL"], f"drop role shop_{name}")
+
+    @classmethod
+    def apply_logins(cls):
+        """What it says."""
+        servers = {name: cls.stack.direct[name] for name in ("CHECKOUT_DATABASE_URL", "CHECKOUT_REDIS_URL")}
+        said = "".join(cls.stack.ctl("roles", server, "--apply", "--passwords", cls.passwords, **servers).stdout
+                       for server in ("postgresql", "redis"))
+        for name in PROGRAMS:
+            assert cls.password(name) not in said
+        return said
 
     @classmethod
     def password(cls, name):
@@ -83,7 +102,40 @@ class Rights(harness.TestCase):
             mine["CHECKOUT_AMQP_PASSWORD_FILE"] = file
         return mine
 
+    def refuses(self, *arguments, **settings):
+        done = self.stack.ctl("roles", *arguments, "--apply", check=False, **settings)
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertNotIn("made", done.stdout)
+        return done.stderr
+
     # -- tests -------------------------------------------------------------------------------------
+
+    def test_it_says_what_it_did_and_a_second_time_changes_nothing(self):
+        first, second = self.said
+        for name in PROGRAMS:
+            self.assertIn(f"shop_{name}: made", first)
+            self.assertIn(f"shop_{name}: was there", second)
+            self.assertIn(f"checkout_{name}: made", first)
+            self.assertIn(f"checkout_{name}: as before", second)
+        self.assertIn("shop_mailer: left out", first)
+        self.assertIn("Redis has no file of users", first)
+        client = self.stack.redis()
+        client.execute_command("ACL", "SETUSER", "checkout_notifier", "+flushall")
+        self.assertIn("checkout_notifier: changed", self.apply_logins())
+        self.assertNotIn("+flushall", str(client.execute_command("ACL", "LIST")))
+
+    def test_it_says_why_it_refuses_and_has_changed_nothing_then(self):
+        hashes = "select rolname, rolpassword from pg_authid where rolname like 'shop\\_%' order by 1"
+        before = harness.query_once(self.stack.direct["CHECKOUT_DATABASE_URL"], hashes)
+        self.assertEqual(len(before), len(PROGRAMS))
+        self.assertTrue(all(text.startswith("SCRAM-SHA-256$") for _, text in before), before)
+        empty = os.path.join(self.stack.directory, "empty")
+        os.makedirs(empty)
+        for server, reason in (("postgresql", "permission denied"), ("redis", "no permissions")):
+            self.assertIn(f"{empty}/producer: No such file", self.refuses(server, "--passwords", empty))
+            said = self.refuses(server, "--passwords", self.passwords, **self.own("operator"))
+            self.assertRegex(said, f"{reason}.* has to name a ")
+        self.assertEqual(harness.query_once(self.stack.direct["CHECKOUT_DATABASE_URL"], hashes), before)
 
     def test_each_program_works_with_its_own_login(self):
         self.addCleanup(self.stack.stop_daemons)

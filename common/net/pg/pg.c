@@ -107,6 +107,13 @@ int pg_backend_pid(const struct pg *pg)
     return pg_is_up(pg) ? pg_wire_backend_pid(pg->pipeline.wire) : 0;
 }
 
+int pg_password_hash(struct pg *pg, const char *user, const char *password, char *ret_text,
+                     size_t size)
+{
+    return pg_is_up(pg) ? pg_wire_password_hash(pg->pipeline.wire, user, password, ret_text, size)
+                        : ERR_UNAVAILABLE;
+}
+
 size_t pg_pending(const struct pg *pg)
 {
     return pg_pipeline_pending(&pg->pipeline);

@@ -100,6 +100,13 @@ bool pg_moved(const struct pg *pg);
 const char *pg_server_version(const struct pg *pg);
 /* Process id of the server's backend; 0 while down. */
 int pg_backend_pid(const struct pg *pg);
+/*
+ * What PostgreSQL may keep instead of a password (SCRAM-SHA-256): for `alter role … password`, so
+ * that the password itself reaches neither the server nor its log. It has no quote in it. Another
+ * one each time. ERR_UNAVAILABLE while down, ERR_NOMEM, ERR_FULL.
+ */
+MUST_CHECK int pg_password_hash(struct pg *pg, const char *user, const char *password,
+                                char *ret_text, size_t size);
 /* Queries sent and not yet answered. */
 size_t pg_pending(const struct pg *pg);
 /* Ends this session (say, after a lost fence) and connects anew. */

@@ -201,6 +201,19 @@ int pg_wire_backend_pid(const struct pg_wire *wire)
     return PQbackendPID(wire->conn);
 }
 
+int pg_wire_password_hash(struct pg_wire *wire, const char *user, const char *password,
+                          char *ret_text, size_t size)
+{
+    char *hash = PQencryptPasswordConn(wire->conn, password, user, "scram-sha-256");
+    if (hash == NULL)
+        return ERR_NOMEM;
+    size_t len = strlen(hash);
+    if (len < size)
+        memcpy(ret_text, hash, len + 1);
+    PQfreemem(hash);
+    return len < size ? 0 : ERR_FULL;
+}
+
 const char *pg_wire_server_version(const struct pg_wire *wire)
 {
     return wire->version;

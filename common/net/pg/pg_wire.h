@@ -55,6 +55,9 @@ void pg_wire_free(struct pg_wire *wire); /* NULL is allowed */
 int pg_wire_fd(const struct pg_wire *wire);
 int pg_wire_backend_pid(const struct pg_wire *wire);
 const char *pg_wire_server_version(const struct pg_wire *wire);
+/* See pg_password_hash. */
+MUST_CHECK int pg_wire_password_hash(struct pg_wire *wire, const char *user, const char *password,
+                                     char *ret_text, size_t size);
 /* Why it failed, on one line; while connecting also what kind: see pg_fault. */
 int pg_wire_reason(const struct pg_wire *wire, char ret_reason[PG_REASON_SIZE]);
 

@@ -1,0 +1,89 @@
+#include "ctl/roles/rights.h"
+
+#include <errno.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/err.h"
+#include "common/shop/redis_keys.h"
+#include "ctl/ctl.h"
+
+#define ALL_KEYS "~" REDIS_KEY_SEEN "* ~" REDIS_KEY_GATE "* ~" REDIS_KEY_LOCK "*"
+#define EVENTS "&" REDIS_CHANNEL_EVENTS "*"
+/* What every connection does: login, its checks, its pings. */
+#define REDIS_ALWAYS "+auth +hello +select +ping"
+
+/*
+ * What each program may do at RabbitMQ (configure, write, read: regular expressions of names) and
+ * at Redis. PostgreSQL's rights are schemas/sql/functions/roles.sql. The test that sells with these
+ * alone is tests/integration/test_rights.py.
+ */
+const struct role roles[ROLES_COUNT] = {
+    {"producer", "^$", "^checkout\\.jobs", "^$",
+     ALL_KEYS " ~" REDIS_KEY_LIMIT "* ~" REDIS_KEY_OPEN "* " EVENTS " " REDIS_ALWAYS
+              " +info +eval +evalsha +time +set +get +mget +del +subscribe +unsubscribe"
+              " ~" REDIS_KEY_SENDERS "* +zadd +zcard +zrem +zremrangebyscore +pexpire"
+              " +hincrby +expire",
+     false},
+    {"consumer", "^$", "^checkout\\.dead$", "^checkout\\.",
+     ALL_KEYS " ~" REDIS_KEY_OPEN "* " EVENTS " " REDIS_ALWAYS
+              " +eval +set +get +del +publish +zrem",
+     false},
+    {"notifier", NULL, NULL, NULL, EVENTS " " REDIS_ALWAYS " +subscribe +unsubscribe", false},
+    {"mailer", NULL, NULL, NULL, NULL, true},
+    {"webhooks", NULL, NULL, NULL, NULL, true},
+    {"console", NULL, NULL, NULL, NULL, true},
+    {"operator", "^checkout\\.", "^checkout\\.", "^checkout\\.",
+     ALL_KEYS " ~" REDIS_KEY_SENDERS "* ~" REDIS_KEY_LIMIT "* ~" REDIS_KEY_OPEN "* " EVENTS
+              " " REDIS_ALWAYS
+              " +info +eval +time +set +get +del +pttl +hgetall +publish +subscribe +unsubscribe",
+     false},
+};
+
+/* ---- passwords ---- */
+
+int roles_password(const char *directory, const struct role *role,
+                   char ret_password[ROLES_PASSWORD_MAX + 1])
+{
+    char path[512], password[ROLES_PASSWORD_MAX + 2];
+    (void)snprintf(path, sizeof path, "%s/%s", directory, role->program);
+    FILE *file = fopen(path, "re");
+    if (file == NULL) {
+        bool missing = errno == ENOENT;
+        if (!missing || !role->optional)
+            (void)ctl_complain(CTL_FAILED, "%s: %s", path, strerror(errno));
+        return missing ? ERR_NOT_FOUND : ERR_PARSE;
+    }
+    (void)setvbuf(file, NULL, _IONBF, 0); /* no copy of it stays behind */
+    size_t len = fread(password, 1, sizeof password, file);
+    (void)fclose(file); /* only read */
+    if (len > 0 && password[len - 1] == '\n')
+        len--;
+    bool suits = len > 0 && len <= ROLES_PASSWORD_MAX && memchr(password, '\0', len) == NULL;
+    if (suits) {
+        memcpy(ret_password, password, len);
+        ret_password[len] = '\0';
+    } else {
+        (void)ctl_complain(CTL_FAILED, "%s: no password of 1 to %d bytes in it", path,
+                           ROLES_PASSWORD_MAX);
+    }
+    explicit_bzero(password, sizeof password);
+    return suits ? 0 : ERR_PARSE;
+}
+
+int roles_password_hash(const char *directory, const struct role *role,
+                        char ret_hex[ROLES_HASH_SIZE])
+{
+    char password[ROLES_PASSWORD_MAX + 1];
+    unsigned char hash[ROLES_HASH_BYTES];
+    int code = roles_password(directory, role, password);
+    if (code < 0)
+        return code;
+    bool hashed = EVP_Q_digest(NULL, "SHA256", NULL, password, strlen(password), hash, NULL) == 1;
+    explicit_bzero(password, sizeof password);
+    hex_encode(hash, sizeof hash, ret_hex);
+    if (!hashed)
+        (void)ctl_complain(CTL_FAILED, "no SHA-256 here");
+    return hashed ? 0 : ERR_NOMEM;
+}
