@@ -7,7 +7,6 @@
 #include "common/base/clock.h"
 #include "common/base/encode.h"
 #include "common/base/err.h"
-#include "common/base/json_tree.h"
 #include "common/base/parse.h"
 #include "common/shop/event.h"
 #include "common/shop/status.h"
@@ -48,7 +47,7 @@ int envelope_parse(const char *text, size_t len, struct envelope *ret_envelope)
 {
     if (len > ENVELOPE_TEXT_MAX)
         return ERR_PARSE;
-    json_t *root = json_tree_load(text, len, JSON_REJECT_DUPLICATES);
+    json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
     if (root == NULL)
         return ERR_PARSE;
     const char *version = NULL;

@@ -7,7 +7,6 @@
 
 #include "common/base/email.h"
 #include "common/base/err.h"
-#include "common/base/json_tree.h"
 #include "common/shop/job_text.h"
 #include "common/shop/shard.h"
 
@@ -325,7 +324,7 @@ int job_batch_parse(const void *body, size_t len, uint32_t shard, uint32_t shard
                     struct job_batch *ret_batch, const char **ret_problem)
 {
     struct job_batch batch = {0};
-    json_t *root = json_tree_load(body, len, JOB_TEXT_STRICT);
+    json_t *root = json_loadb(body, len, JOB_TEXT_STRICT, NULL);
     batch.document = root;
     *ret_problem = "out of memory";
     int code = root != NULL ? parse_whole(root, shard, shards, ids, &batch, ret_problem)

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "common/base/err.h"
-#include "common/base/json_tree.h"
 #include "common/pay/stripe/stripe_answer.h"
 
 static int read_item(const json_t *item, struct pay_intent *ret_intent)
@@ -49,7 +48,7 @@ int stripe_read_list(unsigned status, const char *body, size_t len, unsigned lim
     int code = stripe_page_status(status);
     if (code < 0)
         return code;
-    json_t *root = json_tree_load(body, len, JSON_REJECT_DUPLICATES);
+    json_t *root = json_loadb(body, len, JSON_REJECT_DUPLICATES, NULL);
     struct stripe_list list = {.json = root};
     code = read_items(root, limit, &list);
     if (code < 0)

@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/base/json_tree.h"
 #include "common/pay/stripe/stripe_json.h"
 
 /* Codes are shown to people and written to logs, so nothing that looks like a payment method, a key
@@ -119,7 +118,7 @@ bool stripe_read_status(unsigned status, const json_t *error, struct pay_answer 
 
 json_t *stripe_parse(unsigned status, const char *body, size_t len, struct pay_answer *answer)
 {
-    json_t *root = json_tree_load(body, len, JSON_REJECT_DUPLICATES);
+    json_t *root = json_loadb(body, len, JSON_REJECT_DUPLICATES, NULL);
     answer->intent_id[0] = '\0';
     answer->param[0] = '\0';
     answer->problem = PAY_NO_PROBLEM;
