@@ -255,7 +255,7 @@ static int run(struct ctl *ctl, const struct command_args *args)
 const struct command command_events_listen = {
     .words = "events listen",
     .operands = "",
-    .summary = "forwards events as webhooks to a URL, for whoever develops a receiver",
+    .summary = "forwards events to a URL, while one writes a receiver",
     .details = "As checkout-webhooks sends them, one after the other, but each once, whatever the "
                "URL answers, to any address, and without a log: not for service. Prints what each "
                "was answered. Signs with a new secret, which it shows, or with the keys of a file. "

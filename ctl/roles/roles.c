@@ -123,7 +123,7 @@ const struct command command_roles = {
     .words = "roles",
     .operands = "SERVER",
     .operand_count = 1,
-    .summary = "prints or makes the logins of the programs, with their rights",
+    .summary = "prints or makes the logins of programs",
     .details =
         "SERVER is postgresql, rabbitmq or redis. With --apply it makes the logins at PostgreSQL "
         "or Redis, as the user of CHECKOUT_DATABASE_URL (a superuser, or the owner of the "

@@ -94,7 +94,7 @@ const struct command command_webhooks_deliveries = {
     .operands = "[NAME]",
     .operand_count = 1,
     .optional_count = 1,
-    .summary = "shows deliveries of webhooks, newest first, with what was answered last",
+    .summary = "shows deliveries, newest first, with their answers",
     .details = "A delivery is due (it waits for its turn or its next attempt, or is under way), "
                "sent (answered 2xx), or failed (tried for too long). Those that ended are kept for "
                "CHECKOUT_HOOKS_KEEP, 100,000 of an endpoint at most.",

@@ -54,7 +54,7 @@ static int run_list(struct ctl *ctl, const struct command_args *args)
 const struct command command_webhooks_list = {
     .words = "webhooks list",
     .operands = "",
-    .summary = "shows the endpoints of webhooks, and what waits for each",
+    .summary = "shows endpoints, and what waits for each",
     .details = "FAILURES are those in a row. A paused endpoint is sent nothing until webhooks "
                "resume.",
     .settings = CFG_BIT(DATABASE_URL),
