@@ -1,6 +1,7 @@
 #include "common/shop/trace.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -51,10 +52,6 @@ bool trace_new(char ret_traceparent[TRACE_SIZE])
     ids[0] |= 1; /* an id of zeros is none */
     ids[16] |= 1;
     hex_encode(ids, sizeof ids, text);
-    memcpy(ret_traceparent, "00-", 3);
-    memcpy(ret_traceparent + 3, text, 32);
-    ret_traceparent[35] = '-';
-    memcpy(ret_traceparent + 36, text + 32, 16);
-    memcpy(ret_traceparent + 52, "-00", 4);
+    (void)snprintf(ret_traceparent, TRACE_SIZE, "00-%.32s-%.16s-00", text, text + 32);
     return true;
 }

@@ -7,6 +7,7 @@
 
 #define WORDS_MAX 64
 #define RULES_SIZE 1024
+#define RULES_SHOWN_MAX ((size_t)RULES_SIZE * 4) /* Redis shows them at more length */
 #define USER_SIZE 64
 
 struct asking {
@@ -91,8 +92,8 @@ static bool apply_role(struct asking *asking, const struct role *role, const cha
     struct buf before, after;
     (void)snprintf(user, sizeof user, "checkout_%s", role->program);
     (void)snprintf(rules, sizeof rules, "reset on #%s %s", hash, role->redis);
-    buf_init(&before, RULES_SIZE * 4);
-    buf_init(&after, RULES_SIZE * 4);
+    buf_init(&before, RULES_SHOWN_MAX);
+    buf_init(&after, RULES_SHOWN_MAX);
     bool done = ask_rules(asking, user, &before) && set_user(asking, user, rules) &&
                 ask_rules(asking, user, &after);
     if (done)
