@@ -18,6 +18,7 @@ import psycopg2
 
 import harness
 from harness import free_port, http_call, wait_until
+from harness_clock import Clock
 from harness_services import ROOT
 
 RULES = os.path.join(ROOT, "deploy/prometheus/checkout.rules.yml")
@@ -295,6 +296,11 @@ class Alerts(harness.TestCase):
     def paused_endpoint(self):
         return self.endpoint("pause")
 
+    def wrong_clock(self):
+        clock = Clock()
+        clock.set("+3600")
+        return self.another("producer", **clock.environment)
+
     FAULTS = {
         "CheckoutUnseen": no_notifier, "CheckoutNoProducer": no_door, "CheckoutDaemonDead": dead_door,
         "CheckoutUnserved": no_consumer, "CheckoutUndecided": no_consumer, "CheckoutProducerRefuses": full_queues,
@@ -302,7 +308,7 @@ class Alerts(harness.TestCase):
         "CheckoutMoneyUnclear": unclear_money, "CheckoutNewsStuck": no_redis, "CheckoutServerAway": no_redis,
         "CheckoutDeadLetters": unreadable, "CheckoutJobsLost": expired_job, "CheckoutItemsSetAside": locked_item,
         "CheckoutLoopBusy": frozen, "CheckoutMailsWait": no_mail_server, "CheckoutWebhooksWait": lost_endpoint,
-        "CheckoutWebhooksPaused": paused_endpoint}
+        "CheckoutWebhooksPaused": paused_endpoint, "CheckoutClockWrong": wrong_clock}
 
     # -- tests ---------------------------------------------------------------------------------------------
 

@@ -25,11 +25,18 @@ class ShopNow(harness.TestCase):
         place = self.stack.one("select place from checkout.daemons where program = 'producer'")
         door.kill()
         self.stack.sql("update checkout.daemons set heartbeat_at = now() - interval '20 s' where program = 'producer'")
-        wait_until(lambda: self.shop('checkout_daemons{program="producer",state="dead"}') == 1, 20, "the alarm")
+        others = ("mailer", "webhooks", "console")
+        self.stack.sql("insert into checkout.daemons (program, host, place, pid, version, ready, heartbeat_at) "
+                       "select p, 'gone', p, 1, '0', true, now() - interval '20 s' from unnest(%s) p", (list(others),))
+        wait_until(lambda: [self.shop(f'checkout_daemons{{program="{program}",state="dead"}}')
+                            for program in ("producer", *others)] == [1, 1, 1, 1], 20, "the alarm")
         said = self.stack.ctl("doctor", check=False).stdout
         self.assertRegex(said, rf"warn +producers +\S+ at {place}: no heartbeat for \d+s")
         self.assertRegex(said, "warn +producers +none is alive and ready")
         self.assertRegex(said, "ok +notifiers +1 alive and ready")
+        for subject, program in zip(("mailers", "webhook senders", "consoles"), others):
+            self.assertRegex(said, rf"warn +{subject} +gone at {program}: no heartbeat for \d+s")
+        self.stack.sql("delete from checkout.daemons where host = 'gone'")
         self.assertRegex(self.stack.ctl("top", "--once").stdout, rf"producer at \S+ {place} is dead: no heartbeat")
         self.stack.sql("insert into checkout.daemons (program, host, place, pid, version, ready, heartbeat_at) "
                        "values ('notifier', 'old', 'old', 1, '0', true, now() - interval '61 minutes')")
