@@ -22,12 +22,12 @@
 #define RETRY_MS 1000
 #define NUMBER_SIZE 24
 
-/* As enum event_column has them. The place of an order that still waits comes by itself: the
- * line has moved since. */
+/* As enum event_column has them. The line has moved since: the place of an order that still waits
+ * comes by itself. */
 #define COLUMNS                                                                                    \
     "select e.event_id, e.sequence, (extract(epoch from e.created_at) * 1000)::bigint,"            \
     "       e.order_id, o.sku, o.quantity, e.status, e.reason,"                                    \
-    "       case when e.sequence < o.sequence then e.place_in_line end, o.amount,"                 \
+    "       null::bigint, o.amount,"                                                               \
     "       o.currency, o.reference, checkout.next_action(o.order_id, e.status, e.sequence, "      \
     "o.sequence),"                                                                                 \
     "       case e.status when 'rejected' then o.payment_problem end,"                             \

@@ -17,7 +17,7 @@ def judge(found):
     for frame in found.frames:
         user = frame["user"]
         present[user] = frame["saw"] != "close"
-        if "event" in frame:
+        if "event" in frame and not repeated(known, frame):
             violations += judge_place(places, frame, frame["event"])
         if frame["saw"] != "frame":
             continue
@@ -51,6 +51,11 @@ def judge_frame(found, table, frame, event):
     elif told != (committed["order_id"], committed["sequence"], committed["status"], committed["reason"]):
         yield Violation("P6", f"{user} was told something else than was committed",
                         {"frame": frame, "committed": committed})
+
+
+def repeated(known, frame):
+    """An event comes at least once; whoever has seen its id on this socket knows that its place is of then."""
+    return frame["saw"] == "frame" and int(frame["event"]["id"]) in known[frame["socket"]]
 
 
 def judge_place(places, frame, event):

@@ -188,6 +188,11 @@ class Losses(PlaceCase):
         replayed = waiters[15].listener
         wait_until(lambda: replayed.of(orders[15].id), 15, "the replay")
         self.assertNotIn("place_in_line", replayed.of(orders[15].id)[0]["data"])
+        left = self.stack.listen(orders[0].user, query="?last_event_id=0")
+        wait_until(lambda: len(left.of(orders[0].id)) >= 2, 15, "the replay of an order that has left the line")
+        self.assertEqual([event["data"].get("place_in_line") for event in left.of(orders[0].id)
+                          if event["data"]["status"] == "waiting"], [None])
+        left.close()
         self.exact(sku, waiters)
         self.stack.proxies["redis"].down()
         move()

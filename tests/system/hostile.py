@@ -3,8 +3,8 @@
 
     tests/system/hostile.py [--orders 190000] [--past 1000000] [--shards 2]
 
-The hostile one orders items that do not exist, as fast as the API accepts that; then, for a second, an item with a
-limit per customer; then the honest buyer orders another item of that shard. Once with these orders alone as the
+The hostile one orders items that do not exist, which the API refuses, and then, where it has lost PostgreSQL, as fast as
+it accepts them; then, for a second, an item with a limit per customer; then the honest buyer orders another item of that shard. Once with these orders alone as the
 hostile one's past, once with a million more. The honest order must be confirmed within 1 s beyond the backlog that was
 accepted before it, and the backlog must be decided no slower than that of a new customer, within 2 times. Exit code 1
 if it is not so.
@@ -55,7 +55,14 @@ class Scene:
                 return self.stack.item(sku, **columns)
 
     def load(self, user, orders, items):
-        """Orders of one customer, each accepted."""
+        """Orders of one customer; raises Broken unless each is accepted. Seconds."""
+        result = self.send(user, orders, items)
+        if result["accepted"] != orders:
+            raise Broken(f"not every order was accepted: {result['statuses']}")
+        self.per_second = orders / result["seconds"]
+        return result["seconds"]
+
+    def send(self, user, orders, items):
         tokens = self.stack.write_secret(f"tokens-{user}", self.stack.token(user, lifetime=86400))
         self.loads += 1
         done = subprocess.run(
@@ -64,11 +71,7 @@ class Scene:
             text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
         if done.returncode != 0:
             raise Broken(done.stderr.strip())
-        result = json.loads(done.stdout)
-        if result["accepted"] != orders:
-            raise Broken(f"not every order was accepted: {result['statuses']}")
-        self.per_second = orders / result["seconds"]
-        return result["seconds"]
+        return json.loads(done.stdout)
 
     def decided(self, user):
         return self.stack.one("select count(*) from orders where user_id = %s", (user,))
@@ -111,7 +114,15 @@ class Scene:
         self.stack.item(HOT, stock=100, limit_per_user=1)
 
     def run(self, orders, past):
+        statuses = self.send("hostile", orders, 1000000)["statuses"]
+        refused = statuses.get("404", 0)
+        self.say(f"{refused:,} of {orders:,} orders of items that do not exist were refused by the API")
+        if refused < orders / 2:
+            raise Broken(f"the API takes orders of items that do not exist: {statuses}")
+        # Without PostgreSQL a producer does not know which items there are, and takes orders of any.
+        blind = self.stack.start("producer", CHECKOUT_DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")
         took = self.load("hostile", orders, 1000000)
+        blind.stop()
         self.say(f"{orders:,} orders of items that do not exist in {took:.1f} s ({self.per_second:.0f}/s)")
         second = int(self.per_second)
         self.hot()
