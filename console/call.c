@@ -240,3 +240,35 @@ bool call_has_result(struct call *call, const struct pg_result *result)
     }
     return false;
 }
+
+void call_answer_row(struct call *call, const struct pg_result *result, const char *absent)
+{
+    if (!call_has_result(call, result))
+        return;
+    if (pg_null(result, 0, 0))
+        call_refuse(call, PROBLEM_NOT_FOUND, absent);
+    else
+        call_answer(call, 200, pg_text(result, 0, 0), NULL);
+}
+
+void call_answer_page(struct call *call, const struct pg_result *result, const char *member)
+{
+    if (!call_has_result(call, result))
+        return;
+    int rows = pg_rows(result);
+    (void)buf_printf(&call->out, "{\"%s\":[", member);
+    for (int i = 0; i < rows && i < call->limit; i++) {
+        (void)buf_str(&call->out, i == 0 ? "" : ",");
+        (void)buf_str(&call->out, pg_text(result, i, 1));
+    }
+    (void)buf_char(&call->out, ']');
+    if (rows > call->limit) {
+        (void)buf_str(&call->out, ",\"next\":");
+        (void)buf_json_str(&call->out, pg_text(result, (int)call->limit - 1, 0));
+    }
+    (void)buf_char(&call->out, '}');
+    if (call->out.failed)
+        call_refuse(call, PROBLEM_OVERLOADED, "the page is too large: ask for fewer");
+    else
+        call_answer(call, 200, buf_text(&call->out), NULL);
+}

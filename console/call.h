@@ -72,5 +72,10 @@ void call_query(struct call *call, struct pg *pg, const struct pg_statement *sta
                 const char *const *params, pg_result_cb cb);
 /* Whether it gave rows; else logs why not, and the call is answered. */
 bool call_has_result(struct call *call, const struct pg_result *result);
+/* Answers with the one value of the one row; it is NULL: 404 with `absent`. */
+void call_answer_row(struct call *call, const struct pg_result *result, const char *absent);
+/* Answers with a page of `limit` rows, as the array `member` of their second column; where there is
+ * one more, `next` is the first column of the last that is shown. */
+void call_answer_page(struct call *call, const struct pg_result *result, const char *member);
 
 #endif

@@ -216,13 +216,7 @@ void changes_ask(struct call *call, enum change_kind kind)
 
 static void found(const struct pg_result *result, void *arg)
 {
-    struct call *call = arg;
-    if (!call_has_result(call, result))
-        return;
-    if (pg_null(result, 0, 0))
-        call_refuse(call, PROBLEM_NOT_FOUND, "no such command");
-    else
-        call_answer(call, 200, pg_text(result, 0, 0), NULL);
+    call_answer_row(arg, result, "no such command");
 }
 
 void changes_get(struct call *call)

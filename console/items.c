@@ -16,13 +16,7 @@ static const struct pg_statement list_items = {
 
 static void found(const struct pg_result *result, void *arg)
 {
-    struct call *call = arg;
-    if (!call_has_result(call, result))
-        return;
-    if (pg_null(result, 0, 0))
-        call_refuse(call, PROBLEM_NOT_FOUND, "no such item");
-    else
-        call_answer(call, 200, pg_text(result, 0, 0), NULL);
+    call_answer_row(arg, result, "no such item");
 }
 
 void items_get(struct call *call)
@@ -36,23 +30,7 @@ void items_get(struct call *call)
 
 static void listed(const struct pg_result *result, void *arg)
 {
-    struct call *call = arg;
-    if (!call_has_result(call, result))
-        return;
-    int rows = pg_rows(result);
-    (void)buf_str(&call->out, "{\"items\":[");
-    for (int i = 0; i < rows && i < call->limit; i++)
-        (void)buf_printf(&call->out, "%s%s", i == 0 ? "" : ",", pg_text(result, i, 1));
-    (void)buf_char(&call->out, ']');
-    if (rows > call->limit) {
-        (void)buf_str(&call->out, ",\"next\":");
-        (void)buf_json_str(&call->out, pg_text(result, (int)call->limit - 1, 0));
-    }
-    (void)buf_char(&call->out, '}');
-    if (call->out.failed)
-        call_refuse(call, PROBLEM_OVERLOADED, "the page is too large: ask for fewer");
-    else
-        call_answer(call, 200, buf_text(&call->out), NULL);
+    call_answer_page(arg, result, "items");
 }
 
 void items_list(struct call *call)

@@ -28,14 +28,7 @@ enum { USER, SKU, REFERENCE, STATUS, SINCE, UNTIL, BEFORE, BEFORE_ID, LIMIT, PAR
 
 static void found(const struct pg_result *result, void *arg)
 {
-    struct call *call = arg;
-    if (!call_has_result(call, result))
-        return;
-    if (pg_null(result, 0, 0))
-        call_refuse(call, PROBLEM_NOT_FOUND,
-                    "there is no such order: it is not decided yet, or was purged");
-    else
-        call_answer(call, 200, pg_text(result, 0, 0), NULL);
+    call_answer_row(arg, result, "there is no such order: it is not decided yet, or was purged");
 }
 
 void orders_get(struct call *call)
@@ -49,25 +42,7 @@ void orders_get(struct call *call)
 
 static void listed(const struct pg_result *result, void *arg)
 {
-    struct call *call = arg;
-    if (!call_has_result(call, result))
-        return;
-    int rows = pg_rows(result);
-    (void)buf_str(&call->out, "{\"orders\":[");
-    for (int i = 0; i < rows && i < call->limit; i++) {
-        (void)buf_str(&call->out, i == 0 ? "" : ",");
-        (void)buf_str(&call->out, pg_text(result, i, 1));
-    }
-    (void)buf_char(&call->out, ']');
-    if (rows > call->limit) {
-        (void)buf_str(&call->out, ",\"next\":");
-        (void)buf_json_str(&call->out, pg_text(result, (int)call->limit - 1, 0));
-    }
-    (void)buf_char(&call->out, '}');
-    if (call->out.failed)
-        call_refuse(call, PROBLEM_OVERLOADED, "the page is too large: ask for fewer");
-    else
-        call_answer(call, 200, buf_text(&call->out), NULL);
+    call_answer_page(arg, result, "orders");
 }
 
 /* ---- what is asked for ---- */

@@ -153,8 +153,7 @@ static void push_row(struct replay *replay, struct session *session, const struc
                      int row)
 {
     const struct event event = event_of_row(result, row);
-    struct envelope envelope = {
-        .sequence = event.sequence, .id = event.id, .place = event.place_in_line};
+    struct envelope envelope = {.sequence = event.sequence, .id = event.id};
     envelope_set_line(&envelope, event.status, event.sku);
     buf_reset(&replay->text);
     if (envelope_parse_order(event.order_id, envelope.order) < 0 ||
