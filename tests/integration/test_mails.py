@@ -106,6 +106,16 @@ class Mails(TestCase):
         refused = self.order("no@example.org", unit_price=1).wait("rejected")
         self.assertEqual(self.stack.sql("select * from mails where order_id in (%s, %s)", (silent.id, refused.id)), [])
 
+    def test_a_shop_may_choose_no_mails(self):
+        self.assertEqual(self.stack.ctl("mails", "kinds", "").stdout, "mails are written about: nothing\n")
+        try:
+            order = self.order("quiet@example.org").wait("confirmed")
+        finally:
+            self.stack.ctl("mails", "kinds", "confirmed,refunded,action")
+        self.assertEqual(self.stack.sql("select * from mails where order_id = %s", (order.id,)), [])
+        for wrong in (",", "confirmed,", ",confirmed"):
+            self.assertEqual(self.stack.ctl("mails", "kinds", wrong, check=False).returncode, 2, wrong)
+
     def test_refusals_and_the_line_are_told_where_the_shop_chooses(self):
         self.stack.ctl("mails", "kinds", "confirmed,rejected,waiting")
         try:

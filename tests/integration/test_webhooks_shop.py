@@ -205,6 +205,12 @@ class Webhooks(TestCase):
         self.assertEqual(receiver.of(order.id)[1].body, receiver.of(order.id)[2].body)
         self.assertEqual(self.stack.ctl("webhooks", "replay", "again", "999999", check=False).returncode, 1)
 
+    def test_commands_name_an_endpoint_that_is_not_there(self):
+        for command in (("deliveries", "nowhere"), ("replay", "nowhere", "--failed"), ("test", "nowhere"), ("resume", "nowhere")):
+            done = self.stack.ctl("webhooks", *command, check=False)
+            self.assertEqual((done.returncode, done.stdout), (1, ""), command)
+            self.assertIn("there is no endpoint nowhere", done.stderr)
+
     def test_two_share_the_work_and_one_that_dies_leaves_it_to_the_other(self):
         receiver = self.endpoint("two")
         second = self.stack.start("webhooks")
