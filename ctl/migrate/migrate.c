@@ -9,6 +9,9 @@
 #include "ctl/progress.h"
 
 #define REPORT_MAX ((size_t)256 * 1024)
+/* A try stops the sale for about 1.5 s (see sql_apply_begin): that is a quarter of the time. */
+#define TRIES_MAX 60
+#define REST_MS 4500
 
 /* The session holds it until it ends; another migrate waits meanwhile. */
 static const struct pg_statement lock = {
@@ -40,6 +43,18 @@ static const struct pg_statement can_keep = {
 
 static const struct pg_statement keep_rows_out_of_the_log = {
     "ctl_migrate_log", "select checkout.keep_rows_out_of_the_log()", 0};
+
+/* The session whose transaction is the oldest: most likely the one that is in the way. Sessions of
+ * other logins show no times unless ours may read pg_stat_activity. */
+static const struct pg_statement find_oldest = {
+    "ctl_migrate_oldest",
+    "select pid, coalesce(nullif(application_name, ''), backend_type, '?'),"
+    "       floor(extract(epoch from clock_timestamp() - xact_start))::bigint"
+    "  from pg_stat_activity"
+    " where datname = current_database() and pid <> pg_backend_pid()"
+    "   and xact_start < clock_timestamp() - interval '1 second'"
+    " order by xact_start limit 1",
+    0};
 
 /* One run of migrate. */
 struct run {
@@ -198,6 +213,49 @@ static int apply_due(struct run *run)
     return exit_code;
 }
 
+static void name_oldest(const struct pg_result *result, void *arg)
+{
+    if (pg_rows(result) > 0)
+        (void)snprintf(arg, CTL_PROBLEM_SIZE,
+                       "; the oldest transaction is that of process %lld (%s), for %lld s",
+                       (long long)pg_int(result, 0, 0), pg_text(result, 0, 1),
+                       (long long)pg_int(result, 0, 2));
+}
+
+/* Ends a try that found a table locked. Says who may be in the way, and waits, unless it was the
+ * last try. CTL_FINE: try again. */
+static int make_room(struct run *run, int tries)
+{
+    char oldest[CTL_PROBLEM_SIZE] = "";
+    buf_reset(&run->numbered);
+    buf_reset(&run->functions);
+    int exit_code = sql_apply_roll_back(run->ctl);
+    if (exit_code == CTL_FINE)
+        exit_code = ctl_query(run->ctl, &find_oldest, NULL, name_oldest, oldest);
+    if (exit_code != CTL_FINE)
+        return CTL_FAILED;
+    if (tries == TRIES_MAX)
+        return ctl_complain(CTL_FAILED,
+                            "another session keeps a table locked%s; nothing was applied", oldest);
+    if (tries == 1)
+        (void)ctl_complain(CTL_FINE, "note: another session keeps a table locked%s; trying again",
+                           oldest);
+    return ctl_rest(run->ctl, REST_MS);
+}
+
+/* A long reader (a dump, an audit) has to end first; the sale goes on meanwhile. */
+static int apply_patiently(struct run *run)
+{
+    for (int tries = 1;; tries++) {
+        int exit_code = apply_due(run);
+        if (exit_code != SQL_APPLY_BUSY)
+            return exit_code;
+        exit_code = make_room(run, tries);
+        if (exit_code != CTL_FINE)
+            return exit_code;
+    }
+}
+
 static void read_bool(const struct pg_result *result, void *arg)
 {
     *(bool *)arg = pg_bool(result, 0, 0);
@@ -260,7 +318,7 @@ static int migrate(struct run *run)
     note_newer(run);
     exit_code = refuse_changed(run);
     if (exit_code == CTL_FINE)
-        exit_code = apply_due(run);
+        exit_code = apply_patiently(run);
     migrations_free(&run->migrations);
     if (exit_code == CTL_FINE)
         print_report(run);
@@ -298,7 +356,9 @@ const struct command command_migrate = {
     .details =
         "Applies the files NNN_*.sql that are new to the database, in order, and all functions if "
         "the text of one has changed, in one transaction. A second run does nothing; two at once "
-        "wait for each other. A numbered file that was applied with other content is an error.",
+        "wait for each other. A numbered file that was applied with other content is an error. The "
+        "sale goes on: if another session keeps a table locked for more than 1.5 s (a dump, an "
+        "audit), all is undone and tried again after 4.5 s, for 6 minutes.",
     .options = {{"dry-run", NULL, "only show what would be applied"},
                 {"dir", "DIR", "folder of the files, instead of the installed one"}},
     .settings = CFG_BIT(DATABASE_URL),

@@ -33,21 +33,34 @@ static int run_script(struct ctl *ctl, const char *script, struct outcome *outco
     return code;
 }
 
+/* No lock was to be had in time, or it would have been a deadlock. */
+static bool busy(const struct ctl *ctl)
+{
+    return strcmp(ctl->sqlstate, "55P03") == 0 || strcmp(ctl->sqlstate, "40P01") == 0;
+}
+
 static int run_words(struct ctl *ctl, const char *what, const char *script)
 {
     struct outcome outcome;
     int code = run_script(ctl, script, &outcome);
     if (code < 0)
         return ctl_complain(CTL_FAILED, "%s: %s; nothing was applied", what, err_text(code));
-    return outcome.exit_code == CTL_FINE ? CTL_FINE : ctl_complain_query(ctl);
+    if (outcome.exit_code == CTL_FINE)
+        return CTL_FINE;
+    return busy(ctl) ? SQL_APPLY_BUSY : ctl_complain_query(ctl);
 }
 
-/* Writers of orders first lock a row of checkout.shards. So none is inside its transaction while
- * tables and functions change, and none can deadlock with this. */
+/*
+ * Writers of orders first lock a row of checkout.shards. So none is inside its transaction while
+ * tables and functions change, and none can deadlock with this. But the sale stands still from here
+ * on, also while a table is waited for that somebody else reads: so no lock is waited for long. It
+ * is longer than PostgreSQL's deadlock_timeout (1 s), after which an autovacuum makes room.
+ */
 int sql_apply_begin(struct ctl *ctl)
 {
     return run_words(ctl, "begin",
                      "begin;"
+                     "set local lock_timeout = '1500ms';"
                      "do $$ begin"
                      " if to_regclass('checkout.shards') is not null then"
                      "  lock table checkout.shards in exclusive mode;"
@@ -58,6 +71,11 @@ int sql_apply_begin(struct ctl *ctl)
 int sql_apply_commit(struct ctl *ctl)
 {
     return run_words(ctl, "commit", "commit");
+}
+
+int sql_apply_roll_back(struct ctl *ctl)
+{
+    return run_words(ctl, "rollback", "rollback");
 }
 
 /* The line of a character (from 1) in UTF-8 text. */
@@ -116,7 +134,9 @@ static int apply(struct ctl *ctl, const struct sql_file *file, const char *text)
     buf_free(&script);
     if (code < 0)
         return ctl_complain(CTL_FAILED, "%s: %s; nothing was applied", file->name, err_text(code));
-    return outcome.exit_code == CTL_FINE ? CTL_FINE : complain(file, &outcome);
+    if (outcome.exit_code == CTL_FINE)
+        return CTL_FINE;
+    return busy(ctl) ? SQL_APPLY_BUSY : complain(file, &outcome);
 }
 
 int sql_apply_file(struct ctl *ctl, const struct sql_file *file)

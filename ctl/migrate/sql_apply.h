@@ -6,10 +6,15 @@
 #include "ctl/ctl.h"
 #include "ctl/migrate/sql_files.h"
 
-/* Begins and ends the transaction. CTL_FINE, or CTL_FAILED after printing the problem. A session
- * that ends without a commit applies nothing. */
+/* An exit code between these functions: another session kept a table locked. Nothing was printed;
+ * the transaction is to be rolled back, and may be tried again. */
+enum { SQL_APPLY_BUSY = 3 };
+
+/* Begins and ends the transaction. CTL_FINE, SQL_APPLY_BUSY, or CTL_FAILED after printing the
+ * problem. A session that ends without a commit applies nothing. */
 MUST_CHECK int sql_apply_begin(struct ctl *ctl);
 MUST_CHECK int sql_apply_commit(struct ctl *ctl);
+MUST_CHECK int sql_apply_roll_back(struct ctl *ctl);
 
 /* Applies a file and records it. As above; the problem names the file and the line. */
 MUST_CHECK int sql_apply_file(struct ctl *ctl, const struct sql_file *file);

@@ -40,8 +40,7 @@ class Interrupt(unittest.TestCase):
         run = subprocess.Popen([os.path.join(HERE, "run"), "--minutes", "5", "--dir", directory,
                                 *(["--build", os.environ["CHECKOUT_BUILD_DIR"]]
                                   if "CHECKOUT_BUILD_DIR" in os.environ else [])],
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-                               env={**os.environ, "PYTHONFAULTHANDLER": "1"})
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
         try:
             clients = os.path.join(directory, "evidence", "clients.jsonl")
             wait_until(lambda: run.poll() is not None or
@@ -49,11 +48,7 @@ class Interrupt(unittest.TestCase):
             self.assertGreaterEqual(len(residents(directory)), PROGRAMS)
             run.send_signal(number)
             began = time.monotonic()
-            try:
-                said, _ = run.communicate(timeout=90)
-            except subprocess.TimeoutExpired:
-                run.send_signal(signal.SIGABRT)  # with the stacks of all threads
-                self.fail(f"still there; it said:\n{run.communicate(timeout=10)[0].decode()}")
+            said, _ = run.communicate(timeout=90)
             self.assertEqual(run.returncode, 130, said.decode())
             # one of Erlang's helpers may need a moment to see that its node has gone
             wait_until(lambda: not residents(directory), 15, lambda: f"{residents(directory)} to end")

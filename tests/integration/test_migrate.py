@@ -5,6 +5,7 @@ import json
 import os
 import re
 import subprocess
+import time
 import unittest
 import uuid
 
@@ -184,6 +185,58 @@ class Roles(MigrateTestCase):
                                   " has_table_privilege('checkout_notifier', 'checkout.items', 'delete'),"
                                   " has_table_privilege('checkout_notifier', 'checkout.items', 'select')"),
                          [(False, False, True)])
+
+
+class Locks(MigrateTestCase):
+    """A session that reads for long (a dump, an audit, a report) while a sale runs."""
+
+    def setUp(self):
+        super().setUp()
+        self.files = self.folder(_001_t="create schema checkout; create table checkout.shards (a integer);"
+                                        "create table checkout.orders (a integer); create table checkout.items (a integer);",
+                                 list="one.sql\n", f_one=ONE)
+        self.migrate("--dir", self.files)
+        self.write(self.files, _002_t="alter table checkout.items add column b integer;"
+                                      "alter table checkout.orders add column b integer;")
+        self.reader = psycopg2.connect(self.url)
+        self.addCleanup(self.reader.close)
+        self.reader.cursor().execute("select * from checkout.orders")
+
+    def start_migrating(self):
+        migrating = subprocess.Popen([harness.program("checkoutctl"), "migrate", "--dir", self.files], text=True,
+                                     env=harness.program_environment({**self.stack.settings,
+                                                                      "CHECKOUT_DATABASE_URL": self.url}),
+                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(migrating.kill)
+        harness.wait_until(self.migrate_waits, 20, "migrate to wait for the table")
+        return migrating
+
+    def migrate_waits(self):
+        return self.sql("select 1 from pg_locks where relation = 'checkout.orders'::regclass and not granted")
+
+    def assert_migrated(self, migrating):
+        out, problem = migrating.communicate(timeout=30)
+        self.assertEqual((migrating.returncode, self.sql("select b from checkout.orders")), (0, []), out + problem)
+        return problem
+
+    def test_a_sale_goes_on_while_migrate_waits_for_a_long_reader(self):
+        migrating = self.start_migrating()
+        began = time.monotonic()
+        self.sql("begin; set lock_timeout = '15s'; lock table checkout.shards in row share mode;"
+                 "insert into checkout.orders values (1); delete from checkout.orders; commit")
+        self.assertLess(time.monotonic() - began, 3)
+        harness.wait_until(self.migrate_waits, 20, "migrate to try again")
+        self.reader.rollback()
+        self.assertIn(f"process {self.reader.info.backend_pid} ", self.assert_migrated(migrating))
+
+    def test_a_deadlock_with_a_reader_is_tried_again(self):
+        migrating = self.start_migrating()
+        try:
+            self.reader.cursor().execute("select * from checkout.items")
+        except psycopg2.errors.DeadlockDetected:
+            pass
+        self.reader.rollback()
+        self.assert_migrated(migrating)
 
 
 class Baseline(MigrateTestCase):

@@ -1,9 +1,11 @@
 """An upgrade in the middle of a sale: programs of the state before (CHECKOUT_PREVIOUS_BUILD_DIR) and of this one
 side by side. tests/upgrade/run builds both and runs this."""
 
+import concurrent.futures
 import os
 import subprocess
 import sys
+import threading
 import unittest
 import uuid
 
@@ -101,6 +103,28 @@ class Upgrade(unittest.TestCase):
         self.order(cid, dress, producer).wait("confirmed")
         self.order(cid, pin, producer).wait("confirmed")
 
+    def rush(self, producer, until):
+        """Buyers of the last units of a hat, one after the other, while `until()` goes on and some after it."""
+        hat, began, done = self.stack.item(stock=20), threading.Event(), threading.Event()
+        rushed = []
+
+        def buy():
+            while not done.is_set() or len(rushed) < 40:
+                rushed.append(self.order(f"rush-{len(rushed)}", hat, producer))
+                began.set()
+
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            buying = pool.submit(buy)
+            began.wait(20)
+            try:
+                until()
+            finally:
+                done.set()
+            buying.result()
+        ends = [order.wait_final()[0] for order in rushed]
+        self.assertEqual(ends, ["confirmed"] * 20 + ["rejected"] * (len(rushed) - 20))
+        self.assertEqual(self.stack.counts(hat), (20, 0, 20, 0))
+
     def owners(self):
         return {owner for owner, in self.stack.sql("select distinct owner from shards")}
 
@@ -141,7 +165,7 @@ class Upgrade(unittest.TestCase):
         for name in ("producer", "consumer", "notifier"):
             self.assertIn("run `checkoutctl migrate` first", self.refused(name))
 
-        stack.migrate()
+        self.rush(producer, stack.migrate)
         self.sell(producer, notifier)                           # all old, on the new database
         stack.ctl("topology")
         steps = self.hand_over(consumer, self.start("consumer"))
