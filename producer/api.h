@@ -17,6 +17,7 @@ struct clients;
 struct identity;
 struct items;
 struct limits;
+struct line_paces;
 struct open_orders;
 struct order_status;
 struct orders;
@@ -49,6 +50,7 @@ struct api {
     struct event_tickets *tickets;
     struct orders *orders;
     struct order_status *status;
+    struct line_paces *paces; /* of `status` */
     struct items *items;
     bool mails;                 /* orders carry the verified address of their buyers' tokens */
     bool mails_to_any;          /* … or the receipt_email of their body */

@@ -179,11 +179,13 @@ const struct command command_mails_retry = {
     .run = run_retry,
 };
 
-/* A list of kinds, without spaces. */
+/* A list of kinds, without spaces; an empty one has none. */
 static bool are_kinds(const char *list)
 {
     static const char *const kinds[] = {"confirmed", "refunded", "action", "rejected", "waiting"};
     char word[16];
+    if (*list == '\0')
+        return true;
     for (const char *p = list;; p++) {
         size_t len = strcspn(p, ",");
         (void)snprintf(word, sizeof word, "%.*s", (int)len, p);
@@ -212,7 +214,8 @@ static int run_kinds(struct ctl *ctl, const struct command_args *args)
     if (ctl->json)
         (void)printf("{\"kinds\":\"%s\"}\n", args->operands[0]);
     else
-        (void)printf("mails are written about: %s\n", args->operands[0]);
+        (void)printf("mails are written about: %s\n",
+                     args->operands[0][0] == '\0' ? "nothing" : args->operands[0]);
     return CTL_FINE;
 }
 
@@ -223,8 +226,8 @@ const struct command command_mails_kinds = {
     .summary = "chooses what buyers get mails about",
     .details = "From the next order on, of all buyers with an address. KINDS is a list of "
                "confirmed, refunded, action (their bank wants them to act), rejected, and waiting "
-               "(in line for a minute), separated by commas. At first it is "
-               "confirmed,refunded,action.",
+               "(in line for a minute), separated by commas; an empty one (\"\") has none written. "
+               "At first it is confirmed,refunded,action.",
     .settings = CFG_BIT(DATABASE_URL),
     .run = run_kinds,
 };

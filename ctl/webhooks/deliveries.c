@@ -78,7 +78,8 @@ static int run_list(struct ctl *ctl, const struct command_args *args)
     (void)snprintf(number, sizeof number, "%lld", (long long)limit);
     const char *const params[] = {args->operands[0], state, order, number};
     if (exit_code == CTL_FINE)
-        exit_code = ctl_need(ctl, &contact_pg);
+        exit_code = args->operands[0] == NULL ? ctl_need(ctl, &contact_pg)
+                                              : endpoint_need(ctl, args->operands[0]);
     if (exit_code == CTL_FINE)
         exit_code =
             listing_query(ctl, &list_statement, params, columns, ARRAY_LEN(columns), &table);
@@ -218,7 +219,7 @@ static int run_replay(struct ctl *ctl, const struct command_args *args)
                                  "2026-01-31T23:59:59Z",
                                  since);
     if (exit_code == CTL_FINE)
-        exit_code = ctl_need(ctl, &contact_pg);
+        exit_code = endpoint_need(ctl, args->operands[0]);
     if (exit_code == CTL_FINE)
         exit_code = ctl_query(ctl, &replay_statement, params, take_count, &count);
     if (exit_code != CTL_FINE)

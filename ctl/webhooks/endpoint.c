@@ -65,6 +65,10 @@ int endpoint_types(const char *list, struct buf *out)
     return out->failed ? ctl_complain(CTL_USAGE, "--types: too many") : CTL_FINE;
 }
 
+static const struct pg_statement exists_statement = {
+    "ctl_hooks_exists", "select exists (select 1 from checkout.hook_endpoints where endpoint = $1)",
+    1};
+
 static void take_bool(const struct pg_result *result, void *arg)
 {
     *(bool *)arg = pg_bool(result, 0, 0);
@@ -82,4 +86,9 @@ int endpoint_change(struct ctl *ctl, const struct pg_statement *statement,
     if (exit_code == CTL_FINE && !found)
         return ctl_complain(CTL_FAILED, "there is no endpoint %s", params[0]);
     return exit_code;
+}
+
+int endpoint_need(struct ctl *ctl, const char *name)
+{
+    return endpoint_change(ctl, &exists_statement, &name);
 }

@@ -16,5 +16,7 @@ MUST_CHECK int endpoint_types(const char *list, struct buf *out);
 /* Runs a statement of one boolean with these parameters; complains if there is no such endpoint. */
 MUST_CHECK int endpoint_change(struct ctl *ctl, const struct pg_statement *statement,
                                const char *const *params);
+/* Complains unless there is an endpoint of this name. */
+MUST_CHECK int endpoint_need(struct ctl *ctl, const char *name);
 
 #endif

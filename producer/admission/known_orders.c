@@ -44,7 +44,7 @@ static void keep_row(struct table_question *question, const struct pg_result *re
     struct buf state;
     (void)arg;
     buf_init(&state, STATE_MAX);
-    order_json_encode(&state, result, row);
+    order_json_encode(&state, result, row, NULL);
     *order = (struct known_order){
         .fingerprint = strdup(pg_text(result, row, COLUMN_FINGERPRINT)),
         .state = state.data,

@@ -40,7 +40,22 @@ static void number(struct buf *out, const struct pg_result *result, int row, int
     (void)buf_int(out, pg_int(result, row, column));
 }
 
-void order_json_encode(struct buf *out, const struct pg_result *result, int row)
+/* About how long it waits in its line; 0: not known, or it does not wait. */
+static int64_t estimate_s(const struct pg_result *result, int row, struct line_paces *paces)
+{
+    if (paces == NULL || pg_null(result, row, COLUMN_PLACE) || pg_null(result, row, COLUMN_EXPIRES))
+        return 0;
+    return line_paces_wait_s(paces, pg_text(result, row, COLUMN_SKU),
+                             pg_int(result, row, COLUMN_PLACE));
+}
+
+void order_json_watch(const struct pg_result *result, int row, struct line_paces *paces)
+{
+    (void)estimate_s(result, row, paces);
+}
+
+void order_json_encode(struct buf *out, const struct pg_result *result, int row,
+                       struct line_paces *paces)
 {
     (void)buf_str(out, "\"id\":");
     (void)buf_json_str(out, pg_text(result, row, COLUMN_ID));
@@ -52,6 +67,11 @@ void order_json_encode(struct buf *out, const struct pg_result *result, int row)
     text(out, result, row, COLUMN_CURRENCY, "currency");
     number(out, result, row, COLUMN_PLACE, "place_in_line");
     text(out, result, row, COLUMN_EXPIRES, "expires_at");
+    int64_t wait_s = estimate_s(result, row, paces);
+    if (wait_s > 0) {
+        (void)buf_str(out, ",\"estimated_wait_s\":");
+        (void)buf_int(out, wait_s);
+    }
     text(out, result, row, COLUMN_CREATED, "created_at");
     text(out, result, row, COLUMN_UPDATED, "updated_at");
     text(out, result, row, COLUMN_REFERENCE, "reference");

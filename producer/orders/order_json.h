@@ -4,6 +4,7 @@
 
 #include "common/base/buf.h"
 #include "common/net/pg/pg.h"
+#include "producer/orders/line_paces.h"
 
 /* The columns that order_json_encode reads, of checkout.orders o. `ORDER_JSON_HISTORY`, one column,
  * may follow.
@@ -31,8 +32,12 @@
     "null::bigint, null::text, null::text, " ORDER_JSON_TIME(                                      \
         "p.ended_at") ", null::text, null::text, null::text, null::json, null::text"
 
-/* Appends the members of row `row` without the braces; absent ones are left out. */
-void order_json_encode(struct buf *out, const struct pg_result *result, int row);
+/* Appends the members of row `row` without the braces; absent ones are left out. `paces` may be
+ * NULL: the estimated wait is left out. */
+void order_json_encode(struct buf *out, const struct pg_result *result, int row,
+                       struct line_paces *paces);
+/* From now on `paces` listens to how the line moves where the order of that row waits. */
+void order_json_watch(const struct pg_result *result, int row, struct line_paces *paces);
 /* Status of that row. */
 const char *order_json_status(const struct pg_result *result, int row);
 /* The column ORDER_JSON_HISTORY: JSON. */

@@ -29,14 +29,15 @@ struct order_list {
     int limit;
 };
 
-static void encode(struct buf *out, const struct pg_result *result, int limit)
+static void encode(struct buf *out, const struct pg_result *result, int limit,
+                   struct line_paces *paces)
 {
     int rows = pg_rows(result);
     buf_reset(out);
     (void)buf_str(out, "{\"orders\":[");
     for (int i = 0; i < rows && i < limit; i++) {
         (void)buf_str(out, i == 0 ? "{" : ",{");
-        order_json_encode(out, result, i);
+        order_json_encode(out, result, i, paces);
         (void)buf_char(out, '}');
     }
     (void)buf_char(out, ']');
@@ -62,7 +63,7 @@ static void listed(const struct pg_result *result, void *arg)
                               PROBLEM_DATABASE_UNAVAILABLE, NULL);
     } else {
         const struct http_header header = {"Cache-Control", "no-store"};
-        encode(&api->out, result, listing->limit);
+        encode(&api->out, result, listing->limit, api->paces);
         respond_json(api, listing->request, STATS_ORDERS_LIST, 200, &api->out, &header, 1);
     }
     free(listing);

@@ -15,6 +15,7 @@
 #include "common/shop/redis_keys.h"
 #include "common/shop/status.h"
 #include "producer/orders/event_tickets.h"
+#include "producer/orders/line_paces.h"
 #include "producer/orders/order_json.h"
 #include "producer/respond.h"
 
@@ -126,12 +127,18 @@ static void unlisten(struct order_status *status, struct lookup *l)
     free(listener);
 }
 
+static bool begins(const char *channel, size_t len, const char *prefix)
+{
+    size_t prefix_len = strlen(prefix);
+    return len > prefix_len && memcmp(channel, prefix, prefix_len) == 0;
+}
+
 /* Repeats the buyer's lookups, or those that `message` is about. */
 static void wake(struct order_status *status, const char *channel, size_t channel_len,
                  const char *message, size_t message_len)
 {
     size_t prefix = sizeof REDIS_CHANNEL_EVENTS - 1;
-    if (channel_len <= prefix)
+    if (!begins(channel, channel_len, REDIS_CHANNEL_EVENTS))
         return;
     struct listener *listener = find_listener(status, channel + prefix, channel_len - prefix);
     if (listener == NULL)
@@ -148,7 +155,11 @@ static void wake(struct order_status *status, const char *channel, size_t channe
 static void on_message(const char *channel, size_t channel_len, const char *message,
                        size_t message_len, void *arg)
 {
-    wake(arg, channel, channel_len, message, message_len);
+    struct order_status *status = arg;
+    if (begins(channel, channel_len, REDIS_CHANNEL_LINE))
+        line_paces_heard(status->api->paces, channel, channel_len, message, message_len);
+    else
+        wake(status, channel, channel_len, message, message_len);
 }
 
 /* A lookup now sees what happened before. */
@@ -213,7 +224,7 @@ static void answer(struct lookup *l, const struct pg_result *result)
     buf_reset(out);
     (void)buf_char(out, '{');
     if (known)
-        order_json_encode(out, result, 0);
+        order_json_encode(out, result, 0, api->paces);
     else
         (void)buf_printf(out, "\"id\":\"%s\",\"status\":\"queued\"", l->id);
     (void)buf_str(out, ",\"events_url\":");
@@ -230,6 +241,15 @@ static void answer(struct lookup *l, const struct pg_result *result)
     bool final = known && order_state_final(order_state_of(order_json_status(result, 0)));
     respond_json(api, l->request, STATS_ORDER, 200, out, headers, final ? 1 : 2);
     end(l);
+}
+
+/* Its answer will tell how its line moves. */
+static void wait_on(struct lookup *l, const struct pg_result *result)
+{
+    if (pg_rows(result) > 0)
+        order_json_watch(result, 0, l->api->paces);
+    if (l->again)
+        ask(l);
 }
 
 static void looked_up(const struct pg_result *result, void *arg)
@@ -250,8 +270,8 @@ static void looked_up(const struct pg_result *result, void *arg)
         answer_forgotten(l);
     else if (final || !waits(l))
         answer(l, result);
-    else if (l->again)
-        ask(l);
+    else
+        wait_on(l, result);
 }
 
 static void ask(struct lookup *l)
@@ -284,6 +304,18 @@ static void tick(void *arg)
 
 /* ---- */
 
+static int listen_to_line(const char *channel, void *arg)
+{
+    struct order_status *status = arg;
+    return redis_subscribe(status->subscriber, channel);
+}
+
+static void leave_line(const char *channel, void *arg)
+{
+    struct order_status *status = arg;
+    redis_unsubscribe(status->subscriber, channel);
+}
+
 struct order_status *order_status_new(struct api *api, const struct redis_server *redis)
 {
     struct order_status *status = calloc(1, sizeof *status);
@@ -295,7 +327,9 @@ struct order_status *order_status_new(struct api *api, const struct redis_server
                                                    .subscribed = on_subscribed};
     status->subscriber = redis_subscriber_open(api->loop, redis, &events, status);
     status->tick = loop_timer_new(api->loop, tick, status);
-    if (status->subscriber == NULL || status->tick == NULL) {
+    const struct line_paces_channels lines = {listen_to_line, leave_line, status};
+    api->paces = line_paces_new(api->loop, &lines);
+    if (status->subscriber == NULL || status->tick == NULL || api->paces == NULL) {
         order_status_free(status);
         return NULL;
     }
@@ -314,6 +348,8 @@ void order_status_free(struct order_status *status)
         free(l);
     }
     redis_subscriber_close(status->subscriber);
+    line_paces_free(status->api->paces);
+    status->api->paces = NULL;
     loop_timer_free(status->tick);
     strmap_free(&status->listeners);
     free(status);

@@ -334,6 +334,17 @@ test("a place in line never rises, and a status of a later version changes nothi
   assert.equal(one.status, "waiting");
 });
 
+test("an answer tells how long the wait is, or that the line stands; one that does not know takes nothing away", () => {
+  const one = order();
+  const until = { expires_at: "2026-01-01T00:15:00.000Z" };
+  said(one, { status: "waiting", place_in_line: 4, estimated_wait_s: 90, ...until }, 1);
+  assert.equal(one.estimated_wait_s, 90);
+  said(one, { status: "waiting", place_in_line: 3, ...until }, 1);
+  assert.equal(one.estimated_wait_s, 90);
+  said(one, { status: "waiting", place_in_line: 3 }, 1);
+  assert.equal(one.estimated_wait_s, undefined);
+});
+
 test("a place in line falls while the order waits, and belongs to the event by which it waits", () => {
   const changes = [];
   const book = new Book((order) => changes.push(order.place_in_line));

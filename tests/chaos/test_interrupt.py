@@ -40,7 +40,8 @@ class Interrupt(unittest.TestCase):
         run = subprocess.Popen([os.path.join(HERE, "run"), "--minutes", "5", "--dir", directory,
                                 *(["--build", os.environ["CHECKOUT_BUILD_DIR"]]
                                   if "CHECKOUT_BUILD_DIR" in os.environ else [])],
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+                               env={**os.environ, "PYTHONFAULTHANDLER": "1"})
         try:
             clients = os.path.join(directory, "evidence", "clients.jsonl")
             wait_until(lambda: run.poll() is not None or
@@ -48,7 +49,11 @@ class Interrupt(unittest.TestCase):
             self.assertGreaterEqual(len(residents(directory)), PROGRAMS)
             run.send_signal(number)
             began = time.monotonic()
-            said, _ = run.communicate(timeout=90)
+            try:
+                said, _ = run.communicate(timeout=90)
+            except subprocess.TimeoutExpired:
+                run.send_signal(signal.SIGABRT)  # with the stacks of all threads
+                self.fail(f"still there; it said:\n{run.communicate(timeout=10)[0].decode()}")
             self.assertEqual(run.returncode, 130, said.decode())
             # one of Erlang's helpers may need a moment to see that its node has gone
             wait_until(lambda: not residents(directory), 15, lambda: f"{residents(directory)} to end")

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """The API is what schemas/openapi.yaml says: each documented answer of each call is given, and nothing else comes."""
 
+import json
 import os
 import re
 import uuid
@@ -64,6 +65,13 @@ class Documented(harness.TestCase):
 
     def waiting(self):
         return self.order("waiting", self.stack.item(stock=1, held=1))
+
+    def estimated(self, order):
+        """Once its line has a pace, as the consumer that serves it says when some have left."""
+        line, redis = self.get(order).json, self.stack.redis()
+        news = {"version": 1, "head": 1, "next": 2, "waiting": 1, "behind_ms": 0, "pace_ms": 7400}
+        wait_until(lambda: redis.publish("checkout:line:" + line["sku"], json.dumps(news)) and
+                   self.get(order).json.get("estimated_wait_s") == 8, 10, "the wait to be estimated")
 
     def cancel(self, order):
         return self.call("DELETE", f"/v1/orders/{order}")
@@ -222,7 +230,7 @@ class Documented(harness.TestCase):
         members = self.contract.document["components"]["schemas"]["Order"]["properties"]
         asked = self.order("reserved", payment_method=ASKS, reference="cart-7")
         wait_until(lambda: "next_action" in self.get(asked).json, 20, "the buyer to be asked")
-        self.waiting()
+        self.estimated(self.waiting())
         self.order("rejected", payment_method="pm_card_chargeDeclined")
         self.order("rejected", payment_method="pm_nothing")
         self.assertEqual(set(members) - self.contract.members["Order"], set())

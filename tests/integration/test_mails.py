@@ -4,6 +4,8 @@
 import json
 import uuid
 
+import psycopg2
+
 import harness
 from harness import free_port, wait_until
 from harness_mail import Inbox
@@ -105,6 +107,16 @@ class Mails(TestCase):
         silent = self.stack.order("ann", self.sku).wait("confirmed")
         refused = self.order("no@example.org", unit_price=1).wait("rejected")
         self.assertEqual(self.stack.sql("select * from mails where order_id in (%s, %s)", (silent.id, refused.id)), [])
+
+    def test_a_shop_may_choose_no_mails(self):
+        self.assertEqual(self.stack.ctl("mails", "kinds", "").stdout, "mails are written about: nothing\n")
+        try:
+            order = self.order("quiet@example.org").wait("confirmed")
+        finally:
+            self.stack.ctl("mails", "kinds", "confirmed,refunded,action")
+        self.assertEqual(self.stack.sql("select * from mails where order_id = %s", (order.id,)), [])
+        for wrong in (",", "confirmed,", ",confirmed"):
+            self.assertEqual(self.stack.ctl("mails", "kinds", wrong, check=False).returncode, 2, wrong)
 
     def test_refusals_and_the_line_are_told_where_the_shop_chooses(self):
         self.stack.ctl("mails", "kinds", "confirmed,rejected,waiting")
@@ -276,6 +288,19 @@ class Faults(TestCase):
             return self.stack.ctl("doctor", check=False).stdout
         finally:
             self.mailer.thaw()
+
+    def test_a_claim_reads_no_more_of_a_long_queue_than_it_takes(self):
+        order = self.order("queue@example.org").wait("confirmed")
+        with psycopg2.connect(self.stack.direct["CHECKOUT_DATABASE_URL"]) as session, session.cursor() as cursor:
+            cursor.execute("set search_path = checkout")
+            cursor.execute("insert into orders select (json_populate_record(o, json_build_object("
+                           "    'order_id', md5(n::text)::uuid, 'mail_to', 'queue-' || n || '@example.org'))).* "
+                           "from orders o, generate_series(1, 3000) n where o.order_id = %s", (order.id,))
+            cursor.execute("insert into mails (order_id, kind) select md5(n::text)::uuid, 'confirmed' from generate_series(1, 3000) n")
+            for _ in range(2):      # the first one reads catalogs, too
+                cursor.execute("explain (analyze, buffers, format json) select * from claim_mails('test', 16, 60000, 30)")
+            self.assertLess(cursor.fetchone()[0][0]["Plan"]["Shared Hit Blocks"], 3000)
+            session.rollback()
 
     def test_two_mailers_share_the_work_and_one_that_dies_leaves_it_to_the_other(self):
         second = self.stack.start("mailer", CHECKOUT_SMTP_TIMEOUT="30s")

@@ -169,6 +169,19 @@ class Moving(PlaceCase):
 class Losses(PlaceCase):
     proxied = ("redis",)
 
+    def is_estimated(self, order, waiter):
+        """Both doors tell how long it takes, by the pace of the last minute, and mean the same."""
+        path = f"/v1/orders/{order.id}"
+        def asked(**headers):
+            got = self.stack.call(order.user, "GET", path, headers=headers).json
+            return got if "estimated_wait_s" in got else None
+        got = wait_until(asked, 30, "the API to estimate the wait")
+        wait_until(lambda: "estimated_wait_s" in waiter.newest(), 15, "the websocket to estimate the wait")
+        self.assertTrue(got["place_in_line"] <= got["estimated_wait_s"] <= 60 * got["place_in_line"], got)
+        listed = self.stack.call(order.user, "GET", "/v1/orders").json["orders"]
+        self.assertIn("estimated_wait_s", listed[0])
+        self.assertIsNotNone(asked(Prefer="wait=1"))
+
     def test_it_goes_on_after_a_reconnect_without_redis_and_under_another_owner(self):
         sku, orders, waiters = self.line(20)
         self.exact(sku, waiters)
@@ -198,6 +211,7 @@ class Losses(PlaceCase):
         move()
         self.exact(sku, waiters, 20)  # heard from nobody: it is read
         self.stack.proxies["redis"].up()
+        self.is_estimated(orders[15], waiters[15])
         consumer = self.stack.daemon("consumer")
         consumer.kill()
         self.stack.start_again(consumer)

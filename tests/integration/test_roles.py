@@ -156,8 +156,9 @@ class Roles(harness.TestCase):
 
     def test_what_sends_webhooks_keeps_deliveries_and_chooses_no_endpoint(self):
         self.assertEqual(self.may_execute("checkout_webhooks"), {
-            "greet", "versions", "age_ms", "feed", "fill_hook", "fill_hooks", "forget_hooks", "claim_hooks", "judge_hook",
-            "finish_hook", "hooks_overdue", "hooks_now", "daemon_heartbeat", "feed_start", "refuse_behind_horizon"})
+            "greet", "versions", "age_ms", "feed", "fill_hook", "fill_hooks", "forget_hooks", "claim_hooks", "next_hooks",
+            "put_off_hooks", "judge_hook", "finish_hook", "hooks_overdue", "hooks_now", "daemon_heartbeat", "feed_start",
+            "refuse_behind_horizon"})
         self.refused("webhooks", "select payment_method from orders", "select receipt_email from orders",
                      "select mail_to from orders", "select * from payments", "select * from commands",
                      "update orders set status = 'confirmed'", "update items set sold = 0", "delete from order_events",

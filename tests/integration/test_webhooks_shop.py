@@ -205,6 +205,12 @@ class Webhooks(TestCase):
         self.assertEqual(receiver.of(order.id)[1].body, receiver.of(order.id)[2].body)
         self.assertEqual(self.stack.ctl("webhooks", "replay", "again", "999999", check=False).returncode, 1)
 
+    def test_commands_name_an_endpoint_that_is_not_there(self):
+        for command in (("deliveries", "nowhere"), ("replay", "nowhere", "--failed"), ("test", "nowhere"), ("resume", "nowhere")):
+            done = self.stack.ctl("webhooks", *command, check=False)
+            self.assertEqual((done.returncode, done.stdout), (1, ""), command)
+            self.assertIn("there is no endpoint nowhere", done.stderr)
+
     def test_two_share_the_work_and_one_that_dies_leaves_it_to_the_other(self):
         receiver = self.endpoint("two")
         second = self.stack.start("webhooks")
@@ -233,6 +239,39 @@ class Webhooks(TestCase):
         self.stack.sql("update hook_deliveries set due_at = now() - interval '1 hour' where sequence = 2 and endpoint = 'long-queue'")
         self.stack.sql("analyze hook_deliveries")
         self.assertLess(self.time_of_a_claim(), 0.5)
+
+    def test_what_cannot_leave_costs_a_claim_nothing(self):
+        self.add("blocked", "https://127.0.0.1:1/")
+        self.stack.ctl("webhooks", "pause", "blocked")
+        # of each order, the second event is due, and the first one in an hour
+        self.stack.sql("insert into hook_deliveries (endpoint, event_id, order_id, sequence, type, at, due_at) "
+                       "select 'blocked', -n, md5((n / 2)::text)::uuid, 2 - n % 2, 'order.confirmed', now(), "
+                       "       now() + case when n % 2 = 1 then interval '1 hour' else interval '0' end "
+                       "from generate_series(2, 6001) n")
+        self.assertLess(self.pages_of_claims(2)[-1], 100)
+        self.stack.sql("update hook_endpoints set paused = null, try_at = now() + interval '1 min' where endpoint = 'blocked'")
+        self.assertLess(self.pages_of_claims(2)[-1], 100)
+        self.stack.sql("update hook_endpoints set try_at = now() where endpoint = 'blocked'")
+        wait_until(lambda: self.pages_of_claims(1)[0] < 100, 10, "claims that walk past nothing")
+        with psycopg2.connect(self.stack.direct["CHECKOUT_DATABASE_URL"]) as session, session.cursor() as cursor:
+            cursor.execute("update checkout.hook_deliveries set due_at = now() where endpoint = 'blocked' and event_id = -3")
+            cursor.execute("select event_id from checkout.claim_hooks('test', 60000, 16) where endpoint = 'blocked'")
+            self.assertEqual(cursor.fetchall(), [(-3,)])
+            session.rollback()
+
+    def pages_of_claims(self, times):
+        """How many pages each claim reads. The first of a session reads catalogs too."""
+        return [self.stack.one("explain (analyze, buffers, format json) select * from claim_hooks('test', 60000, 16)")
+                [0]["Plan"]["Shared Hit Blocks"] for _ in range(times)]
+
+    def test_what_waited_behind_another_event_is_tried_as_long_as_any(self):
+        self.add("late", "https://127.0.0.1:1/")
+        self.stack.ctl("webhooks", "pause", "late")
+        self.stack.sql("insert into hook_deliveries (endpoint, event_id, order_id, sequence, type, at, since) "
+                       "values ('late', -1, md5('late')::uuid, 2, 'order.confirmed', now(), now() - interval '71 hours')")
+        self.stack.sql("update hook_endpoints set paused = null where endpoint = 'late'")
+        wait_until(lambda: self.stack.sql("select 1 from hook_deliveries where event_id = -1 and attempts > 0"), 10, "a try")
+        self.assertLess(self.stack.one("select extract(epoch from now() - since) from hook_deliveries where event_id = -1"), 60)
 
     def time_of_a_claim(self):
         """The least of three, in s."""

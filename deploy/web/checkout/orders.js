@@ -65,6 +65,7 @@ export function learn(order, news, { sequence, event }) {
   order.sequence = Math.max(order.sequence, sequence ?? 0);
   for (const name of NEWS) take(order, news, name, whole);
   for (const name of FACTS) take(order, news, name, false);
+  take(order, news, "estimated_wait_s", !event && !news.expires_at); // not every server knows it at once
   if (place && order.place_in_line) order.place_in_line = Math.min(place, order.place_in_line); // a line only moves up
   tidy(order);
   return JSON.stringify(order) !== before;

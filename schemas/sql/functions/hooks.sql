@@ -70,10 +70,69 @@ begin
                                  order by n.ended_at limit 1000) o);
 end $$;
 
+-- Of deliveries that are due behind an earlier event of their order: where that one waits for its next attempt, they are
+-- due with it from then on. The lock of the endpoint keeps away those who make all that waits due (judge_hook, resume_hook):
+-- while one of them is at work, nothing is put off.
+create or replace function checkout.put_off_hooks(p_endpoint text, p_deliveries bigint[]) returns void
+language plpgsql as $$
+begin
+    perform 1 from checkout.hook_endpoints h where h.endpoint = p_endpoint for no key update skip locked;
+    if not found then
+        return;
+    end if;
+    with behind as (
+        select d.delivery_id, d.order_id from checkout.hook_deliveries d
+         where d.delivery_id = any (p_deliveries) and d.state || '' = 'due' and d.due_at <= now() for update skip locked)
+    update checkout.hook_deliveries d set due_at = first.due_at
+      from behind b
+     cross join lateral (select e.due_at, e.claimed_by from checkout.hook_deliveries e
+                          where e.order_id = b.order_id and e.endpoint || '' = p_endpoint and e.state || '' = 'due'
+                          order by e.event_id limit 1) first
+     where d.delivery_id = b.delivery_id and first.due_at > now() and first.claimed_by is null;
+end $$;
+
+-- Which deliveries may leave to an endpoint now, p_places at most: tests, and, where it is open, of each order the earliest
+-- due event alone. What waits behind such an event is looked at once, up to 1000 in a call, so that a long queue of what
+-- cannot leave costs the claims of others nothing.
+create or replace function checkout.next_hooks(p_endpoint text, p_open boolean, p_places bigint) returns bigint[]
+language plpgsql set enable_bitmapscan = off as $$    -- which would read all that is due, to sort it
+declare
+    chosen bigint[];
+    behind bigint[] := '{}';
+    d record;
+    earliest record;
+begin
+    chosen := array(select t.delivery_id from checkout.hook_deliveries t
+                     where t.endpoint = p_endpoint and t.event_id is null and t.state || '' = 'due' and t.due_at <= now()
+                     order by t.due_at limit p_places);
+    if not p_open then
+        return chosen;
+    end if;
+    for d in
+        select w.delivery_id, w.order_id from checkout.hook_deliveries w
+         where w.endpoint = p_endpoint and w.state = 'due' and w.due_at <= now() and w.event_id is not null
+         order by w.due_at limit 1000
+    loop
+        exit when cardinality(chosen) >= p_places;
+        select w.delivery_id, w.due_at, w.claimed_by into earliest from checkout.hook_deliveries w    -- by the index of its order
+         where w.order_id = d.order_id and w.endpoint || '' = p_endpoint and w.state || '' = 'due'
+         order by w.event_id limit 1;
+        if earliest.due_at > now() and earliest.claimed_by is null then
+            behind := behind || d.delivery_id;
+        elsif earliest.due_at <= now() and earliest.delivery_id <> all (chosen) then
+            chosen := chosen || earliest.delivery_id;
+        end if;
+    end loop;
+    if cardinality(behind) > 0 then
+        perform checkout.put_off_hooks(p_endpoint, behind);
+    end if;
+    return chosen;
+end $$;
+
 -- Claims deliveries that are due, for p_lease_ms: a process that dies leaves them to the others then. An endpoint has
 -- p_per_endpoint under way at once, one alone after 10 failures in a row; the endpoints do not share these places, so
--- none waits for another. Of an order the earliest due event alone may leave. A test leaves even while its endpoint is
--- paused. Claims are made one after the other; nothing waits in them.
+-- none waits for another. A test leaves even while its endpoint is paused. Claims are made one after the other; nothing
+-- waits in them. How long an event is tried counts from its first attempt, not from the time that it waited before.
 create or replace function checkout.claim_hooks(p_worker text, p_lease_ms bigint, p_per_endpoint integer)
 returns table (delivery_id bigint, attempt integer, tries integer, endpoint text, url text, event_id bigint, order_id uuid,
                sequence integer, type text, reason text, amount bigint, at_ms bigint, age_ms bigint,
@@ -82,6 +141,7 @@ language plpgsql as $$
 declare
     e record;
     places bigint;
+    chosen bigint[];
 begin
     perform set_config('synchronous_commit', 'off', true);
     perform pg_advisory_xact_lock(hashtext('checkout.claim_hooks'));
@@ -92,18 +152,16 @@ begin
           from checkout.hook_deliveries d
          where d.endpoint = e.endpoint and d.state = 'due' and d.claimed_by is not null and d.due_at > now();
         continue when places <= 0;
+        chosen := checkout.next_hooks(e.endpoint, e.open, places);
+        continue when cardinality(chosen) = 0;
         return query
         with due as (
             select d.delivery_id as id from checkout.hook_deliveries d
-             where d.endpoint = e.endpoint and d.state = 'due' and d.due_at <= now() and (e.open or d.event_id is null)
-               and (d.event_id is null    -- with `not exists` PostgreSQL may join all that is due with all of it
-                    or d.event_id = (select min(b.event_id) from checkout.hook_deliveries b     -- by the index of its order
-                                      where b.order_id = d.order_id
-                                        and b.endpoint || '' = e.endpoint and b.state || '' = 'due'))
-             order by d.due_at limit places for update skip locked),
+             where d.delivery_id = any (chosen) and d.state || '' = 'due' and d.due_at <= now() for update skip locked),
         claimed as (
             update checkout.hook_deliveries d
                set attempts = d.attempts + 1, tries = d.tries + 1, claimed_by = p_worker,
+                   since = case when d.tries = 0 then now() else d.since end,
                    due_at = now() + p_lease_ms * interval '1 ms'
               from due where d.delivery_id = due.id
             returning d.*)
@@ -240,15 +298,18 @@ begin
     return found;
 end $$;
 
--- What has waited is due now, as if for the first time.
+-- What has waited is due now, as if for the first time. The endpoint first, as whoever makes all that waits due does.
 create or replace function checkout.resume_hook(p_endpoint text) returns boolean
 language plpgsql as $$
 begin
-    update checkout.hook_deliveries d set due_at = now(), since = now(), tries = 0
-     where d.endpoint = p_endpoint and d.state = 'due' and d.claimed_by is null;
     update checkout.hook_endpoints e set paused = null, failures = 0, failing_since = null, try_at = now()
      where e.endpoint = p_endpoint;
-    return found;
+    if not found then
+        return false;
+    end if;
+    update checkout.hook_deliveries d set due_at = now(), since = now(), tries = 0
+     where d.endpoint = p_endpoint and d.state = 'due' and d.claimed_by is null;
+    return true;
 end $$;
 
 -- The number of a delivery that tells of no event; null: there is no such endpoint.

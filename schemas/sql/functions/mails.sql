@@ -42,7 +42,7 @@ create or replace function checkout.claim_mails(p_mailer text, p_limit integer, 
 returns table (mail_id bigint, attempt integer, kind text, address text, locale text, order_id uuid, sku text,
                title text, quantity integer, amount bigint, currency text, reference text, reason text,
                created_ms bigint, age_ms bigint, action_until_ms bigint)
-language plpgsql as $$
+language plpgsql set enable_bitmapscan = off as $$    -- which would read all that is due, to sort it
 declare
     busy text[];
     m record;

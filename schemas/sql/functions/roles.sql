@@ -188,6 +188,7 @@ grant execute on function checkout.greet(integer), checkout.versions(), checkout
     checkout.feed(bigint[], integer, boolean), checkout.feed_start(), checkout.refuse_behind_horizon(bigint[]),
     checkout.fill_hook(text, integer, integer), checkout.fill_hooks(integer, integer),
     checkout.forget_hooks(bigint, integer), checkout.claim_hooks(text, bigint, integer),
+    checkout.next_hooks(text, boolean, bigint), checkout.put_off_hooks(text, bigint[]),
     checkout.judge_hook(text, boolean, integer, bigint, bigint),
     checkout.finish_hook(bigint, integer, text, text, bigint, integer, integer, text, bigint, bigint),
     checkout.hooks_overdue(), checkout.hooks_now() to checkout_webhooks;
