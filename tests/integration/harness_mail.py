@@ -67,9 +67,10 @@ class _Handler:
 class Inbox:
     """`mails` is what arrived, `commands` each (sender, recipient) of the dialogue. Ends with close()."""
 
-    def __init__(self, certificate=None, login=None, implicit=False):
+    def __init__(self, certificate=None, login=None, implicit=False, demands_tls=False):
         self.mails, self.commands, self.tries, self.logins = [], [], {}, []
         self.port, self._certificate, self._login, self._implicit = free_port(), certificate, login, implicit
+        self._demands_tls = demands_tls
         self._controller = None
         self.open()
 
@@ -80,7 +81,7 @@ class Inbox:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*self._certificate)
         if context is not None and not self._implicit:
-            settings.update(tls_context=context)
+            settings.update(tls_context=context, require_starttls=self._demands_tls)
         if self._login is not None:
             settings.update(authenticator=self._authenticate, auth_required=True, auth_require_tls=not self._implicit)
         self._controller = Controller(_Handler(self), hostname="127.0.0.1", port=self.port,

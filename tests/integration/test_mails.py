@@ -379,6 +379,19 @@ class Servers(TestCase):
         self.assertNotIn(b"wrong", mailer.log_text())
         self.stack.sql("update mails set state = 'dropped' where order_id = %s", (order.id,))
 
+    def test_a_server_that_wants_a_login_or_tls_fails_no_mail(self):
+        asks = {"a login": self.inbox_of(certificate=self.certificate, login=("shop", "right")),
+                "TLS": self.inbox_of(certificate=self.certificate, demands_tls=True)}
+        for what, inbox in asks.items():
+            with self.subTest(what):
+                mailer = self.start(f"smtp://localhost:{inbox.port}", CHECKOUT_SMTP_TLS="true" if what == "a login" else "false")
+                order = self.order("nobody@example.org").wait("confirmed")
+                wait_until(lambda: b"login_or_tls_wanted: 530" in mailer.log_text(), 30, "the mailer to say why")
+                mailer.stop()
+                self.assertEqual(self.row(order), ("due", 1, "login_or_tls_wanted: 530"))
+                self.assertIn(b"no mail server can be used", mailer.log_text())
+                self.stack.sql("update mails set state = 'dropped' where order_id = %s", (order.id,))
+
     def test_another_server_does_and_mails_wait_while_there_is_none(self):
         inbox = self.inbox_of(certificate=self.certificate)
         self.start(f"smtp://localhost:{free_port()},smtp://localhost:{inbox.port}")

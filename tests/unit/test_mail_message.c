@@ -197,6 +197,7 @@ static const struct {
     {{ERR_TIMEOUT, 354, "timeout"}, DISPATCH_AGAIN, "timeout"},
     {{ERR_CLOSED, 0, "connection_lost"}, DISPATCH_AGAIN, "connection_lost"},
     {{ERR_AUTH, 535, "login_refused"}, DISPATCH_UNAVAILABLE, "login_refused: 535"},
+    {{ERR_AUTH, 530, "login_or_tls_wanted"}, DISPATCH_UNAVAILABLE, "login_or_tls_wanted: 530"},
     {{ERR_UNAVAILABLE, 0, "not_connected"}, DISPATCH_UNAVAILABLE, "not_connected"},
     {{ERR_UNAVAILABLE, 554, "refused"}, DISPATCH_UNAVAILABLE, "refused: 554"},
 };

@@ -12,6 +12,7 @@
 #define URL_SIZE (SMTP_URL_PART_SIZE + 32)
 #define CONNECT_MS 10000
 #define MAIL_MAX ((size_t)1024 * 1024)
+#define STATUS_LOGIN_FIRST 530 /* or TLS: RFC 4954 section 6, RFC 3207 section 4 */
 
 /* What the thread works on: its own copies. */
 struct smtp_call {
@@ -134,7 +135,7 @@ static struct smtp_answer answer_of(CURLcode result, unsigned status, bool began
     bool refused = status >= 400 && status < 600;
     if (result == CURLE_OK)
         answer.code = 0;
-    else if (result == CURLE_LOGIN_DENIED)
+    else if (result == CURLE_LOGIN_DENIED || status == STATUS_LOGIN_FIRST)
         answer.code = ERR_AUTH;
     else if (result == CURLE_OPERATION_TIMEDOUT)
         answer.code = ERR_TIMEOUT;
@@ -147,7 +148,9 @@ static struct smtp_answer answer_of(CURLcode result, unsigned status, bool began
         answer.code = began || result == CURLE_RECV_ERROR || result == CURLE_SEND_ERROR
                           ? ERR_CLOSED
                           : ERR_UNAVAILABLE;
-    if (refused && answer.code != ERR_AUTH)
+    if (status == STATUS_LOGIN_FIRST)
+        answer.reason = "login_or_tls_wanted";
+    else if (refused && answer.code != ERR_AUTH)
         answer.reason = "refused";
     return answer;
 }

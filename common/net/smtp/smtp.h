@@ -27,8 +27,8 @@ struct smtp_mail {
 
 struct smtp_answer {
     /* 0: the server has taken it. ERR_REFUSED: it refuses this mail, with `status`. ERR_AUTH: it
-     * refuses the login. ERR_UNAVAILABLE: it was not reached, or not by TLS, or refuses all mails.
-     * Else it is not known whether the mail was taken. */
+     * refuses the login, or wants one, or TLS. ERR_UNAVAILABLE: it was not reached, or not by TLS,
+     * or refuses all mails. Else it is not known whether the mail was taken. */
     int code;
     unsigned status;    /* of the server's last reply; 0: none */
     const char *reason; /* in a word; static */
