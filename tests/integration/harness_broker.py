@@ -60,6 +60,16 @@ class Broker:
         finally:
             connection.close()
 
+    @contextlib.contextmanager
+    def unbound(self, shard):
+        """Nothing that is published for this shard reaches a queue."""
+        binding = (self.queue(shard), f"checkout.jobs.{self.shards}", str(shard))
+        self._channel().queue_unbind(*binding)
+        try:
+            yield
+        finally:
+            self._channel().queue_bind(*binding)
+
     def purge(self):
         for queue in [self.queue(shard) for shard in range(self.shards)] + ["checkout.dead", "checkout.lost"]:
             try:

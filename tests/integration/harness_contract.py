@@ -1,16 +1,19 @@
 """schemas/openapi.yaml, strictly: what an answer of the API may be, and nothing else."""
 
 import os
+import re
 
 import jsonschema
 import yaml
 
+from harness_client import PROBLEMS
 from harness_services import ROOT
 
 # What HTTP itself puts into an answer.
 TRANSPORT = {"date", "content-length", "connection", "content-type"}
 PREFLIGHT = {"allow", "access-control-allow-methods", "access-control-allow-headers", "access-control-max-age"}
 REFUSED = {400, 431, 503}       # what any call answers without looking at it
+NO_CALL = {404: {"not-found"}, 405: {"method-not-allowed"}}     # what a path or a method answers that there is not
 METHODS = ("get", "post", "put", "patch", "delete")
 
 
@@ -18,7 +21,9 @@ class Contract:
     def __init__(self):
         with open(os.path.join(ROOT, "schemas", "openapi.yaml"), encoding="utf-8") as source:
             self.document = yaml.safe_load(source)
+        self.refused = self.document["components"]["responses"]["Refused"]
         self.seen = set()       # (operationId, status) of each answer that was checked
+        self.problems = set()   # (operationId, status, type) of each problem among them
         self.members = {}       # by the name of a schema: which members those answers had
 
     def resolve(self, part):
@@ -34,6 +39,17 @@ class Contract:
         return [(path, method, item[method]) for path, item in self.document["paths"].items()
                 for method in METHODS if method in item]
 
+    def types(self, response, status):
+        """The types of problems with this status that the description of an answer names."""
+        named = re.findall(r"`([a-z-]+)`", self.resolve(response).get("description", ""))
+        return {name for name in named if PROBLEMS.get(f"/problems/{name}", (0,))[0] == int(status)}
+
+    def documented_problems(self):
+        """(operationId, status, type) of each problem that a call is said to answer with, once looked at."""
+        return {(operation["operationId"], status, name) for _, _, operation in self.operations()
+                for status, response in operation["responses"].items() if status != "default"
+                for name in self.types(response, status)}
+
     def operation(self, method, path):
         method = "get" if method == "HEAD" else method.lower()
         given = path.partition("?")[0].split("/")
@@ -45,7 +61,7 @@ class Contract:
 
     def _response(self, operation, method, status):
         """What is written about this answer, and which headers it may have besides."""
-        refused = self.document["components"]["responses"]["Refused"]
+        refused = self.refused
         if method == "OPTIONS" and status == 204:
             return {"headers": {name: value for name, value in refused["headers"].items()
                                 if name not in ("Retry-After", "Cache-Control")}}, PREFLIGHT
@@ -80,10 +96,25 @@ class Contract:
         if name and isinstance(value, dict):
             self.members.setdefault(name, set()).update(value)
 
+    def _check_problem(self, operation, described, answer):
+        """Its type is one that the document names for this answer; its status is that of the type."""
+        name = answer.json["type"].rpartition("/")[2]
+        named = NO_CALL[answer.status] if described is self.refused and answer.status in NO_CALL else (
+            self.types(described, answer.status))
+        if answer.status in REFUSED:
+            named = named | self.types(self.refused, answer.status)
+        assert name in named, f"undocumented type {name}: {answer}"
+        assert PROBLEMS[answer.json["type"]] == (answer.status, answer.json["title"]), answer
+        if operation:
+            self.problems.add((operation["operationId"], str(answer.status), name))
+
     def check(self, method, path, answer):
         """The status, each header and each member of this answer is described, and what must be there is there."""
-        described, besides = self._response(self.operation(method, path), method, answer.status)
+        operation = self.operation(method, path)
+        described, besides = self._response(operation, method, answer.status)
         self._check_headers(described, besides, answer)
+        if answer.headers["Content-Type"] == "application/problem+json" and method != "HEAD":
+            self._check_problem(operation, described, answer)
         content = described.get("content")
         if content is None or method == "HEAD":
             assert not answer.body, answer

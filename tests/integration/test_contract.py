@@ -4,17 +4,27 @@
 import json
 import os
 import re
+import socket
+import urllib.parse
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import harness
 from harness import wait_until
 from harness_client import EVENT_SUBPROTOCOL, PROBLEMS, http_call, raw
-from harness_contract import Contract
+from harness_contract import Contract, REFUSED
 from harness_services import ROOT
 from test_webhook import PATH as WEBHOOKS, SECRET, event_of, sign
 
 ORIGIN = "https://shop.example"
 ASKS = "pm_card_authenticationRequired"
+LONG_BODY, LONG_BODIES_MAX = 64 * 1024, 16      # see http.h
+
+
+def refusals_of_handshakes():
+    """By status, the type of the problem that a handshake is refused with."""
+    with open(os.path.join(ROOT, "schemas", "asyncapi.yaml"), encoding="utf-8") as source:
+        return dict(re.findall(r"^ *\| (4\d\d|503) \| `(/problems/[a-z-]+)` \|", source.read(), re.MULTILINE))
 
 
 class Documented(harness.TestCase):
@@ -87,6 +97,37 @@ class Documented(harness.TestCase):
         self.stack.redis().set(f"checkout:gate:{sku}", "soldout:sold", ex=5)
         return self.post(sku)
 
+    def locked(self):
+        sku = self.stack.item()
+        self.stack.redis().set(f"checkout:gate:{sku}", "lock:open", ex=5)
+        self.post(sku)
+        return self.post(sku, "bob")
+
+    def outside(self, **window):
+        """An order out of the time of a sale, once the door knows it."""
+        sku = self.stack.item(**window)
+        return wait_until(lambda: answer if (answer := self.post(sku)).status == 409 else None, 10, "the door to know the sale")
+
+    def unheard(self):
+        """The order reaches the broker, and what the broker says of it gets lost."""
+        sku = self.stack.item()
+        loss = self.stack.proxies["amqp"].lose_answers(sku.encode())
+        with ThreadPoolExecutor(1) as pool:
+            sent = pool.submit(self.post, sku)
+            self.assertTrue(loss.seen.wait(10))
+            loss.reset()
+        self.taken_again()
+        return sent.result()
+
+    def unplaced(self):
+        """No queue takes the orders of this item."""
+        with self.stack.broker.unbound(0):
+            return self.post(self.stack.item())
+
+    def taken_again(self):
+        sku = self.stack.item()
+        wait_until(lambda: self.post(sku).status == 202, 30, "orders to be taken again")
+
     def challenged(self):
         sku = self.stack.item(challenge="drop-7")
         answers = []
@@ -120,11 +161,16 @@ class Documented(harness.TestCase):
             ("createOrder", "401"): lambda: self.post(item, user=None),
             ("createOrder", "403"): self.challenged,
             ("createOrder", "404"): self.post_unknown,
-            ("createOrder", "409"): self.conflict,
+            ("createOrder", "409", "sold-out"): self.conflict,
+            ("createOrder", "409", "item-in-another-cart"): self.locked,
+            ("createOrder", "409", "not-open-yet"): lambda: self.outside(opens_at="2040-01-01"),
+            ("createOrder", "409", "sale-closed"): lambda: self.outside(closes_at="2020-01-01"),
             ("createOrder", "413"): lambda: self.post(item, body=b" " * 5000),
             ("createOrder", "415"): lambda: self.call("POST", "/v1/orders", body=b"{}", Idempotency_Key="k"),
             ("createOrder", "422"): self.reused,
             ("createOrder", "429"): lambda: [self.post(item, "eve", self.strict) for _ in range(2)][1],
+            ("createOrder", "503", "overloaded"): self.unplaced,
+            ("createOrder", "503", "accept-unknown"): self.unheard,
             ("listOrders", "200"): lambda: self.call("GET", "/v1/orders?limit=1"),
             ("listOrders", "400"): lambda: self.call("GET", "/v1/orders?limit=0"),
             ("listOrders", "401"): lambda: self.call("GET", "/v1/orders", None),
@@ -152,7 +198,12 @@ class Documented(harness.TestCase):
             ("getOpenapi", "400"): lambda: self.ambiguous("GET", "/openapi.json"),
             ("getProblemPage", "200"): lambda: self.call("GET", "/problems/sold-out", None),
             ("getProblemPage", "404"): lambda: self.call("GET", "/problems/hunger", None),
-            # what is away comes last, and comes back
+        }
+
+    def cases_without_servers(self):
+        item = self.stack.item()
+        self.take_servers_away()
+        return {
             ("listOrders", "503"): lambda: self.call("GET", "/v1/orders"),
             ("getOrder", "503"): lambda: self.get(self.gone),
             ("cancelOrder", "503"): lambda: self.cancel(self.gone),
@@ -178,17 +229,19 @@ class Documented(harness.TestCase):
                    self.stack.call("ann", "GET", "/v1/orders").status == 200, 60, "the door to be whole again")
 
     def test_each_documented_answer_of_each_call_is_given(self):
-        cases, away = self.cases(), False
         documented = {(operation["operationId"], status) for _, _, operation in self.contract.operations()
                       for status in operation["responses"] if status != "default"}
-        self.assertEqual(documented - set(cases), set(), "an answer that no case here produces")
-        for (call, status), case in cases.items():
-            if status == "503" and not away:
-                away = True
-                self.take_servers_away()
-            with self.subTest(call=call, status=status):
-                self.assertEqual(case().status, int(status))
-                self.assertIn((call, status), self.contract.seen)
+        for cases in (self.cases, self.cases_without_servers):
+            for (call, status, *name), case in cases().items():
+                with self.subTest(call=call, status=status, type=name):
+                    answer = case()
+                    self.assertEqual(answer.status, int(status))
+                    self.assertIn((call, status), self.contract.seen)
+                    for wanted in name:
+                        self.assertEqual(answer.json["type"], f"/problems/{wanted}")
+        self.assertEqual(documented - self.contract.seen, set(), "an answer that no case here produces")
+        self.assertEqual(self.contract.documented_problems() - self.contract.problems, set(),
+                         "a problem that no case here produces")
 
     # -- what holds for every call -----------------------------------------------------------------
 
@@ -209,6 +262,34 @@ class Documented(harness.TestCase):
                 answer = self.stack.call(None, method.upper(), path, headers={"X": "x" * 16384}, producer=self.door)
                 self.contract.check(method.upper(), path, answer)
                 self.assertEqual(answer.status, 431)
+
+    def test_too_many_long_bodies_at_once(self):
+        for _ in range(LONG_BODIES_MAX):
+            self.addCleanup(self.begin_body().close)
+        body = b" " * (LONG_BODY + 1)
+        def further():
+            answer = self.stack.call(None, "POST", WEBHOOKS, body, producer=self.door)
+            self.contract.check("POST", WEBHOOKS, answer)
+            return answer if answer.status == 503 else None
+        answer = wait_until(further, 10, "a further one to be refused")
+        self.assertEqual(answer.json["type"], "/problems/overloaded")
+
+    def begin_body(self):
+        """A connection that has sent a part of a long body."""
+        target = urllib.parse.urlsplit(self.door.url)
+        connection = socket.create_connection((target.hostname, target.port), 10)
+        head = f"POST {WEBHOOKS} HTTP/1.1\r\nHost: x\r\nContent-Length: {2 * LONG_BODY}\r\n\r\n"
+        connection.sendall(head.encode() + b" " * (LONG_BODY + 1))
+        return connection
+
+    def test_each_type_of_a_problem_is_one_of_an_answer(self):
+        """Which all come: by the test of each answer, by those of what is refused at once, and by Handshakes."""
+        known = self.contract.document["components"]["schemas"]["Problem"]["properties"]["type"]["enum"]
+        named = {name for _, _, name in self.contract.documented_problems()} | {"method-not-allowed"}
+        for status in REFUSED:
+            named |= self.contract.types(self.contract.refused, status)
+        named |= {path.rpartition("/")[2] for path in refusals_of_handshakes().values()}
+        self.assertEqual({path.rpartition("/")[2] for path in known}, named)
 
     def test_other_methods(self):
         for path in self.contract.document["paths"]:
@@ -301,8 +382,7 @@ class Handshakes(harness.TestCase):
         return self.ask("ann")
 
     def test_each_documented_refusal_comes(self):
-        with open(os.path.join(ROOT, "schemas", "asyncapi.yaml"), encoding="utf-8") as source:
-            rows = dict(re.findall(r"^ *\| (4\d\d|503) \| `(/problems/[a-z-]+)` \|", source.read(), re.MULTILINE))
+        rows = refusals_of_handshakes()
         cases = {"400": lambda: self.ask(Sec_WebSocket_Protocol=None), "401": lambda: self.ask(None),
                  "403": lambda: self.ask(Origin="https://evil.example"), "404": lambda: self.ask(path="/v1/other"),
                  "405": lambda: self.ask(method="POST"), "426": lambda: self.ask(Sec_WebSocket_Version="8"),

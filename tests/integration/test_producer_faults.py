@@ -109,20 +109,13 @@ class BrokerFaults(Api):
 
     def test_a_queue_that_is_gone(self):
         shard = self.stack.shard(SKU)
-        queue = self.stack.broker.queue(shard)
-        connection = pika.BlockingConnection(pika.URLParameters(self.stack.direct["CHECKOUT_AMQP_URL"]))
-        channel = connection.channel()
-        channel.queue_unbind(queue, f"checkout.jobs.{self.stack.shards}", str(shard))
-        try:
+        with self.stack.broker.unbound(shard):
             key = uuid.uuid4().hex
             self.assert_problem(self.send(key=key), 503, "overloaded")
             # it was surely not accepted, so the key is free for another order
             other = next(sku for sku in MANY if self.stack.shard(sku) != shard)
             answer = self.send({"sku": other, "quantity": 3, "payment_method": "pm"}, key=key)
             self.assertEqual(answer.status, 202, answer)
-        finally:
-            channel.queue_bind(queue, f"checkout.jobs.{self.stack.shards}", str(shard))
-            connection.close()
         self.assertEqual(self.send().status, 202)
 
     def test_a_full_queue(self):
