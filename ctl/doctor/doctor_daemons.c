@@ -1,4 +1,4 @@
-/* The daemons that are no consumers, by their heartbeats, and whether the sale moves. */
+/* The daemons by their heartbeats, of the consumers the dead ones, and whether the sale moves. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -11,7 +11,7 @@
 static const struct pg_statement daemons = {
     "ctl_doctor_daemons",
     "select program, host, place, dead, ready, coalesce(not_ready, ''), heartbeat_age_ms"
-    "  from checkout.list_daemons() where program <> 'consumer'",
+    "  from checkout.list_daemons() where program <> 'consumer' or dead",
     0};
 enum { PROGRAM, HOST, PLACE, DEAD, READY, NOT_READY, AGE_MS };
 
@@ -22,12 +22,13 @@ static const struct pg_statement sales = {
 static const struct {
     const char *program;
     const char *subject;
-    bool optional; /* a shop may do without */
-} kinds[] = {{"producer", "producers", false},
-             {"notifier", "notifiers", false},
-             {"mailer", "mailers", true},
-             {"webhooks", "webhook senders", true},
-             {"console", "consoles", true}};
+    const char *without; /* what happens while there is none; NULL: a shop may do without */
+} kinds[] = {{"producer", "producers", "start one; no orders are taken meanwhile"},
+             {"notifier", "notifiers", "start one; buyers' pages ask for news meanwhile"},
+             {"mailer", "mailers", NULL},
+             {"webhooks", "webhook senders", NULL},
+             {"console", "consoles", NULL},
+             {"consumer", "consumers", NULL}}; /* those that live: doctor_members */
 
 static void say_daemon(struct doctor *doctor, const char *subject, const struct pg_result *result,
                        int row)
@@ -36,7 +37,9 @@ static void say_daemon(struct doctor *doctor, const char *subject, const struct 
     human_age(pg_int(result, row, AGE_MS), age);
     if (pg_bool(result, row, DEAD))
         doctor_say(doctor, FINDING_WARN, subject,
-                   "restart it; it is forgotten an hour after its last heartbeat",
+                   strcmp(subject, "consumers") == 0
+                       ? "restart it; it is forgotten 10 minutes after its last heartbeat"
+                       : "restart it; it is forgotten an hour after its last heartbeat",
                    "%s at %s: no heartbeat for %s", pg_text(result, row, HOST),
                    pg_text(result, row, PLACE), age);
     else if (!pg_bool(result, row, READY))
@@ -49,18 +52,19 @@ static void daemons_came(const struct pg_result *result, void *arg)
 {
     struct doctor *doctor = arg;
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
-        int64_t ready = 0;
+        int64_t ready = 0, known = 0;
         for (int row = 0; row < pg_rows(result); row++) {
             if (strcmp(pg_text(result, row, PROGRAM), kinds[i].program) != 0)
                 continue;
+            known++;
             ready += pg_bool(result, row, READY) && !pg_bool(result, row, DEAD);
             say_daemon(doctor, kinds[i].subject, result, row);
         }
-        if (ready == 0 && kinds[i].optional)
+        if (ready == 0 && kinds[i].without == NULL)
             continue;
         if (ready == 0)
-            doctor_say(doctor, FINDING_WARN, kinds[i].subject, "start one",
-                       "none is alive and ready");
+            doctor_say(doctor, known > 0 ? FINDING_FAIL : FINDING_WARN, kinds[i].subject,
+                       kinds[i].without, "none is alive and ready");
         else
             doctor_say(doctor, FINDING_OK, kinds[i].subject, "", "%" PRId64 " alive and ready",
                        ready);

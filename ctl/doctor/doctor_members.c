@@ -13,7 +13,11 @@
 
 static const struct pg_statement members = {
     "ctl_doctor_members",
-    "select count(*), count(*) filter (where ready) from checkout.consumers c" HOLDS_ITS_LOCK, 0};
+    "select count(*), count(*) filter (where ready), (select count(*) from checkout.consumers k"
+    "                                                   where k.heartbeat_at > now() - interval "
+    "'10 minutes')"
+    "  from checkout.consumers c" HOLDS_ITS_LOCK,
+    0};
 
 static const struct pg_statement not_ready = {
     "ctl_doctor_not_ready",
@@ -32,6 +36,17 @@ static const struct pg_statement unowned = {
     "select count(*) filter (where s.owner is null), count(*)"
     "  from checkout.shards s join checkout.service v on v.shards = s.shards",
     0};
+
+struct living {
+    int64_t alive, ready;
+    int64_t known; /* also those that died in the last 10 minutes */
+};
+
+static void read_living(const struct pg_result *result, void *arg)
+{
+    *(struct living *)arg =
+        (struct living){pg_int(result, 0, 0), pg_int(result, 0, 1), pg_int(result, 0, 2)};
+}
 
 struct pair {
     int64_t first, second;
@@ -91,20 +106,23 @@ static bool ask(struct doctor *doctor, const struct pg_statement *statement, pg_
 
 void doctor_members(struct doctor *doctor)
 {
-    struct pair live = {0, 0}, shards = {0, 0};
-    if (!ask(doctor, &members, read_pair, &live) || !ask(doctor, &unowned, read_pair, &shards))
+    struct living of = {0, 0, 0};
+    struct pair shards = {0, 0};
+    if (!ask(doctor, &members, read_living, &of) || !ask(doctor, &unowned, read_pair, &shards))
         return;
-    if (live.first == 0)
-        doctor_say(doctor, FINDING_WARN, "consumers", "start checkout-consumer", "none is alive");
-    else if (live.second < live.first)
+    if (of.alive == 0)
+        doctor_say(doctor, of.known > 0 ? FINDING_FAIL : FINDING_WARN, "consumers",
+                   "start checkout-consumer; orders are accepted and wait meanwhile",
+                   "none is alive");
+    else if (of.ready < of.alive)
         doctor_say(doctor, FINDING_WARN, "consumers", "see the lines that follow",
-                   "%" PRId64 " alive, %" PRId64 " of them ready", live.first, live.second);
+                   "%" PRId64 " alive, %" PRId64 " of them ready", of.alive, of.ready);
     else
-        doctor_say(doctor, FINDING_OK, "consumers", "", "%" PRId64 " alive and ready", live.first);
-    if (live.second < live.first)
+        doctor_say(doctor, FINDING_OK, "consumers", "", "%" PRId64 " alive and ready", of.alive);
+    if (of.ready < of.alive)
         (void)ask(doctor, &not_ready, name_them, doctor);
     (void)ask(doctor, &nodes, say_gathered, doctor);
-    if (live.first > 0 && shards.first > 0)
+    if (of.alive > 0 && shards.first > 0)
         doctor_say(doctor, FINDING_WARN, "shards", "they should be taken over within seconds",
                    "%" PRId64 " of %" PRId64 " have no owner", shards.first, shards.second);
 }

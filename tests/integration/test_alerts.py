@@ -346,6 +346,22 @@ class Alerts(harness.TestCase):
         self.assertEqual(sorted(names), sorted(pages))
         self.assertEqual(sorted(names), sorted(self.FAULTS))
 
+    def test_commands_of_the_runbook_are_there(self):
+        with open(os.path.join(ROOT, "docs/runbook.md"), encoding="utf-8") as source:
+            text = source.read()
+        queries = re.findall(r'psql -d checkout -c "([^"]+)"', text)
+        self.assertEqual(len(queries), 2)
+        for query in queries:
+            self.stack.sql(query)
+        commands = set(re.findall(r"`checkoutctl ([^`]+)`", text))
+        self.assertGreater(len(commands), 15)
+        for command in commands:
+            words = re.match(r"[a-z ]*[a-z]", command)[0].removesuffix(" captured").split()
+            told = self.stack.ctl(*words, "--help").stdout
+            self.assertIn(f"checkoutctl {' '.join(words)}", told, command)
+            for option in re.findall(r"--[a-z-]+", command):
+                self.assertIn(f"  {option}", told, command)
+
     def test_the_rules_pass_their_own_tests(self):
         done = subprocess.run(["promtool", "test", "rules", os.path.join(ROOT, "deploy/prometheus/checkout_test.yml")],
                               check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

@@ -86,6 +86,7 @@ class Pool(harness.TestCase):
         self.assertEqual((row["note"], row["standby"], row["named_owner"]),
                          ("owner is dead", None, None))
         self.assertIn("4 of them unserved", self.stack.ctl("shards").stdout)
+        self.assertRegex(self.stack.ctl("doctor", check=False).stdout, "fail +consumers +none is alive")
         for row in self.rows("consumers"):
             self.assertEqual((row["beating"], row["locked"]), (False, False))
 

@@ -30,9 +30,15 @@ class ShopNow(harness.TestCase):
                        "select p, 'gone', p, 1, '0', true, now() - interval '20 s' from unnest(%s) p", (list(others),))
         wait_until(lambda: [self.shop(f'checkout_daemons{{program="{program}",state="dead"}}')
                             for program in ("producer", *others)] == [1, 1, 1, 1], 20, "the alarm")
-        said = self.stack.ctl("doctor", check=False).stdout
+        self.stack.sql("insert into checkout.consumers (name, host, pid, version, heartbeat_at) "
+                       "values ('lost', 'gone', 1, '0', now() - interval '20 s')")
+        done = self.stack.ctl("doctor", check=False)
+        said = done.stdout
+        self.assertEqual(done.returncode, 1, said)      # nobody takes orders
+        self.assertRegex(said, "fail +producers +none is alive and ready")
         self.assertRegex(said, rf"warn +producers +\S+ at {place}: no heartbeat for \d+s")
-        self.assertRegex(said, "warn +producers +none is alive and ready")
+        self.assertRegex(said, r"warn +consumers +gone at lost: no heartbeat for \d+s")
+        self.stack.sql("delete from checkout.consumers where host = 'gone'")
         self.assertRegex(said, "ok +notifiers +1 alive and ready")
         for subject, program in zip(("mailers", "webhook senders", "consoles"), others):
             self.assertRegex(said, rf"warn +{subject} +gone at {program}: no heartbeat for \d+s")
