@@ -45,19 +45,24 @@ static void end(struct call *call)
     free(call);
 }
 
+void call_respond(struct call *call, const struct http_response *response)
+{
+    count(call, response->status);
+    http_respond(call->request, response);
+    end(call);
+}
+
 void call_answer(struct call *call, unsigned status, const char *json,
                  const struct http_header *header)
 {
     const struct http_header headers[] = {{"Cache-Control", "no-store"},
                                           header == NULL ? (struct http_header){0} : *header};
-    count(call, status);
-    http_respond(call->request, &(struct http_response){.status = status,
-                                                        .content_type = "application/json",
-                                                        .body = json,
-                                                        .body_len = strlen(json),
-                                                        .headers = headers,
-                                                        .header_count = header == NULL ? 1 : 2});
-    end(call);
+    call_respond(call, &(struct http_response){.status = status,
+                                               .content_type = "application/json",
+                                               .body = json,
+                                               .body_len = strlen(json),
+                                               .headers = headers,
+                                               .header_count = header == NULL ? 1 : 2});
 }
 
 static void answer_problem(struct call *call, const struct problem *problem,

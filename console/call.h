@@ -46,6 +46,8 @@ struct call *call_new(struct console *console, struct http_request *request,
 /* Each of these answers the request and frees the call. */
 void call_answer(struct call *call, unsigned status, const char *json,
                  const struct http_header *header);
+/* With a content type and headers of the caller's own. */
+void call_respond(struct call *call, const struct http_response *response);
 void call_problem(struct call *call, const struct problem *problem);
 void call_refuse(struct call *call, enum problem_type type, const char *detail);
 /* 405 with `allow`. */

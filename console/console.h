@@ -10,6 +10,8 @@
 #include "console/stats.h"
 
 struct feed;
+struct ops;
+struct origins;
 struct watch;
 
 struct console {
@@ -19,7 +21,9 @@ struct console {
     struct stats stats;
     struct watch *watch; /* the requests that wait for their command's end */
     struct feed *feed;
-    bool leaving; /* nothing waits any more */
+    struct ops *ops;
+    struct origins *origins; /* of the operators' page */
+    bool leaving;            /* nothing waits any more */
 };
 
 #endif

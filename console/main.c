@@ -1,4 +1,5 @@
-/* checkout-console: the shop's own API. Here its parts are made and tied together. */
+/* checkout-console: the shop's own API, and the operators' page. Here its parts are made and tied
+ * together. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,9 +13,12 @@
 #include "common/service/identity.h"
 #include "common/service/process.h"
 #include "common/service/stop.h"
+#include "common/shop/origins.h"
 #include "common/shop/problem_respond.h"
 #include "console/call.h"
 #include "console/feed.h"
+#include "console/ops.h"
+#include "console/page.h"
 #include "console/routes.h"
 #include "console/watch.h"
 
@@ -96,10 +100,12 @@ static bool open_parts(struct program *p)
     console->tokens = identity_tokens(p->identity);
     console->watch = watch_new(console);
     console->feed = feed_new(console);
+    console->ops = ops_new(console);
     p->drain = loop_timer_new(console->loop, draining, p);
-    if (console->watch == NULL || console->feed == NULL || p->drain == NULL ||
-        !sessions_open(&console->sessions, console->loop, &database))
+    if (console->watch == NULL || console->feed == NULL || console->ops == NULL ||
+        p->drain == NULL || !sessions_open(&console->sessions, console->loop, &database))
         return false;
+    ops_begin(console->ops);
     p->heartbeat = heartbeat_new(console->loop, console->sessions.reads, &heartbeat);
     return p->heartbeat != NULL;
 }
@@ -127,6 +133,12 @@ static int start(struct program *p)
                       strerror(errno));
         return EXIT_SETTING;
     }
+    p->console.origins =
+        page_origins(cfg_str(cfg, CFG_CONSOLE_ORIGINS), http.host, http_server_port(p->http));
+    if (p->console.origins == NULL) {
+        log_error("cannot start", LOG_STR("problem", "out of memory"));
+        return EXIT_FAILURE;
+    }
     log_info("listening", LOG_STR("host", http.host), LOG_INT("port", http_server_port(p->http)));
     return 0;
 }
@@ -139,6 +151,8 @@ static void close_all(struct program *p)
     sessions_close(&p->console.sessions);
     watch_free(p->console.watch);
     feed_free(p->console.feed);
+    ops_free(p->console.ops);
+    origins_free(p->console.origins);
     http_server_close(p->http);
     identity_close(p->identity);
     loop_timer_free(p->drain);
@@ -155,7 +169,7 @@ int main(int argc, char **argv)
     static struct program p; /* zero */
     const struct daemon_program program = {
         .name = "checkout-console",
-        .summary = "The shop's own API: items, orders, refunds, and the feed of final events.",
+        .summary = "The shop's own API: items, orders, refunds, events; the operators' page.",
         .cfg_program = CFG_CONSOLE,
         .servers = {&contact_pg},
         .ready = ready,

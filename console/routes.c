@@ -7,11 +7,14 @@
 #include "console/changes.h"
 #include "console/feed.h"
 #include "console/items.h"
+#include "console/ops.h"
 #include "console/orders.h"
+#include "console/page.h"
 
 #define ALLOW_MAX 64
 #define READS JWT_SCOPE_SHOP_READ
 #define CHANGES JWT_SCOPE_SHOP
+#define OPERATES JWT_SCOPE_OPERATOR_READ
 #define ORDER_FILTERS "customer sku reference status since until limit after"
 
 /* The answer to a call that reads; NULL: it changes something. */
@@ -39,6 +42,8 @@ static const struct route routes[] = {
     {"POST", "/v1/shop/orders/*/cancel", STATS_CANCEL, CHANGES, NULL, CHANGE_CANCEL, "wait"},
     {"GET", "/v1/shop/commands/*", STATS_COMMAND, READS, changes_get, 0, ""},
     {"GET", "/v1/shop/events", STATS_EVENTS, READS, feed_get, 0, "after limit wait"},
+    {"GET", "/v1/ops/overview", STATS_OVERVIEW, OPERATES, ops_overview, 0, ""},
+    {"GET", "/v1/ops/history", STATS_HISTORY, OPERATES, ops_history, 0, ""},
 };
 
 /* Whether the path is of this shape; then what its "*" stands for, which is "" without one. */
@@ -61,6 +66,8 @@ static void run(struct call *call, const struct route *route)
 {
     if (call->console->leaving)
         call_refuse(call, PROBLEM_OVERLOADED, "this server is leaving");
+    else if (route->scope == OPERATES && page_refuse_stranger(call))
+        return;
     else if (call_authenticate(call, route->scope) < 0 ||
              call_arguments(call, route->arguments) < 0)
         return;
@@ -103,5 +110,10 @@ void routes_handle(struct http_request *request, void *arg)
         run(call, &routes[i]);
         return;
     }
-    refuse(call, path);
+    if (!page_has(path))
+        refuse(call, path);
+    else if (strcmp(method, "GET") == 0)
+        page_get(call, path);
+    else
+        call_not_allowed(call, "GET, HEAD");
 }

@@ -16,6 +16,9 @@ static const char *const routes[STATS_ROUTES] = {
     [STATS_CANCEL] = "POST /v1/shop/orders/{id}/cancel",
     [STATS_COMMAND] = "GET /v1/shop/commands/{id}",
     [STATS_EVENTS] = "GET /v1/shop/events",
+    [STATS_OVERVIEW] = "GET /v1/ops/overview",
+    [STATS_HISTORY] = "GET /v1/ops/history",
+    [STATS_PAGE] = "page",
     [STATS_OTHER] = "other",
 };
 
@@ -28,8 +31,9 @@ void stats_init(struct stats *s, struct metrics *m)
 {
     *s = (struct stats){.metrics = m};
     s->database_up = metrics_server_up(m, METRICS_DATABASE);
-    s->waiting = metrics_gauge(m, "checkout_console_waiting_requests",
-                               "Requests that wait for a command's end, or for events.", NULL);
+    s->waiting = metrics_gauge(
+        m, "checkout_console_waiting_requests",
+        "Requests that wait for a command's end, for events, or for the overview.", NULL);
 }
 
 /* Position of `code` among those seen; the last place takes all that find no other. */

@@ -6,7 +6,8 @@
 
 #include "common/service/metrics.h"
 
-/* The calls of the API, as routes.c has them; the last one is every other path. */
+/* The calls of the API, as routes.c has them, the files of the page; the last one is every other
+ * path. */
 enum stats_route {
     STATS_ITEMS,
     STATS_ITEMS_POST,
@@ -21,6 +22,9 @@ enum stats_route {
     STATS_CANCEL,
     STATS_COMMAND,
     STATS_EVENTS,
+    STATS_OVERVIEW,
+    STATS_HISTORY,
+    STATS_PAGE,
     STATS_OTHER,
     STATS_ROUTES
 };
@@ -30,7 +34,7 @@ enum stats_route {
 struct stats {
     struct metrics *metrics;
     struct metric *database_up;
-    struct metric *waiting; /* requests that wait for a command's end, or for events */
+    struct metric *waiting; /* requests that wait for a command's end, events, or the overview */
     /* made when first needed: (route, code) */
     struct metric *requests[STATS_ROUTES][STATS_CODES];
     unsigned codes[STATS_CODES];

@@ -61,6 +61,7 @@ X(TICKET_SECRET_FILE, "TICKET_SECRET_FILE", SECRET_FILE, "", 32, 4096, CFG_PRODU
 X(CONSOLE_LISTEN, "CONSOLE_LISTEN", ADDRESS, "127.0.0.1:8083", 0, 0, CFG_CONSOLE, "address and port to serve the shop's API on; for the shop's own programs and people, not for buyers") \
 X(CONSOLE_JWKS_FILE, "CONSOLE_JWKS_FILE", FILE, NULL, 0, 0, CFG_CONSOLE, "file with the public keys that sign the tokens of the shop's own programs and people, whose aud is checkout-console (a JSON Web Key Set: RS256, ES256, EdDSA; HS256 is not taken); read again when it changes and on SIGHUP") \
 X(CONSOLE_ISSUER, "CONSOLE_ISSUER", STRING, "", 0, 0, CFG_CONSOLE, "what the claim iss of these tokens must be; empty: anything") \
+X(CONSOLE_ORIGINS, "CONSOLE_ORIGINS", ORIGINS, "", 0, 0, CFG_CONSOLE, "origins at which browsers reach the operators' page, like https://ops.shop.example, separated by commas; its Host must be one of them; empty: where it listens, and localhost") \
 X(ORDER_SECRET_FILE, "ORDER_SECRET_FILE", SECRET_FILE, NULL, 32, 4096, CFG_PRODUCER | CFG_CONSUMER | CFG_CTL, "file with the secret that authenticates order ids (32 bytes at least); made once, never changed") \
 X(ORIGINS, "ORIGINS", ORIGINS, "", 0, 0, CFG_PRODUCER | CFG_NOTIFIER, "origins of web pages and apps that may call us, like https://shop.example or capacitor://localhost, separated by commas; * for every one") \
 X(EVENTS_URL, "EVENTS_URL", WS_URL, "ws://127.0.0.1:8081/v1/events", 0, 0, CFG_PRODUCER, "absolute URL of the notifier as buyers reach it") \

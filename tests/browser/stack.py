@@ -3,7 +3,7 @@
 
     stack.py COMMAND…
 
-starts a producer, a consumer, a notifier, the sandbox gateway and deploy/web/serve, runs the command with
+starts a producer, a consumer, a notifier, a console, the sandbox gateway and deploy/web/serve, runs the command with
 BROWSER_SHOP (the storefront's URL) and BROWSER_CONTROL (where the tests reach what a browser cannot), and
 ends with its exit code. The servers are those of the environment, or private ones, as for the integration tests.
 CHECKOUT_WEB_DIR: another storefront than this checkout's.
@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -23,6 +24,7 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "integration"))
 
 import harness  # noqa: E402
 from harness_client import http_call  # noqa: E402
+from harness_keys import ProviderKey, publish  # noqa: E402
 
 HOST = "127.0.0.1"
 WEB = os.environ.get("CHECKOUT_WEB_DIR") or os.path.join(ROOT, "deploy", "web")
@@ -40,10 +42,14 @@ class World:
             "CHECKOUT_GATEWAY_RETURN_URL": self.shop + "/",
             "CHECKOUT_SOCKET_PING": "2s", "CHECKOUT_ACTION_WAIT": "60s", "CHECKOUT_WAIT_MAX": "120s"})
         self.storefront = None
+        self.operators = ProviderKey("ES256", "operators")
 
     def start(self):
         for name in ("sandbox", "producer", "consumer", "notifier"):
             self.stack.start(name)
+        keys = os.path.join(self.stack.directory, "console-jwks.json")
+        publish(keys, self.operators.jwk())
+        self.stack.start("console", CHECKOUT_CONSOLE_JWKS_FILE=keys)
         self._start_storefront()
 
     def _start_storefront(self):
@@ -101,6 +107,16 @@ class World:
 
     def token(self, user, lifetime=3600):
         return self.stack.token(user, lifetime=lifetime)
+
+    def console(self):
+        return self.stack.daemon("console").url
+
+    def console_token(self, scope, lifetime=3600):
+        return self.operators.token("olga", aud="checkout-console", scope=scope, exp=int(time.time()) + lifetime)
+
+    def unclear(self, order, seconds):
+        """As if the gateway had not said for so long what became of the order's charge."""
+        self.stack.sql("update payments set unclear_since = now() - %s * interval '1 s' where order_id = %s", (seconds, order))
 
     def api(self):
         return self.stack.daemon("producer").url

@@ -131,17 +131,36 @@ grant execute on function checkout.request_command(text, text, integer, jsonb, t
     checkout.stray_command(checkout.commands), checkout.home_of(uuid), checkout.command_json(bigint),
     checkout.api_time(timestamptz), checkout.make_item(integer, integer, jsonb) to checkout_keeper;
 
+-- What the operators' page shows is read with the rights of checkout_keeper, too: the console's own login need not see more
+-- of payments than what it tells the shop.
+grant select on checkout.daemons, checkout.order_events, checkout.waitlist, checkout.items, checkout.take_overs, checkout.relays,
+    checkout.returns, checkout.items_aside, checkout.jobs_aside to checkout_keeper;
+grant select (member_id, name, host, pid, version, ready, not_ready, started_at, heartbeat_at) on checkout.consumers
+    to checkout_keeper;
+grant select (shards, shard, owner, epoch, taken_at, paused, payments_stopped) on checkout.shards to checkout_keeper;
+grant select (sku, status, reason, accepted_at, created_at) on checkout.orders to checkout_keeper;
+grant select (order_id, attempt, shard, state, action, amount, currency, intent_id, code, resolution, unclear_since, created_at)
+    on checkout.payments to checkout_keeper;
+grant select (order_id, attempt, shard, state, amount, currency, intent_id, code, reason, try_at, key_since, unclear_since,
+              updated_at) on checkout.refunds to checkout_keeper;
+grant execute on function checkout.age_ms(timestamptz), checkout.list_daemons(), checkout.items_with_waitlist(integer[]),
+    checkout.lines_now(), checkout.sales_now(), checkout.delays_now(), checkout.hot_items(integer), checkout.shop_now(),
+    checkout.show_shards(), checkout.show_busy_items(integer), checkout.unclear_payments(integer), checkout.failed_refunds(),
+    checkout.amount_returned(text), checkout.lost_jobs(integer) to checkout_keeper;
+
 do $$
 declare
-    f constant regprocedure :=
-        'checkout.console_request(text, text, text, text, integer, uuid, jsonb, jsonb, text, integer)'::regprocedure;
+    f regprocedure;
 begin
     grant create on schema checkout to checkout_keeper;
-    execute format('alter function %s owner to checkout_keeper', f);
-    execute format('alter function %s security definer', f);
-    execute format('alter function %s set search_path = %L', f, '');
-    execute format('revoke execute on function %s from public, checkout_consumer, checkout_operator', f);
-    execute format('grant execute on function %s to checkout_console', f);
+    foreach f in array array['checkout.console_request(text, text, text, text, integer, uuid, jsonb, jsonb, text, integer)',
+                             'checkout.overview()']::regprocedure[] loop
+        execute format('alter function %s owner to checkout_keeper', f);
+        execute format('alter function %s security definer', f);
+        execute format('alter function %s set search_path = %L', f, '');
+        execute format('revoke execute on function %s from public, checkout_consumer, checkout_operator', f);
+        execute format('grant execute on function %s to checkout_console', f);
+    end loop;
     revoke create on schema checkout from checkout_keeper;
 end $$;
 

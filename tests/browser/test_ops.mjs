@@ -1,0 +1,124 @@
+// The operators' page, in a browser: who gets in, what it says at a glance, that it knows when it is stale, and how it looks.
+
+import assert from "node:assert/strict";
+import fs from "node:fs";
+import path from "node:path";
+import { after, test } from "node:test";
+import { closeBrowser, openBrowser } from "./lib/browser.mjs";
+import { axe, misplaced } from "./lib/look.mjs";
+import { full, until, world } from "./lib/world.mjs";
+
+after(closeBrowser);
+
+const PICTURES = process.env.BROWSER_PICTURES;
+const WIDTHS = full ? [360, 768, 1440] : [360, 1440];
+const HOSTILE = "</b><img src=x onerror=\"globalThis.hurt=1\"><script>globalThis.hurt=1</script> \u202etfel";
+
+class Operator {
+  static async enter(scope = "operator.read") {
+    const operator = new Operator();
+    operator.troubles = [];
+    operator.context = await (await openBrowser()).newContext({ viewport: { width: 1440, height: 900 }, locale: "en-US", reducedMotion: "reduce" });
+    operator.page = await operator.context.newPage();
+    operator.page.on("pageerror", (error) => operator.troubles.push(error.message));
+    operator.page.on("console", (message) => { if (message.type() === "error") operator.troubles.push(message.text()); });
+    await operator.page.goto(`${await world.console()}/`);
+    await operator.show(await world.console_token({ scope }));
+    return operator;
+  }
+
+  async show(token) {
+    await this.page.getByLabel("Token").fill(token);
+    await this.page.getByRole("button", { name: "Show the shop" }).click();
+  }
+
+  answer(question) {
+    return this.page.locator(".answer", { hasText: question });
+  }
+
+  async says(question, text, state) {
+    await until(`"${question}" to say ${text}`, async () => (await this.answer(question).innerText()).includes(text)
+      && (state === undefined || await this.answer(question).getAttribute("data-state") === state));
+  }
+
+  async look(name) {
+    for (const colorScheme of ["light", "dark"]) {
+      for (const width of WIDTHS) {
+        await this.page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+        await this.page.setViewportSize({ width, height: 900 });
+        if (PICTURES) {
+          fs.mkdirSync(PICTURES, { recursive: true });
+          await this.page.screenshot({ path: path.join(PICTURES, `ops-${name}-${width}-${colorScheme}.png`), fullPage: true });
+        }
+        assert.deepEqual(await this.page.evaluate(misplaced), [], `${name} at ${width}, ${colorScheme}`);
+        assert.deepEqual(await axe(this.page), [], `${name} at ${width}, ${colorScheme}`);
+      }
+    }
+  }
+
+  async leave() {
+    await this.context.close();
+  }
+}
+
+/** One item with enough for all, and a hot one, whose sku it gives: two are at the gateway, seven wait. */
+async function sale() {
+  const calm = await world.item({ stock: 40, title: "Comet runner, numbered" });
+  const hot = await world.item({ stock: 2, title: HOSTILE });
+  await Promise.all([...Array(6).keys()].map((n) => world.order({ user: `calm-${n}`, sku: calm })));
+  await Promise.all([...Array(9).keys()].map((n) => world.order({ user: `keen-${n}`, sku: hot })));
+  return hot;
+}
+
+test("without a token, and with one that is not an operator's", async () => {
+  const olga = await Operator.enter("shop");
+  await until("the refusal", async () => (await olga.page.locator("#refused").innerText()).includes("scope"));
+  assert.equal(await olga.page.locator("#shop").isHidden(), true);
+  await olga.look("enter");
+  await olga.show("nonsense");
+  await until("the refusal", async () => (await olga.page.locator("#refused").innerText()).includes("token"));
+  assert.deepEqual(olga.troubles.filter((text) => !/40[13]/.test(text)), []);
+  await olga.leave();
+});
+
+test("a sale at a glance, with buyers' and sellers' words shown as text", async () => {
+  const olga = await Operator.enter();
+  await world.latency({ milliseconds: 14000 });
+  const hot = await sale();
+  await olga.says("Which item is hot?", hot);
+  await olga.says("Are buyers waiting?", "7 orders");
+  await olga.says("Is the API up?", "1 of 1 producer up", "good");
+  await olga.says("Is money stuck?", "No", "good");
+  assert.ok((await olga.answer("Which item is hot?").innerText()).includes("<img src=x onerror="));
+  const charged = (await world.orders({ sku: hot })).find((order) => order.status === "reserved").id;
+  await world.unclear({ order: charged, seconds: 300 });
+  await olga.says("Is money stuck?", "1 unclear", "act");
+  assert.ok((await olga.page.locator("#money").innerText()).includes(charged));
+  await olga.says("Why is it slow?", "The gateway is slow", "act");
+  await olga.look("sale");
+  assert.equal(await olga.page.evaluate(() => globalThis.hurt), undefined);
+  assert.equal(await olga.page.locator("main img, main script").count(), 0);
+  assert.deepEqual(olga.troubles, []);
+  await world.latency({ milliseconds: 0 });
+  await olga.leave();
+});
+
+test("a producer that is gone, a console that is silent, and a token that is forgotten", async () => {
+  const olga = await Operator.enter();
+  await olga.says("Is the API up?", "up", "good");
+  await world.stop({ name: "producer" });
+  await olga.says("Is the API up?", "0 of 0 producers", "act");
+  await world.start_again({ name: "producer" });
+  await olga.says("Is the API up?", "1 of 1 producer up", "good");
+  await world.freeze({ name: "console" });
+  await until("the page to know that it is old", () => olga.page.locator("#stale").isVisible());
+  await olga.look("stale");
+  await world.thaw({ name: "console" });
+  await until("the page to be fresh", () => olga.page.locator("#stale").isHidden());
+  const kept = await olga.page.evaluate(() => [localStorage.length, sessionStorage.length, document.cookie, location.href]);
+  assert.deepEqual(kept, [0, 0, "", `${await world.console()}/`]);
+  await olga.page.reload();
+  assert.equal(await olga.page.locator("#enter").isVisible(), true);
+  assert.equal(await olga.page.locator("#shop").isHidden(), true);
+  await olga.leave();
+});
