@@ -19,6 +19,7 @@ import psycopg2
 import harness
 from harness import free_port, http_call, wait_until
 from harness_clock import Clock
+from harness_keys import ProviderKey, publish
 from harness_services import ROOT
 
 RULES = os.path.join(ROOT, "deploy/prometheus/checkout.rules.yml")
@@ -301,6 +302,17 @@ class Alerts(harness.TestCase):
         clock.set("+3600")
         return self.another("producer", **clock.environment)
 
+    @contextlib.contextmanager
+    def half_written_keys(self):
+        path, key = os.path.join(self.stack.directory, "jwks.json"), ProviderKey("ES256", "one")
+        publish(path, key.jwk())
+        with self.another("producer", CHECKOUT_JWKS_FILE=path):
+            wait_until(lambda: self.prometheus.query("checkout_token_keys_file_good == 1"), 10, "the file to be good")
+            self.assertNotIn("CheckoutTokenKeysStale", self.prometheus.ringing())
+            with open(path, "r+", encoding="ascii") as keys:
+                keys.truncate(40)
+            yield
+
     FAULTS = {
         "CheckoutUnseen": no_notifier, "CheckoutNoProducer": no_door, "CheckoutDaemonDead": dead_door,
         "CheckoutUnserved": no_consumer, "CheckoutUndecided": no_consumer, "CheckoutProducerRefuses": full_queues,
@@ -308,7 +320,8 @@ class Alerts(harness.TestCase):
         "CheckoutMoneyUnclear": unclear_money, "CheckoutNewsStuck": no_redis, "CheckoutServerAway": no_redis,
         "CheckoutDeadLetters": unreadable, "CheckoutJobsLost": expired_job, "CheckoutItemsSetAside": locked_item,
         "CheckoutLoopBusy": frozen, "CheckoutMailsWait": no_mail_server, "CheckoutWebhooksWait": lost_endpoint,
-        "CheckoutWebhooksPaused": paused_endpoint, "CheckoutClockWrong": wrong_clock}
+        "CheckoutWebhooksPaused": paused_endpoint, "CheckoutClockWrong": wrong_clock,
+        "CheckoutTokenKeysStale": half_written_keys}
 
     # -- tests ---------------------------------------------------------------------------------------------
 
