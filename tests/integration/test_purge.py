@@ -22,6 +22,8 @@ from test_events_follow import Follower
 
 MANY = int(os.environ.get("CHECKOUT_TEST_PURGE", "0"))
 BESIDE_LEAST = 0.9    # of the rate with the same tables and no purge
+STEP = 10000            # orders that are built at once
+INDEX_BYTES = 375       # of an order
 AGED = ("update orders set created_at = created_at - {0}, updated_at = updated_at - {0}, accepted_at = accepted_at - {0}",
         "update order_events set created_at = created_at - {0}",
         "update payments set created_at = created_at - {0}, updated_at = updated_at - {0}",
@@ -57,6 +59,33 @@ class PurgeCase(harness.TestCase):
 
     def sold(self, user, sku, **members):
         return self.stack.order(user, sku, **members).wait("confirmed")
+
+    def fill(self, many):
+        """Orders of 400 days, a third of them paid, each at a time of its own."""
+        self.stack.sql("insert into items (sku, shard, title, price, currency, stock) select 'item-' || g, g %% %s, 'x', 1000, "
+                       "'usd', 1000000000 from generate_series(0, 999) g", (self.stack.shards,))
+        for begin in range(0, many, STEP):
+            self.stack.sql("create table public.some as select gen_random_uuid() as id, 'user-' || (random() * 300000)::int as u, "
+                           "(random() * 999)::int as s, k %% 3 = 0 as paid, k, now() - interval '400 days' * (1 - %s::float) "
+                           "+ k * interval '1 ms' as t from generate_series(1, %s) k", (begin / many, STEP))
+            for statement in (
+                    "insert into orders (order_id, user_id, sku, shard, quantity, status, reason, amount, currency, fingerprint, "
+                    "sequence, accepted_at, created_at, updated_at) select id, u, 'item-' || s, s %% %s, 1, case when paid then "
+                    "'confirmed' else 'rejected' end, case when not paid then 'sold_out' end, 1000, 'usd', md5(u), "
+                    "case when paid then 2 else 1 end, t, t, t from public.some order by k",
+                    "insert into order_events (shard, order_id, sequence, status, reason, created_at, epoch) select s %% %s, id, n, "
+                    "case when not paid then 'rejected' when n = 1 then 'reserved' else 'confirmed' end, case when not paid then "
+                    "'sold_out' end, t, 1 from public.some join generate_series(1, 2) n on n = 1 or paid order by k, n",
+                    "insert into payments (order_id, shard, state, amount, currency, idempotency_key, intent_id, created_at, "
+                    "updated_at) select id, s %% %s, 'captured', 1000, 'usd', id || '-1', 'pi_' || substr(md5(id::text), 1, 24), "
+                    "t, t from public.some where paid order by k",
+                    "insert into customer_units as c (sku, user_id, units) select 'item-' || s, u, count(*) from public.some "
+                    "where paid and %s > 0 group by 1, 2 on conflict (sku, user_id) do update set units = c.units + excluded.units",
+                    "update items i set sold = sold + x.n from (select 'item-' || s as sku, count(*) as n from public.some "
+                    "where paid and %s > 0 group by 1) x where i.sku = x.sku"):
+                self.stack.sql(statement, (self.stack.shards,))
+            self.stack.sql("drop table public.some")
+        self.stack.sql("analyze")
 
     def assert_audit_clean(self):
         done = self.stack.ctl("audit", "--json", check=False,
@@ -235,39 +264,29 @@ class Purge(PurgeCase):
             self.assertEqual(self.stack.ctl("purge", *arguments, check=False).returncode, 2)
 
 
+class Indexes(PurgeCase):
+    """What an order that has ended takes in indexes. They must stay in memory, or the sale reads the disk."""
+
+    daemons = ()
+    ORDERS = 20000
+
+    def bytes_by_index(self):
+        return dict(self.stack.sql("select indexrelid::regclass::text, pg_relation_size(indexrelid) from pg_index where indrelid = "
+                                   "any (array['orders', 'order_events', 'payments', 'customer_units']::regclass[])"))
+
+    def test_an_order_takes_little_of_them(self):
+        empty = self.bytes_by_index()
+        self.fill(self.ORDERS)
+        full = {index: (size - empty[index]) / self.ORDERS for index, size in self.bytes_by_index().items()}
+        self.assertLess(sum(full.values()), INDEX_BYTES, full)
+
+
 @unittest.skipIf(MANY == 0, "only with CHECKOUT_TEST_PURGE")
 class Scale(PurgeCase):
     """Many orders of 400 days, a third of them paid; a sale while the older half is purged."""
 
     daemons = ("consumer",)
     JOBS = 20000
-    STEP = 10000
-
-    def fill(self):
-        self.stack.sql("insert into items (sku, shard, title, price, currency, stock) select 'item-' || g, g %% %s, 'x', 1000, "
-                       "'usd', 1000000000 from generate_series(0, 999) g", (self.stack.shards,))
-        for begin in range(0, MANY, self.STEP):
-            self.stack.sql("create table public.some as select gen_random_uuid() as id, 'user-' || (random() * 300000)::int as u, "
-                           "(random() * 999)::int as s, k %% 3 = 0 as paid, k, now() - interval '400 days' * (1 - %s::float) "
-                           "+ k * interval '1 ms' as t from generate_series(1, %s) k", (begin / MANY, self.STEP))
-            for statement in (
-                    "insert into orders (order_id, user_id, sku, shard, quantity, status, reason, amount, currency, fingerprint, "
-                    "sequence, accepted_at, created_at, updated_at) select id, u, 'item-' || s, s %% %s, 1, case when paid then "
-                    "'confirmed' else 'rejected' end, case when not paid then 'sold_out' end, 1000, 'usd', md5(u), "
-                    "case when paid then 2 else 1 end, t, t, t from public.some order by k",
-                    "insert into order_events (shard, order_id, sequence, status, reason, created_at, epoch) select s %% %s, id, n, "
-                    "case when not paid then 'rejected' when n = 1 then 'reserved' else 'confirmed' end, case when not paid then "
-                    "'sold_out' end, t, 1 from public.some join generate_series(1, 2) n on n = 1 or paid order by k, n",
-                    "insert into payments (order_id, shard, state, amount, currency, idempotency_key, intent_id, created_at, "
-                    "updated_at) select id, s %% %s, 'captured', 1000, 'usd', id || '-1', 'pi_' || substr(md5(id::text), 1, 24), "
-                    "t, t from public.some where paid order by k",
-                    "insert into customer_units as c (sku, user_id, units) select 'item-' || s, u, count(*) from public.some "
-                    "where paid and %s > 0 group by 1, 2 on conflict (sku, user_id) do update set units = c.units + excluded.units",
-                    "update items i set sold = sold + x.n from (select 'item-' || s as sku, count(*) as n from public.some "
-                    "where paid and %s > 0 group by 1) x where i.sku = x.sku"):
-                self.stack.sql(statement, (self.stack.shards,))
-            self.stack.sql("drop table public.some")
-        self.stack.sql("analyze")
 
     def drain(self):
         """Jobs a second, of orders that are refused at once: nothing but deciding."""
@@ -303,7 +322,7 @@ class Scale(PurgeCase):
         consumer = self.stack.daemon("consumer")
         consumer.stop()         # it would publish all their events
         self.stack.sql("truncate orders, order_events")     # or the events of old orders would have higher ids than these
-        self.fill()
+        self.fill(MANY)
         self.stack.sql("update relays r set relayed_to = (select max(event_id) from order_events e where e.shard = r.shard)")
         self.stack.start_again(consumer)
         self.drain()
