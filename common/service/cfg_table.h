@@ -24,11 +24,11 @@ X(ADMIN_LISTEN, "ADMIN_LISTEN", ADDRESS, "127.0.0.1:0", 0, 0, CFG_DAEMONS | CFG_
 X(LOG_LEVEL, "LOG_LEVEL", LEVEL, "info", 0, 0, CFG_DAEMONS, "lowest level that is logged: debug, info, warning, error") \
 X(AMQP_URL, "AMQP_URL", AMQP_URLS, NULL, 0, 0, CFG_PRODUCER | CFG_CONSUMER | CFG_CTL, "RabbitMQ, amqp://user:password@host:port/vhost, or amqps:// for TLS; several nodes separated by commas") \
 X(AMQP_PASSWORD_FILE, "AMQP_PASSWORD_FILE", SECRET_FILE, "", 1, 1023, CFG_PRODUCER | CFG_CONSUMER | CFG_CTL, "file with the password for CHECKOUT_AMQP_URL, which then has none; as it is, not percent-encoded") \
-X(AMQP_CA_FILE, "AMQP_CA_FILE", FILE, "", 0, 0, CFG_PRODUCER | CFG_CONSUMER | CFG_CTL, "file of CA certificates to check RabbitMQ's certificate with amqps://; empty: the system's") \
+X(AMQP_CA_FILE, "AMQP_CA_FILE", FILE, "", 0, 0, CFG_PRODUCER | CFG_CONSUMER | CFG_CTL, "file of CA certificates to check RabbitMQ's certificate with amqps://, and its management API's with https://; empty: the system's") \
 X(AMQP_CERT_FILE, "AMQP_CERT_FILE", FILE, "", 0, 0, CFG_PRODUCER | CFG_CONSUMER | CFG_CTL, "file with our own certificate for RabbitMQ, where it wants one") \
 X(AMQP_KEY_FILE, "AMQP_KEY_FILE", FILE, "", 0, 0, CFG_PRODUCER | CFG_CONSUMER | CFG_CTL, "file with the key of CHECKOUT_AMQP_CERT_FILE; empty: it is in that file") \
 X(AMQP_HEARTBEAT, "AMQP_HEARTBEAT", DURATION, "4s", 1000, 60000, CFG_PRODUCER | CFG_CONSUMER | CFG_CTL, "heartbeat of broker connections") \
-X(BROKER_API_URL, "BROKER_API_URL", HTTP_URL, "", 0, 0, CFG_CTL, "base URL of RabbitMQ's management API, such as http://127.0.0.1:15672, where doctor looks for policies, as the user of CHECKOUT_AMQP_URL; empty: it does not look") \
+X(BROKER_API_URL, "BROKER_API_URL", HTTP_URL, "", 0, 0, CFG_CTL, "base URL of RabbitMQ's management API, such as http://127.0.0.1:15672, where doctor looks for policies and roles rabbitmq --apply makes logins, as the user of CHECKOUT_AMQP_URL; empty: neither") \
 X(SHARDS, "SHARDS", POWER_OF_TWO, "", 1, 1024, CFG_PRODUCER | CFG_CONSUMER | CFG_CTL, "number of shards, a power of two, the same for every program; empty: the number in service, or 4 if checkoutctl topology finds none") \
 X(QUEUE_MAX_BYTES, "QUEUE_MAX_BYTES", INTEGER, "1073741824", 1048576, 1099511627776, CFG_CTL, "bytes a shard queue may hold before new orders are refused") \
 X(QUEUE_REPLICAS, "QUEUE_REPLICAS", INTEGER, "1", 1, 7, CFG_CTL, "members of each quorum queue: 1, or 3 on three broker nodes") \

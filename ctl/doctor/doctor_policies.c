@@ -7,15 +7,11 @@
 #include <jansson.h>
 
 #include "common/base/encode.h"
-#include "common/base/err.h"
-#include "common/net/amqp/broker_url.h"
-#include "common/net/http/curl.h"
 #include "common/shop/shard.h"
+#include "ctl/broker_api.h"
 #include "ctl/doctor/findings.h"
 
-#define PATIENCE_MS 5000
-#define ANSWER_MAX ((size_t)8 * 1024 * 1024)
-#define TEXT_MAX ((size_t)8192)
+#define PATH_MAX_BYTES ((size_t)1024)
 
 /* Parts of a policy that drop messages, or refuse or move them otherwise than our arguments say. */
 static const char *const harmful[] = {
@@ -56,73 +52,16 @@ static void check_lost(struct doctor *doctor)
                    lost.jobs, LOST_HOURS, lost.causes, lost.pending);
 }
 
-struct asking {
-    struct doctor *doctor;
-    int code;
-    unsigned status;
-    char reason[64];
-    json_t *queues;
-};
-
-static void answered(const struct curl_response *response, void *arg)
+/* Asks for the queues. */
+static void call(struct broker_api *api, struct broker_api_answer *ret_answer)
 {
-    struct asking *asking = arg;
-    asking->code = response->code;
-    asking->status = response->status;
-    if (response->code < 0)
-        (void)snprintf(asking->reason, sizeof asking->reason, "%s", response->reason);
-    else
-        asking->queues = json_loadb(response->body, response->body_len, 0, NULL);
-    loop_stop(asking->doctor->ctl->loop);
-}
-
-/* "Authorization: Basic …" of the broker's user. */
-static int add_login(struct buf *out, const struct broker_host *host)
-{
-    char text[BASE64_SIZE(sizeof host->user + sizeof host->password)];
-    char login[sizeof host->user + sizeof host->password + 1];
-    int len = snprintf(login, sizeof login, "%s:%s", host->user, host->password);
-    base64_encode(login, (size_t)len, text);
-    int code = buf_printf(out, "Authorization: Basic %s", text);
-    explicit_bzero(login, sizeof login);
-    explicit_bzero(text, sizeof text);
-    return code;
-}
-
-static int add_url(struct buf *out, const char *base, const struct broker_host *host)
-{
-    (void)buf_printf(out, "%s/api/queues/", base);
-    (void)percent_encode(out, host->vhost);
-    return buf_str(out, "?columns=name,policy,operator_policy,effective_policy_definition");
-}
-
-/* Runs the call; `asking` has what came of it. */
-static void call(struct asking *asking, const struct broker_host *host)
-{
-    struct ctl *ctl = asking->doctor->ctl;
-    struct buf url, login;
-    struct curl_call *running;
-    const struct curl_options options = {
-        .ca_file = "", .connections_max = 1, .connect_timeout_ms = PATIENCE_MS};
-    buf_init(&url, TEXT_MAX);
-    buf_init(&login, TEXT_MAX);
-    struct curl_client *client = curl_client_new(ctl->loop, &options);
-    asking->code = ERR_NOMEM;
-    (void)snprintf(asking->reason, sizeof asking->reason, "out of memory");
-    if (client != NULL && add_login(&login, host) == 0 &&
-        add_url(&url, cfg_str(ctl->cfg, CFG_BROKER_API_URL), host) == 0) {
-        const char *const headers[] = {buf_text(&login), NULL};
-        const struct curl_request request = {.method = "GET",
-                                             .url = buf_text(&url),
-                                             .headers = headers,
-                                             .timeout_ms = PATIENCE_MS,
-                                             .response_max = ANSWER_MAX};
-        if (curl_call_start(client, &request, answered, asking, &running) == 0)
-            loop_run(ctl->loop);
-    }
-    curl_client_free(client);
-    buf_free(&url);
-    buf_free(&login);
+    struct buf path;
+    buf_init(&path, PATH_MAX_BYTES);
+    (void)buf_str(&path, "queues/");
+    (void)percent_encode(&path, api->vhost);
+    (void)buf_str(&path, "?columns=name,policy,operator_policy,effective_policy_definition");
+    broker_api_call(api, "GET", buf_text(&path), NULL, ret_answer);
+    buf_free(&path);
 }
 
 static bool is_ours(const char *name, uint32_t shards)
@@ -190,28 +129,27 @@ static void judge(struct doctor *doctor, const json_t *queues)
 
 void doctor_policies(struct doctor *doctor)
 {
-    struct asking asking = {.doctor = doctor};
-    struct broker_hosts hosts;
-    const char *problem;
+    struct broker_api api;
+    struct broker_api_answer answer;
     check_lost(doctor);
     if (cfg_str(doctor->ctl->cfg, CFG_BROKER_API_URL)[0] == '\0') {
         doctor_say(doctor, FINDING_OK, "queues", "",
                    "policies are not looked at (CHECKOUT_BROKER_API_URL is not set)");
         return;
     }
-    if (broker_url_parse(cfg_str(doctor->ctl->cfg, CFG_AMQP_URL), &hosts, &problem) < 0)
+    if (broker_api_open(doctor->ctl, &api) < 0)
         return; /* the connection has reported it */
-    call(&asking, &hosts.hosts[0]);
-    broker_url_free(&hosts);
-    if (asking.code < 0)
+    call(&api, &answer);
+    if (answer.code < 0)
         doctor_say(doctor, FINDING_WARN, "queues",
                    "set CHECKOUT_BROKER_API_URL right, or leave it empty",
-                   "RabbitMQ's management API does not answer: %s", asking.reason);
-    else if (asking.status != 200 || !json_is_array(asking.queues))
+                   "RabbitMQ's management API does not answer: %s", answer.reason);
+    else if (answer.status != 200 || !json_is_array(answer.body))
         doctor_say(doctor, FINDING_WARN, "queues",
-                   "give the user of CHECKOUT_AMQP_URL the tag monitoring",
-                   "RabbitMQ's management API answers %u", asking.status);
+                   "give the user of CHECKOUT_AMQP_URL the tag management",
+                   "RabbitMQ's management API answers %u", answer.status);
     else
-        judge(doctor, asking.queues);
-    json_decref(asking.queues);
+        judge(doctor, answer.body);
+    broker_api_answer_free(&answer);
+    broker_api_close(&api);
 }

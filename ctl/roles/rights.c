@@ -15,26 +15,27 @@
 #define REDIS_ALWAYS "+auth +hello +select +ping"
 
 /*
- * What each program may do at RabbitMQ (configure, write, read: regular expressions of names) and
- * at Redis. PostgreSQL's rights are schemas/sql/functions/roles.sql. The test that sells with these
- * alone is tests/integration/test_rights.py.
+ * What each program may do at RabbitMQ (configure, write, read: regular expressions of names; the
+ * tag lets `checkoutctl doctor` look for policies) and at Redis. PostgreSQL's rights are
+ * schemas/sql/functions/roles.sql. The test that sells with these alone is
+ * tests/integration/test_rights.py.
  */
 const struct role roles[ROLES_COUNT] = {
-    {"producer", "^$", "^checkout\\.jobs", "^$",
+    {"producer", "^$", "^checkout\\.jobs", "^$", "",
      ALL_KEYS " ~" REDIS_KEY_LIMIT "* ~" REDIS_KEY_OPEN "* " EVENTS " " REDIS_ALWAYS
               " +info +eval +evalsha +time +set +get +mget +del +subscribe +unsubscribe"
               " ~" REDIS_KEY_SENDERS "* +zadd +zcard +zrem +zremrangebyscore +pexpire"
               " +hincrby +expire",
      false},
-    {"consumer", "^$", "^checkout\\.dead$", "^checkout\\.",
+    {"consumer", "^$", "^checkout\\.dead$", "^checkout\\.", "",
      ALL_KEYS " ~" REDIS_KEY_OPEN "* " EVENTS " " REDIS_ALWAYS
               " +eval +set +get +del +publish +zrem",
      false},
-    {"notifier", NULL, NULL, NULL, EVENTS " " REDIS_ALWAYS " +subscribe +unsubscribe", false},
-    {"mailer", NULL, NULL, NULL, NULL, true},
-    {"webhooks", NULL, NULL, NULL, NULL, true},
-    {"console", NULL, NULL, NULL, NULL, true},
-    {"operator", "^checkout\\.", "^checkout\\.", "^checkout\\.",
+    {"notifier", NULL, NULL, NULL, NULL, EVENTS " " REDIS_ALWAYS " +subscribe +unsubscribe", false},
+    {"mailer", NULL, NULL, NULL, NULL, NULL, true},
+    {"webhooks", NULL, NULL, NULL, NULL, NULL, true},
+    {"console", NULL, NULL, NULL, NULL, NULL, true},
+    {"operator", "^checkout\\.", "^checkout\\.", "^checkout\\.", "management",
      ALL_KEYS " ~" REDIS_KEY_SENDERS "* ~" REDIS_KEY_LIMIT "* ~" REDIS_KEY_OPEN "* " EVENTS
               " " REDIS_ALWAYS
               " +info +eval +time +set +get +del +pttl +hgetall +publish +subscribe +unsubscribe",
@@ -86,4 +87,55 @@ int roles_password_hash(const char *directory, const struct role *role,
     if (!hashed)
         (void)ctl_complain(CTL_FAILED, "no SHA-256 here");
     return hashed ? 0 : ERR_NOMEM;
+}
+
+/* ---- RabbitMQ's hashes ---- */
+
+int roles_salted_hash(const char *password, const unsigned char salt[ROLES_SALT_BYTES],
+                      char ret_text[ROLES_SALTED_SIZE])
+{
+    unsigned char salted[ROLES_SALT_BYTES + ROLES_PASSWORD_MAX];
+    unsigned char hashed[ROLES_SALT_BYTES + ROLES_HASH_BYTES];
+    size_t len = strnlen(password, ROLES_PASSWORD_MAX);
+    memcpy(salted, salt, ROLES_SALT_BYTES);
+    memcpy(salted + ROLES_SALT_BYTES, password, len);
+    memcpy(hashed, salt, ROLES_SALT_BYTES);
+    bool done = EVP_Q_digest(NULL, "SHA256", NULL, salted, ROLES_SALT_BYTES + len,
+                             hashed + ROLES_SALT_BYTES, NULL) == 1;
+    explicit_bzero(salted, sizeof salted);
+    if (!done)
+        return ERR_NOMEM;
+    base64_encode(hashed, sizeof hashed, ret_text);
+    return 0;
+}
+
+bool roles_salted_hash_is(const char *text, const char *password)
+{
+    unsigned char bytes[ROLES_SALT_BYTES + ROLES_HASH_BYTES];
+    char ours[ROLES_SALTED_SIZE];
+    size_t count = 0;
+    return base64_decode(text, strlen(text), bytes, sizeof bytes, &count) == 0 &&
+           count == sizeof bytes && roles_salted_hash(password, bytes, ours) == 0 &&
+           strcmp(text, ours) == 0;
+}
+
+/* ---- Redis' words ---- */
+
+int roles_acl(const struct role *role, const char hash[ROLES_HASH_SIZE], struct roles_acl *ret_acl)
+{
+    (void)snprintf(ret_acl->user, sizeof ret_acl->user, "checkout_%s", role->program);
+    int len = snprintf(ret_acl->text, sizeof ret_acl->text, "reset on #%s %s", hash, role->redis);
+    if (len < 0 || (size_t)len >= sizeof ret_acl->text)
+        return ERR_FULL;
+    const char *const command[] = {"ACL", "SETUSER", ret_acl->user};
+    memcpy(ret_acl->words, command, sizeof command);
+    ret_acl->count = ARRAY_LEN(command);
+    char *rest = NULL;
+    for (char *word = strtok_r(ret_acl->text, " ", &rest); word != NULL;
+         word = strtok_r(NULL, " ", &rest)) {
+        if (ret_acl->count == ROLES_ACL_WORDS_MAX)
+            return ERR_FULL;
+        ret_acl->words[ret_acl->count++] = word;
+    }
+    return 0;
 }

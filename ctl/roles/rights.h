@@ -13,6 +13,11 @@
 #define ROLES_PASSWORD_MAX REDIS_URL_PART_MAX
 #define ROLES_HASH_BYTES 32 /* SHA-256 */
 #define ROLES_HASH_SIZE HEX_SIZE(ROLES_HASH_BYTES)
+#define ROLES_SALT_BYTES 4 /* of RabbitMQ's hashes */
+#define ROLES_SALTED_SIZE BASE64_SIZE(ROLES_SALT_BYTES + ROLES_HASH_BYTES)
+#define ROLES_USER_SIZE 64
+#define ROLES_ACL_WORDS_MAX 64
+#define ROLES_ACL_SIZE 1024
 
 /* Of one program. At RabbitMQ: regular expressions of names. */
 struct role {
@@ -20,6 +25,7 @@ struct role {
     const char *configure; /* NULL: the program does not use RabbitMQ */
     const char *write;
     const char *read;
+    const char *tag;   /* that it needs there; "": none */
     const char *redis; /* words of ACL SETUSER, separated by spaces; NULL: it does not use Redis */
     bool optional;     /* a shop may do without it, and without a password of it */
 };
@@ -34,5 +40,23 @@ MUST_CHECK int roles_password(const char *directory, const struct role *role,
 /* The password's hash, which is all that Redis keeps. As roles_password. */
 MUST_CHECK int roles_password_hash(const char *directory, const struct role *role,
                                    char ret_hex[ROLES_HASH_SIZE]);
+
+/* What RabbitMQ keeps instead of a password (salted SHA-256, base64). ERR_NOMEM. */
+MUST_CHECK int roles_salted_hash(const char *password, const unsigned char salt[ROLES_SALT_BYTES],
+                                 char ret_text[ROLES_SALTED_SIZE]);
+/* Whether `text` is that of this password; any text may be asked about. */
+bool roles_salted_hash_is(const char *text, const char *password);
+
+/* The words of an ACL SETUSER, which point into `text`. */
+struct roles_acl {
+    char user[ROLES_USER_SIZE];
+    char text[ROLES_ACL_SIZE];
+    const char *words[ROLES_ACL_WORDS_MAX];
+    size_t count;
+};
+
+/* All that `role` may do at Redis, and nothing else. ERR_FULL: it does not fit; send nothing. */
+MUST_CHECK int roles_acl(const struct role *role, const char hash[ROLES_HASH_SIZE],
+                         struct roles_acl *ret_acl);
 
 #endif

@@ -110,14 +110,14 @@ static void say(const struct logins *logins, const char *directory)
     }
 }
 
-int roles_apply_postgresql(struct ctl *ctl, const char *directory)
+int roles_apply_postgresql(struct ctl *ctl, const struct roles_aim *aim)
 {
     struct logins logins = {.ctl = ctl, .exit_code = CTL_FAILED};
     int exit_code = ctl_need(ctl, &contact_pg_any);
     if (exit_code != CTL_FINE)
         return exit_code;
     buf_init(&logins.script, SCRIPT_MAX);
-    exit_code = add_logins(&logins, directory);
+    exit_code = add_logins(&logins, aim->directory);
     if (exit_code == CTL_FINE) {
         int code = pg_script(ctl->pg, buf_text(&logins.script), applied, &logins);
         if (code == 0)
@@ -127,7 +127,7 @@ int roles_apply_postgresql(struct ctl *ctl, const char *directory)
         exit_code = logins.exit_code;
     }
     if (exit_code == CTL_FINE)
-        say(&logins, directory);
+        say(&logins, aim->directory);
     buf_free(&logins.script);
     return exit_code;
 }

@@ -5,10 +5,7 @@
 #include "ctl/roles/rights.h"
 #include "ctl/roles/roles_apply.h"
 
-#define WORDS_MAX 64
-#define RULES_SIZE 1024
-#define RULES_SHOWN_MAX ((size_t)RULES_SIZE * 4) /* Redis shows them at more length */
-#define USER_SIZE 64
+#define RULES_SHOWN_MAX ((size_t)ROLES_ACL_SIZE * 4) /* Redis shows them at more length */
 
 struct asking {
     struct ctl *ctl;
@@ -22,7 +19,7 @@ struct asking {
 /* Of "user NAME on …", the line of our user. */
 static void find_rules(struct asking *asking, const struct redis_reply *list)
 {
-    char start[USER_SIZE + 8];
+    char start[ROLES_USER_SIZE + 8];
     int len = snprintf(start, sizeof start, "user %s ", asking->user);
     for (size_t i = 0; i < list->count; i++) {
         const struct redis_reply *line = &list->items[i];
@@ -52,7 +49,7 @@ static void answered(const struct redis_reply *reply, void *arg)
 /* Sends words and waits; false: asking->problem says why it failed. */
 static bool ask(struct asking *asking, size_t count, const char *const *words)
 {
-    size_t lens[WORDS_MAX];
+    size_t lens[ROLES_ACL_WORDS_MAX];
     for (size_t i = 0; i < count; i++)
         lens[i] = strlen(words[i]);
     int code = redis_command(asking->ctl->redis, count, words, lens, answered, asking);
@@ -74,30 +71,21 @@ static bool ask_rules(struct asking *asking, const char *user, struct buf *rules
     return done;
 }
 
-/* Splits `rules` in place. */
-static bool set_user(struct asking *asking, const char *user, char *rules)
-{
-    const char *words[WORDS_MAX] = {"ACL", "SETUSER", user};
-    size_t count = 3;
-    char *rest = NULL;
-    for (char *word = strtok_r(rules, " ", &rest); word != NULL && count < WORDS_MAX;
-         word = strtok_r(NULL, " ", &rest))
-        words[count++] = word;
-    return ask(asking, count, words);
-}
-
 static bool apply_role(struct asking *asking, const struct role *role, const char *hash)
 {
-    char user[USER_SIZE], rules[RULES_SIZE];
+    struct roles_acl acl;
     struct buf before, after;
-    (void)snprintf(user, sizeof user, "checkout_%s", role->program);
-    (void)snprintf(rules, sizeof rules, "reset on #%s %s", hash, role->redis);
+    int code = roles_acl(role, hash, &acl);
+    if (code < 0) {
+        (void)snprintf(asking->problem, sizeof asking->problem, "its rights: %s", err_text(code));
+        return false;
+    }
     buf_init(&before, RULES_SHOWN_MAX);
     buf_init(&after, RULES_SHOWN_MAX);
-    bool done = ask_rules(asking, user, &before) && set_user(asking, user, rules) &&
-                ask_rules(asking, user, &after);
+    bool done = ask_rules(asking, acl.user, &before) && ask(asking, acl.count, acl.words) &&
+                ask_rules(asking, acl.user, &after);
     if (done)
-        (void)printf("%s: %s\n", user,
+        (void)printf("%s: %s\n", acl.user,
                      before.len == 0                                    ? "made"
                      : strcmp(buf_text(&before), buf_text(&after)) == 0 ? "as before"
                                                                         : "changed");
@@ -123,12 +111,12 @@ static int save(struct asking *asking)
     return CTL_FINE;
 }
 
-int roles_apply_redis(struct ctl *ctl, const char *directory)
+int roles_apply_redis(struct ctl *ctl, const struct roles_aim *aim)
 {
     char hashes[ROLES_COUNT][ROLES_HASH_SIZE];
     struct asking asking = {.ctl = ctl};
     for (size_t i = 0; i < ROLES_COUNT; i++)
-        if (roles[i].redis != NULL && roles_password_hash(directory, &roles[i], hashes[i]) < 0)
+        if (roles[i].redis != NULL && roles_password_hash(aim->directory, &roles[i], hashes[i]) < 0)
             return CTL_FAILED;
     int exit_code = ctl_need(ctl, &contact_redis);
     if (exit_code != CTL_FINE)

@@ -85,6 +85,36 @@ class PrivateDatabase:
         self._tool("stop", "--kill")
 
 
+class PrivateNode:
+    """The first RabbitMQ node of servers that start_own started, for what its own tools do."""
+
+    TOOLS = "/usr/lib/rabbitmq/bin"
+
+    def __init__(self, directory):
+        self.home = os.path.join(directory, "rabbitmq1")
+        with open(os.path.join(directory, "settings"), encoding="ascii") as source:
+            names = dict(line.strip().split("=", 1) for line in source)
+        self.environment = {"HOME": os.path.join(directory, "rabbitmq"), "LANG": "C.UTF-8",
+                            "PATH": f"{self.TOOLS}:/usr/sbin:/usr/bin:/sbin:/bin", "ERL_EPMD_PORT": names["EPMD_PORT"],
+                            "RABBITMQ_NODENAME": f"{names['CLUSTER']}-1@localhost", "RABBITMQ_CONF_ENV_FILE": "/dev/null",
+                            "RABBITMQ_ENABLED_PLUGINS_FILE": os.path.join(self.home, "enabled_plugins")}
+
+    def ctl(self, *words):
+        return self._run("rabbitmqctl", "-q", *words)
+
+    def enable_management(self):
+        """The base URL of its API."""
+        port = free_port()
+        self.ctl("eval", f"application:load(rabbitmq_management), application:set_env(rabbitmq_management, "
+                         f"tcp_config, [{{port, {port}}}, {{ip, \"127.0.0.1\"}}]).")
+        self._run("rabbitmq-plugins", "enable", "rabbitmq_management")
+        return f"http://127.0.0.1:{port}"
+
+    def _run(self, tool, *words):
+        return subprocess.run([os.path.join(self.TOOLS, tool), *words], env=self.environment, check=True, text=True,
+                              stdout=subprocess.PIPE).stdout
+
+
 def start_private_database(program=None):
     """From now on tests use a PostgreSQL of their own, started by this program (a wrapper) if given."""
     everything = services()

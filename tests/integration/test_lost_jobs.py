@@ -3,8 +3,6 @@
 
 import contextlib
 import json
-import os
-import subprocess
 
 import pika
 
@@ -13,7 +11,6 @@ import harness_jobs
 import harness_services
 from harness import wait_until
 
-TOOLS = "/usr/lib/rabbitmq/bin"
 EXPIRED = {"x-first-death-reason": "expired"}
 
 
@@ -26,8 +23,7 @@ class BrokerOfItsOwn(harness.TestCase):
     def setUpClass(cls):
         if BrokerOfItsOwn.directory is None:
             BrokerOfItsOwn.directory = harness_services.start_own()     # policies are of a whole broker
-        with open(os.path.join(cls.directory, "settings"), encoding="ascii") as source:
-            cls.names = dict(line.strip().split("=", 1) for line in source)
+        cls.node = harness_services.PrivateNode(cls.directory)
         super().setUpClass()
 
     def setUp(self):
@@ -35,23 +31,13 @@ class BrokerOfItsOwn(harness.TestCase):
 
     # -- helpers ----------------------------------------------------------------------------------
 
-    def rabbitmqctl(self, *words):
-        return self.run_tool(os.path.join(TOOLS, "rabbitmqctl"), "-q", *words)
-
-    def run_tool(self, *command, **more):
-        environment = {"HOME": os.path.join(self.directory, "rabbitmq"), "LANG": "C.UTF-8",
-                       "PATH": f"{TOOLS}:/usr/sbin:/usr/bin:/sbin:/bin", "ERL_EPMD_PORT": self.names["EPMD_PORT"],
-                       "RABBITMQ_NODENAME": f"{self.names['CLUSTER']}-1@localhost", "RABBITMQ_CONF_ENV_FILE": "/dev/null",
-                       **more}
-        return subprocess.run(command, env=environment, check=True, text=True, stdout=subprocess.PIPE).stdout
-
     @contextlib.contextmanager
     def policy(self, definition, pattern=r"^checkout\.jobs\."):
-        self.rabbitmqctl("set_policy", "ops", pattern, json.dumps(definition), "--apply-to", "queues")
+        self.node.ctl("set_policy", "ops", pattern, json.dumps(definition), "--apply-to", "queues")
         try:
             yield
         finally:
-            self.rabbitmqctl("clear_policy", "ops")
+            self.node.ctl("clear_policy", "ops")
 
     @contextlib.contextmanager
     def consumer(self):
@@ -194,14 +180,8 @@ class LostJobs(BrokerOfItsOwn):
             self.assertEqual(self.stack.broker.dead_depth(), 4)
 
     def test_doctor_finds_policies(self):
-        port = harness_services.free_port()
-        home = os.path.join(self.directory, "rabbitmq1")
-        self.rabbitmqctl("set_user_tags", "checkout", "monitoring")
-        self.rabbitmqctl("eval", f"application:load(rabbitmq_management), application:set_env(rabbitmq_management, "
-                                 f"tcp_config, [{{port, {port}}}, {{ip, \"127.0.0.1\"}}]).")
-        self.run_tool(os.path.join(TOOLS, "rabbitmq-plugins"), "enable", "rabbitmq_management",
-                      RABBITMQ_ENABLED_PLUGINS_FILE=os.path.join(home, "enabled_plugins"))
-        api = {"CHECKOUT_BROKER_API_URL": f"http://127.0.0.1:{port}"}
+        self.node.ctl("set_user_tags", "checkout", "management")
+        api = {"CHECKOUT_BROKER_API_URL": self.node.enable_management()}
         with self.consumer():
             self.assertIn("policies are not looked at", self.doctor())
             self.wait_for_doctor("no policy drops messages of our 4 queues", **api)
@@ -211,7 +191,7 @@ class LostJobs(BrokerOfItsOwn):
                 self.wait_for_doctor("policy ops sets message-ttl, delivery-limit on 4 of our queues", **api)
             with self.policy({"queue-master-locator": "min-masters"}):
                 self.wait_for_doctor("no policy drops messages of our 4 queues", **api)
-        self.rabbitmqctl("set_user_tags", "checkout")
+        self.node.ctl("set_user_tags", "checkout")
         self.assertIn("RabbitMQ's management API answers 401", self.doctor(**api))
 
 
@@ -234,7 +214,7 @@ class FewChannels(BrokerOfItsOwn):
     """A broker that allows fewer channels than a consumer of all shards needs: both numbers are said."""
 
     def test_both_numbers_are_said(self):
-        self.rabbitmqctl("eval", "application:set_env(rabbit, channel_max, 3).")
+        self.node.ctl("eval", "application:set_env(rabbit, channel_max, 3).")
         try:
             with self.consumer() as consumer:
                 wait_until(lambda: b"too few channels" in consumer.log_text(), 20, "the alarm")
@@ -242,7 +222,7 @@ class FewChannels(BrokerOfItsOwn):
                 self.assertEqual((line["channel_max"], line["needed"]), (3, 4))
                 self.assertIn("it allows 3 channels for a connection; a consumer of all shards needs 4", self.doctor())
         finally:
-            self.rabbitmqctl("eval", "application:set_env(rabbit, channel_max, 2047).")
+            self.node.ctl("eval", "application:set_env(rabbit, channel_max, 2047).")
         self.assertNotIn("channels for a connection", self.doctor())
 
 

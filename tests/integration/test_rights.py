@@ -1,11 +1,13 @@
 #!/usr/bin/python3
 """The logins that `checkoutctl roles --apply` makes, at real servers: each program works with its own, and with no more."""
 
+import base64
 import json
 import os
 import secrets
 import subprocess
 import urllib.parse
+import urllib.request
 
 import pika
 import pika.exceptions
@@ -16,22 +18,13 @@ import harness
 import harness_services
 
 PROGRAMS = ("producer", "consumer", "notifier", "operator")
-
-
-def broker_environment(directory):
-    """What rabbitmqctl needs for the private node of these servers."""
-    with open(os.path.join(directory, "rabbitmq1.pid"), encoding="ascii") as note:
-        pid = int(note.read().split()[0])
-    with open(f"/proc/{pid}/environ", "rb") as source:
-        pairs = dict(pair.decode().partition("=")[::2] for pair in source.read().split(b"\0") if pair)
-    return {name: value for name, value in pairs.items()
-            if name in ("HOME", "PATH", "LANG", "RABBITMQ_NODENAME") or name.startswith("ERL_EPMD")}
+AT_RABBITMQ = ("producer", "consumer", "operator")
 
 
 class Rights(harness.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.servers = harness_services.start_own()
+        cls.node = harness_services.PrivateNode(harness_services.start_own())
         super().setUpClass()
         cls.stack.settings["CHECKOUT_OPEN_ORDERS_PER_USER"] = "100"     # needs rights of its own
         cls.passwords = os.path.join(cls.stack.directory, "passwords")
@@ -41,6 +34,7 @@ class Rights(harness.TestCase):
                 sink.write(secrets.token_hex(16) + "\n")
         for _ in range(2):      # it may run again
             cls.print_logins()
+        cls.api = {"CHECKOUT_BROKER_API_URL": cls.node.enable_management()}
         cls.drop_logins()
         cls.said = [cls.apply_logins() for _ in range(2)]
 
@@ -58,7 +52,7 @@ class Rights(harness.TestCase):
             assert done.returncode == 0 and "ERR" not in done.stdout, done.stdout
         direct = cls.stack.direct
         run("psql", "-XqAt", "-v", "ON_ERROR_STOP=1", direct["CHECKOUT_DATABASE_URL"], text=printed("postgresql"))
-        run("sh", "-e", text=printed("rabbitmq"), env=broker_environment(cls.servers))
+        run("sh", "-e", text=printed("rabbitmq"), env=cls.node.environment)
         url = urllib.parse.urlsplit(direct["CHECKOUT_REDIS_URL"])
         run("redis-cli", "-h", url.hostname, "-p", str(url.port), text=printed("redis"),
             env={**os.environ, "REDISCLI_AUTH": url.password})
@@ -67,18 +61,31 @@ class Rights(harness.TestCase):
     def drop_logins(cls):
         """Of those that apply makes: what the tests use is its work."""
         cls.stack.redis().execute_command("ACL", "DELUSER", *(f"checkout_{name}" for name in PROGRAMS))
+        for name in AT_RABBITMQ:
+            cls.at_rabbitmq("DELETE", f"users/checkout_{name}")
         for name in ("mailer", "webhooks", "console", *PROGRAMS):
             harness.query_once(cls.stack.direct["CHECKOUT_DATABASE_URL"], f"drop role shop_{name}")
 
     @classmethod
     def apply_logins(cls):
         """What it says."""
-        servers = {name: cls.stack.direct[name] for name in ("CHECKOUT_DATABASE_URL", "CHECKOUT_REDIS_URL")}
+        servers = {name: cls.stack.direct[name] for name in harness_services.NEEDED} | cls.api
         said = "".join(cls.stack.ctl("roles", server, "--apply", "--passwords", cls.passwords, **servers).stdout
-                       for server in ("postgresql", "redis"))
+                       for server in ("postgresql", "rabbitmq", "redis"))
         for name in PROGRAMS:
             assert cls.password(name) not in said
         return said
+
+    @classmethod
+    def at_rabbitmq(cls, method, path, body=None):
+        """What the management API answers to its administrator."""
+        login = urllib.parse.urlsplit(cls.stack.direct["CHECKOUT_AMQP_URL"])
+        basic = base64.b64encode(f"{login.username}:{login.password}".encode()).decode()
+        request = urllib.request.Request(f"{cls.api['CHECKOUT_BROKER_API_URL']}/api/{path}", method=method,
+                                         data=json.dumps(body or {}).encode() if method == "PUT" else None,
+                                         headers={"Authorization": f"Basic {basic}", "Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return json.loads(answer.read() or "null")
 
     @classmethod
     def password(cls, name):
@@ -115,14 +122,69 @@ class Rights(harness.TestCase):
         for name in PROGRAMS:
             self.assertIn(f"shop_{name}: made", first)
             self.assertIn(f"shop_{name}: was there", second)
-            self.assertIn(f"checkout_{name}: made", first)
-            self.assertIn(f"checkout_{name}: as before", second)
+            at_both = 2 if name in AT_RABBITMQ else 1
+            self.assertEqual(first.count(f"checkout_{name}: made"), at_both)
+            self.assertEqual(second.count(f"checkout_{name}: as before"), at_both)
         self.assertIn("shop_mailer: left out", first)
         self.assertIn("Redis has no file of users", first)
         client = self.stack.redis()
         client.execute_command("ACL", "SETUSER", "checkout_notifier", "+flushall")
         self.assertIn("checkout_notifier: changed", self.apply_logins())
         self.assertNotIn("+flushall", str(client.execute_command("ACL", "LIST")))
+
+    def users(self):
+        """name → its tags and rights, and what RabbitMQ keeps of its password."""
+        rights = {row["user"]: tuple(row[name] for name in ("configure", "write", "read"))
+                  for row in self.at_rabbitmq("GET", "permissions")}
+        return {row["name"]: (row["tags"], rights.get(row["name"]), (row["password_hash"], row["hashing_algorithm"]))
+                for row in self.at_rabbitmq("GET", "users")}
+
+    def test_it_puts_right_what_was_changed_at_rabbitmq(self):
+        before = self.users()
+        self.assertEqual({name: tags for name, (tags, _, _) in before.items() if name != "checkout"},
+                         {"checkout_producer": [], "checkout_consumer": [], "checkout_operator": ["management"]})
+        user, rights = "users/checkout_producer", "permissions/%2f/checkout_producer"
+        _, _, (kept, algorithm) = before["checkout_producer"]
+        for change in (("PUT", user, {"password_hash": kept, "hashing_algorithm": algorithm, "tags": "administrator"}),
+                       ("PUT", rights, {"configure": ".*", "write": ".*", "read": ".*"}),
+                       ("DELETE", rights),
+                       ("PUT", user, {"password": "another", "tags": ""})):
+            self.at_rabbitmq(*change)
+            said = self.apply_logins()
+            with self.subTest(change=change):
+                self.assertIn("checkout_producer: changed", said)
+                self.assertEqual(said.count("as before"), len(PROGRAMS) + len(AT_RABBITMQ) - 1)
+                now = self.users()
+                self.assertEqual(now["checkout_producer"][:2], before["checkout_producer"][:2])
+        salted = [now.pop("checkout_producer")[2], before.pop("checkout_producer")[2]]
+        self.assertEqual({algorithm for _, algorithm in salted}, {"rabbit_password_hashing_sha256"})
+        self.assertNotEqual(*salted)
+        self.assertEqual(now, before)
+        pika.BlockingConnection(pika.URLParameters(
+            self.with_user("AMQP", "checkout_producer", self.password("producer")))).close()
+
+    def test_it_says_why_rabbitmq_refuses_and_has_changed_nothing_then(self):
+        before = self.users()
+        url = self.stack.direct["CHECKOUT_AMQP_URL"]
+        nobody = {"CHECKOUT_BROKER_API_URL": f"http://127.0.0.1:{harness_services.free_port()}"}
+        amqp = {"CHECKOUT_BROKER_API_URL": f"http://127.0.0.1:{urllib.parse.urlsplit(url).port}"}
+        wrong = {"CHECKOUT_AMQP_URL": self.with_user("AMQP", "checkout", "wrong")}
+        for words, settings, options in (
+                ("does not answer.*; nothing was changed. Is its plugin on", nobody, ()),
+                ("does not answer.*; nothing was changed. Is its plugin on", amqp, ()),
+                (r"refuses the user of CHECKOUT_AMQP_URL \(401, .*\); nothing was changed.*administrator", wrong, ()),
+                (r"refuses the user of CHECKOUT_AMQP_URL \(401, .*\); nothing was changed.*administrator",
+                 self.own("operator"), ()),
+                ("no virtual host nowhere; nothing was changed", {}, ("--vhost", "nowhere")),
+                ("/nothing/producer: No such file", {}, ("--passwords", "/nothing"))):
+            settings = {"CHECKOUT_AMQP_URL": url} | self.api | settings
+            said = self.refuses("rabbitmq", "--passwords", self.passwords, *options, **settings)
+            self.assertRegex(said, words)
+            self.assertNotIn("wrong", said)
+        done = self.stack.ctl("roles", "rabbitmq", "--apply", check=False, CHECKOUT_BROKER_API_URL="")
+        self.assertEqual((done.returncode, done.stdout), (2, ""))
+        self.assertIn("CHECKOUT_BROKER_API_URL is not set", done.stderr)
+        self.assertEqual(self.users(), before)
 
     def test_it_says_why_it_refuses_and_has_changed_nothing_then(self):
         hashes = "select rolname, rolpassword from pg_authid where rolname like 'shop\\_%' order by 1"
@@ -164,8 +226,10 @@ class Rights(harness.TestCase):
                            "the dead letter")
         self.stack.ctl("topology", **operator)
         self.stack.ctl("orders", "explain", first.id, **operator)
-        said = self.stack.ctl("doctor", check=False, **operator).stdout
+        said = self.stack.ctl("doctor", check=False, **operator, **self.api).stdout
         self.assertNotIn("fail", said)
+        self.assertIn("RabbitMQ", said)
+        self.assertNotIn("management API answers", said)
         self.stack.ctl("audit", **operator)
 
     def test_nobody_may_do_what_belongs_to_another(self):
@@ -189,6 +253,7 @@ class Rights(harness.TestCase):
             channel.basic_publish(f"checkout.jobs.{self.stack.shards}", queue, b"x")
         broker("consumer", publish)
         broker("consumer", lambda channel: channel.queue_purge("other"))
+        broker("operator", lambda channel: channel.queue_declare("other"))
 
         def refused(program, *command):
             client = redis.Redis.from_url(self.with_user("REDIS", f"checkout_{program}", self.password(program)))

@@ -156,6 +156,12 @@ START_TEST(a_request_arrives_and_its_answer_returns)
     run(s, "GET", "/echo", NULL);
     ck_assert_str_eq(s->method, "GET");
     ck_assert_str_eq(s->body, "");
+    run(s, "PUT", "/echo", "a=2");
+    ck_assert_str_eq(s->method, "PUT");
+    ck_assert_str_eq(s->body, "a=2");
+    run(s, "GET", "/echo", NULL);
+    ck_assert_str_eq(s->method, "GET");
+    ck_assert_str_eq(s->body, "");
     run(s, "POST", "/echo", NULL);
     ck_assert_str_eq(s->method, "POST");
     ck_assert_uint_eq(s->connections, 1); /* kept */

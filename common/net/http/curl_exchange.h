@@ -17,7 +17,7 @@ struct curl_options {
 };
 
 struct curl_request {
-    const char *method; /* "GET", "POST" */
+    const char *method; /* "GET", "POST", "PUT" */
     const char *url;
     const char *const *headers; /* "Name: value" lines, copied; NULL at the end; NULL: none */
     const char *body;           /* copied; NULL: none */

@@ -7,6 +7,17 @@
 #define TEXTS_MAX ((size_t)1024 * 1024) /* header lines and body of one call */
 #define MEMORY_KEPT 32768               /* an idle call keeps at most so much of each text */
 
+int curl_method_of(const char *name, enum curl_method *ret_method)
+{
+    static const char *const names[] = {"GET", "POST", "PUT"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (strcmp(name, names[i]) == 0) {
+            *ret_method = (enum curl_method)i;
+            return 0;
+        }
+    return ERR_INVALID;
+}
+
 void curl_texts_init(struct curl_texts *texts)
 {
     *texts = (struct curl_texts){0};

@@ -9,6 +9,11 @@
 
 #define CURL_HEADERS_MAX 16
 
+enum curl_method { CURL_METHOD_GET, CURL_METHOD_POST, CURL_METHOD_PUT };
+
+/* 0, or ERR_INVALID: it is none of these. */
+MUST_CHECK int curl_method_of(const char *name, enum curl_method *ret_method);
+
 struct curl_texts {
     struct buf all;                 /* header lines, each with its NUL, then the body */
     size_t lines[CURL_HEADERS_MAX]; /* where each begins */

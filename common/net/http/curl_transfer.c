@@ -34,15 +34,14 @@ struct curl_transfer {
     struct curl_transfers *all;
     void *owner;
     CURL *easy;
-    struct buf url;      /* as set in `easy` */
-    uint32_t timeout_ms; /* as set in `easy`; 0: not yet */
-    bool post;           /* as set in `easy`; false: GET */
+    struct buf url;          /* as set in `easy` */
+    uint32_t timeout_ms;     /* as set in `easy`; 0: not yet */
+    enum curl_method method; /* as set in `easy` */
     struct curl_texts request;
     struct curl_slist headers[CURL_HEADERS_MAX]; /* its lines */
     struct buf answer;
-    bool cut; /* what is behind answer.max is not read */
-    bool is_cut;
-    bool refused; /* an address of its host */
+    bool cut;             /* what is behind answer.max is not read */
+    bool is_cut, refused; /* the latter: an address of its host */
     char problem[CURL_ERROR_SIZE];
 };
 
@@ -194,12 +193,15 @@ struct curl_transfer *curl_transfer_new(struct curl_transfers *all, void *owner)
     return transfer;
 }
 
-static CURLcode set_method(struct curl_transfer *transfer, bool post)
+static CURLcode set_method(struct curl_transfer *transfer, enum curl_method method, const char *as)
 {
-    if (transfer->post == post)
+    if (transfer->method == method)
         return CURLE_OK;
-    transfer->post = post;
-    return curl_easy_setopt(transfer->easy, post ? CURLOPT_POST : CURLOPT_HTTPGET, 1L);
+    if (curl_easy_setopt(transfer->easy, CURLOPT_CUSTOMREQUEST, as) != CURLE_OK)
+        return CURLE_OUT_OF_MEMORY;
+    transfer->method = method;
+    return curl_easy_setopt(transfer->easy,
+                            method == CURL_METHOD_GET ? CURLOPT_HTTPGET : CURLOPT_POST, 1L);
 }
 
 static int set_url(struct curl_transfer *transfer, const char *url)
@@ -233,19 +235,19 @@ static int set_texts(struct curl_transfer *transfer, const struct curl_request *
 
 static int set_request(struct curl_transfer *transfer, const struct curl_request *request)
 {
-    bool post = strcmp(request->method, "POST") == 0;
-    if (!post && strcmp(request->method, "GET") != 0)
-        return ERR_INVALID;
-    int code = set_texts(transfer, request);
+    enum curl_method method = CURL_METHOD_GET;
+    int code = curl_method_of(request->method, &method);
+    if (code == 0)
+        code = set_texts(transfer, request);
     if (code == 0)
         code = set_url(transfer, request->url);
     if (code < 0)
         return code;
     CURL *easy = transfer->easy;
-    CURLcode result = set_method(transfer, post);
-    if (post && result == CURLE_OK)
+    CURLcode result = set_method(transfer, method, request->method);
+    if (result == CURLE_OK) /* no matter to a GET */
         result = curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)request->body_len);
-    if (post && result == CURLE_OK)
+    if (method != CURL_METHOD_GET && result == CURLE_OK)
         result = curl_easy_setopt(easy, CURLOPT_POSTFIELDS, curl_texts_body(&transfer->request));
     if (transfer->timeout_ms != request->timeout_ms && result == CURLE_OK)
         result = curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
@@ -255,8 +257,7 @@ static int set_request(struct curl_transfer *transfer, const struct curl_request
     buf_reset(&transfer->answer);
     transfer->answer.max = request->response_max;
     transfer->cut = request->cut;
-    transfer->is_cut = false;
-    transfer->refused = false;
+    transfer->is_cut = transfer->refused = false;
     transfer->problem[0] = '\0';
     return 0;
 }
