@@ -3,8 +3,10 @@
 import os
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
+import threading
 import unittest
 import urllib.parse
 
@@ -65,3 +67,25 @@ class Front:
         self._process.terminate()
         self._process.wait(10)
         shutil.rmtree(self._directory)
+
+
+class Recorder:
+    """A server that keeps the head of one request, and ends."""
+
+    def __enter__(self):
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.head = b""
+        self._thread = threading.Thread(target=self._take)
+        self._thread.start()
+        return self
+
+    def _take(self):
+        connection, _ = self._listener.accept()
+        with connection:
+            while b"\r\n\r\n" not in self.head and (chunk := connection.recv(65536)):
+                self.head += chunk
+
+    def __exit__(self, *_):
+        self._thread.join()
+        self._listener.close()

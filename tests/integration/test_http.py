@@ -2,6 +2,7 @@
 """HTTP as RFC 9110 and 9112 want it, byte by byte, at the running producer and notifier; and behind a real proxy."""
 
 import collections
+import contextlib
 import http.client
 import json
 import os
@@ -20,7 +21,7 @@ import harness
 from harness import wait_until
 from harness_client import PROBLEMS, Listener, http_call, raw
 from harness_daemon import build_directory, program
-from harness_front import Front, needs
+from harness_front import Front, Recorder, needs
 
 ORIGINS = "https://Shop.Example,https://pay.example:443,capacitor://localhost"
 BODY = {"sku": "hat", "quantity": 1, "payment_method": "pm_card_visa"}
@@ -371,6 +372,37 @@ class BehindProxy(Http):
         connection = self.connect(self.url)
         connection.sendall(self.order("Connection: close"))
         self.assertTrue(self.until_the_end(connection).startswith(b"HTTP/1.1 202 "))
+
+    def test_the_longest_token_passes(self):
+        longest = self.longest_token()
+        answer = http_call(self.url, "POST", "/v1/orders",
+                           {"Authorization": "Bearer " + longest, "Idempotency-Key": "longest"}, BODY)
+        self.assertEqual(answer.status, 202, answer)
+        Listener(self.url.replace("http", "ws") + "/v1/events", {"Authorization": "Bearer " + longest}).close()
+        longer = self.stack.token("ann", pad="x" * 4096)
+        self.assertEqual(http_call(self.url, "GET", "/v1/orders", {"Authorization": "Bearer " + longer}).status, 401)
+
+    def longest_token(self):
+        return max((token for n in range(2900, 3100) if len(token := self.stack.token("ann", pad="x" * n)) <= 4096), key=len)
+
+    def test_an_address_is_what_the_proxy_saw_and_not_what_a_client_says(self):
+        door = self.stack.start("producer", CHECKOUT_TRUSTED_PROXIES="127.0.0.1", CHECKOUT_ORDERS_PER_ADDRESS="2/1h")
+        self.addCleanup(door.stop)
+        front = Front(self.kind, door, self.notifier)
+        self.addCleanup(front.close)
+        statuses = [http_call(front.url, "POST", "/v1/orders", {
+            "Authorization": "Bearer " + self.stack.token(f"user-{n}"), "Idempotency-Key": "k",
+            "X-Forwarded-For": f"198.51.100.{n}"}, BODY).status for n in range(4)]
+        self.assertEqual(statuses, [202, 202, 429, 429])
+
+    def test_nothing_that_a_client_says_about_its_address_reaches_the_events(self):
+        with Recorder() as recorder:
+            front = Front(self.kind, self.producer, recorder)
+            self.addCleanup(front.close)
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                http_call(front.url, "GET", "/v1/events", {"X-Forwarded-For": "198.51.100.1"})
+        self.assertIn(b"x-forwarded-for: 127.0.0.1\r\n", recorder.head.lower())
+        self.assertNotIn(b"198.51.100.1", recorder.head)
 
 
 class BehindHaproxy(BehindProxy):

@@ -54,7 +54,8 @@ class Backends(harness.TestCase):
         base = self.start(language)
         wait_until(lambda: self.session(base), 20, "the backend to listen")
         answer = self.session(base)
-        self.assertEqual((answer.status, answer.headers["Content-Type"]), (200, "application/json"))
+        self.assertEqual((answer.status, answer.headers["Content-Type"], answer.headers["Cache-Control"]),
+                         (200, "application/json", "no-store"))
         bearer = {"Authorization": "Bearer " + answer.json["token"]}
         sku = self.stack.item(stock=1)
         ordered = self.stack.call(None, "POST", "/v1/orders", {"sku": sku, "quantity": 1, "payment_method": "pm_card_visa"},
