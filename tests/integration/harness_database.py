@@ -77,9 +77,9 @@ do $$ begin
 end $$"""
 
 
-def make_logins():
+def make_logins(programs=_PROGRAMS):
     """A login for each program, with its own role's rights: so each test shows that they suffice."""
-    for program_name in _PROGRAMS:
+    for program_name in programs:
         administer(_LOGIN.format(login=f"test_{program_name}", program=program_name))
 
 

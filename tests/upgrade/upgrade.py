@@ -31,13 +31,14 @@ class PreviousStack(harness.Stack):
     def migrate(self):
         self.tool = None
         self.ctl("migrate")
+        make_logins()
 
     def _prepare_database(self):
         self.database = create_database()
         self.direct["CHECKOUT_DATABASE_URL"] = database_url(self.database)
         self.settings["CHECKOUT_DATABASE_URL"] = self.direct["CHECKOUT_DATABASE_URL"]
         self.ctl("migrate")
-        make_logins()
+        make_logins(("producer", "consumer", "notifier"))       # other roles may not be there yet
 
 
 class Upgrade(unittest.TestCase):
