@@ -3,6 +3,7 @@ side by side. tests/upgrade/run builds both and runs this."""
 
 import concurrent.futures
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 import harness  # noqa: E402
 from harness import program, program_environment, wait_until  # noqa: E402
+from harness_services import ROOT  # noqa: E402
 from harness_database import create_database, database_url, make_logins  # noqa: E402
 
 PREVIOUS = os.environ["CHECKOUT_PREVIOUS_BUILD_DIR"]
@@ -46,6 +48,7 @@ class Upgrade(unittest.TestCase):
         self.stack = PreviousStack("Upgrade", shards=8)
         self.addCleanup(self.stack.close)
         self.addCleanup(self.keep_logs_of_a_failure)
+        self.stack.sandbox_options = ("--latency", "200")       # so that a consumer dies while it charges
         self.stack.start("sandbox")
         self.orders = []
 
@@ -104,9 +107,10 @@ class Upgrade(unittest.TestCase):
         self.order(cid, dress, producer).wait("confirmed")
         self.order(cid, pin, producer).wait("confirmed")
 
-    def rush(self, producer, until):
-        """Buyers of the last units of a hat, one after the other, while `until()` goes on and some after it."""
-        hat, began, done = self.stack.item(stock=20), threading.Event(), threading.Event()
+    def rush(self, producer, until, sku=None):
+        """Buyers of the last units of a hat, one after the other, while `until()` goes on and some after it. Returns
+        the hat and their orders, for assert_sold."""
+        hat, began, done = self.stack.item(sku, stock=20), threading.Event(), threading.Event()
         rushed = []
 
         def buy():
@@ -122,6 +126,10 @@ class Upgrade(unittest.TestCase):
             finally:
                 done.set()
             buying.result()
+        return hat, rushed
+
+    def assert_sold(self, hat, rushed):
+        """The first 20 have it, and nobody else."""
         ends = [order.wait_final()[0] for order in rushed]
         self.assertEqual(ends, ["confirmed"] * 20 + ["rejected"] * (len(rushed) - 20))
         self.assertEqual(self.stack.counts(hat), (20, 0, 20, 0))
@@ -129,14 +137,28 @@ class Upgrade(unittest.TestCase):
     def owners(self):
         return {owner for owner, in self.stack.sql("select distinct owner from shards")}
 
-    def hand_over(self, old, new):
-        """`new` joins and serves its part; then `old` leaves."""
+    def both_serve(self):
         wait_until(lambda: len(self.owners() - {None}) == 2, 60, "both to serve")
-        yield
-        old.stop()
+
+    def one_serves(self, consumer):
         wait_until(lambda: len(self.owners()) == 1 and None not in self.owners(), 60, "one to serve all")
-        self.assertTrue(new.running())
-        yield
+        self.assertTrue(consumer.running())
+
+    def dies_in_a_rush(self, consumer, heir, producer):
+        """It dies while it charges, and `heir`, of another state of this program, serves its shards. As rush()."""
+        self.both_serve()
+        shards = {shard for shard, in self.stack.sql(
+            "select s.shard from shards s join consumers c on c.member_id = s.owner where c.pid = %s", (consumer.pid,))}
+        hat = next(sku for sku in iter(lambda: f"hat-{uuid.uuid4().hex[:8]}", None) if self.stack.shard(sku) in shards)
+
+        def die():
+            wait_until(lambda: self.stack.one("select count(*) from payments join orders using (order_id)"
+                                              " where sku = %s and state = 'open'", (hat,)), 20, "a charge")
+            consumer.kill()
+
+        rushed = self.rush(producer, die, hat)
+        self.one_serves(heir)
+        return rushed
 
     def assert_nothing_went_wrong(self):
         self.assertEqual([(order.id, order.status()) for order in self.orders
@@ -144,6 +166,14 @@ class Upgrade(unittest.TestCase):
         self.assertEqual(self.stack.dead_letters(), [])
         audit = self.stack.ctl("audit", check=False)
         self.assertEqual(audit.returncode, 0, audit.stdout + audit.stderr)
+
+    def is_older(self):
+        """Whether the database that the state before made has an older version than this state's programs."""
+        if not self.stack.one("select to_regproc('checkout.versions')"):
+            return True
+        with open(os.path.join(ROOT, "schemas/sql/functions/versions.sql"), encoding="utf-8") as source:
+            ours = int(re.search(r"return row\((\d+), \d+\)", source.read()).group(1))
+        return self.stack.one("select version from versions()") < ours
 
     def refused(self, name):
         """A program of this state on a database of the state before: the one line that it ends with."""
@@ -163,47 +193,52 @@ class Upgrade(unittest.TestCase):
         stack.ctl("pause", lamp)
         wait_until(lambda: stack.one("select paused from items where sku = %s", (lamp,)), 20, "a pause")
         patient = self.order("eve", lamp, producer).wait("waiting")
-        for name in ("producer", "consumer", "notifier"):
+        for name in ("producer", "consumer", "notifier") if self.is_older() else ():
             self.assertIn("run `checkoutctl migrate` first", self.refused(name))
 
-        self.rush(producer, stack.migrate)
+        self.assert_sold(*self.rush(producer, stack.migrate))
         self.sell(producer, notifier)                           # all old, on the new database
         stack.ctl("topology")
-        steps = self.hand_over(consumer, self.start("consumer"))
-        next(steps)
+        consumer, old = self.start("consumer"), consumer
+        self.both_serve()
         self.sell(producer, notifier)                           # both consumers
-        next(steps)
+        old.stop()
+        self.one_serves(consumer)
         self.sell(producer, notifier)                           # old doors, new consumer
         key = uuid.uuid4().hex
         scarf = stack.item(stock=1)
         before = self.order("eve", scarf, producer, key=key)
+        self.sell(producer, self.start("notifier"))             # old producer, new notifier
         producer, old = self.start("producer"), producer
+        self.sell(producer, notifier)                           # new producer, old notifier
         again = stack.post("eve", scarf, key=key, producer=producer)
         self.assertEqual(again.json["id"], before.id)
         old.stop()
-        notifier, old = self.start("notifier"), notifier
-        old.stop()
-        self.sell(producer, notifier)
+        notifier.stop()
+        self.sell(producer, self.stack.daemon("notifier"))
         stack.ctl("resume", lamp)
         patient.wait("confirmed")
         self.assert_nothing_went_wrong()
 
     def test_new_doors_before_old_consumers_and_back(self):
-        """Not the order that we ask for, and without the new topology; nobody loses by it. A consumer of the state before may come back."""
+        """Not the order that we ask for, and without the new topology; nobody loses by it. A consumer of the state before
+        may come back."""
         self.stack.migrate()
         producer, notifier = self.start("producer"), self.start("notifier")
         old = self.start("consumer", PREVIOUS)
         self.sell(producer, notifier)
         new = self.start("consumer")
-        steps = self.hand_over(old, new)
-        next(steps)
-        next(steps)
+        self.assert_sold(*self.dies_in_a_rush(old, new, producer))
         back = self.start("consumer", PREVIOUS)
-        steps = self.hand_over(new, back)
-        next(steps)
+        self.both_serve()
         self.sell(producer, notifier)
-        next(steps)
+        rushed = self.dies_in_a_rush(new, back, producer)
         self.sell(producer, notifier)
+        new = self.start("consumer")
+        self.both_serve()
+        back.stop()
+        self.one_serves(new)
+        self.assert_sold(*rushed)       # what `new` had begun to charge may have waited for it
         self.assert_nothing_went_wrong()
 
 
