@@ -395,6 +395,17 @@ class BehindProxy(Http):
             "X-Forwarded-For": f"198.51.100.{n}"}, BODY).status for n in range(4)]
         self.assertEqual(statuses, [202, 202, 429, 429])
 
+    def test_no_way_of_writing_it_leads_to_the_webhooks(self):
+        door = self.stack.start("producer", CHECKOUT_WEBHOOK_SECRET_FILE=self.stack.write_secret("webhook", uuid.uuid4().hex))
+        self.addCleanup(door.stop)
+        front = Front(self.kind, door, self.notifier)
+        self.addCleanup(front.close)
+        self.assertEqual(http_call(door.url, "POST", "/v1/%77ebhooks/stripe", {}, {}).status, 400)   # not signed
+        for path in ("webhooks/stripe", "%77ebhooks/stripe", "webhooks%2Fstripe", "webhooks%2fstrip%65", "x/../webhooks/stripe",
+                     "/webhooks/stripe", "./webhooks/stripe", "webhooks/./stripe", "%2E/webhooks/stripe"):
+            with self.subTest(path=path):
+                self.assertEqual(http_call(front.url, "POST", "/v1/" + path, {}, {}).status, 404)
+
     def test_nothing_that_a_client_says_about_its_address_reaches_the_events(self):
         with Recorder() as recorder:
             front = Front(self.kind, self.producer, recorder)
