@@ -46,11 +46,19 @@ struct place {
       "select t.status, count(*) from (select o.status" from ") t group by 1 order by 2 desc, 1",  \
       7}}
 
-/* By the index of the customer, the item, the reference or the time. */
+/* By the index of the customer, the reference or the time. */
 #define ORDERS                                                                                     \
     " from checkout.orders o"                                                                      \
     " where" ASKED WITHIN("o.created_at")                                                          \
     " order by o.created_at desc, o.order_id desc" FIRST
+/* Those of an item: its index has hashes and spans of four seconds (048_orders_of_items.sql). */
+#define SPAN(time) "(extract(epoch from " time " at time zone 'UTC') / 4)::integer"
+#define OF_ITEM                                                                                    \
+    " from checkout.orders o"                                                                      \
+    " where hashtext(o.sku) = hashtext($2) and" ASKED WITHIN("o.created_at")                       \
+    " and ($5::timestamptz is null or " SPAN("o.created_at") " >= " SPAN("$5::timestamptz") ")"    \
+    " and ($6::timestamptz is null or " SPAN("o.created_at") " <= " SPAN("$6::timestamptz") ")"    \
+    " order by " SPAN("o.created_at") " desc, o.created_at desc, o.order_id desc" FIRST
 /* All that ended so: by the index of ends, since an index of states would make each change of a
  * state dear. */
 #define ENDED                                                                                      \
@@ -85,6 +93,7 @@ struct place {
 /* clang-format on */
 
 static const struct place all = PLACE("orders", ORDERS);
+static const struct place of_item = PLACE("of_item", OF_ITEM);
 static const struct place ended = PLACE("ended", ENDED);
 static const struct place waiting = PLACE("waiting", WAITING);
 static const struct place waiting_of = PLACE("waiting_of", WAITING_OF);
@@ -138,14 +147,16 @@ enum param { USER, SKU, STATUS, REFERENCE, SINCE, UNTIL, LIMIT, PARAMS };
 static const struct place *place_of(const char *const *params)
 {
     enum order_state state = order_state_of(params[STATUS]);
-    bool of_item = params[SKU] != NULL;
-    if (params[STATUS] == NULL || params[USER] != NULL || params[REFERENCE] != NULL)
+    bool has_item = params[SKU] != NULL;
+    if (params[USER] != NULL || params[REFERENCE] != NULL)
         return &all;
     if (state == ORDER_STATE_WAITING)
-        return of_item ? &waiting_of : &waiting;
+        return has_item ? &waiting_of : &waiting;
     if (state == ORDER_STATE_RESERVED)
-        return of_item ? &reserved_of : &reserved;
-    return of_item ? &all : &ended;
+        return has_item ? &reserved_of : &reserved;
+    if (has_item)
+        return &of_item;
+    return params[STATUS] == NULL ? &all : &ended;
 }
 
 static int find(struct ctl *ctl, const struct pg_statement *statement, const char *const *params,

@@ -5,6 +5,7 @@ import json
 
 import harness
 from harness import wait_until
+from harness_database import query_once
 
 MANY = 200000           # orders of others
 OPEN = 5000             # of these wait, and as many are paid for, since long ago
@@ -87,6 +88,10 @@ class OrderList(harness.TestCase):
                 before = self.rows_read()
                 self.stack.ctl("orders", "list", *words)
                 self.assertLess(self.rows_read() - before, FEW)
+        before = self.rows_read()       # as the console asks
+        query_once(self.stack.direct["CHECKOUT_DATABASE_URL"], "select * from checkout.console_orders(null, 'sku-5', null, null, "
+                   "now() - interval '9 days', null, now() - interval '1 day', md5('5')::uuid, 50)")
+        self.assertLess(self.rows_read() - before, FEW)
         before = self.rows_read()       # what is paid for is found by the shard, with its order
         self.stack.ctl("orders", "list", "--status", "reserved", "--sku", "sku-5")
         self.assertLess(self.rows_read() - before, 2 * OPEN + FEW)

@@ -23,7 +23,7 @@ from test_events_follow import Follower
 MANY = int(os.environ.get("CHECKOUT_TEST_PURGE", "0"))
 BESIDE_LEAST = 0.9    # of the rate with the same tables and no purge
 STEP = 10000            # orders that are built at once
-INDEX_BYTES = 375       # of an order
+INDEX_BYTES = 350       # of an order
 AGED = ("update orders set created_at = created_at - {0}, updated_at = updated_at - {0}, accepted_at = accepted_at - {0}",
         "update order_events set created_at = created_at - {0}",
         "update payments set created_at = created_at - {0}, updated_at = updated_at - {0}",

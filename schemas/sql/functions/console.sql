@@ -64,6 +64,9 @@ declare
         when p_status = 'waiting' then 'checkout.waitlist'
         when p_status = 'reserved' then 'checkout.payments'
         else 'checkout.order_events' end;
+    by_item constant boolean := p_sku is not null and p_user is null and p_reference is null;
+    -- how the index of an item's orders has their times (048_orders_of_items.sql)
+    span constant text := '(extract(epoch from %s at time zone ''UTC'') / 4)::integer';
 begin
     return query execute
         'select f.created_at, o.order_id, checkout.console_order_json(o.order_id, o.user_id, o.sku, o.quantity, o.status,
@@ -78,6 +81,12 @@ begin
         || 'where true'
         || case when p_user is not null then ' and f.user_id = $1' else '' end
         || case when p_sku is not null then ' and f.sku = $2' else '' end
+        || case when by_item then ' and hashtext(f.sku) = hashtext($2)' else '' end
+        || case when by_item and p_since is not null
+                then format(' and ' || span || ' >= ' || span, 'f.created_at', '$5') else '' end
+        || case when by_item and coalesce(p_before, p_until) is not null
+                then format(' and ' || span || ' <= ' || span, 'f.created_at',
+                            case when p_before is null then '$6' else '$7' end) else '' end
         || case when p_reference is not null then ' and f.reference = $3' else '' end
         || case when p_status is null then ''
                 when place in ('checkout.orders', 'checkout.order_events') then ' and f.status = $4'
@@ -86,7 +95,8 @@ begin
         || case when p_since is not null then ' and f.created_at >= $5' else '' end
         || case when p_until is not null then ' and f.created_at < $6' else '' end
         || case when p_before is not null then ' and f.created_at <= $7 and (f.created_at, f.order_id) < ($7, $8)' else '' end
-        || ' order by f.created_at desc, f.order_id desc limit $9 + 1'
+        || ' order by ' || case when by_item then format(span || ' desc, ', 'f.created_at') else '' end
+        || 'f.created_at desc, f.order_id desc limit $9 + 1'
         using p_user, p_sku, p_reference, p_status, p_since, p_until, p_before, p_before_id, p_limit;
 end $$;
 
