@@ -14,6 +14,7 @@
 /* A client and a server on one loop. */
 struct stage {
     const char *retry_after;
+    const char *date;
     struct loop *loop;
     struct http_server *server;
     struct curl_client *client;
@@ -45,6 +46,15 @@ static void respond(struct http_request *request, unsigned status, const char *b
     http_respond(request, &response);
 }
 
+static void respond_dated(struct http_request *request, const char *date)
+{
+    char text[256];
+    int len = snprintf(text, sizeof text,
+                       "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n%s%s\r\n\r\n",
+                       date == NULL ? "X-None: " : "Date: ", date == NULL ? "" : date);
+    http_abort(request, text, (size_t)len);
+}
+
 static void handle(struct http_request *request, void *arg)
 {
     static const char large[100000];
@@ -71,6 +81,8 @@ static void handle(struct http_request *request, void *arg)
         http_abort(request, "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nhalf", 42);
     else if (strcmp(path, "/nonsense") == 0)
         http_abort(request, "+OK POP3 server ready\r\n", 23);
+    else if (strcmp(path, "/dated") == 0)
+        respond_dated(request, s->date);
     else if (strcmp(path, "/never") == 0)
         s->held = request;
     else
@@ -239,6 +251,33 @@ START_TEST(a_retry_after_of_no_sense_is_none_and_a_long_one_is_cut)
         run(s, "GET", "/busy", NULL);
         ck_assert_msg(s->response.retry_after_s == rows[i].seconds, "%s: %u", rows[i].value,
                       s->response.retry_after_s);
+    }
+    stage_free(s);
+}
+END_TEST
+
+/* Each answer has its own, also after one that was the same, none, or no date. */
+START_TEST(the_servers_clock_is_told)
+{
+    static const struct {
+        const char *text;
+        int64_t at_s;
+    } rows[] = {{NULL, 0},
+                {"Sun, 06 Nov 1994 08:49:37 GMT", 784111777},
+                {"Sun, 06 Nov 1994 08:49:37 GMT", 784111777},
+                {NULL, 0},
+                {"Sun, 06 Nov 1994 08:49:38 GMT", 784111778},
+                {"Sunday, 06-Nov-94 08:49:37 GMT                ", 784111777},
+                {"Sunday, 06-Nov-1994            08:49:39 GMT", 784111779},
+                {"soon", 0},
+                {"Sun, 06 Nov 1994 08:49:38 GMT", 784111778}};
+    struct stage *s = stage_new();
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        s->date = rows[i].text;
+        run(s, "GET", "/dated", NULL);
+        ck_assert_int_eq(s->response.code, 0);
+        ck_assert_msg(s->response.date_s == rows[i].at_s, "%zu: %lld", i,
+                      (long long)s->response.date_s);
     }
     stage_free(s);
 }
@@ -455,6 +494,7 @@ int main(void)
     tcase_add_test(tcase, an_answer_over_its_bound_is_an_error);
     tcase_add_test(tcase, retry_after_is_told);
     tcase_add_test(tcase, a_retry_after_of_no_sense_is_none_and_a_long_one_is_cut);
+    tcase_add_test(tcase, the_servers_clock_is_told);
     tcase_add_test(tcase, a_redirect_is_not_followed);
     tcase_add_loop_test(tcase, a_lost_connection_may_have_been_heard, 0, 3);
     tcase_add_test(tcase, silence_ends_at_the_timeout);
