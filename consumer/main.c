@@ -332,7 +332,8 @@ static bool open_all(struct consumer *c)
     c->redis = redis_open(loop, &redis, REDIS_PENDING_MAX, redis_changed, c);
     if (c->redis == NULL)
         return false;
-    c->context.admission_keys = admission_keys_new(loop, c->context.shards, c->outbox, c->redis);
+    c->context.admission_keys =
+        admission_keys_new(loop, c->context.shards, c->outbox, c->redis, c->stats.foreign_states);
     if (c->context.admission_keys == NULL)
         return false;
     c->context.relay = relay_new(loop, c->context.shards, c->outbox, c->redis,

@@ -105,6 +105,20 @@ static void init_labels(struct stats *s)
     }
 }
 
+static void init_redis(struct stats *s, struct metrics *m)
+{
+    s->redis_up = metrics_server_up(m, METRICS_REDIS);
+    s->foreign_states =
+        metrics_counter(m, "checkout_foreign_states_total",
+                        "Items' states in Redis that were not ours and were deleted.", NULL);
+    s->events_relayed =
+        metrics_counter(m, "checkout_events_relayed_total", "Events published to Redis.", NULL);
+    s->lines_published = metrics_counter(m, "checkout_lines_published_total",
+                                         "Messages to Redis of how waitlists stand.", NULL);
+    s->relay_seconds = metrics_histogram(m, "checkout_relay_seconds",
+                                         "From an event's commit to Redis' answer.", NULL);
+}
+
 int stats_init(struct stats *s, struct metrics *m, uint32_t shards)
 {
     struct stats_shard *of_shard = calloc(shards, sizeof *of_shard);
@@ -149,18 +163,12 @@ int stats_init(struct stats *s, struct metrics *m, uint32_t shards)
     s->late_successes =
         metrics_counter(m, "checkout_late_successes_total",
                         "Late captures: payments that succeeded for closed orders.", NULL);
-    s->events_relayed =
-        metrics_counter(m, "checkout_events_relayed_total", "Events published to Redis.", NULL);
-    s->lines_published = metrics_counter(m, "checkout_lines_published_total",
-                                         "Messages to Redis of how waitlists stand.", NULL);
-    s->relay_seconds = metrics_histogram(m, "checkout_relay_seconds",
-                                         "From an event's commit to Redis' answer.", NULL);
+    init_redis(s, m);
     s->decision_seconds =
         metrics_histogram(m, "checkout_decision_seconds",
                           "From an order's acceptance to the commit of its decision.", NULL);
     s->broker_up = metrics_server_up(m, METRICS_BROKER);
     s->database_up = metrics_server_up(m, METRICS_DATABASE);
-    s->redis_up = metrics_server_up(m, METRICS_REDIS);
     init_labels(s);
     return 0;
 }

@@ -31,6 +31,7 @@ struct stats {
     struct metric *conflicts;
     struct metric *jobs_set_aside;
     struct metric *items_set_aside;
+    struct metric *foreign_states;
     struct metric *payments_inflight;
     struct metric *payments_waiting;
     struct metric *payment_seconds;

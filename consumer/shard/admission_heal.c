@@ -30,7 +30,8 @@ enum column { SKU, SHARD, OWN };
 static const char release_script[] =
     "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end return 0";
 static const char gate_script[] =
-    "if redis.call('PTTL', KEYS[1]) == -1 then redis.call('DEL', KEYS[1]) end return 0";
+    "local left = redis.call('PTTL', KEYS[1]) "
+    "if left == -1 or left > tonumber(ARGV[1]) then return redis.call('DEL', KEYS[1]) end return 0";
 static const char lock_script[] =
     "if redis.call('PTTL', KEYS[1]) == -1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end "
     "return redis.call('GET', KEYS[1])";
@@ -77,6 +78,15 @@ void admission_heal_lock(struct admission_heal *heal, const char *sku)
            lock_read);
 }
 
+static void gate_read(const struct redis_reply *reply, void *arg)
+{
+    struct admission_heal *heal = arg;
+    if (reply->type != REDIS_INTEGER || reply->integer == 0)
+        return;
+    metric_add(heal->foreign, 1);
+    log_warning("deleted an item's state in Redis that we did not write");
+}
+
 static void page_read(const struct pg_result *result, void *arg)
 {
     struct admission_heal *heal = arg;
@@ -86,7 +96,8 @@ static void page_read(const struct pg_result *result, void *arg)
     int rows = pg_rows(result);
     for (int row = 0; row < rows; row++)
         if (pg_bool(result, row, OWN))
-            script(heal, gate_script, REDIS_KEY_GATE, pg_text(result, row, SKU), "", NULL);
+            script(heal, gate_script, REDIS_KEY_GATE, pg_text(result, row, SKU),
+                   REDIS_KEYS_TEXT(REDIS_KEY_GATE_LIFE_MS), gate_read);
     bool last = rows < PAGE;
     (void)snprintf(heal->after_shard, sizeof heal->after_shard, "%s",
                    last ? BEFORE_ALL : pg_text(result, rows - 1, SHARD));

@@ -232,7 +232,7 @@ static void ask(void *arg)
 /* ---- */
 
 struct admission_keys *admission_keys_new(struct loop *loop, uint32_t shards, struct pg *session,
-                                          struct redis *redis)
+                                          struct redis *redis, struct metric *foreign)
 {
     struct admission_keys *keys = calloc(1, sizeof *keys + shards * sizeof keys->serving[0]);
     if (keys == NULL)
@@ -240,7 +240,7 @@ struct admission_keys *admission_keys_new(struct loop *loop, uint32_t shards, st
     keys->shards = shards;
     keys->session = session;
     keys->redis = redis;
-    keys->heal = (struct admission_heal){.session = session, .redis = redis};
+    keys->heal = (struct admission_heal){.session = session, .redis = redis, .foreign = foreign};
     keys->renew = loop_timer_new(loop, ask, keys);
     keys->soon = loop_timer_new(loop, ask, keys);
     if (keys->renew == NULL || keys->soon == NULL) {

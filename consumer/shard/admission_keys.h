@@ -16,12 +16,13 @@
 #include "common/base/loop.h"
 #include "common/net/pg/pg.h"
 #include "common/net/redis/redis.h"
+#include "common/service/metrics.h"
 
 struct admission_keys;
 
-/* All of these outlive it. NULL: no memory. */
+/* All of these outlive it. `foreign` counts states that others wrote. NULL: no memory. */
 struct admission_keys *admission_keys_new(struct loop *loop, uint32_t shards, struct pg *session,
-                                          struct redis *redis);
+                                          struct redis *redis, struct metric *foreign);
 void admission_keys_free(struct admission_keys *keys);
 
 /* Whether we write keys for the items of the shard. */

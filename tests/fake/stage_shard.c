@@ -72,7 +72,7 @@ void stage_setup(void)
     stage.context.broker = broker_open(stage.context.loop, &options, ignore_state, NULL);
     stage.context.dead = deadletter_open(stage.context.loop, &options, &stage.stats);
     stage.context.admission_keys =
-        admission_keys_new(stage.context.loop, 1, stage.outbox, stage.redis);
+        admission_keys_new(stage.context.loop, 1, stage.outbox, stage.redis, NULL);
     stage.context.relay = relay_new(stage.context.loop, 1, stage.outbox, stage.redis,
                                     stage.context.admission_keys, &stage.stats);
     stage.membership = (struct shard_membership){.id = STAGE_SELF,

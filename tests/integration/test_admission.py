@@ -123,11 +123,15 @@ class Gate(harness.TestCase):
             wait_until(lambda: 0 < self.stack.redis().pttl(name) <= 30000, 10, "its end")
             self.assertEqual(self.stack.redis().get(name).decode(), value)
 
-    def test_a_gate_without_an_end_is_deleted(self):
-        sku = self.stack.item(stock=1)
-        self.stack.redis().set(f"checkout:gate:{sku}", "soldout:sold")
-        wait_until(lambda: self.key(sku) is None, 20, "the key to be deleted")
-        self.assertEqual(self.stack.post("bob", sku).status, 202)
+    def test_a_gate_that_outlives_ours_is_deleted_and_counted(self):
+        for seconds in (None, 3600):
+            sku = self.stack.item(stock=1)
+            before = self.stack.daemon("consumer").metric("checkout_foreign_states_total")
+            self.stack.redis().set(f"checkout:gate:{sku}", "soldout:sold", ex=seconds)
+            wait_until(lambda: self.key(sku) is None, 20, "the key to be deleted")
+            self.assertEqual(self.stack.post("bob", sku).status, 202)
+            wait_until(lambda: self.stack.daemon("consumer").metric("checkout_foreign_states_total") == before + 1, 5,
+                       "it to be counted")
 
     def test_without_its_owner_the_gate_opens(self):
         sku = self.sell_out("soldout")

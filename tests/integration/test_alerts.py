@@ -297,6 +297,12 @@ class Alerts(harness.TestCase):
     def paused_endpoint(self):
         return self.endpoint("pause")
 
+    @contextlib.contextmanager
+    def foreign_state(self):
+        """Somebody says for an hour that an item is sold out."""
+        self.stack.redis().set(f"checkout:gate:{self.crowd.items[0]}", "soldout:sold", ex=3600)
+        yield
+
     def wrong_clock(self):
         clock = Clock()
         clock.set("+3600")
@@ -321,7 +327,8 @@ class Alerts(harness.TestCase):
         "CheckoutDeadLetters": unreadable, "CheckoutJobsLost": expired_job, "CheckoutItemsSetAside": locked_item,
         "CheckoutLoopBusy": frozen, "CheckoutMailsWait": no_mail_server, "CheckoutWebhooksWait": lost_endpoint,
         "CheckoutWebhooksPaused": paused_endpoint, "CheckoutClockWrong": wrong_clock,
-        "CheckoutTokenKeysStale": half_written_keys}
+        "CheckoutTokenKeysStale": half_written_keys,
+        "CheckoutStockDrift": foreign_state}
 
     # -- tests ---------------------------------------------------------------------------------------------
 

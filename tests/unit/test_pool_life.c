@@ -71,7 +71,7 @@ static void setup(void)
                                      .shards = SHARDS};
     context.broker = broker_open(context.loop, &options, broker_changed, NULL);
     context.dead = deadletter_open(context.loop, &options, &stats);
-    context.admission_keys = admission_keys_new(context.loop, SHARDS, outbox, redis);
+    context.admission_keys = admission_keys_new(context.loop, SHARDS, outbox, redis, NULL);
     context.relay = relay_new(context.loop, SHARDS, outbox, redis, context.admission_keys, &stats);
     const struct pool_options pool_options = {.name = "me",
                                               .heartbeat = heartbeat,

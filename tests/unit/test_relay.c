@@ -32,7 +32,7 @@ static void setup(void)
     keys_session = fake_pg_new();
     redis = fake_redis_new();
     keys_redis = fake_redis_new();
-    keys = admission_keys_new(loop, SHARDS, keys_session, keys_redis);
+    keys = admission_keys_new(loop, SHARDS, keys_session, keys_redis, NULL);
     relay = relay_new(loop, SHARDS, session, redis, keys, &stats);
     ck_assert_ptr_nonnull(relay);
     fake_pg_up(session);
