@@ -28,6 +28,7 @@
 #include "producer/orders/orders.h"
 #include "producer/port/shared_port.h"
 #include "producer/publish/publisher.h"
+#include "producer/respond.h"
 #include "producer/routes.h"
 #include "producer/shard_count.h"
 #include "producer/timekeeper.h"
@@ -242,6 +243,13 @@ static void handle(struct http_request *request, void *arg)
     routes_handle(request, &p->api);
 }
 
+static void refuse(struct http_request *request, unsigned status, const char *detail, void *arg)
+{
+    struct producer *p = arg;
+    const struct problem problem = problem_of_refusal(status, detail);
+    respond_problem(&p->api, request, STATS_OTHER, &problem);
+}
+
 static size_t body_limit(const struct http_request *request, void *arg)
 {
     const struct producer *p = arg;
@@ -271,7 +279,7 @@ static bool open_producer(struct producer *p)
                  .idle_timeout_s = (unsigned)(cfg_int(cfg, CFG_KEEPALIVE) / 1000),
                  .body_limit = body_limit,
                  .reuse_port = true,
-                 .refuse = problem_refuse},
+                 .refuse = refuse},
         .handler = handle,
         .takes = takes_orders,
         .started = started,

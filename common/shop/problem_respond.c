@@ -34,7 +34,7 @@ void problem_respond(struct http_request *request, const struct problem *problem
     buf_free(&body);
 }
 
-void problem_refuse(struct http_request *request, unsigned status, const char *detail)
+struct problem problem_of_refusal(unsigned status, const char *detail)
 {
     struct problem problem = {.type = PROBLEM_INVALID_REQUEST, .detail = detail};
     if (status == problem_status(PROBLEM_HEADERS_TOO_LARGE))
@@ -43,5 +43,12 @@ void problem_refuse(struct http_request *request, unsigned status, const char *d
         problem.type = PROBLEM_OVERLOADED;
         problem.retry_after_s = REFUSED_RETRY_AFTER_S;
     }
+    return problem;
+}
+
+void problem_refuse(struct http_request *request, unsigned status, const char *detail, void *arg)
+{
+    const struct problem problem = problem_of_refusal(status, detail);
+    (void)arg;
     problem_respond(request, &problem, NULL, 0);
 }

@@ -13,6 +13,8 @@ void problem_respond(struct http_request *request, const struct problem *problem
                      const struct http_header *headers, size_t header_count);
 
 /* For http_options.refuse: requests that the HTTP server itself refuses. */
-void problem_refuse(struct http_request *request, unsigned status, const char *detail);
+void problem_refuse(struct http_request *request, unsigned status, const char *detail, void *arg);
+/* What it answers. */
+struct problem problem_of_refusal(unsigned status, const char *detail);
 
 #endif

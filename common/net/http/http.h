@@ -39,8 +39,9 @@ struct http_response {
 
 /* Answers, by http_respond, a request that the server itself refuses before any handler sees it:
  * `status` is 400 (not to be understood in one way), 431 or 503 (the server closes); `detail` is a
- * static text. */
-typedef void (*http_refuser)(struct http_request *request, unsigned status, const char *detail);
+ * static text; `arg` is the handler's. */
+typedef void (*http_refuser)(struct http_request *request, unsigned status, const char *detail,
+                             void *arg);
 
 /* The most bytes that the body of this request may have; only its method and path are known. */
 typedef size_t (*http_body_limit)(const struct http_request *request, void *arg);

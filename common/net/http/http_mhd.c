@@ -292,7 +292,7 @@ void http_request_refuse(struct http_request *r, unsigned status, const char *de
 {
     r->refused = true;
     if (r->server->refuse != NULL)
-        r->server->refuse(r, status, detail);
+        r->server->refuse(r, status, detail, r->server->arg);
     else
         http_respond(r, &(struct http_response){.status = status,
                                                 .content_type = "text/plain",
