@@ -9,6 +9,7 @@ from harness_database import query_once
 
 MANY = 200000           # orders of others
 OPEN = 5000             # of these wait, and as many are paid for, since long ago
+BUSY = 5000             # orders of one item
 FEW = 2000              # rows that a list of 50 may read
 
 
@@ -32,6 +33,10 @@ class OrderList(harness.TestCase):
             "cross join lateral (select now() - n * interval '1 s' as at) t", (MANY,))
         sql("insert into order_events (shard, order_id, sequence, status, reason, created_at) "
             "select shard, order_id, 1, status, reason, created_at from orders")
+        sql("insert into orders (order_id, user_id, sku, shard, quantity, status, amount, currency, fingerprint, sequence, "
+            " accepted_at, created_at, updated_at) select md5('busy' || n)::uuid, 'carl', 'busy', 0, 1, 'cancelled', 100, 'usd', '', 1, "
+            " now(), t.at, t.at from generate_series(1, %s) n "
+            "cross join lateral (select now() - interval '5 days' - n * interval '1 s' as at) t", (BUSY,))
         sql("insert into orders (order_id, user_id, sku, shard, quantity, status, amount, currency, fingerprint, sequence, "
             " accepted_at, created_at, ticket) select md5(s || n)::uuid, case n when 0 then 'ann' else 'bob-' || n end, "
             " 'sku-' || n %% 100, 0, 1, s, 100, 'usd', '', 1, now(), now() - least(n, 1) * interval '10 days' - n * interval '1 s', "
@@ -79,8 +84,8 @@ class OrderList(harness.TestCase):
         self.assertEqual((refused.returncode, "--count needs --since" in refused.stderr), (2, True))
 
     def test_none_walks_over_the_others(self):
-        for words in ((), ("--sku", "sku-5"), ("--user", "user-5"), ("--reference", "cart-50"), ("--status", "confirmed"),
-                      ("--status", "rejected"), ("--status", "refunded"), ("--status", "waiting"), ("--status", "reserved"),
+        for words in ((), ("--sku", "sku-5"), ("--sku", "busy"), ("--user", "user-5"), ("--reference", "cart-50"), ("--status", "confirmed"),
+                      ("--status", "rejected"), ("--status", "refunded"), ("--sku", "busy", "--since", "2000-01-01", "--until", "yesterday"), ("--status", "waiting"), ("--status", "reserved"),
                       ("--status", "waiting", "--sku", "sku-5"),
                       ("--status", "confirmed", "--since", "yesterday"), ("--since", "yesterday", "--until", "today"),
                       ("--count", "--since", "2000-01-01", "--status", "confirmed")):
@@ -88,10 +93,12 @@ class OrderList(harness.TestCase):
                 before = self.rows_read()
                 self.stack.ctl("orders", "list", *words)
                 self.assertLess(self.rows_read() - before, FEW)
-        before = self.rows_read()       # as the console asks
-        query_once(self.stack.direct["CHECKOUT_DATABASE_URL"], "select * from checkout.console_orders(null, 'sku-5', null, null, "
-                   "now() - interval '9 days', null, now() - interval '1 day', md5('5')::uuid, 50)")
-        self.assertLess(self.rows_read() - before, FEW)
+        for sku, before_time in (("sku-5", "1 day"), ("busy", "5 days")):      # as the console asks
+            with self.subTest(sku):
+                before = self.rows_read()
+                query_once(self.stack.direct["CHECKOUT_DATABASE_URL"], "select * from checkout.console_orders(null, %s, null, null, "
+                           "now() - interval '9 days', null, now() - %s::interval, md5('5')::uuid, 50)", (sku, before_time))
+                self.assertLess(self.rows_read() - before, FEW)
         before = self.rows_read()       # what is paid for is found by the shard, with its order
         self.stack.ctl("orders", "list", "--status", "reserved", "--sku", "sku-5")
         self.assertLess(self.rows_read() - before, 2 * OPEN + FEW)
