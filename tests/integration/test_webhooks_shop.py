@@ -264,6 +264,24 @@ class Webhooks(TestCase):
         return [self.stack.one("explain (analyze, buffers, format json) select * from claim_hooks('test', 60000, 16)")
                 [0]["Plan"]["Shared Hit Blocks"] for _ in range(times)]
 
+    def test_a_queue_that_grew_after_a_quiet_time_is_read_no_further_than_it_is_taken(self):
+        self.add("grown", "https://127.0.0.1:1/")
+        calls = ("claim_hooks('test', 60000, 16)", "finish_hook({}, 1, 'due', 'x', 1000, 500, 1, '', 0, 1000)",
+                 "forget_hooks(3600000, 1000)")
+        with psycopg2.connect(self.stack.direct["CHECKOUT_DATABASE_URL"]) as session, session.cursor() as cursor:
+            cursor.execute("set search_path = checkout; analyze hook_deliveries")
+            for call in calls:      # makes the plans, which stay
+                cursor.execute("select * from " + call.format(0))
+            cursor.execute("insert into hook_deliveries (endpoint, event_id, order_id, sequence, type, at) "
+                           "select 'grown', -n, md5((n / 2)::text)::uuid, 2 - n % 2, 'order.confirmed', now() "
+                           "from generate_series(1, 6000) n returning delivery_id")
+            delivery = cursor.fetchone()[0]
+            cursor.execute("select * from " + calls[1].format(delivery))
+            for call, most in zip(calls, (2000, 60, 1000)):
+                cursor.execute("explain (analyze, buffers, format json) select * from " + call.format(delivery + 1))
+                self.assertLess(cursor.fetchone()[0][0]["Plan"]["Shared Hit Blocks"], most, call)
+            session.rollback()
+
     def test_what_waited_behind_another_event_is_tried_as_long_as_any(self):
         self.add("late", "https://127.0.0.1:1/")
         self.stack.ctl("webhooks", "pause", "late")

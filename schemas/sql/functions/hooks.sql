@@ -59,7 +59,7 @@ language plpgsql as $$
 begin
     perform set_config('synchronous_commit', 'off', true);
     delete from checkout.hook_deliveries d
-     where d.delivery_id in (
+     where d.delivery_id = any (array(
            select o.delivery_id from checkout.hook_endpoints e
             cross join lateral (select greatest(now() - p_keep_ms * interval '1 ms',
                                                 (select n.ended_at from checkout.hook_deliveries n
@@ -67,7 +67,7 @@ begin
                                                   order by n.ended_at desc offset p_keep limit 1)) as before) k
             cross join lateral (select n.delivery_id from checkout.hook_deliveries n
                                  where n.endpoint = e.endpoint and n.state <> 'due' and n.ended_at <= k.before
-                                 order by n.ended_at limit 1000) o);
+                                 order by n.ended_at limit 1000) o));
 end $$;
 
 -- Of deliveries that are due behind an earlier event of their order: where that one waits for its next attempt, they are
@@ -95,7 +95,7 @@ end $$;
 -- due event alone. What waits behind such an event is looked at once, up to 1000 in a call, so that a long queue of what
 -- cannot leave costs the claims of others nothing.
 create or replace function checkout.next_hooks(p_endpoint text, p_open boolean, p_places bigint) returns bigint[]
-language plpgsql set enable_bitmapscan = off as $$    -- which would read all that is due, to sort it
+language plpgsql set enable_bitmapscan = off set enable_sort = off as $$   -- which would read all that is due, to sort it
 declare
     chosen bigint[];
     behind bigint[] := '{}';
@@ -103,7 +103,8 @@ declare
     earliest record;
 begin
     chosen := array(select t.delivery_id from checkout.hook_deliveries t
-                     where t.endpoint = p_endpoint and t.event_id is null and t.state || '' = 'due' and t.due_at <= now()
+                     where t.endpoint = p_endpoint and t.event_id is null and t.order_id is null
+                       and t.state || '' = 'due' and t.due_at <= now()
                      order by t.due_at limit p_places);
     if not p_open then
         return chosen;
@@ -168,7 +169,10 @@ begin
         select c.delivery_id, c.attempts, c.tries, c.endpoint, e.url, c.event_id, c.order_id, c.sequence, c.type, c.reason,
                c.amount, (extract(epoch from c.at) * 1000)::bigint, checkout.age_ms(c.since),
                o.user_id, o.sku, o.quantity, o.currency, o.reference
-          from claimed c left join checkout.orders o on o.order_id = c.order_id
+          from claimed c
+          left join lateral (        -- each by its key
+               select q.user_id, q.sku, q.quantity, q.currency, q.reference
+                 from checkout.orders q where q.order_id = c.order_id limit 1) o on true
          order by c.delivery_id;
     end loop;
 end $$;
@@ -222,7 +226,8 @@ begin
        set state = p_state, problem = p_problem, claimed_by = null, status = p_status, duration_ms = p_duration_ms,
            answer = p_answer, ended_at = case when p_state <> 'due' then now() end,
            due_at = case when p_state = 'due' then now() + p_retry_ms * interval '1 ms' else d.due_at end
-     where d.delivery_id = p_delivery and d.state = 'due' and (d.attempts = p_attempt or p_state = 'sent')
+     where d.delivery_id = p_delivery and d.state || '' = 'due'      -- by its key, not by an index of what is due
+       and (d.attempts = p_attempt or p_state = 'sent')
     returning d.endpoint, d.event_id into made;
     if not found then
         return false;

@@ -28,8 +28,8 @@ end $$;
 create or replace function checkout.mail_addresses_busy() returns text[]
 language plpgsql stable as $$
 begin
-    return array(select lower(o.mail_to) from checkout.mails m join checkout.orders o on o.order_id = m.order_id
-                  where m.state = 'due' and m.claimed_by is not null and m.due_at > now());
+    return array(select lower((select o.mail_to from checkout.orders o where o.order_id = m.order_id)) -- no join: see claim_mails
+                   from checkout.mails m where m.state = 'due' and m.claimed_by is not null and m.due_at > now());
 end $$;
 
 -- Claims up to p_limit mails that are due, for p_lease_ms: a mailer that dies leaves them to the others then. One
@@ -42,7 +42,7 @@ create or replace function checkout.claim_mails(p_mailer text, p_limit integer, 
 returns table (mail_id bigint, attempt integer, kind text, address text, locale text, order_id uuid, sku text,
                title text, quantity integer, amount bigint, currency text, reference text, reason text,
                created_ms bigint, age_ms bigint, action_until_ms bigint)
-language plpgsql set enable_bitmapscan = off as $$    -- which would read all that is due, to sort it
+language plpgsql set enable_bitmapscan = off set enable_sort = off as $$   -- which would read all that is due, to sort it
 declare
     busy text[];
     m record;
@@ -55,7 +55,10 @@ begin
         select d.mail_id as id, d.kind as what, d.attempts, d.created_at, d.since, o.order_id, o.status, o.reason, o.sku,
                o.quantity, o.amount, o.currency, o.reference, o.mail_to, o.locale,
                (select i.title from checkout.items i where i.sku = o.sku) as item_title
-          from checkout.mails d join checkout.orders o on o.order_id = d.order_id
+          from checkout.mails d
+         cross join lateral (        -- each by its key: for a join PostgreSQL may read an index of orders whole, if they were few
+               select q.order_id, q.status, q.reason, q.sku, q.quantity, q.amount, q.currency, q.reference, q.mail_to, q.locale
+                 from checkout.orders q where q.order_id = d.order_id limit 1) o
          where d.state = 'due' and d.due_at <= now()
          order by d.due_at limit 1000 for update of d skip locked
     loop
@@ -95,7 +98,8 @@ begin
        set state = p_state, problem = p_problem, claimed_by = null,
            due_at = case when p_state = 'due' then now() + p_retry_ms * interval '1 ms' else m.due_at end,
            ended_at = case when p_state <> 'due' then now() end
-     where m.mail_id = p_mail and m.state = 'due' and (m.attempts = p_attempt or p_state = 'sent');
+     where m.mail_id = p_mail and m.state || '' = 'due'    -- by its key, not by an index of what is due
+       and (m.attempts = p_attempt or p_state = 'sent');
     return found;
 end $$;
 
