@@ -64,7 +64,17 @@ export function drawShards(list, shards, judge) {
     });
 }
 
-/** columns: [heading, row → text, "number", "wide" (a line of its own on a phone) or nothing]; `state`: row → a state. */
+const rowOf = new WeakMap();
+
+function cell([heading, , kind, press]) {
+  if (!press) return node("td", { "data-label": heading, class: kind ?? null }, node("span"));
+  const button = node("button", { type: "button", class: "plain small" });
+  button.addEventListener("click", () => press(rowOf.get(button.closest("tr"))));
+  return node("td", { class: kind ?? null }, button);
+}
+
+/** columns: [heading, row → text, "number", "wide" (a line of its own on a phone) or nothing,
+ * row → what a press does, where the text is a button]; `state`: row → a state. */
 export function drawTable(where, { label, columns, rows, key, empty, state }) {
   if (rows.length === 0) {
     where.replaceChildren(node("p", { class: "soft" }, empty));
@@ -75,10 +85,11 @@ export function drawTable(where, { label, columns, rows, key, empty, state }) {
     where.replaceChildren(node("table", { "aria-label": label }, node("thead", {}, node("tr", {}, ...heads)), node("tbody")));
   }
   keep(where.querySelector("tbody"), rows, key,
-    () => node("tr", {}, ...columns.map(([heading, , kind]) => node("td", { "data-label": heading, class: kind ?? null }, node("span")))),
+    () => node("tr", {}, ...columns.map(cell)),
     (child, row) => {
       columns.forEach(([, text], place) => say(child.children[place].firstChild, String(text(row) ?? "–")));
       child.dataset.state = state(row);
+      rowOf.set(child, row);
     });
 }
 

@@ -1,5 +1,6 @@
 // The operators' page: asks how the shop stands, over and over, and says when it does not know.
 
+import { forgetChanges, mayChange, openChange } from "./act.js";
 import { drawAnswers, drawChart, drawShards, drawTable } from "./draw.js";
 import { judge, judgeShard } from "./judge.js";
 import { age, count, many, money, rate } from "./words.js";
@@ -21,8 +22,28 @@ let trouble = "";
 let points = [];
 let historyAt = -HISTORY_MS;
 let newest = null;
+let mayDo = false; // the token has the scope `shop`; the console decides, not this
 
 class Refused extends Error {}
+
+/** The words of the token's scope; of something that is no token, none. */
+function scopes(text) {
+  try {
+    const body = text.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
+    return String(JSON.parse(atob(body)).scope).split(" ");
+  } catch {
+    return [];
+  }
+}
+
+/** A call of the shop's API: its status and its answer. */
+async function call(method, path, body, key) {
+  const headers = { Authorization: `Bearer ${token}` };
+  if (body !== undefined) Object.assign(headers, { "Content-Type": "application/json", "Idempotency-Key": key });
+  const answer = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), credentials: "omit",
+    cache: "no-store", redirect: "error", signal: AbortSignal.timeout(ANSWER_MS) });
+  return [answer.status, await answer.json()];
+}
 
 async function ask(path) {
   const answer = await fetch(path, {
@@ -42,14 +63,15 @@ const left = (row) => Math.max(0, row.stock - row.held - row.sold);
 function showItems({ hot_items: hot, busy_items: busy }) {
   const name = [["Item", (row) => row.title, "wide"], ["SKU", (row) => row.sku, "wide"]];
   const state = (row) => (row.paused ? "look" : "idle");
+  const change = mayDo ? [["Change", () => "Change…", "wide", (row) => openChange("item", row.sku, [row.paused ? "resume" : "pause", "restock"])]] : [];
   drawTable($("hot"), { label: "Hottest items", rows: hot, key: (row) => row.sku, empty: "No orders in the last 10 s.", state,
     columns: [...name, ["Orders/s", (row) => rate(row.orders_per_second), "number"], ["Left", (row) => count(left(row)), "number"],
       ["Held", (row) => count(row.held), "number"], ["Line", (row) => count(row.waiting), "number"],
-      ["State", (row) => (row.paused ? "paused" : "on sale")]] });
+      ["State", (row) => (row.paused ? "paused" : "on sale")], ...change] });
   drawTable($("busy"), { label: "Items with the oldest work", rows: busy, key: (row) => row.sku, empty: "No item has a line or an open payment.", state,
     columns: [...name, ["Oldest", (row) => age(row.oldest_ms), "number"], ["Line", (row) => count(row.waiting), "number"],
       ["Held", (row) => count(row.held), "number"], ["Left", (row) => count(left(row)), "number"],
-      ["State", (row) => (row.paused ? "paused" : "on sale")]] });
+      ["State", (row) => (row.paused ? "paused" : "on sale")], ...change] });
 }
 
 function showMoney({ unclear }) {
@@ -144,6 +166,7 @@ async function look(mine) {
   $("enter").hidden = true;
   $("shop").hidden = false;
   $("leave").hidden = false;
+  $("change-order").hidden = !mayDo;
   show(overview);
   showHour();
 }
@@ -173,11 +196,16 @@ async function follow(mine) {
 function leave(why) {
   visit += 1;
   token = newest = null;
+  mayDo = false;
+  forgetChanges();
+  $("hot").replaceChildren();
+  $("busy").replaceChildren();
   points = [];
   seenAt = 0;
   historyAt = -HISTORY_MS;
   $("shop").hidden = true;
   $("leave").hidden = true;
+  $("change-order").hidden = true;
   $("enter").hidden = false;
   $("pill").dataset.state = "off";
   $("age").textContent = "no token yet";
@@ -190,10 +218,13 @@ $("enter").addEventListener("submit", (event) => {
   event.preventDefault();
   token = $("token").value.trim();
   $("token").value = "";
+  mayDo = scopes(token).includes("shop");
   $("refused").hidden = true;
   $("age").textContent = "asking…";
   visit += 1;
   follow(visit);
 });
 $("leave").addEventListener("click", () => leave(""));
+$("change-order").addEventListener("click", () => openChange("order", "", ["refund", "cancel"]));
+mayChange(call);
 setInterval(showAge, 1000);

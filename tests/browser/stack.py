@@ -114,6 +114,10 @@ class World:
     def console_token(self, scope, lifetime=3600):
         return self.operators.token("olga", aud="checkout-console", scope=scope, exp=int(time.time()) + lifetime)
 
+    def requests(self, sku):
+        """What was asked of the console about an item: what, by whom, why."""
+        return self.stack.sql("select kind, requested_by, note from requests where sku = %s order by request_id", (sku,))
+
     def unclear(self, order, seconds):
         """As if the gateway had not said for so long what became of the order's charge."""
         self.stack.sql("update payments set unclear_since = now() - %s * interval '1 s' where order_id = %s", (seconds, order))

@@ -28,7 +28,7 @@ class Operator {
   }
 
   async show(token) {
-    await this.page.getByLabel("Token").fill(token);
+    await this.page.getByLabel("Token", { exact: true }).fill(token);
     await this.page.getByRole("button", { name: "Show the shop" }).click();
   }
 
@@ -100,6 +100,44 @@ test("a sale at a glance, with buyers' and sellers' words shown as text", async 
   assert.equal(await olga.page.locator("main img, main script").count(), 0);
   assert.deepEqual(olga.troubles, []);
   await world.latency({ milliseconds: 0 });
+  await olga.leave();
+});
+
+test("an item is paused, restocked and resumed, with a reason, once", async () => {
+  const reader = await Operator.enter();
+  await world.latency({ milliseconds: 14000 });
+  const sku = await world.item({ stock: 1, title: HOSTILE });
+  await world.order({ user: "ann", sku });
+  const row = (operator) => operator.page.locator("#busy tr", { hasText: sku });
+  await row(reader).waitFor();
+  assert.equal(await reader.page.getByRole("button", { name: /Change/ }).count(), 0);
+  await reader.leave();
+  const olga = await Operator.enter("operator.read shop");
+  const change = async (kind, fill) => {
+    await row(olga).getByRole("button", { name: "Change…" }).click();
+    await olga.page.getByLabel("What", { exact: true }).selectOption(kind);
+    await fill?.();
+    await olga.page.getByLabel("Reason").fill(`a test of ${kind}`);
+    await olga.page.getByRole("button", { name: "Go on" }).click();
+  };
+  await change("pause");
+  await olga.look("confirm");
+  await olga.page.route("**/pause", async (route) => { await route.fetch(); await route.abort("connectionreset"); }, { times: 1 });
+  await olga.page.getByRole("button", { name: "Do it" }).click();
+  await olga.page.getByRole("button", { name: "Try again" }).click();
+  await olga.page.getByRole("button", { name: "Close" }).click();
+  await until("the item to be paused", async () => (await row(olga).innerText()).includes("paused"));
+  await change("restock", () => olga.page.getByLabel("Units to add").fill("4"));
+  await olga.page.getByRole("button", { name: "Do it" }).click();
+  await until("the result", async () => (await olga.page.locator("#result").innerText()).includes("stock 5, was 1"));
+  await olga.page.getByRole("button", { name: "Close" }).click();
+  await change("resume");
+  await olga.page.getByRole("button", { name: "Do it" }).click();
+  await olga.page.getByRole("button", { name: "Close" }).click();
+  assert.deepEqual(await world.requests({ sku }), [["pause", "olga", "a test of pause"], ["restock", "olga", "a test of restock"], ["resume", "olga", "a test of resume"]]);
+  await olga.look("changed");
+  await world.latency({ milliseconds: 0 });
+  assert.deepEqual(olga.troubles.filter((text) => !/CONNECTION_RESET/.test(text)), []);
   await olga.leave();
 });
 

@@ -18,7 +18,7 @@ export function misplaced() {
   const shown = (node) => node.checkVisibility() && !node.closest(".unseen, .skip") && node.getClientRects().length > 0;
   const width = document.documentElement.clientWidth;
   if (document.documentElement.scrollWidth > width) wrong.push(`the page is ${document.documentElement.scrollWidth} wide`);
-  const leaves = [...document.querySelectorAll("body *")].filter((node) => shown(node) &&
+  const leaves = [...(document.querySelector("dialog[open]") ?? document.body).querySelectorAll("*")].filter((node) => shown(node) &&
     (node.matches("button, select, input, a, img") || (node.children.length === 0 && node.textContent.trim() !== "" && !node.closest("select, button, a"))));
   for (const node of leaves) {
     const box = node.getBoundingClientRect();
