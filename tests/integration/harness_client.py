@@ -22,14 +22,14 @@ WEBSOCKET_HEADERS = "additional_headers" if int(websockets.__version__.split("."
 FINAL = ("confirmed", "rejected", "cancelled", "refunded")
 
 
-def _problems():
-    """The table of schemas/openapi.yaml: by type, the status and the title."""
-    with open(os.path.join(ROOT, "schemas", "openapi.yaml"), encoding="utf-8") as source:
+def problems_of(document):
+    """The table of a document in schemas/: by type, the status and the title."""
+    with open(os.path.join(ROOT, "schemas", document), encoding="utf-8") as source:
         rows = re.findall(r"^ *\| (\d+) \| `(/problems/[a-z-]+)` \| (.+) \|$", source.read(), re.MULTILINE)
     return {name: (int(status), title) for status, name, title in rows}
 
 
-PROBLEMS = _problems()
+PROBLEMS = problems_of("openapi.yaml")
 
 
 class Answer:

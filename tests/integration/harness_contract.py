@@ -21,6 +21,7 @@ class Contract:
     def __init__(self):
         with open(os.path.join(ROOT, "schemas", "openapi.yaml"), encoding="utf-8") as source:
             self.document = yaml.safe_load(source)
+        self.table = PROBLEMS
         self.refused = self.document["components"]["responses"]["Refused"]
         self.seen = set()       # (operationId, status) of each answer that was checked
         self.problems = set()   # (operationId, status, type) of each problem among them
@@ -42,7 +43,7 @@ class Contract:
     def types(self, response, status):
         """The types of problems with this status that the description of an answer names."""
         named = re.findall(r"`([a-z-]+)`", self.resolve(response).get("description", ""))
-        return {name for name in named if PROBLEMS.get(f"/problems/{name}", (0,))[0] == int(status)}
+        return {name for name in named if self.table.get(f"/problems/{name}", (0,))[0] == int(status)}
 
     def documented_problems(self):
         """(operationId, status, type) of each problem that a call is said to answer with, once looked at."""
@@ -104,7 +105,7 @@ class Contract:
         if answer.status in REFUSED:
             named = named | self.types(self.refused, answer.status)
         assert name in named, f"undocumented type {name}: {answer}"
-        assert PROBLEMS[answer.json["type"]] == (answer.status, answer.json["title"]), answer
+        assert self.table[answer.json["type"]] == (answer.status, answer.json["title"]), answer
         if operation:
             self.problems.add((operation["operationId"], str(answer.status), name))
 

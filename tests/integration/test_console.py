@@ -10,6 +10,7 @@ import yaml
 
 import harness
 from harness import http_call, wait_until
+from harness_client import problems_of
 from harness_contract import Contract
 from harness_keys import ProviderKey, publish
 from harness_services import ROOT
@@ -22,6 +23,8 @@ class ConsoleContract(Contract):
         super().__init__()
         with open(os.path.join(ROOT, "schemas", "console.openapi.yaml"), encoding="utf-8") as source:
             self.document = yaml.safe_load(source)
+        self.table = problems_of("console.openapi.yaml")
+        self.refused = self.document["components"]["responses"]["Refused"]
 
 
 CONTRACT = ConsoleContract()
