@@ -7,8 +7,8 @@ const $ = (id) => document.getElementById(id);
 const AGAIN_MS = 2000;
 
 const KINDS = {
-  pause: { of: "item", word: "Pause", more: "No order for it is decided until it is resumed." },
-  resume: { of: "item", word: "Resume", more: "Orders for it are decided again." },
+  pause: { of: "item", word: "Pause", more: "Orders for it join its line, and no more are sold until it is resumed." },
+  resume: { of: "item", word: "Resume", more: "Its line moves again." },
   restock: { of: "item", word: "Change the stock of", more: "" },
   refund: { of: "order", word: "Refund", more: "All its money goes back to the buyer, and that cannot be undone." },
   cancel: { of: "order", word: "Cancel", more: "It is cancelled if it waits or is being paid, and that cannot be undone." },
