@@ -56,6 +56,16 @@ static const struct pg_statement find_oldest = {
     " order by xact_start limit 1",
     0};
 
+/* Built concurrently, and interrupted or not yet done. "create index if not exists" would take it
+ * for a good one, and no query uses it. */
+static const struct pg_statement find_invalid = {
+    "ctl_migrate_invalid",
+    "select min(format('%I.%I', n.nspname, c.relname))"
+    "  from pg_index i join pg_class c on c.oid = i.indexrelid"
+    "  join pg_namespace n on n.oid = c.relnamespace"
+    " where n.nspname = 'checkout' and not i.indisvalid",
+    0};
+
 /* One run of migrate. */
 struct run {
     struct ctl *ctl;
@@ -213,6 +223,25 @@ static int apply_due(struct run *run)
     return exit_code;
 }
 
+static void name_invalid(const struct pg_result *result, void *arg)
+{
+    (void)snprintf(arg, CTL_PROBLEM_SIZE, "%s", pg_text(result, 0, 0));
+}
+
+static int refuse_invalid(const struct run *run)
+{
+    char name[CTL_PROBLEM_SIZE] = "";
+    if (!anything_due(run))
+        return CTL_FINE;
+    int exit_code = ctl_query(run->ctl, &find_invalid, NULL, name_invalid, name);
+    if (exit_code != CTL_FINE || name[0] == '\0')
+        return exit_code;
+    return ctl_complain(CTL_FAILED,
+                        "the index %s is not valid: its build goes on or was interrupted; wait, or "
+                        "drop it and build it again; nothing was applied",
+                        name);
+}
+
 static void name_oldest(const struct pg_result *result, void *arg)
 {
     if (pg_rows(result) > 0)
@@ -317,6 +346,8 @@ static int migrate(struct run *run)
         return ctl_complain_query(ctl);
     note_newer(run);
     exit_code = refuse_changed(run);
+    if (exit_code == CTL_FINE)
+        exit_code = refuse_invalid(run);
     if (exit_code == CTL_FINE)
         exit_code = apply_patiently(run);
     migrations_free(&run->migrations);

@@ -239,6 +239,23 @@ class Locks(MigrateTestCase):
         self.assert_migrated(migrating)
 
 
+class Indexes(MigrateTestCase):
+    def test_one_whose_build_was_interrupted_is_refused(self):
+        folder = self.folder(_001_t="create schema checkout; create table checkout.t (a integer);", list="one.sql\n", f_one=ONE)
+        self.migrate("--dir", folder)
+        self.sql("insert into checkout.t values (1), (1)")
+        with self.assertRaises(psycopg2.errors.UniqueViolation):
+            self.sql("create unique index concurrently t_a on checkout.t (a)")
+        self.migrate("--dir", folder)           # nothing is due
+        self.write(folder, _002_t="create index if not exists t_a on checkout.t (a); create table u (a integer);")
+        for words in ((), ("--dry-run",)):
+            done = self.migrate("--dir", folder, *words, code=1)
+            self.assertIn("the index checkout.t_a is not valid", done.stderr)
+        self.assertEqual(self.sql("select to_regclass('public.u')"), [(None,)])
+        self.sql("drop index checkout.t_a")
+        self.assertEqual(self.states("--dir", folder)[0], {"001_t.sql": "present", "002_t.sql": "applied"})
+
+
 class Baseline(MigrateTestCase):
     """A database of the state before functions had files of their own."""
 
