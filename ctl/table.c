@@ -150,7 +150,8 @@ static size_t line_width(const size_t *widths, size_t count)
 static bool may_be_cut(const struct table_column *column)
 {
     return column->type == TABLE_TEXT && strcmp(column->name, "sku") != 0 &&
-           strcmp(column->name, "id") != 0 && strcmp(column->name, "order_id") != 0;
+           strcmp(column->name, "id") != 0 && strcmp(column->name, "code") != 0 &&
+           strcmp(column->name, "order_id") != 0;
 }
 
 /* Cuts the widest of the columns that may be cut, until `count` of them fit. */

@@ -15,20 +15,20 @@
 
 static const struct pg_statement list_unclear = {
     "ctl_payments_unknown",
-    "select order_id, attempt, what, sku, amount, currency, code, resolution, unclear_s, key_age_s"
+    "select order_id, what, amount, currency, code, unclear_s, sku, attempt, resolution, key_age_s"
     "  from checkout.unclear_payments($1::integer)",
     1};
 
 static const struct table_column columns[] = {
     {"ORDER", "order_id", TABLE_TEXT},
-    {"ATTEMPT", "attempt", TABLE_NUMBER},
     {"WHAT", "what", TABLE_TEXT},
-    {"SKU", "sku", TABLE_TEXT},
     {"AMOUNT", "amount", TABLE_MONEY},
     {"CUR", "currency", TABLE_TEXT},
     {"ANSWER", "code", TABLE_TEXT},
-    {"RESOLVED", "resolution", TABLE_TEXT},
     {"UNCLEAR s", "unclear_seconds", TABLE_NUMBER},
+    {"SKU", "sku", TABLE_TEXT},
+    {"ATTEMPT", "attempt", TABLE_NUMBER},
+    {"RESOLVED", "resolution", TABLE_TEXT},
     {"KEY AGE s", "key_age_seconds", TABLE_NUMBER},
 };
 

@@ -7,6 +7,9 @@
 #include "ctl/human.h"
 #include "ctl/listing.h"
 
+#define LINE_COLUMNS 80
+#define LINE_SIZE 320
+
 static const struct pg_statement sales_now = {
     "ctl_sales_now",
     "select round(accepted_per_s * 1000)::bigint, round(confirmed_per_s * 1000)::bigint,"
@@ -90,10 +93,16 @@ static void print_daemons(const struct table *daemons)
     (void)printf("producers ready: %" PRId64 "; notifiers ready: %" PRId64 ", with %" PRId64
                  " sockets",
                  ready[0], ready[1], sockets);
-    for (size_t i = 2; i < ARRAY_LEN(programs); i++) /* not every shop has these */
-        if (ready[i] > 0)
-            (void)printf("; %s ready: %" PRId64, names[i], ready[i]);
     (void)putchar('\n');
+    const char *between = "";
+    for (size_t i = 2; i < ARRAY_LEN(programs); i++) { /* not every shop has these */
+        if (ready[i] == 0)
+            continue;
+        (void)printf("%s%s ready: %" PRId64, between, names[i], ready[i]);
+        between = "; ";
+    }
+    if (between[0] != '\0')
+        (void)putchar('\n');
     for (size_t row = 0; row < table_rows(daemons); row++) {
         char age[HUMAN_SIZE];
         const char *why = table_value(daemons, row, DAEMON_WHY);
@@ -101,11 +110,15 @@ static void print_daemons(const struct table *daemons)
         human_age(table_int(daemons, row, DAEMON_AGE), age);
         if (strcmp(state, "dead") == 0)
             why = "no heartbeat";
-        if (strcmp(state, "ready") != 0)
-            (void)printf(
-                "%s at %.30s %.40s is %s: %.60s (%s)\n", table_value(daemons, row, DAEMON_PROGRAM),
-                table_value(daemons, row, DAEMON_HOST), table_value(daemons, row, DAEMON_PLACE),
-                state, why == NULL ? "" : why, age);
+        if (strcmp(state, "ready") == 0)
+            continue;
+        char line[LINE_SIZE], shown[LINE_SIZE];
+        (void)snprintf(line, sizeof line, "%s at %.30s %.40s is %s: %.60s (%s)",
+                       table_value(daemons, row, DAEMON_PROGRAM),
+                       table_value(daemons, row, DAEMON_HOST),
+                       table_value(daemons, row, DAEMON_PLACE), state, why == NULL ? "" : why, age);
+        human_short(line, LINE_COLUMNS, shown, sizeof shown);
+        (void)puts(shown);
     }
 }
 

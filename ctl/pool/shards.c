@@ -167,8 +167,8 @@ void shards_print_sum(const struct pool_view *view, const struct shards_sum *sum
                  ", decided %s/s\n",
                  queued, sum->waiting, sum->open_payments, rate);
     if (stopped > 0)
-        (void)printf("payments are stopped in %zu of %zu shards: %s; ask `checkoutctl doctor`\n",
-                     stopped, view->shard_count, why);
+        (void)printf("payments are stopped in %zu of %zu shards: %.40s\n", stopped,
+                     view->shard_count, why);
 }
 
 static int run(struct ctl *ctl, const struct command_args *args)

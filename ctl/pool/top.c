@@ -22,7 +22,8 @@
 #define INTERVAL_MOST_MS 3600000
 #define ROWS_USUAL 24
 #define ROWS_OF_FRAME                                                                              \
-    12 /* head, sales, hot items, daemons, sums, set aside, blank lines, headings */
+    16 /* head, sales, gateway, daemons, hot items, sums, stopped payments, set aside, blank       \
+          lines, headings, and the cursor's */
 #define ITEMS_MAX 100
 #define NUMBER_SIZE 24
 #define DOCUMENT_MAX ((size_t)8 * 1024 * 1024)

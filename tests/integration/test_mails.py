@@ -196,7 +196,7 @@ class Mails(TestCase):
         second.stop()
         self.assertEqual(seen(), 1)
         self.assertRegex(self.stack.ctl("doctor", check=False).stdout, "ok +mailers +1 alive and ready")
-        self.assertIn("; mailers ready: 1\n", self.stack.ctl("top", "--once").stdout)
+        self.assertIn("\nmailers ready: 1\n", self.stack.ctl("top", "--once").stdout)
 
     def test_lines_of_dots_arrive_as_they_are(self):
         sku = self.stack.item(title=". and\u2028..")

@@ -42,6 +42,11 @@ class ShopNow(harness.TestCase):
         self.assertRegex(said, "ok +notifiers +1 alive and ready")
         for subject, program in zip(("mailers", "webhook senders", "consoles"), others):
             self.assertRegex(said, rf"warn +{subject} +gone at {program}: no heartbeat for \d+s")
+        self.stack.sql("update checkout.daemons set heartbeat_at = now(), ready = program <> 'console', "
+                       "not_ready = repeat('so long a reason ', 9) where host = 'gone'")
+        lines = self.stack.ctl("top", "--once").stdout.splitlines()
+        self.assertIn("mailers ready: 1; webhook senders ready: 1", lines)
+        self.assertEqual([line for line in lines if len(line.rstrip()) > 80], [])
         self.stack.sql("delete from checkout.daemons where host = 'gone'")
         self.assertRegex(self.stack.ctl("top", "--once").stdout, rf"producer at \S+ {place} is dead: no heartbeat")
         self.stack.sql("insert into checkout.daemons (program, host, place, pid, version, ready, heartbeat_at) "
