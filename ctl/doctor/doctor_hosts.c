@@ -37,16 +37,14 @@ void doctor_commits(struct doctor *doctor)
                    answer.numbers[0], answer.numbers[1]);
 }
 
-/* A server that takes no writes is refused at login, unless the URL says otherwise. A pooler makes
- * up the number of the backend in its login. */
+/* A server that takes no writes is refused at login, unless the URL says otherwise. */
 static const struct pg_statement session = {
-    "ctl_doctor_session",
-    "select pg_backend_pid(), (current_setting('transaction_read_only') = 'on')::integer", 0};
+    "ctl_doctor_session", "select 0, (current_setting('transaction_read_only') = 'on')::integer",
+    0};
 
 void doctor_session(struct doctor *doctor)
 {
     struct answer answer = {0};
-    int pid = pg_backend_pid(doctor->ctl->pg);
     if (ctl_try_query(doctor->ctl, &session, NULL, read_numbers, &answer) != CTL_FINE)
         return;
     if (answer.numbers[1] != 0)
@@ -55,13 +53,12 @@ void doctor_session(struct doctor *doctor)
             "take target_session_attrs out of CHECKOUT_DATABASE_URL, or make this server the "
             "primary; see default_transaction_read_only",
             "it takes no writes");
-    if (answer.numbers[0] != pid)
+    if (pg_pooled(doctor->ctl->pg))
         doctor_say(
             doctor, FINDING_WARN, "postgresql",
-            "name PostgreSQL itself in CHECKOUT_DATABASE_URL: a pooler that shares sessions "
-            "breaks prepared statements, notifications and locks, and a take-over cannot end "
-            "the sessions of a consumer that hangs",
-            "there is a connection pooler in between");
+            "name PostgreSQL itself in CHECKOUT_DATABASE_URL, or see docs/operations.md for what a "
+            "pooler has to be set to",
+            "there is a connection pooler in between, with a session for each client");
 }
 
 static void say_host(struct doctor *doctor, const struct pg_found *host)

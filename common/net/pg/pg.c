@@ -37,6 +37,8 @@ struct pg *pg_open(struct loop *loop, const struct pg_options *options, pg_state
     pg->state = state;
     pg->arg = arg;
     pg->options = *options;
+    pg->open_probe = pg_open_probe;
+    pg->close_probe = pg_close;
     if (options->answer_timeout_ms == 0 && options->statement_timeout_ms > 0)
         pg->options.answer_timeout_ms = options->statement_timeout_ms + ANSWER_SPARE_MS;
     pg->options.url = pg->url = strdup(options->url);
@@ -104,7 +106,12 @@ const char *pg_server_version(const struct pg *pg)
 
 int pg_backend_pid(const struct pg *pg)
 {
-    return pg_is_up(pg) ? pg_wire_backend_pid(pg->pipeline.wire) : 0;
+    return pg_is_up(pg) ? pg->backend : 0;
+}
+
+bool pg_pooled(const struct pg *pg)
+{
+    return pg_is_up(pg) && pg->pooler.between;
 }
 
 int pg_password_hash(struct pg *pg, const char *user, const char *password, char *ret_text,

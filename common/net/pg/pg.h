@@ -98,8 +98,11 @@ const char *pg_reason(const struct pg *pg);
 bool pg_moved(const struct pg *pg);
 /* The server's version as text, such as "15.20"; "" while down. */
 const char *pg_server_version(const struct pg *pg);
-/* Process id of the server's backend; 0 while down. */
+/* Process id of the server's backend; 0 while down. Behind a pooler only with a cluster. */
 int pg_backend_pid(const struct pg *pg);
+/* Whether a pooler of connections is in between, one that gives each client a session of its own:
+ * pg_fault is ERR_CONFLICT with another. Only with a cluster. */
+bool pg_pooled(const struct pg *pg);
 /*
  * What PostgreSQL may keep instead of a password (SCRAM-SHA-256): for `alter role … password`, so
  * that the password itself reaches neither the server nor its log. It has no quote in it. Another

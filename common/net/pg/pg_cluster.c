@@ -20,7 +20,7 @@ const struct pg_statement pg_identity_statement = {
     "            then (select greatest(c.timeline_id, r.min_recovery_end_timeline)"
     "                    from pg_control_checkpoint() c, pg_control_recovery() r)"
     "            else ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint end,"
-    "       pg_is_in_recovery()",
+    "       pg_is_in_recovery(), pg_backend_pid()",
     0};
 
 struct pg_identity pg_identity_of(const struct pg_result *result)
@@ -31,6 +31,7 @@ struct pg_identity pg_identity_of(const struct pg_result *result)
     identity.known = true;
     identity.timeline = pg_int(result, 0, 1);
     identity.standby = pg_bool(result, 0, 2);
+    identity.backend = (int)pg_int(result, 0, 3);
     (void)snprintf(identity.system, sizeof identity.system, "%s", pg_text(result, 0, 0));
     return identity;
 }

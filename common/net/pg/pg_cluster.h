@@ -23,6 +23,7 @@ struct pg_identity {
     char system[PG_SYSTEM_SIZE];
     int64_t timeline;
     bool standby;
+    int backend; /* process id of the session's; a pooler makes up that of the login */
 };
 
 /* A session, embedded in what it belongs to. */

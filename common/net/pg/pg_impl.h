@@ -14,6 +14,14 @@
 #include "common/net/pg/pg_reason.h"
 #include "common/net/pg/pg_wire.h"
 
+/* What is found out about a pooler of connections in between, while the session greets. */
+struct pg_pooler {
+    bool between;
+    struct pg *probe; /* a second session, at the same time */
+    struct loop_timer *patience;
+    const char *refusal; /* static; NULL: none */
+};
+
 enum pg_phase {
     PG_PHASE_IDLE, /* waits for the next try */
     PG_PHASE_RESOLVING,
@@ -51,6 +59,12 @@ struct pg {
         int code;
         char reason[PG_REASON_SIZE];
     } greeting; /* of this session */
+    int backend;
+    struct pg_pooler pooler;
+    /* pg_open_probe and pg_close, for pg_pooler.c, which is below them */
+    struct pg *(*open_probe)(struct loop *loop, const struct pg_options *options, size_t host,
+                             pg_state_cb state, void *arg);
+    void (*close_probe)(struct pg *probe);
 
     char reason[PG_REASON_SIZE]; /* why it is down, as last logged */
 };
@@ -70,6 +84,12 @@ void pg_session_called(struct pg *pg);
 void pg_session_known(void *arg);
 /* Ends this session from within a caller's call. */
 void pg_session_give_up(struct pg *pg, const char *reason);
+/* The answer to the first statement of a session: one that others have prepared is not its own. */
+void pg_pooler_first(struct pg *pg, const struct pg_result *result);
+/* A pooler is in between: finds out whether it shares sessions, and sets what the login could not.
+ * pg_session_known, or an answer of the pipeline, comes when that is done. ERR_NOMEM. */
+MUST_CHECK int pg_pooler_begin(struct pg *pg);
+void pg_pooler_end(struct pg *pg);
 /* Ends all; everybody hears that their answer is lost. */
 void pg_session_close(struct pg *pg);
 

@@ -58,6 +58,7 @@ static void disconnect(struct pg *pg)
     pg->wire = NULL;
     pg_pipeline_end(&pg->pipeline);
     pg_cluster_forget(pg->options.cluster, &pg->member);
+    pg_pooler_end(pg);
     loop_timer_stop(pg->timer);
     loop_timer_stop(pg->deadline);
     if (pg->resolve != NULL)
@@ -203,6 +204,18 @@ static void identified(const struct pg_result *result, void *arg)
         return;
     pg->greeting.awaited--;
     pg->member.identity = pg_identity_of(result);
+    pg_pooler_first(pg, result);
+    int backend = pg->member.identity.backend;
+    bool pooled = backend != 0 && backend != pg->backend;
+    if (backend != 0)
+        pg->backend = backend;
+    if (!pooled || pg->probe)
+        return;
+    pg->greeting.awaited++;
+    if (pg_pooler_begin(pg) == 0)
+        return;
+    pg->greeting.awaited--;
+    pg->pooler.refusal = "out of memory";
 }
 
 /* Everything is known: whether this server suits. */
@@ -218,7 +231,9 @@ static void judge(struct pg *pg)
             return;
         }
     }
-    if (code < 0)
+    if (pg->pooler.refusal != NULL)
+        fail(pg, ERR_CONFLICT, pg->pooler.refusal);
+    else if (code < 0)
         fail(pg, code, pg->greeting.reason);
     else
         session_up(pg);
@@ -255,6 +270,7 @@ static int send_greeting(struct pg *pg)
 /* The connection stands: asks whether this server suits. */
 static void greet(struct pg *pg)
 {
+    pg->backend = pg_wire_backend_pid(pg->wire);
     pg_pipeline_begin(&pg->pipeline, pg->wire);
     pg->wire = NULL;
     enter(pg, PG_PHASE_GREETING, NULL);
