@@ -64,14 +64,14 @@ static bool matches(const char *shape, const char *path, char ret_name[CALL_NAME
 
 static void run(struct call *call, const struct route *route)
 {
-    if (call->console->leaving)
+    if (call->console->leaving) {
         call_refuse(call, PROBLEM_OVERLOADED, "this server is leaving");
-    else if (route->scope == OPERATES && page_refuse_stranger(call))
         return;
-    else if (call_authenticate(call, route->scope) < 0 ||
-             call_arguments(call, route->arguments) < 0)
+    }
+    if ((route->scope == OPERATES && page_refuse_stranger(call)) ||
+        call_authenticate(call, route->scope) < 0 || call_arguments(call, route->arguments) < 0)
         return;
-    else if (route->get != NULL)
+    if (route->get != NULL)
         route->get(call);
     else
         changes_ask(call, route->change);
