@@ -71,7 +71,7 @@ static const char ask_script[] =
     "    local wait = 0 "
     "    for n = 1, code == 4 and 0 or L do "
     "      local at, last = tonumber(has[KEYS[k+2+n]] or 0) or 0, now + rooms[n] "
-    "      if at < now then at = now elseif at > last then at = last end "
+    "      if not (at > now) then at = now elseif at > last then at = last end "
     "      full[n] = at + steps[n] "
     "      local over = full[n] - last "
     "      if over > wait then wait, code = over, -(over * " KINDS_TEXT " + n) end "
@@ -106,7 +106,7 @@ static const char ask_script[] =
     "local now = time[1] * 1000000 + time[2] "                                                     \
     "for n = 3, #KEYS do "                                                                         \
     "  local at = (tonumber(redis.call('GET', KEYS[n]) or 0) or 0) - tonumber(ARGV[n]) "           \
-    "  if at <= now then redis.call('DEL', KEYS[n]) else "                                         \
+    "  if not (at > now) then redis.call('DEL', KEYS[n]) else "                                    \
     "    redis.call('SET', KEYS[n], string.format('%.0f', at), "                                   \
     "      'PX', math.ceil((at - now) / 1000)) end "                                               \
     "end "

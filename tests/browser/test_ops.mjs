@@ -83,7 +83,7 @@ test("without a token, and with one that is not an operator's", async () => {
 
 test("a sale at a glance, with buyers' and sellers' words shown as text", async () => {
   const olga = await Operator.enter();
-  await world.latency({ milliseconds: 14000 });
+  await world.latency({ milliseconds: 28000 }); // longer than all this takes, and shorter than the patience with a payment
   const hot = await sale();
   await olga.says("Which item is hot?", hot);
   await olga.says("Are buyers waiting?", "7 orders");

@@ -108,6 +108,7 @@ class Customers(LimitCase):
 
     def test_a_place_comes_back_when_it_was_said(self):
         door = self.stack.start("producer", CHECKOUT_ORDERS_PER_USER="3/3s")
+        self.addCleanup(door.stop)
         accepted, began, lapse = 0, time.monotonic(), 4.5
         while time.monotonic() < began + lapse:
             answer = self.post(producer=door)
@@ -116,12 +117,12 @@ class Customers(LimitCase):
             else:
                 self.assertEqual(self.assert_limited(answer, "user", '"user";q=3;w=3'), 1)
         passed = time.monotonic() - began
-        self.assertTrue(3 + int(lapse) - 1 <= accepted <= 3 + int(passed) + 1, (accepted, passed))
+        alone = int(door.metric("checkout_gate_opened_total"))  # it counted by itself: Redis was too slow
+        self.assertTrue(3 + int(lapse) - 1 <= accepted <= 3 + int(passed) + 1 + alone, (accepted, passed, alone))
         time.sleep(int(answer.headers["Retry-After"] if answer.status == 429 else 1))
         self.assertEqual(self.post(producer=door).status, 202)
         lives = self.stack.redis().pttl(self.key("user", self.user))
         self.assertTrue(0 < lives <= 3000, lives)
-        door.stop()
 
     def test_nonsense_in_redis_is_no_limit(self):
         redis = self.stack.redis()
@@ -132,6 +133,7 @@ class Customers(LimitCase):
             if answer.status == 429:    # it is no longer than a place takes to come back
                 self.assertLessEqual(int(answer.headers["Retry-After"]), 60)
             redis.delete(self.key("user", self.user))
+        self.assertNotIn(b"Redis refuses commands", self.stack.daemon("producer").log_text())
 
 
 class OpenOrders(LimitCase):
