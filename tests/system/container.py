@@ -14,39 +14,25 @@ import argparse
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.error
 import urllib.request
 
 import yaml
+
+from empty_debian import Failed, debootstrap, expect, wait_for
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CONTAINER = os.path.join(ROOT, "deploy", "container")
 SERVICES = os.path.join(ROOT, "deploy", "dev", "services")
 UID = 1234567      # nobody's: in no file of the image
 DAEMONS = ("producer", "consumer", "notifier", "mailer")
-SERVERS = {"CHECKOUT_AMQP_URL": "rabbitmq", "CHECKOUT_DATABASE_URL": "postgresql", "CHECKOUT_REDIS_URL": "redis"}
-
-
-class Failed(Exception):
-    pass
-
-
-def wait_for(what, probe, seconds=60):
-    """Until `probe` gives something true."""
-    end = time.monotonic() + seconds
-    while True:
-        got = probe()
-        if got:
-            return got
-        if time.monotonic() > end:
-            raise Failed(f"{what}: not within {seconds} s")
-        time.sleep(0.2)
+SERVERS = ("CHECKOUT_AMQP_URL", "CHECKOUT_DATABASE_URL", "CHECKOUT_REDIS_URL")    # settings that lead to ours
 
 
 # -- the images ---------------------------------------------------------------------------------------
@@ -68,9 +54,7 @@ class Images:
 
     def base(self, options, directory):
         system = options.base or os.path.join(directory, "base")
-        if not os.path.exists(os.path.join(system, "etc/debian_version")):
-            subprocess.run(["debootstrap", "--variant=minbase", options.release, system,
-                            *([options.mirror] if options.mirror else [])], check=True, stdout=subprocess.DEVNULL)
+        debootstrap(options, system)
         container = self.run("from", "scratch")
         self.run("add", "-q", container, system, "/")
         self.run("commit", "-q", "--rm", container, "localhost/debian")
@@ -86,7 +70,7 @@ class Images:
 
 
 class Service:
-    """One of compose.yaml's, on this host's network: `host` is its name there, which leads to the loopback."""
+    """One of compose.yaml's, on this host's network, where its name leads to the loopback."""
 
     def __init__(self, shop, name, text):
         self.shop, self.name, self.text = shop, name, text
@@ -119,9 +103,8 @@ class Service:
         yield f"mount -o remount,bind,ro {self.root}"
 
     def script(self, command):
-        words = " ".join("'" + word.replace("'", "'\\''") + "'" for word in
-                         (f"{key}={value}" for key, value in self.settings.items()))
-        run = " ".join("'" + word.replace("$$", "$").replace("'", "'\\''") + "'" for word in [*self.entry, *command])
+        words = shlex.join(f"{key}={value}" for key, value in self.settings.items())
+        run = shlex.join(word.replace("$$", "$") for word in [*self.entry, *command])
         return "set -e; " + "; ".join(self.mounts()) + (
             f"; exec chroot --userspec={UID}:{UID} --groups= {self.root} /usr/bin/env -i PATH=/usr/bin:/bin {words} "
             f"/usr/bin/setpriv --no-new-privs {run}")
@@ -233,12 +216,6 @@ def end_of(url, token):
     status, text, _ = ask(url, Authorization="Bearer " + token)
     state = json.loads(text)["status"] if status == 200 else None
     return state if state not in (None, "queued", "waiting", "reserved") else None
-
-
-def expect(what, got, wanted):
-    print(f"{what}: {got}", flush=True)
-    if got != wanted:
-        raise Failed(f"{what}: {got}, and not {wanted}")
 
 
 def live(shop):

@@ -18,7 +18,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
+
+from empty_debian import Failed, debootstrap, expect, wait_for
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SERVERS = "rabbitmq-server,postgresql,redis-server,openssl,curl,systemd,systemd-sysv,dbus,ca-certificates"
@@ -29,22 +30,6 @@ ITEMS = "sku,title,price,currency,stock\ndress,A dress of 1926,240000,usd,1\npas
 CTL = "set -a; . /etc/checkout/checkout.env; set +a; checkoutctl "
 
 
-class Failed(Exception):
-    pass
-
-
-def wait_for(what, probe, seconds=60):
-    """Until `probe` gives something true."""
-    end = time.monotonic() + seconds
-    while True:
-        got = probe()
-        if got:
-            return got
-        if time.monotonic() > end:
-            raise Failed(f"{what}: not within {seconds} s")
-        time.sleep(0.2)
-
-
 def page_blocks():
     """The commands of the page, in order."""
     with open(os.path.join(ROOT, "docs/operations.md"), encoding="utf-8") as source:
@@ -53,9 +38,7 @@ def page_blocks():
 
 
 def make_system(options, root):
-    if not os.path.exists(os.path.join(root, "etc/debian_version")):
-        subprocess.run(["debootstrap", "--variant=minbase", f"--include={SERVERS}", options.release, root,
-                        *([options.mirror] if options.mirror else [])], check=True, stdout=subprocess.DEVNULL)
+    debootstrap(options, root, f"--include={SERVERS}")
     target = os.path.join(root, "root")
     shutil.copy(options.package, target)
     # What the package needs is fetched while there is a network; inside there is none.
@@ -188,12 +171,6 @@ def rights(machine):
     seen = machine.run("runuser -u checkout -- cat /etc/checkout/order_secret /etc/checkout/gateway_key", check=False)
     if seen.returncode == 0:
         raise Failed("the service's user reads secrets that only root may read")
-
-
-def expect(what, got, wanted):
-    print(f"{what}: {got}", flush=True)
-    if got != wanted:
-        raise Failed(f"{what}: {got}, and not {wanted}")
 
 
 def live(machine):
