@@ -10,6 +10,7 @@
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "common/base/version.h"
+#include "common/net/http/curl_date.h"
 #include "common/net/http/curl_reason.h"
 #include "common/net/http/curl_request.h"
 #include "common/net/http/curl_sockets.h"
@@ -26,6 +27,7 @@ struct curl_transfers {
     bool (*may_connect)(const struct sockaddr *address, void *arg);
     void *may_connect_arg;
     struct curl_sockets sockets;
+    struct curl_date date; /* by the server's clock, as it said it last */
     curl_ended_cb ended;
     void *arg;
 };
@@ -337,22 +339,17 @@ static const char *reason_of(CURLcode result, const struct curl_response *respon
     }
 }
 
-/* By the server's clock; 0: it does not say it. */
-static int64_t date_of(CURL *easy)
+static const char *header_of(CURL *easy, const char *name)
 {
     struct curl_header *header;
-    if (curl_easy_header(easy, "Date", 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
-        return 0;
-    time_t date = curl_getdate(header->value, NULL);
-    return date < 0 ? 0 : (int64_t)date;
+    return curl_easy_header(easy, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK ? header->value
+                                                                                   : NULL;
 }
 
 static bool is_replayed(CURL *easy)
 {
-    struct curl_header *header;
-    return curl_easy_header(easy, "Idempotent-Replayed", 0, CURLH_HEADER, -1, &header) ==
-               CURLHE_OK &&
-           strcasecmp(header->value, "true") == 0;
+    const char *value = header_of(easy, "Idempotent-Replayed");
+    return value != NULL && strcasecmp(value, "true") == 0;
 }
 
 static void read_info(struct curl_transfer *transfer, CURLcode result,
@@ -375,7 +372,8 @@ static void read_info(struct curl_transfer *transfer, CURLcode result,
     response->status = (unsigned)status;
     response->body = buf_text(&transfer->answer);
     response->body_len = transfer->answer.len;
-    response->date_s = date_of(transfer->easy);
+    response->date_s =
+        curl_date_of(&transfer->all->date, header_of(transfer->easy, "Date"), curl_getdate);
     if (status >= 300) {
         response->replayed = is_replayed(transfer->easy);
         (void)curl_easy_getinfo(transfer->easy, CURLINFO_RETRY_AFTER, &retry_after);
