@@ -9,9 +9,7 @@
 
 #define BODY_MAX ((size_t)JOB_MESSAGE_MAX)
 #define SPARE_MAX 64 /* batches kept for reuse, with their memory */
-/* The next wave leaves when at most one in so many messages of the last one is unconfirmed, or one
- * in all. */
-#define WAVE_REST 4
+#define WAVE_FEW 4     /* unconfirmed messages for which the next wave does not wait */
 #define LOOK_EACH_MS 5 /* so often the oldest job is looked for */
 
 /* The messages of one shard: gathered ones in order, and the one on its way. */
@@ -27,13 +25,13 @@ struct batcher {
     uint32_t shards;
     unsigned inflight_max;
     unsigned inflight;
-    unsigned wave;    /* messages of the last wave, or up to now of the one that leaves */
     bool leaving;     /* the wave has begun, and not all of it is sent */
     uint64_t wave_ms; /* the newest message of it was sent */
     size_t jobs_max;
     size_t jobs;
     uint64_t confirmed; /* jobs, ever */
     struct confirm_rate rate;
+    uint64_t crowded_ms;   /* it was crowded then, the last time */
     uint64_t looked_ms;    /* the last look found: */
     uint64_t oldest_ms;    /* when the oldest job came */
     uint64_t overdue_jobs; /* in messages that are overdue */
@@ -196,6 +194,13 @@ static void look(struct batcher *b, uint64_t now_ms)
     }
 }
 
+/* Of late, too: else the young queue is filled up anew until it is old again. */
+static bool is_slow(const struct batcher *b, uint64_t now_ms)
+{
+    return now_ms >= b->oldest_ms + BATCHER_SLOW_MS ||
+           (b->crowded_ms != 0 && now_ms < b->crowded_ms + BATCHER_OF_LATE_MS);
+}
+
 bool batcher_crowded(struct batcher *batcher, uint64_t now_ms)
 {
     confirm_rate_sample(&batcher->rate, batcher->jobs, batcher->confirmed, now_ms);
@@ -204,9 +209,11 @@ bool batcher_crowded(struct batcher *batcher, uint64_t now_ms)
     if (now_ms >= batcher->looked_ms + LOOK_EACH_MS)
         look(batcher, now_ms);
     size_t jobs = batcher->jobs > batcher->overdue_jobs ? batcher->jobs - batcher->overdue_jobs : 0;
-    if (jobs < BATCHER_FEW_JOBS || now_ms < batcher->oldest_ms + BATCHER_SLOW_MS)
+    if (jobs < BATCHER_FEW_JOBS || !is_slow(batcher, now_ms) ||
+        confirm_rate_wait_ms(&batcher->rate, jobs, batcher->confirmed, now_ms) <= BATCHER_WAIT_MS)
         return false;
-    return confirm_rate_wait_ms(&batcher->rate, jobs, batcher->confirmed, now_ms) > BATCHER_WAIT_MS;
+    batcher->crowded_ms = now_ms;
+    return true;
 }
 
 int batcher_add(struct batcher *batcher, uint32_t shard, const struct job *job, void *waiter,
@@ -251,7 +258,7 @@ static struct queue *first_ready(struct batcher *b)
 /* Whether messages may leave: the broker syncs once for all that come together. */
 static bool wave_may_leave(const struct batcher *b, uint64_t now_ms)
 {
-    if (b->leaving || b->inflight <= 1 || b->inflight <= b->wave / WAVE_REST)
+    if (b->leaving || b->inflight <= WAVE_FEW)
         return true;
     return now_ms >= b->wave_ms + BATCHER_WAVE_MS;
 }
@@ -265,10 +272,7 @@ struct batch *batcher_next(struct batcher *batcher, uint64_t now_ms)
         batcher->leaving = false;
         return NULL;
     }
-    if (!batcher->leaving) {
-        batcher->leaving = true;
-        batcher->wave = 0;
-    }
+    batcher->leaving = true;
     struct batch *batch = queue->head;
     if (!batch->sealed) {
         (void)buf_str(&batch->body, JOB_MESSAGE_TAIL); /* encode left room in the bound … */
@@ -291,7 +295,6 @@ void batcher_sent(struct batcher *batcher, struct batch *batch, uint64_t sequenc
     batch->since_ms = now_ms;
     queue->sent = batch;
     batcher->inflight++;
-    batcher->wave++;
     batcher->wave_ms = now_ms;
 }
 

@@ -3,15 +3,16 @@
  * come in from outside.
  *
  * At most `inflight_max` messages are unconfirmed, at most one of them per shard. Jobs that arrive
- * meanwhile gather per shard and leave as one message. Messages leave in waves: when at most a
- * quarter of the last ones, or one, is unconfirmed, all that are gathered leave together, and the
- * broker's disk syncs once for them; after BATCHER_WAVE_MS they leave nevertheless. A job that
+ * meanwhile gather per shard and leave as one message. Messages leave in waves: while at most
+ * four are unconfirmed, all that are gathered leave together, and the broker's disk syncs once for
+ * them; after BATCHER_WAVE_MS they leave nevertheless. A job that
  * comes while the broker is idle leaves at once. A message overdue by BATCHER_OVERDUE_MS no longer
  * counts: only its own shard stands still until it is settled.
  *
- * It is crowded while the broker is slow (the oldest job waits for BATCHER_SLOW_MS) and a further
- * job would wait for more than BATCHER_WAIT_MS: as many jobs as there are, at the rate at which
- * they have been confirmed of late (confirm_rate.h).
+ * It is crowded while the broker is slow (the oldest job has waited for BATCHER_SLOW_MS, or it was
+ * crowded in the last BATCHER_OF_LATE_MS) and a further job would wait for more than
+ * BATCHER_WAIT_MS: as many jobs as there are, at the rate at which they have been confirmed of late
+ * (confirm_rate.h).
  */
 #ifndef PRODUCER_BATCHER_H
 #define PRODUCER_BATCHER_H
@@ -29,8 +30,9 @@
 #define BATCHER_UNKNOWN_MS 5000 /* no confirm for so long: its jobs are answered "unknown" */
 #define BATCHER_SILENT_MS 10000 /* no answer about a message for so long: none will come */
 #define BATCHER_GATHER_MS 2000  /* longest time a job waits for its message to leave */
-#define BATCHER_SLOW_MS 75
+#define BATCHER_SLOW_MS 50
 #define BATCHER_WAIT_MS 120
+#define BATCHER_OF_LATE_MS 500
 #define BATCHER_FEW_JOBS JOB_BATCH_MAX /* fewer never crowd it: one message can carry them */
 
 enum batch_fate {

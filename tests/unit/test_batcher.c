@@ -145,38 +145,37 @@ START_TEST(at_most_inflight_messages)
 }
 END_TEST
 
-START_TEST(the_next_wave_leaves_together_when_a_quarter_of_the_last_is_left)
+START_TEST(the_next_wave_leaves_together_when_four_are_left)
 {
     for (uint32_t shard = 0; shard < INFLIGHT; shard++)
         ck_assert_int_eq(add(shard, shard, 0), 0);
     ck_assert_uint_eq(send_wave(0), INFLIGHT);
     for (uint32_t shard = INFLIGHT; shard < 12; shard++)
         ck_assert_int_eq(add(shard, shard, 0), 0);
-    for (uint64_t i = 1; i <= 5; i++) {
+    for (uint64_t i = 1; i <= 3; i++) {
         batcher_settle(batcher, i, BATCH_CONFIRMED);
         ck_assert_uint_eq(send_next(0), 0);
     }
-    batcher_settle(batcher, 6, BATCH_CONFIRMED); /* two of eight are left */
+    batcher_settle(batcher, 4, BATCH_CONFIRMED);
     ck_assert_uint_eq(send_wave(0), 4);
-    ck_assert_int_eq(add(12, 12, 0), 0); /* six are on their way, and the last wave had four */
-    for (uint64_t i = 7; i <= 10; i++) {
-        ck_assert_uint_eq(send_next(0), 0);
+    ck_assert_int_eq(add(12, 12, 0), 0);
+    for (uint64_t i = 5; i <= 7; i++) {
         batcher_settle(batcher, i, BATCH_CONFIRMED);
+        ck_assert_uint_eq(send_next(0), 0);
     }
-    ck_assert_uint_eq(send_next(0), 0);
-    batcher_settle(batcher, 11, BATCH_CONFIRMED);
+    batcher_settle(batcher, 8, BATCH_CONFIRMED);
     ck_assert_uint_eq(send_wave(0), 1);
 }
 END_TEST
 
-START_TEST(a_second_lone_job_waits_for_nothing)
+START_TEST(a_job_waits_for_no_four_messages)
 {
-    for (uint32_t shard = 0; shard < 2; shard++) {
+    for (uint32_t shard = 0; shard < 5; shard++) {
         ck_assert_int_eq(add(shard, shard, 0), 0);
         ck_assert_uint_eq(send_wave(0), 1);
     }
-    ck_assert_int_eq(add(2, 2, 0), 0);
-    ck_assert_uint_eq(send_wave(0), 0); /* two make a wave */
+    ck_assert_int_eq(add(5, 5, 0), 0);
+    ck_assert_uint_eq(send_wave(0), 0); /* five make a wave */
     batcher_settle(batcher, 1, BATCH_CONFIRMED);
     ck_assert_uint_eq(send_wave(0), 1);
 }
@@ -200,23 +199,23 @@ START_TEST(lost_confirms_hold_a_wave_up_for_its_time_at_most)
     for (uint32_t shard = 0; shard < INFLIGHT; shard++)
         ck_assert_int_eq(add(shard, shard, 0), 0);
     ck_assert_uint_eq(send_wave(0), INFLIGHT);
-    for (uint64_t i = 1; i <= 4; i++)
+    for (uint64_t i = 1; i <= 3; i++)
         batcher_settle(batcher, i, BATCH_CONFIRMED); /* of the others nothing is heard any more */
-    for (uint32_t shard = 0; shard < 4; shard++)
+    for (uint32_t shard = 0; shard < 3; shard++)
         ck_assert_int_eq(add(shard, 20 + shard, 1), 0);
     ck_assert_uint_eq(send_wave(BATCHER_WAVE_MS - 1), 0);
-    ck_assert_uint_eq(send_wave(BATCHER_WAVE_MS), 4);
-    for (uint64_t i = 9; i <= 12; i++)
+    ck_assert_uint_eq(send_wave(BATCHER_WAVE_MS), 3);
+    for (uint64_t i = 9; i <= 11; i++)
         batcher_settle(batcher, i, BATCH_CONFIRMED);
     batcher_tick(batcher, BATCHER_OVERDUE_MS);
     ck_assert_uint_eq(batcher_inflight(batcher), 0);
-    for (uint32_t shard = 0; shard < 4; shard++) { /* overdue ones hold nobody up any more */
+    for (uint32_t shard = 0; shard < 3; shard++) { /* overdue ones hold nobody up any more */
         ck_assert_int_eq(add(shard, 30 + shard, BATCHER_OVERDUE_MS), 0);
         ck_assert_uint_eq(send_wave(BATCHER_OVERDUE_MS), 1);
         batcher_settle(batcher, sequence, BATCH_CONFIRMED);
     }
-    ck_assert_uint_eq(fates[BATCH_CONFIRMED], 12);
-    ck_assert_uint_eq(batcher_overdue(batcher), 4);
+    ck_assert_uint_eq(fates[BATCH_CONFIRMED], 9);
+    ck_assert_uint_eq(batcher_overdue(batcher), 5);
 }
 END_TEST
 
@@ -495,6 +494,33 @@ START_TEST(it_is_crowded_if_the_next_job_would_wait_too_long)
 }
 END_TEST
 
+/* Two jobs a millisecond are confirmed. Once too many came, the young queue is not filled up anew. */
+START_TEST(it_stays_crowded_for_as_long_as_too_many_wait)
+{
+    uint64_t now_ms = 1000;
+    uint64_t first = 1;
+    crowd(200, now_ms);
+    for (int i = 0; i < 6; i++) {
+        now_ms += 100;
+        uint64_t sent = sequence;
+        confirm_all(first, now_ms);
+        first = sent + 1;
+        crowd(200, now_ms);
+    }
+    crowd(250, now_ms);
+    ck_assert(batcher_crowded(batcher, now_ms + BATCHER_SLOW_MS));
+    uint64_t sent = sequence;
+    confirm_all(first, now_ms + 100);
+    first = sent + 1;
+    crowd(200, now_ms + 100); /* all but these are confirmed */
+    confirm_all(first, now_ms + 101);
+    crowd(100, now_ms + 101);
+    ck_assert(!batcher_crowded(batcher, now_ms + 101));
+    crowd(300, now_ms + 101); /* none of them is old */
+    ck_assert(batcher_crowded(batcher, now_ms + 102));
+}
+END_TEST
+
 START_TEST(a_short_stop_of_a_quick_broker_is_waited_for)
 {
     uint64_t now_ms = 1000;
@@ -594,8 +620,8 @@ int main(void)
     tcase_add_test(tc, jobs_gather_behind_their_shards_message);
     tcase_add_test(tc, a_job_that_comes_after_sealing_waits_for_the_next_message);
     tcase_add_test(tc, at_most_inflight_messages);
-    tcase_add_test(tc, the_next_wave_leaves_together_when_a_quarter_of_the_last_is_left);
-    tcase_add_test(tc, a_second_lone_job_waits_for_nothing);
+    tcase_add_test(tc, the_next_wave_leaves_together_when_four_are_left);
+    tcase_add_test(tc, a_job_waits_for_no_four_messages);
     tcase_add_test(tc, a_wave_that_the_socket_interrupts_goes_on);
     tcase_add_test(tc, lost_confirms_hold_a_wave_up_for_its_time_at_most);
     tcase_add_test(tc, shards_leave_in_the_order_they_came);
@@ -612,6 +638,7 @@ int main(void)
     tcase_add_test(tc, every_job_has_one_fate);
     tcase_add_test(tc, a_crowd_at_once_is_not_too_much);
     tcase_add_test(tc, it_is_crowded_if_the_next_job_would_wait_too_long);
+    tcase_add_test(tc, it_stays_crowded_for_as_long_as_too_many_wait);
     tcase_add_test(tc, a_short_stop_of_a_quick_broker_is_waited_for);
     tcase_add_test(tc, a_silent_broker_gets_few_jobs_more);
     tcase_add_test(tc, one_shard_that_stands_still_crowds_nobody);
