@@ -36,6 +36,7 @@ struct admission {
     void *arg;
     struct admission_entry *first; /* not asked yet, in order */
     struct admission_entry *last;
+    size_t waiting; /* these */
     struct loop_deferred *soon;
     struct loop_timer *late;
     struct question *asked_first;
@@ -238,7 +239,20 @@ static struct admission_entry *take_first(struct admission *admission)
     admission->first = entry->next;
     if (admission->first == NULL)
         admission->last = NULL;
+    admission->waiting--;
     return entry;
+}
+
+static void give_back(struct admission *admission, struct question *q)
+{
+    while (q->count > 0) {
+        struct admission_entry *entry = q->entries[--q->count];
+        entry->next = admission->first;
+        admission->first = entry;
+        if (admission->last == NULL)
+            admission->last = entry;
+        admission->waiting++;
+    }
 }
 
 /* PostgreSQL is asked beside Redis about items that are not known yet, and about new orders if
@@ -256,8 +270,8 @@ static void expect(struct admission *admission, struct question *q)
     }
 }
 
-/* Asks about the first REDIS_SCRIPT_ORDERS_MAX entries; false: it could not, and they still wait.
- */
+/* Asks about the first REDIS_SCRIPT_ORDERS_MAX entries, without a verdict of any; false: it could
+ * not, and they still wait. */
 static bool ask_some(struct admission *admission)
 {
     if (!redis_is_up(admission->redis) || clock_mono_ms() < admission->slow_until_ms)
@@ -270,13 +284,14 @@ static bool ask_some(struct admission *admission)
     while (admission->first != NULL && q->count < REDIS_SCRIPT_ORDERS_MAX)
         q->entries[q->count++] = take_first(admission);
     if (send_question(q) < 0) {
-        open_all(q);
+        give_back(admission, q);
         free(q);
-        return true;
+        return false;
     }
     expect(admission, q);
     if (!loop_timer_active(admission->late))
         loop_timer_start(admission->late, WAIT_MS, 0);
+    redis_hurry(admission->redis);
     return true;
 }
 
@@ -285,7 +300,8 @@ static void ask(void *arg)
     struct admission *admission = arg;
     while (admission->first != NULL)
         if (!ask_some(admission))
-            redis_answered(admission, take_first(admission), ADMISSION_OPEN);
+            for (int i = 0; i < REDIS_SCRIPT_ORDERS_MAX && admission->first != NULL; i++)
+                redis_answered(admission, take_first(admission), ADMISSION_OPEN);
 }
 
 /* Lets those pass that have waited too long. */
@@ -369,7 +385,9 @@ void admission_ask(struct admission *admission, struct admission_entry *entry)
     else
         admission->last->next = entry;
     admission->last = entry;
-    loop_defer(admission->soon); /* together with those that come in this turn */
+    admission->waiting++;
+    if (admission->waiting < REDIS_SCRIPT_ORDERS_MAX || !ask_some(admission))
+        loop_defer(admission->soon); /* together with those that come in this turn */
 }
 
 void admission_take_back(struct admission *admission, const struct admission_entry *entry)

@@ -12,7 +12,7 @@
 #include "common/net/redis/redis.h"
 #include "producer/admission/admission_entry.h"
 
-#define REDIS_SCRIPT_ORDERS_MAX 64 /* in one query, so that none waits for many others */
+#define REDIS_SCRIPT_ORDERS_MAX 32 /* in one query; Redis works on it while the next ones come */
 
 /*
  * Asks about `count` orders (REDIS_SCRIPT_ORDERS_MAX at most): a repeat passes; else the item's

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/base/err.h"
+#include "producer/admission/redis_script.h"
 #include "tests/fake/fake_loop.h"
 #include "tests/fake/fake_pg.h"
 #include "tests/fake/fake_redis.h"
@@ -495,6 +496,57 @@ START_TEST(the_end_forgets_who_waits)
 }
 END_TEST
 
+/* ---- many at once ---- */
+
+/* A query's worth of orders, all in this turn. */
+static void ask_many(struct asked *many)
+{
+    for (size_t i = 0; i < REDIS_SCRIPT_ORDERS_MAX; i++) {
+        many[i].entry = (struct admission_entry){
+            .order_id = ID, .fingerprint = MINE, .sku = "hat", .names.of[LIMIT_USER] = "ann"};
+        many[i].verdict = NONE;
+        admission_ask(admission, &many[i].entry);
+    }
+}
+
+static void are(const struct asked *many, int verdict)
+{
+    for (size_t i = 0; i < REDIS_SCRIPT_ORDERS_MAX; i++)
+        ck_assert_int_eq(many[i].verdict, verdict);
+}
+
+START_TEST(a_full_query_leaves_before_the_end_of_the_turn)
+{
+    static struct asked many[REDIS_SCRIPT_ORDERS_MAX];
+    begin_with_age("86400");
+    ask_many(many);
+    ck_assert_uint_eq(fake_redis_waiting(redis), 1);
+    fake_loop_run(0);
+    ck_assert_uint_eq(fake_redis_waiting(redis), 1);
+    fake_redis_refuse(redis, 0);
+    fake_loop_run(0);
+    fake_pg_answer(sessions.reads, KNOWN, "");
+    are(many, ADMISSION_OPEN);
+    end();
+}
+END_TEST
+
+START_TEST(a_full_query_that_cannot_leave_ends_with_the_turn)
+{
+    static struct asked many[REDIS_SCRIPT_ORDERS_MAX];
+    begin_with_age("86400");
+    fake_redis_fail_after(redis, 0, ERR_FULL);
+    ask_many(many);
+    ck_assert_uint_eq(fake_redis_waiting(redis), 0);
+    are(many, NONE); /* no verdict comes while an order is handed over */
+    fake_redis_fail_after(redis, 0, ERR_FULL);
+    fake_loop_run(0);
+    fake_pg_answer(sessions.reads, KNOWN, "");
+    are(many, ADMISSION_OPEN);
+    end();
+}
+END_TEST
+
 /* ---- items that are not known yet ---- */
 
 START_TEST(an_item_is_asked_about_beside_redis_and_once)
@@ -874,6 +926,8 @@ int main(void)
     suite_add_tcase(suite, tcase);
     TCase *limited = tcase_create("limits");
     tcase_add_test(limited, redis_is_asked_about_the_limit_in_the_same_query);
+    tcase_add_test(limited, a_full_query_leaves_before_the_end_of_the_turn);
+    tcase_add_test(limited, a_full_query_that_cannot_leave_ends_with_the_turn);
     tcase_add_test(limited, open_orders_are_counted_in_the_same_query);
     tcase_add_test(limited, too_many_open_orders_are_told_as_such);
     tcase_add_test(limited, an_order_that_is_not_accepted_returns_its_place);

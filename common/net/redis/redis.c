@@ -83,6 +83,12 @@ int redis_command(struct redis *redis, size_t argc, const char *const *argv, con
     return redis_enqueue(redis, argc, argv, argv_len, cb, arg);
 }
 
+void redis_hurry(struct redis *redis)
+{
+    int code = redis->phase == REDIS_PHASE_UP ? redis_wire_flush(redis->wire) : 0;
+    (void)code; /* redis_flush, which is due, sends the rest, or fails like this */
+}
+
 int redis_send(struct redis *redis, size_t argc, const char *const *argv, const size_t *argv_len,
                void *about)
 {

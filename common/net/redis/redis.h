@@ -33,6 +33,9 @@ int redis_fault(const struct redis *redis);
  * no callback), ERR_FULL. */
 MUST_CHECK int redis_command(struct redis *redis, size_t argc, const char *const *argv,
                              const size_t *argv_len, redis_reply_cb cb, void *arg);
+/* Sends what is queued at once, so that Redis works beside the caller; else it leaves at the end of
+ * this turn. No callback comes from here: what fails is reported at the end of the turn. */
+void redis_hurry(struct redis *redis);
 
 struct redis_subscriber;
 
