@@ -10,8 +10,8 @@
 #include "common/net/pg/pg.h"
 
 /* What `topology` puts into service where nothing is and no setting says: the best number on one
- * host (docs/operations.md). */
-#define SHARDS_FIRST 4
+ * host (docs/performance.md). */
+#define SHARDS_FIRST 2
 #define SHARDS_MAX 1024
 
 #define SHARDS_NONE_SERVE "no shards are in service yet: run `checkoutctl topology`"

@@ -110,7 +110,7 @@ class First(harness.TestCase):
         for daemon in (producer, consumer):
             wait_until(lambda door=daemon: "checkoutctl topology" in ready_text(door), 15, "the line in /readyz")
         self.assertIn("run `checkoutctl topology`", self.stack.ctl("doctor", check=False, CHECKOUT_SHARDS="").stdout)
-        self.assertIn("4 shards are in service", self.stack.ctl("topology", CHECKOUT_SHARDS="").stdout)
+        self.assertIn("2 shards are in service", self.stack.ctl("topology", CHECKOUT_SHARDS="").stdout)
         for daemon in (producer, consumer):
             daemon.wait_ready(lambda door=daemon: http_call(door.admin, "GET", "/readyz").status == 200)
 
