@@ -8,7 +8,7 @@
 #include "producer/publish/confirm_rate.h"
 
 #define BODY_MAX ((size_t)JOB_MESSAGE_MAX)
-#define SPARE_MAX 64 /* batches kept for reuse, with their memory */
+#define SPARE_MAX 64   /* batches kept for reuse, with their memory */
 #define WAVE_FEW 4     /* unconfirmed messages for which the next wave does not wait */
 #define LOOK_EACH_MS 5 /* so often the oldest job is looked for */
 

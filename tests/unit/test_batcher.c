@@ -494,7 +494,8 @@ START_TEST(it_is_crowded_if_the_next_job_would_wait_too_long)
 }
 END_TEST
 
-/* Two jobs a millisecond are confirmed. Once too many came, the young queue is not filled up anew. */
+/* Two jobs a millisecond are confirmed. Once too many came, the young queue is not filled up anew.
+ */
 START_TEST(it_stays_crowded_for_as_long_as_too_many_wait)
 {
     uint64_t now_ms = 1000;

@@ -11,7 +11,7 @@
 #include "tests/fake/fake_broker.h"
 #include "tests/fake/fake_loop.h"
 
-#define SHARDS 4
+#define SHARDS 8
 #define WAITERS 64
 #define OPEN_MS 3000 /* longer than any backoff of a channel */
 
@@ -255,14 +255,13 @@ END_TEST
 START_TEST(a_wave_leaves_though_the_confirms_of_the_last_are_lost)
 {
     up();
-    send(0, 1);
-    send(1, 2);
-    send(2, 3);
-    ck_assert_uint_eq(fake_channel_published(channel()), 2); /* the third waits for a confirm */
+    for (size_t n = 0; n < 6; n++)
+        send((uint32_t)n, n + 1);
+    ck_assert_uint_eq(fake_channel_published(channel()), 5); /* the sixth waits for a confirm */
     fake_loop_run(BATCHER_WAVE_MS + 100);                    /* and the next tick */
-    ck_assert_uint_eq(fake_channel_published(channel()), 3);
-    fake_channel_confirm(channel(), 3, BROKER_ACKED);
-    ck_assert_int_eq(fates[3], BATCH_CONFIRMED);
+    ck_assert_uint_eq(fake_channel_published(channel()), 6);
+    fake_channel_confirm(channel(), 6, BROKER_ACKED);
+    ck_assert_int_eq(fates[6], BATCH_CONFIRMED);
 }
 END_TEST
 
