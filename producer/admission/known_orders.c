@@ -48,6 +48,7 @@ static void keep_row(struct table_question *question, const struct pg_result *re
     *order = (struct known_order){
         .fingerprint = strdup(pg_text(result, row, COLUMN_FINGERPRINT)),
         .state = state.data,
+        .place = order_json_place(result, row),
         .final = order_state_final(order_state_of(order_json_status(result, row)))};
     if (state.failed || order->fingerprint == NULL)
         known_orders_free_row(order);

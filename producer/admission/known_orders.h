@@ -6,6 +6,7 @@
 #define PRODUCER_ADMISSION_KNOWN_ORDERS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "common/base/loop.h"
 #include "common/service/sessions.h"
@@ -14,7 +15,8 @@
 /* A row of the orders. */
 struct known_order {
     char *fingerprint;
-    char *state; /* members of a JSON object: the order as its buyer sees it */
+    char *state;   /* members of a JSON object: the order as its buyer sees it */
+    int64_t place; /* in a waitlist whose clock runs; 0: in none */
     bool final;
 };
 

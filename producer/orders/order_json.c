@@ -40,18 +40,27 @@ static void number(struct buf *out, const struct pg_result *result, int row, int
     (void)buf_int(out, pg_int(result, row, column));
 }
 
-/* About how long it waits in its line; 0: not known, or it does not wait. */
-static int64_t estimate_s(const struct pg_result *result, int row, struct line_paces *paces)
+int64_t order_json_place(const struct pg_result *result, int row)
 {
-    if (paces == NULL || pg_null(result, row, COLUMN_PLACE) || pg_null(result, row, COLUMN_EXPIRES))
+    if (pg_null(result, row, COLUMN_PLACE) || pg_null(result, row, COLUMN_EXPIRES))
         return 0;
-    return line_paces_wait_s(paces, pg_text(result, row, COLUMN_SKU),
-                             pg_int(result, row, COLUMN_PLACE));
+    return pg_int(result, row, COLUMN_PLACE);
+}
+
+void order_json_estimate(struct buf *out, struct line_paces *paces, const char *sku, int64_t place)
+{
+    int64_t wait_s = paces == NULL || place == 0 ? 0 : line_paces_wait_s(paces, sku, place);
+    if (wait_s == 0)
+        return;
+    (void)buf_str(out, ",\"estimated_wait_s\":");
+    (void)buf_int(out, wait_s);
 }
 
 void order_json_watch(const struct pg_result *result, int row, struct line_paces *paces)
 {
-    (void)estimate_s(result, row, paces);
+    int64_t place = order_json_place(result, row);
+    if (place > 0)
+        (void)line_paces_wait_s(paces, pg_text(result, row, COLUMN_SKU), place);
 }
 
 void order_json_encode(struct buf *out, const struct pg_result *result, int row,
@@ -67,11 +76,8 @@ void order_json_encode(struct buf *out, const struct pg_result *result, int row,
     text(out, result, row, COLUMN_CURRENCY, "currency");
     number(out, result, row, COLUMN_PLACE, "place_in_line");
     text(out, result, row, COLUMN_EXPIRES, "expires_at");
-    int64_t wait_s = estimate_s(result, row, paces);
-    if (wait_s > 0) {
-        (void)buf_str(out, ",\"estimated_wait_s\":");
-        (void)buf_int(out, wait_s);
-    }
+    order_json_estimate(out, paces, pg_text_or_null(result, row, COLUMN_SKU),
+                        order_json_place(result, row));
     text(out, result, row, COLUMN_CREATED, "created_at");
     text(out, result, row, COLUMN_UPDATED, "updated_at");
     text(out, result, row, COLUMN_REFERENCE, "reference");

@@ -36,6 +36,11 @@
  * NULL: the estimated wait is left out. */
 void order_json_encode(struct buf *out, const struct pg_result *result, int row,
                        struct line_paces *paces);
+/* The order's place in a waitlist whose clock runs; 0: it stands in none. */
+int64_t order_json_place(const struct pg_result *result, int row);
+/* Appends the member about how long an order of `sku` at that place waits, where that is known.
+ * `paces` may be NULL. */
+void order_json_estimate(struct buf *out, struct line_paces *paces, const char *sku, int64_t place);
 /* From now on `paces` listens to how the line moves where the order of that row waits. */
 void order_json_watch(const struct pg_result *result, int row, struct line_paces *paces);
 /* Status of that row. */

@@ -13,6 +13,7 @@
 #include "producer/limits/open_orders.h"
 #include "producer/limits/senders.h"
 #include "producer/orders/event_tickets.h"
+#include "producer/orders/order_json.h"
 #include "producer/orders/order_request.h"
 #include "producer/publish/publisher.h"
 #include "producer/respond.h"
@@ -186,7 +187,9 @@ static void answer_accepted(struct api *api, struct order *o)
 static void answer_known(struct api *api, struct order *o)
 {
     const struct known_order *row = &o->entry.known.row;
-    (void)buf_str(begin_202(api), row->state);
+    struct buf *out = begin_202(api);
+    (void)buf_str(out, row->state);
+    order_json_estimate(out, api->paces, o->job.sku, row->place);
     end_202(api, o, "We have this order already; its status says how it stands.", row->final);
     metric_add(api->stats.repeats, 1);
     order_end(api->orders, o);

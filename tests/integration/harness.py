@@ -59,6 +59,10 @@ class TestCase(unittest.TestCase):
         for name in cls.daemons:
             cls.stack.start(name)
 
+    def until_refused(self, post):
+        """The answer of `post` once it is not 202: where PostgreSQL is slow, an order of an unknown item passes."""
+        return wait_until(lambda: answer if (answer := post()).status != 202 else None, 30, "the order to be refused")
+
     def run(self, result=None):
         seen = _troubles(result)
         super().run(result)

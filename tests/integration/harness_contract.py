@@ -25,7 +25,8 @@ class Contract:
         self.refused = self.document["components"]["responses"]["Refused"]
         self.seen = set()       # (operationId, status) of each answer that was checked
         self.problems = set()   # (operationId, status, type) of each problem among them
-        self.members = {}       # by the name of a schema: which members those answers had
+        self.limits = set()     # (operationId, name of the limit) of each 429 among them
+        self.members = {}       # by the name of a schema: which members its objects had in those answers
 
     def resolve(self, part):
         while "$ref" in part:
@@ -40,6 +41,11 @@ class Contract:
         return [(path, method, item[method]) for path, item in self.document["paths"].items()
                 for method in METHODS if method in item]
 
+    def documented(self):
+        """(operationId, status) of each answer that is described."""
+        return {(operation["operationId"], status) for _, _, operation in self.operations()
+                for status in operation["responses"] if status != "default"}
+
     def types(self, response, status):
         """The types of problems with this status that the description of an answer names."""
         named = re.findall(r"`([a-z-]+)`", self.resolve(response).get("description", ""))
@@ -50,6 +56,14 @@ class Contract:
         return {(operation["operationId"], status, name) for _, _, operation in self.operations()
                 for status, response in operation["responses"].items() if status != "default"
                 for name in self.types(response, status)}
+
+    def documented_limits(self):
+        """(operationId, name) of each limit that a call is said to be refused by."""
+        return {(operation["operationId"], name) for _, _, operation in self.operations()
+                for name in self.limits_of(operation["responses"].get("429", {}))}
+
+    def limits_of(self, response):
+        return set(re.findall(r'`"([a-z]+)"`', self.resolve(response).get("description", "")))
 
     def operation(self, method, path):
         method = "get" if method == "HEAD" else method.lower()
@@ -93,9 +107,17 @@ class Contract:
         jsonschema.validate(value, {**self.document, **schema})
 
     def _note(self, schema, value):
-        name = schema.get("$ref", "").rpartition("/")[2]
-        if name and isinstance(value, dict):
-            self.members.setdefault(name, set()).update(value)
+        name, schema = schema.get("$ref", "").rpartition("/")[2], self.resolve(schema)
+        if isinstance(value, list):
+            for each in value:
+                self._note(schema.get("items", {}), each)
+        elif isinstance(value, dict):
+            if name:
+                self.members.setdefault(name, set()).update(value)
+            for part in schema.get("allOf", []):
+                self._note(part, value)
+            for member, part in schema.get("properties", {}).items():
+                self._note(part, value.get(member))
 
     def _check_problem(self, operation, described, answer):
         """Its type is one that the document names for this answer; its status is that of the type."""
@@ -108,6 +130,10 @@ class Contract:
         assert self.table[answer.json["type"]] == (answer.status, answer.json["title"]), answer
         if operation:
             self.problems.add((operation["operationId"], str(answer.status), name))
+        if answer.status == 429:
+            limit = answer.headers["RateLimit"].split('"')[1]
+            assert limit in self.limits_of(described), f"undocumented limit {limit}: {answer}"
+            self.limits.add((operation["operationId"], limit))
 
     def check(self, method, path, answer):
         """The status, each header and each member of this answer is described, and what must be there is there."""
@@ -129,14 +155,17 @@ class Contract:
         """Where an answer's schema would let an undocumented member pass."""
         found = []
 
-        def look(schema, place, known):
+        def look(schema, place, known, closed=False):
             if "$ref" in schema:
                 if schema["$ref"] in known:
                     return
                 known = known | {schema["$ref"]}
                 schema, place = {**self.resolve(schema), **schema}, schema["$ref"]
-            if schema.get("type") == "object" and schema.get("additionalProperties") is not False:
+            closed = closed or schema.get("unevaluatedProperties") is False
+            if schema.get("type") == "object" and schema.get("additionalProperties") is not False and not closed:
                 found.append(place)
+            for part in schema.get("allOf", []):
+                look(part, place, known, closed)
             for name, part in schema.get("properties", {}).items():
                 look(part, f"{place}/{name}", known)
             if "items" in schema:

@@ -39,8 +39,9 @@ class Documented(harness.TestCase):
     def setUpClass(cls):
         super().setUpClass()
         cls.contract = Contract()
-        cls.strict = cls.stack.start("producer", CHECKOUT_ORDERS_PER_USER="1/1h", CHECKOUT_BAD_TOKENS_PER_ADDRESS="1/1h")
-        cls.plain = cls.stack.start("producer")
+        cls.strict = cls.stack.start("producer", CHECKOUT_ORDERS_PER_USER="1/1h", CHECKOUT_ORDERS_PER_ADDRESS="1/1h",
+                                     CHECKOUT_BAD_TOKENS_PER_ADDRESS="1/1h", CHECKOUT_TRUSTED_PROXIES="127.0.0.1")
+        cls.plain = cls.stack.start("producer", CHECKOUT_OPEN_ORDERS_PER_USER="1")
         cls.door = cls.stack.start("producer", CHECKOUT_WEBHOOK_SECRET_FILE=cls.stack.write_secret("webhook", SECRET))
 
     def call(self, method, path, user="ann", body=None, producer=None, **headers):
@@ -53,15 +54,11 @@ class Documented(harness.TestCase):
                           answer.headers["Vary"]), ("mine", ORIGIN, "Origin"))
         return answer
 
-    def post(self, sku, user="ann", producer=None, key=None, body=None, **members):
+    def post(self, sku, user="ann", producer=None, key=None, body=None, address=None, **members):
         order = {"sku": sku, "quantity": 1, "payment_method": "pm_card_visa", **members}
+        forwarded = {"X_Forwarded_For": address} if address else {}
         return self.call("POST", "/v1/orders", user, order if body is None else body, producer,
-                         Idempotency_Key=key or uuid.uuid4().hex, Content_Type="application/json")
-
-    def post_unknown(self):
-        """Where PostgreSQL is slow, an order of an unknown item passes."""
-        return wait_until(lambda: answer if (answer := self.post("nothing")).status != 202 else None, 30,
-                          "PostgreSQL to answer in time")
+                         Idempotency_Key=key or uuid.uuid4().hex, Content_Type="application/json", **forwarded)
 
     def get(self, order, **headers):
         return self.call("GET", f"/v1/orders/{order}", **headers)
@@ -76,12 +73,14 @@ class Documented(harness.TestCase):
     def waiting(self):
         return self.order("waiting", self.stack.item(stock=1, held=1))
 
-    def estimated(self, order):
-        """Once its line has a pace, as the consumer that serves it says when some have left."""
-        line, redis = self.get(order).json, self.stack.redis()
+    def estimated(self, sku, ask):
+        """Asks until the item's line has a pace, as the consumer that serves it says when some have left."""
         news = {"version": 1, "head": 1, "next": 2, "waiting": 1, "behind_ms": 0, "pace_ms": 7400}
-        wait_until(lambda: redis.publish("checkout:line:" + line["sku"], json.dumps(news)) and
-                   self.get(order).json.get("estimated_wait_s") == 8, 10, "the wait to be estimated")
+
+        def told():
+            self.stack.redis().publish("checkout:line:" + sku, json.dumps(news))
+            return ask().json
+        wait_until(lambda: told().get("estimated_wait_s") == 8, 10, "the wait to be estimated")
 
     def cancel(self, order):
         return self.call("DELETE", f"/v1/orders/{order}")
@@ -140,6 +139,13 @@ class Documented(harness.TestCase):
         self.post(sku, key=key)
         return self.post(sku, key=key, quantity=2)
 
+    def limit_of(self, *posts):
+        """The name of the limit that refuses the last of these orders."""
+        *passing, refused = [post() for post in posts]
+        self.assertEqual({answer.status for answer in passing}, {202})
+        self.assertEqual(refused.status, 429)
+        return refused.headers["RateLimit"].split('"')[1]
+
     def limited(self, method, path, **named):
         """After a second token that is not valid."""
         for _ in range(3):
@@ -160,7 +166,7 @@ class Documented(harness.TestCase):
             ("createOrder", "400"): lambda: self.post(item, colour="red"),
             ("createOrder", "401"): lambda: self.post(item, user=None),
             ("createOrder", "403"): self.challenged,
-            ("createOrder", "404"): self.post_unknown,
+            ("createOrder", "404"): lambda: self.until_refused(lambda: self.post("nothing")),
             ("createOrder", "409", "sold-out"): self.conflict,
             ("createOrder", "409", "item-in-another-cart"): self.locked,
             ("createOrder", "409", "not-open-yet"): lambda: self.outside(opens_at="2040-01-01"),
@@ -168,7 +174,7 @@ class Documented(harness.TestCase):
             ("createOrder", "413"): lambda: self.post(item, body=b" " * 5000),
             ("createOrder", "415"): lambda: self.call("POST", "/v1/orders", body=b"{}", Idempotency_Key="k"),
             ("createOrder", "422"): self.reused,
-            ("createOrder", "429"): lambda: [self.post(item, "eve", self.strict) for _ in range(2)][1],
+            ("createOrder", "429"): lambda: self.limited("POST", "/v1/orders"),
             ("createOrder", "503", "overloaded"): self.unplaced,
             ("createOrder", "503", "accept-unknown"): self.unheard,
             ("listOrders", "200"): lambda: self.call("GET", "/v1/orders?limit=1"),
@@ -229,8 +235,6 @@ class Documented(harness.TestCase):
                    self.stack.call("ann", "GET", "/v1/orders").status == 200, 60, "the door to be whole again")
 
     def test_each_documented_answer_of_each_call_is_given(self):
-        documented = {(operation["operationId"], status) for _, _, operation in self.contract.operations()
-                      for status in operation["responses"] if status != "default"}
         for cases in (self.cases, self.cases_without_servers):
             for (call, status, *name), case in cases().items():
                 with self.subTest(call=call, status=status, type=name):
@@ -239,9 +243,20 @@ class Documented(harness.TestCase):
                     self.assertIn((call, status), self.contract.seen)
                     for wanted in name:
                         self.assertEqual(answer.json["type"], f"/problems/{wanted}")
-        self.assertEqual(documented - self.contract.seen, set(), "an answer that no case here produces")
+        self.assertEqual(self.contract.documented() - self.contract.seen, set(), "an answer that no case here produces")
         self.assertEqual(self.contract.documented_problems() - self.contract.problems, set(),
                          "a problem that no case here produces")
+
+    def test_each_documented_limit_of_each_call_refuses(self):
+        item, held, none = self.stack.item(), self.stack.item(stock=1, held=1), "/v1/orders/" + str(uuid.UUID(int=0))
+        self.assertEqual(self.limit_of(*[lambda n=n: self.post(item, "eve", self.strict, address=f"192.0.2.{n}")
+                                         for n in range(2)]), "user")
+        self.assertEqual(self.limit_of(*[lambda n=n: self.post(item, f"eve-{n}", self.strict, address="192.0.2.9")
+                                         for n in range(2)]), "address")
+        self.assertEqual(self.limit_of(*[lambda: self.post(held, "olga", self.plain)] * 2), "open")
+        for method, path in (("POST", "/v1/orders"), ("GET", "/v1/orders"), ("GET", none), ("DELETE", none)):
+            self.assertEqual(self.limited(method, path).status, 429)
+        self.assertEqual(self.contract.documented_limits() - self.contract.limits, set())
 
     # -- what holds for every call -----------------------------------------------------------------
 
@@ -305,13 +320,22 @@ class Documented(harness.TestCase):
         self.assertEqual(self.contract.loose_objects(), ["getOpenapi 200"])
 
     def test_each_documented_member_of_an_order_comes(self):
-        members = self.contract.document["components"]["schemas"]["Order"]["properties"]
+        """By itself, in the list, and when it is sent again."""
         asked = self.order("reserved", payment_method=ASKS, reference="cart-7")
         wait_until(lambda: "next_action" in self.get(asked).json, 20, "the buyer to be asked")
-        self.estimated(self.waiting())
-        self.order("rejected", payment_method="pm_card_chargeDeclined")
-        self.order("rejected", payment_method="pm_nothing")
-        self.assertEqual(set(members) - self.contract.members["Order"], set())
+        ends = [{"sku": self.stack.item(), "key": uuid.uuid4().hex, "payment_method": method, "reference": "cart-8"}
+                for method in ("pm_card_chargeDeclined", "pm_nothing")]
+        for end in ends:
+            self.order("rejected", **end)
+            self.post(**end)
+        waits = {"sku": self.stack.item(stock=1, held=1), "key": uuid.uuid4().hex}
+        waiting = self.order("waiting", **waits)
+        self.estimated(waits["sku"], lambda: self.post(**waits))
+        self.estimated(waits["sku"], lambda: self.get(waiting))
+        self.call("GET", "/v1/orders")
+        schemas = self.contract.document["components"]["schemas"]
+        for name in ("Order", "ListedOrder", "AcceptedOrder"):
+            self.assertEqual(set(schemas[name]["properties"]) - self.contract.members[name], set(), name)
 
     # -- the API about itself ------------------------------------------------------------------------
 

@@ -22,9 +22,7 @@ class Unknown(harness.TestCase):
     proxied = ("redis", "database")
 
     def refused(self, sku, **members):
-        """Waits until the door, which is open while a server is slow, refuses the item."""
-        answer = wait_until(lambda: (lambda got: got if got.status != 202 else None)(
-            self.stack.post("eve", sku, **members)), 15, "the door to refuse an item that is not there")
+        answer = self.until_refused(lambda: self.stack.post("eve", sku, **members))
         self.assertEqual((answer.status, answer.json["type"]), (404, NAME))
         return answer
 
