@@ -1,5 +1,6 @@
 #include "console/stats.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 static const char *const routes[STATS_ROUTES] = {
@@ -36,21 +37,10 @@ void stats_init(struct stats *s, struct metrics *m)
         "Requests that wait for a command's end, for events, or for the overview.", NULL);
 }
 
-/* Position of `code` among those seen; the last place takes all that find no other. */
-static size_t place_of(struct stats *s, unsigned code)
-{
-    for (size_t i = 0; i < STATS_CODES; i++) {
-        if (s->codes[i] == 0)
-            s->codes[i] = code;
-        if (s->codes[i] == code)
-            return i;
-    }
-    return STATS_CODES - 1;
-}
-
 void stats_request(struct stats *s, enum stats_route route, unsigned code)
 {
-    struct metric **metric = &s->requests[route][place_of(s, code)];
+    assert(code >= STATS_CODE_MIN && code <= STATS_CODE_MAX);
+    struct metric **metric = &s->requests[route][code - STATS_CODE_MIN];
     if (*metric == NULL) {
         char labels[80];
         (void)snprintf(labels, sizeof labels, "route=\"%s\",code=\"%u\"", routes[route], code);

@@ -2,8 +2,6 @@
 #ifndef CONSOLE_STATS_H
 #define CONSOLE_STATS_H
 
-#include <stddef.h>
-
 #include "common/service/metrics.h"
 
 /* The calls of the API, as routes.c has them, the files of the page; the last one is every other
@@ -29,15 +27,16 @@ enum stats_route {
     STATS_ROUTES
 };
 
-#define STATS_CODES 16
+/* Codes of HTTP answers: each has a place of its own. */
+#define STATS_CODE_MIN 200
+#define STATS_CODE_MAX 599
 
 struct stats {
     struct metrics *metrics;
     struct metric *database_up;
     struct metric *waiting; /* requests that wait for a command's end, events, or the overview */
     /* made when first needed: (route, code) */
-    struct metric *requests[STATS_ROUTES][STATS_CODES];
-    unsigned codes[STATS_CODES];
+    struct metric *requests[STATS_ROUTES][STATS_CODE_MAX - STATS_CODE_MIN + 1];
 };
 
 /* Declares them in `metrics`, which must outlive `stats`. */

@@ -1,5 +1,6 @@
 #include "producer/stats.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 static const char *const routes[STATS_ROUTES] = {
@@ -67,18 +68,6 @@ void stats_init(struct stats *s, struct metrics *m)
     init_problems(s);
 }
 
-/* Position of `code` among those seen; the last place takes all that find no other. */
-static size_t code_index(struct stats *s, unsigned code)
-{
-    for (size_t i = 0; i < STATS_CODES; i++) {
-        if (s->codes[i] == 0)
-            s->codes[i] = code;
-        if (s->codes[i] == code)
-            return i;
-    }
-    return STATS_CODES - 1;
-}
-
 const char *stats_route_name(enum stats_route route)
 {
     return routes[route];
@@ -86,15 +75,15 @@ const char *stats_route_name(enum stats_route route)
 
 void stats_request(struct stats *s, enum stats_route route, unsigned code)
 {
-    size_t i = code_index(s, code);
-    if (s->requests[route][i] == NULL) {
+    assert(code >= STATS_CODE_MIN && code <= STATS_CODE_MAX);
+    struct metric **metric = &s->requests[route][code - STATS_CODE_MIN];
+    if (*metric == NULL) {
         char labels[64];
-        (void)snprintf(labels, sizeof labels, "route=\"%s\",code=\"%u\"", routes[route],
-                       s->codes[i]);
-        s->requests[route][i] =
+        (void)snprintf(labels, sizeof labels, "route=\"%s\",code=\"%u\"", routes[route], code);
+        *metric =
             metrics_counter(s->metrics, "checkout_requests_total", "Requests answered.", labels);
     }
-    metric_add(s->requests[route][i], 1);
+    metric_add(*metric, 1);
 }
 
 void stats_problem(struct stats *s, enum problem_type type)

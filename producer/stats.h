@@ -20,7 +20,9 @@ enum stats_route {
     STATS_ROUTES
 };
 
-#define STATS_CODES 16
+/* Codes of HTTP answers: each has a place of its own. */
+#define STATS_CODE_MIN 200
+#define STATS_CODE_MAX 599
 
 struct stats {
     struct metrics *metrics;
@@ -42,8 +44,7 @@ struct stats {
     struct metric *clock_known;
     struct metric *problems[PROBLEM_COUNT];
     /* made when first needed: (route, code) */
-    struct metric *requests[STATS_ROUTES][STATS_CODES];
-    unsigned codes[STATS_CODES];
+    struct metric *requests[STATS_ROUTES][STATS_CODE_MAX - STATS_CODE_MIN + 1];
 };
 
 /* Declares them in `metrics`, which must outlive `stats`. */
