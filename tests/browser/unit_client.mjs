@@ -495,6 +495,24 @@ test("a shop that answers, but signs nobody in, is not ready", async (t) => {
   assert.equal(checkout.connection, "ready");
 });
 
+test("an answer to a repeat that tells the order's end is believed at once", async (t) => {
+  FakeSocket.all = [];
+  const storage = new Memory();
+  const sent = wish({ at: Date.now() });
+  new Wishes(storage, Date.now).save(sent);
+  const told = { id: "00000000-0000-8000-8000-000000000001", status: "rejected", reason: "sold_out", sku: "dress", quantity: 1,
+    message: "We have this order already; its status says how it stands.", status_url: "/", events_url: "wss://x/?ticket=a" };
+  const checkout = new Checkout({ api: "https://api.example", session: async () => ({ token: token({ sub: "ann", iat: 0, exp: 3600 }) }),
+    storage, open: (url) => new FakeSocket(url),
+    fetch: async (url, { method }) => (method === "POST" ? answer(202, told) : answer(200, { orders: [] })) });
+  t.after(() => checkout.stop());
+  await checkout.start();
+  await tick();
+  const [{ key, status, reason, message }] = checkout.orders;
+  assert.deepEqual([key, status, reason, message], [sent.key, "rejected", "sold_out", undefined]);
+  assert.deepEqual([FakeSocket.all.length, storage.length], [0, 0]);
+});
+
 test("news that a live socket did not tell are asked for when the page is seen again, and the socket is dialled anew", async (t) => {
   FakeSocket.all = [];
   const id = "00000000-0000-8000-8000-000000000001";

@@ -276,8 +276,10 @@ export class Checkout {
     delete wish.body;
     this.book.identify(order, body.id);
     if (order.status === "sending") order.message = body.message;
-    if (!this.book.learn(order, { status: "queued" }, null)) this.changed(order);
-    if (!isFinal(order)) this.events.want(body.events_url);
+    // what it tells of an order that was sent before; of a state of a later version, that it is accepted
+    if (!this.book.learn(order, body, null) && !this.book.learn(order, { status: "queued" }, null)) this.changed(order);
+    if (isFinal(order)) this.rest();
+    else this.events.want(body.events_url);
     this.schedule();
   }
 
