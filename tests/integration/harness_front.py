@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -15,7 +16,8 @@ from harness_services import ROOT, free_port
 from harness_wait import wait_until
 
 COMMANDS = {"nginx": ("nginx.conf", ["nginx", "-e", "stderr", "-g", "daemon off;", "-c"]),
-            "haproxy": ("haproxy.cfg", ["haproxy", "-db", "-f"])}
+            "haproxy": ("haproxy.cfg", ["haproxy", "-W", "-db", "-f"])}
+RELOADS = {"nginx": signal.SIGHUP, "haproxy": signal.SIGUSR2}
 
 
 def needs(kind):
@@ -29,6 +31,7 @@ class Front:
 
     def __init__(self, kind, producer, notifier):
         settings, command = COMMANDS[kind]
+        self._kind = kind
         self._directory = tempfile.mkdtemp(prefix="checkout-proxy-")
         port = free_port()
         words = {"DIR": self._directory, "LISTEN": f"127.0.0.1:{port}", "BANK": "127.0.0.1:9", "SHOP": "127.0.0.1:9",
@@ -62,6 +65,10 @@ class Front:
                 with open(path, encoding="utf-8") as source:
                     text += source.read()
         return text
+
+    def reload(self):
+        """Reads its settings again: its present processes end once they have answered, others take their place."""
+        self._process.send_signal(RELOADS[self._kind])
 
     def close(self):
         self._process.terminate()
