@@ -22,6 +22,12 @@ def instructions(annotated):
     return sum(int(number.replace(",", "")) for number in found)
 
 
+def count_instructions(path):
+    """Those of a file that callgrind has written."""
+    return instructions(subprocess.run(["callgrind_annotate", "--threshold=100", "--auto=no", path], text=True, check=True,
+                                       stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout)
+
+
 class Callgrind:
     """A program of the stack that runs in callgrind, and counts only within `with`."""
 
@@ -48,9 +54,7 @@ class Callgrind:
         dump = os.path.join(self._directory, f"out.{self._dumps}")
         self._control("-d")
         wait_until(lambda: os.path.exists(dump), 30, "callgrind's file")
-        return instructions(subprocess.run(
-            ["callgrind_annotate", "--threshold=100", "--auto=no", dump], text=True, check=True,
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout)
+        return count_instructions(dump)
 
     def _control(self, *arguments):
         subprocess.run(["callgrind_control", *arguments, str(self.daemon.pid)], check=True, stdout=subprocess.DEVNULL,
