@@ -18,7 +18,8 @@
 
 struct fake_server {
     int listener;
-    int fd; /* -1: no connection */
+    int fd;      /* -1: no connection */
+    int waiting; /* -1: none waits while another is served */
     uint16_t port;
     pthread_t thread;
     bool started;
@@ -35,7 +36,7 @@ struct fake_server *fake_server_new(void)
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof at;
     ck_assert_ptr_nonnull(server);
-    server->fd = -1;
+    server->fd = server->waiting = -1;
     server->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     ck_assert_int_eq(bind(server->listener, (struct sockaddr *)&at, size), 0);
     ck_assert_int_eq(getsockname(server->listener, (struct sockaddr *)&at, &size), 0);
@@ -114,6 +115,20 @@ static bool answer_call(struct fake_server *server)
     return true;
 }
 
+static bool set_aside(struct fake_server *server)
+{
+    server->waiting = server->fd;
+    return answer_call(server);
+}
+
+static bool go_back(struct fake_server *server)
+{
+    server->fd = server->waiting;
+    server->waiting = -1;
+    server->heard_len = 0;
+    return server->fd >= 0;
+}
+
 static bool hold(struct fake_server *server)
 {
     char byte[256];
@@ -138,6 +153,10 @@ static bool follow(struct fake_server *server, const struct fake_server_step *st
         return hang_up(server, step->verb == FAKE_SERVER_RESET);
     case FAKE_SERVER_HOLD:
         return hold(server);
+    case FAKE_SERVER_ALSO:
+        return set_aside(server);
+    case FAKE_SERVER_BACK:
+        return go_back(server);
     }
     return false;
 }
@@ -175,6 +194,8 @@ void fake_server_end(struct fake_server *server)
                   server->count, (int)server->heard_len, server->heard);
     if (server->fd >= 0)
         (void)close(server->fd);
+    if (server->waiting >= 0)
+        (void)close(server->waiting);
     (void)close(server->listener);
     free(server);
 }

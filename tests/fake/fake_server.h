@@ -16,6 +16,8 @@ enum fake_server_verb {
     FAKE_SERVER_CLOSE,
     FAKE_SERVER_RESET,
     FAKE_SERVER_HOLD, /* silent, until the client has ended the connection */
+    FAKE_SERVER_ALSO, /* the next connection, beside the one before, which waits */
+    FAKE_SERVER_BACK, /* to the one that waits; the one beside it must have ended */
 };
 
 struct fake_server_step {
@@ -51,6 +53,14 @@ struct fake_server_step {
 #define HOLD                                                                                       \
     {                                                                                              \
         FAKE_SERVER_HOLD, NULL, 0                                                                  \
+    }
+#define ALSO                                                                                       \
+    {                                                                                              \
+        FAKE_SERVER_ALSO, NULL, 0                                                                  \
+    }
+#define BACK                                                                                       \
+    {                                                                                              \
+        FAKE_SERVER_BACK, NULL, 0                                                                  \
     }
 
 struct fake_server;

@@ -15,6 +15,7 @@ import unittest
 
 import harness
 from harness_client import metric
+from harness_keys import ProviderKey, publish
 
 DAEMONS = ("producer", "consumer", "notifier")
 # Of this process alone: another one may run the same test beside it.
@@ -137,9 +138,14 @@ class Process(harness.TestCase):
                     self.assertEqual(outer.wait(1), 0)
 
     def test_sighup_ends_none(self):
-        for name in DAEMONS:
+        keys = os.path.join(self.stack.directory, "console-jwks.json")
+        publish(keys, ProviderKey("ES256", "shop-1").jwk())
+        own = {"mailer": {"CHECKOUT_SMTP_URL": "smtp://127.0.0.1:9", "CHECKOUT_SMTP_TLS": "false",
+                          "CHECKOUT_MAIL_FROM": "shop@example.org"},
+               "webhooks": {"CHECKOUT_HOOKS_SECRETS": self.stack.directory}, "console": {"CHECKOUT_CONSOLE_JWKS_FILE": keys}}
+        for name in (*DAEMONS, *own):
             with self.subTest(daemon=name):
-                daemon = self.start(name)
+                daemon = self.start(name, **own.get(name, {}))
                 daemon.process.send_signal(signal.SIGHUP)
                 self.assertTrue(alive(daemon))
                 daemon.stop()

@@ -10,42 +10,10 @@
 #include "common/base/err.h"
 #include "common/net/pg/pg.h"
 #include "common/net/pg/pg_impl.h"
+#include "tests/fake/pg_script.h"
 #include "tests/fake/stage_words.h"
 
 #define ANSWER_MS 60
-
-#define STARTUP UNTIL("application_name\0phases\0")
-#define GREETING "R\0\0\0\x08\0\0\0\0S\0\0\0\x18server_version\00015.0\0"
-#define WRITABLE                                                                                   \
-    "S\0\0\0\x26"                                                                                  \
-    "default_transaction_read_only\0off\0"                                                         \
-    "S\0\0\0\x17"                                                                                  \
-    "in_hot_standby\0off\0"
-#define READ_ONLY                                                                                  \
-    "S\0\0\0\x25"                                                                                  \
-    "default_transaction_read_only\0on\0"                                                          \
-    "S\0\0\0\x17"                                                                                  \
-    "in_hot_standby\0off\0"
-#define READY "Z\0\0\0\5I"
-#define LOGIN ACCEPT, STARTUP, SAY(GREETING WRITABLE READY)
-/* Parse, Bind, …, Sync */
-#define QUERY UNTIL("S\0\0\0\4")
-#define ANSWER                                                                                     \
-    SAY("1\0\0\0\4"                                                                                \
-        "2\0\0\0\4"                                                                                \
-        "n\0\0\0\4"                                                                                \
-        "C\0\0\0\x0b"                                                                              \
-        "COMMIT\0" READY)
-#define ERROR(severity, sqlstate, size)                                                            \
-    SAY("E\0\0\0" size "S" severity "\0V" severity "\0C" sqlstate "\0Mno\0\0")
-
-/* A row of one column. */
-#define ROW(value)                                                                                 \
-    SAY("1\0\0\0\4"                                                                                \
-        "2\0\0\0\4"                                                                                \
-        "T\0\0\0\x1a\0\1v\0\0\0\0\0\0\0\0\0\0\x17\0\4\xff\xff\xff\xff\0\0"                         \
-        "D\0\0\0\x0b\0\1\0\0\0\1" value "C\0\0\0\x0d"                                              \
-        "SELECT 1\0" READY)
 
 static struct pg *pg;
 
@@ -71,7 +39,7 @@ static void open_url(uint32_t answer_ms, const char *options_of_url)
     (void)snprintf(url, sizeof url, "postgresql://ann:word@127.0.0.1:%u/x?sslmode=disable%s",
                    fake_server_port(words.server), options_of_url);
     const struct pg_options options = {.url = url,
-                                       .application_name = "phases",
+                                       .application_name = PG_SCRIPT_SESSION,
                                        .greeting = greeting,
                                        .answer_timeout_ms = answer_ms,
                                        .pending_max = 4};

@@ -17,9 +17,9 @@
 /* What is found out about a pooler of connections in between, while the session greets. */
 struct pg_pooler {
     bool between;
-    struct pg *probe; /* a second session, at the same time */
-    struct loop_timer *patience;
-    const char *refusal; /* static; NULL: none */
+    struct pg *probe;             /* a second session, at the same time */
+    int code;                     /* below 0: the session is not to be used, */
+    char refusal[PG_REASON_SIZE]; /* and why */
 };
 
 enum pg_phase {
@@ -87,8 +87,11 @@ void pg_session_give_up(struct pg *pg, const char *reason);
 /* The answer to the first statement of a session: one that others have prepared is not its own. */
 void pg_pooler_first(struct pg *pg, const struct pg_result *result);
 /* A pooler is in between: finds out whether it shares sessions, and sets what the login could not.
- * pg_session_known, or an answer of the pipeline, comes when that is done. ERR_NOMEM. */
-MUST_CHECK int pg_pooler_begin(struct pg *pg);
+ * The greeting awaits what that takes. */
+void pg_pooler_begin(struct pg *pg);
+/* Why the greeting has not ended in time, if that is the pooler's doing. Static; NULL: it is not.
+ */
+const char *pg_pooler_mute(const struct pg *pg);
 void pg_pooler_end(struct pg *pg);
 /* Ends all; everybody hears that their answer is lost. */
 void pg_session_close(struct pg *pg);

@@ -209,13 +209,8 @@ static void identified(const struct pg_result *result, void *arg)
     bool pooled = backend != 0 && backend != pg->backend;
     if (backend != 0)
         pg->backend = backend;
-    if (!pooled || pg->probe)
-        return;
-    pg->greeting.awaited++;
-    if (pg_pooler_begin(pg) == 0)
-        return;
-    pg->greeting.awaited--;
-    pg->pooler.refusal = "out of memory";
+    if (pooled && !pg->probe)
+        pg_pooler_begin(pg);
 }
 
 /* Everything is known: whether this server suits. */
@@ -231,8 +226,8 @@ static void judge(struct pg *pg)
             return;
         }
     }
-    if (pg->pooler.refusal != NULL)
-        fail(pg, ERR_CONFLICT, pg->pooler.refusal);
+    if (pg->pooler.code < 0)
+        fail(pg, pg->pooler.code, pg->pooler.refusal);
     else if (code < 0)
         fail(pg, code, pg->greeting.reason);
     else
@@ -431,7 +426,8 @@ void pg_timer_fired(void *arg)
         break;
     case PG_PHASE_CONNECTING:
     case PG_PHASE_GREETING:
-        fail(pg, ERR_UNAVAILABLE, "no connection within 5 s");
+        fail(pg, ERR_UNAVAILABLE,
+             pg_pooler_mute(pg) != NULL ? pg_pooler_mute(pg) : "no connection within 5 s");
         break;
     case PG_PHASE_BROKEN:
         fail(pg, ERR_UNAVAILABLE, pg->reason);
