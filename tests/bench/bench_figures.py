@@ -2,6 +2,7 @@
 
 import time
 
+import bench_console
 import bench_costs
 import bench_door
 import bench_hostile
@@ -29,6 +30,7 @@ UNITS = {
     "outcome_p50_ms": "ms", "outcome_p99_ms": "ms",
     "producer_rss_mib": "MiB", "consumer_rss_mib": "MiB", "notifier_rss_mib": "MiB",
     **bench_pool.UNITS,
+    **bench_console.UNITS,
     **bench_costs.UNITS,
     **bench_hostile.UNITS,
     **bench_instructions.UNITS,
@@ -47,6 +49,7 @@ FLOORS = {
     "spread_vs_row_lock": (0.8, None), "outcome_p99_ms": (None, 40),
     "producer_rss_mib": (None, 64), "consumer_rss_mib": (None, 64), "notifier_rss_mib": (None, 64),
     **bench_pool.FLOORS,
+    **bench_console.FLOORS,
     **bench_hostile.FLOORS,
     **bench_sockets.FLOORS,
     **bench_instructions.FLOORS,
@@ -61,7 +64,7 @@ FLOORS = {
 WORST_COUNTS = {"producer_rss_mib", "consumer_rss_mib", "notifier_rss_mib", *bench_pool.WORST_COUNTS}
 
 
-class Measure(bench_pool.PoolFigures, bench_costs.CostFigures, bench_hostile.HostileFigures,
+class Measure(bench_pool.PoolFigures, bench_console.ConsoleFigures, bench_costs.CostFigures, bench_hostile.HostileFigures,
               bench_instructions.InstructionFigures, bench_news.NewsFigures, bench_peers.PeerFigures,
               bench_door.DoorFigures,
               bench_stack.StackFigures, bench_sockets.SocketFigures,
@@ -202,6 +205,7 @@ GROUPS = {
     "outcome": (("outcome_p50_ms", "outcome_p99_ms"), True),
     "memory": (("producer_rss_mib", "consumer_rss_mib", "notifier_rss_mib"), False),
     **bench_pool.GROUPS,
+    **bench_console.GROUPS,
     **bench_costs.GROUPS,
     **bench_hostile.GROUPS,
     **bench_instructions.GROUPS,
