@@ -23,6 +23,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(ROOT, "tests", "integration"))
 
 import harness  # noqa: E402
+import test_alerts  # noqa: E402
 from harness_client import http_call  # noqa: E402
 from harness_keys import ProviderKey, publish  # noqa: E402
 
@@ -42,6 +43,7 @@ class World:
             "CHECKOUT_GATEWAY_RETURN_URL": self.shop + "/",
             "CHECKOUT_SOCKET_PING": "2s", "CHECKOUT_ACTION_WAIT": "60s", "CHECKOUT_WAIT_MAX": "120s"})
         self.storefront = None
+        self.crowd = self.prometheus = self.calm_items = None
         self.operators = ProviderKey("ES256", "operators")
 
     def start(self):
@@ -141,8 +143,44 @@ class World:
         if name == "storefront":
             self._start_storefront()
             return
-        full = "checkout-" + name
+        full = "checkout-sandbox-gateway" if name == "sandbox" else "checkout-" + name
         self.stack.start_again([daemon for daemon in self.stack.daemons if daemon.name == full][-1])
+
+    def kill(self, name):
+        """SIGKILL, and as if its last heartbeat were 20 s ago."""
+        self.stack.daemon(name).kill()
+        old = "set heartbeat_at = now() - interval '20 s'"
+        self.stack.sql(f"update consumers {old}" if name == "consumer" else f"update daemons {old} where program = '{name}'")
+
+    def begin_sale(self):
+        """Buyers come until end_sale, and Prometheus scrapes all daemons."""
+        self.prometheus = test_alerts.Prometheus(self.stack)
+        self.crowd = test_alerts.Crowd(self.stack)
+
+    def rush(self, sku):
+        """Two thirds of the buyers want this item until calm."""
+        self.calm_items, self.crowd.items = self.crowd.items, [sku, self.crowd.items[0], sku]
+
+    def calm(self):
+        self.crowd.items = self.calm_items
+
+    def end_sale(self):
+        self.crowd.stop()
+        self.prometheus.close()
+        self.crowd = self.prometheus = None
+
+    def panel(self, title):
+        """What a panel of the dashboard shows now: its series, [labels, value] each. Those without a value are left out."""
+        self.prometheus.see()
+        with open(test_alerts.DASHBOARD, encoding="utf-8") as source:
+            panel = next(one for one in json.load(source)["panels"] if one["title"] == title)
+        series = [[row["metric"], float(row["value"][1])] for target in panel["targets"]
+                  for row in self.prometheus.query(target["expr"].replace("$__rate_interval", test_alerts.WINDOW))]
+        return [[labels, value] for labels, value in series if value == value]
+
+    def says(self, arguments):
+        """What checkoutctl says, whatever its exit code."""
+        return self.stack.ctl(*arguments, check=False).stdout
 
     def freeze(self, name):
         self.stack.daemon(name).freeze()
@@ -153,6 +191,8 @@ class World:
     # --------------------------------------------------------------------------------------------
 
     def close(self):
+        if self.crowd is not None:
+            self.end_sale()
         if self.storefront is not None and self.storefront.poll() is None:
             self.storefront.terminate()
             self.storefront.wait()

@@ -1,65 +1,14 @@
 // The operators' page, in a browser: who gets in, what it says at a glance, that it knows when it is stale, and how it looks.
 
 import assert from "node:assert/strict";
-import fs from "node:fs";
-import path from "node:path";
 import { after, test } from "node:test";
-import { closeBrowser, openBrowser } from "./lib/browser.mjs";
-import { axe, misplaced } from "./lib/look.mjs";
-import { full, until, world } from "./lib/world.mjs";
+import { closeBrowser } from "./lib/browser.mjs";
+import { Operator } from "./lib/operator.mjs";
+import { until, world } from "./lib/world.mjs";
 
 after(closeBrowser);
 
-const PICTURES = process.env.BROWSER_PICTURES;
-const WIDTHS = full ? [360, 768, 1440] : [360, 1440];
 const HOSTILE = "</b><img src=x onerror=\"globalThis.hurt=1\"><script>globalThis.hurt=1</script> \u202etfel";
-
-class Operator {
-  static async enter(scope = "operator.read") {
-    const operator = new Operator();
-    operator.troubles = [];
-    operator.context = await (await openBrowser()).newContext({ viewport: { width: 1440, height: 900 }, locale: "en-US", reducedMotion: "reduce" });
-    operator.page = await operator.context.newPage();
-    operator.page.on("pageerror", (error) => operator.troubles.push(error.message));
-    operator.page.on("console", (message) => { if (message.type() === "error") operator.troubles.push(message.text()); });
-    await operator.page.goto(`${await world.console()}/`);
-    await operator.show(await world.console_token({ scope }));
-    return operator;
-  }
-
-  async show(token) {
-    await this.page.getByLabel("Token", { exact: true }).fill(token);
-    await this.page.getByRole("button", { name: "Show the shop" }).click();
-  }
-
-  answer(question) {
-    return this.page.locator(".answer", { hasText: question });
-  }
-
-  async says(question, text, state) {
-    await until(`"${question}" to say ${text}`, async () => (await this.answer(question).innerText()).includes(text)
-      && (state === undefined || await this.answer(question).getAttribute("data-state") === state));
-  }
-
-  async look(name) {
-    for (const colorScheme of ["light", "dark"]) {
-      for (const width of WIDTHS) {
-        await this.page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
-        await this.page.setViewportSize({ width, height: 900 });
-        if (PICTURES) {
-          fs.mkdirSync(PICTURES, { recursive: true });
-          await this.page.screenshot({ path: path.join(PICTURES, `ops-${name}-${width}-${colorScheme}.png`), fullPage: true });
-        }
-        assert.deepEqual(await this.page.evaluate(misplaced), [], `${name} at ${width}, ${colorScheme}`);
-        assert.deepEqual(await axe(this.page), [], `${name} at ${width}, ${colorScheme}`);
-      }
-    }
-  }
-
-  async leave() {
-    await this.context.close();
-  }
-}
 
 /** One item with enough for all, and a hot one, whose sku it gives: two are at the gateway, seven wait. */
 async function sale() {
@@ -96,6 +45,7 @@ test("a sale at a glance, with buyers' and sellers' words shown as text", async 
   await olga.says("Is money stuck?", "1 unclear", "act");
   assert.ok((await olga.page.locator("#money").innerText()).includes(charged));
   await olga.says("Why is it slow?", "The gateway is slow", "act");
+  await olga.says("Why is it slow?", "Runbook: CheckoutGatewaySlow");
   await olga.look("sale");
   assert.equal(await olga.page.evaluate(() => globalThis.hurt), undefined);
   assert.equal(await olga.page.locator("main img, main script").count(), 0);
@@ -128,7 +78,13 @@ test("an item is paused, restocked and resumed, with a reason, once", async () =
   await olga.page.getByRole("button", { name: "Try again" }).click();
   await olga.page.getByRole("button", { name: "Close" }).click();
   await until("the item to be paused", async () => (await row(olga).innerText()).includes("paused"));
-  await change("restock", () => olga.page.getByLabel("Units to add").fill("4"));
+  const restock = () => change("restock", () => olga.page.getByLabel("Units to add").fill("4"));
+  await restock();
+  await olga.page.route("**/restock", async (route) => { await route.fetch(); await route.abort("connectionreset"); }, { times: 1 });
+  await olga.page.getByRole("button", { name: "Do it" }).click();
+  await olga.page.getByRole("button", { name: "Try again" }).waitFor();
+  await olga.page.keyboard.press("Escape"); // and asks for the same once more
+  await restock();
   await olga.page.getByRole("button", { name: "Do it" }).click();
   await until("the result", async () => (await olga.page.locator("#result").innerText()).includes("stock 5, was 1"));
   await olga.page.getByRole("button", { name: "Close" }).click();
@@ -136,9 +92,41 @@ test("an item is paused, restocked and resumed, with a reason, once", async () =
   await olga.page.getByRole("button", { name: "Do it" }).click();
   await olga.page.getByRole("button", { name: "Close" }).click();
   assert.deepEqual(await world.requests({ sku }), [["pause", "olga", "a test of pause"], ["restock", "olga", "a test of restock"], ["resume", "olga", "a test of resume"]]);
+  await until("the table of changes", async () => /resume.*olga.*a test of resume.*resumed/s.test(await olga.page.locator("#changes").innerText()));
   await olga.look("changed");
   await world.latency({ milliseconds: 0 });
   assert.deepEqual(olga.troubles.filter((text) => !/CONNECTION_RESET/.test(text)), []);
+  await olga.leave();
+});
+
+test("a payment that is unclear is resolved, and who did it stands there as text", async () => {
+  await world.latency({ milliseconds: 28000 });
+  const sku = await world.item({ stock: 1 });
+  const order = await world.order({ user: "ann", sku });
+  await world.wait({ order, status: "reserved" });
+  await world.unclear({ order, seconds: 90 });
+  const row = (olga) => olga.page.locator("#money tr", { hasText: order });
+  const reader = await Operator.enter("operator.read shop");
+  await row(reader).waitFor();
+  assert.equal(await row(reader).getByRole("button").count(), 0);
+  await reader.leave();
+  const olga = await Operator.enter("operator");
+  await row(olga).getByRole("button", { name: "Change…" }).click();
+  await olga.page.getByRole("button", { name: "Go on" }).click();
+  assert.equal(await olga.page.locator("#outcome").evaluate((one) => one.validity.valueMissing), true);
+  await olga.page.getByLabel("What you saw at the gateway").selectOption("release");
+  await olga.page.getByLabel("Reason").fill(HOSTILE);
+  await olga.page.getByRole("button", { name: "Go on" }).click();
+  await olga.look("resolve");
+  await olga.page.getByRole("button", { name: "Do it" }).click();
+  await until("the result", async () => (await olga.page.locator("#result").innerText()).includes("recorded: the order fails"));
+  await olga.page.getByRole("button", { name: "Close" }).click();
+  await world.wait({ order, status: "rejected" });
+  await until("the table of changes", async () => (await olga.page.locator("#changes tr", { hasText: order }).innerText()).includes(HOSTILE.slice(0, 30)));
+  await olga.look("resolved");
+  assert.equal(await olga.page.evaluate(() => globalThis.hurt), undefined);
+  assert.deepEqual(olga.troubles, []);
+  await world.latency({ milliseconds: 0 });
   await olga.leave();
 });
 
