@@ -106,6 +106,7 @@ static const char *scope_word(unsigned scope)
 {
     switch (scope) {
     case JWT_SCOPE_SHOP_READ:
+    case JWT_SCOPE_SHOP_READ | JWT_SCOPE_OPERATOR_READ: /* either will do */
         return "Bearer error=\"insufficient_scope\", scope=\"shop.read\"";
     case JWT_SCOPE_SHOP:
         return "Bearer error=\"insufficient_scope\", scope=\"shop\"";

@@ -13,9 +13,9 @@
 const char *change_word(enum change_kind kind)
 {
     static const char *const words[] = {
-        [CHANGE_CREATE] = "create", [CHANGE_SET] = "set",       [CHANGE_RESTOCK] = "restock",
-        [CHANGE_PAUSE] = "pause",   [CHANGE_RESUME] = "resume", [CHANGE_REFUND] = "refund",
-        [CHANGE_CANCEL] = "cancel",
+        [CHANGE_CREATE] = "create", [CHANGE_SET] = "set",         [CHANGE_RESTOCK] = "restock",
+        [CHANGE_PAUSE] = "pause",   [CHANGE_RESUME] = "resume",   [CHANGE_REFUND] = "refund",
+        [CHANGE_CANCEL] = "cancel", [CHANGE_RESOLVE] = "resolve", [CHANGE_REPLAY] = "replay",
     };
     return words[kind];
 }
@@ -119,6 +119,16 @@ static void read_flag(struct reading *r, const struct json_reader_member *m, boo
         *ret_flag = m->truth;
 }
 
+static void read_outcome(struct reading *r, const struct json_reader_member *m)
+{
+    static const char *const outcomes[] = {"captured", "not-captured", "release"};
+    for (size_t i = 0; i < ARRAY_LEN(outcomes) && m->kind == JSON_READER_STRING; i++)
+        if (m->len == strlen(outcomes[i]) && memcmp(m->text, outcomes[i], m->len) == 0)
+            r->change->outcome = outcomes[i];
+    if (r->change->outcome == NULL)
+        wrong(r, m, "not captured, not-captured or release");
+}
+
 static bool read_refund(struct reading *r, const struct json_reader_member *m)
 {
     if (json_reader_named(m, "restock"))
@@ -146,6 +156,8 @@ static void read_member(struct reading *r, const struct json_reader_member *m)
     else if (kind == CHANGE_RESTOCK && json_reader_named(m, "units")) {
         if (!json_reader_whole(m, -UNITS_MAX, UNITS_MAX, &r->units) || r->units == 0)
             wrong(r, m, "not a number of units to add (or, below 0, to remove)");
+    } else if (kind == CHANGE_RESOLVE && json_reader_named(m, "outcome")) {
+        read_outcome(r, m);
     } else if (kind != CHANGE_REFUND || !read_refund(r, m))
         wrong(r, m, "there is no such member");
 }
@@ -167,6 +179,10 @@ static void check_whole(struct reading *r, const struct json_reader *object)
             wrong_member(r, items_field_names[i], "this member is required");
     if (change->kind == CHANGE_RESTOCK && !has_member(object, "units"))
         wrong_member(r, "units", "this member is required");
+    if (change->kind == CHANGE_RESOLVE && change->outcome == NULL)
+        wrong_member(r, "outcome", "this member is required");
+    if ((change->kind == CHANGE_RESOLVE || change->kind == CHANGE_REPLAY) && !change->has_note)
+        wrong_member(r, "note", "this member is required");
     if (change->kind == CHANGE_SET && r->fields == 0)
         problem_add(r->problem, (struct problem_error){.detail = "it changes nothing"});
     if (!items_field_lasts(change->fields[ITEMS_OPENS_AT], change->fields[ITEMS_CLOSES_AT]))
@@ -211,6 +227,13 @@ static void write_refund(const struct reading *r, struct buf *out)
     (void)buf_char(out, '}');
 }
 
+static void write_resolve(const struct change *change, struct buf *out)
+{
+    (void)buf_printf(out, "{\"outcome\":\"%s\",\"note\":", change->outcome);
+    (void)buf_json_str(out, change->note);
+    (void)buf_char(out, '}');
+}
+
 static int write_wish(const struct reading *r)
 {
     struct change *change = r->change;
@@ -227,13 +250,18 @@ static int write_wish(const struct reading *r)
     case CHANGE_REFUND:
         write_refund(r, &change->wish);
         break;
+    case CHANGE_RESOLVE:
+        write_resolve(change, &change->wish);
+        break;
     case CHANGE_PAUSE:
     case CHANGE_RESUME:
     case CHANGE_CANCEL:
+    case CHANGE_REPLAY:
         (void)buf_str(&change->wish, "{}");
         return change->wish.failed ? ERR_NOMEM : 0;
     }
-    if (change->kind == CHANGE_RESTOCK || change->kind == CHANGE_REFUND)
+    if (change->kind == CHANGE_RESTOCK || change->kind == CHANGE_REFUND ||
+        change->kind == CHANGE_RESOLVE)
         (void)buf_str(&change->argument, buf_text(&change->wish));
     for (size_t i = 0; i < ITEMS_COLUMNS; i++)
         if (r->given[i] && change->fields[i] == NULL && !may_be_null(i))

@@ -21,6 +21,8 @@ enum change_kind {
     CHANGE_RESUME,
     CHANGE_REFUND,
     CHANGE_CANCEL,
+    CHANGE_RESOLVE, /* says what became of an unclear payment */
+    CHANGE_REPLAY,  /* has dead letters tried again */
 };
 
 #define CHANGE_NOTE_MAX 500 /* bytes */
@@ -31,6 +33,7 @@ struct change {
     char *fields[ITEMS_COLUMNS]; /* of an item, as text; NULL: not given, or none from now on */
     struct buf wish;             /* JSON: all that it asks for */
     struct buf argument;         /* JSON: what its command is given; empty: nothing */
+    const char *outcome;         /* of a resolve; a constant */
     bool has_note;
     char note[CHANGE_NOTE_MAX + 1];
 };

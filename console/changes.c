@@ -63,7 +63,14 @@ static void tell_command(struct call *call, const struct pg_result *result)
 
 static bool of_order(const struct call *call)
 {
-    return call->change->kind == CHANGE_REFUND || call->change->kind == CHANGE_CANCEL;
+    enum change_kind kind = call->change->kind;
+    return kind == CHANGE_REFUND || kind == CHANGE_CANCEL || kind == CHANGE_RESOLVE;
+}
+
+static bool of_item(const struct call *call)
+{
+    return !of_order(call) && call->change->kind != CHANGE_CREATE &&
+           call->change->kind != CHANGE_REPLAY;
 }
 
 static void requested(const struct pg_result *result, void *arg)
@@ -94,8 +101,8 @@ static void send_request(struct call *call, uint32_t shards)
     struct change *change = call->change;
     char shard[NUMBER_SIZE], serving[NUMBER_SIZE];
     const char *sku = change->kind == CHANGE_CREATE ? change->fields[ITEMS_SKU]
-                      : of_order(call)              ? NULL
-                                                    : call->name;
+                      : of_item(call)               ? call->name
+                                                    : NULL;
     if (shards > 0 && sku != NULL)
         (void)snprintf(shard, sizeof shard, "%" PRIu32, shard_of(sku, strlen(sku), shards));
     (void)snprintf(serving, sizeof serving, "%" PRIu32, shards);
@@ -201,9 +208,9 @@ void changes_ask(struct call *call, enum change_kind kind)
 {
     if (call_wait(call, WAIT_USUAL_S) < 0 || !read_change(call, kind))
         return;
-    bool names =
-        kind == CHANGE_CREATE || (of_order(call) ? ids_well_formed(call->name)
-                                                 : job_sku_valid(call->name, strlen(call->name)));
+    bool names = of_order(call)  ? ids_well_formed(call->name)
+                 : of_item(call) ? job_sku_valid(call->name, strlen(call->name))
+                                 : true;
     if (!names)
         call_refuse(call, PROBLEM_NOT_FOUND, of_order(call) ? "no such order" : "no such item");
     else if (kind == CHANGE_CREATE || kind == CHANGE_SET)

@@ -8,46 +8,46 @@
 #include "common/base/log.h"
 
 #define POINT_EVERY_S 10
-#define POINTS_MAX 360 /* an hour of them */
-#define POINT_SIZE 512
 #define FRESH_MS 1000
 #define SHARE 20 /* PostgreSQL is busy with it for a twentieth of the time at most */
 
 static const struct pg_statement overview = {
     "console_overview", "select point::text, details::text from checkout.overview()", 0};
+/* The point is one of `overview`; the answer is all that are kept of the last hour. */
+static const struct pg_statement keep_point = {"console_keep_moment",
+                                               "select checkout.keep_moment($1::json)::text", 1};
 
 struct ops {
     struct console *console;
     struct loop_timer *tick;
     struct call_list waiting; /* for the answer that is asked for */
     struct buf details;       /* the newest; empty: none yet */
+    struct buf points;        /* of the last hour, as JSON; empty: none yet */
     uint64_t asked_ms;
     uint64_t fresh_until_ms;
     bool asking;
     bool point_due;
-    size_t next; /* in `points` */
-    size_t count;
-    char points[POINTS_MAX][POINT_SIZE];
 };
 
-static void keep_point(struct ops *ops, const char *point)
+static void kept(const struct pg_result *result, void *arg)
 {
-    size_t len = strlen(point);
-    if (len >= POINT_SIZE)
+    struct ops *ops = arg;
+    if (pg_status(result) == PG_ERROR)
+        log_error("point of the last hour not kept", LOG_STR("problem", pg_message(result)));
+    if (pg_status(result) != PG_OK)
         return;
-    memcpy(ops->points[ops->next], point, len + 1);
-    ops->next = (ops->next + 1) % POINTS_MAX;
-    if (ops->count < POINTS_MAX)
-        ops->count++;
-    ops->point_due = false;
+    buf_reset(&ops->points);
+    (void)buf_str(&ops->points, pg_text(result, 0, 0));
 }
 
 static void keep(struct ops *ops, const struct pg_result *result)
 {
     uint64_t now_ms = clock_mono_ms();
     uint64_t rest_ms = (now_ms - ops->asked_ms) * SHARE;
+    const char *const point[] = {pg_text(result, 0, 0)};
     if (ops->point_due)
-        keep_point(ops, pg_text(result, 0, 0));
+        ops->point_due =
+            pg_query(ops->console->sessions.writes, &keep_point, point, kept, ops) != 0;
     buf_reset(&ops->details);
     (void)buf_str(&ops->details, pg_text(result, 0, 1));
     ops->fresh_until_ms = now_ms + (rest_ms > FRESH_MS ? rest_ms : FRESH_MS);
@@ -114,6 +114,7 @@ struct ops *ops_new(struct console *console)
     ops->console = console;
     TAILQ_INIT(&ops->waiting);
     buf_init(&ops->details, CALL_ANSWER_MAX);
+    buf_init(&ops->points, CALL_ANSWER_MAX);
     ops->tick = loop_timer_new(console->loop, tick, ops);
     if (ops->tick != NULL)
         return ops;
@@ -135,6 +136,7 @@ void ops_free(struct ops *ops)
         call_refuse(call, PROBLEM_OVERLOADED, "this server is leaving");
     loop_timer_free(ops->tick);
     buf_free(&ops->details);
+    buf_free(&ops->points);
     free(ops);
 }
 
@@ -153,15 +155,11 @@ void ops_overview(struct call *call)
 
 void ops_history(struct call *call)
 {
-    const struct ops *ops = call->console->ops;
-    size_t first = (ops->next + POINTS_MAX - ops->count) % POINTS_MAX;
-    (void)buf_printf(&call->out, "{\"every_seconds\":%d,\"points\":[", POINT_EVERY_S);
-    for (size_t i = 0; i < ops->count; i++) {
-        (void)buf_str(&call->out, i == 0 ? "" : ",");
-        (void)buf_str(&call->out, ops->points[(first + i) % POINTS_MAX]);
-    }
-    (void)buf_str(&call->out, "]}");
-    if (call->out.failed)
+    const struct buf *points = &call->console->ops->points;
+    (void)buf_printf(&call->out, "{\"every_seconds\":%d,\"points\":", POINT_EVERY_S);
+    (void)buf_str(&call->out, points->len > 0 ? buf_text(points) : "[]");
+    (void)buf_char(&call->out, '}');
+    if (call->out.failed || points->failed)
         call_refuse(call, PROBLEM_OVERLOADED, "out of memory");
     else
         call_answer(call, 200, buf_text(&call->out), NULL);

@@ -14,7 +14,9 @@
 #define ALLOW_MAX 64
 #define READS JWT_SCOPE_SHOP_READ
 #define CHANGES JWT_SCOPE_SHOP
-#define OPERATES JWT_SCOPE_OPERATOR_READ
+#define WATCHES JWT_SCOPE_OPERATOR_READ
+#define OPERATES JWT_SCOPE_OPERATOR
+#define OF_OPERATORS "/v1/ops/" /* what the page asks: for a browser of ours alone */
 #define ORDER_FILTERS "customer sku reference status since until limit after"
 
 /* The answer to a call that reads; NULL: it changes something. */
@@ -40,10 +42,12 @@ static const struct route routes[] = {
     {"GET", "/v1/shop/orders/*", STATS_ORDER, READS, orders_get, 0, ""},
     {"POST", "/v1/shop/orders/*/refund", STATS_REFUND, CHANGES, NULL, CHANGE_REFUND, "wait"},
     {"POST", "/v1/shop/orders/*/cancel", STATS_CANCEL, CHANGES, NULL, CHANGE_CANCEL, "wait"},
-    {"GET", "/v1/shop/commands/*", STATS_COMMAND, READS, changes_get, 0, ""},
+    {"GET", "/v1/shop/commands/*", STATS_COMMAND, READS | WATCHES, changes_get, 0, ""},
     {"GET", "/v1/shop/events", STATS_EVENTS, READS, feed_get, 0, "after limit wait"},
-    {"GET", "/v1/ops/overview", STATS_OVERVIEW, OPERATES, ops_overview, 0, ""},
-    {"GET", "/v1/ops/history", STATS_HISTORY, OPERATES, ops_history, 0, ""},
+    {"GET", "/v1/ops/overview", STATS_OVERVIEW, WATCHES, ops_overview, 0, ""},
+    {"GET", "/v1/ops/history", STATS_HISTORY, WATCHES, ops_history, 0, ""},
+    {"POST", "/v1/ops/orders/*/resolve", STATS_RESOLVE, OPERATES, NULL, CHANGE_RESOLVE, "wait"},
+    {"POST", "/v1/ops/dead-letters/replay", STATS_REPLAY, OPERATES, NULL, CHANGE_REPLAY, "wait"},
 };
 
 /* Whether the path is of this shape; then what its "*" stands for, which is "" without one. */
@@ -68,8 +72,9 @@ static void run(struct call *call, const struct route *route)
         call_refuse(call, PROBLEM_OVERLOADED, "this server is leaving");
         return;
     }
-    if ((route->scope == OPERATES && page_refuse_stranger(call)) ||
-        call_authenticate(call, route->scope) < 0 || call_arguments(call, route->arguments) < 0)
+    bool of_operators = strncmp(route->path, OF_OPERATORS, sizeof OF_OPERATORS - 1) == 0;
+    if ((of_operators && page_refuse_stranger(call)) || call_authenticate(call, route->scope) < 0 ||
+        call_arguments(call, route->arguments) < 0)
         return;
     if (route->get != NULL)
         route->get(call);

@@ -19,6 +19,8 @@ static const char *const routes[STATS_ROUTES] = {
     [STATS_EVENTS] = "GET /v1/shop/events",
     [STATS_OVERVIEW] = "GET /v1/ops/overview",
     [STATS_HISTORY] = "GET /v1/ops/history",
+    [STATS_RESOLVE] = "POST /v1/ops/orders/{id}/resolve",
+    [STATS_REPLAY] = "POST /v1/ops/dead-letters/replay",
     [STATS_PAGE] = "page",
     [STATS_OTHER] = "other",
 };

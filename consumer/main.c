@@ -19,6 +19,7 @@
 #include "consumer/relay/lines.h"
 #include "consumer/shard/admission_keys.h"
 #include "consumer/shard/lost_jobs.h"
+#include "consumer/shard/replay.h"
 #include "consumer/shards_wait.h"
 
 #define SESSIONS_MAX 16
@@ -59,6 +60,7 @@ struct consumer {
     struct pg *control; /* sweeps and notifications */
     struct pg *outbox;  /* the relay's session */
     struct lost_jobs *lost_jobs;
+    struct replay *replay;
     struct session sessions[SESSIONS_MAX];
     struct pg *writers[SESSIONS_MAX];
     size_t session_count;
@@ -278,7 +280,13 @@ static bool open_broker(struct consumer *c)
                                            .stats = &c->stats,
                                            .shards = c->context.shards};
     c->lost_jobs = lost_jobs_new(&lost);
-    return c->lost_jobs != NULL;
+    const struct replay_options replay = {.loop = c->daemon.loop,
+                                          .broker = lost.broker,
+                                          .session = c->control,
+                                          .ids = c->context.ids,
+                                          .shards = c->context.shards};
+    c->replay = replay_new(&replay);
+    return c->lost_jobs != NULL && c->replay != NULL;
 }
 
 static bool open_gateway(struct consumer *c)
@@ -371,6 +379,7 @@ static uint32_t find_shards(struct consumer *c)
 static void close_all(struct consumer *c)
 {
     lost_jobs_stop(c->lost_jobs);
+    replay_stop(c->replay);
     deadletter_close(c->context.dead);
     runner_stop(c->context.money.runner);
     pay_free(c->pay);
@@ -380,6 +389,7 @@ static void close_all(struct consumer *c)
     pg_close(c->control);
     pg_close(c->heartbeat);
     lost_jobs_free(c->lost_jobs);
+    replay_free(c->replay);
     pg_cluster_free(c->cluster);
     broker_close(c->context.broker);
     redis_close(c->redis);

@@ -172,12 +172,19 @@ static bool open_servers(struct producer *p)
            api->senders != NULL && (open_max == 0 || api->open_orders != NULL);
 }
 
+static int64_t dead_letters(void *arg)
+{
+    const struct producer *p = arg;
+    return publisher_dead_letters(p->api.publisher);
+}
+
 static bool open_heartbeat(struct producer *p)
 {
     const struct heartbeat_options options = {
         .place = cfg_str(p->daemon.cfg, CFG_ADMIN_LISTEN),
         .program = "producer",
         .accepted = p->api.stats.accepted,
+        .dead_letters = dead_letters,
         .ready = ready,
         .arg = p,
     };

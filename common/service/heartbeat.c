@@ -19,8 +19,8 @@
 static const struct pg_statement statement = {
     "daemon_heartbeat",
     "select checkout.daemon_heartbeat($1, $2, $3, $4::integer, $5, $6::boolean, $7, $8::bigint,"
-    " $9::bigint)",
-    9};
+    " $9::bigint, $10::bigint)",
+    10};
 
 struct heartbeat {
     struct pg *pg;
@@ -55,10 +55,18 @@ static const char *figure(const struct metric *metric, char text[NUMBER_SIZE])
     return text;
 }
 
+static const char *dead_letters(const struct heartbeat *h, char text[NUMBER_SIZE])
+{
+    int64_t letters =
+        h->options.dead_letters == NULL ? -1 : h->options.dead_letters(h->options.arg);
+    (void)snprintf(text, NUMBER_SIZE, "%" PRId64, letters);
+    return letters < 0 ? NULL : text;
+}
+
 /* `ready` NULL: it leaves. */
 static void send_heartbeat(struct heartbeat *h, const char *ready, const char *why)
 {
-    char accepted[NUMBER_SIZE], sockets[NUMBER_SIZE];
+    char accepted[NUMBER_SIZE], sockets[NUMBER_SIZE], letters[NUMBER_SIZE];
     const char *const params[] = {h->options.program,
                                   h->host,
                                   h->place,
@@ -67,7 +75,8 @@ static void send_heartbeat(struct heartbeat *h, const char *ready, const char *w
                                   ready,
                                   why,
                                   figure(h->options.accepted, accepted),
-                                  figure(h->options.sockets, sockets)};
+                                  figure(h->options.sockets, sockets),
+                                  dead_letters(h, letters)};
     if (pg_query(h->pg, &statement, params, answered, h) == 0)
         h->unanswered++;
 }

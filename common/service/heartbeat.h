@@ -4,6 +4,7 @@
 #define COMMON_SERVICE_HEARTBEAT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "common/base/buf.h"
 #include "common/base/loop.h"
@@ -17,6 +18,7 @@ struct heartbeat_options {
     const char *program;           /* "producer"; static */
     const struct metric *accepted; /* shown with it; NULL: it has none */
     const struct metric *sockets;
+    int64_t (*dead_letters)(void *arg); /* how many there are, -1: not known; NULL: never known */
     bool (*ready)(void *arg, struct buf *ret_why); /* as in daemon_program */
     void *arg;
 };

@@ -16,6 +16,7 @@
 /* Bytes of one message as we take it: 256 of the longest jobs fit, unless characters are escaped
  * that need not be. */
 #define JOB_MESSAGE_ACCEPT ((size_t)1024 * 1024)
+#define JOB_ANY_SHARD UINT32_MAX /* to job_batch_parse: each job's item says its shard */
 #define JOB_TYPE "checkout.jobs.v1"
 #define JOB_MESSAGE_HEAD "{\"version\":1,\"jobs\":["
 #define JOB_MESSAGE_TAIL "]}"
@@ -100,7 +101,8 @@ struct job_batch {
 /*
  * Reads a message's body for `shard` of `shards`. 0 with `ret_batch` (job_batch_free), or ERR_PARSE
  * with a static text in `ret_problem`: no JSON, wrong version, 0 or more than 256 jobs, members
- * besides these two; then the whole message is dead. A job of another shard is JOB_BAD.
+ * besides these two; then the whole message is dead. A job of another shard is JOB_BAD, unless any
+ * will do (JOB_ANY_SHARD).
  * Members of a job that this version does not know are ignored.
  */
 MUST_CHECK int job_batch_parse(const void *body, size_t len, uint32_t shard, uint32_t shards,

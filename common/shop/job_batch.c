@@ -167,7 +167,7 @@ static void read_job(struct job_entry *entry, json_t *value, const char *flaw, u
         return;
     }
     const char *sku = entry->job.sku;
-    if (sku != NULL && shard_of(sku, strlen(sku), shards) != shard) {
+    if (sku != NULL && shard != JOB_ANY_SHARD && shard_of(sku, strlen(sku), shards) != shard) {
         complain(&r, "the item belongs to another shard");
         entry->job.sku = NULL; /* its line is served elsewhere */
     }

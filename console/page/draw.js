@@ -33,18 +33,22 @@ function keep(list, rows, keyOf, make, update) {
   for (const child of old.values()) child.remove();
 }
 
+/** Where the page tells more of each question. */
+const PLACES = { "Are we selling?": "#shards-title", "Are buyers waiting?": "#busy-title", "Why is it slow?": "#shards-title", "Which item is hot?": "#hot-title",
+  "Is money stuck?": "#money-title", "Is the API up?": "#daemons-title" };
 const WORDS = { good: "good", idle: "quiet", look: "look", act: "act" };
 
 export function drawAnswers(list, answers) {
   keep(list, answers, (one) => one.question,
-    (one) => node("li", { class: "card answer" }, node("h2", {}, one.question), node("span", { class: "badge" }),
-      node("p", { class: "short" }), node("p", { class: "soft more" })),
+    (one) => node("li", { class: "card answer" }, node("h2", {}, node("a", { href: PLACES[one.question] }, one.question)),
+      node("span", { class: "badge" }), node("p", { class: "short" }), node("p", { class: "soft more" }), node("p", { class: "soft runbook" })),
     (child, one) => {
-      const [, badge, short, more] = child.children;
+      const [, badge, short, more, runbook] = child.children;
       child.dataset.state = one.state;
       say(badge, WORDS[one.state]);
       say(short, one.short);
       say(more, one.more);
+      say(runbook, one.runbook === "" ? "" : `Runbook: ${one.runbook}`);
     });
 }
 

@@ -8,19 +8,20 @@ const DECISION_SLOW_MS = 2000;
 const RELAY_SLOW_MS = 5000;
 const UNCLEAR_LONG_MS = 60000;
 
-/** good: nothing to do; idle: nothing happens; look: somebody should look; act: buyers feel it. */
-const answer = (question, state, short, more) => ({ question, state, short, more });
+/** good: nothing to do; idle: nothing happens; look: somebody should look; act: buyers feel it. `runbook`: the section of
+ * docs/runbook.md that says what to do. */
+const answer = (question, state, short, more, runbook = "") => ({ question, state, short, more, runbook });
 
 function selling({ now, needs }) {
   const short = `${rate(now.confirmed_per_second)} sold a second`;
   const more = `${rate(now.accepted_per_second)} accepted, ${rate(now.refused_per_second)} refused a second`;
   const decided = now.confirmed_per_second + now.refused_per_second;
-  if (needs.unserved > 0) return answer("Are we selling?", "act", short, `${many(needs.unserved, "shard")} without a consumer. ${more}`);
+  if (needs.unserved > 0) return answer("Are we selling?", "act", short, `${many(needs.unserved, "shard")} without a consumer. ${more}`, "CheckoutUnserved");
   if (now.confirmed_per_second > 0) return answer("Are we selling?", "good", short, more);
   if (now.accepted_per_second >= 1 && decided === 0 && now.open_payments === 0 && now.decision_p95_ms === null)
-    return answer("Are we selling?", "act", "No: nothing is decided", more);
+    return answer("Are we selling?", "act", "No: nothing is decided", more, "CheckoutUndecided");
   if (now.open_payments > 0 && now.payment_ms >= PAYMENT_SLOW_MS)
-    return answer("Are we selling?", "act", "No: payments do not end", more);
+    return answer("Are we selling?", "act", "No: payments do not end", more, "CheckoutGatewaySlow");
   return answer("Are we selling?", "idle", now.accepted_per_second > 0 ? "Nothing sold just now" : "No orders just now", more);
 }
 
@@ -31,17 +32,17 @@ function waiting({ now }) {
     `the first for ${age(now.waiting_ms)}`);
 }
 
-/** Whatever holds the sale up, the worst first: [state, what it is, more]. */
+/** Whatever holds the sale up, the worst first: [state, what it is, more, runbook]. */
 function causes({ now, needs, shards }) {
   const found = [];
   const unrelayed = Math.max(0, ...shards.map((shard) => shard.unrelayed_ms));
   const why = shards.find((shard) => shard.payments_stopped !== null)?.payments_stopped;
-  if (needs.unserved > 0) found.push(["act", `${many(needs.unserved, "shard")} unserved`, "their orders wait for a consumer"]);
-  if (needs.stopped > 0) found.push(["act", "Payments are stopped", `in ${many(needs.stopped, "shard")}: ${why ?? ""}`]);
+  if (needs.unserved > 0) found.push(["act", `${many(needs.unserved, "shard")} unserved`, "their orders wait for a consumer", "CheckoutUnserved"]);
+  if (needs.stopped > 0) found.push(["act", "Payments are stopped", `in ${many(needs.stopped, "shard")}: ${why ?? ""}`, "CheckoutPaymentsStopped"]);
   if (now.payment_ms >= PAYMENT_SLOW_MS)
-    found.push(["act", "The gateway is slow", `${many(now.open_payments, "payment")} open, the first for ${age(now.payment_ms)}`]);
-  if (now.decision_p95_ms >= DECISION_SLOW_MS) found.push(["look", "Decisions are slow", `19 of 20 within ${age(now.decision_p95_ms)}`]);
-  if (unrelayed >= RELAY_SLOW_MS) found.push(["look", "News is late", `the oldest event waits for ${age(unrelayed)}`]);
+    found.push(["act", "The gateway is slow", `${many(now.open_payments, "payment")} open, the first for ${age(now.payment_ms)}`, "CheckoutGatewaySlow"]);
+  if (now.decision_p95_ms >= DECISION_SLOW_MS) found.push(["look", "Decisions are slow", `19 of 20 within ${age(now.decision_p95_ms)}`, "CheckoutUndecided"]);
+  if (unrelayed >= RELAY_SLOW_MS) found.push(["look", "News is late", `the oldest event waits for ${age(unrelayed)}`, "CheckoutNewsStuck"]);
   const paused = shards.filter((shard) => shard.paused).length;
   if (paused > 0) found.push(["look", `${many(paused, "shard")} paused`, "an operator asked for it"]);
   return found;
@@ -51,7 +52,7 @@ function slow(overview) {
   const { now } = overview;
   const [first, ...others] = causes(overview);
   if (first !== undefined)
-    return answer("Why is it slow?", first[0], first[1], [first[2], ...others.map((cause) => cause[1])].join("; "));
+    return answer("Why is it slow?", first[0], first[1], [first[2], ...others.map((cause) => cause[1])].join("; "), first[3]);
   const parts = [];
   if (now.decision_p95_ms !== null) parts.push(`decided in ${age(now.decision_p95_ms)}`);
   if (now.sale_p95_ms !== null) parts.push(`paid in ${age(now.sale_p95_ms)}`);
@@ -68,11 +69,11 @@ function hot({ hot_items: items }) {
 
 function stuck({ needs, unclear }) {
   const failed = unclear.filter((row) => row.what === "refund failed").length;
-  if (needs.stopped > 0) return answer("Is money stuck?", "act", "Payments are stopped", `in ${many(needs.stopped, "shard")}`);
-  if (failed > 0) return answer("Is money stuck?", "act", many(failed, "failed refund"), "money is owed to buyers");
+  if (needs.stopped > 0) return answer("Is money stuck?", "act", "Payments are stopped", `in ${many(needs.stopped, "shard")}`, "CheckoutPaymentsStopped");
+  if (failed > 0) return answer("Is money stuck?", "act", many(failed, "failed refund"), "money is owed to buyers", "CheckoutMoneyUnclear");
   if (needs.unclear > 0)
     return answer("Is money stuck?", needs.unclear_ms >= UNCLEAR_LONG_MS ? "act" : "look", `${count(needs.unclear)} unclear`,
-      `the oldest for ${age(needs.unclear_ms)}`);
+      `the oldest for ${age(needs.unclear_ms)}`, "CheckoutMoneyUnclear");
   return answer("Is money stuck?", "good", "No", "the gateway has answered for everything");
 }
 
@@ -88,7 +89,8 @@ function api({ daemons }) {
   }
   const ill = daemons.filter((daemon) => daemon.dead || !daemon.ready).length;
   if (ill > 0 && state === "good") state = "look";
-  return answer("Is the API up?", state, `${parts[0]} up`, `${parts[1]} up; ${ill === 0 ? "every daemon is ready" : `${many(ill, "daemon")} not ready`}`);
+  return answer("Is the API up?", state, `${parts[0]} up`, `${parts[1]} up; ${ill === 0 ? "every daemon is ready" : `${many(ill, "daemon")} not ready`}`,
+    state === "act" ? "CheckoutNoProducer" : state === "look" ? "CheckoutDaemonDead" : "");
 }
 
 export function judge(overview) {

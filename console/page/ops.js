@@ -1,9 +1,9 @@
 // The operators' page: asks how the shop stands, over and over, and says when it does not know.
 
-import { forgetChanges, mayChange, openChange } from "./act.js";
+import { allow, forbid, mayChange, openChange } from "./act.js";
 import { drawAnswers, drawChart, drawShards, drawTable } from "./draw.js";
 import { judge, judgeShard } from "./judge.js";
-import { age, count, many, money, rate } from "./words.js";
+import { age, clock, count, many, money, rate } from "./words.js";
 
 const EVERY_MS = 1500;
 const HIDDEN_MS = 10000; // while nobody looks
@@ -12,6 +12,7 @@ const HISTORY_MS = 10000;
 const STALE_MS = 6000;
 const HOUR_MS = 3600000;
 const SHORTEST_MS = 300000; // of the time that is drawn
+const ORDER_KINDS = ["refund", "cancel", "resolve"];
 
 const $ = (id) => document.getElementById(id);
 
@@ -22,7 +23,6 @@ let trouble = "";
 let points = [];
 let historyAt = -HISTORY_MS;
 let newest = null;
-let mayDo = false; // the token has the scope `shop`; the console decides, not this
 
 class Refused extends Error {}
 
@@ -63,7 +63,8 @@ const left = (row) => Math.max(0, row.stock - row.held - row.sold);
 function showItems({ hot_items: hot, busy_items: busy }) {
   const name = [["Item", (row) => row.title, "wide"], ["SKU", (row) => row.sku, "wide"]];
   const state = (row) => (row.paused ? "look" : "idle");
-  const change = mayDo ? [["Change", () => "Change…", "wide", (row) => openChange("item", row.sku, [row.paused ? "resume" : "pause", "restock"])]] : [];
+  const kinds = (row) => mayChange([row.paused ? "resume" : "pause", "restock"]);
+  const change = mayChange(["pause"]).length > 0 ? [["Change", () => "Change…", "wide", (row) => openChange("item", row.sku, kinds(row))]] : [];
   drawTable($("hot"), { label: "Hottest items", rows: hot, key: (row) => row.sku, empty: "No orders in the last 10 s.", state,
     columns: [...name, ["Orders/s", (row) => rate(row.orders_per_second), "number"], ["Left", (row) => count(left(row)), "number"],
       ["Held", (row) => count(row.held), "number"], ["Line", (row) => count(row.waiting), "number"],
@@ -74,23 +75,30 @@ function showItems({ hot_items: hot, busy_items: busy }) {
       ["State", (row) => (row.paused ? "paused" : "on sale")], ...change] });
 }
 
+/** What may be done about money that is unclear. A charge waits for word of the gateway, a refund can be tried again. */
+const remedies = (row) => mayChange(row.what === "charge" ? ["resolve"] : row.what === "refund" ? [] : ["refund"]);
+
 function showMoney({ unclear }) {
+  const remedy = mayChange(["resolve", "refund"]).length > 0 ? [["Change", (row) => (remedies(row).length > 0 ? "Change…" : ""), "wide",
+    (row) => openChange("order", row.order_id, remedies(row))]] : [];
   drawTable($("money"), { label: "Unclear money", rows: unclear, key: (row) => `${row.order_id} ${row.attempt} ${row.what}`,
     empty: "None: the gateway has answered for every charge and refund.", state: (row) => (row.what === "refund failed" ? "act" : "look"),
     columns: [["What", (row) => row.what], ["Amount", (row) => money(row.amount, row.currency), "number"],
-      ["For", (row) => age(row.unclear_seconds * 1000), "number"], ["Item", (row) => row.sku, "wide"], ["Code", (row) => row.code],
-      ["Order", (row) => row.order_id, "wide"]] });
+      ["For", (row) => age(row.unclear_seconds * 1000), "number"], ["Item", (row) => row.sku, "wide"], ["Code", (row) => row.code, "wide"],
+      ["Order", (row) => row.order_id, "wide"], ...remedy] });
 }
 
-function showJobs({ set_aside: aside, dropped_jobs: dropped }) {
+function showJobs({ set_aside: aside, dropped_jobs: dropped, dead_letters: dead }) {
   const rows = [];
+  if (dead > 0) rows.push({ what: "Dead letters", number: dead, more: "messages that no consumer could read: checkoutctl dead list, dead show" });
+  const replay = mayChange(["replay"]).length > 0 ? [["Change", (row) => (row.what === "Dead letters" ? "Replay…" : ""), "wide", () => openChange("letters", "", ["replay"])]] : [];
   if (aside.items > 0 || aside.jobs > 0)
     rows.push({ what: "Set aside", number: aside.jobs, more: `of ${many(aside.items, "item")} that cannot be decided now, for ${age(aside.oldest_ms)}` });
   if (dropped.jobs > 0)
     rows.push({ what: "Dropped by RabbitMQ", number: dropped.jobs, more: `in 24 h (${dropped.causes}); ${count(dropped.pending)} not ended yet` });
   drawTable($("jobs"), { label: "Jobs that cannot be decided", rows, key: (row) => row.what, state: () => "look",
-    empty: "None is set aside or was dropped. Unreadable messages: checkoutctl dead list.",
-    columns: [["What", (row) => row.what], ["Jobs", (row) => count(row.number), "number"], ["Why", (row) => row.more, "wide"]] });
+    empty: dead === null ? "None is set aside or was dropped. Dead letters: no producer says whether there are any." : "None is set aside, was dropped, or is a dead letter.",
+    columns: [["What", (row) => row.what], ["Number", (row) => count(row.number), "number"], ["Why", (row) => row.more, "wide"], ...replay] });
 }
 
 function showDaemons({ daemons }) {
@@ -100,6 +108,16 @@ function showDaemons({ daemons }) {
       ["Heartbeat", (row) => `${age(row.heartbeat_age_ms)} ago`, "number"], ["Host", (row) => row.host, "wide"], ["Place", (row) => row.place, "wide"],
       ["Version", (row) => row.version], ["Sockets", (row) => (row.sockets === null ? "–" : count(row.sockets)), "number"],
       ["What it says", (row) => row.not_ready ?? "", "wide"]] });
+}
+
+function showChanges({ now, changes }) {
+  const state = { pending: "look", done: "idle", refused: "act" };
+  const old = (row) => Date.parse(now.at) - Date.parse(row.at);
+  drawTable($("changes"), { label: "What people changed", rows: changes, key: (row) => `${row.at} ${row.kind} ${row.sku} ${row.order_id}`,
+    empty: "Nobody has changed anything that is still on record.", state: (row) => state[row.state],
+    columns: [["What", (row) => [row.kind, row.wish].filter(Boolean).join(" "), "wide"], ["When", (row) => `${clock(row.at)}, ${age(old(row))} ago`],
+      ["Who", (row) => row.requested_by, "wide"], ["Of", (row) => row.order_id ?? row.sku ?? (row.kind === "replay" ? "dead letters" : `shard ${row.shard}`), "wide"],
+      ["Why", (row) => row.note ?? "", "wide"], ["Result", (row) => (row.state === "pending" ? "waits for a consumer" : row.result), "wide"]] });
 }
 
 function showHour() {
@@ -127,6 +145,7 @@ function show(overview) {
   showMoney(overview);
   showJobs(overview);
   showDaemons(overview);
+  showChanges(overview);
 }
 
 /** How old what is shown is; more often than answers come, so that silence shows, too. */
@@ -166,7 +185,7 @@ async function look(mine) {
   $("enter").hidden = true;
   $("shop").hidden = false;
   $("leave").hidden = false;
-  $("change-order").hidden = !mayDo;
+  $("change-order").hidden = mayChange(ORDER_KINDS).length === 0;
   show(overview);
   showHour();
 }
@@ -196,10 +215,8 @@ async function follow(mine) {
 function leave(why) {
   visit += 1;
   token = newest = null;
-  mayDo = false;
-  forgetChanges();
-  $("hot").replaceChildren();
-  $("busy").replaceChildren();
+  forbid();
+  for (const name of ["hot", "busy", "money", "jobs"]) $(name).replaceChildren();
   points = [];
   seenAt = 0;
   historyAt = -HISTORY_MS;
@@ -218,13 +235,12 @@ $("enter").addEventListener("submit", (event) => {
   event.preventDefault();
   token = $("token").value.trim();
   $("token").value = "";
-  mayDo = scopes(token).includes("shop");
+  allow(call, scopes(token));
   $("refused").hidden = true;
   $("age").textContent = "asking…";
   visit += 1;
   follow(visit);
 });
 $("leave").addEventListener("click", () => leave(""));
-$("change-order").addEventListener("click", () => openChange("order", "", ["refund", "cancel"]));
-mayChange(call);
+$("change-order").addEventListener("click", () => openChange("order", "", mayChange(ORDER_KINDS)));
 setInterval(showAge, 1000);

@@ -11,6 +11,11 @@ export function age(ms) {
   return `${Math.round(ms / 86400000)} days`;
 }
 
+/** The time of day of a moment, in the browser's zone: "03:07:41". */
+export function clock(at) {
+  return new Date(at).toLocaleTimeString("en-GB");
+}
+
 export function count(number) {
   return Number(number).toLocaleString("en");
 }

@@ -438,6 +438,11 @@ int publisher_add(struct publisher *publisher, const struct job *job, void *wait
     return code == ERR_UNAVAILABLE ? ERR_FULL : code;
 }
 
+int64_t publisher_dead_letters(const struct publisher *publisher)
+{
+    return queue_depth_dead_letters(publisher->depth);
+}
+
 size_t publisher_jobs(const struct publisher *publisher)
 {
     return batcher_jobs(publisher->batcher);

@@ -55,5 +55,7 @@ bool publisher_placing(const struct publisher *publisher, const char **ret_why);
 MUST_CHECK int publisher_add(struct publisher *publisher, const struct job *job, void *waiter);
 /* Jobs without an outcome yet. */
 size_t publisher_jobs(const struct publisher *publisher);
+/* How many dead letters RabbitMQ holds, as last counted; -1: not known. */
+int64_t publisher_dead_letters(const struct publisher *publisher);
 
 #endif

@@ -28,6 +28,7 @@ struct queue_depth {
     uint32_t next; /* number of the question to ask next */
     uint32_t unanswered;
     struct question *questions; /* one for each shard, and one more */
+    int64_t dead_letters;       /* -1: not counted yet */
 };
 
 static void ask(struct queue_depth *depth);
@@ -41,6 +42,8 @@ static void counted(int code, const char *text, uint32_t messages, uint32_t cons
         metric_set(question->messages, messages);
         metric_set(question->consumers, consumers);
     }
+    if (code == 0 && question == &question->depth->questions[question->depth->shards])
+        question->depth->dead_letters = messages;
     question->depth->unanswered--;
     if (code == 0)
         ask(question->depth);
@@ -115,6 +118,7 @@ struct queue_depth *queue_depth_new(struct loop *loop, struct broker *broker,
         return NULL;
     depth->broker = broker;
     depth->metrics = metrics;
+    depth->dead_letters = -1;
     depth->timer = loop_timer_new(loop, round_due, depth);
     if (depth->timer == NULL) {
         free(depth);
@@ -122,6 +126,11 @@ struct queue_depth *queue_depth_new(struct loop *loop, struct broker *broker,
     }
     loop_timer_start(depth->timer, ASK_MS, ASK_MS);
     return depth;
+}
+
+int64_t queue_depth_dead_letters(const struct queue_depth *depth)
+{
+    return depth->dead_letters;
 }
 
 void queue_depth_free(struct queue_depth *depth)

@@ -20,6 +20,8 @@ struct queue_depth *queue_depth_new(struct loop *loop, struct broker *broker,
                                     struct metrics *metrics);
 /* There are so many shards; 0: not known. */
 void queue_depth_serve(struct queue_depth *depth, uint32_t shards);
+/* How many dead letters there were when it was last counted; -1: not yet. */
+int64_t queue_depth_dead_letters(const struct queue_depth *depth);
 void queue_depth_free(struct queue_depth *depth); /* NULL is allowed */
 
 #endif

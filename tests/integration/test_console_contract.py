@@ -8,7 +8,8 @@ import harness
 from harness import http_call, wait_until
 from test_console import CONTRACT, Console
 
-BODIES = {"changeItem": {"title": "Another"}, "restockItem": {"units": 1}}
+BODIES = {"changeItem": {"title": "Another"}, "restockItem": {"units": 1}, "resolvePayment": {"outcome": "release", "note": "seen"},
+          "replayDeadLetters": {"note": "mended"}}
 
 
 class Documented(Console):
@@ -87,6 +88,11 @@ class Documented(Console):
         self.gives(409, "changeItem", body={"currency": "eur"})
         self.gives(409, "refundOrder", named=self.waiting.id)
         self.gives(409, "cancelOrder")
+        self.gives(409, "resolvePayment")
+        with self.stack.broker.consuming_dead():
+            self.gives(409, "replayDeadLetters", query="?wait=20")
+        self.gives(200, "replayDeadLetters", query="?wait=20")
+        self.gives(200, "resolvePayment", named=self.unclear())
         for name in ("changeItem", "pauseItem", "resumeItem"):
             self.gives(200, name)
         command = self.gives(200, "restockItem").json["id"]
@@ -99,6 +105,14 @@ class Documented(Console):
     def another_paid(self):
         order = self.stack.order("carl", self.stack.item())
         order.wait("confirmed")
+        return order.id
+
+    def unclear(self):
+        self.stack.gateway.latency(3000)
+        order = self.stack.order("dora", self.stack.item())
+        order.wait("reserved")
+        self.stack.gateway.calm()
+        self.stack.sql("update payments set unclear_since = now() where order_id = %s", (order.id,))
         return order.id
 
     def without_the_database(self):

@@ -4,7 +4,12 @@
 import json
 import os
 import re
+import threading
+import time
 import urllib.request
+import uuid
+
+import psycopg2
 
 import harness
 from harness import http_call, wait_until
@@ -59,22 +64,151 @@ class Ops(Console):
         self.assertEqual({row["program"] for row in seen["daemons"]}, {"producer", "consumer", "notifier", "console"})
         self.assertNotIn("pm_card", json.dumps(seen))
 
+    def test_dead_letters_are_counted(self):
+        wait_until(lambda: self.overview().json["dead_letters"] == 0, 30, "none")
+        self.stack.publish(0, b"no job")
+        wait_until(lambda: self.overview().json["dead_letters"] == 1, 30, "one")
+        self.stack.dead_letters()
+
     def stands(self, sku):
         seen = self.overview().json
         line = seen["shards"][self.stack.shard(sku)]["waiting"]
         daemons = {row["program"] for row in seen["daemons"] if row["ready"]}
         return seen if line == 3 and len(daemons) == 4 and seen["unclear"] and seen["hot_items"] else None
 
-    def test_it_keeps_an_hour_and_asks_once_for_all(self):
-        history = wait_until(lambda: self.ops("history")["points"], 20, "a point")
-        CONTRACT.validate(history[0], {"$ref": "#/components/schemas/Point"})
-        self.assertIn("waiting", history[-1])
+    def test_the_hour_outlives_a_console_and_ends(self):
+        self.stack.sql("delete from moments")
+        self.stack.sql("insert into moments select floor(extract(epoch from now()) / 10)::bigint - back, "
+                       "(o.point::jsonb || jsonb_build_object('at', api_time(now() - back * interval '10 s')))::json "
+                       "from overview() o, unnest(array[400, 360, 359, 5]) back")
+        second = self.stack.start("console", CHECKOUT_CONSOLE_JWKS_FILE=self.path)
+        history = wait_until(lambda: self.ops("history", second)["points"], 20, "a point")
+        second.stop()
+        for point in history:
+            CONTRACT.validate(point, {"$ref": "#/components/schemas/Point"})
+        self.assertLess(self.stack.one("select max(extract(epoch from now()) / 10 - slot) from moments"), 363)
+        self.assertGreaterEqual(len(history), 2)
+        self.assertEqual([point["at"] for point in history], sorted(point["at"] for point in history))
+        wait_until(lambda: len(self.ops("history")["points"]) > 2, 20, "the other console to have them, too")
 
-    def ops(self, name):
-        answer = http_call(self.console.url, "GET", "/v1/ops/" + name,
+    def ops(self, name, console=None):
+        answer = http_call((console or self.console).url, "GET", "/v1/ops/" + name,
                            {"Authorization": "Bearer " + self.token(scope="operator")})
         CONTRACT.check("GET", "/v1/ops/" + name, answer)
         return answer.json
+
+    # -- what an operator changes ---------------------------------------------------------------------
+
+    def resolve(self, order, body, scope="operator", key=None, **headers):
+        path = f"/v1/ops/orders/{order}/resolve"
+        answer = http_call(self.console.url, "POST", path, {
+            "Authorization": "Bearer " + self.token(scope=scope, user="olga"), "Idempotency-Key": key or uuid.uuid4().hex,
+            **headers}, body)
+        CONTRACT.check("POST", path, answer)
+        return answer
+
+    def changes(self):
+        """What the page tells of changes, newest first; it is as old as the overview may be."""
+        newest = self.stack.one("select max(command_id) from commands")
+        wait_until(lambda: self.stack.one("select state from commands where command_id = %s", (newest,)) != "pending", 20, "its end")
+        time.sleep(1.1)
+        return self.overview().json["changes"]
+
+    def test_an_unclear_payment_is_resolved_once(self):
+        self.stack.gateway.latency(20000)
+        self.addCleanup(self.stack.gateway.calm)
+        order, key = self.stack.order("ann", self.made(stock=1)), uuid.uuid4().hex
+        order.wait("reserved")
+        wish = {"outcome": "release", "note": "the gateway shows none " + HOSTILE}
+        self.assertEqual(self.resolve(order.id, wish).status, 409)
+        self.stack.sql("update payments set unclear_since = now() - interval '90 s' where order_id = %s", (order.id,))
+        for scope in ("operator.read", "shop", "shop operator.read"):
+            answer = self.resolve(order.id, wish, scope)
+            self.assertEqual((answer.status, answer.headers["WWW-Authenticate"].partition("scope=")[2]), (403, '"operator"'))
+        self.assertEqual(self.resolve(order.id, wish, Origin="https://other.example").status, 403)
+        self.assertEqual(self.resolve(order.id, {"outcome": "release"}).status, 400)
+        self.assertEqual(self.resolve(uuid.uuid4(), wish).status, 404)
+        first, again = (self.resolve(order.id, wish, key=key) for _ in range(2))
+        self.assertEqual((first.status, again.status, again.json), (200, 200, first.json))
+        self.assertEqual(self.resolve(order.id, {**wish, "outcome": "captured"}, key=key).status, 422)
+        order.wait("rejected")
+        self.assertEqual(self.resolve(order.id, wish).status, 409)
+        place = http_call(self.console.url, "GET", first.headers["Location"],
+                          {"Authorization": "Bearer " + self.token(scope="operator.read")})
+        self.assertEqual((place.status, place.json), (200, first.json))
+        done = [row for row in self.changes() if row["order_id"] == order.id and row["state"] == "done"]
+        self.assertEqual([(row["kind"], row["wish"], row["note"], row["requested_by"], row["result"]) for row in done],
+                         [("resolve", "release", wish["note"], "console:olga", first.json["result"])])
+
+    def replay(self, note="mended", scope="operator", key=None):
+        path = "/v1/ops/dead-letters/replay"
+        answer = http_call(self.console.url, "POST", path + "?wait=20", {
+            "Authorization": "Bearer " + self.token(scope=scope, user="olga"), "Idempotency-Key": key or uuid.uuid4().hex},
+            {"note": note})
+        CONTRACT.check("POST", path, answer)
+        return answer
+
+    def test_dead_letters_are_replayed_each_job_once(self):
+        self.assertEqual(self.replay(scope="shop operator.read").status, 403)
+        self.assertEqual(self.replay().json["result"], "there are no dead letters")
+        sku = self.made(stock=10)
+        jobs = [self.stack.job(f"ann-{n}", sku, receipt_email="ann@shop.example") for n in range(4)]
+        self.stack.publish_jobs(jobs[0])
+        wait_until(lambda: self.stack.one("select status from orders where order_id = %s", (jobs[0]["order_id"],)) == "confirmed", 20, "it")
+        letters = [harness.message(jobs[0]), harness.message(*jobs[1:3]), harness.message(jobs[2]), json.dumps(jobs[3]).encode(), b"no job",
+                   harness.message({**jobs[1], "order_id": str(uuid.uuid4())})]
+        for letter in letters:
+            self.stack.broker.publish_dead(letter)
+        key = uuid.uuid4().hex
+        first, again = self.replay(key=key), self.replay(key=key)
+        self.assertEqual((first.status, again.json), (200, first.json), first)
+        self.assertEqual(first.json["result"],
+                         "4 of 6 letters replayed: 3 of their 5 jobs had not come before; the others cannot be read")
+        for job in jobs:
+            harness.Order(self.stack, job["user_id"], job["order_id"]).wait("confirmed")
+        self.assertEqual(self.stack.counts(sku)[:3], (10, 0, 4))
+        self.assertEqual(self.stack.one("select count(*) from commands where argument::text ~ 'pm_card|shop.example'"), 0)
+        wait_until(lambda: self.stack.broker.dead_depth() == 2, 20, "the others to be back")
+        self.assertEqual(self.replay().json["result"], "0 of 2 letters replayed: 0 of their 0 jobs had not come before; the others cannot be read")
+        with self.stack.broker.consuming_dead():
+            self.assertEqual((self.replay().status, self.replay().json["detail"]),
+                             (409, "another program reads the dead letters; try again later"))
+        self.assertEqual(sorted(body for body, _ in self.stack.dead_letters()), sorted(letters[4:]))
+
+    def test_a_replay_waits_for_a_consumer_and_for_checkoutctl(self):
+        job = self.stack.job("bob", self.made(stock=1))
+        self.stack.broker.publish_dead(harness.message(job))
+        with psycopg2.connect(self.stack.direct["CHECKOUT_DATABASE_URL"]) as session:
+            session.cursor().execute("select pg_advisory_lock(1128811600, 1)")      # as checkoutctl dead list does
+            answers = []
+            asking = threading.Thread(target=lambda: answers.append(self.replay()))
+            asking.start()
+            wait_until(lambda: self.console.metric("checkout_console_waiting_requests") >= 1, 10, "it waits")
+            self.assertEqual(self.stack.one("select count(*) from commands where kind = 'replay' and state = 'pending'"), 1)
+        session.close()
+        asking.join()
+        self.assertIn("1 of 1 letters replayed", answers[0].json["result"])
+        harness.Order(self.stack, "bob", job["order_id"]).wait("confirmed")
+
+    def test_who_changed_what_and_why_stands_there_and_buyers_do_not(self):
+        sku = self.made(stock=3, title=HOSTILE)
+        self.ask("POST", f"/items/{sku}/restock", {"units": -2, "note": HOSTILE})
+        self.refused(409, "refused", "POST", f"/items/{sku}/restock", {"units": -2})
+        self.stack.ctl("pause", sku)
+        order = self.stack.order("ann", sku)
+        order.wait("waiting")
+        self.stack.call("ann", "DELETE", f"/v1/orders/{order.id}")
+        order.wait("cancelled")
+        changes = self.changes()
+        self.assertLessEqual(len(changes), 20)
+        self.assertEqual([row["at"] for row in changes], sorted((row["at"] for row in changes), reverse=True))
+        ours = [row for row in changes if row["sku"] == sku]
+        self.assertEqual([(row["kind"], row["wish"], row["note"], row["state"]) for row in ours],
+                         [("pause", None, None, "done"), ("restock", "-2", None, "refused"), ("restock", "-2", HOSTILE, "done"),
+                          ("create", HOSTILE, None, "done")])
+        self.assertEqual([row["requested_by"] for row in ours[1:]], ["console:back-office"] * 3)
+        self.assertIn("@", ours[0]["requested_by"])
+        self.assertEqual([row for row in changes if row["order_id"] == order.id], [])
 
     # -- the page -------------------------------------------------------------------------------------
 

@@ -13,8 +13,8 @@ WRITES = {"request_cancel", "hear_gateway", "daemon_heartbeat", "request_webhook
 READS = {"greet", "versions", "place_in_line", "waits_until", "clock_behind_ms", "open_action", "known_orders", "unknown_items"}
 NOTIFIER_WRITES = {"daemon_heartbeat"}
 NOTIFIER_READS = {"greet", "versions", "next_action", "open_action", "relay_lags", "age_ms", "list_daemons", "count_daemons",
-                  "items_with_waitlist", "lines_now", "hot_items", "shop_now", "refuse_old_event", "clock_behind_ms", "lines", "line_tickets", "tickets_of"}
-CONSOLE_WRITES = {"console_request", "daemon_heartbeat"}
+                  "items_with_waitlist", "item_lines", "lines_now", "hot_items", "shop_now", "refuse_old_event", "clock_behind_ms", "lines", "line_tickets", "tickets_of"}
+CONSOLE_WRITES = {"console_request", "daemon_heartbeat", "keep_moment"}
 CONSOLE_KEPT = {"overview"}       # reads with rights that the console's login has not
 CONSOLE_READS = {"greet", "versions", "api_time", "item_json", "console_items", "console_item", "console_order_json",
                  "console_orders", "console_order", "command_json", "console_before", "console_ended", "feed", "feed_end",
@@ -174,7 +174,7 @@ class Roles(harness.TestCase):
     def test_the_console_reads_what_the_shop_may_know_and_asks_by_one_function(self):
         self.assertEqual(self.may_execute("checkout_console"), CONSOLE_WRITES | CONSOLE_READS | CONSOLE_KEPT)
         owners = {name: (owner, definer) for name, _, definer, _, owner, _ in self.functions("checkout_console").values()}
-        for name in ("console_request", "overview"):
+        for name in ("console_request", "overview", "keep_moment"):
             self.assertEqual(owners[name], ("checkout_keeper", True))
         rights = {(table, right) for table, right in self.stack.sql("""
             select c.relname, a.privilege_type from pg_class c, aclexplode(c.relacl) a
@@ -182,10 +182,11 @@ class Roles(harness.TestCase):
                and a.privilege_type <> 'SELECT'""")}
         self.assertEqual(rights, {(table, "SELECT") for table in ("service", "items", "order_events", "waitlist", "returns",
                                                           "horizons")}
-                         | {("requests", "INSERT"), ("requests", "DELETE")})
+                         | {(table, right) for table in ("requests", "moments") for right in ("INSERT", "DELETE")})
         self.refused("console", "select payment_method from orders", "select receipt_email from orders",
                      "select mail_to from orders", "select action from payments", "select idempotency_key from payments",
                      "select argument from commands", "select wish from requests", "select * from mails",
+                     "select * from moments", "select show_changes(1)",
                      "update items set stock = 9", "insert into items (sku) values ('x')",
                      "insert into commands (kind, shard, requested_by) values ('pause', 0, 'x')",
                      "insert into requests (requested_by, key, kind, wish) values ('x', 'x', 'pause', '{}')",

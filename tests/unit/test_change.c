@@ -125,6 +125,36 @@ START_TEST(a_refund_says_what_becomes_of_the_units)
 }
 END_TEST
 
+START_TEST(a_payment_is_resolved_by_what_was_seen_and_where)
+{
+    expect_wish(CHANGE_RESOLVE, "{\"note\":\"pi_1, paid\",\"outcome\":\"captured\"}",
+                "{\"outcome\":\"captured\",\"note\":\"pi_1, paid\"}");
+    ck_assert_str_eq(buf_text(&change->argument), buf_text(&change->wish));
+    expect_wish(CHANGE_RESOLVE, "{\"outcome\":\"not-captured\",\"note\":\"x\"}",
+                "{\"outcome\":\"not-captured\",\"note\":\"x\"}");
+    expect_wish(CHANGE_RESOLVE, "{\"outcome\":\"release\",\"note\":\"x\"}",
+                "{\"outcome\":\"release\",\"note\":\"x\"}");
+    expect_error(CHANGE_RESOLVE, "{\"outcome\":\"Captured\",\"note\":\"x\"}", "outcome");
+    expect_error(CHANGE_RESOLVE, "{\"outcome\":\"capture\",\"note\":\"x\"}", "outcome");
+    expect_error(CHANGE_RESOLVE, "{\"outcome\":null,\"note\":\"x\"}", "outcome");
+    expect_error(CHANGE_RESOLVE, "{\"outcome\":\"release\"}", "note");
+    expect_error(CHANGE_RESOLVE, "{\"note\":\"x\"}", "outcome");
+    expect_error(CHANGE_REFUND, "{\"outcome\":\"release\"}", "outcome");
+    ck_assert_int_eq(read_body(CHANGE_RESOLVE, ""), ERR_INVALID);
+    ck_assert_uint_eq(problem.error_count, 2);
+}
+END_TEST
+
+START_TEST(a_replay_says_why)
+{
+    expect_wish(CHANGE_REPLAY, "{\"note\":\"the secret is right again\"}", "{}");
+    ck_assert_str_eq(change->note, "the secret is right again");
+    ck_assert_uint_eq(change->argument.len, 0);
+    expect_error(CHANGE_REPLAY, "", "note");
+    expect_error(CHANGE_REPLAY, "{\"note\":\"x\",\"letter\":\"y\"}", "letter");
+}
+END_TEST
+
 START_TEST(the_others_have_a_note_at_most)
 {
     static const enum change_kind kinds[] = {CHANGE_PAUSE, CHANGE_RESUME, CHANGE_CANCEL};
@@ -161,6 +191,8 @@ int main(void)
     tcase_add_test(tc, a_price_is_checked_with_the_currency_that_it_will_have);
     tcase_add_test(tc, units_are_a_number_that_is_not_0);
     tcase_add_test(tc, a_refund_says_what_becomes_of_the_units);
+    tcase_add_test(tc, a_payment_is_resolved_by_what_was_seen_and_where);
+    tcase_add_test(tc, a_replay_says_why);
     tcase_add_test(tc, the_others_have_a_note_at_most);
     tcase_add_test(tc, a_note_has_500_bytes_at_most);
     suite_add_tcase(suite, tc);

@@ -9,7 +9,7 @@
 
 #define FIRST_MS 500
 #define HEARTBEAT_MS 2000
-enum { PROGRAM, HOST, PLACE, PID, VERSION, READY, NOT_READY, ACCEPTED, SOCKETS };
+enum { PROGRAM, HOST, PLACE, PID, VERSION, READY, NOT_READY, ACCEPTED, SOCKETS, DEAD_LETTERS };
 
 static struct loop *loop;
 static struct pg *pg;
@@ -17,6 +17,7 @@ static struct metrics *metrics;
 static struct metric *accepted;
 static struct heartbeat *heartbeat;
 static bool is_ready;
+static int64_t letters;
 
 static bool ready(void *arg, struct buf *ret_why)
 {
@@ -26,11 +27,18 @@ static bool ready(void *arg, struct buf *ret_why)
     return is_ready;
 }
 
+static int64_t dead_letters(void *arg)
+{
+    ck_assert_ptr_eq(arg, &is_ready);
+    return letters;
+}
+
 static void begin(const char *place)
 {
     const struct heartbeat_options options = {.place = place,
                                               .program = "producer",
                                               .accepted = accepted,
+                                              .dead_letters = dead_letters,
                                               .ready = ready,
                                               .arg = &is_ready};
     heartbeat = heartbeat_new(loop, pg, &options);
@@ -47,6 +55,7 @@ static void setup(void)
     metrics = metrics_new();
     accepted = metrics_counter(metrics, "checkout_orders_accepted_total", "Orders.", NULL);
     is_ready = true;
+    letters = -1;
 }
 
 static void teardown(void)
@@ -68,6 +77,11 @@ START_TEST(it_says_who_it_is_and_how_it_is)
     ck_assert_str_eq(fake_pg_param(pg, READY), "t");
     ck_assert_str_eq(fake_pg_param(pg, ACCEPTED), "7");
     ck_assert_str_eq(fake_pg_param(pg, SOCKETS), "null");
+    ck_assert_str_eq(fake_pg_param(pg, DEAD_LETTERS), "null");
+    fake_pg_answer(pg, "daemon_heartbeat", "");
+    letters = 3;
+    fake_loop_run(HEARTBEAT_MS);
+    ck_assert_str_eq(fake_pg_param(pg, DEAD_LETTERS), "3");
     fake_pg_answer(pg, "daemon_heartbeat", "");
     is_ready = false;
     fake_loop_run(HEARTBEAT_MS);

@@ -48,7 +48,7 @@ end $$;
 create or replace function checkout.stray_command(c checkout.commands) returns text
 language plpgsql stable as $$
 declare
-    of_order constant boolean := c.kind in ('cancel', 'refund', 'resolve', 'webhook', 'expire');
+    of_order constant boolean := c.kind in ('cancel', 'refund', 'resolve', 'webhook', 'expire', 'readmit');
     home integer;
 begin
     if of_order <> (c.order_id is not null) or of_order and c.sku is not null
@@ -319,6 +319,7 @@ begin
             when 'webhook' then array(select o from checkout.run_webhook(c) o)
             when 'refund' then array(select o from checkout.run_refund(c) o)
             when 'expire' then array(select o from checkout.run_expire(c) o)
+            when 'readmit' then array(select o from checkout.run_readmit(c) o)
         end;
     exception when others then
         if sqlstate in ('40P01', '55P03') then

@@ -112,7 +112,7 @@ begin
                    'result', c.result, 'requested_by', c.requested_by, 'created_at', checkout.api_time(c.created_at),
                    'finished_at', checkout.api_time(c.finished_at)))
           from checkout.commands c
-         where c.command_id = p_command and c.kind not in ('webhook', 'expire'));
+         where c.command_id = p_command and c.kind not in ('webhook', 'expire', 'readmit'));
 end $$;
 
 -- All that the shop may know of an order: its history, payments, refunds, and who asked for what. Null: it was not decided.
@@ -144,7 +144,7 @@ begin
                    'commands', (select coalesce(jsonb_agg(checkout.command_json(t.command_id) order by t.command_id), '[]')
                                   from (select c.command_id from checkout.commands c
                                          where c.order_id = p_order and c.state <> 'pending'
-                                           and c.kind not in ('webhook', 'expire')
+                                           and c.kind not in ('webhook', 'expire', 'readmit')
                                         union
                                         select q.command_id from checkout.commands q
                                          where q.order_id = p_order and q.kind = 'cancel' and q.state = 'pending'
@@ -214,6 +214,10 @@ begin
             return query select 'exists', null::bigint, null::text, null::text, null::text;
             return;
         end if;
+    elsif p_kind = 'replay' then        -- no shard's owner executes it: see dead_letters.sql
+        insert into checkout.commands (kind, requested_by) values ('replay', asked_by) returning commands.command_id into made;
+        update checkout.requests t set command_id = made where t.request_id = r.request_id;
+        r.command_id := made;
     else
         for tries in 1 .. 3 loop    -- a pending cancel of somebody else may end while we look at it
             if p_order is null then

@@ -4,7 +4,7 @@
 -- without a heartbeat for an hour are forgotten, and there are never more than 1000.
 create or replace function checkout.daemon_heartbeat(
     p_program text, p_host text, p_place text, p_pid integer, p_version text, p_ready boolean, p_not_ready text,
-    p_accepted bigint, p_sockets bigint)
+    p_accepted bigint, p_sockets bigint, p_dead_letters bigint default null)
 returns void
 language plpgsql as $$
 begin
@@ -19,13 +19,14 @@ begin
     if p_ready is null or (select count(*) from checkout.daemons) >= 1000 then
         return;
     end if;
-    insert into checkout.daemons as d (program, host, place, pid, version, ready, not_ready, accepted, sockets)
+    insert into checkout.daemons as d (program, host, place, pid, version, ready, not_ready, accepted, sockets, dead_letters)
     values (p_program, left(p_host, 100), left(p_place, 100), p_pid, left(p_version, 40), p_ready,
             case when not p_ready then left(rtrim(replace(p_not_ready, E'\n', '; '), '; '), 400) end,
-            p_accepted, p_sockets)
+            p_accepted, p_sockets, p_dead_letters)
     on conflict (program, host, place) do update
        set pid = excluded.pid, version = excluded.version, ready = excluded.ready, not_ready = excluded.not_ready,
-           accepted = excluded.accepted, sockets = excluded.sockets, heartbeat_at = now(),
+           accepted = excluded.accepted, sockets = excluded.sockets,
+           dead_letters = excluded.dead_letters, heartbeat_at = now(),
            accepted_per_s = case when d.pid = excluded.pid and now() > d.heartbeat_at
                                  then greatest(0, excluded.accepted - d.accepted)
                                       / extract(epoch from now() - d.heartbeat_at) end,
@@ -60,9 +61,24 @@ language sql stable as $$
      group by p.program
 $$;
 
--- The waitlists of each shard: how many wait, and how long the first of them has. By one step in an index for each item
--- that has a waitlist, however many wait in it.
-create or replace function checkout.lines_now()
+-- The items that have a waitlist: how many wait, and since when the first of them does. By some steps in indexes for each,
+-- however many wait. Whoever needs them several times reads them once, and gives them to the functions below.
+create or replace function checkout.item_lines() returns checkout.item_line[]
+language plpgsql stable as $$
+declare
+    n integer;
+begin
+    select v.shards into n from checkout.service v;
+    return array(
+        select row(i.sku, i.shard, i.waiting, h.created_at)::checkout.item_line
+          from checkout.items_with_waitlist(array(select s from generate_series(0, n - 1) s)) i
+          cross join lateral (select w.created_at from checkout.waitlist w
+                               where w.sku = i.sku and w.ticket >= i.waitlist_head
+                               order by w.ticket limit 1) h);
+end $$;
+
+-- The waitlists of each shard: how many wait, and how long the first of them has.
+create or replace function checkout.lines_now(p_lines checkout.item_line[] default null)
 returns table (shard integer, waiting bigint, oldest_ms bigint)
 language plpgsql stable as $$
 declare
@@ -71,12 +87,8 @@ begin
     select v.shards into n from checkout.service v;
     return query
     with lines as (
-        select i.shard, sum(i.waiting)::bigint as waiting, min(h.created_at) as since
-          from checkout.items_with_waitlist(array(select s from generate_series(0, n - 1) s)) i
-          cross join lateral (select w.created_at from checkout.waitlist w
-                               where w.sku = i.sku and w.ticket >= i.waitlist_head
-                               order by w.ticket limit 1) h
-         group by i.shard)
+        select i.shard, sum(i.waiting)::bigint as waiting, min(i.since) as since
+          from unnest(coalesce(p_lines, checkout.item_lines())) i group by i.shard)
     select s.shard, coalesce(l.waiting, 0), coalesce(checkout.age_ms(l.since), 0)
       from generate_series(0, n - 1) s(shard) left join lines l on l.shard = s.shard;
 end $$;
@@ -85,7 +97,7 @@ end $$;
 -- gateway has not answered: how many (10,000: or more), and how old the first of them is. Those whose buyers are at the
 -- bank do not count.
 create or replace function checkout.sales_now(
-    out accepted_per_s double precision, out confirmed_per_s double precision, out refused_per_s double precision,
+    p_lines checkout.item_line[] default null, out accepted_per_s double precision, out confirmed_per_s double precision, out refused_per_s double precision,
     out open_payments bigint, out payment_ms bigint, out waiting bigint, out waiting_ms bigint)
 language plpgsql stable as $$
 begin
@@ -105,7 +117,7 @@ begin
                                   order by q.created_at limit 10000) t
              limit 10000) p;
     select coalesce(sum(l.waiting), 0), coalesce(max(l.oldest_ms), 0) into waiting, waiting_ms
-      from checkout.lines_now() l;
+      from checkout.lines_now(p_lines) l;
 end $$;
 
 -- The items that most orders of the last 10 s were for, hottest first; those of equal heat by sku, unknown

@@ -23,7 +23,7 @@ $$;
 --   open_payments reserved orders whose payment has not ended, and the age of the first
 --   unrelayed     events past the relay's watermark (1000: or more), and the age of the first
 --   decided_per_s orders that were decided, over the last 10 s; under load over fewer
-create or replace function checkout.show_shards()
+create or replace function checkout.show_shards(p_lines checkout.item_line[] default null)
 returns table (shard integer, epoch bigint, owner bigint, owner_name text, since_ms bigint, paused boolean,
                waiting bigint, waiting_ms bigint, open_payments bigint, payment_ms bigint,
                unrelayed bigint, unrelayed_ms bigint, decided_per_s double precision)
@@ -36,13 +36,8 @@ begin
     newest := greatest(64, 8192 / n);
     return query
     with lines as (
-        select i.shard, sum(i.waiting)::bigint as waiting, min(o.created_at) as since
-          from checkout.items_with_waitlist(array(select s from generate_series(0, n - 1) s)) i
-          cross join lateral (select l.order_id from checkout.waitlist l
-                               where l.sku = i.sku and l.ticket >= i.waitlist_head
-                               order by l.ticket limit 1) h
-          join checkout.orders o on o.order_id = h.order_id
-         group by i.shard),
+        select i.shard, sum(i.waiting)::bigint as waiting, min(i.since) as since
+          from unnest(coalesce(p_lines, checkout.item_lines())) i group by i.shard),
     payments as (
         select p.shard, count(*) as open, min(p.created_at) as since
           from checkout.payments p where p.state = 'open' group by p.shard)
@@ -205,7 +200,7 @@ end $$;
 
 -- The items at which somebody waits or is being paid for, by how long the first of them has; of payments
 -- the 1000 oldest are looked at. With the same snapshot's counts.
-create or replace function checkout.show_busy_items(p_limit integer)
+create or replace function checkout.show_busy_items(p_limit integer, p_lines checkout.item_line[] default null)
 returns table (sku text, shard integer, stock integer, held integer, sold integer, waiting integer,
                oldest_ms bigint, paused boolean)
 language plpgsql stable as $$
@@ -215,12 +210,7 @@ begin
     select v.shards into n from checkout.service v;
     return query
     with since as (
-        select i.sku, o.created_at as at
-          from checkout.items_with_waitlist(array(select s from generate_series(0, n - 1) s)) i
-          cross join lateral (select l.order_id from checkout.waitlist l
-                               where l.sku = i.sku and l.ticket >= i.waitlist_head
-                               order by l.ticket limit 1) h
-          join checkout.orders o on o.order_id = h.order_id
+        select i.sku, i.since as at from unnest(coalesce(p_lines, checkout.item_lines())) i
         union all
         select o.sku, p.created_at
           from (select p.order_id, p.created_at
@@ -229,9 +219,9 @@ begin
                                        where q.shard = s and q.state = 'open'
                                        order by q.created_at limit greatest(1, 1000 / n)) p) p
           join checkout.orders o on o.order_id = p.order_id),
-    oldest as (select c.sku, min(c.at) as at from since c group by c.sku)
+    oldest as (select c.sku, min(c.at) as at from since c group by c.sku order by 2 limit p_limit)
     select i.sku, i.shard, i.stock, i.held, i.sold, i.waiting,
            (extract(epoch from now() - d.at) * 1000)::bigint, i.paused
       from oldest d join checkout.items i on i.sku = d.sku
-     order by d.at limit p_limit;
+     order by d.at;
 end $$;

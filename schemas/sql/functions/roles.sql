@@ -82,7 +82,7 @@ begin
     grant create on schema checkout to checkout_requester;      -- the owner of a function must have it at this moment
     foreach f in array array['checkout.request_cancel(uuid, text)',
                              'checkout.hear_gateway(text, text, uuid, text, text, text, bigint, bigint, text)',
-                             'checkout.daemon_heartbeat(text, text, text, integer, text, boolean, text, bigint, bigint)',
+                             'checkout.daemon_heartbeat(text, text, text, integer, text, boolean, text, bigint, bigint, bigint)',
                              -- of the previous release
                              'checkout.request_webhook(uuid, text, text)']::regprocedure[] loop
         execute format('alter function %s owner to checkout_requester', f);
@@ -93,7 +93,7 @@ begin
     end loop;
     revoke create on schema checkout from checkout_requester;
     grant execute on function
-        checkout.daemon_heartbeat(text, text, text, integer, text, boolean, text, bigint, bigint)
+        checkout.daemon_heartbeat(text, text, text, integer, text, boolean, text, bigint, bigint, bigint)
         to checkout_notifier, checkout_mailer, checkout_webhooks, checkout_console;
 end $$;
 
@@ -144,9 +144,11 @@ grant select (order_id, attempt, shard, state, action, amount, currency, intent_
 grant select (order_id, attempt, shard, state, amount, currency, intent_id, code, reason, try_at, key_since, unclear_since,
               updated_at) on checkout.refunds to checkout_keeper;
 grant execute on function checkout.age_ms(timestamptz), checkout.list_daemons(), checkout.items_with_waitlist(integer[]),
-    checkout.lines_now(), checkout.sales_now(), checkout.delays_now(), checkout.hot_items(integer), checkout.shop_now(),
-    checkout.show_shards(), checkout.show_busy_items(integer), checkout.unclear_payments(integer), checkout.failed_refunds(),
-    checkout.amount_returned(text), checkout.lost_jobs(integer) to checkout_keeper;
+    checkout.item_lines(), checkout.lines_now(checkout.item_line[]), checkout.sales_now(checkout.item_line[]), checkout.delays_now(),
+    checkout.hot_items(integer), checkout.shop_now(), checkout.show_shards(checkout.item_line[]),
+    checkout.show_busy_items(integer, checkout.item_line[]), checkout.unclear_payments(integer), checkout.failed_refunds(),
+    checkout.amount_returned(text), checkout.lost_jobs(integer), checkout.show_changes(integer) to checkout_keeper;
+grant select, insert, delete on checkout.moments to checkout_keeper;
 
 do $$
 declare
@@ -154,7 +156,7 @@ declare
 begin
     grant create on schema checkout to checkout_keeper;
     foreach f in array array['checkout.console_request(text, text, text, text, integer, uuid, jsonb, jsonb, text, integer)',
-                             'checkout.overview()']::regprocedure[] loop
+                             'checkout.overview()', 'checkout.keep_moment(json)']::regprocedure[] loop
         execute format('alter function %s owner to checkout_keeper', f);
         execute format('alter function %s security definer', f);
         execute format('alter function %s set search_path = %L', f, '');
@@ -174,7 +176,8 @@ grant select (order_id, user_id, sku, shard, quantity, status, reason, amount, c
 
 grant execute on function checkout.greet(integer), checkout.versions(), checkout.next_action(uuid, text, integer, integer),
     checkout.open_action(uuid), checkout.relay_lags(bigint), checkout.age_ms(timestamptz), checkout.list_daemons(),
-    checkout.count_daemons(), checkout.items_with_waitlist(integer[]), checkout.lines_now(), checkout.hot_items(integer),
+    checkout.count_daemons(), checkout.items_with_waitlist(integer[]), checkout.item_lines(), checkout.lines_now(checkout.item_line[]),
+    checkout.hot_items(integer),
     checkout.shop_now(),
     checkout.refuse_old_event(bigint), checkout.clock_behind_ms(text), checkout.lines(text[]),
     checkout.line_tickets(text, integer), checkout.tickets_of(uuid[]) to checkout_notifier;
