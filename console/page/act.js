@@ -57,10 +57,10 @@ function fit() {
   $("outcome").required = kind === "resolve";
 }
 
-/** Asks what to do with an item (`name`: its sku) or an order (its id, or "" to be asked for). */
-export function openChange(of, name, kinds) {
+/** Asks what to do with an item (`name`: its sku) or an order (its id, or "" to be asked for); `about`: what is known of it. */
+export function openChange(of, name, kinds, about = "") {
   const [title, them] = { item: [`Change ${name}`, "it"], order: ["Change an order", "the order"], letters: ["Dead letters", "all of them"] }[of];
-  asked = { of, name: of === "letters" ? "all dead letters" : name };
+  asked = { of, name: of === "letters" ? "all dead letters" : name, about };
   $("change-title").textContent = title;
   $("kind").replaceChildren(...kinds.map((kind) => node("option", { value: kind }, `${KINDS[kind].word} ${them}`)));
   $("order-line").hidden = of !== "order";
@@ -75,11 +75,11 @@ export function openChange(of, name, kinds) {
   $("change").showModal();
 }
 
-function sentence({ name, kind, body }) {
+function sentence({ name, about, kind, body }) {
   const { word, more } = KINDS[kind];
   const units = body.units === undefined ? "" : ` by ${body.units > 0 ? "+" : ""}${count(body.units)}`;
   const back = body.restock ? " Its units go back on sale." : "";
-  return `${word} ${name}${units}? ${more}${back}${OUTCOMES[body.outcome] ?? ""}`;
+  return `${word} ${name}${about === "" ? "" : ` (${about})`}${units}? ${more}${back}${OUTCOMES[body.outcome] ?? ""}`;
 }
 
 function confirm() {
@@ -88,8 +88,8 @@ function confirm() {
   if (kind === "restock") body.units = Number($("units").value);
   if (kind === "refund" && $("back").checked) body.restock = true;
   if (kind === "resolve") body.outcome = $("outcome").value;
-  if (asked.of === "order") asked.name = $("order").value.trim();
   asked = { ...asked, kind, body };
+  if (asked.of === "order" && asked.name !== $("order").value.trim()) Object.assign(asked, { name: $("order").value.trim(), about: "" });
   asked.key = lost !== null && sentence(lost) === sentence(asked) && lost.body.note === body.note ? lost.key : newKey();
   $("sentence").textContent = sentence(asked);
   $("because").textContent = `Because: ${body.note}`;

@@ -12,6 +12,7 @@ const HISTORY_MS = 10000;
 const STALE_MS = 6000;
 const HOUR_MS = 3600000;
 const SHORTEST_MS = 300000; // of the time that is drawn
+const TITLE = document.title;
 const ORDER_KINDS = ["refund", "cancel", "resolve"];
 
 const $ = (id) => document.getElementById(id);
@@ -61,7 +62,7 @@ const dot = (row) => (row.dead ? "act" : row.ready ? "good" : "look");
 const left = (row) => Math.max(0, row.stock - row.held - row.sold);
 
 function showItems({ hot_items: hot, busy_items: busy }) {
-  const name = [["Item", (row) => row.title, "wide"], ["SKU", (row) => row.sku, "wide"]];
+  const name = [["Item", (row) => (row.title === row.sku ? row.sku : `${row.title}\n${row.sku}`), "wide"]]; // on two lines
   const state = (row) => (row.paused ? "look" : "idle");
   const kinds = (row) => mayChange([row.paused ? "resume" : "pause", "restock"]);
   const change = mayChange(["pause"]).length > 0 ? [["Change", () => "Change…", "wide", (row) => openChange("item", row.sku, kinds(row))]] : [];
@@ -80,7 +81,7 @@ const remedies = (row) => mayChange(row.what === "charge" ? ["resolve"] : row.wh
 
 function showMoney({ unclear }) {
   const remedy = mayChange(["resolve", "refund"]).length > 0 ? [["Change", (row) => (remedies(row).length > 0 ? "Change…" : ""), "wide",
-    (row) => openChange("order", row.order_id, remedies(row))]] : [];
+    (row) => openChange("order", row.order_id, remedies(row), `${money(row.amount, row.currency)} for ${row.sku}`)]] : [];
   drawTable($("money"), { label: "Unclear money", rows: unclear, key: (row) => `${row.order_id} ${row.attempt} ${row.what}`,
     empty: "None: the gateway has answered for every charge and refund.", state: (row) => (row.what === "refund failed" ? "act" : "look"),
     columns: [["What", (row) => row.what], ["Amount", (row) => money(row.amount, row.currency), "number"],
@@ -115,7 +116,7 @@ function showChanges({ now, changes }) {
   const old = (row) => Date.parse(now.at) - Date.parse(row.at);
   drawTable($("changes"), { label: "What people changed", rows: changes, key: (row) => `${row.at} ${row.kind} ${row.sku} ${row.order_id}`,
     empty: "Nobody has changed anything that is still on record.", state: (row) => state[row.state],
-    columns: [["What", (row) => [row.kind, row.wish].filter(Boolean).join(" "), "wide"], ["When", (row) => `${clock(row.at)}, ${age(old(row))} ago`],
+    columns: [["What", (row) => [row.kind, row.wish].filter(Boolean).join(" "), "wide"], ["When", (row) => `${clock(row.at)}, ${age(old(row))} ago`, "wide"],
       ["Who", (row) => row.requested_by, "wide"], ["Of", (row) => row.order_id ?? row.sku ?? (row.kind === "replay" ? "dead letters" : `shard ${row.shard}`), "wide"],
       ["Why", (row) => row.note ?? "", "wide"], ["Result", (row) => (row.state === "pending" ? "waits for a consumer" : row.result), "wide"]] });
 }
@@ -130,14 +131,23 @@ function showHour() {
     ["accepted", (one) => one.accepted_per_second, "one"], ["sold", (one) => one.confirmed_per_second, "two"],
     ["refused", (one) => one.refused_per_second, "three"]] });
   drawChart($("delays"), { ...shown, title: "How long it takes", text: age, least: 1000, lines: [
-    ["to the decision", (one) => one.decision_p95_ms, "one"], ["to the sale", (one) => one.sale_p95_ms, "two"],
+    ["decision", (one) => one.decision_p95_ms, "one"], ["sale", (one) => one.sale_p95_ms, "two"],
     ["oldest payment", (one) => one.payment_ms, "three"]] });
   drawChart($("queues"), { ...shown, title: "Orders that wait", text: count, least: 10, lines: [
     ["in line", (one) => one.waiting, "one"], ["being paid", (one) => one.open_payments, "two"]] });
 }
 
+/** In the tab's name, too: how many answers are red. */
+function showAnswers(overview) {
+  const answers = judge(overview);
+  const red = answers.filter((one) => one.state === "act").length;
+  const title = `${red > 0 ? `(${red}) ` : ""}${TITLE}`;
+  if (document.title !== title) document.title = title;
+  drawAnswers($("answers"), answers);
+}
+
 function show(overview) {
-  drawAnswers($("answers"), judge(overview));
+  showAnswers(overview);
   const { shards } = overview;
   $("shards-sum").textContent = `${count(shards.length)}, ${count(shards.filter((shard) => shard.served).length)} served`;
   drawShards($("shards"), shards, judgeShard);
@@ -226,6 +236,7 @@ function leave(why) {
   $("enter").hidden = false;
   $("pill").dataset.state = "off";
   $("age").textContent = "no token yet";
+  document.title = TITLE;
   $("refused").hidden = why === "";
   $("refused").textContent = why;
   $("token").focus();

@@ -25,7 +25,7 @@ ENDED = """
     with made as (
         insert into orders (order_id, user_id, sku, shard, quantity, status, reason, amount, currency, fingerprint, reference,
                             sequence, accepted_at, created_at, updated_at)
-        select gen_random_uuid(), 'user-' || n %% 50000, (%(skus)s::text[])[i], (%(shards)s::integer[])[i], 1,
+        select overlay(gen_random_uuid()::text placing '8' from 15)::uuid, 'user-' || n %% 50000, (%(skus)s::text[])[i], (%(shards)s::integer[])[i], 1,
                case when n %% 4 = 0 then 'rejected' else 'confirmed' end, case when n %% 4 = 0 then 'sold_out' end, 1999, 'usd',
                'f', 'cart-' || n, 2, at - interval '80 ms', at, at
           from (select n, n %% %(items)s + 1 as i, now() + (%(from_s)s + (%(to_s)s - %(from_s)s) * n / %(count)s) * interval '1 s' as at
@@ -43,14 +43,15 @@ ENDED = """
 LINES = """
     with made as (
         insert into orders (order_id, user_id, sku, shard, quantity, status, amount, currency, fingerprint, payment_method, ticket,
-                            sequence, accepted_at)
-        select gen_random_uuid(), 'user-' || n %% 50000, sku, shard, 1, 'waiting', 1999, 'usd', 'f', 'pm_card_visa', n, 1, now()
-          from unnest(%(skus)s::text[], %(shards)s::integer[]) u(sku, shard), generate_series(1, %(each)s) n
-        returning order_id, sku, shard, ticket),
-    begun as (insert into order_events (shard, order_id, sequence, status, place_in_line)
-              select shard, order_id, 1, 'waiting', ticket from made)
-    insert into waitlist (sku, ticket, order_id, shard, quantity, expires_at)
-    select sku, ticket, order_id, shard, 1, now() + interval '1 hour' from made"""
+                            sequence, accepted_at, created_at)
+        select gen_random_uuid(), 'user-' || n %% 50000, sku, shard, 1, 'waiting', 1999, 'usd', 'f', 'pm_card_visa', n, 1, at, at
+          from (select u.sku, u.shard, n, now() + (n - 1 + m / %(items)s::float - %(each)s) / %(each)s * interval '10 minutes' as at
+                  from unnest(%(skus)s::text[], %(shards)s::integer[]) with ordinality u(sku, shard, m), generate_series(1, %(each)s) n) t
+        returning order_id, sku, shard, ticket, created_at),
+    begun as (insert into order_events (shard, order_id, sequence, status, place_in_line, created_at)
+              select shard, order_id, 1, 'waiting', ticket, created_at from made)
+    insert into waitlist (sku, ticket, order_id, shard, quantity, expires_at, created_at)
+    select sku, ticket, order_id, shard, 1, now() + interval '1 hour', created_at from made"""
 
 
 class Scale(Console, Explained):
@@ -78,7 +79,8 @@ class Scale(Console, Explained):
     @classmethod
     def line(cls, skus, each):
         """So many orders wait for each of these items; returns how many."""
-        cls.stack.sql(LINES, {"skus": skus, "shards": [cls.stack.shard(sku) for sku in skus], "each": each})
+        cls.stack.sql(LINES, {"skus": skus, "shards": [cls.stack.shard(sku) for sku in skus], "each": each,
+                              "items": len(skus)})
         cls.stack.sql("update items set stock = 1, held = 1, waiting = %s, next_ticket = %s where sku = any (%s)", (each, each + 1, skus))
         return each
 
