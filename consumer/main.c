@@ -14,6 +14,7 @@
 #include "common/shop/database_version.h"
 #include "common/shop/ids.h"
 #include "common/shop/topology.h"
+#include "consumer/gateway/traced_pay.h"
 #include "consumer/money/runner.h"
 #include "consumer/pool/pool.h"
 #include "consumer/relay/lines.h"
@@ -302,7 +303,7 @@ static bool open_gateway(struct consumer *c)
         .ca_file = cfg_str(cfg, CFG_GATEWAY_CA_FILE),
         .inflight_max = (unsigned)cfg_int(cfg, CFG_GATEWAY_INFLIGHT),
         .timeout_ms = (uint32_t)cfg_int(cfg, CFG_GATEWAY_TIMEOUT)};
-    c->pay = stripe_new(c->daemon.loop, &options);
+    c->pay = traced_pay_new(stripe_new(c->daemon.loop, &options), c->daemon.spans);
     if (c->pay == NULL)
         return false;
     const struct runner_options runner = {.loop = c->daemon.loop,
@@ -332,6 +333,7 @@ static bool open_all(struct consumer *c)
     c->context.stats = &c->stats;
     if (stats_init(&c->stats, c->daemon.metrics, c->context.shards) < 0)
         return false;
+    c->stats.spans = c->daemon.spans;
     c->context.wait_ms = cfg_int(cfg, CFG_WAIT_MAX);
     c->context.ids = ids_new(secret, secret_len);
     if (c->context.ids == NULL || !open_sessions(c) || !open_broker(c) || !open_gateway(c))

@@ -1,4 +1,4 @@
-/* The consumer's metrics. */
+/* The consumer's metrics, and where its spans go. */
 #ifndef CONSUMER_STATS_H
 #define CONSUMER_STATS_H
 
@@ -19,8 +19,11 @@ struct stats_shard {
     struct metric *relay_stuck_seconds;
 };
 
+struct spans;
+
 struct stats {
     struct metrics *metrics;
+    struct spans *spans; /* NULL: none are made */
     struct stats_shard *of_shard;
     struct metric *decide_seconds;
     struct metric *settle_seconds;

@@ -56,13 +56,15 @@ int envelope_parse(const char *text, size_t len, struct envelope *ret_envelope)
     const char *status = NULL;
     const char *time = "";
     const char *sku = NULL;
+    const char *trace = "";
     json_int_t sequence = 0;
     json_int_t place = 0;
     struct envelope envelope = {0};
     int code = ERR_PARSE;
-    if (json_unpack(root, "{s:s, s:s, s:s, s:I, s?s, s:{s:s, s?s, s?I}}", "specversion", &version,
-                    "id", &id, "subject", &subject, "sequence", &sequence, "time", &time, "data",
-                    "status", &status, "sku", &sku, "place_in_line", &place) == 0 &&
+    if (json_unpack(root, "{s:s, s:s, s:s, s:I, s?s, s?s, s:{s:s, s?s, s?I}}", "specversion",
+                    &version, "id", &id, "subject", &subject, "sequence", &sequence, "time", &time,
+                    "traceparent", &trace, "data", "status", &status, "sku", &sku, "place_in_line",
+                    &place) == 0 &&
         strcmp(version, "1.0") == 0 && id[0] != '\0' && sequence > 0)
         code = envelope_parse_order(subject, envelope.order);
     if (code == 0) {
@@ -72,6 +74,8 @@ int envelope_parse(const char *text, size_t len, struct envelope *ret_envelope)
         envelope.place = place > 0 ? place : 0;
         if (parse_int(id, 1, INT64_MAX, &envelope.id) < 0)
             envelope.id = 0;
+        (void)snprintf(envelope.order_id, sizeof envelope.order_id, "%s", subject);
+        (void)snprintf(envelope.traceparent, sizeof envelope.traceparent, "%s", trace);
         envelope_set_line(&envelope, status, sku);
         *ret_envelope = envelope;
     }

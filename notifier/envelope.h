@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "common/base/attrs.h"
-#include "common/shop/job.h"
+#include "common/shop/trace.h"
 
 #define ENVELOPE_TEXT_MAX ((size_t)16 * 1024) /* bytes of one event */
 #define ENVELOPE_ORDER_SIZE 16
@@ -21,6 +21,9 @@ struct envelope {
     int64_t place;   /* its place in line at that moment; 0: not said */
     int64_t time_ms; /* its commit, by the database's clock; 0: unknown, or not to be counted */
     char sku[JOB_SKU_MAX + 1];
+    uint64_t came_us;              /* monotonic: when a live one came */
+    char order_id[IDS_ORDER_SIZE]; /* of a live one */
+    char traceparent[TRACE_SIZE];  /* of a live one; "": none */
 };
 
 /* Copies what tells of a waitlist into an envelope; NULL: not known. */

@@ -148,6 +148,7 @@ static int start(struct notifier *n)
     if (code != 0)
         return code;
     stats_init(&n->stats, n->daemon.metrics);
+    n->stats.spans = n->daemon.spans;
     const struct redis_server redis = servers_redis(cfg);
     n->registry = registry_new((size_t)cfg_int(cfg, CFG_CONNECTIONS_MAX),
                                (size_t)cfg_int(cfg, CFG_SOCKETS_PER_USER));

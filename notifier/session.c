@@ -4,6 +4,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
+#include "common/service/spans.h"
 
 /* Stands before the text of each held event. */
 struct held_head {
@@ -18,6 +19,9 @@ static void count(struct stats *stats, const struct envelope *envelope)
         return;
     int64_t age_ms = clock_wall_ms() - envelope->time_ms;
     metric_observe(stats->push_seconds, age_ms < 0 ? 0 : (double)age_ms / 1000);
+    struct span *span = spans_record(stats->spans, envelope->order_id, envelope->traceparent,
+                                     envelope->came_us, "push event", SPAN_CONSUMER);
+    span_number(span, "checkout.event.sequence", envelope->sequence);
 }
 
 int session_tell(struct session *session, const char *text, size_t len)

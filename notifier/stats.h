@@ -1,11 +1,14 @@
-/* The notifier's metrics. */
+/* The notifier's metrics, and where its spans go. */
 #ifndef NOTIFIER_STATS_H
 #define NOTIFIER_STATS_H
 
 #include "common/service/metrics.h"
 
+struct spans;
+
 struct stats {
     struct metrics *metrics;
+    struct spans *spans; /* NULL: none are made */
     struct metric *sockets;
     struct metric *users;
     struct metric *pushed;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/net/redis/redis.h"
 #include "common/shop/event.h"
@@ -81,6 +82,7 @@ static void message_came(const char *channel, size_t channel_len, const char *me
         log_warning("message from Redis is no event", LOG_INT("bytes", message_len));
         return;
     }
+    event.envelope.came_us = clock_mono_us();
     metric_add(subscriptions->stats->received, 1);
     registry_each(user, offer, &event);
 }

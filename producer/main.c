@@ -221,6 +221,7 @@ static bool open_parts(struct producer *p)
     api->loop = p->daemon.loop;
     buf_init(&api->out, ANSWER_MAX);
     stats_init(&api->stats, p->daemon.metrics);
+    api->stats.spans = p->daemon.spans;
     api->ids = ids_new(order_secret, order_len);
     api->orders = orders_new(api);
     api->items = items_new();

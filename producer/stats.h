@@ -1,4 +1,4 @@
-/* The producer's metrics. */
+/* The producer's metrics, and where its spans go. */
 #ifndef PRODUCER_STATS_H
 #define PRODUCER_STATS_H
 
@@ -24,8 +24,11 @@ enum stats_route {
 #define STATS_CODE_MIN 200
 #define STATS_CODE_MAX 599
 
+struct spans;
+
 struct stats {
     struct metrics *metrics;
+    struct spans *spans; /* NULL: none are made */
     struct metric *accepted;
     struct metric *accept_seconds;
     struct metric *batches;

@@ -10,8 +10,9 @@
 
 uint64_t clock_mono_ms(void);
 uint64_t clock_mono_us(void);
-/* Milliseconds since 1970-01-01 UTC. */
+/* Milliseconds and microseconds since 1970-01-01 UTC. */
 int64_t clock_wall_ms(void);
+int64_t clock_wall_us(void);
 /* UTC with milliseconds. */
 void clock_rfc3339(int64_t wall_ms, char ret_text[CLOCK_RFC3339_SIZE]);
 /* Reads what clock_rfc3339 writes (fraction of 1 to 6 digits or none, only "Z"); ERR_PARSE

@@ -23,6 +23,7 @@ enum cfg_id {
 
 struct cfg;
 
+#define CFG_HEADERS_MAX 8                     /* lines of a SECRET_HEADERS_FILE */
 #define CFG_PROBLEMS_SIZE ((size_t)16 * 1024) /* holds a line for each setting */
 
 /* A set of settings, and the bit of one in it. */
@@ -54,7 +55,7 @@ void cfg_free(struct cfg *cfg);
 const char *cfg_name(enum cfg_id id);
 /* Text of any setting except a secret's content; "" when absent. Lives as long as `cfg`. */
 const char *cfg_str(const struct cfg *cfg, enum cfg_id id);
-/* A number; of a duration: milliseconds. */
+/* A number; of a duration: milliseconds; of a ratio: millionths. */
 int64_t cfg_int(const struct cfg *cfg, enum cfg_id id);
 /* A RATE. */
 struct rate cfg_rate(const struct cfg *cfg, enum cfg_id id);

@@ -21,6 +21,8 @@
 #define METHOD_MAX 40
 #define SHOWN_MAX 64
 #define RATE_PERIOD_MAX_MS ((int64_t)24 * 3600 * 1000)
+#define RATIO_PLACES 6
+#define RATIO_ONE 1000000
 
 /* Appends a value for people: quoted, short, without control characters. */
 static void show(struct buf *out, const char *text)
@@ -117,6 +119,23 @@ static int check_rate(const struct cfg_row *row, const char *text, struct cfg_va
         return wrong(problem, text, why);
     value->number = count;
     value->period_s = ms / 1000;
+    return 0;
+}
+
+static int check_ratio(const char *text, struct cfg_value *value, struct buf *problem)
+{
+    int64_t whole;
+    int64_t part = 0;
+    size_t digits = parse_digits(text, &whole);
+    bool has_point = text[digits] == '.';
+    size_t places = has_point ? parse_digits(text + digits + 1, &part) : 0;
+    const char *end = text + digits + (has_point ? 1 + places : 0);
+    for (size_t i = places; i < RATIO_PLACES; i++)
+        part *= 10;
+    if (digits != 1 || has_point != (places > 0) || places > RATIO_PLACES || *end != '\0' ||
+        whole > 1 || (whole == 1 && part > 0))
+        return wrong(problem, text, "is not a number from 0 to 1, like 0.01");
+    value->number = whole * RATIO_ONE + part;
     return 0;
 }
 
@@ -305,7 +324,7 @@ static int check_secret(const struct cfg_row *row, const char *path, struct cfg_
     }
     if (len >= (size_t)row->low && len <= most) {
         value->secret_len = len;
-        return 0;
+        return row->type == CFG_TYPE_SECRET_HEADERS_FILE ? cfg_check_headers(secret, problem) : 0;
     }
     (void)buf_str(problem, "the secret in ");
     show(problem, path);
@@ -389,6 +408,8 @@ int cfg_check(const struct cfg_row *row, const char *text, struct cfg_value *val
         return check_methods(text, problem);
     case CFG_TYPE_RATE:
         return check_rate(row, text, value, problem);
+    case CFG_TYPE_RATIO:
+        return check_ratio(text, value, problem);
     case CFG_TYPE_NETWORKS:
         return check_networks(text, problem);
     case CFG_TYPE_FILE:
@@ -397,6 +418,7 @@ int cfg_check(const struct cfg_row *row, const char *text, struct cfg_value *val
         return check_boolean(text, value, problem);
     case CFG_TYPE_SECRET_FILE:
     case CFG_TYPE_SECRET_WORD_FILE:
+    case CFG_TYPE_SECRET_HEADERS_FILE:
         return check_secret(row, text, value, problem);
     case CFG_TYPE_AMQP_URLS:
         return check_amqp(text, problem);

@@ -23,8 +23,9 @@ enum cfg_type {
     CFG_TYPE_ORIGINS,
     CFG_TYPE_FILE,
     CFG_TYPE_SECRET_FILE,
-    CFG_TYPE_SECRET_WORD_FILE, /* ... whose secret is visible ASCII */
-    CFG_TYPE_BOOLEAN,          /* true or false; its number is 1 or 0 */
+    CFG_TYPE_SECRET_WORD_FILE,    /* ... whose secret is visible ASCII */
+    CFG_TYPE_SECRET_HEADERS_FILE, /* ... of header lines */
+    CFG_TYPE_BOOLEAN,             /* true or false; its number is 1 or 0 */
     CFG_TYPE_AMQP_URLS,
     CFG_TYPE_DATABASE_URL,
     CFG_TYPE_REDIS_URL,
@@ -33,6 +34,7 @@ enum cfg_type {
     CFG_TYPE_PAGE_URL, /* of a web page: it may have a query */
     CFG_TYPE_METHODS,  /* payment methods */
     CFG_TYPE_RATE,     /* so many in a time, like 60/1m; 0: no limit */
+    CFG_TYPE_RATIO,    /* from 0 to 1; its number is in millionths */
     CFG_TYPE_NETWORKS, /* IP addresses and networks */
     CFG_TYPE_SMTP_URLS,
     CFG_TYPE_EMAIL,
@@ -77,6 +79,10 @@ MUST_CHECK int cfg_check(const struct cfg_row *row, const char *text, struct cfg
 MUST_CHECK int cfg_check_smtp(const char *text, struct buf *problem);
 MUST_CHECK int cfg_check_email(const char *text, struct buf *problem);
 MUST_CHECK int cfg_check_line(const struct cfg_row *row, const char *text, struct buf *problem);
+
+/* Of header lines, with a newline between two: 0, or ERR_CONFIG with the rest of a sentence in
+ * `problem`. */
+MUST_CHECK int cfg_check_headers(const char *lines, struct buf *problem);
 
 /* Puts the password of a file into each URL of a setting, percent-encoded. 0, ERR_NOMEM, or
  * ERR_CONFIG with the beginning of a text that the name of the file's setting ends. */

@@ -15,7 +15,8 @@
 #define CFG_WEBHOOKS 64u
 #define CFG_CONSOLE 128u
 #define CFG_REDIS_USERS (CFG_PRODUCER | CFG_CONSUMER | CFG_NOTIFIER)
-#define CFG_DAEMONS (CFG_REDIS_USERS | CFG_MAILER | CFG_WEBHOOKS | CFG_CONSOLE)
+#define CFG_TRACED (CFG_REDIS_USERS | CFG_MAILER | CFG_WEBHOOKS)
+#define CFG_DAEMONS (CFG_TRACED | CFG_CONSOLE)
 
 /* clang-format off */
 #define CFG_TABLE(X) \
@@ -69,6 +70,11 @@ X(TICKET_TTL, "TICKET_TTL", DURATION, "10m", 10000, 86400000, CFG_PRODUCER, "how
 X(WAIT_MAX, "WAIT_MAX", DURATION, "15m", 1000, 86400000, CFG_CONSUMER, "longest time that an order waits for an item") \
 X(ACTION_WAIT, "ACTION_WAIT", DURATION, "10m", 1000, 86400000, CFG_CONSUMER, "how long a unit is held for a buyer who must act at the bank (3-D Secure)") \
 X(TRACE, "TRACE", BOOLEAN, "false", 0, 0, CFG_PRODUCER, "whether an order whose request has no traceparent (W3C Trace Context) gets a new one; one that has one keeps it in any case") \
+X(TRACE_RATIO, "TRACE_RATIO", RATIO, "0", 0, 0, CFG_TRACED, "of how many orders spans are made, the same for every program: 0.01 is one in a hundred; which ones only the order's id decides, and no client; needs CHECKOUT_OTLP_ENDPOINT") \
+X(OTLP_ENDPOINT, "OTLP_ENDPOINT", HTTP_URL, "", 0, 0, CFG_TRACED, "base URL of an OpenTelemetry collector (OTLP/HTTP), like http://127.0.0.1:4318, to whose /v1/traces spans are posted as JSON; empty: no spans are made") \
+X(OTLP_HEADERS_FILE, "OTLP_HEADERS_FILE", SECRET_HEADERS_FILE, "", 1, 4096, CFG_TRACED, "file with header lines for the collector, like Authorization: Bearer TOKEN, up to 8; empty: none") \
+X(OTLP_CA_FILE, "OTLP_CA_FILE", FILE, "", 0, 0, CFG_TRACED, "file of CA certificates to check the collector's certificate with https://; empty: the system's") \
+X(OTLP_TIMEOUT, "OTLP_TIMEOUT", DURATION, "10s", 100, 60000, CFG_TRACED, "longest wait for one answer of the collector") \
 X(SAVED_METHODS, "SAVED_METHODS", BOOLEAN, "false", 0, 0, CFG_PRODUCER, "whether orders may be paid by methods that the gateway keeps for its customer, whom the claim gateway_customer of the buyer's token names; only when every consumer is of this release or a later one") \
 X(MAIL, "MAIL", BOOLEAN, "false", 0, 0, CFG_PRODUCER, "whether buyers get mails about their orders, at the address in the claim email of their tokens, where email_verified is true; needs checkout-mailer") \
 X(MAIL_TO_ANY, "MAIL_TO_ANY", BOOLEAN, "false", 0, 0, CFG_PRODUCER, "whether, with CHECKOUT_MAIL, mails about an order whose token has no verified address go to the receipt_email of its body, which is not verified") \

@@ -11,6 +11,7 @@
 #include "common/service/admin.h"
 #include "common/service/loop_lag.h"
 #include "common/service/process.h"
+#include "common/service/span_settings.h"
 #include "common/service/stop.h"
 
 /* How a start goes: on, or to the end of the process with an exit code. */
@@ -140,6 +141,13 @@ static enum start open_admin(const struct daemon_program *program, struct daemon
     return START_MISUSED;
 }
 
+static int open_spans(struct daemon *daemon)
+{
+    if (cfg_str(daemon->cfg, CFG_OTLP_TIMEOUT)[0] == '\0')
+        return 0; /* not a setting of this program */
+    return spans_open(daemon->loop, daemon->metrics, daemon->cfg, daemon->name, &daemon->spans);
+}
+
 static enum start assemble(const struct daemon_program *program, struct cfg *cfg,
                            struct daemon *ret_daemon)
 {
@@ -160,7 +168,7 @@ static enum start assemble(const struct daemon_program *program, struct cfg *cfg
     if (daemon.stop == NULL)
         return failed(&daemon, "cannot listen to signals");
     daemon.lag = loop_lag_new(daemon.loop, daemon.metrics);
-    if (daemon.lag == NULL)
+    if (daemon.lag == NULL || open_spans(&daemon) < 0)
         return failed(&daemon, "out of memory");
     end = open_admin(program, &daemon);
     if (end == START_GOES_ON)
@@ -208,6 +216,7 @@ void daemon_close(struct daemon *daemon)
     admin_close(daemon->admin);
     loop_lag_free(daemon->lag);
     stop_free(daemon->stop);
+    spans_close(daemon->spans); /* runs the loop: nothing else may be on it */
     loop_free(daemon->loop);
     metrics_free(daemon->metrics);
     cfg_free(daemon->cfg);

@@ -26,6 +26,7 @@ struct daemon {
     struct admin *admin;
     struct stop *stop;
     struct loop_lag *lag;
+    struct spans *spans; /* NULL: none are made */
 };
 
 struct daemon_program {
@@ -50,8 +51,8 @@ struct daemon_program {
  */
 MUST_CHECK bool daemon_open(const struct daemon_program *program, int argc, char **argv,
                             struct daemon *ret_daemon, int *ret_exit_code);
-/* Frees all of it. Call it after loop_run has returned and the program has freed its own handles,
- * then return process_end(). */
+/* Frees all of it, once spans that wait are sent, which takes up to a second. Call it after
+ * loop_run has returned and the program has freed its own handles, then return process_end(). */
 void daemon_close(struct daemon *daemon);
 
 #endif

@@ -8,6 +8,7 @@
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
+#include "common/service/spans.h"
 #include "common/shop/event_row.h"
 #include "common/shop/redis_keys.h"
 #include "common/shop/status.h"
@@ -40,10 +41,13 @@ struct relay_shard {
     bool page_full;
 };
 
-/* One page under way; lives until its last answer. */
+/* One page under way, or an event of it; lives until its last answer. */
 struct page {
     struct relay_shard *part;
     uint64_t generation;
+    struct span_mark span; /* of an event */
+    enum order_state state;
+    char order_id[IDS_ORDER_SIZE];
 };
 
 struct relay {
@@ -219,10 +223,34 @@ static void page_published(struct relay_shard *part)
     read_page(part);
 }
 
+static void begin_span(struct page *page, const struct event *event)
+{
+    struct spans *spans = page->part->relay->stats->spans;
+    page->span.on = false;
+    if (spans == NULL || event->traceparent == NULL ||
+        !spans_begin(spans, event->order_id, event->traceparent, &page->span))
+        return;
+    page->state = order_state_of(event->status);
+    (void)snprintf(page->order_id, sizeof page->order_id, "%s", event->order_id);
+}
+
+static void end_span(struct page *page, bool arrived)
+{
+    if (!page->span.on)
+        return;
+    struct span *span = spans_end(page->part->relay->stats->spans, &page->span, "publish event",
+                                  SPAN_PRODUCER, page->order_id);
+    span_text(span, "messaging.system", "redis");
+    span_text(span, "messaging.operation.type", "send");
+    span_text(span, "checkout.order.status", order_state_word(page->state));
+    span_fail(span, !arrived);
+}
+
 static void published(const struct redis_reply *reply, void *arg)
 {
     struct page *page = arg;
     struct relay_shard *part = page->part;
+    end_span(page, reply->type == REDIS_INTEGER);
     if (page->generation == part->generation) {
         if (reply->type != REDIS_INTEGER)
             part->failed = true;
@@ -285,7 +313,9 @@ static int publish(struct relay_shard *part, const struct pg_result *result, int
     struct page *page = malloc(sizeof *page);
     if (page == NULL)
         return ERR_NOMEM;
-    *page = (struct page){part, part->generation};
+    page->part = part;
+    page->generation = part->generation;
+    begin_span(page, &event);
     const char *argv[] = {"PUBLISH", channel, buf_text(&relay->message)};
     const size_t lens[] = {7, (size_t)channel_len, relay->message.len};
     code = redis_command(relay->redis, 3, argv, lens, published, page);
@@ -359,7 +389,8 @@ static void read_page(struct relay_shard *part)
         try_later(part);
         return;
     }
-    *page = (struct page){part, part->generation};
+    page->part = part;
+    page->generation = part->generation;
     char shard[NUMBER_SIZE], watermark[NUMBER_SIZE], limit[NUMBER_SIZE];
     (void)snprintf(shard, sizeof shard, "%u", part->shard);
     (void)snprintf(watermark, sizeof watermark, "%" PRId64, part->watermark);

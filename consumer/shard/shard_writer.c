@@ -5,6 +5,7 @@
 
 #include "common/base/err.h"
 #include "common/base/log.h"
+#include "common/service/spans.h"
 #include "common/testing/failpoint.h"
 #include "consumer/shard/output.h"
 #include "consumer/shard/shard_failure.h"
@@ -199,6 +200,23 @@ static void failpoint_step(enum shard_writer_work work, int step)
 #define failpoint_step(work, step) ((void)0)
 #endif
 
+/* Each order of a deciding transaction has a span of it. */
+static void record_spans(const struct shard_writer *writer, const struct intake_batch *batch)
+{
+    if (writer->stats->spans == NULL)
+        return;
+    for (size_t i = batch->from; i < batch->to; i++) {
+        const struct job *job = &batch->jobs[i]->job;
+        struct span *span =
+            spans_record(writer->stats->spans, job->order_id, job->traceparent, writer->started_us,
+                         batch->aside ? "set order aside" : "decide order", SPAN_CONSUMER);
+        span_text(span, "messaging.system", "rabbitmq");
+        span_text(span, "messaging.operation.type", "process");
+        span_number(span, "checkout.shard", writer->place.shard);
+        span_number(span, "messaging.batch.message_count", (int64_t)(batch->to - batch->from));
+    }
+}
+
 static void done(struct shard_writer *writer, enum shard_writer_work work)
 {
     double seconds = (double)(clock_mono_us() - writer->started_us) / 1e6;
@@ -213,6 +231,7 @@ static void done(struct shard_writer *writer, enum shard_writer_work work)
         metric_add(writer->stats->batches, 1);
         metric_add(writer->stats->of_shard[writer->place.shard].jobs,
                    (double)(batch->to - batch->from));
+        record_spans(writer, batch);
         if (!batch->aside)
             patience_passed(&writer->patience, (uint32_t)(seconds * 1000));
         intake_part_decided(writer->intake);

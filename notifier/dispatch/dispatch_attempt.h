@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "common/service/spans.h"
+
 #define DISPATCH_PROBLEM_SIZE 200
 
 enum dispatch_end {
@@ -29,6 +31,9 @@ struct dispatch_attempt {
     enum dispatch_end end;
     int64_t retry_ms; /* unless it was sent or failed */
     char problem[DISPATCH_PROBLEM_SIZE];
+    const char *order_id;         /* the attempt's own text */
+    char traceparent[TRACE_SIZE]; /* of its order, or of its span; "": none */
+    struct span_mark span;
 };
 
 /* The word in metrics. */

@@ -103,9 +103,27 @@ static void record(struct dispatcher *d, struct dispatch_attempt *attempt)
         pg_query(d->pg, d->options.transport->finish, params.values, recorded, attempt) == 0;
 }
 
+/* What the attempt sends belongs to its span. */
+static void begin_span(struct dispatcher *d, struct dispatch_attempt *attempt)
+{
+    if (attempt->traceparent[0] != '\0' && spans_begin(d->options.stats->spans, attempt->order_id,
+                                                       attempt->traceparent, &attempt->span))
+        span_mark_traceparent(&attempt->span, attempt->traceparent);
+}
+
+static void end_span(struct dispatcher *d, struct dispatch_attempt *attempt)
+{
+    struct span *span = spans_end(d->options.stats->spans, &attempt->span,
+                                  d->options.transport->span, SPAN_CLIENT, attempt->order_id);
+    span_text(span, "checkout.attempt.end", dispatch_end_word(attempt->end));
+    span_number(span, "checkout.attempt.number", attempt->number);
+    span_fail(span, attempt->end != DISPATCH_SENT);
+}
+
 void dispatcher_ended(struct dispatch_attempt *attempt)
 {
     struct dispatcher *d = attempt->dispatcher;
+    end_span(d, attempt);
     metric_add(d->options.stats->attempts[attempt->end], 1);
     metric_observe(d->options.stats->attempt_seconds,
                    (double)(clock_mono_ms() - attempt->began_ms) / 1000);
@@ -119,6 +137,7 @@ static void begin(struct dispatcher *d, struct dispatch_attempt *attempt)
 {
     attempt->dispatcher = d;
     attempt->began_ms = clock_mono_ms();
+    begin_span(d, attempt);
     TAILQ_INSERT_TAIL(&d->attempts, attempt, link);
     d->count++;
     if (attempt->ended)

@@ -34,6 +34,7 @@ void dispatch_param_int(struct dispatch_params *params, int64_t number);
 
 /* Each transport has its own names for these. */
 struct dispatch_stats {
+    struct spans *spans; /* NULL: none are made */
     struct metric *attempts[DISPATCH_ENDS];
     struct metric *attempt_seconds;
     struct metric *in_flight;
@@ -45,6 +46,7 @@ struct dispatch_stats {
 /* What a transport does. `arg` is the options'. */
 struct dispatch_transport {
     const char *rows; /* "mails": for people */
+    const char *span; /* the name of an attempt's span */
     const struct pg_statement *claim;
     const struct pg_statement *finish;
     const struct pg_statement *overdue; /* how many are due, and for how many seconds the oldest */

@@ -27,6 +27,7 @@ enum {
     COLUMN_QUANTITY,
     COLUMN_CURRENCY,
     COLUMN_REFERENCE,
+    COLUMN_TRACEPARENT,
 };
 
 static struct hook_event event_of(const struct pg_result *result, int row)
@@ -63,6 +64,9 @@ struct hook_attempt *hook_attempt_new(const struct pg_result *result, int row)
                    pg_text(result, row, COLUMN_ENDPOINT));
     (void)snprintf(attempt->order_id, sizeof attempt->order_id, "%s",
                    pg_text(result, row, COLUMN_ORDER));
+    attempt->base.order_id = attempt->order_id;
+    (void)snprintf(attempt->base.traceparent, sizeof attempt->base.traceparent, "%s",
+                   pg_text(result, row, COLUMN_TRACEPARENT));
     hook_id(&event, attempt->base.id, attempt->id);
     buf_init(&attempt->url, URL_MAX);
     buf_init(&attempt->body, HOOK_BODY_MAX);
@@ -102,6 +106,10 @@ int hook_attempt_headers(const struct hook_attempt *attempt, const struct hook_k
     (void)buf_printf(text, "webhook-timestamp: %" PRId64 "%c", timestamp_s, '\0');
     starts[count++] = text->len;
     (void)buf_printf(text, "webhook-signature: %s%c", buf_text(&signature), '\0');
+    if (attempt->base.traceparent[0] != '\0') {
+        starts[count++] = text->len;
+        (void)buf_printf(text, "traceparent: %s%c", attempt->base.traceparent, '\0');
+    }
     buf_free(&signature);
     for (size_t i = 0; i < count; i++)
         ret_lines[i] = buf_text(text) + starts[i];

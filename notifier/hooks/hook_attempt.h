@@ -15,10 +15,11 @@
 #define HOOK_HEADERS_MAX 8
 #define HOOK_HEADERS_BYTES ((size_t)2048)
 
-/* The columns of checkout.claim_hooks in this order. */
+/* The columns of checkout.claim_hooks, as c, in this order, and the order's trace. */
 #define HOOK_CLAIM_COLUMNS                                                                         \
     "delivery_id, attempt, tries, endpoint, url, event_id, order_id, sequence, type, reason,"      \
-    " amount, at_ms, age_ms, user_id, sku, quantity, currency, reference"
+    " amount, at_ms, age_ms, user_id, sku, quantity, currency, reference,"                         \
+    " (select o.traceparent from checkout.orders o where o.order_id = c.order_id)"
 
 struct hook_attempt {
     struct dispatch_attempt base;

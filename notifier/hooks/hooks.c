@@ -27,7 +27,7 @@
 
 static const struct pg_statement claim_statement = {
     "claim_hooks",
-    "select " HOOK_CLAIM_COLUMNS " from checkout.claim_hooks($1::text, $2::bigint, $3::integer)",
+    "select " HOOK_CLAIM_COLUMNS " from checkout.claim_hooks($1::text, $2::bigint, $3::integer) c",
     3};
 static const struct pg_statement finish_statement = {
     "finish_hook",
@@ -259,6 +259,7 @@ static void tick(struct pg *pg, void *arg)
 
 static const struct dispatch_transport transport = {
     .rows = "webhooks",
+    .span = "deliver webhook",
     .claim = &claim_statement,
     .finish = &finish_statement,
     .overdue = &overdue_statement,

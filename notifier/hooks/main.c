@@ -79,6 +79,7 @@ static int start(struct hooks_program *p)
 {
     const char *problem; /* the settings were checked */
     hook_stats_init(&p->stats, p->daemon.metrics);
+    p->stats.dispatch.spans = p->daemon.spans;
     p->secrets = hook_secrets_new(cfg_str(p->daemon.cfg, CFG_HOOKS_SECRETS));
     p->hangup = loop_signal_new(p->daemon.loop, SIGHUP, hung_up, p);
     if (p->secrets != NULL && p->hangup != NULL &&

@@ -22,6 +22,7 @@ enum {
     COLUMN_CREATED,
     COLUMN_AGE,
     COLUMN_ACT_UNTIL,
+    COLUMN_TRACEPARENT,
 };
 
 static int write_mail(struct mail_attempt *attempt, const struct pg_result *result, int row,
@@ -60,6 +61,9 @@ struct mail_attempt *mail_attempt_new(const struct pg_result *result, int row,
     buf_init(&attempt->message, MAIL_TEXT_MAX);
     (void)snprintf(attempt->order_id, sizeof attempt->order_id, "%s",
                    pg_text(result, row, COLUMN_ORDER));
+    attempt->base.order_id = attempt->order_id;
+    (void)snprintf(attempt->base.traceparent, sizeof attempt->base.traceparent, "%s",
+                   pg_text(result, row, COLUMN_TRACEPARENT));
     (void)snprintf(attempt->to, sizeof attempt->to, "%s", pg_text(result, row, COLUMN_ADDRESS));
     int code = write_mail(attempt, result, row, templates, shop);
     if (code == ERR_NOMEM) {

@@ -13,10 +13,11 @@
 
 #define MAIL_ADDRESS_SIZE 255
 
-/* The columns of checkout.claim_mails in this order. */
+/* The columns of checkout.claim_mails, as c, in this order, and the order's trace. */
 #define MAIL_CLAIM_COLUMNS                                                                         \
     "mail_id, attempt, kind, address, locale, order_id, title, quantity, amount, currency,"        \
-    " reference, reason, created_ms, age_ms, action_until_ms"
+    " reference, reason, created_ms, age_ms, action_until_ms,"                                     \
+    " (select o.traceparent from checkout.orders o where o.order_id = c.order_id)"
 
 struct mail_attempt {
     struct dispatch_attempt base;

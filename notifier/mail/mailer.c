@@ -19,7 +19,7 @@
 static const struct pg_statement claim_statement = {
     "claim_mails",
     "select " MAIL_CLAIM_COLUMNS
-    " from checkout.claim_mails($1::text, $2::integer, $3::bigint, $4::integer)",
+    " from checkout.claim_mails($1::text, $2::integer, $3::bigint, $4::integer) c",
     4};
 static const struct pg_statement finish_statement = {
     "finish_mail",
@@ -180,6 +180,7 @@ static void free_attempt(struct dispatch_attempt *attempt)
 
 static const struct dispatch_transport transport = {
     .rows = "mails",
+    .span = "send mail",
     .claim = &claim_statement,
     .finish = &finish_statement,
     .overdue = &overdue_statement,

@@ -110,6 +110,7 @@ static int start(struct mail_program *p)
     if (smtp_open() < 0)
         return 1;
     mail_stats_init(&p->stats, p->daemon.metrics);
+    p->stats.spans = p->daemon.spans;
     p->mailer = open_mailer(p);
     if (p->mailer != NULL)
         return 0;

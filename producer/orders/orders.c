@@ -8,6 +8,7 @@
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
+#include "common/service/spans.h"
 #include "common/shop/trace.h"
 #include "producer/limits/clients.h"
 #include "producer/limits/open_orders.h"
@@ -35,6 +36,9 @@ struct order {
     struct jwt_claims buyer;
     char address[ADDRESS_NAME_SIZE];
     char trace[TRACE_SIZE];
+    bool has_trace; /* its request named it */
+    struct span_mark span;
+    uint64_t published_us;               /* given to the publisher */
     char scratch[ORDER_REQUEST_SCRATCH]; /* last: mostly untouched */
 };
 
@@ -89,6 +93,7 @@ static struct order *order_new(struct orders *orders, struct http_request *reque
     }
     o->request = request;
     o->let_in = false;
+    o->span.on = false;
     o->since_us = clock_mono_us();
     TAILQ_INSERT_TAIL(&orders->open, o, link);
     return o;
@@ -105,10 +110,45 @@ static void order_end(struct orders *orders, struct order *o)
     orders->spare_count++;
 }
 
+/* ---- spans ---- */
+
+/* What the order causes belongs to this span from now on. */
+static void begin_span(struct api *api, struct order *o)
+{
+    const char *above = o->has_trace ? o->job.traceparent : NULL;
+    if (!spans_begin(api->stats.spans, o->job.order_id, above, &o->span))
+        return;
+    o->span.began_us = o->since_us;
+    span_mark_traceparent(&o->span, o->trace);
+    o->job.traceparent = o->trace;
+}
+
+static void end_span(struct api *api, struct order *o, unsigned status)
+{
+    struct span *span =
+        spans_end(api->stats.spans, &o->span, "POST /v1/orders", SPAN_SERVER, o->job.order_id);
+    span_text(span, "http.request.method", "POST");
+    span_text(span, "http.route", "/v1/orders");
+    span_number(span, "http.response.status_code", status);
+    span_fail(span, status >= 500);
+}
+
+static void record_publishing(struct api *api, struct order *o, enum batch_fate fate)
+{
+    if (!o->span.on)
+        return;
+    struct span *span = spans_record(api->stats.spans, o->job.order_id, o->trace, o->published_us,
+                                     "send checkout.jobs", SPAN_PRODUCER);
+    span_text(span, "messaging.system", "rabbitmq");
+    span_text(span, "messaging.operation.type", "send");
+    span_fail(span, fate != BATCH_CONFIRMED);
+}
+
 /* ---- answers ---- */
 
 static void refuse_with(struct api *api, struct order *o, const struct problem *problem)
 {
+    end_span(api, o, problem_status(problem->type));
     respond_problem(api, o->request, STATS_ORDERS_POST, problem);
     order_end(api->orders, o);
 }
@@ -139,6 +179,7 @@ static void refuse_limited(struct api *api, struct order *o)
                                     .detail = details[refused->kind],
                                     .rate = limits_rate(api->limits, refused->kind),
                                     .wait_us = refused->wait_us};
+    end_span(api, o, problem_status(PROBLEM_RATE_LIMITED));
     respond_limited(api, o->request, STATS_ORDERS_POST, &limited);
     order_end(api->orders, o);
 }
@@ -177,6 +218,7 @@ static void answer_accepted(struct api *api, struct order *o)
     (void)buf_append(out, o->job.order_id, IDS_ORDER_SIZE - 1);
     (void)buf_str(out, "\",\"status\":\"queued\"");
     end_202(api, o, "We're reserving your item! We'll confirm your order shortly.", false);
+    end_span(api, o, 202);
     metric_add(api->stats.accepted, 1);
     undecided_add(api->undecided, publisher_shards(api->publisher), o->job.sku, o->job.order_id);
     metric_observe(api->stats.accept_seconds, (double)(clock_mono_us() - o->since_us) / 1e6);
@@ -191,6 +233,7 @@ static void answer_known(struct api *api, struct order *o)
     (void)buf_str(out, row->state);
     order_json_estimate(out, api->paces, o->job.sku, row->place);
     end_202(api, o, "We have this order already; its status says how it stands.", row->final);
+    end_span(api, o, 202);
     metric_add(api->stats.repeats, 1);
     order_end(api->orders, o);
 }
@@ -199,6 +242,7 @@ void orders_fate(void *waiter, enum batch_fate fate, void *arg)
 {
     struct api *api = arg;
     struct order *o = waiter;
+    record_publishing(api, o, fate);
     switch (fate) {
     case BATCH_CONFIRMED:
         answer_accepted(api, o);
@@ -260,6 +304,7 @@ static bool refused_by_challenge(struct api *api, struct order *o)
 
 static void publish(struct api *api, struct order *o)
 {
+    o->published_us = clock_mono_us();
     int code = publisher_add(api->publisher, &o->job, o);
     if (code == 0)
         return;
@@ -318,7 +363,8 @@ static const char *trace_of(const struct api *api, struct order *o)
     const char *header = http_request_header_count(o->request, "traceparent") == 1
                              ? http_request_header(o->request, "traceparent")
                              : NULL;
-    if (header != NULL && trace_read(header, o->trace))
+    o->has_trace = header != NULL && trace_read(header, o->trace);
+    if (o->has_trace)
         return o->trace;
     return api->traces && trace_new(o->trace) ? o->trace : NULL;
 }
@@ -339,8 +385,10 @@ static bool read_order(struct api *api, struct order *o)
     input.body = http_request_body(request, &input.body_len);
     struct problem problem = {.type = PROBLEM_INVALID_REQUEST};
     int code = order_request_read(api->ids, &input, o->scratch, &o->job, &problem);
-    if (code == 0)
+    if (code == 0) {
+        begin_span(api, o);
         return true;
+    }
     if (code == ERR_INVALID)
         refuse_with(api, o, &problem);
     else

@@ -30,36 +30,45 @@ static int take(const char *verb, const char *order_id, const char *key, pay_ans
     return 0;
 }
 
+static int traced(int code, const char *traceparent)
+{
+    struct fake_gateway *g = &fake_gateway;
+    if (code == 0)
+        (void)snprintf(g->calls[g->count - 1].traceparent, sizeof g->calls[0].traceparent, "%s",
+                       traceparent == NULL ? "" : traceparent);
+    return code;
+}
+
 static int charge(struct pay *pay, const struct pay_charge *c, pay_answer_cb cb, void *arg)
 {
     (void)pay;
-    return take("charge", c->order_id, c->idempotency_key, cb, arg);
+    return traced(take("charge", c->order_id, c->idempotency_key, cb, arg), c->traceparent);
 }
 
 static int get(struct pay *pay, const struct pay_charge *c, const char *intent_id, pay_answer_cb cb,
                void *arg)
 {
     (void)pay;
-    return take("get", c->order_id, intent_id, cb, arg);
+    return traced(take("get", c->order_id, intent_id, cb, arg), c->traceparent);
 }
 
 static int cancel(struct pay *pay, const struct pay_charge *c, const char *intent_id,
                   pay_answer_cb cb, void *arg)
 {
     (void)pay;
-    return take("cancel", c->order_id, intent_id, cb, arg);
+    return traced(take("cancel", c->order_id, intent_id, cb, arg), c->traceparent);
 }
 
 static int refund(struct pay *pay, const struct pay_refund *r, pay_answer_cb cb, void *arg)
 {
     (void)pay;
-    return take("refund", r->order_id, r->idempotency_key, cb, arg);
+    return traced(take("refund", r->order_id, r->idempotency_key, cb, arg), r->traceparent);
 }
 
 static int find_refund(struct pay *pay, const struct pay_refund *r, pay_answer_cb cb, void *arg)
 {
     (void)pay;
-    return take("find", r->order_id, r->intent_id, cb, arg);
+    return traced(take("find", r->order_id, r->intent_id, cb, arg), r->traceparent);
 }
 
 static int list(struct pay *pay, int64_t created_from_s, const char *after, unsigned limit,

@@ -17,6 +17,7 @@ struct fake_call {
                         "refunds", "disputes" */
     char order_id[64];
     char key[128]; /* idempotency key, or the id of an intent */
+    char traceparent[64];
     int64_t from_s;
     bool answered;
     pay_answer_cb cb;

@@ -51,6 +51,11 @@ int64_t clock_wall_ms(void)
     return FIRST_WALL_MS + (int64_t)(now_ms - FIRST_MONO_MS);
 }
 
+int64_t clock_wall_us(void)
+{
+    return clock_wall_ms() * 1000;
+}
+
 void fake_loop_reset(void)
 {
     now_ms = FIRST_MONO_MS;

@@ -213,6 +213,17 @@ static const struct {
     {"CHECKOUT_AMQP_HEARTBEAT", "61s", "between"},
     {"CHECKOUT_AMQP_HEARTBEAT", "s", "unit"},
     {"CHECKOUT_AMQP_HEARTBEAT", "4d", "unit"},
+    {"CHECKOUT_TRACE_RATIO", "", "from 0 to 1"},
+    {"CHECKOUT_TRACE_RATIO", "1.5", "from 0 to 1"},
+    {"CHECKOUT_TRACE_RATIO", "1.000001", "from 0 to 1"},
+    {"CHECKOUT_TRACE_RATIO", "2", "from 0 to 1"},
+    {"CHECKOUT_TRACE_RATIO", "-0.1", "from 0 to 1"},
+    {"CHECKOUT_TRACE_RATIO", ".1", "from 0 to 1"},
+    {"CHECKOUT_TRACE_RATIO", "0.", "from 0 to 1"},
+    {"CHECKOUT_TRACE_RATIO", "0.0000001", "from 0 to 1"},
+    {"CHECKOUT_TRACE_RATIO", "0,1", "from 0 to 1"},
+    {"CHECKOUT_TRACE_RATIO", "0.1 ", "from 0 to 1"},
+    {"CHECKOUT_TRACE_RATIO", "10%", "from 0 to 1"},
     {"CHECKOUT_ORDERS_PER_USER", "", "rate, like 60/1m"},
     {"CHECKOUT_ORDERS_PER_USER", "60", "rate, like 60/1m"},
     {"CHECKOUT_ORDERS_PER_USER", "60/", "rate, like 60/1m"},
@@ -352,6 +363,61 @@ START_TEST(a_word_of_a_file_is_visible_letters)
     write_file(path, 0, " \n");
     expect_wrong("CHECKOUT_GATEWAY_KEY_FILE", path, "too short: 0 bytes");
     (void)unlink(path);
+}
+END_TEST
+
+START_TEST(a_file_of_headers_has_header_lines)
+{
+    static const struct {
+        const char *content, *wrong; /* NULL: taken */
+    } files[] = {{"Authorization: Bearer it-is-me", NULL},
+                 {"X-Tenant: a\nX-Empty:\n", NULL},
+                 {"a:1\nb:2\nc:3\nd:4\ne:5\nf:6\ng:7\nh:8", NULL},
+                 {"a:1\nb:2\nc:3\nd:4\ne:5\nf:6\ng:7\nh:8\ni:9", "more than 8 lines"},
+                 {"it-is-me", "line 1 is no header"},
+                 {": it-is-me", "line 1 is no header"},
+                 {"X-One: 1\n\nX-Two: 2", "line 2 is no header"},
+                 {"X-One: 1\r\n", "line 1 is no header"},
+                 {"X One: 1", "line 1 is no header"}};
+    char path[64];
+    (void)snprintf(path, sizeof path, "%s/headers", directory);
+    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+        struct environment env = right();
+        struct cfg *cfg = NULL;
+        struct buf problem;
+        write_file(path, 0, files[i].content);
+        put(&env, "CHECKOUT_OTLP_HEADERS_FILE", path);
+        if (files[i].wrong != NULL) {
+            expect_problem(&env, "CHECKOUT_OTLP_HEADERS_FILE", files[i].wrong);
+        } else {
+            ck_assert_int_eq(load(&env, EVERYBODY, &cfg, &problem), 0);
+            cfg_free(cfg);
+            buf_free(&problem);
+        }
+        clear(&env);
+    }
+    (void)unlink(path);
+}
+END_TEST
+
+static const struct {
+    const char *text; /* NULL: the default */
+    int64_t millionths;
+} ratios[] = {{NULL, 0},        {"0", 0},        {"0.0", 0},      {"1", 1000000},
+              {"1.0", 1000000}, {"0.01", 10000}, {"0.000001", 1}, {"0.999999", 999999}};
+
+START_TEST(a_ratio_is_in_millionths)
+{
+    struct environment env = right();
+    struct cfg *cfg = NULL;
+    struct buf problem;
+    if (ratios[_i].text != NULL)
+        put(&env, "CHECKOUT_TRACE_RATIO", ratios[_i].text);
+    ck_assert_int_eq(load(&env, EVERYBODY, &cfg, &problem), 0);
+    ck_assert_int_eq(cfg_int(cfg, CFG_TRACE_RATIO), ratios[_i].millionths);
+    cfg_free(cfg);
+    buf_free(&problem);
+    clear(&env);
 }
 END_TEST
 
@@ -772,6 +838,8 @@ int main(void)
     tcase_add_test(tests, a_long_name_is_shown_cut_and_not_guessed);
     tcase_add_loop_test(tests, a_password_may_come_from_a_file, 0, (int)ARRAY_LEN(with_passwords));
     tcase_add_loop_test(tests, a_rate_is_a_number_and_a_time, 0, ARRAY_LEN(rates));
+    tcase_add_test(tests, a_file_of_headers_has_header_lines);
+    tcase_add_loop_test(tests, a_ratio_is_in_millionths, 0, ARRAY_LEN(ratios));
     tcase_add_test(tests, a_far_name_is_not_guessed);
     tcase_add_test(tests, a_setting_of_another_program_is_not_read);
     tcase_add_test(tests, a_command_needs_only_its_own_settings);

@@ -7,6 +7,7 @@
 
 #include "common/base/err.h"
 #include "common/service/metrics.h"
+#include "common/service/spans.h"
 #include "tests/fake/fake_loop.h"
 #include "tests/fake/fake_pg.h"
 #include "tests/fake/fake_redis.h"
@@ -106,6 +107,38 @@ START_TEST(what_the_previous_owner_left_is_published_and_the_watermark_follows)
     assert_saved("{2}", "{7}");
     fake_loop_run(250);
     ck_assert_str_eq(fake_pg_oldest(session), ""); /* once */
+}
+END_TEST
+
+static struct span place; /* of the newest span that has ended */
+static unsigned spans_ended;
+
+static struct span *add_span(void *arg)
+{
+    (void)arg;
+    spans_ended++;
+    place = (struct span){0};
+    return &place;
+}
+
+START_TEST(an_event_of_an_order_with_a_trace_has_a_span)
+{
+    struct spans spans = {.millionths = 1000000, .add = add_span};
+    stats.spans = &spans;
+    spans_ended = 0;
+    relay_start(relay, 1, 0);
+    fake_pg_answer(session, "unrelayed",
+                   "1|1|1800000000000|5b1c9a70-3f0e-8a2b-9c4d-0e1f2a3b4c5d|hat|1|confirmed|null|"
+                   "null|1000|usd|null|null|null|null|" TRACE "|ann|1799999999900;"
+                   "2|1|1800000000000|5b1c9a70-3f0e-8a2b-9c4d-0e1f2a3b4c5e|hat|1|confirmed|null|"
+                   "null|1000|usd|null|null|null|null|null|ann|1799999999900");
+    ck_assert_uint_eq(spans_ended, 0);
+    publish_all();
+    ck_assert_uint_eq(spans_ended, 1);
+    ck_assert_str_eq(place.order_id, "5b1c9a70-3f0e-8a2b-9c4d-0e1f2a3b4c5d");
+    ck_assert_str_eq(place.name, "publish event");
+    ck_assert_str_eq(place.notes[2].text, "confirmed");
+    ck_assert(!place.failed);
 }
 END_TEST
 
@@ -330,6 +363,7 @@ int main(void)
     TCase *tcase = tcase_create("relay");
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, what_the_previous_owner_left_is_published_and_the_watermark_follows);
+    tcase_add_test(tcase, an_event_of_an_order_with_a_trace_has_a_span);
     tcase_add_test(tcase, an_order_that_ends_counts_as_open_no_more);
     tcase_add_test(tcase, an_event_that_is_published_again_counts_once);
     tcase_add_test(tcase,

@@ -191,7 +191,8 @@ grant select (state, unclear_since) on checkout.refunds to checkout_notifier;
 -- The mailer reads the orders that it writes about, and keeps its mails; it makes none. It writes its heartbeat.
 grant select, update on checkout.mails to checkout_mailer;
 grant select, insert, update, delete on checkout.mail_counts to checkout_mailer;
-grant select (order_id, sku, status, reason, quantity, amount, currency, reference, mail_to, locale) on checkout.orders to checkout_mailer;
+grant select (order_id, sku, status, reason, quantity, amount, currency, reference, mail_to, locale, traceparent) on checkout.orders
+    to checkout_mailer;
 grant select (sku, title) on checkout.items to checkout_mailer;
 grant select (order_id, attempt, state, action, action_until) on checkout.payments to checkout_mailer;
 grant execute on function checkout.greet(integer), checkout.versions(), checkout.open_action(uuid), checkout.age_ms(timestamptz),
@@ -205,7 +206,7 @@ grant select, insert, update, delete on checkout.hook_deliveries to checkout_web
 grant select on checkout.hook_endpoints, checkout.order_events, checkout.returns, checkout.service, checkout.horizons
     to checkout_webhooks;
 grant update (positions, paused, failures, failing_since, try_at) on checkout.hook_endpoints to checkout_webhooks;
-grant select (order_id, user_id, sku, quantity, amount, currency, reference) on checkout.orders to checkout_webhooks;
+grant select (order_id, user_id, sku, quantity, amount, currency, reference, traceparent) on checkout.orders to checkout_webhooks;
 grant execute on function checkout.greet(integer), checkout.versions(), checkout.age_ms(timestamptz),
     checkout.feed(bigint[], integer, boolean), checkout.feed_start(), checkout.refuse_behind_horizon(bigint[]),
     checkout.fill_hook(text, integer, integer), checkout.fill_hooks(integer, integer),
