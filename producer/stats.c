@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <stdio.h>
 
+#include "common/base/attrs.h"
+
 static const char *const routes[STATS_ROUTES] = {
     [STATS_ORDERS_POST] = "POST /v1/orders",
     [STATS_ORDERS_LIST] = "GET /v1/orders",
@@ -25,6 +27,27 @@ static void init_problems(struct stats *s)
         s->problems[type] = metrics_counter(s->metrics, "checkout_rejections_total",
                                             "Requests refused, by problem.", labels);
     }
+}
+
+static struct metric *requests(struct stats *s, enum stats_route route, unsigned code)
+{
+    assert(code >= STATS_CODE_MIN && code <= STATS_CODE_MAX);
+    struct metric **metric = &s->requests[route][code - STATS_CODE_MIN];
+    if (*metric == NULL) {
+        char labels[64];
+        (void)snprintf(labels, sizeof labels, "route=\"%s\",code=\"%u\"", routes[route], code);
+        *metric =
+            metrics_counter(s->metrics, "checkout_requests_total", "Requests answered.", labels);
+    }
+    return *metric;
+}
+
+/* As those of the problems: what an alarm looks at. Others come with their first request. */
+static void init_orders(struct stats *s)
+{
+    static const unsigned codes[] = {202, 400, 401, 404, 409, 413, 415, 422, 429, 503};
+    for (size_t i = 0; i < ARRAY_LEN(codes); i++)
+        (void)requests(s, STATS_ORDERS_POST, codes[i]);
 }
 
 void stats_init(struct stats *s, struct metrics *m)
@@ -66,6 +89,7 @@ void stats_init(struct stats *s, struct metrics *m)
     s->clock_known = metrics_gauge(m, "checkout_clock_drift_known",
                                    "1 once the clock was compared with PostgreSQL's.", NULL);
     init_problems(s);
+    init_orders(s);
 }
 
 const char *stats_route_name(enum stats_route route)
@@ -75,15 +99,7 @@ const char *stats_route_name(enum stats_route route)
 
 void stats_request(struct stats *s, enum stats_route route, unsigned code)
 {
-    assert(code >= STATS_CODE_MIN && code <= STATS_CODE_MAX);
-    struct metric **metric = &s->requests[route][code - STATS_CODE_MIN];
-    if (*metric == NULL) {
-        char labels[64];
-        (void)snprintf(labels, sizeof labels, "route=\"%s\",code=\"%u\"", routes[route], code);
-        *metric =
-            metrics_counter(s->metrics, "checkout_requests_total", "Requests answered.", labels);
-    }
-    metric_add(*metric, 1);
+    metric_add(requests(s, route, code), 1);
 }
 
 void stats_problem(struct stats *s, enum problem_type type)

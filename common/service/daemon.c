@@ -21,6 +21,7 @@ static const int exit_codes[] = {
 
 #define TEXT_MAX ((size_t)64 * 1024)
 #define PROBLEM_MAX 1024
+#define LABELS_SIZE 48
 #define FIRST_CONTACT_MS 3000
 #define FIRST_CONTACT_NAME "checkout start check"
 
@@ -141,6 +142,16 @@ static enum start open_admin(const struct daemon_program *program, struct daemon
     return START_MISUSED;
 }
 
+/* An alarm finds by it which programs are not scraped. */
+static void name_program(const struct daemon *daemon)
+{
+    char labels[LABELS_SIZE];
+    (void)snprintf(labels, sizeof labels, "program=\"%s\"", daemon->name + sizeof "checkout-" - 1);
+    metric_set(metrics_gauge(daemon->metrics, "checkout_program_info",
+                             "Which program this is, as heartbeats name it.", labels),
+               1);
+}
+
 static int open_spans(struct daemon *daemon)
 {
     if (cfg_str(daemon->cfg, CFG_OTLP_TIMEOUT)[0] == '\0')
@@ -159,6 +170,7 @@ static enum start assemble(const struct daemon_program *program, struct cfg *cfg
     daemon.metrics = metrics_new();
     if (daemon.loop == NULL || daemon.metrics == NULL)
         return failed(&daemon, "out of memory");
+    name_program(&daemon);
     enum start end = try_servers(program, &daemon);
     if (end != START_GOES_ON)
         return end;

@@ -54,10 +54,10 @@ class Prometheus:
         with open(os.path.join(self.directory, name), "w", encoding="utf-8") as sink:
             sink.write(text)
 
-    def see(self):
-        """The daemons that run now."""
+    def see(self, without=None):
+        """The daemons that run now, but for this one."""
         groups = [{"targets": [daemon.admin[len("http://"):]], "labels": {"job": daemon.name[len("checkout-"):]}}
-                  for daemon in self.stack.daemons if daemon.admin and daemon.running()]
+                  for daemon in self.stack.daemons if daemon.admin and daemon.running() and daemon is not without]
         self.write("targets.new", json.dumps(groups))
         os.replace(os.path.join(self.directory, "targets.new"), self.targets)
 
@@ -136,6 +136,14 @@ class Alerts(harness.TestCase):
 
     def no_notifier(self):
         return self.away("notifier")
+
+    @contextlib.contextmanager
+    def unscraped(self):
+        self.prometheus.see(without=self.stack.daemon("consumer"))
+        try:
+            yield
+        finally:
+            self.prometheus.see()
 
     def no_door(self):
         return self.away("producer")
@@ -320,7 +328,7 @@ class Alerts(harness.TestCase):
             yield
 
     FAULTS = {
-        "CheckoutUnseen": no_notifier, "CheckoutNoProducer": no_door, "CheckoutDaemonDead": dead_door,
+        "CheckoutUnseen": no_notifier, "CheckoutNotScraped": unscraped, "CheckoutNoProducer": no_door, "CheckoutDaemonDead": dead_door,
         "CheckoutUnserved": no_consumer, "CheckoutUndecided": no_consumer, "CheckoutProducerRefuses": full_queues,
         "CheckoutPaymentsStopped": no_gateway, "CheckoutGatewayRefusesUs": wrong_key, "CheckoutGatewaySlow": slow_gateway,
         "CheckoutMoneyUnclear": unclear_money, "CheckoutNewsStuck": no_redis, "CheckoutServerAway": no_redis,

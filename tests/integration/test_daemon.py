@@ -10,6 +10,7 @@ import time
 import unittest
 
 import harness
+from harness_keys import ProviderKey, publish
 
 DAEMONS = ("producer", "consumer", "notifier")
 SAMPLE = re.compile(r'^[a-z_]+(\{[a-z_]+="[^"]*"(,[a-z_]+="[^"]*")*\})? (\S+)$')
@@ -67,9 +68,14 @@ class Daemon(harness.TestCase):
             self.assertIn("CHECKOUT_ADMIN_LISTEN", said)
 
     def test_metrics_are_well_formed(self):
-        for name in DAEMONS:
+        jwks = os.path.join(self.stack.directory, "jwks.json")
+        publish(jwks, ProviderKey("ES256", "one").jwk())
+        spans = {"CHECKOUT_OTLP_ENDPOINT": "http://127.0.0.1:1", "CHECKOUT_TRACE_RATIO": "1"}
+        own = {"mailer": {"CHECKOUT_SMTP_URL": "smtp://127.0.0.1:1", "CHECKOUT_MAIL_FROM": "shop@example.org"},
+               "webhooks": {"CHECKOUT_HOOKS_SECRETS": self.stack.directory}, "console": {"CHECKOUT_CONSOLE_JWKS_FILE": jwks}}
+        for name in (*DAEMONS, *own):
             with self.subTest(daemon=name):
-                daemon = self.start(name)
+                daemon = self.start(name, **spans, **own.get(name, {}))
                 text = harness.http_call(daemon.admin, "GET", "/metrics").body.decode()
                 kinds = {}
                 for line in text.splitlines():
@@ -88,6 +94,9 @@ class Daemon(harness.TestCase):
                 for label in ("sku", "user"):
                     self.assertNotIn(f"{label}=", text)
                 self.assertNotIn("null", text)
+                self.assertIn(f'checkout_program_info{{program="{name}"}} 1\n', text)
+                if name == "producer":
+                    self.assertIn('checkout_requests_total{route="POST /v1/orders",code="503"} 0\n', text)
                 judged = subprocess.run(["promtool", "check", "metrics"], input=text, check=False, text=True,
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
                 self.assertEqual((judged.returncode, judged.stdout), (0, ""))
