@@ -4,7 +4,8 @@
  *
  *     open            connects all that are not open, some at a time, each of a buyer of its own
  *     fan RATE COUNT  publishes COUNT events at this rate to buyers in turn, and reads them
- *     wait            until the server has closed all
+ *     line            how many were told a place in line, the sum of the newest places, and how
+ * many messages told one wait            until the server has closed all
  *
  * usage: checkout-bench-sockets EVENTS_HOST:PORT REDIS_HOST:PORT TOKENS_FILE SOCKETS
  * REDIS_PASSWORD is the password of Redis' default user. A line of TOKENS_FILE is the name of a
@@ -42,6 +43,7 @@ struct peer {
     const char *user;
     const char *token;
     uint64_t lost_us;
+    size_t place; /* in line; 0: none */
 };
 
 struct bench {
@@ -57,6 +59,7 @@ struct bench {
     size_t read;
     size_t wanted;
     size_t orders;          /* of the fan-outs before */
+    size_t places;          /* messages with one */
     uint64_t closes[CODES]; /* by code */
 };
 
@@ -150,6 +153,15 @@ static void close_came(struct bench *b, struct peer *peer, const unsigned char *
     drop(b, peer);
 }
 
+/* A message of the place of an order has it; any other event of the order says that it has changed.
+ */
+static void place_came(struct bench *b, struct peer *peer, const char *text, size_t len)
+{
+    const char *mark = memmem(text, len, "\"place_in_line\":", 16);
+    peer->place = mark == NULL ? 0 : strtoul(mark + 16, NULL, 10);
+    b->places += mark != NULL;
+}
+
 static void event_came(struct bench *b, const char *text, size_t len)
 {
     const char *mark = memmem(text, len, "\"reference\":\"fan-", 17);
@@ -177,9 +189,10 @@ static void frames_came(struct bench *b, struct peer *peer, const unsigned char 
             client_die("a frame in pieces");
         const unsigned char *payload = in + at + head;
         int opcode = in[at] & 15;
-        if (opcode == 1)
+        if (opcode == 1) {
             event_came(b, (const char *)payload, size);
-        else if (opcode == 9)
+            place_came(b, peer, (const char *)payload, size);
+        } else if (opcode == 9)
             answer(peer, 10);
         if (opcode == 8) {
             close_came(b, peer, payload, size);
@@ -357,6 +370,17 @@ static void wait_closed(struct bench *b)
     (void)printf("}\n");
 }
 
+static void tell_line(const struct bench *b)
+{
+    size_t told = 0;
+    size_t sum = 0;
+    for (size_t i = 0; i < b->count; i++) {
+        told += b->peers[i].place > 0;
+        sum += b->peers[i].place;
+    }
+    (void)printf("{\"told\":%zu,\"sum\":%zu,\"messages\":%zu}\n", told, sum, b->places);
+}
+
 static void prepare(struct bench *b, const char *const *arguments)
 {
     struct client_tokens tokens = client_tokens_read(arguments[3]);
@@ -406,6 +430,8 @@ int main(int argc, char **argv)
     while (next_command(&bench, line, sizeof line)) {
         if (strcmp(line, "open\n") == 0)
             open_all(&bench);
+        else if (strcmp(line, "line\n") == 0)
+            tell_line(&bench);
         else if (strcmp(line, "wait\n") == 0)
             wait_closed(&bench);
         else if (sscanf(line, "fan %lf %zu", &rate, &count) == 2 && rate > 0 && count > 0)
