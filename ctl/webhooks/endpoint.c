@@ -33,6 +33,8 @@ int endpoint_check_url(const char *url, bool plain_http)
     for (const char *p = url; *p != '\0' && problem == NULL; p++)
         if (*p <= ' ' || *p > '~')
             problem = "it has a character that does not belong into a URL";
+    if (problem == NULL && strchr(url, '#') != NULL)
+        problem = "it has a fragment (#…), which is never sent";
     if (problem == NULL && url_parse(url, len, &parts, &problem) == 0 && parts.has_user)
         problem = "it names a user: logins are not sent";
     return problem == NULL ? CTL_FINE : ctl_complain(CTL_USAGE, "the URL: %s", problem);

@@ -111,7 +111,9 @@ static int run_add(struct ctl *ctl, const struct command_args *args)
     if (ctl->json)
         (void)printf("{\"endpoint\":\"%s\",\"has_key\":%s}\n", name, has_key ? "true" : "false");
     else
-        (void)printf("%s is sent webhooks from now on%s%s\n", name,
+        (void)printf("%s is sent %s%s%s\n", name,
+                     from_start ? "what has happened so far, and what happens from now on"
+                                : "what happens from now on",
                      has_key ? "; its key is in " : "", has_key ? path : "");
     return CTL_FINE;
 }
@@ -121,9 +123,11 @@ const struct command command_webhooks_add = {
     .operands = "NAME URL",
     .operand_count = 2,
     .summary = "sends webhooks to a URL of the shop's backend",
-    .details = "checkout-webhooks sends it what happens from now on, signed with the key in the "
-               "file NAME of CHECKOUT_HOOKS_SECRETS. Without such a file here, one with a new key "
-               "is made, which the receiver must have. 16 endpoints at most.",
+    .details =
+        "checkout-webhooks sends it what happens from now on, or with --from-start also what "
+        "has happened before and was not purged, signed with the key in the "
+        "file NAME of CHECKOUT_HOOKS_SECRETS. Without such a file here, one with a new key "
+        "is made, which the receiver must have. 16 endpoints at most.",
     .options = {{"types", "LIST", "only these, separated by commas: order.confirmed,… (all)"},
                 {"from-start", NULL, "every event that there is, not only new ones"}},
     .settings = CFG_BIT(DATABASE_URL) | CFG_BIT(HOOKS_SECRETS) | CFG_BIT(HOOKS_HTTP),

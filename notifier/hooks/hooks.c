@@ -17,6 +17,7 @@
 #define ANSWER_MAX 4096
 #define LEASE_SPARE_MS 30000
 #define CONNECT_MS 5000
+#define RETRY_AFTER_MAX_S 3600
 #define FILL_PAGE "128"    /* events of a shard and endpoint, in one transaction */
 #define FILL_MOST "10000"  /* an endpoint with so many due deliveries is given no more */
 #define KEEP_ROWS "100000" /* ended deliveries of an endpoint, at most */
@@ -290,6 +291,7 @@ static bool open_parts(struct hooks *hooks)
         .ca_file = options->ca_file,
         .connections_max = (unsigned)inflight,
         .connect_timeout_ms = options->timeout_ms < CONNECT_MS ? options->timeout_ms : CONNECT_MS,
+        .retry_after_max_s = RETRY_AFTER_MAX_S,
         .may_connect = may_connect,
         .may_connect_arg = hooks};
     const struct dispatcher_options dispatcher = {.loop = options->loop,
@@ -332,12 +334,7 @@ void hooks_free(struct hooks *hooks)
     free(hooks);
 }
 
-bool hooks_ready(const struct hooks *hooks)
+struct dispatcher *hooks_dispatcher(const struct hooks *hooks)
 {
-    return dispatcher_ready(hooks->dispatcher);
-}
-
-void hooks_drain(struct hooks *hooks, loop_cb drained, void *arg)
-{
-    dispatcher_drain(hooks->dispatcher, drained, arg);
+    return hooks->dispatcher;
 }

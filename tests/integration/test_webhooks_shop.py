@@ -181,10 +181,33 @@ class Webhooks(TestCase):
         done = self.stack.ctl("webhooks", "test", "away", "--json", check=False)
         self.assertEqual(json.loads(done.stdout)["problem"], "answered 302")
         self.assertEqual(inside.tries, [])
-        for url in ("ftp://x.example/", "http://u:p@x.example/", "https://", "gopher://x"):
+        for url in ("ftp://x.example/", "http://u:p@x.example/", "https://", "gopher://x", "https://x.example/#in"):
             self.assertEqual(self.stack.ctl("webhooks", "add", "no", url, check=False).returncode, 2)
         self.assertEqual(self.stack.ctl("webhooks", "add", "no", "http://x.example/", check=False,
                                         CHECKOUT_HOOKS_HTTP="false").returncode, 2)
+
+    def test_one_that_was_added_from_the_start_has_what_happened_before(self):
+        order = self.order().wait("confirmed")
+        receiver = Receiver()
+        self.addCleanup(receiver.close)
+        self.addCleanup(self.stack.ctl, "webhooks", "remove", "past")
+        said = self.stack.ctl("webhooks", "add", "past", receiver.url, "--from-start").stdout
+        self.assertIn("past is sent what has happened so far, and what happens from now on; its key is in", said)
+        self.assertEqual([hook.type for hook in receiver.wait(order.id, "order.confirmed")],
+                         ["order.reserved", "order.confirmed"])
+
+    def test_an_endpoint_is_left_alone_for_as_long_as_it_says(self):
+        answers = [(429, {"Retry-After": "1800"}, b"")]
+        receiver = self.endpoint("limited", lambda hook, path: answers[0])
+        order = self.order().wait("confirmed")
+        wait_until(lambda: self.listed("limited")["failures"] > 0, 10, "the refusal")
+        for sent, status in ((True, 200), (False, 500), (True, 200)):      # of what was under way
+            self.stack.sql("select judge_hook('limited', %s, %s, 0, 86400000)", (sent, status))
+        left_s = self.stack.one("select extract(epoch from try_at - now()) from hook_endpoints where endpoint = 'limited'")
+        self.assertTrue(1790 < left_s <= 1800, left_s)
+        answers[0] = 200
+        self.stack.ctl("webhooks", "resume", "limited")
+        receiver.wait(order.id, "order.confirmed")
 
     def test_a_long_answer_is_cut_and_counts(self):
         receiver = self.endpoint("long", lambda hook, path: (200, {}, b"A\0\xff\n" + b"x" * 10_000_000))

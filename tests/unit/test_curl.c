@@ -232,7 +232,7 @@ START_TEST(retry_after_is_told)
 }
 END_TEST
 
-/* A payment holds a unit, so no server makes us wait for long. */
+/* A payment holds a unit, so no gateway makes us wait for long; endpoints of the shop may. */
 START_TEST(a_retry_after_of_no_sense_is_none_and_a_long_one_is_cut)
 {
     static const struct {
@@ -252,6 +252,16 @@ START_TEST(a_retry_after_of_no_sense_is_none_and_a_long_one_is_cut)
         ck_assert_msg(s->response.retry_after_s == rows[i].seconds, "%s: %u", rows[i].value,
                       s->response.retry_after_s);
     }
+    curl_client_free(s->client);
+    s->client = curl_client_new(s->loop, &(struct curl_options){.connections_max = 8,
+                                                                .connect_timeout_ms = 1000,
+                                                                .retry_after_max_s = 3600});
+    s->retry_after = "1800";
+    run(s, "GET", "/busy", NULL);
+    ck_assert_uint_eq(s->response.retry_after_s, 1800);
+    s->retry_after = "86400";
+    run(s, "GET", "/busy", NULL);
+    ck_assert_uint_eq(s->response.retry_after_s, 3600);
     stage_free(s);
 }
 END_TEST

@@ -11,6 +11,7 @@ struct curl_options {
     const char *ca_file;      /* NULL or "": the system's */
     unsigned connections_max; /* per client */
     uint32_t connect_timeout_ms;
+    uint32_t retry_after_max_s; /* a longer Retry-After is cut to that; 0: to a minute */
     /* Whether an address, which a host's name stands for now, may be connected to. NULL: each. */
     bool (*may_connect)(const struct sockaddr *address, void *arg);
     void *may_connect_arg;
@@ -36,7 +37,7 @@ struct curl_response {
     const char *problem; /* text if code is not 0 */
     const char *reason; /* why, in a word, if code is not 0: "timeout", "certificate_expired", … */
     int64_t date_s;     /* of a Date header, the server's clock; 0: none */
-    uint32_t retry_after_s; /* of a Retry-After header, a minute at most; 0: none */
+    uint32_t retry_after_s; /* of a Retry-After header, the options' most; 0: none */
     bool replayed;          /* "Idempotent-Replayed: true": the stored result of its key */
 };
 

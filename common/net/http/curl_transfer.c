@@ -16,14 +16,15 @@
 #include "common/net/http/curl_sockets.h"
 
 #define URL_MAX ((size_t)8192)
-#define READ_SIZE 4096L    /* bytes libcurl reads at once */
-#define RETRY_AFTER_MAX 60 /* seconds; a call that waits may hold something */
+#define READ_SIZE 4096L /* bytes libcurl reads at once */
+#define RETRY_S 60      /* at most; a call that waits may hold something */
 
 struct curl_transfers {
     CURLM *multi;
     struct loop_timer *timer;
     char *ca_file; /* NULL: the system's */
     uint32_t connect_timeout_ms;
+    uint32_t retry_max_s;
     bool (*may_connect)(const struct sockaddr *address, void *arg);
     void *may_connect_arg;
     struct curl_sockets sockets;
@@ -358,6 +359,7 @@ static void read_info(struct curl_transfer *transfer, CURLcode result,
     long status = 0;
     long sent = 0;
     curl_off_t retry_after = 0;
+    uint32_t most_s = transfer->all->retry_max_s;
     (void)curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
     response->code = error_of(result, transfer);
     if (response->code != 0) {
@@ -378,8 +380,7 @@ static void read_info(struct curl_transfer *transfer, CURLcode result,
         response->replayed = is_replayed(transfer->easy);
         (void)curl_easy_getinfo(transfer->easy, CURLINFO_RETRY_AFTER, &retry_after);
         if (retry_after > 0) /* negative: a date in the past */
-            response->retry_after_s =
-                retry_after > RETRY_AFTER_MAX ? RETRY_AFTER_MAX : (uint32_t)retry_after;
+            response->retry_after_s = retry_after > most_s ? most_s : (uint32_t)retry_after;
     }
 }
 
@@ -413,6 +414,7 @@ struct curl_transfers *curl_transfers_new(struct loop *loop, const struct curl_o
     all->arg = arg;
     curl_sockets_init(&all->sockets, loop, on_socket, all);
     all->connect_timeout_ms = options->connect_timeout_ms;
+    all->retry_max_s = options->retry_after_max_s == 0 ? RETRY_S : options->retry_after_max_s;
     all->may_connect = options->may_connect;
     all->may_connect_arg = options->may_connect_arg;
     bool own_ca = options->ca_file != NULL && options->ca_file[0] != '\0';

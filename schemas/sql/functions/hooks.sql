@@ -178,7 +178,8 @@ begin
 end $$;
 
 -- What an attempt says of its endpoint. One that fails without an end for p_pause_after_ms, or answers 410, is paused. When
--- it answers again after 10 failures or more, all that waits for a later try is due.
+-- it answers again after 10 failures or more, all that waits for a later try is due. What was under way when it asked to be
+-- left alone for a time changes nothing of that.
 create or replace function checkout.judge_hook(
     p_endpoint text, p_sent boolean, p_status integer, p_hold_ms bigint, p_pause_after_ms bigint)
 returns void
@@ -191,7 +192,9 @@ begin
         if not found then
             return;
         end if;
-        update checkout.hook_endpoints h set failures = 0, failing_since = null, try_at = now() where h.endpoint = p_endpoint;
+        update checkout.hook_endpoints h
+           set failures = 0, failing_since = null, try_at = case when before >= 10 then now() else h.try_at end
+         where h.endpoint = p_endpoint;
         if before >= 10 then
             update checkout.hook_deliveries d set due_at = now()
              where d.endpoint = p_endpoint and d.state = 'due' and d.claimed_by is null and d.due_at > now();
@@ -200,9 +203,9 @@ begin
     end if;
     update checkout.hook_endpoints h
        set failures = h.failures + 1, failing_since = coalesce(h.failing_since, now()),
-           try_at = now() + greatest(p_hold_ms, case when h.failures >= 9
-                                                     then least(60000, 500 * 2 ^ least(h.failures - 8, 10)) else 0 end)
-                            * interval '1 ms',
+           try_at = greatest(h.try_at, now() + interval '1 ms'
+                             * greatest(p_hold_ms, case when h.failures >= 9
+                                                        then least(60000, 500 * 2 ^ least(h.failures - 8, 10)) else 0 end)),
            paused = case when h.paused is not null then h.paused
                          when p_status = 410 then 'it answered 410: gone'
                          when h.failing_since < now() - p_pause_after_ms * interval '1 ms'
