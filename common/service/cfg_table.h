@@ -82,6 +82,7 @@ X(SMTP_URL, "SMTP_URL", SMTP_URLS, NULL, 0, 0, CFG_MAILER, "mail server, smtp://
 X(SMTP_PASSWORD_FILE, "SMTP_PASSWORD_FILE", SECRET_FILE, "", 1, 255, CFG_MAILER, "file with the password for CHECKOUT_SMTP_URL, which then has none; as it is, not percent-encoded") \
 X(SMTP_CA_FILE, "SMTP_CA_FILE", FILE, "", 0, 0, CFG_MAILER, "file of CA certificates to check the mail server's certificate; empty: the system's") \
 X(SMTP_TLS, "SMTP_TLS", BOOLEAN, "true", 0, 0, CFG_MAILER, "whether smtp:// is used with STARTTLS only; false where the mail server is on the same host and takes no login") \
+X(SMTP_NAME, "SMTP_NAME", WORD, "", 0, 0, CFG_MAILER, "name that this host gives of itself to mail servers (EHLO), of which some want one with a dot; empty: the system's, or without a dot in that the host of CHECKOUT_MAIL_FROM") \
 X(SMTP_TIMEOUT, "SMTP_TIMEOUT", DURATION, "60s", 1000, 600000, CFG_MAILER, "longest time that one attempt to send a mail may take") \
 X(MAIL_FROM, "MAIL_FROM", EMAIL, NULL, 0, 0, CFG_MAILER, "address that mails come from") \
 X(MAIL_FROM_NAME, "MAIL_FROM_NAME", LINE, "", 1, 100, CFG_MAILER, "name of the shop, beside that address and in the mails; empty: the host of the address") \
@@ -89,7 +90,7 @@ X(MAIL_ORDER_URL, "MAIL_ORDER_URL", PAGE_URL, "", 0, 0, CFG_MAILER, "page of the
 X(MAIL_TEMPLATES, "MAIL_TEMPLATES", STRING, "", 0, 0, CFG_MAILER, "folder with templates of the shop's own, each in place of the one that has its name; empty: none") \
 X(MAIL_INFLIGHT, "MAIL_INFLIGHT", INTEGER, "16", 1, 64, CFG_MAILER, "mails that one process sends at once, at most") \
 X(MAIL_PER_ADDRESS, "MAIL_PER_ADDRESS", INTEGER, "30", 1, 100000, CFG_MAILER, "mails to one address in an hour, at most; others wait for the next hour") \
-X(MAIL_GIVE_UP, "MAIL_GIVE_UP", DURATION, "48h", 1000, 2592000000, CFG_MAILER, "for how long a mail is tried that the mail server does not take") \
+X(MAIL_GIVE_UP, "MAIL_GIVE_UP", DURATION, "48h", 1000, 2592000000, CFG_MAILER, "for how long a mail is tried that the mail server does not take, from the first time that it was offered") \
 X(HOOKS_SECRETS, "HOOKS_SECRETS", STRING, "/etc/checkout/webhooks", 0, 0, CFG_WEBHOOKS | CFG_CTL, "folder with the keys that sign webhooks to the shop's backend: a file for each endpoint, of its name, with a key a line (whsec_ or whsk_); read again when one changes and on SIGHUP") \
 X(HOOKS_HTTP, "HOOKS_HTTP", BOOLEAN, "false", 0, 0, CFG_WEBHOOKS | CFG_CTL, "whether endpoints may be http:// too, where events and answers can be read and changed on their way") \
 X(HOOKS_ALLOW, "HOOKS_ALLOW", NETWORKS, "", 0, 0, CFG_WEBHOOKS, "addresses and networks, separated by commas, that webhooks may go to although they are not of the public internet: 10.1.2.0/24, 127.0.0.1; empty: none") \

@@ -14,8 +14,8 @@
 #include "common/base/loop.h"
 #include "common/net/pg/pg.h"
 #include "common/service/heartbeat.h"
-#include "common/service/metrics.h"
 #include "notifier/dispatch/dispatch_attempt.h"
+#include "notifier/dispatch/dispatch_stats.h"
 
 #define DISPATCH_PARAMS_MAX 12
 #define DISPATCH_NUMBER_SIZE 24
@@ -31,17 +31,6 @@ struct dispatch_params {
 
 void dispatch_param_text(struct dispatch_params *params, const char *text); /* NULL: null */
 void dispatch_param_int(struct dispatch_params *params, int64_t number);
-
-/* Each transport has its own names for these. */
-struct dispatch_stats {
-    struct spans *spans; /* NULL: none are made */
-    struct metric *attempts[DISPATCH_ENDS];
-    struct metric *attempt_seconds;
-    struct metric *in_flight;
-    struct metric *overdue;
-    struct metric *overdue_seconds;
-    struct metric *database_up;
-};
 
 /* What a transport does. `arg` is the options'. */
 struct dispatch_transport {

@@ -4,10 +4,8 @@
 
 #define LABELS_SIZE 64
 
-static struct metric *attempts(struct metrics *m, enum dispatch_end end)
+static struct metric *attempts(struct metrics *m, const char *labels)
 {
-    char labels[LABELS_SIZE];
-    (void)snprintf(labels, sizeof labels, "end=\"%s\"", dispatch_end_word(end));
     return metrics_counter(m, "checkout_hook_attempts_total",
                            "Attempts to deliver a webhook, by what came of them.", labels);
 }
@@ -16,8 +14,7 @@ void hook_stats_init(struct hook_stats *stats, struct metrics *m)
 {
     struct dispatch_stats *d = &stats->dispatch;
     stats->metrics = m;
-    for (int end = 0; end < DISPATCH_ENDS; end++)
-        d->attempts[end] = attempts(m, (enum dispatch_end)end);
+    dispatch_stats_attempts(d, m, attempts);
     d->attempt_seconds = metrics_histogram(m, "checkout_hook_attempt_seconds",
                                            "From an attempt's beginning to its end.", NULL);
     d->in_flight = metrics_gauge(m, "checkout_hooks_in_flight",

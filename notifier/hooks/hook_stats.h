@@ -3,8 +3,7 @@
 #define NOTIFIER_HOOKS_HOOK_STATS_H
 
 #include "common/net/pg/pg_result.h"
-#include "common/service/metrics.h"
-#include "notifier/dispatch/dispatcher.h"
+#include "notifier/dispatch/dispatch_stats.h"
 #include "notifier/hooks/hook_limits.h"
 
 struct hook_stats {

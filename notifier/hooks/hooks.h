@@ -11,6 +11,7 @@
 
 #include "common/base/loop.h"
 #include "common/net/address.h"
+#include "notifier/dispatch/dispatcher.h"
 #include "notifier/hooks/hook_secrets.h"
 #include "notifier/hooks/hook_stats.h"
 
@@ -39,8 +40,6 @@ struct hooks_options {
 struct hooks *hooks_new(const struct hooks_options *options);
 /* Attempts under way end without a record: they are made again. NULL is allowed. */
 void hooks_free(struct hooks *hooks);
-bool hooks_ready(const struct hooks *hooks);
-/* Begins nothing more; calls back once all attempts have ended and are recorded, or 20 s later. */
-void hooks_drain(struct hooks *hooks, loop_cb drained, void *arg);
+struct dispatcher *hooks_dispatcher(const struct hooks *hooks);
 
 #endif

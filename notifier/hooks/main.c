@@ -4,47 +4,18 @@
 #include <stdio.h>
 
 #include "common/base/log.h"
-#include "common/service/daemon.h"
 #include "common/service/process.h"
-#include "common/service/stop.h"
+#include "notifier/dispatch/dispatch_program.h"
 #include "notifier/hooks/hooks.h"
 
 struct hooks_program {
-    struct daemon daemon;
+    struct dispatch_program common;
     struct hook_stats stats;
     struct networks *allowed;
     struct hook_secrets *secrets;
     struct loop_signal *hangup;
     struct hooks *hooks;
 };
-
-static bool ready(void *arg, struct buf *ret_why)
-{
-    struct hooks_program *p = arg;
-    bool database = p->hooks != NULL && hooks_ready(p->hooks);
-    if (!database)
-        (void)buf_str(ret_why, "PostgreSQL is not connected\n");
-    if (stop_begun(p->daemon.stop))
-        (void)buf_str(ret_why, "it is leaving\n");
-    return database && !stop_begun(p->daemon.stop);
-}
-
-static void drained(void *arg)
-{
-    struct hooks_program *p = arg;
-    loop_stop(p->daemon.loop);
-}
-
-static void drain(void *arg)
-{
-    struct hooks_program *p = arg;
-    log_info("leaving");
-    stop_notify_stopping();
-    if (p->hooks == NULL)
-        drained(p);
-    else
-        hooks_drain(p->hooks, drained, p);
-}
 
 static void hung_up(void *arg)
 {
@@ -55,9 +26,9 @@ static void hung_up(void *arg)
 
 static struct hooks *open_hooks(struct hooks_program *p)
 {
-    const struct cfg *cfg = p->daemon.cfg;
+    const struct cfg *cfg = p->common.daemon.cfg;
     return hooks_new(&(struct hooks_options){
-        .loop = p->daemon.loop,
+        .loop = p->common.daemon.loop,
         .database_url = cfg_str(cfg, CFG_DATABASE_URL),
         .secrets = p->secrets,
         .allowed = p->allowed,
@@ -70,20 +41,20 @@ static struct hooks *open_hooks(struct hooks_program *p)
         .keep_ms = cfg_int(cfg, CFG_HOOKS_KEEP),
         .stats = &p->stats,
         .place = cfg_str(cfg, CFG_ADMIN_LISTEN),
-        .ready = ready,
-        .ready_arg = p,
+        .ready = dispatch_program_ready,
+        .ready_arg = &p->common,
     });
 }
 
 static int start(struct hooks_program *p)
 {
     const char *problem; /* the settings were checked */
-    hook_stats_init(&p->stats, p->daemon.metrics);
-    p->stats.dispatch.spans = p->daemon.spans;
-    p->secrets = hook_secrets_new(cfg_str(p->daemon.cfg, CFG_HOOKS_SECRETS));
-    p->hangup = loop_signal_new(p->daemon.loop, SIGHUP, hung_up, p);
+    hook_stats_init(&p->stats, p->common.daemon.metrics);
+    p->stats.dispatch.spans = p->common.daemon.spans;
+    p->secrets = hook_secrets_new(cfg_str(p->common.daemon.cfg, CFG_HOOKS_SECRETS));
+    p->hangup = loop_signal_new(p->common.daemon.loop, SIGHUP, hung_up, p);
     if (p->secrets != NULL && p->hangup != NULL &&
-        networks_new(cfg_str(p->daemon.cfg, CFG_HOOKS_ALLOW), &p->allowed, &problem) == 0)
+        networks_new(cfg_str(p->common.daemon.cfg, CFG_HOOKS_ALLOW), &p->allowed, &problem) == 0)
         p->hooks = open_hooks(p);
     if (p->hooks != NULL)
         return 0;
@@ -99,22 +70,20 @@ int main(int argc, char **argv)
         .summary = "Sends the shop's backend what becomes of orders, as signed webhooks.",
         .cfg_program = CFG_WEBHOOKS,
         .servers = {&contact_pg},
-        .ready = ready,
-        .drain = drain,
-        .arg = &p,
+        .ready = dispatch_program_ready,
+        .drain = dispatch_program_drain,
+        .arg = &p.common,
     };
     int code;
-    if (!daemon_open(&program, argc, argv, &p.daemon, &code))
+    if (!daemon_open(&program, argc, argv, &p.common.daemon, &code))
         return process_end(code);
     code = start(&p);
-    if (code == 0) {
-        stop_notify_ready();
-        loop_run(p.daemon.loop);
-    }
+    if (code == 0)
+        dispatch_program_run(&p.common, hooks_dispatcher(p.hooks));
     hooks_free(p.hooks);
     hook_secrets_free(p.secrets);
     networks_free(p.allowed);
     loop_signal_free(p.hangup);
-    daemon_close(&p.daemon);
+    daemon_close(&p.common.daemon);
     return process_end(code);
 }

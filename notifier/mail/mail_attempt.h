@@ -22,10 +22,11 @@
 struct mail_attempt {
     struct dispatch_attempt base;
     struct mailer *mailer;
-    int64_t age_ms; /* of the mail */
+    int64_t age_ms; /* since a server first heard of it */
     char order_id[IDS_ORDER_SIZE];
     char to[MAIL_ADDRESS_SIZE];
     struct buf message;
+    size_t server; /* the one that it is at */
     size_t servers_tried;
     struct smtp_call *call; /* NULL: it is not at a server */
 };

@@ -1,6 +1,7 @@
 #include "notifier/mail/mail_outcome.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "common/base/err.h"
 
@@ -22,10 +23,25 @@ enum dispatch_end mail_end_of(const struct smtp_answer *answer)
     }
 }
 
+bool mail_server_busy(const struct smtp_answer *answer)
+{
+    if (answer->status < 400 || answer->status >= 500)
+        return false;
+    return !answer->offered || answer->status == 421 || answer->status == 432 ||
+           answer->status == 454 || strncmp(answer->detail, "4.3.", 4) == 0 ||
+           strncmp(answer->detail, "4.4.", 4) == 0;
+}
+
+bool mail_refused_by_policy(const struct smtp_answer *answer)
+{
+    return answer->code == ERR_REFUSED && strncmp(answer->detail, "5.7.", 4) == 0;
+}
+
 void mail_problem_of(const struct smtp_answer *answer, char ret_text[DISPATCH_PROBLEM_SIZE])
 {
     if (answer->status >= 400)
-        (void)snprintf(ret_text, DISPATCH_PROBLEM_SIZE, "%s: %u", answer->reason, answer->status);
+        (void)snprintf(ret_text, DISPATCH_PROBLEM_SIZE, "%s: %u%s%s", answer->reason,
+                       answer->status, answer->detail[0] == '\0' ? "" : " ", answer->detail);
     else
         (void)snprintf(ret_text, DISPATCH_PROBLEM_SIZE, "%s", answer->reason);
 }

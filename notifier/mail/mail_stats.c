@@ -1,21 +1,14 @@
 #include "notifier/mail/mail_stats.h"
 
-#include <stdio.h>
-
-#define LABELS_SIZE 48
-
-static struct metric *attempts(struct metrics *m, enum dispatch_end end)
+static struct metric *attempts(struct metrics *m, const char *labels)
 {
-    char labels[LABELS_SIZE];
-    (void)snprintf(labels, sizeof labels, "end=\"%s\"", dispatch_end_word(end));
     return metrics_counter(m, "checkout_mail_attempts_total",
                            "Attempts to send a mail, by what came of them.", labels);
 }
 
 void mail_stats_init(struct dispatch_stats *stats, struct metrics *m)
 {
-    for (int end = 0; end < DISPATCH_ENDS; end++)
-        stats->attempts[end] = attempts(m, (enum dispatch_end)end);
+    dispatch_stats_attempts(stats, m, attempts);
     stats->attempt_seconds = metrics_histogram(m, "checkout_mail_attempt_seconds",
                                                "From an attempt's beginning to its end.", NULL);
     stats->in_flight =

@@ -2,8 +2,7 @@
 #ifndef NOTIFIER_MAIL_MAIL_STATS_H
 #define NOTIFIER_MAIL_MAIL_STATS_H
 
-#include "common/service/metrics.h"
-#include "notifier/dispatch/dispatcher.h"
+#include "notifier/dispatch/dispatch_stats.h"
 
 void mail_stats_init(struct dispatch_stats *stats, struct metrics *metrics);
 

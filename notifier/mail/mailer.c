@@ -8,13 +8,14 @@
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
-#include "notifier/dispatch/dispatcher.h"
 #include "notifier/mail/mail_attempt.h"
 #include "notifier/mail/mail_outcome.h"
+#include "notifier/mail/mail_window.h"
 
 #define LEASE_SPARE_MS 30000 /* of a claim, beside the attempts with their goodbyes */
 #define PAUSE_FIRST_MS 1000  /* while no server is to be had */
 #define PAUSE_MOST_MS 30000
+#define POLICY_REFUSALS 3 /* in a row; more say something of us, not of the buyers */
 
 static const struct pg_statement claim_statement = {
     "claim_mails",
@@ -30,8 +31,10 @@ static const struct pg_statement overdue_statement = {
 struct mailer {
     struct mailer_options options;
     struct dispatcher *dispatcher;
-    size_t server; /* the one that worked last */
-    bool outage;   /* none worked: one mail at a time, after pauses, until one does */
+    struct mail_window window;
+    size_t policy_refusals; /* since a mail was last taken */
+    size_t server;          /* the one that worked last */
+    bool outage;            /* none worked: one mail at a time, after pauses, until one does */
     uint64_t pause_until_ms;
     struct backoff pause;
     struct backoff dice; /* only for its random numbers */
@@ -50,7 +53,9 @@ static void record(const struct dispatch_attempt *attempt, struct dispatch_param
 {
     dispatch_param_int(params, attempt->id);
     dispatch_param_int(params, attempt->number);
-    dispatch_param_text(params, dispatch_state_word(attempt->end));
+    dispatch_param_text(params, attempt->end == DISPATCH_UNAVAILABLE
+                                    ? "unreached" /* the time for which it is tried begins anew */
+                                    : dispatch_state_word(attempt->end));
     dispatch_param_text(params, attempt->problem[0] == '\0' ? NULL : attempt->problem);
     dispatch_param_int(params, attempt->retry_ms);
 }
@@ -70,22 +75,28 @@ static void log_end(const struct dispatch_attempt *base)
                  LOG_STR("problem", base->problem));
 }
 
+/* One that says nothing of its mail: that is due again soon, and is never given up for it. */
 static void end_attempt(struct mailer *mailer, struct mail_attempt *attempt, enum dispatch_end end)
 {
-    dispatch_attempt_end(&attempt->base, end, mail_retry_ms(attempt->base.number, roll(mailer)),
-                         attempt->age_ms, mailer->options.give_up_ms);
+    bool offered = end != DISPATCH_UNAVAILABLE;
+    int64_t retry_ms = mail_retry_ms(offered ? attempt->base.number : 1, roll(mailer));
+    dispatch_attempt_end(&attempt->base, end, retry_ms, attempt->age_ms,
+                         offered ? mailer->options.give_up_ms : INT64_MAX);
     dispatcher_ended(&attempt->base);
 }
 
-/* No server could be used. */
+/* No server could be used. Of several attempts that find it out at once, the first counts. */
 static void begin_pause(struct mailer *mailer, const struct mail_attempt *attempt)
 {
-    uint32_t ms = backoff_next(&mailer->pause);
+    uint64_t now_ms = clock_mono_ms();
+    if (mailer->outage && now_ms < mailer->pause_until_ms)
+        return;
     if (!mailer->outage)
         log_error("no mail server can be used; mails wait",
                   LOG_STR("problem", attempt->base.problem));
     mailer->outage = true;
-    mailer->pause_until_ms = clock_mono_ms() + ms;
+    mailer->pause_until_ms = now_ms + backoff_next(&mailer->pause);
+    mail_window_close(&mailer->window);
 }
 
 static void end_outage(struct mailer *mailer)
@@ -97,37 +108,70 @@ static void end_outage(struct mailer *mailer)
     backoff_reset(&mailer->pause);
 }
 
+/* What follows from an answer after those before it. */
+static enum dispatch_end end_of(struct mailer *mailer, const struct smtp_answer *answer)
+{
+    enum dispatch_end end = mail_end_of(answer);
+    if (end == DISPATCH_SENT)
+        mailer->policy_refusals = 0;
+    if (!mail_refused_by_policy(answer))
+        return end;
+    return ++mailer->policy_refusals > POLICY_REFUSALS ? DISPATCH_UNAVAILABLE : end;
+}
+
+/* What the end of an attempt says of the servers. */
+static void judge_server(struct mailer *mailer, const struct mail_attempt *attempt,
+                         enum dispatch_end end, bool busy)
+{
+    if (busy && mailer->window.now > 1) {
+        mail_window_busy(&mailer->window);
+        log_info("mail server is busy; fewer mails at once",
+                 LOG_STR("problem", attempt->base.problem), LOG_INT("mails", mailer->window.now));
+    } else if (busy || end == DISPATCH_UNAVAILABLE) {
+        begin_pause(mailer, attempt);
+    } else {
+        end_outage(mailer);
+        if (end == DISPATCH_SENT)
+            mail_window_taken(&mailer->window);
+    }
+}
+
+/* Others may have left it meanwhile. */
+static void leave_server(struct mailer *mailer, size_t server)
+{
+    if (mailer->server == server)
+        mailer->server = (server + 1) % mailer->options.server_count;
+}
+
 static void answered(const struct smtp_answer *answer, void *arg)
 {
     struct mail_attempt *attempt = arg;
     struct mailer *mailer = attempt->mailer;
-    enum dispatch_end end = mail_end_of(answer);
+    enum dispatch_end end = end_of(mailer, answer);
     attempt->call = NULL;
     attempt->base.problem[0] = '\0';
     if (end != DISPATCH_SENT)
         mail_problem_of(answer, attempt->base.problem);
-    if (end != DISPATCH_UNAVAILABLE) {
-        if (answer->status > 0)
-            end_outage(mailer);
-        end_attempt(mailer, attempt, end);
-        return;
+    if (end == DISPATCH_UNAVAILABLE) {
+        leave_server(mailer, attempt->server);
+        if (++attempt->servers_tried < mailer->options.server_count) {
+            try_server(mailer, attempt);
+            return;
+        }
     }
-    if (++attempt->servers_tried < mailer->options.server_count) {
-        mailer->server = (mailer->server + 1) % mailer->options.server_count;
-        try_server(mailer, attempt);
-        return;
-    }
-    begin_pause(mailer, attempt);
+    judge_server(mailer, attempt, end, mail_server_busy(answer));
     end_attempt(mailer, attempt, end);
 }
 
 static void try_server(struct mailer *mailer, struct mail_attempt *attempt)
 {
     const struct mailer_options *options = &mailer->options;
-    const struct smtp_mail mail = {.server = &options->servers[mailer->server],
+    attempt->server = mailer->server;
+    const struct smtp_mail mail = {.server = &options->servers[attempt->server],
                                    .tls = options->tls,
                                    .ca_file = options->ca_file,
                                    .timeout_ms = options->timeout_ms,
+                                   .name = options->name,
                                    .from = options->shop.from,
                                    .to = attempt->to,
                                    .data = buf_text(&attempt->message),
@@ -151,7 +195,7 @@ static bool may_claim(size_t count, struct dispatch_params *params, void *arg)
 {
     struct mailer *mailer = arg;
     const struct mailer_options *options = &mailer->options;
-    size_t most = mailer->outage ? 1 : options->inflight;
+    size_t most = mailer->window.now;
     if (count >= most || clock_mono_ms() < mailer->pause_until_ms)
         return false;
     dispatch_param_text(params, dispatcher_name(mailer->dispatcher));
@@ -200,6 +244,7 @@ struct mailer *mailer_new(const struct mailer_options *options)
     if (mailer == NULL)
         return NULL;
     mailer->options = *options;
+    mail_window_init(&mailer->window, options->inflight);
     backoff_init(&mailer->pause, PAUSE_FIRST_MS, PAUSE_MOST_MS, clock_mono_us());
     backoff_init(&mailer->dice, UINT32_MAX, UINT32_MAX, (uint64_t)getpid() ^ clock_mono_us());
     mailer->dispatcher =
@@ -229,12 +274,7 @@ void mailer_free(struct mailer *mailer)
     free(mailer);
 }
 
-bool mailer_ready(const struct mailer *mailer)
+struct dispatcher *mailer_dispatcher(const struct mailer *mailer)
 {
-    return dispatcher_ready(mailer->dispatcher);
-}
-
-void mailer_drain(struct mailer *mailer, loop_cb drained, void *arg)
-{
-    dispatcher_drain(mailer->dispatcher, drained, arg);
+    return mailer->dispatcher;
 }

@@ -11,6 +11,7 @@
 
 #include "common/base/loop.h"
 #include "common/net/smtp/smtp.h"
+#include "notifier/dispatch/dispatcher.h"
 #include "notifier/mail/mail_stats.h"
 #include "notifier/mail/mail_text.h"
 
@@ -24,6 +25,7 @@ struct mailer_options {
     size_t server_count;
     bool tls; /* STARTTLS is a must; with a login it always is */
     const char *ca_file;
+    const char *name;    /* of this host, for EHLO */
     uint32_t timeout_ms; /* of an attempt at one server */
     size_t inflight;
     int64_t per_address; /* in an hour */
@@ -40,8 +42,6 @@ struct mailer_options {
 struct mailer *mailer_new(const struct mailer_options *options);
 /* Attempts under way end without a record: they are made again. NULL is allowed. */
 void mailer_free(struct mailer *mailer);
-bool mailer_ready(const struct mailer *mailer);
-/* Claims no more; calls back once all attempts have ended and are recorded, or 20 s later. */
-void mailer_drain(struct mailer *mailer, loop_cb drained, void *arg);
+struct dispatcher *mailer_dispatcher(const struct mailer *mailer);
 
 #endif

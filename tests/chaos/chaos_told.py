@@ -10,7 +10,8 @@ from harness_hooks import CUT, SILENT, Receiver
 from harness_mail import Inbox
 
 SHARE = 0.2
-MAIL_FAULTS = ("rejected", "refused", "busy", "shy", "closed", "lost", "slow", "silent", "kept")
+MAIL_FAULTS = ("rejected", "refused", "busy", "shy", "closed", "closing", "greylisted", "throttled", "lost", "slow", "silent",
+               "kept")
 HOOK_FAULTS = (500, 503, 302, CUT, SILENT, "lost", "kept", "slow")
 TAKEN = ("lost", "kept", "slow")
 HURRY = ("update mails set state = 'due', ended_at = null, due_at = now() where state <> 'sent' and claimed_by is null "

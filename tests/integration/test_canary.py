@@ -14,6 +14,8 @@ import harness_services
 from harness import wait_until
 from harness_gateway import Scripted, ScriptedGateway, intent
 from harness_hooks import Receiver, new_secret, write_keys
+from harness_mail import Inbox
+from harness_tls import Authority
 
 MARK = "CANARY" + secrets.token_hex(6)
 KINDS = ("pays", "declined", "refused", "misconfigured", "broken", "garbage", "cut", "other", "asks", "slow")
@@ -42,7 +44,7 @@ class Canary(Scripted):
 
     daemons = ()
     settings = {"CHECKOUT_LOG_LEVEL": "debug", "CHECKOUT_GATEWAY_TIMEOUT": "1s",
-                "CHECKOUT_ACTION_WAIT": "1s"}
+                "CHECKOUT_ACTION_WAIT": "1s", "CHECKOUT_MAIL": "true", "CHECKOUT_MAIL_TO_ANY": "true"}
 
     @classmethod
     def setUpClass(cls):
@@ -157,10 +159,11 @@ class Canary(Scripted):
 
     def hear_operator(self, order):
         letters = json.loads(self.stack.ctl("dead", "list", "--json").stdout.splitlines()[0])
-        commands = [["orders", "refund", order.id, "--note", "as agreed"], ["orders", "list"], ["orders", "show", order.id], ["orders", "explain", order.id],
+        commands = [["orders", "refund", order.id, "--note", "as agreed"], ["orders", "list"], ["orders", "show", order.id],
+                    ["orders", "explain", order.id],
                     ["payments", "unknown"], ["shards"], ["consumers"], ["doctor"], ["items", "list"],
                     ["dead", "list"], ["dead", "show", letters["id"]], ["top", "--once"], ["audit"],
-                    ["events", "follow", "--once"], ["migrate"], ["topology"]]
+                    ["mails", "list"], ["events", "follow", "--once"], ["migrate"], ["topology"]]
         for command in commands:
             for options in ([], ["--json"]):
                 done = self.stack.ctl(*command, *options, check=False,
@@ -261,6 +264,7 @@ class Canary(Scripted):
     def assert_all_was_heard(self):
         """What is said where nothing is secret: so each of these was listened to."""
         for source, word in (("producer-1.log", b"eve"), ("consumer-1.log", b"no definite answer"),
+                             ("mailer-1.log", b"refused: 450 4.2.0"), ("checkoutctl mails", b"sent"),
                              ("redis-monitor", b"checkout:events:"), ("postgres", b"nobody_called_ned"),
                              ("postgres", rb"checkout\.decide"), ("rabbitmq", b"connection"),
                              ("ps", b"checkout-consumer"), ("/metrics", b"checkout_payments_total"),
@@ -297,16 +301,35 @@ class Canary(Scripted):
         self.stack.ctl("webhooks", "add", "backend", f"{self.receiver.url}/{MARK}?token={MARK}", **settings)
         self.stack.start("webhooks", CHECKOUT_LOG_LEVEL="debug", **settings)
 
+    def send_mails(self):
+        """Through a server that wants a login, and refuses each address once, by name."""
+        authority = Authority(self.stack.directory, "authority")
+        self.stack.secrets["SMTP"] = secrets.token_hex(16)
+        password = self.stack.write_secret("secrets/smtp", self.stack.secrets["SMTP"])
+        self.inbox = Inbox(certificate=authority.issue("mail"), login=("shop", self.stack.secrets["SMTP"]))
+        self.inbox.repeats = True
+        self.addCleanup(self.inbox.close)
+        self.stack.start("mailer", CHECKOUT_SMTP_URL=f"smtp://shop@localhost:{self.inbox.port}",
+                         CHECKOUT_SMTP_PASSWORD_FILE=password, CHECKOUT_SMTP_CA_FILE=authority.path,
+                         CHECKOUT_MAIL_FROM="shop@shop.example")
+
+    def mails_left(self):
+        self.stack.sql("update mails set due_at = now() where state = 'due' and claimed_by is null")
+        return self.stack.one("select count(*) from mails where state = 'due'")
+
     def test_no_secret_leaves_its_place(self):
         for name in ("producer", "notifier"):
             self.stack.start(name)
         self.send_webhooks()
+        self.send_mails()
         self.consume()
         self.bad_requests()
         orders = self.sale()
         self.bad_messages("dress")
         self.provoke_postgresql()
         self.listeners(orders)
+        wait_until(lambda: self.mails_left() == 0, 30, "the mails to leave")
+        self.assertTrue(self.inbox.mails)
         self.hear_processes()
         self.hear_operator(orders[0])
         orders[0].wait("refunded")
@@ -318,8 +341,10 @@ class Canary(Scripted):
 
         self.assert_all_was_heard()
         addresses = self.found(re.escape(MARK).encode() + rb"\.\d+@")
-        self.assertEqual(set(addresses), {"column orders.receipt_email"}, addresses)
-        self.words.pop("column orders.receipt_email")
+        kept = {"column orders.receipt_email", "column orders.mail_to"}
+        self.assertEqual(set(addresses), kept, addresses)
+        for column in kept:
+            self.words.pop(column)
         for place in ("column hook_endpoints.url", "column hook_deliveries.answer"):
             self.assertTrue([text for text in self.words.pop(place) if MARK.encode() in text], place)
         self.take_out_what_the_buyer_is_told()

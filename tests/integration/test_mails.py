@@ -1,7 +1,11 @@
 #!/usr/bin/python3
 """Buyers are told by mail: each event has one row in the table, and arrives at least once, under one Message-ID."""
 
+import contextlib
 import json
+import os
+import socket
+import subprocess
 import uuid
 
 import psycopg2
@@ -204,8 +208,9 @@ class Mails(TestCase):
         self.assertIn("1 × . and\u2028..", self.inbox.wait("dots@example.org")[0].part("plain"))
 
     def test_an_address_beyond_ascii_is_reached(self):
-        self.order("jürgen@example.org").wait("confirmed")
-        self.inbox.wait("jürgen@example.org")
+        for to, reached in (("jürgen@example.org", "jürgen@example.org"), ("ann@bücher.example", "ann@xn--bcher-kva.example")):
+            self.order(to).wait("confirmed")
+            self.inbox.wait(reached)
 
     def test_an_address_has_a_bound_for_each_hour(self):
         self.stack.sql("insert into mail_counts values (date_trunc('hour', now()), sha256('much@example.org'), 30)")
@@ -223,7 +228,7 @@ class Faults(TestCase):
         cls.mailer = cls.stack.start("mailer")
 
     def test_what_is_refused_for_good_is_recorded_and_tried_again_on_command(self):
-        for to, problem in (("rejected-1@example.org", "refused: 550"), ("refused-1@example.org", "refused: 554")):
+        for to, problem in (("rejected-1@example.org", "refused: 550 5.1.1"), ("refused-1@example.org", "refused: 554")):
             order = self.order(to).wait("confirmed")
             self.assertEqual(self.ended(order, "failed"), ("failed", 1, problem))
             shown = json.loads(self.stack.ctl("mails", "show", order.id, "--json").stdout)
@@ -238,13 +243,28 @@ class Faults(TestCase):
 
     def test_what_is_refused_for_now_or_cut_is_tried_again(self):
         orders = {to: self.order(to).wait("confirmed") for to in (
-            "shy-1@example.org", "busy-2@example.org", "closed-1@example.org", "slow@example.org")}
+            "shy-1@example.org", "busy-2@example.org", "closed-1@example.org", "slow@example.org",
+            "closing-1@example.org", "greylisted-2@example.org", "throttled-1@example.org")}
         for to, order in orders.items():
             for times in range(1, int(to.partition("@")[0].partition("-")[2] or 0) + 1):
                 self.tried(order, times)
                 self.hurry(order)
             self.assertEqual(len(self.inbox.wait(to)), 1)
             self.ended(order, "sent")
+
+    def test_a_refund_is_told_after_the_confirmation_however_late_that_is(self):
+        order = self.order("greylisted-1@late.example").wait("confirmed")
+        self.tried(order, 1)
+        self.assertEqual(self.row(order)[2], "refused: 450 4.2.0")
+        self.stack.ctl("orders", "refund", order.id)
+        order.wait("refunded")
+        wait_until(lambda: self.stack.one("select due_at > now() + interval '5 s' and attempts = 0 from mails "
+                                          "where kind = 'refunded' and order_id = %s", (order.id,)), 10, "the refund's to wait")
+        self.hurry(order)
+        self.ended(order, "sent")
+        self.hurry(order)
+        mails = self.inbox.wait("greylisted-1@late.example", 2)
+        self.assertEqual([mail.id for mail in mails], [f"<{order.id}.{kind}@example.org>" for kind in ("confirmed", "refunded")])
 
     def test_a_mail_whose_answer_was_lost_comes_twice_under_one_id(self):
         order = self.order("lost-1@example.org").wait("confirmed")
@@ -397,10 +417,131 @@ class Servers(TestCase):
                 mailer = self.start(f"smtp://localhost:{inbox.port}", CHECKOUT_SMTP_TLS="true" if what == "a login" else "false")
                 order = self.order("nobody@example.org").wait("confirmed")
                 wait_until(lambda: b"login_or_tls_wanted: 530" in mailer.log_text(), 30, "the mailer to say why")
+                self.tried(order, 1)
                 mailer.stop()
-                self.assertEqual(self.row(order), ("due", 1, "login_or_tls_wanted: 530"))
+                state, _, problem = self.row(order)
+                self.assertEqual((state, problem.removesuffix(" 5.7.0")), ("due", "login_or_tls_wanted: 530"))
                 self.assertIn(b"no mail server can be used", mailer.log_text())
                 self.stack.sql("update mails set state = 'dropped' where order_id = %s", (order.id,))
+
+    def test_a_server_that_never_speaks_is_left_for_another(self):
+        silent = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(silent.close)
+        inbox = self.inbox_of(certificate=self.certificate)
+        self.start(f"smtp://127.0.0.1:{silent.getsockname()[1]},smtp://localhost:{inbox.port}")
+        orders = [self.order(f"hung{n}@example.org") for n in range(5)]
+        for n, order in enumerate(orders):
+            inbox.wait(f"hung{n}@example.org", timeout=10)
+            self.ended(order, "sent")
+        silent.settimeout(0.5)
+        with contextlib.suppress(TimeoutError):
+            while silent.accept():
+                pass
+        self.order("next@example.org")
+        inbox.wait("next@example.org", timeout=10)
+        self.assertRaises(TimeoutError, silent.accept)
+
+    def test_a_server_that_wants_a_name_with_a_dot_is_given_one(self):
+        inbox = self.inbox_of(certificate=self.certificate)
+        inbox.wants_dot = True
+        for settings, name in (({}, socket.gethostname() if "." in socket.gethostname() else "example.org"),
+                               ({"CHECKOUT_SMTP_NAME": "mail.shop.example"}, "mail.shop.example")):
+            mailer = self.start(f"smtp://localhost:{inbox.port}", **settings)
+            self.order(f"{name}@example.org")
+            inbox.wait(f"{name}@example.org")
+            self.assertEqual(inbox.names[-1], name)
+            mailer.stop()
+
+    def test_a_sender_whom_the_server_refuses_fails_no_mail(self):
+        inbox = self.inbox_of(certificate=self.certificate)
+        inbox.to_sender = "550 5.7.60 SMTP; Client does not have permissions to send as this sender"
+        mailer = self.start(f"smtp://localhost:{inbox.port}")
+        orders = [self.order(f"sender{n}@example.org").wait("confirmed") for n in range(3)]
+        wait_until(lambda: b"no mail server can be used" in mailer.log_text(), 30, "the mailer to say that it can use none")
+        wait_until(lambda: (self.row(orders[0]) or ("", 0))[1] > 0, 30, "a try")
+        self.assertEqual(self.row(orders[0])[::2], ("due", "sender_refused: 550 5.7.60"))
+        inbox.to_sender = None
+        for n, order in enumerate(orders):
+            self.hurry(order)
+            inbox.wait(f"sender{n}@example.org")
+            self.ended(order, "sent")
+
+    def test_a_server_that_relays_nothing_fails_three_mails_and_no_more(self):
+        inbox = self.inbox_of(certificate=self.certificate)
+        inbox.to_recipient = "554 5.7.1 Relay access denied"
+        orders = [self.order(f"relay{n}@example.org").wait("confirmed") for n in range(8)]
+        self.start(f"smtp://localhost:{inbox.port}")
+        for order in orders:
+            self.tried(order, 1)
+        self.assertEqual(sorted(self.row(order)[0] for order in orders), 5 * ["due"] + 3 * ["failed"])
+        self.assertEqual({self.row(order)[2] for order in orders}, {"refused: 554 5.7.1"})
+        inbox.to_recipient = None
+        self.stack.ctl("mails", "retry", "--failed")
+        for n, order in enumerate(orders):
+            self.hurry(order)
+            inbox.wait(f"relay{n}@example.org", timeout=5)      # one pause, though several met the refusal
+            self.ended(order, "sent")
+
+    def test_a_server_that_takes_few_at_once_is_given_few(self):
+        inbox = self.inbox_of(certificate=self.certificate)
+        inbox.places = 3        # as Exchange Online
+        mailer = self.start(f"smtp://localhost:{inbox.port}")
+        orders = [self.order(f"slow+few{n}@example.org").wait("confirmed") for n in range(14)]
+
+        def all_sent():
+            self.stack.sql("update mails set due_at = now() where state = 'due' and claimed_by is null")
+            return all((self.row(order) or ("",))[0] == "sent" for order in orders)
+        wait_until(all_sent, 60, "all to be sent")
+        self.assertIn(b"mail server is busy; fewer mails at once", mailer.log_text())
+        self.assertLess(inbox.turned_away, 40)
+
+    def test_a_shop_puts_templates_of_its_own_in_place_of_ours(self):
+        folder = self.stack.directory + "/templates"
+        os.makedirs(folder)
+
+        def write(name, text):
+            with open(os.path.join(folder, name), "w", encoding="utf-8") as sink:
+                sink.write(text)
+        write("confirmed.fr.txt", "Subject: Merci, {{order}}\n\nVoilà: {{title}}{{#reference}}, {{reference}}{{/reference}}\n")
+        write("confirmed.fr.html", "<p>{{title}}</p>")
+        inbox = self.inbox_of(certificate=self.certificate)
+        url = f"smtp://localhost:{inbox.port}"
+        mailer = self.start(url, CHECKOUT_MAIL_TEMPLATES=folder)
+        order = self.order("fr@example.org", self.stack.item(title="<b>é</b>"), locale="fr-CA").wait("confirmed")
+        self.order("en@example.org", locale="it").wait("confirmed")
+        french, = inbox.wait("fr@example.org")
+        self.assertEqual((french.parsed["Content-Language"], french.parsed["Subject"]), ("fr", f"Merci, {order.id}"))
+        self.assertEqual((french.part("plain").strip(), french.part("html").strip()),
+                         ("Voilà: <b>é</b>", "<p>&lt;b&gt;é&lt;/b&gt;</p>"))
+        self.assertEqual(inbox.wait("en@example.org")[0].parsed["Content-Language"], "en")
+        mailer.stop()
+        write("confirmed.fr.html", "<p>{{client_secret}}</p>")
+        done = subprocess.run([harness.program("checkout-mailer")], text=True, timeout=30, check=False, capture_output=True,
+                              env=harness.program_environment({**mailer.settings, "CHECKOUT_MAIL_TEMPLATES": folder}))
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertRegex(done.stderr, "CHECKOUT_MAIL_TEMPLATES.*confirmed.fr.html")
+
+    def grown_old(self, order, attempts):
+        self.stack.sql("update mails set since = now() - interval '3 days', attempts = %s where order_id = %s", (attempts, order.id))
+
+    def test_a_mail_is_given_up_only_after_a_server_was_told_of_it_for_so_long(self):
+        inbox = self.inbox_of(certificate=self.certificate)
+        waited = self.order("waited@late.example").wait("confirmed")
+        self.grown_old(waited, 7)
+        none = self.start(f"smtp://localhost:{free_port()}")
+        self.tried(waited, 8)
+        none.stop()
+        self.assertEqual(self.row(waited), ("due", 8, "not_connected"))
+        order = self.order("shy-2@late.example").wait("confirmed")
+        self.grown_old(order, 0)
+        self.hurry(waited)
+        self.start(f"smtp://localhost:{inbox.port}")
+        self.ended(waited, "sent")
+        self.tried(order, 1)
+        self.assertEqual(self.row(order), ("due", 1, "refused: 451"))
+        self.grown_old(order, 1)
+        self.hurry(order)
+        self.assertEqual(self.ended(order, "failed"), ("failed", 2, "refused: 451"))
 
     def test_another_server_does_and_mails_wait_while_there_is_none(self):
         inbox = self.inbox_of(certificate=self.certificate)

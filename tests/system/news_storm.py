@@ -30,7 +30,8 @@ import harness  # noqa: E402
 from harness_hooks import CUT, SILENT, Receiver  # noqa: E402
 from harness_mail import Inbox  # noqa: E402
 
-MAIL_FAULTS = ("rejected", "refused", "busy", "shy", "closed", "lost", "slow", "silent", "mute", "kept")
+MAIL_FAULTS = ("rejected", "refused", "busy", "shy", "closed", "closing", "greylisted", "throttled", "lost", "slow", "silent",
+               "mute", "kept")
 HOOK_FAULTS = (500, 429, 302, CUT, SILENT, "lost", "kept", "slow")
 TAKEN = ("lost", "kept", "slow")        # of these: it has what it was sent
 SHARE = 0.3

@@ -1,12 +1,11 @@
-/* Mails as SMTP carries them: head, encoded words, quoted-printable parts; and what follows from an
- * attempt. */
+/* Mails as SMTP carries them: head, encoded words, quoted-printable parts. */
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/attrs.h"
 #include "common/base/err.h"
-#include "notifier/mail/mail_outcome.h"
 #include "notifier/mail/message.h"
 
 #define DATE_MS INT64_C(1764229265123) /* 2025-11-27T07:41:05Z, a Thursday */
@@ -185,46 +184,6 @@ START_TEST(a_mail_that_is_too_long_is_refused)
 }
 END_TEST
 
-static const struct {
-    struct smtp_answer answer;
-    enum dispatch_end end;
-    const char *problem;
-} ends[] = {
-    {{0, 250, ""}, DISPATCH_SENT, NULL},
-    {{ERR_REFUSED, 550, "refused"}, DISPATCH_FAILED, "refused: 550"},
-    {{ERR_REFUSED, 554, "refused"}, DISPATCH_FAILED, "refused: 554"},
-    {{ERR_REFUSED, 451, "refused"}, DISPATCH_AGAIN, "refused: 451"},
-    {{ERR_TIMEOUT, 354, "timeout"}, DISPATCH_AGAIN, "timeout"},
-    {{ERR_CLOSED, 0, "connection_lost"}, DISPATCH_AGAIN, "connection_lost"},
-    {{ERR_AUTH, 535, "login_refused"}, DISPATCH_UNAVAILABLE, "login_refused: 535"},
-    {{ERR_AUTH, 530, "login_or_tls_wanted"}, DISPATCH_UNAVAILABLE, "login_or_tls_wanted: 530"},
-    {{ERR_UNAVAILABLE, 0, "not_connected"}, DISPATCH_UNAVAILABLE, "not_connected"},
-    {{ERR_UNAVAILABLE, 554, "refused"}, DISPATCH_UNAVAILABLE, "refused: 554"},
-};
-
-START_TEST(what_follows_from_an_attempt)
-{
-    char problem[DISPATCH_PROBLEM_SIZE];
-    ck_assert_int_eq(mail_end_of(&ends[_i].answer), ends[_i].end);
-    mail_problem_of(&ends[_i].answer, problem);
-    if (ends[_i].problem != NULL)
-        ck_assert_str_eq(problem, ends[_i].problem);
-}
-END_TEST
-
-START_TEST(the_pause_doubles_up_to_an_hour)
-{
-    for (uint64_t random = 0; random < 100000; random += 999) {
-        ck_assert_int_ge(mail_retry_ms(1, random), 15000);
-        ck_assert_int_le(mail_retry_ms(1, random), 30000);
-        ck_assert_int_ge(mail_retry_ms(4, random), 120000);
-        ck_assert_int_le(mail_retry_ms(4, random), 240000);
-    }
-    ck_assert_int_le(mail_retry_ms(INT64_MAX, UINT64_MAX), 3600000);
-    ck_assert_int_ge(mail_retry_ms(INT64_MAX, 0), 1800000);
-}
-END_TEST
-
 int main(void)
 {
     Suite *suite = suite_create("mail_message");
@@ -237,8 +196,6 @@ int main(void)
     tcase_add_loop_test(tests, a_body, 0, ARRAY_LEN(bodies));
     tcase_add_test(tests, what_cannot_stand_in_a_head_is_refused);
     tcase_add_test(tests, a_mail_that_is_too_long_is_refused);
-    tcase_add_loop_test(tests, what_follows_from_an_attempt, 0, ARRAY_LEN(ends));
-    tcase_add_test(tests, the_pause_doubles_up_to_an_hour);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

@@ -8,11 +8,15 @@
 #include "common/base/buf.h"
 #include "common/base/email.h"
 #include "common/base/err.h"
+#include "common/net/url.h"
 
-#define URL_SIZE (SMTP_URL_PART_SIZE + 32)
+#define URL_SIZE (SMTP_URL_PART_SIZE + SMTP_NAME_MAX + 32)
 #define CONNECT_MS 10000
 #define MAIL_MAX ((size_t)1024 * 1024)
 #define STATUS_LOGIN_FIRST 530 /* or TLS: RFC 4954 section 6, RFC 3207 section 4 */
+
+/* How far a dialogue has come, by our commands, but for QUIT, which may follow any of them. */
+enum stage { STAGE_HELLO, STAGE_SENDER, STAGE_RECIPIENT };
 
 /* What the thread works on: its own copies. */
 struct smtp_call {
@@ -20,10 +24,14 @@ struct smtp_call {
     bool tls;
     uint32_t timeout_ms;
     char *ca_file;
+    char name[SMTP_NAME_MAX + 1];
     char from[EMAIL_MAX + 1];
     char to[EMAIL_MAX + 1];
     struct buf data;
     size_t read; /* of it, by libcurl */
+    enum stage stage;
+    bool quit; /* was sent */
+    char detail[SMTP_DETAIL_SIZE];
     struct smtp_answer answer;
     smtp_done_cb done; /* NULL: forgotten */
     void *arg;
@@ -53,6 +61,29 @@ static size_t ignore(char *data, size_t size, size_t count, void *arg)
     return size * count;
 }
 
+static bool begins(const char *text, size_t len, const char *with)
+{
+    return len >= strlen(with) && memcmp(text, with, strlen(with)) == 0;
+}
+
+/* Each line of the dialogue, both ways. Logins are among them. */
+static int overhear(CURL *easy, curl_infotype type, char *line, size_t len, void *arg)
+{
+    struct smtp_call *call = arg;
+    (void)easy;
+    call->quit = call->quit || (type == CURLINFO_HEADER_OUT && begins(line, len, "QUIT"));
+    if (type == CURLINFO_HEADER_IN && !call->quit)
+        (void)smtp_reply_detail(line, len, call->detail);
+    if (type != CURLINFO_HEADER_OUT || call->quit)
+        return 0;
+    call->detail[0] = '\0';
+    if (begins(line, len, "MAIL "))
+        call->stage = STAGE_SENDER;
+    else if (begins(line, len, "RCPT "))
+        call->stage = STAGE_RECIPIENT;
+    return 0;
+}
+
 #define SET(option, value)                                                                         \
     do {                                                                                           \
         if (code == CURLE_OK)                                                                      \
@@ -66,8 +97,9 @@ static CURLcode set_server(CURL *easy, const struct smtp_call *call)
     bool login = server->user[0] != '\0';
     char url[URL_SIZE];
     CURLcode code = CURLE_OK;
-    (void)snprintf(url, sizeof url, "%s://%s%s%s:%u", server->tls ? "smtps" : "smtp",
-                   brackets ? "[" : "", server->host, brackets ? "]" : "", (unsigned)server->port);
+    (void)snprintf(url, sizeof url, "%s://%s%s%s:%u/%s", server->tls ? "smtps" : "smtp",
+                   brackets ? "[" : "", server->host, brackets ? "]" : "", (unsigned)server->port,
+                   call->name);
     SET(CURLOPT_URL, url);
     SET(CURLOPT_PROTOCOLS_STR, "smtp,smtps");
     SET(CURLOPT_PROXY, ""); /* none, whatever the environment says */
@@ -99,6 +131,9 @@ static CURLcode set_mail(CURL *easy, struct smtp_call *call, struct curl_slist *
     SET(CURLOPT_READFUNCTION, read_data);
     SET(CURLOPT_READDATA, call);
     SET(CURLOPT_WRITEFUNCTION, ignore);
+    SET(CURLOPT_VERBOSE, 1L); /* to `overhear` alone */
+    SET(CURLOPT_DEBUGFUNCTION, overhear);
+    SET(CURLOPT_DEBUGDATA, call);
     SET(CURLOPT_INFILESIZE_LARGE, (curl_off_t)call->data.len);
     SET(CURLOPT_MAIL_FROM, call->from);
     SET(CURLOPT_MAIL_RCPT, recipients);
@@ -128,30 +163,31 @@ static const char *reason_of(CURLcode result)
     return "connection_lost";
 }
 
-/* `began`: libcurl has read of the mail, so the server has answered to DATA. */
-static struct smtp_answer answer_of(CURLcode result, unsigned status, bool began)
+static const char *refusal_of(unsigned status, enum stage stage)
 {
-    struct smtp_answer answer = {.status = status, .reason = reason_of(result)};
+    if (status == STATUS_LOGIN_FIRST)
+        return "login_or_tls_wanted";
+    return stage == STAGE_SENDER && status >= 500 ? "sender_refused" : "refused";
+}
+
+static struct smtp_answer answer_of(CURLcode result, unsigned status, const struct smtp_call *call)
+{
+    struct smtp_answer answer = {
+        .offered = call->stage == STAGE_RECIPIENT, .status = status, .reason = reason_of(result)};
     bool refused = status >= 400 && status < 600;
+    memcpy(answer.detail, call->detail, sizeof answer.detail);
     if (result == CURLE_OK)
         answer.code = 0;
     else if (result == CURLE_LOGIN_DENIED || status == STATUS_LOGIN_FIRST)
         answer.code = ERR_AUTH;
-    else if (result == CURLE_OPERATION_TIMEDOUT)
-        answer.code = ERR_TIMEOUT;
-    else if (refused &&
-             (result == CURLE_SEND_ERROR || began)) /* to MAIL, RCPT, DATA; or the mail */
-        answer.code = ERR_REFUSED;
+    else if (!answer.offered)
+        answer.code = ERR_UNAVAILABLE;
     else if (refused)
-        answer.code = ERR_UNAVAILABLE; /* to its greeting */
+        answer.code = ERR_REFUSED;
     else
-        answer.code = began || result == CURLE_RECV_ERROR || result == CURLE_SEND_ERROR
-                          ? ERR_CLOSED
-                          : ERR_UNAVAILABLE;
-    if (status == STATUS_LOGIN_FIRST)
-        answer.reason = "login_or_tls_wanted";
-    else if (refused && answer.code != ERR_AUTH)
-        answer.reason = "refused";
+        answer.code = result == CURLE_OPERATION_TIMEDOUT ? ERR_TIMEOUT : ERR_CLOSED;
+    if (refused && result != CURLE_LOGIN_DENIED)
+        answer.reason = refusal_of(status, call->stage);
     return answer;
 }
 
@@ -170,7 +206,7 @@ static void work(void *arg)
         result = curl_easy_perform(easy);
     if (easy != NULL)
         (void)curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
-    call->answer = answer_of(result, (unsigned)status, call->read > 0);
+    call->answer = answer_of(result, (unsigned)status, call);
     curl_easy_cleanup(easy);
 }
 
@@ -192,10 +228,17 @@ static void ended(void *arg)
     free_call(call);
 }
 
+static bool name_fits(const char *name)
+{
+    return name[0] == '\0' ||
+           (strlen(name) <= SMTP_NAME_MAX && url_host_valid(name) && strpbrk(name, ":%") == NULL);
+}
+
 int smtp_send(struct loop *loop, const struct smtp_mail *mail, smtp_done_cb done, void *arg,
               struct smtp_call **ret_call)
 {
-    if (!email_valid(mail->from, strlen(mail->from)) || !email_valid(mail->to, strlen(mail->to)))
+    if (!email_valid(mail->from, strlen(mail->from)) || !email_valid(mail->to, strlen(mail->to)) ||
+        !name_fits(mail->name))
         return ERR_INVALID;
     struct smtp_call *call = calloc(1, sizeof *call);
     if (call == NULL)
@@ -206,6 +249,7 @@ int smtp_send(struct loop *loop, const struct smtp_mail *mail, smtp_done_cb done
     call->done = done;
     call->arg = arg;
     call->ca_file = strdup(mail->ca_file);
+    memcpy(call->name, mail->name, strlen(mail->name) + 1);
     memcpy(call->from, mail->from, strlen(mail->from) + 1);
     memcpy(call->to, mail->to, strlen(mail->to) + 1);
     buf_init(&call->data, MAIL_MAX);

@@ -34,7 +34,7 @@ end $$;
 
 -- Claims up to p_limit mails that are due, for p_lease_ms: a mailer that dies leaves them to the others then. One
 -- address has one mail under way at a time, so that a mailbox which never answers takes one place and no more, and
--- p_per_hour in an hour. What is stale is dropped. Of a thousand at most, so that many mails to one address are soon put
+-- p_per_hour in an hour. A refund follows its confirmation. What is stale is dropped. Of a thousand at most, so that many mails to one address are soon put
 -- off. Claims are made one after the other; nothing waits in them, and they wait for no disk and no replica: a crash of
 -- PostgreSQL that takes a claim along has its mail claimed again, and perhaps sent again if it is under way just then. That a
 -- mail was sent (finish_mail) is lasting.
@@ -65,6 +65,11 @@ begin
         if checkout.mail_is_stale(m.order_id, m.what, m.status) then
             update checkout.mails d set state = 'dropped', problem = 'stale', claimed_by = null, ended_at = now()
              where d.mail_id = m.id;
+        elsif m.what = 'refunded' and exists (select 1 from checkout.mails e where e.order_id = m.order_id
+                                                 and e.kind = 'confirmed' and e.state || '' = 'due') then
+            update checkout.mails d set claimed_by = null, due_at = greatest(now() + interval '5 s', (
+                       select e.due_at from checkout.mails e where e.order_id = m.order_id and e.kind = 'confirmed'))
+             where d.mail_id = m.id;
         elsif lower(m.mail_to) = any (busy) then
             update checkout.mails d set due_at = now() + interval '5 s', claimed_by = null where d.mail_id = m.id;
         elsif m.attempts = 0 and not checkout.count_mail(m.mail_to, p_per_hour) then
@@ -73,13 +78,15 @@ begin
              where d.mail_id = m.id;
         else
             update checkout.mails d
-               set attempts = d.attempts + 1, claimed_by = p_mailer, due_at = now() + p_lease_ms * interval '1 ms'
+               set attempts = d.attempts + 1, claimed_by = p_mailer, due_at = now() + p_lease_ms * interval '1 ms',
+                   since = case when d.attempts = 0 then now() else d.since end
              where d.mail_id = m.id;
             busy := busy || lower(m.mail_to);
             return query
             select m.id, m.attempts + 1, m.what, m.mail_to, m.locale, m.order_id, m.sku, coalesce(m.item_title, m.sku),
                    m.quantity, m.amount, m.currency, m.reference, m.reason,
-                   (extract(epoch from m.created_at) * 1000)::bigint, checkout.age_ms(m.since),
+                   (extract(epoch from m.created_at) * 1000)::bigint,
+                   case when m.attempts = 0 then 0 else checkout.age_ms(m.since) end,
                    (select (extract(epoch from p.action_until) * 1000)::bigint from checkout.payments p
                      where p.order_id = m.order_id and p.state || '' = 'open' order by p.attempt desc limit 1);
             p_limit := p_limit - 1;
@@ -88,16 +95,18 @@ begin
     end loop;
 end $$;
 
--- What became of an attempt: 'sent', 'failed' for ever, or 'due' again in p_retry_ms. A mail that was sent is sent, whoever
--- has claimed it since; other news count from the newest claim alone. False: it says nothing new.
+-- What became of an attempt: 'sent', 'failed' for ever, or 'due' again in p_retry_ms; 'unreached', likewise, where no server
+-- has heard of it: the time for which it is tried begins then. A mail that was sent is sent, whoever has claimed it since;
+-- other news count from the newest claim alone. False: it says nothing new.
 create or replace function checkout.finish_mail(p_mail bigint, p_attempt integer, p_state text, p_problem text, p_retry_ms bigint)
 returns boolean
 language plpgsql as $$
 begin
     update checkout.mails m
-       set state = p_state, problem = p_problem, claimed_by = null,
-           due_at = case when p_state = 'due' then now() + p_retry_ms * interval '1 ms' else m.due_at end,
-           ended_at = case when p_state <> 'due' then now() end
+       set state = case when p_state = 'unreached' then 'due' else p_state end, problem = p_problem, claimed_by = null,
+           due_at = case when p_state in ('due', 'unreached') then now() + p_retry_ms * interval '1 ms' else m.due_at end,
+           since = case when p_state = 'unreached' then now() else m.since end,
+           ended_at = case when p_state not in ('due', 'unreached') then now() end
      where m.mail_id = p_mail and m.state || '' = 'due'    -- by its key, not by an index of what is due
        and (m.attempts = p_attempt or p_state = 'sent');
     return found;
