@@ -93,12 +93,13 @@ static void log_end(const struct dispatch_attempt *base)
     else if (base->end == DISPATCH_FAILED)
         log_warning("webhook failed", LOG_STR("endpoint", attempt->endpoint),
                     LOG_STR("id", attempt->id), LOG_STR("order_id", attempt->order_id),
-                    LOG_INT("attempt", base->number), LOG_STR("problem", base->problem));
+                    LOG_TRACE(base->traceparent), LOG_INT("attempt", base->number),
+                    LOG_STR("problem", base->problem));
     else
         log_info("webhook not delivered; will retry", LOG_STR("endpoint", attempt->endpoint),
                  LOG_STR("id", attempt->id), LOG_STR("order_id", attempt->order_id),
-                 LOG_INT("attempt", base->number), LOG_INT("in_ms", base->retry_ms),
-                 LOG_STR("problem", base->problem));
+                 LOG_TRACE(base->traceparent), LOG_INT("attempt", base->number),
+                 LOG_INT("in_ms", base->retry_ms), LOG_STR("problem", base->problem));
 }
 
 /* A test is made once. */

@@ -13,7 +13,8 @@
 #include "notifier/mail/mail_window.h"
 
 #define LEASE_SPARE_MS 30000 /* of a claim, beside the attempts with their goodbyes */
-#define PAUSE_FIRST_MS 1000  /* while no server is to be had */
+#define LOG_MAIL(a) LOG_STR("order_id", (a)->order_id), LOG_TRACE((a)->base.traceparent)
+#define PAUSE_FIRST_MS 1000 /* while no server is to be had */
 #define PAUSE_MOST_MS 30000
 #define POLICY_REFUSALS 3 /* in a row; more say something of us, not of the buyers */
 
@@ -64,15 +65,13 @@ static void log_end(const struct dispatch_attempt *base)
 {
     const struct mail_attempt *attempt = (const void *)base;
     if (base->end == DISPATCH_SENT)
-        log_debug("mail sent", LOG_STR("order_id", attempt->order_id),
-                  LOG_INT("attempt", base->number));
+        log_debug("mail sent", LOG_MAIL(attempt), LOG_INT("attempt", base->number));
     else if (base->end == DISPATCH_FAILED)
-        log_warning("mail failed", LOG_STR("order_id", attempt->order_id),
-                    LOG_INT("attempt", base->number), LOG_STR("problem", base->problem));
+        log_warning("mail failed", LOG_MAIL(attempt), LOG_INT("attempt", base->number),
+                    LOG_STR("problem", base->problem));
     else
-        log_info("mail not sent; will retry", LOG_STR("order_id", attempt->order_id),
-                 LOG_INT("attempt", base->number), LOG_INT("in_ms", base->retry_ms),
-                 LOG_STR("problem", base->problem));
+        log_info("mail not sent; will retry", LOG_MAIL(attempt), LOG_INT("attempt", base->number),
+                 LOG_INT("in_ms", base->retry_ms), LOG_STR("problem", base->problem));
 }
 
 /* One that says nothing of its mail: that is due again soon, and is never given up for it. */

@@ -8,7 +8,6 @@
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
-#include "common/service/spans.h"
 #include "common/shop/trace.h"
 #include "producer/limits/clients.h"
 #include "producer/limits/open_orders.h"
@@ -16,6 +15,7 @@
 #include "producer/orders/event_tickets.h"
 #include "producer/orders/order_json.h"
 #include "producer/orders/order_request.h"
+#include "producer/orders/order_spans.h"
 #include "producer/publish/publisher.h"
 #include "producer/respond.h"
 #include "producer/timekeeper.h"
@@ -125,23 +125,7 @@ static void begin_span(struct api *api, struct order *o)
 
 static void end_span(struct api *api, struct order *o, unsigned status)
 {
-    struct span *span =
-        spans_end(api->stats.spans, &o->span, "POST /v1/orders", SPAN_SERVER, o->job.order_id);
-    span_text(span, "http.request.method", "POST");
-    span_text(span, "http.route", "/v1/orders");
-    span_number(span, "http.response.status_code", status);
-    span_fail(span, status >= 500);
-}
-
-static void record_publishing(struct api *api, struct order *o, enum batch_fate fate)
-{
-    if (!o->span.on)
-        return;
-    struct span *span = spans_record(api->stats.spans, o->job.order_id, o->trace, o->published_us,
-                                     "send checkout.jobs", SPAN_PRODUCER);
-    span_text(span, "messaging.system", "rabbitmq");
-    span_text(span, "messaging.operation.type", "send");
-    span_fail(span, fate != BATCH_CONFIRMED);
+    order_spans_answer(api->stats.spans, &o->span, o->job.order_id, o->request, status);
 }
 
 /* ---- answers ---- */
@@ -217,8 +201,8 @@ static void answer_accepted(struct api *api, struct order *o)
     (void)buf_str(out, "\"id\":\"");
     (void)buf_append(out, o->job.order_id, IDS_ORDER_SIZE - 1);
     (void)buf_str(out, "\",\"status\":\"queued\"");
-    end_202(api, o, "We're reserving your item! We'll confirm your order shortly.", false);
     end_span(api, o, 202);
+    end_202(api, o, "We're reserving your item! We'll confirm your order shortly.", false);
     metric_add(api->stats.accepted, 1);
     undecided_add(api->undecided, publisher_shards(api->publisher), o->job.sku, o->job.order_id);
     metric_observe(api->stats.accept_seconds, (double)(clock_mono_us() - o->since_us) / 1e6);
@@ -232,8 +216,8 @@ static void answer_known(struct api *api, struct order *o)
     struct buf *out = begin_202(api);
     (void)buf_str(out, row->state);
     order_json_estimate(out, api->paces, o->job.sku, row->place);
-    end_202(api, o, "We have this order already; its status says how it stands.", row->final);
     end_span(api, o, 202);
+    end_202(api, o, "We have this order already; its status says how it stands.", row->final);
     metric_add(api->stats.repeats, 1);
     order_end(api->orders, o);
 }
@@ -242,7 +226,9 @@ void orders_fate(void *waiter, enum batch_fate fate, void *arg)
 {
     struct api *api = arg;
     struct order *o = waiter;
-    record_publishing(api, o, fate);
+    if (o->span.on)
+        order_spans_sent(api->stats.spans, o->job.order_id, o->trace, o->published_us,
+                         fate == BATCH_CONFIRMED);
     switch (fate) {
     case BATCH_CONFIRMED:
         answer_accepted(api, o);

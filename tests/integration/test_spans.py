@@ -30,7 +30,7 @@ class Spans(Scripted):
     daemons = ()
     settings = {"CHECKOUT_TRACE_RATIO": "1", "CHECKOUT_OTLP_TIMEOUT": "1s", "CHECKOUT_MAIL": "true",
                 "CHECKOUT_MAIL_TO_ANY": "true", "CHECKOUT_MAIL_FROM": "shop@example.org", "CHECKOUT_SMTP_TLS": "false",
-                "CHECKOUT_HOOKS_HTTP": "true", "CHECKOUT_HOOKS_ALLOW": "127.0.0.1"}
+                "CHECKOUT_HOOKS_HTTP": "true", "CHECKOUT_HOOKS_ALLOW": "127.0.0.1", "CHECKOUT_LOG_LEVEL": "debug"}
 
     @classmethod
     def setUpClass(cls):
@@ -55,7 +55,7 @@ class Spans(Scripted):
         self.consume()
 
     def order(self, user="ann", trace=TRACE, **members):
-        headers = {"Idempotency-Key": uuid.uuid4().hex, **({"traceparent": trace} if trace else {})}
+        headers = {"Idempotency-Key": uuid.uuid4().hex, "X-Request-Id": "it-is-this", **({"traceparent": trace} if trace else {})}
         body = {"sku": self.stack.item(stock=5), "quantity": 1, "payment_method": "pm_card_visa", **members}
         answer = self.stack.call(user, "POST", "/v1/orders", body, headers)
         self.assertEqual(answer.status, 202, answer)
@@ -100,6 +100,9 @@ class Spans(Scripted):
         hook, = [hook for hook in self.receiver.hooks if hook.order == order.id]
         self.assertEqual(hook.headers["traceparent"], self.named(order, "deliver webhook")[0].traceparent)
         self.assertEqual((door.notes["http.response.status_code"], charge.notes["checkout.payment.outcome"]), ("202", "succeeded"))
+        self.assertEqual(door.notes["checkout.request.id"], "it-is-this")
+        mailed = [json.loads(line) for line in self.mailer.log_text().decode().splitlines() if order.id in line]
+        self.assertEqual([(line["event"], line["trace_id"]) for line in mailed], [("mail sent", TRACE_ID)])
         path, head = self.collector.heads[0]
         self.assertEqual((path, head["X-Tenant"], head["Authorization"]), ("/v1/traces", "checkout", "Bearer it-is-me"))
         self.check_schema()
