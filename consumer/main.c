@@ -6,7 +6,6 @@
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "common/net/redis/redis.h"
-#include "common/pay/stripe/stripe.h"
 #include "common/service/daemon.h"
 #include "common/service/process.h"
 #include "common/service/servers.h"
@@ -14,7 +13,9 @@
 #include "common/shop/database_version.h"
 #include "common/shop/ids.h"
 #include "common/shop/topology.h"
+#include "consumer/gateway/pay_open.h"
 #include "consumer/gateway/traced_pay.h"
+#include "consumer/milestones/milestones.h"
 #include "consumer/money/runner.h"
 #include "consumer/pool/pool.h"
 #include "consumer/relay/lines.h"
@@ -62,6 +63,7 @@ struct consumer {
     struct pg *outbox;  /* the relay's session */
     struct lost_jobs *lost_jobs;
     struct replay *replay;
+    struct milestones *milestones;
     struct session sessions[SESSIONS_MAX];
     struct pg *writers[SESSIONS_MAX];
     size_t session_count;
@@ -99,9 +101,12 @@ static void broker_changed(enum broker_state state, const char *reason, void *ar
     pool_broker_up(c->pool);
 }
 
-/* A database whose version does not suit is logged once, not of every session. */
+/* A database whose version does not suit is logged once, not of every session; one that is compared
+ * with the milestones is not. */
 static bool logged_before(struct consumer *c, const struct pg *pg, bool up)
 {
+    if (!up && pg_fault(pg) == PG_SOON)
+        return true;
     bool unsuited = !up && pg_fault(pg) == ERR_CONFLICT;
     bool logged = unsuited && c->unsuited_logged;
     if (up || unsuited)
@@ -116,10 +121,13 @@ static void heartbeat_changed(bool up, const char *reason, void *arg)
     metric_set(c->stats.database_up, up);
     if (up) {
         log_info("PostgreSQL is connected");
+        milestones_session_up(c->milestones);
         pool_heartbeat_up(c->pool);
-    } else if (!logged) {
-        log_warning("PostgreSQL is not connected", LOG_STR("reason", reason));
+        return;
     }
+    milestones_session_lost(c->milestones);
+    if (!logged)
+        log_warning("PostgreSQL is not connected", LOG_STR("reason", reason));
 }
 
 /* Also reports that a session other than the heartbeat's cannot connect: PostgreSQL may refuse only
@@ -208,7 +216,10 @@ static bool ready(void *arg, struct buf *ret_why)
         (void)buf_printf(ret_why, "payments are stopped: %s\n", stopped);
         fine = strncmp(stopped, "failing", strlen("failing")) == 0; /* else an operator must act */
     }
-    return pool_ready(c->pool, ret_why) && fine;
+    if (pool_ready(c->pool, ret_why))
+        return fine;
+    milestones_say(c->milestones, ret_why);
+    return false;
 }
 
 static void left(void *arg)
@@ -293,31 +304,21 @@ static bool open_broker(struct consumer *c)
 static bool open_gateway(struct consumer *c)
 {
     const struct cfg *cfg = c->daemon.cfg;
-    size_t key_len;
-    const struct stripe_options options = {
-        .base_url = cfg_str(cfg, CFG_GATEWAY_URL),
-        .secret_key = cfg_secret(cfg, CFG_GATEWAY_KEY_FILE, &key_len),
-        .api_version = cfg_str(cfg, CFG_GATEWAY_VERSION),
-        .methods = cfg_str(cfg, CFG_GATEWAY_METHODS),
-        .return_url = cfg_str(cfg, CFG_GATEWAY_RETURN_URL),
-        .ca_file = cfg_str(cfg, CFG_GATEWAY_CA_FILE),
-        .inflight_max = (unsigned)cfg_int(cfg, CFG_GATEWAY_INFLIGHT),
-        .timeout_ms = (uint32_t)cfg_int(cfg, CFG_GATEWAY_TIMEOUT)};
-    c->pay = traced_pay_new(stripe_new(c->daemon.loop, &options), c->daemon.spans);
+    c->pay = traced_pay_new(pay_open(c->daemon.loop, cfg), c->daemon.spans);
     if (c->pay == NULL)
         return false;
-    const struct runner_options runner = {.loop = c->daemon.loop,
-                                          .pay = c->pay,
-                                          .stats = &c->stats,
-                                          .inflight_first =
-                                              (unsigned)cfg_int(cfg, CFG_GATEWAY_INFLIGHT_FIRST),
-                                          .inflight_max = options.inflight_max,
-                                          .limit_ms = (uint32_t)cfg_int(cfg, CFG_GATEWAY_LIMIT),
-                                          .action_wait_ms = (uint32_t)cfg_int(cfg, CFG_ACTION_WAIT),
-                                          .key_age_ms = (uint64_t)cfg_int(cfg, CFG_GATEWAY_KEY_AGE),
-                                          .outcome = came_of_payment,
-                                          .stopped = payments_stopped,
-                                          .arg = c};
+    const struct runner_options runner = {
+        .loop = c->daemon.loop,
+        .pay = c->pay,
+        .stats = &c->stats,
+        .inflight_first = (unsigned)cfg_int(cfg, CFG_GATEWAY_INFLIGHT_FIRST),
+        .inflight_max = (unsigned)cfg_int(cfg, CFG_GATEWAY_INFLIGHT),
+        .limit_ms = (uint32_t)cfg_int(cfg, CFG_GATEWAY_LIMIT),
+        .action_wait_ms = (uint32_t)cfg_int(cfg, CFG_ACTION_WAIT),
+        .key_age_ms = (uint64_t)cfg_int(cfg, CFG_GATEWAY_KEY_AGE),
+        .outcome = came_of_payment,
+        .stopped = payments_stopped,
+        .arg = c};
     c->context.money.runner = runner_new(&runner);
     return c->context.money.runner != NULL;
 }
@@ -352,6 +353,16 @@ static bool open_all(struct consumer *c)
     if (c->context.relay == NULL || c->lines == NULL)
         return false;
     relay_tells_lines(c->context.relay, c->lines);
+    const struct milestones_options milestones = {.loop = loop,
+                                                  .broker = deadletter_broker(c->context.dead),
+                                                  .session = c->heartbeat,
+                                                  .name = cfg_str(cfg, CFG_NAME),
+                                                  .relay = c->context.relay,
+                                                  .stats = &c->stats,
+                                                  .shards = c->context.shards};
+    c->milestones = milestones_new(&milestones);
+    if (c->milestones == NULL)
+        return false;
     if (cfg_int(cfg, CFG_OPEN_ORDERS_PER_USER) > 0)
         relay_ends_open_orders(c->context.relay);
     struct pool_options options = {.name = cfg_str(cfg, CFG_NAME),
@@ -364,6 +375,7 @@ static bool open_all(struct consumer *c)
                                    .left = left,
                                    .arg = c};
     c->pool = pool_new(&c->context, &options);
+    milestones_follow(c->milestones, c->pool, &options);
     return c->pool != NULL;
 }
 
@@ -382,6 +394,7 @@ static void close_all(struct consumer *c)
 {
     lost_jobs_stop(c->lost_jobs);
     replay_stop(c->replay);
+    milestones_stop(c->milestones);
     deadletter_close(c->context.dead);
     runner_stop(c->context.money.runner);
     pay_free(c->pay);
@@ -392,6 +405,7 @@ static void close_all(struct consumer *c)
     pg_close(c->heartbeat);
     lost_jobs_free(c->lost_jobs);
     replay_free(c->replay);
+    milestones_free(c->milestones);
     pg_cluster_free(c->cluster);
     broker_close(c->context.broker);
     redis_close(c->redis);

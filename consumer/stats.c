@@ -167,6 +167,9 @@ int stats_init(struct stats *s, struct metrics *m, uint32_t shards)
     s->decision_seconds =
         metrics_histogram(m, "checkout_decision_seconds",
                           "From an order's acceptance to the commit of its decision.", NULL);
+    s->milestone_waits_seconds =
+        metrics_gauge(m, "checkout_milestone_waits_seconds",
+                      "How long the newest milestone has waited to be kept in RabbitMQ.", NULL);
     s->broker_up = metrics_server_up(m, METRICS_BROKER);
     s->database_up = metrics_server_up(m, METRICS_DATABASE);
     init_labels(s);

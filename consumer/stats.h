@@ -47,6 +47,7 @@ struct stats {
     struct metric *relay_seconds;
     struct metric *decision_seconds;
     struct metric *outcome_seconds[ORDER_STATE_COUNT]; /* of final states; else NULL */
+    struct metric *milestone_waits_seconds;
     struct metric *broker_up;
     struct metric *database_up;
     struct metric *redis_up;

@@ -73,6 +73,8 @@ struct command {
     X(events_listen)                                                                               \
     X(forget)                                                                                      \
     X(purge)                                                                                       \
+    X(restore_status)                                                                              \
+    X(restore_finish)                                                                              \
     X(top)                                                                                         \
     X(shards)                                                                                      \
     X(consumers)                                                                                   \

@@ -99,6 +99,10 @@ static bool ready(void *arg, struct buf *ret_why)
         (void)buf_str(ret_why, "PostgreSQL is not connected\n");
         fine = fine && clock_mono_ms() > p->started_ms + FIRST_CONNECT_MS;
     }
+    if (p->api.sessions.behind[0] != '\0') {
+        (void)buf_printf(ret_why, "%s\n", p->api.sessions.behind);
+        return false;
+    }
     return fine;
 }
 

@@ -116,6 +116,11 @@ struct pay_intent {
     int64_t received; /* that was taken; of SUCCEEDED */
     const char *currency;
     int64_t created_s; /* by the gateway's clock */
+    /* What its charge said of the order; NULL and 0: nothing. */
+    const char *sku;
+    int64_t quantity;
+    const char *reference;
+    const char *customer;
 };
 
 struct pay_page {

@@ -8,6 +8,7 @@
 
 #include "common/base/log.h"
 #include "common/base/version.h"
+#include "common/shop/database_version.h"
 
 #define FIRST_MS 500
 #define HEARTBEAT_MS 2000
@@ -45,6 +46,8 @@ static void answered(const struct pg_result *result, void *arg)
     if (pg_status(result) == PG_ERROR && !h->refused)
         log_warning("heartbeat refused by PostgreSQL", LOG_STR("problem", pg_message(result)));
     h->refused = pg_status(result) == PG_ERROR;
+    if (h->refused && database_version_refused(result))
+        pg_reconnect(h->pg); /* it is refused, and says why */
 }
 
 static const char *figure(const struct metric *metric, char text[NUMBER_SIZE])

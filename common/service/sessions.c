@@ -52,6 +52,10 @@ static void reads_changed(bool up, const char *reason, void *arg)
 {
     struct sessions *sessions = arg;
     count_up(sessions);
+    if (up)
+        sessions->behind[0] = '\0';
+    else if (pg_fault(sessions->reads) == ERR_REFUSED)
+        (void)snprintf(sessions->behind, sizeof sessions->behind, "%s", reason);
     if (up) {
         log_info("PostgreSQL is connected");
         loop_timer_start(sessions->later, WRITES_FOLLOW_MS, 0);

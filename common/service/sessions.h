@@ -13,6 +13,7 @@
 #include "common/service/metrics.h"
 
 #define SESSIONS_NAME_SIZE 64
+#define SESSIONS_WHY_SIZE 256
 
 struct sessions_options {
     const char *url;
@@ -31,6 +32,8 @@ struct sessions {
     struct loop_timer *later; /* runs: the session for commits has a while yet to come back */
     struct sessions_options options;
     char names[2][SESSIONS_NAME_SIZE];
+    char behind[SESSIONS_WHY_SIZE]; /* the database is not the shop's newest, and why; "": it is, or
+                                     * that is not known */
 };
 
 /* Starts connecting. False: no memory; sessions_close is allowed after either. */

@@ -17,6 +17,15 @@ static bool too_old_to_say(const char *sqlstate)
     return strcmp(sqlstate, "42883") == 0 || strcmp(sqlstate, "3F000") == 0;
 }
 
+/* Of checkout.greet that refuses. */
+static int fault_of(const char *sqlstate)
+{
+    if (strcmp(sqlstate, "CK008") == 0)
+        return PG_SOON; /* a consumer compares it with the milestones in RabbitMQ, which takes
+                           moments */
+    return strcmp(sqlstate, "CK009") == 0 ? ERR_REFUSED : ERR_UNAVAILABLE;
+}
+
 static int judge(const struct pg_result *result, char *ret_reason, size_t reason_size)
 {
     if (pg_status(result) != PG_OK || pg_rows(result) != 1) {
@@ -25,7 +34,7 @@ static int judge(const struct pg_result *result, char *ret_reason, size_t reason
                        old ? "the database is older than version " MINE
                              ", which this program needs; run `checkoutctl migrate` first"
                            : pg_message(result));
-        return old ? ERR_CONFLICT : ERR_UNAVAILABLE;
+        return old ? ERR_CONFLICT : fault_of(pg_sqlstate(result));
     }
     int64_t version = pg_int(result, 0, 0);
     int64_t oldest = pg_int(result, 0, 1);
@@ -48,7 +57,7 @@ static int judge(const struct pg_result *result, char *ret_reason, size_t reason
 
 bool database_version_refused(const struct pg_result *result)
 {
-    return strcmp(pg_sqlstate(result), "CK004") == 0;
+    return strcmp(pg_sqlstate(result), "CK004") == 0 || strcmp(pg_sqlstate(result), "CK009") == 0;
 }
 
 const struct pg_greeting database_version_greeting = {&greet, judge};

@@ -17,10 +17,14 @@
 #define DATABASE_VERSION_TEXT_OF(number) DATABASE_VERSION_TEXT_OF_(number)
 #define DATABASE_VERSION_TEXT_OF_(number) #number
 
-/* Each session begins with it. Its judge gives ERR_CONFLICT if the versions do not suit. */
+/* Each session begins with it. Its judge gives ERR_CONFLICT if the versions do not suit, PG_SOON
+ * while no consumer has compared the database with the milestones, ERR_REFUSED if it is behind
+ * them.
+ */
 extern const struct pg_greeting database_version_greeting;
 
-/* Whether a take-over was refused for that reason: the database has been upgraded meanwhile. */
+/* Whether a take-over or a heartbeat was refused for that reason: the database has been upgraded
+ * meanwhile, or was found to be behind the milestones. */
 bool database_version_refused(const struct pg_result *result);
 
 #endif

@@ -18,6 +18,8 @@ void shard_routing_key(uint32_t shard, char ret_key[SHARD_NAME_SIZE]);
 
 #define SHARD_DEAD "checkout.dead" /* exchange and queue of dead messages */
 #define SHARD_LOST "checkout.lost" /* queue with a copy of each of them, for consumers */
+#define SHARD_MILESTONES                                                                           \
+    "checkout.milestones" /* exchange and queue of milestones (milestone_reader.h) */
 
 /* One constant of the topology: unequal windows break the order of returned messages. */
 #define SHARD_PREFETCH 32

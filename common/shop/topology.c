@@ -10,10 +10,12 @@
 #define DELIVERY_LIMIT 1000 /* a crash counts for every delivered message */
 /* every reader of the dead letters gets them delivered, and this must never drop them */
 #define DEAD_DELIVERY_LIMIT 1000000
+#define MILESTONES_KEPT 64
 #define PROBLEM_SIZE 512
 
 /* The steps, in order. The shared ones run one by one, those of shards side by side. A daemon's
- * check leaves out the last one: programs of the previous release did not declare it. */
+ * check leaves out those after the shards: programs of the previous release did not declare them.
+ */
 enum { THING_EXCHANGE, THING_DEAD_EXCHANGE, THING_DEAD_QUEUE, THING_SHARD };
 
 struct run {
@@ -48,6 +50,21 @@ static uint32_t lost_queue(const struct run *run)
     return THING_SHARD + run->options.shards;
 }
 
+static uint32_t milestones_exchange(const struct run *run)
+{
+    return lost_queue(run) + 1;
+}
+
+static uint32_t milestones_queue(const struct run *run)
+{
+    return lost_queue(run) + 2;
+}
+
+static bool is_queue(const struct run *run, uint32_t thing)
+{
+    return thing >= THING_DEAD_QUEUE && thing != milestones_exchange(run);
+}
+
 /* Queues of dead letters have fewer arguments than those of shards. */
 static bool of_dead_letters(const struct run *run, uint32_t thing)
 {
@@ -66,6 +83,9 @@ static void name_thing(const struct run *run, uint32_t thing, char *out, size_t 
         (void)snprintf(out, size, "queue %s", SHARD_DEAD);
     } else if (thing == lost_queue(run)) {
         (void)snprintf(out, size, "queue %s", SHARD_LOST);
+    } else if (thing > lost_queue(run)) {
+        (void)snprintf(out, size, "%s %s", is_queue(run, thing) ? "queue" : "exchange",
+                       SHARD_MILESTONES);
     } else {
         shard_queue(run->options.shards, thing - THING_SHARD, name);
         (void)snprintf(out, size, "queue %s", name);
@@ -100,6 +120,20 @@ static void fail(struct run *run, uint32_t thing, int code, const char *text)
                    text[0] != '\0' ? text : err_text(code));
 }
 
+/* The newest milestones; a reader puts back what it was delivered. */
+static int declare_milestones(struct question *question, bool declare, broker_reply_cb cb)
+{
+    const struct broker_argument arguments[] = {
+        {"x-queue-type", "quorum", 0, false},
+        {"x-queue-leader-locator", "balanced", 0, false},
+        {"x-quorum-initial-group-size", NULL, question->run->options.replicas, false},
+        {"x-delivery-limit", NULL, DEAD_DELIVERY_LIMIT, false},
+        {"x-max-length", NULL, MILESTONES_KEPT, false},
+    };
+    return broker_declare_queue(question->run->broker, SHARD_MILESTONES, arguments,
+                                declare ? ARRAY_LEN(arguments) : 0, !declare, cb, question);
+}
+
 static int declare_queue(struct question *question, const char *name, broker_reply_cb cb)
 {
     const struct topology_options *options = &question->run->options;
@@ -120,6 +154,8 @@ static int declare_queue(struct question *question, const char *name, broker_rep
     };
     size_t count = !dead ? ARRAY_LEN(arguments) : question->thing == THING_DEAD_QUEUE ? 4 : 5;
     bool declare = question->run->declare || question->comparing;
+    if (question->thing == milestones_queue(question->run))
+        return declare_milestones(question, declare, cb);
     return broker_declare_queue(question->run->broker, name, arguments, declare ? count : 0,
                                 !declare, cb, question);
 }
@@ -132,6 +168,9 @@ static int ask_queue(struct question *question, broker_reply_cb cb)
     char key[SHARD_NAME_SIZE] = "";
     if (question->thing == lost_queue(run)) {
         (void)snprintf(queue, sizeof queue, "%s", SHARD_LOST);
+    } else if (question->thing == milestones_queue(run)) {
+        (void)snprintf(exchange, sizeof exchange, "%s", SHARD_MILESTONES);
+        (void)snprintf(queue, sizeof queue, "%s", SHARD_MILESTONES);
     } else if (question->thing >= THING_SHARD) {
         shard_exchange(run->options.shards, exchange);
         shard_queue(run->options.shards, question->thing - THING_SHARD, queue);
@@ -150,9 +189,10 @@ static int ask(struct question *question, broker_reply_cb cb)
         shard_exchange(run->options.shards, name);
         return broker_declare_exchange(run->broker, name, "direct", !run->declare, cb, question);
     }
-    if (question->thing == THING_DEAD_EXCHANGE)
-        return broker_declare_exchange(run->broker, SHARD_DEAD, "fanout", !run->declare, cb,
-                                       question);
+    if (!is_queue(run, question->thing))
+        return broker_declare_exchange(
+            run->broker, question->thing == THING_DEAD_EXCHANGE ? SHARD_DEAD : SHARD_MILESTONES,
+            "fanout", !run->declare, cb, question);
     return ask_queue(question, cb);
 }
 
@@ -172,7 +212,7 @@ static void on_reply(int code, const char *text, uint32_t messages, uint32_t con
     struct run *run = question->run;
     (void)messages;
     (void)consumers;
-    if (code == 0 && question->thing >= THING_DEAD_QUEUE && has_second_step(question)) {
+    if (code == 0 && is_queue(run, question->thing) && has_second_step(question)) {
         code = ask(question, on_reply);
         if (code == 0)
             return;
@@ -208,11 +248,16 @@ static void ask_next(struct run *run)
     fail(run, thing, rc, "");
 }
 
+static bool of_shard(const struct run *run, uint32_t thing)
+{
+    return thing > THING_SHARD && thing <= lost_queue(run);
+}
+
 /* Sends as many requests as it may; ends the run when all are answered or one failed. */
 static void advance(struct run *run)
 {
     while (run->code == 0 && run->next < run->total && run->in_flight < IN_FLIGHT &&
-           (run->next > THING_SHARD || run->in_flight == 0))
+           (of_shard(run, run->next) || run->in_flight == 0))
         ask_next(run);
     if (run->in_flight > 0)
         return;
@@ -229,7 +274,7 @@ static int start(const struct run *values)
     if (run == NULL)
         return ERR_NOMEM;
     *run = *values;
-    run->total = lost_queue(run) + (run->declare || run->compare ? 1 : 0);
+    run->total = run->declare || run->compare ? milestones_queue(run) + 1 : lost_queue(run);
     ask_next(run);
     if (run->in_flight ==
         0) { /* the first one could not be sent: report it here, not by a callback */

@@ -34,6 +34,7 @@ struct relay_shard {
     uint64_t generation; /* counts starts and stops: an older page's answers are void */
     int64_t watermark;   /* published up to here */
     int64_t saved;
+    int64_t announced;       /* the newest published by us; 0: none was */
     int64_t counted;         /* events up to here are in the metrics */
     uint64_t stuck_since_ms; /* monotonic: events wait since then without progress; 0: none wait */
     size_t unanswered;       /* publishes of this page */
@@ -199,6 +200,11 @@ bool relay_idle(const struct relay *relay, uint32_t shard)
     return !part->active || (!part->busy && !part->dirty);
 }
 
+int64_t relay_announced(const struct relay *relay, uint32_t shard)
+{
+    return relay->of_shard[shard].announced;
+}
+
 static void try_later(struct relay_shard *part)
 {
     part->busy = false;
@@ -217,6 +223,7 @@ static void page_published(struct relay_shard *part)
     FAILPOINT(RELAY_PUBLISHED);
     part->busy = false;
     part->watermark = part->page_end;
+    part->announced = part->page_end;
     part->stuck_since_ms = 0;
     if (part->page_full)
         part->dirty = true;
@@ -407,8 +414,7 @@ static void read_page(struct relay_shard *part)
 
 static void saved(const struct pg_result *result, void *arg)
 {
-    (void)arg; /* a later write includes a watermark that was not written, or its events go out
-                  again */
+    (void)arg; /* a later write has what was not written, or its events go out again */
     FAILPOINT(RELAY_WATERMARK_SAVED);
     if (pg_status(result) == PG_ERROR)
         log_error("watermarks of the relay not written", LOG_STR("problem", pg_message(result)));

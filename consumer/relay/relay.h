@@ -38,6 +38,8 @@ void relay_kick(struct relay *relay, uint32_t shard);
 void relay_kick_all(struct relay *relay);
 /* Everything up to the last kick is published. */
 bool relay_idle(const struct relay *relay, uint32_t shard);
+/* The newest event of the shard that this process has published; 0: none was. */
+int64_t relay_announced(const struct relay *relay, uint32_t shard);
 /* Writes the watermarks now. */
 void relay_save(struct relay *relay);
 

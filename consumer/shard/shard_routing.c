@@ -3,6 +3,11 @@
 #include "common/base/log.h"
 #include "common/testing/failpoint.h"
 
+int64_t shard_routing_epoch(const struct shard_routing *r)
+{
+    return ownership_serving(r->ownership) ? r->ownership->epoch : 0;
+}
+
 void shard_routing_outcome(struct shard_routing *r, const struct outcome *outcome)
 {
     if (!ownership_serving(r->ownership))

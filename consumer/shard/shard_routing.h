@@ -20,6 +20,9 @@ struct shard_routing {
     const struct shard_money *money;
 };
 
+/* The epoch under which this process serves the shard; 0: it does not. */
+int64_t shard_routing_epoch(const struct shard_routing *routing);
+
 /* A new state of one of its payments or refunds. */
 void shard_routing_outcome(struct shard_routing *routing, const struct outcome *outcome);
 /* As shard_writer_stop_payments. */

@@ -162,6 +162,7 @@ void doctor_broker(struct doctor *doctor)
                    "not checked: it is not known how many shards there are");
     if (doctor->shards == 0 || !check_topology(doctor))
         return;
+    doctor_milestones(doctor);
     doctor_policies(doctor);
     count_shards(doctor, &looking);
     count_dead(doctor, &looking);

@@ -57,6 +57,8 @@ void doctor_hooks(struct doctor *doctor);
 void doctor_broker(struct doctor *doctor);
 /* Policies of the broker, by its management API; the broker answers. */
 void doctor_policies(struct doctor *doctor);
+/* Whether the database is the newest, by the milestones; the broker answers. */
+void doctor_milestones(struct doctor *doctor);
 void doctor_redis(struct doctor *doctor);
 /* Whether one address sends most orders; Redis answers. */
 void doctor_senders(struct doctor *doctor);

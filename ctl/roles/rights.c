@@ -27,7 +27,7 @@ const struct role roles[ROLES_COUNT] = {
               " ~" REDIS_KEY_SENDERS "* +zadd +zcard +zrem +zremrangebyscore +pexpire"
               " +hincrby +expire",
      false},
-    {"consumer", "^$", "^checkout\\.dead$", "^checkout\\.", "",
+    {"consumer", "^$", "^checkout\\.(dead|milestones)$", "^checkout\\.", "",
      ALL_KEYS " ~" REDIS_KEY_OPEN "* " EVENTS " " REDIS_ALWAYS
               " +eval +set +get +del +publish +zrem",
      false},

@@ -28,7 +28,8 @@
 static const struct pg_statement find_order = {
     "producer_find_order",
     "select " ORDER_JSON_COLUMNS ", " ORDER_JSON_HISTORY ", " ORDER_JSON_ACTION
-    ", o.user_id = $2 from checkout.orders o where o.order_id = $1::uuid"
+    ", o.user_id = $2 or o.user_id like 'adopted:%' from checkout.orders o where o.order_id = "
+    "$1::uuid"
     " union all select " ORDER_JSON_PURGED
     ", true from checkout.purged_orders p where p.order_id = $1::uuid",
     2};
@@ -203,7 +204,7 @@ static void answer_unavailable(struct lookup *l)
 }
 
 /* Its customer was forgotten, and the name of another is in the row: the id alone proves that it
- * was this buyer's. */
+ * was this buyer's. That of an order which a restore adopted is not known. */
 static bool is_forgotten(const struct pg_result *result)
 {
     return pg_rows(result) > 0 && !pg_bool(result, 0, COLUMN_OWN);

@@ -393,14 +393,24 @@ const char *fake_broker_asked(const struct broker *broker)
     return broker->question_count == 0 ? "" : broker->questions[0].name;
 }
 
-void fake_broker_answer(struct broker *broker, int code)
+static void answer(struct broker *broker, int code, uint32_t messages, uint32_t consumers)
 {
     ck_assert_uint_gt(broker->question_count, 0);
     struct question asked = broker->questions[0];
     broker->question_count--;
     memmove(broker->questions, broker->questions + 1,
             broker->question_count * sizeof broker->questions[0]);
-    asked.cb(code, "", 0, 0, asked.arg);
+    asked.cb(code, "", messages, consumers, asked.arg);
+}
+
+void fake_broker_answer(struct broker *broker, int code)
+{
+    answer(broker, code, 0, 0);
+}
+
+void fake_broker_answer_with(struct broker *broker, uint32_t messages, uint32_t consumers)
+{
+    answer(broker, 0, messages, consumers);
 }
 
 int broker_declare_exchange(struct broker *broker, const char *name, const char *type, bool passive,

@@ -30,6 +30,8 @@ const char *fake_broker_move_reason(const struct broker *broker);
 const char *fake_broker_asked(const struct broker *broker);
 /* Answers it. */
 void fake_broker_answer(struct broker *broker, int code);
+/* Answers that it is there, with so many messages and consumers. */
+void fake_broker_answer_with(struct broker *broker, uint32_t messages, uint32_t consumers);
 
 /* Channels that are not closed by their owner; the n-th of them in the order of opening. */
 size_t fake_broker_channels(const struct broker *broker);

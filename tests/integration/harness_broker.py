@@ -1,10 +1,13 @@
 """The broker as another program sees it: raw publishing, depths, dead letters."""
 
 import contextlib
+import json
 
 import pika
 
 import harness_jobs
+
+_NEWER = ("checkout.lost", "checkout.milestones")  # an earlier state may not declare them
 
 
 class Broker:
@@ -60,6 +63,19 @@ class Broker:
         finally:
             connection.close()
 
+    def milestones(self):
+        """The milestones that are kept (checkout.milestones), put back in their order."""
+        connection = pika.BlockingConnection(pika.URLParameters(self.url))
+        try:
+            channel, found = connection.channel(), []
+            while True:
+                method, _, body = channel.basic_get("checkout.milestones")
+                if method is None:
+                    return found
+                found.append(json.loads(body))
+        finally:
+            connection.close()
+
     @contextlib.contextmanager
     def unbound(self, shard):
         """Nothing that is published for this shard reaches a queue."""
@@ -71,16 +87,16 @@ class Broker:
             self._channel().queue_bind(*binding)
 
     def purge(self):
-        for queue in [self.queue(shard) for shard in range(self.shards)] + ["checkout.dead", "checkout.lost"]:
+        for queue in [self.queue(shard) for shard in range(self.shards)] + ["checkout.dead", *_NEWER]:
             try:
                 self._channel().queue_purge(queue)
             except pika.exceptions.ChannelClosedByBroker:
-                if queue != "checkout.lost":    # the state before does not declare it
+                if queue not in _NEWER:
                     raise
 
     def delete(self):
         """Deletes what `checkoutctl topology` declares; what is absent already is fine."""
-        for queue in [self.queue(shard) for shard in range(self.shards)] + ["checkout.dead", "checkout.lost"]:
+        for queue in [self.queue(shard) for shard in range(self.shards)] + ["checkout.dead", *_NEWER]:
             self._channel().queue_delete(queue)
         self._channel().exchange_delete(f"checkout.jobs.{self.shards}")
 

@@ -5,6 +5,7 @@ import glob
 import hashlib
 import os
 import secrets
+import subprocess
 import urllib.parse
 
 import psycopg2
@@ -75,6 +76,23 @@ do $$ begin
     exception when duplicate_object or unique_violation then null;
     end;
 end $$"""
+
+
+def _postgresql(program_name, database, *arguments):
+    bin_directory = max(glob.glob("/usr/lib/postgresql/*/bin"), key=lambda path: int(path.split("/")[4]))
+    subprocess.run([os.path.join(bin_directory, program_name), "-d", database_url(database), *arguments], check=True,
+                   stdout=subprocess.DEVNULL)
+
+
+def dump_database(name, path):
+    _postgresql("pg_dump", name, "-Fc", "-f", path)
+
+
+def restore_database(name, path):
+    """Whatever the database has is gone, and what the dump has is there."""
+    drop_database(name)
+    administer(f"create database {name}")
+    _postgresql("pg_restore", name, path)
 
 
 def make_logins(programs=_PROGRAMS):

@@ -10,13 +10,13 @@ from harness_database import as_login
 
 # What the door may write by, and what it reads by. request_webhook is of the previous release (it goes with it).
 WRITES = {"request_cancel", "hear_gateway", "daemon_heartbeat", "request_webhook"}
-READS = {"greet", "versions", "place_in_line", "waits_until", "clock_behind_ms", "open_action", "known_orders", "unknown_items"}
+READS = {"greet", "database_problem", "refuse_older_database", "refuse_behind", "versions", "place_in_line", "waits_until", "clock_behind_ms", "open_action", "known_orders", "unknown_items"}
 NOTIFIER_WRITES = {"daemon_heartbeat"}
-NOTIFIER_READS = {"greet", "versions", "next_action", "open_action", "relay_lags", "age_ms", "list_daemons", "count_daemons",
+NOTIFIER_READS = {"greet", "database_problem", "refuse_older_database", "refuse_behind", "versions", "next_action", "open_action", "relay_lags", "age_ms", "list_daemons", "count_daemons",
                   "items_with_waitlist", "item_lines", "lines_now", "hot_items", "shop_now", "refuse_old_event", "clock_behind_ms", "lines", "line_tickets", "tickets_of"}
 CONSOLE_WRITES = {"console_request", "daemon_heartbeat", "keep_moment"}
 CONSOLE_KEPT = {"overview"}       # reads with rights that the console's login has not
-CONSOLE_READS = {"greet", "versions", "api_time", "item_json", "console_items", "console_item", "console_order_json",
+CONSOLE_READS = {"greet", "database_problem", "refuse_older_database", "refuse_behind", "versions", "api_time", "item_json", "console_items", "console_item", "console_order_json",
                  "console_orders", "console_order", "command_json", "console_before", "console_ended", "feed", "feed_end",
                  "feed_start", "refuse_behind_horizon"}
 EVERY_FUNCTION = """
@@ -142,7 +142,7 @@ class Roles(harness.TestCase):
 
     def test_the_mailer_keeps_mails_and_reads_what_they_tell(self):
         self.assertEqual(self.may_execute("checkout_mailer"), {
-            "greet", "versions", "open_action", "age_ms", "mail_is_stale", "count_mail", "mail_addresses_busy",
+            "greet", "database_problem", "refuse_older_database", "refuse_behind", "versions", "open_action", "age_ms", "mail_is_stale", "count_mail", "mail_addresses_busy",
             "claim_mails", "finish_mail", "mails_overdue", "daemon_heartbeat"})
         self.refused("mailer", "select payment_method from orders", "select user_id from orders",
                      "select receipt_email from orders", "select * from commands", "select idempotency_key from payments",
@@ -157,7 +157,7 @@ class Roles(harness.TestCase):
 
     def test_what_sends_webhooks_keeps_deliveries_and_chooses_no_endpoint(self):
         self.assertEqual(self.may_execute("checkout_webhooks"), {
-            "greet", "versions", "age_ms", "feed", "fill_hook", "fill_hooks", "forget_hooks", "claim_hooks", "next_hooks",
+            "greet", "database_problem", "refuse_older_database", "refuse_behind", "versions", "age_ms", "feed", "fill_hook", "fill_hooks", "forget_hooks", "claim_hooks", "next_hooks",
             "put_off_hooks", "judge_hook", "finish_hook", "hooks_overdue", "hooks_now", "daemon_heartbeat", "feed_start",
             "refuse_behind_horizon"})
         self.refused("webhooks", "select payment_method from orders", "select receipt_email from orders",

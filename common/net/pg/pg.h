@@ -22,6 +22,10 @@ struct pg;
  * or ERR_PARSE with a static text in `ret_problem` that repeats nothing of the URL. */
 MUST_CHECK int pg_url_check(const char *url, const char **ret_problem);
 
+/* What a judge returns instead of an error if the server will suit within moments: it is asked
+ * again each 100 ms. */
+#define PG_SOON ERR_TIMEOUT
+
 /* The first statement of each session, which is up only if its answer suits. */
 struct pg_greeting {
     const struct pg_statement *statement; /* without parameters */

@@ -14,6 +14,7 @@
 /* A session that ends sooner has proved nothing: the wait before the next grows on. */
 #define PROVED_MS 1000
 #define LOOK_AGAIN_MS 100
+#define SOON_MS 100
 
 /* A name is looked up in a thread: the resolver blocks. */
 struct pg_resolve {
@@ -87,7 +88,7 @@ static void fail(struct pg *pg, int fault, const char *reason)
     if (pg->phase != PG_PHASE_CLOSED && news && pg->state != NULL)
         pg->state(false, pg->reason, pg->arg);
     if (pg->phase != PG_PHASE_CLOSED)
-        loop_timer_start(pg->timer, backoff_next(&pg->backoff), 0);
+        loop_timer_start(pg->timer, fault == PG_SOON ? SOON_MS : backoff_next(&pg->backoff), 0);
 }
 
 static void connect_failed(struct pg *pg)

@@ -3,21 +3,37 @@
 #include <string.h>
 
 #include "common/base/err.h"
+#include "common/base/parse.h"
 #include "common/pay/stripe/stripe_answer.h"
+
+/* Values of metadata are text. */
+static int64_t quantity_of(const json_t *metadata)
+{
+    const char *text = stripe_string(metadata, "quantity");
+    int64_t quantity = 0;
+    if (parse_int(text, 1, INT32_MAX, &quantity) < 0)
+        return 0;
+    return quantity;
+}
 
 static int read_item(const json_t *item, struct pay_intent *ret_intent)
 {
     const json_t *amount = json_object_get(item, "amount");
     const json_t *created = json_object_get(item, "created");
+    const json_t *metadata = json_object_get(item, "metadata");
     const char *status = stripe_string(item, "status");
     *ret_intent = (struct pay_intent){
         .id = stripe_string(item, "id"),
-        .order_id = stripe_string(json_object_get(item, "metadata"), "order_id"),
+        .order_id = stripe_string(metadata, "order_id"),
         .state = status == NULL ? PAY_INTENT_OPEN : stripe_intent_state(status),
         .amount = json_integer_value(amount),
         .received = stripe_received(item),
         .currency = stripe_string(item, "currency"),
         .created_s = json_integer_value(created),
+        .sku = stripe_string(metadata, "sku"),
+        .quantity = quantity_of(metadata),
+        .reference = stripe_string(metadata, "reference"),
+        .customer = stripe_string(metadata, "customer"),
     };
     if (ret_intent->state == PAY_INTENT_SUCCEEDED && ret_intent->received < 0)
         return ERR_PARSE;

@@ -1,13 +1,15 @@
 -- The daemons' heartbeats, and how the shop stands now: for alarms, which must live when no consumer does.
 
 -- A heartbeat of a daemon that is no consumer; p_ready null: it leaves. Waits for no replica, which says nothing of it. Those
--- without a heartbeat for an hour are forgotten, and there are never more than 1000.
+-- without a heartbeat for an hour are forgotten, and there are never more than 1000. Refused where the database is behind
+-- (SQLSTATE CK009).
 create or replace function checkout.daemon_heartbeat(
     p_program text, p_host text, p_place text, p_pid integer, p_version text, p_ready boolean, p_not_ready text,
     p_accepted bigint, p_sockets bigint, p_dead_letters bigint default null)
 returns void
 language plpgsql as $$
 begin
+    perform checkout.refuse_behind();
     perform set_config('synchronous_commit', 'off', true);
     delete from checkout.daemons d
      where (d.program, d.host, d.place) in

@@ -12,6 +12,7 @@ returns table (shard integer, event_id bigint, shown boolean, at timestamptz, or
                currency text, reference text)
 language plpgsql stable as $$
 begin
+    perform checkout.refuse_behind();
     perform checkout.refuse_behind_horizon(p_positions);
     return query
     with page as (

@@ -1,12 +1,14 @@
 -- The outbox: events to relay, and how far they are relayed; what the producer may know of items.
 
--- The next events of a shard to relay, in commit order.
+-- The next events of a shard to relay, in commit order: those that a milestone in RabbitMQ covers (milestones.sql).
 create or replace function checkout.unrelayed(p_shard integer, p_after bigint, p_limit integer)
 returns table (event_id bigint, user_id text, sequence integer, time_ms bigint, order_id uuid, sku text,
                quantity integer, status text, reason text, place_in_line bigint, amount bigint,
                currency text, reference text, next_action text, payment_problem text, param text,
                traceparent text)
 language plpgsql stable as $$
+declare
+    last constant bigint := coalesce(checkout.announce_limit(), 9223372036854775807);
 begin
     return query
     select e.event_id, o.user_id, e.sequence, (extract(epoch from e.created_at) * 1000)::bigint,
@@ -16,7 +18,7 @@ begin
            case e.status when 'rejected' then o.payment_param end, o.traceparent
       from checkout.order_events e
       cross join lateral (select * from checkout.orders where orders.order_id = e.order_id limit 1) o
-     where e.shard = p_shard and e.event_id > p_after
+     where e.shard = p_shard and e.event_id > p_after and e.event_id <= last
      order by e.event_id limit p_limit;
 end $$;
 

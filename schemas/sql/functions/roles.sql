@@ -51,6 +51,11 @@ begin
     end loop;
 end $$;
 
+-- Each session asks whether the database is the newest.
+grant execute on function checkout.database_problem(boolean), checkout.refuse_older_database(), checkout.refuse_behind()
+    to checkout_producer, checkout_consumer, checkout_notifier, checkout_mailer, checkout_webhooks, checkout_console, checkout_operator,
+       checkout_requester;
+
 -- The producer reads what it tells its buyers, and writes nothing itself: it may ask for a cancel, pass on what the
 -- gateway tells, and show that it lives. These run with the rights of checkout_requester.
 grant select on checkout.service, checkout.items, checkout.order_events, checkout.waitlist, checkout.commands,
@@ -223,11 +228,12 @@ revoke insert, update, delete on checkout.service from checkout_consumer;
 revoke insert, delete on checkout.items from checkout_consumer;
 revoke insert, update, delete on checkout.orders, checkout.order_events, checkout.customer_units, checkout.mails,
     checkout.mail_counts, checkout.mail_settings, checkout.purged_orders, checkout.purged_items, checkout.horizons,
-    checkout.forgotten_units, checkout.forget_salt, checkout.forgets, checkout.hook_endpoints, checkout.hook_deliveries
-    from checkout_consumer;
+    checkout.forgotten_units, checkout.forget_salt, checkout.forgets, checkout.hook_endpoints, checkout.hook_deliveries,
+    checkout.database_check from checkout_consumer;
 revoke delete on checkout.payments, checkout.refunds, checkout.commands from checkout_consumer;
 grant usage on all sequences in schema checkout to checkout_consumer;
-grant execute on function checkout.move_orders(integer, checkout.move[]), checkout.forget_webhooks(integer, integer)
+grant execute on function checkout.move_orders(integer, checkout.move[]), checkout.forget_webhooks(integer, integer),
+    checkout.judge_database(text[], text), checkout.milestone_now(), checkout.keep_reserved(bigint), checkout.announce_limit()
     to checkout_consumer;
 
 -- checkoutctl, but for migrate: it reads all, puts items on sale and shards into service, and asks the
@@ -240,7 +246,10 @@ grant update (state, due_at, since, ended_at) on checkout.mails to checkout_oper
 -- Of orders it deletes nothing itself: purging and forgetting run with the rights of the owner of the tables.
 grant execute on function checkout.purge_orders(integer, timestamptz, bigint, integer, boolean),
     checkout.purge_records(timestamptz, bigint, integer, boolean),
-    checkout.begin_forget(text, text), checkout.forget_orders(bigint, text, text, integer) to checkout_operator;
+    checkout.begin_forget(text, text), checkout.forget_orders(bigint, text, text, integer),
+    checkout.compare_milestones(text[]), checkout.milestone_now(), checkout.announce_limit(),
+    checkout.begin_restore(text[], boolean, text), checkout.restore_since(), checkout.finish_restore(text[], text),
+    checkout.adopt_orders(jsonb, boolean) to checkout_operator;
 grant insert, update, delete on checkout.hook_endpoints, checkout.hook_deliveries to checkout_operator;
 
 do $$                       -- doctor compares what migrate has applied with its files

@@ -8,20 +8,24 @@ create or replace function checkout.versions(out version integer, out oldest_pro
 language sql immutable
 return row(2, 1);
 
--- The first call of a session of a program of this version.
+-- The first call of a session of a program of this version. Refused while the database is not known to be the newest
+-- (checkout.refuse_older_database).
 create or replace function checkout.greet(p_program integer, out version integer, out oldest_program integer)
 language sql as $$
+    select checkout.refuse_older_database();
     select set_config('checkout.program', p_program::text, false);
     select v.version, v.oldest_program from checkout.versions() v
 $$;
 
--- Raises SQLSTATE CK004 in a session of a program that is not served. Programs of version 1 do not greet.
+-- Raises SQLSTATE CK004 in a session of a program that is not served, CK009 where the database is behind. Programs of
+-- version 1 do not greet.
 create or replace function checkout.refuse_unserved() returns void
 language plpgsql as $$
 declare
     program constant integer := coalesce(nullif(current_setting('checkout.program', true), '')::integer, 1);
     served record;
 begin
+    perform checkout.refuse_behind();
     select * into served from checkout.versions();
     if program not between served.oldest_program and served.version then
         raise exception 'the database serves programs of version % to %, and this one has version %; upgrade this program',

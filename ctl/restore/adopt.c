@@ -1,0 +1,218 @@
+#include "ctl/restore/adopt.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/err.h"
+#include "common/shop/ids.h"
+#include "ctl/audit/audit_captures.h"
+#include "ctl/gateway.h"
+#include "ctl/human.h"
+
+#define PAGE 100
+#define TRIES 4
+#define TRY_AGAIN_MS 1000
+#define CAPTURES_MAX ((size_t)256 * 1024) /* of a page, as JSON */
+
+static const struct pg_statement adopt = {
+    "ctl_restore_adopt",
+    "select order_id, intent_id, coalesce(sku, '?'), amount, currency, result"
+    "  from checkout.adopt_orders($1::jsonb, $2::boolean)",
+    2};
+enum { ORDER_ID, INTENT_ID, SKU, AMOUNT, CURRENCY, RESULT };
+
+struct adopting {
+    struct ctl *ctl;
+    struct pay *pay;
+    int64_t since_s;
+    bool dry;
+    struct adoption *adoption;
+    struct audit_captures refunded;
+    struct buf captures; /* of the page: elements of a JSON array */
+    char last_id[PAY_ID_MAX + 1];
+    int code;
+    bool more;
+};
+
+/* ---- the gateway's lists ---- */
+
+static bool passes(int code)
+{
+    return code == ERR_UNAVAILABLE || code == ERR_TIMEOUT || code == ERR_CLOSED || code == ERR_IO;
+}
+
+static int complain_list(const struct adopting *a)
+{
+    return ctl_complain(CTL_FAILED,
+                        "the gateway's list (%s): %s; nothing was finished, run it again",
+                        cfg_name(CFG_GATEWAY_URL), err_text(a->code));
+}
+
+static void take_refunds(const struct pay_returns *page, void *arg)
+{
+    struct adopting *a = arg;
+    a->code = page->code;
+    a->more = page->has_more;
+    for (size_t i = 0; i < page->count && a->code == 0; i++) {
+        const struct pay_return *refund = &page->items[i];
+        (void)snprintf(a->last_id, sizeof a->last_id, "%s", refund->id);
+        if (refund->created_s < a->since_s)
+            a->more = false; /* newest first */
+        if (refund->intent_id != NULL && strcmp(refund->status, "failed") != 0 &&
+            strcmp(refund->status, "canceled") != 0)
+            a->code = audit_captures_add(&a->refunded, refund->intent_id);
+    }
+    loop_stop(a->ctl->loop);
+}
+
+static void put_text(struct buf *out, const char *name, const char *value)
+{
+    if (value == NULL)
+        return;
+    (void)buf_printf(out, "\"%s\":", name);
+    (void)buf_json_str(out, value);
+    (void)buf_char(out, ',');
+}
+
+static void put_capture(struct adopting *a, const struct pay_intent *intent)
+{
+    struct buf *out = &a->captures;
+    (void)buf_str(out, out->len > 0 ? ",{" : "{");
+    put_text(out, "order", intent->order_id);
+    put_text(out, "intent", intent->id);
+    put_text(out, "sku", intent->sku);
+    put_text(out, "currency", intent->currency);
+    put_text(out, "reference", intent->reference);
+    put_text(out, "customer", intent->customer);
+    (void)buf_printf(out, "\"quantity\":%" PRId64 ",\"amount\":%" PRId64 "}", intent->quantity,
+                     intent->received);
+}
+
+static void take_intents(const struct pay_page *page, void *arg)
+{
+    struct adopting *a = arg;
+    a->code = page->code;
+    a->more = page->has_more;
+    for (size_t i = 0; i < page->count && a->code == 0; i++) {
+        const struct pay_intent *intent = &page->intents[i];
+        (void)snprintf(a->last_id, sizeof a->last_id, "%s", intent->id);
+        if (intent->state != PAY_INTENT_SUCCEEDED || intent->order_id == NULL ||
+            !ids_well_formed(intent->order_id))
+            continue;
+        a->adoption->captures++;
+        if (audit_captures_has(&a->refunded, intent->id))
+            a->adoption->refunded++;
+        else
+            put_capture(a, intent);
+    }
+    if (a->captures.failed)
+        a->code = ERR_NOMEM;
+    loop_stop(a->ctl->loop);
+}
+
+static int ask(struct adopting *a, bool refunds)
+{
+    const char *after = a->last_id[0] == '\0' ? NULL : a->last_id;
+    buf_reset(&a->captures);
+    if (refunds)
+        return pay_returns(a->pay, PAY_RETURN_REFUND, NULL, after, take_refunds, a);
+    return pay_list(a->pay, a->since_s, after, PAGE, take_intents, a);
+}
+
+/* Reads the next page; tries again if the gateway fails for a moment. */
+static int read_page(struct adopting *a, bool refunds)
+{
+    for (int tries = 1;; tries++) {
+        a->code = ask(a, refunds);
+        if (a->code == 0)
+            loop_run(a->ctl->loop);
+        if (!passes(a->code) || tries == TRIES)
+            return a->code == 0 ? CTL_FINE : complain_list(a);
+        if (ctl_rest(a->ctl, TRY_AGAIN_MS) != CTL_FINE)
+            return CTL_FAILED;
+    }
+}
+
+/* ---- adopting ---- */
+
+static const char *why_left(const char *result)
+{
+    static const char *const reasons[][2] = {
+        {"no-facts", "its charge does not say what was ordered"},
+        {"no-item", "the database has no such item: import it first"},
+        {"no-room", "no unit of the item is free: restock it, or refund at the gateway"},
+        {"ended", "its order ended without it: refund at the gateway"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
+        if (strcmp(result, reasons[i][0]) == 0)
+            return reasons[i][1];
+    return result;
+}
+
+static void take_results(const struct pg_result *result, void *arg)
+{
+    struct adopting *a = arg;
+    for (int row = 0; row < pg_rows(result); row++) {
+        const char *word = pg_text(result, row, RESULT);
+        char money[HUMAN_MONEY_SIZE];
+        if (strcmp(word, "known") == 0) {
+            a->adoption->known++;
+        } else if (strcmp(word, "adopted") == 0) {
+            a->adoption->adopted++;
+        } else {
+            a->adoption->left++;
+            human_money(pg_text(result, row, AMOUNT), pg_text(result, row, CURRENCY), money);
+            (void)ctl_complain(0, "order %s (%s, %s for %s) is not adopted: %s",
+                               pg_text(result, row, ORDER_ID), pg_text(result, row, INTENT_ID),
+                               money, pg_text(result, row, SKU), why_left(word));
+        }
+    }
+}
+
+static int adopt_page(struct adopting *a)
+{
+    struct buf page;
+    if (a->captures.len == 0)
+        return CTL_FINE;
+    buf_init(&page, CAPTURES_MAX + 2);
+    (void)buf_printf(&page, "[%s]", buf_text(&a->captures));
+    const char *const params[] = {buf_text(&page), a->dry ? "t" : "f"};
+    int exit_code = page.failed ? ctl_complain(CTL_FAILED, "out of memory")
+                                : ctl_query(a->ctl, &adopt, params, take_results, a);
+    buf_free(&page);
+    return exit_code;
+}
+
+static int read_list(struct adopting *a, bool refunds)
+{
+    int exit_code = CTL_FINE;
+    a->last_id[0] = '\0';
+    do {
+        exit_code = read_page(a, refunds);
+        if (exit_code == CTL_FINE && !refunds)
+            exit_code = adopt_page(a);
+    } while (exit_code == CTL_FINE && a->more);
+    return exit_code;
+}
+
+int adopt_orders(struct ctl *ctl, int64_t since_s, bool dry, struct adoption *ret_adoption)
+{
+    struct adopting a = {
+        .ctl = ctl,
+        .pay = gateway_open(ctl->loop, ctl->cfg, (uint32_t)cfg_int(ctl->cfg, CFG_GATEWAY_TIMEOUT)),
+        .since_s = since_s,
+        .dry = dry,
+        .adoption = ret_adoption};
+    *ret_adoption = (struct adoption){0};
+    if (a.pay == NULL)
+        return ctl_complain(CTL_FAILED, "out of memory");
+    buf_init(&a.captures, CAPTURES_MAX);
+    int exit_code = read_list(&a, true);
+    if (exit_code == CTL_FINE)
+        exit_code = read_list(&a, false);
+    buf_free(&a.captures);
+    audit_captures_free(&a.refunded);
+    pay_free(a.pay);
+    return exit_code;
+}

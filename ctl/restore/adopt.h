@@ -1,0 +1,24 @@
+/* Orders that a restored database does not know, though the gateway took money for them. */
+#ifndef CTL_RESTORE_ADOPT_H
+#define CTL_RESTORE_ADOPT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/attrs.h"
+#include "ctl/ctl.h"
+
+struct adoption {
+    uint64_t captures; /* looked at */
+    uint64_t known;
+    uint64_t adopted; /* or, of a dry run, what would be */
+    uint64_t refunded;
+    uint64_t left; /* not known, and it could not be adopted: each was printed */
+};
+
+/* Asks the gateway for what it captured since `since_s` (0: ever), and adopts what is of use. The
+ * settings of the gateway are loaded. An exit code: CTL_FINE also if some are left. */
+MUST_CHECK int adopt_orders(struct ctl *ctl, int64_t since_s, bool dry,
+                            struct adoption *ret_adoption);
+
+#endif

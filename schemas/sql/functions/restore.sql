@@ -1,0 +1,137 @@
+-- How a database that is behind the milestones becomes the shop's newest (checkoutctl restore finish). No program serves
+-- meanwhile: it is refused from the first step to the last. Each step may be repeated.
+
+-- The first step: event ids and epochs go on above all that the milestones know of, and no epoch of before goes on. Returns why it
+-- is behind; null: it is not, and nothing was done. p_anyway: also without a milestone that says so.
+create or replace function checkout.begin_restore(p_milestones text[], p_anyway boolean, p_by text) returns text
+language plpgsql security definer set search_path = '' as $$
+declare
+    here constant text := checkout.database_identity();
+    found constant text := checkout.compare_milestones(p_milestones);
+    why text;
+    last bigint;
+    marked bigint;
+begin
+    insert into checkout.database_check default values on conflict do nothing;
+    select coalesce(case when c.identity = here then c.refused end, found,
+                    case when p_anyway then 'a restore of this database is being finished' end), c.reserved_to
+      into why, marked
+      from checkout.database_check c for update;
+    if why is null then
+        return null;
+    end if;
+    update checkout.database_check c
+       set identity = here, refused = why, compared_at = now(), compared_by = left(p_by, 200);
+    select s.last_value into last from checkout.event_ids s;
+    marked := greatest(marked, (select max((m.milestone ->> 'reserved')::bigint) from checkout.shop_milestones(p_milestones) m),
+                       (select max(m.event_id) from checkout.marked_events(p_milestones) m), case when found is null then last + 100000000 end);
+    if marked > last then
+        perform setval('checkout.event_ids', marked);
+    end if;
+    with raised as (
+        update checkout.shards s
+           set owner = null,
+               epoch = 1 + greatest(s.epoch, (select max(m.epoch) from checkout.marked_events(p_milestones) m where m.shard = s.shard))
+          from checkout.service v
+         where s.shards = v.shards
+        returning s.shards, s.shard, s.epoch)
+    insert into checkout.take_overs (shards, shard, epoch, member, name, released_at)
+    select r.shards, r.shard, r.epoch, 0, left('restore: ' || p_by, 100), clock_timestamp() from raised r;
+    return why;
+end $$;
+
+-- The name of an order's customer, of whom only this digest is known, and the name if it is found among the customers that
+-- are known. No buyer logs in with it: status shows such an order to whom its id proves to be its buyer.
+create or replace function checkout.adopted_customer(p_customer text) returns text
+language sql stable as $$
+    select coalesce(
+        (select u.user_id
+           from (select distinct t.user_id from checkout.customer_units t) u
+           cross join checkout.forget_salt s
+          where checkout.opaque_customer(u.user_id, s.salt) = p_customer limit 1),
+        'adopted:' || coalesce(p_customer, ''))
+$$;
+
+-- What is to be done about a payment in the gateway's list: 'adopted' (it was; if p_dry, it would be), 'known', or why it
+-- cannot be: 'no-facts', 'no-item', 'no-room', 'ended'. Its order becomes confirmed, as it was.
+create or replace function checkout.adopt_order(p_order uuid, p_intent text, p_sku text, p_quantity integer, p_amount bigint,
+                                                p_currency text, p_reference text, p_customer text, p_user text, p_dry boolean)
+returns text
+language plpgsql as $$
+declare
+    known constant text := (select o.status from checkout.orders o where o.order_id = p_order);
+    i record;
+    served record;
+    place checkout.move;
+begin
+    if known in ('waiting', 'reserved', 'confirmed', 'refunded')       -- an open payment finds what was taken
+       or exists (select 1 from checkout.purged_orders u where u.order_id = p_order) then
+        return 'known';
+    elsif known is not null then
+        return case when exists (select 1 from checkout.payments p where p.order_id = p_order and p.intent_id = p_intent)
+                    then 'known' else 'ended' end;
+    elsif p_sku is null or coalesce(p_quantity, 0) <= 0 then
+        return 'no-facts';
+    end if;
+    select t.shard, t.stock - t.held - t.sold as free into i from checkout.items t where t.sku = p_sku;
+    if not found then
+        return 'no-item';
+    elsif i.free < p_quantity then
+        return 'no-room';
+    elsif p_dry then
+        return 'adopted';
+    end if;
+    select s.epoch into served from checkout.service v
+      join checkout.shards s on s.shards = v.shards and s.shard = i.shard
+       for no key update of s;
+    perform set_config('checkout.epoch', served.epoch::text, true);
+    perform 1 from checkout.items t where t.sku = p_sku for no key update;
+    place.order_id := p_order;
+    place.status := 'reserved';
+    place.user_id := coalesce(p_user, checkout.adopted_customer(p_customer));
+    place.sku := p_sku;
+    place.quantity := p_quantity;
+    place.amount := p_amount;
+    place.currency := p_currency;
+    place.fingerprint := '';
+    place.reference := p_reference;
+    perform checkout.move_orders(i.shard, array[place]);
+    perform checkout.move_orders(i.shard, array[checkout.move_of(p_order, 'reserved', 'confirmed', null)]);
+    insert into checkout.payments (order_id, shard, state, amount, currency, idempotency_key, intent_id, code)
+    values (p_order, i.shard, 'captured', p_amount, p_currency, p_order || '-1', p_intent, 'adopted');
+    update checkout.items t set sold = t.sold + p_quantity where t.sku = p_sku;
+    return 'adopted';
+end $$;
+
+-- A page of them, {"order", "intent", "sku", "quantity", "amount", "currency", "reference", "customer"}, the oldest first.
+create or replace function checkout.adopt_orders(p_page jsonb, p_dry boolean)
+returns table (order_id uuid, intent_id text, sku text, amount bigint, currency text, result text)
+language plpgsql security definer set search_path = '' as $$
+begin
+    return query
+    select p."order", p.intent, p.sku, p.amount, p.currency,
+           checkout.adopt_order(p."order", p.intent, p.sku, p.quantity, p.amount, p.currency, p.reference, p.customer, null, p_dry)
+      from jsonb_to_recordset(p_page) as p("order" uuid, intent text, sku text, quantity integer, amount bigint, currency text,
+                                           reference text, customer text);
+end $$;
+
+-- From when on the gateway's list may hold what this database does not know, in seconds since 1970: everything of before
+-- its newest event is in it. (A payment is made after the event by which its order was reserved.)
+create or replace function checkout.restore_since() returns bigint
+language sql stable security definer set search_path = '' as $$
+    select coalesce((extract(epoch from max(e.created_at)) - 600)::bigint, 0)
+      from (select (select n.created_at from checkout.order_events n where n.shard = s order by n.event_id desc limit 1)
+              from checkout.service v cross join lateral generate_series(0, v.shards - 1) s) e(created_at)
+$$;
+
+-- The last step: a new generation, above that of all milestones. From here on programs serve from it, and from no older copy.
+-- Returns the generation; null: there was nothing to finish.
+create or replace function checkout.finish_restore(p_milestones text[], p_by text) returns bigint
+language sql security definer set search_path = '' as $$
+    update checkout.database_check c
+       set generation = 1 + greatest(c.generation, checkout.marked_generation(p_milestones)), refused = null,
+           identity = checkout.database_identity(), compared_at = now(), compared_by = left(p_by, 200),
+           reserved_to = null
+     where c.refused is not null
+    returning c.generation
+$$;
