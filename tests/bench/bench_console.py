@@ -83,14 +83,14 @@ class ConsoleFigures:
         rates = collections.defaultdict(list)
         self.bed.fresh(ITEMS, orders * 4)
         self.tell(f"{BEFORE} orders of before")
-        self._fill()
+        self._fill_before()
         for which in ("alone", "watched", "watched", "alone"):
             self.tell(f"{orders} paid orders, {which}")
             self.bed.load(256, orders, ITEMS)
-            rates[which].append(self._drain(orders, which == "watched"))
+            rates[which].append(self._drain_watched(orders, which == "watched"))
         self.add("watched_vs_not", sum(rates["watched"]) / sum(rates["alone"]))
 
-    def _fill(self):
+    def _fill_before(self):
         stack = self.bed.stack
         shard = stack.shard("bench-before")
         stack.sql("insert into items (sku, shard, title, price, currency, stock, held, waiting, next_ticket, gate) "
@@ -101,26 +101,26 @@ class ConsoleFigures:
             stack.sql("vacuum analyze " + table)
         stack.sql("checkpoint")
 
-    def _drain(self, orders, watched):
+    def _drain_watched(self, orders, watched):
         before = self.bed.stack.one("select last_value from event_ids")
         began = self.bed.stack.one("select now()")
         if not watched:
-            return self._decide(orders, before, began)
+            return self._drain_rate(orders, before, began)
         with Watching(self.bed.stack) as watching:
-            rate = self._decide(orders, before, began)
+            rate = self._drain_rate(orders, before, began)
         if watching.answers == 0:
             raise RuntimeError("the console has answered nothing")
         return rate
 
-    def _decide(self, orders, before, began):
+    def _drain_rate(self, orders, before, began):
         """Orders a second, from the first decision to the last end."""
         stack = self.bed.stack
         consumer = stack.start("consumer")
         try:
             deadline = time.monotonic() + 180
-            while self._ended(began) < orders:
+            while self._confirmed_since(began) < orders:
                 if time.monotonic() > deadline or not consumer.running():
-                    raise RuntimeError(f"{self._ended(began)} of {orders} orders were final")
+                    raise RuntimeError(f"{self._confirmed_since(began)} of {orders} orders were final")
                 time.sleep(0.05)
             first, last = stack.sql("select extract(epoch from min(created_at))::float8, extract(epoch from max(created_at))::float8 "
                                     "from order_events where event_id > %s", (before,))[0]
@@ -128,7 +128,7 @@ class ConsoleFigures:
             consumer.stop()
         return orders / (last - first)
 
-    def _ended(self, since):
+    def _confirmed_since(self, since):
         return self.bed.stack.one("select count(*) from order_events where status = 'confirmed' and created_at > %s", (since,))
 
 

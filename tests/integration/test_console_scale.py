@@ -16,10 +16,10 @@ from test_line_scale import Explained, nodes
 
 ORDERS = int(os.environ.get("CHECKOUT_TEST_CONSOLE", "20000"))
 ITEMS = 2000
-JUST_NOW = ORDERS // 33             # orders that were decided in the last seconds
+JUST_NOW = max(ORDERS // 33, 15000) # orders that were decided in the last seconds
 VIEW_S = 0.3
 LOOKS = 9
-ROWS_MOST = 12000                   # that any step of the overview sees: 10,000 open payments, or 8,192 events
+ROWS_MOST = 12000                   # < JUST_NOW; that any step of the overview sees: 10,000 open payments, or 8,192 events
 
 ENDED = """
     with made as (
@@ -28,7 +28,7 @@ ENDED = """
         select overlay(gen_random_uuid()::text placing '8' from 15)::uuid, 'user-' || n %% 50000, (%(skus)s::text[])[i], (%(shards)s::integer[])[i], 1,
                case when n %% 4 = 0 then 'rejected' else 'confirmed' end, case when n %% 4 = 0 then 'sold_out' end, 1999, 'usd',
                'f', 'cart-' || n, 2, at - interval '80 ms', at, at
-          from (select n, n %% %(items)s + 1 as i, now() + (%(from_s)s + (%(to_s)s - %(from_s)s) * n / %(count)s) * interval '1 s' as at
+          from (select n, n %% %(items)s + 1 as i, now() + (%(from_s)s + (%(to_s)s - %(from_s)s) * n::float / %(count)s) * interval '1 s' as at
                   from generate_series(1, %(count)s) n) t
         returning order_id, shard, status, reason, created_at),
     begun as (insert into order_events (shard, order_id, sequence, status, created_at)

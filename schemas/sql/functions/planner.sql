@@ -32,4 +32,8 @@ begin
     -- than PostgreSQL expects, and a sort or a bitmap would read all.
     execute 'alter function checkout.console_orders set enable_sort = off';
     execute 'alter function checkout.console_orders set enable_bitmapscan = off';
+    -- So are the newest of many orders, of which a bitmap would read all of the last 10 s.
+    execute 'alter function checkout.delays_now set enable_bitmapscan = off';
+    execute 'alter function checkout.sales_now set enable_bitmapscan = off';
+    execute 'alter function checkout.hot_items set enable_bitmapscan = off';
 end $$;
