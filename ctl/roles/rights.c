@@ -29,7 +29,7 @@ const struct role roles[ROLES_COUNT] = {
      false},
     {"consumer", "^$", "^checkout\\.(dead|milestones)$", "^checkout\\.", "",
      ALL_KEYS " ~" REDIS_KEY_OPEN "* " EVENTS " " REDIS_ALWAYS
-              " +eval +set +get +del +publish +zrem",
+              " +eval +set +get +del +pttl +pexpire +publish +zrem",
      false},
     {"notifier", NULL, NULL, NULL, NULL, EVENTS " " REDIS_ALWAYS " +subscribe +unsubscribe", false},
     {"mailer", NULL, NULL, NULL, NULL, NULL, true},

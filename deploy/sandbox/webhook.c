@@ -99,7 +99,8 @@ static void answered(const struct curl_response *response, void *arg)
         end(hook);
         return;
     }
-    loop_timer_start(hook->timer, AGAIN_FIRST_MS << (hook->tries < 6 ? hook->tries : 6), 0);
+    loop_timer_start(hook->timer, (uint64_t)AGAIN_FIRST_MS << (hook->tries < 6 ? hook->tries : 6),
+                     0);
 }
 
 /* "Stripe-Signature: t=<now>,v1=<HMAC of "t.body">" */

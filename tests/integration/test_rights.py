@@ -231,6 +231,11 @@ class Rights(harness.TestCase):
         self.assertIn("RabbitMQ", said)
         self.assertNotIn("management API answers", said)
         self.stack.ctl("audit", **operator)
+        # a consumer looks at the states of its items in Redis now and then
+        self.stack.redis().set(f"checkout:gate:{passes}", "open")
+        harness.wait_until(lambda: self.stack.redis().pttl(f"checkout:gate:{passes}") != -1, 20, "a foreign state to go")
+        for daemon in self.stack.daemons:
+            self.assertNotIn(b"Redis refuses", daemon.log_text(), daemon.name)
 
     def test_nobody_may_do_what_belongs_to_another(self):
         def broker(program, act):
