@@ -189,15 +189,18 @@ static void tell_elsewhere(const struct order_step *step, struct buf *out)
 
 static void tell_asked(const struct order_step *step, struct buf *out)
 {
-    if (is(step->what, "cancel"))
+    bool of_buyer = step->asked_by == NULL || is(step->asked_by, "buyer");
+    if (is(step->what, "cancel") && of_buyer)
         (void)buf_str(out, "Its buyer asked to cancel it");
+    else if (is(step->what, "cancel") || is(step->what, "refund"))
+        (void)buf_printf(out, "Operator %s asked to %s it", step->asked_by, step->what);
+    else if (is(step->what, "readmit"))
+        (void)buf_str(out, "Its dead letter was replayed");
     else if (is(step->what, "restock"))
         (void)buf_printf(out, "Operator %s restocked its item by %s", step->asked_by,
                          step->units == NULL ? "(not recorded)" : step->units);
     else if (is(step->what, "set"))
         (void)buf_printf(out, "Operator %s changed its item", step->asked_by);
-    else if (is(step->what, "refund"))
-        (void)buf_printf(out, "Operator %s asked to refund it", step->asked_by);
     else if (is(step->what, "pause shard") || is(step->what, "resume shard"))
         (void)buf_printf(out, "Operator %s asked to %.*s its whole shard", step->asked_by,
                          (int)strcspn(step->what, " "), step->what);
