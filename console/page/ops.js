@@ -118,8 +118,8 @@ function showChanges({ now, changes }) {
   const old = (row) => Date.parse(now.at) - Date.parse(row.at);
   drawTable($("changes"), { label: "What people changed", rows: changes, key: (row) => `${row.at} ${row.kind} ${row.sku} ${row.order_id}`,
     empty: "Nobody has changed anything that is still on record.", state: (row) => state[row.state],
-    columns: [["What", (row) => [row.kind, row.wish].filter(Boolean).join(" "), "wide"], ["When", (row) => `${clock(row.at)}, ${age(old(row))} ago`, "wide"],
-      ["Who", (row) => row.requested_by, "wide"], ["Of", (row) => row.order_id ?? row.sku ?? (row.kind === "replay" ? "dead letters" : `shard ${row.shard}`), "wide"],
+    columns: [["What", (row) => [row.kind, row.wish].filter(Boolean).join(" "), "wide"], ["When", (row) => `${clock(row.at)}\n${age(old(row))} ago`, "wide"],
+      ["Who", (row) => row.requested_by.replace(":", ":\n"), "wide"], ["Of", (row) => row.order_id ?? row.sku ?? (row.kind === "replay" ? "dead letters" : `shard ${row.shard}`), "wide"],
       ["Why", (row) => row.note ?? "", "wide"], ["Result", (row) => (row.state === "pending" ? "waits for a consumer" : row.result), "wide"]] });
 }
 
