@@ -124,6 +124,9 @@ class World:
         """As if the gateway had not said for so long what became of the order's charge."""
         self.stack.sql("update payments set unclear_since = now() - %s * interval '1 s' where order_id = %s", (seconds, order))
 
+    def jwt_secret_file(self):
+        return self.stack.settings["CHECKOUT_JWT_SECRET_FILE"]
+
     def api(self):
         return self.stack.daemon("producer").url
 

@@ -1,37 +1,44 @@
-// The page of deploy/web/README.md, as it stands there, on a server of its own, with this stack's addresses.
+// The page of deploy/web/README.md and the backend of docs/integrate.md, as they stand there, in one folder: they buy the dress.
 
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import fs from "node:fs";
-import http from "node:http";
+import os from "node:os";
+import path from "node:path";
 import { after, test } from "node:test";
 import { closeBrowser, item, openBrowser } from "./lib/browser.mjs";
 import { slow, until, world } from "./lib/world.mjs";
 
 after(closeBrowser);
 
-const WEB = new URL("../../deploy/web/", import.meta.url);
-const [, PAGE] = /```html\n([\s\S]*?)```/.exec(fs.readFileSync(new URL("README.md", WEB), "utf8"));
+const ROOT = new URL("../../", import.meta.url);
+const WEB = new URL("deploy/web/", ROOT);
+const read = (url) => fs.readFileSync(url, "utf8");
+const [, PAGE] = /```html\n([\s\S]*?)```/.exec(read(new URL("README.md", WEB)));
+const [, BACKEND] = /^### Python\n\n```python\n([\s\S]*?)^```$/m.exec(read(new URL("docs/integrate.md", ROOT)));
 
-/** Serves the page, the client's files, and a token for the one customer that there is. */
-async function serve(html, t) {
+/** Serves the page, the client's files, and the token of one customer. */
+async function serve(html, customer, t) {
   const origin = new URL(await world.own_origin());
-  const server = http.createServer(async ({ url }, answer) => {
-    const [type, body] = url === "/" ? ["text/html", html] :
-      url === "/checkout-session" ? ["application/json", JSON.stringify({ token: await world.token({ user: "own-page" }) })] :
-        /^\/checkout[\w/]*\.js$/.test(url) ? ["text/javascript", fs.readFileSync(new URL(`.${url}`, WEB))] : ["image/x-icon", ""];
-    answer.writeHead(200, { "Content-Type": type }).end(body);
-  }).listen(origin.port, origin.hostname);
-  t.after(() => server.close());
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "checkout-shop."));
+  t.after(() => fs.rmSync(folder, { recursive: true }));
+  for (const part of ["checkout.js", "checkout"]) fs.cpSync(new URL(part, WEB), path.join(folder, part), { recursive: true });
+  fs.writeFileSync(path.join(folder, "index.html"), html);
+  fs.writeFileSync(path.join(folder, "session.py"), BACKEND);
+  const backend = spawn("/usr/bin/python3", ["session.py"], { cwd: folder, stdio: "ignore",
+    env: { ...process.env, CUSTOMER: customer, PORT: origin.port, CHECKOUT_JWT_SECRET_FILE: await world.jwt_secret_file() } });
+  t.after(() => backend.kill());
+  await until("the backend", () => fetch(origin).then((answer) => answer.ok, () => false));
   return origin.href;
 }
 
-test("the page of the client's README buys, and a reload finds the order", slow, async (t) => {
+test("the page of the client's README and the backend of the guide sell the dress, and a reload finds the order", slow, async (t) => {
   const dress = await item({ stock: 1 });
-  const url = await serve(PAGE.replace("https://api.shop.example", await world.api()).replace("dress-1920s", dress.sku), t);
+  const url = await serve(PAGE.replace("https://api.shop.example", await world.api()).replace("dress-1920s", dress.sku), "own-page", t);
   const page = await (await openBrowser()).newPage({ locale: "en-US" });
   const troubles = [];
   page.on("pageerror", (error) => troubles.push(error.message));
-  page.on("console", (message) => { if (message.type() === "error") troubles.push(message.text()); });
+  page.on("console", (message) => { if (message.type() === "error" && !/favicon/.test(message.location().url)) troubles.push(message.text()); });
   await page.goto(url);
   await page.getByRole("button", { name: "Buy now" }).click();
   const confirmed = async () => /confirmed/.test(await page.locator("#orders").innerText());
