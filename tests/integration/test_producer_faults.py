@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import socket
+import statistics
 import threading
 import time
 import urllib.parse
@@ -54,9 +55,9 @@ class BrokerFaults(Api):
         daemon = self.stack.daemon("producer")
         self.proxy.down()
         wait_until(lambda: daemon.metric("checkout_broker_up") == 0, 30, "the loss is noticed")
-        others_s = sum(self.took(400, {}) for _ in range(20))   # what takes as long but needs no broker
-        refused_s = sum(self.took(503) for _ in range(20))
-        self.assertLess(refused_s, others_s + 2)
+        # each beside a call that needs no broker: a machine that stands still for a moment says nothing of one of them
+        refused_s, others_s = zip(*[(self.took(503), self.took(400, {})) for _ in range(20)])
+        self.assertLess(statistics.median(refused_s), statistics.median(others_s) + 0.1)
         self.assertEqual(harness.http_call(daemon.admin, "GET", "/readyz").status, 503)
         self.assertEqual(harness.http_call(daemon.admin, "GET", "/livez").status, 200)
         self.assertEqual(self.send({}).status, 400)  # what is wrong is told all the same
