@@ -104,6 +104,12 @@ class World:
     def captured(self):
         return self.stack.gateway.captured()
 
+    def dead_letter(self, user, sku):
+        """An order that stands among the dead letters; its id."""
+        job = self.stack.job(user, sku)
+        self.stack.broker.publish_dead(harness.message(job))
+        return job["order_id"]
+
     def latency(self, milliseconds):
         self.stack.gateway.latency(milliseconds)
 

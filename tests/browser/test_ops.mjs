@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { closeBrowser } from "./lib/browser.mjs";
 import { Operator } from "./lib/operator.mjs";
-import { until, world } from "./lib/world.mjs";
+import { slow, until, world } from "./lib/world.mjs";
 
 after(closeBrowser);
 
@@ -126,6 +126,28 @@ test("a payment that is unclear is resolved, and who did it stands there as text
   assert.equal(await olga.page.evaluate(() => globalThis.hurt), undefined);
   assert.deepEqual(olga.troubles, []);
   await world.latency({ milliseconds: 0 });
+  await olga.leave();
+});
+
+test("dead letters are replayed, by whom stands there", slow, async () => {
+  const order = await world.dead_letter({ user: "ann", sku: await world.item() });
+  const row = (olga) => olga.page.locator("#jobs tr", { hasText: "Dead letters" });
+  const reader = await Operator.enter("operator.read shop");
+  await row(reader).waitFor();
+  assert.equal(await row(reader).getByRole("button").count(), 0);
+  await reader.leave();
+  const olga = await Operator.enter("operator");
+  await row(olga).getByRole("button", { name: "Replay…" }).click();
+  await olga.page.getByLabel("Reason").fill("the secret is right again");
+  await olga.look("replay");
+  await olga.page.getByRole("button", { name: "Go on" }).click();
+  await olga.page.getByRole("button", { name: "Do it" }).click();
+  await until("the result", async () => (await olga.page.locator("#result").innerText()).includes("1 of 1 letters replayed"));
+  await olga.page.getByRole("button", { name: "Close" }).click();
+  await world.wait({ order, status: "confirmed" });
+  await until("the table of changes", async () => /replay.*olga.*dead letters.*right again.*1 of 1/s.test(await olga.page.locator("#changes").innerText()));
+  await until("no dead letter", async () => await row(olga).count() === 0);
+  assert.deepEqual(olga.troubles, []);
   await olga.leave();
 });
 
