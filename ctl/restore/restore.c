@@ -38,6 +38,7 @@ struct restore {
     bool anyway;
     bool leave;
     bool gateway;
+    const char *feed; /* a file; NULL: none */
     struct milestones_read read;
     char who[WHO_SIZE];
     char why[WHY_SIZE]; /* "": it is not behind */
@@ -89,10 +90,12 @@ static void print_json(const struct restore *r, bool finished)
     (void)printf(
         "{\"behind\":%s,\"finished\":%s,\"dry_run\":%s,\"milestones\":%zu,\"restores\":%" PRId64
         ",\"captures\":%" PRIu64 ",\"adopted\":%" PRIu64 ",\"known\":%" PRIu64
-        ",\"refunded\":%" PRIu64 ",\"left\":%" PRIu64 "}\n",
+        ",\"refunded\":%" PRIu64 ",\"named\":%" PRIu64 ",\"ended\":%" PRIu64 ",\"left\":%" PRIu64
+        "}\n",
         r->why[0] == '\0' ? "false" : "true", finished ? "true" : "false",
         r->dry ? "true" : "false", r->read.count, r->generation, r->adoption.captures,
-        r->adoption.adopted, r->adoption.known, r->adoption.refunded, r->adoption.left);
+        r->adoption.adopted, r->adoption.known, r->adoption.refunded, r->adoption.named,
+        r->adoption.ended, r->adoption.left);
 }
 
 static int run_status(struct ctl *ctl, const struct command_args *args)
@@ -132,14 +135,14 @@ static int begin_restore(struct restore *r)
 
 static int adopt_all(struct restore *r)
 {
-    if (!r->gateway)
-        return CTL_FINE;
-    int exit_code = adopt_orders(r->ctl, r->since_s, r->dry, &r->adoption);
+    int exit_code = r->gateway ? adopt_orders(r->ctl, r->since_s, r->dry, &r->adoption) : CTL_FINE;
+    if (exit_code == CTL_FINE && r->feed != NULL)
+        exit_code = adopt_feed(r->ctl, r->feed, r->dry, &r->adoption);
     if (exit_code != CTL_FINE || r->adoption.left == 0 || r->leave || r->dry)
         return exit_code;
     return ctl_complain(CTL_FAILED,
-                        "%" PRIu64 " captured payments have no order, and none can be made; see to "
-                        "them, then run it again, or leave them to `audit` with --leave-rest. No "
+                        "%" PRIu64 " orders that were paid cannot be adopted; see to them, then "
+                        "run it again, or leave them to `audit` with --leave-rest. No "
                         "program serves from this database yet",
                         r->adoption.left);
 }
@@ -215,6 +218,10 @@ static void print_finished(const struct restore *r)
                  r->adoption.captures, r->adoption.adopted,
                  r->dry ? "would be adopted" : "adopted as confirmed", r->adoption.known,
                  r->adoption.refunded, r->adoption.left);
+    if (r->feed != NULL)
+        (void)printf("feed: %" PRIu64 " of them have their customer's name, %" PRIu64
+                     " orders ended without a payment\n",
+                     r->adoption.named, r->adoption.ended);
     if (!r->dry)
         (void)printf("this database is the shop's newest now (restore %" PRId64
                      "); programs serve from it\n",
@@ -249,6 +256,7 @@ static int run_finish(struct ctl *ctl, const struct command_args *args)
                         .dry = command_switch(&command_restore_finish, args, "dry-run"),
                         .anyway = command_switch(&command_restore_finish, args, "anyway"),
                         .leave = command_switch(&command_restore_finish, args, "leave-rest"),
+                        .feed = command_option(&command_restore_finish, args, "feed"),
                         .gateway = !command_switch(&command_restore_finish, args, "no-gateway")};
     name_ourselves(&r);
     int exit_code = CTL_FINE;
@@ -283,6 +291,7 @@ const struct command command_restore_finish = {
         "Payments that cannot be adopted are named, and nothing is finished without --leave-rest; "
         "exit code 1. Stop every other server that was the shop's database before.",
     .options = {{"dry-run", NULL, "only says what would be adopted"},
+                {"feed", "FILE", "of `events follow --json`: names, and other ends"},
                 {"leave-rest", NULL, "finishes also if payments cannot be adopted"},
                 {"no-gateway", NULL, "adopts nothing"},
                 {"anyway", NULL,

@@ -79,6 +79,10 @@ class OlderDump(RestoreCase):
         dump = os.path.join(self.stack.directory, "dump")
         dump_database(self.stack.database, dump)
         late = self.sell("ann", *(f"buyer-{number}" for number in range(5)))
+        declined = self.stack.order("dan", self.sku, payment_method="pm_card_chargeDeclined").wait("rejected")
+        feed = os.path.join(self.stack.directory, "feed")
+        with open(feed, "w", encoding="utf-8") as sink:
+            sink.write(self.stack.ctl("events", "follow", "--once", "--json").stdout)
         self.wait_marked()
         newest, captured = self.newest_event(), self.captures()
         self.assertEqual(len(captured), len(early) + len(late))
@@ -107,8 +111,13 @@ class OlderDump(RestoreCase):
         self.assertEqual(self.stack.counts(self.sku), (self.STOCK, 0, 2, 0))
         milestones = [json.dumps(milestone) for milestone in self.stack.broker.milestones()]
         self.assertIn("lacks events", self.stack.one("select begin_restore(%s, false, 'one that died on the way')", (milestones,)))
-        self.assertIn("6 orders adopted as confirmed", self.finish())
+        finished = self.finish("--feed", feed)
+        self.assertIn("6 orders adopted as confirmed", finished)
+        self.assertIn("5 of them have their customer's name, 1 orders ended without a payment", finished)
         self.assertIn("nothing to finish", self.finish())
+        self.assertCountEqual(self.stack.sql("select user_id from orders where order_id = any (%s::uuid[])",
+                                        ([order.id for order in late],)), [(order.user,) for order in late])
+        self.assertEqual(declined.row(), ("rejected", "payment_declined"))
         meanwhile.wait("confirmed")
         for order in late:
             self.assertEqual(order.status(), "confirmed")

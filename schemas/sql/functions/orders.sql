@@ -145,7 +145,22 @@ begin
         on conflict (sku, user_id) do update set units = t.units + excluded.units;
 end $$;
 
--- The same of what is left of a customer's units of these items: those of purged orders. The caller keeps the writers of
+-- Gives an order that a restore adopted the name of its customer, with the units that it counts for. The caller keeps the
+-- shard's writers out.
+create or replace function checkout.name_adopted(p_order uuid, p_name text) returns void
+language plpgsql as $$
+declare
+    known record;
+begin
+    select o.user_id, o.sku, o.quantity into strict known from checkout.orders o where o.order_id = p_order;
+    update checkout.orders o set user_id = p_name where o.order_id = p_order;
+    update checkout.customer_units t set units = greatest(0, t.units - known.quantity)
+     where t.sku = known.sku and t.user_id = known.user_id;
+    insert into checkout.customer_units as t (sku, user_id, units) values (known.sku, p_name, known.quantity)
+        on conflict (sku, user_id) do update set units = t.units + excluded.units;
+end $$;
+
+-- As rename_orders, of what is left of a customer's units of these items: those of purged orders. The caller keeps the writers of
 -- their shards out.
 drop function if exists checkout.rename_counts(text, text);
 create or replace function checkout.rename_counts(p_skus text[], p_user text, p_name text) returns void

@@ -115,6 +115,66 @@ begin
                                            reference text, customer text);
 end $$;
 
+-- A line of the shop's feed (`events follow`) about an order: 'ended' (the database did not know that it was rejected or
+-- cancelled, and does now), 'named' (it was adopted without its customer's name, and has it now), 'no-payment' (it was
+-- confirmed, and the gateway's list has no payment of it), 'known'.
+create or replace function checkout.adopt_line(p_line jsonb, p_dry boolean) returns text
+language plpgsql as $$
+declare
+    id constant uuid := (p_line ->> 'order_id')::uuid;
+    name constant text := p_line ->> 'user_id';
+    end_ constant text := p_line ->> 'status';
+    known record;
+    served record;
+    place checkout.move;
+begin
+    if id is null or name is null or end_ is null or exists (select 1 from checkout.purged_orders u where u.order_id = id) then
+        return 'known';
+    end if;
+    select o.order_id, o.user_id into known from checkout.orders o where o.order_id = id;
+    if known.user_id like 'adopted:%' and end_ = 'confirmed' then
+        if not p_dry then
+            perform checkout.name_adopted(id, name);
+        end if;
+        return 'named';
+    elsif known.order_id is not null then
+        return 'known';
+    elsif end_ = 'confirmed' then
+        return 'no-payment';
+    elsif end_ not in ('rejected', 'cancelled') then
+        return 'known';
+    elsif p_dry then
+        return 'ended';
+    end if;
+    select s.shard, s.epoch into served from checkout.service v
+      join checkout.shards s on s.shards = v.shards and s.shard = (p_line ->> 'shard')::integer
+       for no key update of s;
+    if not found then
+        return 'known';
+    end if;
+    perform set_config('checkout.epoch', served.epoch::text, true);
+    place.order_id := id;
+    place.status := end_;
+    place.reason := case when end_ = 'rejected' then p_line ->> 'reason' end;
+    place.user_id := name;
+    place.sku := p_line ->> 'sku';
+    place.quantity := (p_line ->> 'quantity')::integer;
+    place.amount := (p_line ->> 'amount')::bigint;
+    place.currency := p_line ->> 'currency';
+    place.fingerprint := '';
+    place.reference := p_line ->> 'reference';
+    perform checkout.move_orders(served.shard, array[place]);
+    return 'ended';
+end $$;
+
+-- A page of such lines, in their order.
+create or replace function checkout.adopt_feed(p_page jsonb, p_dry boolean)
+returns table (order_id text, result text)
+language sql security definer set search_path = '' as $$
+    select l.line ->> 'order_id', checkout.adopt_line(l.line, p_dry)
+      from jsonb_array_elements(p_page) with ordinality l(line, n) order by l.n
+$$;
+
 -- From when on the gateway's list may hold what this database does not know, in seconds since 1970: everything of before
 -- its newest event is in it. (A payment is made after the event by which its order was reserved.)
 create or replace function checkout.restore_since() returns bigint

@@ -249,7 +249,7 @@ grant execute on function checkout.purge_orders(integer, timestamptz, bigint, in
     checkout.begin_forget(text, text), checkout.forget_orders(bigint, text, text, integer),
     checkout.compare_milestones(text[]), checkout.milestone_now(), checkout.announce_limit(),
     checkout.begin_restore(text[], boolean, text), checkout.restore_since(), checkout.finish_restore(text[], text),
-    checkout.adopt_orders(jsonb, boolean) to checkout_operator;
+    checkout.adopt_orders(jsonb, boolean), checkout.adopt_feed(jsonb, boolean) to checkout_operator;
 grant insert, update, delete on checkout.hook_endpoints, checkout.hook_deliveries to checkout_operator;
 
 do $$                       -- doctor compares what migrate has applied with its files
