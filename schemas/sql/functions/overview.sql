@@ -106,8 +106,8 @@ begin
       from checkout.service v;
 end $$;
 
--- Keeps a point of the sale, unless another console has in the same 10 s, and takes away what is older than an hour. Waits
--- for no replica. Returns all that are kept, the oldest first.
+-- Keeps a point of the sale, unless another console has in the same 10 s, and takes away what is older than an hour, and
+-- what a clock that was set back has left of the future. Waits for no replica. Returns all that are kept, the oldest first.
 create or replace function checkout.keep_moment(p_point json) returns json
 language plpgsql as $$
 declare
@@ -115,6 +115,6 @@ declare
 begin
     perform set_config('synchronous_commit', 'off', true);
     insert into checkout.moments (slot, point) values (this, p_point) on conflict (slot) do nothing;
-    delete from checkout.moments m where m.slot <= this - 360;
+    delete from checkout.moments m where m.slot <= this - 360 or m.slot > this;
     return (select json_agg(m.point order by m.slot) from checkout.moments m);
 end $$;
