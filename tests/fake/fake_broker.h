@@ -54,7 +54,8 @@ void fake_channel_fail_next(struct broker_channel *channel, int code);
 size_t fake_channel_published(const struct broker_channel *channel);
 const char *fake_channel_key(const struct broker_channel *channel, uint64_t sequence);
 const char *fake_channel_body(const struct broker_channel *channel, uint64_t sequence);
-/* The highest tag acknowledged with all before it; 0: none. */
+/* The highest tag acknowledged with all before it; where each is acknowledged alone, how many are.
+ * 0: none. */
 uint64_t fake_channel_acked(const struct broker_channel *channel);
 
 #endif
