@@ -6,7 +6,7 @@
 
 /* A call whose span is under way. */
 struct traced_call {
-    LIST_ENTRY(traced_call) link;
+    TAILQ_ENTRY(traced_call) link;
     struct traced_pay *traced;
     const char *name;
     struct span_mark span;
@@ -20,7 +20,7 @@ struct traced_pay {
     struct pay pay; /* first: it is one */
     struct pay *inner;
     struct spans *spans;
-    LIST_HEAD(, traced_call) calls;
+    TAILQ_HEAD(, traced_call) calls;
 };
 
 /* NULL: it has no span, or there is no memory for one. */
@@ -38,13 +38,13 @@ static struct traced_call *begin(struct traced_pay *traced, const char *name, co
         (struct traced_call){.traced = traced, .name = name, .span = mark, .cb = cb, .arg = arg};
     (void)snprintf(call->order_id, sizeof call->order_id, "%s", order_id);
     span_mark_traceparent(&mark, call->traceparent);
-    LIST_INSERT_HEAD(&traced->calls, call, link);
+    TAILQ_INSERT_TAIL(&traced->calls, call, link);
     return call;
 }
 
 static void forget(struct traced_call *call)
 {
-    LIST_REMOVE(call, link);
+    TAILQ_REMOVE(&call->traced->calls, call, link);
     free(call);
 }
 
@@ -166,8 +166,10 @@ static void traced_pay_free(struct pay *pay)
     struct traced_pay *traced = (struct traced_pay *)pay;
     struct traced_call *call;
     pay_free(traced->inner);
-    while ((call = LIST_FIRST(&traced->calls)) != NULL)
-        forget(call);
+    while ((call = TAILQ_FIRST(&traced->calls)) != NULL) {
+        TAILQ_REMOVE(&traced->calls, call, link);
+        free(call);
+    }
     free(traced);
 }
 
@@ -193,6 +195,6 @@ struct pay *traced_pay_new(struct pay *pay, struct spans *spans)
     traced->pay.ops = &ops;
     traced->inner = pay;
     traced->spans = spans;
-    LIST_INIT(&traced->calls);
+    TAILQ_INIT(&traced->calls);
     return &traced->pay;
 }
