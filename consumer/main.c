@@ -20,8 +20,8 @@
 #include "consumer/pool/pool.h"
 #include "consumer/relay/lines.h"
 #include "consumer/shard/admission_keys.h"
+#include "consumer/shard/dead_replay.h"
 #include "consumer/shard/lost_jobs.h"
-#include "consumer/shard/replay.h"
 #include "consumer/shards_wait.h"
 
 #define SESSIONS_MAX 16
@@ -62,7 +62,7 @@ struct consumer {
     struct pg *control; /* sweeps and notifications */
     struct pg *outbox;  /* the relay's session */
     struct lost_jobs *lost_jobs;
-    struct replay *replay;
+    struct dead_replay *replay;
     struct milestones *milestones;
     struct session sessions[SESSIONS_MAX];
     struct pg *writers[SESSIONS_MAX];
@@ -292,12 +292,12 @@ static bool open_broker(struct consumer *c)
                                            .stats = &c->stats,
                                            .shards = c->context.shards};
     c->lost_jobs = lost_jobs_new(&lost);
-    const struct replay_options replay = {.loop = c->daemon.loop,
-                                          .broker = lost.broker,
-                                          .session = c->control,
-                                          .ids = c->context.ids,
-                                          .shards = c->context.shards};
-    c->replay = replay_new(&replay);
+    const struct dead_replay_options replay = {.loop = c->daemon.loop,
+                                               .broker = lost.broker,
+                                               .session = c->control,
+                                               .ids = c->context.ids,
+                                               .shards = c->context.shards};
+    c->replay = dead_replay_new(&replay);
     return c->lost_jobs != NULL && c->replay != NULL;
 }
 
@@ -393,7 +393,7 @@ static uint32_t find_shards(struct consumer *c)
 static void close_all(struct consumer *c)
 {
     lost_jobs_stop(c->lost_jobs);
-    replay_stop(c->replay);
+    dead_replay_stop(c->replay);
     milestones_stop(c->milestones);
     deadletter_close(c->context.dead);
     runner_stop(c->context.money.runner);
@@ -404,7 +404,7 @@ static void close_all(struct consumer *c)
     pg_close(c->control);
     pg_close(c->heartbeat);
     lost_jobs_free(c->lost_jobs);
-    replay_free(c->replay);
+    dead_replay_free(c->replay);
     milestones_free(c->milestones);
     pg_cluster_free(c->cluster);
     broker_close(c->context.broker);

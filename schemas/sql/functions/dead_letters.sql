@@ -1,4 +1,4 @@
--- Dead letters that an operator wants tried again, by the console (consumer/shard/replay.c).
+-- Dead letters that an operator wants tried again, by the console (consumer/shard/dead_replay.c).
 
 -- Whether somebody wants them replayed: the command, if no other consumer and no checkoutctl is at it. The session keeps
 -- the lock of these (ctl/dead/dead_queue.c) until checkout.end_replay.
@@ -23,7 +23,7 @@ begin
     perform pg_advisory_unlock(1128811600, 1);
 end $$;
 
--- Jobs of dead letters, as consumer/shard/replay.c writes them. Asks the owners of their shards to decide them, except for
+-- Jobs of dead letters, as consumer/shard/dead_replay.c writes them. Asks the owners of their shards to decide them, except for
 -- orders that were decided or set aside. Returns for how many it asked.
 create or replace function checkout.request_readmission(p_jobs jsonb) returns bigint
 language plpgsql as $$

@@ -1,4 +1,4 @@
-#include "consumer/shard/replay.h"
+#include "consumer/shard/dead_replay.h"
 
 #include <inttypes.h>
 #include <stdbool.h>
@@ -36,8 +36,8 @@ enum phase {
     ENDING,  /* with its result */
 };
 
-struct replay {
-    struct replay_options options;
+struct dead_replay {
+    struct dead_replay_options options;
     struct loop_timer *timer;
     struct broker_channel *channel;
     enum phase phase;
@@ -56,13 +56,13 @@ struct replay {
 
 static void ended(const struct pg_result *result, void *arg)
 {
-    struct replay *replay = arg;
+    struct dead_replay *replay = arg;
     if (pg_status(result) == PG_ERROR)
         log_error("result of a replay not written", LOG_STR("problem", pg_message(result)));
     replay->phase = IDLE;
 }
 
-static void finish(struct replay *replay, bool done, const char *text)
+static void finish(struct dead_replay *replay, bool done, const char *text)
 {
     const char *const params[] = {replay->command, done ? "done" : "refused", text};
     broker_channel_close(replay->channel);
@@ -78,7 +78,7 @@ static void finish(struct replay *replay, bool done, const char *text)
 
 static void wrote(const struct pg_result *result, void *arg)
 {
-    struct replay *replay = arg;
+    struct dead_replay *replay = arg;
     char text[RESULT_SIZE];
     if (pg_status(result) == PG_LOST) {
         broker_channel_close(replay->channel);
@@ -105,7 +105,7 @@ static void wrote(const struct pg_result *result, void *arg)
     finish(replay, true, text);
 }
 
-static void write_jobs(struct replay *replay)
+static void write_jobs(struct dead_replay *replay)
 {
     (void)buf_char(&replay->jobs, ']');
     const char *const params[] = {buf_text(&replay->jobs)};
@@ -126,7 +126,7 @@ static void add_text(struct buf *out, const char *name, const char *value)
     (void)buf_json_str(out, value);
 }
 
-static void add_job(struct replay *replay, const struct job_entry *entry)
+static void add_job(struct dead_replay *replay, const struct job_entry *entry)
 {
     const struct job *job = &entry->job;
     struct buf *out = &replay->jobs;
@@ -153,10 +153,10 @@ static void add_job(struct replay *replay, const struct job_entry *entry)
 }
 
 /* A message, or a job alone. */
-static int parse(struct replay *replay, const struct broker_delivery *letter,
+static int parse(struct dead_replay *replay, const struct broker_delivery *letter,
                  struct job_batch *ret_batch)
 {
-    const struct replay_options *options = &replay->options;
+    const struct dead_replay_options *options = &replay->options;
     const char *problem;
     struct buf message;
     int code = job_batch_parse(letter->body, letter->body_len, JOB_ANY_SHARD, options->shards,
@@ -175,7 +175,7 @@ static int parse(struct replay *replay, const struct broker_delivery *letter,
 }
 
 /* A letter of which a part cannot be read stays, whose other jobs go on. */
-static void read_letter(struct replay *replay, const struct broker_delivery *letter)
+static void read_letter(struct dead_replay *replay, const struct broker_delivery *letter)
 {
     struct job_batch batch;
     bool whole = true;
@@ -194,7 +194,7 @@ static void read_letter(struct replay *replay, const struct broker_delivery *let
 
 static void delivered(const struct broker_delivery *letter, void *arg)
 {
-    struct replay *replay = arg;
+    struct dead_replay *replay = arg;
     if (replay->phase != READING || replay->read == replay->expected)
         return;
     read_letter(replay, letter);
@@ -207,7 +207,7 @@ static void delivered(const struct broker_delivery *letter, void *arg)
 
 static void closed(const char *reason, void *arg)
 {
-    struct replay *replay = arg;
+    struct dead_replay *replay = arg;
     log_warning("channel of a replay lost", LOG_STR("reason", reason));
     broker_channel_close(replay->channel);
     replay->channel = NULL;
@@ -221,7 +221,7 @@ static const struct broker_channel_events events = {.closed = closed, .delivered
 
 static void counted(int code, const char *text, uint32_t messages, uint32_t consumers, void *arg)
 {
-    struct replay *replay = arg;
+    struct dead_replay *replay = arg;
     (void)text;
     if (replay->phase != COUNTING || code == ERR_CLOSED)
         return;
@@ -248,7 +248,7 @@ static void counted(int code, const char *text, uint32_t messages, uint32_t cons
 
 static void began(const struct pg_result *result, void *arg)
 {
-    struct replay *replay = arg;
+    struct dead_replay *replay = arg;
     replay->phase = IDLE;
     if (pg_status(result) == PG_ERROR)
         log_error("commands to replay dead letters not read",
@@ -264,7 +264,7 @@ static void began(const struct pg_result *result, void *arg)
 
 static void look(void *arg)
 {
-    struct replay *replay = arg;
+    struct dead_replay *replay = arg;
     if (replay->phase == READING && clock_mono_ms() >= replay->read_ms + SILENCE_MS)
         finish(replay, false, "not all dead letters came: no letter was taken; try again");
     if (replay->phase == IDLE && broker_state(replay->options.broker) == BROKER_UP &&
@@ -272,9 +272,9 @@ static void look(void *arg)
         replay->phase = ASKING;
 }
 
-struct replay *replay_new(const struct replay_options *options)
+struct dead_replay *dead_replay_new(const struct dead_replay_options *options)
 {
-    struct replay *replay = calloc(1, sizeof *replay);
+    struct dead_replay *replay = calloc(1, sizeof *replay);
     if (replay == NULL)
         return NULL;
     replay->options = *options;
@@ -287,7 +287,7 @@ struct replay *replay_new(const struct replay_options *options)
     return replay;
 }
 
-void replay_stop(struct replay *replay)
+void dead_replay_stop(struct dead_replay *replay)
 {
     if (replay == NULL)
         return;
@@ -299,7 +299,7 @@ void replay_stop(struct replay *replay)
         replay->phase = IDLE; /* its command stays: another consumer takes it */
 }
 
-void replay_free(struct replay *replay)
+void dead_replay_free(struct dead_replay *replay)
 {
     if (replay == NULL)
         return;

@@ -6,8 +6,8 @@
  * commands; the others go back. Whoever dies in between leaves letters whose jobs are known: the
  * next replay only takes them away.
  */
-#ifndef CONSUMER_SHARD_REPLAY_H
-#define CONSUMER_SHARD_REPLAY_H
+#ifndef CONSUMER_SHARD_DEAD_REPLAY_H
+#define CONSUMER_SHARD_DEAD_REPLAY_H
 
 #include <stdint.h>
 
@@ -16,9 +16,9 @@
 #include "common/net/pg/pg.h"
 #include "common/shop/ids.h"
 
-struct replay;
+struct dead_replay;
 
-struct replay_options {
+struct dead_replay_options {
     struct loop *loop;
     struct broker *broker; /* not that of the shards */
     struct pg *session;    /* commands are written through it */
@@ -27,10 +27,10 @@ struct replay_options {
 };
 
 /* Everything of the options outlives it. NULL: no memory. */
-struct replay *replay_new(const struct replay_options *options);
+struct dead_replay *dead_replay_new(const struct dead_replay_options *options);
 /* Before its broker is closed: no more letters. NULL is allowed. */
-void replay_stop(struct replay *replay);
+void dead_replay_stop(struct dead_replay *replay);
 /* After broker and session are closed, whose last answers it gets. NULL is allowed. */
-void replay_free(struct replay *replay);
+void dead_replay_free(struct dead_replay *replay);
 
 #endif
