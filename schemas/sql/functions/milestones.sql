@@ -188,8 +188,9 @@ language sql security definer set search_path = '' as $$
     update checkout.database_check c set reserved_to = p_reserved where c.reserved_to is distinct from p_reserved
 $$;
 
--- The newest event that may be published; null: any.
+-- The newest event that may be published; null: any, as for programs of version 1, which keep no milestones.
 create or replace function checkout.announce_limit() returns bigint
 language sql stable security definer set search_path = '' as $$
     select c.reserved_to from checkout.database_check c
+     where nullif(current_setting('checkout.program', true), '') is not null
 $$;
