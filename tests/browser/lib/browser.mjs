@@ -9,15 +9,15 @@ export const FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-
   "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 const PICTURES = process.env.BROWSER_PICTURES;
 
-let browser = null;
+let browser = null; // a promise: those who need it at once get the same one, and none is left running at the end
 
-export async function openBrowser() {
-  browser ??= await chromium.launch({ executablePath: process.env.BROWSER_CHROMIUM || "/usr/bin/chromium", args: FLAGS });
+export function openBrowser() {
+  browser ??= chromium.launch({ executablePath: process.env.BROWSER_CHROMIUM || "/usr/bin/chromium", args: FLAGS });
   return browser;
 }
 
 export async function closeBrowser() {
-  await browser?.close();
+  await (await browser)?.close();
   browser = null;
 }
 
