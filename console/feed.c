@@ -89,7 +89,7 @@ static void answer_overdue(struct feed *feed, bool all)
 /* Whether an event is behind the call's cursor. */
 static bool is_behind(const struct call *call, const struct pg_result *end)
 {
-    for (int i = 0; i < pg_rows(end) && i < (int)call->cursor->shards; i++)
+    for (int i = 0; i < pg_rows(end) && i < CURSOR_SHARDS_MAX; i++)
         if (pg_int(end, i, COLUMN_END) > call->cursor->positions[i])
             return true;
     return false;
@@ -131,8 +131,8 @@ static bool add_events(struct call *call, const struct pg_result *result)
     for (int row = 0; row < pg_rows(result); row++) {
         if (call->shown == (uint64_t)call->limit)
             return true;
-        size_t shard = (size_t)pg_int(result, row, EVENT_JSON_SHARD);
-        call->cursor->positions[shard] = pg_int(result, row, EVENT_JSON_ID);
+        cursor_advance(call->cursor, (uint32_t)pg_int(result, row, EVENT_JSON_SHARD),
+                       pg_int(result, row, EVENT_JSON_ID));
         if (!pg_bool(result, row, EVENT_JSON_SHOWN))
             continue;
         (void)buf_str(&call->out, call->shown++ == 0 ? "{\"events\":[{" : ",{");
@@ -186,9 +186,9 @@ static void ask(struct call *call)
 /* NULL, or why the cursor is not of this feed. */
 static const char *check(const struct cursor *cursor, const struct pg_result *end)
 {
-    if (cursor->shards != (uint32_t)pg_rows(end))
-        return "the cursor is of another number of shards than are in service";
-    for (int i = 0; i < pg_rows(end); i++)
+    if (cursor->shards > (uint32_t)pg_rows(end))
+        return "the cursor is of more shards than there ever were";
+    for (int i = 0; i < (int)cursor->shards; i++)
         if (cursor->positions[i] > pg_int(end, i, COLUMN_END))
             return "the cursor is ahead of the database: it is of another one, or this one was set "
                    "back";

@@ -68,6 +68,7 @@ struct consumer {
     struct pg *writers[SESSIONS_MAX];
     size_t session_count;
     bool unsuited_logged; /* that the database's version does not suit */
+    bool again;           /* the process begins anew */
     int exit_code;
 };
 
@@ -192,11 +193,17 @@ static void payments_stopped(const char *why, void *arg)
         shard_routing_stop_payments(pool_routing(c->pool, i), why);
 }
 
+/* What it was doing is found again in the tables and the queues, as after a crash. */
 static void wrong_shards(int64_t serving, void *arg)
 {
     struct consumer *c = arg;
-    log_error("CHECKOUT_SHARDS differs from the number of shards in service",
-              LOG_INT("shards", c->context.shards), LOG_INT("in_service", serving));
+    if (c->again || c->exit_code == EXIT_SETTING || stop_begun(c->daemon.stop))
+        return;
+    c->again = shards_wait_again(c->daemon.cfg, c->context.shards, serving);
+    if (c->again) {
+        loop_stop(c->daemon.loop);
+        return;
+    }
     c->exit_code = EXIT_SETTING;
     pool_leave(c->pool);
 }
@@ -379,15 +386,6 @@ static bool open_all(struct consumer *c)
     return c->pool != NULL;
 }
 
-/* 0: it leaves, or there is no memory. */
-static uint32_t find_shards(struct consumer *c)
-{
-    uint32_t set = (uint32_t)cfg_int(c->daemon.cfg, CFG_SHARDS);
-    return set > 0 ? set
-                   : shards_wait_run(&c->shards_wait, c->daemon.loop,
-                                     cfg_str(c->daemon.cfg, CFG_DATABASE_URL));
-}
-
 /* Frees first the sources of callbacks, then what the callbacks use: ended calls settle through the
  * sessions, whose lost answers close channels. */
 static void close_all(struct consumer *c)
@@ -435,7 +433,8 @@ int main(int argc, char **argv)
     if (!daemon_open(&program, argc, argv, &consumer.daemon, &consumer.exit_code))
         return process_end(consumer.exit_code);
     stop_notify_ready();
-    consumer.context.shards = find_shards(&consumer);
+    consumer.context.shards =
+        shards_wait_run(&consumer.shards_wait, consumer.daemon.loop, consumer.daemon.cfg);
     if (stop_begun(consumer.daemon.stop)) {
         log_info("left before it began");
     } else if (consumer.context.shards > 0 && open_all(&consumer)) {
@@ -446,5 +445,5 @@ int main(int argc, char **argv)
     }
     close_all(&consumer);
     daemon_close(&consumer.daemon);
-    return process_end(consumer.exit_code);
+    return consumer.again ? process_again(argv) : process_end(consumer.exit_code);
 }

@@ -40,15 +40,29 @@ static void changed(bool up, const char *reason, void *arg)
         log_warning("PostgreSQL is not connected", LOG_STR("reason", reason));
 }
 
-uint32_t shards_wait_run(struct shards_wait *wait, struct loop *loop, const char *url)
+bool shards_wait_again(const struct cfg *cfg, uint32_t shards, int64_t serving)
 {
-    const struct pg_options options = {.url = url,
+    bool again = cfg_int(cfg, CFG_SHARDS) == 0;
+    if (again)
+        log_info("the number of shards in service has changed: starting again",
+                 LOG_INT("shards", shards), LOG_INT("in_service", serving));
+    else
+        log_error("CHECKOUT_SHARDS differs from the number of shards in service",
+                  LOG_INT("shards", shards), LOG_INT("in_service", serving));
+    return again;
+}
+
+uint32_t shards_wait_run(struct shards_wait *wait, struct loop *loop, const struct cfg *cfg)
+{
+    const struct pg_options options = {.url = cfg_str(cfg, CFG_DATABASE_URL),
                                        .application_name = "checkout-consumer start",
                                        .greeting = &database_version_greeting,
                                        .statement_timeout_ms = STATEMENT_TIMEOUT_MS,
                                        .tcp_user_timeout_ms = TCP_TIMEOUT_MS,
                                        .pending_max = PENDING_MAX};
     *wait = (struct shards_wait){.loop = loop};
+    if (cfg_int(cfg, CFG_SHARDS) > 0)
+        return (uint32_t)cfg_int(cfg, CFG_SHARDS);
     wait->again = loop_timer_new(loop, ask, wait);
     wait->session = pg_open(loop, &options, changed, wait);
     if (wait->again != NULL && wait->session != NULL) {

@@ -8,6 +8,7 @@
 #include "common/base/attrs.h"
 #include "common/base/loop.h"
 #include "common/net/pg/pg.h"
+#include "common/service/cfg.h"
 
 /* Zero, before. */
 struct shards_wait {
@@ -19,9 +20,12 @@ struct shards_wait {
     bool none_said; /* that no shards are in service */
 };
 
-/* Runs the loop until PostgreSQL says the number, which it is asked each second, or somebody else
- * stops the loop: then 0. Also 0 without memory. */
-MUST_CHECK uint32_t shards_wait_run(struct shards_wait *wait, struct loop *loop, const char *url);
+/* The number of the setting. Without it: runs the loop until PostgreSQL says the number, which it
+ * is asked each second, or somebody else stops the loop: then 0. Also 0 without memory. */
+MUST_CHECK uint32_t shards_wait_run(struct shards_wait *wait, struct loop *loop,
+                                    const struct cfg *cfg);
+/* PostgreSQL has another number than `shards`: logs it. True: no setting forbids to follow. */
+bool shards_wait_again(const struct cfg *cfg, uint32_t shards, int64_t serving);
 /* What it waits for; valid until the next turn. */
 const char *shards_wait_why(const struct shards_wait *wait);
 

@@ -42,6 +42,7 @@ struct command {
 #define COMMANDS(X)                                                                                \
     X(migrate)                                                                                     \
     X(topology)                                                                                    \
+    X(reshard)                                                                                     \
     X(items_import)                                                                                \
     X(items_list)                                                                                  \
     X(items_set)                                                                                   \

@@ -9,6 +9,7 @@
 #include "common/shop/shards_serving.h"
 #include "ctl/command.h"
 #include "ctl/progress.h"
+#include "ctl/reshard/moves.h"
 #include "ctl/secret.h"
 #include "ctl/serving.h"
 
@@ -58,7 +59,15 @@ static int choose_shards(struct ctl *ctl, uint32_t *ret_shards)
 {
     uint32_t now;
     uint32_t wanted = (uint32_t)cfg_int(ctl->cfg, CFG_SHARDS); /* 0: not set */
+    struct move move;
     int exit_code = serving_read(ctl, &now);
+    if (exit_code == CTL_FINE)
+        exit_code = moves_read(ctl, &move);
+    if (exit_code == CTL_FINE && move.state != MOVE_NONE)
+        return ctl_complain(CTL_FAILED,
+                            "the number of shards is being changed, from %u to %u: run "
+                            "`checkoutctl reshard` first, it goes on where it stopped",
+                            move.from, move.to);
     if (wanted == 0)
         wanted = now == 0 ? SHARDS_FIRST : now;
     *ret_shards = wanted;

@@ -15,7 +15,7 @@
 
 struct shard_count {
     struct api *api;
-    struct loop_timer *timer; /* runs until PostgreSQL has said the number */
+    struct loop_timer *timer;
     uint64_t started_ms;
     uint32_t shards; /* 0: not known, or two disagree */
     uint32_t setting;
@@ -47,15 +47,22 @@ static void serve(struct shard_count *c, uint32_t shards)
 static void disagree(struct shard_count *c, uint32_t serving)
 {
     char why[WHY_SIZE];
-    if (c->setting > 0)
-        (void)snprintf(why, sizeof why, "CHECKOUT_SHARDS is %u, and %u are in service", c->setting,
-                       serving);
-    else
-        (void)snprintf(why, sizeof why,
-                       "RabbitMQ has the queues of %u shards alone, and %u are in service: run "
-                       "`checkoutctl topology`, and start this program again",
-                       c->shards, serving);
+    (void)snprintf(why, sizeof why, "CHECKOUT_SHARDS is %u, and %u are in service", c->setting,
+                   serving);
     wait_for(c, why);
+}
+
+/* Its number changes while it runs, too (checkoutctl reshard). */
+static void follow(struct shard_count *c, uint32_t serving)
+{
+    if (c->setting > 0 && c->setting != serving) {
+        disagree(c, serving);
+        return;
+    }
+    if (c->shards == serving && c->why[0] == '\0')
+        return;
+    log_info("shards in service", LOG_INT("shards", serving), LOG_INT("before", c->shards));
+    serve(c, serving);
 }
 
 static void serving_came(const struct pg_result *result, void *arg)
@@ -70,15 +77,7 @@ static void serving_came(const struct pg_result *result, void *arg)
             wait_for(c, SHARDS_NONE_SERVE);
         return;
     }
-    loop_timer_stop(c->timer);
-    if (c->shards == 0) {
-        log_info("shards in service", LOG_INT("shards", serving));
-        serve(c, serving);
-    } else if (c->shards != serving) {
-        disagree(c, serving);
-    } else {
-        serve(c, serving);
-    }
+    follow(c, serving);
 }
 
 static void ask_database(struct shard_count *c)

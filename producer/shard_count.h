@@ -1,8 +1,10 @@
 /*
- * How many shards the producer sends to. PostgreSQL says how many are in service; CHECKOUT_SHARDS
- * may say it, too. While neither does, because PostgreSQL is away, the only exchange of ours that
- * RabbitMQ has says it. Until it is known, and where two disagree, no orders are taken: they would
- * go to queues that no consumer reads.
+ * How many shards the producer sends to. PostgreSQL says how many are in service, and is asked
+ * twice a second, since the number may change; CHECKOUT_SHARDS may say it, too. While neither does,
+ * because PostgreSQL is away, the only exchange of ours that RabbitMQ has says it. Until it is
+ * known, and where setting and PostgreSQL disagree, no orders are taken: they would go to queues
+ * that no consumer reads. A producer that does not know a new number yet takes none either: the
+ * exchange of the old one has no bindings.
  */
 #ifndef PRODUCER_SHARD_COUNT_H
 #define PRODUCER_SHARD_COUNT_H

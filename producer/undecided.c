@@ -72,6 +72,8 @@ static void add(struct undecided *u, struct samples *s, const char *order_id, ui
 
 static void begin(struct undecided *u, uint32_t shards)
 {
+    for (uint32_t i = shards; i < u->shards; i++)
+        metric_set(u->of_shard[i].oldest, 0); /* there were more before */
     u->shards = shards;
     for (uint32_t i = 0; i < shards; i++) {
         char labels[LABELS_SIZE];

@@ -16,6 +16,10 @@ void process_begin(void);
  * container. */
 void process_end_on_signal(void);
 
+/* Begins the same program anew in this process, with the same environment. Call it instead of
+ * process_end() when everything is closed; it returns what main() returns if that cannot be. */
+MUST_CHECK int process_again(char *const *argv);
+
 /* What main() returns, its last call: `exit_code`. If a call in the background still blocks (a
  * resolver), it ends the process itself, without waiting for that. */
 MUST_CHECK int process_end(int exit_code);

@@ -44,6 +44,13 @@ int cursor_parse(const char *text, struct cursor *ret_cursor)
     return 0;
 }
 
+void cursor_advance(struct cursor *cursor, uint32_t shard, int64_t position)
+{
+    if (shard >= cursor->shards)
+        cursor->shards = shard + 1;
+    cursor->positions[shard] = position;
+}
+
 static void write_number(int64_t number, struct buf *out)
 {
     char digits[16];

@@ -89,7 +89,7 @@ struct job_entry {
     enum job_verdict verdict;
     struct job job; /* JOB_GOOD: complete; JOB_BAD: order_id, user_id, and what else was valid */
     const char *problem; /* static text; NULL if good */
-    char *raw;           /* JOB_UNREADABLE: its JSON, owned by the batch; else NULL */
+    char *raw;           /* its text, owned by the batch; NULL if it is good, or without memory */
 };
 
 struct job_batch {

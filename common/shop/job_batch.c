@@ -174,6 +174,8 @@ static void read_job(struct job_entry *entry, json_t *value, const char *flaw, u
     if (!r.has_sku || !r.has_quantity || !r.has_method || !r.has_accepted || !r.has_fingerprint)
         complain(&r, "a member is missing");
     entry->verdict = entry->problem == NULL ? JOB_GOOD : JOB_BAD;
+    if (entry->verdict == JOB_BAD && entry->raw == NULL)
+        entry->raw = json_dumps(value, JSON_COMPACT);
 }
 
 /* Checks all of the envelope but the jobs themselves. */
@@ -280,7 +282,7 @@ static int read_apart(struct splitter *s, uint32_t shard, uint32_t shards, struc
         struct job_entry *entry = &batch->entries[batch->count++];
         const char *flaw;
         json_t *value = job_text_load(s->spans[i].from, s->spans[i].len, &flaw);
-        if (value == NULL)
+        if (value == NULL || flaw != NULL)
             entry->raw = strndup(s->spans[i].from, s->spans[i].len);
         read_job(entry, value, flaw, shard, shards, ids);
         if (value != NULL && json_array_append_new(keep, value) != 0)

@@ -201,7 +201,9 @@ static bool has_second_step(struct question *question)
 {
     if (question->binding || question->comparing)
         return false;
-    question->binding = question->run->declare;
+    question->binding = question->run->declare &&
+                        !(question->run->options.unbound && question->thing >= THING_SHARD &&
+                          question->thing < lost_queue(question->run));
     question->comparing = question->run->compare;
     return question->binding || question->comparing;
 }

@@ -15,6 +15,7 @@ struct topology_options {
     uint32_t shards;
     int64_t queue_max_bytes; /* only for declaring */
     int64_t replicas;        /* only for declaring */
+    bool unbound;            /* only for declaring: the queues of shards get no bindings */
 };
 
 /* code: 0, or the first error, with a line that names the exchange or queue and a remedy. */

@@ -109,14 +109,13 @@ static void carry_out_all(struct pool *pool)
 
 /* ---- heartbeats ---- */
 
-/* Sent before the heartbeat, so that each owner in it has joined before the heartbeat lists the
- * members. */
+/* Sent before the heartbeat: each owner in it has joined before that lists the members. */
 static void owners_read(const struct pg_result *result, void *arg)
 {
     struct pool *pool = arg;
-    for (int row = 0; pg_status(result) == PG_OK && row < pg_rows(result); row++)
-        roster_read(&pool->roster, pg_int(result, row, 0), pg_int(result, row, 1),
-                    pg_int(result, row, 2));
+    int64_t serving = pool_db_read_owners(result, &pool->roster);
+    if (serving > 0)
+        pool->options.wrong_shards(serving, pool->options.arg);
 }
 
 static void database_answers(struct pool *pool)
@@ -231,13 +230,15 @@ static void heartbeat_due(void *arg)
         join(pool);
 }
 
-/* A command was written; the payload is its shard. */
+/* A command was written; the payload is its shard. Or the number of shards has changed. */
 static void notified(const char *channel, const char *payload, void *arg)
 {
     (void)channel;
     struct pool *pool = arg;
     int64_t shard;
-    if (parse_int(payload, 0, (int64_t)pool->context->shards - 1, &shard) == 0)
+    if (strcmp(payload, "shards") == 0)
+        heartbeat_due(pool); /* reads it */
+    else if (parse_int(payload, 0, (int64_t)pool->context->shards - 1, &shard) == 0)
         shard_routing_commands(&pool->shards[shard].routing);
 }
 
@@ -315,8 +316,7 @@ static void shard_freed(const struct pg_result *result, void *arg)
                   LOG_STR("problem", pg_message(result)));
 }
 
-/* A session that holds the row for so long is frozen, or its client is gone and the server has not
- * noticed; it may be an old session of our own. */
+/* Who holds the row for so long is frozen, or gone unnoticed; it may be an old session of ours. */
 static void take_over_waits(uint32_t number, void *arg)
 {
     struct pool *pool = arg;

@@ -11,6 +11,7 @@
 #define NUMBER_SIZE 24
 #define LOG_EACH_MS 10000
 #define PIDS_MAX 4096 /* bytes */
+#define SERVING (-1)  /* in place of a shard: so many are in service now */
 
 static const struct pg_statement join_statement = {
     "join_pool", "select checkout.join_pool($1::text, $2::text, $3::integer, $4::text)", 4};
@@ -20,7 +21,10 @@ static const struct pg_statement heartbeat_statement = {
     " $3::integer[], $4::text, $5::text)",
     5};
 static const struct pg_statement owners_statement = {
-    "owners", "select shard, owner, epoch from checkout.shards where shards = $1::integer", 1};
+    "owners",
+    "select shard, owner, epoch from checkout.shards where shards = $1::integer"
+    " union all select -1, shards, 0 from checkout.service where shards <> $1::integer",
+    1};
 static const struct pg_statement leave_statement = {"leave_pool",
                                                     "select checkout.leave_pool($1::bigint)", 1};
 static const struct pg_statement listen_statement = {"listen", "listen checkout_commands", 0};
@@ -50,6 +54,19 @@ int pool_db_owners(struct pg *session, uint32_t shards, pg_result_cb cb, void *a
     char text[NUMBER_SIZE];
     const char *params[] = {number(text, shards)};
     return pg_query(session, &owners_statement, params, cb, arg);
+}
+
+int64_t pool_db_read_owners(const struct pg_result *result, struct roster *roster)
+{
+    int64_t serving = 0;
+    for (int row = 0; pg_status(result) == PG_OK && row < pg_rows(result); row++) {
+        int64_t shard = pg_int(result, row, 0);
+        if (shard == SERVING)
+            serving = pg_int(result, row, 1);
+        else
+            roster_read(roster, shard, pg_int(result, row, 1), pg_int(result, row, 2));
+    }
+    return serving;
 }
 
 int pool_db_heartbeat(struct pg *session, int64_t member, const char *lack, const char *node,

@@ -13,14 +13,18 @@
 #include "common/net/pg/pg.h"
 #include "common/shop/shards_serving.h"
 #include "consumer/pool/liveness.h"
+#include "consumer/pool/roster.h"
 
 /* How many shards are in service: one row, or none. */
 MUST_CHECK int pool_db_service(struct pg *session, pg_result_cb cb, void *arg);
 /* One row: our new id. `name` is for operators. */
 MUST_CHECK int pool_db_join(struct pg *session, const char *name, const char *host, pg_result_cb cb,
                             void *arg);
-/* Rows (shard, owner, epoch). */
+/* For pool_db_read_owners. */
 MUST_CHECK int pool_db_owners(struct pg *session, uint32_t shards, pg_result_cb cb, void *arg);
+/* Owners and epochs. 0, or how many shards are in service if that is not the number that was asked
+ * about. */
+int64_t pool_db_read_owners(const struct pg_result *result, struct roster *roster);
 /* Our heartbeat: `lack` says for people why we are not ready (NULL: we are); `node`: of the
  * broker (NULL: none); with the backends of the sessions for writing. Answer: the members, for
  * pool_db_members. */

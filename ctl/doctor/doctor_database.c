@@ -9,6 +9,7 @@
 #include "ctl/doctor/findings.h"
 #include "ctl/migrate/migrations.h"
 #include "ctl/migrate/sql_files.h"
+#include "ctl/reshard/moves.h"
 #include "ctl/secret.h"
 
 #define OLDEST_MAJOR 15
@@ -256,6 +257,20 @@ static bool check_migrations(struct doctor *doctor)
     return complete;
 }
 
+/* One that was killed leaves the shop closed until it goes on. */
+static void check_reshard(struct doctor *doctor)
+{
+    struct move move;
+    if (moves_read(doctor->ctl, &move) != CTL_FINE || move.state == MOVE_NONE)
+        return;
+    doctor_say(doctor, FINDING_FAIL, "reshard",
+               move.state < MOVE_MOVED
+                   ? "run `checkoutctl reshard`, which goes on, or `checkoutctl reshard --abort`"
+                   : "run `checkoutctl reshard`, which goes on",
+               "a change from %u to %u shards is unfinished (%s)", move.from, move.to,
+               moves_word(move.state));
+}
+
 static void check_service(struct doctor *doctor)
 {
     struct ctl *ctl = doctor->ctl;
@@ -277,6 +292,7 @@ static void check_service(struct doctor *doctor)
                    doctor->shards);
     else
         doctor_say(doctor, FINDING_OK, "shards", "", "%u are in service", doctor->shards);
+    check_reshard(doctor);
     if (secret_fingerprint(ctl, fingerprint) < 0)
         return;
     if (strcmp(answer.texts[0][1], fingerprint) != 0)

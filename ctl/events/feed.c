@@ -31,8 +31,8 @@ static void take_page(const struct pg_result *result, void *arg)
     bool wanted = true;
     feed->more = pg_rows(result) > 0;
     for (int row = 0; row < pg_rows(result) && wanted; row++) {
-        size_t shard = (size_t)pg_int(result, row, EVENT_JSON_SHARD);
-        feed->cursor.positions[shard] = pg_int(result, row, EVENT_JSON_ID);
+        uint32_t shard = (uint32_t)pg_int(result, row, EVENT_JSON_SHARD);
+        cursor_advance(&feed->cursor, shard, pg_int(result, row, EVENT_JSON_ID));
         if (pg_bool(result, row, EVENT_JSON_SHOWN))
             wanted = feed->row(result, row, feed->arg);
     }
@@ -132,10 +132,11 @@ static int find_start(struct feed *feed, const char *after)
         feed->cursor = end;
     else if (after != NULL && cursor_parse(after, &feed->cursor) < 0)
         return ctl_complain(CTL_USAGE, "--after: \"%.60s\" is no cursor and not \"now\"", after);
-    if (feed->cursor.shards != end.shards)
-        return ctl_complain(CTL_USAGE, "--after: a cursor over %u shards; %u are in service",
+    if (feed->cursor.shards > end.shards)
+        return ctl_complain(CTL_USAGE,
+                            "--after: a cursor over %u shards; there never were more than %u",
                             feed->cursor.shards, end.shards);
-    for (uint32_t i = 0; i < end.shards; i++)
+    for (uint32_t i = 0; i < feed->cursor.shards; i++)
         if (feed->cursor.positions[i] > end.positions[i])
             return ctl_complain(CTL_FAILED,
                                 "--after: the cursor is ahead of the database in shard %u: it is "

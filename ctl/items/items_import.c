@@ -14,7 +14,8 @@
 #define SHOWN_MAX 20 /* existing items to show to people */
 #define PARAM_MAX ((size_t)128 * 1024 * 1024)
 
-/* All of it or nothing. The answer: the numbers (from 1) of those that existed. */
+/* All of it or nothing, and only under the number of shards by which it was sorted. The answer: the
+ * numbers (from 1) of those that existed. */
 static const struct pg_statement insert = {
     "ctl_import",
     "with given as ("
@@ -23,16 +24,17 @@ static const struct pg_statement insert = {
     "                       $10::timestamptz[], $11::text[]) with ordinality"
     "    as g(shard, sku, title, price, currency, stock, limit_per_user, gate, opens_at, "
     "closes_at, challenge, n)"
+    "), held as materialized (select 1 from checkout.hold_shards($12::integer)"
     "), made as ("
     "  insert into checkout.items"
     "    (shard, sku, title, price, currency, stock, limit_per_user, gate, opens_at, closes_at,"
     "     challenge)"
     "  select shard, sku, title, price, currency, stock, limit_per_user, coalesce(gate, 'soldout'),"
-    "         opens_at, closes_at, challenge from given order by sku"
+    "         opens_at, closes_at, challenge from given cross join held order by sku"
     "  on conflict (sku) do nothing returning sku)"
     "select g.n from given g where not exists (select 1 from made m where m.sku = g.sku) order by "
     "g.n",
-    11};
+    12};
 
 struct import {
     const char *path;
@@ -166,7 +168,8 @@ static void fill_arrays(const struct import *import, struct buf *arrays)
 static int write_items(struct ctl *ctl, struct import *import)
 {
     struct buf arrays[ITEMS_COLUMNS + 1];
-    const char *params[ITEMS_COLUMNS + 1];
+    const char *params[ITEMS_COLUMNS + 2];
+    char shards[16];
     struct progress progress = {false, 0};
     bool failed = false;
     for (size_t c = 0; c <= ITEMS_COLUMNS; c++)
@@ -176,6 +179,8 @@ static int write_items(struct ctl *ctl, struct import *import)
         params[c] = buf_text(&arrays[c]);
         failed = failed || arrays[c].failed;
     }
+    (void)snprintf(shards, sizeof shards, "%u", import->shards);
+    params[ITEMS_COLUMNS + 1] = shards;
     progress_show(&progress, "importing", 0, 0);
     int exit_code = failed ? ctl_complain(CTL_FAILED, "out of memory")
                            : ctl_query(ctl, &insert, params, read_existing, import);

@@ -23,7 +23,7 @@
 
 static const struct pg_statement read_plan = {
     "ctl_purge_plan",
-    "select shards, (now() - $1::integer * interval '1 day')::text,"
+    "select coalesce(streams, shards), (now() - $1::integer * interval '1 day')::text,"
     "       checkout.utc_text(now() - $1::integer * interval '1 day'),"
     "       set_config('statement_timeout', '" CHUNK_MS "', false) from checkout.service",
     1};

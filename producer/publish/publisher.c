@@ -328,6 +328,7 @@ void publisher_serve(struct publisher *publisher, uint32_t shards, const char *w
 {
     bool changed = publisher->shards != shards;
     (void)snprintf(publisher->unknown, sizeof publisher->unknown, "%s", why == NULL ? "" : why);
+    batcher_refuse(publisher->batcher); /* what is gathered is sorted by the old number */
     publisher->shards = shards;
     queue_depth_serve(publisher->depth, shards);
     if (shards == 0 || !changed)

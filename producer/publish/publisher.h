@@ -33,7 +33,8 @@ struct publisher *publisher_open(struct loop *loop, const struct publisher_optio
 void publisher_close(struct publisher *publisher);
 
 /* How many shards there are; 0: that is not known, because of `why`, which is copied, and no jobs
- * are taken. What was sent before is settled. */
+ * are taken. If the number changes, what has not left yet is answered BATCH_UNAVAILABLE. What was
+ * sent before is settled. */
 void publisher_serve(struct publisher *publisher, uint32_t shards, const char *why);
 uint32_t publisher_shards(const struct publisher *publisher); /* 0: not known */
 /* Asks the broker which numbers of shards it has: as topology_find. */

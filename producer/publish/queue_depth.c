@@ -89,6 +89,10 @@ static bool prepare(struct queue_depth *depth)
     struct question *questions = calloc((size_t)depth->serving + 1, sizeof *questions);
     if (questions == NULL)
         return false;
+    for (uint32_t i = depth->serving; i < depth->shards; i++) { /* there were more before */
+        metric_set(depth->questions[i].messages, 0);
+        metric_set(depth->questions[i].consumers, 0);
+    }
     free(depth->questions);
     depth->questions = questions;
     depth->shards = depth->serving;

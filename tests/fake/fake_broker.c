@@ -438,6 +438,22 @@ int broker_bind(struct broker *broker, const char *queue, const char *exchange,
     return question(broker, queue, cb, arg);
 }
 
+int broker_unbind(struct broker *broker, const char *queue, const char *exchange,
+                  const char *routing_key, broker_reply_cb cb, void *arg)
+{
+    return broker_bind(broker, queue, exchange, routing_key, cb, arg);
+}
+
+int broker_delete_queue(struct broker *broker, const char *name, broker_reply_cb cb, void *arg)
+{
+    return question(broker, name, cb, arg);
+}
+
+int broker_delete_exchange(struct broker *broker, const char *name, broker_reply_cb cb, void *arg)
+{
+    return question(broker, name, cb, arg);
+}
+
 #ifdef CHECKOUT_SEEDED_BUGS
 bool broker_seed_nack(struct broker_channel *channel, uint64_t tag)
 {

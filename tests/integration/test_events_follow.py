@@ -158,7 +158,7 @@ class Feed(harness.TestCase):
                          [(order.id, "sold_out")])
 
     def test_wrong_cursors_are_told(self):
-        for after, code, words in (("tomorrow", 2, "is no cursor"), ("8:.......", 2, "over 8 shards; 4 are"),
+        for after, code, words in (("tomorrow", 2, "is no cursor"), ("8:.......", 2, "over 8 shards; there never were more than 4"),
                                    ("4:.zzzz..", 1, "ahead of the database in shard 1")):
             self.assertIn(words, self.follow("--once", "--after", after, code=code).stderr)
 

@@ -18,7 +18,7 @@ CONSOLE_WRITES = {"console_request", "daemon_heartbeat", "keep_moment"}
 CONSOLE_KEPT = {"overview"}       # reads with rights that the console's login has not
 CONSOLE_READS = {"greet", "database_problem", "refuse_older_database", "refuse_behind", "versions", "api_time", "item_json", "console_items", "console_item", "console_order_json",
                  "console_orders", "console_order", "command_json", "console_before", "console_ended", "feed", "feed_end",
-                 "feed_start", "refuse_behind_horizon"}
+                 "feed_start", "feed_bound", "refuse_behind_horizon"}
 EVERY_FUNCTION = """
     select p.proname, p.oid::regprocedure::text, has_function_privilege(%s, p.oid, 'execute'), p.prosecdef,
            array_to_string(p.proconfig, ';'), p.proowner::regrole::text,
@@ -159,7 +159,7 @@ class Roles(harness.TestCase):
         self.assertEqual(self.may_execute("checkout_webhooks"), {
             "greet", "database_problem", "refuse_older_database", "refuse_behind", "versions", "age_ms", "feed", "fill_hook", "fill_hooks", "forget_hooks", "claim_hooks", "next_hooks",
             "put_off_hooks", "judge_hook", "finish_hook", "hooks_overdue", "hooks_now", "daemon_heartbeat", "feed_start",
-            "refuse_behind_horizon"})
+            "feed_bound", "refuse_behind_horizon"})
         self.refused("webhooks", "select payment_method from orders", "select receipt_email from orders",
                      "select mail_to from orders", "select * from payments", "select * from commands",
                      "update orders set status = 'confirmed'", "update items set sold = 0", "delete from order_events",

@@ -171,13 +171,30 @@ START_TEST(the_broker_s_late_answer_changes_nothing)
 }
 END_TEST
 
-START_TEST(a_found_number_that_postgresql_denies_stops_the_orders)
+START_TEST(a_found_number_gives_way_to_postgresql_s)
 {
     begin(0);
     broker_comes();
     broker_has(8, 0);
     database_comes("16");
-    ck_assert_ptr_nonnull(strstr(lacks(), "of 8 shards alone, and 16 are in service"));
+    ck_assert_str_eq(lacks(), "");
+    ck_assert_str_eq(used(), "checkout.jobs.8"); /* the check of it is still under way */
+    fake_broker_answer(broker, 0);
+    while (strcmp(used(), "checkout.jobs.16") != 0 && used()[0] != '\0')
+        fake_broker_answer(broker, 0);
+    ck_assert_str_eq(used(), "checkout.jobs.16");
+}
+END_TEST
+
+START_TEST(it_follows_a_number_that_changes)
+{
+    begin(0);
+    broker_comes();
+    database_comes("4");
+    fake_loop_run(600);
+    fake_pg_answer(api.sessions.reads, "shards_serving", "8");
+    ck_assert_uint_eq(publisher_shards(api.publisher), 8);
+    ck_assert_str_eq(lacks(), "");
 }
 END_TEST
 
@@ -225,7 +242,8 @@ int main(void)
     tcase_add_test(tc, no_topology_at_all_is_waited_for);
     tcase_add_test(tc, a_broker_that_goes_while_it_is_asked_is_asked_again);
     tcase_add_test(tc, the_broker_s_late_answer_changes_nothing);
-    tcase_add_test(tc, a_found_number_that_postgresql_denies_stops_the_orders);
+    tcase_add_test(tc, a_found_number_gives_way_to_postgresql_s);
+    tcase_add_test(tc, it_follows_a_number_that_changes);
     tcase_add_test(tc, a_setting_serves_at_once);
     tcase_add_test(tc, a_setting_that_postgresql_denies_stops_the_orders);
     tcase_add_test(tc, a_setting_serves_where_nothing_is_in_service);

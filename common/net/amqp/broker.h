@@ -133,5 +133,14 @@ MUST_CHECK int broker_declare_queue(struct broker *broker, const char *name,
                                     bool passive, broker_reply_cb cb, void *arg);
 MUST_CHECK int broker_bind(struct broker *broker, const char *queue, const char *exchange,
                            const char *routing_key, broker_reply_cb cb, void *arg);
+/* What is not there is no error. */
+MUST_CHECK int broker_unbind(struct broker *broker, const char *queue, const char *exchange,
+                             const char *routing_key, broker_reply_cb cb, void *arg);
+/* With all that it holds. */
+MUST_CHECK int broker_delete_queue(struct broker *broker, const char *name, broker_reply_cb cb,
+                                   void *arg);
+/* ERR_CONFLICT if a queue is bound to it. */
+MUST_CHECK int broker_delete_exchange(struct broker *broker, const char *name, broker_reply_cb cb,
+                                      void *arg);
 
 #endif

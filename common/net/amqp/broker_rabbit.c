@@ -89,6 +89,9 @@ static enum wire_kind kind_of(amqp_method_number_t id)
         {AMQP_EXCHANGE_DECLARE_OK_METHOD, WIRE_READY},
         {AMQP_QUEUE_DECLARE_OK_METHOD, WIRE_READY},
         {AMQP_QUEUE_BIND_OK_METHOD, WIRE_READY},
+        {AMQP_QUEUE_UNBIND_OK_METHOD, WIRE_READY},
+        {AMQP_QUEUE_DELETE_OK_METHOD, WIRE_READY},
+        {AMQP_EXCHANGE_DELETE_OK_METHOD, WIRE_READY},
         {AMQP_CHANNEL_CLOSE_METHOD, WIRE_CLOSE},
         {AMQP_CHANNEL_CLOSE_OK_METHOD, WIRE_CLOSE_OK},
         {AMQP_CONNECTION_CLOSE_METHOD, WIRE_DISCONNECT},
@@ -335,4 +338,25 @@ int wire_bind(struct wire *wire, uint16_t channel, const char *queue, const char
                               .exchange = bytes_of(exchange),
                               .routing_key = bytes_of(routing_key)};
     return send_method(wire, channel, AMQP_QUEUE_BIND_METHOD, &bind);
+}
+
+int wire_unbind(struct wire *wire, uint16_t channel, const char *queue, const char *exchange,
+                const char *routing_key)
+{
+    amqp_queue_unbind_t unbind = {.queue = bytes_of(queue),
+                                  .exchange = bytes_of(exchange),
+                                  .routing_key = bytes_of(routing_key)};
+    return send_method(wire, channel, AMQP_QUEUE_UNBIND_METHOD, &unbind);
+}
+
+int wire_delete_queue(struct wire *wire, uint16_t channel, const char *name)
+{
+    amqp_queue_delete_t gone = {.queue = bytes_of(name)};
+    return send_method(wire, channel, AMQP_QUEUE_DELETE_METHOD, &gone);
+}
+
+int wire_delete_exchange(struct wire *wire, uint16_t channel, const char *name)
+{
+    amqp_exchange_delete_t gone = {.exchange = bytes_of(name), .if_unused = 1};
+    return send_method(wire, channel, AMQP_EXCHANGE_DELETE_METHOD, &gone);
 }

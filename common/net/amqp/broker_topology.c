@@ -58,3 +58,32 @@ int broker_bind(struct broker *broker, const char *queue, const char *exchange,
     return question_sent(channel,
                          wire_bind(broker->wire, channel->number, queue, exchange, routing_key));
 }
+
+int broker_unbind(struct broker *broker, const char *queue, const char *exchange,
+                  const char *routing_key, broker_reply_cb cb, void *arg)
+{
+    struct broker_channel *channel;
+    int rc = question_new(broker, cb, arg, &channel);
+    if (rc != 0)
+        return rc;
+    return question_sent(channel,
+                         wire_unbind(broker->wire, channel->number, queue, exchange, routing_key));
+}
+
+int broker_delete_queue(struct broker *broker, const char *name, broker_reply_cb cb, void *arg)
+{
+    struct broker_channel *channel;
+    int rc = question_new(broker, cb, arg, &channel);
+    if (rc != 0)
+        return rc;
+    return question_sent(channel, wire_delete_queue(broker->wire, channel->number, name));
+}
+
+int broker_delete_exchange(struct broker *broker, const char *name, broker_reply_cb cb, void *arg)
+{
+    struct broker_channel *channel;
+    int rc = question_new(broker, cb, arg, &channel);
+    if (rc != 0)
+        return rc;
+    return question_sent(channel, wire_delete_exchange(broker->wire, channel->number, name));
+}

@@ -43,7 +43,8 @@ uint16_t wire_channel_max(const struct wire *wire);
 enum wire_kind {
     WIRE_OTHER,      /* nothing that anybody waits for */
     WIRE_READY,      /* an answer that the caller of a channel waits for: confirms are on, the queue
-                        is consumed, the thing is declared (messages, consumers) or bound */
+                        is consumed, the thing is declared (messages, consumers), bound,
+                        unbound or deleted */
     WIRE_CLOSE,      /* the server closes the channel (code, text); answer wire_close_ok */
     WIRE_CLOSE_OK,   /* it took our close */
     WIRE_CANCEL,     /* the server ended the consumer: its queue is gone */
@@ -119,6 +120,12 @@ MUST_CHECK int wire_declare_queue(struct wire *wire, uint16_t channel, const cha
                                   bool passive);
 MUST_CHECK int wire_bind(struct wire *wire, uint16_t channel, const char *queue,
                          const char *exchange, const char *routing_key);
+
+MUST_CHECK int wire_unbind(struct wire *wire, uint16_t channel, const char *queue,
+                           const char *exchange, const char *routing_key);
+MUST_CHECK int wire_delete_queue(struct wire *wire, uint16_t channel, const char *name);
+/* Only if nothing is bound to it. */
+MUST_CHECK int wire_delete_exchange(struct wire *wire, uint16_t channel, const char *name);
 
 #ifdef CHECKOUT_SEEDED_BUGS
 MUST_CHECK int wire_seed_nack(struct wire *wire, uint16_t channel, uint64_t tag);

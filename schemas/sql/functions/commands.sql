@@ -35,11 +35,13 @@ begin
     return coalesce(known.status, 'queued');
 end $$;
 
--- The shard of an order that has come: it is decided, or set aside. Null: it has not.
+-- The shard of an order that has come: it is decided, or set aside. Null: it has not. That is the shard of its item, also
+-- where it still carries the one of another number of shards (checkout.bring_home).
 create or replace function checkout.home_of(p_order uuid) returns integer
 language plpgsql stable as $$
 begin
-    return coalesce((select o.shard from checkout.orders o where o.order_id = p_order),
+    return coalesce((select coalesce((select i.shard from checkout.items i where i.sku = o.sku), o.shard)
+                       from checkout.orders o where o.order_id = p_order),
                     (select a.shard from checkout.jobs_aside a where a.order_id = p_order));
 end $$;
 
@@ -307,6 +309,7 @@ declare
     stray text;
 begin
     begin
+        perform checkout.bring_home(c.order_id, c.shard);
         stray := checkout.stray_command(c);
         outputs := case case when stray is null then c.kind else 'stray' end
             when 'stray' then array[checkout.command_end(c, 'refused', stray)]

@@ -168,9 +168,7 @@ end $$;
 create or replace function checkout.make_item(p_shards integer, p_shard integer, v jsonb) returns boolean
 language plpgsql as $$
 begin
-    if p_shards is distinct from (select s.shards from checkout.service s) then
-        raise exception 'the number of shards in service has changed' using errcode = '40001';
-    end if;
+    perform checkout.hold_shards(p_shards);
     insert into checkout.items (shard, sku, title, price, currency, stock, limit_per_user, gate, opens_at, closes_at, challenge)
     values (p_shard, v ->> 'sku', v ->> 'title', (v ->> 'price')::bigint, v ->> 'currency', (v ->> 'stock')::integer,
             (v ->> 'limit_per_user')::integer, coalesce(v ->> 'gate', 'soldout'), (v ->> 'opens_at')::timestamptz,

@@ -60,7 +60,8 @@ begin
     begin
         perform set_config('lock_timeout', '100ms', true);
         perform 1 from checkout.shards s join checkout.service v on v.shards = s.shards
-          where s.shard = any (homes) order by s.shard for no key update of s;
+          where s.shard in (select unnest(checkout.homes_of(n)) from unnest(homes) n)
+          order by s.shard for no key update of s;
     exception when lock_not_available then
         busy := true;
         return;

@@ -95,7 +95,7 @@ language sql stable as $$
 $$;
 
 -- What the milestones of the newest generation say of each shard: each event that was published, with the epoch that was its
--- shard's then.
+-- shard's then; null: there were fewer shards then than the event was written under.
 create or replace function checkout.marked_events(p_milestones text[])
 returns table (shard integer, epoch bigint, event_id bigint)
 language sql stable as $$
@@ -132,7 +132,7 @@ begin
       from checkout.marked_events(p_milestones) m
      where (m.event_id > 0
             and not exists (select 1 from checkout.order_events e
-                             where e.shard = m.shard and e.event_id = m.event_id and coalesce(e.epoch, 0) <= m.epoch)
+                             where e.shard = m.shard and e.event_id = m.event_id and (m.epoch is null or coalesce(e.epoch, 0) <= m.epoch))
             and not exists (select 1 from checkout.returns r where r.shard = m.shard and r.event_id = m.event_id)
             and not exists (select 1 from checkout.horizons h where h.shard = m.shard and h.event_id >= m.event_id))
         or m.epoch > (select max(s.epoch) from checkout.shards s where s.shard = m.shard);

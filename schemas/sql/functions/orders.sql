@@ -86,14 +86,59 @@ begin
     select * from changed;
 end $$;
 
--- Takes these orders of a shard away, with all that refers to them, and moves the shard's horizon. The caller has noted
--- what is left of them (checkout.note_purged), in the same transaction, and keeps the shard's writers out.
-create or replace function checkout.remove_orders(p_shard integer, p_ids uuid[]) returns void
+-- An order that had ended when the number of shards changed still has its old shard: takes it and its money to the shard of
+-- its item, if that is p_shard, whose fence the caller holds.
+create or replace function checkout.bring_home(p_order uuid, p_shard integer) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+    update checkout.orders o set shard = p_shard
+     where o.order_id = p_order and o.shard <> p_shard
+       and exists (select 1 from checkout.items i where i.sku = o.sku and i.shard = p_shard);
+    if found then
+        update checkout.payments p set shard = p_shard where p.order_id = p_order;
+        update checkout.refunds r set shard = p_shard where r.order_id = p_order;
+    end if;
+end $$;
+
+-- Orders of which anything is open go to the shard of their item, with their money; others when something is asked of
+-- them (checkout.bring_home).
+create or replace function checkout.move_open_orders() returns void
 language plpgsql as $$
 declare
-    newest bigint;
-    newest_return bigint;
+    ids constant uuid[] := array(
+        select w.order_id from checkout.waitlist w
+        union select p.order_id from checkout.payments p where p.state = 'open' or p.look_at is not null
+        union select f.order_id from checkout.refunds f where f.state = 'open'
+        union select l.order_id from checkout.return_looks l);
 begin
+    update checkout.orders o set shard = i.shard from checkout.items i
+     where o.order_id = any (ids) and i.sku = o.sku and o.shard <> i.shard;
+    update checkout.payments p set shard = o.shard from checkout.orders o
+     where p.order_id = any (ids) and o.order_id = p.order_id and p.shard <> o.shard;
+    update checkout.refunds f set shard = o.shard from checkout.orders o
+     where f.order_id = any (ids) and o.order_id = f.order_id and f.shard <> o.shard;
+    update checkout.return_looks l set shard = o.shard from checkout.orders o
+     where o.order_id = l.order_id and l.shard <> o.shard;
+end $$;
+
+-- Takes these orders away, with all that refers to them, and moves the horizons of the shards of their events. The caller has
+-- noted what is left of them (checkout.note_purged), in the same transaction, and keeps their shards' writers out.
+drop function if exists checkout.remove_orders(integer, uuid[]);
+create or replace function checkout.remove_orders(p_ids uuid[]) returns void
+language plpgsql as $$
+declare
+    newest record;
+begin
+    for newest in           -- events keep the shard under which they were written
+        select g.shard, max(g.event_id) as event_id
+          from (select e.shard, e.event_id from checkout.order_events e where e.order_id = any (p_ids)
+                union all
+                select r.shard, r.event_id from checkout.returns r where r.order_id = any (p_ids)) g
+         group by g.shard order by g.shard
+    loop
+        insert into checkout.horizons as h (shard, event_id) values (newest.shard, newest.event_id)
+            on conflict (shard) do update set event_id = greatest(h.event_id, excluded.event_id), purged_at = now();
+    end loop;
     with gone as (
         delete from checkout.orders o where o.order_id = any (p_ids)
         returning o.sku, o.user_id, o.quantity, o.status)
@@ -101,23 +146,14 @@ begin
       from (select o.sku, o.user_id, sum(o.quantity) as units from gone o
              where o.status = 'confirmed' group by o.sku, o.user_id) g
      where t.sku = g.sku and t.user_id = g.user_id;
-    with gone as (
-        delete from checkout.order_events e where e.order_id = any (p_ids) returning e.event_id)
-    select max(g.event_id) into newest from gone g;
-    with gone as (
-        delete from checkout.returns r where r.order_id = any (p_ids) returning r.event_id)
-    select max(g.event_id) into newest_return from gone g;
+    delete from checkout.order_events e where e.order_id = any (p_ids);
+    delete from checkout.returns r where r.order_id = any (p_ids);
     delete from checkout.payments p where p.order_id = any (p_ids);
     delete from checkout.refunds r where r.order_id = any (p_ids);
     delete from checkout.mails m where m.order_id = any (p_ids);
     delete from checkout.hook_deliveries d where d.order_id = any (p_ids);
     delete from checkout.commands c where c.order_id is not null and c.state <> 'pending' and c.order_id = any (p_ids);
     delete from checkout.requests q where q.order_id is not null and q.order_id = any (p_ids);
-    newest := greatest(newest, newest_return);
-    if newest is not null then
-        insert into checkout.horizons as h (shard, event_id) values (p_shard, newest)
-            on conflict (shard) do update set event_id = greatest(h.event_id, excluded.event_id), purged_at = now();
-    end if;
 end $$;
 
 -- Gives these orders of a customer (of one shard) another name, with the units that they count for, and takes away what

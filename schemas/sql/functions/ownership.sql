@@ -35,8 +35,11 @@ language plpgsql as $$
 declare
     serving integer;
 begin
-    insert into checkout.service (shards) values (p_shards) on conflict do nothing;
+    insert into checkout.service (shards, streams) values (p_shards, p_shards) on conflict do nothing;
     select shards into serving from checkout.service for update;
+    if exists (select 1 from checkout.reshards where state not in ('done', 'undone')) then
+        raise exception 'the number of shards is being changed: run `checkoutctl reshard` again' using errcode = 'CK002';
+    end if;
     if serving <> p_shards then
         raise exception '% shards are in service, not %', serving, p_shards using errcode = 'CK002';
     end if;

@@ -9,13 +9,13 @@ language sql immutable return interval '7 days';
 create or replace function checkout.money_memory() returns interval
 language sql immutable return interval '180 days';
 
--- Those of a shard's orders that must stay, each with a word why. The one place that says what may still come of an
+-- Those of a shard's orders (whose first events were written under it) that must stay, each with a word why. The one place that says what may still come of an
 -- order: a table that refers to orders has a line here, and one in checkout.remove_orders.
 create or replace function checkout.orders_to_keep(p_shard integer, p_ids uuid[], p_before timestamptz)
 returns table (order_id uuid, why text)
 language plpgsql stable as $$
 declare
-    relayed constant bigint := (select r.relayed_to from checkout.relays r where r.shard = p_shard);
+    homes constant integer[] := checkout.homes_of(p_shard);
     money_before constant timestamptz := least(p_before, now() - checkout.money_memory());
 begin
     return query
@@ -24,7 +24,8 @@ begin
      where o.order_id = any (p_ids) and (o.status in ('waiting', 'reserved') or o.updated_at >= p_before)
     union all
     select e.order_id, 'event to be published' from checkout.order_events e
-     where e.order_id = any (p_ids) and e.event_id > relayed
+     where e.order_id = any (p_ids)
+       and e.event_id > (select r.relayed_to from checkout.relays r where r.shard = e.shard)
     union all
     select p.order_id, case when p.state = 'captured' then 'money' else 'payment' end from checkout.payments p
      where p.order_id = any (p_ids)
@@ -48,7 +49,7 @@ begin
         or t.kind = 'refund' and t.status not in ('succeeded', 'failed', 'canceled')
     union all
     select c.order_id, 'command' from checkout.commands c
-     where c.state = 'pending' and c.shard = p_shard and c.order_id = any (p_ids)
+     where c.state = 'pending' and c.shard = any (homes) and c.order_id = any (p_ids)
     union all
     select c.order_id, 'command' from checkout.commands c
      where c.state = 'pending' and c.shard is null and c.order_id = any (p_ids)
@@ -63,10 +64,10 @@ begin
      where d.order_id = any (p_ids) and (d.state || '' = 'due' or d.ended_at >= p_before)
     union all
     select e.order_id, 'webhook' from checkout.order_events e join checkout.hook_endpoints h
-        on e.event_id > h.positions[p_shard + 1] where e.order_id = any (p_ids)
+        on e.event_id > coalesce(h.positions[e.shard + 1], 0) where e.order_id = any (p_ids)
     union all
     select r.order_id, 'webhook' from checkout.returns r join checkout.hook_endpoints h
-        on r.event_id > h.positions[p_shard + 1] where r.order_id = any (p_ids)
+        on r.event_id > coalesce(h.positions[r.shard + 1], 0) where r.order_id = any (p_ids)
     union all
     select g.order_id, 'purged before' from checkout.purged_orders g where g.order_id = any (p_ids);
 end $$;
@@ -115,7 +116,7 @@ begin
         begin
             perform set_config('lock_timeout', '100ms', true);
             perform 1 from checkout.shards s join checkout.service v on v.shards = s.shards
-              where s.shard = p_shard for no key update of s;
+              where s.shard = any (checkout.homes_of(p_shard)) order by s.shard for no key update of s;
         exception when lock_not_available then
             busy := true;
             went_on := p_after;
@@ -148,7 +149,7 @@ begin
     purged := cardinality(ids);
     if purged > 0 and not p_dry then
         perform checkout.note_purged(ids);
-        perform checkout.remove_orders(p_shard, ids);
+        perform checkout.remove_orders(ids);
     end if;
 end $$;
 

@@ -68,7 +68,9 @@ grant execute on function checkout.greet(integer), checkout.versions(), checkout
     checkout.clock_behind_ms(text), checkout.open_action(uuid), checkout.known_orders(uuid[]), checkout.unknown_items(text[])
     to checkout_producer;
 
-grant select (order_id, user_id, shard, status) on checkout.orders to checkout_requester;
+grant select (order_id, user_id, sku, shard, status) on checkout.orders to checkout_requester;
+grant select (sku, shard) on checkout.items to checkout_requester;
+grant select (order_id, shard) on checkout.jobs_aside to checkout_requester;
 grant select (order_id, status) on checkout.purged_orders to checkout_requester;
 grant select (order_id, attempt, shard, state, action, action_until, intent_id) on checkout.payments to checkout_requester;
 grant select (order_id, attempt, shard, state, intent_id, refund_id) on checkout.refunds to checkout_requester;
@@ -76,7 +78,7 @@ grant select (order_id, kind, state, argument) on checkout.commands to checkout_
 grant insert (kind, shard, order_id, user_id, argument, requested_by) on checkout.commands to checkout_requester;
 grant select, insert, update on checkout.webhook_counts to checkout_requester;
 grant select, insert, update, delete on checkout.daemons to checkout_requester;
-grant execute on function checkout.open_action(uuid), checkout.payment_of_intent(text),
+grant execute on function checkout.open_action(uuid), checkout.payment_of_intent(text), checkout.home_of(uuid),
     checkout.event_matters(uuid, text, text, text, text), checkout.note_webhooks(bigint, bigint, text)
     to checkout_requester;
 
@@ -122,11 +124,13 @@ grant execute on function checkout.greet(integer), checkout.versions(), checkout
     checkout.console_orders(text, text, text, text, timestamptz, timestamptz, timestamptz, uuid, integer),
     checkout.console_order(uuid), checkout.command_json(bigint), checkout.console_before(text, text, text),
     checkout.console_ended(bigint[]), checkout.feed(bigint[], integer, boolean), checkout.feed_end(),
-    checkout.feed_start(), checkout.refuse_behind_horizon(bigint[]) to checkout_console;
+    checkout.feed_start(), checkout.feed_bound(bigint[]), checkout.refuse_behind_horizon(bigint[]) to checkout_console;
+grant select (cut_event) on checkout.reshards to checkout_console, checkout_webhooks;
 
 grant select on checkout.service, checkout.commands to checkout_keeper;
 grant select (sku, shard) on checkout.items to checkout_keeper;
-grant select (order_id, shard) on checkout.orders, checkout.jobs_aside to checkout_keeper;
+grant select (order_id, sku, shard) on checkout.orders to checkout_keeper;
+grant select (order_id, shard) on checkout.jobs_aside to checkout_keeper;
 grant insert (kind, shard, sku, order_id, argument, requested_by) on checkout.commands to checkout_keeper;
 grant insert (shard, sku, title, price, currency, stock, limit_per_user, gate, opens_at, closes_at, challenge)
     on checkout.items to checkout_keeper;
@@ -134,7 +138,8 @@ grant select, insert, update (command_id), delete on checkout.requests to checko
 grant execute on function checkout.request_command(text, text, integer, jsonb, text),
     checkout.request_order_command(text, uuid, jsonb, text), checkout.refuse_stray(checkout.commands),
     checkout.stray_command(checkout.commands), checkout.home_of(uuid), checkout.command_json(bigint),
-    checkout.api_time(timestamptz), checkout.make_item(integer, integer, jsonb) to checkout_keeper;
+    checkout.api_time(timestamptz), checkout.make_item(integer, integer, jsonb), checkout.hold_shards(integer),
+    checkout.reshard_lock() to checkout_keeper;
 
 -- What the operators' page shows is read with the rights of checkout_keeper, too: the console's own login need not see more
 -- of payments than what it tells the shop.
@@ -213,8 +218,8 @@ grant select on checkout.hook_endpoints, checkout.order_events, checkout.returns
 grant update (positions, paused, failures, failing_since, try_at) on checkout.hook_endpoints to checkout_webhooks;
 grant select (order_id, user_id, sku, quantity, amount, currency, reference, traceparent) on checkout.orders to checkout_webhooks;
 grant execute on function checkout.greet(integer), checkout.versions(), checkout.age_ms(timestamptz),
-    checkout.feed(bigint[], integer, boolean), checkout.feed_start(), checkout.refuse_behind_horizon(bigint[]),
-    checkout.fill_hook(text, integer, integer), checkout.fill_hooks(integer, integer),
+    checkout.feed(bigint[], integer, boolean), checkout.feed_start(), checkout.feed_bound(bigint[]),
+    checkout.refuse_behind_horizon(bigint[]), checkout.fill_hook(text, integer, integer), checkout.fill_hooks(integer, integer),
     checkout.forget_hooks(bigint, integer), checkout.claim_hooks(text, bigint, integer),
     checkout.next_hooks(text, boolean, bigint), checkout.put_off_hooks(text, bigint[]),
     checkout.judge_hook(text, boolean, integer, bigint, bigint),
@@ -229,12 +234,12 @@ revoke insert, delete on checkout.items from checkout_consumer;
 revoke insert, update, delete on checkout.orders, checkout.order_events, checkout.customer_units, checkout.mails,
     checkout.mail_counts, checkout.mail_settings, checkout.purged_orders, checkout.purged_items, checkout.horizons,
     checkout.forgotten_units, checkout.forget_salt, checkout.forgets, checkout.hook_endpoints, checkout.hook_deliveries,
-    checkout.database_check from checkout_consumer;
+    checkout.database_check, checkout.reshards, checkout.reshard_homes from checkout_consumer;
 revoke delete on checkout.payments, checkout.refunds, checkout.commands from checkout_consumer;
 grant usage on all sequences in schema checkout to checkout_consumer;
 grant execute on function checkout.move_orders(integer, checkout.move[]), checkout.forget_webhooks(integer, integer),
-    checkout.judge_database(text[], text), checkout.milestone_now(), checkout.keep_reserved(bigint), checkout.announce_limit()
-    to checkout_consumer;
+    checkout.judge_database(text[], text), checkout.milestone_now(), checkout.keep_reserved(bigint), checkout.announce_limit(),
+    checkout.bring_home(uuid, integer) to checkout_consumer;
 
 -- checkoutctl, but for migrate: it reads all, puts items on sale and shards into service, and asks the
 -- owners of the shards for the rest.
@@ -249,7 +254,10 @@ grant execute on function checkout.purge_orders(integer, timestamptz, bigint, in
     checkout.begin_forget(text, text), checkout.forget_orders(bigint, text, text, integer),
     checkout.compare_milestones(text[]), checkout.milestone_now(), checkout.announce_limit(),
     checkout.begin_restore(text[], boolean, text), checkout.restore_since(), checkout.finish_restore(text[], text),
-    checkout.adopt_orders(jsonb, boolean), checkout.adopt_feed(jsonb, boolean) to checkout_operator;
+    checkout.adopt_orders(jsonb, boolean), checkout.adopt_feed(jsonb, boolean),
+    checkout.begin_reshard(integer, text), checkout.give_homes(text[], integer[]), checkout.step_reshard(bigint, text),
+    checkout.move_shards(bigint, integer) to checkout_operator;
+
 grant insert, update, delete on checkout.hook_endpoints, checkout.hook_deliveries to checkout_operator;
 
 do $$                       -- doctor compares what migrate has applied with its files

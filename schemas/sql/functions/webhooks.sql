@@ -66,7 +66,7 @@ begin
         return false;
     end if;
     insert into checkout.commands (kind, shard, order_id, argument, requested_by)
-    values ('webhook', o.shard, o.order_id,
+    values ('webhook', coalesce(checkout.home_of(o.order_id), o.shard), o.order_id,
             jsonb_strip_nulls(jsonb_build_object('event', p_event, 'type', p_type, 'intent', p_intent)), 'gateway')
         on conflict ((argument ->> 'event')) where kind = 'webhook' do nothing;
     return true;
