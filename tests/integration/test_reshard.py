@@ -20,6 +20,7 @@ import pika
 
 import harness
 from harness import wait_until
+from harness_database import as_login
 from test_events_follow import Follower
 from test_purge import AGED
 
@@ -98,7 +99,8 @@ class Reshard(harness.TestCase):
 
     def begin(self, *words):
         return subprocess.Popen([harness.program("checkoutctl"), "reshard", *words], text=True,
-                                env=harness.program_environment(self.stack.settings),
+                                env=harness.program_environment({**self.stack.settings, "CHECKOUT_DATABASE_URL": as_login(
+                                    self.stack.direct["CHECKOUT_DATABASE_URL"], "operator")}),
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def state(self):
