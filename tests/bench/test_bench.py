@@ -2,6 +2,7 @@
 """What the bench computes without servers."""
 
 import os
+import subprocess
 import sys
 import unittest
 
@@ -98,6 +99,13 @@ class Figures(unittest.TestCase):
         grouped = {name for names, _ in bench_figures.GROUPS.values() for name in names}
         self.assertLessEqual(grouped, set(bench_figures.UNITS))
         self.assertLessEqual(set(bench_figures.FLOORS), set(bench_figures.UNITS))
+
+
+class Command(unittest.TestCase):
+    def test_it_knows_its_figures_by_itself(self):
+        done = subprocess.run([sys.executable, os.path.join(HERE, "bench.py"), "--samples", "1"], text=True, check=False,
+                              stderr=subprocess.PIPE)
+        self.assertIn("fewer than 3 samples", done.stderr)
 
 
 if __name__ == "__main__":
