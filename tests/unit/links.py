@@ -11,13 +11,13 @@ import subprocess
 import sys
 
 EVERY = {"libc", "libm", "libuv", "libjansson", "libcrypto", "libssl", "libxxhash"}
-DAEMON = EVERY | {"libmicrohttpd", "libsystemd", "libpq", "libhiredis"}
+DAEMON = EVERY | {"libmicrohttpd", "libsystemd", "libpq", "libhiredis", "libcurl"}     # libcurl: spans
 NEEDS = {
     "checkout-producer": DAEMON | {"librabbitmq", "libjose"},
-    "checkout-consumer": DAEMON | {"librabbitmq", "libcurl"},
+    "checkout-consumer": DAEMON | {"librabbitmq"},
     "checkout-notifier": DAEMON | {"libjose", "libwslay"},
-    "checkout-mailer": DAEMON - {"libhiredis"} | {"libcurl"},
-    "checkout-webhooks": DAEMON - {"libhiredis"} | {"libcurl"},
+    "checkout-mailer": DAEMON - {"libhiredis"},
+    "checkout-webhooks": DAEMON - {"libhiredis"},
     "checkout-console": DAEMON - {"libhiredis"} | {"libjose"},
     "checkoutctl": EVERY | {"libpq", "libhiredis", "librabbitmq", "libjose", "libcurl"},
     "checkout-sandbox-gateway": EVERY | {"libmicrohttpd", "libsystemd", "libcurl"},
