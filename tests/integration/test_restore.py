@@ -135,6 +135,26 @@ class OlderDump(RestoreCase):
 
 
 @unittest.skipIf(os.environ.get("CHECKOUT_TEST_DRAW"), "only with --full")
+class Compared(RestoreCase):
+    """What a milestone says of the database that it is about."""
+
+    def test_an_event_that_a_new_owner_wrote_was_published_by_the_old_one(self):
+        self.sell("ann")
+        shard = self.stack.shard(self.sku)
+        epoch = self.stack.one("select max(epoch) from order_events where shard = %s", (shard,))
+        milestone = {"generation": self.stack.one("select generation from database_check"), "system": None, "timeline": None,
+                     "shop": None, "epochs": [None] * self.stack.shards, "events": [None] * self.stack.shards}
+        milestone["events"][shard] = self.stack.one("select max(event_id) from order_events where shard = %s", (shard,))
+        for reserved, said, lacks in ((None, epoch, False), (None, epoch - 1, False), (None, epoch + 1, True),
+                                      (5, epoch, False), (5, epoch - 1, True), (5, epoch + 1, True)):
+            milestone["epochs"][shard] = said
+            text = json.dumps(milestone if reserved is None else {**milestone, "reserved": reserved})
+            problem = self.stack.one("select compare_milestones(%s)", ([text],))
+            self.assertEqual("lacks events" in (problem or ""), lacks, text)
+        milestone["events"][shard] += 1
+        self.assertIn("lacks events", self.stack.one("select compare_milestones(%s)", ([json.dumps(milestone)],)))
+
+
 class LaggingStandby(RestoreCase):
     """It has a primary of its own, which ends."""
 

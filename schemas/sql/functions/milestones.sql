@@ -95,13 +95,20 @@ language sql stable as $$
 $$;
 
 -- What the milestones of the newest generation say of each shard: each event that was published, with the epoch that was its
--- shard's then; null: there were fewer shards then than the event was written under.
+-- shard's then; null: not said, or there were fewer shards then than the event was written under. One without a reservation is
+-- what a consumer remembers: it may have published for an owner that took its shard over unnoticed, so its epoch says nothing
+-- of the event (0: no event).
 create or replace function checkout.marked_events(p_milestones text[])
 returns table (shard integer, epoch bigint, event_id bigint)
 language sql stable as $$
-    select distinct (e.n - 1)::integer, (m.milestone #>> array['epochs', (e.n - 1)::text])::bigint, (e.v #>> '{}')::bigint
+    select distinct (e.n - 1)::integer, b.epoch, b.event_id
       from checkout.shop_milestones(p_milestones) m
       cross join lateral jsonb_array_elements(m.milestone -> 'events') with ordinality e(v, n)
+      cross join lateral (select (m.milestone #>> array['epochs', (e.n - 1)::text])::bigint as epoch,
+                                 (e.v #>> '{}')::bigint as event_id, m.milestone ? 'reserved' as of_one_moment) said
+      cross join lateral (select said.epoch, said.event_id where said.of_one_moment
+                          union all select said.epoch, 0 where not said.of_one_moment
+                          union all select null, said.event_id where not said.of_one_moment) b
      where (m.milestone ->> 'generation')::bigint = checkout.marked_generation(p_milestones)
        and jsonb_typeof(e.v) = 'number'
 $$;
