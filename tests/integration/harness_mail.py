@@ -110,10 +110,10 @@ class Inbox:
 
     wants_dot, places, to_sender, to_recipient, repeats = False, None, None, None, False
 
-    def __init__(self, certificate=None, login=None, implicit=False, demands_tls=False):
+    def __init__(self, certificate=None, login=None, implicit=False, demands_tls=False, port=None):
         self.mails, self.commands, self.tries, self.logins = [], [], {}, []
         self.names, self.talking, self.turned_away = [], set(), 0
-        self.port, self._certificate, self._login, self._implicit = free_port(), certificate, login, implicit
+        self.port, self._certificate, self._login, self._implicit = port or free_port(), certificate, login, implicit
         self._demands_tls = demands_tls
         self._controller = None
         self.open()

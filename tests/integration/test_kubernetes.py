@@ -17,19 +17,29 @@ import harness_npm
 from harness_services import ROOT
 
 SOURCE = os.path.join(ROOT, "tests", "integration", "kubernetes")
-TYPES = {"keda.sh/v1alpha1": "@kubernetes-models/keda/keda.sh/v1alpha1",
+TYPES = {"gateway.networking.k8s.io/v1": "@kubernetes-models/gateway-api/gateway.networking.k8s.io/v1",
+         "keda.sh/v1alpha1": "@kubernetes-models/keda/keda.sh/v1alpha1",
          "monitoring.coreos.com/v1": "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1",
          "postgresql.cnpg.io/v1": "@kubernetes-models/cloudnative-pg/postgresql.cnpg.io/v1",
          "rabbitmq.com/v1beta1": "./rabbitmq.d.ts"}
 COMPILER = ("node_modules/typescript/bin/tsc", "--noEmit", "--strict", "--skipLibCheck", "--module", "nodenext",
             "--moduleResolution", "nodenext", "--target", "es2022")
+DEPLOY = os.path.join(ROOT, "deploy", "kubernetes")
 FOLDER = None
 
 
-def rendered(overlay):
-    done = subprocess.run(["kubectl", "kustomize", os.path.join(ROOT, "deploy", "kubernetes", "overlays", overlay)],
-                          check=True, text=True, stdout=subprocess.PIPE)
+def rendered(folder):
+    done = subprocess.run(["kubectl", "kustomize", folder], check=True, text=True, stdout=subprocess.PIPE)
     return list(yaml.safe_load_all(done.stdout))
+
+
+def rendered_with(front):
+    """The small overlay with a component that lets buyers in."""
+    with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
+        with open(os.path.join(folder, "kustomization.yaml"), "w", encoding="utf-8") as sink:
+            yaml.safe_dump({"resources": [os.path.relpath(os.path.join(DEPLOY, "overlays/small"), folder)],
+                            "components": [os.path.relpath(os.path.join(DEPLOY, "fronts", front), folder)]}, sink)
+        return rendered(folder)
 
 
 def as_types(objects):
@@ -55,7 +65,7 @@ class Kubernetes(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.overlays = {name: rendered(name) for name in ("small", "ha")}
+        cls.overlays = {name: rendered(os.path.join(DEPLOY, "overlays", name)) for name in ("small", "ha")}
 
     def each(self, kind):
         for name, objects in self.overlays.items():
@@ -66,6 +76,27 @@ class Kubernetes(unittest.TestCase):
     def test_each_object_is_as_its_kind_wants_it(self):
         for name, objects in self.overlays.items():
             self.assertEqual(complaints(name, objects), [])
+
+    def test_buyers_come_by_a_gateway_or_an_ingress(self):
+        """By path, to Services that there are, with the same paths in both; a balancer that is slow to notice is waited for."""
+        paths = {}
+        for front, kind in (("gateway", "HTTPRoute"), ("alb", "Ingress")):
+            objects = rendered_with(front)
+            self.assertEqual(complaints(front, objects), [])
+            services = {thing["metadata"]["name"] for thing in objects if thing["kind"] == "Service"}
+            (route,) = [thing for thing in objects if thing["kind"] == kind]
+            if kind == "Ingress":
+                found = [(path["path"], path["backend"]["service"]["name"])
+                         for path in route["spec"]["rules"][0]["http"]["paths"]]
+            else:
+                found = [(match["path"]["value"], rule["backendRefs"][0]["name"])
+                         for rule in route["spec"]["rules"] for match in rule["matches"]]
+            self.assertLessEqual({service for _, service in found}, services)
+            paths[front] = sorted(found)
+        self.assertEqual(paths["gateway"], paths["alb"])
+        delays = {thing["metadata"]["name"]: entry["value"] for thing in objects if thing["kind"] == "Deployment"
+                  for entry in thing["spec"]["template"]["spec"]["containers"][0]["env"] if entry["name"] == "CHECKOUT_DRAIN_DELAY"}
+        self.assertEqual(delays, {"producer": "15s", "notifier": "15s"})
 
     def test_a_wrong_one_is_told(self):
         objects = [dict(thing) for thing in self.overlays["ha"]]

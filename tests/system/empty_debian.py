@@ -1,8 +1,14 @@
 """What the tests on an empty Debian share."""
 
 import os
+import re
 import subprocess
 import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+QUIET = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+# Its own mounts and processes, which end with it.
+APART = ("unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child")
 
 
 class Failed(Exception):
@@ -32,3 +38,31 @@ def debootstrap(options, root, *more):
     if not os.path.exists(os.path.join(root, "etc/debian_version")):
         subprocess.run(["debootstrap", "--variant=minbase", *more, options.release, root,
                         *([options.mirror] if options.mirror else [])], check=True, stdout=subprocess.DEVNULL)
+
+
+def release_of_host():
+    with open("/etc/os-release", encoding="utf-8") as source:
+        found = re.search(r"^VERSION_CODENAME=(\w+)$", source.read(), re.MULTILINE)
+    return found and found[1]
+
+
+def in_system(root, script, **how):
+    """Runs a script of bash in a system that is not booted, with the host's network; `how`: of subprocess.run."""
+    hosts = os.path.join(root, "etc/hosts")
+    if not os.path.exists(hosts):
+        with open(hosts, "w", encoding="ascii") as sink:
+            sink.write("127.0.0.1 localhost\n")
+    mounts = (f"set -e; mount --rbind /dev '{root}/dev'; mount -t proc proc '{root}/proc'; mount -t tmpfs tmpfs '{root}/run'; "
+              f"exec chroot '{root}' /usr/bin/env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 "
+              "DEBIAN_FRONTEND=noninteractive /bin/bash -ec \"$0\"")
+    return subprocess.run([*APART, "sh", "-c", mounts, script], stdin=subprocess.DEVNULL, **{"check": True, **how})
+
+
+def copy_sources(root):
+    """What the repository tracks, as it lies here, to /root/checkout of a system; what was built there stays."""
+    target = os.path.join(root, "root/checkout")
+    os.makedirs(target, exist_ok=True)
+    subprocess.run(["find", target, "-mindepth", "1", "-maxdepth", "1", "!", "-name", "build", "-exec", "rm", "-rf", "{}", "+"],
+                   check=True)
+    subprocess.run(["sh", "-ec", 'git ls-files -z | tar -c --null -T - | tar -x --no-same-owner -C "$0"', target],
+                   check=True, cwd=ROOT)

@@ -27,7 +27,9 @@ def expected():
               ("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "SECURITY.md", "LICENSE")}
     files |= {f"lib/systemd/system/{name}" for name in UNITS}
     files |= {"lib/sysusers.d/checkout.conf", "share/bash-completion/completions/checkoutctl", "share/doc/checkout/examples/checkout.env"}
-    for source, target in (("schemas", "share/checkout"), ("docs", "share/doc/checkout/docs"),
+    examples = "share/doc/checkout/examples"
+    for source, target in (("schemas", "share/checkout"), ("docs", "share/doc/checkout/docs"), ("deploy/proxy", examples),
+                           *((f"deploy/{name}", f"{examples}/{name}") for name in ("prometheus", "grafana", "kubernetes")),
                            ("notifier/mail/templates", "share/checkout/mail")):
         for folder, _, names in os.walk(os.path.join(ROOT, source)):
             inside = os.path.relpath(folder, os.path.join(ROOT, source))

@@ -12,7 +12,7 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 CODE = re.compile(r"`([^`\n]+)`")
 TOP = ("common/", "producer/", "consumer/", "notifier/", "console/", "ctl/", "schemas/", "docs/", "tests/", "deploy/",
        "cmake/", ".ci/")
-FOREIGN = ("ending_before",)  # of others' interfaces; we have no use for them
+FOREIGN = ("ending_before", "join_cluster")  # of others' interfaces; we have no use for them
 
 
 def pages():
