@@ -38,7 +38,8 @@ const struct role roles[ROLES_COUNT] = {
     {"operator", "^checkout\\.", "^checkout\\.", "^checkout\\.", "management",
      ALL_KEYS " ~" REDIS_KEY_SENDERS "* ~" REDIS_KEY_LIMIT "* ~" REDIS_KEY_OPEN "* " EVENTS
               " " REDIS_ALWAYS
-              " +info +eval +time +set +get +del +pttl +hgetall +publish +subscribe +unsubscribe",
+              " +info +eval +time +set +get +del +scan +pttl +hgetall +publish +subscribe"
+              " +unsubscribe",
      false},
 };
 
