@@ -36,8 +36,8 @@ static int print_rabbitmq(const struct roles_aim *aim)
         if (role->configure == NULL)
             continue;
         const char *program = role->program;
-        (void)printf("{ rabbitmqctl -q add_user checkout_%s <%s/%s 2>/dev/null ||\n"
-                     "    rabbitmqctl -q change_password checkout_%s <%s/%s; } >/dev/null\n"
+        (void)printf("{ rabbitmqctl add_user checkout_%s <%s/%s 2>/dev/null ||\n"
+                     "    rabbitmqctl change_password checkout_%s <%s/%s; } >/dev/null\n"
                      "rabbitmqctl -q set_user_tags checkout_%s %s\n"
                      "rabbitmqctl -q set_permissions -p '%s' checkout_%s '%s' '%s' '%s'\n",
                      program, aim->directory, program, program, aim->directory, program, program,
