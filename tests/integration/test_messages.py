@@ -136,7 +136,7 @@ class Keys(threading.Thread):
         for name in list(self.redis.scan_iter("*")):
             key = self.document.key(name.decode())
             kind, life = self.redis.type(name).decode(), self.redis.pttl(name)
-            values = self.values(name, kind)
+            values = [None] if kind == "none" else self.values(name, kind)
             if life == -2 or None in values:
                 continue        # it has ended meanwhile
             assert kind == key["kind"], (name, kind)
