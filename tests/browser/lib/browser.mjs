@@ -127,14 +127,19 @@ export class Buyer {
     return () => this.context.unroute("**/v1/orders", lose);
   }
 
-  /** Answers to sign-ins come late and in any order: what each of them says is known before those of other tabs arrive. */
+  /** Answers to sign-ins come late and in any order: what each of them says is known before those of other tabs arrive.
+   *  Returns the set of customers that the pages have been told. */
   async signInLate() {
+    const customers = new Set();
     await this.context.route("**/session", async (route) => {
       const cookies = (await this.context.cookies()).map(({ name, value }) => `${name}=${value}`).join("; ");
       const answer = await fetch(`${SHOP}/session`, { headers: { Cookie: cookies } });
       await new Promise((done) => setTimeout(done, 300 + Math.random() * 300));
-      await route.fulfill({ headers: { "Set-Cookie": answer.headers.get("Set-Cookie") }, json: await answer.json() }).catch(() => {});
+      const json = await answer.json();
+      await route.fulfill({ headers: { "Set-Cookie": answer.headers.get("Set-Cookie") }, json })
+        .then(() => customers.add(json.customer), () => {}); // a page that has gone meanwhile has not heard it
     });
+    return customers;
   }
 
   async picture(name) {
