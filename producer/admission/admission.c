@@ -386,7 +386,8 @@ void admission_ask(struct admission *admission, struct admission_entry *entry)
         admission->last->next = entry;
     admission->last = entry;
     admission->waiting++;
-    if (admission->waiting < REDIS_SCRIPT_ORDERS_MAX || !ask_some(admission))
+    bool full = admission->waiting % REDIS_SCRIPT_ORDERS_MAX == 0; /* so one that fails is rare */
+    if (!full || !ask_some(admission))
         loop_defer(admission->soon); /* together with those that come in this turn */
 }
 

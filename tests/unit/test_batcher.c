@@ -463,6 +463,25 @@ static void confirm_all(uint64_t first, uint64_t now_ms)
     (void)send_wave(now_ms);
 }
 
+/* So many jobs come each `step_ms` from 1000 on, and the broker confirms those before. Returns the
+ * first message that it has not confirmed. */
+static uint64_t steadily(size_t jobs, int times, uint64_t step_ms, uint64_t *ret_now_ms)
+{
+    uint64_t now_ms = 1000;
+    uint64_t first = 1;
+    crowd(jobs, now_ms);
+    for (int i = 0; i < times; i++) {
+        now_ms += step_ms;
+        uint64_t sent = sequence;
+        confirm_all(first, now_ms);
+        first = sent + 1;
+        crowd(jobs, now_ms);
+        ck_assert(!batcher_crowded(batcher, now_ms));
+    }
+    *ret_now_ms = now_ms;
+    return first;
+}
+
 START_TEST(a_crowd_at_once_is_not_too_much)
 {
     crowd(JOBS, 1000);
@@ -475,16 +494,8 @@ END_TEST
 /* Four jobs a millisecond are confirmed: with so many before it, the next one waits as long. */
 START_TEST(it_is_crowded_if_the_next_job_would_wait_too_long)
 {
-    uint64_t now_ms = 1000;
-    uint64_t first = 1;
-    crowd(400, now_ms);
-    for (int i = 0; i < 10; i++) {
-        now_ms += 100;
-        uint64_t sent = sequence;
-        confirm_all(first, now_ms);
-        first = sent + 1;
-        crowd(400, now_ms);
-    }
+    uint64_t now_ms;
+    uint64_t first = steadily(400, 10, 100, &now_ms);
     now_ms += 80;
     ck_assert(!batcher_crowded(batcher, now_ms));
     crowd(300, now_ms);
@@ -498,16 +509,8 @@ END_TEST
  */
 START_TEST(it_stays_crowded_for_as_long_as_too_many_wait)
 {
-    uint64_t now_ms = 1000;
-    uint64_t first = 1;
-    crowd(200, now_ms);
-    for (int i = 0; i < 6; i++) {
-        now_ms += 100;
-        uint64_t sent = sequence;
-        confirm_all(first, now_ms);
-        first = sent + 1;
-        crowd(200, now_ms);
-    }
+    uint64_t now_ms;
+    uint64_t first = steadily(200, 6, 100, &now_ms);
     crowd(250, now_ms);
     ck_assert(batcher_crowded(batcher, now_ms + BATCHER_SLOW_MS));
     uint64_t sent = sequence;
@@ -524,17 +527,8 @@ END_TEST
 
 START_TEST(a_short_stop_of_a_quick_broker_is_waited_for)
 {
-    uint64_t now_ms = 1000;
-    uint64_t first = 1;
-    crowd(400, now_ms);
-    for (int i = 0; i < 40; i++) { /* 40 jobs a millisecond */
-        now_ms += 10;
-        uint64_t sent = sequence;
-        confirm_all(first, now_ms);
-        first = sent + 1;
-        crowd(400, now_ms);
-        ck_assert(!batcher_crowded(batcher, now_ms));
-    }
+    uint64_t now_ms;
+    (void)steadily(400, 40, 10, &now_ms); /* 40 jobs a millisecond */
     ck_assert(!batcher_crowded(batcher, now_ms + 100));
     int ms = 100;
     while (ms < 1000 && !batcher_crowded(batcher, now_ms + (uint64_t)ms))
