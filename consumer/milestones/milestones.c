@@ -10,6 +10,7 @@
 #include "common/base/log.h"
 #include "common/shop/milestone_reader.h"
 #include "common/shop/milestone_writer.h"
+#include "consumer/milestones/announced.h"
 
 #define TICK_MS 100
 #define LOOK_TICKS 10       /* whether others have found it behind */
@@ -17,8 +18,6 @@
 #define AGAIN_MS 500        /* after a comparison that was not possible */
 #define LOG_EVERY_MS 10000
 #define WHY_SIZE 320
-#define SYSTEM_SIZE 24
-#define SHOP_SIZE 80 /* the fingerprint of the secret of order ids */
 #define QUERY_MAX ((size_t)64 * 1024 * 1024)
 
 enum phase {
@@ -28,12 +27,6 @@ enum phase {
     PHASE_AGAIN,   /* waits for the next try */
     PHASE_FINE,    /* it is the newest */
     PHASE_BEHIND,  /* it is not */
-};
-
-/* What was published of a shard that is or was ours, by an epoch of ours; 0: nothing. */
-struct announced {
-    int64_t epoch;
-    int64_t event_id;
 };
 
 struct milestones {
@@ -48,15 +41,12 @@ struct milestones {
     uint64_t logged_ms;
     char why[WHY_SIZE];
     uint64_t ticks;
-    bool looking;       /* a question of ours is open */
-    bool asking;        /* for the newest milestone */
-    int64_t kept;       /* reserved, as the database knows */
-    int64_t generation; /* of the database, when it was compared */
-    int64_t timeline;
-    char system[SYSTEM_SIZE];
-    char shop[SHOP_SIZE];
-    struct announced *announced; /* of each shard */
-    struct buf own;              /* a milestone of what was published */
+    bool looking; /* a question of ours is open */
+    bool asking;  /* for the newest milestone */
+    int64_t kept; /* reserved, as the database knows */
+    struct announced *announced;
+    struct announced_database database; /* as it was compared */
+    struct buf own;                     /* the milestone of what was published */
     struct buf query;
 };
 
@@ -82,48 +72,26 @@ static int64_t epoch_of(const struct milestones *milestones, uint32_t shard)
 
 static void remember(struct milestones *milestones)
 {
-    for (uint32_t i = 0; milestones->pool != NULL && i < milestones->options.shards; i++) {
-        int64_t epoch = epoch_of(milestones, i);
-        int64_t event_id = relay_announced(milestones->options.relay, i);
-        if (epoch != 0)
-            milestones->announced[i].epoch = epoch;
-        if (milestones->announced[i].epoch != 0 && event_id != 0)
-            milestones->announced[i].event_id = event_id;
-    }
+    for (uint32_t i = 0; milestones->pool != NULL && i < milestones->options.shards; i++)
+        announced_see(milestones->announced, i, epoch_of(milestones, i),
+                      relay_announced(milestones->options.relay, i));
 }
 
-static void add_announced(struct milestones *milestones, bool epochs)
+/* A restore was finished since. */
+static void forget(struct milestones *milestones)
 {
-    for (uint32_t i = 0; i < milestones->options.shards; i++) {
-        const struct announced *shown = &milestones->announced[i];
-        if (i > 0)
-            (void)buf_char(&milestones->own, ',');
-        if (shown->epoch == 0)
-            (void)buf_str(&milestones->own, "null");
-        else
-            (void)buf_int(&milestones->own, epochs ? shown->epoch : shown->event_id);
-    }
+    for (uint32_t i = 0; i < milestones->options.shards; i++)
+        announced_void(milestones->announced, i,
+                       milestones->pool == NULL ? 0
+                                                : relay_announced(milestones->options.relay, i));
 }
 
 /* A milestone of it; "" if the database was not compared yet. */
 static const char *own_milestone(struct milestones *milestones)
 {
-    struct buf *own = &milestones->own;
-    buf_reset(own);
-    if (milestones->system[0] == '\0')
-        return "";
-    (void)buf_printf(own,
-                     "{\"generation\":%" PRId64 ",\"system\":\"%s\",\"timeline\":%" PRId64
-                     ",\"shop\":%s%s%s,\"epochs\":[",
-                     milestones->generation, milestones->system, milestones->timeline,
-                     milestones->shop[0] == '\0' ? "" : "\"",
-                     milestones->shop[0] == '\0' ? "null" : milestones->shop,
-                     milestones->shop[0] == '\0' ? "" : "\"");
-    add_announced(milestones, true);
-    (void)buf_str(own, "],\"events\":[");
-    add_announced(milestones, false);
-    (void)buf_str(own, "]}");
-    return own->failed ? "" : buf_text(own);
+    buf_reset(&milestones->own);
+    announced_encode(milestones->announced, &milestones->database, &milestones->own);
+    return milestones->own.failed ? "" : buf_text(&milestones->own);
 }
 
 /* ---- comparing ---- */
@@ -170,13 +138,13 @@ static void judged(const struct pg_result *result, void *arg)
         try_again(milestones, "PostgreSQL", pg_message(result));
         return;
     }
-    if (milestones->generation != pg_int(result, 0, 1)) /* what was published before is void */
-        memset(milestones->announced, 0,
-               milestones->options.shards * sizeof *milestones->announced);
-    milestones->generation = pg_int(result, 0, 1);
-    milestones->timeline = pg_int(result, 0, 3);
-    (void)snprintf(milestones->system, sizeof milestones->system, "%s", pg_text(result, 0, 2));
-    (void)snprintf(milestones->shop, sizeof milestones->shop, "%s", pg_text(result, 0, 4));
+    struct announced_database *database = &milestones->database;
+    if (database->generation != pg_int(result, 0, 1))
+        forget(milestones);
+    database->generation = pg_int(result, 0, 1);
+    database->timeline = pg_int(result, 0, 3);
+    (void)snprintf(database->system, sizeof database->system, "%s", pg_text(result, 0, 2));
+    (void)snprintf(database->shop, sizeof database->shop, "%s", pg_text(result, 0, 4));
     if (!pg_null(result, 0, 0)) {
         found_behind(milestones, pg_text(result, 0, 0));
         return;
@@ -328,7 +296,7 @@ struct milestones *milestones_new(const struct milestones_options *options)
     milestones->options = *options;
     buf_init(&milestones->own, MILESTONE_SIZE_MAX);
     buf_init(&milestones->query, QUERY_MAX);
-    milestones->announced = calloc(options->shards, sizeof *milestones->announced);
+    milestones->announced = announced_new(options->shards);
     milestones->timer = loop_timer_new(options->loop, tick, milestones);
     milestones->reader = milestone_reader_new(options->loop, options->broker, read, milestones);
     milestones->writer = milestone_writer_new(options->broker, reserved, milestones);
@@ -367,6 +335,6 @@ void milestones_free(struct milestones *milestones)
     milestone_writer_free(milestones->writer);
     buf_free(&milestones->own);
     buf_free(&milestones->query);
-    free(milestones->announced);
+    announced_free(milestones->announced);
     free(milestones);
 }
