@@ -380,6 +380,8 @@ void broker_ack(struct broker_channel *channel, uint64_t tag, bool multiple)
 /* Questions about the topology have no answer until the broker is closed. */
 static int question(struct broker *broker, const char *name, broker_reply_cb cb, void *arg)
 {
+    if (broker->state == BROKER_DOWN)
+        return ERR_UNAVAILABLE;
     ck_assert_uint_lt(broker->question_count, QUESTIONS_MAX);
     struct question *asked = &broker->questions[broker->question_count++];
     *asked = (struct question){.cb = cb, .arg = arg};
