@@ -74,12 +74,12 @@ class Documented(harness.TestCase):
         return self.order("waiting", self.stack.item(stock=1, held=1))
 
     def estimated(self, sku, ask):
-        """Asks until the item's line has a pace, as the consumer that serves it says when some have left."""
+        """Asks for the order until its item has a pace, as the consumer that serves it says when some have left."""
         news = {"version": 1, "head": 1, "next": 2, "waiting": 1, "behind_ms": 0, "pace_ms": 7400}
 
         def told():
             self.stack.redis().publish("checkout:line:" + sku, json.dumps(news))
-            return ask().json
+            return ask()
         wait_until(lambda: told().get("estimated_wait_s") == 8, 10, "the wait to be estimated")
 
     def cancel(self, order):
@@ -330,9 +330,10 @@ class Documented(harness.TestCase):
             self.post(**end)
         waits = {"sku": self.stack.item(stock=1, held=1), "key": uuid.uuid4().hex}
         waiting = self.order("waiting", **waits)
-        self.estimated(waits["sku"], lambda: self.post(**waits))
-        self.estimated(waits["sku"], lambda: self.get(waiting))
-        self.call("GET", "/v1/orders")
+        self.estimated(waits["sku"], lambda: self.post(**waits).json)
+        self.estimated(waits["sku"], lambda: self.get(waiting).json)
+        self.estimated(waits["sku"], lambda: next(order for order in self.call("GET", "/v1/orders").json["orders"]
+                                                  if order["id"] == waiting))
         schemas = self.contract.document["components"]["schemas"]
         for name in ("Order", "ListedOrder", "AcceptedOrder"):
             self.assertEqual(set(schemas[name]["properties"]) - self.contract.members[name], set(), name)
