@@ -54,6 +54,7 @@ struct command {
     X(orders_explain)                                                                              \
     X(orders_cancel)                                                                               \
     X(orders_refund)                                                                               \
+    X(orders_adopt)                                                                                \
     X(payments_unknown)                                                                            \
     X(payments_resolve)                                                                            \
     X(mails_list)                                                                                  \

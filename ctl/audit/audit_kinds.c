@@ -70,7 +70,9 @@ static const struct audit_kind kinds[] = {
      "The relay skips events up to the watermark: set relayed_to back to the newest published "
      "event."},
     {"charged-for-nothing", "P4",
-     REFUND "No order of this database has it: is it another shop's, or was a backup restored?"},
+     "No order of this database has it. After a restore or a promotion `checkoutctl orders adopt` "
+     "brings it back; if it is not another shop's, look it up at the gateway, and refund it there "
+     "otherwise."},
     {"charged-twice", "P4", REFUND "All but one."},
     {"charged-unconfirmed", "P4", REFUND "The buyer paid and got nothing."},
     {"charge-differs", "P4", REFUND "What was taken too much; ask for nothing more."},

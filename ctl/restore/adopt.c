@@ -216,3 +216,27 @@ int adopt_orders(struct ctl *ctl, int64_t since_s, bool dry, struct adoption *re
     pay_free(a.pay);
     return exit_code;
 }
+
+/* ---- telling ---- */
+
+void adoption_print(const struct adoption *adoption, bool dry, bool feed)
+{
+    (void)printf("%" PRIu64 " captured payments looked at: %" PRIu64 " orders %s, %" PRIu64
+                 " known, %" PRIu64 " refunded, %" PRIu64 " left\n",
+                 adoption->captures, adoption->adopted,
+                 dry ? "would be adopted" : "adopted as confirmed", adoption->known,
+                 adoption->refunded, adoption->left);
+    if (feed)
+        (void)printf("feed: %" PRIu64 " of them have their customer's name, %" PRIu64
+                     " orders ended without a payment\n",
+                     adoption->named, adoption->ended);
+}
+
+void adoption_print_json(const struct adoption *adoption)
+{
+    (void)printf("\"captures\":%" PRIu64 ",\"adopted\":%" PRIu64 ",\"known\":%" PRIu64
+                 ",\"refunded\":%" PRIu64 ",\"named\":%" PRIu64 ",\"ended\":%" PRIu64
+                 ",\"left\":%" PRIu64,
+                 adoption->captures, adoption->adopted, adoption->known, adoption->refunded,
+                 adoption->named, adoption->ended, adoption->left);
+}

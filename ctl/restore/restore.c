@@ -22,7 +22,8 @@ static const struct pg_statement look = {
     "select coalesce(checkout.compare_milestones($1::text[]),"
     "                (select d.problem from checkout.database_problem(false) d"
     "                  where d.sqlstate_ = 'CK009')),"
-    "       c.generation, checkout.restore_since()"
+    "       c.generation, checkout.restore_since(),"
+    "       checkout.marked_generation($1::text[]) < c.generation"
     "  from checkout.database_check c",
     1};
 static const struct pg_statement begin = {
@@ -44,6 +45,7 @@ struct restore {
     char why[WHY_SIZE]; /* "": it is not behind */
     int64_t generation;
     int64_t since_s;
+    bool unmarked; /* no milestone has this generation */
     struct adoption adoption;
     struct milestone_writer *writer;
     struct loop_timer *tick;
@@ -59,6 +61,7 @@ static void take_look(const struct pg_result *result, void *arg)
     (void)snprintf(r->why, sizeof r->why, "%s", pg_text(result, 0, 0));
     r->generation = pg_int(result, 0, 1);
     r->since_s = pg_int(result, 0, 2);
+    r->unmarked = pg_bool(result, 0, 3);
 }
 
 static int look_at_milestones(struct restore *r)
@@ -87,15 +90,12 @@ static void name_ourselves(struct restore *r)
 
 static void print_json(const struct restore *r, bool finished)
 {
-    (void)printf(
-        "{\"behind\":%s,\"finished\":%s,\"dry_run\":%s,\"milestones\":%zu,\"restores\":%" PRId64
-        ",\"captures\":%" PRIu64 ",\"adopted\":%" PRIu64 ",\"known\":%" PRIu64
-        ",\"refunded\":%" PRIu64 ",\"named\":%" PRIu64 ",\"ended\":%" PRIu64 ",\"left\":%" PRIu64
-        "}\n",
-        r->why[0] == '\0' ? "false" : "true", finished ? "true" : "false",
-        r->dry ? "true" : "false", r->read.count, r->generation, r->adoption.captures,
-        r->adoption.adopted, r->adoption.known, r->adoption.refunded, r->adoption.named,
-        r->adoption.ended, r->adoption.left);
+    (void)printf("{\"behind\":%s,\"finished\":%s,\"dry_run\":%s,\"milestones\":%zu,"
+                 "\"restores\":%" PRId64 ",",
+                 r->why[0] == '\0' ? "false" : "true", finished ? "true" : "false",
+                 r->dry ? "true" : "false", r->read.count, r->generation);
+    adoption_print_json(&r->adoption);
+    (void)puts("}");
 }
 
 static int run_status(struct ctl *ctl, const struct command_args *args)
@@ -213,19 +213,22 @@ static void print_finished(const struct restore *r)
         print_json(r, !r->dry);
         return;
     }
-    (void)printf("%" PRIu64 " captured payments looked at: %" PRIu64 " orders %s, %" PRIu64
-                 " known, %" PRIu64 " refunded, %" PRIu64 " left\n",
-                 r->adoption.captures, r->adoption.adopted,
-                 r->dry ? "would be adopted" : "adopted as confirmed", r->adoption.known,
-                 r->adoption.refunded, r->adoption.left);
-    if (r->feed != NULL)
-        (void)printf("feed: %" PRIu64 " of them have their customer's name, %" PRIu64
-                     " orders ended without a payment\n",
-                     r->adoption.named, r->adoption.ended);
+    adoption_print(&r->adoption, r->dry, r->feed != NULL);
     if (!r->dry)
         (void)printf("this database is the shop's newest now (restore %" PRId64
                      "); programs serve from it\n",
                      r->generation);
+}
+
+/* An earlier run may have died before its milestone was kept. */
+static int nothing_to_finish(struct restore *r)
+{
+    int exit_code = r->unmarked && !r->dry ? keep_milestone(r) : CTL_FINE;
+    if (exit_code == CTL_FINE && r->ctl->json)
+        print_json(r, false);
+    else if (exit_code == CTL_FINE)
+        (void)puts("nothing to finish: the database is the newest");
+    return exit_code;
 }
 
 static int carry_out(struct restore *r)
@@ -233,13 +236,8 @@ static int carry_out(struct restore *r)
     int exit_code = look_at_milestones(r);
     if (exit_code != CTL_FINE)
         return exit_code;
-    if (r->why[0] == '\0' && !r->anyway) {
-        if (r->ctl->json)
-            print_json(r, false);
-        else
-            (void)puts("nothing to finish: the database is the newest");
-        return CTL_FINE;
-    }
+    if (r->why[0] == '\0' && !r->anyway)
+        return nothing_to_finish(r);
     exit_code = begin_restore(r);
     if (exit_code == CTL_FINE)
         exit_code = adopt_all(r);
@@ -292,7 +290,8 @@ const struct command command_restore_finish = {
         "exit code 1. Stop every other server that was the shop's database before.",
     .options = {{"dry-run", NULL, "only says what would be adopted"},
                 {"feed", "FILE", "of `events follow --json`: names, and other ends"},
-                {"leave-rest", NULL, "finishes also if payments cannot be adopted"},
+                {"leave-rest", NULL,
+                 "finishes also if payments cannot be adopted; `orders adopt` may later"},
                 {"no-gateway", NULL, "adopts nothing"},
                 {"anyway", NULL,
                  "finishes a restore that no milestone shows: RabbitMQ was restored, "

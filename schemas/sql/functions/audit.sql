@@ -184,7 +184,8 @@ $$;
 
 -- First come, first served, item by item, by the ids of events, which are in commit order: no order got a unit
 -- at once while another was on the waitlist, and those on it got theirs in the order in which they came.
--- (Events of one transaction have one time; among them the order does not matter.)
+-- (Events of one transaction have one time; among them the order does not matter. One that was adopted had got its unit
+-- before, in a database that was lost.)
 create or replace function checkout.audit_turns() returns setof checkout.finding
 language sql stable as $$
     with came as (
@@ -212,11 +213,11 @@ language sql stable as $$
                           rows between unbounded preceding and 1 preceding))
     select 'line-passed', l.sku, l.order_id::text, l.shard, null,
            format('it got its units at once while %s were waiting (event %s)', l.length, l.event_id)
-      from lines l where l.change = 0 and l.length > 0
+      from lines l where l.change = 0 and l.length > 0 and not checkout.was_adopted(l.order_id)
     union all
     select 'overtaken', p.sku, p.order_id::text, p.shard, null,
            format('it got its units (event %s) before one that came earlier (event %s)', p.left_line, p.latest)
-      from promoted p where p.left_line < p.latest and p.created_at < p.latest_at
+      from promoted p where p.left_line < p.latest and p.created_at < p.latest_at and not checkout.was_adopted(p.order_id)
 $$;
 
 -- Intents and captures: one open intent for each reserved order, one capture for each confirmed (or refunded)

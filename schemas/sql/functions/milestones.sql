@@ -16,6 +16,18 @@ language sql stable security definer set search_path = '' as $$
                      pg_relation_filenode('checkout.database_check'))
 $$;
 
+-- The same without the start: what differs, whose events may have been lost with another copy.
+create or replace function checkout.copy_of(p_identity text) returns text
+language sql immutable
+return split_part(p_identity, ' ', 1) || ' ' || split_part(p_identity, ' ', 2) || ' ' || split_part(p_identity, ' ', 4)
+       || ' ' || split_part(p_identity, ' ', 5);
+
+-- Why a database is refused whose restore has begun though no milestone shows it (`restore finish --anyway`). Nothing would tell
+-- it to the next one that compares, so it stays until the restore is finished, whatever starts meanwhile.
+create or replace function checkout.restore_begun() returns text
+language sql immutable
+return 'a restore of this database has begun and is not finished; run `checkoutctl restore finish` again';
+
 -- Why nothing may be served from this database; null: it may. SQLSTATE CK008: it was not compared yet; CK009: it is
 -- behind. p_owner: the caller writes orders; others may go on where no consumer has ever kept milestones.
 create or replace function checkout.database_problem(p_owner boolean, out sqlstate_ text, out problem text)
@@ -28,7 +40,7 @@ begin
     end if;
     select c.identity, c.identity = checkout.database_identity() as same, c.refused into last
       from checkout.database_check c;
-    if last.same and last.refused is not null then
+    if last.refused is not null and (last.same or last.refused = checkout.restore_begun()) then
         sqlstate_ := 'CK009';
         problem := last.refused;
     elsif not coalesce(last.same, last.identity is null and not p_owner) then
@@ -150,6 +162,21 @@ begin
     return null;
 end $$;
 
+-- Event ids go on above all that milestones have reserved: where this is another copy than before, and not behind, events of
+-- the last moment may be lost that no milestone had yet. Their ids are never given again, so no cursor is ahead of what comes.
+-- What comes is published at once, as after a restore, and not first when a milestone has the next reservation.
+create or replace function checkout.skip_reserved_ids(p_milestones text[]) returns void
+language plpgsql as $$
+declare
+    last constant bigint := (select s.last_value from checkout.event_ids s);
+    reserved constant bigint := (select max((m.milestone ->> 'reserved')::bigint) from checkout.shop_milestones(p_milestones) m);
+begin
+    if reserved > last then
+        perform setval('checkout.event_ids', reserved);
+        update checkout.database_check set reserved_to = null where reserved_to is not null;
+    end if;
+end $$;
+
 -- Compares, and remembers what came of it for this database as it is: from then on sessions begin, or are refused by the
 -- problem that is returned. What was refused once stays so, until checkout.finish_restore. Waits for no replica.
 create or replace function checkout.judge_database(p_milestones text[], p_by text)
@@ -158,11 +185,17 @@ language plpgsql security definer set search_path = '' as $$
 declare
     here constant text := checkout.database_identity();
     found constant text := checkout.compare_milestones(p_milestones);
+    before text;
 begin
     perform set_config('synchronous_commit', 'off', true);
     insert into checkout.database_check default values on conflict do nothing;
+    select c.identity into before from checkout.database_check c for update;
+    if found is null and checkout.copy_of(before) is distinct from checkout.copy_of(here) then
+        perform checkout.skip_reserved_ids(p_milestones);
+    end if;
     update checkout.database_check c
-       set identity = here, refused = case when c.identity = here then coalesce(c.refused, found) else found end,
+       set identity = here,
+           refused = case when c.identity = here or c.refused = checkout.restore_begun() then coalesce(c.refused, found) else found end,
            compared_at = now(), compared_by = left(p_by, 200)
      where c.identity is distinct from here or (c.refused is null and found is not null);
     return query

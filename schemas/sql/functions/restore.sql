@@ -13,8 +13,8 @@ declare
     marked bigint;
 begin
     insert into checkout.database_check default values on conflict do nothing;
-    select coalesce(case when c.identity = here then c.refused end, found,
-                    case when p_anyway then 'a restore of this database is being finished' end), c.reserved_to
+    select coalesce(case when c.identity = here or c.refused = checkout.restore_begun() then c.refused end, found,
+                    case when p_anyway then checkout.restore_begun() end), c.reserved_to
       into why, marked
       from checkout.database_check c for update;
     if why is null then
@@ -53,24 +53,29 @@ language sql stable as $$
 $$;
 
 -- What is to be done about a payment in the gateway's list: 'adopted' (it was; if p_dry, it would be), 'known', or why it
--- cannot be: 'no-facts', 'no-item', 'no-room', 'ended'. Its order becomes confirmed, as it was.
+-- cannot be: 'no-facts', 'no-item', 'no-room', 'ended'. Its order becomes confirmed, as it was; also one that still waits
+-- here, which would be asked for again, or be rejected although it was paid. Whoever serves its shard meanwhile waits for its row.
 create or replace function checkout.adopt_order(p_order uuid, p_intent text, p_sku text, p_quantity integer, p_amount bigint,
                                                 p_currency text, p_reference text, p_customer text, p_user text, p_dry boolean)
 returns text
 language plpgsql as $$
 declare
-    known constant text := (select o.status from checkout.orders o where o.order_id = p_order);
+    o record;
     i record;
     served record;
     place checkout.move;
 begin
-    if known in ('waiting', 'reserved', 'confirmed', 'refunded')       -- an open payment finds what was taken
+    select t.status, t.sku, t.quantity, t.ticket into o from checkout.orders t where t.order_id = p_order;
+    if o.status in ('reserved', 'confirmed', 'refunded')       -- an open payment finds what was taken
        or exists (select 1 from checkout.purged_orders u where u.order_id = p_order) then
         return 'known';
-    elsif known is not null then
+    elsif o.status in ('rejected', 'cancelled') then
         return case when exists (select 1 from checkout.payments p where p.order_id = p_order and p.intent_id = p_intent)
                     then 'known' else 'ended' end;
-    elsif p_sku is null or coalesce(p_quantity, 0) <= 0 then
+    end if;
+    p_sku := coalesce(o.sku, p_sku);
+    p_quantity := coalesce(o.quantity, p_quantity);
+    if p_sku is null or coalesce(p_quantity, 0) <= 0 then
         return 'no-facts';
     end if;
     select t.shard, t.stock - t.held - t.sold as free into i from checkout.items t where t.sku = p_sku;
@@ -86,22 +91,44 @@ begin
        for no key update of s;
     perform set_config('checkout.epoch', served.epoch::text, true);
     perform 1 from checkout.items t where t.sku = p_sku for no key update;
-    place.order_id := p_order;
-    place.status := 'reserved';
-    place.user_id := coalesce(p_user, checkout.adopted_customer(p_customer));
-    place.sku := p_sku;
-    place.quantity := p_quantity;
-    place.amount := p_amount;
-    place.currency := p_currency;
-    place.fingerprint := '';
-    place.reference := p_reference;
-    perform checkout.move_orders(i.shard, array[place]);
+    select t.stock - t.held - t.sold as free into i.free from checkout.items t where t.sku = p_sku;
+    if i.free < p_quantity then
+        return 'no-room';
+    elsif o.status = 'waiting' then
+        delete from checkout.waitlist w where w.sku = p_sku and w.ticket = o.ticket;
+        if not found then
+            return 'known';                     -- it left the waitlist while we waited for its shard
+        end if;
+        update checkout.items t set waiting = t.waiting - 1 where t.sku = p_sku;
+        perform checkout.move_orders(i.shard, array[checkout.move_of(p_order, 'waiting', 'reserved', null)]);
+    elsif exists (select 1 from checkout.orders t where t.order_id = p_order) then
+        return 'known';                         -- another one has adopted it meanwhile
+    else
+        delete from checkout.jobs_aside a where a.order_id = p_order returning coalesce(p_user, a.user_id) into place.user_id;
+        place.order_id := p_order;
+        place.status := 'reserved';
+        place.user_id := coalesce(place.user_id, p_user, checkout.adopted_customer(p_customer));
+        place.sku := p_sku;
+        place.quantity := p_quantity;
+        place.amount := p_amount;
+        place.currency := p_currency;
+        place.fingerprint := '';
+        place.reference := p_reference;
+        perform checkout.move_orders(i.shard, array[place]);
+    end if;
     perform checkout.move_orders(i.shard, array[checkout.move_of(p_order, 'reserved', 'confirmed', null)]);
     insert into checkout.payments (order_id, shard, state, amount, currency, idempotency_key, intent_id, code)
     values (p_order, i.shard, 'captured', p_amount, p_currency, p_order || '-1', p_intent, 'adopted');
     update checkout.items t set sold = t.sold + p_quantity where t.sku = p_sku;
+    perform pg_notify('checkout_commands', i.shard::text);     -- whoever serves the shard publishes its events
     return 'adopted';
 end $$;
+
+-- Whether this is how the order came to be confirmed.
+create or replace function checkout.was_adopted(p_order uuid) returns boolean
+language sql stable as $$
+    select exists (select 1 from checkout.payments p where p.order_id = p_order and p.code = 'adopted')
+$$;
 
 -- A page of them, {"order", "intent", "sku", "quantity", "amount", "currency", "reference", "customer"}, the oldest first.
 create or replace function checkout.adopt_orders(p_page jsonb, p_dry boolean)
@@ -115,48 +142,66 @@ begin
                                            reference text, customer text);
 end $$;
 
--- A line of the shop's feed (`events follow`) about an order: 'ended' (the database did not know that it was rejected or
--- cancelled, and does now), 'named' (it was adopted without its customer's name, and has it now), 'no-payment' (it was
--- confirmed, and the gateway's list has no payment of it), 'known'.
+-- A line of the shop's feed (`events follow`) about an order: 'ended' (the database did not know it, or it waited there, and now
+-- it is rejected or cancelled as its buyer has heard), 'named' (it was adopted without its customer's name, and has it now),
+-- 'no-payment' (it was confirmed, and the gateway's list has no payment of it), 'refunded' (it was, afterwards), 'known'.
 create or replace function checkout.adopt_line(p_line jsonb, p_dry boolean) returns text
 language plpgsql as $$
 declare
     id constant uuid := (p_line ->> 'order_id')::uuid;
     name constant text := p_line ->> 'user_id';
     end_ constant text := p_line ->> 'status';
-    known record;
-    served record;
-    place checkout.move;
+    o record;
 begin
     if id is null or name is null or end_ is null or exists (select 1 from checkout.purged_orders u where u.order_id = id) then
         return 'known';
     end if;
-    select o.order_id, o.user_id into known from checkout.orders o where o.order_id = id;
-    if known.user_id like 'adopted:%' and end_ = 'confirmed' then
+    select t.order_id, t.user_id, t.status into o from checkout.orders t where t.order_id = id;
+    if o.user_id like 'adopted:%' and end_ = 'confirmed' then
         if not p_dry then
             perform checkout.name_adopted(id, name);
         end if;
         return 'named';
-    elsif known.order_id is not null then
+    elsif o.status <> 'waiting' or end_ not in ('confirmed', 'refunded', 'rejected', 'cancelled') then
         return 'known';
-    elsif end_ = 'confirmed' then
-        return 'no-payment';
-    elsif end_ not in ('rejected', 'cancelled') then
-        return 'known';
-    elsif p_dry then
+    elsif end_ in ('confirmed', 'refunded') then
+        return case end_ when 'confirmed' then 'no-payment' else end_ end;
+    elsif p_dry or checkout.adopt_end(p_line) then
         return 'ended';
     end if;
+    return 'known';
+end $$;
+
+-- The order of such a line ends as it says; the database does not know it, or it waits there. Returns whether it did.
+create or replace function checkout.adopt_end(p_line jsonb) returns boolean
+language plpgsql as $$
+declare
+    id constant uuid := (p_line ->> 'order_id')::uuid;
+    end_ constant text := p_line ->> 'status';
+    why constant text := case when end_ = 'rejected' then p_line ->> 'reason' end;
+    o record;
+    served record;
+    place checkout.move;
+begin
+    select t.shard, t.sku, t.ticket into o from checkout.orders t where t.order_id = id;
     select s.shard, s.epoch into served from checkout.service v
-      join checkout.shards s on s.shards = v.shards and s.shard = (p_line ->> 'shard')::integer
+      join checkout.shards s on s.shards = v.shards and s.shard = coalesce(o.shard, (p_line ->> 'shard')::integer)
        for no key update of s;
     if not found then
-        return 'known';
+        return false;
     end if;
     perform set_config('checkout.epoch', served.epoch::text, true);
+    if o.shard is not null then
+        perform 1 from checkout.items t where t.sku = o.sku for no key update;
+        return checkout.leave_waitlist(o.sku, array[o.ticket], end_, why) > 0;
+    elsif exists (select 1 from checkout.orders t where t.order_id = id) then
+        return false;                           -- another one has made it meanwhile
+    end if;
+    delete from checkout.jobs_aside a where a.order_id = id;
     place.order_id := id;
     place.status := end_;
-    place.reason := case when end_ = 'rejected' then p_line ->> 'reason' end;
-    place.user_id := name;
+    place.reason := why;
+    place.user_id := p_line ->> 'user_id';
     place.sku := p_line ->> 'sku';
     place.quantity := (p_line ->> 'quantity')::integer;
     place.amount := (p_line ->> 'amount')::bigint;
@@ -164,7 +209,7 @@ begin
     place.fingerprint := '';
     place.reference := p_line ->> 'reference';
     perform checkout.move_orders(served.shard, array[place]);
-    return 'ended';
+    return true;
 end $$;
 
 -- A page of such lines, in their order.
