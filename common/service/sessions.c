@@ -52,10 +52,13 @@ static void reads_changed(bool up, const char *reason, void *arg)
 {
     struct sessions *sessions = arg;
     count_up(sessions);
-    if (up)
+    if (up) {
         sessions->behind[0] = '\0';
-    else if (pg_fault(sessions->reads) == ERR_REFUSED)
+    } else if (pg_fault(sessions->reads) == ERR_REFUSED) {
         (void)snprintf(sessions->behind, sizeof sessions->behind, "%s", reason);
+        if (pg_is_up(sessions->writes))
+            pg_reconnect(sessions->writes); /* it is refused, too: nothing goes into it */
+    }
     if (up) {
         log_info("PostgreSQL is connected");
         loop_timer_start(sessions->later, WRITES_FOLLOW_MS, 0);

@@ -218,6 +218,21 @@ class Refused(harness.TestCase):
         self.assertEqual(self.stack.one("select finish_restore(%s, 'the test')", ([ahead],)), 8)
         self.assertEqual(self.greeted(*self.SERVE, *self.LOOK), [None] * 9)
 
+    def test_sessions_that_serve_end_when_another_finds_it_behind(self):
+        daemons = [self.stack.start(name) for name in ("consumer", "producer")]
+        for daemon in daemons:
+            self.addCleanup(daemon.stop)
+        order = self.stack.order("ann", self.stack.item()).wait("confirmed")
+        serving = ("select distinct application_name from pg_stat_activity where datname = current_database()"
+                   " and application_name ~ '^checkout-(producer|consumer (orders|control|outbox))'")
+        self.assertGreater(len(self.stack.sql(serving)), 3)
+        ahead = json.dumps({"generation": 7, "epochs": [], "events": []})
+        self.assertIn("an old copy", self.stack.one("select problem from judge_database(%s, 'the test')", ([ahead],)))
+        self.addCleanup(self.stack.sql, "select finish_restore('{}', 'the test')")
+        wait_until(lambda: self.stack.sql(serving) == [], 15, lambda: f"no session to serve: {self.stack.sql(serving)}", interval=0.1)
+        for method in ("GET", "DELETE"):
+            self.assertEqual(self.stack.call("ann", method, f"/v1/orders/{order.id}").status, 503, method)
+
     def test_a_program_alone_waits_for_a_consumer(self):
         self.stack.sql("update database_check set identity = 'another server', refused = null")
         producer = self.stack.start("producer", wait=False)
