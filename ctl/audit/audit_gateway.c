@@ -10,6 +10,7 @@
 #include "ctl/audit/audit_returns.h"
 #include "ctl/audit/audit_suspects.h"
 #include "ctl/gateway.h"
+#include "ctl/refunded.h"
 
 #define PAGE 100
 #define TRIES 4
@@ -40,7 +41,11 @@ struct comparison {
     struct pay *pay;
     char from[TIME_SIZE]; /* "": from the beginning */
     char until[TIME_SIZE];
+    int64_t since_s; /* 0: from the beginning */
     struct audit_captures captures;
+    struct audit_captures
+        refunded; /* of payments that went back whole; read if there is a suspect */
+    bool refunds_known;
     struct audit_suspects page;
     struct audit_suspects suspects;
     char last_id[PAY_ID_MAX + 1]; /* of the previous page */
@@ -60,6 +65,14 @@ enum column {
     COLUMN_CURRENCY
 };
 
+/* Money that was taken for nothing and went back, whoever returned it. */
+static bool went_back(struct comparison *c, const struct pg_result *result, int row)
+{
+    return strncmp(pg_text(result, row, COLUMN_KIND), "charged-", strlen("charged-")) == 0 &&
+           refunded_has(&c->refunded, pg_text(result, row, COLUMN_INTENT),
+                        pg_int(result, row, COLUMN_AMOUNT));
+}
+
 static void report_row(const struct pg_result *result, void *arg)
 {
     struct comparison *c = arg;
@@ -67,7 +80,7 @@ static void report_row(const struct pg_result *result, void *arg)
         struct audit_finding finding = audit_finding_of(result, row);
         if (strcmp(pg_text(result, row, COLUMN_KIND), "unsettled") == 0)
             c->unsettled++;
-        else
+        else if (!went_back(c, result, row))
             audit_report_add(c->report, &finding);
     }
 }
@@ -80,6 +93,12 @@ static int second_look(struct comparison *c)
     progress_end(&c->report->progress);
     progress_show(&c->report->progress, "gateway: second check of what does not agree", 0, 0);
     int exit_code = ctl_rest(c->ctl, SECOND_LOOK_MS);
+    if (exit_code == CTL_FINE && !c->refunds_known) {
+        c->code = refunded_read(c->ctl, c->pay, c->since_s, &c->refunded);
+        c->refunds_known = true;
+        if (c->code < 0)
+            return ctl_complain(CTL_FAILED, "the gateway's list of refunds: %s", err_text(c->code));
+    }
     if (exit_code == CTL_FINE)
         exit_code = audit_suspects_compare(c->ctl, &c->suspects, report_row, c);
     audit_suspects_reset(&c->suspects);
@@ -226,9 +245,10 @@ static int compare_all(struct comparison *c, int64_t since_ms)
     const char *const params[] = {since};
     int64_t since_s =
         since_ms == 0 ? 0 : ((int64_t)clock_wall_ms() - since_ms) / 1000 - CLOCKS_APART_S;
+    c->since_s = since_s < 1 ? 0 : since_s;
     int exit_code = ctl_query(c->ctl, &select_times, params, on_times, c);
     if (exit_code == CTL_FINE)
-        exit_code = list_all(c, since_s < 1 ? 0 : since_s);
+        exit_code = list_all(c, c->since_s);
     if (exit_code == CTL_FINE)
         exit_code = find_missing(c);
     if (exit_code == CTL_FINE)
@@ -256,6 +276,7 @@ int audit_gateway(struct ctl *ctl, int64_t since_ms, struct audit_report *report
     audit_suspects_free(&c.page);
     audit_suspects_free(&c.suspects);
     audit_captures_free(&c.captures);
+    audit_captures_free(&c.refunded);
     pay_free(c.pay);
     return exit_code;
 }

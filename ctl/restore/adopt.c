@@ -6,9 +6,9 @@
 
 #include "common/base/err.h"
 #include "common/shop/ids.h"
-#include "ctl/audit/audit_captures.h"
 #include "ctl/gateway.h"
 #include "ctl/human.h"
+#include "ctl/refunded.h"
 
 #define PAGE 100
 #define TRIES 4
@@ -49,23 +49,6 @@ static int complain_list(const struct adopting *a)
                         cfg_name(CFG_GATEWAY_URL), err_text(a->code));
 }
 
-static void take_refunds(const struct pay_returns *page, void *arg)
-{
-    struct adopting *a = arg;
-    a->code = page->code;
-    a->more = page->has_more;
-    for (size_t i = 0; i < page->count && a->code == 0; i++) {
-        const struct pay_return *refund = &page->items[i];
-        (void)snprintf(a->last_id, sizeof a->last_id, "%s", refund->id);
-        if (refund->created_s < a->since_s)
-            a->more = false; /* newest first */
-        if (refund->intent_id != NULL && strcmp(refund->status, "failed") != 0 &&
-            strcmp(refund->status, "canceled") != 0)
-            a->code = audit_captures_add(&a->refunded, refund->intent_id);
-    }
-    loop_stop(a->ctl->loop);
-}
-
 static void put_text(struct buf *out, const char *name, const char *value)
 {
     if (value == NULL)
@@ -101,7 +84,7 @@ static void take_intents(const struct pay_page *page, void *arg)
             !ids_well_formed(intent->order_id))
             continue;
         a->adoption->captures++;
-        if (audit_captures_has(&a->refunded, intent->id))
+        if (refunded_has(&a->refunded, intent->id, intent->received))
             a->adoption->refunded++;
         else
             put_capture(a, intent);
@@ -111,20 +94,13 @@ static void take_intents(const struct pay_page *page, void *arg)
     loop_stop(a->ctl->loop);
 }
 
-static int ask(struct adopting *a, bool refunds)
-{
-    const char *after = a->last_id[0] == '\0' ? NULL : a->last_id;
-    buf_reset(&a->captures);
-    if (refunds)
-        return pay_returns(a->pay, PAY_RETURN_REFUND, NULL, after, take_refunds, a);
-    return pay_list(a->pay, a->since_s, after, PAGE, take_intents, a);
-}
-
 /* Reads the next page; tries again if the gateway fails for a moment. */
-static int read_page(struct adopting *a, bool refunds)
+static int read_page(struct adopting *a)
 {
     for (int tries = 1;; tries++) {
-        a->code = ask(a, refunds);
+        buf_reset(&a->captures);
+        a->code = pay_list(a->pay, a->since_s, a->last_id[0] == '\0' ? NULL : a->last_id, PAGE,
+                           take_intents, a);
         if (a->code == 0)
             loop_run(a->ctl->loop);
         if (!passes(a->code) || tries == TRIES)
@@ -184,13 +160,15 @@ static int adopt_page(struct adopting *a)
     return exit_code;
 }
 
-static int read_list(struct adopting *a, bool refunds)
+static int read_list(struct adopting *a)
 {
     int exit_code = CTL_FINE;
-    a->last_id[0] = '\0';
+    a->code = refunded_read(a->ctl, a->pay, a->since_s, &a->refunded);
+    if (a->code < 0)
+        return complain_list(a);
     do {
-        exit_code = read_page(a, refunds);
-        if (exit_code == CTL_FINE && !refunds)
+        exit_code = read_page(a);
+        if (exit_code == CTL_FINE)
             exit_code = adopt_page(a);
     } while (exit_code == CTL_FINE && a->more);
     return exit_code;
@@ -208,9 +186,7 @@ int adopt_orders(struct ctl *ctl, int64_t since_s, bool dry, struct adoption *re
     if (a.pay == NULL)
         return ctl_complain(CTL_FAILED, "out of memory");
     buf_init(&a.captures, CAPTURES_MAX);
-    int exit_code = read_list(&a, true);
-    if (exit_code == CTL_FINE)
-        exit_code = read_list(&a, false);
+    int exit_code = read_list(&a);
     buf_free(&a.captures);
     audit_captures_free(&a.refunded);
     pay_free(a.pay);

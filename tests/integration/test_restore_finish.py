@@ -83,6 +83,7 @@ class Adopts(RestoreCase):
                           and i["status"] == "succeeded")
             self.assertEqual(self.stack.gateway.call("POST", "/v1/refunds", {"payment_intent": intent["id"]}).status, 200)
         self.assertEqual(self.operate("orders", "adopt", "--since", "1d").returncode, 0)
+        self.assert_audited()               # that money went back
 
     def audited(self):
         done = self.stack.ctl("audit", "--json", check=False)
