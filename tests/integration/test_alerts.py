@@ -21,6 +21,7 @@ from harness import free_port, http_call, wait_until
 from harness_clock import Clock
 from harness_keys import ProviderKey, publish
 from harness_services import ROOT
+from harness_spans import Collector
 
 RULES = os.path.join(ROOT, "deploy/prometheus/checkout.rules.yml")
 DASHBOARD = os.path.join(ROOT, "deploy/grafana/checkout.json")
@@ -106,6 +107,9 @@ class Alerts(harness.TestCase):
 
     @classmethod
     def setUpClass(cls):
+        cls.collector = Collector()
+        cls.addClassCleanup(cls.collector.close)
+        cls.settings = {"CHECKOUT_OTLP_ENDPOINT": cls.collector.url, "CHECKOUT_OTLP_TIMEOUT": "500ms", "CHECKOUT_TRACE_RATIO": "1"}
         super().setUpClass()
         cls.prometheus = Prometheus(cls.stack)
         cls.addClassCleanup(cls.prometheus.close)
@@ -311,6 +315,14 @@ class Alerts(harness.TestCase):
         self.stack.redis().set(f"checkout:gate:{self.crowd.items[0]}", "soldout:sold", ex=3600)
         yield
 
+    @contextlib.contextmanager
+    def silent_collector(self):
+        self.collector.silent = True
+        try:
+            yield
+        finally:
+            self.collector.silent = False
+
     def wrong_clock(self):
         clock = Clock()
         clock.set("+3600")
@@ -336,7 +348,7 @@ class Alerts(harness.TestCase):
         "CheckoutLoopBusy": frozen, "CheckoutMailsWait": no_mail_server, "CheckoutWebhooksWait": lost_endpoint,
         "CheckoutWebhooksPaused": paused_endpoint, "CheckoutClockWrong": wrong_clock,
         "CheckoutTokenKeysStale": half_written_keys,
-        "CheckoutStockDrift": foreign_state}
+        "CheckoutStockDrift": foreign_state, "CheckoutSpansLost": silent_collector}
 
     # -- tests ---------------------------------------------------------------------------------------------
 
