@@ -4,13 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include "common/base/err.h"
 #include "common/base/parse.h"
 #include "common/base/utf8.h"
 #include "ctl/human.h"
+#include "ctl/terminal.h"
 
 #define GAP 2
 #define CUT_LEAST 6 /* no column is cut to fewer characters */
@@ -111,6 +110,13 @@ static const char *shown_money(const char *amount, const char *currency)
     return text;
 }
 
+static const char *shown_age(int64_t seconds)
+{
+    static char text[HUMAN_SIZE];
+    human_age(seconds * 1000, text);
+    return text;
+}
+
 /* A cell's text for people; valid until the next one. */
 static const char *shown(const struct table *table, size_t row, size_t column)
 {
@@ -119,6 +125,8 @@ static const char *shown(const struct table *table, size_t row, size_t column)
         return "-";
     if (table->columns[column].type == TABLE_MONEY)
         return shown_money(value, table_value(table, row, column + 1));
+    if (table->columns[column].type == TABLE_AGE)
+        return shown_age(table_int(table, row, column));
     if (table->columns[column].type == TABLE_BOOL)
         return value[0] == 't' ? "yes" : "no";
     return value;
@@ -127,15 +135,6 @@ static const char *shown(const struct table *table, size_t row, size_t column)
 static void pad(size_t count)
 {
     (void)printf("%*s", (int)count, "");
-}
-
-/* Columns of the terminal; 0: it is none. */
-static size_t terminal_columns(void)
-{
-    struct winsize size;
-    if (isatty(STDOUT_FILENO) == 1 && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0)
-        return size.ws_col;
-    return 0;
 }
 
 static size_t line_width(const size_t *widths, size_t count)
@@ -198,7 +197,7 @@ static void print_cell(enum table_type type, const char *text, size_t width, boo
 {
     size_t own = utf8_count(text); /* each counts as one column */
     size_t fill = own < width ? width - own : 0;
-    bool to_the_right = type == TABLE_NUMBER || type == TABLE_MONEY;
+    bool to_the_right = type != TABLE_TEXT && type != TABLE_BOOL;
     if (to_the_right)
         pad(fill);
     print_text(text, own, width);
@@ -235,7 +234,7 @@ static void json_value(struct buf *out, enum table_type type, const char *value)
 {
     if (value == NULL)
         (void)buf_str(out, "null");
-    else if (type == TABLE_NUMBER || type == TABLE_MONEY)
+    else if (type != TABLE_TEXT && type != TABLE_BOOL)
         (void)buf_str(out, value);
     else if (type == TABLE_BOOL)
         (void)buf_str(out, value[0] == 't' ? "true" : "false");

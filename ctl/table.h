@@ -11,6 +11,7 @@
 enum table_type {
     TABLE_TEXT,
     TABLE_NUMBER, /* to the right; in JSON a number */
+    TABLE_AGE,    /* seconds, to the right; for people 2h05m, in JSON a number */
     TABLE_BOOL,   /* PostgreSQL's t and f */
     TABLE_MONEY,  /* minor units of the currency in the next column: for people 19.99, in JSON 1999
                    */

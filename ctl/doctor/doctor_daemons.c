@@ -6,6 +6,7 @@
 #include "ctl/human.h"
 
 #define PAYMENT_SLOW_MS 10000  /* a buyer who waits longer than this closes the page */
+#define NAMED_MOST 8           /* of a kind; many may have died at once */
 #define WAITING_LONG_MS 600000 /* two thirds of the usual time that an order may wait */
 
 static const struct pg_statement daemons = {
@@ -52,14 +53,20 @@ static void daemons_came(const struct pg_result *result, void *arg)
 {
     struct doctor *doctor = arg;
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
-        int64_t ready = 0, known = 0;
+        int64_t ready = 0, known = 0, ill = 0;
         for (int row = 0; row < pg_rows(result); row++) {
             if (strcmp(pg_text(result, row, PROGRAM), kinds[i].program) != 0)
                 continue;
+            bool well = pg_bool(result, row, READY) && !pg_bool(result, row, DEAD);
             known++;
-            ready += pg_bool(result, row, READY) && !pg_bool(result, row, DEAD);
-            say_daemon(doctor, kinds[i].subject, result, row);
+            ready += well;
+            ill += !well;
+            if (!well && ill <= NAMED_MOST)
+                say_daemon(doctor, kinds[i].subject, result, row);
         }
+        if (ill > NAMED_MOST)
+            doctor_say(doctor, FINDING_WARN, kinds[i].subject, "",
+                       "%" PRId64 " more are dead or not ready", ill - NAMED_MOST);
         if (ready == 0 && kinds[i].without == NULL)
             continue;
         if (ready == 0)

@@ -340,7 +340,7 @@ static void check_refunds(struct doctor *doctor)
                    "money that is to go back, and the refund failed: %" PRId64 " times",
                    answer.numbers[0]);
     else
-        doctor_say(doctor, FINDING_OK, "refunds", "", "all money that is to go back goes back");
+        doctor_say(doctor, FINDING_OK, "refunds", "", "none has failed");
 }
 
 static void check_stock(struct doctor *doctor)

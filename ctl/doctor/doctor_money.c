@@ -85,7 +85,7 @@ static void check_looks(struct doctor *doctor)
                looks[0], age);
 }
 
-/* Charges whose units stay held, and that have not cleared up by themselves in a minute. */
+/* What has not cleared up by itself in a minute; the units of such charges stay held. */
 static const struct pg_statement unclear = {
     "ctl_doctor_unclear",
     "select count(*), (extract(epoch from now() - min(unclear_since)) * 1000)::bigint"
@@ -93,19 +93,35 @@ static const struct pg_statement unclear = {
     " where state = 'open' and unclear_since < now() - interval '1 minute'",
     0};
 
-static void check_unclear(struct doctor *doctor)
+static const struct pg_statement unclear_refunds = {
+    "ctl_doctor_unclear_refunds",
+    "select count(*), (extract(epoch from now() - min(unclear_since)) * 1000)::bigint"
+    "  from checkout.refunds"
+    " where state = 'open' and unclear_since < now() - interval '1 minute'",
+    0};
+
+/* `statement` counts them, and says how old the first is; `many` is what they are. */
+static void say_unclear(struct doctor *doctor, const struct pg_statement *statement,
+                        const char *subject, const char *many, const char *advice)
 {
     int64_t found[2] = {0, 0};
     char age[HUMAN_SIZE];
-    if (ctl_try_query(doctor->ctl, &unclear, NULL, read_count_and_age, found) != CTL_FINE ||
+    if (ctl_try_query(doctor->ctl, statement, NULL, read_count_and_age, found) != CTL_FINE ||
         found[0] == 0)
         return;
     human_age(found[1], age);
-    doctor_say(doctor, FINDING_WARN, "payments",
-               "checkoutctl payments unknown names them: search the gateway for the order's id, "
-               "then run checkoutctl payments resolve",
-               "charges that stay unclear, their units held: %" PRId64 ", the first for %s",
+    doctor_say(doctor, FINDING_WARN, subject, advice, "%s: %" PRId64 ", the first for %s", many,
                found[0], age);
+}
+
+static void check_unclear(struct doctor *doctor)
+{
+    say_unclear(doctor, &unclear, "payments", "charges that stay unclear, their units held",
+                "checkoutctl payments unknown names them: search the gateway for the order's id, "
+                "then run checkoutctl payments resolve");
+    say_unclear(doctor, &unclear_refunds, "refunds", "refunds that stay unclear",
+                "they go on by themselves; checkoutctl payments unknown shows the gateway's "
+                "answers: where it has no balance, add to it, then run checkoutctl orders refund");
 }
 
 void doctor_money(struct doctor *doctor)

@@ -3,10 +3,14 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
+
+#include "ctl/terminal.h"
 
 #define DOCUMENT_MAX ((size_t)256 * 1024)
 #define SUBJECT_WIDTH 12
+#define TEXT_COLUMN (SUBJECT_WIDTH + 8)
 
 static const char *level_name(enum finding_level level)
 {
@@ -23,37 +27,37 @@ static const char *colour(enum finding_level level)
 static void print(const struct finding *finding)
 {
     const char *on = colour(finding->level);
-    (void)printf("%s%-4s%s  %-*s  %s\n", on, level_name(finding->level),
-                 on[0] == '\0' ? "" : "\033[0m", SUBJECT_WIDTH, finding->subject, finding->text);
-    if (finding->advice[0] != '\0')
-        (void)printf("%*s-> %s\n", SUBJECT_WIDTH + 8, "", finding->advice);
+    size_t longer = strlen(finding->subject);
+    longer = longer > SUBJECT_WIDTH ? longer - SUBJECT_WIDTH : 0;
+    (void)printf("%s%-4s%s  %-*s  ", on, level_name(finding->level), on[0] == '\0' ? "" : "\033[0m",
+                 SUBJECT_WIDTH, finding->subject);
+    terminal_wrap(finding->text, TEXT_COLUMN + longer, TEXT_COLUMN);
+    if (finding->advice[0] != '\0') {
+        (void)printf("%*s-> ", TEXT_COLUMN, "");
+        terminal_wrap(finding->advice, TEXT_COLUMN + 3, TEXT_COLUMN + 3);
+    }
     (void)fflush(stdout);
 }
 
 void doctor_say(struct doctor *doctor, enum finding_level level, const char *subject,
                 const char *advice, const char *format, ...)
 {
-    if (doctor->count == FINDINGS_MAX)
-        return;
-    struct finding *finding = &doctor->findings[doctor->count++];
-    finding->level = level;
-    finding->subject = subject;
+    struct finding finding = {.level = level, .subject = subject};
     va_list args;
     va_start(args, format);
-    (void)vsnprintf(finding->text, sizeof finding->text, format, args);
+    (void)vsnprintf(finding.text, sizeof finding.text, format, args);
     va_end(args);
-    (void)snprintf(finding->advice, sizeof finding->advice, "%s", advice);
+    (void)snprintf(finding.advice, sizeof finding.advice, "%s", advice);
+    doctor->counts[level]++;
+    if (doctor->count < FINDINGS_MAX)
+        doctor->findings[doctor->count++] = finding;
     if (!doctor->ctl->json)
-        print(finding);
+        print(&finding);
 }
 
 size_t findings_count(const struct doctor *doctor, enum finding_level level)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < doctor->count; i++)
-        if (doctor->findings[i].level == level)
-            count++;
-    return count;
+    return doctor->counts[level];
 }
 
 void findings_print_json(const struct doctor *doctor)

@@ -8,9 +8,9 @@
 #include "common/base/attrs.h"
 #include "ctl/ctl.h"
 
-enum finding_level { FINDING_OK, FINDING_WARN, FINDING_FAIL };
+enum finding_level { FINDING_OK, FINDING_WARN, FINDING_FAIL, FINDING_LEVELS };
 
-#define FINDINGS_MAX 64
+#define FINDINGS_MAX 128 /* that the document has */
 #define FINDING_SIZE 400
 
 struct finding {
@@ -25,6 +25,7 @@ struct doctor {
     uint32_t shards; /* set, or in service; 0: neither is known */
     struct finding findings[FINDINGS_MAX];
     size_t count;
+    size_t counts[FINDING_LEVELS]; /* of all, also of those that had no place */
 };
 
 /* Adds a finding; prints it at once unless the output is JSON. */

@@ -261,7 +261,7 @@ const struct command command_events_listen = {
                "was answered. Signs with a new secret, which it shows, or with the keys of a file. "
                "Ends by SIGINT or SIGTERM.",
     .options = {{"forward-to", "URL", "where to"},
-                {"types", "LIST", "only these, separated by commas: order.confirmed,… (all)"},
+                {"types", "LIST", "only these, with commas: order.confirmed,… (all)"},
                 {"secret-file", "FILE", "sign with the keys (whsec_, whsk_) in it"},
                 {"after", "CURSOR", "begin after it (events follow shows it), not now"}},
     .settings = CFG_BIT(DATABASE_URL),

@@ -25,11 +25,11 @@ static const struct table_column columns[] = {
     {"AMOUNT", "amount", TABLE_MONEY},
     {"CUR", "currency", TABLE_TEXT},
     {"ANSWER", "code", TABLE_TEXT},
-    {"UNCLEAR s", "unclear_seconds", TABLE_NUMBER},
+    {"UNCLEAR", "unclear_seconds", TABLE_AGE},
     {"SKU", "sku", TABLE_TEXT},
     {"ATTEMPT", "attempt", TABLE_NUMBER},
     {"RESOLVED", "resolution", TABLE_TEXT},
-    {"KEY AGE s", "key_age_seconds", TABLE_NUMBER},
+    {"KEY AGE", "key_age_seconds", TABLE_AGE},
 };
 
 static void print(const struct ctl *ctl, const struct table *table)

@@ -9,6 +9,9 @@
 
 #define LINE_COLUMNS 80
 #define LINE_SIZE 320
+#define LINES_LEAST 4          /* rates, gateway, daemons that are ready in two */
+#define NAMED_MOST 4           /* daemons that are not well */
+#define PAYMENTS_COUNTED 10000 /* by checkout.sales_now() at most */
 
 static const struct pg_statement sales_now = {
     "ctl_sales_now",
@@ -74,52 +77,98 @@ static void print_rates(const struct sales *sales)
     (void)printf("sales: confirmed %s/s, refused %s/s, accepted %s/s\n", confirmed, refused,
                  accepted);
     if (sales->payments > 0)
-        (void)printf("gateway: %" PRId64 " payments wait for it, the first for %s\n",
-                     sales->payments, age);
+        (void)printf("gateway: %" PRId64 "%s payments wait for it, the first for %s\n",
+                     sales->payments, sales->payments >= PAYMENTS_COUNTED ? " or more" : "", age);
 }
 
-static void print_daemons(const struct table *daemons)
+/* Not every shop has the last three. */
+static const struct {
+    const char *program;
+    const char *many;
+} kinds[] = {{"producer", "producers"},
+             {"notifier", "notifiers"},
+             {"mailer", "mailers"},
+             {"webhooks", "webhook senders"},
+             {"console", "consoles"}};
+
+static bool is_ready(const struct table *daemons, size_t row)
 {
-    static const char *const programs[] = {"producer", "notifier", "mailer", "webhooks", "console"};
-    static const char *const names[] = {"producers", "notifiers", "mailers", "webhook senders",
-                                        "consoles"};
-    int64_t sockets = 0, ready[ARRAY_LEN(programs)] = {0};
-    for (size_t row = 0; row < table_rows(daemons); row++) {
-        sockets += table_int(daemons, row, DAEMON_SOCKETS);
-        for (size_t i = 0; i < ARRAY_LEN(programs); i++)
-            ready[i] += strcmp(table_value(daemons, row, DAEMON_PROGRAM), programs[i]) == 0 &&
-                        strcmp(table_value(daemons, row, DAEMON_STATE), "ready") == 0;
-    }
-    (void)printf("producers ready: %" PRId64 "; notifiers ready: %" PRId64 ", with %" PRId64
-                 " sockets",
-                 ready[0], ready[1], sockets);
-    (void)putchar('\n');
+    return strcmp(table_value(daemons, row, DAEMON_STATE), "ready") == 0;
+}
+
+static int64_t count_ready(const struct table *daemons, const char *program)
+{
+    int64_t ready = 0;
+    for (size_t row = 0; row < table_rows(daemons); row++)
+        ready += strcmp(table_value(daemons, row, DAEMON_PROGRAM), program) == 0 &&
+                 is_ready(daemons, row);
+    return ready;
+}
+
+static void print_ready(const struct table *daemons)
+{
+    int64_t sockets = 0;
     const char *between = "";
-    for (size_t i = 2; i < ARRAY_LEN(programs); i++) { /* not every shop has these */
-        if (ready[i] == 0)
+    for (size_t row = 0; row < table_rows(daemons); row++)
+        if (strcmp(table_value(daemons, row, DAEMON_STATE), "dead") != 0)
+            sockets += table_int(daemons, row, DAEMON_SOCKETS);
+    (void)printf(
+        "producers ready: %" PRId64 "; notifiers ready: %" PRId64 ", with %" PRId64 " sockets\n",
+        count_ready(daemons, kinds[0].program), count_ready(daemons, kinds[1].program), sockets);
+    for (size_t i = 2; i < ARRAY_LEN(kinds); i++) {
+        int64_t ready = count_ready(daemons, kinds[i].program);
+        if (ready == 0)
             continue;
-        (void)printf("%s%s ready: %" PRId64, between, names[i], ready[i]);
+        (void)printf("%s%s ready: %" PRId64, between, kinds[i].many, ready);
         between = "; ";
     }
     if (between[0] != '\0')
         (void)putchar('\n');
-    for (size_t row = 0; row < table_rows(daemons); row++) {
-        char age[HUMAN_SIZE];
-        const char *why = table_value(daemons, row, DAEMON_WHY);
-        const char *state = table_value(daemons, row, DAEMON_STATE);
-        human_age(table_int(daemons, row, DAEMON_AGE), age);
-        if (strcmp(state, "dead") == 0)
-            why = "no heartbeat";
-        if (strcmp(state, "ready") == 0)
+}
+
+static void print_ill(const struct table *daemons, size_t row)
+{
+    char age[HUMAN_SIZE], line[LINE_SIZE], shown[LINE_SIZE];
+    const char *why = table_value(daemons, row, DAEMON_WHY);
+    const char *state = table_value(daemons, row, DAEMON_STATE);
+    human_age(table_int(daemons, row, DAEMON_AGE), age);
+    if (strcmp(state, "dead") == 0)
+        why = "no heartbeat";
+    (void)snprintf(line, sizeof line, "%s at %.30s %.40s is %s: %.60s (%s)",
+                   table_value(daemons, row, DAEMON_PROGRAM),
+                   table_value(daemons, row, DAEMON_HOST), table_value(daemons, row, DAEMON_PLACE),
+                   state, why == NULL ? "" : why, age);
+    human_short(line, LINE_COLUMNS, shown, sizeof shown);
+    (void)puts(shown);
+}
+
+static size_t count_ill(const struct table *daemons)
+{
+    size_t ill = 0;
+    for (size_t row = 0; row < table_rows(daemons); row++)
+        ill += !is_ready(daemons, row);
+    return ill;
+}
+
+static void print_daemons(const struct table *daemons)
+{
+    size_t ill = 0;
+    print_ready(daemons);
+    for (size_t row = 0; row < table_rows(daemons) && ill < NAMED_MOST; row++) {
+        if (is_ready(daemons, row))
             continue;
-        char line[LINE_SIZE], shown[LINE_SIZE];
-        (void)snprintf(line, sizeof line, "%s at %.30s %.40s is %s: %.60s (%s)",
-                       table_value(daemons, row, DAEMON_PROGRAM),
-                       table_value(daemons, row, DAEMON_HOST),
-                       table_value(daemons, row, DAEMON_PLACE), state, why == NULL ? "" : why, age);
-        human_short(line, LINE_COLUMNS, shown, sizeof shown);
-        (void)puts(shown);
+        print_ill(daemons, row);
+        ill++;
     }
+    if (count_ill(daemons) > ill)
+        (void)printf("daemons that are dead or not ready, and not shown: %zu\n",
+                     count_ill(daemons) - ill);
+}
+
+size_t sales_lines(const struct sales *sales)
+{
+    size_t ill = count_ill(sales->daemons);
+    return LINES_LEAST + (ill > NAMED_MOST ? NAMED_MOST + 1 : ill);
 }
 
 void sales_print(const struct sales *sales)

@@ -2,6 +2,7 @@
 #ifndef CTL_POOL_SALES_H
 #define CTL_POOL_SALES_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/base/attrs.h"
@@ -21,6 +22,8 @@ struct sales {
 MUST_CHECK int sales_read(struct ctl *ctl, struct sales *ret_sales);
 void sales_free(struct sales *sales); /* a zeroed one is allowed */
 void sales_print(const struct sales *sales);
+/* How many lines it prints, at most. */
+size_t sales_lines(const struct sales *sales);
 /* Appends the members "sales" and "daemons", with a comma before each. */
 void sales_json(const struct sales *sales, struct buf *out);
 

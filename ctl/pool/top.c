@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
@@ -16,14 +15,15 @@
 #include "ctl/pool/sales.h"
 #include "ctl/pool/shards.h"
 #include "ctl/table.h"
+#include "ctl/terminal.h"
 
 #define INTERVAL_USUAL_MS 1000
 #define INTERVAL_LEAST_MS 100
 #define INTERVAL_MOST_MS 3600000
 #define ROWS_USUAL 24
 #define ROWS_OF_FRAME                                                                              \
-    16 /* head, sales, gateway, daemons, hot items, sums, stopped payments, set aside, blank       \
-          lines, headings, and the cursor's */
+    12 /* head, hot items, sums, stopped payments, set aside, blank lines, headings, the cursor's; \
+          the sales have their own */
 #define ITEMS_MAX 100
 #define NUMBER_SIZE 24
 #define DOCUMENT_MAX ((size_t)8 * 1024 * 1024)
@@ -132,12 +132,10 @@ static const struct view_shard **sort(const struct pool_view *view)
 
 /* ---- showing ---- */
 
-static size_t screen_rows(const struct top *top)
+static size_t screen_rows(void)
 {
-    struct winsize size;
-    if (top->terminal && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 0)
-        return size.ws_row;
-    return ROWS_USUAL;
+    size_t rows = terminal_rows();
+    return rows > 0 ? rows : ROWS_USUAL;
 }
 
 /* The first `count` items, with ages for people. */
@@ -162,6 +160,22 @@ static int print_items(const struct table *items, size_t count)
     return code;
 }
 
+/* In `room` lines below their heading; says how many have none. */
+static int show_items(const struct table *items, size_t room)
+{
+    size_t rows = table_rows(items);
+    size_t shown = rows <= room ? rows : room - 1;
+    if (rows == 0) {
+        (void)puts("no item has waiting or paying buyers");
+        return 0;
+    }
+    int code = print_items(items, shown);
+    if (code == 0 && shown < rows)
+        (void)printf("items that are not shown: %zu%s\n", rows - shown,
+                     rows == ITEMS_MAX ? " or more" : "");
+    return code;
+}
+
 static void print_aside(const struct aside_sum *aside)
 {
     char age[HUMAN_SIZE];
@@ -177,8 +191,9 @@ static int show(const struct top *top, const struct pool_view *view, const struc
     const struct table *items = found->items;
     char now[CLOCK_RFC3339_SIZE];
     struct shards_sum sum;
-    size_t room = screen_rows(top);
-    room = room > ROWS_OF_FRAME + 4 ? room - ROWS_OF_FRAME : 4;
+    size_t frame = ROWS_OF_FRAME + sales_lines(&found->sales);
+    size_t room = screen_rows();
+    room = room > frame + 4 ? room - frame : 4;
     size_t shards = view->shard_count < room / 2 ? view->shard_count : room / 2;
     const struct view_shard **order = sort(view);
     if (order == NULL)
@@ -194,10 +209,10 @@ static int show(const struct top *top, const struct pool_view *view, const struc
     (void)putchar('\n');
     int exit_code = shards_print(view, order, shards);
     free(order);
+    if (shards < view->shard_count)
+        (void)printf("shards that are not shown: %zu", view->shard_count - shards);
     (void)putchar('\n');
-    if (exit_code == CTL_FINE && table_rows(items) == 0)
-        (void)puts("no item has waiting or paying buyers");
-    else if (exit_code == CTL_FINE && print_items(items, room - shards) < 0)
+    if (exit_code == CTL_FINE && show_items(items, room - shards) < 0)
         exit_code = ctl_complain(CTL_FAILED, "out of memory");
     return exit_code;
 }

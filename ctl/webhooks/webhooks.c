@@ -31,9 +31,9 @@ static const struct pg_statement resume_statement = {"ctl_hooks_resume",
                                                      "select checkout.resume_hook($1::text)", 1};
 
 static const struct table_column columns[] = {
-    {"ENDPOINT", "endpoint", TABLE_TEXT},   {"URL", "url", TABLE_TEXT},
-    {"TYPES", "types", TABLE_TEXT},         {"DUE", "due", TABLE_NUMBER},
-    {"OLDEST S", "oldest_s", TABLE_NUMBER}, {"FAILURES", "failures", TABLE_NUMBER},
+    {"ENDPOINT", "endpoint", TABLE_TEXT}, {"URL", "url", TABLE_TEXT},
+    {"TYPES", "types", TABLE_TEXT},       {"DUE", "due", TABLE_NUMBER},
+    {"OLDEST", "oldest_s", TABLE_AGE},    {"FAILURES", "failures", TABLE_NUMBER},
     {"PAUSED", "paused", TABLE_TEXT},
 };
 
@@ -128,7 +128,7 @@ const struct command command_webhooks_add = {
         "has happened before and was not purged, signed with the key in the "
         "file NAME of CHECKOUT_HOOKS_SECRETS. Without such a file here, one with a new key "
         "is made, which the receiver must have. 16 endpoints at most.",
-    .options = {{"types", "LIST", "only these, separated by commas: order.confirmed,… (all)"},
+    .options = {{"types", "LIST", "only these, with commas: order.confirmed,… (all)"},
                 {"from-start", NULL, "every event that there is, not only new ones"}},
     .settings = CFG_BIT(DATABASE_URL) | CFG_BIT(HOOKS_SECRETS) | CFG_BIT(HOOKS_HTTP),
     .run = run_add,

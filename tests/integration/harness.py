@@ -34,6 +34,7 @@ from harness_jobs import job, message, order_id, shard_of  # noqa: E402,F401
 from harness_proxy import Proxy  # noqa: E402,F401
 from harness_services import free_port, run_directory, services  # noqa: E402,F401
 from harness_stack import Order, Stack  # noqa: E402,F401
+from harness_terminal import at_terminal  # noqa: E402,F401
 from harness_wait import wait_until  # noqa: E402,F401
 
 

@@ -2,15 +2,12 @@
 """checkoutctl against real servers."""
 
 import contextlib
-import fcntl
 import json
 import os
 import pty
 import re
 import socket
-import struct
 import subprocess
-import termios
 import threading
 import unittest
 import urllib.parse
@@ -19,10 +16,6 @@ import uuid
 import jwt
 
 import harness
-
-COMMANDS = ("migrate", "topology", "items import", "items list", "items set", "items restock", "pause", "resume", "orders list",
-            "orders show", "orders explain", "payments unknown", "payments resolve", "events follow", "top", "shards",
-            "consumers", "dead list", "dead show", "dead replay", "dead drop", "token", "doctor")
 
 
 class CtlTestCase(harness.TestCase):
@@ -43,23 +36,36 @@ class CtlTestCase(harness.TestCase):
     def lines(self, *words, **settings):
         return [json.loads(line) for line in self.ctl(*words, "--json", **settings).stdout.splitlines()]
 
+    def at_terminal(self, columns, *words):
+        """What people see at a terminal of so many columns."""
+        done, seen = harness.at_terminal(24, columns, harness.program_environment(self.stack.settings), *words)
+        self.assertEqual(done.returncode, 0, seen)
+        return seen.splitlines(), done.stderr
+
 
 class Help(CtlTestCase):
+    def commands(self):
+        """Of the table, as bash's completion has it."""
+        table = self.ctl("completion").stdout.partition("<<'COMMANDS'\n")[2].partition("\nCOMMANDS\n")[0]
+        found = [line.partition("|")[0] for line in table.splitlines()]
+        self.assertGreater(len(found), 45)
+        return found
+
     def test_the_whole_and_each_command_fit_into_80_columns(self):
-        for words in ([], *(command.split() for command in COMMANDS)):
+        for words in ([], *(command.split() for command in self.commands())):
             text = self.ctl(*words, "--help").stdout
             self.assertTrue(text.startswith("usage: checkoutctl"), text)
             self.assertEqual([line for line in text.splitlines() if len(line) > 80], [])
 
     def test_the_whole_names_every_command(self):
         text = self.ctl("--help").stdout
-        for command in COMMANDS:
+        for command in self.commands():
             self.assertRegex(text, rf"(?m)^  {command}\b")
 
     def test_a_family_names_its_commands(self):
         text = self.ctl("dead", "--help").stdout
         self.assertEqual([line.split()[:2] for line in text.splitlines() if line.startswith("  ")],
-                         [command.split() for command in COMMANDS if command.startswith("dead ")])
+                         [command.split() for command in self.commands() if command.startswith("dead ")])
 
     def test_wrong_usage_says_what_is_wrong(self):
         for words, expected in (
@@ -210,17 +216,6 @@ class Items(CtlTestCase):
     def row(self, sku):
         return self.stack.sql("select shard, title, price, currency, stock, limit_per_user, gate, opens_at"
                               " is not null, closes_at is not null from items where sku = %s", (sku,))
-
-    def at_terminal(self, columns, *words):
-        """What people see at a terminal of so many columns."""
-        ours, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-        done = subprocess.run([harness.program("checkoutctl"), *words], stdout=theirs, stderr=subprocess.PIPE, check=True,
-                              env=harness.program_environment(self.stack.settings), timeout=30)
-        os.close(theirs)
-        seen = os.read(ours, 65536).decode().replace("\r\n", "\n").splitlines()
-        os.close(ours)
-        return seen, done.stderr.decode()
 
     def test_tables_fit_the_terminal(self):
         sku = self.stack.item(f"fit-{uuid.uuid4().hex}", title="Ein sehr schönes, langes Kleid aus den Zwanzigern",
@@ -541,6 +536,14 @@ class Doctor(CtlTestCase):
         self.assertRegex(human, r"(?m)^ok    rabbitmq      RabbitMQ \d+")
         self.assertRegex(human, r"(?m)^ok    redis         Redis \d+")
         self.assertIn("0 to mend", human)
+
+    def test_it_fits_the_terminal(self):
+        for columns in (60, 80, 120):
+            lines, _ = self.at_terminal(columns, "doctor")
+            self.assertEqual([line for line in lines if len(line) > columns and " " in line.strip()], [])
+        flat = " ".join(" ".join(lines).split())
+        for line in self.ctl("doctor").stdout.splitlines():
+            self.assertIn(" ".join(line.split()), flat)
 
     def test_nothing_is_made(self):
         self.stack.broker.delete()

@@ -134,6 +134,17 @@ class Pool(harness.TestCase):
         self.assertLess(text.index(young, hot), items)      # two orders are for it
         self.assertLess(text.index(old, items), text.index(young, items))
 
+    def test_top_says_how_much_it_does_not_show(self):
+        self.settled()
+        self.stack.gateway.latency(6000)
+        for n in range(9):
+            self.stack.order(f"user-{n}", self.stack.item()).wait("reserved")
+        lines = self.stack.ctl("top", "--once").stdout.splitlines()
+        shown = len(lines) - lines.index(next(line for line in lines if line.startswith("ITEM"))) - 2
+        self.assertEqual((lines[-1], len(lines) <= 24), (f"items that are not shown: {9 - shown}", True), lines)
+        done, seen = harness.at_terminal(60, 80, harness.program_environment(self.stack.settings), "top", "--once")
+        self.assertEqual((done.returncode, "not shown" in seen), (0, False), seen)
+
     def test_top_is_drawn_again_on_a_terminal_and_leaves_it_as_it_was(self):
         self.settled()
         process, screen = pty.fork()

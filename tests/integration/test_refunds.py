@@ -278,6 +278,11 @@ class AsTheGatewaySays(Scripted):
         listed = [json.loads(line) for line in self.stack.ctl("payments", "unknown", "--json").stdout.splitlines()]
         self.assertEqual([(row["order_id"], row["what"], row["code"]) for row in listed],
                          [(order.id, "refund", "pending")])
+        self.assertNotIn("refunds that stay unclear", self.stack.ctl("doctor", check=False).stdout)
+        self.stack.sql("update refunds set unclear_since = now() - interval '2 hours' where order_id = %s", (order.id,))
+        self.assertRegex(self.stack.ctl("doctor", check=False).stdout,
+                         r"warn +refunds +refunds that stay unclear: 1, the first for 2h00m")
+        self.assertRegex(self.stack.ctl("payments", "unknown").stdout, rf"{order.id} +refund .* pending +2h00m ")
         self.gateway.refunds[0]["status"] = "succeeded"
         order.wait("refunded", timeout=35)
         self.assertEqual(self.gateway.asked_for_refunds(), [f"{order.id}-1-refund"])

@@ -1,7 +1,10 @@
 #!/usr/bin/python3
 """How the shop stands, as its programs and checkoutctl show it: heartbeats, waitlists, queues, orders that nobody decides."""
 
+import contextlib
 import json
+
+import psycopg2
 
 import harness
 from harness import wait_until
@@ -59,6 +62,18 @@ class ShopNow(harness.TestCase):
         self.assertEqual([row[0] for row in self.heartbeats()], ["consumer", "notifier"])
         self.stack.start_again(door)
 
+    def test_many_dead_daemons_hide_nothing_else(self):
+        self.stack.sql("insert into checkout.daemons (program, host, place, pid, version, ready, heartbeat_at) "
+                       "select 'webhooks', 'gone', n, 1, '0', true, now() - interval '20 s' from generate_series(1, 200) n")
+        self.addCleanup(self.stack.sql, "delete from checkout.daemons where host = 'gone'")
+        done = self.stack.ctl("doctor", check=False, CHECKOUT_GATEWAY_URL=f"http://127.0.0.1:{harness.free_port()}")
+        self.assertEqual((done.returncode, done.stdout.count("no heartbeat")), (1, 8), done.stdout)
+        self.assertRegex(done.stdout, r"warn +webhook senders +192 more are dead or not ready")
+        self.assertRegex(done.stdout, "fail +gateway +it refuses the connection")
+        lines = self.stack.ctl("top", "--once").stdout.splitlines()
+        self.assertIn("daemons that are dead or not ready, and not shown: 196", lines)
+        self.assertLessEqual(len(lines), 24)
+
     def test_a_line_shows_its_length_and_its_oldest(self):
         self.stack.gateway.latency(8000)
         self.addCleanup(self.stack.gateway.calm)
@@ -80,6 +95,17 @@ class ShopNow(harness.TestCase):
         head = self.stack.ctl("top", "--once").stdout
         self.assertRegex(head, r"sales: confirmed 0\.\d/s, refused 0\.\d/s, accepted \S+/s\n")
         self.assertIn("producers ready: 1; notifiers ready: 1, with 0 sockets\n", head)
+
+    def test_a_rush_is_shown_as_quick_as_it_is(self):
+        made = ("insert into checkout.order_events (shard, order_id, sequence, status, created_at) select 0, gen_random_uuid(), 1, "
+                "%s, now() - n * interval '10 s' / %s from generate_series(0, %s - 1) n")
+        with contextlib.closing(psycopg2.connect(self.stack.direct["CHECKOUT_DATABASE_URL"])) as db, db.cursor() as cursor:
+            for status, count in (("confirmed", 30000), ("rejected", 5000)):    # never committed
+                cursor.execute(made, (status, count, count))
+            cursor.execute("select confirmed_per_s, refused_per_s from checkout.sales_now()")
+            confirmed, refused = cursor.fetchone()
+        self.assertAlmostEqual(confirmed, 3000, delta=30)
+        self.assertAlmostEqual(refused, 500, delta=30)
 
     def test_the_item_that_most_orders_are_for_is_the_hottest(self):
         hot, warm = self.stack.item(sku="hot-" + "x" * 40, stock=2), self.stack.item(sku="warm", stock=9)

@@ -95,9 +95,9 @@ begin
       from generate_series(0, n - 1) s(shard) left join lines l on l.shard = s.shard;
 end $$;
 
--- How the sale goes, over the last 10 s (confirmed, refused: 10,000 events at most are counted), and the payments that the
--- gateway has not answered: how many (10,000: or more), and how old the first of them is. Those whose buyers are at the
--- bank do not count.
+-- How the sale goes, over the last 10 s (confirmed, refused: where there were 10,000 or more, over the time of the newest
+-- 10,000), and the payments that the gateway has not answered: how many (10,000: or more), and how old the first of them
+-- is. Those whose buyers are at the bank do not count.
 create or replace function checkout.sales_now(
     p_lines checkout.item_line[] default null, out accepted_per_s double precision, out confirmed_per_s double precision, out refused_per_s double precision,
     out open_payments bigint, out payment_ms bigint, out waiting bigint, out waiting_ms bigint)
@@ -105,12 +105,16 @@ language plpgsql stable as $$
 begin
     select coalesce(sum(d.accepted_per_s), 0) into accepted_per_s
       from checkout.daemons d where d.heartbeat_at > now() - interval '15 s';
-    select count(*) / 10.0 into confirmed_per_s
-      from (select 1 from checkout.order_events e
-             where e.status = 'confirmed' and e.created_at > now() - interval '10 s' limit 10000) c;
-    select count(*) / 10.0 into refused_per_s
-      from (select 1 from checkout.order_events e
-             where e.status = 'rejected' and e.created_at > now() - interval '10 s' limit 10000) r;
+    select case when count(*) < 10000 then count(*) / 10.0
+                else 10000 / greatest(extract(epoch from now() - min(c.created_at)), 0.01) end into confirmed_per_s
+      from (select e.created_at from checkout.order_events e
+             where e.status = 'confirmed' and e.created_at > now() - interval '10 s' and e.created_at <= now()
+             order by e.created_at desc limit 10000) c;
+    select case when count(*) < 10000 then count(*) / 10.0
+                else 10000 / greatest(extract(epoch from now() - min(r.created_at)), 0.01) end into refused_per_s
+      from (select e.created_at from checkout.order_events e
+             where e.status = 'rejected' and e.created_at > now() - interval '10 s' and e.created_at <= now()
+             order by e.created_at desc limit 10000) r;
     select count(*), coalesce(max(checkout.age_ms(p.created_at)), 0) into open_payments, payment_ms
       from (select t.created_at from checkout.service v
              cross join lateral generate_series(0, v.shards - 1) s(shard)
