@@ -1,18 +1,22 @@
 """How many instructions the producer needs to take an order, and the consumer to decide one and to have it paid, by
 callgrind: figures of speed that are the same on a busy machine. The kernel's are not in it, and neither is clearing memory, of which callgrind counts each byte."""
 
+import itertools
 import os
 import re
 import subprocess
 
-import bench_bed  # noqa: F401  first: it says where the next one is
+import bench_bed  # noqa: F401  first: it says where the next ones are
+from bench_peers import server
 from harness_daemon import program
+from harness_services import free_port
 from harness_wait import wait_until
 
 CUSTOMERS, ITEMS = 100, 100 # few, so that their tokens and the items are known
 WARM, ORDERS = 1000, 3000
 
-UNITS = {"accept_instructions": "per order", "decide_instructions": "per order", "pay_instructions": "per order"}
+UNITS = {"accept_instructions": "per order", "decide_instructions": "per order", "pay_instructions": "per order",
+         "accept_traced_instructions": "per order", "pay_traced_instructions": "per order"}
 FLOORS = {"accept_instructions": (None, 62000)}
 
 
@@ -31,9 +35,11 @@ def count_instructions(path):
 class Callgrind:
     """A program of the stack that runs in callgrind, and counts only within `with`."""
 
+    _number = itertools.count()
+
     def __init__(self, bed, name, **settings):
-        self._directory = os.path.join(bed.stack.directory, "callgrind-" + name)
-        os.makedirs(os.path.join(self._directory, "bin"), exist_ok=True)
+        self._directory = os.path.join(bed.stack.directory, f"callgrind-{next(self._number)}-{name}")
+        os.makedirs(os.path.join(self._directory, "bin"))
         path = os.path.join(self._directory, "bin", "checkout-" + name)
         with open(path, "w", encoding="ascii") as script:
             script.write("#!/bin/sh\nexec valgrind -q --tool=callgrind --instr-atstart=no "
@@ -65,31 +71,53 @@ class InstructionFigures:
     """Groups of Measure (bench_figures.py), which brings bed, orders, tell and add."""
 
     def instructions(self):
-        self.tell(f"{ORDERS:,} orders at the producer under callgrind")
+        self._accept("accept_instructions")
+
+    def consumer_instructions(self):
+        self._decide({"decide": 0, "pay": ORDERS})
+
+    def traced_instructions(self):
+        """The same with spans of each order, which a collector takes at once."""
+        port = free_port()
+        settings = {"CHECKOUT_OTLP_ENDPOINT": f"http://127.0.0.1:{port}", "CHECKOUT_TRACE_RATIO": "1"}
+        with server([program("checkout-bench-bare-http"), str(port)]):
+            self._accept("accept_traced_instructions", **settings)
+            usual, self.bed.producer = self.bed.producer, self.bed.stack.start("producer", **settings)
+            try:
+                self._decide({"pay_traced": ORDERS}, **settings)
+            finally:
+                self.bed.producer.stop()
+                self.bed.producer = usual
+
+    def _accept(self, figure, **settings):
+        self.tell(f"{ORDERS:,} orders at the producer under callgrind: {figure}")
         self.bed.fresh()
         everybody, usual = self.bed.tokens, self.bed.producer
         self.bed.tokens = self.bed.customer_tokens(CUSTOMERS)
-        grind = Callgrind(self.bed, "producer", CHECKOUT_ORDERS_PER_USER="100000/1s")
+        grind = Callgrind(self.bed, "producer", CHECKOUT_ORDERS_PER_USER="100000/1s", **settings)
         self.bed.producer = grind.daemon
         try:
             self.bed.load(64, WARM, ITEMS)
             with grind:
                 self.bed.load(64, ORDERS, ITEMS)
-            self.add("accept_instructions", grind.counted() / ORDERS)
+                self._until_sent(grind.daemon, settings)
+            self.add(figure, grind.counted() / ORDERS)
         finally:
             self.bed.producer.stop()
             self.bed.tokens, self.bed.producer = everybody, usual
 
-    def consumer_instructions(self):
+    def _decide(self, kinds, **settings):
+        """`kinds`: the beginning of a figure's name → units of each item."""
         self.bed.fresh()
-        grind = Callgrind(self.bed, "consumer")
+        grind = Callgrind(self.bed, "consumer", **settings)
         try:
-            for name, stock in (("decide", 0), ("pay", ORDERS)):
+            for name, stock in kinds.items():
                 self.tell(f"{ORDERS:,} orders at the consumer under callgrind: {name}")
                 self.bed.fresh(ITEMS, stock)
                 self._until_final(WARM, WARM)
                 with grind:
                     self._until_final(ORDERS, WARM + ORDERS)
+                    self._until_sent(grind.daemon, settings)
                 self.add(f"{name}_instructions", grind.counted() / ORDERS)
         finally:
             grind.daemon.stop()
@@ -98,9 +126,19 @@ class InstructionFigures:
         self.bed.load(64, orders, ITEMS)
         wait_until(lambda: self.bed.finals() == finals, 120, f"{finals} orders to be final", interval=0.1)
 
+    def _until_sent(self, daemon, settings):
+        """Each order's spans have left the program, if it makes some."""
+        if not settings:
+            return
+        wait_until(lambda: daemon.metric("checkout_spans_waiting") == 0, 60, "all spans to be sent", interval=0.1)
+        lost = sum(daemon.metric(f'checkout_spans_dropped_total{{reason="{reason}"}}') for reason in ("full", "refused", "failed"))
+        if lost > 0 or daemon.metric("checkout_spans_sent_total") < 2 * ORDERS:
+            raise RuntimeError(f"{lost} spans were lost")
+
 
 # group → (the figures that it gives, whether it is measured in rounds)
 GROUPS = {
     "instructions": (("accept_instructions",), False),
     "consumer_instructions": (("decide_instructions", "pay_instructions"), False),
+    "traced_instructions": (("accept_traced_instructions", "pay_traced_instructions"), False),
 }
