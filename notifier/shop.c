@@ -19,6 +19,8 @@ static const struct pg_statement hot_items = {
     "hot_items", "select orders, waiting from checkout.hot_items(5) order by rank", 0};
 static const struct pg_statement shop_now = {
     "shop_now", "select unserved, stopped, unclear, unclear_ms from checkout.shop_now()", 0};
+static const struct pg_statement refunds_owed = {"refunds_owed", "select checkout.refunds_owed()",
+                                                 0};
 static const struct pg_statement count_daemons = {
     "count_daemons", "select program, ready, not_ready, dead from checkout.count_daemons()", 0};
 
@@ -44,6 +46,7 @@ struct shop {
     struct metric *stopped;
     struct metric *unclear;
     struct metric *unclear_oldest;
+    struct metric *owed;
     struct shop_hot of_rank[HOT_RANKS];     /* the hottest first */
     struct shop_shard of_shard[SHARDS_MAX]; /* made when first seen */
 };
@@ -139,6 +142,13 @@ static void sums_came(const struct pg_result *result, void *arg)
         show_sums(arg, result);
 }
 
+static void owed_came(const struct pg_result *result, void *arg)
+{
+    struct shop *shop = arg;
+    if (came(shop, result))
+        metric_set(shop->owed, (double)pg_int(result, 0, 0));
+}
+
 static void daemons_came(const struct pg_result *result, void *arg)
 {
     if (came(arg, result))
@@ -154,6 +164,7 @@ static void ask(void *arg)
         shop->unanswered += pg_query(shop->pg, &lines_now, NULL, lines_came, shop) == 0;
         shop->unanswered += pg_query(shop->pg, &hot_items, NULL, hot_came, shop) == 0;
         shop->unanswered += pg_query(shop->pg, &shop_now, NULL, sums_came, shop) == 0;
+        shop->unanswered += pg_query(shop->pg, &refunds_owed, NULL, owed_came, shop) == 0;
         shop->unanswered += pg_query(shop->pg, &count_daemons, NULL, daemons_came, shop) == 0;
     }
     if (shop->unanswered == 0)
@@ -192,6 +203,8 @@ struct shop *shop_new(struct loop *loop, struct pg *pg, struct metrics *metrics)
                                   NULL);
     shop->unclear_oldest = metrics_gauge(metrics, "checkout_unclear_oldest_seconds",
                                          "How long the oldest of them has been unclear.", NULL);
+    shop->owed = metrics_gauge(metrics, "checkout_refunds_owed",
+                               "Refunds that failed, of money that a buyer is owed.", NULL);
     add_hot(shop);
     shop->timer = loop_timer_new(loop, ask, shop);
     if (shop->timer == NULL) {

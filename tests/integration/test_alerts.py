@@ -211,6 +211,19 @@ class Alerts(harness.TestCase):
             yield
 
     @contextlib.contextmanager
+    def failed_refund(self):
+        """As if the gateway had taken it back."""
+        order = self.stack.order("ann", self.stack.item()).wait("confirmed")
+        self.stack.ctl("orders", "refund", order.id)
+        order.wait("refunded")
+        state = "update refunds set state = %s where order_id = %s"
+        self.stack.sql(state, ("failed", order.id))
+        try:
+            yield
+        finally:
+            self.stack.sql(state, ("succeeded", order.id))
+
+    @contextlib.contextmanager
     def no_redis(self):
         self.stack.proxies["redis"].down()
         try:
@@ -343,7 +356,8 @@ class Alerts(harness.TestCase):
         "CheckoutUnseen": no_notifier, "CheckoutNotScraped": unscraped, "CheckoutNoProducer": no_door, "CheckoutDaemonDead": dead_door,
         "CheckoutUnserved": no_consumer, "CheckoutUndecided": no_consumer, "CheckoutProducerRefuses": full_queues,
         "CheckoutPaymentsStopped": no_gateway, "CheckoutGatewayRefusesUs": wrong_key, "CheckoutGatewaySlow": slow_gateway,
-        "CheckoutMoneyUnclear": unclear_money, "CheckoutNewsStuck": no_redis, "CheckoutServerAway": no_redis,
+        "CheckoutMoneyUnclear": unclear_money, "CheckoutRefundFailed": failed_refund, "CheckoutNewsStuck": no_redis,
+        "CheckoutServerAway": no_redis,
         "CheckoutDeadLetters": unreadable, "CheckoutJobsLost": expired_job, "CheckoutItemsSetAside": locked_item,
         "CheckoutLoopBusy": frozen, "CheckoutMailsWait": no_mail_server, "CheckoutWebhooksWait": lost_endpoint,
         "CheckoutWebhooksPaused": paused_endpoint, "CheckoutClockWrong": wrong_clock,

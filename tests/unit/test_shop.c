@@ -46,18 +46,20 @@ static void expect(const char *line)
     ck_assert_msg(strstr(buf_text(&out), line) != NULL, "no \"%s\" in\n%s", line, buf_text(&out));
 }
 
-static void answer(const char *lines, const char *hot, const char *sums, const char *daemons)
+static void answer(const char *lines, const char *hot, const char *sums, const char *owed,
+                   const char *daemons)
 {
     fake_pg_answer(pg, "lines_now", lines);
     fake_pg_answer(pg, "hot_items", hot);
     fake_pg_answer(pg, "shop_now", sums);
+    fake_pg_answer(pg, "refunds_owed", owed);
     fake_pg_answer(pg, "count_daemons", daemons);
 }
 
 START_TEST(what_the_database_says_is_shown)
 {
     fake_loop_run(FIRST_MS);
-    answer("0|400|4700;1|0|0", "70|12;3|0", "1|2|3|61000", "producer|2|1|0;consumer|0|0|4");
+    answer("0|400|4700;1|0|0", "70|12;3|0", "1|2|3|61000", "5", "producer|2|1|0;consumer|0|0|4");
     expect("checkout_waiting_orders{shard=\"0\"} 400\n");
     expect("checkout_waiting_oldest_seconds{shard=\"0\"} 4.7\n");
     expect("checkout_waiting_orders{shard=\"1\"} 0\n");
@@ -65,6 +67,7 @@ START_TEST(what_the_database_says_is_shown)
     expect("checkout_shards_payments_stopped 2\n");
     expect("checkout_unclear_payments 3\n");
     expect("checkout_unclear_oldest_seconds 61\n");
+    expect("checkout_refunds_owed 5\n");
     expect("checkout_daemons{program=\"producer\",state=\"ready\"} 2\n");
     expect("checkout_daemons{program=\"producer\",state=\"not_ready\"} 1\n");
     expect("checkout_daemons{program=\"consumer\",state=\"dead\"} 4\n");
@@ -73,8 +76,9 @@ START_TEST(what_the_database_says_is_shown)
     expect("checkout_hot_item_orders{rank=\"2\"} 3\n");
     expect("checkout_hot_item_orders{rank=\"5\"} 0\n");
     fake_loop_run(ASK_MS);
-    answer("0|0|0;1|0|0", "", "0|0|0|0", "producer|3|0|0;consumer|4|0|0");
+    answer("0|0|0;1|0|0", "", "0|0|0|0", "0", "producer|3|0|0;consumer|4|0|0");
     expect("checkout_waiting_orders{shard=\"0\"} 0\n");
+    expect("checkout_refunds_owed 0\n");
     expect("checkout_daemons{program=\"consumer\",state=\"dead\"} 0\n");
     expect("checkout_hot_item_orders{rank=\"1\"} 0\n");
     expect("checkout_hot_item_waiting{rank=\"1\"} 0\n");
@@ -85,7 +89,7 @@ START_TEST(a_slow_database_is_asked_seldom)
 {
     fake_loop_run(FIRST_MS);
     fake_loop_run(1000); /* so long did it take */
-    answer("", "", "0|0|0|0", "");
+    answer("", "", "0|0|0|0", "0", "");
     fake_loop_run(ASK_MS);
     ck_assert_str_eq(fake_pg_oldest(pg), "");
     fake_loop_run(20000 - ASK_MS);
@@ -101,7 +105,7 @@ START_TEST(it_goes_on_after_a_refusal_and_after_a_lost_session)
     fake_loop_run(ASK_MS);
     fake_pg_up(pg);
     fake_loop_run(ASK_MS);
-    answer("0|1|0", "", "0|0|0|0", "");
+    answer("0|1|0", "", "0|0|0|0", "0", "");
     expect("checkout_waiting_orders{shard=\"0\"} 1\n");
 }
 END_TEST
@@ -111,7 +115,7 @@ START_TEST(it_may_be_freed_while_it_asks)
     fake_loop_run(FIRST_MS);
     shop_free(shop);
     shop = NULL;
-    answer("0|1|0", "", "0|0|0|0", "");
+    answer("0|1|0", "", "0|0|0|0", "0", "");
 }
 END_TEST
 

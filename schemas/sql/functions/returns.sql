@@ -119,6 +119,12 @@ begin
        and not exists (select 1 from checkout.refunds r where r.intent_id = f.intent_id);
 end $$;
 
+-- How many of them are money that a buyer is owed. Whoever asks for the number need not see the money.
+create or replace function checkout.refunds_owed() returns bigint
+language sql stable security definer set search_path = '' as $$
+    select count(*) from checkout.failed_refunds() f where f.owed
+$$;
+
 -- Which of the gateway's refunds and disputes (arrays of equal length), of payments of ours, are not recorded as they
 -- are. Those of a refund that is under way here are not looked at.
 create or replace function checkout.audit_returns(p_ids text[], p_intents text[], p_statuses text[])

@@ -188,7 +188,7 @@ grant execute on function checkout.greet(integer), checkout.versions(), checkout
     checkout.open_action(uuid), checkout.relay_lags(bigint), checkout.age_ms(timestamptz), checkout.list_daemons(),
     checkout.count_daemons(), checkout.items_with_waitlist(integer[]), checkout.item_lines(), checkout.lines_now(checkout.item_line[]),
     checkout.hot_items(integer),
-    checkout.shop_now(),
+    checkout.shop_now(), checkout.refunds_owed(),
     checkout.refuse_old_event(bigint), checkout.clock_behind_ms(text), checkout.lines(text[]),
     checkout.line_tickets(text, integer), checkout.tickets_of(uuid[]) to checkout_notifier;
 grant select on checkout.daemons to checkout_notifier;
