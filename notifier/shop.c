@@ -70,6 +70,10 @@ static void show_lines(struct shop *shop, const struct pg_result *result)
         metric_set(s->waiting, (double)pg_int(result, row, 1));
         metric_set(s->oldest, (double)pg_int(result, row, 2) / 1000);
     }
+    for (size_t i = (size_t)pg_rows(result); i < SHARDS_MAX; i++) { /* there were more before */
+        metric_set(shop->of_shard[i].waiting, 0);
+        metric_set(shop->of_shard[i].oldest, 0);
+    }
 }
 
 static void show_hot(struct shop *shop, const struct pg_result *result)

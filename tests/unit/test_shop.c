@@ -85,6 +85,18 @@ START_TEST(what_the_database_says_is_shown)
 }
 END_TEST
 
+START_TEST(shards_that_are_no_more_have_no_line)
+{
+    fake_loop_run(FIRST_MS);
+    answer("0|1|100;1|7|2000;2|0|0", "", "0|0|0|0", "0", "");
+    fake_loop_run(ASK_MS);
+    answer("0|8|100", "", "0|0|0|0", "0", "");
+    expect("checkout_waiting_orders{shard=\"0\"} 8\n");
+    expect("checkout_waiting_orders{shard=\"1\"} 0\n");
+    expect("checkout_waiting_oldest_seconds{shard=\"1\"} 0\n");
+}
+END_TEST
+
 START_TEST(a_slow_database_is_asked_seldom)
 {
     fake_loop_run(FIRST_MS);
@@ -125,6 +137,7 @@ int main(void)
     TCase *tcase = tcase_create("shop");
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, what_the_database_says_is_shown);
+    tcase_add_test(tcase, shards_that_are_no_more_have_no_line);
     tcase_add_test(tcase, a_slow_database_is_asked_seldom);
     tcase_add_test(tcase, it_goes_on_after_a_refusal_and_after_a_lost_session);
     tcase_add_test(tcase, it_may_be_freed_while_it_asks);
