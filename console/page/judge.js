@@ -75,7 +75,7 @@ function hot({ hot_items: items }) {
 function stuck({ needs, unclear }) {
   const failed = unclear.filter((row) => row.what === "refund failed").length;
   if (needs.stopped > 0) return answer("Is money stuck?", "act", "Payments are stopped", `in ${many(needs.stopped, "shard")}`, "CheckoutPaymentsStopped");
-  if (failed > 0) return answer("Is money stuck?", "act", many(failed, "failed refund"), "money is owed to buyers", "CheckoutMoneyUnclear");
+  if (failed > 0) return answer("Is money stuck?", "act", many(failed, "failed refund"), "money is owed to buyers", "CheckoutRefundFailed");
   if (needs.unclear > 0)
     return answer("Is money stuck?", needs.unclear_ms >= UNCLEAR_LONG_MS ? "act" : "look", `${count(needs.unclear)} unclear`,
       `the oldest for ${age(needs.unclear_ms)}`, "CheckoutMoneyUnclear");

@@ -31,11 +31,16 @@ export function many(number, noun) {
   return `${count(number)} ${noun}${Number(number) === 1 ? "" : "s"}`;
 }
 
-/** An amount in the currency's smallest unit. */
+// Decimals of the gateway's minor units, which a currency is not always written with: it counts HUF and ISK in hundredths.
+const NONE = new Set(["bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf"]);
+const THREE = new Set(["bhd", "jod", "kwd", "omr", "tnd"]);
+
+/** An amount in the gateway's minor units of the currency. */
 export function money(amount, currency) {
+  const digits = NONE.has(currency) ? 0 : THREE.has(currency) ? 3 : 2;
   try {
-    const format = new Intl.NumberFormat("en", { style: "currency", currency });
-    return format.format(amount / 10 ** format.resolvedOptions().maximumFractionDigits);
+    return new Intl.NumberFormat("en", { style: "currency", currency, minimumFractionDigits: digits, maximumFractionDigits: digits })
+      .format(amount / 10 ** digits);
   } catch {
     return `${amount} ${currency}`;
   }

@@ -75,7 +75,7 @@ test("which item is hot", () => {
 test("is money stuck", () => {
   says({ needs: { unclear: 1, unclear_ms: 59000 } }, "stuck", "look", /1 unclear/, "CheckoutMoneyUnclear");
   says({ needs: { unclear: 1, unclear_ms: 60000 } }, "stuck", "act", /60 s/, "CheckoutMoneyUnclear");
-  says({ unclear: [{ what: "refund failed" }] }, "stuck", "act", /1 failed refund/, "CheckoutMoneyUnclear");
+  says({ unclear: [{ what: "refund failed" }] }, "stuck", "act", /1 failed refund/, "CheckoutRefundFailed");
   says({ needs: { stopped: 3, unclear: 1 } }, "stuck", "act", /in 3 shards/, "CheckoutPaymentsStopped");
 });
 
@@ -104,5 +104,8 @@ test("numbers as people read them", () => {
   assert.deepEqual([0, 999, 1000, 9949, 9950, 119999, 120000, 7200000, 172800000, null].map(age),
     ["0 ms", "999 ms", "1.0 s", "9.9 s", "10 s", "120 s", "2 min", "2.0 h", "2 days", "–"]);
   assert.deepEqual([0, 0.04, 9.96, 10, 1240, null].map(rate), ["0", "0.0", "10.0", "10", "1,240", "–"]);
-  assert.deepEqual([money(1999, "usd"), money(500, "jpy"), money(5, "no such")], ["$19.99", "¥500", "5 no such"]);
+  const said = (amount, currency) => money(amount, currency).replace(/\s/g, " ");
+  assert.deepEqual([said(1999, "usd"), said(500, "jpy"), said(5, "no such")], ["$19.99", "¥500", "5 no such"]);
+  assert.deepEqual([said(100000, "huf"), said(199900, "isk"), said(5000, "lak"), said(12340, "kwd")],
+    ["HUF 1,000.00", "ISK 1,999.00", "LAK 50.00", "KWD 12.340"]);
 });

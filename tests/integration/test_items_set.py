@@ -39,7 +39,7 @@ class Setting(harness.TestCase):
         sku = self.stack.item(title="Dress")
         done = self.set(sku, "title=A dress, \"1920s\" é", "price=2400", "limit_per_user=2", "gate=lock",
                         "opens_at=2026-01-01T00:00:00Z", "closes_at=2099-01-01T00:00:00Z")
-        self.assertEqual(done.stdout, 'title A dress, "1920s" é, was Dress; price 2400, was 1000; limit_per_user 2, was '
+        self.assertEqual(done.stdout, 'title A dress, "1920s" é, was Dress; price 24.00 usd, was 10.00 usd; limit_per_user 2, was '
                                       'none; gate lock, was none; opens_at 2026-01-01T00:00:00Z, was none; closes_at '
                                       '2099-01-01T00:00:00Z, was none\n')
         self.assertEqual(self.row(sku), ('A dress, "1920s" é', 2400, "usd", 2, "lock", "2026-01-01", "2099-01-01"))
@@ -48,14 +48,14 @@ class Setting(harness.TestCase):
         self.assertIn("nothing changed", self.set(sku, "price=2400").stdout)
         command = json.loads(self.set(sku, "price=2500", "--json").stdout)
         self.assertEqual((command["kind"], command["state"], command["result"]),
-                         ("set", "done", "price 2500, was 2400"))
+                         ("set", "done", "price 25.00 usd, was 24.00 usd"))
 
     def test_the_owner_executes_it_and_it_is_recorded(self):
         sku = self.stack.item()
         self.set(sku, "price=2400")
         kind, state, result, by = self.stack.sql("select kind, state, result, requested_by from commands where sku = %s",
                                                  (sku,))[0]
-        self.assertEqual((kind, state, result), ("set", "done", "price 2400, was 1000"))
+        self.assertEqual((kind, state, result), ("set", "done", "price 24.00 usd, was 10.00 usd"))
         self.assertIn("@", by)
 
     def test_a_price_that_the_gateway_refuses_is_refused_with_the_rule(self):
@@ -94,7 +94,7 @@ class Setting(harness.TestCase):
                        (sku, json.dumps({"set": {"price": "60"}, "price": 999, "currency": "usd"})))
         wait_until(lambda: self.stack.one("select state from commands where sku = %s", (sku,)) != "pending", 10, "the end")
         self.assertEqual(self.stack.sql("select state, result from commands where sku = %s", (sku,)),
-                         [("refused", "it was changed meanwhile: its price is 1000 usd now")])
+                         [("refused", "it was changed meanwhile: its price is 10.00 usd now")])
         self.assertEqual(self.row(sku)[1], 1000)
 
     def test_an_order_keeps_the_price_that_it_has(self):

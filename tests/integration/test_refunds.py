@@ -93,7 +93,7 @@ class AtTheSandbox(harness.TestCase):
         text = " ".join(self.stack.ctl("orders", "explain", order.id).stdout.split())
         intent_id, refund_id = self.stack.sql("select intent_id, refund_id from refunds where order_id = %s",
                                               (order.id,))[0]
-        for words in ("asked to refund it; done: refund of 1000 usd begun, its units stay sold.",
+        for words in ("asked to refund it; done: refund of 10.00 usd begun, its units stay sold.",
                       f"Refund of 10.00 usd began, as an operator asked; the gateway's id of the"
                       f" payment is {intent_id}.", "The gateway refunded the money, after",
                       f"its id of the refund is {refund_id}; idempotency key {order.id}-1-refund.",

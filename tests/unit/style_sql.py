@@ -1,7 +1,8 @@
 """A numbered SQL file is never edited: databases have applied it. schemas/sql/numbered.sha256 lists each, and in
 the history no line of that list went away for good.
 
-What has one writer is written in one function file. SQL and programs agree on their version."""
+What has one writer is written in one function file. SQL and programs agree on their version, and they and the pages on
+the decimals of currencies."""
 
 import hashlib
 import os
@@ -19,6 +20,27 @@ def check(problems):
     check_numbered(problems)
     check_writers(problems)
     check_version(problems)
+    check_decimals(problems)
+
+
+def currencies(path, pattern):
+    with open(os.path.join(ROOT, path), encoding="utf-8") as source:
+        return {code for listed in re.findall(pattern, source.read(), re.S) for code in re.findall(r"\b[a-z]{3}\b", listed)}
+
+
+def check_decimals(problems):
+    """Currencies without decimals, and those with three, stand in four languages."""
+    table = "common/pay/currency.c"
+    for decimals, rows, constant, end in ((0, r'WHOLE\("(\w+)"\)|\{"(\w+)", 0,', "NONE", "p_amount::text"),
+                                          (3, r'THREE\("(\w+)"\)', "THREE", "round\\(p_amount / 1000")):
+        with open(os.path.join(ROOT, table), encoding="utf-8") as source:
+            known = {code for found in re.findall(rows, source.read()) for code in ([found] if isinstance(found, str) else found) if code}
+        for path, pattern in (("schemas/sql/functions/commands.sql", rf"when lower\(p_currency\) in \(([^)]*)\) then {end}"),
+                              ("console/page/words.js", rf"const {constant} = new Set\(\[([^]]*)\]\)"),
+                              ("deploy/web/checkout/money.js", rf"const {constant} = new Set\(\[([^]]*)\]\)")):
+            if currencies(path, pattern) != known:
+                problems.append(f"{path}: currencies with {decimals} decimals are {sorted(currencies(path, pattern))}, "
+                                f"in {table} {sorted(known)}")
 
 
 def check_version(problems):

@@ -258,9 +258,9 @@ language sql stable as $$
            format('a payment is captured, and the order is %s', c.status)),
           (c.least <> c.amount or c.most <> c.amount or c.p_currency <> c.currency
            or c.other_currency <> c.currency, 'amount-differs',
-           format('the order is over %s %s, its payment over %s %s', c.amount, c.currency,
-                  case when c.least <> c.amount then c.least else c.most end,
-                  case when c.p_currency <> c.currency then c.p_currency else c.other_currency end)))
+           format('the order is over %s, its payment over %s', checkout.money_text(c.amount, c.currency),
+                  checkout.money_text(case when c.least <> c.amount then c.least else c.most end,
+                                      case when c.p_currency <> c.currency then c.p_currency else c.other_currency end))))
           as v(broken, kind, found)
      where v.broken
     union all
@@ -387,8 +387,8 @@ language sql stable as $$
                 when not c.captured and (c.times > 1 or c.other is not null) then
                     format('the gateway took money more than once%s', coalesce('; ours is ' || c.other, ''))
                 when c.amount <> c.o_amount or lower(c.currency) <> c.o_currency then
-                    format('the gateway took %s %s, the order is over %s %s', c.amount, c.currency, c.o_amount,
-                           c.o_currency)
+                    format('the gateway took %s, the order is over %s', checkout.money_text(c.amount, c.currency),
+                           checkout.money_text(c.o_amount, c.o_currency))
                 else format('the gateway took money, and the order is %s', c.status) end,
            c.amount, c.currency
       from compared c

@@ -151,6 +151,14 @@ begin
     return case when seen.count < p_limit then 0 else seen.newest end;
 end $$;
 
+-- An amount in the gateway's minor units as people write it: 19.99 usd (common/pay/currency.c has all about currencies).
+create or replace function checkout.money_text(p_amount bigint, p_currency text) returns text
+language sql immutable
+return case when lower(p_currency) in ('bif', 'clp', 'djf', 'gnf', 'jpy', 'kmf', 'krw', 'mga', 'pyg', 'rwf', 'vnd', 'vuv', 'xaf',
+                                       'xof', 'xpf') then p_amount::text
+            when lower(p_currency) in ('bhd', 'jod', 'kwd', 'omr', 'tnd') then round(p_amount / 1000.0, 3)::text
+            else round(p_amount / 100.0, 2)::text end || ' ' || p_currency;
+
 -- Executing: a function for each kind. It returns what follows, and at the end the result (checkout.command_end)
 -- in words. The caller holds the fence and the item's row, and settles the item's waitlist afterwards.
 

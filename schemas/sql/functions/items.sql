@@ -32,8 +32,8 @@ begin
         return;
     elsif (was.price, was.currency) is distinct from
           ((c.argument ->> 'price')::bigint, c.argument ->> 'currency') then
-        return next checkout.command_end(c, 'refused', format('it was changed meanwhile: its price is %s %s now',
-                                                              was.price, was.currency));
+        return next checkout.command_end(c, 'refused', format('it was changed meanwhile: its price is %s now',
+                                                              checkout.money_text(was.price, was.currency)));
         return;
     elsif v ->> 'currency' <> was.currency
           and (was.held > 0 or was.sold > 0 or was.waiting > 0 or was.next_ticket > 1) then
@@ -59,7 +59,9 @@ begin
     select string_agg(format('%s %s, was %s', f.name, coalesce(f.new, 'none'), coalesce(f.old, 'none')), '; '
                       order by f.n)
       into changes
-      from (values (1, 'title', is_now.title, was.title), (2, 'price', is_now.price::text, was.price::text),
+      from (values (1, 'title', is_now.title, was.title),
+                   (2, 'price', checkout.money_text(is_now.price, is_now.currency),
+                    checkout.money_text(was.price, was.currency)),
                    (3, 'currency', is_now.currency, was.currency),
                    (4, 'limit_per_user', is_now.limit_per_user::text, was.limit_per_user::text),
                    (5, 'gate', is_now.gate, was.gate),

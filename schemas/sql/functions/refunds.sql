@@ -131,8 +131,8 @@ begin
             '(an operator said that it was captured): refund it at the gateway');
     elsif r.state = 'open' and r.try_at is not null then
         return query select * from checkout.retry_refund(r, o.sku, r.restock or again, c.argument ->> 'note');
-        return next checkout.command_end(c, 'done', format('refund of %s %s, which the gateway did not make before (%s), '
-            'begun again', r.amount, r.currency, r.code));
+        return next checkout.command_end(c, 'done', format('refund of %s, which the gateway did not make before (%s), '
+            'begun again', checkout.money_text(r.amount, r.currency), r.code));
     elsif r.state = 'open' then
         update checkout.refunds t set restock = true
          where again and t.order_id = r.order_id and t.attempt = r.attempt;
@@ -142,8 +142,8 @@ begin
         return query
         select * from checkout.start_refund(o.order_id, p.attempt, p.intent_id, p.amount, 'requested', again,
                                             c.argument ->> 'note');
-        return next checkout.command_end(c, 'done', format('refund of %s %s begun, its units %s', p.amount,
-            p.currency, case when again then 'go back on sale' else 'stay sold' end));
+        return next checkout.command_end(c, 'done', format('refund of %s begun, its units %s',
+            checkout.money_text(p.amount, p.currency), case when again then 'go back on sale' else 'stay sold' end));
     end if;
 end $$;
 
@@ -163,8 +163,8 @@ begin
                                             coalesce((select t.restock from checkout.refunds t
                                                        where t.intent_id = failed.intent_id), false),
                                             c.argument ->> 'note');
-        return next checkout.command_end(c, 'done', format('refund of %s %s, which failed after the order was refunded,'
-            ' begun again', failed.amount, failed.currency));
+        return next checkout.command_end(c, 'done', format('refund of %s, which failed after the order was refunded,'
+            ' begun again', checkout.money_text(failed.amount, failed.currency)));
     elsif (c.argument ->> 'restock')::boolean then
         return query select * from checkout.restock_refunded(c, o);
     else
@@ -204,8 +204,8 @@ begin
             'units to restock; for the order''s own payment ask with --own', late.attempt));
     elsif late.order_id is not null then
         return query select * from checkout.retry_refund(late, o.sku, null, c.argument ->> 'note');
-        return next checkout.command_end(c, 'done', format('refund of %s %s, which was taken for nothing (payment %s), '
-            'begun again', late.amount, late.currency, late.attempt)
+        return next checkout.command_end(c, 'done', format('refund of %s, which was taken for nothing (payment %s), '
+            'begun again', checkout.money_text(late.amount, late.currency), late.attempt)
             || case when o.status = 'confirmed' then '; the order''s own payment stays: ask for it with --own' else '' end);
     elsif wanted is distinct from own.attempt and wanted is not null then
         return next checkout.command_end(c, 'refused', format('no refund of its payment %s has failed', wanted));
