@@ -1,3 +1,4 @@
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -104,6 +105,37 @@ static bool count_queue(struct looking *looking, const char *queue)
     return looking->code == 0;
 }
 
+static const struct pg_statement decided_of_late = {
+    "ctl_doctor_decided",
+    "select exists (select 1 from checkout.orders o where o.created_at > now() - interval '10 s')",
+    0};
+
+static void read_decided(const struct pg_result *result, void *arg)
+{
+    *(bool *)arg = pg_bool(result, 0, 0);
+}
+
+static void say_queues(struct doctor *doctor, uint32_t unserved, uint64_t messages)
+{
+    bool decided = true;
+    if (messages > 0 && unserved == 0 && doctor->ctl->pg != NULL &&
+        ctl_try_query(doctor->ctl, &decided_of_late, NULL, read_decided, &decided) != CTL_FINE)
+        decided = true; /* PostgreSQL does not say, and has a finding of its own */
+    if (unserved > 0)
+        doctor_say(doctor, FINDING_WARN, "queues",
+                   "start checkout-consumer, or look into its log: orders wait until it runs",
+                   "%u of %u shard queues have no consumer; %" PRIu64 " messages wait", unserved,
+                   doctor->shards, messages);
+    else if (!decided)
+        doctor_say(doctor, FINDING_WARN, "queues",
+                   "look into the consumers' logs; `checkoutctl shards` says when another program "
+                   "takes the messages",
+                   "%" PRIu64 " messages wait, and no order was decided for 10 s", messages);
+    else
+        doctor_say(doctor, FINDING_OK, "queues", "",
+                   "all have consumers; %" PRIu64 " messages wait", messages);
+}
+
 static void count_shards(struct doctor *doctor, struct looking *looking)
 {
     uint32_t shards = doctor->shards;
@@ -119,14 +151,7 @@ static void count_shards(struct doctor *doctor, struct looking *looking)
         progress_show(&looking->progress, "counting messages:", shard + 1, shards);
     }
     progress_end(&looking->progress);
-    if (unserved > 0)
-        doctor_say(doctor, FINDING_WARN, "queues",
-                   "start checkout-consumer, or look into its log: orders wait until it runs",
-                   "%u of %u shard queues have no consumer; %llu messages wait", unserved, shards,
-                   (unsigned long long)messages);
-    else
-        doctor_say(doctor, FINDING_OK, "queues", "", "all have consumers; %llu messages wait",
-                   (unsigned long long)messages);
+    say_queues(doctor, unserved, messages);
 }
 
 static void count_dead(struct doctor *doctor, struct looking *looking)

@@ -14,6 +14,7 @@ import urllib.parse
 import uuid
 
 import jwt
+import pika
 
 import harness
 
@@ -612,6 +613,20 @@ class Doctor(CtlTestCase):
         self.expect_failure("migrations: the functions are those of another version -> run `checkoutctl migrate`")
         self.stack.sql("update public.checkout_functions set checksum = substr(checksum, 2) where name = 'decide.sql'")
         self.assertEqual(self.findings("fail"), [])
+
+    def test_messages_that_another_program_holds_back_are_told(self):
+        stranger = pika.BlockingConnection(pika.URLParameters(self.stack.direct["CHECKOUT_AMQP_URL"]))
+        self.addCleanup(self.stack.broker.purge)
+        self.addCleanup(stranger.close)
+        channel = stranger.channel()
+        channel.basic_qos(prefetch_count=1)
+        for shard in range(self.shards):
+            channel.basic_consume(f"checkout.jobs.{self.shards}.{shard}", lambda *_: None)
+        sku = self.stack.item()
+        for n in range(4):
+            self.stack.publish_jobs(self.stack.job(f"user-{n}", sku))
+        harness.wait_until(lambda: "queues: 3 messages wait, and no order was decided for 10 s" in "\n".join(self.findings("warn")),
+                           15, "the messages to be told")
 
     def test_dead_messages_and_live_consumers_are_told(self):
         consumer = self.stack.start("consumer")
