@@ -1,4 +1,5 @@
-"""A proxy that knows AMQP's frames: it can lose those of some methods on their way to the client, or confirm slowly."""
+"""A proxy that knows AMQP's frames: it can lose those of some methods on their way to the client, or confirm slowly, or
+later."""
 
 import socket
 import struct
@@ -21,6 +22,8 @@ class FrameProxy:
         self._lost = set()
         self._stranded = False
         self._jobs_per_s = None
+        self._confirms = threading.Event()
+        self._confirms.set()
         self._pacers = {}
         self._consuming = set()
         self._sockets = []
@@ -38,6 +41,13 @@ class FrameProxy:
         broker that can do no more; None: at once again."""
         self._jobs_per_s = jobs_per_s
 
+    def hold(self, held):
+        """From now on confirms, and what comes after them, wait until they are let go."""
+        if held:
+            self._confirms.clear()
+        else:
+            self._confirms.set()
+
     def strand(self):
         """As a node that the others have lost: it keeps its clients, heartbeats and all, but their channels are
         gone for the rest of the broker, and nothing that they ask is answered. For good."""
@@ -54,6 +64,7 @@ class FrameProxy:
         return sum(1 for client in self._consuming if client.fileno() >= 0)
 
     def close(self):
+        self._confirms.set()
         self._listener.close()
         for pair in self._sockets:
             self._end(*pair)
@@ -131,6 +142,7 @@ class FrameProxy:
                     self.lost += kind == _METHOD
                     continue
                 if kind == _METHOD and struct.unpack(">HH", frame[7:11]) in CONFIRMS:
+                    self._confirms.wait()
                     self._pacers[client].wait(*struct.unpack(">QB", frame[11:20]), self._jobs_per_s)
                 client.sendall(frame)
 

@@ -16,7 +16,7 @@ import jwt
 import pika
 
 import harness
-from harness import wait_until
+from harness import timed, wait_until
 from harness_client import PROBLEMS, http_call, raw
 from harness_contract import Contract
 from harness_services import ROOT
@@ -85,6 +85,12 @@ class Api(harness.TestCase):
         if not isinstance(body, (str, bytes)):
             body = json.dumps(body)
         return self.stack.call(user, "POST", "/v1/orders", body, sent)
+
+    def usually(self, count):
+        """Sends so many orders, all of which are accepted: the seconds that one usually takes."""
+        answers, took = timed(self.send, count)
+        self.assertEqual([answer.status for answer in answers], [202] * count)
+        return took
 
     def assert_problem(self, answer, status, name, *pointers):
         self.assertEqual((answer.status, answer.headers["Content-Type"]),

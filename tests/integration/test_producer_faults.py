@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import resource
+import select
 import socket
 import statistics
 import threading
@@ -17,7 +18,7 @@ import pika
 
 import harness
 import harness_daemon
-from harness import wait_until
+from harness import timed, wait_until
 from harness_amqp import CONFIRMS, FrameProxy
 from test_producer import Api, take_all
 
@@ -106,10 +107,9 @@ class BrokerFaults(Api):
                          (order, f"/v1/orders/{order}"))
         self.assertTrue(4.5 < took < 7, took)
         self.assertEqual(self.stack.status("ann", order).json["status"], "queued")
-        begun = time.monotonic()
-        answer = self.send()  # the shard of the stuck message, or the whole broker by now
-        self.assertEqual(answer.status, 503)
-        self.assertLess(time.monotonic() - begun, 1)
+        answers, took = timed(self.send, 3)  # the shard of the stuck message, or the whole broker by now
+        self.assertEqual([answer.status for answer in answers], [503] * 3)
+        self.assertLess(took, 1)
         self.proxy.freeze(False)
         again = wait_until(lambda: self.accepted(key), 20, "the retry is accepted")
         self.assertEqual(again.json["id"], order)
@@ -145,9 +145,11 @@ class BrokerFaults(Api):
 
 
 class Slow(Api):
-    """A broker that confirms fewer orders than come."""
+    """A broker that confirms fewer orders than come: none at all, for as long as the test says, so that nothing of it
+    depends on how fast this machine is."""
 
     daemons = ()
+    FEW = 256               # BATCHER_FEW_JOBS: fewer that wait are never too many
 
     def setUp(self):
         target = urllib.parse.urlsplit(self.stack.direct["CHECKOUT_AMQP_URL"])
@@ -157,45 +159,90 @@ class Slow(Api):
         self.door = self.stack.start("producer", CHECKOUT_AMQP_URL=target._replace(
             netloc=f"{target.username}:{target.password}@127.0.0.1:{self.node.port}").geturl())
         self.addCleanup(self.door.stop)
+        self.accepted, self.refused, self.unclear = set(), set(), set()
+        self.early = 0          # accepted without a confirm
 
     def send_orders(self, count, apart_s=0.0):
-        """Sends so many at once, or each some time after the other, without waiting for an answer; the sockets."""
+        """Sends so many at once, or each some time after the other, without waiting for an answer: sockets by order."""
         target, token = urllib.parse.urlsplit(self.door.url), self.stack.token("ann")
         body = json.dumps({"sku": SKU, "quantity": 1, "payment_method": "pm"})
-        sockets = [socket.create_connection((target.hostname, target.port), 30) for _ in range(count)]
-        for one in sockets:
+        sent = {}
+        for one in [socket.create_connection((target.hostname, target.port), 30) for _ in range(count)]:
             self.addCleanup(one.close)
+            key = uuid.uuid4().hex
+            sent[harness.order_id(self.stack.secrets["ORDER_SECRET"], "ann", key)] = one
             one.sendall((f"POST /v1/orders HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
-                         f"Content-Type: application/json\r\nIdempotency-Key: {uuid.uuid4().hex}\r\n"
+                         f"Content-Type: application/json\r\nIdempotency-Key: {key}\r\n"
                          f"Content-Length: {len(body)}\r\n\r\n{body}").encode())
             time.sleep(apart_s)
-        return sockets
+        return sent
+
+    @staticmethod
+    def answered(sent, timeout_s=0.0):
+        """Those that have an answer, of which it waits for the first."""
+        poll, orders = select.poll(), {one.fileno(): order for order, one in sent.items()}
+        for one in sent.values():
+            poll.register(one, select.POLLIN)
+        return [orders[descriptor] for descriptor, _ in poll.poll(timeout_s * 1000)]
+
+    def read(self, sent, orders=None):
+        """Reads the answers of these orders, or of all that were sent, and sorts them; how many were accepted."""
+        accepted = 0
+        for order in list(sent) if orders is None else orders:
+            with sent.pop(order) as one, http.client.HTTPResponse(one) as response:
+                response.begin()
+                answer = harness.Answer(response.status, response.headers, response.read())
+            if answer.status == 202:
+                self.assertEqual(answer.json["id"], order)
+                accepted += 1
+                self.accepted.add(order)
+            elif answer.json["type"] == "/problems/accept-unknown":     # nothing for 5 s: of a machine that stood still
+                self.unclear.add(order)
+            else:
+                self.assert_problem(answer, 503, "overloaded")
+                self.refused.add(order)
+        return accepted
+
+    def crowd(self):
+        """Sends orders of which none is confirmed until one is refused: the others. None if a message was overdue by then:
+        a shard of which nothing is confirmed for a second refuses orders, too."""
+        self.node.hold(True)
+        sent = self.send_orders(self.FEW)
+        while not (refused := self.answered(sent, 0.02)) and self.door.metric("checkout_publish_overdue") == 0:
+            sent.update(self.send_orders(1))
+        self.early += self.read(sent, refused)
+        if self.door.metric("checkout_publish_overdue") == 0:
+            return sent
+        self.node.hold(False)
+        self.read(sent)
+        self.calm()
+        return None
+
+    def calm(self):
+        wait_until(lambda: self.door.metric("checkout_publish_waiting_jobs") == 0, 30, "all to be confirmed")
 
     def test_what_would_wait_too_long_is_refused_at_once_and_what_was_accepted_stays(self):
         key = uuid.uuid4().hex
         known = self.stack.post("ann", SKU, key=key, producer=self.door).json["id"]
-        self.node.pace(150)
-        sent = self.send_orders(400)
-        sent += self.send_orders(100, apart_s=0.005)
+        self.accepted.add(known)
+        waiting = wait_until(self.crowd, 60, "an order to be refused because too many wait, and not because they wait long")
+        self.assertGreaterEqual(len(waiting), self.FEW)     # as many may always wait
+        self.assertEqual(self.early, 0)
         again = self.stack.post("ann", SKU, key=key, producer=self.door)
         self.assertIn((again.status, again.json.get("type")), ((202, None), (503, "/problems/overloaded")))
-        answers = [one.recv(65536).decode() for one in sent]
-        accepted = [answer for answer in answers if answer.startswith("HTTP/1.1 202 ")]
-        refused = [answer for answer in answers if answer not in accepted]
-        self.assertTrue(len(accepted) > 200 and len(refused) > 20, (len(accepted), len(refused)))
-        for answer in refused:
-            self.assertTrue(answer.startswith("HTTP/1.1 503 "), answer)
-            self.assertIn("/problems/overloaded", answer)
-            self.assertRegex(answer, "Retry-After: [1-9]")
+        self.node.pace(400)
+        self.node.hold(False)
+        waiting.update(self.send_orders(100, apart_s=0.005))
+        self.read(waiting)
         self.node.pace(None)
-        wait_until(lambda: all(one.recv(65536).startswith(b"HTTP/1.1 202 ") for one in self.send_orders(400)), 10,
-                   "the door to take all again")
+        self.calm()
+        wait_until(lambda: self.read(self.send_orders(self.FEW - 1)) == self.FEW - 1, 30, "the door to take all again")
         again = self.stack.post("ann", SKU, key=key, producer=self.door)
         self.assertEqual((again.status, again.json["id"]), (202, known))
         found = [job["order_id"] for _, _, body in take_all(self.stack) for job in json.loads(body)["jobs"]]
-        self.assertIn(known, found)     # and once more: its counter knows the id
+        self.assertEqual(set(found) - self.unclear, self.accepted - self.unclear)   # of those that were refused, none
+        # known, and once more: its counter knows the id
         self.assertEqual(len(set(found) - {known}), len([job for job in found if job != known]))
-        self.assertLessEqual({json.loads(answer.partition("\r\n\r\n")[2])["id"] for answer in accepted}, set(found))
 
 
 class Silence(Api):
@@ -286,18 +333,12 @@ class OtherFaults(Api):
 
     def test_without_redis(self):
         self.stack.proxies["redis"].down()
-        for _ in range(5):
-            begun = time.monotonic()
-            self.assertEqual(self.send().status, 202)
-            self.assertLess(time.monotonic() - begun, 1)
+        self.assertLess(self.usually(5), 1)
 
     def test_redis_that_does_not_answer(self):
         self.assertEqual(self.send().status, 202)
         self.stack.proxies["redis"].freeze(True)
-        for _ in range(10):
-            begun = time.monotonic()
-            self.assertEqual(self.send().status, 202)
-            self.assertLess(time.monotonic() - begun, 1)
+        self.assertLess(self.usually(10), 1)
         self.assertGreater(self.stack.daemon("producer").metric("checkout_gate_opened_total"), 0)
 
     def test_started_without_database_and_redis(self):
@@ -459,10 +500,7 @@ class Crowd(Api):
         dripping = threading.Thread(target=drip)
         dripping.start()
         try:
-            for _ in range(20):
-                begun = time.monotonic()
-                self.assertEqual(self.send().status, 202)
-                self.assertLess(time.monotonic() - begun, 1)
+            self.assertLess(self.usually(20), 1)
         finally:
             stop.set()
             dripping.join()
