@@ -4,9 +4,11 @@
  * counts by itself those that it lets in.
  *
  * A repeat of an order that was let in takes no place and is never refused. Without Redis it is
- * known by PostgreSQL, or if this process let it in; another one counts as new, so a customer who
- * sends more new orders to one process than the limit is refused there, repeats of orders that
- * other processes let in included.
+ * known by PostgreSQL, or if this process let it in; another one counts as new. So a customer who
+ * sends, to all processes together, no more different orders in the limit's time than its number is
+ * refused a repeat by none. One who sends more may be, by a process that did not let the order in,
+ * until it is decided: a repeat has the same bytes as a new order, and to accept one needs only the
+ * broker.
  */
 #ifndef PRODUCER_LIMITS_LIMITS_H
 #define PRODUCER_LIMITS_LIMITS_H

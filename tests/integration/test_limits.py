@@ -209,7 +209,39 @@ class WithoutRedis(LimitCase):
 
     settings = {"CHECKOUT_ORDERS_PER_USER": "5/5m"}
     proxied = ("redis",)
-    daemons = ("producer",)
+    daemons = ("sandbox", "producer")
+
+    def pair_alone(self):
+        """Two doors without Redis."""
+        proxy, doors = self.stack.proxies["redis"], [self.stack.daemon("producer"), self.stack.start("producer")]
+        self.addCleanup(doors[1].stop)
+        self.addCleanup(proxy.up)
+        proxy.down()
+        for door in doors:
+            wait_until(lambda d=door: d.metric("checkout_redis_up") == 0, 10, "a door to notice")
+        return doors
+
+    def test_a_repeat_of_a_customer_within_the_limit_is_refused_by_no_door(self):
+        doors = self.pair_alone()
+        keys = [uuid.uuid4().hex for _ in range(5)]
+        for n, key in enumerate(keys):
+            self.assertEqual(self.post(key=key, producer=doors[n % 2]).status, 202)
+        for key in keys:
+            for door in doors:
+                self.assertEqual(self.post(key=key, producer=door).status, 202)
+        for door in doors:      # each has seen all five by now
+            self.assert_limited(self.post(producer=door), *Customers.POLICY)
+
+    def test_beyond_the_limit_a_repeat_that_another_door_let_in_is_known_once_it_is_decided(self):
+        first, second = self.pair_alone()
+        key = uuid.uuid4().hex
+        self.assertEqual(self.post(key=key, producer=first).status, 202)
+        for _ in range(5):
+            self.assertEqual(self.post(producer=second).status, 202)
+        self.assert_limited(self.post(key=key, producer=second), *Customers.POLICY)
+        self.assertEqual(self.post(key=key, producer=first).status, 202)
+        self.addCleanup(self.stack.start("consumer").stop)
+        wait_until(lambda: self.post(key=key, producer=second).status == 202, 30, "PostgreSQL to know the order")
 
     def test_a_door_counts_alone_and_refuses_no_repeat(self):
         proxy, door = self.stack.proxies["redis"], self.stack.daemon("producer")
