@@ -33,7 +33,8 @@ struct command {
     const char *summary;   /* one line */
     const char *details;   /* for its own --help; one paragraph, or "" */
     struct command_option options[COMMAND_OPTIONS_MAX + 1];
-    cfg_set settings;                                             /* that it needs: CFG_BIT | … */
+    cfg_set settings; /* that it needs: CFG_BIT | … */
+    bool patient;     /* it has queries that take long: see ctl.h */
     int (*run)(struct ctl *ctl, const struct command_args *args); /* returns an exit code */
 };
 

@@ -51,6 +51,8 @@ enum contact_state ctl_meet(struct ctl *ctl, const struct contact_kind *kind,
     if (contact->client == NULL) {
         contact_begin(contact, kind, ctl->loop, ctl->cfg, "checkoutctl");
         contact_await(contact, 1, PATIENCE_MS);
+        if (contact == &ctl->contacts[0] && contact->client != NULL)
+            pg_patience(contact->client, ctl->patient ? 0 : CTL_ANSWER_MS);
     }
     ctl->pg = ctl->contacts[0].client;
     ctl->broker = ctl->contacts[1].client;
@@ -88,9 +90,11 @@ static void answered(const struct pg_result *result, void *arg)
 {
     struct question *question = arg;
     struct ctl *ctl = question->ctl;
+    bool lost = pg_status(result) == PG_LOST;
     question->exit_code = pg_status(result) == PG_OK ? CTL_FINE : CTL_FAILED;
     (void)snprintf(ctl->sqlstate, sizeof ctl->sqlstate, "%s", pg_sqlstate(result));
-    (void)snprintf(ctl->problem, sizeof ctl->problem, "%s", pg_message(result));
+    (void)snprintf(ctl->problem, sizeof ctl->problem, "%s",
+                   lost ? pg_reason(ctl->pg) : pg_message(result));
     if (question->exit_code == CTL_FINE && question->rows != NULL)
         question->rows(result, question->arg);
     loop_stop(ctl->loop);

@@ -18,10 +18,16 @@
 enum { CTL_FINE = 0, CTL_FAILED = 1, CTL_USAGE = 2 };
 
 #define CTL_PROBLEM_SIZE 512
+/* How long PostgreSQL may take for an answer before its session is given up: the usual bound, which
+ * is longer than any statement timeout that a command sets, and that of commands that go on when it
+ * is back. */
+#define CTL_ANSWER_MS 90000
+#define CTL_ANSWER_SOON_MS 10000
 
 struct ctl {
     struct cfg *cfg;
     bool json;
+    bool patient; /* PostgreSQL may take any time for an answer */
     struct loop *loop;
     struct contact contacts[3]; /* their clients follow; NULL: not connected */
     struct pg *pg;
@@ -47,7 +53,7 @@ MUST_CHECK int ctl_need(struct ctl *ctl, const struct contact_kind *kind);
 
 /*
  * Sends a query and waits; `rows` (may be NULL) gets the answer if it is PG_OK. 0, or CTL_FAILED:
- * then ctl->sqlstate and ctl->problem hold the server's error.
+ * then ctl->sqlstate and ctl->problem hold the server's error, or why there is no answer.
  */
 MUST_CHECK int ctl_try_query(struct ctl *ctl, const struct pg_statement *statement,
                              const char *const *params, pg_result_cb rows, void *arg);

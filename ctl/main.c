@@ -21,7 +21,7 @@ static int print_help(const struct cli *cli)
 
 static int run(const struct cli *cli)
 {
-    struct ctl ctl = {.json = cli->json};
+    struct ctl ctl = {.json = cli->json, .patient = cli->command->patient};
     int exit_code = ctl_load(&ctl, cli->command->settings);
     if (exit_code != CTL_FINE)
         return exit_code;

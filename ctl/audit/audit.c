@@ -98,5 +98,6 @@ const struct command command_audit = {
                  "at the gateway, check only what is not older (default: all)"},
                 {"no-gateway", NULL, "only the database"}},
     .settings = CFG_BIT(DATABASE_URL),
+    .patient = true,
     .run = run,
 };

@@ -152,8 +152,10 @@ int feed_open(struct feed *feed, struct ctl *ctl, const char *after, bool all_st
 {
     *feed = (struct feed){.ctl = ctl, .all_states = all_states, .row = row, .arg = arg};
     int exit_code = ctl_need(ctl, &contact_pg);
-    if (exit_code == CTL_FINE)
-        exit_code = find_start(feed, after);
+    if (exit_code != CTL_FINE)
+        return exit_code;
+    pg_patience(ctl->pg, CTL_ANSWER_SOON_MS);
+    exit_code = find_start(feed, after);
     if (exit_code != CTL_FINE)
         return exit_code;
     feed->timer = loop_timer_new(ctl->loop, wake, feed);

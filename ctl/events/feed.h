@@ -34,7 +34,7 @@ struct feed {
 MUST_CHECK int feed_open(struct feed *feed, struct ctl *ctl, const char *after, bool all_states,
                          feed_row_cb row, void *arg);
 void feed_close(struct feed *feed);
-/* Reads a page. An exit code. */
+/* Reads a page. An exit code: CTL_FINE also while the database is away or silent. */
 MUST_CHECK int feed_read(struct feed *feed);
 /* Waits until there may be more, or a signal comes. */
 void feed_rest(struct feed *feed);

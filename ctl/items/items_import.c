@@ -253,5 +253,6 @@ const struct command command_items_import = {
         "standard input.",
     .options = {{"skip-bad", NULL, "import the good lines, report the bad ones"}},
     .settings = CFG_BIT(DATABASE_URL),
+    .patient = true,
     .run = run,
 };

@@ -367,7 +367,10 @@ static int run(struct ctl *ctl, const struct command_args *args)
     int exit_code = ctl_need(ctl, &contact_pg);
     if (exit_code == CTL_FINE && ctl_meet(ctl, &contact_broker, &reason) != CONTACT_UP)
         (void)ctl_complain(0, "RabbitMQ does not answer, so its queues are not known: %s", reason);
-    return exit_code == CTL_FINE ? run_signalled(&top) : exit_code;
+    if (exit_code != CTL_FINE)
+        return exit_code;
+    pg_patience(ctl->pg, CTL_ANSWER_SOON_MS); /* a signal waits for the answer, too */
+    return run_signalled(&top);
 }
 
 const struct command command_top = {

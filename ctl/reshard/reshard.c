@@ -162,5 +162,6 @@ const struct command command_reshard = {
                 {"abort", NULL, "undo an unfinished change whose tables have not moved"}},
     .settings = CFG_BIT(AMQP_URL) | CFG_BIT(AMQP_HEARTBEAT) | CFG_BIT(DATABASE_URL) |
                 CFG_BIT(QUEUE_MAX_BYTES) | CFG_BIT(QUEUE_REPLICAS) | CFG_BIT(ORDER_SECRET_FILE),
+    .patient = true,
     .run = run,
 };

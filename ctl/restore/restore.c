@@ -274,6 +274,7 @@ const struct command command_restore_status = {
                "backup, a standby that lagged when it was promoted, an old primary that came back. "
                "Programs serve nothing from such a one. Exit code 1 if it is.",
     .settings = CFG_BIT(DATABASE_URL) | CFG_BIT(AMQP_URL) | CFG_BIT(AMQP_HEARTBEAT),
+    .patient = true,
     .run = run_status,
 };
 
@@ -297,5 +298,6 @@ const struct command command_restore_finish = {
                  "finishes a restore that no milestone shows: RabbitMQ was restored, "
                  "too"}},
     .settings = CFG_BIT(DATABASE_URL) | CFG_BIT(AMQP_URL) | CFG_BIT(AMQP_HEARTBEAT),
+    .patient = true,
     .run = run_finish,
 };

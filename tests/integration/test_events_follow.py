@@ -193,5 +193,41 @@ class LostDatabase(harness.TestCase):
         self.assertEqual([event["order_id"] for event in follower.events], [order.id for order in orders])
 
 
+class SilentDatabase(harness.TestCase):
+    daemons = ("sandbox", "producer", "consumer")
+    proxied = ("database",)
+
+    def test_a_database_that_says_nothing_is_away_too(self):
+        database = self.stack.proxies["database"]
+        self.addCleanup(database.freeze, False)
+        follower = Follower(self.stack, "now")
+        wait_until(lambda: follower.cursor != "now", 30, "the first cursor")
+        database.freeze()
+        wait_until(lambda: b"PostgreSQL is away: no answer to a query" in follower.complaints, 30, "it to be told")
+        database.freeze(False)
+        wait_until(lambda: b"PostgreSQL is back" in follower.complaints, 30, "it to return")
+        order = self.stack.order("ann", self.stack.item()).wait("confirmed")
+        wait_until(lambda: follower.events, 30, "the event")
+        self.assertEqual([event["order_id"] for event in follower.events], [order.id])
+        self.assertEqual(follower.end(), 0)
+
+    def test_a_signal_ends_what_waits_for_a_silent_database(self):
+        database = self.stack.proxies["database"]
+        self.addCleanup(database.freeze, False)
+        follower = Follower(self.stack, "now")
+        wait_until(lambda: follower.cursor != "now", 30, "the first cursor")
+        top = subprocess.Popen([harness.program("checkoutctl"), "top", "--json", "--interval", "100ms"],
+                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                               env=harness.program_environment(self.stack.settings))
+        self.addCleanup(top.stdout.close)
+        self.addCleanup(top.kill)
+        top.stdout.readline()
+        database.freeze()
+        wait_until(lambda: database.holds(b"feed"), 20, "a query that waits")
+        top.send_signal(signal.SIGINT)
+        self.assertEqual(follower.end(), 0)
+        self.assertEqual(top.wait(20), 0)
+
+
 if __name__ == "__main__":
     harness.main()

@@ -281,6 +281,35 @@ START_TEST(a_query_without_an_answer_ends_the_session)
 }
 END_TEST
 
+START_TEST(the_bound_may_change_while_a_query_waits)
+{
+    FOLLOW(LOGIN, QUERY, HOLD, LOGIN, QUERY, HOLD, LOGIN, HOLD);
+    open_session(0);
+    expect(1, "up; ");
+    ask();
+    pg_patience(pg, ANSWER_MS);
+    expect(3, "lost; no answer to a query within 60 ms; up; ");
+    ask(); /* a new session has it, too */
+    expect(3, "lost; no answer to a query within 60 ms; up; ");
+}
+END_TEST
+
+START_TEST(the_bound_may_be_taken_away)
+{
+    FOLLOW(LOGIN, QUERY, HOLD);
+    open_session(ANSWER_MS);
+    expect(1, "up; ");
+    ask();
+    pg_patience(pg, 0);
+    struct loop_timer *later = loop_timer_new(words.loop, (loop_cb)loop_stop, words.loop);
+    loop_timer_start(later, (uint64_t)ANSWER_MS * 3, 0);
+    words.wanted = 9;
+    loop_run(words.loop);
+    loop_timer_free(later);
+    ck_assert_str_eq(buf_text(&words.heard), "");
+}
+END_TEST
+
 START_TEST(an_answer_that_came_while_we_were_slow_counts)
 {
     FOLLOW(LOGIN, QUERY, ANSWER, HOLD);
@@ -317,6 +346,8 @@ int main(void)
     tcase_add_test(tests, a_greeting_without_an_answer_is_given_up);
     tcase_add_test(tests, it_may_be_closed_while_it_greets);
     tcase_add_test(tests, a_query_without_an_answer_ends_the_session);
+    tcase_add_test(tests, the_bound_may_change_while_a_query_waits);
+    tcase_add_test(tests, the_bound_may_be_taken_away);
     tcase_add_test(tests, an_answer_that_came_while_we_were_slow_counts);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

@@ -173,6 +173,13 @@ int pg_limit(struct pg *pg, uint32_t ms)
     return code;
 }
 
+void pg_patience(struct pg *pg, uint32_t ms)
+{
+    pg->options.answer_timeout_ms = ms;
+    loop_timer_stop(pg->deadline);
+    pg_session_called(pg); /* what waits already has the new bound */
+}
+
 int pg_script(struct pg *pg, const char *sql, pg_result_cb cb, void *arg)
 {
     int code = admit(pg);

@@ -132,6 +132,10 @@ MUST_CHECK int pg_query(struct pg *pg, const struct pg_statement *statement,
  */
 MUST_CHECK int pg_limit(struct pg *pg, uint32_t ms);
 
+/* From here on `ms` is the client's own bound for the oldest query, as answer_timeout_ms of the
+ * options, also in later sessions; 0: none. Scripts have none. */
+void pg_patience(struct pg *pg, uint32_t ms);
+
 /* Runs a script of several statements as one transaction (outside the pipeline: waits until it is
  * empty, holds later queries back meanwhile). For migrations. `sql` is copied. */
 MUST_CHECK int pg_script(struct pg *pg, const char *sql, pg_result_cb cb, void *arg);
