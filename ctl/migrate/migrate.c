@@ -6,16 +6,13 @@
 #include "ctl/migrate/migrations.h"
 #include "ctl/migrate/sql_apply.h"
 #include "ctl/migrate/sql_files.h"
+#include "ctl/migrate/turn.h"
 #include "ctl/progress.h"
 
 #define REPORT_MAX ((size_t)256 * 1024)
 /* A try stops the sale for about 1.5 s (see sql_apply_begin): that is a quarter of the time. */
 #define TRIES_MAX 60
 #define REST_MS 4500
-
-/* The session holds it until it ends; another migrate waits meanwhile. */
-static const struct pg_statement lock = {
-    "ctl_migrate_lock", "select pg_advisory_lock(hashtextextended('checkout_migrations', 0))", 0};
 
 static const struct pg_statement make_table = {
     "ctl_migrate_table",
@@ -290,14 +287,11 @@ static void read_bool(const struct pg_result *result, void *arg)
     *(bool *)arg = pg_bool(result, 0, 0);
 }
 
-/* Takes the lock and creates the tables that record applied files. */
+/* Waits for its turn and creates the tables that record applied files. */
 static int prepare(struct ctl *ctl)
 {
     bool there = false;
-    struct progress progress = {false, 0};
-    progress_show(&progress, "waiting for another migrate to end", 0, 0);
-    int exit_code = ctl_query(ctl, &lock, NULL, NULL, NULL);
-    progress_end(&progress);
+    int exit_code = turn_await(ctl);
     if (exit_code == CTL_FINE)
         exit_code = ctl_query(ctl, &tables_exist, NULL, read_bool, &there);
     if (exit_code == CTL_FINE && !there)
@@ -385,11 +379,12 @@ const struct command command_migrate = {
     .operands = "",
     .summary = "brings the database's tables and functions up to date",
     .details =
-        "Applies the files NNN_*.sql that are new to the database, in order, and all functions if "
-        "the text of one has changed, in one transaction. A second run does nothing; two at once "
-        "wait for each other. A numbered file that was applied with other content is an error. The "
-        "sale goes on: if another session keeps a table locked for more than 1.5 s (a dump, an "
-        "audit), all is undone and tried again after 4.5 s, for 6 minutes.",
+        "Applies the files NNN_*.sql that are new to the database, in order, and all functions "
+        "if the text of one has changed, in one transaction. A second run does nothing; one that "
+        "finds another at work waits for 10 minutes at most. A numbered file that was applied "
+        "with other content is an error. The sale goes on: if another session keeps a table "
+        "locked for more than 1.5 s (a dump, an audit), all is undone and tried again after 4.5 "
+        "s, for 6 minutes.",
     .options = {{"dry-run", NULL, "only show what would be applied"},
                 {"dir", "DIR", "folder of the files, instead of the installed one"}},
     .settings = CFG_BIT(DATABASE_URL),

@@ -239,6 +239,33 @@ class Locks(MigrateTestCase):
         self.assert_migrated(migrating)
 
 
+class Turns(MigrateTestCase):
+    @staticmethod
+    def read(path):
+        with open(path, encoding="utf-8") as source:
+            return source.read()
+
+    def test_one_that_finds_another_at_work_names_it_and_waits(self):
+        folder = self.folder(_001_t="create table t (a integer);", list="one.sql\n", f_one=ONE)
+        other = psycopg2.connect(self.url, application_name="checkoutctl")
+        self.addCleanup(other.close)
+        other.cursor().execute("select pg_advisory_lock(hashtextextended('checkout_migrations', 0))")
+        path = os.path.join(folder, "problems")
+        with open(path, "w", encoding="utf-8") as problems:
+            migrating = subprocess.Popen([harness.program("checkoutctl"), "migrate", "--dir", folder],
+                                         env=harness.program_environment({**self.stack.settings,
+                                                                          "CHECKOUT_DATABASE_URL": self.url}),
+                                         stdout=subprocess.DEVNULL, stderr=problems)
+        self.addCleanup(migrating.kill)
+        note = f"another migrate (process {other.info.backend_pid}, checkoutctl) is at work"
+        harness.wait_until(lambda: note in self.read(path), 20, "it to name the other one")
+        self.assertEqual(self.sql("select to_regclass('public.t')"), [(None,)])
+        other.close()
+        self.assertEqual(migrating.wait(30), 0)
+        self.assertEqual(self.read(path).count("\n"), 1)
+        self.assertEqual(self.sql("select to_regclass('public.t')"), [("t",)])
+
+
 class Indexes(MigrateTestCase):
     def test_one_whose_build_was_interrupted_is_refused(self):
         folder = self.folder(_001_t="create schema checkout; create table checkout.t (a integer);", list="one.sql\n", f_one=ONE)
