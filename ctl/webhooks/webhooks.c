@@ -76,6 +76,8 @@ static bool make_key(const char *path)
     explicit_bzero(secret, sizeof secret);
     if (fd >= 0)
         done = close(fd) == 0 && done;
+    if (fd >= 0 && !done)
+        (void)unlink(path); /* else it would pass for a key */
     if (!done)
         (void)fprintf(stderr,
                       "checkoutctl: %s: %s; put a key there, where checkout-webhooks runs: "

@@ -4,6 +4,7 @@
 import base64
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -185,6 +186,17 @@ class Webhooks(TestCase):
             self.assertEqual(self.stack.ctl("webhooks", "add", "no", url, check=False).returncode, 2)
         self.assertEqual(self.stack.ctl("webhooks", "add", "no", "http://x.example/", check=False,
                                         CHECKOUT_HOOKS_HTTP="false").returncode, 2)
+
+    def test_a_key_that_cannot_be_written_leaves_no_file(self):
+        self.addCleanup(self.stack.ctl, "webhooks", "remove", "full")
+        done = subprocess.run([harness.program("checkoutctl"), "webhooks", "add", "full", "https://127.0.0.1:1/"],
+                              text=True, timeout=60, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              env=harness.program_environment(self.stack.settings), restore_signals=False,
+                              preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("full: File too large; put a key there", done.stderr)
+        self.assertNotIn("its key is in", done.stdout)
+        self.assertFalse(os.path.exists(os.path.join(self.keys, "full")))
 
     def test_one_that_was_added_from_the_start_has_what_happened_before(self):
         order = self.order().wait("confirmed")
