@@ -79,66 +79,69 @@ static int made(struct traced_call *call, int code)
     return code;
 }
 
-static int charge(struct pay *pay, const struct pay_charge *asked, pay_answer_cb cb, void *arg)
+typedef int (*intent_ask)(struct pay *pay, const struct pay_charge *asked, const char *intent_id,
+                          pay_answer_cb cb, void *arg);
+typedef int (*refund_ask)(struct pay *pay, const struct pay_refund *asked, pay_answer_cb cb,
+                          void *arg);
+
+static int trace_intent(struct pay *pay, const char *name, intent_ask ask,
+                        const struct pay_charge *asked, const char *intent_id, pay_answer_cb cb,
+                        void *arg)
 {
     struct traced_pay *traced = (struct traced_pay *)pay;
-    struct traced_call *call =
-        begin(traced, "charge payment", asked->order_id, asked->traceparent, cb, arg);
+    struct traced_call *call = begin(traced, name, asked->order_id, asked->traceparent, cb, arg);
     if (call == NULL)
-        return pay_charge(traced->inner, asked, cb, arg);
+        return ask(traced->inner, asked, intent_id, cb, arg);
     struct pay_charge below = *asked;
     below.traceparent = call->traceparent;
-    return made(call, pay_charge(traced->inner, &below, answered, call));
+    return made(call, ask(traced->inner, &below, intent_id, answered, call));
+}
+
+static int trace_refund(struct pay *pay, const char *name, refund_ask ask,
+                        const struct pay_refund *asked, pay_answer_cb cb, void *arg)
+{
+    struct traced_pay *traced = (struct traced_pay *)pay;
+    struct traced_call *call = begin(traced, name, asked->order_id, asked->traceparent, cb, arg);
+    if (call == NULL)
+        return ask(traced->inner, asked, cb, arg);
+    struct pay_refund below = *asked;
+    below.traceparent = call->traceparent;
+    return made(call, ask(traced->inner, &below, answered, call));
+}
+
+/* A charge makes its intent: there is no id yet. */
+static int ask_charge(struct pay *inner, const struct pay_charge *asked, const char *none,
+                      pay_answer_cb cb, void *arg)
+{
+    (void)none;
+    return pay_charge(inner, asked, cb, arg);
+}
+
+static int charge(struct pay *pay, const struct pay_charge *asked, pay_answer_cb cb, void *arg)
+{
+    return trace_intent(pay, "charge payment", ask_charge, asked, NULL, cb, arg);
 }
 
 static int get(struct pay *pay, const struct pay_charge *asked, const char *intent_id,
                pay_answer_cb cb, void *arg)
 {
-    struct traced_pay *traced = (struct traced_pay *)pay;
-    struct traced_call *call =
-        begin(traced, "look at payment", asked->order_id, asked->traceparent, cb, arg);
-    if (call == NULL)
-        return pay_get(traced->inner, asked, intent_id, cb, arg);
-    struct pay_charge below = *asked;
-    below.traceparent = call->traceparent;
-    return made(call, pay_get(traced->inner, &below, intent_id, answered, call));
+    return trace_intent(pay, "look at payment", pay_get, asked, intent_id, cb, arg);
 }
 
 static int cancel(struct pay *pay, const struct pay_charge *asked, const char *intent_id,
                   pay_answer_cb cb, void *arg)
 {
-    struct traced_pay *traced = (struct traced_pay *)pay;
-    struct traced_call *call =
-        begin(traced, "cancel payment", asked->order_id, asked->traceparent, cb, arg);
-    if (call == NULL)
-        return pay_cancel(traced->inner, asked, intent_id, cb, arg);
-    struct pay_charge below = *asked;
-    below.traceparent = call->traceparent;
-    return made(call, pay_cancel(traced->inner, &below, intent_id, answered, call));
+    return trace_intent(pay, "cancel payment", pay_cancel, asked, intent_id, cb, arg);
 }
 
 static int refund(struct pay *pay, const struct pay_refund *asked, pay_answer_cb cb, void *arg)
 {
-    struct traced_pay *traced = (struct traced_pay *)pay;
-    struct traced_call *call =
-        begin(traced, "refund payment", asked->order_id, asked->traceparent, cb, arg);
-    if (call == NULL)
-        return pay_refund(traced->inner, asked, cb, arg);
-    struct pay_refund below = *asked;
-    below.traceparent = call->traceparent;
-    return made(call, pay_refund(traced->inner, &below, answered, call));
+    return trace_refund(pay, "refund payment", pay_refund, asked, cb, arg);
 }
 
 static int find_refund(struct pay *pay, const struct pay_refund *asked, pay_answer_cb cb, void *arg)
 {
-    struct traced_pay *traced = (struct traced_pay *)pay;
-    struct traced_call *call =
-        begin(traced, "look for refund", asked->order_id, asked->traceparent, cb, arg);
-    if (call == NULL)
-        return pay_find_refund(traced->inner, asked, cb, arg);
-    struct pay_refund below = *asked;
-    below.traceparent = call->traceparent;
-    return made(call, pay_find_refund(traced->inner, &below, answered, call));
+    return trace_refund(pay, "look for refund", pay_find_refund, asked, cb, arg);
 }
 
 /* Lists are about many orders. */
