@@ -157,6 +157,25 @@ int buf_json_str(struct buf *b, const char *text)
     return buf_json_strn(b, text, strlen(text));
 }
 
+int buf_json_member(struct buf *b, const char *name, const char *text)
+{
+    if (text == NULL)
+        return 0;
+    size_t before = b->len;
+    int code = buf_append(b, ",\"", 2);
+    if (code == 0)
+        code = buf_str(b, name);
+    if (code == 0)
+        code = buf_append(b, "\":", 2);
+    if (code == 0)
+        code = buf_json_str(b, text);
+    if (code < 0 && b->data != NULL) {
+        b->len = before;
+        b->data[before] = '\0';
+    }
+    return code;
+}
+
 void buf_consume(struct buf *b, size_t len)
 {
     if (len == 0 || b->data == NULL)

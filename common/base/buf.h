@@ -36,6 +36,9 @@ int buf_printf(struct buf *b, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Appends `text` as a JSON string with its quotes; `text` is UTF-8. */
 int buf_json_str(struct buf *b, const char *text);
 int buf_json_strn(struct buf *b, const char *text, size_t len);
+/* Appends `,"name":"text"` to an object that has a member already; nothing if `text` is NULL. The
+ * name is written as it is. */
+int buf_json_member(struct buf *b, const char *name, const char *text);
 
 /* Removes the first `len` bytes. */
 void buf_consume(struct buf *b, size_t len);

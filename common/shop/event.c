@@ -7,24 +7,11 @@
 
 #define EVENT_SOURCE "/checkout"
 
-static void member(struct buf *out, const char *name)
+static void member_int(struct buf *out, const char *name, int64_t value)
 {
     (void)buf_str(out, ",\"");
     (void)buf_str(out, name);
     (void)buf_str(out, "\":");
-}
-
-static void member_str(struct buf *out, const char *name, const char *value)
-{
-    if (value == NULL)
-        return;
-    member(out, name);
-    (void)buf_json_str(out, value);
-}
-
-static void member_int(struct buf *out, const char *name, int64_t value)
-{
-    member(out, name);
     (void)buf_int(out, value);
 }
 
@@ -32,23 +19,23 @@ static void encode_data(struct buf *out, const struct event *event)
 {
     (void)buf_str(out, "\"data\":{\"order_id\":");
     (void)buf_json_str(out, event->order_id);
-    member_str(out, "sku", event->sku);
+    (void)buf_json_member(out, "sku", event->sku);
     if (event->quantity > 0)
         member_int(out, "quantity", event->quantity);
-    member_str(out, "status", event->status);
-    member_str(out, "reason", event->reason);
+    (void)buf_json_member(out, "status", event->status);
+    (void)buf_json_member(out, "reason", event->reason);
     if (event->place_in_line > 0)
         member_int(out, "place_in_line", event->place_in_line);
     if (event->has_amount)
         member_int(out, "amount", event->amount);
-    member_str(out, "currency", event->currency);
-    member_str(out, "reference", event->reference);
+    (void)buf_json_member(out, "currency", event->currency);
+    (void)buf_json_member(out, "reference", event->reference);
     if (event->next_action != NULL) {
         (void)buf_str(out, ",\"next_action\":");
         (void)buf_str(out, event->next_action);
     }
-    member_str(out, "payment_problem", event->payment_problem);
-    member_str(out, "param", event->param);
+    (void)buf_json_member(out, "payment_problem", event->payment_problem);
+    (void)buf_json_member(out, "param", event->param);
     (void)buf_str(out, "}}");
 }
 
@@ -66,7 +53,7 @@ int event_encode(struct buf *out, const struct event *event)
     (void)buf_str(out, time);
     (void)buf_str(out, "\",\"datacontenttype\":\"application/json\"");
     member_int(out, "sequence", event->sequence);
-    member_str(out, "traceparent", event->traceparent);
+    (void)buf_json_member(out, "traceparent", event->traceparent);
     (void)buf_char(out, ',');
     encode_data(out, event);
     return out->failed ? ERR_FULL : 0;

@@ -11,10 +11,7 @@ const struct pg_statement event_json_feed = {
 static void add_text(const struct pg_result *result, int row, enum event_json_column column,
                      const char *name, struct buf *out)
 {
-    if (pg_null(result, row, (int)column))
-        return;
-    (void)buf_printf(out, ",\"%s\":", name);
-    (void)buf_json_str(out, pg_text(result, row, (int)column));
+    (void)buf_json_member(out, name, pg_text_or_null(result, row, (int)column));
 }
 
 static void add_number(const struct pg_result *result, int row, enum event_json_column column,

@@ -32,30 +32,22 @@ void hook_id(const struct hook_event *event, int64_t delivery, char ret_id[HOOK_
         (void)snprintf(ret_id, HOOK_ID_SIZE, "evt_%" PRId64, event->event_id);
 }
 
-static void add_text(struct buf *out, const char *name, const char *text)
-{
-    if (text == NULL)
-        return;
-    (void)buf_printf(out, ",\"%s\":", name);
-    (void)buf_json_str(out, text);
-}
-
 static void add_data(const struct hook_event *event, struct buf *out)
 {
     (void)buf_printf(out, "\"event_id\":\"%" PRId64 "\"", event->event_id);
-    add_text(out, "order_id", event->order_id);
+    (void)buf_json_member(out, "order_id", event->order_id);
     if (event->sequence > 0)
         (void)buf_printf(out, ",\"sequence\":%" PRId64, event->sequence);
-    add_text(out, "status", event->type + strlen(HOOK_TYPE_PREFIX));
-    add_text(out, "reason", event->reason);
-    add_text(out, "user_id", event->user_id);
-    add_text(out, "sku", event->sku);
+    (void)buf_json_member(out, "status", event->type + strlen(HOOK_TYPE_PREFIX));
+    (void)buf_json_member(out, "reason", event->reason);
+    (void)buf_json_member(out, "user_id", event->user_id);
+    (void)buf_json_member(out, "sku", event->sku);
     if (event->quantity > 0)
         (void)buf_printf(out, ",\"quantity\":%" PRId64, event->quantity);
     if (event->has_amount)
         (void)buf_printf(out, ",\"amount\":%" PRId64, event->amount);
-    add_text(out, "currency", event->currency);
-    add_text(out, "reference", event->reference);
+    (void)buf_json_member(out, "currency", event->currency);
+    (void)buf_json_member(out, "reference", event->reference);
 }
 
 int hook_body(const struct hook_event *event, struct buf *out)

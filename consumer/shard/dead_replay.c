@@ -118,12 +118,9 @@ static void write_jobs(struct dead_replay *replay)
 
 /* ---- a letter ---- */
 
-static void add_text(struct buf *out, const char *name, const char *value)
+static const char *filled(const char *text)
 {
-    if (value == NULL || value[0] == '\0')
-        return;
-    (void)buf_printf(out, ",\"%s\":", name);
-    (void)buf_json_str(out, value);
+    return text[0] == '\0' ? NULL : text;
 }
 
 static void add_job(struct dead_replay *replay, const struct job_entry *entry)
@@ -136,19 +133,19 @@ static void add_job(struct dead_replay *replay, const struct job_entry *entry)
                      replay->job_count++ == 0 ? "" : ",", job->order_id, shard, job->quantity);
     if (job->has_unit_price)
         (void)buf_printf(out, ",\"unit_price\":%" PRId64, job->unit_price);
-    add_text(out, "user", job->user_id);
-    add_text(out, "sku", job->sku);
-    add_text(out, "payment_method", job->payment_method);
-    add_text(out, "receipt_email", job->receipt_email);
-    add_text(out, "reference", job->reference);
-    add_text(out, "accepted_at", job->accepted_at);
-    add_text(out, "fingerprint", job->fingerprint);
-    add_text(out, "traceparent", job->traceparent);
-    add_text(out, "gateway_customer", job->gateway_customer);
-    add_text(out, "human", job->human);
-    add_text(out, "mail_to", job->mail_to);
-    add_text(out, "locale", job->locale);
-    add_text(out, "flaw", entry->verdict == JOB_GOOD ? NULL : entry->problem);
+    (void)buf_json_member(out, "user", job->user_id);
+    (void)buf_json_member(out, "sku", job->sku);
+    (void)buf_json_member(out, "payment_method", job->payment_method);
+    (void)buf_json_member(out, "receipt_email", job->receipt_email);
+    (void)buf_json_member(out, "reference", job->reference);
+    (void)buf_json_member(out, "accepted_at", filled(job->accepted_at));
+    (void)buf_json_member(out, "fingerprint", filled(job->fingerprint));
+    (void)buf_json_member(out, "traceparent", job->traceparent);
+    (void)buf_json_member(out, "gateway_customer", job->gateway_customer);
+    (void)buf_json_member(out, "human", job->human);
+    (void)buf_json_member(out, "mail_to", job->mail_to);
+    (void)buf_json_member(out, "locale", job->locale);
+    (void)buf_json_member(out, "flaw", entry->verdict == JOB_GOOD ? NULL : entry->problem);
     (void)buf_char(out, '}');
 }
 

@@ -70,14 +70,6 @@ static bool read_queue(const char *queue, uint32_t *ret_shards, uint32_t *ret_sh
     return true;
 }
 
-static void add_text(struct buf *out, const char *name, const char *value)
-{
-    if (value == NULL || value[0] == '\0')
-        return;
-    (void)buf_printf(out, ",\"%s\":", name);
-    (void)buf_json_str(out, value);
-}
-
 static void add_command(struct lost_jobs *lost, const struct job_entry *entry)
 {
     const struct job *job = &entry->job;
@@ -86,14 +78,14 @@ static void add_command(struct lost_jobs *lost, const struct job_entry *entry)
         job->sku == NULL ? 0 : shard_of(job->sku, strlen(job->sku), lost->options.shards);
     (void)buf_printf(out, "%s{\"order_id\":\"%s\",\"shard\":%" PRIu32, lost->jobs == 0 ? "" : ",",
                      job->order_id, shard);
-    add_text(out, "user", job->user_id);
-    add_text(out, "sku", job->sku);
-    add_text(out, "reference", job->reference);
-    add_text(out, "traceparent", job->traceparent);
-    add_text(out, "cause", lost->cause);
+    (void)buf_json_member(out, "user", job->user_id);
+    (void)buf_json_member(out, "sku", job->sku);
+    (void)buf_json_member(out, "reference", job->reference);
+    (void)buf_json_member(out, "traceparent", job->traceparent);
+    (void)buf_json_member(out, "cause", lost->cause);
     if (entry->verdict == JOB_GOOD) {
-        add_text(out, "accepted_at", job->accepted_at);
-        add_text(out, "fingerprint", job->fingerprint);
+        (void)buf_json_member(out, "accepted_at", job->accepted_at);
+        (void)buf_json_member(out, "fingerprint", job->fingerprint);
         (void)buf_printf(out, ",\"quantity\":%" PRId64, job->quantity);
     }
     (void)buf_char(out, '}');

@@ -40,26 +40,18 @@ struct audit_finding audit_finding_of(const struct pg_result *result, int row)
 
 /* ---- a violation ---- */
 
-static void add_member(struct buf *line, const char *name, const char *value)
-{
-    if (value == NULL)
-        return;
-    (void)buf_printf(line, ",\"%s\":", name);
-    (void)buf_json_str(line, value);
-}
-
 static void write_json(struct buf *line, const struct audit_kind *kind,
                        const struct audit_finding *finding)
 {
     (void)buf_printf(line, "{\"promise\":\"%s\",\"kind\":", kind->promise);
     (void)buf_json_str(line, finding->kind);
-    add_member(line, "sku", finding->sku);
-    add_member(line, "order_id", finding->order_id);
+    (void)buf_json_member(line, "sku", finding->sku);
+    (void)buf_json_member(line, "order_id", finding->order_id);
     if (finding->shard != NULL)
         (void)buf_printf(line, ",\"shard\":%s", finding->shard);
-    add_member(line, "intent_id", finding->intent_id);
-    add_member(line, "found", finding->found);
-    add_member(line, "advice", kind->advice);
+    (void)buf_json_member(line, "intent_id", finding->intent_id);
+    (void)buf_json_member(line, "found", finding->found);
+    (void)buf_json_member(line, "advice", kind->advice);
     (void)buf_char(line, '}');
 }
 

@@ -25,10 +25,7 @@ static_assert(COLUMN_HISTORY == ORDER_JSON_COLUMN_COUNT, "ORDER_JSON_COLUMNS com
 static void text(struct buf *out, const struct pg_result *result, int row, int column,
                  const char *name)
 {
-    if (pg_null(result, row, column))
-        return;
-    (void)buf_printf(out, ",\"%s\":", name);
-    (void)buf_json_str(out, pg_text(result, row, column));
+    (void)buf_json_member(out, name, pg_text_or_null(result, row, column));
 }
 
 static void number(struct buf *out, const struct pg_result *result, int row, int column,
