@@ -12,4 +12,10 @@
 /* By these settings; an answer may take `timeout_ms` at most. NULL: no memory. */
 struct pay *gateway_open(struct loop *loop, const struct cfg *cfg, uint32_t timeout_ms);
 
+/* Sends a question whose callback notes its code and stops the loop. 0, or why it was not sent. */
+typedef int (*gateway_ask_cb)(void *arg);
+/* Asks and waits; asks again, four times in all, if the gateway fails for a moment. `code`: where
+ * the callback notes it, and what is returned. */
+MUST_CHECK int gateway_ask(struct ctl *ctl, gateway_ask_cb ask, void *arg, int *code);
+
 #endif

@@ -4,14 +4,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/base/err.h"
+#include "ctl/gateway.h"
 
-#define TRIES 4
-#define TRY_AGAIN_MS 1000
 #define ENTRY_SIZE (PAY_ID_MAX + 24)
 
 struct reading {
     struct ctl *ctl;
+    struct pay *pay;
     struct audit_captures *refunded;
     int64_t since_s;
     char last_id[PAY_ID_MAX + 1];
@@ -44,31 +43,22 @@ static void take(const struct pay_returns *page, void *arg)
     loop_stop(r->ctl->loop);
 }
 
-/* Tries again if the gateway fails for a moment. */
-static int read_page(struct reading *r, struct pay *pay)
+static int ask_page(void *arg)
 {
-    for (int tries = 1;; tries++) {
-        r->code = pay_returns(pay, PAY_RETURN_REFUND, NULL,
-                              r->last_id[0] == '\0' ? NULL : r->last_id, take, r);
-        if (r->code == 0)
-            loop_run(r->ctl->loop);
-        bool passes = r->code == ERR_UNAVAILABLE || r->code == ERR_TIMEOUT ||
-                      r->code == ERR_CLOSED || r->code == ERR_IO;
-        if (!passes || tries == TRIES)
-            return r->code;
-        if (ctl_rest(r->ctl, TRY_AGAIN_MS) != CTL_FINE)
-            return ERR_NOMEM;
-    }
+    struct reading *r = arg;
+    return pay_returns(r->pay, PAY_RETURN_REFUND, NULL, r->last_id[0] == '\0' ? NULL : r->last_id,
+                       take, r);
 }
 
 int refunded_read(struct ctl *ctl, struct pay *pay, int64_t since_s,
                   struct audit_captures *refunded)
 {
-    struct reading r = {.ctl = ctl, .refunded = refunded, .since_s = since_s};
+    struct reading r = {.ctl = ctl, .pay = pay, .refunded = refunded, .since_s = since_s};
+    int code;
     do
-        r.code = read_page(&r, pay);
-    while (r.code == 0 && r.more);
-    return r.code;
+        code = gateway_ask(ctl, ask_page, &r, &r.code);
+    while (code == 0 && r.more);
+    return code;
 }
 
 bool refunded_has(struct audit_captures *refunded, const char *intent_id, int64_t amount)

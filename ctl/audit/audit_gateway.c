@@ -13,8 +13,6 @@
 #include "ctl/refunded.h"
 
 #define PAGE 100
-#define TRIES 4
-#define TRY_AGAIN_MS 1000
 #define SECOND_LOOK_MS 2000 /* what is only under way has arrived by then */
 #define CLOCKS_APART_S 600  /* the gateway's and ours, at most */
 #define TIME_SIZE 40
@@ -143,21 +141,11 @@ static void listed(const struct pay_page *page, void *arg)
     loop_stop(c->ctl->loop);
 }
 
-/* Reads the next page; retries if the gateway fails for a moment. */
-static int list_page(struct comparison *c, int64_t since_s)
+static int ask_page(void *arg)
 {
-    for (int tries = 1;; tries++) {
-        const char *after = c->last_id[0] == '\0' ? NULL : c->last_id;
-        c->code = pay_list(c->pay, since_s, after, PAGE, listed, c);
-        if (c->code == 0)
-            loop_run(c->ctl->loop);
-        bool passes = c->code == ERR_UNAVAILABLE || c->code == ERR_TIMEOUT ||
-                      c->code == ERR_CLOSED || c->code == ERR_IO;
-        if (!passes || tries == TRIES)
-            return c->code;
-        if (ctl_rest(c->ctl, TRY_AGAIN_MS) != CTL_FINE)
-            return ERR_NOMEM;
-    }
+    struct comparison *c = arg;
+    const char *after = c->last_id[0] == '\0' ? NULL : c->last_id;
+    return pay_list(c->pay, c->since_s, after, PAGE, listed, c);
 }
 
 static int complain_list(const struct comparison *c)
@@ -174,13 +162,13 @@ static int complain_list(const struct comparison *c)
     return ctl_complain(CTL_FAILED, "the gateway's list (%s): %s", gateway, err_text(c->code));
 }
 
-static int list_all(struct comparison *c, int64_t since_s)
+static int list_all(struct comparison *c)
 {
     int exit_code = CTL_FINE;
     char what[96];
     do {
         audit_suspects_reset(&c->page);
-        if (list_page(c, since_s) < 0)
+        if (gateway_ask(c->ctl, ask_page, c, &c->code) < 0)
             return complain_list(c);
         (void)snprintf(what, sizeof what, "gateway: %" PRIu64 " intents", c->intents);
         progress_show(&c->report->progress, what, 0, 0);
@@ -248,11 +236,11 @@ static int compare_all(struct comparison *c, int64_t since_ms)
     c->since_s = since_s < 1 ? 0 : since_s;
     int exit_code = ctl_query(c->ctl, &select_times, params, on_times, c);
     if (exit_code == CTL_FINE)
-        exit_code = list_all(c, c->since_s);
+        exit_code = list_all(c);
     if (exit_code == CTL_FINE)
         exit_code = find_missing(c);
     if (exit_code == CTL_FINE)
-        exit_code = audit_returns(c->ctl, c->pay, since_s, c->report);
+        exit_code = audit_returns(c->ctl, c->pay, c->since_s, c->report);
     progress_end(&c->report->progress);
     audit_report_checked(c->report, "gateway_intents", "intents of the gateway", c->intents);
     audit_report_checked(c->report, "gateway_captures", "captures there", c->captured);

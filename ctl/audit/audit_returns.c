@@ -5,11 +5,10 @@
 #include <string.h>
 
 #include "common/base/err.h"
+#include "ctl/gateway.h"
 
 #define ARRAY_MAX ((size_t)4 * 1024 * 1024)
 #define PAGE_MAX 100
-#define TRIES 4
-#define TRY_AGAIN_MS 1000
 #define LOOK_MS 500
 #define LOOKS 20 /* until it is recorded */
 
@@ -28,6 +27,7 @@ struct comparison {
     struct ctl *ctl;
     struct audit_report *report;
     struct pay *pay;
+    enum pay_return_kind kind; /* of the page */
     int64_t since_s;
     struct buf ids, intents, statuses; /* of the page, or of all that differ */
     char orders[PAGE_MAX][64];         /* of those that differ */
@@ -76,23 +76,18 @@ static void listed(const struct pay_returns *page, void *arg)
     loop_stop(c->ctl->loop);
 }
 
-/* Reads the next page; tries again if the gateway fails for a moment. */
-static int list_page(struct comparison *c, enum pay_return_kind kind)
+static int ask_page(void *arg)
 {
-    for (int tries = 1;; tries++) {
-        begin_page(c);
-        c->code = pay_returns(c->pay, kind, NULL, c->after[0] == '\0' ? NULL : c->after, listed, c);
-        if (c->code == 0)
-            loop_run(c->ctl->loop);
-        bool passes = c->code == ERR_UNAVAILABLE || c->code == ERR_TIMEOUT ||
-                      c->code == ERR_CLOSED || c->code == ERR_IO;
-        if (!passes || tries == TRIES)
-            break;
-        if (ctl_rest(c->ctl, TRY_AGAIN_MS) != CTL_FINE)
-            return ERR_NOMEM;
-    }
+    struct comparison *c = arg;
+    begin_page(c);
+    return pay_returns(c->pay, c->kind, NULL, c->after[0] == '\0' ? NULL : c->after, listed, c);
+}
+
+static int list_page(struct comparison *c)
+{
+    int code = gateway_ask(c->ctl, ask_page, c, &c->code);
     end_page(c);
-    return c->code;
+    return code;
 }
 
 static void differ(const struct pg_result *result, void *arg)
@@ -150,10 +145,11 @@ static int compare_kind(struct comparison *c, enum pay_return_kind kind)
 {
     const char *name = kind == PAY_RETURN_REFUND ? "refunds" : "disputes";
     int exit_code = CTL_FINE;
+    c->kind = kind;
     c->after[0] = '\0';
     do {
         progress_show(&c->report->progress, "gateway: refunds and disputes", 0, 0);
-        int code = list_page(c, kind);
+        int code = list_page(c);
         if (kind == PAY_RETURN_DISPUTE && (code == ERR_AUTH || code == ERR_REFUSED)) {
             (void)ctl_complain(0, "the gateway's key may not read disputes: they are not checked");
             return CTL_FINE;

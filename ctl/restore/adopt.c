@@ -11,8 +11,6 @@
 #include "ctl/refunded.h"
 
 #define PAGE 100
-#define TRIES 4
-#define TRY_AGAIN_MS 1000
 #define CAPTURES_MAX ((size_t)256 * 1024) /* of a page, as JSON */
 
 static const struct pg_statement adopt = {
@@ -36,11 +34,6 @@ struct adopting {
 };
 
 /* ---- the gateway's lists ---- */
-
-static bool passes(int code)
-{
-    return code == ERR_UNAVAILABLE || code == ERR_TIMEOUT || code == ERR_CLOSED || code == ERR_IO;
-}
 
 static int complain_list(const struct adopting *a)
 {
@@ -94,20 +87,12 @@ static void take_intents(const struct pay_page *page, void *arg)
     loop_stop(a->ctl->loop);
 }
 
-/* Reads the next page; tries again if the gateway fails for a moment. */
-static int read_page(struct adopting *a)
+static int ask_page(void *arg)
 {
-    for (int tries = 1;; tries++) {
-        buf_reset(&a->captures);
-        a->code = pay_list(a->pay, a->since_s, a->last_id[0] == '\0' ? NULL : a->last_id, PAGE,
-                           take_intents, a);
-        if (a->code == 0)
-            loop_run(a->ctl->loop);
-        if (!passes(a->code) || tries == TRIES)
-            return a->code == 0 ? CTL_FINE : complain_list(a);
-        if (ctl_rest(a->ctl, TRY_AGAIN_MS) != CTL_FINE)
-            return CTL_FAILED;
-    }
+    struct adopting *a = arg;
+    buf_reset(&a->captures);
+    return pay_list(a->pay, a->since_s, a->last_id[0] == '\0' ? NULL : a->last_id, PAGE,
+                    take_intents, a);
 }
 
 /* ---- adopting ---- */
@@ -167,9 +152,9 @@ static int read_list(struct adopting *a)
     if (a->code < 0)
         return complain_list(a);
     do {
-        exit_code = read_page(a);
-        if (exit_code == CTL_FINE)
-            exit_code = adopt_page(a);
+        if (gateway_ask(a->ctl, ask_page, a, &a->code) < 0)
+            return complain_list(a);
+        exit_code = adopt_page(a);
     } while (exit_code == CTL_FINE && a->more);
     return exit_code;
 }
