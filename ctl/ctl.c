@@ -114,14 +114,26 @@ int ctl_try_query(struct ctl *ctl, const struct pg_statement *statement, const c
     return CTL_FAILED;
 }
 
+static bool is_one_of(const char *sqlstate, const char *const *states, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(sqlstate, states[i]) == 0)
+            return true;
+    return false;
+}
+
 /* Whether the tables or functions of a newer (or any) migration are missing. */
 static bool wants_migration(const char *sqlstate)
 {
     static const char *const states[] = {"42P01", "3F000", "42883", "42703", "42704"};
-    for (size_t i = 0; i < ARRAY_LEN(states); i++)
-        if (strcmp(sqlstate, states[i]) == 0)
-            return true;
-    return false;
+    return is_one_of(sqlstate, states, ARRAY_LEN(states));
+}
+
+/* No lock was to be had in time, or it would have been a deadlock. */
+bool ctl_was_locked_out(const struct ctl *ctl)
+{
+    static const char *const states[] = {"55P03", "40P01"};
+    return is_one_of(ctl->sqlstate, states, ARRAY_LEN(states));
 }
 
 int ctl_complain_query(const struct ctl *ctl)

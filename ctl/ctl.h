@@ -60,6 +60,8 @@ MUST_CHECK int ctl_try_query(struct ctl *ctl, const struct pg_statement *stateme
 /* The same, and prints the problem. */
 MUST_CHECK int ctl_query(struct ctl *ctl, const struct pg_statement *statement,
                          const char *const *params, pg_result_cb rows, void *arg);
+/* Whether that query met another session's lock: it did nothing, and may be tried again. */
+bool ctl_was_locked_out(const struct ctl *ctl);
 /* Prints the problem of the last query that failed. Returns CTL_FAILED. */
 int ctl_complain_query(const struct ctl *ctl);
 

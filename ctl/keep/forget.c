@@ -103,11 +103,6 @@ static int refuse_or_fail(const struct forget *forget)
     return ctl_complain_query(ctl);
 }
 
-static bool passes(const char *sqlstate)
-{
-    return strcmp(sqlstate, "55P03") == 0 || strcmp(sqlstate, "40P01") == 0;
-}
-
 /* One chunk after the other, until none is left. */
 static int rename_all(struct forget *forget)
 {
@@ -116,7 +111,7 @@ static int rename_all(struct forget *forget)
     do {
         forget->busy = false;
         int exit_code = ctl_try_query(forget->ctl, &forget_orders, params, take_chunk, forget);
-        if (exit_code != CTL_FINE && passes(forget->ctl->sqlstate))
+        if (exit_code != CTL_FINE && ctl_was_locked_out(forget->ctl))
             forget->busy = true;
         else if (exit_code != CTL_FINE)
             return refuse_or_fail(forget);

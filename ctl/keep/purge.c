@@ -94,12 +94,6 @@ static void show(struct purge *purge)
     progress_show(&purge->progress, what, 0, 0);
 }
 
-/* A lock, or a deadlock: the chunk did nothing. */
-static bool passes(const char *sqlstate)
-{
-    return strcmp(sqlstate, "55P03") == 0 || strcmp(sqlstate, "40P01") == 0;
-}
-
 /* Leaves the rest of the time to the sale. */
 static int rest(const struct purge *purge, uint64_t spent_ms)
 {
@@ -116,7 +110,7 @@ static int run_chunk(struct purge *purge, const struct pg_statement *statement,
     uint64_t began_ms = clock_mono_ms();
     purge->busy = false;
     int exit_code = ctl_try_query(purge->ctl, statement, params, take, purge);
-    if (exit_code != CTL_FINE && passes(purge->ctl->sqlstate)) {
+    if (exit_code != CTL_FINE && ctl_was_locked_out(purge->ctl)) {
         purge->busy = true;
         exit_code = CTL_FINE;
     }

@@ -1,7 +1,6 @@
 #include "ctl/migrate/sql_apply.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "common/base/err.h"
 #include "common/base/utf8.h"
@@ -33,12 +32,6 @@ static int run_script(struct ctl *ctl, const char *script, struct outcome *outco
     return code;
 }
 
-/* No lock was to be had in time, or it would have been a deadlock. */
-static bool busy(const struct ctl *ctl)
-{
-    return strcmp(ctl->sqlstate, "55P03") == 0 || strcmp(ctl->sqlstate, "40P01") == 0;
-}
-
 static int run_words(struct ctl *ctl, const char *what, const char *script)
 {
     struct outcome outcome;
@@ -47,7 +40,7 @@ static int run_words(struct ctl *ctl, const char *what, const char *script)
         return ctl_complain(CTL_FAILED, "%s: %s; nothing was applied", what, err_text(code));
     if (outcome.exit_code == CTL_FINE)
         return CTL_FINE;
-    return busy(ctl) ? SQL_APPLY_BUSY : ctl_complain_query(ctl);
+    return ctl_was_locked_out(ctl) ? SQL_APPLY_BUSY : ctl_complain_query(ctl);
 }
 
 /*
@@ -136,7 +129,7 @@ static int apply(struct ctl *ctl, const struct sql_file *file, const char *text)
         return ctl_complain(CTL_FAILED, "%s: %s; nothing was applied", file->name, err_text(code));
     if (outcome.exit_code == CTL_FINE)
         return CTL_FINE;
-    return busy(ctl) ? SQL_APPLY_BUSY : complain(file, &outcome);
+    return ctl_was_locked_out(ctl) ? SQL_APPLY_BUSY : complain(file, &outcome);
 }
 
 int sql_apply_file(struct ctl *ctl, const struct sql_file *file)
