@@ -14,11 +14,13 @@
 #include "common/shop/shard.h"
 
 #define LOOK_MS 1000
+#define COUNT_MS 10000  /* a broker under an alarm answers nothing, for as long as that lasts */
 #define SILENCE_MS 5000 /* without a letter that is due */
 #define LETTERS_MAX 1000
 #define JOBS_SIZE_MAX ((size_t)16 * 1024 * 1024)
 #define RESULT_SIZE 200
 #define NUMBER_SIZE 24
+#define SILENT "RabbitMQ does not say how many dead letters there are"
 
 static const struct pg_statement begin_replay = {"begin_replay", "select checkout.begin_replay()",
                                                  0};
@@ -48,8 +50,8 @@ struct dead_replay {
     uint64_t tags[LETTERS_MAX]; /* of the letters whose jobs are in `jobs` */
     size_t tag_count;
     size_t job_count;
-    struct buf jobs;  /* JSON */
-    uint64_t read_ms; /* when the last letter came */
+    struct buf jobs;   /* JSON */
+    uint64_t since_ms; /* of the question how many there are, or when the last letter came */
 };
 
 /* ---- the end ---- */
@@ -195,7 +197,7 @@ static void delivered(const struct broker_delivery *letter, void *arg)
     if (replay->phase != READING || replay->read == replay->expected)
         return;
     read_letter(replay, letter);
-    replay->read_ms = clock_mono_ms();
+    replay->since_ms = clock_mono_ms();
     if (replay->jobs.failed)
         finish(replay, false, "there are too many at once: checkoutctl dead replay");
     else if (++replay->read == replay->expected)
@@ -226,7 +228,7 @@ static void counted(int code, const char *text, uint32_t messages, uint32_t cons
     replay->expected = messages < LETTERS_MAX ? messages : LETTERS_MAX;
     replay->read = replay->tag_count = replay->job_count = 0;
     if (code < 0) {
-        finish(replay, false, "RabbitMQ does not say how many dead letters there are");
+        finish(replay, false, SILENT);
     } else if (consumers > 0) {
         finish(replay, false, "another program reads the dead letters; try again later");
     } else if (messages == 0) {
@@ -238,7 +240,7 @@ static void counted(int code, const char *text, uint32_t messages, uint32_t cons
     } else {
         buf_init(&replay->jobs, JOBS_SIZE_MAX);
         (void)buf_char(&replay->jobs, '[');
-        replay->read_ms = clock_mono_ms();
+        replay->since_ms = clock_mono_ms();
         replay->phase = READING;
     }
 }
@@ -254,6 +256,7 @@ static void began(const struct pg_result *result, void *arg)
         return;
     (void)snprintf(replay->command, sizeof replay->command, "%s", pg_text(result, 0, 0));
     replay->phase = COUNTING;
+    replay->since_ms = clock_mono_ms();
     if (broker_declare_queue(replay->options.broker, SHARD_DEAD, NULL, 0, true, counted, replay) <
         0)
         finish(replay, false, "RabbitMQ is not there");
@@ -262,7 +265,10 @@ static void began(const struct pg_result *result, void *arg)
 static void look(void *arg)
 {
     struct dead_replay *replay = arg;
-    if (replay->phase == READING && clock_mono_ms() >= replay->read_ms + SILENCE_MS)
+    uint64_t waited_ms = clock_mono_ms() - replay->since_ms;
+    if (replay->phase == COUNTING && waited_ms >= COUNT_MS)
+        finish(replay, false, SILENT);
+    if (replay->phase == READING && waited_ms >= SILENCE_MS)
         finish(replay, false, "not all dead letters came: no letter was taken; try again");
     if (replay->phase == IDLE && broker_state(replay->options.broker) == BROKER_UP &&
         pg_query(replay->options.session, &begin_replay, NULL, began, replay) == 0)

@@ -13,6 +13,7 @@
 
 #define SECRET "a secret of thirty-two bytes, or so"
 #define LOOK_MS 1000
+#define COUNT_MS 10000
 #define SILENCE_MS 5000
 
 static struct loop *loop;
@@ -180,6 +181,23 @@ START_TEST(a_broker_that_is_lost_or_silent_ends_it)
 }
 END_TEST
 
+START_TEST(a_broker_that_does_not_count_ends_it_and_its_lock)
+{
+    fake_broker_up(broker);
+    fake_loop_run(LOOK_MS);
+    fake_pg_answer(pg, "begin_replay", "7");
+    ck_assert_str_eq(fake_broker_asked(broker), SHARD_DEAD);
+    fake_broker_blocked(broker);
+    fake_loop_run(COUNT_MS - LOOK_MS);
+    ck_assert_str_eq(fake_pg_oldest(pg), "");
+    fake_loop_run(LOOK_MS);
+    expect_end("refused", "does not say how many");
+    fake_broker_answer_with(broker, 1, 0); /* too late: nothing is read */
+    ck_assert_uint_eq(fake_broker_channels(broker), 0);
+    ck_assert_str_eq(fake_pg_oldest(pg), "");
+}
+END_TEST
+
 START_TEST(a_channel_lost_behind_the_commit_says_that_the_jobs_go_on)
 {
     struct broker_channel *channel = reading(1);
@@ -201,6 +219,7 @@ int main(void)
     tcase_add_test(tc, a_lost_session_takes_no_letter_and_another_consumer_goes_on);
     tcase_add_test(tc, jobs_that_are_refused_leave_their_letters);
     tcase_add_test(tc, a_broker_that_is_lost_or_silent_ends_it);
+    tcase_add_test(tc, a_broker_that_does_not_count_ends_it_and_its_lock);
     tcase_add_test(tc, a_channel_lost_behind_the_commit_says_that_the_jobs_go_on);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
