@@ -9,6 +9,7 @@
 #include "common/shop/ids.h"
 #include "common/shop/job.h"
 #include "common/shop/shard.h"
+#include "ctl/broker_reply.h"
 #include "ctl/progress.h"
 
 #define BODY_MAX ((size_t)JOB_MESSAGE_ACCEPT)
@@ -30,7 +31,7 @@ struct dead_queue {
     size_t expected;
     size_t count;
     uint32_t consumers;
-    int code; /* of the last query, or of the channel */
+    int code; /* of the channel */
     char problem[CTL_PROBLEM_SIZE];
     struct progress progress;
 };
@@ -80,30 +81,17 @@ static int lock(struct dead_queue *queue)
     return CTL_FINE;
 }
 
-static void counted(int code, const char *text, uint32_t messages, uint32_t consumers, void *arg)
-{
-    struct dead_queue *queue = arg;
-    queue->code = code;
-    queue->expected = messages;
-    queue->consumers = consumers;
-    (void)snprintf(queue->problem, sizeof queue->problem, "%s", text);
-    if (code != ERR_CLOSED)
-        loop_stop(queue->ctl->loop);
-}
-
 static int count(struct dead_queue *queue)
 {
-    int code = broker_declare_queue(queue->ctl->broker, SHARD_DEAD, NULL, 0, true, counted, queue);
-    if (code == 0) {
-        loop_run(queue->ctl->loop);
-        code = queue->code;
-    }
+    struct broker_reply reply = {.ctl = queue->ctl};
+    int code = broker_reply_count(&reply, SHARD_DEAD);
+    queue->expected = reply.messages;
+    queue->consumers = reply.consumers;
     if (code == ERR_NOT_FOUND)
         return ctl_complain(
             CTL_FAILED, "RabbitMQ has no queue %s; run `checkoutctl topology` first", SHARD_DEAD);
     if (code < 0)
-        return ctl_complain(CTL_FAILED, "RabbitMQ: %s: %s", SHARD_DEAD,
-                            queue->problem[0] == '\0' ? err_text(code) : queue->problem);
+        return ctl_complain(CTL_FAILED, "RabbitMQ: %s: %s", SHARD_DEAD, reply.text);
     return CTL_FINE;
 }
 

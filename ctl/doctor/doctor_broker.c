@@ -28,12 +28,17 @@ static void looked_at_some(uint32_t done, uint32_t total, void *arg)
     progress_show(&looking->progress, "checking exchanges and queues:", done, total);
 }
 
-static void compared(int code, const char *problem, void *arg)
+static void note(struct looking *looking, int code, const char *problem)
 {
-    struct looking *looking = arg;
     progress_end(&looking->progress);
     looking->code = code;
     (void)snprintf(looking->problem, sizeof looking->problem, "%s", problem == NULL ? "" : problem);
+}
+
+static void compared(int code, const char *problem, void *arg)
+{
+    struct looking *looking = arg;
+    note(looking, code, problem);
     loop_stop(looking->ctl->loop);
 }
 
@@ -75,7 +80,7 @@ static bool check_topology(struct doctor *doctor)
     if (code == 0)
         loop_run(ctl->loop);
     else
-        compared(code, err_text(code), &looking);
+        note(&looking, code, err_text(code));
     if (looking.code == 0)
         doctor_say(doctor, FINDING_OK, "queues", "",
                    "%u shard queues and %s are there, with the arguments of the settings",

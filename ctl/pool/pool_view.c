@@ -6,6 +6,7 @@
 
 #include "common/base/err.h"
 #include "common/shop/shard.h"
+#include "ctl/broker_reply.h"
 
 #define QUESTIONS_AT_ONCE 16
 
@@ -229,24 +230,6 @@ void pool_view_free(struct pool_view *view)
 
 /* ---- the broker ---- */
 
-struct dead {
-    struct ctl *ctl;
-    struct pool_view *view;
-};
-
-static void dead_counted(int code, const char *text, uint32_t messages, uint32_t consumers,
-                         void *arg)
-{
-    struct dead *dead = arg;
-    (void)text;
-    (void)consumers;
-    if (code == ERR_CLOSED)
-        return;
-    if (code == 0)
-        dead->view->dead_letters = messages;
-    loop_stop(dead->ctl->loop);
-}
-
 struct counting {
     struct ctl *ctl;
     struct pool_view *view;
@@ -318,7 +301,7 @@ void pool_view_read_queues(struct ctl *ctl, struct pool_view *view)
         }
     if (counting.in_flight > 0)
         loop_run(ctl->loop);
-    struct dead dead = {ctl, view};
-    if (broker_declare_queue(ctl->broker, SHARD_DEAD, NULL, 0, true, dead_counted, &dead) == 0)
-        loop_run(ctl->loop);
+    struct broker_reply dead = {.ctl = ctl};
+    if (broker_reply_count(&dead, SHARD_DEAD) == 0)
+        view->dead_letters = dead.messages;
 }

@@ -1,50 +1,26 @@
 #include "ctl/reshard/lines.h"
 
-#include <stdio.h>
-
 #include "common/base/err.h"
 #include "common/shop/shard.h"
 #include "common/shop/topology.h"
-
-struct reply {
-    struct ctl *ctl;
-    int code;
-    uint32_t messages;
-    uint32_t consumers;
-    char text[CTL_PROBLEM_SIZE];
-};
-
-static void answered(int code, const char *text, uint32_t messages, uint32_t consumers, void *arg)
-{
-    struct reply *reply = arg;
-    reply->code = code;
-    reply->messages = messages;
-    reply->consumers = consumers;
-    (void)snprintf(reply->text, sizeof reply->text, "%s", text == NULL ? "" : text);
-    loop_stop(reply->ctl->loop);
-}
+#include "ctl/broker_reply.h"
 
 /* `code`: of the question that was sent. */
-static int await(struct reply *reply, int code, const char *name)
+static int await(struct broker_reply *reply, int code, const char *name)
 {
-    if (code == 0) {
-        loop_run(reply->ctl->loop);
-        code = reply->code;
-    }
-    if (code == 0)
+    if (broker_reply_await(reply, code) == 0)
         return CTL_FINE;
-    return ctl_complain(CTL_FAILED, "RabbitMQ: %s: %s", name,
-                        reply->text[0] == '\0' ? err_text(code) : reply->text);
+    return ctl_complain(CTL_FAILED, "RabbitMQ: %s: %s", name, reply->text);
 }
 
 static void declared(int code, const char *problem, void *arg)
 {
-    answered(code, problem, 0, 0, arg);
+    broker_replied(code, problem == NULL ? "" : problem, 0, 0, arg);
 }
 
 int lines_declare(struct ctl *ctl, uint32_t shards)
 {
-    struct reply reply = {.ctl = ctl};
+    struct broker_reply reply = {.ctl = ctl};
     char name[SHARD_NAME_SIZE];
     const struct topology_options options = {
         .shards = shards,
@@ -62,15 +38,15 @@ static int bind(struct ctl *ctl, const char *exchange, uint32_t shards, bool ope
     char own[SHARD_NAME_SIZE], queue[SHARD_NAME_SIZE], key[SHARD_NAME_SIZE];
     shard_exchange(shards, own);
     for (uint32_t shard = 0; shard < shards; shard++) {
-        struct reply reply = {.ctl = ctl};
+        struct broker_reply reply = {.ctl = ctl};
         shard_queue(shards, shard, queue);
         if (exchange == NULL)
             shard_routing_key(shard, key);
         else
             shard_queue(shards, shard, key);
         const char *to = exchange == NULL ? own : exchange;
-        int code = open ? broker_bind(ctl->broker, queue, to, key, answered, &reply)
-                        : broker_unbind(ctl->broker, queue, to, key, answered, &reply);
+        int code = open ? broker_bind(ctl->broker, queue, to, key, broker_replied, &reply)
+                        : broker_unbind(ctl->broker, queue, to, key, broker_replied, &reply);
         int exit_code = await(&reply, code, queue);
         if (exit_code != CTL_FINE && (open || reply.code != ERR_NOT_FOUND))
             return exit_code;
@@ -90,11 +66,11 @@ int lines_close(struct ctl *ctl, uint32_t shards)
 
 int lines_link(struct ctl *ctl, uint32_t from, uint32_t to)
 {
-    struct reply reply = {.ctl = ctl};
-    int exit_code = await(
-        &reply,
-        broker_declare_exchange(ctl->broker, LINES_FORWARD, "direct", false, answered, &reply),
-        LINES_FORWARD);
+    struct broker_reply reply = {.ctl = ctl};
+    int exit_code = await(&reply,
+                          broker_declare_exchange(ctl->broker, LINES_FORWARD, "direct", false,
+                                                  broker_replied, &reply),
+                          LINES_FORWARD);
     if (exit_code == CTL_FINE)
         exit_code = bind(ctl, LINES_FORWARD, from, true);
     return exit_code == CTL_FINE ? bind(ctl, LINES_FORWARD, to, true) : exit_code;
@@ -102,22 +78,23 @@ int lines_link(struct ctl *ctl, uint32_t from, uint32_t to)
 
 int lines_unlink(struct ctl *ctl, uint32_t to)
 {
-    struct reply reply = {.ctl = ctl};
+    struct broker_reply reply = {.ctl = ctl};
     int exit_code = bind(ctl, LINES_FORWARD, to, false);
     if (exit_code != CTL_FINE)
         return exit_code;
-    return await(&reply, broker_delete_exchange(ctl->broker, LINES_FORWARD, answered, &reply),
+    return await(&reply, broker_delete_exchange(ctl->broker, LINES_FORWARD, broker_replied, &reply),
                  LINES_FORWARD);
 }
 
 int lines_look(struct ctl *ctl, uint32_t shards, uint32_t shard, uint32_t *ret_messages,
                uint32_t *ret_consumers)
 {
-    struct reply reply = {.ctl = ctl};
+    struct broker_reply reply = {.ctl = ctl};
     char queue[SHARD_NAME_SIZE];
     shard_queue(shards, shard, queue);
     int exit_code = await(
-        &reply, broker_declare_queue(ctl->broker, queue, NULL, 0, true, answered, &reply), queue);
+        &reply, broker_declare_queue(ctl->broker, queue, NULL, 0, true, broker_replied, &reply),
+        queue);
     *ret_messages = reply.messages;
     *ret_consumers = reply.consumers;
     return exit_code;
@@ -139,14 +116,14 @@ int lines_delete(struct ctl *ctl, uint32_t shards)
 {
     char name[SHARD_NAME_SIZE];
     for (uint32_t shard = 0; shard < shards; shard++) {
-        struct reply reply = {.ctl = ctl};
+        struct broker_reply reply = {.ctl = ctl};
         shard_queue(shards, shard, name);
         int exit_code =
-            await(&reply, broker_delete_queue(ctl->broker, name, answered, &reply), name);
+            await(&reply, broker_delete_queue(ctl->broker, name, broker_replied, &reply), name);
         if (exit_code != CTL_FINE)
             return exit_code;
     }
-    struct reply reply = {.ctl = ctl};
+    struct broker_reply reply = {.ctl = ctl};
     shard_exchange(shards, name);
-    return await(&reply, broker_delete_exchange(ctl->broker, name, answered, &reply), name);
+    return await(&reply, broker_delete_exchange(ctl->broker, name, broker_replied, &reply), name);
 }
