@@ -299,12 +299,11 @@ static bool open_broker(struct consumer *c)
                                            .stats = &c->stats,
                                            .shards = c->context.shards};
     c->lost_jobs = lost_jobs_new(&lost);
-    const struct dead_replay_options replay = {.loop = c->daemon.loop,
-                                               .broker = lost.broker,
-                                               .session = c->control,
-                                               .ids = c->context.ids,
-                                               .shards = c->context.shards};
-    c->replay = dead_replay_new(&replay);
+    c->replay = dead_replay_new(&(struct dead_replay_options){.loop = c->daemon.loop,
+                                                              .broker = lost.broker,
+                                                              .session = c->control,
+                                                              .ids = c->context.ids,
+                                                              .shards = c->context.shards});
     return c->lost_jobs != NULL && c->replay != NULL;
 }
 
@@ -360,14 +359,15 @@ static bool open_all(struct consumer *c)
     if (c->context.relay == NULL || c->lines == NULL)
         return false;
     relay_tells_lines(c->context.relay, c->lines);
-    const struct milestones_options milestones = {.loop = loop,
-                                                  .broker = deadletter_broker(c->context.dead),
-                                                  .session = c->heartbeat,
-                                                  .name = cfg_str(cfg, CFG_NAME),
-                                                  .relay = c->context.relay,
-                                                  .stats = &c->stats,
-                                                  .shards = c->context.shards};
-    c->milestones = milestones_new(&milestones);
+    c->milestones = milestones_new(
+        &(struct milestones_options){.loop = loop,
+                                     .broker = deadletter_broker(c->context.dead),
+                                     .reading = servers_broker(cfg, "checkout-consumer milestones"),
+                                     .session = c->heartbeat,
+                                     .name = cfg_str(cfg, CFG_NAME),
+                                     .relay = c->context.relay,
+                                     .stats = &c->stats,
+                                     .shards = c->context.shards});
     if (c->milestones == NULL)
         return false;
     if (cfg_int(cfg, CFG_OPEN_ORDERS_PER_USER) > 0)

@@ -8,9 +8,9 @@
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
-#include "common/shop/milestone_reader.h"
 #include "common/shop/milestone_writer.h"
 #include "consumer/milestones/announced.h"
+#include "consumer/milestones/milestone_fetch.h"
 
 #define TICK_MS 100
 #define LOOK_TICKS 10       /* whether others have found it behind */
@@ -33,7 +33,7 @@ struct milestones {
     struct milestones_options options;
     struct pool *pool;
     struct pool_options serving;
-    struct milestone_reader *reader;
+    struct milestone_fetch *fetch;
     struct milestone_writer *writer;
     struct loop_timer *timer;
     enum phase phase;
@@ -186,11 +186,9 @@ static void read(const struct milestone_reading *reading, void *arg)
 static void begin(struct milestones *milestones)
 {
     milestones->phase = PHASE_READING;
-    int code = milestone_reader_start(milestones->reader);
+    int code = milestone_fetch_start(milestones->fetch);
     if (code < 0)
-        try_again(milestones, "RabbitMQ",
-                  broker_state(milestones->options.broker) == BROKER_DOWN ? "it is not connected"
-                                                                          : err_text(code));
+        try_again(milestones, "milestones in RabbitMQ", err_text(code));
 }
 
 /* ---- while it is connected ---- */
@@ -298,9 +296,9 @@ struct milestones *milestones_new(const struct milestones_options *options)
     buf_init(&milestones->query, QUERY_MAX);
     milestones->announced = announced_new(options->shards);
     milestones->timer = loop_timer_new(options->loop, tick, milestones);
-    milestones->reader = milestone_reader_new(options->loop, options->broker, read, milestones);
+    milestones->fetch = milestone_fetch_new(options->loop, &options->reading, read, milestones);
     milestones->writer = milestone_writer_new(options->broker, reserved, milestones);
-    if (milestones->announced == NULL || milestones->timer == NULL || milestones->reader == NULL ||
+    if (milestones->announced == NULL || milestones->timer == NULL || milestones->fetch == NULL ||
         milestones->writer == NULL) {
         milestones_free(milestones);
         return NULL;
@@ -321,7 +319,8 @@ void milestones_stop(struct milestones *milestones)
     if (milestones == NULL)
         return;
     loop_timer_stop(milestones->timer);
-    milestone_reader_stop(milestones->reader);
+    milestone_fetch_free(milestones->fetch);
+    milestones->fetch = NULL;
     milestone_writer_stop(milestones->writer);
     milestones->phase = PHASE_AWAY;
 }
@@ -331,7 +330,7 @@ void milestones_free(struct milestones *milestones)
     if (milestones == NULL)
         return;
     loop_timer_free(milestones->timer);
-    milestone_reader_free(milestones->reader);
+    milestone_fetch_free(milestones->fetch);
     milestone_writer_free(milestones->writer);
     buf_free(&milestones->own);
     buf_free(&milestones->query);

@@ -26,9 +26,10 @@ struct milestones;
 
 struct milestones_options {
     struct loop *loop;
-    struct broker *broker; /* not that of the shards, which ends when PostgreSQL is away */
-    struct pg *session;    /* it begins where others are refused */
-    const char *name;      /* who compares, for people */
+    struct broker *broker;         /* not that of the shards, which ends when PostgreSQL is away */
+    struct broker_options reading; /* of a connection for each reading */
+    struct pg *session;            /* it begins where others are refused */
+    const char *name;              /* who compares, for people */
     const struct relay *relay;
     struct stats *stats;
     uint32_t shards;

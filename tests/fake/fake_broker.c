@@ -67,6 +67,11 @@ struct broker *fake_broker(size_t number)
     return brokers[number];
 }
 
+size_t fake_brokers(void)
+{
+    return broker_count;
+}
+
 static void set_state(struct broker *broker, enum broker_state state, const char *reason)
 {
     broker->state = state;

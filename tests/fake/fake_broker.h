@@ -14,6 +14,8 @@
 void fake_broker_reset(void);
 /* The broker that was opened as the n-th, from 0. */
 struct broker *fake_broker(size_t number);
+/* How many were opened. */
+size_t fake_brokers(void);
 
 void fake_broker_up(struct broker *broker);
 void fake_broker_blocked(struct broker *broker);
