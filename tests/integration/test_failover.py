@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import harness
 import harness_services
-from harness import query_once, wait_until
+from harness import query_once, timed, wait_until
 from harness_client import http_call
 from harness_services import Standby
 
@@ -131,16 +131,15 @@ class Hangs(FailoverCase):
             wait_until(lambda: self.hanging("checkout-producer%") == 1, 10, "the cancel to hang")
             begun = time.monotonic()
             while not cancel.done():
-                one = time.monotonic()
-                self.assertEqual(self.stack.status("ann", ann.id).json["status"], "confirmed")
-                self.assertLess(time.monotonic() - one, 1)
+                answers, took = timed(lambda: self.stack.status("ann", ann.id).json["status"], 3)
+                self.assertEqual(answers, ["confirmed"] * 3)
+                self.assertLess(took, 1)
                 time.sleep(0.1)
             self.assertEqual(cancel.result().status, 503)
             self.assertLess(time.monotonic() - begun, 8)
-        for _ in range(3):
-            begun = time.monotonic()
-            self.assertEqual(self.stack.call("bob", "DELETE", f"/v1/orders/{bob}").status, 503)
-            self.assertLess(time.monotonic() - begun, 1)
+        answers, took = timed(lambda: self.stack.call("bob", "DELETE", f"/v1/orders/{bob}").status, 3)
+        self.assertEqual(answers, [503] * 3)
+        self.assertLess(took, 1)
         time.sleep(4)  # it connects again meanwhile, and hangs nothing more
         self.assertEqual(self.stack.call("bob", "DELETE", f"/v1/orders/{bob}").status, 503)
         self.assertEqual(self.hanging("checkout-producer%"), 1)
