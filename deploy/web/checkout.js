@@ -5,7 +5,7 @@
  *     const checkout = new Checkout({ api: "https://api.shop.example", session: () => fetchJson("/session") });
  *     checkout.on("change", (order) => draw(order));
  *     await checkout.start();
- *     checkout.buy({ sku: "dress-1920", quantity: 1, payment_method: "pm_…" });
+ *     checkout.buy({ sku: "dress-1920s", quantity: 1, payment_method: "pm_…" });
  *
  * No dependencies, and no need of a secure context. README.md beside this file is the guide.
  * @module
