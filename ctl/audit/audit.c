@@ -94,8 +94,7 @@ const struct command command_audit = {
         "changes nothing itself: consumers look at refunds and disputes of the gateway that are "
         "not recorded, and record them. Exit code 1 with any violation.",
     .options = {{"older", "DURATION", "payments open for longer are stuck (default 1h)"},
-                {"since", "DURATION",
-                 "at the gateway, check only what is not older (default: all)"},
+                {"since", "DURATION", "at the gateway, only what is not older (all)"},
                 {"no-gateway", NULL, "only the database"}},
     .settings = CFG_BIT(DATABASE_URL),
     .patient = true,

@@ -88,7 +88,7 @@ static int run(struct ctl *ctl, const struct command_args *args)
 const struct command command_orders_adopt = {
     .words = "orders adopt",
     .operands = "",
-    .summary = "makes orders of payments that the database does not know",
+    .summary = "makes orders of payments that the database lacks",
     .details =
         "For what `audit` calls charged-for-nothing: the gateway took money, and there is no such "
         "order, since the newest moments of a database were lost, or `restore finish --leave-rest` "

@@ -129,7 +129,6 @@ const struct command command_roles = {
     .options = {{"apply", NULL, "make the logins, instead of printing"},
                 {"passwords", "DIR", "folder of the passwords (" DIRECTORY_DEFAULT ")"},
                 {"vhost", "NAME",
-                 "RabbitMQ's virtual host (" VHOST_DEFAULT
-                 "; with --apply: that of CHECKOUT_AMQP_URL)"}},
+                 "RabbitMQ's (" VHOST_DEFAULT "; --apply: that of CHECKOUT_AMQP_URL)"}},
     .run = run,
 };
