@@ -80,9 +80,7 @@ static void daemons_came(const struct pg_result *result, void *arg)
 
 void doctor_daemons(struct doctor *doctor)
 {
-    if (ctl_try_query(doctor->ctl, &daemons, NULL, daemons_came, doctor) != CTL_FINE)
-        doctor_say(doctor, FINDING_WARN, "producers", "run `checkoutctl migrate`", "%s",
-                   doctor->ctl->problem);
+    (void)doctor_ask(doctor, &daemons, daemons_came, doctor);
 }
 
 static void sales_came(const struct pg_result *result, void *arg)
@@ -112,7 +110,5 @@ static void sales_came(const struct pg_result *result, void *arg)
 
 void doctor_pace(struct doctor *doctor)
 {
-    if (ctl_try_query(doctor->ctl, &sales, NULL, sales_came, doctor) != CTL_FINE)
-        doctor_say(doctor, FINDING_WARN, "payments", "run `checkoutctl migrate`", "%s",
-                   doctor->ctl->problem);
+    (void)doctor_ask(doctor, &sales, sales_came, doctor);
 }

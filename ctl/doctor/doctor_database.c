@@ -94,17 +94,10 @@ static void read_answer(const struct pg_result *result, void *arg)
         answer->numbers[column] = pg_int(result, 0, column);
 }
 
-/* Runs a query; a failure is a finding of its own. */
 static bool ask(struct doctor *doctor, const struct pg_statement *statement, struct answer *answer)
 {
-    struct ctl *ctl = doctor->ctl;
     *answer = (struct answer){.rows = 0};
-    if (ctl_try_query(ctl, statement, NULL, read_answer, answer) == CTL_FINE)
-        return true;
-    doctor_say(doctor, FINDING_FAIL, "postgresql",
-               "run `checkoutctl migrate`, or give this user the rights it needs", "%s",
-               ctl->problem);
-    return false;
+    return doctor_ask(doctor, statement, read_answer, answer);
 }
 
 static void check_version(struct doctor *doctor)
@@ -386,6 +379,7 @@ void doctor_database(struct doctor *doctor)
                    "%s", reason);
         return;
     }
+    doctor_limit_queries(doctor);
     check_version(doctor);
     doctor_session(doctor);
     doctor_commits(doctor);

@@ -41,7 +41,5 @@ static void endpoints_came(const struct pg_result *result, void *arg)
 
 void doctor_hooks(struct doctor *doctor)
 {
-    /* Without functions to ask, the check of migrations says what is missing. */
-    if (ctl_try_query(doctor->ctl, &endpoints, NULL, endpoints_came, doctor) != CTL_FINE)
-        return;
+    (void)doctor_ask(doctor, &endpoints, endpoints_came, doctor);
 }

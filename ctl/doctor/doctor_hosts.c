@@ -28,8 +28,7 @@ static void read_numbers(const struct pg_result *result, void *arg)
 void doctor_commits(struct doctor *doctor)
 {
     struct answer answer = {0};
-    if (ctl_try_query(doctor->ctl, &waiting, NULL, read_numbers, &answer) == CTL_FINE &&
-        answer.numbers[0] > 0)
+    if (doctor_ask(doctor, &waiting, read_numbers, &answer) && answer.numbers[0] > 0)
         doctor_say(doctor, FINDING_FAIL, "postgresql",
                    "bring the replica of synchronous_standby_names back, or take it out of that "
                    "setting; do not end the sessions: that shows commits which a failover loses",
@@ -45,7 +44,7 @@ static const struct pg_statement session = {
 void doctor_session(struct doctor *doctor)
 {
     struct answer answer = {0};
-    if (ctl_try_query(doctor->ctl, &session, NULL, read_numbers, &answer) != CTL_FINE)
+    if (!doctor_ask(doctor, &session, read_numbers, &answer))
         return;
     if (answer.numbers[1] != 0)
         doctor_say(

@@ -34,7 +34,7 @@ void doctor_mails(struct doctor *doctor)
 {
     struct counts counts = {0};
     char age[HUMAN_SIZE];
-    if (ctl_try_query(doctor->ctl, &mails, NULL, read_counts, &counts) != CTL_FINE || !counts.any)
+    if (!doctor_ask(doctor, &mails, read_counts, &counts) || !counts.any)
         return; /* none was ever written: the shop sends none */
     human_age(counts.due_ms, age);
     if (counts.due_ms > LATE_MS)

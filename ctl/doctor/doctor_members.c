@@ -92,23 +92,12 @@ static void say_gathered(const struct pg_result *result, void *arg)
                pg_int(result, 0, 0), known, pg_text(result, 0, 2));
 }
 
-/* Runs a query; a failure is a finding of its own. */
-static bool ask(struct doctor *doctor, const struct pg_statement *statement, pg_result_cb cb,
-                void *arg)
-{
-    if (ctl_try_query(doctor->ctl, statement, NULL, cb, arg) == CTL_FINE)
-        return true;
-    doctor_say(doctor, FINDING_FAIL, "postgresql",
-               "run `checkoutctl migrate`, or give this user the rights it needs", "%s",
-               doctor->ctl->problem);
-    return false;
-}
-
 void doctor_members(struct doctor *doctor)
 {
     struct living of = {0, 0, 0};
     struct pair shards = {0, 0};
-    if (!ask(doctor, &members, read_living, &of) || !ask(doctor, &unowned, read_pair, &shards))
+    if (!doctor_ask(doctor, &members, read_living, &of) ||
+        !doctor_ask(doctor, &unowned, read_pair, &shards))
         return;
     if (of.alive == 0)
         doctor_say(doctor, of.known > 0 ? FINDING_FAIL : FINDING_WARN, "consumers",
@@ -120,8 +109,8 @@ void doctor_members(struct doctor *doctor)
     else
         doctor_say(doctor, FINDING_OK, "consumers", "", "%" PRId64 " alive and ready", of.alive);
     if (of.ready < of.alive)
-        (void)ask(doctor, &not_ready, name_them, doctor);
-    (void)ask(doctor, &nodes, say_gathered, doctor);
+        (void)doctor_ask(doctor, &not_ready, name_them, doctor);
+    (void)doctor_ask(doctor, &nodes, say_gathered, doctor);
     if (of.alive > 0 && shards.first > 0)
         doctor_say(doctor, FINDING_WARN, "shards", "they should be taken over within seconds",
                    "%" PRId64 " of %" PRId64 " have no owner", shards.first, shards.second);

@@ -39,7 +39,7 @@ static void check_webhooks(struct doctor *doctor)
     struct webhooks w = {0};
     char taken[HUMAN_SIZE + sizeof " ago"] = "never";
     char age[HUMAN_SIZE];
-    if (ctl_try_query(doctor->ctl, &webhooks, NULL, read_webhooks, &w) != CTL_FINE || !w.known)
+    if (!doctor_ask(doctor, &webhooks, read_webhooks, &w) || !w.known)
         return;
     if (w.taken_ms >= 0) {
         human_age(w.taken_ms, age);
@@ -74,8 +74,7 @@ static void check_looks(struct doctor *doctor)
 {
     int64_t looks[2] = {0, 0};
     char age[HUMAN_SIZE];
-    if (ctl_try_query(doctor->ctl, &overdue_looks, NULL, read_count_and_age, looks) != CTL_FINE ||
-        looks[0] == 0)
+    if (!doctor_ask(doctor, &overdue_looks, read_count_and_age, looks) || looks[0] == 0)
         return;
     human_age(looks[1], age);
     doctor_say(doctor, FINDING_WARN, "refunds",
@@ -106,8 +105,7 @@ static void say_unclear(struct doctor *doctor, const struct pg_statement *statem
 {
     int64_t found[2] = {0, 0};
     char age[HUMAN_SIZE];
-    if (ctl_try_query(doctor->ctl, statement, NULL, read_count_and_age, found) != CTL_FINE ||
-        found[0] == 0)
+    if (!doctor_ask(doctor, statement, read_count_and_age, found) || found[0] == 0)
         return;
     human_age(found[1], age);
     doctor_say(doctor, FINDING_WARN, subject, advice, "%s: %" PRId64 ", the first for %s", many,

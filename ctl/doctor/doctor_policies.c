@@ -41,8 +41,8 @@ static void check_lost(struct doctor *doctor)
 {
     struct lost lost = {0};
     if (doctor->ctl->pg == NULL || !pg_is_up(doctor->ctl->pg) ||
-        ctl_try_query(doctor->ctl, &lost_jobs, NULL, read_lost, &lost) != CTL_FINE)
-        return; /* the database's own findings say it */
+        !doctor_ask(doctor, &lost_jobs, read_lost, &lost))
+        return;
     if (lost.jobs > 0)
         doctor_say(doctor, FINDING_FAIL, "queues",
                    "let no policy of RabbitMQ match checkout.* (docs/operations.md); buyers "

@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base/err.h"
 #include "common/service/servers.h"
 #include "common/shop/redis_keys.h"
 #include "ctl/doctor/findings.h"
@@ -13,6 +14,7 @@
 
 struct asking {
     struct ctl *ctl;
+    bool lost; /* no answer came */
     char version[32];
 };
 
@@ -32,6 +34,7 @@ static void read_info(const struct redis_reply *reply, void *arg)
         memcpy(asking->version, found, len);
         asking->version[len] = '\0';
     }
+    asking->lost = reply->type == REDIS_LOST;
     loop_stop(asking->ctl->loop);
 }
 
@@ -53,8 +56,11 @@ static void refused(struct trial *trial, const char *command, const char *proble
 static void read_trial(const struct redis_reply *reply, void *arg)
 {
     struct trial *trial = arg;
+    static const char lost[] = "the connection was lost";
     if (reply->type == REDIS_ERROR)
         refused(trial, "", reply->str, reply->len);
+    else if (reply->type == REDIS_LOST)
+        refused(trial, "", lost, sizeof lost - 1);
     loop_stop(trial->ctl->loop);
 }
 
@@ -74,9 +80,12 @@ static void try_commands(struct trial *trial)
         size_t lens[6] = {0};
         for (size_t j = 0; j < commands[i].argc; j++)
             lens[j] = strlen(commands[i].argv[j]);
-        if (redis_command(trial->ctl->redis, commands[i].argc, commands[i].argv, lens, read_trial,
-                          trial) == 0)
+        int code = redis_command(trial->ctl->redis, commands[i].argc, commands[i].argv, lens,
+                                 read_trial, trial);
+        if (code == 0)
             loop_run(trial->ctl->loop);
+        else
+            refused(trial, "", err_text(code), strlen(err_text(code)));
         if (trial->command != NULL)
             trial->command = commands[i].argv[0];
     }
@@ -152,9 +161,14 @@ void doctor_redis(struct doctor *doctor)
     }
     const char *const argv[] = {"INFO", "server"};
     const size_t len[] = {4, 6};
-    struct asking asking = {ctl, "of unknown version"};
+    struct asking asking = {ctl, true, "of unknown version"};
     if (redis_command(ctl->redis, 2, argv, len, read_info, &asking) == 0)
         loop_run(ctl->loop);
+    if (asking.lost) {
+        doctor_say(doctor, FINDING_FAIL, "redis", "look into its log, and run doctor again",
+                   "it answered the login, and then nothing");
+        return;
+    }
     doctor_say(doctor, FINDING_OK, "redis", "", "Redis %s answers", asking.version);
     try_rights(doctor);
     doctor_senders(doctor);

@@ -2,6 +2,7 @@
 #ifndef CTL_DOCTOR_FINDINGS_H
 #define CTL_DOCTOR_FINDINGS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,6 +35,14 @@ void doctor_say(struct doctor *doctor, enum finding_level level, const char *sub
 size_t findings_count(const struct doctor *doctor, enum finding_level level);
 /* All of them as one document, to stdout. */
 void findings_print_json(const struct doctor *doctor);
+
+/* From here on a query may take 5 s at most, so that a locked table or a silent server keeps doctor
+ * from nothing else. PostgreSQL answers. */
+void doctor_limit_queries(struct doctor *doctor);
+/* Runs a query without parameters, whose rows `rows` gets. False: it failed, which is a finding of
+ * its own. */
+bool doctor_ask(struct doctor *doctor, const struct pg_statement *statement, pg_result_cb rows,
+                void *arg);
 
 /* Each checks one subject; doctor_*.c. */
 void doctor_settings(struct doctor *doctor);
