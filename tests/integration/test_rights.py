@@ -227,7 +227,7 @@ class Rights(harness.TestCase):
         self.stack.ctl("topology", **operator)
         self.stack.ctl("orders", "explain", first.id, **operator)
         said = self.stack.ctl("doctor", check=False, **operator, **self.api).stdout
-        self.assertNotIn("fail", said)
+        self.assertNotRegex(said, r"(?m)^fail")
         self.assertIn("RabbitMQ", said)
         self.assertNotIn("management API answers", said)
         self.assertNotIn("refuses", self.stack.ctl("audit", **operator).stderr)
