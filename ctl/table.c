@@ -145,12 +145,16 @@ static size_t line_width(const size_t *widths, size_t count)
     return sum;
 }
 
-/* What the next command needs stays whole. */
+/* What the next command needs stays whole, and so does what says nothing if it is cut: states and
+ * times. */
 static bool may_be_cut(const struct table_column *column)
 {
-    return column->type == TABLE_TEXT && strcmp(column->name, "sku") != 0 &&
-           strcmp(column->name, "id") != 0 && strcmp(column->name, "code") != 0 &&
-           strcmp(column->name, "order_id") != 0;
+    static const char *const whole[] = {"sku", "id", "code", "order_id", "status", "state"};
+    size_t len = strlen(column->name);
+    for (size_t i = 0; i < ARRAY_LEN(whole); i++)
+        if (strcmp(column->name, whole[i]) == 0)
+            return false;
+    return column->type == TABLE_TEXT && (len < 3 || strcmp(column->name + len - 3, "_at") != 0);
 }
 
 /* Cuts the widest of the columns that may be cut, until `count` of them fit. */

@@ -40,7 +40,8 @@ const char *table_value(const struct table *table, size_t row, size_t column); /
 int64_t table_int(const struct table *table, size_t row, size_t column);
 
 /* Aligned, with headings, two spaces apart. At a terminal no line is longer than it is wide: texts
- * are cut, but for ids, SKUs and codes, then columns from the right left out, which stderr says. */
+ * are cut, but for ids, SKUs, codes, states and times, then columns from the right left out, which
+ * stderr says. */
 void table_print(const struct table *table);
 /* One object a line. */
 void table_print_json_lines(const struct table *table);

@@ -415,6 +415,12 @@ class Orders(CtlTestCase):
         cls.stack.sql("insert into payments (order_id, shard, state, amount, currency, idempotency_key,"
                       " intent_id) values (%s, 0, 'captured', 1000, 'usd', 'key-1', 'pi_1')", (cls.ids[0],))
 
+    def test_states_and_times_are_whole_or_left_out(self):
+        for columns in (80, 120, 200):
+            lines, _ = self.at_terminal(columns, "orders", "list")
+            self.assertTrue(any(re.search(r" confirmed\b", line) for line in lines), lines)
+            self.assertEqual([line for line in lines if re.search(r" 2\d{3}-[\d-]*~", line)], [])
+
     def test_newest_first_and_filtered(self):
         self.assertEqual([order["id"] for order in self.lines("orders", "list")], self.ids[::-1])
         self.assertEqual([order["id"] for order in self.lines("orders", "list", "--user", "ann")],
