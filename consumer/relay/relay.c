@@ -174,8 +174,8 @@ void relay_stop(struct relay *relay, uint32_t shard)
     struct relay_shard *part = &relay->of_shard[shard];
     part->generation++;
     part->active = false;
-    part->busy = false;
-    part->dirty = false;
+    part->busy = part->dirty = false;
+    part->watermark = part->saved; /* what was not written goes out again, from its next owner */
     serve(relay, shard, false);
 }
 

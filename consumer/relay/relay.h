@@ -31,6 +31,7 @@ void relay_free(struct relay *relay);
 
 /* The shard is ours; its events up to `watermark` are published. */
 void relay_start(struct relay *relay, uint32_t shard, int64_t watermark);
+/* It is ours no more; what was published and is not saved goes out again, from its next owner. */
 void relay_stop(struct relay *relay, uint32_t shard);
 /* Something was committed. */
 void relay_kick(struct relay *relay, uint32_t shard);

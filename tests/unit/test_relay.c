@@ -233,6 +233,17 @@ START_TEST(answers_to_a_page_of_an_earlier_ownership_count_for_nothing)
 }
 END_TEST
 
+START_TEST(of_a_shard_that_was_lost_no_watermark_is_written_any_more)
+{
+    relay_start(relay, 1, 10);
+    read_page("10", 11, 12);
+    publish_all();
+    relay_stop(relay, 1); /* the database may be another when it is there again */
+    fake_loop_run(250);
+    ck_assert_uint_eq(fake_pg_waiting(session, "advance_relays"), 0);
+}
+END_TEST
+
 START_TEST(a_page_read_for_an_earlier_ownership_is_not_published)
 {
     relay_start(relay, 1, 10);
@@ -371,6 +382,7 @@ int main(void)
     tcase_add_test(tcase, after_a_crash_the_next_owner_publishes_the_same_events_with_the_same_ids);
     tcase_add_test(tcase, answers_to_a_page_of_an_earlier_ownership_count_for_nothing);
     tcase_add_test(tcase, a_page_read_for_an_earlier_ownership_is_not_published);
+    tcase_add_test(tcase, of_a_shard_that_was_lost_no_watermark_is_written_any_more);
     tcase_add_test(tcase, a_refused_publish_holds_the_watermark_and_the_page_is_read_again);
     tcase_add_test(tcase, a_publish_that_cannot_be_sent_holds_the_watermark_too);
     tcase_add_test(tcase, a_lost_redis_is_waited_for_and_nothing_is_passed_over);
