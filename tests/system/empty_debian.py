@@ -1,7 +1,9 @@
 """What the tests on an empty Debian share."""
 
+import filecmp
 import os
 import re
+import shutil
 import subprocess
 import time
 
@@ -59,10 +61,19 @@ def in_system(root, script, **how):
 
 
 def copy_sources(root):
-    """What the repository tracks, as it lies here, to /root/checkout of a system; what was built there stays."""
+    """What the repository tracks, as it lies here, to /root/checkout of a system; what was built there stays.
+
+    Only what differs is written, and is new then: a file's own time may be older than what was built of another."""
     target = os.path.join(root, "root/checkout")
-    os.makedirs(target, exist_ok=True)
-    subprocess.run(["find", target, "-mindepth", "1", "-maxdepth", "1", "!", "-name", "build", "-exec", "rm", "-rf", "{}", "+"],
-                   check=True)
-    subprocess.run(["sh", "-ec", 'git ls-files -z | tar -c --null -T - | tar -x --no-same-owner -C "$0"', target],
-                   check=True, cwd=ROOT)
+    listed = subprocess.run(["git", "ls-files", "-z"], check=True, text=True, stdout=subprocess.PIPE, cwd=ROOT).stdout
+    names = {name for name in listed.split("\0") if os.path.isfile(os.path.join(ROOT, name))}
+    for folder, _, files in os.walk(target):
+        for name in files:
+            there = os.path.relpath(os.path.join(folder, name), target)
+            if there not in names and not there.startswith("build" + os.sep):
+                os.remove(os.path.join(target, there))
+    for name in names:
+        source, copy = os.path.join(ROOT, name), os.path.join(target, name)
+        if not os.path.exists(copy) or not filecmp.cmp(source, copy, shallow=False):
+            os.makedirs(os.path.dirname(copy), exist_ok=True)
+            shutil.copy(source, copy)
