@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <openssl/evp.h>
+#include <openssl/rand.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -118,6 +119,22 @@ bool roles_salted_hash_is(const char *text, const char *password)
     return base64_decode(text, strlen(text), bytes, sizeof bytes, &count) == 0 &&
            count == sizeof bytes && roles_salted_hash(password, bytes, ours) == 0 &&
            strcmp(text, ours) == 0;
+}
+
+int roles_password_salted(const char *directory, const struct role *role,
+                          char ret_text[ROLES_SALTED_SIZE])
+{
+    char password[ROLES_PASSWORD_MAX + 1];
+    unsigned char salt[ROLES_SALT_BYTES];
+    int code = roles_password(directory, role, password);
+    if (code < 0)
+        return code;
+    bool hashed =
+        RAND_bytes(salt, sizeof salt) == 1 && roles_salted_hash(password, salt, ret_text) == 0;
+    explicit_bzero(password, sizeof password);
+    if (!hashed)
+        (void)ctl_complain(CTL_FAILED, "no SHA-256 here");
+    return hashed ? 0 : ERR_NOMEM;
 }
 
 /* ---- Redis' words ---- */

@@ -15,6 +15,7 @@
 #define ROLES_HASH_SIZE HEX_SIZE(ROLES_HASH_BYTES)
 #define ROLES_SALT_BYTES 4 /* of RabbitMQ's hashes */
 #define ROLES_SALTED_SIZE BASE64_SIZE(ROLES_SALT_BYTES + ROLES_HASH_BYTES)
+#define ROLES_SALTED_ALGORITHM "rabbit_password_hashing_sha256"
 #define ROLES_USER_SIZE 64
 #define ROLES_ACL_WORDS_MAX 64
 #define ROLES_ACL_SIZE 1024
@@ -40,6 +41,10 @@ MUST_CHECK int roles_password(const char *directory, const struct role *role,
 /* The password's hash, which is all that Redis keeps. As roles_password. */
 MUST_CHECK int roles_password_hash(const char *directory, const struct role *role,
                                    char ret_hex[ROLES_HASH_SIZE]);
+
+/* The password's salted hash, which is all that RabbitMQ keeps. As roles_password. */
+MUST_CHECK int roles_password_salted(const char *directory, const struct role *role,
+                                     char ret_text[ROLES_SALTED_SIZE]);
 
 /* What RabbitMQ keeps instead of a password (salted SHA-256, base64). ERR_NOMEM. */
 MUST_CHECK int roles_salted_hash(const char *password, const unsigned char salt[ROLES_SALT_BYTES],

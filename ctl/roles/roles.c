@@ -1,6 +1,9 @@
+#include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "common/base/err.h"
 #include "ctl/command.h"
 #include "ctl/roles/rights.h"
 #include "ctl/roles/roles_apply.h"
@@ -26,23 +29,67 @@ static int print_postgresql(const struct roles_aim *aim)
 
 /* ---- RabbitMQ: for a shell on its host ---- */
 
+/* RabbitMQ's own text of a user and its rights. ERR_*, after printing the problem. */
+static int define(const struct roles_aim *aim, const struct role *role, const char *vhost,
+                  json_t *users, json_t *permissions)
+{
+    char name[ROLES_USER_SIZE], hash[ROLES_SALTED_SIZE];
+    int code = roles_password_salted(aim->directory, role, hash);
+    if (code < 0)
+        return code;
+    (void)snprintf(name, sizeof name, "checkout_%s", role->program);
+    if (json_array_append_new(users, json_pack("{s:s, s:s, s:s, s:s}", "name", name,
+                                               "password_hash", hash, "hashing_algorithm",
+                                               ROLES_SALTED_ALGORITHM, "tags", role->tag)) < 0 ||
+        json_array_append_new(permissions, json_pack("{s:s, s:s, s:s, s:s, s:s}", "user", name,
+                                                     "vhost", vhost, "configure", role->configure,
+                                                     "write", role->write, "read", role->read)) <
+            0) {
+        (void)ctl_complain(CTL_FAILED, "%s", err_text(ERR_NOMEM));
+        return ERR_NOMEM;
+    }
+    return 0;
+}
+
+/* All of them; NULL after printing the problem. Free it. */
+static char *definitions(const struct roles_aim *aim, const char *vhost)
+{
+    char *text = NULL;
+    json_t *users = json_array(), *permissions = json_array();
+    json_t *all = json_pack("{s:O, s:O}", "users", users, "permissions", permissions);
+    int code = 0;
+    for (size_t i = 0; i < ARRAY_LEN(roles) && code == 0; i++)
+        if (roles[i].configure != NULL)
+            code = define(aim, &roles[i], vhost, users, permissions);
+    if (code == 0) {
+        text = json_dumps(all, JSON_INDENT(4));
+        if (text == NULL)
+            (void)ctl_complain(CTL_FAILED, "%s", err_text(ERR_NOMEM));
+    }
+    json_decref(all);
+    json_decref(users);
+    json_decref(permissions);
+    return text;
+}
+
+/* The shell reads all of it before it runs any of it; its commands read nothing of it. The
+ * passwords may be on another host, and rabbitmqctl does its work as the user rabbitmq. */
 static int print_rabbitmq(const struct roles_aim *aim)
 {
     const char *vhost = aim->vhost == NULL ? VHOST_DEFAULT : aim->vhost;
-    (void)printf("rabbitmqctl -q list_vhosts | grep -qxF '%s' || rabbitmqctl -q add_vhost '%s'\n",
-                 vhost, vhost);
-    for (size_t i = 0; i < ARRAY_LEN(roles); i++) {
-        const struct role *role = &roles[i];
-        if (role->configure == NULL)
-            continue;
-        const char *program = role->program;
-        (void)printf("{ rabbitmqctl add_user checkout_%s <%s/%s 2>/dev/null ||\n"
-                     "    rabbitmqctl change_password checkout_%s <%s/%s; } >/dev/null\n"
-                     "rabbitmqctl -q set_user_tags checkout_%s %s\n"
-                     "rabbitmqctl -q set_permissions -p '%s' checkout_%s '%s' '%s' '%s'\n",
-                     program, aim->directory, program, program, aim->directory, program, program,
-                     role->tag, vhost, program, role->configure, role->write, role->read);
-    }
+    char *text = definitions(aim, vhost);
+    if (text == NULL)
+        return CTL_FAILED;
+    (void)printf("{\n"
+                 "rabbitmqctl -q list_vhosts | grep -qxF '%s' || rabbitmqctl -q add_vhost '%s'\n"
+                 "file=$(mktemp)\n"
+                 "trap 'rm -f \"$file\"' EXIT\n"
+                 "cat >\"$file\" <<'DEFINITIONS'\n%s\nDEFINITIONS\n"
+                 "chown rabbitmq \"$file\" 2>/dev/null || true\n"
+                 "rabbitmqctl -q import_definitions \"$file\"\n"
+                 "} </dev/null\n",
+                 vhost, vhost, text);
+    free(text);
     return CTL_FINE;
 }
 
@@ -118,10 +165,11 @@ const struct command command_roles = {
         "API at CHECKOUT_BROKER_API_URL) or of CHECKOUT_REDIS_URL (one who may use ACL); the "
         "servers get no password, only its hash. Without, it prints a text for the server's own "
         "tool: checkoutctl roles postgresql | psql; checkoutctl roles rabbitmq | sh "
-        "-e; checkoutctl roles redis | redis-cli. Both may run again at any time: they make what "
-        "is not there and take away what a program does not need. The logins are "
-        "checkout_PROGRAM, at PostgreSQL shop_PROGRAM, for producer, consumer, notifier (not at "
-        "RabbitMQ), mailer, webhooks and console (at PostgreSQL alone) and operator "
+        "-e; checkoutctl roles redis | redis-cli. The texts for RabbitMQ and Redis hold hashes; "
+        "with that for PostgreSQL psql reads the passwords in DIR. Both may run again at any "
+        "time: they make what is not there and take away what a program does not need. The logins "
+        "are checkout_PROGRAM, at PostgreSQL shop_PROGRAM, for producer, consumer, notifier (not "
+        "at RabbitMQ), mailer, webhooks and console (at PostgreSQL alone) and operator "
         "(checkoutctl). A program's password is in the file of its name in DIR; its "
         "CHECKOUT_*_PASSWORD_FILE name the same file. No password is printed. --apply leaves out "
         "mailer, webhooks and console while they have no file. PostgreSQL needs `checkoutctl "

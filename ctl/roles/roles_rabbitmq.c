@@ -8,7 +8,6 @@
 #include "ctl/roles/roles_apply.h"
 
 #define PATH_MAX_BYTES ((size_t)2048)
-#define ALGORITHM "rabbit_password_hashing_sha256"
 #define NOTHING_CHANGED "nothing was changed"
 #define RUN_AGAIN "run it again"
 
@@ -94,7 +93,7 @@ static bool is_tagged(const json_t *user, const char *tag)
 static bool has_password(const json_t *user, const char *password)
 {
     const char *hash = json_string_value(json_object_get(user, "password_hash"));
-    return is_text(user, "hashing_algorithm", ALGORITHM) && hash != NULL &&
+    return is_text(user, "hashing_algorithm", ROLES_SALTED_ALGORITHM) && hash != NULL &&
            roles_salted_hash_is(hash, password);
 }
 
@@ -173,9 +172,10 @@ static bool put(struct making *making, const char *kind, const char *vhost, cons
 static int make_user(struct making *making, const struct user *user)
 {
     const struct role *role = user->role;
-    if (!user->identity && !put(making, "users", NULL, user->name,
-                                json_pack("{s:s, s:s, s:s}", "password_hash", user->hash,
-                                          "hashing_algorithm", ALGORITHM, "tags", role->tag)))
+    if (!user->identity &&
+        !put(making, "users", NULL, user->name,
+             json_pack("{s:s, s:s, s:s}", "password_hash", user->hash, "hashing_algorithm",
+                       ROLES_SALTED_ALGORITHM, "tags", role->tag)))
         return complain(making, RUN_AGAIN);
     if (!user->rights && !put(making, "permissions", making->vhost, user->name,
                               json_pack("{s:s, s:s, s:s}", "configure", role->configure, "write",

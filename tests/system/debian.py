@@ -45,6 +45,7 @@ UNITS = ("checkout-producer@1", "checkout-consumer@1", "checkout-notifier", "che
 ITEMS = "sku,title,price,currency,stock\ndress,A dress of 1926,240000,usd,1\npass,VIP pass,15000,usd,50\n"
 AUTHORITY = "etc/ssl/checkout/authority.pem"
 SMTP_PORT, HOOKS_PORT, GATEWAY_PORT = 2525, 8443, 12111
+WITHOUT_MANAGEMENT = "roles rabbitmq --vhost checkout | sh -e"
 CTL = "set -a; . /etc/checkout/checkout.env; set +a; checkoutctl "
 CLONE_NEWNET = 0x40000000
 
@@ -267,6 +268,9 @@ def install_more(machine):
                 "systemctl restart checkout-producer@1 checkout-notifier\n"
                 "systemctl enable --now checkout-mailer checkout-webhooks checkout-console\n"
                 f"{CTL} webhooks add erp https://localhost:{HOOKS_PORT}/hooks")
+    if f"`checkoutctl {WITHOUT_MANAGEMENT}`" not in section("operations.md", "Installing on Debian"):
+        raise Failed("the page has another way to make RabbitMQ's logins without its management API")
+    print(machine.run(f"set -eo pipefail; {CTL}{WITHOUT_MANAGEMENT}").stdout)
 
 
 # -- who is outside -----------------------------------------------------------------------------------
