@@ -88,8 +88,9 @@ class Stack:
         certificate, key, both, trusted = (os.path.join(self.directory, name) for name in (
             "tls.pem", "tls.key", "tls-both.pem", "trusted.pem"))
         subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
-                        "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out",
-                        certificate], check=True, capture_output=True)
+                        "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-addext",
+                        "keyUsage=critical,digitalSignature,keyCertSign", "-keyout", key, "-out", certificate],
+                       check=True, capture_output=True)
         _join(both, certificate, key)
         _join(trusted, *filter(os.path.exists, [_SYSTEM_AUTHORITIES]), certificate)
         self.certificate = certificate, both

@@ -36,17 +36,21 @@ class Authority:
         self._directory, self._name = directory, name
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._serial = 0
-        own = self._sign(_name(name), self._key.public_key(), days=30, more=[
+        public = self._key.public_key()
+        own = self._sign(_name(name), public, days=30, more=[
+            (x509.SubjectKeyIdentifier.from_public_key(public), False),
             (x509.BasicConstraints(ca=True, path_length=0), True),
             (x509.KeyUsage(False, False, False, False, False, True, True, False, False), True)])
         self.path = self._write("ca.pem", own.public_bytes(serialization.Encoding.PEM))
 
     def _sign(self, subject, public_key, days, more):
-        now = datetime.datetime.utcnow()
+        now = datetime.datetime.now(datetime.timezone.utc)
         builder = x509.CertificateBuilder().subject_name(subject).issuer_name(_name(self._name)).public_key(
             public_key).serial_number(x509.random_serial_number()).not_valid_before(
                 now - datetime.timedelta(days=20)).not_valid_after(now + datetime.timedelta(days=days))
-        for extension, critical in more:
+        # Whose key signed it: Debian 13's Python refuses a certificate that does not say so.
+        signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        for extension, critical in [*more, (signer, False)]:
             builder = builder.add_extension(extension, critical)
         return builder.sign(self._key, hashes.SHA256())
 
