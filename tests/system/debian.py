@@ -143,11 +143,11 @@ class Machine:
             return next(iter(children.read().split()), None)
 
     def run(self, script, check=True):
-        """Runs a script of bash there, as root."""
-        done = subprocess.run(["nsenter", "-t", self.leader, "-m", "-u", "-i", "-n", "-p", "-C", "--", "bash", "-c",
-                               script], check=False, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, cwd="/", env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
-                                                                      "HOME": "/root", "LC_ALL": "C.UTF-8"})
+        """Runs a script of bash there, as root; one that hangs ends with 124."""
+        done = subprocess.run(["nsenter", "-t", self.leader, "-m", "-u", "-i", "-n", "-p", "-C", "--",
+                               "timeout", "-k", "10", "900", "bash", "-c", script], check=False, text=True,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd="/",
+                              env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8"})
         if check and done.returncode != 0:
             raise Failed(f"exit code {done.returncode} of:\n{script}\n{done.stdout}")
         return done
