@@ -10,6 +10,8 @@
 do $$
 declare
     part text;
+    -- from PostgreSQL 16 on, who makes a role is its member, but may not act as it before it says so
+    membership text := case when current_setting('server_version_num')::integer < 160000 then 'member' else 'set' end;
 begin
     foreach part in array array['producer', 'consumer', 'notifier', 'mailer', 'webhooks', 'console', 'operator', 'requester', 'keeper'] loop
         begin               -- roles belong to the whole server: another database may have made it
@@ -20,7 +22,7 @@ begin
     end loop;
     -- to make them the owners of functions, whoever migrates must be a member, unless a superuser
     foreach part in array array['checkout_requester', 'checkout_keeper'] loop
-        if not pg_has_role(current_user, part, 'member') then
+        if not pg_has_role(current_user, part, membership) then
             execute format('grant %I to %I', part, current_user);
         end if;
     end loop;
