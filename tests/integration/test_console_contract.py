@@ -108,7 +108,7 @@ class Documented(Console):
         return order.id
 
     def unclear(self):
-        self.stack.gateway.latency(3000)
+        self.stack.gateway.latency(8000)
         order = self.stack.order("dora", self.stack.item())
         order.wait("reserved")
         self.stack.gateway.calm()
