@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pika
 
 import harness
+import harness_services
 from harness import as_login, wait_until
 from harness_client import http_call
 from harness_database import dump_database, restore_database
@@ -123,3 +124,20 @@ class RestoreCase(harness.TestCase):
     def assert_audited(self):
         audit = self.stack.ctl("audit", check=False)
         self.assertEqual(audit.returncode, 0, audit.stdout + audit.stderr)
+
+
+class OwnPrimary(RestoreCase):
+    """Each class of tests has a primary of its own, which ends."""
+
+    daemons = ("sandbox",)
+    primary = None
+
+    @classmethod
+    def setUpClass(cls):
+        cls.primary = harness_services.start_private_database()
+        super().setUpClass()
+
+    def url(self, login, *ports):
+        parts = urllib.parse.urlsplit(self.stack.direct["CHECKOUT_DATABASE_URL"])
+        login = login or parts.netloc.rpartition("@")[0]
+        return parts._replace(netloc=f"{login}@" + ",".join(f"127.0.0.1:{port}" for port in ports)).geturl()

@@ -9,9 +9,8 @@ import time
 import urllib.parse
 
 import harness
-import harness_services
 from harness import query_once, wait_until
-from harness_restore import RestoreCase
+from harness_restore import OwnPrimary
 from harness_services import Standby
 
 BUYERS = 4
@@ -67,22 +66,7 @@ class Crowd:
             thread.join(30)
 
 
-class Promoted(RestoreCase):
-    """Each test has a primary of its own, which ends."""
-
-    daemons = ("sandbox",)
-    primary = None
-
-    @classmethod
-    def setUpClass(cls):
-        cls.primary = harness_services.start_private_database()
-        super().setUpClass()
-
-    def url(self, login, *ports):
-        parts = urllib.parse.urlsplit(self.stack.direct["CHECKOUT_DATABASE_URL"])
-        login = login or parts.netloc.rpartition("@")[0]
-        return parts._replace(netloc=f"{login}@" + ",".join(f"127.0.0.1:{port}" for port in ports)).geturl()
-
+class Promoted(OwnPrimary):
     def begin(self):
         """A sale at a primary that has a standby."""
         port = urllib.parse.urlsplit(self.stack.direct["CHECKOUT_DATABASE_URL"]).port

@@ -8,9 +8,8 @@ import unittest
 import urllib.parse
 
 import harness
-import harness_services
 from harness import query_once, wait_until
-from harness_restore import RestoreCase
+from harness_restore import OwnPrimary, RestoreCase
 from harness_services import Standby
 
 SERVING = ("producer", "consumer", "notifier", "webhooks")
@@ -101,22 +100,7 @@ class Compared(RestoreCase):
         self.assertIn("lacks events", self.stack.one("select compare_milestones(%s)", ([json.dumps(milestone)],)))
 
 
-class LaggingStandby(RestoreCase):
-    """It has a primary of its own, which ends."""
-
-    daemons = ("sandbox",)
-    primary = None
-
-    @classmethod
-    def setUpClass(cls):
-        cls.primary = harness_services.start_private_database()
-        super().setUpClass()
-
-    def url(self, login, *ports):
-        parts = urllib.parse.urlsplit(self.stack.direct["CHECKOUT_DATABASE_URL"])
-        login = login or parts.netloc.rpartition("@")[0]
-        return parts._replace(netloc=f"{login}@" + ",".join(f"127.0.0.1:{port}" for port in ports)).geturl()
-
+class LaggingStandby(OwnPrimary):
     def test_is_such_a_restore(self):
         old = urllib.parse.urlsplit(self.stack.direct["CHECKOUT_DATABASE_URL"]).port
         standby = Standby(self.stack.direct["CHECKOUT_DATABASE_URL"])
