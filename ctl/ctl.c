@@ -86,15 +86,20 @@ struct question {
     int exit_code;
 };
 
+void ctl_keep_problem(struct ctl *ctl, const struct pg_result *result)
+{
+    bool lost = pg_status(result) == PG_LOST;
+    (void)snprintf(ctl->sqlstate, sizeof ctl->sqlstate, "%s", pg_sqlstate(result));
+    (void)snprintf(ctl->problem, sizeof ctl->problem, "%s",
+                   lost ? pg_reason(ctl->pg) : pg_message(result));
+}
+
 static void answered(const struct pg_result *result, void *arg)
 {
     struct question *question = arg;
     struct ctl *ctl = question->ctl;
-    bool lost = pg_status(result) == PG_LOST;
     question->exit_code = pg_status(result) == PG_OK ? CTL_FINE : CTL_FAILED;
-    (void)snprintf(ctl->sqlstate, sizeof ctl->sqlstate, "%s", pg_sqlstate(result));
-    (void)snprintf(ctl->problem, sizeof ctl->problem, "%s",
-                   lost ? pg_reason(ctl->pg) : pg_message(result));
+    ctl_keep_problem(ctl, result);
     if (question->exit_code == CTL_FINE && question->rows != NULL)
         question->rows(result, question->arg);
     loop_stop(ctl->loop);

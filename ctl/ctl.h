@@ -60,6 +60,9 @@ MUST_CHECK int ctl_try_query(struct ctl *ctl, const struct pg_statement *stateme
 /* The same, and prints the problem. */
 MUST_CHECK int ctl_query(struct ctl *ctl, const struct pg_statement *statement,
                          const char *const *params, pg_result_cb rows, void *arg);
+/* Keeps what an answer says of its failure in ctl->sqlstate and ctl->problem; of a session that was
+ * lost, why. */
+void ctl_keep_problem(struct ctl *ctl, const struct pg_result *result);
 /* Whether that query met another session's lock: it did nothing, and may be tried again. */
 bool ctl_was_locked_out(const struct ctl *ctl);
 /* Prints the problem of the last query that failed. Returns CTL_FAILED. */

@@ -384,7 +384,8 @@ const struct command command_migrate = {
         "finds another at work waits for 10 minutes at most. A numbered file that was applied "
         "with other content is an error. The sale goes on: if another session keeps a table "
         "locked for more than 1.5 s (a dump, an audit), all is undone and tried again after 4.5 "
-        "s, for 6 minutes.",
+        "s, for 6 minutes. If it hangs itself, PostgreSQL undoes all after 10 s, and a statement "
+        "of more than 10 minutes likewise.",
     .options = {{"dry-run", NULL, "only show what would be applied"},
                 {"dir", "DIR", "folder of the files, instead of the installed one"}},
     .settings = CFG_BIT(DATABASE_URL),

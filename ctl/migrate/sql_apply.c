@@ -5,6 +5,11 @@
 #include "common/base/err.h"
 #include "common/base/utf8.h"
 
+/* PostgreSQL's bound for a statement of a file (see sql_apply_begin), and ours for a whole file,
+ * which is longer: after it PostgreSQL is taken for silent. */
+#define STATEMENT_MAX "10min"
+#define FILE_MS 1200000
+
 struct outcome {
     struct ctl *ctl;
     int exit_code;
@@ -17,8 +22,7 @@ static void script_done(const struct pg_result *result, void *arg)
     struct ctl *ctl = outcome->ctl;
     outcome->exit_code = pg_status(result) == PG_OK ? CTL_FINE : CTL_FAILED;
     outcome->position = pg_error_position(result);
-    (void)snprintf(ctl->sqlstate, sizeof ctl->sqlstate, "%s", pg_sqlstate(result));
-    (void)snprintf(ctl->problem, sizeof ctl->problem, "%s", pg_message(result));
+    ctl_keep_problem(ctl, result);
     loop_stop(ctl->loop);
 }
 
@@ -47,13 +51,16 @@ static int run_words(struct ctl *ctl, const char *what, const char *script)
  * Writers of orders first lock a row of checkout.shards. So none is inside its transaction while
  * tables and functions change, and none can deadlock with this. But the sale stands still from here
  * on, also while a table is waited for that somebody else reads: so no lock is waited for long. It
- * is longer than PostgreSQL's deadlock_timeout (1 s), after which an autovacuum makes room.
+ * is longer than PostgreSQL's deadlock_timeout (1 s), after which an autovacuum makes room. And if
+ * this program, its host or the network hangs in between, PostgreSQL ends the transaction.
  */
 int sql_apply_begin(struct ctl *ctl)
 {
     return run_words(ctl, "begin",
                      "begin;"
                      "set local lock_timeout = '1500ms';"
+                     "set local statement_timeout = '" STATEMENT_MAX "';"
+                     "set local idle_in_transaction_session_timeout = '10s';"
                      "do $$ begin"
                      " if to_regclass('checkout.shards') is not null then"
                      "  lock table checkout.shards in exclusive mode;"
@@ -63,7 +70,12 @@ int sql_apply_begin(struct ctl *ctl)
 
 int sql_apply_commit(struct ctl *ctl)
 {
-    return run_words(ctl, "commit", "commit");
+    struct outcome outcome;
+    if (run_script(ctl, "commit", &outcome) == 0 && outcome.exit_code == CTL_FINE)
+        return CTL_FINE;
+    (void)ctl_complain_query(ctl);
+    return ctl_complain(CTL_FAILED, "whether it was applied is not known; run it again: it finds "
+                                    "what is there");
 }
 
 int sql_apply_roll_back(struct ctl *ctl)
@@ -123,7 +135,9 @@ static int apply(struct ctl *ctl, const struct sql_file *file, const char *text)
     buf_init(&script, SQL_FILE_MAX * 3);
     (void)buf_printf(&script, "%s\n;\n", text);
     put_record(&script, file);
+    pg_patience(ctl->pg, FILE_MS);
     int code = script.failed ? ERR_FULL : run_script(ctl, buf_text(&script), &outcome);
+    pg_patience(ctl->pg, CTL_ANSWER_MS);
     buf_free(&script);
     if (code < 0)
         return ctl_complain(CTL_FAILED, "%s: %s; nothing was applied", file->name, err_text(code));

@@ -4,14 +4,17 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import time
 import unittest
+import urllib.parse
 import uuid
 
 import psycopg2.errors
 
 import harness
+from harness_proxy import Proxy
 
 SQL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "schemas", "sql")
 BASELINE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "upgrade", "baseline")
@@ -202,17 +205,40 @@ class Locks(MigrateTestCase):
         self.addCleanup(self.reader.close)
         self.reader.cursor().execute("select * from checkout.orders")
 
-    def start_migrating(self):
+    def start_migrating(self, waits="relation = 'checkout.orders'::regclass"):
         migrating = subprocess.Popen([harness.program("checkoutctl"), "migrate", "--dir", self.files], text=True,
                                      env=harness.program_environment({**self.stack.settings,
                                                                       "CHECKOUT_DATABASE_URL": self.url}),
                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.addCleanup(migrating.kill)
-        harness.wait_until(self.migrate_waits, 20, "migrate to wait for the table")
+        harness.wait_until(lambda: self.waits_for(waits), 20, "migrate to wait for a lock")
         return migrating
 
+    def waits_for(self, lock):
+        return self.sql(f"select 1 from pg_locks where {lock} and not granted")
+
     def migrate_waits(self):
-        return self.sql("select 1 from pg_locks where relation = 'checkout.orders'::regclass and not granted")
+        return self.waits_for("relation = 'checkout.orders'::regclass")
+
+    def test_one_that_is_stopped_does_not_stop_the_sale(self):
+        """A host that hangs, or a network that goes silent, while migrate keeps writers out."""
+        self.reader.rollback()
+        self.write(self.files, _002_t="set local lock_timeout = 0; select pg_advisory_xact_lock(77);"
+                                      "alter table checkout.items add column b integer;",
+                   _003_t="alter table checkout.orders add column b integer;")
+        self.reader.cursor().execute("select pg_advisory_lock(77)")
+        migrating = self.start_migrating(waits="locktype = 'advisory' and objid = 77")
+        migrating.send_signal(signal.SIGSTOP)
+        self.reader.cursor().execute("select pg_advisory_unlock(77)")   # its answer is not read
+        try:
+            self.sql("set lock_timeout = '100s'; lock table checkout.shards in row share mode")
+        finally:
+            migrating.send_signal(signal.SIGCONT)
+        out, problem = migrating.communicate(timeout=30)
+        self.assertEqual((migrating.returncode, out), (1, ""), problem)
+        self.assertIn("nothing was applied", problem)
+        self.assertEqual(set(self.states("--dir", self.files)[0].values()), {"present", "applied"})
+        self.assertEqual(self.sql("select b from checkout.orders"), [])
 
     def assert_migrated(self, migrating):
         out, problem = migrating.communicate(timeout=30)
@@ -237,6 +263,41 @@ class Locks(MigrateTestCase):
             pass
         self.reader.rollback()
         self.assert_migrated(migrating)
+
+
+class Lost(MigrateTestCase):
+    """The connection goes while migrate works."""
+
+    def setUp(self):
+        super().setUp()
+        self.files = self.folder(_001_t="create table t (a integer);", list="one.sql\n", f_one=ONE)
+        parts = urllib.parse.urlsplit(self.url)
+        self.proxy = Proxy(parts.hostname, parts.port)
+        self.addCleanup(self.proxy.close)
+        self.proxied = parts._replace(netloc=f"{parts.netloc.rpartition('@')[0]}@127.0.0.1:{self.proxy.port}").geturl()
+
+    def lose_answers_to(self, pattern):
+        """What migrate says whose connection ends when the server has this."""
+        loss = self.proxy.lose_answers(pattern)
+        migrating = subprocess.Popen([harness.program("checkoutctl"), "migrate", "--dir", self.files], text=True,
+                                     env=harness.program_environment({**self.stack.settings,
+                                                                      "CHECKOUT_DATABASE_URL": self.proxied}),
+                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(migrating.kill)
+        harness.wait_until(lambda: loss.lost(b"C\0\0\0"), 20, "the server to have answered")
+        loss.reset()
+        out, problem = migrating.communicate(timeout=60)
+        self.assertEqual((migrating.returncode, out), (1, ""), problem)
+        return problem
+
+    def test_before_the_commit_nothing_is_applied(self):
+        problem = self.lose_answers_to(b"insert into public.checkout_migrations")
+        self.assertRegex(problem, r"001_t\.sql: \S.*; nothing was applied")
+        self.assertEqual(self.sql("select to_regclass('public.t')"), [(None,)])
+
+    def test_at_the_commit_it_is_not_known_and_a_second_run_tells(self):
+        self.assertIn("whether it was applied is not known; run it again", self.lose_answers_to(b"commit\0"))
+        self.assertEqual(self.states("--dir", self.files), ({"001_t.sql": "present"}, {"one.sql": "present"}))
 
 
 class Turns(MigrateTestCase):

@@ -281,6 +281,19 @@ START_TEST(a_query_without_an_answer_ends_the_session)
 }
 END_TEST
 
+START_TEST(a_script_without_an_answer_ends_the_session)
+{
+    FOLLOW(LOGIN, UNTIL("drop everything"), HOLD, LOGIN, QUERY, ANSWER, HOLD);
+    open_session(ANSWER_MS);
+    expect(1, "up; ");
+    ck_assert_int_eq(pg_script(pg, "drop everything", answered, NULL), 0);
+    ask(); /* waits for its end */
+    expect(4, "lost; lost; no answer to a query within 60 ms; up; ");
+    ask();
+    expect(1, "fine; ");
+}
+END_TEST
+
 START_TEST(the_bound_may_change_while_a_query_waits)
 {
     FOLLOW(LOGIN, QUERY, HOLD, LOGIN, QUERY, HOLD, LOGIN, HOLD);
@@ -346,6 +359,7 @@ int main(void)
     tcase_add_test(tests, a_greeting_without_an_answer_is_given_up);
     tcase_add_test(tests, it_may_be_closed_while_it_greets);
     tcase_add_test(tests, a_query_without_an_answer_ends_the_session);
+    tcase_add_test(tests, a_script_without_an_answer_ends_the_session);
     tcase_add_test(tests, the_bound_may_change_while_a_query_waits);
     tcase_add_test(tests, the_bound_may_be_taken_away);
     tcase_add_test(tests, an_answer_that_came_while_we_were_slow_counts);

@@ -96,7 +96,7 @@ size_t pg_pipeline_pending(const struct pg_pipeline *p)
 
 bool pg_pipeline_waits(const struct pg_pipeline *p)
 {
-    return p->sent.count > 0;
+    return p->sent.count > 0 || p->script != NULL;
 }
 
 /* ---- sending ---- */
@@ -218,6 +218,7 @@ static int start_script(struct pg_pipeline *p, struct pg_held *script)
     p->script = script;
     p->script_result = NULL;
     p->script_failed = false;
+    p->waits_since_ms = clock_mono_ms();
     if (pg_wire_set_pipeline(p->wire, false) < 0 ||
         pg_wire_send_script(p->wire, script->params[0]) < 0)
         return wire_failed(p);

@@ -62,7 +62,7 @@ MUST_CHECK int pg_pipeline_receive(struct pg_pipeline *pipeline);
 
 /* Queries and scripts without an answer. */
 size_t pg_pipeline_pending(const struct pg_pipeline *pipeline);
-/* Something is sent and not answered, which has a bound in time; a script has none. */
+/* Something is sent and not answered, which has a bound in time. */
 bool pg_pipeline_waits(const struct pg_pipeline *pipeline);
 
 #endif
