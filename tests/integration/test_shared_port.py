@@ -22,6 +22,7 @@ from test_producer import Api
 
 SKU = "dress"
 BUSY = "busy"
+LEFT = "left the shared port"
 
 
 def listeners(port):
@@ -42,6 +43,20 @@ def listens(daemon):
         if kind == "socket" and rest.rstrip("]") in inodes:
             return True
     return False
+
+
+def logged(daemon):
+    """Its lines, each with the time when it was written, in s since 1970."""
+    for line in map(json.loads, filter(lambda text: text.endswith(b"}"), daemon.log_text().splitlines())):
+        yield datetime.datetime.fromisoformat(line["time"].replace("Z", "+00:00")).timestamp(), line["event"]
+
+
+def served_at(daemon):
+    """When it began to listen, the last time, as it says; waits until it has."""
+    def last():
+        lines = [(at, event) for at, event in logged(daemon) if event == "serving" or event.startswith(LEFT)]
+        return lines[-1][0] if lines and lines[-1][1] == "serving" else None
+    return wait_until(last, 30, "it says that it serves")
 
 
 class SharedPort(Api):
@@ -83,7 +98,7 @@ class SharedPort(Api):
         """What so many orders get; one that a slow broker has not confirmed is sent again."""
         def order(_):
             key = uuid.uuid4().hex
-            return wait_until(lambda: status if (status := self.ask(key)) != BUSY else None, 20, "a clear answer")
+            return wait_until(lambda: status if (status := self.ask(key)) != BUSY else None, 60, "a clear answer")
         with ThreadPoolExecutor(8) as pool:
             return set(pool.map(order, range(count)))
 
@@ -96,28 +111,27 @@ class SharedPort(Api):
         others = {name: re.sub(r"@[^/]*/", f"@127.0.0.1:{mute.getsockname()[1]}/", self.stack.settings[name])
                   for name in ("CHECKOUT_DATABASE_URL", "CHECKOUT_REDIS_URL")}
         times = []
-        for _ in range(5):  # the quickest counts: others on this machine only add to the time
-            begun = time.monotonic()
+        for _ in range(20):  # the quickest counts, by its own clock: others on this machine only add to the time
             door = self.stack.start("producer", wait=False, CHECKOUT_AMQP_URL=url, **others)
             self.addCleanup(door.kill)
-            wait_until(lambda d=door: listens(d), 10, "it listens")
-            times.append(time.monotonic() - begun)
-            if min(times) < 2.1:
+            wait_until(lambda d=door: listens(d), 60, "it listens")
+            times.append(served_at(door) - door.metric("process_start_time_seconds"))
+            if times[-1] < 2:
                 break
             door.kill()
-        self.assertLess(min(times), 2.1)
+        self.assertLess(times[-1], 2, times)
         self.assertEqual(self.stack.post("ann", SKU, producer=door).status, 503)
 
     def test_one_that_never_had_a_broker_takes_no_orders_from_another(self):
         self.door(self.links[0])
         self.links[1].down()
         second = self.door(self.links[1], wait=False)
-        wait_until(lambda: b"not on the shared port yet" in second.log_text(), 10, "it says so")
+        wait_until(lambda: b"not on the shared port yet" in second.log_text(), 60, "it says so")
         self.assertEqual(self.statuses(), {202})
         self.assertFalse(listens(second))
         self.assertEqual(harness.http_call(second.admin, "GET", "/readyz").status, 503)
         self.links[1].up()
-        wait_until(lambda: listens(second), 10, "it comes when it has a broker")
+        wait_until(lambda: listens(second), 60, "it comes when it has a broker")
         self.assertEqual(self.statuses(), {202})
 
     # -- losses ----------------------------------------------------------------------------------
@@ -133,10 +147,10 @@ class SharedPort(Api):
         for buyer in buyers:
             buyer.start()
         self.links[1].down()
-        wait_until(lambda: not listens(second), 10, "it leaves the port")
-        wait_until(lambda: len(self.sent_while_away(second, seen)) > 60, 20, "buyers go on")
+        wait_until(lambda: not listens(second), 60, "it leaves the port")
+        wait_until(lambda: len(self.sent_while_away(second, seen)) > 60, 60, "buyers go on")
         self.links[1].up()
-        wait_until(lambda: listens(second), 15, "it is back")
+        wait_until(lambda: listens(second), 60, "it is back")
         stop.set()
         for buyer in buyers:
             buyer.join()
@@ -149,11 +163,10 @@ class SharedPort(Api):
         """What those got who began well after this door had left the port and had their answer before it was back, if it
         is: on a busy machine it may be for a moment, since the other one says nothing."""
         spans, left = [], None
-        for line in map(json.loads, filter(lambda text: text.endswith(b"}"), door.log_text().splitlines())):
-            now = datetime.datetime.fromisoformat(line["time"].replace("Z", "+00:00")).timestamp()
-            if line["event"].startswith("left the shared port"):
+        for now, event in logged(door):
+            if event.startswith(LEFT):
                 left = now
-            elif line["event"] == "serving" and left is not None:
+            elif event == "serving" and left is not None:
                 spans.append((left, now))
                 left = None
         spans += [(left, time.time())] if left is not None else []
@@ -172,7 +185,7 @@ class SharedPort(Api):
             for link in self.links:
                 link.up()
             wait_until(lambda: all(listens(door) and door.metric("checkout_broker_up") == 1
-                                   for door in self.doors), 20, "both take orders")
+                                   for door in self.doors), 60, "both take orders")
             self.assertEqual(self.statuses(), {202})
 
     def away(self):
@@ -180,21 +193,21 @@ class SharedPort(Api):
         first = self.door(self.links[0])
         second = self.door(self.links[1])
         self.links[1].down()
-        wait_until(lambda: not listens(second), 10, "it leaves the port")
+        wait_until(lambda: not listens(second), 60, "it leaves the port")
         return first, second
 
     def back_within(self, seconds, end, answer=None):
-        """Of some rounds the quickest counts: others on this machine only add to the time."""
+        """Of some rounds the quickest counts, by its own clock: others on this machine only add to the time."""
         times = []
-        for _ in range(5):
+        for _ in range(10):
             first, second = self.away()
-            begun = time.monotonic()
+            begun = time.time()
             end(first)
-            wait_until(lambda: listens(second), 10, "it is back", interval=0.01)
-            times.append(time.monotonic() - begun)
+            wait_until(lambda: listens(second), 60, "it is back")
+            times.append(served_at(second) - begun)
             if answer is not None:
                 self.assertEqual(self.send(), answer)
-            if times[-1] < seconds:
+            if 0 < times[-1] < seconds:     # before: the first one had said nothing for a moment
                 return
             for door in self.doors:
                 door.kill()
