@@ -102,6 +102,18 @@ class SharedPort(Api):
         with ThreadPoolExecutor(8) as pool:
             return set(pool.map(order, range(count)))
 
+    def statuses_without(self, away):
+        """Those while this one never listens: on a busy machine it may for a moment, since the other one says nothing."""
+        def statuses():
+            served = self.served(away)
+            seen = self.statuses()
+            return seen if not listens(away) and self.served(away) == served else None
+        return wait_until(statuses, 120, "orders while it is away")
+
+    @staticmethod
+    def served(door):
+        return sum(event == "serving" for _, event in logged(door))
+
     # -- the start -------------------------------------------------------------------------------
 
     def test_it_listens_within_two_seconds_though_no_server_answers(self):
@@ -126,9 +138,9 @@ class SharedPort(Api):
         self.door(self.links[0])
         self.links[1].down()
         second = self.door(self.links[1], wait=False)
-        wait_until(lambda: b"not on the shared port yet" in second.log_text(), 60, "it says so")
-        self.assertEqual(self.statuses(), {202})
-        self.assertFalse(listens(second))
+        said = (b"not on the shared port yet", LEFT.encode())   # the latter where the other one said nothing for a moment
+        wait_until(lambda: any(word in second.log_text() for word in said), 60, "it says so")
+        self.assertEqual(self.statuses_without(second), {202})
         self.assertEqual(harness.http_call(second.admin, "GET", "/readyz").status, 503)
         self.links[1].up()
         wait_until(lambda: listens(second), 60, "it comes when it has a broker")
