@@ -9,7 +9,8 @@
 #include "ctl/pool/pool_view.h"
 #include "ctl/table.h"
 
-#define NAME_WIDTH 12 /* of 80 columns */
+#define LINE_COLUMNS 80
+#define NAME_WIDTH 12 /* of them */
 
 static const struct table_column columns[] = {
     {"SHARD", "shard", TABLE_NUMBER},   {"OWNER", "owner", TABLE_TEXT},
@@ -156,6 +157,7 @@ void shards_sum(const struct pool_view *view, struct shards_sum *ret_sum)
 void shards_print_sum(const struct pool_view *view, const struct shards_sum *sum)
 {
     char queued[HUMAN_SIZE], rate[HUMAN_SIZE], dead[HUMAN_SIZE];
+    char line[LINE_COLUMNS + 1];
     const char *why = NULL;
     size_t stopped = pool_view_stopped(view, ASSIGNMENT_NONE, &why);
     human_count(sum->queued, queued);
@@ -166,9 +168,12 @@ void shards_print_sum(const struct pool_view *view, const struct shards_sum *sum
     (void)printf("queued messages %s, waiting orders %" PRId64 ", open payments %" PRId64
                  ", decided %s/s\n",
                  queued, sum->waiting, sum->open_payments, rate);
-    if (stopped > 0)
-        (void)printf("payments are stopped in %zu of %zu shards: %.40s\n", stopped,
-                     view->shard_count, why);
+    if (stopped == 0)
+        return;
+    if (snprintf(line, sizeof line, "payments are stopped in %zu of %zu shards: %s", stopped,
+                 view->shard_count, why) > LINE_COLUMNS)
+        line[LINE_COLUMNS - 1] = '~';
+    (void)puts(line);
 }
 
 static int run(struct ctl *ctl, const struct command_args *args)
