@@ -30,8 +30,12 @@ function selling({ now, needs, daemons }) {
   return answer("Are we selling?", "idle", now.accepted_per_second > 0 ? "Nothing sold just now" : "No orders just now", more);
 }
 
-function waiting({ now }) {
-  if (now.waiting === 0) return answer("Are buyers waiting?", "good", "Nobody waits", "in the lines of items");
+/** Orders that are accepted and not decided are in RabbitMQ, and in no number of the overview. */
+function waiting({ now, needs }) {
+  if (needs.unserved > 0)
+    return answer("Are buyers waiting?", "act", "Yes, for a consumer", `what is accepted in ${many(needs.unserved, "shard")}; ${count(now.waiting)} in lines of items`,
+      "CheckoutUnserved");
+  if (now.waiting === 0) return answer("Are buyers waiting?", "good", "No", "no item has a line");
   const long = now.waiting_ms >= WAITING_LONG_MS;
   return answer("Are buyers waiting?", long ? "act" : now.payment_ms >= PAYMENT_SLOW_MS ? "look" : "good", many(now.waiting, "order"),
     `the first for ${age(now.waiting_ms)}`);
@@ -72,14 +76,15 @@ function hot({ hot_items: items }) {
     `${first.title === first.sku ? "" : `${first.sku}: `}${rate(first.orders_per_second)} orders a second, ${count(left)} left, ${count(first.waiting)} wait`);
 }
 
-function stuck({ needs, unclear }) {
+function stuck({ now, needs, unclear }) {
   const failed = unclear.filter((row) => row.what === "refund failed").length;
   if (needs.stopped > 0) return answer("Is money stuck?", "act", "Payments are stopped", `in ${many(needs.stopped, "shard")}`, "CheckoutPaymentsStopped");
   if (failed > 0) return answer("Is money stuck?", "act", many(failed, "failed refund"), "money is owed to buyers", "CheckoutRefundFailed");
   if (needs.unclear > 0)
     return answer("Is money stuck?", needs.unclear_ms >= UNCLEAR_LONG_MS ? "act" : "look", `${count(needs.unclear)} unclear`,
       `the oldest for ${age(needs.unclear_ms)}`, "CheckoutMoneyUnclear");
-  return answer("Is money stuck?", "good", "No", "the gateway has answered for everything");
+  return answer("Is money stuck?", "good", "No",
+    now.open_payments > 0 ? `${many(now.open_payments, "payment")} at the gateway, none of them unclear` : "the gateway has answered for everything");
 }
 
 function api({ daemons }) {

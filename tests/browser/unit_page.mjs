@@ -54,6 +54,8 @@ test("are buyers waiting", () => {
   says({ now: { waiting: 3, waiting_ms: 5000 } }, "waiting", "good", /3 orders: the first for 5.0 s/);
   says({ now: { waiting: 3, waiting_ms: 5000, payment_ms: 10000 } }, "waiting", "look", /3 orders/);
   says({ now: { waiting: 3, waiting_ms: 600000 } }, "waiting", "act", /10 min/);
+  says({}, "waiting", "good", /No: no item has a line/);
+  says({ needs: { unserved: 2 }, now: { waiting: 1200 } }, "waiting", "act", /Yes, for a consumer: what is accepted in 2 shards; 1,200 in lines/, "CheckoutUnserved");
 });
 
 test("why is it slow: the worst cause first, the others behind it", () => {
@@ -73,6 +75,8 @@ test("which item is hot", () => {
 });
 
 test("is money stuck", () => {
+  says({}, "stuck", "good", /No: 3 payments at the gateway, none of them unclear/);
+  says({ now: { open_payments: 0 } }, "stuck", "good", /No: the gateway has answered for everything/);
   says({ needs: { unclear: 1, unclear_ms: 59000 } }, "stuck", "look", /1 unclear/, "CheckoutMoneyUnclear");
   says({ needs: { unclear: 1, unclear_ms: 60000 } }, "stuck", "act", /60 s/, "CheckoutMoneyUnclear");
   says({ unclear: [{ what: "refund failed" }] }, "stuck", "act", /1 failed refund/, "CheckoutRefundFailed");
