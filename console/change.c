@@ -121,12 +121,18 @@ static void read_flag(struct reading *r, const struct json_reader_member *m, boo
 
 static void read_outcome(struct reading *r, const struct json_reader_member *m)
 {
-    static const char *const outcomes[] = {"captured", "not-captured", "release"};
+    static const char *const outcomes[] = {"captured", "not-captured", "release", "refunded"};
     for (size_t i = 0; i < ARRAY_LEN(outcomes) && m->kind == JSON_READER_STRING; i++)
         if (m->len == strlen(outcomes[i]) && memcmp(m->text, outcomes[i], m->len) == 0)
             r->change->outcome = outcomes[i];
     if (r->change->outcome == NULL)
-        wrong(r, m, "not captured, not-captured or release");
+        wrong(r, m, "not captured, not-captured, release or refunded");
+}
+
+static void read_payment(struct reading *r, const struct json_reader_member *m)
+{
+    if (!json_reader_whole(m, 1, INT32_MAX, &r->payment))
+        wrong(r, m, "not the number of an attempt");
 }
 
 static bool read_refund(struct reading *r, const struct json_reader_member *m)
@@ -135,10 +141,10 @@ static bool read_refund(struct reading *r, const struct json_reader_member *m)
         read_flag(r, m, &r->restock);
     else if (json_reader_named(m, "own"))
         read_flag(r, m, &r->own);
-    else if (!json_reader_named(m, "payment"))
+    else if (json_reader_named(m, "payment"))
+        read_payment(r, m);
+    else
         return false;
-    else if (!json_reader_whole(m, 1, INT32_MAX, &r->payment))
-        wrong(r, m, "not the number of an attempt");
     return true;
 }
 
@@ -158,6 +164,8 @@ static void read_member(struct reading *r, const struct json_reader_member *m)
             wrong(r, m, "not a number of units to add (or, below 0, to remove)");
     } else if (kind == CHANGE_RESOLVE && json_reader_named(m, "outcome")) {
         read_outcome(r, m);
+    } else if (kind == CHANGE_RESOLVE && json_reader_named(m, "payment")) {
+        read_payment(r, m);
     } else if (kind != CHANGE_REFUND || !read_refund(r, m))
         wrong(r, m, "there is no such member");
 }
@@ -181,6 +189,9 @@ static void check_whole(struct reading *r, const struct json_reader *object)
         wrong_member(r, "units", "this member is required");
     if (change->kind == CHANGE_RESOLVE && change->outcome == NULL)
         wrong_member(r, "outcome", "this member is required");
+    if (change->kind == CHANGE_RESOLVE && change->outcome != NULL && r->payment > 0 &&
+        strcmp(change->outcome, "refunded") != 0)
+        wrong_member(r, "payment", "it goes with refunded alone");
     if ((change->kind == CHANGE_RESOLVE || change->kind == CHANGE_REPLAY) && !change->has_note)
         wrong_member(r, "note", "this member is required");
     if (change->kind == CHANGE_SET && r->fields == 0)
@@ -227,10 +238,14 @@ static void write_refund(const struct reading *r, struct buf *out)
     (void)buf_char(out, '}');
 }
 
-static void write_resolve(const struct change *change, struct buf *out)
+static void write_resolve(const struct reading *r, struct buf *out)
 {
-    (void)buf_printf(out, "{\"outcome\":\"%s\",\"note\":", change->outcome);
-    (void)buf_json_str(out, change->note);
+    (void)buf_printf(out, "{\"outcome\":\"%s\",\"note\":", r->change->outcome);
+    (void)buf_json_str(out, r->change->note);
+    if (r->payment > 0) {
+        (void)buf_str(out, ",\"payment\":");
+        (void)buf_int(out, r->payment);
+    }
     (void)buf_char(out, '}');
 }
 
@@ -251,7 +266,7 @@ static int write_wish(const struct reading *r)
         write_refund(r, &change->wish);
         break;
     case CHANGE_RESOLVE:
-        write_resolve(change, &change->wish);
+        write_resolve(r, &change->wish);
         break;
     case CHANGE_PAUSE:
     case CHANGE_RESUME:

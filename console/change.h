@@ -21,7 +21,7 @@ enum change_kind {
     CHANGE_RESUME,
     CHANGE_REFUND,
     CHANGE_CANCEL,
-    CHANGE_RESOLVE, /* says what became of an unclear payment */
+    CHANGE_RESOLVE, /* says what became of an unclear payment, or a failed refund */
     CHANGE_REPLAY,  /* has dead letters tried again */
 };
 

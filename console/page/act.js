@@ -20,11 +20,13 @@ const KINDS = {
   replay: { of: "letters", word: "Replay", scope: "operator",
     more: "Jobs that a consumer can read now are decided, each once; orders that are decided stay as they are. Letters that cannot be read stay." },
   resolve: { of: "order", word: "Resolve the payment of", more: "", scope: "operator" },
+  returned: { of: "order", word: "Close the failed refund of", call: "resolve", scope: "operator",
+    more: "You returned the money outside of the gateway: the refund is not tried again, and no alarm rings for it." },
 };
 
 let send = null; // (method, path, body, key) → [status, answer]
 let scopes = []; // of the token; the console decides, not this
-let asked = null; // what the dialog is about: { of, name, kind, body, key }
+let asked = null; // what the dialog is about: { of, name, about, attempt, kind, body, key }
 let lost = null; // what was sent last and not answered: whoever asks for the same again gets its key, so it has no second effect
 
 /** A word that no other change has. crypto.randomUUID is not there over plain HTTP. */
@@ -36,7 +38,7 @@ const scopeOf = (kind) => KINDS[kind].scope ?? "shop";
 
 function pathOf({ of, name, kind }) {
   if (of === "letters") return `/v1/ops/dead-letters/${kind}`;
-  return `/v1/${scopeOf(kind) === "operator" ? "ops" : "shop"}/${of}s/${encodeURIComponent(name)}/${kind}`;
+  return `/v1/${scopeOf(kind) === "operator" ? "ops" : "shop"}/${of}s/${encodeURIComponent(name)}/${KINDS[kind].call ?? kind}`;
 }
 
 /** Those of these kinds that the token allows. */
@@ -57,10 +59,11 @@ function fit() {
   $("outcome").required = kind === "resolve";
 }
 
-/** Asks what to do with an item (`name`: its sku) or an order (its id, or "" to be asked for); `about`: what is known of it. */
-export function openChange(of, name, kinds, about = "") {
+/** Asks what to do with an item (`name`: its sku) or an order (its id, or "" to be asked for); `about`: what is known of it,
+ * `attempt`: which of its payments it is about. */
+export function openChange(of, name, kinds, about = "", attempt = undefined) {
   const [title, them] = { item: [`Change ${name}`, "it"], order: ["Change an order", "the order"], letters: ["Dead letters", "all of them"] }[of];
-  asked = { of, name: of === "letters" ? "all dead letters" : name, about };
+  asked = { of, name: of === "letters" ? "all dead letters" : name, about, attempt };
   $("change-title").textContent = title;
   $("kind").replaceChildren(...kinds.map((kind) => node("option", { value: kind }, `${KINDS[kind].word} ${them}`)));
   $("order-line").hidden = of !== "order";
@@ -89,7 +92,8 @@ function confirm() {
   if (kind === "refund" && $("back").checked) body.restock = true;
   if (kind === "resolve") body.outcome = $("outcome").value;
   asked = { ...asked, kind, body };
-  if (asked.of === "order" && asked.name !== $("order").value.trim()) Object.assign(asked, { name: $("order").value.trim(), about: "" });
+  if (asked.of === "order" && asked.name !== $("order").value.trim()) Object.assign(asked, { name: $("order").value.trim(), about: "", attempt: undefined });
+  if (kind === "returned") Object.assign(body, { outcome: "refunded" }, asked.attempt === undefined ? {} : { payment: asked.attempt });
   asked.key = lost !== null && sentence(lost) === sentence(asked) && lost.body.note === body.note ? lost.key : newKey();
   $("sentence").textContent = sentence(asked);
   $("because").textContent = `Because: ${body.note}`;

@@ -13,7 +13,7 @@ const STALE_MS = 6000;
 const HOUR_MS = 3600000;
 const SHORTEST_MS = 300000; // of the time that is drawn
 const TITLE = document.title;
-const ORDER_KINDS = ["refund", "cancel", "resolve"];
+const ORDER_KINDS = ["refund", "cancel", "resolve", "returned"];
 
 const $ = (id) => document.getElementById(id);
 
@@ -76,12 +76,13 @@ function showItems({ hot_items: hot, busy_items: busy }) {
       ["State", (row) => (row.paused ? "paused" : "on sale")], ...change] });
 }
 
-/** What may be done about money that is unclear. A charge waits for word of the gateway, a refund can be tried again. */
-const remedies = (row) => mayChange(row.what === "charge" ? ["resolve"] : row.what === "refund" ? [] : ["refund"]);
+/** What may be done about money that is unclear: a charge waits for word of the gateway, a refund can be tried again. */
+const REMEDIES = { charge: ["resolve"], refund: [], "refund later": ["refund"], "refund failed": ["refund", "returned"] };
+const remedies = (row) => mayChange(REMEDIES[row.what] ?? []);
 
 function showMoney({ unclear }) {
   const remedy = mayChange(["resolve", "refund"]).length > 0 ? [["Change", (row) => (remedies(row).length > 0 ? "Change…" : ""), "wide",
-    (row) => openChange("order", row.order_id, remedies(row), `${money(row.amount, row.currency)} for ${row.sku}`)]] : [];
+    (row) => openChange("order", row.order_id, remedies(row), `${money(row.amount, row.currency)} for ${row.sku}`, row.attempt)]] : [];
   drawTable($("money"), { label: "Unclear money", rows: unclear, key: (row) => `${row.order_id} ${row.attempt} ${row.what}`,
     empty: "None: the gateway has answered for every charge and refund.", state: (row) => (row.what === "refund failed" ? "act" : "look"),
     columns: [["What", (row) => row.what], ["Amount", (row) => money(row.amount, row.currency), "number"],
@@ -117,7 +118,7 @@ function showChanges({ now, changes }) {
   const state = { pending: "look", done: "idle", refused: "act" };
   const old = (row) => Date.parse(now.at) - Date.parse(row.at);
   drawTable($("changes"), { label: "What people changed", rows: changes, key: (row) => `${row.at} ${row.kind} ${row.sku} ${row.order_id}`,
-    empty: "Nobody has changed anything that is still on record.", state: (row) => state[row.state],
+    empty: "No change is on record.", state: (row) => state[row.state],
     columns: [["What", (row) => [row.kind, row.wish].filter(Boolean).join(" "), "wide"], ["When", (row) => `${clock(row.at)}\n${age(old(row))} ago`, "wide"],
       ["Who", (row) => row.requested_by.replace(":", ":\n"), "wide"], ["Of", (row) => row.order_id ?? row.sku ?? (row.kind === "replay" ? "dead letters" : `shard ${row.shard}`), "wide"],
       ["Why", (row) => row.note ?? "", "wide"], ["Result", (row) => (row.state === "pending" ? "waits for a consumer" : row.result), "wide"]] });

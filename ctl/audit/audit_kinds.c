@@ -58,7 +58,10 @@ static const struct audit_kind kinds[] = {
     {"refund-left-over", "P4", EXPLAIN "It is confirmed and not paid: ask for the money."},
     {"refund-undue", "P4", EXPLAIN "See at the gateway which payment was refunded, and why."},
     {"refund-failed", "P4",
-     REFUND "Or retry with `checkoutctl orders refund ID`: the buyer's money is still there."},
+     REFUND
+     "Or retry with `checkoutctl orders refund ID`: the buyer's money is still there. It went "
+     "back outside of the gateway: `checkoutctl payments resolve ID refunded`."},
+    {"refunded-twice", "P4", EXPLAIN "The buyer has the money twice: ask for one of them."},
     {"return-unrecorded", "P4",
      "The gateway shows a refund or a dispute that no consumer records: see `checkoutctl shards` "
      "and the consumers' logs."},

@@ -328,8 +328,9 @@ static void check_refunds(struct doctor *doctor)
         return;
     if (answer.numbers[0] > 0)
         doctor_say(doctor, FINDING_FAIL, "refunds",
-                   "checkoutctl payments unknown names them: refund at the gateway, or retry with "
-                   "checkoutctl orders refund ID",
+                   "checkoutctl payments unknown names them: retry with checkoutctl orders refund "
+                   "ID, or return the money yourself and run checkoutctl payments resolve ID "
+                   "refunded --note WHY",
                    "money that is to go back, and the refund failed: %" PRId64 " times",
                    answer.numbers[0]);
     else

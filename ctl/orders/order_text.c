@@ -156,6 +156,12 @@ static void tell_refund(struct order_teller *teller, const struct order_step *st
 static void tell_returned(const struct order_teller *teller, const struct order_step *step,
                           struct buf *out)
 {
+    if (is(step->what, "outside")) {
+        (void)buf_printf(out,
+                         "The money went back outside of the gateway, as an operator says: %s.",
+                         step->result == NULL ? "no reason is recorded" : step->result);
+        return;
+    }
     (void)buf_str(out, refund_state_of(step->status) == REFUND_STATE_SUCCEEDED
                            ? "The gateway refunded the money"
                            : "The gateway refused the refund");
@@ -194,6 +200,8 @@ static void tell_asked(const struct order_step *step, struct buf *out)
         (void)buf_str(out, "Its buyer asked to cancel it");
     else if (is(step->what, "cancel") || is(step->what, "refund"))
         (void)buf_printf(out, "Operator %s asked to %s it", step->asked_by, step->what);
+    else if (is(step->what, "resolve"))
+        (void)buf_printf(out, "Operator %s asked to resolve its payment", step->asked_by);
     else if (is(step->what, "readmit"))
         (void)buf_str(out, "Its dead letter was replayed");
     else if (is(step->what, "restock"))

@@ -74,7 +74,8 @@ const struct command command_payments_unknown = {
         "refund goes on until the gateway's final answer. \"refund later\": the gateway does not "
         "make it now (no balance); it is tried again each day, and at once by orders refund. A "
         "refund that failed, at once or days later, ours or one made at the gateway, is listed "
-        "until the money is back: orders refund tries again.",
+        "until the money is back: orders refund tries again, and payments resolve ORDER refunded "
+        "says that it went back outside of the gateway.",
     .options = {{"limit", "N", "at most N payments (50)"}},
     .settings = CFG_BIT(DATABASE_URL),
     .run = run_unknown,
@@ -82,13 +83,19 @@ const struct command command_payments_unknown = {
 
 static int check(const struct command_args *args, const char *note)
 {
+    static const char *const outcomes[] = {"captured", "not-captured", "release", "refunded"};
     const char *outcome = args->operands[1];
+    bool known = false;
+    for (size_t i = 0; i < ARRAY_LEN(outcomes); i++)
+        known = known || strcmp(outcome, outcomes[i]) == 0;
     if (!order_text_is_id(args->operands[0]))
         return ctl_complain(CTL_USAGE, "\"%.40s\" is no order id", args->operands[0]);
-    if (strcmp(outcome, "captured") != 0 && strcmp(outcome, "not-captured") != 0 &&
-        strcmp(outcome, "release") != 0)
-        return ctl_complain(CTL_USAGE, "\"%.40s\" is not captured, not-captured or release",
-                            outcome);
+    if (!known)
+        return ctl_complain(
+            CTL_USAGE, "\"%.40s\" is not captured, not-captured, release or refunded", outcome);
+    if (command_option(&command_payments_resolve, args, "payment") != NULL &&
+        strcmp(outcome, "refunded") != 0)
+        return ctl_complain(CTL_USAGE, "--payment goes with refunded alone");
     if (note == NULL || note[0] == '\0' || strlen(note) > NOTE_MAX)
         return ctl_complain(CTL_USAGE,
                             "--note is missing, or longer than %d bytes: what was seen, "
@@ -102,14 +109,20 @@ static int run_resolve(struct ctl *ctl, const struct command_args *args)
     const char *note = command_option(&command_payments_resolve, args, "note");
     struct request request = {.kind = "resolve", .order_id = args->operands[0]};
     struct buf argument;
+    int64_t payment;
     int exit_code = check(args, note);
     if (exit_code == CTL_FINE)
         exit_code = request_timeout(&command_payments_resolve, args, &request.timeout_ms);
+    if (exit_code == CTL_FINE)
+        exit_code =
+            command_number(&command_payments_resolve, args, "payment", 0, 1, INT32_MAX, &payment);
     if (exit_code != CTL_FINE)
         return exit_code;
     buf_init(&argument, ARGUMENT_MAX);
     (void)buf_printf(&argument, "{\"outcome\":\"%s\",\"note\":", args->operands[1]);
     (void)buf_json_str(&argument, note);
+    if (payment > 0)
+        (void)buf_printf(&argument, ",\"payment\":%lld", (long long)payment);
     (void)buf_char(&argument, '}');
     request.argument = buf_text(&argument);
     exit_code =
@@ -122,16 +135,22 @@ const struct command command_payments_resolve = {
     .words = "payments resolve",
     .operands = "ORDER OUTCOME",
     .operand_count = 2,
-    .summary = "resolves an unclear payment",
+    .summary = "resolves an unclear payment, or a failed refund",
     .details =
-        "OUTCOME is captured or not-captured, as you have seen it at the gateway, or release. "
+        "OUTCOME is captured or not-captured, as you have seen it at the gateway, release, or "
+        "refunded. "
         "The consumer that serves the order executes it. Captured: the order is confirmed, unless "
         "the gateway's list shows another sum. "
         "Not-captured: whatever the gateway's list shows for the order is cancelled first, "
         "then its unit goes to the next waiting order; should the list show a success after all, "
         "the order is confirmed. Release: the order fails at once and its unit goes on, whatever "
-        "the gateway does; money that it takes late is refunded.",
-    .options = {{"note", "TEXT", "why, for the record (required)"}, REQUEST_TIMEOUT_OPTION},
+        "the gateway does; money that it takes late is refunded. Refunded: of a refund that "
+        "failed, the money went back outside of the gateway, by a bank transfer for example. No "
+        "alarm rings for it any more, and it is not tried again; a confirmed order is refunded, "
+        "and its units stay sold.",
+    .options = {{"note", "TEXT", "why, for the record (required)"},
+                {"payment", "ATTEMPT", "refunded: this payment of several"},
+                REQUEST_TIMEOUT_OPTION},
     .settings = CFG_BIT(DATABASE_URL),
     .run = run_resolve,
 };

@@ -101,6 +101,12 @@ class World:
     def refund(self, order):
         return self.stack.ctl("orders", "refund", order).stdout
 
+    def refuse_refund(self, order):
+        """The gateway refuses the order's refund for good."""
+        self.stack.gateway.control(refunds="disputed")
+        self.stack.ctl("orders", "refund", order, check=False)
+        self.stack.gateway.control(refunds="ok")
+
     def captured(self):
         return self.stack.gateway.captured()
 

@@ -129,6 +129,29 @@ test("a payment that is unclear is resolved, and who did it stands there as text
   await olga.leave();
 });
 
+test("a refund that failed is closed when its money went back another way", slow, async () => {
+  const order = await world.order({ user: "ann", sku: await world.item() });
+  await world.wait({ order, status: "confirmed" });
+  await world.refuse_refund({ order });
+  const olga = await Operator.enter("operator shop");
+  await olga.says("Is money stuck?", "1 failed refund", "act");
+  const row = olga.page.locator("#money tr", { hasText: order });
+  await row.getByRole("button", { name: "Change…" }).click();
+  await olga.page.getByLabel("What", { exact: true }).selectOption("returned");
+  await olga.page.getByLabel("Reason").fill("bank transfer 4711");
+  await olga.page.getByRole("button", { name: "Go on" }).click();
+  await olga.look("refund-failed");
+  await olga.page.getByRole("button", { name: "Do it" }).click();
+  await until("the result", async () => (await olga.page.locator("#result").innerText()).includes("went back outside of the gateway"));
+  await olga.page.getByRole("button", { name: "Close" }).click();
+  await world.wait({ order, status: "refunded" });
+  await until("the row to go", async () => await row.count() === 0);
+  await olga.says("Is money stuck?", "No", "good");
+  assert.match(await olga.page.locator("#changes tr", { hasText: order }).first().innerText(), /resolve refunded.*olga.*bank transfer 4711/s);
+  assert.deepEqual(olga.troubles, []);
+  await olga.leave();
+});
+
 test("dead letters are replayed, by whom stands there", slow, async () => {
   const order = await world.dead_letter({ user: "ann", sku: await world.item() });
   const row = (olga) => olga.page.locator("#jobs tr", { hasText: "Dead letters" });

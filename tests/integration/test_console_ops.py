@@ -141,6 +141,7 @@ class Ops(Console):
         self.assertEqual(self.stack.one("select resolution from payments where order_id = %s", (order.id,)), "release")
         order.wait_final()      # its call was under way, whose answer counts for more
         self.assertEqual(self.resolve(order.id, wish).status, 409)
+        self.assertEqual(self.resolve(order.id, {"outcome": "refunded", "payment": 1, "note": "no refund of it failed"}).status, 409)
         place = http_call(self.console.url, "GET", first.headers["Location"],
                           {"Authorization": "Bearer " + self.token(scope="operator.read")})
         self.assertEqual((place.status, place.json), (200, first.json))

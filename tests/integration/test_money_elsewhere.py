@@ -199,6 +199,75 @@ class ByWebhook(TestCase):
         self.looked()
         self.audit()
 
+    def owed(self):
+        return self.stack.daemon("notifier").metric("checkout_refunds_owed")
+
+    def went_back_outside(self, order, note="bank transfer 4711", *options):
+        """What `payments resolve` says; afterwards nothing asks for that money any more, whatever the gateway shows."""
+        told = self.stack.ctl("payments", "resolve", order.id, "refunded", "--note", note, *options).stdout
+        self.assertEqual(self.unknown(order), [])
+        self.assertEqual(self.doctor("refunds")[0]["level"], "ok")
+        wait_until(lambda: self.owed() == 0, 20, "the alarm to have no reason")
+        self.send("refund.failed", order)       # the look that follows sees what the gateway shows
+        self.looked()
+        self.assertEqual((self.unknown(order), order.status()), ([], "refunded"))
+        explained = " ".join(self.stack.ctl("orders", "explain", order.id).stdout.split())
+        self.assertRegex(explained, r"Operator \S+ asked to resolve its payment; done: recorded:")
+        self.assertIn(f"outside of the gateway, as an operator says: {note}", explained)
+        self.assertIn("before", self.stack.ctl("orders", "refund", order.id).stdout)
+        self.audit()
+        return told
+
+    def test_or_that_went_back_outside_of_the_gateway(self):
+        order = self.sold()
+        self.stack.ctl("orders", "refund", order.id)
+        refused = self.stack.ctl("payments", "resolve", order.id, "refunded", "--note", "x", check=False)
+        self.assertEqual((refused.returncode, "no refund of its payments has failed" in refused.stderr), (1, True), refused)
+        refund, = self.of_gateway("refunds", order)
+        self.looked()
+        self.dashboard(fail_refund={"refund": refund["id"]})
+        wait_until(lambda: self.unknown(order) and self.owed() == 1, 20, "payments unknown to list it, and the alarm to know")
+        self.assertIn("10.00 usd went back outside", self.went_back_outside(order))
+        self.assertEqual(len(self.of_gateway("refunds", order)), 1)
+
+    def test_or_that_was_made_elsewhere_and_went_back_outside(self):
+        order = self.sold()
+        self.dashboard(refund={"payment_intent": order.intent, "amount": 300})
+        wait_until(lambda: self.known(order), 20, "the part to be known")
+        self.dashboard(refund={"payment_intent": order.intent, "amount": 700})
+        order.wait("refunded", timeout=20)
+        second, = [r for r in self.of_gateway("refunds", order) if r["amount"] == 700]
+        self.looked()
+        self.dashboard(fail_refund={"refund": second["id"]})
+        wait_until(lambda: self.unknown(order), 20, "payments unknown to list it")
+        self.assertIn("7.00 usd went back outside", self.went_back_outside(order))
+
+    def test_one_that_the_gateway_refused_and_that_went_back_outside(self):
+        order = self.sold()
+        self.stack.gateway.control(refunds="disputed")
+        self.stack.ctl("orders", "refund", order.id, "--restock", check=False)
+        wait_until(lambda: self.unknown(order), 20, "payments unknown to list it")
+        self.assertEqual((self.unknown(order)[0]["what"], order.status()), ("refund failed", "confirmed"))
+        self.went_back_outside(order)
+        self.assertEqual(self.stack.counts(order.sku), (3, 0, 1, 0))    # the wish to restock failed with the refund
+        self.stack.ctl("orders", "refund", order.id, "--restock")
+        self.assertEqual(self.stack.counts(order.sku), (3, 0, 0, 0))
+        self.audit()
+
+    def test_one_that_went_back_outside_and_at_the_gateway_is_told_by_the_audit(self):
+        order = self.sold()
+        self.dashboard(refund={"payment_intent": order.intent})
+        order.wait("refunded", timeout=20)
+        refund, = self.of_gateway("refunds", order)
+        self.looked()
+        self.dashboard(fail_refund={"refund": refund["id"]})
+        wait_until(lambda: self.unknown(order), 20, "payments unknown to list it")
+        self.went_back_outside(order)
+        self.dashboard(refund={"payment_intent": order.intent})     # as well, by mistake
+        wait_until(lambda: [s for _, _, s in self.known(order)].count("succeeded") == 2, 20, "it to be known")
+        self.assertEqual([v["kind"] for v in self.audit(1)["violations"]], ["refunded-twice"])
+        self.stack.sql("update refunds set outside = false where order_id = %s", (order.id,))
+
     def test_what_an_event_says_is_not_believed(self):
         order = self.sold()
         for kind in ("charge.refunded", "refund.created", "refund.updated", "refund.failed", "charge.dispute.created",

@@ -134,6 +134,15 @@ START_TEST(a_payment_is_resolved_by_what_was_seen_and_where)
                 "{\"outcome\":\"not-captured\",\"note\":\"x\"}");
     expect_wish(CHANGE_RESOLVE, "{\"outcome\":\"release\",\"note\":\"x\"}",
                 "{\"outcome\":\"release\",\"note\":\"x\"}");
+    expect_wish(CHANGE_RESOLVE, "{\"outcome\":\"refunded\",\"note\":\"x\"}",
+                "{\"outcome\":\"refunded\",\"note\":\"x\"}");
+    expect_wish(CHANGE_RESOLVE, "{\"payment\":2,\"outcome\":\"refunded\",\"note\":\"x\"}",
+                "{\"outcome\":\"refunded\",\"note\":\"x\",\"payment\":2}");
+    expect_error(CHANGE_RESOLVE, "{\"outcome\":\"refunded\",\"note\":\"x\",\"payment\":0}",
+                 "payment");
+    expect_error(CHANGE_RESOLVE, "{\"outcome\":\"release\",\"note\":\"x\",\"payment\":2}",
+                 "payment");
+    expect_error(CHANGE_RESOLVE, "{\"outcome\":\"refunded\"}", "note");
     expect_error(CHANGE_RESOLVE, "{\"outcome\":\"Captured\",\"note\":\"x\"}", "outcome");
     expect_error(CHANGE_RESOLVE, "{\"outcome\":\"capture\",\"note\":\"x\"}", "outcome");
     expect_error(CHANGE_RESOLVE, "{\"outcome\":null,\"note\":\"x\"}", "outcome");

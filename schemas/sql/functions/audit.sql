@@ -298,6 +298,9 @@ language sql stable as $$
                                       coalesce(o.status, 'missing'))),
           (r.reason = 'requested' and p.order_id is null, 'refund-undue',
            'the refunded payment is not the order''s captured one'),
+          (r.outside and checkout.amount_returned(r.intent_id) >= greatest(r.amount, p.amount), 'refunded-twice',
+           format('%s went back outside of the gateway, as an operator said, and at the gateway',
+                  checkout.money_text(r.amount, r.currency))),
           (r.state = 'open' and r.created_at < now() - p_older_ms * interval '1 ms', 'refund-too-old',
            format('its refund is open since %s%s', r.created_at,
                   coalesce('; the gateway''s last answer: ' || r.code, ''))))

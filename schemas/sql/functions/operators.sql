@@ -77,7 +77,7 @@ end $$;
 --   payment   an attempt began: its intent was committed
 --   answer    … and ended
 --   refund    a refund began, of this attempt; `what`: requested, late_success
---   returned  … and ended
+--   returned  … and ended; `what`: as of refund, or outside: it went back outside of the gateway (result: why)
 --   elsewhere a refund or a dispute (`what`) that we did not make, or our refund that did not succeed: as the gateway
 --             showed it; intent_id: its own id
 --   event     it changed its state: by which member under which epoch, and when that was relayed
@@ -123,7 +123,8 @@ begin
           from checkout.refunds r where r.order_id = p_order
         union all
         select r.updated_at, 'returned', r.state, null, null, null, null, null, null, null, null, r.attempt,
-               r.amount, r.currency, r.code, r.refund_id, r.idempotency_key, null, r.reason, null, null, null
+               r.amount, r.currency, r.code, r.refund_id, r.idempotency_key, null,
+               case when r.outside then 'outside' else r.reason end, null, r.note, null
           from checkout.refunds r where r.order_id = p_order and r.state <> 'open'
         union all
         select t.created_at, 'elsewhere', t.status, t.reason, null, null, null, null, null, null, null, t.attempt,

@@ -187,7 +187,8 @@ begin
      order by u.unclear_since limit p_limit;
 end $$;
 
--- An operator says whether an unclear payment was captured: {"outcome", "note"}. It is durable here; the
+-- An operator says whether an unclear payment was captured: {"outcome", "note"}, or that the money of a refund that failed
+-- went back (refunded: checkout.resolve_refunded). It is durable here; the
 -- owner acts on it (and a new owner finds it with the open payment): what was not captured is cancelled at
 -- the gateway before its unit goes on, and a definite answer of the gateway still counts for more.
 create or replace function checkout.run_resolve(c checkout.commands) returns setof checkout.output
@@ -196,6 +197,10 @@ declare
     p checkout.payments;
     outcome text := c.argument ->> 'outcome';
 begin
+    if outcome = 'refunded' then
+        return query select * from checkout.resolve_refunded(c);
+        return;
+    end if;
     select * into p from checkout.payments where order_id = c.order_id order by attempt desc limit 1;
     if not found then
         return next checkout.command_end(c, 'refused', 'no payment was begun for such an order');
@@ -204,7 +209,7 @@ begin
     elsif p.unclear_since is null then
         return next checkout.command_end(c, 'refused', 'its payment is under way, and nothing is unclear about it yet');
     elsif outcome is null or outcome not in ('captured', 'not-captured', 'release') then
-        return next checkout.command_end(c, 'refused', 'the outcome is captured, not-captured or release');
+        return next checkout.command_end(c, 'refused', 'the outcome is captured, not-captured, release or refunded');
     else
         update checkout.payments set resolution = outcome, updated_at = now()
          where order_id = p.order_id and attempt = p.attempt

@@ -222,23 +222,17 @@ begin
     end if;
 end $$;
 
--- A refund has succeeded: its order is refunded if that was asked for.
-create or replace function checkout.finish_refund(p_order uuid, p_attempt integer, p_refund text, p_code text)
-returns setof checkout.output
+-- What follows from a refund that has succeeded: its order is refunded if that was asked for.
+create or replace function checkout.follow_refund(r checkout.refunds) returns setof checkout.output
 language plpgsql as $$
 declare
-    r checkout.refunds;
     o checkout.orders;
 begin
-    update checkout.refunds t
-       set state = 'succeeded', refund_id = p_refund, code = p_code, updated_at = now()
-     where t.order_id = p_order and t.attempt = p_attempt and t.state || '' = 'open'
-    returning * into r;
-    if not found or r.reason <> 'requested' then
+    if r.reason <> 'requested' then
         return;
     end if;
     select m.* into o
-      from checkout.move_orders(r.shard, array[checkout.move_of(p_order, 'confirmed', 'refunded', null)]) m;
+      from checkout.move_orders(r.shard, array[checkout.move_of(r.order_id, 'confirmed', 'refunded', null)]) m;
     if not found then
         return;
     end if;
@@ -249,6 +243,61 @@ begin
     if r.restock then
         return next checkout.output_of(checkout.item_changed_news(o.sku));
     end if;
+end $$;
+
+-- The gateway has made a refund.
+create or replace function checkout.finish_refund(p_order uuid, p_attempt integer, p_refund text, p_code text)
+returns setof checkout.output
+language plpgsql as $$
+declare
+    r checkout.refunds;
+begin
+    update checkout.refunds t
+       set state = 'succeeded', refund_id = p_refund, code = p_code, updated_at = now()
+     where t.order_id = p_order and t.attempt = p_attempt and t.state || '' = 'open'
+    returning * into r;
+    if found then
+        return query select * from checkout.follow_refund(r);
+    end if;
+end $$;
+
+-- An operator says that the money of a refund that failed went back outside of the gateway: {"note", "payment"} (of several
+-- the attempt). Then it has succeeded, and what the gateway shows of it changes nothing any more. One that was made in the
+-- gateway's dashboard, and failed, has no row yet.
+create or replace function checkout.resolve_refunded(c checkout.commands) returns setof checkout.output
+language plpgsql as $$
+declare
+    failed record;
+    r checkout.refunds;
+    wanted constant integer := (c.argument ->> 'payment')::integer;
+begin
+    select f.*, count(*) over () as of_them, string_agg(f.attempt::text, ', ') over wide as attempts into failed
+      from checkout.failed_refunds() f
+     where f.order_id = c.order_id and (wanted is null or f.attempt = wanted)
+    window wide as (order by f.attempt rows between unbounded preceding and unbounded following) limit 1;
+    if not found then
+        return next checkout.command_end(c, 'refused', 'no refund of its '
+            || coalesce('payment ' || wanted, 'payments') || ' has failed');
+        return;
+    elsif failed.of_them > 1 then
+        return next checkout.command_end(c, 'refused', format('refunds of its payments %s have failed: name one with --payment',
+                                                               failed.attempts));
+        return;
+    end if;
+    update checkout.refunds t
+       set state = 'succeeded', outside = true, code = 'outside', note = c.argument ->> 'note', updated_at = now()
+     where t.intent_id = failed.intent_id and t.state || '' = 'failed'
+    returning * into r;
+    if not found then
+        insert into checkout.refunds (order_id, attempt, shard, state, amount, currency, intent_id, idempotency_key, reason,
+                                      note, code, outside)
+        values (failed.order_id, failed.attempt, failed.shard, 'succeeded', failed.amount, failed.currency, failed.intent_id,
+                format('%s-%s-refund', failed.order_id, failed.attempt), 'requested', c.argument ->> 'note', 'outside', true)
+        returning * into r;
+    end if;
+    return query select * from checkout.follow_refund(r);
+    return next checkout.command_end(c, 'done', format('recorded: %s went back outside of the gateway',
+                                                       checkout.money_text(r.amount, r.currency)));
 end $$;
 
 -- Records what came of refunds, and of late looks (arrays of equal length):

@@ -32,7 +32,9 @@ declare
     last record;
 begin
     select * into r from checkout.refunds where intent_id = p_intent;
-    if r.state = 'succeeded' then
+    if r.outside then       -- a person knows more of it than the gateway
+        return;
+    elsif r.state = 'succeeded' then
         select t.status, t.reason into last from checkout.returns t
          where t.intent_id = p_intent and t.gateway_id = r.refund_id order by t.event_id desc limit 1;
         if last.status in ('failed', 'canceled') and checkout.amount_returned(p_intent) < r.amount then
@@ -138,7 +140,8 @@ begin
       join checkout.orders o on o.order_id = p.order_id
      where not exists (select 1 from checkout.refunds r
                         where r.intent_id = g.intent_id
-                          and (r.state = 'open' or r.refund_id = g.id and r.state = g.status))
+                          and (r.state = 'open'
+                               or r.refund_id = g.id and case when r.outside then 'failed' else r.state end = g.status))
        and g.status is distinct from (select t.status from checkout.returns t
                                        where t.intent_id = g.intent_id and t.gateway_id = g.id
                                        order by t.event_id desc limit 1);
