@@ -22,8 +22,9 @@ from harness_pool import PoolCase
 from harness_services import free_port
 from harness_wait import wait_until
 
-PROGRAMS = ("consumer", "producer", "notifier", "mailer", "webhooks", "console", "operator")
-STATEMENT_S, ANSWER_S = 5, 6        # the API's statement timeout at the server, and its own patience
+DAEMONS = ("consumer", "producer", "notifier", "mailer", "webhooks", "console")
+PROGRAMS = (*DAEMONS, "operator")
+STATEMENT_S = 5     # the API's statement timeout at the server
 
 
 class PgBouncer:
@@ -154,10 +155,10 @@ class Pooler(harness.TestCase):
         holder.cursor().execute("lock table checkout.orders in access exclusive mode")
         began = time.monotonic()
         self.assertEqual(self.stack.call("ann", "GET", f"/v1/orders/{order}").status, 503)
-        self.assertTrue(STATEMENT_S - 0.5 < time.monotonic() - began < ANSWER_S)
+        self.assertGreater(time.monotonic() - began, STATEMENT_S - 0.5)
         holder.rollback()
         self.assertEqual(self.stack.call("ann", "GET", f"/v1/orders/{order}").status, 200)
-        self.assertEqual(self.sessions("producer"), before)
+        self.assertEqual(self.sessions("producer"), before)     # which the API's own patience would have ended
 
     def test_a_pool_that_is_full_keeps_a_program_waiting_until_it_has_one_place_more(self):
         """The second session, by which a program sees whether sessions are shared, would have none."""
@@ -182,22 +183,33 @@ class Pooler(harness.TestCase):
         self.refused("notifier", pooler)
 
     def test_shared_sessions_are_refused_at_start_with_the_reason(self):
-        pooler = pooler_of(self, "transaction")
-        for name in ("consumer", "producer", "notifier"):
-            self.refused(name, pooler)
-        said = self.stack.ctl("doctor", check=False, CHECKOUT_DATABASE_URL=pooler.url("operator"))
-        self.assertEqual(said.returncode, 1)
-        self.assertIn("shares sessions between clients", said.stdout)
+        for mode in ("transaction", "statement"):
+            pooler = pooler_of(self, mode)
+            for name in DAEMONS:
+                self.refused(name, pooler)
+            said = self.stack.ctl("doctor", check=False, CHECKOUT_DATABASE_URL=pooler.url("operator"))
+            self.assertEqual(said.returncode, 1)
+            self.assertIn("shares sessions between clients", said.stdout)
 
     def refused(self, name, pooler):
         with self.subTest(name=name):
-            settings = {**self.stack.settings, "CHECKOUT_LISTEN": f"127.0.0.1:{free_port()}",
+            settings = {**self.stack.settings, **self.needs(name), "CHECKOUT_LISTEN": f"127.0.0.1:{free_port()}",
                         "CHECKOUT_DATABASE_URL": pooler.url(name)}
             done = subprocess.run([harness.program(f"checkout-{name}")], env=program_environment(settings), text=True,
                                   timeout=30, check=False, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
             self.assertEqual(done.returncode, 2, done.stdout)
             self.assertRegex(done.stderr, r"\Acheckout-\w+: CHECKOUT_DATABASE_URL: a connection pooler shares "
                                           r"sessions between clients [^\n]*\n\s*\Z")
+
+    def needs(self, name):
+        """Settings that are its own."""
+        if name == "console":
+            jwks = os.path.join(self.stack.directory, "console-jwks.json")
+            publish(jwks, ProviderKey("ES256", "shop-1").jwk())
+            return {"CHECKOUT_CONSOLE_JWKS_FILE": jwks}
+        return {"mailer": {"CHECKOUT_SMTP_URL": "smtp://127.0.0.1:25", "CHECKOUT_SMTP_TLS": "false",
+                           "CHECKOUT_MAIL_FROM": "shop@example.org"},
+                "webhooks": {"CHECKOUT_HOOKS_SECRETS": self.stack.directory}}.get(name, {})
 
 
 class TakeOver(PoolCase):
