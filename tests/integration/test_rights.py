@@ -35,9 +35,10 @@ class Rights(harness.TestCase):
         for _ in range(2):      # it may run again
             cls.print_logins()
         cls.api = {"CHECKOUT_BROKER_API_URL": cls.node.enable_management()}
-        cls.printed = cls.users()
+        cls.printed = cls.users(), cls.logins()
         cls.drop_logins()
         cls.said = [cls.apply_logins() for _ in range(2)]
+        cls.applied = cls.logins()
 
     @classmethod
     def print_logins(cls):
@@ -142,10 +143,25 @@ class Rights(harness.TestCase):
         return {row["name"]: (row["tags"], rights.get(row["name"]), (row["password_hash"], row["hashing_algorithm"]))
                 for row in cls.at_rabbitmq("GET", "users")}
 
+    @classmethod
+    def logins(cls):
+        """What PostgreSQL keeps of those that have a password, and Redis of all, but for PostgreSQL's hash, which is salted."""
+        roles = harness.query_once(cls.stack.direct["CHECKOUT_DATABASE_URL"], """
+            select to_jsonb(r) - 'oid' - 'rolpassword', left(a.rolpassword, 14), array(
+                       select its.rolname from pg_auth_members m join pg_roles its on its.oid = m.roleid where m.member = a.oid
+                       order by 1)
+            from pg_authid a join pg_roles r on r.oid = a.oid where a.rolname = any(%s) order by a.rolname
+            """, ([f"shop_{name}" for name in PROGRAMS],))
+        return roles, [line for line in cls.stack.redis().execute_command("ACL", "LIST") if "checkout_" in str(line)]
+
     def test_the_text_for_rabbitmqs_own_tool_makes_the_same_logins(self):
         def without_hash(users):
             return {name: (tags, rights, algorithm) for name, (tags, rights, (_, algorithm)) in users.items()}
-        self.assertEqual(without_hash(self.printed), without_hash(self.users()))
+        self.assertEqual(without_hash(self.printed[0]), without_hash(self.users()))
+
+    def test_the_texts_for_postgresql_and_redis_make_the_same_logins(self):
+        roles, users = self.applied
+        self.assertEqual([(len(roles), len(users)), *self.printed[1]], [(len(PROGRAMS),) * 2, roles, users])
 
     def test_it_puts_right_what_was_changed_at_rabbitmq(self):
         before = self.users()
