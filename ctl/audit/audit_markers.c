@@ -89,22 +89,27 @@ static void life_came(const struct redis_reply *reply, void *arg)
     answer_came(markers);
 }
 
+static void wait_for_answers(const struct markers *markers)
+{
+    if (markers->open > 0)
+        loop_run(markers->ctl->loop);
+}
+
 static void run_command(struct markers *markers, size_t argc, const char *const *argv,
                         redis_reply_cb cb, void *arg)
 {
     size_t lens[6];
     for (size_t i = 0; i < argc; i++)
         lens[i] = strlen(argv[i]);
-    if (redis_command(markers->ctl->redis, argc, argv, lens, cb, arg) < 0)
+    int code = redis_command(markers->ctl->redis, argc, argv, lens, cb, arg);
+    if (code == ERR_FULL) { /* as many as may wait at once */
+        wait_for_answers(markers);
+        code = redis_command(markers->ctl->redis, argc, argv, lens, cb, arg);
+    }
+    if (code < 0)
         markers->failed = true;
     else
         markers->open++;
-}
-
-static void wait_for_answers(const struct markers *markers)
-{
-    if (markers->open > 0)
-        loop_run(markers->ctl->loop);
 }
 
 static void read_page(struct markers *markers)

@@ -19,9 +19,9 @@ enum migration_state {
 struct migrations {
     enum migration_state *states;    /* one for each numbered file */
     enum migration_state *functions; /* one for each function file */
-    bool functions_due;              /* some text differs from the applied one */
-    bool unknown; /* it holds files of an older state, and not all of the baseline's */
-    int newest;   /* highest number that was applied; 0: none */
+    bool functions_due; /* some text differs from the applied one, or their rights are missing */
+    bool unknown;       /* it holds files of an older state, and not all of the baseline's */
+    int newest;         /* highest number that was applied; 0: none */
 };
 
 /* Compares. The tables may be absent: nothing was applied. 0 or CTL_FAILED (see ctl_try_query). */

@@ -202,12 +202,13 @@ class LostJobs(BrokerOfItsOwn):
             self.order_of(job).wait("confirmed")
             gone = self.stack.job("bob", job["sku"])        # admitted once; nothing has it any more
             young = self.stack.job("eve", job["sku"])
-            for name, left in ((job, 86000), (gone, 86000), (young, 86390)):
+            more = [self.stack.job(f"many-{number}", job["sku"]) for number in range(100)]
+            for name, left in ((job, 86000), (gone, 86000), (young, 86390), *((other, 86000) for other in more)):
                 self.stack.redis().set(f"checkout:seen:{name['order_id']}", name["fingerprint"], ex=left)
             audit = self.stack.ctl("audit", "--json", check=False)
             self.assertEqual(audit.returncode, 0, audit.stdout)
             checked = json.loads(audit.stdout)["checked"]
-            self.assertEqual((checked["markers"], checked["markers_without_order"]), (2, 1))
+            self.assertEqual((checked["markers"], checked["markers_without_order"]), (102, 101))
 
 
 class FewChannels(BrokerOfItsOwn):
