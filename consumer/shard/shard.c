@@ -122,9 +122,8 @@ static void refused(struct shard *shard, const struct pg_result *result)
         log_error("take-over refused by the database", LOG_INT("shard", shard->number),
                   LOG_STR("problem", pg_message(result)));
     else
-        log_error("database has another number of shards: run checkoutctl topology, or correct "
-                  "CHECKOUT_SHARDS",
-                  LOG_INT("shards", shard->context->shards));
+        log_warning("take-over refused: another number of shards is in service",
+                    LOG_INT("shards", shard->context->shards)); /* the next heartbeat reads it */
     (void)enter(shard, OWNERSHIP_REFUSED, 0, "not taken");
 }
 

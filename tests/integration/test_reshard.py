@@ -9,18 +9,15 @@ import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import threading
 import time
 import unittest
 import uuid
 
-import pika
-
 import harness
 from harness import wait_until
-from harness_database import as_login
+from harness_reshard import ReshardCase
 from test_events_follow import Follower
 from test_purge import AGED
 
@@ -64,16 +61,14 @@ class Lane(threading.Thread):
             time.sleep(0.1)
 
 
-class Reshard(harness.TestCase):
+class Reshard(ReshardCase):
     """A sale of some items; three orders in four are paid, and waitlists form."""
 
-    shards = 2          # as a new installation has it
-    settings = {"CHECKOUT_SHARDS": ""}
     daemons = ("sandbox", "producer", "consumer", "consumer")
 
     def setUp(self):
-        self.addCleanup(self.delete_queues)
-        wait_until(lambda: self.stack.one("select checkout.unowned_shards(%s)", (self.shards,)) == 0, 30, "owners of all shards")
+        super().setUp()
+        self.wait_owners(self.shards)
         self.skus = [self.stack.item(stock=30) for _ in range(12)]
         self.stack.sql("select checkout.add_hook('shop', 'http://127.0.0.1:9/', null, true)")
         self.lanes = [Lane(self.stack, self.skus[i::4]) for i in range(4)]
@@ -88,24 +83,6 @@ class Reshard(harness.TestCase):
         for lane in self.lanes:
             lane.join()
 
-    def delete_queues(self):
-        connection = pika.BlockingConnection(pika.URLParameters(self.stack.direct["CHECKOUT_AMQP_URL"]))
-        for shards in (1, 4, 8, 16):
-            channel = connection.channel()
-            for shard in range(shards):
-                channel.queue_delete(f"checkout.jobs.{shards}.{shard}")
-            channel.exchange_delete(f"checkout.jobs.{shards}")
-        connection.close()
-
-    def begin(self, *words):
-        return subprocess.Popen([harness.program("checkoutctl"), "reshard", *words], text=True,
-                                env=harness.program_environment({**self.stack.settings, "CHECKOUT_DATABASE_URL": as_login(
-                                    self.stack.direct["CHECKOUT_DATABASE_URL"], "operator")}),
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-
-    def state(self):
-        return self.stack.one("select state from reshards order by reshard_id desc limit 1")
-
     def reshard(self, to, kill_in=()):
         """Killed once in each of these states, and begun again."""
         moves = self.stack.one("select count(*) from reshards")
@@ -116,9 +93,7 @@ class Reshard(harness.TestCase):
             self.assertIsNone(process.poll(), process.communicate() if process.poll() is not None else None)
             process.send_signal(signal.SIGKILL)
             process.communicate()
-        process = self.begin("--to", str(to))
-        said, problem = process.communicate(timeout=90)
-        self.assertEqual(process.returncode, 0, said + problem)
+        self.end_well(self.begin("--to", str(to)))
         self.assertEqual(self.stack.one("select shards from service"), to)
         self.stack.shards = to
         self.fill_hooks()

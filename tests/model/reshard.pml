@@ -21,6 +21,7 @@
  *   MOVE_EARLY  moves the tables before all events are relayed
  *   NO_BOUND    the feed reads new events before it has read the old ones
  *   ABORT_LATE  opens the old exchange again after the tables have moved
+ *   LATE_TAKE   a take-over that waited for the tables to move takes a shard of the old number
  */
 #ifndef JOBS
 #define JOBS      2
@@ -59,6 +60,7 @@ byte faults = FAULTS;
 /* readers */
 byte relayed, fed;
 bit  attached = 1;                        /* the old owner's channel, and its relay */
+bit  mine = 1, takes;                     /* it owns its shard; it waits to take it over */
 hidden byte x;
 
 inline decide(job) {                      /* once, in the item's order */
@@ -91,7 +93,14 @@ end: do
 #ifdef NO_FENCE
   :: d_step { attached && !did && len(old) > 0 -> old?<x>; assert(!moved); decide(x); did = 1; x = 0 }
 #else
-  :: d_step { attached && !did && len(old) > 0 && !moved -> old?<x>; decide(x); did = 1; x = 0 }
+  :: d_step { attached && mine && !did && len(old) > 0 -> old?<x>; assert(!moved); decide(x); did = 1; x = 0 }
+#endif
+  :: d_step { attached && mine && faults -> faults--; mine = 0; did = 0 }     /* loses its session, and takes over again */
+  :: d_step { attached && !mine && !takes && !moved -> takes = 1 }
+#ifdef LATE_TAKE
+  :: d_step { takes -> takes = 0; mine = 1 }
+#else
+  :: d_step { takes -> takes = 0; mine = !moved }
 #endif
   :: d_step { attached && did -> old?x; did = 0; x = 0 }
   :: d_step { attached && did && faults -> faults--; did = 0 }     /* dies before the acknowledgement, comes again */
@@ -153,7 +162,7 @@ end: do
 #ifdef ABORT_LATE
   :: d_step { state == MOVED && faults -> faults--; state = ABORTED; old_bound = 1 }
 #endif
-  :: d_step { may_move && all_relayed -> state = MOVED; moved = 1 }
+  :: d_step { may_move && all_relayed -> state = MOVED; moved = 1; mine = 0 }
   /* as long as it lives after that: also what comes late */
 #ifdef ACK_FIRST
   :: d_step { state >= MOVED && state < DONE && !attached && copied == NONE && len(old) > 0 -> old?copied }

@@ -69,12 +69,16 @@ end $$;
 -- Takes a shard over: from here on, whoever held it before is fenced off. Waits for a transaction of
 -- theirs that has begun. p_seen: the epoch that the caller decided by; if the shard has moved on since, and
 -- not to the caller, nothing happens and the epoch is null. p_seen null: takes it over in any case.
--- No row: the shard is not of the topology in service. A program that the database does not serve (any more) is
--- refused (SQLSTATE CK004).
+-- No row: the shard is not of the topology in service, or not any more: checkout.move_shards may be what it waited for,
+-- so that is read when the row is locked. A program that the database does not serve (any more) is refused
+-- (SQLSTATE CK004).
 create or replace function checkout.take_over(p_shards integer, p_shard integer, p_member bigint, p_seen bigint)
 returns table (epoch bigint, relayed_to bigint)
 language sql as $$
     select checkout.refuse_unserved();
+    select 1 from checkout.shards s join checkout.service v on v.shards = s.shards
+      where s.shards = p_shards and s.shard = p_shard and (p_seen is null or s.epoch = p_seen or s.owner = p_member)
+      for no key update of s;
     with taken as (
         update checkout.shards s
            set epoch = s.epoch + 1, owner = p_member, taken_at = now()
