@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """What waits for the tables to move (`checkoutctl reshard`), and meant the number of before."""
 
+import collections
 import threading
 
 import psycopg2
@@ -10,6 +11,7 @@ import harness_jobs
 from harness import wait_until
 from harness_database import as_login
 from harness_reshard import ReshardCase
+from test_purge import AGED
 
 
 class Mover:
@@ -133,6 +135,45 @@ class FrozenConsumer(ReshardCase):
         self.end_well(process)
         member = self.stack.one("select member_id from consumers where pid = %s order by member_id desc limit 1", (consumer.pid,))
         self.assertEqual((set(self.owners(4).values()), set(self.owners(2).values())), ({member}, {None}))
+
+
+class Meanwhile(ReshardCase):
+    """Commands that come while the tables move."""
+
+    daemons = ("sandbox", "producer", "consumer")
+
+    def test_they_wait_and_do_their_work_or_say_why_not(self):
+        self.wait_owners(2)
+        sku = self.stack.item(stock=9)
+        old, new = (self.stack.order(user, sku).wait("confirmed") for user in ("ann", "bob"))
+        for statement in AGED:
+            self.stack.sql(statement.format("interval '400 days'") + " where order_id = %s", (old.id,))
+        process = self.begin_held(4)
+        words = {"of an item": ("pause", sku), "of a shard": ("pause", "--shard", "1"),
+                 "purge": ("purge", "--older-than", "180d"), "forget": ("forget", "--user", "bob")}
+        asked = {name: self.start_ctl(*said) for name, said in words.items()}
+        kinds = {"request_command(": 2, "purge_orders(": 1, "forget_orders(": 1}
+        seen = collections.Counter()
+
+        def all_wait():
+            waiting = self.waiting()
+            for kind in kinds:
+                seen[kind] = max(seen[kind], sum(kind in query for query in waiting))
+            return all(seen[kind] >= count for kind, count in kinds.items())
+        wait_until(all_wait, 60, lambda: f"all to wait: {seen}", interval=0.01)
+        self.assertEqual([name for name, one in asked.items() if one.poll() is not None], [])
+        self.assertEqual(self.stack.one("select count(*) from orders where user_id in ('ann', 'bob')"), 2)
+        self.release()
+        ended = {name: (*one.communicate(timeout=90), one.returncode) for name, one in asked.items()}
+        self.end_well(process)
+        self.assertEqual({name: code for name, (_, _, code) in ended.items()},
+                         {"of an item": 0, "of a shard": 1, "purge": 0, "forget": 0}, ended)
+        self.assertIn("the number of shards has changed: ask again", ended["of a shard"][1])
+        self.assertTrue(self.stack.one("select paused from items where sku = %s", (sku,)))
+        self.assertEqual(self.stack.one("select count(*) from shards where paused"), 0)
+        self.assertEqual(self.stack.one("select status from purged_orders where order_id = %s", (old.id,)), "confirmed")
+        self.assertRegex(self.stack.one("select user_id from orders where order_id = %s", (new.id,)), "^forgotten-")
+        self.stack.ctl("audit")
 
 
 if __name__ == "__main__":

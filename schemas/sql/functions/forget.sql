@@ -57,15 +57,10 @@ begin
         commands := array(select c.command_id from checkout.commands c where c.user_id = p_user);
         homes := array(select distinct i.shard from checkout.items i where i.sku = any (skus));
     end if;
-    begin
-        perform set_config('lock_timeout', '100ms', true);
-        perform 1 from checkout.shards s join checkout.service v on v.shards = s.shards
-          where s.shard in (select unnest(checkout.homes_of(n)) from unnest(homes) n)
-          order by s.shard for no key update of s;
-    exception when lock_not_available then
+    if not checkout.keep_owners_out(homes) then
         busy := true;
         return;
-    end;
+    end if;
     problem := checkout.open_of_customer(p_user);
     if problem is not null then
         raise exception '%', problem using errcode = 'CK007';
@@ -83,6 +78,10 @@ begin
     ids := array(select o.order_id from checkout.orders o where o.user_id = p_user and o.shard = homes[1]
                   order by o.created_at limit p_limit);
     orders := cardinality(ids);
+    if orders = 0 then
+        busy := true;       -- they have gone to another shard meanwhile
+        return;
+    end if;
     perform checkout.rename_orders(ids, p_user, p_name);
     update checkout.payments p set action = null where p.order_id = any (ids) and p.action is not null;
     update checkout.refunds r set note = null where r.order_id = any (ids) and r.note is not null;

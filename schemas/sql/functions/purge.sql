@@ -112,16 +112,10 @@ begin
     kept_for_money := 0;
     kept_for_work := 0;
     busy := false;
-    if not p_dry then
-        begin
-            perform set_config('lock_timeout', '100ms', true);
-            perform 1 from checkout.shards s join checkout.service v on v.shards = s.shards
-              where s.shard = any (checkout.homes_of(p_shard)) order by s.shard for no key update of s;
-        exception when lock_not_available then
-            busy := true;
-            went_on := p_after;
-            return;
-        end;
+    if not p_dry and not checkout.keep_owners_out(array[p_shard]) then
+        busy := true;
+        went_on := p_after;
+        return;
     end if;
     select array_agg(c.order_id), max(c.event_id), count(*) into ids, went_on, looked
       from (select e.order_id, e.event_id, e.created_at from checkout.order_events e

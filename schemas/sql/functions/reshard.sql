@@ -28,18 +28,39 @@ begin
                   where s % least_ever = p_number % least_ever order by s);
 end $$;
 
+-- Keeps the owners of what was written under these numbers at bay until the transaction ends, and the number of shards as it
+-- is. False: one of them, or a change of that number, was at work for longer than 100 ms.
+create or replace function checkout.keep_owners_out(p_numbers integer[]) returns boolean
+language plpgsql as $$
+begin
+    perform set_config('lock_timeout', '100ms', true);
+    perform pg_advisory_xact_lock_shared(checkout.reshard_lock());
+    perform 1 from checkout.shards s join checkout.service v on v.shards = s.shards     -- read when the number is held
+      where s.shard in (select unnest(checkout.homes_of(n)) from unnest(p_numbers) n)
+      order by s.shard for no key update of s;
+    return true;
+exception when lock_not_available then
+    return false;
+end $$;
+
 -- A command waits while the number of shards changes. Its caller may have read its shard before: then it goes to the shard
--- that has its order or item now. (Of an order that has not come, and names no item, it is any.)
+-- that has its order or item now (of an order that has not come, and names no item, it is any), and a command to a whole
+-- shard is refused, since that shard is not there any more.
 create or replace function checkout.place_command() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
     perform pg_advisory_xact_lock_shared(checkout.reshard_lock());
-    if new.shard is not null and (new.order_id is not null or new.sku is not null)
-       and exists (select 1 from checkout.reshards r where r.moved_at > now() - interval '1 min') then
+    if new.shard is null or not exists (select 1 from checkout.reshards r where r.moved_at > now() - interval '1 min') then
+        return new;
+    elsif new.order_id is not null or new.sku is not null then
         new.shard := coalesce(checkout.home_of(new.order_id),
                               (select i.shard from checkout.items i
                                 where i.sku = coalesce(new.sku, new.argument ->> 'sku')),
                               new.shard % (select v.shards from checkout.service v));
+    elsif exists (select 1 from checkout.reshards r where r.moved_at > now()) then     -- after this transaction began
+        new.state := 'refused';
+        new.result := 'the number of shards has changed: ask again';
+        new.finished_at := clock_timestamp();
     end if;
     return new;
 end $$;
