@@ -373,6 +373,7 @@ static bool open_all(struct consumer *c)
     if (cfg_int(cfg, CFG_OPEN_ORDERS_PER_USER) > 0)
         relay_ends_open_orders(c->context.relay);
     struct pool_options options = {.name = cfg_str(cfg, CFG_NAME),
+                                   .shards = (uint32_t)cfg_int(cfg, CFG_SHARDS),
                                    .heartbeat = c->heartbeat,
                                    .control = c->control,
                                    .outbox = c->outbox,

@@ -188,6 +188,7 @@ static bool open_heartbeat(struct producer *p)
         .place = cfg_str(p->daemon.cfg, CFG_ADMIN_LISTEN),
         .program = "producer",
         .accepted = p->api.stats.accepted,
+        .shards_set = (uint32_t)cfg_int(p->daemon.cfg, CFG_SHARDS),
         .dead_letters = dead_letters,
         .ready = ready,
         .arg = p,

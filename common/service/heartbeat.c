@@ -20,8 +20,8 @@
 static const struct pg_statement statement = {
     "daemon_heartbeat",
     "select checkout.daemon_heartbeat($1, $2, $3, $4::integer, $5, $6::boolean, $7, $8::bigint,"
-    " $9::bigint, $10::bigint)",
-    10};
+    " $9::bigint, $10::bigint, $11::integer)",
+    11};
 
 struct heartbeat {
     struct pg *pg;
@@ -30,6 +30,7 @@ struct heartbeat {
     char host[HOST_SIZE];
     char place[PLACE_SIZE];
     char pid[NUMBER_SIZE];
+    char shards_set[NUMBER_SIZE];
     unsigned unanswered;
     bool refused; /* logged */
 };
@@ -79,7 +80,8 @@ static void send_heartbeat(struct heartbeat *h, const char *ready, const char *w
                                   why,
                                   figure(h->options.accepted, accepted),
                                   figure(h->options.sockets, sockets),
-                                  dead_letters(h, letters)};
+                                  dead_letters(h, letters),
+                                  h->options.shards_set == 0 ? NULL : h->shards_set};
     if (pg_query(h->pg, &statement, params, answered, h) == 0)
         h->unanswered++;
 }
@@ -105,6 +107,7 @@ static void name_ourselves(struct heartbeat *h, const char *place)
     if (gethostname(h->host, sizeof h->host - 1) != 0)
         (void)snprintf(h->host, sizeof h->host, "unknown");
     (void)snprintf(h->pid, sizeof h->pid, "%d", (int)getpid());
+    (void)snprintf(h->shards_set, sizeof h->shards_set, "%u", h->options.shards_set);
     (void)snprintf(h->place, sizeof h->place, "%.80s%s%s", place, chosen ? "#" : "",
                    chosen ? h->pid : "");
 }

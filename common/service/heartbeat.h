@@ -18,6 +18,7 @@ struct heartbeat_options {
     const char *program;           /* "producer"; static */
     const struct metric *accepted; /* shown with it; NULL: it has none */
     const struct metric *sockets;
+    uint32_t shards_set;                /* CHECKOUT_SHARDS; 0: not set */
     int64_t (*dead_letters)(void *arg); /* how many there are, -1: not known; NULL: never known */
     bool (*ready)(void *arg, struct buf *ret_why); /* as in daemon_program */
     void *arg;

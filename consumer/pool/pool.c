@@ -203,9 +203,9 @@ static void service_read(const struct pg_result *result, void *arg)
 
 static void join(struct pool *pool)
 {
-    struct pg *session = pool->options.heartbeat;
-    pool->asking = pool_db_service(session, service_read, pool) == 0 &&
-                   pool_db_join(session, pool->name, pool->host, joined, pool) == 0;
+    const struct pool_options *o = &pool->options;
+    pool->asking = pool_db_service(o->heartbeat, service_read, pool) == 0 &&
+                   pool_db_join(o->heartbeat, pool->name, pool->host, o->shards, joined, pool) == 0;
 }
 
 /* The broker must not feed a member that cannot write. */

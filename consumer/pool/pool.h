@@ -19,6 +19,7 @@ struct pool;
 
 struct pool_options {
     const char *name;           /* what operators see; "": host:pid */
+    uint32_t shards;            /* CHECKOUT_SHARDS; 0: not set */
     struct pg *heartbeat;       /* only for heartbeats, so that no slow query delays one */
     struct pg *control;         /* for sweeps and notifications */
     struct pg *outbox;          /* the relay's: serving needs it */

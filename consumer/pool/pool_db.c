@@ -14,7 +14,8 @@
 #define SERVING (-1)  /* in place of a shard: so many are in service now */
 
 static const struct pg_statement join_statement = {
-    "join_pool", "select checkout.join_pool($1::text, $2::text, $3::integer, $4::text)", 4};
+    "join_pool",
+    "select checkout.join_pool($1::text, $2::text, $3::integer, $4::text, $5::integer)", 5};
 static const struct pg_statement heartbeat_statement = {
     "heartbeat",
     "select member_id, heartbeats, ready, locked from checkout.heartbeat($1::bigint, $2::boolean,"
@@ -42,10 +43,12 @@ int pool_db_service(struct pg *session, pg_result_cb cb, void *arg)
     return pg_query(session, &shards_serving, NULL, cb, arg);
 }
 
-int pool_db_join(struct pg *session, const char *name, const char *host, pg_result_cb cb, void *arg)
+int pool_db_join(struct pg *session, const char *name, const char *host, uint32_t shards_set,
+                 pg_result_cb cb, void *arg)
 {
-    char pid[NUMBER_SIZE];
-    const char *params[] = {name, host, number(pid, getpid()), CHECKOUT_VERSION};
+    char pid[NUMBER_SIZE], shards[NUMBER_SIZE];
+    const char *params[] = {name, host, number(pid, getpid()), CHECKOUT_VERSION,
+                            shards_set == 0 ? NULL : number(shards, shards_set)};
     return pg_query(session, &join_statement, params, cb, arg);
 }
 

@@ -17,9 +17,9 @@
 
 /* How many shards are in service: one row, or none. */
 MUST_CHECK int pool_db_service(struct pg *session, pg_result_cb cb, void *arg);
-/* One row: our new id. `name` is for operators. */
-MUST_CHECK int pool_db_join(struct pg *session, const char *name, const char *host, pg_result_cb cb,
-                            void *arg);
+/* One row: our new id. `name` is for operators; `shards_set` is CHECKOUT_SHARDS, 0: not set. */
+MUST_CHECK int pool_db_join(struct pg *session, const char *name, const char *host,
+                            uint32_t shards_set, pg_result_cb cb, void *arg);
 /* For pool_db_read_owners. */
 MUST_CHECK int pool_db_owners(struct pg *session, uint32_t shards, pg_result_cb cb, void *arg);
 /* Owners and epochs. 0, or how many shards are in service if that is not the number that was asked

@@ -25,6 +25,9 @@ static const struct pg_statement read_size = {
     "ctl_reshard_size", "select items, waiting, payments, others from checkout.reshard_size()", 0};
 static const struct pg_statement read_problem = {
     "ctl_reshard_problem", "select coalesce(checkout.reshard_problem($1::integer), '')", 1};
+static const struct pg_statement read_behind = {
+    "ctl_reshard_behind",
+    "select coalesce((select d.problem from checkout.database_problem(false) d), '')", 0};
 static const struct pg_statement begin = {
     "ctl_reshard_begin", "select checkout.begin_reshard($1::integer, $2::text)", 2};
 static const struct pg_statement homeless = {"ctl_reshard_homeless",
@@ -94,6 +97,14 @@ static void take_size(const struct pg_result *result, void *arg)
 {
     *(struct move_size *)arg = (struct move_size){pg_int(result, 0, 0), pg_int(result, 0, 1),
                                                   pg_int(result, 0, 2), pg_int(result, 0, 3)};
+}
+
+int moves_check_database(struct ctl *ctl)
+{
+    char why[MOVES_WHY_SIZE] = "";
+    int exit_code = ctl_query(ctl, &read_behind, NULL, take_word, why);
+    return exit_code != CTL_FINE || why[0] == '\0' ? exit_code
+                                                   : ctl_complain(CTL_FAILED, "%s", why);
 }
 
 int moves_lock(struct ctl *ctl)

@@ -33,10 +33,13 @@ struct move_size {
     int64_t others;
 };
 
-#define MOVES_WHY_SIZE 256
+#define MOVES_WHY_SIZE 512
 
 /* All of these return an exit code, after printing the problem. PostgreSQL is met. */
 
+/* A database that lacks what buyers have seen (a restore, an old primary) is a problem: what the
+ * broker has is then of another time. */
+MUST_CHECK int moves_check_database(struct ctl *ctl);
 /* No other process changes the number meanwhile. */
 MUST_CHECK int moves_lock(struct ctl *ctl);
 /* The change that is under way. */

@@ -108,6 +108,8 @@ static int connect_all(struct reshard *r)
     uint32_t serving;
     int exit_code = ctl_need(r->ctl, &contact_pg);
     if (exit_code == CTL_FINE)
+        exit_code = moves_check_database(r->ctl);
+    if (exit_code == CTL_FINE)
         exit_code = serving_need(r->ctl, &serving);
     if (exit_code == CTL_FINE)
         exit_code = ctl_need(r->ctl, &contact_broker);
@@ -156,7 +158,8 @@ const struct command command_reshard = {
         "Retry-After meanwhile, for some seconds; no order that was accepted is lost or passed in "
         "a line. Whatever prevents it before the transaction is undone. After a kill "
         "at any moment the same command goes on; without --to it finishes what is under way. "
-        "Programs must not have CHECKOUT_SHARDS set: they follow by themselves.",
+        "Programs follow by themselves; it is refused while one lives that has CHECKOUT_SHARDS set "
+        "to another number, and on a database that was restored and is not finished.",
     .options = {{"to", "N", "the new number: a power of two up to 1024"},
                 {"dry-run", NULL, "say what would be moved, and change nothing"},
                 {"abort", NULL, "undo an unfinished change whose tables have not moved"}},

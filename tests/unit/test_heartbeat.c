@@ -9,7 +9,19 @@
 
 #define FIRST_MS 500
 #define HEARTBEAT_MS 2000
-enum { PROGRAM, HOST, PLACE, PID, VERSION, READY, NOT_READY, ACCEPTED, SOCKETS, DEAD_LETTERS };
+enum {
+    PROGRAM,
+    HOST,
+    PLACE,
+    PID,
+    VERSION,
+    READY,
+    NOT_READY,
+    ACCEPTED,
+    SOCKETS,
+    DEAD_LETTERS,
+    SHARDS_SET
+};
 
 static struct loop *loop;
 static struct pg *pg;
@@ -18,6 +30,7 @@ static struct metric *accepted;
 static struct heartbeat *heartbeat;
 static bool is_ready;
 static int64_t letters;
+static uint32_t shards_set;
 
 static bool ready(void *arg, struct buf *ret_why)
 {
@@ -38,6 +51,7 @@ static void begin(const char *place)
     const struct heartbeat_options options = {.place = place,
                                               .program = "producer",
                                               .accepted = accepted,
+                                              .shards_set = shards_set,
                                               .dead_letters = dead_letters,
                                               .ready = ready,
                                               .arg = &is_ready};
@@ -56,6 +70,7 @@ static void setup(void)
     accepted = metrics_counter(metrics, "checkout_orders_accepted_total", "Orders.", NULL);
     is_ready = true;
     letters = -1;
+    shards_set = 0;
 }
 
 static void teardown(void)
@@ -78,6 +93,7 @@ START_TEST(it_says_who_it_is_and_how_it_is)
     ck_assert_str_eq(fake_pg_param(pg, ACCEPTED), "7");
     ck_assert_str_eq(fake_pg_param(pg, SOCKETS), "null");
     ck_assert_str_eq(fake_pg_param(pg, DEAD_LETTERS), "null");
+    ck_assert_str_eq(fake_pg_param(pg, SHARDS_SET), "null");
     fake_pg_answer(pg, "daemon_heartbeat", "");
     letters = 3;
     fake_loop_run(HEARTBEAT_MS);
@@ -87,6 +103,15 @@ START_TEST(it_says_who_it_is_and_how_it_is)
     fake_loop_run(HEARTBEAT_MS);
     ck_assert_str_eq(fake_pg_param(pg, READY), "f");
     ck_assert_str_eq(fake_pg_param(pg, NOT_READY), "RabbitMQ is not connected\n");
+}
+END_TEST
+
+START_TEST(it_says_what_number_of_shards_it_insists_on)
+{
+    shards_set = 8;
+    begin("127.0.0.1:9101");
+    fake_loop_run(FIRST_MS);
+    ck_assert_str_eq(fake_pg_param(pg, SHARDS_SET), "8");
 }
 END_TEST
 
@@ -144,6 +169,7 @@ int main(void)
     TCase *tcase = tcase_create("heartbeat");
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, it_says_who_it_is_and_how_it_is);
+    tcase_add_test(tcase, it_says_what_number_of_shards_it_insists_on);
     tcase_add_test(tcase, a_port_that_the_system_chooses_names_the_process);
     tcase_add_test(tcase, a_slow_database_gets_one_heartbeat_and_no_more);
     tcase_add_test(tcase, who_leaves_takes_its_row_away_also_behind_another);

@@ -5,7 +5,7 @@
 -- (SQLSTATE CK009).
 create or replace function checkout.daemon_heartbeat(
     p_program text, p_host text, p_place text, p_pid integer, p_version text, p_ready boolean, p_not_ready text,
-    p_accepted bigint, p_sockets bigint, p_dead_letters bigint default null)
+    p_accepted bigint, p_sockets bigint, p_dead_letters bigint default null, p_shards_set integer default null)
 returns void
 language plpgsql as $$
 begin
@@ -21,14 +21,15 @@ begin
     if p_ready is null or (select count(*) from checkout.daemons) >= 1000 then
         return;
     end if;
-    insert into checkout.daemons as d (program, host, place, pid, version, ready, not_ready, accepted, sockets, dead_letters)
+    insert into checkout.daemons as d (program, host, place, pid, version, ready, not_ready, accepted, sockets, dead_letters,
+                                   shards_set)
     values (p_program, left(p_host, 100), left(p_place, 100), p_pid, left(p_version, 40), p_ready,
             case when not p_ready then left(rtrim(replace(p_not_ready, E'\n', '; '), '; '), 400) end,
-            p_accepted, p_sockets, p_dead_letters)
+            p_accepted, p_sockets, p_dead_letters, p_shards_set)
     on conflict (program, host, place) do update
        set pid = excluded.pid, version = excluded.version, ready = excluded.ready, not_ready = excluded.not_ready,
            accepted = excluded.accepted, sockets = excluded.sockets,
-           dead_letters = excluded.dead_letters, heartbeat_at = now(),
+           dead_letters = excluded.dead_letters, shards_set = excluded.shards_set, heartbeat_at = now(),
            accepted_per_s = case when d.pid = excluded.pid and now() > d.heartbeat_at
                                  then greatest(0, excluded.accepted - d.accepted)
                                       / extract(epoch from now() - d.heartbeat_at) end,

@@ -16,7 +16,8 @@ $$;
 
 -- A new member. Forgets those that are gone: without their lock, and without a heartbeat for a minute. (Should
 -- a jump of the clock meet a member between two sessions, it joins again.)
-create or replace function checkout.join_pool(p_name text, p_host text, p_pid integer, p_version text)
+create or replace function checkout.join_pool(p_name text, p_host text, p_pid integer, p_version text,
+                                              p_shards_set integer default null)
 returns bigint
 language plpgsql as $$
 declare
@@ -24,7 +25,8 @@ declare
 begin
     delete from checkout.consumers c
      where c.heartbeat_at < now() - interval '1 minute' and not checkout.member_locked(c.member_id);
-    insert into checkout.consumers (name, host, pid, version) values (p_name, p_host, p_pid, p_version)
+    insert into checkout.consumers (name, host, pid, version, shards_set)
+      values (p_name, p_host, p_pid, p_version, p_shards_set)
       returning member_id into id;
     perform pg_advisory_lock(checkout.member_lock_class(), id::integer);
     return id;

@@ -87,17 +87,38 @@ language sql stable as $$
            + (select count(*) from checkout.refunds f where f.state = 'open') + (select count(*) from checkout.return_looks)
 $$;
 
+-- Living programs that have another number set than this one, and would not follow; null: there are none.
+create or replace function checkout.set_programs(p_to integer) returns text
+language sql stable as $$
+    with living as (
+        select d.program, d.host, d.place, d.shards_set from checkout.daemons d where d.heartbeat_at >= now() - interval '15 s'
+        union all
+        select 'consumer', c.host, c.name, c.shards_set from checkout.consumers c
+         where c.heartbeat_at >= now() - interval '15 s')
+    select format('%s would not follow, since CHECKOUT_SHARDS is set: unset it, and start again (the first is the %s %s on %s)',
+                  case count(*) when 1 then 'a program' else count(*) || ' programs' end,
+                  (array_agg(l.program order by l.program, l.host, l.place))[1],
+                  left((array_agg(l.place order by l.program, l.host, l.place))[1], 80),
+                  left((array_agg(l.host order by l.program, l.host, l.place))[1], 80))
+      from living l where l.shards_set <> p_to having count(*) > 0
+$$;
+
 -- Why the number cannot change to p_to; null: it can. A shard cannot be half paused.
 create or replace function checkout.reshard_problem(p_to integer) returns text
 language plpgsql stable as $$
 declare
     serving constant integer := (select v.shards from checkout.service v);
+    stubborn text;
     mixed integer;
 begin
     if serving is null then
         return 'no shards are in service yet: run `checkoutctl topology`';
     elsif p_to = serving then
         return format('%s shards are in service already', serving);
+    end if;
+    stubborn := checkout.set_programs(p_to);
+    if stubborn is not null then
+        return stubborn;
     end if;
     select s.shard % p_to into mixed from checkout.shards s
      where s.shards = serving group by s.shard % p_to having bool_or(s.paused) and not bool_and(s.paused) limit 1;

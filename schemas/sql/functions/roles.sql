@@ -91,7 +91,7 @@ begin
     grant create on schema checkout to checkout_requester;      -- the owner of a function must have it at this moment
     foreach f in array array['checkout.request_cancel(uuid, text)',
                              'checkout.hear_gateway(text, text, uuid, text, text, text, bigint, bigint, text)',
-                             'checkout.daemon_heartbeat(text, text, text, integer, text, boolean, text, bigint, bigint, bigint)',
+                             'checkout.daemon_heartbeat(text, text, text, integer, text, boolean, text, bigint, bigint, bigint, integer)',
                              -- of the previous release
                              'checkout.request_webhook(uuid, text, text)']::regprocedure[] loop
         execute format('alter function %s owner to checkout_requester', f);
@@ -102,7 +102,7 @@ begin
     end loop;
     revoke create on schema checkout from checkout_requester;
     grant execute on function
-        checkout.daemon_heartbeat(text, text, text, integer, text, boolean, text, bigint, bigint, bigint)
+        checkout.daemon_heartbeat(text, text, text, integer, text, boolean, text, bigint, bigint, bigint, integer)
         to checkout_notifier, checkout_mailer, checkout_webhooks, checkout_console;
 end $$;
 
