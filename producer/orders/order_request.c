@@ -5,6 +5,7 @@
 #include "common/base/email.h"
 #include "common/base/err.h"
 #include "common/base/json_reader.h"
+#include "common/net/http/http_values.h"
 
 /* ---- the body's members ---- */
 
@@ -148,10 +149,12 @@ static bool readable(const struct order_request *input, struct problem *problem)
         problem->detail = "an order has at most 4096 bytes";
         return false;
     }
-    problem->detail = http_value_not_json(&input->kind);
-    if (problem->detail != NULL)
+    if (!http_value_is_json(input->content_type)) {
         problem->type = PROBLEM_UNSUPPORTED_MEDIA_TYPE;
-    return problem->detail == NULL;
+        problem->detail = "send the order as Content-Type: application/json";
+        return false;
+    }
+    return true;
 }
 
 int order_request_read(struct ids *ids, const struct order_request *input, char *scratch,

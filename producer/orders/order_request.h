@@ -7,7 +7,6 @@
 #include <stdint.h>
 
 #include "common/base/attrs.h"
-#include "common/net/http/http_values.h"
 #include "common/shop/ids.h"
 #include "common/shop/job.h"
 #include "common/shop/problem.h"
@@ -18,7 +17,7 @@
 /* The parts of a POST /v1/orders that count. Texts are not owned; NULL: the header is absent. */
 struct order_request {
     const char *user; /* of the verified token */
-    struct http_body_kind kind;
+    const char *content_type;
     const char *key; /* Idempotency-Key */
     size_t key_count;
     const char *traceparent;

@@ -74,6 +74,7 @@ class Measure(bench_pool.PoolFigures, bench_console.ConsoleFigures, bench_costs.
     def __init__(self, bed, orders, tell):
         self.bed, self.orders, self.tell = bed, orders, tell
         self.samples = {}
+        self.peer_rounds = {}   # by connections, see bench_peers.py
 
     def add(self, name, value):
         self.samples.setdefault(name, []).append(value)

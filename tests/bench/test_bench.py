@@ -46,6 +46,18 @@ class Wrk(unittest.TestCase):
             bench_peers.read_wrk(self.TEXT % (0, 0))
 
 
+class Queues(unittest.TestCase):
+    @staticmethod
+    def rounds(*rates):
+        return [{queues: {"per_s": rate} for queues, rate in zip((16, 4, 1), of_round)} for of_round in rates]
+
+    def test_the_best_median_suits_best(self):
+        self.assertEqual(bench_peers.suits_best(self.rounds((90, 70, 60), (10, 80, 99), (10, 75, 50))), 4)
+
+    def test_one_round_has_its_fastest(self):
+        self.assertEqual(bench_peers.suits_best(self.rounds((5, 6, 7))), 1)
+
+
 class Profile(unittest.TestCase):
     SCRIPT = ("\n            7f8 __send (inlined) (/lib/libc.so.6)\n            55d flush (/bin/door)\n"
               "            55e main (/bin/door)\n\n"

@@ -65,7 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t len = size > ORDER_REQUEST_BODY_MAX ? ORDER_REQUEST_BODY_MAX : size;
     char *body = exact(data, len);
     struct order_request input = {.user = "ann",
-                                  .kind = {.content_type = type, .content_types = 1},
+                                  .content_type = type,
                                   .key = key,
                                   .key_count = 1,
                                   .body = body,

@@ -81,6 +81,7 @@ int http_server_open(struct loop *loop, const struct http_options *options, http
         return ERR_NOMEM;
     s->loop = loop;
     s->listen_fd = -1;
+    s->hangup_fd = -1;
     s->handler = handler;
     s->arg = arg;
     s->refuse = options->refuse;
@@ -92,7 +93,9 @@ int http_server_open(struct loop *loop, const struct http_options *options, http
     TAILQ_INIT(&s->open);
     s->soon = loop_deferred_new(loop, on_soon, s);
     s->sweep = loop_timer_new(loop, on_sweep, s);
-    int code = s->soon == NULL || s->sweep == NULL ? ERR_NOMEM : begin(s, options);
+    int code = s->soon == NULL || s->sweep == NULL ? ERR_NOMEM : http_hangups_open(s);
+    if (code == 0)
+        code = begin(s, options);
     if (code < 0) {
         int error = errno;
         http_server_close(s);
@@ -168,5 +171,6 @@ void http_server_close(struct http_server *server)
     loop_watch_free(server->watch);
     loop_deferred_free(server->soon);
     loop_timer_free(server->sweep);
+    http_hangups_close(server);
     free(server);
 }

@@ -11,15 +11,9 @@
 #define ANSWER_MAX ((size_t)2 * 1024 * 1024)
 #define ROOM_AT_FIRST ((size_t)64 * 1024) /* what a socket takes at once in any case */
 
-static bool client_has_ended(const struct http_request *r)
+bool http_alone_needed(struct http_request *r)
 {
-    char byte;
-    return recv(r->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
-}
-
-bool http_alone_needed(const struct http_request *r)
-{
-    return r->early || (r->suspended && !r->server->tls && client_has_ended(r));
+    return r->early || (r->suspended && !r->server->tls && http_hung_up(r));
 }
 
 static void add_header(struct buf *out, const char *name, const char *value)

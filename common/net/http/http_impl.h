@@ -39,6 +39,7 @@ struct http_request {
     bool long_body;    /* one of server->long_bodies */
     uint64_t since_ms; /* connected, or answered last */
     bool looked;       /* whether the client has ended, since then */
+    bool hung_up;      /* the client has ended its side, see http_hangup.c */
     TAILQ_ENTRY(http_request) link;
 
     const char *method;
@@ -72,6 +73,8 @@ struct http_server {
     bool draining;
     bool running; /* inside MHD_run */
     bool tls;
+    int hangup_fd;      /* see http_hangup.c */
+    bool hangups_known; /* in this turn of the loop */
 
     struct loop_watch *watch;
     struct loop_deferred *soon; /* runs the library in the next turn */
@@ -113,10 +116,22 @@ void http_requests_sweep(struct http_server *server);
 void http_fields_add(struct http_request *request, const char *name, size_t name_len,
                      const char *value);
 
+/* ---- http_hangup.c ---- */
+
+/* -1 in server->hangup_fd: not open. ERR_UNAVAILABLE. */
+MUST_CHECK int http_hangups_open(struct http_server *server);
+void http_hangups_close(struct http_server *server);
+/* Notices from now on when the client ends its side. False: no memory. */
+MUST_CHECK bool http_hangup_watch(struct http_request *request);
+/* Before another gets the socket, which stays open. */
+void http_hangup_unwatch(struct http_request *request);
+/* Whether the client has ended its side and everything that it sent before is read. */
+bool http_hung_up(struct http_request *request);
+
 /* ---- http_alone.c ---- */
 
 /* Whether the library cannot send the answer. */
-bool http_alone_needed(const struct http_request *request);
+bool http_alone_needed(struct http_request *request);
 /* Sends it in place of the library, as far as the socket takes it at once, and ends our side;
  * `reason` is the phrase of its status. */
 void http_alone_send(struct http_request *request, const struct http_response *response,

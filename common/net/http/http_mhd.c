@@ -329,6 +329,7 @@ static void on_upgraded(void *cls, struct MHD_Connection *mhd, void *request, co
         (void)fcntl(fd, F_SETFL, flags | O_NONBLOCK); /* this version has done it already */
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* it is only slower without */
     http_request_enter(r, REQUEST_ANSWERED);
+    http_hangup_unwatch(r);
     r->fd = -1;
     r->upgrade_cb = NULL;
     cb(own, extra, own < 0 ? 0 : extra_len, r->upgrade_arg);
@@ -407,9 +408,11 @@ int http_mhd_start(struct http_server *s, const struct http_options *options, bo
 bool http_mhd_run(struct http_server *s)
 {
     s->running = true;
+    s->hangups_known = false;
     s->now_ms = clock_mono_ms();
     (void)MHD_run(s->daemon); /* fails only after a stop */
     s->running = false;
+    s->hangups_known = false;
     MHD_UNSIGNED_LONG_LONG wait_ms = 0;
     return MHD_get_timeout(s->daemon, &wait_ms) == MHD_YES && wait_ms == 0;
 }

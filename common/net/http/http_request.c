@@ -38,6 +38,10 @@ struct http_request *http_request_new(struct http_server *s, struct MHD_Connecti
     r->mhd = mhd;
     r->fd = fd;
     r->since_ms = s->now_ms;
+    if (!http_hangup_watch(r)) {
+        free(r);
+        return NULL;
+    }
     buf_init(&r->fields, HTTP_FIELDS_MAX);
     buf_init(&r->body, s->body_max);
     TAILQ_INSERT_TAIL(&s->waiting, r, link);
