@@ -9,7 +9,12 @@ A directory of evidence holds
                    sent and answered are seconds of one monotonic clock; a request without an answer has
                    status 0 and no order
     frames.jsonl   a line for each thing that happened on a buyer's websocket:
-                   {"socket":N,"user","at","saw":"open"|"frame"|"place"|"close","event":{CloudEvent}}
+                   {"socket":N,"user","at","saw":"open"|"frame"|"place"|"close"|"anew","event":{CloudEvent}}
+                   anew: events behind its cursor were purged, so it asks for all that there is, as if it knew nothing;
+                   this line has "wall", too, the time by the wall clock
+    kept.jsonl     what the tables had of orders before these were made old, to be purged; may be missing:
+                   {"table","row"}. The rows of purged orders stand for those that are gone, and the times of the
+                   others, which became old, are those of before
     tables/X.jsonl the rows of checkout.X, for each X in TABLES
     ledger         the gateway's own book: a checksum, a blank and a JSON object in each line
     ready.jsonl    what programs said of themselves (see judge_ready.py); may be missing
@@ -26,7 +31,10 @@ import datetime
 import json
 import os
 
-TABLES = ("items", "orders", "order_events", "payments", "refunds", "shards", "take_overs", "commands")
+TABLES = ("items", "orders", "order_events", "payments", "refunds", "shards", "take_overs", "commands", "purged_orders", "reshards")
+KEYS = {"orders": ("order_id",), "order_events": ("event_id",), "payments": ("order_id", "attempt"),
+        "refunds": ("order_id", "attempt"), "commands": ("command_id",)}
+AGED = ("created_at", "updated_at", "accepted_at", "finished_at")
 FINAL = ("confirmed", "rejected", "cancelled", "refunded")
 
 Violation = collections.namedtuple("Violation", "promise text evidence")
@@ -50,7 +58,8 @@ class Evidence:
     """`wishes`: (user, key) → Wish; `wish_of`: order id → Wish of a 202; `cancels`, `looks`: requests of
     these kinds; `refused`: (sent, answered) of orders without an answer or with a 5xx; `frames`, `ready`, `told`: lines in order;
     tables by name as lists of dicts; `history`: order id → its events by sequence; `intents`: the
-    last state of each; `commands`: those of operators that were executed, in their order; `charges`, `given_back`: (order id, idempotency key, record) of each charge and refund in the ledger."""
+    last state of each; `purged`: order id → row of purged_orders; `kept`: ids of orders that were kept before; `again`:
+    purged ones that are there again; `commands`: those of operators that were executed, in their order; `charges`, `given_back`: (order id, idempotency key, record) of each charge and refund in the ledger."""
 
     def __init__(self):
         self.run = {}
@@ -59,6 +68,7 @@ class Evidence:
         self.refused, self.ready, self.told = [], [], []
         self.tables = {name: [] for name in TABLES}
         self.items, self.orders, self.history = {}, {}, {}
+        self.purged, self.kept, self.again = {}, set(), []
         self.intents, self.charges, self.given_back, self.commands = {}, [], [], []
 
     def summary(self):
@@ -95,6 +105,8 @@ def load(directory):
         found.told = list(lines(os.path.join(directory, "told.jsonl")))
     for name in TABLES:
         found.tables[name] = list(lines(os.path.join(directory, "tables", name + ".jsonl")))
+    path = os.path.join(directory, "kept.jsonl")
+    add_purged(found, list(lines(path)) if os.path.exists(path) else [])
     index_tables(found)
     with open(os.path.join(directory, "ledger"), encoding="utf-8") as source:
         for line in source:
@@ -119,6 +131,22 @@ def add_request(found, line):
         found.wish_of.setdefault(line["order"], wish)
         if wish.accepted is None or line["answered"] < wish.accepted:
             wish.accepted = line["answered"]
+
+
+def add_purged(found, kept):
+    found.purged = {row["order_id"]: row for row in found.tables["purged_orders"]}
+    found.again = [row["order_id"] for row in found.tables["orders"] if row["order_id"] in found.purged]
+    there = {(name, *(row.get(column) for column in KEYS[name])): row for name in KEYS for row in found.tables[name]}
+    for line in kept:
+        name, row = line["table"], line["row"]
+        key = (name, *(row.get(column) for column in KEYS[name]))
+        found.kept.add(row["order_id"])
+        if key not in there and row["order_id"] in found.purged:
+            there[key] = row
+            found.tables[name].append(row)
+        for column in AGED:
+            if there.get(key, {}).get(column) and seconds(there[key][column]) < seconds(row[column]):
+                there[key][column] = row[column]
 
 
 def index_tables(found):

@@ -5,8 +5,13 @@ come together, so who leaves the line in it has not been passed over.
 """
 
 import collections
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
 
 from evidence import Violation, seconds
+from harness_jobs import shard_of
 
 OPEN = ("waiting", "reserved", "confirmed")  # what counts towards a user's limit
 EARLY_S = 1.0                                # how much too early an order may expire, by rounding
@@ -19,7 +24,7 @@ class Item:
         self.row, self.sku = row, row["sku"]
         self.commands = collections.deque(
             command for command in found.commands
-            if command["sku"] == self.sku or (command["sku"] is None and command["shard"] == row.get("shard")))
+            if command["sku"] == self.sku or command["sku"] is None and command["shard"] == shard_then(found, row, command))
         self.stock = row["stock"] - sum(units_of(command) for command in self.commands)
         self.paused = set()                      # of "item", "shard"
         self.limit = row["limit_per_user"]
@@ -52,6 +57,16 @@ class Item:
         return {"item": self.sku, "stock": self.stock, "held": self.held, "sold": self.sold,
                 "quantity": order["quantity"], "event": event["event_id"],
                 "in line": list(self.line)[:5]}
+
+
+def shard_then(found, row, command):
+    """The item's shard when a command was executed: the number of shards may have changed since."""
+    moves = sorted((move for move in found.tables["reshards"] if move["moved_at"]), key=lambda move: move["moved_at"])
+    if not moves:
+        return row.get("shard")
+    at = seconds(command["finished_at"])
+    shards = next((move["from_shards"] for move in moves if at < seconds(move["moved_at"])), moves[-1]["to_shards"])
+    return shard_of(row["sku"], shards)
 
 
 def units_of(command):

@@ -1,9 +1,10 @@
 """P6: every buyer who listens is told the end of each of his orders, in order; nobody else is. A place in line that
-was told never rises."""
+was told never rises. Who must begin anew, since events behind the cursor were purged, knows nothing of before: places
+are told again, and ends of purged orders are not."""
 
 import collections
 
-from evidence import FINAL, Violation
+from evidence import FINAL, Violation, seconds
 
 
 def judge(found):
@@ -14,9 +15,14 @@ def judge(found):
     known = collections.defaultdict(set)     # socket → ids
     places = {}                              # order → the place that was told last
     present = {}                             # user → whether the socket of the last line is open
+    anew = {}                                # user → when they had to begin anew at last
     for frame in found.frames:
         user = frame["user"]
-        present[user] = frame["saw"] != "close"
+        present[user] = frame["saw"] not in ("close", "anew")
+        if frame["saw"] == "anew":
+            anew[user] = frame["wall"]
+            for order_id in [order_id for order_id in places if owner_of(found, order_id) == user]:
+                del places[order_id]
         if "event" in frame and not repeated(known, frame):
             violations += judge_place(places, frame, frame["event"])
         if frame["saw"] != "frame":
@@ -33,15 +39,19 @@ def judge(found):
         progress[place] = max(progress.get(place, 0), event["sequence"])
         known[frame["socket"]].add(number)
         seen[user].add(number)
-    violations += judge_ends(found, seen, present)
+    violations += judge_ends(found, seen, present, anew)
     return violations
+
+
+def owner_of(found, order_id):
+    wish, row = found.wish_of.get(order_id), found.orders.get(order_id)
+    return wish.user if wish else row["user_id"] if row else None
 
 
 def judge_frame(found, table, frame, event):
     """It is for this user, and says what was committed."""
     user, order_id = frame["user"], event["subject"]
-    wish, row = found.wish_of.get(order_id), found.orders.get(order_id)
-    owner = wish.user if wish else row["user_id"] if row else None
+    owner = owner_of(found, order_id)
     if owner != user:
         yield Violation("P6", f"{user} was told of {order_id}, an order of {owner}", {"frame": frame})
     committed = table.get(int(event["id"]))
@@ -69,11 +79,13 @@ def judge_place(places, frame, event):
     places[order_id] = place
 
 
-def judge_ends(found, seen, present):
+def judge_ends(found, seen, present, anew):
     """Who listens at the end has seen the last event of each of his accepted orders."""
     for order_id, wish in found.wish_of.items():
         events = found.history.get(order_id)
         if not present.get(wish.user) or not events or events[-1]["status"] not in FINAL:
+            continue
+        if order_id in found.purged and seconds(events[-1]["created_at"]) < anew.get(wish.user, 0):
             continue
         if events[-1]["event_id"] not in seen[wish.user]:
             yield Violation("P6", f"{wish.user} was never told that {order_id} is {events[-1]['status']}",

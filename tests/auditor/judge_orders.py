@@ -20,6 +20,7 @@ def judge(found):
     for order_id, row in found.orders.items():
         violations += judge_row(found, order_id, row)
         violations += judge_history(order_id, row, found.history.get(order_id, []))
+    violations += judge_purged(found)
     violations += judge_cancels(found)
     violations += judge_looks(found)
     for order_id in found.history:
@@ -84,6 +85,19 @@ def judge_history(order_id, row, events):
     ids = [event["event_id"] for event in events]
     if ids != sorted(ids):
         yield Violation("P6", f"the events of {order_id} have ids against their order", {"events": told})
+
+
+def judge_purged(found):
+    """What was purged had ended, is gone for good, and its end is known for ever."""
+    for order_id in found.again:
+        yield Violation("P2", f"order {order_id} was purged and is there again", {"purged": found.purged[order_id]})
+    for order_id, row in found.purged.items():
+        order = found.orders.get(order_id)
+        if order_id not in found.kept:
+            yield Violation("P8", f"order {order_id} was purged, which nobody wanted", {"purged": row})
+        elif order is not None and (row["status"], row["reason"]) != (order["status"], order["reason"]):
+            yield Violation("P2", f"order {order_id} was {order['status']}, and is purged as {row['status']}",
+                            {"purged": row, "order": order})
 
 
 def judge_cancels(found):

@@ -29,7 +29,7 @@ class World:
     comes too late. A second item with plenty. Tests bend it before they ask."""
 
     def __init__(self):
-        self.clients, self.frames, self.records, self.told = [], [], [], []
+        self.clients, self.frames, self.records, self.told, self.kept = [], [], [], [], []
         self.tables = {name: [] for name in evidence.TABLES}
         self.run = {}       # beside what each run has
         self.event_id = 0
@@ -130,7 +130,7 @@ class World:
 
     def write(self, directory):
         os.makedirs(os.path.join(directory, "tables"))
-        files = {"clients": self.clients, "frames": self.frames, "told": self.told,
+        files = {"clients": self.clients, "frames": self.frames, "told": self.told, "kept": self.kept,
                  **{f"tables/{name}": rows for name, rows in self.tables.items()}}
         for name, rows in files.items():
             with open(os.path.join(directory, name + ".jsonl"), "w", encoding="utf-8") as sink:

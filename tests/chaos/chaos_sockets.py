@@ -8,6 +8,7 @@ import time
 import websockets
 
 PLACE = "checkout.order.place.v1"
+TOO_OLD = 4003      # events behind the cursor were purged
 FINAL = ("confirmed", "rejected", "cancelled", "refunded")
 # The library renamed the argument with its new client, in version 14.
 WEBSOCKET_HEADERS = "additional_headers" if int(websockets.__version__.split(".")[0]) >= 14 else "extra_headers"
@@ -22,14 +23,15 @@ async def end_tasks(tasks):
 
 
 class Sockets:
-    """`ended`: ids of orders whose final event was seen by somebody."""
+    """`ended`: ids of orders whose final event was seen by somebody; `anew`: users who had to begin anew, since events
+    behind their cursor were purged."""
 
     def __init__(self, users, token, url, log):
         self.users, self._token, self._url, self._log = users, token, url, log
         self._number = 0
         self._tasks = []
         self.open = set()
-        self.ended = set()
+        self.ended, self.anew = set(), set()
         self.frames = self.reconnects = 0
 
     def start(self):
@@ -39,9 +41,8 @@ class Sockets:
         """Without a word in the log: who is there is there at the end."""
         await end_tasks(self._tasks)
 
-    def _write(self, socket, user, saw, event=None):
-        line = {"socket": socket, "user": user, "at": time.monotonic(), "saw": saw}
-        self._log.write(json.dumps({**line, "event": event} if event else line) + "\n")
+    def _write(self, socket, user, saw, **more):
+        self._log.write(json.dumps({"socket": socket, "user": user, "at": time.monotonic(), "saw": saw, **more}) + "\n")
 
     async def _keep(self, user):
         last, known = 0, False
@@ -63,6 +64,10 @@ class Sockets:
                     except websockets.ConnectionClosed:
                         pass
                     self._write(number, user, "close")
+                    if socket.close_code == TOO_OLD:    # all that there is, whatever was heard before
+                        last = 0
+                        self.anew.add(user)
+                        self._write(number, user, "anew", wall=time.time())
             except (OSError, asyncio.TimeoutError, websockets.WebSocketException):
                 pass
             self.open.discard(user)
@@ -72,10 +77,10 @@ class Sockets:
     def _saw(self, number, user, event):
         """The event's id, from which on to listen after a loss; None of a place in line, which has none."""
         if event["type"] == PLACE:
-            self._write(number, user, "place", event)
+            self._write(number, user, "place", event=event)
             return None
         self.frames += 1
-        self._write(number, user, "frame", event)
+        self._write(number, user, "frame", event=event)
         if event["data"]["status"] in FINAL:
             self.ended.add(event["subject"])
         return event["id"]
