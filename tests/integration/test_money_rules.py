@@ -39,16 +39,19 @@ class ConsumedMethods(TestCase):
         return method
 
     def test_a_declined_buyer_who_tries_again_with_the_same_method_fails_and_the_next_is_served(self):
-        sku = self.stack.item(stock=1)
-        method = self.declined("ann", sku)
-        began = time.monotonic()
-        again = self.stack.order("ann", sku, payment_method=method)
-        behind = self.stack.order("bob", sku, payment_method=self.method())
-        again.wait("rejected", "payment_failed", timeout=5)
-        behind.wait("confirmed", timeout=5)
-        self.assertLess(time.monotonic() - began, 5)
-        self.assertEqual(self.stack.counts(sku), (1, 0, 1, 0))
-        self.assertEqual(self.intents(again), [])
+        def seconds():
+            sku = self.stack.item(stock=1)
+            method = self.declined("ann", sku)
+            began = time.monotonic()
+            again = self.stack.order("ann", sku, payment_method=method)
+            behind = self.stack.order("bob", sku, payment_method=self.method())
+            again.wait("rejected", "payment_failed")
+            behind.wait("confirmed")
+            took = time.monotonic() - began
+            self.assertEqual(self.stack.counts(sku), (1, 0, 1, 0))
+            self.assertEqual(self.intents(again), [])
+            return took
+        harness.quickest(5, seconds)
 
     def test_twenty_such_orders_on_a_quiet_shop_delay_a_good_one_by_less_than_a_second(self):
         used = self.declined("cid", self.stack.item())
@@ -58,12 +61,12 @@ class ConsumedMethods(TestCase):
             for _ in range(20):
                 self.stack.order("cid", self.stack.item(), payment_method=used)
             began = time.monotonic()
-            self.stack.order("dan", self.stack.item(), payment_method=self.method()).wait("confirmed", timeout=5)
+            self.stack.order("dan", self.stack.item(), payment_method=self.method()).wait("confirmed")
             took = time.monotonic() - began
             wait_until(lambda: self.stack.one("select count(*) from orders where user_id = 'cid' and status = 'reserved'") == 0,
                        10, "all of them to end")
             return took
-        self.assertTrue(any(round_of_twenty() < 1 for _ in range(3)), "slow three times: it is not this machine alone")
+        harness.quickest(1, round_of_twenty)
         self.assertEqual(self.stack.sql("select distinct status, reason from orders where user_id = 'cid'"
                                         " and reason <> 'payment_declined'"), [("rejected", "payment_failed")])
 
