@@ -289,10 +289,16 @@ class Life(Http):
         harness.TestCase.setUpClass.__func__(cls)
         cls.stack.item("hat", stock=1000)
 
+    @staticmethod
+    def wait_served(daemon, path):
+        """PostgreSQL, which /readyz waits for two seconds at the most, is there."""
+        wait_until(lambda: http_call(daemon.url, "GET", path).status in (200, 404), 10, f"{path} to be served")
+
     def test_keepalive(self):
         quick, usual = self.stack.start("producer", CHECKOUT_KEEPALIVE="1s"), self.stack.start("producer")
         connections = {}
         for daemon in (quick, usual):
+            self.wait_served(daemon, "/v1/items/hat")
             connections[daemon] = self.connect(daemon.url)
             connections[daemon].sendall(b"GET /v1/items/hat HTTP/1.1\r\nHost: x\r\n\r\n")
             self.assertTrue(connections[daemon].recv(65536).startswith(b"HTTP/1.1 200 "))
@@ -304,15 +310,16 @@ class Life(Http):
 
     def test_drain_delay(self):
         for name, path in (("producer", "/v1/items/hat"), ("notifier", "/")):
-            daemon = self.stack.start(name, CHECKOUT_DRAIN_DELAY="2s")
+            daemon = self.stack.start(name, CHECKOUT_DRAIN_DELAY="5s")
             wait_until(lambda daemon=daemon: http_call(daemon.admin, "GET", "/readyz").status == 200, 10, "ready")
+            self.wait_served(daemon, path)
             began = time.monotonic()
             daemon.process.send_signal(signal.SIGTERM)
-            wait_until(lambda daemon=daemon: http_call(daemon.admin, "GET", "/readyz").status == 503, 1.5, "not ready")
+            wait_until(lambda daemon=daemon: http_call(daemon.admin, "GET", "/readyz").status == 503, 4, "not ready")
             self.assertIn("leaving", http_call(daemon.admin, "GET", "/readyz").body.decode())
             self.assertIn(http_call(daemon.url, "GET", path).status, (200, 404))   # a new connection
             self.assertEqual(daemon.process.wait(15), 0)
-            self.assertGreater(time.monotonic() - began, 1.9)
+            self.assertGreater(time.monotonic() - began, 4.9)
 
     def few_descriptors(self, count):
         """Programs that may open so many descriptors, and cannot raise the limit."""

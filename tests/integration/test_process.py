@@ -256,8 +256,8 @@ class Process(harness.TestCase):
             with self.subTest(daemon=name):
                 began = time.monotonic()
                 daemon = self.behind_a_mute_resolver(name, **away)
-                harness.wait_until(lambda: alive(daemon), 6, "/livez")
-                while time.monotonic() < began + 8:
+                harness.wait_within(9, lambda: alive(daemon), "/livez")     # a resolver gives up after 10 s
+                while time.monotonic() < began + 12:
                     self.assertTrue(alive(daemon))
                     threading.Event().wait(0.1)
                 daemon.terminate()
