@@ -35,7 +35,7 @@ from harness_proxy import Proxy  # noqa: E402,F401
 from harness_services import free_port, run_directory, services  # noqa: E402,F401
 from harness_stack import Order, Stack  # noqa: E402,F401
 from harness_terminal import at_terminal  # noqa: E402,F401
-from harness_wait import timed, wait_until  # noqa: E402,F401
+from harness_wait import quickest, timed, timed_beside, wait_until, wait_within  # noqa: E402,F401
 
 
 class TestCase(unittest.TestCase):

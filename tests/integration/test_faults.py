@@ -6,7 +6,7 @@ import time
 import uuid
 
 import harness
-from harness import timed, wait_until
+from harness import timed_beside, wait_until
 
 DECLINED = "pm_card_chargeDeclined"
 
@@ -96,8 +96,9 @@ class Faults(harness.TestCase):
     def test_without_the_broker_the_door_says_so_at_once_and_recovers(self):
         self.stack.proxies["amqp"].down()
         wait_until(lambda: self.stack.post("ann", self.sku).status == 503, 5, "the loss to be noticed")
-        answers, took = timed(lambda: self.stack.post("ann", self.sku), 5)
-        self.assertLess(took, 0.5)
+        answers, longer = timed_beside(lambda: self.stack.post("ann", self.sku),
+                                       lambda: self.stack.call("ann", "GET", "/v1/nothing"), 5)
+        self.assertLess(longer, 0.5)
         for answer in answers:
             self.assertEqual(answer.status, 503)
             self.assertEqual(answer.json["type"], "/problems/broker-unavailable")

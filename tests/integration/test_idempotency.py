@@ -9,7 +9,7 @@ import uuid
 import redis
 
 import harness
-from harness import http_call, timed, wait_until
+from harness import http_call, timed_beside, wait_until
 
 SEEN = "checkout:seen:"
 
@@ -39,6 +39,10 @@ class Repeats(harness.TestCase):
 
     def post(self, quantity=1, **options):
         return self.stack.post("ann", self.sku, quantity, key=self.key, **options)
+
+    def nothing(self):
+        """What costs the producer a call and no work."""
+        return self.stack.call("ann", "GET", "/v1/nothing")
 
     def bought(self):
         """An order that is confirmed; its first answer."""
@@ -162,8 +166,8 @@ class Repeats(harness.TestCase):
         order = self.bought()
         self.stack.redis().flushall()
         self.stack.proxies["database"].freeze()
-        answers, took = timed(lambda: self.post(2), 20)
-        self.assertLess(took, 0.2)
+        answers, longer = timed_beside(lambda: self.post(2), self.nothing, 20)
+        self.assertLess(longer, 0.2)
         self.assertEqual(answers[0].json["status"], "queued")      # it left its marker
         self.assertEqual({answer.json["id"] for answer in answers}, {order["id"]})
         self.stack.proxies["database"].freeze(False)
@@ -179,9 +183,9 @@ class Repeats(harness.TestCase):
         def another():
             self.key = uuid.uuid4().hex
             return self.post()
-        answers, took = timed(another, 20)
+        answers, longer = timed_beside(another, self.nothing, 20)
         self.assertEqual({answer.json["status"] for answer in answers}, {"queued"})
-        self.assertLess(took, 0.1)
+        self.assertLess(longer, 0.1)
 
 
 def asked(stack):

@@ -3,7 +3,7 @@
 import fs from "node:fs";
 import path from "node:path";
 import { chromium } from "playwright-core";
-import { SHOP, until, world } from "./world.mjs";
+import { PATIENCE_MS, SHOP, until, world } from "./world.mjs";
 
 export const FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
   "--disable-background-networking", "--disable-component-update", "--disable-sync"];
@@ -41,6 +41,7 @@ export class Buyer {
   static async outside(shelf, options = {}) {
     const context = await (await openBrowser()).newContext({
       viewport: { width: 1024, height: 900 }, locale: "en-US", reducedMotion: "reduce", ...options });
+    context.setDefaultTimeout(PATIENCE_MS);
     return new Buyer(context, shelf);
   }
 

@@ -5,7 +5,7 @@ import fs from "node:fs";
 import path from "node:path";
 import { openBrowser } from "./browser.mjs";
 import { axe, misplaced } from "./look.mjs";
-import { full, until, world } from "./world.mjs";
+import { PATIENCE_MS, full, until, world } from "./world.mjs";
 
 const PICTURES = process.env.BROWSER_PICTURES;
 const WIDTHS = full ? [360, 768, 1440] : [360, 1440];
@@ -15,6 +15,7 @@ export class Operator {
     const operator = new Operator();
     operator.troubles = [];
     operator.context = await (await openBrowser()).newContext({ viewport: { width: 1440, height: 900 }, locale: "en-US", reducedMotion: "reduce" });
+    operator.context.setDefaultTimeout(PATIENCE_MS);
     operator.page = await operator.context.newPage();
     operator.page.on("pageerror", (error) => operator.troubles.push(error.message));
     operator.page.on("console", (message) => { if (message.type() === "error") operator.troubles.push(message.text()); });

@@ -15,13 +15,19 @@ async function ask(name, args) {
 /** world.NAME({…}) calls the method NAME of stack.py's World. */
 export const world = new Proxy({}, { get: (_, name) => (args) => ask(name, args) });
 
-/** Waits until `test` gives something true, and returns it. */
+/** So long Playwright waits for what a page is to show: a machine may be slow, and others use it, too. */
+export const PATIENCE_MS = 120000;
+
+const SLOW = 4;
+
+/** Waits until `test` gives something true, and returns it: so many seconds, and on a slow machine SLOW times as long. */
 export async function until(what, test, seconds = 20) {
-  const end = Date.now() + seconds * 1000;
+  const most = Math.max(seconds, Math.min(SLOW * seconds, PATIENCE_MS / 1000));
+  const end = Date.now() + most * 1000;
   for (;;) {
     const result = await test();
     if (result) return result;
-    if (Date.now() > end) assert.fail(`waited ${seconds} s in vain for ${what}`);
+    if (Date.now() > end) assert.fail(`waited ${most} s in vain for ${what}`);
     await new Promise((done) => setTimeout(done, 50));
   }
 }
