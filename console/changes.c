@@ -169,11 +169,12 @@ static void look_before(struct call *call)
 
 static bool readable(struct call *call, size_t len)
 {
+    struct http_body_kind kind = http_request_body_kind(call->request);
+    const char *not_json = len > 0 ? http_value_not_json(&kind) : NULL;
     if (http_request_body_too_large(call->request) || len > CALL_BODY_MAX)
         call_refuse(call, PROBLEM_TOO_LARGE, "a request has at most 8192 bytes");
-    else if (len > 0 && !http_value_is_json(http_request_header(call->request, "Content-Type")))
-        call_refuse(call, PROBLEM_UNSUPPORTED_MEDIA_TYPE,
-                    "send it as Content-Type: application/json");
+    else if (not_json != NULL)
+        call_refuse(call, PROBLEM_UNSUPPORTED_MEDIA_TYPE, not_json);
     else
         return true;
     return false;

@@ -59,6 +59,9 @@ export function drawAnswers(list, answers) {
     });
 }
 
+/** No number stands at the end of a line without its unit. */
+const whole = (text) => text.replaceAll(/(\d) (?=[a-z])/g, "$1\u00a0");
+
 export function drawShards(list, shards, judge) {
   keep(list, shards, (shard) => shard.shard,
     (shard) => node("li", { class: "shard" }, node("p", { class: "number" }, node("b", {}, String(shard.shard)), node("span")),
@@ -68,9 +71,9 @@ export function drawShards(list, shards, judge) {
       const [head, owner, facts] = child.children;
       child.dataset.state = state;
       say(head.lastChild, word);
-      say(owner, shard.owner ?? "nobody");
-      say(facts, `line ${count(shard.waiting)}${shard.waiting > 0 ? `, first ${age(shard.waiting_ms)}` : ""} · pay ${count(shard.open_payments)}${
-        shard.open_payments > 0 ? `, first ${age(shard.payment_ms)}` : ""} · ${rate(shard.decided_per_second)}/s`);
+      say(owner, shard.owner ?? "no owner");
+      say(facts, whole(`line ${count(shard.waiting)}${shard.waiting > 0 ? `, first ${age(shard.waiting_ms)}` : ""} · pay ${count(shard.open_payments)}${
+        shard.open_payments > 0 ? `, first ${age(shard.payment_ms)}` : ""} · ${rate(shard.decided_per_second)}/s`));
       child.title = shard.payments_stopped ?? "";
     });
 }

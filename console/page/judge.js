@@ -78,11 +78,17 @@ function hot({ hot_items: items }) {
 
 function stuck({ now, needs, unclear }) {
   const failed = unclear.filter((row) => row.what === "refund failed").length;
-  if (needs.stopped > 0) return answer("Is money stuck?", "act", "Payments are stopped", `in ${many(needs.stopped, "shard")}`, "CheckoutPaymentsStopped");
+  if (needs.stopped > 0) {
+    const also = [needs.unclear > 0 ? `${count(needs.unclear)} unclear` : "", failed > 0 ? many(failed, "failed refund") : ""].filter(Boolean);
+    return answer("Is money stuck?", "act", "Payments are stopped", [`in ${many(needs.stopped, "shard")}`, ...also].join("; "), "CheckoutPaymentsStopped");
+  }
   if (failed > 0) return answer("Is money stuck?", "act", many(failed, "failed refund"), "money is owed to buyers", "CheckoutRefundFailed");
   if (needs.unclear > 0)
     return answer("Is money stuck?", needs.unclear_ms >= UNCLEAR_LONG_MS ? "act" : "look", `${count(needs.unclear)} unclear`,
       `the oldest for ${age(needs.unclear_ms)}`, "CheckoutMoneyUnclear");
+  if (needs.unserved > 0 && now.open_payments > 0)
+    return answer("Is money stuck?", "look", many(now.open_payments, "open payment"), `nothing follows those of ${many(needs.unserved, "shard")} without a consumer`,
+      "CheckoutUnserved");
   return answer("Is money stuck?", "good", "No",
     now.open_payments > 0 ? `${many(now.open_payments, "payment")} at the gateway, none of them unclear` : "the gateway has answered for everything");
 }

@@ -5,7 +5,6 @@
 #include "common/base/email.h"
 #include "common/base/err.h"
 #include "common/base/json_reader.h"
-#include "common/net/http/http_values.h"
 
 /* ---- the body's members ---- */
 
@@ -149,12 +148,10 @@ static bool readable(const struct order_request *input, struct problem *problem)
         problem->detail = "an order has at most 4096 bytes";
         return false;
     }
-    if (!http_value_is_json(input->content_type)) {
+    problem->detail = http_value_not_json(&input->kind);
+    if (problem->detail != NULL)
         problem->type = PROBLEM_UNSUPPORTED_MEDIA_TYPE;
-        problem->detail = "send the order as Content-Type: application/json";
-        return false;
-    }
-    return true;
+    return problem->detail == NULL;
 }
 
 int order_request_read(struct ids *ids, const struct order_request *input, char *scratch,

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "common/base/attrs.h"
+#include "common/net/http/http_values.h"
 #include "common/shop/ids.h"
 #include "common/shop/job.h"
 #include "common/shop/problem.h"
@@ -17,7 +18,7 @@
 /* The parts of a POST /v1/orders that count. Texts are not owned; NULL: the header is absent. */
 struct order_request {
     const char *user; /* of the verified token */
-    const char *content_type;
+    struct http_body_kind kind;
     const char *key; /* Idempotency-Key */
     size_t key_count;
     const char *traceparent;

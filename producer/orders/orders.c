@@ -361,7 +361,7 @@ static bool read_order(struct api *api, struct order *o)
     struct http_request *request = o->request;
     o->accepted_ms = timekeeper_now_ms(api->timekeeper);
     struct order_request input = {.user = o->buyer.user,
-                                  .content_type = http_request_header(request, "Content-Type"),
+                                  .kind = http_request_body_kind(request),
                                   .key = http_request_header(request, "Idempotency-Key"),
                                   .key_count =
                                       http_request_header_count(request, "Idempotency-Key"),

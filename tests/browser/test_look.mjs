@@ -12,10 +12,10 @@ after(closeBrowser);
 const WIDTHS = full ? [360, 768, 1440] : [360, 1440];
 const SCHEMES = ["light", "dark"];
 
-async function check(buyer, name) {
+async function check(buyer, name, widths = WIDTHS) {
   const { page } = buyer;
   for (const colorScheme of SCHEMES) {
-    for (const width of WIDTHS) {
+    for (const width of widths) {
       await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
       await page.setViewportSize({ width, height: 900 });
       await buyer.picture(`${name}-${width}-${colorScheme}`);
@@ -56,6 +56,9 @@ test("items in every state", slow, async () => {
   const ann = await Buyer.enter(shelf);
   await until("the states", async () => /place is kept/.test(await ann.item(shelf[0].sku).innerText()));
   await check(ann, "items");
+  await ann.context.route("**/v1/items/**", (route) => route.abort());
+  await until("what is seen to be old", () => ann.page.evaluate(() => document.querySelectorAll('[data-old="true"]').length === 6));
+  await check(ann, "items-old", [360]);
   await ann.leave();
 });
 

@@ -1,9 +1,7 @@
 // The client's parts alone, under node: no browser, no server.
 
 import assert from "node:assert/strict";
-import { webcrypto } from "node:crypto";
 import { test } from "node:test";
-import { Checkout } from "../../deploy/web/checkout/client.js";
 import { Events } from "../../deploy/web/checkout/events.js";
 import { Api, OtherLogin, retryAfter } from "../../deploy/web/checkout/http.js";
 import { minorDigits, money } from "../../deploy/web/checkout/money.js";
@@ -12,34 +10,9 @@ import { greater, learn } from "../../deploy/web/checkout/orders.js";
 import { Sender } from "../../deploy/web/checkout/sender.js";
 import { Session } from "../../deploy/web/checkout/session.js";
 import { Wishes, newKey } from "../../deploy/web/checkout/wishes.js";
-
-globalThis.crypto ??= webcrypto;
+import { FakeSocket, Memory, answer, body, newest, tick, token, wish } from "./lib/fakes.mjs";
 
 const DAY = 24 * 3600 * 1000;
-const base64 = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
-const token = (claims) => `${base64({ alg: "HS256" })}.${base64(claims)}.x`;
-const tick = () => new Promise((done) => setTimeout(done, 0));
-
-/** A Storage in memory; `room`: how many writes it takes. */
-class Memory {
-  constructor(room = Infinity) {
-    this.map = new Map();
-    this.room = room;
-  }
-  get length() { return this.map.size; }
-  key(index) { return [...this.map.keys()][index] ?? null; }
-  getItem(name) { return this.map.get(name) ?? null; }
-  setItem(name, text) {
-    if (this.room <= 0) throw new Error("full");
-    this.room -= 1;
-    this.map.set(name, text);
-  }
-  removeItem(name) { this.map.delete(name); }
-}
-
-const body = { sku: "dress", quantity: 1, payment_method: "pm_1", receipt_email: "ann@example.org" };
-const wish = (more = {}) => ({ key: newKey(), sub: "ann", sku: "dress", quantity: 1, at: 1000000, body, ...more });
-
 // ---- money ----
 
 test("amounts have the gateway's decimals, and are written as people do", () => {
@@ -194,7 +167,6 @@ function scripted(...answers) {
   const api = new Api({ base: "https://api.example/", session, fetch, now: Date.now, reached: (yes) => reached.push(yes) });
   return { api, calls, subs, session, reached };
 }
-const answer = (status, json = {}, headers = {}) => new Response(JSON.stringify(json), { status, headers });
 
 test("Retry-After is seconds or a date, within a minute", () => {
   const now = Date.parse("2026-01-01T00:00:00Z");
@@ -373,15 +345,6 @@ test("event ids are compared as numbers of any length", () => {
 
 // ---- the socket ----
 
-class FakeSocket {
-  static all = [];
-  constructor(url) { this.url = url; FakeSocket.all.push(this); }
-  close() { this.closed = true; }
-  accept() { this.onopen(); }
-  send(id, data = {}) { this.onmessage({ data: JSON.stringify({ id, sequence: 1, data }) }); }
-  end(code) { this.onclose({ code }); }
-}
-
 function listening() {
   FakeSocket.all = [];
   const states = [];
@@ -391,7 +354,7 @@ function listening() {
     heard: (one) => heard.push(one.id), state: (state) => states.push(state) });
   return { events, states, heard };
 }
-const newest = () => FakeSocket.all.at(-1);
+
 
 test("one socket, with the ticket of the answer, however often it is wanted", () => {
   const { events, states } = listening();
@@ -457,86 +420,4 @@ test("nonsense on the socket is not heard", () => {
   for (const data of ["", "[]", "null", "{}", new Uint8Array(3)]) newest().onmessage({ data });
   assert.deepEqual(heard, []);
   events.rest();
-});
-
-// ---- the client ----
-
-test("while the shop asks for a pause, the client asks nothing", async (t) => {
-  let now = 1000000;
-  const calls = [];
-  const answers = [answer(503, {}, { "Retry-After": "30" })];
-  const checkout = new Checkout({ api: "https://api.example", session: async () => ({ token: token({ sub: "ann", iat: 0, exp: 3600 }) }),
-    storage: new Memory(), now: () => now,
-    fetch: async (url, { method }) => { calls.push(`${method} ${new URL(url).pathname}`); return (answers.shift() ?? answer(200, { orders: [] })).clone(); } });
-  t.after(() => checkout.stop());
-  await assert.rejects(checkout.item("dress"), /503/);
-  await assert.rejects(checkout.item("dress"), /503/);
-  await checkout.start();
-  assert.deepEqual(calls, ["GET /v1/items/dress"]);
-  now += 30001;
-  assert.deepEqual(await checkout.item("dress"), { orders: [] });
-  await checkout.tick();
-  assert.deepEqual(calls.slice(1), ["GET /v1/items/dress", "GET /v1/orders"]);
-});
-
-test("a shop that answers, but signs nobody in, is not ready", async (t) => {
-  let away = true;
-  const checkout = new Checkout({ api: "https://api.example", storage: new Memory(), fetch: async () => answer(200, { orders: [] }),
-    session: async () => { if (away) throw new Error("away"); return { token: token({ sub: "ann", iat: 0, exp: 3600 }) }; } });
-  t.after(() => checkout.stop());
-  await checkout.item("dress");
-  await checkout.start();
-  assert.equal(checkout.connection, "unreachable");
-  await checkout.item("dress");
-  assert.deepEqual([checkout.connection, checkout.signedIn], ["unreachable", false]);
-  await assert.rejects(checkout.buy(body), /signed-out/);
-  away = false;
-  await checkout.tick();
-  assert.equal(checkout.connection, "ready");
-});
-
-test("an answer to a repeat that tells the order's end is believed at once", async (t) => {
-  FakeSocket.all = [];
-  const storage = new Memory();
-  const sent = wish({ at: Date.now() });
-  new Wishes(storage, Date.now).save(sent);
-  const told = { id: "00000000-0000-8000-8000-000000000001", status: "rejected", reason: "sold_out", sku: "dress", quantity: 1,
-    message: "We have this order already; its status says how it stands.", status_url: "/", events_url: "wss://x/?ticket=a" };
-  const checkout = new Checkout({ api: "https://api.example", session: async () => ({ token: token({ sub: "ann", iat: 0, exp: 3600 }) }),
-    storage, open: (url) => new FakeSocket(url),
-    fetch: async (url, { method }) => (method === "POST" ? answer(202, told) : answer(200, { orders: [] })) });
-  t.after(() => checkout.stop());
-  await checkout.start();
-  await tick();
-  const [{ key, status, reason, message }] = checkout.orders;
-  assert.deepEqual([key, status, reason, message], [sent.key, "rejected", "sold_out", undefined]);
-  assert.deepEqual([FakeSocket.all.length, storage.length], [0, 0]);
-});
-
-test("news that a live socket did not tell are asked for when the page is seen again, and the socket is dialled anew", async (t) => {
-  FakeSocket.all = [];
-  const id = "00000000-0000-8000-8000-000000000001";
-  let status = "waiting";
-  const events_url = "wss://x/?ticket=a";
-  const listed = () => ({ id, sku: "dress", quantity: 1, status, created_at: "2026-01-01T00:00:00.000Z" });
-  const one = () => ({ ...listed(), events_url, history: [{ status }] });
-  const checkout = new Checkout({ api: "https://api.example", session: async () => ({ token: token({ sub: "ann", iat: 0, exp: 3600 }) }),
-    storage: new Memory(), open: (url) => new FakeSocket(url),
-    fetch: async (url) => answer(200, url.includes(id) ? one() : { orders: [listed()] }) });
-  t.after(() => checkout.stop());
-  await checkout.start();
-  await tick();
-  newest().accept();
-  assert.equal(checkout.connection, "live");
-  await checkout.seen();
-  assert.equal(FakeSocket.all.length, 1);
-  status = "reserved";
-  await checkout.seen();
-  await tick();
-  assert.equal(checkout.orders[0].status, "reserved");
-  assert.equal(FakeSocket.all.length, 2);
-  status = "confirmed";
-  await checkout.seen();
-  assert.equal(newest().closed, true);
-  await checkout.seen(); // nothing is open
 });

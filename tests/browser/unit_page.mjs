@@ -77,10 +77,14 @@ test("which item is hot", () => {
 test("is money stuck", () => {
   says({}, "stuck", "good", /No: 3 payments at the gateway, none of them unclear/);
   says({ now: { open_payments: 0 } }, "stuck", "good", /No: the gateway has answered for everything/);
+  says({ needs: { unserved: 2 } }, "stuck", "look", /3 open payments: nothing follows those of 2 shards/, "CheckoutUnserved");
+  says({ needs: { unserved: 2 }, now: { open_payments: 0 } }, "stuck", "good", /No/);
   says({ needs: { unclear: 1, unclear_ms: 59000 } }, "stuck", "look", /1 unclear/, "CheckoutMoneyUnclear");
   says({ needs: { unclear: 1, unclear_ms: 60000 } }, "stuck", "act", /60 s/, "CheckoutMoneyUnclear");
   says({ unclear: [{ what: "refund failed" }] }, "stuck", "act", /1 failed refund/, "CheckoutRefundFailed");
-  says({ needs: { stopped: 3, unclear: 1 } }, "stuck", "act", /in 3 shards/, "CheckoutPaymentsStopped");
+  says({ needs: { stopped: 3 } }, "stuck", "act", /: in 3 shards$/, "CheckoutPaymentsStopped");
+  says({ needs: { stopped: 3, unclear: 1 }, unclear: [{ what: "refund failed" }] }, "stuck", "act", /in 3 shards; 1 unclear; 1 failed refund/,
+    "CheckoutPaymentsStopped");
 });
 
 test("is the API up", () => {

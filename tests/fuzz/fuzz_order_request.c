@@ -65,7 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t len = size > ORDER_REQUEST_BODY_MAX ? ORDER_REQUEST_BODY_MAX : size;
     char *body = exact(data, len);
     struct order_request input = {.user = "ann",
-                                  .content_type = type,
+                                  .kind = {.content_type = type, .content_types = 1},
                                   .key = key,
                                   .key_count = 1,
                                   .body = body,

@@ -158,6 +158,7 @@ class Shop(Console):
         self.refused(400, "invalid-request", "POST", f"/items/{sku}/restock", {"units": 0})
         self.refused(400, "invalid-request", "POST", "/items", {"sku": "a b"})
         self.refused(415, "unsupported-media-type", "PATCH", "/items/" + sku, "{}", headers={"Content-Type": "text/plain"})
+        self.refused(415, "unsupported-media-type", "PATCH", "/items/" + sku, {"title": "x"}, headers={"Content-Encoding": "gzip"})
         self.refused(413, "too-large", "PATCH", "/items/" + sku, {"title": "x" * 9000})
         answer = http_call(self.console.url, "POST", f"/v1/shop/items/{sku}/pause", {"Authorization": "Bearer " + self.token()})
         self.assertEqual((answer.status, answer.json["errors"][0]["header"]), (400, "Idempotency-Key"))

@@ -30,7 +30,7 @@ class Inbox(unittest.TestCase):
         cls.addClassCleanup(process.wait)
         cls.addClassCleanup(process.kill)
         cls.url = f"http://127.0.0.1:{cls.port}"
-        wait_until(cls.reached, 20, "the storefront")
+        wait_until(cls.reached, 60, "the storefront")
 
     @classmethod
     def reached(cls):

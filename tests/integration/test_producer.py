@@ -292,6 +292,11 @@ class BadInput(Api):
             with self.subTest(kind=kind):
                 self.assert_problem(self.send(Content_Type=kind), 415, "unsupported-media-type")
 
+    def test_a_compressed_body_is_refused_as_such(self):
+        answer = self.send(Content_Encoding="gzip")
+        self.assert_problem(answer, 415, "unsupported-media-type")
+        self.assertIn("Content-Encoding", answer.json["detail"])
+
     # -- the request -----------------------------------------------------------------------------------
 
     def head(self, *headers):

@@ -2,6 +2,7 @@
 
 #include <check.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "common/base/attrs.h"
 
@@ -49,12 +50,59 @@ START_TEST(a_preferred_wait_is_bounded)
 }
 END_TEST
 
+static const char *not_json(const char *type, const char *encoding)
+{
+    return http_value_not_json(
+        &(struct http_body_kind){type, type == NULL ? 0 : 1, encoding, encoding == NULL ? 0 : 1});
+}
+
+START_TEST(a_body_is_json_by_its_content_type)
+{
+    static const char *const good[] = {"application/json",
+                                       "Application/JSON",
+                                       "application/json; charset=utf-8",
+                                       "application/json;charset=\"UTF-8\"",
+                                       "application/json;",
+                                       "application/json ; ",
+                                       "application/json;; charset=utf-8"};
+    static const char *const bad[] = {"",
+                                      "text/plain",
+                                      "application/jsonx",
+                                      "application/json5",
+                                      "application/json; charset=latin-1",
+                                      "application/json, text/plain",
+                                      "application/json; v",
+                                      "application/xml",
+                                      "application/x-www-form-urlencoded"};
+    for (size_t i = 0; i < ARRAY_LEN(good); i++)
+        ck_assert_ptr_null(not_json(good[i], NULL));
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        ck_assert_ptr_nonnull(not_json(bad[i], NULL));
+    ck_assert_ptr_nonnull(not_json(NULL, NULL));
+    ck_assert_ptr_nonnull(http_value_not_json(
+        &(struct http_body_kind){.content_type = "application/json", .content_types = 2}));
+}
+END_TEST
+
+START_TEST(a_compressed_body_is_none)
+{
+    static const char json[] = "application/json";
+    ck_assert_ptr_null(not_json(json, "Identity"));
+    ck_assert_ptr_nonnull(strstr(not_json(json, "gzip"), "Content-Encoding"));
+    ck_assert_ptr_nonnull(not_json(json, "identity, gzip"));
+    ck_assert_ptr_nonnull(not_json(json, ""));
+    ck_assert_ptr_nonnull(http_value_not_json(&(struct http_body_kind){json, 1, "identity", 2}));
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("http_values");
     TCase *tc = tcase_create("http_values");
     tcase_add_test(tc, a_key_is_bare_or_quoted);
     tcase_add_test(tc, a_key_is_there_once);
+    tcase_add_test(tc, a_body_is_json_by_its_content_type);
+    tcase_add_test(tc, a_compressed_body_is_none);
     tcase_add_test(tc, a_preferred_wait_is_bounded);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);

@@ -15,6 +15,7 @@
 #include "common/base/buf.h"
 #include "common/base/loop.h"
 #include "common/net/address.h"
+#include "common/net/http/http_values.h"
 
 struct http_server;
 struct http_request;
@@ -106,6 +107,7 @@ void http_request_arguments(const struct http_request *request, http_argument_cb
 #define HTTP_ID_SIZE 65
 const char *http_request_id(struct http_request *request);
 size_t http_request_header_count(const struct http_request *request, const char *name);
+struct http_body_kind http_request_body_kind(const struct http_request *request);
 /* The other side of the connection: a client, or a proxy. ERR_INVALID: it has no IP address. */
 MUST_CHECK int http_request_peer(const struct http_request *request, struct address *ret_peer);
 /* All values of a header that is a list, in however many lines they came, in `out`. NULL: absent or

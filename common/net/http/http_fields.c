@@ -47,6 +47,15 @@ size_t http_request_header_count(const struct http_request *request, const char 
     return count;
 }
 
+struct http_body_kind http_request_body_kind(const struct http_request *request)
+{
+    return (struct http_body_kind){
+        .content_type = http_request_header(request, "Content-Type"),
+        .content_types = http_request_header_count(request, "Content-Type"),
+        .content_encoding = http_request_header(request, "Content-Encoding"),
+        .content_encodings = http_request_header_count(request, "Content-Encoding")};
+}
+
 const char *http_request_list(const struct http_request *request, const char *name, struct buf *out)
 {
     size_t name_len = strlen(name);

@@ -1,5 +1,6 @@
 #include "common/net/http/http_values.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <strings.h>
@@ -53,7 +54,7 @@ const char *http_value_key(const char *header, size_t count, char *ret_key)
     return NULL;
 }
 
-bool http_value_is_json(const char *content_type)
+static bool is_json(const char *content_type)
 {
     static const char json[] = "application/json";
     if (content_type == NULL || strncasecmp(content_type, json, sizeof json - 1) != 0)
@@ -67,6 +68,16 @@ bool http_value_is_json(const char *content_type)
     rest += strspn(rest, "; \t"); /* a parameter may be empty (RFC 9110, 5.6.6) */
     return *rest == '\0' || strcasecmp(rest, "charset=utf-8") == 0 ||
            strcasecmp(rest, "charset=\"utf-8\"") == 0;
+}
+
+const char *http_value_not_json(const struct http_body_kind *kind)
+{
+    if (kind->content_types > 1 || !is_json(kind->content_type))
+        return "send it as Content-Type: application/json";
+    if (kind->content_encodings > 1 ||
+        (kind->content_encoding != NULL && strcasecmp(kind->content_encoding, "identity") != 0))
+        return "send it without Content-Encoding: a compressed body is not read";
+    return NULL;
 }
 
 unsigned http_value_wait(const char *prefer, unsigned max_s)

@@ -3,6 +3,7 @@
 import { isFinal, learn, learnPlace } from "./orders.js";
 
 const EARLY_AT_MOST = 100;
+const DOUBLE_CLICK_MS = 1000;
 const PLACE = "checkout.order.place.v1";
 
 /** @typedef {import("./orders.js").Order} Order */
@@ -51,6 +52,12 @@ export class Book {
   /** Orders of which the server will tell more. */
   open() {
     return this.orders.filter((order) => order.id && !isFinal(order));
+  }
+
+  /** The same wish, by a click a moment ago. @param {import("./wishes.js").OrderBody} body @param {number} now */
+  pressedJustNow({ sku, quantity }, now) {
+    return this.orders.find((order) => order.key && !isFinal(order) && now - order.at < DOUBLE_CLICK_MS &&
+      order.sku === sku && order.quantity === quantity);
   }
 
   /** An order that is not known may be one whose POST has not been answered. @param {string} sku */

@@ -10,7 +10,6 @@ import { Sender } from "./sender.js";
 import { Session } from "./session.js";
 import { Wishes, browserStorage, newKey } from "./wishes.js";
 
-const DOUBLE_CLICK_MS = 1000;
 const POLL_MS = 2000;
 const LONGEST_POLL_MS = 15 * 1000;
 const DOUBT_MS = 60 * 1000; // a live socket may have died without a word: one look so often
@@ -99,8 +98,15 @@ export class Checkout {
   async start() {
     this.running = true;
     this.leavePage = watchPage({ online: () => this.online(), offline: () => this.connected(), seen: () => this.seen(),
-      stored: (name) => this.elsewhere(name) });
+      back: () => { void this.renew(); this.online(); }, stored: (name) => this.elsewhere(name) });
     this.connected();
+    await this.adopt();
+    this.schedule();
+  }
+
+  /** Somebody may have signed in without a new page: asks `session` again. Never rejects. @returns {Promise<void>} */
+  async renew() {
+    this.session.forget();
     await this.adopt();
     this.schedule();
   }
@@ -128,7 +134,7 @@ export class Checkout {
       throw new Error("signed-out", { cause });
     });
     this.become(login.sub);
-    const same = this.pressedJustNow(body);
+    const same = this.book.pressedJustNow(body, this.now());
     if (same) return same;
     const wish = { key: newKey(), sub: login.sub, sku: body.sku, quantity: body.quantity, at: this.now(), body };
     if (!this.wishes.save(wish) && !unstored) throw new Error("not-stored");
@@ -306,12 +312,6 @@ export class Checkout {
     if (!order.key) return;
     this.wishes.remove(order.key);
     this.unanswered.delete(order.key);
-  }
-
-  /** @param {import("./wishes.js").OrderBody} body */
-  pressedJustNow(body) {
-    return this.book.orders.find((order) => order.key && !isFinal(order) && this.now() - order.at < DOUBLE_CLICK_MS &&
-      order.sku === body.sku && order.quantity === body.quantity);
   }
 
   // ---- orders ----

@@ -71,6 +71,11 @@ export class Session {
     return this.login;
   }
 
+  /** Who it is may have changed: the next call asks. */
+  forget() {
+    this.login = null;
+  }
+
   /** This token was refused: the next call asks for another. @param {string} token */
   refused(token) {
     if (this.login?.token === token) this.login = null;
