@@ -90,10 +90,14 @@ class OldPrimary(FailoverCase):
         order = self.stack.order("ann", sku)
         listener.wait_final(order.id)
         listener.close()
-        doctor = self.stack.ctl("doctor", check=False, CHECKOUT_DATABASE_URL=self.admin_url(ports))
-        self.assertEqual(doctor.returncode, 1)
-        self.assertIn(f"127.0.0.1:{old} and 127.0.0.1:{self.standby.port} both take writes (timelines 1 and 2)",
-                      doctor.stdout)
+        both = f"127.0.0.1:{old} and 127.0.0.1:{self.standby.port} both take writes (timelines 1 and 2)"
+
+        def doctor_names_both():     # each has a second to answer it, which a busy one may miss
+            doctor = self.stack.ctl("doctor", check=False, CHECKOUT_DATABASE_URL=self.admin_url(ports))
+            self.assertEqual(doctor.returncode, 1)
+            self.assertIn(both, doctor.stdout)
+            return True
+        wait_until(doctor_names_both, 30, "doctor to name both")
 
     def admin_url(self, ports):
         parts = urllib.parse.urlsplit(self.stack.direct["CHECKOUT_DATABASE_URL"])

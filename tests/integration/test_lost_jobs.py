@@ -194,7 +194,6 @@ class LostJobs(BrokerOfItsOwn):
         self.node.ctl("set_user_tags", "checkout")
         self.assertIn("RabbitMQ's management API answers 401", self.doctor(**api))
 
-
     def test_the_audit_counts_markers_whose_order_is_nowhere(self):
         with self.consumer():
             job = self.stack.job("ann", self.stack.item(stock=5))
