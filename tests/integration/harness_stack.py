@@ -142,7 +142,7 @@ class Stack:
 
     # -- daemons ---------------------------------------------------------------------------------
 
-    def ctl(self, *arguments, check=True, timeout=60, build=None, **settings):
+    def ctl(self, *arguments, check=True, timeout=300, build=None, **settings):
         """Runs checkoutctl; settings as CHECKOUT_X=…. Returns the completed process."""
         done = subprocess.run([program("checkoutctl", build), *arguments], text=True, timeout=timeout,
                               env=program_environment({**self.settings, **settings}),
