@@ -213,8 +213,8 @@ class Pool(harness.TestCase):
 
     def test_a_relay_that_is_stuck_shows_for_how_long(self):
         self.settled()
-        self.stack.redis().execute_command("CLIENT", "PAUSE", "4000", "ALL")
         sku = self.stack.item()
+        self.stack.redis().execute_command("CLIENT", "PAUSE", "12000", "ALL")     # long enough for a slow machine's job
         self.stack.publish_jobs(self.stack.job("ann", sku))
         wait_until(lambda: max(self.series("checkout_relay_stuck_seconds").values()) > 1, 15, "it to be stuck")
         wait_until(lambda: max(self.series("checkout_relay_stuck_seconds").values()) == 0, 15, "it to go on")
