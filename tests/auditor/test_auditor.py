@@ -146,7 +146,7 @@ class World:
             return audit.audit(evidence.load(directory))
 
 
-class Auditor(unittest.TestCase):
+class WorldCase(unittest.TestCase):
     def setUp(self):
         self.world = World()
 
@@ -155,6 +155,8 @@ class Auditor(unittest.TestCase):
         self.assertTrue(any(v.promise == promise and words in v.text for v in found),
                         f"no {promise} with “{words}” in {[v[:2] for v in found]}")
 
+
+class Auditor(WorldCase):
     def row(self, table, **like):
         return self.world.row(table, **like)
 

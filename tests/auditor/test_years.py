@@ -5,20 +5,12 @@ import copy
 import unittest
 
 import evidence
-from test_auditor import World
+from test_auditor import WorldCase
 
 LONG_AGO = "2024-11-01T12:00:00.5+00:00"
 
 
-class YearsCase(unittest.TestCase):
-    def setUp(self):
-        self.world = World()
-
-    def assert_found(self, promise, words):
-        found = self.world.violations()
-        self.assertTrue(any(v.promise == promise and words in v.text for v in found),
-                        f"no {promise} with “{words}” in {[v[:2] for v in found]}")
-
+class YearsCase(WorldCase):
     def assert_none(self):
         self.assertEqual(self.world.violations(), [])
 
