@@ -94,9 +94,30 @@ result() {
     77) echo skipped >>"$RESULTS"; printf 'skip  %-44s %s\n' "$1" "$(tail -n 1 "$4")" ;;
     *)
         echo failed >>"$RESULTS"
-        printf '%s\nFAIL  %-44s %4d s, log: %s\n' "$(tail -n 40 "$4" | sed 's/^/      /')" "$1" "$3" "$4"
+        printf '%s\nFAIL  %-44s %4d s, load %s, log: %s\n' "$(tail -n 40 "$4" | sed 's/^/      /')" "$1" "$3" \
+            "$(cut -d ' ' -f 1 /proc/loadavg)" "$4"
         ;;
     esac
+}
+
+# left NAME: a test that was not run, since the machine is too slow for all of them.
+left() {
+    echo left >>"$RESULTS"
+    printf 'left  %-44s the machine is slow; --full or --only runs it\n' "$1"
+}
+
+# Waits, for five minutes at most, until no more than so many processes want a CPU; one after the other.
+await_room() { # PROCESSES
+    local end=$((SECONDS + 300)) load
+    (
+        flock 8
+        while ((SECONDS < end)); do
+            read -r load _ </proc/loadavg
+            ((${load%%.*} > $1)) || break
+            sleep 2
+        done
+        sleep 1 # until what went on before is seen in the load
+    ) 8>"$WORK/room"
 }
 
 # test_file NAME SECONDS_AT_MOST COMMAND…
@@ -135,6 +156,7 @@ summary() {
     say "done"
     text="$(count passed) passed, $(count failed) failed"
     (($(count skipped) == 0)) || text+=", $(count skipped) skipped"
+    (($(count left) == 0)) || text+=", $(count left) left"
     ((${#ONLY[@]} == 0)) || [[ -s $RESULTS ]] || say "no test has ${ONLY[*]@Q} in its name; tests/run --help"
     echo "$text"
     (($(count failed) == 0 && $(count passed) > 0))

@@ -40,12 +40,20 @@ static void set(struct gateway *g, struct http_request *request, const char *bod
     gateway_refuse(g, request, &error, NULL, false);
 }
 
+static bool asks_to_hurry(const json_t *root)
+{
+    return json_object_size(root) == 1 && json_is_true(json_object_get(root, "hurry"));
+}
+
 void control_set(struct gateway *g, struct http_request *request)
 {
     size_t len;
     const char *body = http_request_body(request, &len);
     json_t *root = json_loadb(body, len, JSON_REJECT_DUPLICATES, NULL);
-    if (!dashboard_act(g, request, root))
+    if (asks_to_hurry(root)) {
+        payment_hurry(g);
+        control_show(g, request);
+    } else if (!dashboard_act(g, request, root))
         set(g, request, body, len);
     json_decref(root);
 }

@@ -114,6 +114,8 @@ void bank_show(struct gateway *gateway, struct http_request *request, const char
 
 /* ---- payments (payment.c, payment_life.c) ---- */
 
+/* Those that wait for their latency are answered now. */
+void payment_hurry(struct gateway *gateway);
 /* Ends those that wait on purpose; gateway_tell_drained when none is open. */
 void payment_drain(struct gateway *gateway);
 /* Frees all, answered or not. */

@@ -53,6 +53,7 @@ const char options_help[] =
     "  missing_method          status of an unknown payment method: 404 or 400 [404]\n"
     "  truthful                false: none of these rules, as this sandbox once was\n"
     "  livemode, cancel_processing                                   [false]\n"
+    "  hurry                   true, alone: what waits for its latency is answered now\n"
     "  refund                  {\"payment_intent\":ID,\"amount\":N} at the dashboard\n"
     "  fail_refund             {\"refund\":ID}\n"
     "  dispute                 {\"payment_intent\":ID,\"amount\":N,\"reason\":TEXT}\n"

@@ -193,13 +193,32 @@ struct store_intent *payment_read_intent(struct payment *p, const char *id, cons
 
 /* ---- the end ---- */
 
-void payment_drain(struct gateway *gateway)
+static bool waits_for_latency(const struct payment *p)
+{
+    return p->state == PAYMENT_DELAYED || p->state == PAYMENT_HELD || p->state == PAYMENT_REPLAYED;
+}
+
+/* What waits goes on now: all of it, or what latency alone holds back. */
+static void go_on_now(struct gateway *gateway, bool all)
 {
     struct payment *next;
     for (struct payment *p = TAILQ_FIRST(&gateway->open); p != NULL; p = next) {
         next = TAILQ_NEXT(p, link);
+        if (!all && !waits_for_latency(p))
+            continue;
+        p->delay_ms = 0;
         loop_timer_stop(p->timer);
         timer_due(p);
     }
+}
+
+void payment_hurry(struct gateway *gateway)
+{
+    go_on_now(gateway, false);
+}
+
+void payment_drain(struct gateway *gateway)
+{
+    go_on_now(gateway, true);
     gateway_tell_drained(gateway);
 }

@@ -41,7 +41,8 @@ class World:
         self.stack = harness.Stack("browser", settings={
             "CHECKOUT_ORIGINS": f"{self.shop},http://localhost:{self.port},{self.own_page}",
             "CHECKOUT_GATEWAY_RETURN_URL": self.shop + "/",
-            "CHECKOUT_SOCKET_PING": "2s", "CHECKOUT_ACTION_WAIT": "60s", "CHECKOUT_WAIT_MAX": "120s"})
+            "CHECKOUT_SOCKET_PING": "2s", "CHECKOUT_ACTION_WAIT": "60s", "CHECKOUT_WAIT_MAX": "120s",
+            "CHECKOUT_GATEWAY_TIMEOUT": "290s", "CHECKOUT_GATEWAY_LIMIT": "300s"})
         self.storefront = None
         self.crowd = self.prometheus = self.calm_items = None
         self.operators = ProviderKey("ES256", "operators")
@@ -117,7 +118,10 @@ class World:
         return job["order_id"]
 
     def latency(self, milliseconds):
+        """Of payments from now on; with 0 those that wait are answered, too."""
         self.stack.gateway.latency(milliseconds)
+        if milliseconds == 0:
+            self.stack.gateway.control(hurry=True)
 
     def token(self, user, lifetime=3600):
         return self.stack.token(user, lifetime=lifetime)

@@ -10,6 +10,9 @@ after(closeBrowser);
 
 const HOSTILE = "</b><img src=x onerror=\"globalThis.hurt=1\"><script>globalThis.hurt=1</script> \u202etfel";
 
+/** Longer than a test takes on a slow machine: its payments are answered when it sets the latency to 0. */
+const HELD_MS = 280000;
+
 /** One item with enough for all, and a hot one, whose sku it gives: two are at the gateway, seven wait. */
 async function sale() {
   const calm = await world.item({ stock: 40, title: "Comet runner, numbered" });
@@ -32,7 +35,7 @@ test("without a token, and with one that is not an operator's", async () => {
 
 test("a sale at a glance, with buyers' and sellers' words shown as text", async () => {
   const olga = await Operator.enter();
-  await world.latency({ milliseconds: 28000 }); // longer than all this takes, and shorter than the patience with a payment
+  await world.latency({ milliseconds: HELD_MS });
   const hot = await sale();
   await olga.says("Which item is hot?", hot);
   await until("seven buyers to wait, and who waits of the tests before", async () =>
@@ -56,7 +59,7 @@ test("a sale at a glance, with buyers' and sellers' words shown as text", async 
 
 test("an item is paused, restocked and resumed, with a reason, once", async () => {
   const reader = await Operator.enter();
-  await world.latency({ milliseconds: 14000 });
+  await world.latency({ milliseconds: HELD_MS });
   const sku = await world.item({ stock: 1, title: HOSTILE });
   await world.order({ user: "ann", sku });
   const row = (operator) => operator.page.locator("#busy tr", { hasText: sku });
@@ -100,7 +103,7 @@ test("an item is paused, restocked and resumed, with a reason, once", async () =
 });
 
 test("a payment that is unclear is resolved, and who did it stands there as text", async () => {
-  await world.latency({ milliseconds: 28000 });
+  await world.latency({ milliseconds: HELD_MS });
   const sku = await world.item({ stock: 1 });
   const order = await world.order({ user: "ann", sku });
   await world.wait({ order, status: "reserved" });

@@ -123,6 +123,8 @@ class LostJobs(BrokerOfItsOwn):
             self.assertEqual(self.commands(job["order_id"]),
                              [("done", "rejected: the broker dropped its job (delivery_limit)")])
 
+
+class Letters(BrokerOfItsOwn):
     def test_of_an_order_that_was_decided_nothing_changes(self):
         job = self.stack.job("ann", self.stack.item(stock=5))
         with self.consumer():
@@ -179,6 +181,8 @@ class LostJobs(BrokerOfItsOwn):
             self.assertIsNone(self.order_of(job).row())
             self.assertEqual(self.stack.broker.dead_depth(), 4)
 
+
+class Seen(BrokerOfItsOwn):
     def test_doctor_finds_policies(self):
         self.node.ctl("set_user_tags", "checkout", "management")
         api = {"CHECKOUT_BROKER_API_URL": self.node.enable_management()}
