@@ -8,6 +8,7 @@ LOGS=$WORK/logs
 mkdir -p "$LOGS"
 RESULTS=$WORK/results # a word for each test file, also from the background
 : >"$RESULTS"
+readonly STEP_MAX=1800 # seconds of a step
 BACKGROUND=() CHILD='' # what runs side by side; the test of the moment
 
 say() { printf '[%4d s] %s\n' $((SECONDS - BEGAN)) "$*"; }
@@ -57,11 +58,16 @@ await_all() {
 
 # step WHAT COMMAND…: its output goes to a log, whose end is shown if it fails; that ends the run.
 step() {
-    local what=$1 log
+    local what=$1 log code=0
     shift
     log=$LOGS/${what//[^a-z0-9]/-}.log
     say "$what"
-    if ! "$@" >"$log" 2>&1; then
+    timeout --kill-after=20 "$STEP_MAX" "$@" >"$log" 2>&1 &
+    CHILD=$! # so that a signal ends it, too
+    wait "$CHILD" || code=$?
+    CHILD=''
+    ((code != 124)) || echo "ended after $STEP_MAX s" >>"$log"
+    if ((code != 0)); then
         tail -n 60 "$log"
         say "$what failed; all of it: $log"
         exit 1
