@@ -194,7 +194,8 @@ static int show(const struct top *top, const struct pool_view *view, const struc
     size_t frame = ROWS_OF_FRAME + sales_lines(&found->sales);
     size_t room = screen_rows();
     room = room > frame + 4 ? room - frame : 4;
-    size_t shards = view->shard_count < room / 2 ? view->shard_count : room / 2;
+    size_t below = table_rows(items) < room / 2 ? table_rows(items) : room / 2;
+    size_t shards = view->shard_count < room - below ? view->shard_count : room - below;
     const struct view_shard **order = sort(view);
     if (order == NULL)
         return ctl_complain(CTL_FAILED, "out of memory");

@@ -136,6 +136,8 @@ class Pool(harness.TestCase):
 
     def test_top_says_how_much_it_does_not_show(self):
         self.settled()
+        done, seen = harness.at_terminal(20, 80, harness.program_environment(self.stack.settings), "top", "--once")
+        self.assertEqual((done.returncode, "not shown" in seen), (0, False), seen)  # there are no items that need the room
         self.stack.gateway.latency(6000)
         for n in range(9):
             self.stack.order(f"user-{n}", self.stack.item()).wait("reserved")
