@@ -60,6 +60,7 @@ async function ask(path) {
 
 const dot = (row) => (row.dead ? "act" : row.ready ? "good" : "look");
 const left = (row) => Math.max(0, row.stock - row.held - row.sold);
+const sale = (row) => (row.paused ? "paused" : left(row) > 0 ? "on sale" : row.held > 0 ? "all held" : "sold out");
 
 function showItems({ hot_items: hot, busy_items: busy }) {
   const name = [["Item", (row) => (row.title === row.sku ? row.sku : `${row.title}\n${row.sku}`), "wide"]]; // on two lines
@@ -69,11 +70,11 @@ function showItems({ hot_items: hot, busy_items: busy }) {
   drawTable($("hot"), { label: "Hottest items", rows: hot, key: (row) => row.sku, empty: "No orders in the last 10 s.", state,
     columns: [...name, ["Orders/s", (row) => rate(row.orders_per_second), "number"], ["Left", (row) => count(left(row)), "number"],
       ["Held", (row) => count(row.held), "number"], ["Line", (row) => count(row.waiting), "number"],
-      ["State", (row) => (row.paused ? "paused" : "on sale")], ...change] });
+      ["State", sale], ...change] });
   drawTable($("busy"), { label: "Items with the oldest work", rows: busy, key: (row) => row.sku, empty: "No item has a line or an open payment.", state,
     columns: [...name, ["Oldest", (row) => age(row.oldest_ms), "number"], ["Line", (row) => count(row.waiting), "number"],
       ["Held", (row) => count(row.held), "number"], ["Left", (row) => count(left(row)), "number"],
-      ["State", (row) => (row.paused ? "paused" : "on sale")], ...change] });
+      ["State", sale], ...change] });
 }
 
 /** What may be done about money that is unclear: a charge waits for word of the gateway, a refund can be tried again. */

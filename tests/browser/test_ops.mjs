@@ -43,6 +43,8 @@ test("a sale at a glance, with buyers' and sellers' words shown as text", async 
   await olga.says("Is the API up?", "1 of 1 producer up", "good");
   await olga.says("Is money stuck?", "No", "good");
   assert.ok((await olga.answer("Which item is hot?").innerText()).includes("<img src=x onerror="));
+  await until("none of its units to be left, and none to be sold yet", async () =>
+    (await olga.page.locator("#busy tr", { hasText: hot }).innerText()).includes("all held"));
   const charged = (await world.orders({ sku: hot })).find((order) => order.status === "reserved").id;
   await world.unclear({ order: charged, seconds: 300 });
   await olga.says("Is money stuck?", "1 unclear", "act");
