@@ -73,7 +73,7 @@ export function drawShards(list, shards, judge) {
       say(head.lastChild, word);
       say(owner, shard.owner ?? "no owner");
       say(facts, whole(`line ${count(shard.waiting)}${shard.waiting > 0 ? `, first ${age(shard.waiting_ms)}` : ""} · pay ${count(shard.open_payments)}${
-        shard.open_payments > 0 ? `, first ${age(shard.payment_ms)}` : ""} · ${rate(shard.decided_per_second)}/s`));
+        shard.payment_ms > 0 ? `, first ${age(shard.payment_ms)}` : ""} · ${rate(shard.decided_per_second)}/s`));
       child.title = shard.payments_stopped ?? "";
     });
 }

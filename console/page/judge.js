@@ -35,10 +35,12 @@ function waiting({ now, needs }) {
   if (needs.unserved > 0)
     return answer("Are buyers waiting?", "act", "Yes, for a consumer", `what is accepted in ${many(needs.unserved, "shard")}; ${count(now.waiting)} in lines of items`,
       "CheckoutUnserved");
-  if (now.waiting === 0) return answer("Are buyers waiting?", "good", "No", "no item has a line");
-  const long = now.waiting_ms >= WAITING_LONG_MS;
-  return answer("Are buyers waiting?", long ? "act" : now.payment_ms >= PAYMENT_SLOW_MS ? "look" : "good", many(now.waiting, "order"),
-    `the first for ${age(now.waiting_ms)}`);
+  const lines = now.waiting === 0 ? "no item has a line" : `${many(now.waiting, "order")} in line, the first for ${age(now.waiting_ms)}`;
+  if (now.open_payments > 0 && (needs.stopped > 0 || now.payment_ms >= PAYMENT_SLOW_MS))
+    return answer("Are buyers waiting?", "act", "Yes, for the gateway", `${many(now.open_payments, "payment")}, the first for ${age(now.payment_ms)}; ${lines}`,
+      needs.stopped > 0 ? "CheckoutPaymentsStopped" : "CheckoutGatewaySlow");
+  if (now.waiting === 0) return answer("Are buyers waiting?", "good", "No", lines);
+  return answer("Are buyers waiting?", now.waiting_ms >= WAITING_LONG_MS ? "act" : "good", many(now.waiting, "order"), `the first for ${age(now.waiting_ms)}`);
 }
 
 /** Whatever holds the sale up, the worst first: [state, what it is, more, runbook]. */

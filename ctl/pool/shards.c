@@ -212,7 +212,8 @@ const struct command command_shards = {
         "with "
         "the owner (if it decides none, `doctor` says why). LINE: orders that "
         "wait for an item. PAY: open payments. OLDEST: how long the oldest of these orders has "
-        "waited. /S: orders decided a second, of late. SINCE: how long its owner has had it. If "
+        "waited; those whose buyers are at the bank do not count. /S: orders decided a second, of "
+        "late. SINCE: how long its owner has had it. If "
         "QUEUE grows while /S is 0 and the owner's heartbeat moves, another program consumes the "
         "queue: RabbitMQ feeds only the first consumer of it (see rabbitmqctl list_consumers). "
         "The note tells when payments are stopped, and the gateway's newest answer.",

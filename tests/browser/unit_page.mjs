@@ -52,7 +52,10 @@ test("are we selling", () => {
 
 test("are buyers waiting", () => {
   says({ now: { waiting: 3, waiting_ms: 5000 } }, "waiting", "good", /3 orders: the first for 5.0 s/);
-  says({ now: { waiting: 3, waiting_ms: 5000, payment_ms: 10000 } }, "waiting", "look", /3 orders/);
+  says({ now: { waiting: 3, waiting_ms: 5000, payment_ms: 10000 } }, "waiting", "act", /^Yes, for the gateway: 3 payments, the first for 10 s; 3 orders in line, the first for 5.0 s/,
+    "CheckoutGatewaySlow");
+  says({ needs: { stopped: 2 } }, "waiting", "act", /^Yes, for the gateway: 3 payments, the first for 200 ms; no item has a line/, "CheckoutPaymentsStopped");
+  says({ needs: { stopped: 2 }, now: { open_payments: 0 } }, "waiting", "good", /^No: no item has a line/);
   says({ now: { waiting: 3, waiting_ms: 600000 } }, "waiting", "act", /10 min/);
   says({}, "waiting", "good", /No: no item has a line/);
   says({ needs: { unserved: 2 }, now: { waiting: 1200 } }, "waiting", "act", /Yes, for a consumer: what is accepted in 2 shards; 1,200 in lines/, "CheckoutUnserved");

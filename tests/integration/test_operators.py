@@ -69,6 +69,15 @@ class Pool(harness.TestCase):
         self.assertIn("waiting orders 3, open payments 1", text)
         self.assertLessEqual(max(len(line.rstrip()) for line in text.splitlines()), 80)
 
+    def test_a_buyer_at_the_bank_is_no_payment_that_waits_for_the_gateway(self):
+        self.settled()
+        sku = self.stack.item(stock=1)
+        order = self.stack.order("ann", sku, payment_method="pm_card_threeDSecure2Required").wait("reserved")
+        self.addCleanup(self.stack.call, "ann", "DELETE", f"/v1/orders/{order.id}")
+        wait_until(lambda: self.stack.one("select action is not null from payments where order_id = %s", (order.id,)), 20, "the bank to ask")
+        row = self.shard(self.stack.shard(sku))
+        self.assertEqual((row["open_payments"], row["oldest_payment_seconds"]), (1, None))
+
     def test_messages_in_the_queue_of_a_shard_that_nobody_serves(self):
         """With the consumers stopped the depth is the broker's, and the note says what is wrong."""
         self.settled()

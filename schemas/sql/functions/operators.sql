@@ -20,7 +20,7 @@ $$;
 
 -- One row for each shard in service.
 --   waiting       orders on the waitlist, and how long the first of them has
---   open_payments reserved orders whose payment has not ended, and the age of the first
+--   open_payments reserved orders whose payment has not ended, and the age of the first whose buyer is not at the bank
 --   unrelayed     events past the relay's watermark (1000: or more), and the age of the first
 --   decided_per_s orders that were decided, over the last 10 s; under load over fewer
 create or replace function checkout.show_shards(p_lines checkout.item_line[] default null)
@@ -39,7 +39,7 @@ begin
         select i.shard, sum(i.waiting)::bigint as waiting, min(i.since) as since
           from unnest(coalesce(p_lines, checkout.item_lines())) i group by i.shard),
     payments as (
-        select p.shard, count(*) as open, min(p.created_at) as since
+        select p.shard, count(*) as open, min(p.created_at) filter (where p.action is null) as since
           from checkout.payments p where p.state = 'open' group by p.shard)
     select s.shard, s.epoch, s.owner,
            (select t.name from checkout.take_overs t
