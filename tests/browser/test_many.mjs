@@ -34,7 +34,7 @@ test("a hundred fresh visitors, each with five tabs at once, keep their orders o
     await buyer.signInLate();
     const tabs = await Promise.all(Array.from({ length: 5 }, () => buyer.tab()));
     buyer.page = tabs[visitor % 5];
-    await buyer.buy(shelf[visitor % 4].sku);
+    await buyer.buyPatiently(shelf[visitor % 4].sku);
     await buyer.sees("confirmed", { seconds: 60 });
     const id = /order ([0-9a-f-]{36})/.exec(await buyer.order().textContent())[1];
     assert.equal(known.has(id), false);

@@ -15,17 +15,30 @@ export async function read(path) {
   return answer;
 }
 
-/** Tabs that are opened together take turns, so that a first visit makes one customer. */
-export function session() {
-  const ask = async () => (await read("session")).json();
-  return navigator.locks ? navigator.locks.request("session", ask) : inTurn(ask);
-}
-
 const turn = () => new RegExp(`${TURN}=(\\w+)`).exec(document.cookie)?.[1];
 const claim = (name, seconds) => { document.cookie = `${TURN}=${name}; path=/; samesite=strict; max-age=${seconds}`; };
 
+async function ask() {
+  const answer = await (await read("session")).json();
+  claim(TAKEN, TAKEN_SECONDS); // from now on all tabs are the same customer
+  return answer;
+}
+
+/** Tabs that are opened together take turns until one is signed in, so that a first visit makes one customer. */
+export function session() {
+  if (turn() === TAKEN) return ask();
+  return navigator.locks ? behindLock() : inTurn();
+}
+
+/** Who gives up leaves the queue, and keeps no other tab waiting. */
+async function behindLock() {
+  const signal = AbortSignal.timeout(2 * ANSWER_MS);
+  const answer = await navigator.locks.request("session", { signal }, () => (turn() === TAKEN ? null : ask()));
+  return answer ?? ask();
+}
+
 /** Plain http has no locks: of the tabs that claim the first turn at once, that has it whose name stays in the cookie. */
-async function inTurn(work) {
+async function inTurn() {
   const mine = Math.random().toString(36).slice(2);
   const end = Date.now() + 2 * TURN_SECONDS * 1000;
   while (navigator.cookieEnabled && ![mine, TAKEN].includes(turn()) && Date.now() < end) {
@@ -33,9 +46,7 @@ async function inTurn(work) {
     await pause(LOOK_MS);
   }
   try {
-    const answer = await work();
-    claim(TAKEN, TAKEN_SECONDS); // from now on all of them are the same customer
-    return answer;
+    return await ask();
   } finally {
     if (turn() === mine) claim("", 0);
   }

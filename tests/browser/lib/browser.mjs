@@ -85,6 +85,16 @@ export class Buyer {
     await this.button(sku).click();
   }
 
+  /** Buys as people do: who is told that there was no sign-in, and so no order, presses again. Ends once there is an order. */
+  async buyPatiently(sku) {
+    await this.buy(sku); // this has the focus, until the page moves it to what it has to say
+    await until("an order", async () => {
+      if ((await this.statuses()).length > 0) return true;
+      if (await this.page.evaluate(() => document.activeElement?.id === "notice")) await this.buy(sku);
+      return false;
+    }, 60);
+  }
+
   order(index = 0) {
     return this.page.locator("#orders > li").nth(index);
   }
