@@ -17,20 +17,21 @@ PAGE = """<!doctype html>
   <meta name="color-scheme" content="light dark">
   <meta http-equiv="refresh" content="5">
   <title>Your mails</title>
+  <link rel="icon" href="art/pass.svg" type="image/svg+xml">
   <link rel="stylesheet" href="style.css">
 </head>
 <body>
   <header class="top"><h1 class="name">Your mails</h1></header>
   <main>
-    <p class="hint">What the shop has written to {address}. <a href="./">To the shop</a></p>
+    <p>What the shop has written to {address}. <a href="./">To the shop</a></p>
 {mails}
   </main>
 </body>
 </html>
 """
-MAIL = """    <article>
-      <h2 class="rule">{subject}</h2>
-      <p class="hint">{sender}, {date}</p>
+MAIL = """    <article class="mail">
+      <h2>{subject}</h2>
+      <p class="from">{sender}, {date}</p>
       <pre>{text}</pre>
     </article>
 """
