@@ -41,8 +41,7 @@ class World:
         self.stack = harness.Stack("browser", settings={
             "CHECKOUT_ORIGINS": f"{self.shop},http://localhost:{self.port},{self.own_page}",
             "CHECKOUT_GATEWAY_RETURN_URL": self.shop + "/",
-            "CHECKOUT_SOCKET_PING": "2s", "CHECKOUT_ACTION_WAIT": "60s", "CHECKOUT_WAIT_MAX": "120s",
-            "CHECKOUT_GATEWAY_TIMEOUT": "290s", "CHECKOUT_GATEWAY_LIMIT": "300s"})
+            "CHECKOUT_SOCKET_PING": "2s", "CHECKOUT_GATEWAY_TIMEOUT": "290s", "CHECKOUT_GATEWAY_LIMIT": "300s"})
         self.storefront = None
         self.crowd = self.prometheus = self.calm_items = None
         self.operators = ProviderKey("ES256", "operators")
