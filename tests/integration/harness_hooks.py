@@ -17,9 +17,10 @@ CUT, SILENT = "cut", "silent"       # answers that are none
 
 
 class Hook:
-    """One request that came."""
+    """One request that came; `heard`: its sender was still there when it was answered."""
 
     def __init__(self, headers, body):
+        self.heard = False
         self.at = time.monotonic()
         self.headers, self.body = headers, body
         self.id, self.json = headers.get("webhook-id"), json.loads(body)
@@ -34,6 +35,16 @@ class Hook:
         content = b".".join((self.id.encode(), self.headers["webhook-timestamp"].encode(), self.body))
         mac = hmac.digest(base64.b64decode(secret.removeprefix("whsec_")), content, "sha256")
         return "v1," + base64.b64encode(mac).decode() in self.signatures()
+
+
+def hangs_up(connection):
+    """Whether the other end has closed its connection."""
+    try:
+        return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
 
 
 class Receiver:
@@ -86,6 +97,7 @@ class Receiver:
             request.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             request.connection.close()
             return
+        hook.heard = not hangs_up(request.connection)
         status, headers, text = answer if isinstance(answer, tuple) else (answer, {}, b"ok")
         if status // 100 == 2:
             with self._lock:

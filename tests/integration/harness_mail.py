@@ -14,9 +14,10 @@ from harness_wait import wait_until
 
 
 class Mail:
-    """What arrived: the envelope's sender and recipients, and the mail itself."""
+    """What arrived: the envelope's sender and recipients, and the mail itself; `heard`: its client has read the answer."""
 
     def __init__(self, envelope):
+        self.heard = False
         self.sender, self.recipients, self.raw = envelope.mail_from, list(envelope.rcpt_tos), envelope.original_content
         self.parsed = self.parse(self.raw)
 
@@ -58,7 +59,18 @@ class _Handler:
         self.inbox.talking.add(server)
         return responses
 
+    @staticmethod
+    def _heard(session):
+        """A client that says something more has read what was answered to its mail."""
+        if getattr(session, "mail", None) is not None:
+            session.mail.heard = True
+
+    async def handle_QUIT(self, server, session, envelope):
+        self._heard(session)
+        return "221 Bye"
+
     async def handle_MAIL(self, server, session, envelope, address, options):
+        self._heard(session)
         if self.inbox.to_sender is not None:
             return self.inbox.to_sender
         if self.inbox.places is not None and len(self.inbox.talking) > self.inbox.places:
@@ -95,7 +107,8 @@ class _Handler:
             await asyncio.sleep(3600)
         if session.fault in TO_DATA:
             return TO_DATA[session.fault]
-        self.inbox.mails.append(Mail(envelope))
+        session.mail = Mail(envelope)
+        self.inbox.mails.append(session.mail)
         if session.fault == "kept":         # taken, and no answer ever comes
             await asyncio.sleep(3600)
         if session.fault == "lost":         # taken, and the answer is lost

@@ -5,9 +5,10 @@
 
 A mail server and an endpoint of the shop's backend fail 30 % of what they get: they refuse it for now or for good, cut
 the connection before or after they have taken it, are slow, or never answer. The mailer and the process that sends
-webhooks are killed twice (SIGKILL). Then: each mail that was due was accepted; what came twice is no more than the
-answers that were lost and the sends under way at the kills, and has its Message-ID or webhook-id; every event reached
-the endpoint, in order for each order; and a second endpoint, which is well, had each event at once.
+webhooks are killed twice (SIGKILL). Then: each mail that was due was accepted; what came twice had its answer lost or was under way
+at a kill, and has its Message-ID or webhook-id; every event reached the endpoint, in order for each order; and a second
+endpoint, which is well, had each event at once. An answer is lost if whoever waited for it had gone: by a fault, or
+because it took longer than the time that there is for it, as on a busy machine.
 
 Waiting for a next attempt is cut short. Servers and programs as tests/integration/harness.py finds them. Exit code 1 if
 anything is not so.
@@ -51,13 +52,18 @@ def must(holds, what):
         raise Broken(what)
 
 
+def unexplained(tries):
+    """How many of these tries of one mail or event, each of which was taken, came again though the answer was heard."""
+    return max(0, len(tries) - 1 - sum(not each.heard for each in tries))
+
+
 class Endpoints:
     """Both endpoints: /bad fails at the first try of some events, /good never."""
 
     def __init__(self, seed):
         self.seed, self.lock = seed, threading.Lock()
         self.taken = {"/bad": collections.defaultdict(list), "/good": collections.defaultdict(list)}
-        self.seen, self.lost, self.late = set(), 0, []
+        self.seen, self.late = set(), []
         self.receiver = Receiver(self.answer)
         self.url = self.receiver.url
 
@@ -74,23 +80,26 @@ class Endpoints:
                 at = datetime.datetime.fromisoformat(hook.json["timestamp"].replace("Z", "+00:00")).timestamp()
                 self.late.append((time.time(), time.time() - at))
             if fault is None or fault in TAKEN:
-                self.taken[path][hook.order].append((hook.id, hook.data["sequence"]))
-            self.lost += fault in ("lost", "kept")
+                self.taken[path][hook.order].append(hook)
         if fault == "slow":
             time.sleep(0.5)
             return 200
         return {None: 200, "lost": CUT, "kept": SILENT}.get(fault, fault)
 
-    def check(self, path, events, spare):
-        repeats = 0
+    def check(self, path, events, in_flight):
+        """(how many events came again, how many answers were lost)"""
+        repeats = lost = spare = 0
         for order, wanted in events.items():
             came = self.taken[path].get(order, [])
-            must({event for event, _ in came} >= set(wanted), f"{path}: order {order} had {came}, not all of {wanted}")
-            sequences = [sequence for _, sequence in came]
+            ids = [hook.id for hook in came]
+            must(set(ids) >= set(wanted), f"{path}: order {order} had {ids}, not all of {wanted}")
+            sequences = [hook.data["sequence"] for hook in came]
             must(sequences == sorted(sequences), f"{path}: order {order} had its events in the order {sequences}")
             repeats += len(came) - len(wanted)
-        must(repeats <= spare, f"{path}: {repeats} events came again; {spare} answers were lost or under way at the kills")
-        return repeats
+            lost += sum(not hook.heard for hook in came)
+            spare += sum(unexplained([hook for hook in came if hook.id == event]) for event in wanted)
+        must(spare <= in_flight, f"{path}: {spare} events came again whose answers were heard; {in_flight} were under way at the kills")
+        return repeats, lost
 
 
 class Storm:
@@ -200,25 +209,26 @@ class Storm:
     def check_mails(self, orders):
         came = collections.defaultdict(list)
         for mail in self.inbox.mails:
-            came[mail.recipients[0]].append(mail.id)
+            came[mail.recipients[0]].append(mail)
         kinds = dict(self.stack.sql("select order_id::text, status from orders"))
         for address, order in orders.items():
-            must(set(came[address]) == {f"<{order}.{kinds[order]}@example.org>"}, f"{address} had {came[address]}")
-        repeats = sum(len(ids) - 1 for ids in came.values())
-        lost = sum(address.startswith(("lost-", "kept-")) for address in orders)
-        must(repeats <= lost + self.in_flight["mails"],
-             f"{repeats} mails came again; {lost} answers were lost, {self.in_flight['mails']} were under way at the kills")
-        self.say(f"mails: each arrived, {repeats} again ({lost} answers lost, {self.in_flight['mails']} under way at the kills)")
+            ids = [mail.id for mail in came[address]]
+            must(set(ids) == {f"<{order}.{kinds[order]}@example.org>"}, f"{address} had {ids}")
+        in_flight = self.in_flight["mails"]
+        repeats, lost = len(self.inbox.mails) - len(orders), sum(not mail.heard for mail in self.inbox.mails)
+        spare = sum(unexplained(mails) for mails in came.values())
+        must(spare <= in_flight, f"{spare} mails came again whose answers were heard; {in_flight} were under way at the kills")
+        self.say(f"mails: each arrived, {repeats} again ({lost} answers lost, {in_flight} under way at the kills)")
 
     def check_hooks(self):
         events = collections.defaultdict(list)
         for order, event in self.stack.sql("select order_id::text, event_id from order_events order by event_id"):
             events[order].append(f"evt_{event}")
         bad, good = self.in_flight["bad"], self.in_flight["good"]
-        again = self.endpoints.check("/bad", events, self.endpoints.lost + bad)
-        well = self.endpoints.check("/good", events, good)
+        again, lost = self.endpoints.check("/bad", events, bad)
+        well, missed = self.endpoints.check("/good", events, good)
         self.say(f"webhooks: {sum(map(len, events.values()))} events at both endpoints, in order; again came {again} to the bad "
-                 f"one ({self.endpoints.lost} answers lost, {bad} under way at the kills), {well} to the good one ({good})")
+                 f"one ({lost} answers lost, {bad} under way at the kills), {well} to the good one ({missed}, {good})")
 
     def check_good(self):
         late = sorted(late for at, late in self.endpoints.late
@@ -227,8 +237,9 @@ class Storm:
         median, nearly = statistics.median(late), late[int(len(late) * 0.99)]
         self.say(f"the good endpoint had an event after {median:.2f} s (median), {nearly:.2f} s (p99)")
         must(median <= LATE_S and nearly <= LATE_MOST_S, "the good endpoint waited")
+        lost = collections.Counter(hook.id for hooks in self.endpoints.taken["/good"].values() for hook in hooks if not hook.heard)
         tries = self.stack.one("select max(attempts) from hook_deliveries where endpoint = 'good'")
-        must(tries <= 1 + len(self.kills), f"an event went to the good endpoint {tries} times")
+        must(tries <= 1 + len(self.kills) + max(lost.values(), default=0), f"an event went to the good endpoint {tries} times")
 
     def close(self):
         self.inbox.close()
