@@ -38,8 +38,12 @@ static const struct pg_statement retry_statement = {
     " where m.mail_id = $1::bigint or ($1 is null and m.state = 'failed')",
     1};
 static const struct pg_statement kinds_statement = {
-    "ctl_mails_kinds",
-    "update checkout.mail_settings set kinds = string_to_array($1::text, ',') returning 1", 1};
+    "ctl_mails_kinds", "select array_to_string(kinds, ',') from checkout.mail_settings", 0};
+static const struct pg_statement choose_kinds_statement = {
+    "ctl_mails_choose_kinds",
+    "update checkout.mail_settings set kinds = string_to_array($1::text, ',')"
+    " returning array_to_string(kinds, ',')",
+    1};
 
 static const struct table_column columns[] = {
     {"MAIL", "mail_id", TABLE_NUMBER},
@@ -197,34 +201,44 @@ static bool are_kinds(const char *list)
     }
 }
 
+#define KINDS_LIST_MAX 64 /* all of them, and the commas */
+
+static void take_kinds(const struct pg_result *result, void *arg)
+{
+    (void)snprintf(arg, KINDS_LIST_MAX, "%s", pg_text(result, 0, 0));
+}
+
 static int run_kinds(struct ctl *ctl, const struct command_args *args)
 {
     const char *const params[] = {args->operands[0]};
-    int64_t done = 0;
-    if (!are_kinds(args->operands[0]))
+    bool chooses = params[0] != NULL;
+    char kinds[KINDS_LIST_MAX] = "";
+    if (chooses && !are_kinds(params[0]))
         return ctl_complain(CTL_USAGE,
                             "\"%.80s\" is no list of confirmed, refunded, action, rejected, "
                             "waiting, separated by commas",
-                            args->operands[0]);
+                            params[0]);
     int exit_code = ctl_need(ctl, &contact_pg);
     if (exit_code == CTL_FINE)
-        exit_code = ctl_query(ctl, &kinds_statement, params, take_count, &done);
+        exit_code = ctl_query(ctl, chooses ? &choose_kinds_statement : &kinds_statement, params,
+                              take_kinds, kinds);
     if (exit_code != CTL_FINE)
         return exit_code;
     if (ctl->json)
-        (void)printf("{\"kinds\":\"%s\"}\n", args->operands[0]);
+        (void)printf("{\"kinds\":\"%s\"}\n", kinds);
     else
-        (void)printf("mails are written about: %s\n",
-                     args->operands[0][0] == '\0' ? "nothing" : args->operands[0]);
+        (void)printf("mails are written about: %s\n", kinds[0] == '\0' ? "nothing" : kinds);
     return CTL_FINE;
 }
 
 const struct command command_mails_kinds = {
     .words = "mails kinds",
-    .operands = "KINDS",
+    .operands = "[KINDS]",
     .operand_count = 1,
-    .summary = "chooses what buyers get mails about",
-    .details = "From the next order on, of all buyers with an address. KINDS is a list of "
+    .optional_count = 1,
+    .summary = "shows or chooses what buyers get mails about",
+    .details = "Without KINDS it shows what is chosen. With it, from the next order on, of all "
+               "buyers with an address. KINDS is a list of "
                "confirmed, refunded, action (their bank wants them to act), rejected, and waiting "
                "(in line for a minute), separated by commas; an empty one (\"\") has none written. "
                "At first it is confirmed,refunded,action.",

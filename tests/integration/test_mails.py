@@ -114,7 +114,9 @@ class Mails(TestCase):
         self.assertEqual(self.stack.sql("select * from mails where order_id in (%s, %s)", (silent.id, refused.id)), [])
 
     def test_a_shop_may_choose_no_mails(self):
+        self.assertEqual(self.stack.ctl("mails", "kinds").stdout, "mails are written about: confirmed,refunded,action\n")
         self.assertEqual(self.stack.ctl("mails", "kinds", "").stdout, "mails are written about: nothing\n")
+        self.assertEqual(self.stack.ctl("mails", "kinds").stdout, "mails are written about: nothing\n")
         try:
             order = self.order("quiet@example.org").wait("confirmed")
         finally:
