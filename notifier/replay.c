@@ -33,22 +33,25 @@
     "       case e.status when 'rejected' then o.payment_problem end,"                             \
     "       case e.status when 'rejected' then o.payment_param end,"                               \
     "       o.traceparent"
+/* The indexes have hashes (054_seconds.sql, 055_events_of_orders.sql). */
+#define OF_USER "hashtext(o.user_id) = hashtext($1) and o.user_id = $1"
+#define OF_ORDER "uuid_hash(e.order_id) = uuid_hash(o.order_id) and e.order_id = o.order_id"
 #define PAGE_END " and e.event_id > $3::bigint order by e.event_id limit $4::integer"
 
 /* The newest event of each open order, and of each that ended within $2 ms. */
 static const struct pg_statement open_orders = {
     "replay_open",
     COLUMNS "  from checkout.orders o join checkout.order_events e"
-            "    on e.order_id = o.order_id and e.sequence = o.sequence"
-            " where o.user_id = $1 and (o.status in ('waiting', 'reserved')"
+            "    on " OF_ORDER " and e.sequence = o.sequence"
+            " where " OF_USER " and (o.status in ('waiting', 'reserved')"
             "       or o.updated_at > now() - $2::bigint * interval '1 ms')" PAGE_END,
     4};
 
 /* Every event of the last $2 ms. */
 static const struct pg_statement recent_events = {
     "replay_recent",
-    COLUMNS "  from checkout.orders o join checkout.order_events e on e.order_id = o.order_id"
-            " where o.user_id = $1 and o.updated_at > now() - $2::bigint * interval '1 ms'"
+    COLUMNS "  from checkout.orders o join checkout.order_events e on " OF_ORDER " where " OF_USER
+            " and o.updated_at > now() - $2::bigint * interval '1 ms'"
             "   and e.created_at > now() - $2::bigint * interval '1 ms'" PAGE_END,
     4};
 
@@ -57,11 +60,10 @@ static const struct pg_statement later_events = {
     "replay_after",
     "with known as (select max(e.created_at) - interval '1 minute' as since"
     "                 from checkout.orders o join checkout.order_events e"
-    "                   on e.order_id = o.order_id"
-    "                where o.user_id = $1 and e.event_id <= $2::bigint) " COLUMNS
+    "                   on " OF_ORDER "                where " OF_USER
+    " and e.event_id <= $2::bigint) " COLUMNS
     "  from known cross join checkout.orders o join checkout.order_events e"
-    "    on e.order_id = o.order_id"
-    " where o.user_id = $1"
+    "    on " OF_ORDER " where " OF_USER
     "   and (e.event_id > $2::bigint or e.created_at > known.since)"
     "   and checkout.refuse_old_event($2::bigint)" PAGE_END,
     4};

@@ -23,6 +23,8 @@ static const struct audit_kind kinds[] = {
      PAUSE "Set waitlist_head to the waitlist's lowest ticket, next_ticket above the highest."},
     {"events-missing", "P2", BY_HAND "The buyer never got an answer: write to them."},
     {"events-gap", "P2", BY_HAND "Buyers may have missed an event: tell them the present state."},
+    {"event-twice", "P2",
+     BY_HAND "Buyers may have seen it twice; delete the one with the higher id."},
     {"end-left", "P2", EXPLAIN "The buyer got two final answers: tell them which one counts."},
     {"step-unknown", "P2", EXPLAIN "Save the history; compare it with the consumers' logs."},
     {"order-missing", "P2", BY_HAND "Restore the order from a backup; look for its payment."},

@@ -112,7 +112,10 @@ static bool count_queue(struct looking *looking, const char *queue)
 
 static const struct pg_statement decided_of_late = {
     "ctl_doctor_decided",
-    "select exists (select 1 from checkout.orders o where o.created_at > now() - interval '10 s')",
+    "select exists (select 1 from checkout.orders o"
+    "                where checkout.second_of(o.created_at)"
+    "                      >= checkout.second_of(now() - interval '10 s')"
+    "                  and o.created_at > now() - interval '10 s')",
     0};
 
 static void read_decided(const struct pg_result *result, void *arg)

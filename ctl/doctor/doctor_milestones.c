@@ -16,6 +16,7 @@ static const struct pg_statement compare = {
     "                                from checkout.marked_events($1::text[]) m group by m.shard) m"
     "         where exists (select 1 from checkout.order_events e"
     "                        where e.shard = m.shard and e.event_id > m.event_id"
+    "                          and checkout.span_of(e.event_id) >= checkout.span_of(m.event_id)"
     "                          and e.created_at < now() - interval '10 s')),"
     "       exists (select 1 from checkout.order_events), (select c.generation from "
     "checkout.database_check c)",

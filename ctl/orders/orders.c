@@ -47,11 +47,21 @@ struct place {
       "select t.status, count(*) from (select o.status" from ") t group by 1 order by 2 desc, 1",  \
       7}}
 
-/* By the index of the customer, the reference or the time. */
-#define ORDERS                                                                                     \
+/* By the index of the customer, which has hashes (054_seconds.sql), or of the reference. */
+#define NAMED                                                                                      \
     " from checkout.orders o"                                                                      \
-    " where" ASKED WITHIN("o.created_at")                                                          \
+    " where ($1::text is null or hashtext(o.user_id) = hashtext($1)) and" ASKED                    \
+    WITHIN("o.created_at")                                                       \
     " order by o.created_at desc, o.order_id desc" FIRST
+/* By an index of seconds (054_seconds.sql), which is walked from the newest. */
+#define SECONDS(time)                                                                              \
+    " and ($5::timestamptz is null or checkout.second_of(" time ") >= checkout.second_of($5))"     \
+    " and ($6::timestamptz is null or checkout.second_of(" time ") <= checkout.second_of($6))"
+#define BY_SECOND(time) " order by checkout.second_of(" time ") desc, " time " desc"
+#define DECIDED                                                                                    \
+    " from checkout.orders o"                                                                      \
+    " where" ASKED WITHIN("o.created_at") SECONDS("o.created_at") BY_SECOND("o.created_at")        \
+    ", o.order_id desc" FIRST
 /* Those of an item: its index has hashes and spans of four seconds (048_orders_of_items.sql). The name
  * is compared in a way of which PostgreSQL expects nothing: taken with the hash it would expect next to
  * no orders, and read all. */
@@ -63,12 +73,12 @@ struct place {
     " and ($5::timestamptz is null or " SPAN("o.created_at") " >= " SPAN("$5::timestamptz") ")"    \
     " and ($6::timestamptz is null or " SPAN("o.created_at") " <= " SPAN("$6::timestamptz") ")"    \
     " order by " SPAN("o.created_at") " desc, o.created_at desc, o.order_id desc" FIRST
-/* All that ended so: by the index of ends, since an index of states would make each change of a
+/* All that ended so: by the indexes of ends, since an index of states would make each change of a
  * state dear. */
 #define ENDED                                                                                      \
     " from checkout.order_events e" ORDER_OF("e")                                                  \
-    " where e.status = $3 and" ASKED WITHIN("e.created_at")                                        \
-    " order by e.created_at desc" FIRST
+    " where e.status = $3 and" ASKED WITHIN("e.created_at") SECONDS("e.created_at")                \
+    BY_SECOND("e.created_at") FIRST
 /* All that are open, and those of an item: by the tables of what is open. */
 #define WAITING                                                                                    \
     " from checkout.waitlist w" ORDER_OF("w")                                                      \
@@ -96,7 +106,8 @@ struct place {
     " order by p.created_at desc" FIRST
 /* clang-format on */
 
-static const struct place all = PLACE("orders", ORDERS);
+static const struct place named = PLACE("named", NAMED);
+static const struct place decided = PLACE("decided", DECIDED);
 static const struct place of_item = PLACE("of_item", OF_ITEM);
 static const struct place ended = PLACE("ended", ENDED);
 static const struct place waiting = PLACE("waiting", WAITING);
@@ -156,14 +167,14 @@ static const struct place *place_of(const char *const *params)
     enum order_state state = order_state_of(params[STATUS]);
     bool has_item = params[SKU] != NULL;
     if (params[USER] != NULL || params[REFERENCE] != NULL)
-        return &all;
+        return &named;
     if (state == ORDER_STATE_WAITING)
         return has_item ? &waiting_of : &waiting;
     if (state == ORDER_STATE_RESERVED)
         return has_item ? &reserved_of : &reserved;
     if (has_item)
         return &of_item;
-    return params[STATUS] == NULL ? &all : &ended;
+    return params[STATUS] == NULL ? &decided : &ended;
 }
 
 static int find(struct ctl *ctl, const struct pg_statement *statement, const char *const *params,

@@ -42,7 +42,8 @@ static const struct pg_statement show_history = {
     "ctl_order_history",
     "select sequence, status, reason, place_in_line, event_id,"
     "       to_char(created_at, 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
-    "  from checkout.order_events where order_id = $1::uuid order by sequence",
+    "  from checkout.order_events"
+    " where uuid_hash(order_id) = uuid_hash($1::uuid) and order_id = $1::uuid order by sequence",
     1};
 
 static const struct table_column history_columns[] = {

@@ -28,7 +28,8 @@ static const struct pg_statement look = {
     "  cross join lateral ("
     "   select l.order_id"
     "     from (select x.order_id, x.status from checkout.orders x"
-    "            where x.user_id = u.user_id and x.created_at > now() - interval '1 day'"
+    "            where hashtext(x.user_id) = hashtext(u.user_id) and x.user_id = u.user_id"
+    "              and x.created_at > now() - interval '1 day'"
     "            order by x.created_at desc limit 1000) l"
     "    where l.status in ('waiting', 'reserved') limit $2::bigint) o",
     2};

@@ -23,7 +23,8 @@
     "(select json_strip_nulls(json_agg(json_build_object('status', e.status, 'reason', e.reason, " \
     "'place_in_line', e.place_in_line, 'at', " ORDER_JSON_TIME(                                    \
         "e.created_at") ") order by e.sequence)) "                                                 \
-                        "from checkout.order_events e where e.order_id = o.order_id)"
+                        "from checkout.order_events e where uuid_hash(e.order_id) = "              \
+                        "uuid_hash(o.order_id) and e.order_id = o.order_id)"
 #define ORDER_JSON_ACTION "checkout.open_action(o.order_id)"
 /* The same columns, history and action included, of an order that is in checkout.purged_orders p:
  * nothing but its end is known. */

@@ -16,7 +16,7 @@
 static const struct pg_statement list_orders = {
     "producer_list_orders",
     "select " ORDER_JSON_COLUMNS " from checkout.orders o"
-    " where o.user_id = $1"
+    " where hashtext(o.user_id) = hashtext($1) and o.user_id = $1"
     " and ($2::uuid is null or (o.created_at, o.order_id) <"
     "  (select a.created_at, a.order_id from checkout.orders a"
     "    where a.order_id = $2::uuid and a.user_id = $1))"

@@ -291,6 +291,18 @@ class Damage(Audited):
         self.damage("delete from order_events where order_id = %s and sequence = 1", self.sold[0])
         self.assert_found(("events-gap", self.sku, self.sold[0]))
 
+    def test_an_event_that_is_there_twice(self):
+        for order in (self.sold[0], self.refused[0]):
+            self.damage("insert into order_events (shard, order_id, sequence, status, reason, created_at) select shard, order_id, "
+                        "sequence, status, reason, created_at from order_events where order_id = %s order by sequence desc limit 1", order)
+        self.assert_found(("event-twice", self.sku, self.sold[0]), ("event-twice", self.sku, self.refused[0]))
+
+    def test_two_events_with_one_id(self):
+        self.damage("update order_events set event_id = (select max(event_id) from order_events where order_id = %s) "
+                    "where order_id = %s and event_id = (select max(event_id) from order_events where order_id = %s)",
+                    self.refused[0], self.refused[1], self.refused[1])
+        self.assert_found(("event-twice", None, None))
+
     def add_event(self, order, status, reason=None):
         """One more event, and the order follows it."""
         self.damage("update orders set sequence = sequence + 1, status = %s, reason = %s where order_id = %s",

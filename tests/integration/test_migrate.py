@@ -423,6 +423,20 @@ class Baseline(MigrateTestCase):
                     for row in self.sql(f"select * from checkout.audit_{check}")]
         self.assertEqual(findings, [])
 
+    def test_indexes_that_its_programs_need_stay_until_they_are_dropped(self):
+        self.migrate()
+        fresh = self.dump()
+        self.setUp()
+        self.make_old()
+        self.migrate()
+        for table, column, value, index in (("orders", "user_id", "'ann'", "orders_by_user"),
+                                            ("order_events", "order_id", "'00000000-0000-4000-8000-000000000000'", "order_events_pkey")):
+            plan = self.sql(f"set enable_seqscan = off; explain select from checkout.{table} where {column} = {value}")
+            self.assertIn(index, " ".join(line for line, in plan))
+        for _ in range(2):
+            self.sql("select checkout.drop_previous_indexes()")
+            self.assertEqual(self.dump(), fresh)
+
     def test_one_of_another_state_is_refused_and_left_alone(self):
         self.make_old()
         self.sql("update public.checkout_migrations set checksum = 'x' where version = 7")

@@ -13,12 +13,13 @@ WRITES = {"request_cancel", "hear_gateway", "daemon_heartbeat", "request_webhook
 READS = {"greet", "database_problem", "refuse_older_database", "refuse_behind", "versions", "place_in_line", "waits_until", "clock_behind_ms", "open_action", "known_orders", "unknown_items"}
 NOTIFIER_WRITES = {"daemon_heartbeat"}
 NOTIFIER_READS = {"greet", "database_problem", "refuse_older_database", "refuse_behind", "versions", "next_action", "open_action", "relay_lags", "age_ms", "list_daemons", "count_daemons",
-                  "items_with_waitlist", "item_lines", "lines_now", "hot_items", "shop_now", "refunds_owed", "refuse_old_event", "clock_behind_ms", "lines", "line_tickets", "tickets_of"}
+                  "items_with_waitlist", "item_lines", "lines_now", "hot_items", "shop_now", "refunds_owed", "refuse_old_event", "clock_behind_ms", "lines", "line_tickets", "tickets_of",
+                  "second_of", "span_of"}
 CONSOLE_WRITES = {"console_request", "daemon_heartbeat", "keep_moment"}
 CONSOLE_KEPT = {"overview"}       # reads with rights that the console's login has not
 CONSOLE_READS = {"greet", "database_problem", "refuse_older_database", "refuse_behind", "versions", "api_time", "item_json", "console_items", "console_item", "console_order_json",
                  "console_orders", "console_order", "command_json", "console_before", "console_ended", "feed", "feed_end",
-                 "feed_start", "feed_bound", "refuse_behind_horizon"}
+                 "feed_start", "feed_bound", "refuse_behind_horizon", "second_of", "span_of"}
 EVERY_FUNCTION = """
     select p.proname, p.oid::regprocedure::text, has_function_privilege(%s, p.oid, 'execute'), p.prosecdef,
            array_to_string(p.proconfig, ';'), p.proowner::regrole::text,

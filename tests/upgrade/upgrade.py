@@ -10,6 +10,8 @@ import threading
 import unittest
 import uuid
 
+import psycopg2.errors
+
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
 
 import harness  # noqa: E402
@@ -137,6 +139,12 @@ class Upgrade(unittest.TestCase):
     def owners(self):
         return {owner for owner, in self.stack.sql("select distinct owner from shards")}
 
+    def drops_old_indexes(self):
+        try:
+            return self.stack.sql("select checkout.drop_previous_indexes()")
+        except psycopg2.errors.LockNotAvailable:        # a session was at work for longer than it waits
+            return False
+
     def both_serve(self):
         wait_until(lambda: len(self.owners() - {None}) == 2, 60, "both to serve")
 
@@ -215,6 +223,7 @@ class Upgrade(unittest.TestCase):
         self.assertEqual(again.json["id"], before.id)
         old.stop()
         notifier.stop()
+        wait_until(self.drops_old_indexes, 60, "the old indexes to go")
         self.sell(producer, self.stack.daemon("notifier"))
         stack.ctl("resume", lamp)
         patient.wait("confirmed")

@@ -101,7 +101,7 @@ language sql immutable as $$
                 or r = 0 and t.way not like '%reserved cancelled') h    -- which only a buyer at the bank may
 $$;
 
--- Each order's history: numbered without gaps, one of those that there may be, and its end is what the order
+-- Each order's history: numbered without gaps and without repeats, one of those that there may be, and its end is what the order
 -- says.
 create or replace function checkout.audit_events() returns setof checkout.finding
 language sql stable as $$
@@ -117,28 +117,33 @@ language sql stable as $$
           from checkout.orders o
           full join history t on t.order_id = o.order_id
           left join known h on h.status = o.status and h.path = t.path
-         where h.path is null or o.sequence <> t.newest or o.reason is distinct from t.reason),
+         where h.path is null or o.sequence <> t.newest or t.events <> t.newest or o.reason is distinct from t.reason),
     judged as (
         select s.*, l.status as e_status, l.reason as e_reason,
                case when s.events is null then 'events-missing'
                     when s.status is null then 'order-missing'
-                    when s.events <> s.newest then 'events-gap'
+                    when s.events > s.newest then 'event-twice'
+                    when s.events < s.newest then 'events-gap'
                     when not exists (select 1 from known h where h.path = s.path) then
                         case when exists (
                                  select 1 from checkout.order_events e
-                                  where e.order_id = s.order_id and e.sequence < s.newest
+                                  where uuid_hash(e.order_id) = uuid_hash(s.order_id) and e.order_id = s.order_id
+                                    and e.sequence < s.newest
                                     and e.status in ('rejected', 'cancelled', 'refunded', 'confirmed')
                                     and not exists (select 1 from checkout.order_events n
-                                                     where n.order_id = e.order_id and n.sequence = e.sequence + 1
+                                                     where uuid_hash(n.order_id) = uuid_hash(e.order_id)
+                                                       and n.order_id = e.order_id and n.sequence = e.sequence + 1
                                                        and e.status = 'confirmed' and n.status = 'refunded'))
                              then 'end-left' else 'step-unknown' end
                     else 'status-differs' end as kind,
                (select string_agg(e.sequence || ' ' || e.status, ', ' order by e.sequence)
                   from (select e.sequence, e.status from checkout.order_events e
-                         where e.order_id = s.order_id order by e.sequence limit 16) e) as history
+                         where uuid_hash(e.order_id) = uuid_hash(s.order_id) and e.order_id = s.order_id
+                         order by e.sequence limit 16) e) as history
           from suspicious s
           left join lateral (select e.status, e.reason from checkout.order_events e
-                              where e.order_id = s.order_id and e.sequence = s.newest limit 1) l on true)
+                              where uuid_hash(e.order_id) = uuid_hash(s.order_id) and e.order_id = s.order_id
+                                and e.sequence = s.newest limit 1) l on true)
     select j.kind, j.sku, j.order_id::text, j.shard, null,
            case j.kind
                when 'events-missing' then format('the order is %s and has no event', j.status)
@@ -308,7 +313,7 @@ language sql stable as $$
      where v.broken
 $$;
 
--- Shards: the epochs of their events never fall, and nothing is marked as relayed that was not written.
+-- Shards: no two events have one id, their epochs never fall, and nothing is marked as relayed that was not written.
 create or replace function checkout.audit_shards() returns setof checkout.finding
 language sql stable as $$
     with reigns as (        -- of an epoch over a shard: from its first event to its last
@@ -319,9 +324,14 @@ language sql stable as $$
           from reigns r
         window earlier as (partition by r.shard order by r.epoch
                            rows between unbounded preceding and 1 preceding))
+    select 'event-twice', null, null, t.shard, null, format('%s events have the id %s', t.events, t.event_id)
+      from (select e.shard, e.event_id, count(*) as events from checkout.order_events e
+             group by e.shard, e.event_id having count(*) > 1) t
+    union all
     select 'epoch-falls', null,
            (select e.order_id::text from checkout.order_events e
-             where e.shard = c.shard and e.event_id = c.last_before), c.shard, null,
+             where e.shard = c.shard and checkout.span_of(e.event_id) = checkout.span_of(c.last_before)
+               and e.event_id = c.last_before limit 1), c.shard, null,
            format('event %s was written under an epoch before %s, after event %s of epoch %s', c.last_before,
                   c.epoch, c.first, c.epoch)
       from compared c where c.first < c.last_before
@@ -330,7 +340,7 @@ language sql stable as $$
            format('the watermark is %s, the newest event %s', r.relayed_to, coalesce(n.event_id, 0))
       from checkout.relays r
       left join lateral (select e.event_id from checkout.order_events e where e.shard = r.shard
-                          order by e.event_id desc limit 1) n on true
+                          order by checkout.span_of(e.event_id) desc, e.event_id desc limit 1) n on true
       left join checkout.horizons h on h.shard = r.shard
      where r.relayed_to > greatest(n.event_id, h.event_id, 0)
 $$;

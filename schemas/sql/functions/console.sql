@@ -58,16 +58,19 @@ returns table (at timestamptz, order_id uuid, details jsonb)
 language plpgsql stable as $$
 declare
     alone constant boolean := p_user is null and p_sku is null and p_reference is null;
-    -- where they are found without many others: the index of ends, the waitlists, open payments, or orders themselves
+    -- where they are found without many others: the indexes of ends, the waitlists, open payments, or orders themselves
     place constant text := case
         when not alone or p_status is null then 'checkout.orders'
         when p_status = 'waiting' then 'checkout.waitlist'
         when p_status = 'reserved' then 'checkout.payments'
         else 'checkout.order_events' end;
     by_item constant boolean := p_sku is not null and p_user is null and p_reference is null;
-    -- how the index of an item's orders has their times (048_orders_of_items.sql). The name is compared in a way of which
-    -- PostgreSQL expects nothing: taken with the hash it would expect next to no orders, and read all
-    span constant text := '(extract(epoch from %s at time zone ''UTC'') / 4)::integer';
+    -- how the index has their times: of an item's orders in spans of four seconds (048_orders_of_items.sql), of all and of ends in
+    -- seconds; null: as they are. The name is compared in a way of which PostgreSQL expects nothing: taken with the hash it would
+    -- expect next to no orders, and read all
+    span constant text := case
+        when by_item then '(extract(epoch from %s at time zone ''UTC'') / 4)::integer'
+        when alone and place in ('checkout.orders', 'checkout.order_events') then 'checkout.second_of(%s)' end;
 begin
     return query execute
         'select f.created_at, o.order_id, checkout.console_order_json(o.order_id, o.user_id, o.sku, o.quantity, o.status,
@@ -80,12 +83,12 @@ begin
                               t.accepted_at, t.created_at, t.updated_at
                               from checkout.orders t where t.order_id = f.order_id and t.status = $4 limit 1) o ' end
         || 'where true'
-        || case when p_user is not null then ' and f.user_id = $1' else '' end
+        || case when p_user is not null then ' and hashtext(f.user_id) = hashtext($1) and f.user_id = $1' else '' end
         || case when by_item then ' and hashtext(f.sku) = hashtext($2) and coalesce(f.sku = $2, false)'
                 when p_sku is not null then ' and f.sku = $2' else '' end
-        || case when by_item and p_since is not null
+        || case when span is not null and p_since is not null
                 then format(' and ' || span || ' >= ' || span, 'f.created_at', '$5') else '' end
-        || case when by_item and coalesce(p_before, p_until) is not null
+        || case when span is not null and coalesce(p_before, p_until) is not null
                 then format(' and ' || span || ' <= ' || span, 'f.created_at',
                             case when p_before is null then '$6' else '$7' end) else '' end
         || case when p_reference is not null then ' and f.reference = $3' else '' end
@@ -96,7 +99,7 @@ begin
         || case when p_since is not null then ' and f.created_at >= $5' else '' end
         || case when p_until is not null then ' and f.created_at < $6' else '' end
         || case when p_before is not null then ' and f.created_at <= $7 and (f.created_at, f.order_id) < ($7, $8)' else '' end
-        || ' order by ' || case when by_item then format(span || ' desc, ', 'f.created_at') else '' end
+        || ' order by ' || case when span is not null then format(span || ' desc, ', 'f.created_at') else '' end
         || 'f.created_at desc, f.order_id desc limit $9 + 1'
         using p_user, p_sku, p_reference, p_status, p_since, p_until, p_before, p_before_id, p_limit;
 end $$;
@@ -127,7 +130,8 @@ begin
                    'history', (select coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
                                           'status', e.status, 'reason', e.reason, 'place_in_line', e.place_in_line,
                                           'at', checkout.api_time(e.created_at))) order by e.sequence), '[]')
-                                 from checkout.order_events e where e.order_id = o.order_id),
+                                 from checkout.order_events e
+                                where uuid_hash(e.order_id) = uuid_hash(o.order_id) and e.order_id = o.order_id),
                    'payments', (select coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
                                           'attempt', p.attempt, 'state', p.state, 'amount', p.amount,
                                           'currency', p.currency, 'intent_id', p.intent_id, 'code', p.code,

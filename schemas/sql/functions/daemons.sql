@@ -109,13 +109,17 @@ begin
     select case when count(*) < 10000 then count(*) / 10.0
                 else 10000 / greatest(extract(epoch from now() - min(c.created_at)), 0.01) end into confirmed_per_s
       from (select e.created_at from checkout.order_events e
-             where e.status = 'confirmed' and e.created_at > now() - interval '10 s' and e.created_at <= now()
-             order by e.created_at desc limit 10000) c;
+             where e.status = 'confirmed'
+               and checkout.second_of(e.created_at) between checkout.second_of(now() - interval '10 s') and checkout.second_of(now())
+               and e.created_at > now() - interval '10 s' and e.created_at <= now()
+             order by checkout.second_of(e.created_at) desc, e.created_at desc limit 10000) c;
     select case when count(*) < 10000 then count(*) / 10.0
                 else 10000 / greatest(extract(epoch from now() - min(r.created_at)), 0.01) end into refused_per_s
       from (select e.created_at from checkout.order_events e
-             where e.status = 'rejected' and e.created_at > now() - interval '10 s' and e.created_at <= now()
-             order by e.created_at desc limit 10000) r;
+             where e.status = 'rejected'
+               and checkout.second_of(e.created_at) between checkout.second_of(now() - interval '10 s') and checkout.second_of(now())
+               and e.created_at > now() - interval '10 s' and e.created_at <= now()
+             order by checkout.second_of(e.created_at) desc, e.created_at desc limit 10000) r;
     select count(*), coalesce(max(checkout.age_ms(p.created_at)), 0) into open_payments, payment_ms
       from (select t.created_at from checkout.service v
              cross join lateral generate_series(0, v.shards - 1) s(shard)
@@ -138,9 +142,10 @@ begin
     return query
     with newest as materialized (
         select o.sku, o.reason, o.created_at as at from checkout.orders o
-         where o.created_at > now() - interval '10 s'
-         order by o.created_at desc limit 5000),
-    sample as (
+         where checkout.second_of(o.created_at) between checkout.second_of(now() - interval '10 s') and checkout.second_of(now())
+           and o.created_at > now() - interval '10 s' and o.created_at <= now()
+         order by checkout.second_of(o.created_at) desc, o.created_at desc limit 5000),
+    sample as materialized (
         select case when count(*) < 5000 then 1
                     else 10 / greatest(extract(epoch from now() - min(n.at)), 0.01) end as factor
           from newest n),

@@ -11,7 +11,9 @@ begin
             and exists (select 1 from unnest(p_positions) with ordinality as p(position, n)
                          where p.position < c.cut_event
                            and (exists (select 1 from checkout.order_events e
-                                         where e.shard = p.n - 1 and e.event_id > p.position and e.event_id < c.cut_event)
+                                         where e.shard = p.n - 1 and e.event_id > p.position and e.event_id < c.cut_event
+                                           and checkout.span_of(e.event_id) between checkout.span_of(p.position)
+                                                                                and checkout.span_of(c.cut_event))
                                 or exists (select 1 from checkout.returns r
                                             where r.shard = p.n - 1 and r.event_id > p.position and r.event_id < c.cut_event)))),
         9223372036854775807);
@@ -48,7 +50,8 @@ begin
               (select v.shard, v.event_id, v.created_at, v.order_id, v.sequence, v.status, v.reason, null::bigint as amount
                  from checkout.order_events v
                 where v.shard = p.n - 1 and v.event_id > p.position and v.event_id < bound
-                order by v.event_id limit p_page)
+                  and checkout.span_of(v.event_id) between checkout.span_of(p.position) and checkout.span_of(bound)
+                order by checkout.span_of(v.event_id), v.event_id limit p_page)
               union all
               (select r.shard, r.event_id, r.created_at, r.order_id, null, coalesce(r.shop_event, 'recorded'), r.reason, r.amount
                  from checkout.returns r
@@ -68,7 +71,7 @@ language plpgsql stable as $$
 begin
     return array(
         select greatest(coalesce((select e.event_id from checkout.order_events e where e.shard = s
-                                   order by e.event_id desc limit 1), 0),
+                                   order by checkout.span_of(e.event_id) desc, e.event_id desc limit 1), 0),
                         coalesce((select r.event_id from checkout.returns r where r.shard = s
                                    order by r.event_id desc limit 1), 0),
                         coalesce((select h.event_id from checkout.horizons h where h.shard = s), 0))

@@ -12,7 +12,8 @@ return (select checkout.digest_of(p_user, s.salt::text) from checkout.forget_sal
 create or replace function checkout.open_of_customer(p_user text) returns text
 language plpgsql stable as $$
 begin
-    if exists (select 1 from checkout.orders o where o.user_id = p_user and o.status in ('waiting', 'reserved')) then
+    if exists (select 1 from checkout.orders o
+                where hashtext(o.user_id) = hashtext(p_user) and o.user_id = p_user and o.status in ('waiting', 'reserved')) then
         return 'an order of theirs is open';
     elsif exists (select 1 from checkout.jobs_aside a where a.user_id = p_user) then
         return 'a job of theirs is set aside';
@@ -51,7 +52,8 @@ declare
 begin
     orders := 0;
     busy := false;
-    homes := array(select o.shard from checkout.orders o where o.user_id = p_user order by o.created_at limit 1);
+    homes := array(select o.shard from checkout.orders o
+                    where hashtext(o.user_id) = hashtext(p_user) and o.user_id = p_user order by o.created_at limit 1);
     if cardinality(homes) = 0 then
         skus := array(select t.sku from checkout.customer_units t where t.user_id = p_user);
         commands := array(select c.command_id from checkout.commands c where c.user_id = p_user);
@@ -66,7 +68,7 @@ begin
         raise exception '%', problem using errcode = 'CK007';
     end if;
     if skus is not null then
-        if exists (select 1 from checkout.orders o where o.user_id = p_user) then
+        if exists (select 1 from checkout.orders o where hashtext(o.user_id) = hashtext(p_user) and o.user_id = p_user) then
             busy := true;   -- one has come meanwhile
             return;
         end if;
@@ -75,7 +77,8 @@ begin
         update checkout.forgets f set finished_at = now() where f.forget_id = p_forget;
         return;
     end if;
-    ids := array(select o.order_id from checkout.orders o where o.user_id = p_user and o.shard = homes[1]
+    ids := array(select o.order_id from checkout.orders o
+                  where hashtext(o.user_id) = hashtext(p_user) and o.user_id = p_user and o.shard = homes[1]
                   order by o.created_at limit p_limit);
     orders := cardinality(ids);
     if orders = 0 then

@@ -151,7 +151,8 @@ begin
       from checkout.marked_events(p_milestones) m
      where (m.event_id > 0
             and not exists (select 1 from checkout.order_events e
-                             where e.shard = m.shard and e.event_id = m.event_id and (m.epoch is null or coalesce(e.epoch, 0) <= m.epoch))
+                             where e.shard = m.shard and checkout.span_of(e.event_id) = checkout.span_of(m.event_id)
+                               and e.event_id = m.event_id and (m.epoch is null or coalesce(e.epoch, 0) <= m.epoch))
             and not exists (select 1 from checkout.returns r where r.shard = m.shard and r.event_id = m.event_id)
             and not exists (select 1 from checkout.horizons h where h.shard = m.shard and h.event_id >= m.event_id))
         or m.epoch > (select max(s.epoch) from checkout.shards s where s.shard = m.shard);

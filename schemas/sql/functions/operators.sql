@@ -58,13 +58,14 @@ begin
       cross join lateral (
           select count(*) as events, min(e.created_at) as since
             from (select e.created_at from checkout.order_events e
-                   where e.shard = s.shard and e.event_id > m.relayed_to
-                   order by e.event_id limit 1000) e) u
+                   where e.shard = s.shard and checkout.span_of(e.event_id) >= checkout.span_of(m.relayed_to)
+                     and e.event_id > m.relayed_to
+                   order by checkout.span_of(e.event_id), e.event_id limit 1000) e) u
       cross join lateral (
           select count(*) as events, count(*) filter (where e.sequence = 1) as decided,
                  min(e.created_at) as since
             from (select e.sequence, e.created_at from checkout.order_events e where e.shard = s.shard
-                   order by e.event_id desc limit newest) e
+                   order by checkout.span_of(e.event_id) desc, e.event_id desc limit newest) e
            where e.created_at > now() - interval '10 s') r
      where s.shards = n
      order by s.shard;
@@ -108,7 +109,7 @@ begin
                  where l.shard = e.shard and l.relayed_to >= e.event_id
                  order by l.relayed_to limit 1),
                null, null, null, null, null, null, null, null, null, null, null
-          from checkout.order_events e where e.order_id = p_order
+          from checkout.order_events e where uuid_hash(e.order_id) = uuid_hash(p_order) and e.order_id = p_order
         union all
         select p.created_at, 'payment', p.state, null, null, null, null, null, null, null, null, p.attempt,
                p.amount, p.currency, p.code, p.intent_id, p.idempotency_key, null, null, null, null, null
@@ -166,12 +167,12 @@ begin
       join checkout.orders own on own.order_id = w.order_id
       cross join lateral (
           select e.order_id, e.sequence, e.status, e.event_id from checkout.order_events e
-           where e.shard = w.shard and e.event_id < w.event_id
-           order by e.event_id desc limit p_depth) b
+           where e.shard = w.shard and checkout.span_of(e.event_id) <= checkout.span_of(w.event_id) and e.event_id < w.event_id
+           order by checkout.span_of(e.event_id) desc, e.event_id desc limit p_depth) b
       join checkout.orders o on o.order_id = b.order_id and o.sku = own.sku
       left join checkout.order_events after
-        on after.order_id = b.order_id and after.sequence = b.sequence + 1
-     where w.order_id = p_order and w.sequence = 1 and w.status = 'waiting'
+        on uuid_hash(after.order_id) = uuid_hash(b.order_id) and after.order_id = b.order_id and after.sequence = b.sequence + 1
+     where uuid_hash(w.order_id) = uuid_hash(p_order) and w.order_id = p_order and w.sequence = 1 and w.status = 'waiting'
        and b.status in ('waiting', 'reserved')
        and (after.event_id is null or after.event_id > w.event_id)
      order by b.event_id desc limit p_limit;

@@ -127,11 +127,13 @@ drop function if exists checkout.remove_orders(integer, uuid[]);
 create or replace function checkout.remove_orders(p_ids uuid[]) returns void
 language plpgsql as $$
 declare
+    hashes constant integer[] := array(select uuid_hash(i) from unnest(p_ids) i);     -- by which their events are found
     newest record;
 begin
     for newest in           -- events keep the shard under which they were written
         select g.shard, max(g.event_id) as event_id
-          from (select e.shard, e.event_id from checkout.order_events e where e.order_id = any (p_ids)
+          from (select e.shard, e.event_id from checkout.order_events e
+                 where uuid_hash(e.order_id) = any (hashes) and e.order_id = any (p_ids)
                 union all
                 select r.shard, r.event_id from checkout.returns r where r.order_id = any (p_ids)) g
          group by g.shard order by g.shard
@@ -146,7 +148,7 @@ begin
       from (select o.sku, o.user_id, sum(o.quantity) as units from gone o
              where o.status = 'confirmed' group by o.sku, o.user_id) g
      where t.sku = g.sku and t.user_id = g.user_id;
-    delete from checkout.order_events e where e.order_id = any (p_ids);
+    delete from checkout.order_events e where uuid_hash(e.order_id) = any (hashes) and e.order_id = any (p_ids);
     delete from checkout.returns r where r.order_id = any (p_ids);
     delete from checkout.payments p where p.order_id = any (p_ids);
     delete from checkout.refunds r where r.order_id = any (p_ids);

@@ -10,13 +10,17 @@ begin
       into decision_p50_ms, decision_p95_ms
       from (select greatest(0, extract(epoch from o.created_at - o.accepted_at) * 1000)::bigint as ms
               from checkout.orders o
-             where o.created_at > now() - interval '10 s' order by o.created_at desc limit 1000) n;
+             where checkout.second_of(o.created_at) between checkout.second_of(now() - interval '10 s') and checkout.second_of(now())
+               and o.created_at > now() - interval '10 s' and o.created_at <= now()
+             order by checkout.second_of(o.created_at) desc, o.created_at desc limit 1000) n;
     select percentile_disc(0.5) within group (order by n.ms), percentile_disc(0.95) within group (order by n.ms)
       into sale_p50_ms, sale_p95_ms
       from (select greatest(0, extract(epoch from e.created_at - o.accepted_at) * 1000)::bigint as ms
               from (select c.order_id, c.created_at from checkout.order_events c
-                     where c.status = 'confirmed' and c.created_at > now() - interval '10 s'
-                     order by c.created_at desc limit 1000) e
+                     where c.status = 'confirmed'
+                       and checkout.second_of(c.created_at) between checkout.second_of(now() - interval '10 s') and checkout.second_of(now())
+                       and c.created_at > now() - interval '10 s' and c.created_at <= now()
+                     order by checkout.second_of(c.created_at) desc, c.created_at desc limit 1000) e
               join checkout.orders o on o.order_id = e.order_id) n;
 end $$;
 

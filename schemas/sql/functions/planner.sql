@@ -32,8 +32,11 @@ begin
     -- than PostgreSQL expects, and a sort or a bitmap would read all.
     execute 'alter function checkout.console_orders set enable_sort = off';
     execute 'alter function checkout.console_orders set enable_bitmapscan = off';
-    -- So are the newest of many orders, of which a bitmap would read all of the last 10 s.
-    execute 'alter function checkout.delays_now set enable_bitmapscan = off';
-    execute 'alter function checkout.sales_now set enable_bitmapscan = off';
-    execute 'alter function checkout.hot_items set enable_bitmapscan = off';
+    -- So are the newest of many orders, of which a sort or a bitmap would read all of the last 10 s, and a shard's events from one
+    -- on, of which they would read all.
+    foreach by_index in array array['delays_now', 'sales_now', 'hot_items', 'unrelayed', 'relay_lags', 'show_shards', 'show_ahead',
+                                    'feed', 'feed_end', 'orders_after'] loop
+        execute format('alter function checkout.%I set enable_sort = off', by_index);
+        execute format('alter function checkout.%I set enable_bitmapscan = off', by_index);
+    end loop;
 end $$;

@@ -150,3 +150,22 @@ language sql stable as $$
            m.started_at
       from checkout.list_members() m
 $$;
+
+-- Drops the indexes by which programs of the previous release find a customer's orders and an order's events; those of this
+-- one find them by hashes (054_seconds.sql, 055_events_of_orders.sql). To be called by the owner when no program of the previous
+-- release is left; the release after this one drops them, too. Waits for no lock for long: then it has dropped nothing, and may
+-- be called again.
+create or replace function checkout.drop_previous_indexes() returns void
+language plpgsql set lock_timeout = '1500ms' as $$
+begin
+    lock table checkout.shards in exclusive mode;           -- keeps writers out, who could deadlock with this
+    drop index if exists checkout.orders_by_user;
+    alter table checkout.order_events drop constraint if exists order_events_pkey;
+end $$;
+
+-- No program needs them in a database that is new.
+do $$ begin
+    if not exists (select from checkout.orders) then
+        perform checkout.drop_previous_indexes();
+    end if;
+end $$;

@@ -16,6 +16,7 @@ returns table (order_id uuid, why text)
 language plpgsql stable as $$
 declare
     homes constant integer[] := checkout.homes_of(p_shard);
+    hashes constant integer[] := array(select uuid_hash(i) from unnest(p_ids) i);
     money_before constant timestamptz := least(p_before, now() - checkout.money_memory());
 begin
     return query
@@ -24,7 +25,7 @@ begin
      where o.order_id = any (p_ids) and (o.status in ('waiting', 'reserved') or o.updated_at >= p_before)
     union all
     select e.order_id, 'event to be published' from checkout.order_events e
-     where e.order_id = any (p_ids)
+     where uuid_hash(e.order_id) = any (hashes) and e.order_id = any (p_ids)
        and e.event_id > (select r.relayed_to from checkout.relays r where r.shard = e.shard)
     union all
     select p.order_id, case when p.state = 'captured' then 'money' else 'payment' end from checkout.payments p
@@ -64,7 +65,8 @@ begin
      where d.order_id = any (p_ids) and (d.state || '' = 'due' or d.ended_at >= p_before)
     union all
     select e.order_id, 'webhook' from checkout.order_events e join checkout.hook_endpoints h
-        on e.event_id > coalesce(h.positions[e.shard + 1], 0) where e.order_id = any (p_ids)
+        on e.event_id > coalesce(h.positions[e.shard + 1], 0)
+     where uuid_hash(e.order_id) = any (hashes) and e.order_id = any (p_ids)
     union all
     select r.order_id, 'webhook' from checkout.returns r join checkout.hook_endpoints h
         on r.event_id > coalesce(h.positions[r.shard + 1], 0) where r.order_id = any (p_ids)
@@ -88,6 +90,18 @@ begin
                                  where r.order_id = o.order_id and r.reason = 'requested' and r.restock)), 0)
       from checkout.orders o where o.order_id = any (p_ids) group by o.sku order by o.sku
         on conflict (sku) do update set orders = t.orders + excluded.orders, sold = t.sold + excluded.sold;
+end $$;
+
+-- The next orders of a shard behind an event, by their first events.
+create or replace function checkout.orders_after(p_shard integer, p_after bigint, p_limit integer)
+returns table (order_id uuid, event_id bigint, created_at timestamptz)
+language plpgsql stable as $$
+begin
+    return query
+    select e.order_id, e.event_id, e.created_at from checkout.order_events e
+     where e.shard = p_shard and checkout.span_of(e.event_id) >= checkout.span_of(p_after) and e.event_id > p_after
+       and e.sequence = 1
+     order by checkout.span_of(e.event_id), e.event_id limit p_limit;
 end $$;
 
 -- Purges, of the p_limit orders of a shard that came next after the event p_after, those that ended before p_before and
@@ -118,9 +132,7 @@ begin
         return;
     end if;
     select array_agg(c.order_id), max(c.event_id), count(*) into ids, went_on, looked
-      from (select e.order_id, e.event_id, e.created_at from checkout.order_events e
-             where e.shard = p_shard and e.event_id > p_after and e.sequence = 1
-             order by e.event_id limit p_limit) c
+      from checkout.orders_after(p_shard, p_after, p_limit) c
      where c.created_at < p_before;
     if looked < p_limit then
         went_on := null;

@@ -18,23 +18,26 @@ begin
            case e.status when 'rejected' then o.payment_param end, o.traceparent
       from checkout.order_events e
       cross join lateral (select * from checkout.orders where orders.order_id = e.order_id limit 1) o
-     where e.shard = p_shard and e.event_id > p_after and e.event_id <= last
-     order by e.event_id limit p_limit;
+     where e.shard = p_shard and checkout.span_of(e.event_id) between checkout.span_of(p_after) and checkout.span_of(last)
+       and e.event_id > p_after and e.event_id <= last
+     order by checkout.span_of(e.event_id), e.event_id limit p_limit;
 end $$;
 
 -- Whether an event has waited for longer than p_ms to be relayed: its shard's consumer does not reach Redis, or none
 -- serves it. The notifiers show events themselves then.
 create or replace function checkout.relay_lags(p_ms bigint) returns boolean
-language sql stable as $$
-    select exists (
+language plpgsql stable as $$
+begin
+    return exists (
         select 1 from checkout.service v
          cross join lateral generate_series(0, v.shards - 1) s(shard)
           join checkout.relays r on r.shard = s.shard
          cross join lateral (select e.created_at from checkout.order_events e
-                              where e.shard = s.shard and e.event_id > r.relayed_to
-                              order by e.event_id limit 1) e
-         where e.created_at < clock_timestamp() - p_ms * interval '1 ms')
-$$;
+                              where e.shard = s.shard and checkout.span_of(e.event_id) >= checkout.span_of(r.relayed_to)
+                                and e.event_id > r.relayed_to
+                              order by checkout.span_of(e.event_id), e.event_id limit 1) e
+         where e.created_at < clock_timestamp() - p_ms * interval '1 ms');
+end $$;
 
 -- Remembers how far shards are relayed, and since when; never goes back. What was relayed 30 days ago is
 -- forgotten, a few rows at a time: the oldest of a shard are the first of the index.

@@ -190,7 +190,9 @@ create or replace function checkout.unrelayed_shards(p_shards integer) returns i
 language sql stable as $$
     select count(*)::integer from generate_series(0, p_shards - 1) s
      where exists (select 1 from checkout.order_events e
-                    where e.shard = s and e.event_id > (select r.relayed_to from checkout.relays r where r.shard = s))
+                    join checkout.relays r on r.shard = s
+                    where e.shard = s and checkout.span_of(e.event_id) >= checkout.span_of(r.relayed_to)
+                      and e.event_id > r.relayed_to)
 $$;
 
 -- The rows of the new shards, with epochs above all that ever were, so that those of a number never fall. The clock of a

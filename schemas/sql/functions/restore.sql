@@ -225,7 +225,8 @@ $$;
 create or replace function checkout.restore_since() returns bigint
 language sql stable security definer set search_path = '' as $$
     select coalesce((extract(epoch from max(e.created_at)) - 600)::bigint, 0)
-      from (select (select n.created_at from checkout.order_events n where n.shard = s order by n.event_id desc limit 1)
+      from (select (select n.created_at from checkout.order_events n where n.shard = s
+                      order by checkout.span_of(n.event_id) desc, n.event_id desc limit 1)
               from checkout.service v cross join lateral generate_series(0, v.shards - 1) s) e(created_at)
 $$;
 

@@ -119,8 +119,8 @@ grant select (order_id, attempt, shard, state, amount, currency, refund_id, code
 grant select (command_id, kind, shard, sku, order_id, requested_by, state, result, created_at, finished_at)
     on checkout.commands to checkout_console;
 grant select (requested_by, key) on checkout.requests to checkout_console;
-grant execute on function checkout.greet(integer), checkout.versions(), checkout.api_time(timestamptz),
-    checkout.item_json(checkout.items), checkout.console_items(text, integer), checkout.console_item(text),
+grant execute on function checkout.greet(integer), checkout.versions(), checkout.api_time(timestamptz), checkout.second_of(timestamptz),
+    checkout.span_of(bigint), checkout.item_json(checkout.items), checkout.console_items(text, integer), checkout.console_item(text),
     checkout.console_order_json(uuid, text, text, integer, text, text, bigint, text, text, text, text, timestamptz,
                                 timestamptz, timestamptz),
     checkout.console_orders(text, text, text, text, timestamptz, timestamptz, timestamptz, uuid, integer),
@@ -155,8 +155,8 @@ grant select (order_id, attempt, shard, state, action, amount, currency, intent_
     on checkout.payments to checkout_keeper;
 grant select (order_id, attempt, shard, state, amount, currency, intent_id, code, reason, try_at, key_since, unclear_since,
               updated_at) on checkout.refunds to checkout_keeper;
-grant execute on function checkout.age_ms(timestamptz), checkout.list_daemons(), checkout.items_with_waitlist(integer[]),
-    checkout.item_lines(), checkout.lines_now(checkout.item_line[]), checkout.sales_now(checkout.item_line[]), checkout.delays_now(),
+grant execute on function checkout.age_ms(timestamptz), checkout.second_of(timestamptz), checkout.span_of(bigint),
+    checkout.list_daemons(), checkout.items_with_waitlist(integer[]), checkout.item_lines(), checkout.lines_now(checkout.item_line[]), checkout.sales_now(checkout.item_line[]), checkout.delays_now(),
     checkout.hot_items(integer), checkout.shop_now(), checkout.show_shards(checkout.item_line[]),
     checkout.show_busy_items(integer, checkout.item_line[]), checkout.unclear_payments(integer), checkout.failed_refunds(),
     checkout.amount_returned(text), checkout.lost_jobs(integer), checkout.show_changes(integer) to checkout_keeper;
@@ -189,7 +189,7 @@ grant select (order_id, user_id, sku, shard, quantity, status, reason, amount, c
 grant execute on function checkout.greet(integer), checkout.versions(), checkout.next_action(uuid, text, integer, integer),
     checkout.open_action(uuid), checkout.relay_lags(bigint), checkout.age_ms(timestamptz), checkout.list_daemons(),
     checkout.count_daemons(), checkout.items_with_waitlist(integer[]), checkout.item_lines(), checkout.lines_now(checkout.item_line[]),
-    checkout.hot_items(integer),
+    checkout.hot_items(integer), checkout.second_of(timestamptz), checkout.span_of(bigint),
     checkout.shop_now(), checkout.refunds_owed(),
     checkout.refuse_old_event(bigint), checkout.clock_behind_ms(text), checkout.lines(text[]),
     checkout.line_tickets(text, integer), checkout.tickets_of(uuid[]) to checkout_notifier;
@@ -220,7 +220,7 @@ grant select on checkout.hook_endpoints, checkout.order_events, checkout.returns
 grant update (positions, paused, failures, failing_since, try_at) on checkout.hook_endpoints to checkout_webhooks;
 grant select (order_id, user_id, sku, quantity, amount, currency, reference, traceparent) on checkout.orders to checkout_webhooks;
 grant execute on function checkout.greet(integer), checkout.versions(), checkout.age_ms(timestamptz),
-    checkout.feed(bigint[], integer, boolean), checkout.feed_start(), checkout.feed_bound(bigint[]),
+    checkout.feed(bigint[], integer, boolean), checkout.feed_start(), checkout.feed_bound(bigint[]), checkout.span_of(bigint),
     checkout.refuse_behind_horizon(bigint[]), checkout.fill_hook(text, integer, integer), checkout.fill_hooks(integer, integer),
     checkout.forget_hooks(bigint, integer), checkout.claim_hooks(text, bigint, integer),
     checkout.next_hooks(text, boolean, bigint), checkout.put_off_hooks(text, bigint[]),

@@ -17,7 +17,8 @@ returns table (order_id uuid, attempt integer, shard integer)
 language plpgsql stable as $$
 begin
     return query
-    select p.order_id, p.attempt, p.shard from checkout.payments p where p.intent_id = p_intent
+    select p.order_id, p.attempt, p.shard from checkout.payments p
+     where hashtext(p.intent_id) = hashtext(p_intent) and p.intent_id = p_intent
     union
     select r.order_id, r.attempt, r.shard from checkout.refunds r where r.intent_id = p_intent
     limit 1;
