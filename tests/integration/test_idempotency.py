@@ -199,13 +199,17 @@ class Vouching(harness.TestCase):
 
     daemons = ("sandbox", "consumer")
 
+    def door(self, **settings):
+        """One that reaches PostgreSQL: without it nothing is asked."""
+        door = self.stack.start("producer", **settings)
+        self.addCleanup(door.stop)
+        wait_until(lambda: self.stack.call("ann", "GET", "/v1/orders", producer=door).status == 200, 10, "PostgreSQL")
+        return door
 
     def test_it_is_asked_only_about_repeats(self):
-        door = self.stack.start("producer", CHECKOUT_REDIS_VOUCHES_AFTER="0s")
-        self.addCleanup(door.stop)
+        door = self.door(CHECKOUT_REDIS_VOUCHES_AFTER="0s")
         sku, key = self.stack.item(), uuid.uuid4().hex
         wait_until(lambda: door.metric("checkout_redis_vouching") == 1, 10, "Redis to vouch")
-        wait_until(lambda: self.stack.call("ann", "GET", "/v1/orders", producer=door).status == 200, 10, "PostgreSQL")
         self.assertFalse(asked(self.stack))
         order = self.stack.post("ann", sku, key=key, producer=door).json["id"]
         self.assertFalse(asked(self.stack))
@@ -216,8 +220,7 @@ class Vouching(harness.TestCase):
         self.assertTrue(asked(self.stack))
 
     def test_a_young_one_does_not_and_says_so(self):
-        door = self.stack.start("producer", CHECKOUT_REDIS_VOUCHES_AFTER="8760h")
-        self.addCleanup(door.stop)
+        door = self.door(CHECKOUT_REDIS_VOUCHES_AFTER="8760h")
         self.assertEqual(self.stack.post("ann", self.stack.item(), key=uuid.uuid4().hex, producer=door).status, 202)
         wait_until(lambda: asked(self.stack), 5, "PostgreSQL to be asked")
         wait_until(lambda: b"Redis may have lost keys" in door.log_text(), 5, "the line")
@@ -229,8 +232,7 @@ class Vouching(harness.TestCase):
         self.addCleanup(redis.execute_command, "ACL", "DELUSER", "noinfo")
         address = urllib.parse.urlsplit(self.stack.direct["CHECKOUT_REDIS_URL"])
         url = f"redis://noinfo:word@{address.hostname}:{address.port}{address.path}"
-        door = self.stack.start("producer", CHECKOUT_REDIS_URL=url, CHECKOUT_REDIS_VOUCHES_AFTER="0s")
-        self.addCleanup(door.stop)
+        door = self.door(CHECKOUT_REDIS_URL=url, CHECKOUT_REDIS_VOUCHES_AFTER="0s")
         self.assertEqual(self.stack.post("ann", self.stack.item(), key=uuid.uuid4().hex, producer=door).status, 202)
         wait_until(lambda: asked(self.stack), 5, "PostgreSQL to be asked")
 
