@@ -26,6 +26,9 @@ function sayName(where, name) {
   where.replaceChildren(...(text === "" ? [] : text.split(/(?=[A-Z])/).flatMap((word) => [node("wbr"), word])));
 }
 
+/** No number stands at the end of a line without its unit. */
+const whole = (text) => text.replaceAll(/(\d) (?=(?:ms|s|min|h|days)\b)/g, "$1\u00a0");
+
 /** Makes the children of `list` those of `rows`, each told by its key, kept where it was there before. */
 function keep(list, rows, keyOf, make, update) {
   const old = new Map([...list.children].map((child) => [child.dataset.key, child]));
@@ -54,13 +57,10 @@ export function drawAnswers(list, answers) {
       child.dataset.state = one.state;
       say(badge, WORDS[one.state]);
       say(short, one.short);
-      say(more, one.more);
+      say(more, whole(one.more));
       sayName(runbook, one.runbook);
     });
 }
-
-/** No number stands at the end of a line without its unit. */
-const whole = (text) => text.replaceAll(/(\d) (?=[a-z])/g, "$1\u00a0");
 
 export function drawShards(list, shards, judge) {
   keep(list, shards, (shard) => shard.shard,
@@ -72,8 +72,8 @@ export function drawShards(list, shards, judge) {
       child.dataset.state = state;
       say(head.lastChild, word);
       say(owner, shard.owner ?? "no owner");
-      say(facts, whole(`line ${count(shard.waiting)}${shard.waiting > 0 ? `, first ${age(shard.waiting_ms)}` : ""} · pay ${count(shard.open_payments)}${
-        shard.payment_ms > 0 ? `, first ${age(shard.payment_ms)}` : ""} · ${rate(shard.decided_per_second)}/s`));
+      say(facts, whole(`line\u00a0${count(shard.waiting)}${shard.waiting > 0 ? `, first\u00a0${age(shard.waiting_ms)}` : ""} · pay\u00a0${count(shard.open_payments)}${
+        shard.payment_ms > 0 ? `, first\u00a0${age(shard.payment_ms)}` : ""} · ${rate(shard.decided_per_second)}/s`));
       child.title = shard.payments_stopped ?? "";
     });
 }
