@@ -212,9 +212,7 @@ class Shop(Console):
 
     def test_orders_are_found_and_shown(self):
         sku = self.made(stock=2)
-        orders = [self.stack.order(f"user-{n}", sku, reference=f"cart-{sku}-{n}") for n in range(2)]
-        for order in orders:
-            order.wait("confirmed")
+        orders = [self.stack.order(f"user-{n}", sku, reference=f"cart-{sku}-{n}").wait("confirmed") for n in range(2)]
         late = self.stack.order("user-0", sku, key=uuid.uuid4().hex)
         late.wait("rejected")
         found = {name: [order["id"] for order in self.read("/orders?limit=200&" + query)["orders"]] for name, query in {
