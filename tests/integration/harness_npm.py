@@ -37,6 +37,7 @@ def complete(folder, what, *command):
     """Has npm fetch what the folder lacks, unless that was done there before."""
     if os.path.exists(os.path.join(folder, "complete")):
         return
+    shutil.rmtree(os.path.join(folder, "node_modules"), ignore_errors=True)  # npm takes what it left half-done for whole
     try:
         done = subprocess.run(["npm", *command, "--prefix", folder, "--no-audit", "--no-fund", "--ignore-scripts", *QUICK],
                               text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120, check=False)
