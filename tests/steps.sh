@@ -9,6 +9,8 @@ mkdir -p "$LOGS"
 RESULTS=$WORK/results # a word for each test file, also from the background
 : >"$RESULTS"
 readonly STEP_MAX=1800 # seconds of a step
+readonly REPEATED_MAX=12
+REPEATED='' # where failures go that are to be repeated
 BACKGROUND=() CHILD='' # what runs side by side; the test of the moment
 
 say() { printf '[%4d s] %s\n' $((SECONDS - BEGAN)) "$*"; }
@@ -93,15 +95,32 @@ any_wanted() { # NAME…
     return 1
 }
 
+# How many processes want a CPU, in the last minute.
+load() { cut -d ' ' -f 1 /proc/loadavg; }
+
+# Whether a failure is to be looked at again: the machine was overloaded, and that was no excuse too often.
+to_repeat() {
+    local load
+    load=$(load)
+    [[ -n $REPEATED ]] && ((${load%%.*} > BUSY)) && (($(wc -l <"$REPEATED") < REPEATED_MAX))
+}
+
 # result NAME CODE SECONDS LOG
 result() {
     case $2 in
     0) echo passed >>"$RESULTS"; printf 'ok    %-44s %4d s\n' "$1" "$3" ;;
     77) echo skipped >>"$RESULTS"; printf 'skip  %-44s %s\n' "$1" "$(tail -n 1 "$4")" ;;
     *)
+        if to_repeat; then
+            echo "$1" >>"$REPEATED"
+            printf '%s\nagain %-44s %4d s, load %s, log: %s\n' "$(tail -n 40 "$4" | sed 's/^/      /')" "$1" "$3" \
+                "$(load)" "$4.busy"
+            cp "$4" "$4.busy"
+            return
+        fi
         echo failed >>"$RESULTS"
         printf '%s\nFAIL  %-44s %4d s, load %s, log: %s\n' "$(tail -n 40 "$4" | sed 's/^/      /')" "$1" "$3" \
-            "$(cut -d ' ' -f 1 /proc/loadavg)" "$4"
+            "$(load)" "$4"
         ;;
     esac
 }
@@ -114,12 +133,12 @@ left() {
 
 # Waits, for five minutes at most, until no more than so many processes want a CPU; one after the other.
 await_room() { # PROCESSES
-    local end=$((SECONDS + 300)) load
+    local end=$((SECONDS + 300)) wanting
     (
         flock 8
         while ((SECONDS < end)); do
-            read -r load _ </proc/loadavg
-            ((${load%%.*} > $1)) || break
+            wanting=$(load)
+            ((${wanting%%.*} > $1)) || break
             sleep 2
         done
         sleep 1 # until what went on before is seen in the load
