@@ -287,6 +287,7 @@ int main(void)
     tcase_add_test(tcase, thousands_of_items_take_turns);
     tcase_add_test(tcase, without_memory_an_entry_is_not_queued);
     tcase_add_test(tcase, every_entry_is_called_once_whatever_the_order);
+    tcase_set_timeout(tcase, 60);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
