@@ -160,7 +160,7 @@ class Roles(harness.TestCase):
         self.assertEqual(self.may_execute("checkout_webhooks"), {
             "greet", "database_problem", "refuse_older_database", "refuse_behind", "versions", "age_ms", "feed", "fill_hook", "fill_hooks", "forget_hooks", "claim_hooks", "next_hooks",
             "put_off_hooks", "judge_hook", "finish_hook", "hooks_overdue", "hooks_now", "daemon_heartbeat", "feed_start",
-            "feed_bound", "refuse_behind_horizon"})
+            "feed_bound", "refuse_behind_horizon", "span_of"})
         self.refused("webhooks", "select payment_method from orders", "select receipt_email from orders",
                      "select mail_to from orders", "select * from payments", "select * from commands",
                      "update orders set status = 'confirmed'", "update items set sold = 0", "delete from order_events",
