@@ -327,7 +327,7 @@ class Documented(harness.TestCase):
                 for method in ("pm_card_chargeDeclined", "pm_nothing")]
         for end in ends:
             self.order("rejected", **end)
-            self.post(**end)
+            wait_until(lambda: self.post(**end).json["status"] == "rejected", 20, "a repeat that PostgreSQL knows in time")
         waits = {"sku": self.stack.item(stock=1, held=1), "key": uuid.uuid4().hex}
         waiting = self.order("waiting", **waits)
         self.estimated(waits["sku"], lambda: self.post(**waits).json)
