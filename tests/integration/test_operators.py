@@ -57,7 +57,8 @@ class Pool(harness.TestCase):
         sku = self.stack.item(stock=1)
         before = self.shard(self.stack.shard(sku))
         self.assertEqual((before["waiting"], before["open_payments"]), (0, 0))
-        self.stack.gateway.latency(6000)
+        self.stack.gateway.latency(25000)       # until all of it has been looked at
+        self.addCleanup(self.stack.gateway.control, hurry=True)
         self.stack.order("ann", sku).wait("reserved")
         for n in range(3):
             self.stack.order(f"user-{n}", sku).wait("waiting")
