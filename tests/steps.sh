@@ -58,18 +58,25 @@ await_all() {
     BACKGROUND=()
 }
 
+# bounded LOG SECONDS_AT_MOST COMMAND…: its exit code; a signal ends it, too.
+bounded() {
+    local log=$1 limit=$2 code=0
+    shift 2
+    timeout --kill-after=20 "$limit" "$@" >"$log" 2>&1 &
+    CHILD=$!
+    wait "$CHILD" || code=$?
+    CHILD=''
+    ((code != 124)) || echo "ended after $limit s" >>"$log"
+    return "$code"
+}
+
 # step WHAT COMMAND…: its output goes to a log, whose end is shown if it fails; that ends the run.
 step() {
-    local what=$1 log code=0
+    local what=$1 log
     shift
     log=$LOGS/${what//[^a-z0-9]/-}.log
     say "$what"
-    timeout --kill-after=20 "$STEP_MAX" "$@" >"$log" 2>&1 &
-    CHILD=$! # so that a signal ends it, too
-    wait "$CHILD" || code=$?
-    CHILD=''
-    ((code != 124)) || echo "ended after $STEP_MAX s" >>"$log"
-    if ((code != 0)); then
+    if ! bounded "$log" "$STEP_MAX" "$@"; then
         tail -n 60 "$log"
         say "$what failed; all of it: $log"
         exit 1
@@ -111,16 +118,16 @@ result() {
     0) echo passed >>"$RESULTS"; printf 'ok    %-44s %4d s\n' "$1" "$3" ;;
     77) echo skipped >>"$RESULTS"; printf 'skip  %-44s %s\n' "$1" "$(tail -n 1 "$4")" ;;
     *)
+        local word=FAIL log=$4
         if to_repeat; then
+            word=again log=$4.busy
+            cp "$4" "$log"
             echo "$1" >>"$REPEATED"
-            printf '%s\nagain %-44s %4d s, load %s, log: %s\n' "$(tail -n 40 "$4" | sed 's/^/      /')" "$1" "$3" \
-                "$(load)" "$4.busy"
-            cp "$4" "$4.busy"
-            return
+        else
+            echo failed >>"$RESULTS"
         fi
-        echo failed >>"$RESULTS"
-        printf '%s\nFAIL  %-44s %4d s, load %s, log: %s\n' "$(tail -n 40 "$4" | sed 's/^/      /')" "$1" "$3" \
-            "$(load)" "$4"
+        printf '%s\n%-5s %-44s %4d s, load %s, log: %s\n' "$(tail -n 40 "$log" | sed 's/^/      /')" "$word" "$1" "$3" \
+            "$(load)" "$log"
         ;;
     esac
 }
@@ -151,11 +158,7 @@ test_file() {
     shift 2
     wanted "$name" || return 0
     log=$LOGS/${name//[^A-Za-z0-9]/-}.log
-    timeout --kill-after=20 "$limit" "$@" >"$log" 2>&1 &
-    CHILD=$!
-    wait "$CHILD" || code=$?
-    CHILD=''
-    ((code != 124)) || echo "ended after $limit s" >>"$log"
+    bounded "$log" "$limit" "$@" || code=$?
     result "$name" "$code" $((SECONDS - began)) "$log"
 }
 

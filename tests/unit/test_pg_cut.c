@@ -195,8 +195,8 @@ static void end_after(size_t bytes)
 
 START_TEST(an_end_at_each_byte)
 {
-    for (size_t i = 0; i <= BEFORE + 2 * SMALL;
-         i++) { /* one process: a fork for each takes minutes */
+    /* In one process: a fork for each takes minutes. */
+    for (size_t i = 0; i <= BEFORE + 2 * SMALL; i++) {
         end_after(ends[0] - BEFORE + i);
         tear_down();
         set_up();
