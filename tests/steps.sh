@@ -9,8 +9,10 @@ mkdir -p "$LOGS"
 RESULTS=$WORK/results # a word for each test file, also from the background
 : >"$RESULTS"
 readonly STEP_MAX=1800 # seconds of a step
-readonly REPEATED_MAX=12
-REPEATED='' # where failures go that are to be repeated
+readonly BUSY=$((4 * $(nproc))) # processes that want a CPU; with so many, failures prove nothing
+readonly REPEATED_MAX=24
+REPEATED=$WORK/repeated # a file for each failure that is to be repeated: its settings and its command
+mkdir "$REPEATED"
 BACKGROUND=() CHILD='' # what runs side by side; the test of the moment
 
 say() { printf '[%4d s] %s\n' $((SECONDS - BEGAN)) "$*"; }
@@ -105,31 +107,41 @@ any_wanted() { # NAME…
 # How many processes want a CPU, in the last minute.
 load() { cut -d ' ' -f 1 /proc/loadavg; }
 
+# How many wanted one, in the last minute or in the last five, whichever is more.
+highest_load() { cut -d ' ' -f 1,2 /proc/loadavg | tr ' ' '\n' | sort -n | tail -n 1; }
+
 # Whether a failure is to be looked at again: the machine was overloaded, and that was no excuse too often.
-to_repeat() {
-    local load
-    load=$(load)
-    [[ -n $REPEATED ]] && ((${load%%.*} > BUSY)) && (($(wc -l <"$REPEATED") < REPEATED_MAX))
+to_repeat() { # LOAD
+    [[ -n $REPEATED ]] && ((${1%%.*} >= BUSY)) && (($(find "$REPEATED" -type f | wc -l) < REPEATED_MAX))
 }
 
-# result NAME CODE SECONDS LOG
+# result CODE SECONDS LOG NAME SECONDS_AT_MOST COMMAND…
 result() {
-    case $2 in
-    0) echo passed >>"$RESULTS"; printf 'ok    %-44s %4d s\n' "$1" "$3" ;;
-    77) echo skipped >>"$RESULTS"; printf 'skip  %-44s %s\n' "$1" "$(tail -n 1 "$4")" ;;
+    local code=$1 took=$2 log=$3 name=$4 word=FAIL load
+    case $code in
+    0) echo passed >>"$RESULTS"; printf 'ok    %-44s %4d s\n' "$name" "$took" ;;
+    77) echo skipped >>"$RESULTS"; printf 'skip  %-44s %s\n' "$name" "$(tail -n 1 "$log")" ;;
     *)
-        local word=FAIL log=$4
-        if to_repeat; then
-            word=again log=$4.busy
-            cp "$4" "$log"
-            echo "$1" >>"$REPEATED"
+        load=$(highest_load)
+        if to_repeat "$load"; then
+            keep_for_later "${@:4}"
+            word=again log=$log.busy
+            cp "$3" "$log"
         else
             echo failed >>"$RESULTS"
         fi
-        printf '%s\n%-5s %-44s %4d s, load %s, log: %s\n' "$(tail -n 40 "$log" | sed 's/^/      /')" "$word" "$1" "$3" \
-            "$(load)" "$log"
+        printf '%s\n%-5s %-44s %4d s, load %s, log: %s\n' "$(tail -n 40 "$log" | sed 's/^/      /')" "$word" "$name" \
+            "$took" "$load" "$log"
         ;;
     esac
+}
+
+# keep_for_later NAME SECONDS_AT_MOST COMMAND…
+keep_for_later() {
+    {
+        declare -p "${!CHECKOUT_@}"
+        printf '%q ' test_file "$@"
+    } >"$REPEATED/${1//[^A-Za-z0-9]/-}"
 }
 
 # left NAME: a test that was not run, since the machine is too slow for all of them.
@@ -159,7 +171,7 @@ test_file() {
     wanted "$name" || return 0
     log=$LOGS/${name//[^A-Za-z0-9]/-}.log
     bounded "$log" "$limit" "$@" || code=$?
-    result "$name" "$code" $((SECONDS - began)) "$log"
+    result "$code" $((SECONDS - began)) "$log" "$name" "$limit" "$@"
 }
 
 # use_servers DIR: starts them if they do not run, and points the programs at them.

@@ -60,8 +60,9 @@ class Pair:
             copy.remove()
 
 
-def old_primary_returns(storm, away_s, back_s):
-    """Whoever takes it for the database decides, and charges, what nobody else knows."""
+def old_primary_returns(storm, away_s, back_s, meanwhile=None):
+    """Whoever takes it for the database decides, and charges, what nobody else knows. `meanwhile`: what is done
+    while both run, before the pause."""
     pair = storm.world.pair
 
     def work():
@@ -69,6 +70,8 @@ def old_primary_returns(storm, away_s, back_s):
         try:
             storm.pause(away_s)
             old.start()
+            if meanwhile is not None:
+                meanwhile()
             storm.pause(back_s)
         finally:
             pair.renew(old)

@@ -9,6 +9,7 @@ import psycopg2
 import chaos_failover
 import chaos_faults as faults
 import chaos_operators
+from chaos_world import CONSUMERS
 
 KILLS = {"kill -9 consumer": (1, lambda rng: (faults.kill, ("consumer", rng.randrange(8),
                                                            rng.choice((0, 0.2, 0.6)))))}
@@ -27,8 +28,17 @@ CUTS = {"delay, then reset": (4, lambda rng: (faults.disturb, ("producer", rng.r
         "kill -9 producer": (1, lambda rng: faults.draw_kill(rng, "producer"))}
 LOCKS = {"somebody locks an item's row": (1, lambda rng: (chaos_operators.lock_item, (rng.randrange(4),
                                                                                       rng.uniform(0.3, 1.5))))}
-# Whoever starts while the old primary is there may begin with it.
-OLD_PRIMARIES = {"an old primary comes back": (1, lambda rng: (chaos_failover.old_primary_returns, (0, 12))), **KILLS}
+
+
+def old_primary_and_newcomers(storm):
+    """Whoever starts while the old primary is there may begin with it."""
+    def replace_consumers():
+        for number in range(CONSUMERS):
+            faults.kill(storm, "consumer", number, 0)
+    return chaos_failover.old_primary_returns(storm, 0, 8, replace_consumers)
+
+
+OLD_PRIMARIES = {"an old primary comes back": (1, lambda rng: (old_primary_and_newcomers, ()))}
 
 # name → (draws as in chaos_faults.DRAWS, mean time between faults)
 FAVOURED = {
