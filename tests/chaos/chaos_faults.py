@@ -11,6 +11,7 @@ import redis
 import chaos_operators
 import chaos_programs
 import chaos_servers
+import chaos_years
 from chaos_world import ACTION_WAIT_S, CONSUMERS, SHARDS
 from harness_modes import REFUSALS
 
@@ -262,6 +263,7 @@ DRAWS = {
                                                             rng.choice((4, 14)), 0))),
     **chaos_servers.DRAWS,
     **chaos_programs.DRAWS,
+    **chaos_years.DRAWS,
 }
 
 # Those that take long: at least once in a run, and so often in a minute.
@@ -272,6 +274,7 @@ RARE = {
     "disk alarm": (0.25, lambda rng: (alarm_disk, (rng.uniform(2, 6),))),
     **chaos_servers.RARE,
     **chaos_programs.RARE,
+    **chaos_years.RARE,
 }
 
 
@@ -295,15 +298,15 @@ def schedule(seed, seconds, draws=None, rare=None, gap_s=GAP_S):
 
 class Storm:
     """Carries a schedule out, each fault in a thread of its own, with a line for each in `log`; `fired`
-    and `skipped` by name."""
+    and `skipped` by name. `kept`: a file for what the database knows of orders before they are purged."""
 
-    def __init__(self, world, plan, log):
-        self.world, self.plan, self._log = world, plan, log
+    def __init__(self, world, plan, log, kept=None):
+        self.world, self.plan, self._log, self._kept = world, plan, log, kept
         self.fired, self.skipped = collections.Counter(), collections.Counter()
         self.kills = 0
         self.refusing = []      # (from, to) by the wall clock: the gateway refused payments whose cards pay
         self._over = threading.Event()
-        self._servers = {name: threading.Lock() for name in ("database", "broker", "redis")}
+        self._servers = {name: threading.Lock() for name in ("database", "broker", "redis", "shards")}
         self._threads = []
         self._leader = threading.Thread(target=self._lead)
 
@@ -322,6 +325,13 @@ class Storm:
 
     def pause(self, seconds):
         self._over.wait(seconds)
+
+    def is_over(self):
+        return self._over.is_set()
+
+    def keep(self, lines):
+        self._kept.write("".join(json.dumps(line) + "\n" for line in lines))
+        self._kept.flush()
 
     def _lead(self):
         began = time.monotonic()

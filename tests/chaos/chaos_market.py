@@ -8,7 +8,6 @@ import uuid
 import psycopg2
 
 import chaos_told
-from chaos_world import SHARDS
 from harness import shard_of
 from harness_modes import DECLINES, PAYS, PAYS_LATER, used_once
 
@@ -72,10 +71,13 @@ class Market:
                 self._connection = psycopg2.connect(self._url(), connect_timeout=3)
                 self._connection.autocommit = True
             with self._connection.cursor() as cursor:
-                cursor.execute(
+                cursor.execute("select shards from checkout.service")
+                shards = cursor.fetchone()[0]
+                cursor.execute(     # one transaction
+                    "select checkout.hold_shards(%s); "
                     "insert into checkout.items (sku, shard, title, price, currency, stock, limit_per_user,"
                     " gate) values (%s, %s, %s, %s, 'usd', %s, %s, %s)",
-                    (sku, shard_of(sku, SHARDS), sku, self._stocking.randint(100, 50000), stock, limit,
+                    (shards, sku, shard_of(sku, shards), sku, self._stocking.randint(100, 50000), stock, limit,
                      self._stocking.choice(("none", "none", "none", "soldout"))))
         except psycopg2.Error:
             self.close()

@@ -41,8 +41,8 @@ def pause_item(storm, number, seconds):
     return sku is not None and pause(storm, seconds, sku)
 
 
-def pause_shard(storm, shard, seconds):
-    return pause(storm, seconds, "--shard", str(shard))
+def pause_shard(storm, number, seconds):
+    return pause(storm, seconds, "--shard", str(number % storm.world.stack.shards))
 
 
 def pause(storm, seconds, *what):
@@ -77,7 +77,7 @@ def resume_all(world):
     paused = world.stack.sql(
         "select distinct sku, null::integer from items where paused union "
         "select sku, case when sku is null then shard end from commands where kind = 'pause' and state = 'pending'"
-        " union select null, shard from shards where paused")
+        " union select null, shard from shards join service using (shards) where paused")
     for sku, shard in paused:
         world.stack.ctl("resume", *([sku] if sku else ["--shard", str(shard)]))
 

@@ -211,6 +211,7 @@ class World:
         if self.cluster:
             settings["CHECKOUT_AMQP_URL"] = os.environ["CHECKOUT_AMQP_URL"]
         self.stack = harness.Stack("chaos", shards=SHARDS, settings=settings)
+        self.stack.settings["CHECKOUT_SHARDS"] = ""     # programs follow the number in service
         self.stack.keep_logs()
         self.stack.logs_piped = True
         if self._make_pair is not None:
@@ -324,6 +325,14 @@ class World:
     def database(self):
         """The primary."""
         return self.pair.primary if self.pair else Database(self, addresses(self.stack.direct[URLS["database"]])[0][1])
+
+    def follow_shards(self):
+        """Whoever asks the broker past all wires asks the queues of the number of shards in service; returns it."""
+        shards = self.stack.one("select shards from service")
+        if shards != self.stack.shards:
+            self.stack.shards = shards
+            self.stack.broker = harness.Broker(self.stack.broker.url, shards)
+        return shards
 
     def move_database(self, port):
         """Whoever asks the database past all wires asks this one from now on."""

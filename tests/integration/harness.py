@@ -27,6 +27,7 @@ import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+from harness_broker import Broker  # noqa: E402,F401
 from harness_client import Answer, Gateway, Listener, http_call  # noqa: E402,F401
 from harness_daemon import Daemon, build_directory, program, program_environment  # noqa: E402,F401
 from harness_database import as_login, query_once  # noqa: E402,F401
