@@ -119,6 +119,10 @@ class Command(unittest.TestCase):
                               stderr=subprocess.PIPE)
         self.assertIn("fewer than 3 samples", done.stderr)
 
+    def test_its_help_names_each_figure(self):
+        told = subprocess.run([os.path.join(HERE, "run"), "--help"], check=True, text=True, stdout=subprocess.PIPE).stdout
+        self.assertEqual(set(told.partition("Figures:\n")[2].split()), set(bench_figures.UNITS))
+
 
 if __name__ == "__main__":
     unittest.main()
