@@ -74,6 +74,14 @@ static const struct pg_statement set_aside = {
     "  from checkout.items_aside",
     0};
 
+/* Those that checkout.drop_previous_indexes() drops. */
+static const struct pg_statement previous_indexes = {
+    "ctl_doctor_previous_indexes",
+    "select count(*), coalesce(sum(pg_relation_size(c.oid)) / 1048576, 0)::bigint from pg_class c"
+    " where c.relnamespace = 'checkout'::regnamespace"
+    "   and c.relname in ('orders_by_user', 'order_events_pkey')",
+    0};
+
 /* A few numbers and texts of an answer's first rows. */
 struct answer {
     int rows;
@@ -192,6 +200,19 @@ static void check_producer_clocks(struct doctor *doctor)
                    "%" PRId64 " producers have a clock that differs from PostgreSQL's, by up to "
                    "%" PRId64 " ms",
                    answer.numbers[1], answer.numbers[0]);
+}
+
+/* They take room, and nothing else is wrong. */
+static void check_previous_indexes(struct doctor *doctor)
+{
+    struct answer answer;
+    if (ask(doctor, &previous_indexes, &answer) && answer.numbers[0] > 0)
+        doctor_say(doctor, FINDING_OK, "versions",
+                   "when no program of the previous release is left, let the database's owner call "
+                   "checkout.drop_previous_indexes()",
+                   "%" PRId64 " indexes are there for programs of the previous release, %" PRId64
+                   " MiB",
+                   answer.numbers[0], answer.numbers[1]);
 }
 
 /* Compares the files with the database. Returns whether all tables exist. */
@@ -391,6 +412,7 @@ void doctor_database(struct doctor *doctor)
     if (!check_migrations(doctor))
         return;
     check_programs(doctor);
+    check_previous_indexes(doctor);
     check_service(doctor);
     doctor_members(doctor);
     doctor_daemons(doctor);

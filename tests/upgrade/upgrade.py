@@ -139,6 +139,9 @@ class Upgrade(unittest.TestCase):
     def owners(self):
         return {owner for owner, in self.stack.sql("select distinct owner from shards")}
 
+    def doctor(self):
+        return " ".join(self.stack.ctl("doctor", check=False).stdout.split())
+
     def drops_old_indexes(self):
         try:
             return self.stack.sql("select checkout.drop_previous_indexes()")
@@ -223,7 +226,9 @@ class Upgrade(unittest.TestCase):
         self.assertEqual(again.json["id"], before.id)
         old.stop()
         notifier.stop()
+        self.assertIn("for programs of the previous release", self.doctor())
         wait_until(self.drops_old_indexes, 60, "the old indexes to go")
+        self.assertNotIn("for programs of the previous release", self.doctor())
         self.sell(producer, self.stack.daemon("notifier"))
         stack.ctl("resume", lamp)
         patient.wait("confirmed")
