@@ -5,13 +5,10 @@
 #include <string.h>
 
 #include "common/base/attrs.h"
-#include "common/base/buf.h"
-#include "common/base/encode.h"
-#include "common/base/err.h"
 #include "common/shop/job.h"
 #include "common/shop/redis_keys.h"
 #include "ctl/command.h"
-#include "ctl/dead/dead_queue.h"
+#include "ctl/keep/forget_letters.h"
 #include "ctl/request.h"
 
 #define CHUNK "200"
@@ -21,7 +18,6 @@
 #define NUMBER_SIZE 24
 #define NAME_SIZE 48
 #define REFUSED "CK007"
-#define QUOTED_MAX ((size_t)4096)
 #define KEYS 2
 #define KEY_SIZE (sizeof REDIS_KEY_LIMIT + sizeof "user:" + JOB_USER_MAX)
 
@@ -38,9 +34,7 @@ static const struct pg_statement forget_orders = {
 struct forget {
     struct ctl *ctl;
     const char *user;
-    struct buf quoted; /* as it stands in JSON */
-    size_t letters;    /* dead ones that name the user */
-    char letter[DEAD_ID_SIZE];
+    size_t letters; /* dead ones that went */
     char number[NUMBER_SIZE];
     char name[NAME_SIZE]; /* that replaces the user's */
     int64_t orders;       /* of the last chunk */
@@ -49,34 +43,6 @@ struct forget {
     size_t keys_open;
     bool redis_failed;
 };
-
-/* ---- dead letters ---- */
-
-static void look_at_letter(const struct dead_letter *letter, void *arg)
-{
-    struct forget *forget = arg;
-    if (memmem(letter->body, letter->body_len, buf_text(&forget->quoted), forget->quoted.len) ==
-        NULL)
-        return;
-    forget->letters++;
-    memcpy(forget->letter, letter->id, sizeof forget->letter);
-}
-
-/* A dead letter is an order that may still be replayed. */
-static int look_for_letters(struct forget *forget)
-{
-    struct dead_queue *queue = NULL;
-    int exit_code = ctl_need(forget->ctl, &contact_broker);
-    if (exit_code == CTL_FINE)
-        exit_code = dead_queue_open(forget->ctl, look_at_letter, forget, &queue);
-    dead_queue_close(queue);
-    if (exit_code == CTL_FINE && forget->letters > 0)
-        return ctl_complain(CTL_FAILED,
-                            "%zu dead letters name the user, the last one is %s: replay or drop "
-                            "them first (`dead show`, `dead replay`, `dead drop`)",
-                            forget->letters, forget->letter);
-    return exit_code;
-}
 
 /* ---- the tables ---- */
 
@@ -165,15 +131,20 @@ static int forget_user(struct forget *forget)
 {
     char by[REQUEST_WHO_SIZE];
     const char *const params[] = {forget->user, by};
+    struct forget_letters *letters = NULL;
     int exit_code = ctl_need(forget->ctl, &contact_pg);
     request_who(by);
     if (exit_code == CTL_FINE)
-        exit_code = look_for_letters(forget);
+        exit_code = forget_letters_open(forget->ctl, forget->user, &letters);
     if (exit_code != CTL_FINE)
         return exit_code;
     if (ctl_try_query(forget->ctl, &begin_forget, params, take_begin, forget) != CTL_FINE)
-        return refuse_or_fail(forget);
-    exit_code = rename_all(forget);
+        exit_code = refuse_or_fail(forget);
+    else
+        forget->letters = forget_letters_drop(letters);
+    forget_letters_close(letters);
+    if (exit_code == CTL_FINE)
+        exit_code = rename_all(forget);
     return exit_code == CTL_FINE ? delete_keys(forget) : exit_code;
 }
 
@@ -182,17 +153,16 @@ static int run(struct ctl *ctl, const struct command_args *args)
     struct forget forget = {.ctl = ctl, .user = command_option(&command_forget, args, "user")};
     if (forget.user == NULL || !job_user_valid(forget.user, strlen(forget.user)))
         return ctl_complain(CTL_USAGE, "--user must be given: the `sub` of the buyer's tokens");
-    buf_init(&forget.quoted, QUOTED_MAX);
-    (void)buf_json_str(&forget.quoted, forget.user);
     int exit_code = forget_user(&forget);
-    buf_free(&forget.quoted);
     if (exit_code != CTL_FINE)
         return exit_code;
     if (ctl->json)
-        (void)printf("{\"forget\":%s,\"orders\":%" PRId64 "}\n", forget.number, forget.all);
+        (void)printf("{\"forget\":%s,\"orders\":%" PRId64 ",\"dead_letters\":%zu}\n", forget.number,
+                     forget.all, forget.letters);
     else
-        (void)printf("%" PRId64 " orders have another name now (record %s)\n", forget.all,
-                     forget.number);
+        (void)printf("%" PRId64
+                     " orders have another name now, %zu dead letters went (record %s)\n",
+                     forget.all, forget.letters, forget.number);
     return CTL_FINE;
 }
 
@@ -203,8 +173,9 @@ const struct command command_forget = {
     .details =
         "A random name takes the place of USER in orders, commands and counts; addresses, the "
         "shop's references and notes go. Sums stay, and so do limits: of items with a limit a "
-        "digest of the name keeps how many units were bought. Refused while an order, a job set "
-        "aside, a cancel or a dead letter of theirs is open. Take the customer's login away "
+        "digest of the name keeps how many units were bought. Dead letters of orders that are "
+        "decided go. Refused while an order, a job set aside or a cancel of theirs is open, or a "
+        "dead letter may be an order. Take the customer's login away "
         "first. May be stopped at any time, and run again. What is on the broker's way is not "
         "seen: run it again after a minute. Copies outside (logs, backups, the gateway, the "
         "shop's own programs) are yours to clear.",

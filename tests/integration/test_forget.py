@@ -5,6 +5,7 @@ import json
 import signal
 import subprocess
 import uuid
+from unittest import mock
 
 import harness
 from harness import wait_until
@@ -18,6 +19,16 @@ class Forget(PurgeCase):
                               CHECKOUT_DATABASE_URL=as_login(self.stack.direct["CHECKOUT_DATABASE_URL"], "operator"))
         self.assertEqual(done.returncode, code, done.stderr)
         return json.loads(done.stdout) if code == 0 else done.stderr
+
+    def letters(self):
+        return [json.loads(line) for line in self.stack.ctl("dead", "list", "--json").stdout.splitlines()]
+
+    def die(self, *orders, user):
+        """A dead letter of jobs that no consumer can read, as `dead list` shows it."""
+        before = {letter["id"] for letter in self.letters()}
+        jobs = [{"order_id": order, "user_id": user, "sku": "x"} for order in orders] or [{"user_id": user, "sku": "x"}]
+        self.stack.broker.publish_dead(json.dumps({"version": 1, "jobs": jobs}).encode())
+        return wait_until(lambda: [letter for letter in self.letters() if letter["id"] not in before], 20, "the dead letter")[0]
 
     def assert_nowhere(self, *words):
         """No column of any table has these words in it, and no key of Redis."""
@@ -55,9 +66,12 @@ class Forget(PurgeCase):
         self.stack.sql("insert into hook_deliveries (endpoint, event_id, order_id, type, at, state, answer) "
                        "values ('shop', 1, %s, 'order.refunded', now(), 'sent', %s)", (back.id, f"no such user: {user}"))
 
+        self.die(first.id, old.id, user=user)       # copies of what is decided, and purged
+        self.die(beside.id, user="bob")
         forgotten = self.forget(user)
-        self.assertEqual(forgotten["orders"], 3)
+        self.assertEqual((forgotten["orders"], forgotten["dead_letters"]), (3, 1))
         self.assert_nowhere(user, mail)
+        self.assertEqual([letter["orders"] for letter in self.letters()], [[beside.id]])
         names = {row[0] for row in self.stack.sql("select user_id from orders where order_id = any (%s::uuid[])",
                                                   ([first.id, late.id, back.id],))}
         self.assertEqual(len(names), 1)
@@ -88,12 +102,17 @@ class Forget(PurgeCase):
         self.assertEqual(self.stack.one("select user_id from orders where order_id = %s", (waiting.id,)), user)
         self.stack.call(user, "DELETE", f"/v1/orders/{waiting.id}")
         waiting.wait("cancelled")
-        self.stack.publish(0, json.dumps({"version": 1, "jobs": [{"user_id": user, "sku": "x"}]}).encode())
-        wait_until(lambda: self.stack.ctl("dead", "list", "--json").stdout, 20, "the dead letter")
-        said = self.forget(user, code=1)
-        self.assertIn("1 dead letters name the user", said)
-        self.stack.ctl("dead", "drop", said.split("the last one is ")[1].split(":")[0], "--yes")
-        self.assertEqual(self.forget(user)["orders"], 1)
+        copy = self.die(waiting.id, user=user)
+        for orders in ((), (str(uuid.uuid4()),), (waiting.id, str(uuid.uuid4()))):     # each may be an order
+            letter = self.die(*orders, user=user)
+            said = self.forget(user, code=1)
+            self.assertIn(f"1 dead letters that name the user may be orders that are not decided, one of them is {letter['id']}",
+                          said)
+            self.assertEqual(len(self.letters()), 2)
+            self.stack.ctl("dead", "drop", letter["id"], "--yes")
+        self.assertEqual([letter["id"] for letter in self.letters()], [copy["id"]])
+        self.assertEqual(self.forget(user), {"forget": mock.ANY, "orders": 1, "dead_letters": 1})
+        self.assertEqual(self.letters(), [])
         self.assert_nowhere(user)
 
     def test_when_it_dies_the_next_one_goes_on(self):
