@@ -105,7 +105,8 @@ function api({ daemons }) {
     if (up === 0) state = "act";
     else if (up < all.length && state === "good") state = "look";
   }
-  const ill = daemons.filter((daemon) => daemon.dead || !daemon.ready).length;
+  const replaced = (daemon) => daemon.program === "consumer" && daemon.dead; // others serve its shards, or "Are we selling?" says no
+  const ill = daemons.filter((daemon) => (daemon.dead || !daemon.ready) && !replaced(daemon)).length;
   if (ill > 0 && state === "good") state = "look";
   return answer("Is the API up?", state, `${parts[0]} up`, `${parts[1]} up; ${ill === 0 ? "every daemon is ready" : `${many(ill, "daemon")} not ready`}`,
     state === "act" ? "CheckoutNoProducer" : state === "look" ? "CheckoutDaemonDead" : "");

@@ -94,6 +94,8 @@ test("is the API up", () => {
   says({ daemons: [daemon("producer", { ready: false }), daemon("notifier")] }, "api", "act", /0 of 1 producer up/, "CheckoutNoProducer");
   says({ daemons: [daemon("producer"), daemon("producer", { dead: true }), daemon("notifier")] }, "api", "look", /1 of 2 producers up/, "CheckoutDaemonDead");
   says({ daemons: [daemon("producer"), daemon("notifier"), daemon("mailer", { ready: false })] }, "api", "look", /1 daemon not ready/, "CheckoutDaemonDead");
+  says({ daemons: [daemon("producer"), daemon("notifier"), daemon("consumer"), daemon("consumer", { dead: true })] }, "api", "good", /1 of 1 producer up/);
+  says({ daemons: [daemon("producer"), daemon("notifier"), daemon("consumer", { ready: false })] }, "api", "look", /1 daemon not ready/, "CheckoutDaemonDead");
   says({ daemons: [] }, "api", "act", /0 of 0 producers up/, "CheckoutNoProducer");
 });
 

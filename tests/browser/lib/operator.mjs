@@ -34,8 +34,11 @@ export class Operator {
   }
 
   async says(question, text, state) {
-    await until(`"${question}" to say ${text}`, async () => (await this.answer(question).innerText()).includes(text)
-      && (state === undefined || await this.answer(question).getAttribute("data-state") === state));
+    let said = "";
+    await until(() => `"${question}" to say ${text}; it says ${said}`, async () => {
+      said = `${await this.answer(question).innerText()} (${await this.answer(question).getAttribute("data-state")})`;
+      return said.includes(text) && (state === undefined || said.endsWith(`(${state})`));
+    });
   }
 
   /** Nothing is wrong with how it looks, wide and narrow, light and dark. Each is a picture. */

@@ -20,14 +20,15 @@ export const PATIENCE_MS = 120000;
 
 const SLOW = 4;
 
-/** Waits until `test` gives something true, and returns it: so many seconds, and on a slow machine SLOW times as long. */
+/** Waits until `test` gives something true, and returns it: so many seconds, and on a slow machine SLOW times as long.
+    `what` is a text, or gives one when it was in vain. */
 export async function until(what, test, seconds = 20) {
   const most = Math.max(seconds, Math.min(SLOW * seconds, PATIENCE_MS / 1000));
   const end = Date.now() + most * 1000;
   for (;;) {
     const result = await test();
     if (result) return result;
-    if (Date.now() > end) assert.fail(`waited ${most} s in vain for ${what}`);
+    if (Date.now() > end) assert.fail(`waited ${most} s in vain for ${typeof what === "function" ? what() : what}`);
     await new Promise((done) => setTimeout(done, 50));
   }
 }
