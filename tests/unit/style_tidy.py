@@ -1,5 +1,5 @@
 """clang-tidy over the product's files, several at once. What was found clean is not looked at again until it,
-a header that it includes, the settings or clang-tidy change. All files take minutes; `--draw SEED` looks at a quarter
+a header that it includes, the settings or clang-tidy change. All files take minutes; `--draw SEED` looks at a twelfth
 of them, which the seed draws."""
 
 import concurrent.futures
@@ -43,7 +43,7 @@ def drawn(entries):
     if "--draw" not in sys.argv:
         return entries
     seed = sys.argv[sys.argv.index("--draw") + 1]
-    return {path: entries[path] for path in random.Random(f"tidy {seed}").sample(sorted(entries), len(entries) // 4)}
+    return {path: entries[path] for path in random.Random(f"tidy {seed}").sample(sorted(entries), len(entries) // 12)}
 
 
 def fingerprint(path, entry, version):
