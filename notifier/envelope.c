@@ -2,6 +2,7 @@
 
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/clock.h"
@@ -78,6 +79,20 @@ int envelope_parse(const char *text, size_t len, struct envelope *ret_envelope)
         (void)snprintf(envelope.traceparent, sizeof envelope.traceparent, "%s", trace);
         envelope_set_line(&envelope, status, sku);
         *ret_envelope = envelope;
+    }
+    json_decref(root);
+    return code;
+}
+
+int envelope_without_place(const char *text, size_t len, struct buf *out)
+{
+    json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+    json_t *data = json_object_get(root, "data");
+    int code = ERR_PARSE;
+    if (json_object_del(data, "place_in_line") == 0) {
+        char *changed = json_dumps(root, JSON_COMPACT);
+        code = changed == NULL ? ERR_NOMEM : buf_str(out, changed);
+        free(changed);
     }
     json_decref(root);
     return code;

@@ -1,4 +1,5 @@
-/* What the notifier reads of an event, which it passes on unchanged. No I/O. */
+/* What the notifier reads of an event, which it passes on: unchanged, but for a place of before. No
+ * I/O. */
 #ifndef NOTIFIER_ENVELOPE_H
 #define NOTIFIER_ENVELOPE_H
 
@@ -7,6 +8,7 @@
 #include <stdint.h>
 
 #include "common/base/attrs.h"
+#include "common/base/buf.h"
 #include "common/shop/trace.h"
 
 #define ENVELOPE_TEXT_MAX ((size_t)16 * 1024) /* bytes of one event */
@@ -31,6 +33,9 @@ void envelope_set_line(struct envelope *envelope, const char *status, const char
 
 /* Reads one of Checkout's CloudEvents. ERR_PARSE: it is none. */
 MUST_CHECK int envelope_parse(const char *text, size_t len, struct envelope *ret_envelope);
+
+/* Appends an event without its place in line. Of the buffer's errors, and ERR_PARSE. */
+MUST_CHECK int envelope_without_place(const char *text, size_t len, struct buf *out);
 
 /* Reads a UUID of 36 characters. */
 MUST_CHECK int envelope_parse_order(const char *text, unsigned char ret_order[ENVELOPE_ORDER_SIZE]);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/buf.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/net/redis/redis.h"
@@ -17,6 +18,7 @@
 #define FIRST_ROUND_MS 1000
 #define ROUND_MS 5000
 #define COMMANDS_MAX 4
+#define PLACE_OLD_MS 1000 /* a line's news come once a second */
 
 struct subscriptions {
     struct redis_subscriber *subscriber;
@@ -63,6 +65,20 @@ static void offer(struct registry_member *member, void *arg)
     session_offer(session_of(member), &event->envelope, event->text, event->len);
 }
 
+/* Of an order that waits: comes so late that the line has moved, and another socket of its buyer
+ * may have been told a better place. Its place now comes by itself, as after a replay. */
+static void leave_old_place_out(struct live_event *event, struct buf *text)
+{
+    struct envelope *envelope = &event->envelope;
+    if (envelope->place == 0 || envelope->time_ms == 0 ||
+        clock_wall_ms() - envelope->time_ms < PLACE_OLD_MS ||
+        envelope_without_place(event->text, event->len, text) < 0)
+        return;
+    envelope->place = 0;
+    event->text = buf_text(text);
+    event->len = text->len;
+}
+
 static void message_came(const char *channel, size_t channel_len, const char *message,
                          size_t message_len, void *arg)
 {
@@ -84,7 +100,11 @@ static void message_came(const char *channel, size_t channel_len, const char *me
     }
     event.envelope.came_us = clock_mono_us();
     metric_add(subscriptions->stats->received, 1);
+    struct buf text;
+    buf_init(&text, ENVELOPE_TEXT_MAX);
+    leave_old_place_out(&event, &text);
     registry_each(user, offer, &event);
+    buf_free(&text);
 }
 
 static void ask_replay(struct registry_member *member, void *arg)

@@ -6,6 +6,7 @@ import datetime
 import json
 import os
 import time
+import uuid
 
 import jsonschema
 
@@ -218,6 +219,26 @@ class Losses(PlaceCase):
         move()
         self.exact(sku, waiters, 30)
         self.judge(sku, waiters)
+
+
+class Late(PlaceCase):
+    def test_news_that_come_late_tell_no_place_of_before(self):
+        """Redis gets them long after their commit; by then another socket may have been told a better place."""
+        sku = self.stack.item(stock=1, held=1)
+        order = self.stack.order("ann", sku)
+        listener = self.stack.listen("ann")
+        wait_until(lambda: listener.of(order.id), 20, "the order in line")
+        told = {}
+        for late_s in (-60, 3600):
+            event = json.loads(json.dumps(listener.of(order.id)[0]))
+            then = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=late_s)
+            event.update(subject=str(uuid.uuid4()), id=str(10 ** 12 + late_s), time=f"{then:%Y-%m-%dT%H:%M:%S}.000Z")
+            event["data"].update(status="waiting", place_in_line=7)
+            self.stack.redis().publish("checkout:events:ann", json.dumps(event))
+            wait_until(lambda subject=event["subject"]: listener.of(subject), 20, "the event")
+            told[late_s] = listener.of(event["subject"])[0]
+            self.assertEqual({**told[late_s], "data": {**told[late_s]["data"], "place_in_line": 7}}, event)
+        self.assertEqual([event["data"].get("place_in_line") for event in told.values()], [7, None])
 
 
 if __name__ == "__main__":
