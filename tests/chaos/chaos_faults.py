@@ -12,7 +12,7 @@ import chaos_operators
 import chaos_programs
 import chaos_servers
 import chaos_years
-from chaos_world import ACTION_WAIT_S, CONSUMERS, SHARDS
+from chaos_world import ACTION_WAIT_S, CONSUMERS, SHARDS, UNDO_S
 from harness_modes import REFUSALS
 
 GAP_S = 1.2                  # mean time between faults
@@ -166,9 +166,11 @@ def flush_redis(storm):
 def alarm_disk(storm, seconds):
     """RabbitMQ's disk alarm: publishers are blocked."""
     def alarm():
-        storm.world.broker_control("set_disk_free_limit", TOO_MUCH_DISK)
-        storm.pause(seconds)
-        storm.world.broker_control("set_disk_free_limit", NORMAL_DISK)
+        try:
+            storm.world.broker_control("set_disk_free_limit", TOO_MUCH_DISK)
+            storm.pause(seconds)
+        finally:
+            storm.world.broker_undo("set_disk_free_limit", NORMAL_DISK)
     return storm.with_server("broker", alarm)
 
 
@@ -320,7 +322,7 @@ class Storm:
         if self._leader.ident is not None:
             self._leader.join()
         for thread in self._threads:
-            thread.join(120)
+            thread.join(2 * UNDO_S)
         self.control(**CALM)
 
     def pause(self, seconds):

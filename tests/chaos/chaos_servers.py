@@ -92,7 +92,7 @@ def limit_channels(storm, most, seconds):
             storm.world.broker_control("set_user_limits", login, f'{{"max-channels": {most}}}')
             storm.pause(seconds)
         finally:
-            storm.world.broker_control("clear_user_limits", login, "all")
+            storm.world.broker_undo("clear_user_limits", login, "all")
     return storm.with_server("broker", limit)
 
 

@@ -25,6 +25,7 @@ LINKS = {"producer": ("broker", "database", "redis"),
 TWO_WAYS = ("database", "broker")   # these URLs list addresses: the only one of a server is listed twice
 SERVERS = {"database": "postgres", "broker": "rabbitmq", "redis": "redis"}
 PRODUCERS, CONSUMERS, CONSUMERS_MAX, SHARDS = 2, 4, 8, 16
+UNDO_S = 240
 NODES = 3               # of the broker, when it is a cluster
 WAIT_MAX_S = 10
 ACTION_WAIT_S = 15
@@ -372,6 +373,16 @@ class World:
         subprocess.run(["/usr/lib/rabbitmq/bin/rabbitmqctl", "-q", *arguments], check=True, env=found,
                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=60,
                        start_new_session=True)
+
+    def broker_undo(self, *arguments):
+        """The same, until it is done: what a fault has changed at the broker does not stay."""
+        deadline = time.monotonic() + UNDO_S
+        while True:
+            try:
+                return self.broker_control(*arguments)
+            except (subprocess.SubprocessError, OSError):       # on a slow machine it may take longer than a minute
+                if time.monotonic() > deadline:
+                    raise
 
     # -- healing ------------------------------------------------------------------------------------
 
