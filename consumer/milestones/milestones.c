@@ -9,6 +9,7 @@
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "common/shop/milestone_writer.h"
+#include "common/testing/seeded_bug.h"
 #include "consumer/milestones/announced.h"
 #include "consumer/milestones/milestone_fetch.h"
 
@@ -169,9 +170,11 @@ static void read(const struct milestone_reading *reading, void *arg)
             "RabbitMQ has no milestones for us: an older database would not be recognised; run "
             "checkoutctl topology, and checkoutctl roles rabbitmq",
             LOG_STR("reason", reading->problem));
-    buf_reset(query);
-    (void)buf_append(query, reading->milestones, strlen(reading->milestones) - 1);
+    const char *found = reading->milestones;
     const char *own = own_milestone(milestones);
+    SEEDED_BUG(OLD_PRIMARY, found = "{}"; own = "");
+    buf_reset(query);
+    (void)buf_append(query, found, strlen(found) - 1);
     if (own[0] != '\0')
         pg_array_text(query, own);
     pg_array_end(query);
