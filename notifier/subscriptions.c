@@ -65,8 +65,8 @@ static void offer(struct registry_member *member, void *arg)
     session_offer(session_of(member), &event->envelope, event->text, event->len);
 }
 
-/* Of an order that waits: comes so late that the line has moved, and another socket of its buyer
- * may have been told a better place. Its place now comes by itself, as after a replay. */
+/* An event of an order that waits, so late that its line has moved: another socket of its buyer may
+ * have had a better place. The place of now comes by itself, as after a replay. */
 static void leave_old_place_out(struct live_event *event, struct buf *text)
 {
     struct envelope *envelope = &event->envelope;
