@@ -383,6 +383,7 @@ class World:
             except (subprocess.SubprocessError, OSError):       # on a slow machine it may take longer than a minute
                 if time.monotonic() > deadline:
                     raise
+                time.sleep(1)       # it may be down just now
 
     # -- healing ------------------------------------------------------------------------------------
 
