@@ -17,7 +17,7 @@
 #define DRY_CHUNK "2000"
 #define BUSY_MS 50
 #define BUSY_MAX 600 /* in a row, of one shard: half a minute and more */
-#define SHARE_USUAL 20
+#define SHARE_USUAL 10
 #define NUMBER_SIZE 24
 #define TIME_SIZE 64
 
@@ -229,7 +229,7 @@ const struct command command_purge = {
         "at any time and run again, also twice at once. Let autovacuum run.",
     .options = {{"older-than", "DAYS", "how long ago it ended, like 180d; 7d at least"},
                 {"dry-run", NULL, "only counts"},
-                {"share", "PERCENT", "of the time at work, the rest is the sale's (20)"}},
+                {"share", "PERCENT", "of the time at work, the rest is the sale's (10)"}},
     .settings = CFG_BIT(DATABASE_URL),
     .run = run,
 };

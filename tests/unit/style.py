@@ -12,6 +12,7 @@
     style.py modules                      names that test modules take from each other
     style.py sql                          no numbered SQL file was edited
     style.py tidy [--build DIR]           clang-tidy, on what has changed since it last ran
+    style.py clang [--build DIR]          what clang says of each C file that gcc built
 
 What is known and waits to be mended stands in style_allowed.txt, one `CHECK PREFIX` a line.
 """
@@ -23,6 +24,7 @@ import subprocess
 import sys
 
 import style_circles
+import style_clang
 import style_docs
 import style_duplicates
 import style_includes
@@ -37,7 +39,7 @@ from style_source import ROOT, SKIPPED, run_tool, sources
 CHECKS = {"includes": style_includes.check, "sizes": style_sizes.check, "circles": style_circles.check,
           "duplicates": style_duplicates.check, "sql": style_sql.check, "docs": style_docs.check,
           "modules": style_modules.check, "words": style_words.check, "metrics": style_metrics.check,
-          "tidy": style_tidy.check}
+          "tidy": style_tidy.check, "clang": style_clang.check}
 FORMATTER = 14    # Debian 12's
 ALLOWED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "style_allowed.txt")
 

@@ -405,7 +405,7 @@ START_TEST(a_span_is_below_the_traces_and_above_what_it_causes)
     ck_assert(spans_begin(spans, ORDER, TRACE, &mark));
     span_mark_traceparent(&mark, below);
     ck_assert(strncmp(below, TRACE, 36) == 0);
-    ck_assert(strncmp(below + 36, TRACE + 36, 16) != 0);
+    ck_assert(strncmp(below + 36, &TRACE[36], 16) != 0);
     ck_assert_str_eq(below + 52, "-01");
     const struct span *span = spans_end(spans, &mark, "name", SPAN_SERVER, ORDER);
     ck_assert_ptr_nonnull(span);
