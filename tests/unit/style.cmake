@@ -1,5 +1,5 @@
 # Checks of what no compiler checks; exit code 77 means that the tool is not there.
-# clang-tidy takes minutes: tests/run has it as a step of its own.
+# clang-tidy takes minutes, and clang one: tests/run has them as steps of their own.
 foreach(check includes format shellcheck sizes circles duplicates sql docs words metrics modules)
   add_test(NAME style.${check} COMMAND /usr/bin/python3 ${CMAKE_CURRENT_SOURCE_DIR}/style.py ${check})
   set_tests_properties(style.${check} PROPERTIES SKIP_RETURN_CODE 77)
