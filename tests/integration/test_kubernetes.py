@@ -143,8 +143,11 @@ class Kubernetes(unittest.TestCase):
                    for _, thing in self.each(kind)]
         self.assertEqual(sorted(targets), ["consumer", "notifier", "producer"])
         ((_, scaled),) = self.each("ScaledObject")
-        (shards,) = [thing["data"]["CHECKOUT_SHARDS"] for name, thing in self.each("ConfigMap") if name == "ha"]
+        (shards,) = [setting["value"] for name, job in self.each("Job") if name == "ha"
+                     for setting in job["spec"]["template"]["spec"]["containers"][0]["env"] if setting["name"] == "CHECKOUT_SHARDS"]
         self.assertEqual(scaled["spec"]["maxReplicaCount"], int(shards))
+        for name, settings in self.each("ConfigMap"):       # reshard is refused while a program has it set
+            self.assertNotIn("CHECKOUT_SHARDS", settings["data"], name)
         metric = re.search(r"checkout_\w+", scaled["spec"]["triggers"][0]["metadata"]["query"])[0]
         with open(os.path.join(ROOT, "docs", "metrics.md"), encoding="utf-8") as page:
             self.assertIn(f"| `{metric}` | gauge | shard |", page.read())

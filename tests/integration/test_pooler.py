@@ -74,7 +74,7 @@ ignore_startup_parameters = options
         return login._replace(netloc=f"{login.username}:{login.password}@127.0.0.1:{self.port}").geturl()
 
     def close(self):
-        self._process.terminate()
+        self._process.kill()       # from 1.23 on SIGTERM waits for its clients
         self._process.wait(20)
         shutil.rmtree(self._directory)
 

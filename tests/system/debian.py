@@ -376,11 +376,19 @@ def rights(machine):
                             f"stat -c %U /proc/$(systemctl show -p MainPID --value {unit})").stdout.split()[-1]
         expect(f"the user of {unit}", owner, "checkout")
     for secret in ("order_secret", "gateway_key", "passwords/operator", "passwords/owner", "passwords/admin"):
-        seen = machine.run(f"test -s /etc/checkout/{secret} && runuser -u checkout -- cat /etc/checkout/{secret}", check=False)
+        machine.run(f"test -s /etc/checkout/{secret}")
+        seen = machine.run(f"runuser -u checkout -- cat /etc/checkout/{secret}", check=False)
         expect(f"the service's user reads {secret}", seen.returncode == 0, False)
-    password = "$(cat /etc/checkout/passwords/producer)"
-    plain = f"PGPASSWORD={password} psql 'postgresql://shop_producer@127.0.0.1/checkout?sslmode=disable' -c 'select 1'"
-    expect("PostgreSQL without TLS", machine.run(plain, check=False).returncode == 0, False)
+    for unit in UNITS:
+        own = re.sub(r"checkout-|@1", "", unit)
+        seen = machine.run(f"nsenter -t $(systemctl show -p MainPID --value {unit}) -m ls /etc/checkout/passwords").stdout.split()
+        expect(f"the passwords that {unit} sees", seen, [own, "smtp"] if own == "mailer" else [own])
+    expect("processes of HAProxy that are root's, beside its master",
+           machine.run("ps -o user= --ppid $(systemctl show -p MainPID --value haproxy)").stdout.split(), ["haproxy"])
+    as_producer = ("PGPASSWORD=$(cat /etc/checkout/passwords/producer) psql "
+                   "'postgresql://shop_producer@127.0.0.1/checkout?sslmode={}' -c 'select 1'")
+    machine.run(as_producer.format("require"))
+    expect("PostgreSQL without TLS", machine.run(as_producer.format("disable"), check=False).returncode == 0, False)
     sessions = machine.run("runuser -u postgres -- psql -qAt -c \"select usename, ssl, count(*) from pg_stat_ssl join "
                            "pg_stat_activity using (pid) where datname = 'checkout' group by 1, 2 order by 1\"").stdout
     print(sessions)
@@ -422,6 +430,10 @@ def sell_and_kill(machine):
         machine.run(f"kill -9 {before}")
         wait_for(f"{unit} is back", lambda b=before, u=unit: shop.main_pid(u) not in (b, "0"), 30)
         shop.sell(f"a pass is sold after {unit} was killed", "after-" + unit.split("@")[0].removeprefix("checkout-"))
+    frozen = shop.main_pid("checkout-consumer@1")
+    machine.run(f"kill -STOP {frozen}")
+    wait_for("systemd's watchdog ends a consumer that hangs", lambda: shop.main_pid("checkout-consumer@1") not in (frozen, "0"), 90)
+    shop.sell("a pass is sold after the consumer hung", "after-hanging")
 
 
 def sell_on(machine):
@@ -431,6 +443,10 @@ def sell_on(machine):
     machine.run("sed s/9201/9202/ /etc/checkout/consumer-1.env >/etc/checkout/consumer-2.env; "
                 "systemctl enable -q --now checkout-consumer@2")
     wait_for("two consumers share the work", lambda: re.search(r"^ok +consumers +2 alive", shop.ctl("doctor", check=False), re.MULTILINE), 30)
+    machine.run("sed s/9101/9102/ /etc/checkout/producer-1.env >/etc/checkout/producer-2.env; "
+                "systemctl enable -q --now checkout-producer@2; systemctl stop checkout-producer@1")
+    shop.sell("a pass is sold by the second producer alone", "by-the-second")
+    machine.run("systemctl start checkout-producer@1; systemctl disable -q --now checkout-producer@2")
     print(shop.ctl("audit"))
 
 
@@ -445,6 +461,8 @@ def upgrade(machine):
     expect("the settings are as before", machine.run("cat /etc/checkout/checkout.env").stdout == settings, True)
     machine.run("systemctl stop checkout.target")
     for unit in UNITS:
+        wait_for(f"{unit} ends", lambda u=unit: machine.run(
+            f"systemctl show -p ActiveState --value {u}").stdout.strip() in ("inactive", "failed"), 70)
         expect(f"{unit} ended in order", machine.run(f"systemctl show -p Result --value {unit}").stdout.strip(), "success")
     machine.run("systemctl start checkout.target")
     wait_for("the target starts all of it", shop.ready, 90)

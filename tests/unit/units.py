@@ -24,7 +24,7 @@ def analyze(directory, *arguments):
 
 
 def main():
-    build = sys.argv[1]
+    build = os.path.abspath(sys.argv[1])
     if shutil.which("systemd-analyze") is None:
         print("systemd-analyze is not installed")
         sys.exit(77)
@@ -33,6 +33,8 @@ def main():
         for name in (*INSTANCES, "checkout.target"):
             with open(os.path.join(build, "deploy/systemd", name), encoding="utf-8") as source:
                 text = source.read()
+            # what env starts would not be looked at
+            text = re.sub(r"^ExecStart=/usr/bin/env (?:\S+=\S+ )+", "ExecStart=", text, flags=re.MULTILINE)
             with open(os.path.join(directory, name), "w", encoding="utf-8") as copy:
                 copy.write(re.sub(r"(?<=[ =])/\S+/(checkout-[a-z]+)$", rf"{build}/bin/\1", text, flags=re.MULTILINE))
         for name, instance in INSTANCES.items():

@@ -32,7 +32,7 @@ begin
                h.quantity, h.expires_at
           from page p
           cross join lateral (select * from checkout.items where items.sku = p.sku limit 1) i
-          join checkout.shards s on s.shards = p_shards and s.shard = i.shard
+          cross join lateral (select * from checkout.shards t where t.shards = p_shards and t.shard = i.shard limit 1) s
           left join lateral (select l.quantity, l.expires_at from checkout.waitlist l
                               where l.sku = i.sku and l.ticket >= i.waitlist_head order by l.ticket limit 1) h on true
          where p.shard = any (p_shard_list))

@@ -115,7 +115,8 @@ declare
     promoted integer := 0;
 begin
     select i.*, i.stock - i.sold as servable, s.paused as shard_paused into item
-      from checkout.items i join checkout.shards s on s.shards = p_shards and s.shard = i.shard
+      from checkout.items i
+      cross join lateral (select * from checkout.shards t where t.shards = p_shards and t.shard = i.shard limit 1) s
      where i.sku = p_sku;
     if not found or item.waiting = 0 then
         return;
@@ -246,7 +247,8 @@ begin
                      order by l.ticket limit room) h
              where h.expires_at <= (select checkout.item_clock(i, s)
                                       from checkout.items i
-                                      join checkout.shards s on s.shards = p_shards and s.shard = i.shard
+                                     cross join lateral (select * from checkout.shards t
+                                                          where t.shards = p_shards and t.shard = i.shard limit 1) s
                                      where i.sku = touched));
         expired := checkout.leave_waitlist(touched, tickets, 'rejected', 'expired');
         if expired > 0 then
