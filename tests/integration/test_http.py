@@ -3,6 +3,8 @@
 
 import collections
 import contextlib
+import ctypes
+import ctypes.util
 import http.client
 import json
 import os
@@ -27,6 +29,16 @@ ORIGINS = "https://Shop.Example,https://pay.example:443,capacitor://localhost"
 BODY = {"sku": "hat", "quantity": 1, "payment_method": "pm_card_visa"}
 HANDSHAKE = ("Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
 HEAD_MAX = 16384
+
+
+def library():
+    """Version of libmicrohttpd."""
+    version = ctypes.CDLL(ctypes.util.find_library("microhttpd")).MHD_get_version
+    version.restype = ctypes.c_char_p
+    return tuple(map(int, re.findall(rb"\d+", version())[:3]))
+
+
+LIBRARY = library()
 
 
 class Http(harness.TestCase):
@@ -59,8 +71,9 @@ class Http(harness.TestCase):
             got += piece
         return got
 
-    def the_one_problem(self, url, data, status, name):
-        """`data` gets exactly one answer, a whole problem, and then the end."""
+    def the_one_problem(self, url, data, status, name, by_library=False):
+        """`data` gets exactly one answer, a whole problem, and then the end. `by_library`: newer versions of the library may
+        answer it themselves."""
         connection = self.connect(url)
         connection.sendall(data)
         got = self.until_the_end(connection)
@@ -68,8 +81,10 @@ class Http(harness.TestCase):
         self.assertTrue(got.startswith(b"HTTP/1.1 %d " % status), got[:300])
         self.assertEqual(got.count(b"HTTP/1.1 "), 1, got)
         self.assertEqual(got.lower().count(b"content-length:"), 1, got)
-        self.assertIn(b"Content-Type: application/problem+json", head)
         self.assertIn(b"Connection: close", head)
+        if by_library and LIBRARY >= (0, 9, 77) and b"Content-Type: application/problem+json" not in head:
+            return
+        self.assertIn(b"Content-Type: application/problem+json", head)
         problem = json.loads(body)
         self.assertEqual(problem["type"], f"/problems/{name}")
         self.assertEqual((status, problem["title"]), PROBLEMS[problem["type"]])
@@ -166,7 +181,7 @@ class Heads(Http):
         for url, path, _ in self.both:
             for line in ("Foo : bar", "Foo\t: bar", "Transfer-Encoding : chunked", " folded: x"):
                 self.the_one_problem(url, f"GET {path} HTTP/1.1\r\nHost: x\r\n{line}\r\n\r\n".encode(), 400,
-                                     "invalid-request")
+                                     "invalid-request", by_library=True)
 
     def test_empty_lines_before_a_request_are_passed_over(self):
         for url, path, status in self.both:
@@ -214,7 +229,8 @@ class Refusals(Http):
             for data in (f"GET {path} HTTP/1.1\r\n\r\n",
                          f"GET {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx",
                          f"GET {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n"):
-                self.the_one_problem(url, data.encode() + b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", 400, "invalid-request")
+                self.the_one_problem(url, data.encode() + b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", 400, "invalid-request",
+                                     by_library="gzip" in data)
 
     def test_413(self):
         lines = self.order().replace(b"Content-Length: ", b"X-Was: ").partition(b"\r\n\r\n")[0]

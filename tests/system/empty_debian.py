@@ -54,7 +54,8 @@ def in_system(root, script, **how):
     if not os.path.exists(hosts):
         with open(hosts, "w", encoding="ascii") as sink:
             sink.write("127.0.0.1 localhost\n")
-    mounts = (f"set -e; mount --rbind /dev '{root}/dev'; mount -t proc proc '{root}/proc'; mount -t tmpfs tmpfs '{root}/run'; "
+    # the system is a mount, so that what runs there can have mounts of its own
+    mounts = (f"set -e; mount --bind '{root}' '{root}'; mount --rbind /dev '{root}/dev'; mount -t proc proc '{root}/proc'; mount -t tmpfs tmpfs '{root}/run'; "
               f"exec chroot '{root}' /usr/bin/env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 "
               "DEBIAN_FRONTEND=noninteractive /bin/bash -ec \"$0\"")
     return subprocess.run([*APART, "sh", "-c", mounts, script], stdin=subprocess.DEVNULL, **{"check": True, **how})
