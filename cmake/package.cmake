@@ -7,10 +7,10 @@ set(CPACK_DEBIAN_PACKAGE_DESCRIPTION "Checkout takes orders over HTTP, serves ea
 RabbitMQ, reserves stock in PostgreSQL, charges the card, and tells the
 buyer by websocket. Nothing of it starts by itself: the page operations in
 the documentation says how to set it up.")
-# Another number for each release: so an upgrade of the host brings the package that is made for it.
+# Another version for each release: so an upgrade of the host brings the package that is made for it.
 file(STRINGS /etc/os-release release REGEX "^VERSION_ID=")
 if(release MATCHES "([0-9.]+)")
-  set(CPACK_DEBIAN_PACKAGE_RELEASE "1~deb${CMAKE_MATCH_1}")
+  set(CPACK_DEBIAN_PACKAGE_VERSION "${PROJECT_VERSION}+deb${CMAKE_MATCH_1}")
 endif()
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION net)
