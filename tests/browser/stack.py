@@ -192,9 +192,8 @@ class World:
         self.prometheus.see()
         with open(test_alerts.DASHBOARD, encoding="utf-8") as source:
             panel = next(one for one in json.load(source)["panels"] if one["title"] == title)
-        series = [[row["metric"], float(row["value"][1])] for target in panel["targets"]
-                  for row in self.prometheus.query(target["expr"].replace("$__rate_interval", test_alerts.WINDOW))]
-        return [[labels, value] for labels, value in series if value == value]
+        return [row for target in panel["targets"]
+                for row in self.prometheus.values(target["expr"].replace("$__rate_interval", test_alerts.WINDOW))]
 
     def says(self, arguments):
         """What checkoutctl says, whatever its exit code."""
