@@ -399,11 +399,16 @@ class Alerts(harness.TestCase):
 
     def test_each_alarm_has_its_page_and_its_fault(self):
         with open(RULES, encoding="utf-8") as source:
-            names = re.findall(r"alert: (\w+)", source.read())
+            text = source.read()
+        names = re.findall(r"alert: (\w+)", text)
         with open(os.path.join(ROOT, "docs/runbook.md"), encoding="utf-8") as source:
             pages = re.findall(r"^## (\w+)$", source.read(), re.MULTILINE)
         self.assertEqual(sorted(names), sorted(pages))
         self.assertEqual(sorted(names), sorted(self.FAULTS))
+        links = re.findall(r"alert: (\w+)(?:(?!alert:).)*?runbook_url: (\S+)$", text, re.DOTALL | re.MULTILINE)
+        self.assertEqual([name for name, _ in links], names)
+        for name, link in links:
+            self.assertTrue(link.endswith("docs/runbook.md#" + name.lower()), f"{name}: {link}")
 
     def test_commands_of_the_runbook_are_there(self):
         with open(os.path.join(ROOT, "docs/runbook.md"), encoding="utf-8") as source:
