@@ -104,6 +104,43 @@ test("an item is paused, restocked and resumed, with a reason, once", async () =
   await olga.leave();
 });
 
+test("an order is refunded and its unit put back, and one that waits is cancelled", async () => {
+  const sku = await world.item({ stock: 1 });
+  const paid = await world.order({ user: "ann", sku });
+  await world.wait({ order: paid, status: "confirmed" });
+  const olga = await Operator.enter("operator.read shop");
+  const change = async (kind, order, fill) => {
+    await olga.page.getByRole("button", { name: "Change an order…" }).click();
+    await olga.page.getByLabel("What", { exact: true }).selectOption(kind);
+    await olga.page.getByLabel("Order", { exact: true }).fill(order);
+    await fill?.();
+    await olga.page.getByLabel("Reason").fill(`a test of ${kind}`);
+    await olga.page.getByRole("button", { name: "Go on" }).click();
+    assert.ok((await olga.page.locator("#sentence").innerText()).includes(order));
+    await olga.look(kind);
+    await olga.page.getByRole("button", { name: "Do it" }).click();
+    await olga.page.getByRole("button", { name: "Close" }).click();
+  };
+  const changed = (order, what) => until("the table of changes", async () => what.test(await olga.page.locator("#changes tr", { hasText: order }).innerText()));
+  await change("refund", paid, () => olga.page.getByLabel("Put its units back on sale").check());
+  await world.wait({ order: paid, status: "refunded" });
+  assert.deepEqual(await world.counts({ sku }), { stock: 1, held: 0, sold: 0, waiting: 0 });
+  await changed(paid, /refund its units go back on sale.*olga.*a test of refund.*refund of .* begun, its units go back on sale/s);
+  await world.latency({ milliseconds: HELD_MS });
+  const first = await world.order({ user: "bob", sku });
+  await world.wait({ order: first, status: "reserved" });
+  const behind = await world.order({ user: "cleo", sku });
+  await world.wait({ order: behind, status: "waiting" });
+  await change("cancel", behind);
+  await world.wait({ order: behind, status: "cancelled" });
+  assert.deepEqual(await world.counts({ sku }), { stock: 1, held: 1, sold: 0, waiting: 0 });
+  await changed(behind, /cancel.*olga.*a test of cancel.*cancelled/s);
+  await world.latency({ milliseconds: 0 });
+  await world.wait({ order: first, status: "confirmed" });
+  assert.deepEqual(olga.troubles, []);
+  await olga.leave();
+});
+
 test("a payment that is unclear is resolved, and who did it stands there as text", async () => {
   await world.latency({ milliseconds: HELD_MS });
   const sku = await world.item({ stock: 1 });
