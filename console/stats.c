@@ -30,16 +30,7 @@ const char *stats_route_name(enum stats_route route)
     return routes[route];
 }
 
-void stats_init(struct stats *s, struct metrics *m)
-{
-    *s = (struct stats){.metrics = m};
-    s->database_up = metrics_server_up(m, METRICS_DATABASE);
-    s->waiting = metrics_gauge(
-        m, "checkout_console_waiting_requests",
-        "Requests that wait for a command's end, for events, or for the overview.", NULL);
-}
-
-void stats_request(struct stats *s, enum stats_route route, unsigned code)
+static struct metric *requests(struct stats *s, enum stats_route route, unsigned code)
 {
     assert(code >= STATS_CODE_MIN && code <= STATS_CODE_MAX);
     struct metric **metric = &s->requests[route][code - STATS_CODE_MIN];
@@ -49,5 +40,24 @@ void stats_request(struct stats *s, enum stats_route route, unsigned code)
         *metric = metrics_counter(s->metrics, "checkout_console_requests_total",
                                   "Requests answered by the console.", labels);
     }
-    metric_add(*metric, 1);
+    return *metric;
+}
+
+void stats_init(struct stats *s, struct metrics *m)
+{
+    *s = (struct stats){.metrics = m};
+    s->database_up = metrics_server_up(m, METRICS_DATABASE);
+    s->waiting = metrics_gauge(
+        m, "checkout_console_waiting_requests",
+        "Requests that wait for a command's end, for events, or for the overview.", NULL);
+    /* A rate over a series that appears with its first event misses it. */
+    for (enum stats_route route = 0; route < STATS_OTHER; route++) {
+        (void)requests(s, route, 200);
+        (void)requests(s, route, 503);
+    }
+}
+
+void stats_request(struct stats *s, enum stats_route route, unsigned code)
+{
+    metric_add(requests(s, route, code), 1);
 }

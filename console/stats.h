@@ -37,7 +37,7 @@ struct stats {
     struct metrics *metrics;
     struct metric *database_up;
     struct metric *waiting; /* requests that wait for a command's end, events, or the overview */
-    /* made when first needed: (route, code) */
+    /* (route, code): those of stats_init, and others when they are first needed */
     struct metric *requests[STATS_ROUTES][STATS_CODE_MAX - STATS_CODE_MIN + 1];
 };
 

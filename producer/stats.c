@@ -42,12 +42,17 @@ static struct metric *requests(struct stats *s, enum stats_route route, unsigned
     return *metric;
 }
 
-/* As those of the problems: what an alarm looks at. Others come with their first request. */
-static void init_orders(struct stats *s)
+/* As those of the problems: what an alarm looks at, and of each call that it went well, or could
+ * not be served. Others come with their first request. */
+static void init_requests(struct stats *s)
 {
     static const unsigned codes[] = {202, 400, 401, 404, 409, 413, 415, 422, 429, 503};
     for (size_t i = 0; i < ARRAY_LEN(codes); i++)
         (void)requests(s, STATS_ORDERS_POST, codes[i]);
+    for (enum stats_route route = STATS_ORDERS_POST + 1; route < STATS_PREFLIGHT; route++) {
+        (void)requests(s, route, 200);
+        (void)requests(s, route, 503);
+    }
 }
 
 void stats_init(struct stats *s, struct metrics *m)
@@ -89,7 +94,7 @@ void stats_init(struct stats *s, struct metrics *m)
     s->clock_known = metrics_gauge(m, "checkout_clock_drift_known",
                                    "1 once the clock was compared with PostgreSQL's.", NULL);
     init_problems(s);
-    init_orders(s);
+    init_requests(s);
 }
 
 const char *stats_route_name(enum stats_route route)

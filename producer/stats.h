@@ -46,7 +46,7 @@ struct stats {
     struct metric *clock_drift;
     struct metric *clock_known;
     struct metric *problems[PROBLEM_COUNT];
-    /* made when first needed: (route, code) */
+    /* (route, code): those of stats_init, and others when they are first needed */
     struct metric *requests[STATS_ROUTES][STATS_CODE_MAX - STATS_CODE_MIN + 1];
 };
 

@@ -67,6 +67,12 @@ class Daemon(harness.TestCase):
             self.assertEqual(code, 1)
             self.assertIn("CHECKOUT_ADMIN_LISTEN", said)
 
+    def from_the_start(self, text, metric, *routes):
+        """Nothing was asked for yet, and there are series all the same."""
+        for route in routes:
+            for code in (200, 503):
+                self.assertIn(f'{metric}{{route="{route}",code="{code}"}} 0\n', text)
+
     def test_metrics_are_well_formed(self):
         jwks = os.path.join(self.stack.directory, "jwks.json")
         publish(jwks, ProviderKey("ES256", "one").jwk())
@@ -97,6 +103,10 @@ class Daemon(harness.TestCase):
                 self.assertIn(f'checkout_program_info{{program="{name}"}} 1\n', text)
                 if name == "producer":
                     self.assertIn('checkout_requests_total{route="POST /v1/orders",code="503"} 0\n', text)
+                    self.from_the_start(text, "checkout_requests_total", "GET /v1/orders/{id}", "POST /v1/webhooks/stripe")
+                if name == "console":
+                    self.from_the_start(text, "checkout_console_requests_total", "GET /v1/shop/orders", "page",
+                                        "POST /v1/shop/orders/{id}/refund", "POST /v1/ops/dead-letters/replay")
                 judged = subprocess.run(["promtool", "check", "metrics"], input=text, check=False, text=True,
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
                 self.assertEqual((judged.returncode, judged.stdout), (0, ""))
