@@ -30,6 +30,8 @@ CARDS = ("pm_card_visa", "pm_card_visa", "pm_card_chargeDeclined")
 class Lane(threading.Thread):
     """A buyer after the other: each sends when the one before has a 202. A refusal is sent again."""
 
+    PAUSE_S = 0.02      # between two of them
+
     def __init__(self, stack, skus):
         super().__init__(daemon=True)
         self.stack, self.skus = stack, skus
@@ -43,7 +45,7 @@ class Lane(threading.Thread):
             sku = self.skus[number % len(self.skus)]
             self.buy(sku, f"{self.name}-{number}", CARDS[number % len(CARDS)])
             number += 1
-            time.sleep(0.02)
+            time.sleep(self.PAUSE_S)
 
     def buy(self, sku, user, card):
         key = uuid.uuid4().hex
