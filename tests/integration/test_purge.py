@@ -267,6 +267,69 @@ class Purge(PurgeCase):
             self.assertEqual(self.stack.ctl("purge", *arguments, check=False).returncode, 2)
 
 
+class Records(PurgeCase):
+    """What is kept of no order: who owned a shard, what was published when, what operators asked for."""
+
+    daemons = ()
+
+    def insert(self, statement, *values):
+        return self.stack.one(f"insert into checkout.{statement}", values)
+
+    def command(self, state, created, finished, order=None):
+        """A command to the item, with the request for it, so many days ago."""
+        command = self.insert(
+            "commands (kind, shard, sku, order_id, requested_by, state, result, created_at, finished_at) values ('restock', 0, 'hat', %s, "
+            "'ann', %s, %s, now() - %s * interval '1 day', now() - %s * interval '1 day') returning command_id",
+            order, state, "done" if finished else None, created, finished)
+        self.request(created, command)
+        return command
+
+    def request(self, created, command=None):
+        return self.insert("requests (requested_by, key, kind, sku, wish, command_id, created_at) values ('ann', %s, 'create', 'hat', "
+                           "'{}', %s, now() - %s * interval '1 day') returning request_id", uuid.uuid4().hex, command, created)
+
+    def take_over(self, shard, epoch, days):
+        return self.insert("take_overs (shards, shard, epoch, member, taken_at) values (4, %s, %s, 1, "
+                           "now() - %s * interval '1 day') returning take_over_id", shard, epoch, days)
+
+    def watermark(self, relayed_to, days):
+        return self.insert("relay_log (shard, relayed_to, saved_at) values (0, %s, now() - %s * interval '1 day') "
+                           "returning relayed_to", relayed_to, days)
+
+    def left(self, table, key):
+        return {value for value, in self.stack.sql(f"select {key} from checkout.{table}")}
+
+    def everything(self):
+        return {(table, value) for table, key in (("commands", "command_id"), ("requests", "request_id"), ("relay_log", "relayed_to"),
+                                                  ("take_overs", "take_over_id")) for value in self.left(table, key)}
+
+    def test_the_old_ones_go_and_those_that_are_needed_stay(self):
+        before = self.everything()
+        self.stack.sql("insert into items (sku, shard, title, price, currency, stock) values ('hat', 0, 'x', 1000, 'usd', 9)")
+        self.stack.sql("insert into orders (order_id, user_id, sku, shard, quantity, status, reason, amount, currency, fingerprint, sequence, "
+                       "accepted_at) values ('11111111-1111-4111-8111-111111111111', 'ann', 'hat', 0, 1, 'rejected', 'sold_out', 1000, 'usd', "
+                       "'x', 1, now())")
+        self.command("pending", 400, None)
+        self.command("done", 400, 100)                                              # it took long
+        self.command("done", 400, 399, "11111111-1111-4111-8111-111111111111")      # goes with its order
+        self.request(100)
+        self.watermark(7, 100)
+        self.take_over(0, 2, 300)       # owned the shard 180 days ago
+        self.take_over(0, 3, 100)
+        self.take_over(1, 1, 400)       # and still does
+        kept = self.everything()
+        gone = {("commands", self.command("done", 400, 399)), ("commands", self.command("refused", 400, 399, uuid.uuid4().hex)),
+                ("requests", self.request(400)), ("take_overs", self.take_over(0, 1, 400)), ("relay_log", self.watermark(5, 400))}
+        all_of_them = self.everything()
+        self.assertEqual(len(all_of_them - kept), len(gone) + 2)     # two requests for the commands
+        self.assertEqual(self.purge("--dry-run")["records"], len(gone) + 2)
+        self.assertEqual(self.everything(), all_of_them)
+        self.assertEqual(self.purge()["records"], len(gone) + 2)
+        self.assertEqual(self.everything(), kept)
+        self.assertLess(before, kept)
+        self.assertEqual(self.purge()["records"], 0)
+
+
 class Indexes(PurgeCase):
     """What an order that has ended takes in indexes. They must stay in memory, or the sale reads the disk."""
 
