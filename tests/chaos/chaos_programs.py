@@ -45,7 +45,7 @@ def mute_address(storm, kind, number, server, which, seconds):
             storm.pause(seconds)
         finally:
             storm.world.wires.tell(mute, "pass")
-    if server == "database" and storm.world.pair is not None:   # who reaches only an old primary cannot know
+    if server == "database" and storm.world.pair is not None:   # who reaches only an old primary serves nothing
         return storm.with_server(server, work)
     work()
     return True
