@@ -31,6 +31,7 @@ TOO_MUCH_DISK = "100000GB"   # no disk has so much free: an alarm
 NORMAL_DISK = "50MB"
 
 RETRY_S = 1.0
+LONG_MINUTES = 10   # from here on each rare fault must have happened
 
 Fault = collections.namedtuple("Fault", "at name function arguments rare")
 
@@ -324,6 +325,12 @@ class Storm:
         for thread in self._threads:
             thread.join(2 * UNDO_S)
         self.control(**CALM)
+
+    def missing(self, minutes):
+        """Rare faults that a run of this length owes, and that never disturbed anything."""
+        if minutes < LONG_MINUTES:
+            return []
+        return sorted({fault.name for fault in self.plan if fault.rare and self.fired[fault.name] == 0})
 
     def pause(self, seconds):
         self._over.wait(seconds)

@@ -120,6 +120,25 @@ class Patience(unittest.TestCase):
             self.assertEqual(self.fired(False, [False]), 1)
             self.assertEqual(self.fired(True, [True]), 1)
 
+    def test_a_long_run_in_which_a_rare_fault_never_happened_is_no_proof(self):
+        log = open(os.devnull, "w", encoding="ascii")
+        self.addCleanup(log.close)
+        for part, names in ((chaos_faults, {"operator purges", "operator changes the number of shards"}),
+                            (chaos_failover, {"an old primary comes back"})):
+            plan = chaos_faults.schedule(7, 600, rare={**chaos_faults.RARE, **part.RARE})
+            storm = chaos_faults.Storm(World("/nowhere"), plan, log)
+            self.assertLessEqual(names, set(storm.missing(10)))
+            self.assertEqual(storm.missing(9.9), [])
+            for fault in plan:
+                if fault.name not in names:
+                    storm.fired[fault.name] += 1
+            storm.skipped.update(names)
+            self.assertEqual(storm.missing(10), sorted(names))
+            storm.fired.update(names)
+            self.assertEqual(storm.missing(10), [])
+        seeded = chaos_faults.Storm(World("/nowhere"), chaos_faults.schedule(7, 600, rare={}), log)
+        self.assertEqual(seeded.missing(10), [])
+
 
 class Addresses(unittest.TestCase):
     def test_of_urls(self):
