@@ -9,7 +9,7 @@
 
 #define POINT_EVERY_S 10
 #define FRESH_MS 1000
-#define SHARE 20 /* PostgreSQL is busy with it for a twentieth of the time at most */
+#define SHARE 50 /* PostgreSQL is busy with it for a fiftieth of the time at most */
 
 static const struct pg_statement overview = {
     "console_overview", "select point::text, details::text from checkout.overview()", 0};
