@@ -6,6 +6,7 @@ wait: half of these for one item, the others for 2,000 items.
 """
 
 import os
+import statistics
 import time
 
 import harness
@@ -18,7 +19,8 @@ ITEMS = 2000
 JUST_NOW = max(ORDERS // 33, 15000) # orders that were decided in the last seconds
 VIEW_S = 0.3
 LOOKS = 9
-ROWS_MOST = 12000                   # < JUST_NOW; that any step of the overview sees: 10,000 open payments, or 8,192 events
+# That any step of the overview sees: 10,000 open payments, 8,192 events, or the sales of 10 s, of those of just now.
+ROWS_MOST = max(12000, JUST_NOW // 2)
 
 ENDED = """
     with made as (
@@ -89,14 +91,14 @@ class Scale(Console, Explained):
         cls.stack.sql(ENDED, {**cls.items, "count": count, "from_s": from_s, "to_s": to_s})
 
     def look(self, path, scope="shop operator"):
-        """What a view takes, in seconds: the quickest of several looks, since others use the machine, too."""
+        """What a view takes, in seconds: the median of several looks."""
         took, token = [], "Bearer " + self.token(scope=scope)
         for _ in range(LOOKS):
             began = time.monotonic()
             answer = http_call(self.console.url, "GET", path, {"Authorization": token})
             took.append(time.monotonic() - began)
             self.assertEqual(answer.status, 200, answer)
-        return min(took), answer
+        return statistics.median(took), answer
 
     def test_each_view_is_there_in_time(self):
         order, reference = self.stack.sql("select order_id::text, reference from orders where status = 'confirmed' limit 1")[0]
@@ -118,8 +120,9 @@ class Scale(Console, Explained):
             began = time.monotonic()
             point = self.stack.one("select point from overview()")
             took.append(time.monotonic() - began)
-        print(f"the overview takes {min(took) * 1000:.1f} ms with {ORDERS} orders", flush=True)
-        self.assertLess(min(took), VIEW_S)
+        took = statistics.median(took)
+        print(f"the overview takes {took * 1000:.1f} ms with {ORDERS} orders", flush=True)
+        self.assertLess(took, VIEW_S)
         self.assertEqual(point["waiting"], self.waiting)
         self.assertGreater(point["confirmed_per_second"], 0)
 
