@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""What `checkoutctl reshard` does not begin, or takes back, and says so; with --dry-run, too."""
+"""What `checkoutctl reshard` does not begin, or takes back, or does not wait for, and says so; with --dry-run, too."""
 
 import harness
 from harness import wait_until
@@ -56,6 +56,53 @@ class SetPrograms(Refused):
         self.assertIn("the first is the producer [::1]:9 on box", problem)
         self.stack.sql("drop trigger insist on reshards")
         self.stack.sql("delete from daemons")
+
+
+class NoConsumers(Refused):
+    """They are all gone: before it, so that nothing is begun; or when the tables have moved, so that there is no way back."""
+
+    daemons = ("sandbox", "producer")
+
+    def test_it_needs_them_before_and_not_when_the_tables_have_moved(self):
+        for words in (("--to", "4"), ("--to", "4", "--dry-run")):
+            self.assertIn("2 shards have no living consumer: start consumers first", self.refused(*words))
+        consumer = self.stack.start("consumer")
+        self.wait_owners(2)
+        sku = self.stack.item(stock=9)
+        process = self.begin_held(4)
+        consumer.kill()
+        self.release()
+        wait_until(lambda: self.state() == "open", 60, "the new exchange to open")
+        self.stack.shards = 4
+        order = wait_until(lambda: self.accepted("ann", sku), 30, "an order to be accepted")
+        said, problem = process.communicate(timeout=90)
+        self.assertEqual(process.returncode, 0, said + problem)
+        self.assertIn("4 shards have no living consumer yet: their orders will wait", problem)
+        self.assertIsNone(order.row())
+        self.stack.start("consumer")
+        order.wait("confirmed")
+        self.stack.ctl("audit")
+
+    def accepted(self, user, sku):
+        answer = self.stack.post(user, sku)
+        return harness.Order(self.stack, user, answer.json["id"]) if answer.status == 202 else None
+
+
+class TooMuch(Refused):
+    """What moves in one transaction stops the sale, so there is a limit."""
+
+    daemons = ("consumer",)
+    ROWS = 200000
+
+    def test_it_is_refused_and_orders_go_on_as_before(self):
+        self.wait_owners(2)
+        self.stack.sql("insert into items (sku, shard, title, price, currency, stock) select 'many-' || g, 0, 'x', 1000, 'usd', 1 "
+                       "from generate_series(1, %s) g", (self.ROWS + 1,))
+        self.assertIn(f"{self.ROWS + 1} rows would have to move at once, and {self.ROWS} are the most", self.refused("--to", "4", "--dry-run"))
+        self.assertIn(f"{self.ROWS + 1} rows would have to move at once", self.refused("--to", "4"))
+        self.assertEqual((self.state(), self.stack.one("select shards from service")), ("undone", 2))
+        self.stack.sql("delete from items where sku = 'many-1'")
+        self.assertIn("2 shards would become 4", self.end_well(self.begin("--to", "4", "--dry-run")))
 
 
 class Behind(Refused, RestoreCase):
