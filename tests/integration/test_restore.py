@@ -3,20 +3,36 @@
 until `checkoutctl restore finish`, which brings every order back that was paid."""
 
 import json
+import os
 import urllib.parse
 
 import harness
 from harness import query_once, wait_until
+from harness_keys import ProviderKey, publish
+from harness_mail import Inbox
 from harness_restore import OwnPrimary, RestoreCase
 from harness_services import Standby
 
-SERVING = ("producer", "consumer", "notifier", "webhooks")
+SERVING = ("producer", "consumer", "notifier", "mailer", "webhooks", "console")
 
 
 class OlderDump(RestoreCase):
     def doctor_of_milestones(self):
         done = self.stack.ctl("doctor", check=False)
         return done.returncode, next((line for line in done.stdout.splitlines() if " milestones" in line), done.stdout)
+
+    def settings_of(self, name):
+        """What a program needs that the others do not."""
+        if name == "mailer":
+            inbox = Inbox()
+            self.addCleanup(inbox.close)
+            return {"CHECKOUT_MAIL": "true", "CHECKOUT_MAIL_FROM": "shop@example.org", "CHECKOUT_SMTP_TLS": "false",
+                    "CHECKOUT_SMTP_URL": f"smtp://127.0.0.1:{inbox.port}"}
+        if name == "console":
+            path = os.path.join(self.stack.directory, "console-jwks.json")
+            publish(path, ProviderKey("ES256", "shop-1").jwk())
+            return {"CHECKOUT_CONSOLE_JWKS_FILE": path}
+        return {"CHECKOUT_HOOKS_SECRETS": self.stack.directory} if name == "webhooks" else {}
 
     def test_serves_nothing_until_it_is_finished(self):
         early = self.sell("ann", "bob")
@@ -30,7 +46,7 @@ class OlderDump(RestoreCase):
         self.restore(dump)
 
         # everything at once, without the page
-        daemons = [self.stack.start(name, wait=False, CHECKOUT_HOOKS_SECRETS=self.stack.directory) for name in SERVING]
+        daemons = [self.stack.start(name, wait=False, **self.settings_of(name)) for name in SERVING]
         daemons.append(self.stack.start("consumer", wait=False))
         self.wait_refused(daemons, "this database lacks events that buyers have seen")
         # accepting needs RabbitMQ alone; what would be told from the database is not told

@@ -196,20 +196,21 @@ class Refused(harness.TestCase):
     def greeted(self, *names):
         return [self.greet(name) for name in names]
 
-    SERVE = ("checkout-producer", "checkout-producer writes", "checkout-consumer orders", "checkout-notifier", "checkout-console")
+    SERVE = ("checkout-consumer orders", "checkout-producer", "checkout-producer writes", "checkout-notifier", "checkout-mailer",
+             "checkout-webhooks", "checkout-console", "checkout-console writes")
     LOOK = ("checkoutctl", "checkout-consumer", "checkout-consumer start", "checkout-consumer heartbeat")
 
     def test_until_it_is_compared_and_when_it_is_behind(self):
         self.stack.sql("update database_check set identity = null, refused = null")
-        self.assertEqual(self.greeted(*self.SERVE), [None, None, "CK008", None, None])     # no consumer ever kept any
+        self.assertEqual(self.greeted(*self.SERVE), ["CK008"] + [None] * 7)     # no consumer ever kept any
         self.stack.sql("update database_check set identity = 'another server'")
-        self.assertEqual(self.greeted(*self.SERVE), ["CK008"] * 5)
+        self.assertEqual(self.greeted(*self.SERVE), ["CK008"] * 8)
         self.assertEqual(self.greeted(*self.LOOK), [None] * 4)
         self.assertIsNone(self.stack.one("select problem from judge_database('{}', 'the test')"))
-        self.assertEqual(self.greeted(*self.SERVE, *self.LOOK), [None] * 9)
+        self.assertEqual(self.greeted(*self.SERVE, *self.LOOK), [None] * 12)
         ahead = json.dumps({"generation": 7, "epochs": [], "events": []})
         self.assertIn("an old copy", self.stack.one("select problem from judge_database(%s, 'the test')", ([ahead],)))
-        self.assertEqual(self.greeted(*self.SERVE), ["CK009"] * 5)
+        self.assertEqual(self.greeted(*self.SERVE), ["CK009"] * 8)
         self.assertEqual(self.greeted(*self.LOOK), [None] * 4)
         self.assertIn("an old copy", self.stack.one("select problem from judge_database('{}', 'the test')"))   # and stays so
         for refused in ("select feed('{}', 1, false)", "select take_over(4, 0, 1, null)"):
@@ -217,7 +218,7 @@ class Refused(harness.TestCase):
                 self.stack.sql(refused)
             self.assertEqual(raised.exception.pgcode, "CK009")
         self.assertEqual(self.stack.one("select finish_restore(%s, 'the test')", ([ahead],)), 8)
-        self.assertEqual(self.greeted(*self.SERVE, *self.LOOK), [None] * 9)
+        self.assertEqual(self.greeted(*self.SERVE, *self.LOOK), [None] * 12)
 
     def test_sessions_that_serve_end_when_another_finds_it_behind(self):
         daemons = [self.stack.start(name) for name in ("consumer", "producer")]
