@@ -13,6 +13,7 @@ what `deploy/dev/packages --machine` installs.
 """
 
 import argparse
+import contextlib
 import ctypes
 import glob
 import http.server
@@ -192,6 +193,9 @@ class Machine:
             except subprocess.TimeoutExpired:
                 self.nspawn.kill()
                 self.nspawn.wait()
+        if self.leader is not None:     # an end in order may take longer, and outlive systemd-nspawn
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(self.leader), signal.SIGKILL)
 
 
 # -- what the pages say -------------------------------------------------------------------------------
