@@ -1,10 +1,12 @@
-"""Very many websockets in one notifier: the memory of each, the time from PUBLISH to the buyer's read, and how fast all
-come back after the notifier was restarted."""
+"""Very many websockets in one notifier: the memory of each, the time from PUBLISH to the buyer's read, the notifier's CPU time
+for an event, and how fast all come back after the notifier was restarted."""
 
 import json
 import os
 import subprocess
 import time
+
+from bench_bed import cpu_seconds  # first: it says where the next one is
 
 from harness_daemon import program
 
@@ -13,8 +15,8 @@ BUSY = 10000
 RATE = 2000        # events a second
 EVENTS = 20000
 
-UNITS = {"socket_memory": "KiB", "socket_kernel_memory": "KiB", "fan_out_p99": "ms", "sockets_reopened": "s",
-         "goodbye_spread": "s"}
+UNITS = {"socket_memory": "KiB", "socket_kernel_memory": "KiB", "fan_out_p99": "ms", "push_cpu_us": "us/event",
+         "sockets_reopened": "s", "goodbye_spread": "s"}
 FLOORS = {"socket_memory": (None, 12), "fan_out_p99": (None, 50), "sockets_reopened": (None, 10)}
 
 
@@ -96,7 +98,9 @@ class SocketFigures:
         client.do("open")
         self._settled(notifier, BUSY)
         client.do(f"fan {RATE} {RATE}")     # not measured
+        used = cpu_seconds(notifier.pid)
         self.add("fan_out_p99", client.do(f"fan {RATE} {EVENTS}")["p99_us"] / 1000)
+        self.add("push_cpu_us", (cpu_seconds(notifier.pid) - used) * 1e6 / EVENTS)
         self.tell("all leave and come back")
         client.tell("wait")
         notifier.stop()
