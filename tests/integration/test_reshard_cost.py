@@ -3,9 +3,11 @@
 were taken."""
 
 import collections
+import os
 import sys
 import threading
 import time
+import unittest
 
 import psycopg2
 
@@ -46,6 +48,7 @@ class Decisions(threading.Thread):
         self.session.close()
 
 
+@unittest.skipUnless(os.environ.get("CHECKOUT_TEST_RESHARD"), "only with CHECKOUT_TEST_RESHARD, where little else runs")
 class Cost(ReshardCase):
     daemons = ("sandbox", "producer", "consumer", "consumer")
 
