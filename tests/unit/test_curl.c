@@ -141,7 +141,7 @@ static void start(struct stage *s, const char *method, const char *path, const c
                                    .headers = headers,
                                    .body = body,
                                    .body_len = body == NULL ? 0 : strlen(body),
-                                   .timeout_ms = 300,
+                                   .timeout_ms = strcmp(path, "/never") == 0 ? 300 : 10000,
                                    .response_max = 1000};
     ck_assert_int_eq(curl_call_start(s->client, &request, on_done, s, ret_call), 0);
 }
