@@ -89,7 +89,7 @@ class Cost(ReshardCase):
         return longest
 
     def move(self, to):
-        """(gap, share of the rate before, seconds of the move)"""
+        """(seconds without a decision, share of the rate before)"""
         time.sleep(BEFORE_S)
         begun = time.time()
         before = self.rate(begun - BEFORE_S, begun)
